@@ -1,0 +1,12 @@
+//! The parts of `openclaw-k8s-toggle-operator`, bottom layer first; each knows
+//! only the ones before it. `docs/architecture.md` has the picture.
+
+pub mod bot;
+pub mod cli;
+pub mod config;
+pub mod crypto;
+pub mod http;
+pub mod kube;
+pub mod matrix;
+pub mod ops;
+pub mod store;

@@ -1,0 +1,5 @@
+//! Cross-cutting services: secrets and, later, logging.
+
+mod secret;
+
+pub use secret::Secret;
