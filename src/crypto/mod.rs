@@ -1,1 +1,35 @@
-//! crypto
+//! Olm, Megolm, devices: the protocol without IO. Everything here takes what
+//! came in and the state that was stored, and returns new state and payloads;
+//! who keeps and sends them is not its business, so every rule can be tested
+//! on values.
+
+mod account;
+mod canonical;
+mod claim;
+mod device;
+mod inbound_group;
+mod olm;
+mod outbound_group;
+mod room_key;
+#[cfg(test)]
+mod tests;
+
+pub use account::{Account, FallbackOnServer, KeyUpload, ONE_TIME_KEYS_ON_SERVER};
+pub use canonical::{SignatureFault, canonical_json, sign, verify};
+pub use claim::{ClaimFault, one_time_key};
+pub use device::{Device, DeviceChange, DeviceFault, KnownDevice, device_changes};
+pub use inbound_group::{
+    Accepted, InboundGroup, MegolmEvent, MegolmFault, MegolmPlaintext, accept_room_key,
+};
+pub use olm::{
+    Decrypted, EncryptFault, OlmEvent, OlmFault, OlmPayload, OlmSession, Peer, encrypt_to_device,
+    PayloadFault, decrypt, outbound_session,
+};
+pub use outbound_group::{OutboundGroup, Rotation};
+pub use room_key::{RoomKey, RoomKeyFault};
+
+/// `m.olm.v1.curve25519-aes-sha2`, the only to-device encryption accepted.
+pub const OLM_ALGORITHM: &str = "m.olm.v1.curve25519-aes-sha2";
+
+/// `m.megolm.v1.aes-sha2`, the only room encryption accepted.
+pub const MEGOLM_ALGORITHM: &str = "m.megolm.v1.aes-sha2";

@@ -1,1 +1,25 @@
-//! http
+//! HTTP/1.1 with a limit on everything a peer controls: how long a request
+//! takes, how large its answer is, how long it may ask us to wait. Knows
+//! nothing of Matrix or Kubernetes.
+
+mod backoff;
+mod client;
+mod date;
+mod error;
+mod peer;
+mod request;
+mod response;
+mod roots;
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;
+
+pub use backoff::{Backoff, MAX_ATTEMPTS, MAX_WAIT};
+pub use client::{Client, TlsUnavailable};
+pub use error::{Error, Fault, Stage, TlsFault};
+pub use peer::{BadUrl, Peer};
+pub use request::{BadToken, Limits, Request};
+pub use response::{MAX_RETRY_AFTER, Response};
+pub use roots::{Bundle, BundleError, Roots};

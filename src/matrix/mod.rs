@@ -1,1 +1,28 @@
-//! matrix
+//! The client-server API: log in, sync, rooms, send. [`Homeserver`] speaks
+//! HTTP; [`Engine`] takes answers into a store transaction and derives from the
+//! store what to ask next, without IO of its own.
+
+mod api;
+mod content;
+mod devices;
+mod engine;
+mod homeserver;
+mod judge;
+mod login;
+mod receive;
+mod rooms;
+mod sending;
+mod sync;
+mod to_device;
+mod wants;
+
+pub use api::{BuildError, Call};
+pub use content::{TextMessage, text_message};
+pub use devices::OwnKeysDiffer;
+pub use engine::{Engine, Error};
+pub use homeserver::{Fault, Homeserver};
+pub use judge::{Message, What};
+pub use login::{LoginError, login_call, new_device_id, read_login};
+pub use receive::{Invite, Received};
+pub use sync::{SYNC_TIMEOUT, SyncBody, sync_call};
+pub use wants::{About, Want, WantKey};

@@ -1,1 +1,20 @@
-//! store
+//! The one database: keys, devices, rooms, and the queues of what came in and
+//! what goes out. Everything is read and written inside a [`Transaction`], so
+//! that a sync is taken in whole or not at all.
+
+mod database;
+mod devices;
+mod groups;
+mod olm;
+mod queues;
+mod rooms;
+mod schema;
+mod session;
+#[cfg(test)]
+mod tests;
+
+pub use database::{Error, OpenError, Store, Transaction};
+pub use groups::MessageIndex;
+pub use queues::{Held, HeldReason, JournalEntry, OutboxRow, Reply};
+pub use rooms::{Encryption, Membership};
+pub use session::Session;

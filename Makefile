@@ -1,0 +1,71 @@
+# One command each. `make test` is everything, as continuous integration runs
+# it; the rest are its parts and what a person wants to see.
+#
+#   make demo            a conversation with the bot on real servers; KEEP=1 leaves them up
+#   make test            everything
+#   make bench           what the bot costs; ARGS="--check --json FILE"
+#   make release         the static binaries for x86_64 and aarch64
+#   make check unit e2e  parts of `make test`; e2e takes ARGS for pytest, such as ARGS="-k restart -x"
+#   make image           a container image of the release binary, PLATFORM=amd64 or arm64
+#
+# What is slow to make (servers, linker) is kept under $OPENCLAW_TEST_CACHE, or
+# ~/.cache/openclaw-k8s-toggle-operator.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+
+NAME := openclaw-k8s-toggle-operator
+TRIPLES := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+ARGS ?=
+PLATFORM ?= amd64
+IMAGE ?= $(NAME):latest
+
+# Neither where the sources lie nor whose machine it is gets into a binary.
+CARGO_DIR := $(or $(CARGO_HOME),$(HOME)/.cargo)
+REMAP := --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(CARGO_DIR)=cargo
+
+# The environment of the tests, made where it is missing. Its path comes last
+# on standard output; progress goes to standard error.
+VENV = venv="$$(tests/e2e/setup.sh)"
+
+.PHONY: test demo bench release check unit e2e smoke image prerequisites clean
+
+test:
+	@tests/e2e/run_all.sh
+
+prerequisites:
+	@tests/e2e/prerequisites.sh
+
+check:
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+unit:
+	cargo test --locked
+
+release:
+	@$(VENV); export PATH="$$venv/bin:$$PATH"; \
+	export RUSTFLAGS="$(REMAP) $${RUSTFLAGS:-}"; \
+	for triple in $(TRIPLES); do \
+	  echo "cargo zigbuild --release --locked --target $$triple"; \
+	  cargo zigbuild --release --locked --target "$$triple"; \
+	done
+
+e2e:
+	@$(VENV); exec "$$venv/bin/python" -B -m pytest -c tests/e2e/pytest.ini tests/e2e $(ARGS)
+
+demo:
+	@$(VENV); exec "$$venv/bin/python" -B tests/e2e/demo.py
+
+bench:
+	@$(VENV); exec "$$venv/bin/python" -B tests/e2e/bench.py $(ARGS)
+
+smoke:
+	@tests/e2e/smoke.sh
+
+image:
+	@tests/e2e/image.sh "$(PLATFORM)" "$(IMAGE)"
+
+clean:
+	cargo clean

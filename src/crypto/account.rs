@@ -1,0 +1,244 @@
+//! The bot's own device: identity keys, and the supply of one-time and
+//! fallback keys that others start Olm sessions with.
+
+use std::time::Duration;
+
+use ruma::{
+    CanonicalJsonObject, CanonicalJsonValue, DeviceId, OwnedDeviceId, OwnedUserId, UserId,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, olm};
+
+use super::{MEGOLM_ALGORITHM, OLM_ALGORITHM, canonical, canonical::SignatureFault};
+
+/// How many one-time keys the server should hold for others to claim.
+pub const ONE_TIME_KEYS_ON_SERVER: u64 = 50;
+
+/// A fallback key is replaced at this age even if nobody used it.
+const FALLBACK_KEY_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long the key before the current fallback key still opens messages that
+/// were on their way when it was replaced.
+const FALLBACK_KEY_GRACE: Duration = Duration::from_secs(3600);
+
+/// The account of one device, with what has to outlive the process. All times
+/// are milliseconds since the Unix epoch.
+pub struct Account {
+    inner: olm::Account,
+    user: OwnedUserId,
+    device: OwnedDeviceId,
+    state: KeyState,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+struct KeyState {
+    device_keys_uploaded: bool,
+    fallback_key_made_at: u64,
+    forget_previous_fallback_at: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Pickle {
+    account: olm::AccountPickle,
+    state: KeyState,
+}
+
+/// The body of `POST /_matrix/client/v3/keys/upload`.
+#[derive(Serialize, Debug, Clone, PartialEq)]
+pub struct KeyUpload {
+    /// The signed identity of the device, until the server has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_keys: Option<CanonicalJsonObject>,
+    /// `signed_curve25519:<id>` → signed key.
+    #[serde(skip_serializing_if = "CanonicalJsonObject::is_empty")]
+    pub one_time_keys: CanonicalJsonObject,
+    /// `signed_curve25519:<id>` → signed key with `"fallback": true`.
+    #[serde(skip_serializing_if = "CanonicalJsonObject::is_empty")]
+    pub fallback_keys: CanonicalJsonObject,
+}
+
+impl Account {
+    /// A new identity for a device the server has not seen.
+    pub fn new(user: OwnedUserId, device: OwnedDeviceId) -> Self {
+        Self { inner: olm::Account::new(), user, device, state: KeyState::default() }
+    }
+
+    /// The account as it was stored by [`Account::pickle`].
+    pub fn from_pickle(
+        user: OwnedUserId,
+        device: OwnedDeviceId,
+        pickle: &[u8],
+    ) -> Result<Self, serde_json::Error> {
+        let Pickle { account, state } = serde_json::from_slice(pickle)?;
+        Ok(Self { inner: olm::Account::from_pickle(account), user, device, state })
+    }
+
+    /// Everything secret and public of this account, for the store alone.
+    pub fn pickle(&self) -> Result<Vec<u8>, serde_json::Error> {
+        #[derive(Serialize)]
+        struct Borrowed<'a> {
+            account: olm::AccountPickle,
+            state: &'a KeyState,
+        }
+        serde_json::to_vec(&Borrowed { account: self.inner.pickle(), state: &self.state })
+    }
+
+    /// Whose device this is.
+    pub fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// Which device this is.
+    pub fn device(&self) -> &DeviceId {
+        &self.device
+    }
+
+    /// The device's identity key for Olm.
+    pub fn curve25519(&self) -> Curve25519PublicKey {
+        self.inner.curve25519_key()
+    }
+
+    /// The device's fingerprint key.
+    pub fn ed25519(&self) -> Ed25519PublicKey {
+        self.inner.ed25519_key()
+    }
+
+    pub(super) fn olm(&self) -> &olm::Account {
+        &self.inner
+    }
+
+    pub(super) fn olm_mut(&mut self) -> &mut olm::Account {
+        &mut self.inner
+    }
+
+    /// The device's public keys, signed by itself: what is uploaded, and what
+    /// Olm payloads carry as `sender_device_keys` (MSC4147).
+    pub fn device_keys(&self) -> Result<CanonicalJsonObject, SignatureFault> {
+        let mut keys = object(json!({
+            "user_id": self.user,
+            "device_id": self.device,
+            "algorithms": [OLM_ALGORITHM, MEGOLM_ALGORITHM],
+            "keys": {
+                format!("curve25519:{}", self.device): self.curve25519().to_base64(),
+                format!("ed25519:{}", self.device): self.ed25519().to_base64(),
+            },
+        }))?;
+        self.sign(&mut keys)?;
+        Ok(keys)
+    }
+
+    /// Takes in what the server says it holds (a count that a `/v3/sync` does
+    /// not name is 0) and makes new keys where it holds too few. While made
+    /// keys wait for their upload no others are made: `mark_as_uploaded` would
+    /// otherwise declare keys published that the server never saw.
+    ///
+    /// True when the account changed and must be stored *before* the upload.
+    pub fn replenish(&mut self, one_time_keys: u64, fallback: FallbackOnServer, now: u64) -> bool {
+        let mut changed = false;
+        if self.state.forget_previous_fallback_at.is_some_and(|at| at <= now) {
+            self.state.forget_previous_fallback_at = None;
+            self.inner.forget_fallback_key();
+            changed = true;
+        }
+        if self.has_unpublished_keys() {
+            return changed;
+        }
+        let missing = ONE_TIME_KEYS_ON_SERVER.saturating_sub(one_time_keys);
+        if missing > 0 {
+            self.inner.generate_one_time_keys(usize::try_from(missing).unwrap_or_default());
+            changed = true;
+        }
+        let age = now.saturating_sub(self.state.fallback_key_made_at);
+        let stale = u128::from(age) >= FALLBACK_KEY_MAX_AGE.as_millis();
+        let wanted = match fallback {
+            FallbackOnServer::Unused => stale,
+            FallbackOnServer::UsedOrMissing => true,
+            FallbackOnServer::NotSupported => false,
+        };
+        if wanted {
+            let first = self.state.fallback_key_made_at == 0;
+            self.inner.generate_fallback_key();
+            if !first {
+                let grace = u64::try_from(FALLBACK_KEY_GRACE.as_millis()).unwrap_or(u64::MAX);
+                self.state.forget_previous_fallback_at = Some(now.saturating_add(grace));
+            }
+            self.state.fallback_key_made_at = now;
+            changed = true;
+        }
+        changed
+    }
+
+    /// What the server still has to be told, if anything. The same keys come
+    /// again until [`Account::mark_as_uploaded`].
+    pub fn upload(&self) -> Result<Option<KeyUpload>, SignatureFault> {
+        let device_keys =
+            if self.state.device_keys_uploaded { None } else { Some(self.device_keys()?) };
+        let mut upload = KeyUpload {
+            device_keys,
+            one_time_keys: CanonicalJsonObject::new(),
+            fallback_keys: CanonicalJsonObject::new(),
+        };
+        for (id, key) in self.inner.one_time_keys() {
+            let mut signed = object(json!({ "key": key.to_base64() }))?;
+            self.sign(&mut signed)?;
+            upload.one_time_keys.insert(key_name(id), CanonicalJsonValue::Object(signed));
+        }
+        for (id, key) in self.inner.fallback_key() {
+            let mut signed = object(json!({ "key": key.to_base64(), "fallback": true }))?;
+            self.sign(&mut signed)?;
+            upload.fallback_keys.insert(key_name(id), CanonicalJsonValue::Object(signed));
+        }
+        let nothing = upload.device_keys.is_none()
+            && upload.one_time_keys.is_empty()
+            && upload.fallback_keys.is_empty();
+        Ok((!nothing).then_some(upload))
+    }
+
+    /// The server has taken the last [`Account::upload`].
+    pub fn mark_as_uploaded(&mut self) {
+        self.inner.mark_keys_as_published();
+        self.state.device_keys_uploaded = true;
+    }
+
+    /// The server lost the device keys: they are part of the next upload again.
+    pub fn device_keys_are_missing(&mut self) {
+        self.state.device_keys_uploaded = false;
+    }
+
+    /// Whether the server has been given the device keys.
+    pub fn device_keys_uploaded(&self) -> bool {
+        self.state.device_keys_uploaded
+    }
+
+    fn has_unpublished_keys(&self) -> bool {
+        !self.inner.one_time_keys().is_empty() || !self.inner.fallback_key().is_empty()
+    }
+
+    fn sign(&self, object: &mut CanonicalJsonObject) -> Result<(), SignatureFault> {
+        let key_id = format!("ed25519:{}", self.device);
+        canonical::sign(object, &self.user, &key_id, |bytes| self.inner.sign(bytes))
+    }
+}
+
+/// What `device_unused_fallback_key_types` of a sync says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FallbackOnServer {
+    /// The field is absent: the server knows no fallback keys.
+    NotSupported,
+    /// `signed_curve25519` is listed.
+    Unused,
+    /// It is not listed.
+    UsedOrMissing,
+}
+
+fn key_name(id: vodozemac::KeyId) -> String {
+    format!("signed_curve25519:{}", id.to_base64())
+}
+
+fn object(value: serde_json::Value) -> Result<CanonicalJsonObject, SignatureFault> {
+    match CanonicalJsonValue::try_from(value) {
+        Ok(CanonicalJsonValue::Object(object)) => Ok(object),
+        _ => Err(SignatureFault::NotCanonical),
+    }
+}

@@ -1,0 +1,81 @@
+//! Signed JSON: canonical form, signatures made and checked.
+//!
+//! Specification: client-server API, appendices, "Signing JSON".
+
+use std::fmt;
+
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, UserId};
+use vodozemac::{Ed25519PublicKey, Ed25519Signature};
+
+/// Why a signed object is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignatureFault {
+    /// It has no canonical form (a float, an integer beyond ±2^53).
+    NotCanonical,
+    /// No signature under that user and key.
+    Missing,
+    /// There is one, and it does not match.
+    Wrong,
+}
+
+impl fmt::Display for SignatureFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotCanonical => "it has no canonical JSON form",
+            Self::Missing => "the signature is missing",
+            Self::Wrong => "the signature is wrong",
+        })
+    }
+}
+
+/// The bytes that are signed: canonical JSON without `signatures` and
+/// `unsigned`.
+pub fn canonical_json(object: &CanonicalJsonObject) -> Result<Vec<u8>, SignatureFault> {
+    let mut signed = object.clone();
+    signed.remove("signatures");
+    signed.remove("unsigned");
+    serde_json::to_vec(&signed).map_err(|_| SignatureFault::NotCanonical)
+}
+
+/// Adds `signatures.<user>.<key_id>`, keeping the signatures that are there.
+pub fn sign(
+    object: &mut CanonicalJsonObject,
+    user: &UserId,
+    key_id: &str,
+    signer: impl FnOnce(&[u8]) -> Ed25519Signature,
+) -> Result<(), SignatureFault> {
+    let signature = signer(&canonical_json(object)?).to_base64();
+    let mut signatures = take_object(object, "signatures");
+    let mut own = take_object(&mut signatures, user.as_str());
+    own.insert(key_id.to_owned(), CanonicalJsonValue::String(signature));
+    signatures.insert(user.to_string(), CanonicalJsonValue::Object(own));
+    object.insert("signatures".to_owned(), CanonicalJsonValue::Object(signatures));
+    Ok(())
+}
+
+/// Checks `signatures.<user>.<key_id>` over every field that came in, also
+/// those this program does not know.
+pub fn verify(
+    object: &CanonicalJsonObject,
+    user: &UserId,
+    key_id: &str,
+    key: &Ed25519PublicKey,
+) -> Result<(), SignatureFault> {
+    let signature = object
+        .get("signatures")
+        .and_then(CanonicalJsonValue::as_object)
+        .and_then(|users| users.get(user.as_str()))
+        .and_then(CanonicalJsonValue::as_object)
+        .and_then(|keys| keys.get(key_id))
+        .and_then(CanonicalJsonValue::as_str)
+        .ok_or(SignatureFault::Missing)?;
+    let signature = Ed25519Signature::from_base64(signature).map_err(|_| SignatureFault::Wrong)?;
+    key.verify(&canonical_json(object)?, &signature).map_err(|_| SignatureFault::Wrong)
+}
+
+fn take_object(parent: &mut CanonicalJsonObject, name: &str) -> CanonicalJsonObject {
+    match parent.remove(name) {
+        Some(CanonicalJsonValue::Object(inner)) => inner,
+        _ => CanonicalJsonObject::new(),
+    }
+}

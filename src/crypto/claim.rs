@@ -1,0 +1,51 @@
+//! One-time keys of others, as `/keys/claim` hands them out.
+
+use std::fmt;
+
+use ruma::{CanonicalJsonObject, CanonicalJsonValue};
+use serde_json::value::RawValue;
+use vodozemac::Curve25519PublicKey;
+
+use super::{
+    canonical::{self, SignatureFault},
+    device::Device,
+};
+
+/// Why a claimed key is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimFault {
+    /// Not under a `signed_curve25519:` name, or not an object with a `key`.
+    Malformed,
+    /// Not signed by the device it is said to belong to.
+    Signature(SignatureFault),
+}
+
+impl fmt::Display for ClaimFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed => f.write_str("the one-time key is malformed"),
+            Self::Signature(fault) => fault.fmt(f),
+        }
+    }
+}
+
+/// Reads one claimed key and checks that `device` signed it: an unsigned key
+/// would let the server be the other end of the session.
+pub fn one_time_key(
+    device: &Device,
+    name: &str,
+    raw: &RawValue,
+) -> Result<Curve25519PublicKey, ClaimFault> {
+    if !name.starts_with("signed_curve25519:") {
+        return Err(ClaimFault::Malformed);
+    }
+    let object: CanonicalJsonObject =
+        serde_json::from_str(raw.get()).map_err(|_| ClaimFault::Malformed)?;
+    canonical::verify(&object, &device.user, &format!("ed25519:{}", device.id), &device.ed25519)
+        .map_err(ClaimFault::Signature)?;
+    object
+        .get("key")
+        .and_then(CanonicalJsonValue::as_str)
+        .and_then(|key| Curve25519PublicKey::from_base64(key).ok())
+        .ok_or(ClaimFault::Malformed)
+}

@@ -1,0 +1,151 @@
+//! Other people's devices: which of the server's claims about them are
+//! believed, and what is remembered of those that are gone.
+
+use std::{collections::BTreeMap, fmt};
+
+use ruma::{
+    CanonicalJsonObject, CanonicalJsonValue, DeviceId, OwnedDeviceId, OwnedUserId, UserId,
+};
+use serde_json::value::RawValue;
+use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
+
+use super::canonical::{self, SignatureFault};
+
+/// A device whose keys were signed by the device itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// The owner, as the signed object says.
+    pub user: OwnedUserId,
+    /// The id, as the signed object says.
+    pub id: OwnedDeviceId,
+    /// Identity key for Olm.
+    pub curve25519: Curve25519PublicKey,
+    /// Fingerprint key.
+    pub ed25519: Ed25519PublicKey,
+}
+
+/// Why a device is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceFault {
+    /// Not an object with `user_id`, `device_id` and `keys`.
+    Malformed,
+    /// The inner ids differ from the place it was found in.
+    WrongPlace,
+    /// No usable `curve25519:<id>` or `ed25519:<id>`.
+    Keys,
+    /// The self-signature.
+    Signature(SignatureFault),
+    /// The same id had another ed25519 key before.
+    KeyChanged,
+    /// The id is one of the user's cross-signing keys (CVE-2022-39250).
+    IdIsAKey,
+}
+
+impl fmt::Display for DeviceFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed => f.write_str("the device keys are malformed"),
+            Self::WrongPlace => f.write_str("the device keys name another user or device"),
+            Self::Keys => f.write_str("an identity key is missing or unusable"),
+            Self::Signature(fault) => fault.fmt(f),
+            Self::KeyChanged => f.write_str("this device id had another fingerprint before"),
+            Self::IdIsAKey => f.write_str("the device id is a cross-signing key"),
+        }
+    }
+}
+
+impl Device {
+    /// Reads device keys found under `user` and `id` of a `/keys/query` answer.
+    pub fn parse(user: &UserId, id: &DeviceId, raw: &RawValue) -> Result<Self, DeviceFault> {
+        let device = Self::parse_anywhere(raw)?;
+        if device.user != user || device.id != id {
+            return Err(DeviceFault::WrongPlace);
+        }
+        Ok(device)
+    }
+
+    /// Reads device keys that say themselves whose they are
+    /// (`sender_device_keys`); the caller compares the owner.
+    pub fn parse_anywhere(raw: &RawValue) -> Result<Self, DeviceFault> {
+        let object: CanonicalJsonObject =
+            serde_json::from_str(raw.get()).map_err(|_| DeviceFault::Malformed)?;
+        let text = |name: &str| object.get(name).and_then(CanonicalJsonValue::as_str);
+        let user = text("user_id")
+            .and_then(|user| OwnedUserId::try_from(user).ok())
+            .ok_or(DeviceFault::Malformed)?;
+        let id: OwnedDeviceId = text("device_id").ok_or(DeviceFault::Malformed)?.into();
+        let key = |algorithm: &str| {
+            object
+                .get("keys")
+                .and_then(CanonicalJsonValue::as_object)
+                .and_then(|keys| keys.get(&format!("{algorithm}:{id}")))
+                .and_then(CanonicalJsonValue::as_str)
+        };
+        let curve25519 = key("curve25519")
+            .and_then(|key| Curve25519PublicKey::from_base64(key).ok())
+            .ok_or(DeviceFault::Keys)?;
+        let ed25519 = key("ed25519")
+            .and_then(|key| Ed25519PublicKey::from_base64(key).ok())
+            .ok_or(DeviceFault::Keys)?;
+        canonical::verify(&object, &user, &format!("ed25519:{id}"), &ed25519)
+            .map_err(DeviceFault::Signature)?;
+        Ok(Self { user, id, curve25519, ed25519 })
+    }
+}
+
+/// What the store remembers of a device id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownDevice {
+    /// Its keys.
+    pub device: Device,
+    /// A tombstone: the user no longer lists it, but the id keeps its key.
+    pub deleted: bool,
+}
+
+/// One consequence of a `/keys/query` answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceChange {
+    /// New, changed, or back from deletion.
+    Put(Device),
+    /// No longer listed.
+    Delete(OwnedDeviceId),
+    /// Listed, and not believed; what was known of the id stays as it was.
+    Refuse(OwnedDeviceId, DeviceFault),
+}
+
+/// Compares what is known of a user's devices with a complete answer. Ids in
+/// `cross_signing_keys` (unpadded base64) are refused as device ids. The same
+/// id with another curve25519 key but the same fingerprint is a change the
+/// device itself signed.
+pub fn device_changes(
+    user: &UserId,
+    known: &[KnownDevice],
+    answer: &BTreeMap<String, &RawValue>,
+    cross_signing_keys: &[String],
+) -> Vec<DeviceChange> {
+    let mut changes = Vec::new();
+    for (id, raw) in answer {
+        let id: OwnedDeviceId = id.as_str().into();
+        if cross_signing_keys.iter().any(|key| key == id.as_str()) {
+            changes.push(DeviceChange::Refuse(id, DeviceFault::IdIsAKey));
+            continue;
+        }
+        let before = known.iter().find(|known| known.device.id == id);
+        match Device::parse(user, &id, raw) {
+            Err(fault) => changes.push(DeviceChange::Refuse(id, fault)),
+            Ok(device) => match before {
+                Some(before) if before.device.ed25519 != device.ed25519 => {
+                    changes.push(DeviceChange::Refuse(id, DeviceFault::KeyChanged));
+                }
+                Some(before) if !before.deleted && before.device == device => {}
+                _ => changes.push(DeviceChange::Put(device)),
+            },
+        }
+    }
+    for gone in known {
+        if !gone.deleted && !answer.contains_key(gone.device.id.as_str()) {
+            changes.push(DeviceChange::Delete(gone.device.id.clone()));
+        }
+    }
+    changes
+}

@@ -1,0 +1,218 @@
+//! Megolm, receiving: sessions others shared, and what is believed of the
+//! messages they open.
+//!
+//! Specification: client-server API, "m.megolm.v1.aes-sha2".
+
+use std::fmt;
+
+use ruma::{OwnedUserId, RoomId, UserId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use vodozemac::{
+    Curve25519PublicKey, Ed25519PublicKey,
+    megolm::{
+        InboundGroupSession, InboundGroupSessionPickle, MegolmMessage, SessionOrdering,
+    },
+};
+
+use super::{MEGOLM_ALGORITHM, olm::OlmPayload, room_key::RoomKey};
+
+/// The inner event types that are acted on.
+const INNER_TYPES: [&str; 1] = ["m.room.message"];
+
+/// A session with the identity it was received from. Only sessions that came
+/// directly, in an Olm message from the device that made them, exist here:
+/// forwarded, exported and backed-up keys are never taken.
+pub struct InboundGroup {
+    /// The user who sent the key, and the only one it speaks for.
+    pub owner: OwnedUserId,
+    /// The identity key of the device that sent it.
+    pub curve25519: Curve25519PublicKey,
+    /// The fingerprint that device claimed.
+    pub ed25519: Ed25519PublicKey,
+    inner: InboundGroupSession,
+}
+
+/// What to do with a room key that was compared with the stored one.
+pub enum Accepted {
+    /// Store this session.
+    Store(InboundGroup),
+    /// The stored one is as good or better.
+    Keep,
+}
+
+/// Why a room key or a message is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MegolmFault {
+    /// Fields missing or of the wrong form.
+    Malformed,
+    /// Any algorithm but `m.megolm.v1.aes-sha2`.
+    Algorithm,
+    /// A session of this id exists, and this is not it.
+    Unconnected,
+    /// The same session from another sender or device.
+    OtherOwner,
+    /// The ratchet starts after this message.
+    TooEarly,
+    /// Signature, MAC or padding.
+    Undecryptable,
+    /// The plaintext is for another room.
+    WrongRoom,
+    /// The event's sender is not the session's owner (CVE-2025-48937).
+    WrongSender,
+    /// The inner type is not on the list, or it is a state event.
+    InnerType,
+}
+
+impl fmt::Display for MegolmFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "it is malformed",
+            Self::Algorithm => "its algorithm is not Megolm",
+            Self::Unconnected => "another session has this id",
+            Self::OtherOwner => "the session belongs to another device",
+            Self::TooEarly => "the key received starts after this message",
+            Self::Undecryptable => "the session does not open it",
+            Self::WrongRoom => "it was encrypted for another room",
+            Self::WrongSender => "its sender is not the owner of the session",
+            Self::InnerType => "its inner type is not accepted",
+        })
+    }
+}
+
+/// Decides on a key that came in `payload`, given the session stored under the
+/// same room and id. The binding to its first sender is never changed.
+pub fn accept_room_key(
+    payload: &OlmPayload,
+    key: RoomKey,
+    stored: Option<InboundGroup>,
+) -> Result<Accepted, MegolmFault> {
+    let mut new = InboundGroup {
+        owner: payload.sender.clone(),
+        curve25519: payload.sender_curve25519,
+        ed25519: payload.sender_ed25519,
+        inner: key.session,
+    };
+    let Some(mut stored) = stored else { return Ok(Accepted::Store(new)) };
+    let same_device = stored.owner == new.owner
+        && stored.curve25519 == new.curve25519
+        && stored.ed25519 == new.ed25519;
+    if !same_device {
+        return Err(MegolmFault::OtherOwner);
+    }
+    match new.inner.compare(&mut stored.inner) {
+        SessionOrdering::Better => Ok(Accepted::Store(new)),
+        SessionOrdering::Equal | SessionOrdering::Worse => Ok(Accepted::Keep),
+        SessionOrdering::Unconnected => Err(MegolmFault::Unconnected),
+    }
+}
+
+/// The content of an `m.room.encrypted` room event. `sender_key` and
+/// `device_id` are not read: the server could write anything there.
+pub struct MegolmEvent {
+    /// Which session to look up, together with the room.
+    pub session_id: String,
+    message: MegolmMessage,
+}
+
+impl MegolmEvent {
+    /// Reads the cleartext content.
+    pub fn parse(content: &RawValue) -> Result<Self, MegolmFault> {
+        #[derive(Deserialize)]
+        struct Content {
+            algorithm: String,
+            session_id: Option<String>,
+            ciphertext: Option<RawCiphertext>,
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum RawCiphertext {
+            Megolm(String),
+            Other(serde::de::IgnoredAny),
+        }
+        let content: Content =
+            serde_json::from_str(content.get()).map_err(|_| MegolmFault::Malformed)?;
+        if content.algorithm != MEGOLM_ALGORITHM {
+            return Err(MegolmFault::Algorithm);
+        }
+        let (Some(session_id), Some(RawCiphertext::Megolm(ciphertext))) =
+            (content.session_id, content.ciphertext)
+        else {
+            return Err(MegolmFault::Malformed);
+        };
+        let message =
+            MegolmMessage::from_base64(&ciphertext).map_err(|_| MegolmFault::Malformed)?;
+        Ok(Self { session_id, message })
+    }
+}
+
+/// A message that was opened and that its sender meant for this room.
+#[derive(Debug)]
+pub struct MegolmPlaintext {
+    /// The ratchet index it was encrypted at: once for each message.
+    pub index: u32,
+    /// The inner event type.
+    pub kind: String,
+    /// The inner content.
+    pub content: Box<RawValue>,
+}
+
+impl InboundGroup {
+    /// The session as stored by [`InboundGroup::pickle`], with its binding.
+    pub fn from_pickle(
+        owner: OwnedUserId,
+        curve25519: Curve25519PublicKey,
+        ed25519: Ed25519PublicKey,
+        pickle: &[u8],
+    ) -> Result<Self, serde_json::Error> {
+        let pickle: InboundGroupSessionPickle = serde_json::from_slice(pickle)?;
+        let inner = InboundGroupSession::from_pickle(pickle);
+        Ok(Self { owner, curve25519, ed25519, inner })
+    }
+
+    /// The ratchet, for the store alone.
+    pub fn pickle(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(&self.inner.pickle())
+    }
+
+    /// Opens a message of `sender` in `room` and checks what is inside.
+    pub fn decrypt(
+        &mut self,
+        room: &RoomId,
+        sender: &UserId,
+        event: &MegolmEvent,
+    ) -> Result<MegolmPlaintext, MegolmFault> {
+        if self.owner != sender {
+            return Err(MegolmFault::WrongSender);
+        }
+        if event.message.message_index() < self.inner.first_known_index() {
+            return Err(MegolmFault::TooEarly);
+        }
+        let decrypted =
+            self.inner.decrypt(&event.message).map_err(|_| MegolmFault::Undecryptable)?;
+        #[derive(Deserialize)]
+        struct Inner<'a> {
+            room_id: &'a str,
+            #[serde(rename = "type")]
+            kind: String,
+            #[serde(borrow)]
+            content: &'a RawValue,
+            state_key: Option<serde::de::IgnoredAny>,
+        }
+        let text =
+            std::str::from_utf8(&decrypted.plaintext).map_err(|_| MegolmFault::Malformed)?;
+        let inner: Inner<'_> =
+            serde_json::from_str(text).map_err(|_| MegolmFault::Malformed)?;
+        if inner.room_id != room.as_str() {
+            return Err(MegolmFault::WrongRoom);
+        }
+        if inner.state_key.is_some() || !INNER_TYPES.contains(&inner.kind.as_str()) {
+            return Err(MegolmFault::InnerType);
+        }
+        Ok(MegolmPlaintext {
+            index: decrypted.message_index,
+            kind: inner.kind,
+            content: inner.content.to_owned(),
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! Megolm, sending: the bot's own session of a room, and when it is replaced.
+
+use std::time::Duration;
+
+use ruma::{OwnedRoomId, RoomId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+use vodozemac::megolm::{GroupSession, GroupSessionPickle, SessionConfig};
+
+use super::{MEGOLM_ALGORITHM, account::Account};
+
+/// No room can ask for a new session more often than this: each one costs a
+/// message to every device.
+const MIN_PERIOD: Duration = Duration::from_secs(3600);
+const DEFAULT_PERIOD: Duration = Duration::from_millis(604_800_000);
+const DEFAULT_MESSAGES: u64 = 100;
+const MAX_MESSAGES: u64 = 10_000;
+
+/// When a session is too old or too much used: `m.room.encryption`'s
+/// `rotation_period_ms` and `rotation_period_msgs`, clamped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotation {
+    period: Duration,
+    messages: u64,
+}
+
+impl Rotation {
+    /// From the room's settings; what is missing has the specification's
+    /// default (a week, 100 messages), what is extreme is clamped to at least
+    /// an hour and 1 to 10,000 messages.
+    pub fn new(period_ms: Option<u64>, messages: Option<u64>) -> Self {
+        Self {
+            period: period_ms.map_or(DEFAULT_PERIOD, Duration::from_millis).max(MIN_PERIOD),
+            messages: messages.unwrap_or(DEFAULT_MESSAGES).clamp(1, MAX_MESSAGES),
+        }
+    }
+}
+
+/// The session this device sends with in one room.
+pub struct OutboundGroup {
+    room: OwnedRoomId,
+    made_at: u64,
+    inner: GroupSession,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Pickle {
+    made_at: u64,
+    session: GroupSessionPickle,
+}
+
+impl OutboundGroup {
+    /// A new session, `now` in milliseconds since the Unix epoch.
+    pub fn new(room: OwnedRoomId, now: u64) -> Self {
+        Self { room, made_at: now, inner: GroupSession::new(SessionConfig::version_1()) }
+    }
+
+    /// The session as stored by [`OutboundGroup::pickle`].
+    pub fn from_pickle(room: OwnedRoomId, pickle: &[u8]) -> Result<Self, serde_json::Error> {
+        let Pickle { made_at, session } = serde_json::from_slice(pickle)?;
+        Ok(Self { room, made_at, inner: GroupSession::from_pickle(session) })
+    }
+
+    /// The ratchet, for the store alone.
+    pub fn pickle(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(&Pickle { made_at: self.made_at, session: self.inner.pickle() })
+    }
+
+    /// The id others look it up by.
+    pub fn session_id(&self) -> String {
+        self.inner.session_id()
+    }
+
+    /// The index the next message gets, and from which on a device that is
+    /// given the key now can read.
+    pub fn index(&self) -> u32 {
+        self.inner.message_index()
+    }
+
+    /// Whether age or use ask for a new session. A clock that went back makes
+    /// no session immortal: one from the future is expired too.
+    pub fn is_expired(&self, rotation: Rotation, now: u64) -> bool {
+        let age = now.checked_sub(self.made_at).map(Duration::from_millis);
+        age.is_none_or(|age| age >= rotation.period)
+            || u64::from(self.inner.message_index()) >= rotation.messages
+    }
+
+    /// The content of the `m.room_key` for devices that get the key now.
+    pub fn room_key(&self) -> Result<Box<RawValue>, serde_json::Error> {
+        to_raw_value(&serde_json::json!({
+            "algorithm": MEGOLM_ALGORITHM,
+            "room_id": self.room,
+            "session_id": self.inner.session_id(),
+            "session_key": self.inner.session_key().to_base64(),
+        }))
+    }
+
+    /// Encrypts one event: the content of the `m.room.encrypted` to send. The
+    /// ratchet has advanced and must be stored before the content leaves.
+    pub fn encrypt(
+        &mut self,
+        account: &Account,
+        kind: &str,
+        content: &RawValue,
+    ) -> Result<Box<RawValue>, serde_json::Error> {
+        #[derive(Serialize)]
+        struct Plain<'a> {
+            room_id: &'a RoomId,
+            #[serde(rename = "type")]
+            kind: &'a str,
+            content: &'a RawValue,
+        }
+        let plain = serde_json::to_vec(&Plain { room_id: &self.room, kind, content })?;
+        let ciphertext = self.inner.encrypt(plain).to_base64();
+        // sender_key and device_id are deprecated, and matrix-nio requires both.
+        to_raw_value(&serde_json::json!({
+            "algorithm": MEGOLM_ALGORITHM,
+            "ciphertext": ciphertext,
+            "device_id": account.device(),
+            "sender_key": account.curve25519().to_base64(),
+            "session_id": self.inner.session_id(),
+        }))
+    }
+}

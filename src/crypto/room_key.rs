@@ -1,0 +1,72 @@
+//! The content of `m.room_key`.
+
+use std::fmt;
+
+use ruma::{OwnedRoomId, RoomId};
+use serde::Deserialize;
+use vodozemac::megolm::{InboundGroupSession, SessionConfig, SessionKey};
+
+use super::MEGOLM_ALGORITHM;
+
+/// A Megolm session somebody shared with this device.
+pub struct RoomKey {
+    /// The room it is for.
+    pub room: OwnedRoomId,
+    /// The id that the key material itself yields.
+    pub session_id: String,
+    pub(super) session: InboundGroupSession,
+}
+
+/// Why a room key is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoomKeyFault {
+    /// Fields missing or of the wrong form.
+    Malformed,
+    /// Not `m.megolm.v1.aes-sha2`.
+    Algorithm,
+    /// `session_id` is not that of the key.
+    SessionId,
+}
+
+impl fmt::Display for RoomKeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "the room key is malformed",
+            Self::Algorithm => "the room key is for an unknown algorithm",
+            Self::SessionId => "the room key's session id is not that of its key",
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Content {
+    algorithm: String,
+    room_id: OwnedRoomId,
+    session_id: String,
+    session_key: String,
+}
+
+impl RoomKey {
+    /// Reads the decrypted content of an `m.room_key`.
+    pub fn parse(content: &str) -> Result<Self, RoomKeyFault> {
+        let content: Content =
+            serde_json::from_str(content).map_err(|_| RoomKeyFault::Malformed)?;
+        if content.algorithm != MEGOLM_ALGORITHM {
+            return Err(RoomKeyFault::Algorithm);
+        }
+        // SessionKey checks the signature that proves possession of the
+        // session's signing key.
+        let key = SessionKey::from_base64(&content.session_key)
+            .map_err(|_| RoomKeyFault::Malformed)?;
+        let session = InboundGroupSession::new(&key, SessionConfig::version_1());
+        if session.session_id() != content.session_id {
+            return Err(RoomKeyFault::SessionId);
+        }
+        Ok(Self { room: content.room_id, session_id: content.session_id, session })
+    }
+
+    /// The room it is for.
+    pub fn room(&self) -> &RoomId {
+        &self.room
+    }
+}

@@ -1,0 +1,98 @@
+//! How long to wait before the next attempt.
+
+use std::time::Duration;
+
+use super::response::MAX_RETRY_AFTER;
+
+/// The longest wait that grows out of failures alone, before jitter.
+pub const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// After this many failures in a row without a success, there is no next
+/// attempt.
+pub const MAX_ATTEMPTS: u32 = 20;
+
+/// Jitter is at most the wait divided by this: 20 %.
+const JITTER_DIVISOR: u64 = 5;
+
+/// Counts failures in a row and turns them into waits: after the n-th one
+/// min(2ⁿ, 60) s, plus up to 20 % at random so that clients that lost the
+/// same server do not come back in step.
+#[derive(Debug, Clone, Default)]
+pub struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// No failures yet.
+    pub const fn new() -> Self {
+        Self { failures: 0 }
+    }
+
+    /// Notes a failure. Returns how long to wait before the next attempt, or
+    /// `None` once [`MAX_ATTEMPTS`] waits have been given without a success.
+    ///
+    /// `asked` is what the server asked for (`Retry-After`): the wait is at
+    /// least that, but a server can ask for [`MAX_RETRY_AFTER`] at most.
+    pub fn fail(&mut self, asked: Option<Duration>) -> Option<Duration> {
+        if self.failures >= MAX_ATTEMPTS {
+            return None;
+        }
+        self.failures += 1;
+        let grown = 2_u64
+            .checked_pow(self.failures)
+            .map_or(MAX_WAIT, Duration::from_secs)
+            .min(MAX_WAIT);
+        let asked = asked.unwrap_or_default().min(MAX_RETRY_AFTER);
+        Some(grown.max(asked) + jitter(grown))
+    }
+
+    /// Forgets all failures.
+    pub fn succeed(&mut self) {
+        self.failures = 0;
+    }
+}
+
+fn jitter(wait: Duration) -> Duration {
+    // Jitter is a courtesy: without randomness there is none, and no error.
+    let random = u64::from(getrandom::u32().unwrap_or_default());
+    let most = u64::try_from(wait.as_millis()).unwrap_or_default() / JITTER_DIVISOR;
+    Duration::from_millis(most.saturating_mul(random) / u64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_minute_and_end_after_twenty() {
+        let mut backoff = Backoff::new();
+        for n in 1..=MAX_ATTEMPTS {
+            let base = Duration::from_secs(2_u64.pow(n).min(60));
+            let wait = backoff.fail(None).unwrap();
+            assert!(
+                wait >= base && wait <= base + base / 5,
+                "failure {n}: {wait:?}"
+            );
+        }
+        assert_eq!(backoff.fail(None), None);
+        assert_eq!(backoff.fail(None), None);
+    }
+
+    #[test]
+    fn a_success_starts_again() {
+        let mut backoff = Backoff::new();
+        while backoff.fail(None).is_some() {}
+        backoff.succeed();
+        assert!(backoff.fail(None).unwrap() < Duration::from_secs(3));
+    }
+
+    #[test]
+    fn the_server_can_raise_a_wait_within_a_limit_and_not_lower_it() {
+        let mut backoff = Backoff::new();
+        assert!(backoff.fail(Some(Duration::ZERO)).unwrap() >= Duration::from_secs(2));
+        let raised = backoff.fail(Some(Duration::from_secs(90))).unwrap();
+        assert!(raised >= Duration::from_secs(90) && raised < Duration::from_secs(91));
+        let capped = backoff.fail(Some(Duration::from_secs(86_400))).unwrap();
+        assert!(capped >= MAX_RETRY_AFTER && capped < MAX_RETRY_AFTER + Duration::from_secs(2));
+    }
+}

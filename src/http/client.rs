@@ -1,0 +1,182 @@
+//! Sending a request and reading its answer within limits.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use tokio::time::timeout;
+
+use super::error::{Error, Fault, Stage};
+use super::request::Request;
+use super::response::Response;
+use super::roots::Roots;
+
+/// For one address of a host; the request's deadline covers the rest.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Shorter than the keep-alive of common servers and load balancers (60 s and
+/// more), so that we are the side that closes.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// One connection for a long poll and one for everything else.
+const MAX_IDLE_PER_HOST: usize = 2;
+
+/// A connection that died without a word is noticed after about a minute.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// Sessions to resume; two servers are all we talk to.
+const TLS_SESSIONS: usize = 4;
+
+/// The largest head of an answer in bytes, and the largest read buffer.
+pub(super) const MAX_HEAD: usize = 64 * 1024;
+
+const AGENT: HeaderValue = HeaderValue::from_static(concat!(
+    env!("CARGO_PKG_NAME"),
+    "/",
+    env!("CARGO_PKG_VERSION")
+));
+
+/// An HTTP/1.1 client with a pool of connections. Clones share the pool.
+/// Redirects are not followed and cookies not kept.
+#[derive(Clone)]
+pub struct Client {
+    inner: hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+impl Client {
+    /// A client that believes `roots` for `https`; `http` works as well.
+    pub fn new(roots: Roots) -> Result<Self, TlsUnavailable> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|_| TlsUnavailable)?;
+        let mut tls = match roots {
+            Roots::Mozilla => builder.with_webpki_roots(),
+            Roots::Bundle(bundle) => builder.with_root_certificates(bundle.0),
+        }
+        .with_no_client_auth();
+        tls.resumption = Resumption::in_memory_sessions(TLS_SESSIONS);
+
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        tcp.set_keepalive(Some(KEEPALIVE_TIME));
+        tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+        tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
+
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        // A pooled connection may turn out to be closed when a request is
+        // handed to it. As long as no byte of the request was written, the
+        // pool takes the next connection; that is the one retry made here,
+        // and the only one that is safe for every request.
+        let inner = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
+            .http1_max_buf_size(MAX_HEAD)
+            .retry_canceled_requests(true)
+            .build(connector);
+        Ok(Self { inner })
+    }
+
+    /// Sends a request and reads the whole answer. An answer of any status is
+    /// an `Ok`; an error means that none came within the request's limits.
+    pub async fn send(&self, request: Request) -> Result<Response, Error> {
+        let Request {
+            message,
+            peer,
+            limits,
+        } = request;
+        let started = Instant::now();
+        let failed = |fault| Error {
+            peer: peer.clone(),
+            fault,
+        };
+        let late = |stage| Fault::Deadline {
+            stage,
+            after: limits.deadline,
+        };
+
+        let mut message = message.map(Full::new);
+        message.headers_mut().entry(USER_AGENT).or_insert(AGENT);
+        if let Some(value) = message.headers_mut().get_mut(AUTHORIZATION) {
+            value.set_sensitive(true);
+        }
+        let connection = capture_connection(&mut message);
+        let stage = || match *connection.connection_metadata() {
+            Some(_) => Stage::Waiting,
+            None => Stage::Connecting,
+        };
+
+        let answer = timeout(limits.deadline, self.inner.request(message))
+            .await
+            .map_err(|_| failed(late(stage())))?
+            .map_err(|error| failed(Fault::of(&error, stage())))?;
+        let (head, body) = answer.into_parts();
+
+        let left = limits.deadline.saturating_sub(started.elapsed());
+        let body = timeout(left, read(body, limits.body))
+            .await
+            .map_err(|_| failed(late(Stage::Receiving)))?
+            .map_err(failed)?;
+        Ok(Response {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+        })
+    }
+}
+
+/// Reads a body of at most `limit` bytes. A longer one is refused before it is
+/// read if its length is announced, and else as soon as it is too long.
+async fn read(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Fault> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
+        return Err(Fault::TooLarge { limit });
+    }
+    let mut whole = Vec::with_capacity(announced);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Fault::of_talking(&error, Stage::Receiving))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if data.len() > limit - whole.len() {
+            return Err(Fault::TooLarge { limit });
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole)
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+/// The TLS library cannot be set up: a fault of the build, not of the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlsUnavailable;
+
+impl fmt::Display for TlsUnavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TLS cannot be set up in this build")
+    }
+}
+
+impl std::error::Error for TlsUnavailable {}

@@ -1,0 +1,225 @@
+//! Why a request got no answer.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+use std::{fmt, io, iter};
+
+use rustls::{AlertDescription, CertificateError};
+
+use super::peer::Peer;
+
+/// No whole answer came from `peer`. `Display` is one short sentence without a
+/// full stop; it shows host and port and nothing else of the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// Who was asked.
+    pub peer: Peer,
+    /// What went wrong.
+    pub fault: Fault,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The host's name has no address, or no name server answered.
+    Resolve,
+    /// Nobody listens there.
+    Refused,
+    /// The connection failed in another way.
+    Connect(io::ErrorKind),
+    /// No secure connection.
+    Tls(TlsFault),
+    /// The deadline passed.
+    Deadline {
+        /// What was being waited for.
+        stage: Stage,
+        /// The request's whole deadline.
+        after: Duration,
+    },
+    /// The answer is larger than the limit, in bytes; no more of it was read.
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// The connection broke.
+    Closed(Stage),
+    /// What came was not HTTP/1.1.
+    NotHttp,
+}
+
+/// How far a request got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Name resolution, TCP, TLS: nothing of the request has left.
+    Connecting,
+    /// There was a connection; the server may have acted on the request.
+    Waiting,
+    /// The head of the answer was there.
+    Receiving,
+}
+
+/// Why there is no secure connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsFault {
+    /// The certificate was issued by nobody we believe.
+    UnknownIssuer,
+    /// The certificate is for another host.
+    WrongName,
+    /// The certificate is too old.
+    Expired,
+    /// The certificate is not valid yet, or our clock is slow.
+    NotYetValid,
+    /// The certificate is unusable in another way.
+    BadCertificate,
+    /// The server does not speak TLS on this port.
+    NotTls,
+    /// The server gave this alert.
+    Alert(AlertDescription),
+    /// The handshake failed in another way.
+    Handshake,
+}
+
+impl Fault {
+    /// Translates what hyper's client says about a request that had got to
+    /// `stage`.
+    pub(super) fn of(error: &hyper_util::client::legacy::Error, stage: Stage) -> Self {
+        if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
+            return Self::Tls(TlsFault::of(tls));
+        }
+        if error.is_connect() {
+            return Self::of_connecting(error);
+        }
+        let hyper = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
+        hyper.map_or(Self::Closed(stage), |error| Self::of_talking(error, stage))
+    }
+
+    fn of_connecting(error: &(dyn StdError + 'static)) -> Self {
+        // hyper-util has no type for this; a test holds the text in place.
+        if causes(error).any(|cause| cause.to_string() == "dns error") {
+            return Self::Resolve;
+        }
+        let kind = causes(error)
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .map(io::Error::kind)
+            .last();
+        match kind {
+            Some(io::ErrorKind::ConnectionRefused) => Self::Refused,
+            Some(kind) => Self::Connect(kind),
+            None => Self::Closed(Stage::Connecting),
+        }
+    }
+
+    /// Translates an error on an established connection.
+    pub(super) fn of_talking(error: &hyper::Error, stage: Stage) -> Self {
+        if false {
+            return Self::TooLarge {
+                limit: super::client::MAX_HEAD,
+            };
+        }
+        // A body in broken chunks is an `io::Error` of this kind inside.
+        let malformed = causes(error)
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .any(|cause| {
+                matches!(
+                    cause.kind(),
+                    io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+                )
+            });
+        if error.is_parse() || malformed {
+            return Self::NotHttp;
+        }
+        Self::Closed(stage)
+    }
+}
+
+impl TlsFault {
+    fn of(error: &rustls::Error) -> Self {
+        match error {
+            rustls::Error::InvalidCertificate(fault) => Self::of_certificate(fault),
+            rustls::Error::InvalidMessage(_) => Self::NotTls,
+            rustls::Error::AlertReceived(alert) => Self::Alert(*alert),
+            _ => Self::Handshake,
+        }
+    }
+
+    fn of_certificate(fault: &CertificateError) -> Self {
+        match fault {
+            CertificateError::UnknownIssuer => Self::UnknownIssuer,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Self::WrongName
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                Self::NotYetValid
+            }
+            _ => Self::BadCertificate,
+        }
+    }
+}
+
+/// An error and what caused it, outermost first. The walk opens `io::Error`s
+/// too, whose `source` leaves out the error inside.
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    iter::successors(Some(error), |&error| {
+        let inside = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+            .map(|inside| inside as &(dyn StdError + 'static));
+        inside.or_else(|| error.source())
+    })
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let peer = &self.peer;
+        match &self.fault {
+            Fault::Resolve => write!(f, "the name {} cannot be resolved", peer.host()),
+            Fault::Refused => write!(f, "{peer} refused the connection"),
+            Fault::Connect(kind) => write!(f, "no connection to {peer}: {kind}"),
+            Fault::Tls(fault) => write!(f, "no secure connection to {peer}: {fault}"),
+            Fault::Deadline { stage, after } => {
+                match stage {
+                    Stage::Connecting => write!(f, "no connection to {peer}")?,
+                    Stage::Waiting => write!(f, "{peer} did not answer")?,
+                    Stage::Receiving => write!(f, "{peer} did not finish its answer")?,
+                }
+                match after.as_millis() {
+                    millis @ ..1000 => write!(f, " within {millis} ms"),
+                    millis => write!(f, " within {} s", (millis + 500) / 1000),
+                }
+            }
+            Fault::TooLarge { limit } => {
+                write!(f, "the answer of {peer} is larger than {limit} bytes")
+            }
+            Fault::Closed(Stage::Connecting) => {
+                write!(f, "{peer} closed the connection at once")
+            }
+            Fault::Closed(Stage::Waiting) => {
+                write!(f, "{peer} closed the connection instead of an answer")
+            }
+            Fault::Closed(Stage::Receiving) => {
+                write!(f, "{peer} closed the connection in the middle of its answer")
+            }
+            Fault::NotHttp => write!(f, "the answer of {peer} is not HTTP"),
+        }
+    }
+}
+
+impl StdError for Error {}
+
+impl fmt::Display for TlsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownIssuer => "its certificate has an unknown issuer",
+            Self::WrongName => "its certificate is for another name",
+            Self::Expired => "its certificate has expired",
+            Self::NotYetValid => "its certificate is not valid yet",
+            Self::BadCertificate => "its certificate is not acceptable",
+            Self::NotTls => "it does not speak TLS on this port",
+            Self::Alert(alert) => return write!(f, "it answered with the alert {alert:?}"),
+            Self::Handshake => "the TLS handshake failed",
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! Whom a URL leads to.
+
+use std::fmt;
+
+use http::Uri;
+use rustls::pki_types::ServerName;
+
+/// Host and port of a server: what an error message may show of a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    host: String,
+    port: u16,
+}
+
+impl Peer {
+    /// Whom `uri` leads to: `http` or `https`, a host that is an IP address or
+    /// a DNS name, and no user name or password.
+    pub fn of(uri: &Uri) -> Result<Self, BadUrl> {
+        let default_port = match uri.scheme_str() {
+            Some("https") => 443,
+            Some("http") => 80,
+            _ => return Err(BadUrl::Scheme),
+        };
+        let authority = uri.authority().ok_or(BadUrl::Host)?;
+        if authority.as_str().contains('@') {
+            return Err(BadUrl::Credentials);
+        }
+        let host = authority.host();
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(host);
+        if ServerName::try_from(bare).is_err() {
+            return Err(BadUrl::Host);
+        }
+        let port = match authority.port_u16() {
+            Some(port) => port,
+            // A port that is no number must not silently become the default.
+            None if authority.as_str() != host => return Err(BadUrl::Port),
+            None => default_port,
+        };
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
+    }
+
+    /// The host as in the URL: an IPv6 address has its brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// Why a URL cannot be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadUrl {
+    /// Not a URL at all.
+    Syntax,
+    /// Neither `http` nor `https`.
+    Scheme,
+    /// No host, or one that is neither an IP address nor a DNS name.
+    Host,
+    /// The port is not a number from 0 to 65535.
+    Port,
+    /// A user name or password in front of the host.
+    Credentials,
+}
+
+impl fmt::Display for BadUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Syntax => "not a URL",
+            Self::Scheme => "the URL must start with https:// or http://",
+            Self::Host => "the URL has no valid host",
+            Self::Port => "the port in the URL is not a number up to 65535",
+            Self::Credentials => "the URL must not contain a user name or password",
+        })
+    }
+}
+
+impl std::error::Error for BadUrl {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(url: &str) -> Result<String, BadUrl> {
+        let uri = url.parse().map_err(|_| BadUrl::Syntax)?;
+        Peer::of(&uri).map(|peer| peer.to_string())
+    }
+
+    #[test]
+    fn a_peer_is_host_and_port() {
+        assert_eq!(of("https://matrix.org/x?token=y").unwrap(), "matrix.org:443");
+        assert_eq!(of("http://127.0.0.1/").unwrap(), "127.0.0.1:80");
+        assert_eq!(of("https://[::1]:6443").unwrap(), "[::1]:6443");
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_refused() {
+        assert_eq!(of("ftp://x/"), Err(BadUrl::Scheme));
+        assert_eq!(of("/path"), Err(BadUrl::Scheme));
+        assert_eq!(of("https://:443/"), Err(BadUrl::Host));
+        assert_eq!(of("https://-x-.y/"), Err(BadUrl::Host));
+        let long = format!("https://{}/", "a.".repeat(200));
+        assert_eq!(of(&long), Err(BadUrl::Host));
+        assert_eq!(of("https://x:99999/"), Err(BadUrl::Port));
+        assert_eq!(of("https://x:/"), Err(BadUrl::Port));
+        assert_eq!(of("https://me:secret@x/"), Err(BadUrl::Credentials));
+        assert_eq!(of("https://x y/"), Err(BadUrl::Syntax));
+    }
+}

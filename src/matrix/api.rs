@@ -1,0 +1,60 @@
+//! Requests as method, path and bytes: ruma knows the endpoints, and everything
+//! generic over them ends here.
+
+use std::{borrow::Cow, fmt};
+
+use http::Method;
+use ruma::api::{
+    MatrixVersion, OutgoingBody, OutgoingRequest, SupportedVersions, path_builder::PathBuilder,
+};
+
+/// One request to the homeserver, without its address and token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// GET, POST or PUT.
+    pub method: Method,
+    /// Path and query.
+    pub path: String,
+    /// A JSON body; empty for none.
+    pub body: Vec<u8>,
+}
+
+/// ruma refuses to build the request: a bug, not an input.
+#[derive(Debug)]
+pub struct BuildError(String);
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a request cannot be built: {}", self.0)
+    }
+}
+
+impl BuildError {
+    /// The system gives no random bytes.
+    pub(super) fn randomness(error: &str) -> Self {
+        Self(format!("no randomness: {error}"))
+    }
+}
+
+impl Call {
+    /// The call for a ruma request.
+    pub fn new<R>(request: R) -> Result<Self, BuildError>
+    where
+        R: OutgoingRequest,
+        for<'a> R::PathBuilder: PathBuilder<Input<'a> = Cow<'a, SupportedVersions>>,
+        <R::Body as OutgoingBody>::Error: fmt::Display,
+    {
+        // Every endpoint used here is in v1.1 and unchanged since: no request
+        // for `/versions` is worth the time at each start.
+        let versions = SupportedVersions {
+            versions: [MatrixVersion::V1_1].into(),
+            features: Default::default(),
+        };
+        let request = request
+            .try_into_http_request_inner("", Cow::Owned(versions))
+            .map_err(|error| BuildError(error.to_string()))?;
+        let (parts, body) = request.into_parts();
+        let body = body.try_into_buf().map_err(|error| BuildError(error.to_string()))?;
+        Ok(Self { method: parts.method, path: parts.uri.to_string(), body })
+    }
+}

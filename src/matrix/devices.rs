@@ -1,0 +1,231 @@
+//! `/keys/upload`, `/keys/query` and `/keys/claim`: what their answers change.
+
+use std::{collections::BTreeMap, fmt};
+
+use log::{debug, info, warn};
+use ruma::{OwnedDeviceId, OwnedUserId, UserId};
+use serde::Deserialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::{
+    engine::{Engine, Error},
+    judge::Message,
+    sending::{OutgoingToDevice, put_to_device},
+};
+use crate::{
+    crypto::{
+        Account, Device, DeviceChange, Peer, device_changes, encrypt_to_device, one_time_key,
+        outbound_session,
+    },
+    store::Transaction,
+};
+
+/// A user whose server did not answer is asked again after this.
+const QUERY_RETRY_MS: u64 = 60_000;
+
+/// A device that had no one-time key is asked again after this.
+const CLAIM_RETRY_MS: u64 = 10 * 60_000;
+
+/// The server says that this store's device has other keys.
+#[derive(Debug)]
+pub struct OwnKeysDiffer {
+    device: OwnedDeviceId,
+}
+
+impl fmt::Display for OwnKeysDiffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the homeserver holds other keys for the bot's device {} than the store in \
+             CRYPTO_STORE_PATH: the store is not this device's (a copy, or a restored backup), or \
+             the homeserver lies; move the store away to start as a new device",
+            self.device
+        )
+    }
+}
+
+type Answer<'a> = BTreeMap<String, BTreeMap<String, &'a RawValue>>;
+
+impl Engine {
+    /// The server has taken the keys of the last upload.
+    pub fn take_upload(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+        let mut account = self.account(tx)?;
+        account.mark_as_uploaded();
+        self.save_account(tx, &account)
+    }
+
+    /// Takes in the answer to a `/keys/query` for `asked` (user and generation),
+    /// and judges what waited for it.
+    pub fn take_query(
+        &self,
+        tx: &Transaction<'_>,
+        asked: &[(OwnedUserId, i64)],
+        body: &[u8],
+        now: u64,
+        messages: &mut Vec<Message>,
+    ) -> Result<(), Error> {
+        #[derive(Deserialize)]
+        struct Body<'a> {
+            #[serde(borrow, default)]
+            device_keys: Answer<'a>,
+            #[serde(default)]
+            failures: BTreeMap<String, serde::de::IgnoredAny>,
+            #[serde(borrow, default)]
+            master_keys: BTreeMap<String, &'a RawValue>,
+            #[serde(borrow, default)]
+            self_signing_keys: BTreeMap<String, &'a RawValue>,
+        }
+        let body: Body<'_> =
+            serde_json::from_slice(body).map_err(|_| Error::Malformed("device keys"))?;
+        let nothing = BTreeMap::new();
+        for (user, generation) in asked {
+            let failed = body.failures.contains_key(user.server_name().as_str());
+            let answer = match body.device_keys.get(user.as_str()) {
+                Some(answer) => answer,
+                // Absent because the user's server failed: not deleted.
+                None if failed => {
+                    warn!("the devices of {user} cannot be asked for now");
+                    tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
+                    continue;
+                }
+                None => &nothing,
+            };
+            let keys: Vec<String> = [&body.master_keys, &body.self_signing_keys]
+                .into_iter()
+                .filter_map(|keys| keys.get(user.as_str()))
+                .flat_map(|raw| cross_signing_keys(raw))
+                .collect();
+            if *user == self.user {
+                self.check_own_keys(tx, answer)?;
+            }
+            apply(tx, user, answer, &keys)?;
+            tx.mark_current(user, *generation)?;
+        }
+        self.judge_held(tx, now, messages)
+    }
+
+    fn check_own_keys(
+        &self,
+        tx: &Transaction<'_>,
+        answer: &BTreeMap<String, &RawValue>,
+    ) -> Result<(), Error> {
+        let mut account = self.account(tx)?;
+        let Some(raw) = answer.get(self.device.as_str()) else {
+            if account.device_keys_uploaded() {
+                warn!("the homeserver has lost this device's keys: uploading them again");
+                account.device_keys_are_missing();
+                self.save_account(tx, &account)?;
+            }
+            return Ok(());
+        };
+        let same = Device::parse(&self.user, &self.device, raw).is_ok_and(|device| {
+            device.curve25519 == account.curve25519() && device.ed25519 == account.ed25519()
+        });
+        if same {
+            Ok(())
+        } else {
+            Err(Error::OwnKeys(OwnKeysDiffer { device: self.device.clone() }))
+        }
+    }
+
+    /// Takes in the answer to a `/keys/claim` for `asked`: a session with each
+    /// device that has a sound key; the others are left alone for a while.
+    pub fn take_claim(
+        &self,
+        tx: &Transaction<'_>,
+        asked: &[Device],
+        body: &[u8],
+        now: u64,
+    ) -> Result<(), Error> {
+        #[derive(Deserialize)]
+        struct Body<'a> {
+            #[serde(borrow, default)]
+            one_time_keys: BTreeMap<String, Answer<'a>>,
+        }
+        let body: Body<'_> =
+            serde_json::from_slice(body).map_err(|_| Error::Malformed("one-time keys"))?;
+        let account = self.account(tx)?;
+        for device in asked {
+            let claimed = body
+                .one_time_keys
+                .get(device.user.as_str())
+                .and_then(|devices| devices.get(device.id.as_str()))
+                .and_then(|keys| keys.iter().next());
+            let session = claimed.and_then(|(name, raw)| {
+                one_time_key(device, name, raw)
+                    .inspect_err(|fault| {
+                        warn!("a one-time key of {} {}: {fault}", device.user, device.id);
+                    })
+                    .ok()
+                    .and_then(|key| outbound_session(&account, device.curve25519, key))
+            });
+            let Some(session) = session else {
+                info!("{} {} has no usable one-time key", device.user, device.id);
+                tx.postpone_claim(&device.curve25519, now.saturating_add(CLAIM_RETRY_MS))?;
+                tx.finish_unwedge(&device.user, &device.id)?;
+                continue;
+            };
+            tx.put_olm_session(&device.curve25519, &session, false, now)?;
+            if tx.finish_unwedge(&device.user, &device.id)? {
+                self.send_dummy(tx, &account, device, session, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells a device by an encrypted `m.dummy` that there is a new session.
+    fn send_dummy(
+        &self,
+        tx: &Transaction<'_>,
+        account: &Account,
+        device: &Device,
+        mut session: crate::crypto::OlmSession,
+        now: u64,
+    ) -> Result<(), Error> {
+        let keys = account.device_keys()?;
+        let nothing = to_raw_value(&serde_json::json!({})).map_err(|_| Error::Account)?;
+        let peer = Peer::from(device);
+        let Ok(content) =
+            encrypt_to_device(account, &keys, &mut session, &peer, "m.dummy", &nothing)
+        else {
+            return Ok(());
+        };
+        // As if it had decrypted: it must win over the session that is broken.
+        tx.put_olm_session(&device.curve25519, &session, true, now)?;
+        tx.forget_shares_with(&device.user, &device.curve25519)?;
+        let message =
+            OutgoingToDevice { user: device.user.clone(), device: device.id.clone(), content };
+        put_to_device(tx, "to-device", "m.room.encrypted", &[message])
+    }
+}
+
+fn apply(
+    tx: &Transaction<'_>,
+    user: &UserId,
+    answer: &BTreeMap<String, &RawValue>,
+    cross_signing_keys: &[String],
+) -> Result<(), Error> {
+    let known = tx.known_devices(user)?;
+    for change in device_changes(user, &known, answer, cross_signing_keys) {
+        match &change {
+            DeviceChange::Put(device) => debug!("{user} has device {}", device.id),
+            DeviceChange::Delete(id) => debug!("{user} no longer has device {id}"),
+            DeviceChange::Refuse(id, fault) => {
+                warn!("device {id} of {user} is not believed: {fault}");
+            }
+        }
+        tx.apply_device_change(user, &change)?;
+    }
+    Ok(())
+}
+
+fn cross_signing_keys(raw: &RawValue) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Keys {
+        #[serde(default)]
+        keys: BTreeMap<String, String>,
+    }
+    serde_json::from_str::<Keys>(raw.get())
+        .map(|keys| keys.keys.into_values().collect())
+        .unwrap_or_default()
+}

@@ -1,0 +1,110 @@
+//! What the engine knows beside the store: who it is and whom it listens to.
+
+use std::{collections::BTreeSet, fmt};
+
+use ruma::{OwnedDeviceId, OwnedUserId};
+
+use super::{api::BuildError, devices::OwnKeysDiffer};
+use crate::{
+    crypto::{Account, SignatureFault},
+    store::{self, Transaction},
+};
+
+/// Takes the homeserver's answers into the store and says what to ask next. It
+/// has no state of its own that changes: what a rolled-back transaction did not
+/// do, the engine does not remember.
+pub struct Engine {
+    /// The bot's full id.
+    pub(super) user: OwnedUserId,
+    /// Its device.
+    pub(super) device: OwnedDeviceId,
+    /// Users whose messages are looked at. Nobody else's are decrypted, and
+    /// nobody else's room keys are kept.
+    pub(super) commanders: BTreeSet<OwnedUserId>,
+}
+
+/// Why an answer could not be taken in. The transaction must be dropped.
+#[derive(Debug)]
+pub enum Error {
+    /// The store refuses or is damaged.
+    Store(store::Error),
+    /// The answer is not what the specification asks for.
+    Malformed(&'static str),
+    /// A request could not be built.
+    Build(BuildError),
+    /// The bot's own keys have no signed form, which a sound account has.
+    Account,
+    /// The server holds other keys for this very device.
+    OwnKeys(OwnKeysDiffer),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Malformed(what) => write!(f, "the homeserver's answer is malformed: {what}"),
+            Self::Build(error) => error.fmt(f),
+            Self::Account => f.write_str("the stored account cannot sign"),
+            Self::OwnKeys(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<BuildError> for Error {
+    fn from(error: BuildError) -> Self {
+        Self::Build(error)
+    }
+}
+
+impl From<SignatureFault> for Error {
+    fn from(_: SignatureFault) -> Self {
+        Self::Account
+    }
+}
+
+impl Engine {
+    /// For the device of this store.
+    pub fn new(
+        user: OwnedUserId,
+        device: OwnedDeviceId,
+        commanders: BTreeSet<OwnedUserId>,
+    ) -> Self {
+        Self { user, device, commanders }
+    }
+
+    /// Makes the account where there is none, and asks for a fresh look at the
+    /// server's idea of the bot's own devices. Once at each start.
+    pub fn prepare_account(&self, tx: &Transaction<'_>) -> Result<Account, Error> {
+        tx.track_user(&self.user)?;
+        tx.mark_outdated(&self.user)?;
+        for user in &self.commanders {
+            tx.track_user(user)?;
+        }
+        if tx.account_pickle()?.is_none() {
+            self.save_account(tx, &Account::new(self.user.clone(), self.device.clone()))?;
+        }
+        self.account(tx)
+    }
+
+    pub(super) fn account(&self, tx: &Transaction<'_>) -> Result<Account, Error> {
+        let pickle =
+            tx.account_pickle()?.ok_or(store::Error::Corrupt("the account"))?;
+        Account::from_pickle(self.user.clone(), self.device.clone(), &pickle)
+            .map_err(|_| store::Error::Corrupt("the account").into())
+    }
+
+    pub(super) fn save_account(
+        &self,
+        tx: &Transaction<'_>,
+        account: &Account,
+    ) -> Result<(), Error> {
+        let pickle = account.pickle().map_err(|_| Error::Account)?;
+        Ok(tx.put_account_pickle(&pickle)?)
+    }
+}

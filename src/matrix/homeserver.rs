@@ -1,0 +1,204 @@
+//! One request to the homeserver and what its answer means.
+
+use std::{fmt, time::Duration};
+
+use http::header::{CONTENT_TYPE, HeaderValue};
+use serde::Deserialize;
+
+use super::api::Call;
+use crate::{
+    http::{Client, Error as HttpError, Limits, Request, Response},
+    ops::Secret,
+};
+
+/// Everything but a sync is answered within this, or tried again.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The largest answer read, in bytes: room for a sync of a large account.
+const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// The longest text of the server's that is repeated in a log.
+const MAX_MESSAGE: usize = 200;
+
+/// Where the client-server API is.
+#[derive(Clone)]
+pub struct Homeserver {
+    client: Client,
+    base: String,
+}
+
+/// Why there is no usable answer.
+#[derive(Debug)]
+pub enum Fault {
+    /// No answer at all.
+    Unreachable(HttpError),
+    /// 429: not before this.
+    Limited(Option<Duration>),
+    /// 5xx, or an answer that is not Matrix (a proxy's page): worth trying again.
+    Broken {
+        /// The HTTP status.
+        status: u16,
+        /// Not before this.
+        retry_after: Option<Duration>,
+    },
+    /// 401 `M_UNKNOWN_TOKEN`: the access token is no longer valid.
+    UnknownToken {
+        /// The device is still there: log in again with its id.
+        soft_logout: bool,
+    },
+    /// A Matrix error that trying again does not change.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// `M_…`.
+        errcode: String,
+        /// The server's words, shortened.
+        message: String,
+    },
+    /// The request could not be built from this address or token.
+    Unusable(&'static str),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(error) => write!(f, "the homeserver cannot be reached: {error}"),
+            Self::Limited(_) => f.write_str("the homeserver asks to slow down (429)"),
+            Self::Broken { status, .. } => {
+                write!(f, "the homeserver answers with status {status} and no Matrix content")
+            }
+            Self::UnknownToken { soft_logout: true } => {
+                f.write_str("the session has expired (soft logout)")
+            }
+            Self::UnknownToken { soft_logout: false } => {
+                f.write_str("the session was ended on the server")
+            }
+            Self::Refused { status, errcode, message } => {
+                write!(f, "the homeserver refuses: {status} {errcode} ({message})")
+            }
+            Self::Unusable(what) => f.write_str(what),
+        }
+    }
+}
+
+impl Fault {
+    /// How long the server asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Limited(wait) | Self::Broken { retry_after: wait, .. } => *wait,
+            _ => None,
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Limited(_) | Self::Broken { .. })
+    }
+}
+
+impl Homeserver {
+    /// `base` is scheme, host and port, without a slash at the end.
+    pub fn new(client: Client, base: String) -> Self {
+        Self { client, base }
+    }
+
+    /// Sends a call and returns the body of a 2xx answer. `extra` is added to
+    /// the deadline: how long the server may hold the answer back on purpose.
+    pub async fn send(
+        &self,
+        call: Call,
+        token: Option<&Secret>,
+        extra: Duration,
+    ) -> Result<Vec<u8>, Fault> {
+        let limits = Limits { deadline: DEADLINE + extra, body: MAX_BODY };
+        let url = format!("{}{}", self.base, call.path);
+        let has_body = !call.body.is_empty();
+        let mut request = Request::new(call.method, &url, call.body, limits)
+            .map_err(|_| Fault::Unusable("MATRIX_HOMESERVER is no usable address"))?;
+        if has_body {
+            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Some(token) = token {
+            request = request
+                .bearer(token)
+                .map_err(|_| Fault::Unusable("the access token does not fit into a header"))?;
+        }
+        let response = self.client.send(request).await.map_err(Fault::Unreachable)?;
+        read(response)
+    }
+}
+
+fn read(response: Response) -> Result<Vec<u8>, Fault> {
+    #[derive(Deserialize)]
+    struct Body {
+        errcode: String,
+        #[serde(default)]
+        error: String,
+        #[serde(default)]
+        soft_logout: bool,
+        retry_after_ms: Option<u64>,
+    }
+    if (200..300).contains(&response.status) {
+        return Ok(response.body);
+    }
+    let status = response.status;
+    let body: Option<Body> = serde_json::from_slice(&response.body).ok();
+    let retry_after = response.retry_after().or_else(|| {
+        let asked = body.as_ref()?.retry_after_ms.map(Duration::from_millis)?;
+        Some(asked.min(crate::http::MAX_RETRY_AFTER))
+    });
+    match body {
+        _ if status == 429 => Err(Fault::Limited(retry_after)),
+        Some(body) if status == 401 && body.errcode == "M_UNKNOWN_TOKEN" => {
+            Err(Fault::UnknownToken { soft_logout: body.soft_logout })
+        }
+        Some(body) if (400..500).contains(&status) => Err(Fault::Refused {
+            status,
+            errcode: shorten(&body.errcode),
+            message: shorten(&body.error),
+        }),
+        _ => Err(Fault::Broken { status, retry_after }),
+    }
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Result<Vec<u8>, Fault> {
+        read(Response { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec() })
+    }
+
+    #[test]
+    fn matrix_errors_are_told_from_a_proxys_pages() {
+        assert!(matches!(answer(200, "{}"), Ok(body) if body == b"{}"));
+        assert!(matches!(answer(502, "<html>"), Err(Fault::Broken { status: 502, .. })));
+        assert!(matches!(answer(404, "<html>"), Err(Fault::Broken { status: 404, .. })));
+        assert!(matches!(answer(302, ""), Err(Fault::Broken { status: 302, .. })));
+        assert!(matches!(
+            answer(403, r#"{"errcode":"M_FORBIDDEN","error":"no"}"#),
+            Err(Fault::Refused { status: 403, .. })
+        ));
+    }
+
+    #[test]
+    fn a_rate_limit_says_when_to_come_back() {
+        let fault = answer(429, r#"{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":1500}"#);
+        assert_eq!(fault.unwrap_err().retry_after(), Some(Duration::from_millis(1500)));
+        assert!(matches!(answer(429, "slow down"), Err(Fault::Limited(None))));
+    }
+
+    #[test]
+    fn soft_and_hard_logout_are_told_apart() {
+        let soft = r#"{"errcode":"M_UNKNOWN_TOKEN","soft_logout":true}"#;
+        assert!(matches!(answer(401, soft), Err(Fault::UnknownToken { soft_logout: true })));
+        let hard = r#"{"errcode":"M_UNKNOWN_TOKEN"}"#;
+        assert!(matches!(answer(401, hard), Err(Fault::UnknownToken { soft_logout: false })));
+    }
+}

@@ -1,0 +1,247 @@
+//! From an event to a message: what it says, and whether the person it names
+//! said it.
+
+use log::{debug, warn};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use serde_json::value::RawValue;
+
+use super::{
+    content::{cleartext_relation_is_plain, text_message},
+    engine::{Engine, Error},
+    sync::Event,
+};
+use crate::{
+    crypto::{MegolmEvent, MegolmFault},
+    store::{Encryption, Held, HeldReason, MessageIndex, Transaction},
+};
+
+/// How long a message waits for its room key before its sender is told. Keys
+/// are sent before the message, but another server may deliver them after it.
+pub(super) const KEY_GRACE_MS: u64 = 5_000;
+
+/// A message of a commander.
+pub struct Message {
+    /// Its event.
+    pub event_id: OwnedEventId,
+    /// Where.
+    pub room: OwnedRoomId,
+    /// Who: proven for an encrypted message, the server's word otherwise.
+    pub sender: OwnedUserId,
+    /// How old it is, in milliseconds.
+    pub age_ms: u64,
+    /// What became of it.
+    pub what: What,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// A text. `encrypted`: it came end-to-end encrypted, from a device in its
+    /// sender's current list; otherwise the room never was encrypted.
+    Text {
+        /// As it was written.
+        body: String,
+        /// End-to-end.
+        encrypted: bool,
+    },
+    /// A text in clear in a room that is or was encrypted.
+    InClear,
+    /// Its key has not come.
+    Undecryptable,
+    /// It was encrypted by a device that is not in its sender's list.
+    UnknownDevice,
+}
+
+/// What can be said of an event now.
+enum Verdict {
+    /// It is a message.
+    Is(What),
+    /// It is nothing that anybody should hear of.
+    Nothing,
+    /// It has to wait.
+    Wait(HeldReason),
+}
+
+impl Engine {
+    /// Takes in one timeline event that is not state.
+    pub(super) fn take_message(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        raw: &RawValue,
+        event: &Event<'_>,
+        now: u64,
+        messages: &mut Vec<Message>,
+    ) -> Result<(), Error> {
+        let Ok(sender) = <&UserId>::try_from(event.sender.as_ref()) else { return Ok(()) };
+        if sender == self.user || !self.commanders.contains(sender) {
+            return Ok(());
+        }
+        let Some(event_id) =
+            event.event_id.as_deref().and_then(|id| <&EventId>::try_from(id).ok())
+        else {
+            return Ok(());
+        };
+        if tx.is_known_event(event_id)? {
+            debug!("{event_id} came again: ignored");
+            return Ok(());
+        }
+        let age_ms = event.age_ms(now);
+        match self.judge(tx, room, sender, event_id, event)? {
+            Verdict::Nothing => {}
+            Verdict::Is(what) => messages.push(Message {
+                event_id: event_id.to_owned(),
+                room: room.to_owned(),
+                sender: sender.to_owned(),
+                age_ms,
+                what,
+            }),
+            Verdict::Wait(reason) => {
+                debug!("{event_id} waits ({reason:?})");
+                tx.hold(&Held {
+                    event_id: event_id.to_owned(),
+                    room: room.to_owned(),
+                    sender: sender.to_owned(),
+                    event: raw.get().to_owned(),
+                    received_at: now,
+                    age_ms,
+                    reason,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges again what waited: a key, a device list or a room's state may have
+    /// come, or the time may be over.
+    pub fn judge_held(
+        &self,
+        tx: &Transaction<'_>,
+        now: u64,
+        messages: &mut Vec<Message>,
+    ) -> Result<(), Error> {
+        for held in tx.held()? {
+            let Ok(event) = serde_json::from_str::<Event<'_>>(&held.event) else {
+                tx.release(&held.event_id)?;
+                continue;
+            };
+            let waited = now.saturating_sub(held.received_at);
+            let what = match self.judge(tx, &held.room, &held.sender, &held.event_id, &event)? {
+                Verdict::Is(what) => Some(what),
+                Verdict::Nothing => None,
+                Verdict::Wait(HeldReason::NoKey) if waited >= KEY_GRACE_MS => {
+                    Some(What::Undecryptable)
+                }
+                Verdict::Wait(reason) => {
+                    if reason != held.reason {
+                        tx.hold(&Held { reason, ..held })?;
+                    }
+                    continue;
+                }
+            };
+            tx.release(&held.event_id)?;
+            if let Some(what) = what {
+                messages.push(Message {
+                    event_id: held.event_id,
+                    room: held.room,
+                    sender: held.sender,
+                    age_ms: held.age_ms.saturating_add(waited),
+                    what,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// When the next waiting event runs out of time, in milliseconds since the
+    /// Unix epoch.
+    pub fn next_held_deadline(&self, tx: &Transaction<'_>) -> Result<Option<u64>, Error> {
+        Ok(tx
+            .held()?
+            .iter()
+            .filter(|held| held.reason == HeldReason::NoKey)
+            .map(|held| held.received_at.saturating_add(KEY_GRACE_MS))
+            .min())
+    }
+
+    fn judge(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        sender: &UserId,
+        event_id: &EventId,
+        event: &Event<'_>,
+    ) -> Result<Verdict, Error> {
+        match event.kind.as_ref() {
+            "m.room.encrypted" => self.judge_encrypted(tx, room, sender, event_id, event),
+            "m.room.message" => {
+                let Some(text) = text_message(event.content) else { return Ok(Verdict::Nothing) };
+                Ok(match tx.encryption(room)? {
+                    Encryption::Unknown => Verdict::Wait(HeldReason::NotYetJudged),
+                    Encryption::Plaintext => {
+                        Verdict::Is(What::Text { body: text.body, encrypted: false })
+                    }
+                    Encryption::Megolm(_) | Encryption::Unsupported => Verdict::Is(What::InClear),
+                })
+            }
+            _ => Ok(Verdict::Nothing),
+        }
+    }
+
+    fn judge_encrypted(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        sender: &UserId,
+        event_id: &EventId,
+        event: &Event<'_>,
+    ) -> Result<Verdict, Error> {
+        if !cleartext_relation_is_plain(event.content) {
+            return Ok(Verdict::Nothing);
+        }
+        let megolm = match MegolmEvent::parse(event.content) {
+            Ok(megolm) => megolm,
+            Err(fault) => {
+                debug!("{event_id} of {sender} is ignored: {fault}");
+                return Ok(Verdict::Nothing);
+            }
+        };
+        let Some(mut group) = tx.inbound_group(room, &megolm.session_id)? else {
+            return Ok(Verdict::Wait(HeldReason::NoKey));
+        };
+        let plaintext = match group.decrypt(room, sender, &megolm) {
+            Ok(plaintext) => plaintext,
+            Err(MegolmFault::TooEarly) => return Ok(Verdict::Is(What::Undecryptable)),
+            Err(fault) => {
+                warn!("{event_id} of {sender} is ignored: {fault}");
+                return Ok(Verdict::Nothing);
+            }
+        };
+        let seen = tx.see_message_index(
+            room,
+            &megolm.session_id,
+            plaintext.index,
+            event_id,
+            event.origin_server_ts,
+        )?;
+        if seen == MessageIndex::Replayed {
+            warn!("{event_id} in {room} is an older message played again: ignored");
+            return Ok(Verdict::Nothing);
+        }
+        // The key came in an Olm message from this very device; that the device
+        // is the sender's is proven by its signed entry in the sender's list.
+        let owner = tx.device_by_keys(sender, &group.curve25519, &group.ed25519)?;
+        if owner.is_none() {
+            return Ok(if tx.is_outdated(sender)? {
+                tx.track_user(sender)?;
+                Verdict::Wait(HeldReason::NotYetJudged)
+            } else {
+                Verdict::Is(What::UnknownDevice)
+            });
+        }
+        Ok(match text_message(&plaintext.content) {
+            Some(text) => Verdict::Is(What::Text { body: text.body, encrypted: true }),
+            None => Verdict::Nothing,
+        })
+    }
+}

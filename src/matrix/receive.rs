@@ -1,0 +1,140 @@
+//! Taking in a sync: everything in it, in the order that makes sense of it, in
+//! one transaction.
+
+use log::{debug, info, warn};
+use ruma::{OwnedRoomId, OwnedUserId, UserId};
+use serde::Deserialize;
+
+use super::{
+    engine::{Engine, Error},
+    judge::Message,
+    sync::{DeviceLists, Event, InvitedRoom, SyncBody},
+};
+use crate::{crypto::FallbackOnServer, store::Transaction};
+
+/// Olm messages are remembered this long: longer than any fallback key that
+/// they could be replayed against.
+const OLM_MEMORY_MS: u64 = 30 * 24 * 3600 * 1000;
+
+/// What a sync brought for the layer above.
+#[derive(Default)]
+pub struct Received {
+    /// Messages of commanders, in order.
+    pub messages: Vec<Message>,
+    /// Invites of anybody.
+    pub invites: Vec<Invite>,
+}
+
+/// Somebody wants the bot in a room.
+pub struct Invite {
+    /// Where.
+    pub room: OwnedRoomId,
+    /// Who.
+    pub inviter: OwnedUserId,
+}
+
+impl Engine {
+    /// Takes in one sync answer. `now` is in milliseconds since the Unix epoch.
+    pub fn take_sync(
+        &self,
+        tx: &Transaction<'_>,
+        body: &SyncBody<'_>,
+        now: u64,
+    ) -> Result<Received, Error> {
+        let first = tx.next_batch()?.is_none();
+        if first {
+            // An initial sync has no device_lists: whatever is known may be old.
+            tx.mark_all_outdated()?;
+        }
+        let mut received = Received::default();
+        let mut account = self.account(tx)?;
+        let mut dirty = false;
+        for raw in &body.to_device.events {
+            dirty |= self.take_to_device(tx, &mut account, raw, now)?;
+        }
+        let fallback = match &body.device_unused_fallback_key_types {
+            None => FallbackOnServer::NotSupported,
+            Some(types) if types.iter().any(|kind| kind == "signed_curve25519") => {
+                FallbackOnServer::Unused
+            }
+            Some(_) => FallbackOnServer::UsedOrMissing,
+        };
+        dirty |= account.replenish(body.one_time_keys(), fallback, now);
+        if dirty {
+            self.save_account(tx, &account)?;
+        }
+        tx.forget_olm_messages(now.saturating_sub(OLM_MEMORY_MS))?;
+        take_device_lists(tx, &body.device_lists, &self.user)?;
+
+        for id in body.rooms.leave.keys() {
+            if let Some(room) = room_id(id) {
+                debug!("no longer in {room}");
+                tx.leave_room(&room)?;
+            }
+        }
+        for (id, raw) in &body.rooms.join {
+            let Some(room) = room_id(id) else { continue };
+            match serde_json::from_str(raw.get()) {
+                Ok(joined) => {
+                    self.take_joined_room(tx, &room, &joined, first, now, &mut received)?;
+                }
+                Err(_) => warn!("what the server says of {room} is malformed: skipped"),
+            }
+        }
+        for (id, raw) in &body.rooms.invite {
+            let Some(room) = room_id(id) else { continue };
+            if let Some(inviter) = self.inviter(raw) {
+                received.invites.push(Invite { room, inviter });
+            }
+        }
+        self.judge_held(tx, now, &mut received.messages)?;
+        tx.set_next_batch(&body.next_batch)?;
+        Ok(received)
+    }
+
+    /// Who invited the bot, by the bot's own stripped member event.
+    fn inviter(&self, raw: &serde_json::value::RawValue) -> Option<OwnedUserId> {
+        #[derive(Deserialize)]
+        struct Member<'a> {
+            membership: &'a str,
+        }
+        let invited: InvitedRoom<'_> = serde_json::from_str(raw.get()).ok()?;
+        let member = invited.invite_state.events.iter().find_map(|raw| {
+            let event: Event<'_> = serde_json::from_str(raw.get()).ok()?;
+            let own = event.kind == "m.room.member"
+                && event.state_key.as_deref() == Some(self.user.as_str());
+            let member: Member<'_> = serde_json::from_str(event.content.get()).ok()?;
+            (own && member.membership == "invite").then_some(event)
+        })?;
+        OwnedUserId::try_from(member.sender.as_ref()).ok()
+    }
+}
+
+fn take_device_lists(
+    tx: &Transaction<'_>,
+    lists: &DeviceLists,
+    own: &UserId,
+) -> Result<(), Error> {
+    for user in lists.changed.iter().filter_map(|user| <&UserId>::try_from(user.as_str()).ok()) {
+        tx.mark_outdated(user)?;
+    }
+    for user in lists.left.iter().filter_map(|user| <&UserId>::try_from(user.as_str()).ok()) {
+        // The server says that no encrypted room is shared any more. Where this
+        // store disagrees it follows the user on, and asks afresh.
+        if user == own || tx.shares_encrypted_room(user)? {
+            tx.mark_outdated(user)?;
+        } else if tx.is_tracked(user)? {
+            info!("the devices of {user} are no longer followed");
+            tx.untrack_user(user)?;
+        }
+    }
+    Ok(())
+}
+
+fn room_id(id: &str) -> Option<OwnedRoomId> {
+    let room = OwnedRoomId::try_from(id).ok();
+    if room.is_none() {
+        warn!("the server names a room by something that is no room id: skipped");
+    }
+    room
+}

@@ -1,0 +1,214 @@
+//! `GET /sync`: the request, and its answer read so that one malformed part
+//! does not spoil the rest.
+
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use super::api::Call;
+
+/// How long the server may hold a sync back when nothing happens.
+pub const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Events of one room in one sync. Commands that were sent before a gap are
+/// not looked for: they are older than any limit on their age in a room this
+/// busy.
+const TIMELINE_LIMIT: u32 = 50;
+
+/// The call for the next sync. `wait` is false for the first one after a start,
+/// which only catches up.
+pub fn sync_call(since: Option<&str>, wait: bool) -> Call {
+    // The state types are among the timeline types too: there they arrive
+    // between two syncs.
+    let filter = serde_json::json!({
+        "presence": { "not_types": ["*"] },
+        "account_data": { "not_types": ["*"] },
+        "room": {
+            "account_data": { "not_types": ["*"] },
+            "ephemeral": { "not_types": ["*"] },
+            "state": {
+                "types": [
+                    "m.room.member", "m.room.encryption", "m.room.history_visibility",
+                ],
+                "lazy_load_members": true,
+            },
+            "timeline": {
+                "types": [
+                    "m.room.message", "m.room.encrypted",
+                    "m.room.member", "m.room.encryption", "m.room.history_visibility",
+                ],
+                "limit": TIMELINE_LIMIT,
+                "lazy_load_members": true,
+            },
+        },
+    });
+    let timeout = if wait { SYNC_TIMEOUT.as_millis() } else { 0 };
+    let mut path = format!(
+        "/_matrix/client/v3/sync?filter={}&set_presence=offline&timeout={timeout}",
+        encode(&filter.to_string())
+    );
+    if let Some(since) = since {
+        path.push_str("&since=");
+        path.push_str(&encode(since));
+    }
+    Call { method: Method::GET, path, body: Vec::new() }
+}
+
+/// Percent-encodes everything but the unreserved characters of RFC 3986.
+fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() * 2);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// The parts of a sync that are used, borrowed from its body. What has a life
+/// of its own (a room, an event) stays unparsed until its turn.
+#[derive(Deserialize)]
+pub struct SyncBody<'a> {
+    /// The next `since`.
+    pub next_batch: String,
+    #[serde(borrow, default)]
+    pub(super) rooms: Rooms<'a>,
+    #[serde(borrow, default)]
+    pub(super) to_device: Events<'a>,
+    #[serde(default)]
+    pub(super) device_lists: DeviceLists,
+    #[serde(default)]
+    device_one_time_keys_count: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub(super) device_unused_fallback_key_types: Option<Vec<String>>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct Rooms<'a> {
+    #[serde(borrow, default)]
+    pub(super) join: BTreeMap<String, &'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) invite: BTreeMap<String, &'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) leave: BTreeMap<String, &'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct Events<'a> {
+    #[serde(borrow, default)]
+    pub(super) events: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct DeviceLists {
+    #[serde(default)]
+    pub(super) changed: Vec<String>,
+    #[serde(default)]
+    pub(super) left: Vec<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct JoinedRoom<'a> {
+    #[serde(borrow, default)]
+    pub(super) state: Events<'a>,
+    #[serde(borrow, default)]
+    pub(super) timeline: Timeline<'a>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct Timeline<'a> {
+    #[serde(borrow, default)]
+    pub(super) events: Vec<&'a RawValue>,
+    #[serde(default)]
+    pub(super) limited: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct InvitedRoom<'a> {
+    #[serde(borrow, default)]
+    pub(super) invite_state: Events<'a>,
+}
+
+/// Any event, as far as it is looked at before its type is known.
+#[derive(Deserialize)]
+pub(super) struct Event<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) sender: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) event_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) state_key: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub(super) origin_server_ts: u64,
+    #[serde(borrow)]
+    pub(super) content: &'a RawValue,
+    #[serde(borrow, default)]
+    unsigned: Option<&'a RawValue>,
+}
+
+impl Event<'_> {
+    /// How old the event was when the server sent it, in milliseconds: by the
+    /// server's own clock where it says so, because this machine's may be wrong.
+    pub(super) fn age_ms(&self, now: u64) -> u64 {
+        #[derive(Deserialize)]
+        struct Unsigned {
+            age: i64,
+        }
+        self.unsigned
+            .and_then(|raw| serde_json::from_str::<Unsigned>(raw.get()).ok())
+            .map_or_else(
+                || now.saturating_sub(self.origin_server_ts),
+                |unsigned| u64::try_from(unsigned.age).unwrap_or_default(),
+            )
+    }
+}
+
+impl SyncBody<'_> {
+    /// `signed_curve25519` keys on the server; what is not named is 0.
+    pub(super) fn one_time_keys(&self) -> u64 {
+        self.device_one_time_keys_count
+            .get("signed_curve25519")
+            .and_then(Value::as_u64)
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_that_is_not_named_is_zero() {
+        let body: SyncBody<'_> = serde_json::from_str(r#"{"next_batch":"s1"}"#).unwrap();
+        assert_eq!(body.one_time_keys(), 0);
+        let other = r#"{"next_batch":"s1","device_one_time_keys_count":{"curve25519":9}}"#;
+        let body: SyncBody<'_> = serde_json::from_str(other).unwrap();
+        assert_eq!(body.one_time_keys(), 0);
+    }
+
+    #[test]
+    fn the_age_is_the_servers_where_it_tells() {
+        let event = |unsigned: &str| {
+            format!(
+                r#"{{"type":"t","sender":"s","origin_server_ts":1000,"content":{{}}{unsigned}}}"#
+            )
+        };
+        let read = |text: &str| serde_json::from_str::<Event<'_>>(text).unwrap().age_ms(5000);
+        assert_eq!(read(&event("")), 4000);
+        assert_eq!(read(&event(r#","unsigned":{"age":7}"#)), 7);
+        assert_eq!(read(&event(r#","unsigned":{"age":-7}"#)), 0);
+        assert_eq!(read(&event(r#","unsigned":{"age":"x"}"#)), 4000);
+    }
+
+    #[test]
+    fn the_token_cannot_break_the_query() {
+        let call = sync_call(Some("s&timeout=9#é"), true);
+        assert!(call.path.ends_with("&timeout=30000&since=s%26timeout%3D9%23%C3%A9"));
+    }
+}

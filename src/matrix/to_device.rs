@@ -1,0 +1,130 @@
+//! To-device messages: Olm in, room keys out of them.
+
+use log::{debug, warn};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::engine::{Engine, Error};
+use crate::{
+    crypto::{
+        Accepted, Account, OlmEvent, OlmFault, OlmPayload, RoomKey, accept_room_key, decrypt,
+    },
+    store::Transaction,
+};
+
+/// A new session with the same device at most this often.
+const UNWEDGE_INTERVAL_MS: u64 = 3600 * 1000;
+
+impl Engine {
+    /// Takes in one to-device event. True when the account changed. Whatever is
+    /// wrong with the event costs that event only.
+    pub(super) fn take_to_device(
+        &self,
+        tx: &Transaction<'_>,
+        account: &mut Account,
+        raw: &RawValue,
+        now: u64,
+    ) -> Result<bool, Error> {
+        #[derive(Deserialize)]
+        struct Kind<'a> {
+            #[serde(borrow, rename = "type")]
+            kind: std::borrow::Cow<'a, str>,
+        }
+        let Ok(Kind { kind }) = serde_json::from_str(raw.get()) else {
+            debug!("a to-device event without a type: dropped");
+            return Ok(false);
+        };
+        // Room keys, secrets and the like count only inside Olm: in clear they
+        // are the server's own words.
+        if kind != "m.room.encrypted" {
+            debug!("a to-device event in clear: ignored");
+            return Ok(false);
+        }
+        let event = match OlmEvent::parse(raw, account.curve25519()) {
+            Ok(event) => event,
+            Err(fault) => {
+                debug!("an encrypted to-device event is dropped: {fault}");
+                return Ok(false);
+            }
+        };
+        // Only people who share a room with the bot, or may command it, can have
+        // anything to say to its device; for everybody else's sake no session
+        // is kept.
+        if !self.commanders.contains(&event.sender) && !tx.is_tracked(&event.sender)? {
+            debug!("an encrypted to-device event of a stranger: dropped");
+            return Ok(false);
+        }
+        if !tx.see_olm_message(&event.hash, now)? {
+            debug!("an encrypted to-device event of {} came twice: dropped", event.sender);
+            return Ok(false);
+        }
+        let sessions = tx.olm_sessions(&event.sender_key)?;
+        let decrypted = match decrypt(account, sessions, &event) {
+            Ok(decrypted) => decrypted,
+            Err(fault) => {
+                warn!("an encrypted to-device event of {} is dropped: {fault}", event.sender);
+                if matches!(fault, OlmFault::Wedged | OlmFault::NoSession) {
+                    self.unwedge(tx, &event, now)?;
+                }
+                return Ok(false);
+            }
+        };
+        tx.put_olm_session(&event.sender_key, &decrypted.session, true, now)?;
+        if decrypted.new_session {
+            tx.forget_shares_with(&event.sender, &event.sender_key)?;
+        }
+        match decrypted.payload {
+            Ok(payload) => self.take_payload(tx, &payload, now)?,
+            Err(fault) => {
+                warn!("an encrypted to-device event of {} is dropped: {fault}", event.sender);
+            }
+        }
+        Ok(decrypted.new_session)
+    }
+
+    fn take_payload(
+        &self,
+        tx: &Transaction<'_>,
+        payload: &OlmPayload,
+        now: u64,
+    ) -> Result<(), Error> {
+        // m.dummy did its work by being decrypted; forwarded keys and secrets
+        // were never asked for.
+        if payload.kind != "m.room_key" {
+            debug!("{} sent {:?}: nothing to do", payload.sender, payload.kind);
+            return Ok(());
+        }
+        if !self.commanders.contains(&payload.sender) {
+            debug!("a room key of {}, who commands nothing: dropped", payload.sender);
+            return Ok(());
+        }
+        let key = match RoomKey::parse(payload.content.get()) {
+            Ok(key) => key,
+            Err(fault) => {
+                warn!("a room key of {} is dropped: {fault}", payload.sender);
+                return Ok(());
+            }
+        };
+        let (room, session_id) = (key.room.clone(), key.session_id.clone());
+        let stored = tx.inbound_group(&room, &session_id)?;
+        match accept_room_key(payload, key, stored) {
+            Ok(Accepted::Store(group)) => {
+                debug!("a room key of {} for {room}", payload.sender);
+                tx.put_inbound_group(&room, &session_id, &group, now)?;
+            }
+            Ok(Accepted::Keep) => debug!("a room key of {} that is known", payload.sender),
+            Err(fault) => warn!("a room key of {} is dropped: {fault}", payload.sender),
+        }
+        Ok(())
+    }
+
+    fn unwedge(&self, tx: &Transaction<'_>, event: &OlmEvent, now: u64) -> Result<(), Error> {
+        let Some(device) = tx.device_by_curve25519(&event.sender, &event.sender_key)? else {
+            return Ok(());
+        };
+        if tx.ask_unwedge(&device, now.saturating_sub(UNWEDGE_INTERVAL_MS), now)? {
+            warn!("opening a new Olm session with {} {}", device.user, device.id);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! What to ask the homeserver next, derived from the store alone: after a crash
+//! the same requests come out again.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use http::Method;
+use ruma::{
+    OneTimeKeyAlgorithm, OwnedRoomId, OwnedUserId,
+    api::client::{
+        keys::{claim_keys, get_keys},
+        membership::{get_member_events, join_room_by_id},
+        state::get_state_event_for_key,
+    },
+    events::{StateEventType, room::member::MembershipState},
+};
+
+use super::{
+    api::Call,
+    engine::{Engine, Error},
+};
+use crate::{
+    crypto::Device,
+    store::{OutboxRow, Transaction},
+};
+
+/// Users of one `/keys/query`, and devices of one `/keys/claim`.
+const PER_REQUEST: usize = 250;
+
+/// How long the homeserver should wait for other servers.
+const FEDERATION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A request and what its answer is about.
+pub struct Want {
+    /// What is asked.
+    pub key: WantKey,
+    /// The request.
+    pub call: Call,
+    /// What is needed to take in the answer.
+    pub about: About,
+}
+
+/// Requests with the same key are never under way together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WantKey {
+    /// `/keys/upload`.
+    Upload,
+    /// `/keys/query`.
+    Query,
+    /// `/keys/claim`.
+    Claim,
+    /// `/rooms/{}/members`.
+    Members(OwnedRoomId),
+    /// `/rooms/{}/state/m.room.encryption`.
+    Encryption(OwnedRoomId),
+    /// `/rooms/{}/join`.
+    Join(OwnedRoomId),
+    /// The head of a lane of the outbox.
+    Lane(String),
+}
+
+/// What the answer to a want is taken in with.
+pub enum About {
+    /// Keys were uploaded.
+    Upload,
+    /// These users' devices were asked for, at these generations.
+    Query(Vec<(OwnedUserId, i64)>),
+    /// These devices' one-time keys were asked for.
+    Claim(Vec<Device>),
+    /// This room's members were asked for, at this generation.
+    Members(OwnedRoomId, i64),
+    /// This room's encryption was asked for.
+    Encryption(OwnedRoomId),
+    /// This room was to be joined.
+    Join(OwnedRoomId),
+    /// This row of the outbox was sent, in this lane.
+    Outbox(i64, String),
+}
+
+impl Engine {
+    /// Prepares what can be sent, and returns all that is to be asked now. The
+    /// caller commits before it sends any of it, and leaves out what is already
+    /// under way.
+    pub fn wants(&self, tx: &Transaction<'_>, now: u64) -> Result<Vec<Want>, Error> {
+        let mut wants = Vec::new();
+        let claims = self.prepare_replies(tx, now)?;
+        if let Some(upload) = self.account(tx)?.upload()? {
+            wants.push(Want {
+                key: WantKey::Upload,
+                call: Call {
+                    method: Method::POST,
+                    path: "/_matrix/client/v3/keys/upload".to_owned(),
+                    body: serde_json::to_vec(&upload).map_err(|_| Error::Account)?,
+                },
+                about: About::Upload,
+            });
+        }
+        wants.extend(query(tx, now)?);
+        wants.extend(claim(tx, claims)?);
+        for (room, generation) in tx.rooms_without_members()? {
+            let mut request = get_member_events::v3::Request::new(room.clone());
+            request.membership = Some(MembershipState::Join);
+            wants.push(Want {
+                key: WantKey::Members(room.clone()),
+                call: Call::new(request)?,
+                about: About::Members(room, generation),
+            });
+        }
+        for room in tx.rooms_without_encryption()? {
+            let request = get_state_event_for_key::v3::Request::new(
+                room.clone(),
+                StateEventType::RoomEncryption,
+                String::new(),
+            );
+            wants.push(Want {
+                key: WantKey::Encryption(room.clone()),
+                call: Call::new(request)?,
+                about: About::Encryption(room),
+            });
+        }
+        for room in tx.invites()? {
+            wants.push(Want {
+                key: WantKey::Join(room.clone()),
+                call: Call::new(join_room_by_id::v3::Request::new(room.clone()))?,
+                about: About::Join(room),
+            });
+        }
+        wants.extend(self.sends(tx)?);
+        Ok(wants)
+    }
+
+    /// The heads of the outbox's lanes: reads only.
+    pub fn sends(&self, tx: &Transaction<'_>) -> Result<Vec<Want>, Error> {
+        Ok(tx.outbox_heads()?.into_iter().map(send).collect())
+    }
+}
+
+fn send(row: OutboxRow) -> Want {
+    Want {
+        key: WantKey::Lane(row.lane.clone()),
+        call: Call { method: Method::PUT, path: row.path, body: row.body },
+        about: About::Outbox(row.id, row.lane),
+    }
+}
+
+fn query(tx: &Transaction<'_>, now: u64) -> Result<Option<Want>, Error> {
+    let users = tx.outdated_users(now, PER_REQUEST)?;
+    if users.is_empty() {
+        return Ok(None);
+    }
+    let mut request = get_keys::v3::Request::new();
+    request.timeout = Some(FEDERATION_TIMEOUT);
+    request.device_keys = users.iter().map(|(user, _)| (user.clone(), Vec::new())).collect();
+    Ok(Some(Want {
+        key: WantKey::Query,
+        call: Call::new(request)?,
+        about: About::Query(users),
+    }))
+}
+
+fn claim(tx: &Transaction<'_>, for_replies: Vec<Device>) -> Result<Option<Want>, Error> {
+    let mut devices = for_replies;
+    for (user, id) in tx.devices_to_unwedge()? {
+        match tx.device(&user, &id)? {
+            Some(device) => devices.push(device),
+            None => {
+                tx.finish_unwedge(&user, &id)?;
+            }
+        }
+    }
+    devices.sort_by(|a, b| (&a.user, &a.id).cmp(&(&b.user, &b.id)));
+    devices.dedup_by(|a, b| a.user == b.user && a.id == b.id);
+    devices.truncate(PER_REQUEST);
+    if devices.is_empty() {
+        return Ok(None);
+    }
+    let mut keys: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+    for device in &devices {
+        keys.entry(device.user.clone())
+            .or_default()
+            .insert(device.id.clone(), OneTimeKeyAlgorithm::SignedCurve25519);
+    }
+    let mut request = claim_keys::v3::Request::new(keys);
+    request.timeout = Some(FEDERATION_TIMEOUT);
+    Ok(Some(Want {
+        key: WantKey::Claim,
+        call: Call::new(request)?,
+        about: About::Claim(devices),
+    }))
+}

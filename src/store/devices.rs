@@ -1,0 +1,245 @@
+//! Users whose devices are followed, and those devices.
+
+use ruma::{DeviceId, OwnedUserId, UserId};
+use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
+
+use super::{Error, Transaction, database::parsed};
+use crate::crypto::{Device, DeviceChange, KnownDevice};
+
+impl Transaction<'_> {
+    /// Follows a user's devices from now on.
+    pub fn track_user(&self, user: &UserId) -> Result<(), Error> {
+        self.execute(
+            "INSERT OR IGNORE INTO users (user_id, outdated) VALUES (?1, 1)",
+            [user.as_str()],
+        )?;
+        Ok(())
+    }
+
+    /// Whether this user's devices are followed.
+    pub fn is_tracked(&self, user: &UserId) -> Result<bool, Error> {
+        Ok(self
+            .one("SELECT 1 FROM users WHERE user_id = ?1", [user.as_str()], |_| Ok(()))?
+            .is_some())
+    }
+
+    /// Stops following; the devices stay as tombstones of their keys.
+    pub fn untrack_user(&self, user: &UserId) -> Result<(), Error> {
+        self.execute("DELETE FROM users WHERE user_id = ?1", [user.as_str()])?;
+        Ok(())
+    }
+
+    /// The user's list may have changed. A query that is under way answers an
+    /// older question: the generation tells.
+    pub fn mark_outdated(&self, user: &UserId) -> Result<(), Error> {
+        self.execute(
+            "UPDATE users SET outdated = 1, retry_after = 0, generation = generation + 1
+             WHERE user_id = ?1",
+            [user.as_str()],
+        )?;
+        Ok(())
+    }
+
+    /// Every list may have changed.
+    pub fn mark_all_outdated(&self) -> Result<(), Error> {
+        self.execute(
+            "UPDATE users SET outdated = 1, retry_after = 0, generation = generation + 1",
+            [],
+        )?;
+        Ok(())
+    }
+
+    /// Up to `limit` users to query now, with the generation asked for.
+    pub fn outdated_users(
+        &self,
+        now: u64,
+        limit: usize,
+    ) -> Result<Vec<(OwnedUserId, i64)>, Error> {
+        self.all(
+            "SELECT user_id, generation FROM users WHERE outdated = 1 AND retry_after <= ?1
+             ORDER BY user_id LIMIT ?2",
+            (now.cast_signed(), limit.cast_signed()),
+            |row| Ok((parsed(row, 0)?, row.get(1)?)),
+        )
+    }
+
+    /// Whether a room's members include one whose devices must be asked for
+    /// first. A user whose server cannot be reached does not hold others up.
+    pub fn has_outdated_members(&self, room: &ruma::RoomId, now: u64) -> Result<bool, Error> {
+        Ok(self
+            .one(
+                "SELECT 1 FROM members JOIN users USING (user_id)
+                 WHERE room_id = ?1 AND outdated = 1 AND retry_after <= ?2 LIMIT 1",
+                (room.as_str(), now.cast_signed()),
+                |_| Ok(()),
+            )?
+            .is_some())
+    }
+
+    /// Whether this user's list is not known to be current.
+    pub fn is_outdated(&self, user: &UserId) -> Result<bool, Error> {
+        Ok(self
+            .one("SELECT outdated FROM users WHERE user_id = ?1", [user.as_str()], |row| {
+                row.get(0)
+            })?
+            .unwrap_or(true))
+    }
+
+    /// The answer for this user was taken in, if it answers the latest question.
+    pub fn mark_current(&self, user: &UserId, generation: i64) -> Result<(), Error> {
+        self.execute(
+            "UPDATE users SET outdated = 0, retry_after = 0
+             WHERE user_id = ?1 AND generation = ?2",
+            (user.as_str(), generation),
+        )?;
+        Ok(())
+    }
+
+    /// The user's server did not answer: ask again after `until`.
+    pub fn postpone_query(&self, user: &UserId, until: u64) -> Result<(), Error> {
+        self.execute(
+            "UPDATE users SET retry_after = ?2 WHERE user_id = ?1",
+            (user.as_str(), until.cast_signed()),
+        )?;
+        Ok(())
+    }
+
+    /// Everything known of a user's devices, tombstones included.
+    pub fn known_devices(&self, user: &UserId) -> Result<Vec<KnownDevice>, Error> {
+        self.all(
+            "SELECT user_id, device_id, curve25519, ed25519, deleted FROM devices
+             WHERE user_id = ?1",
+            [user.as_str()],
+            |row| Ok(KnownDevice { device: device(row)?, deleted: row.get(4)? }),
+        )
+    }
+
+    /// One device that is in its owner's list.
+    pub fn device(&self, user: &UserId, id: &DeviceId) -> Result<Option<Device>, Error> {
+        self.one(
+            "SELECT user_id, device_id, curve25519, ed25519 FROM devices
+             WHERE user_id = ?1 AND device_id = ?2 AND deleted = 0",
+            (user.as_str(), id.as_str()),
+            device,
+        )
+    }
+
+    /// The listed device of `user` with these two keys.
+    pub fn device_by_keys(
+        &self,
+        user: &UserId,
+        curve25519: &Curve25519PublicKey,
+        ed25519: &Ed25519PublicKey,
+    ) -> Result<Option<Device>, Error> {
+        self.one(
+            "SELECT user_id, device_id, curve25519, ed25519 FROM devices
+             WHERE user_id = ?1 AND curve25519 = ?2 AND ed25519 = ?3 AND deleted = 0",
+            (user.as_str(), curve25519.as_bytes(), ed25519.as_bytes()),
+            device,
+        )
+    }
+
+    /// The listed device of `user` with this Olm key.
+    pub fn device_by_curve25519(
+        &self,
+        user: &UserId,
+        curve25519: &Curve25519PublicKey,
+    ) -> Result<Option<Device>, Error> {
+        self.one(
+            "SELECT user_id, device_id, curve25519, ed25519 FROM devices
+             WHERE user_id = ?1 AND curve25519 = ?2 AND deleted = 0",
+            (user.as_str(), curve25519.as_bytes()),
+            device,
+        )
+    }
+
+    /// Applies what a query changed.
+    pub fn apply_device_change(&self, user: &UserId, change: &DeviceChange) -> Result<(), Error> {
+        match change {
+            DeviceChange::Put(device) => {
+                self.execute(
+                    "INSERT OR REPLACE INTO devices
+                     (user_id, device_id, curve25519, ed25519, deleted) VALUES (?1, ?2, ?3, ?4, 0)",
+                    (
+                        user.as_str(),
+                        device.id.as_str(),
+                        device.curve25519.as_bytes(),
+                        device.ed25519.as_bytes(),
+                    ),
+                )?;
+            }
+            DeviceChange::Delete(id) => {
+                self.execute(
+                    "UPDATE devices SET deleted = 1 WHERE user_id = ?1 AND device_id = ?2",
+                    (user.as_str(), id.as_str()),
+                )?;
+            }
+            DeviceChange::Refuse(..) => {}
+        }
+        Ok(())
+    }
+
+    /// The devices of a room's members, other than `own` user's, that have not
+    /// been given the outbound session `session_id`.
+    pub fn devices_without_share(
+        &self,
+        room: &ruma::RoomId,
+        session_id: &str,
+        own: &UserId,
+    ) -> Result<Vec<Device>, Error> {
+        self.all(
+            "SELECT d.user_id, d.device_id, d.curve25519, d.ed25519
+             FROM members AS m JOIN devices AS d ON d.user_id = m.user_id AND d.deleted = 0
+             LEFT JOIN shares AS s ON s.session_id = ?2 AND s.user_id = d.user_id
+                 AND s.device_id = d.device_id AND s.curve25519 = d.curve25519
+             WHERE m.room_id = ?1 AND d.user_id <> ?3 AND s.session_id IS NULL
+             ORDER BY d.user_id, d.device_id",
+            (room.as_str(), session_id, own.as_str()),
+            device,
+        )
+    }
+
+    /// Whether a device that was given `session_id` is no longer among the
+    /// devices of the room's members: the next message must not be readable
+    /// there.
+    pub fn has_departed_recipient(
+        &self,
+        room: &ruma::RoomId,
+        session_id: &str,
+    ) -> Result<bool, Error> {
+        Ok(self
+            .one(
+                "SELECT 1 FROM shares AS s
+                 LEFT JOIN members AS m ON m.room_id = ?1 AND m.user_id = s.user_id
+                 LEFT JOIN devices AS d ON d.user_id = s.user_id AND d.device_id = s.device_id
+                     AND d.curve25519 = s.curve25519 AND d.deleted = 0
+                 WHERE s.session_id = ?2 AND (m.user_id IS NULL OR d.user_id IS NULL) LIMIT 1",
+                (room.as_str(), session_id),
+                |_| Ok(()),
+            )?
+            .is_some())
+    }
+}
+
+fn device(row: &rusqlite::Row<'_>) -> rusqlite::Result<Device> {
+    let id: String = row.get(1)?;
+    Ok(Device {
+        user: parsed(row, 0)?,
+        id: id.into(),
+        curve25519: Curve25519PublicKey::from_bytes(row.get(2)?),
+        ed25519: fingerprint(row, 3)?,
+    })
+}
+
+pub(super) fn fingerprint(
+    row: &rusqlite::Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Ed25519PublicKey> {
+    Ed25519PublicKey::from_slice(&row.get(column)?).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(
+            column,
+            rusqlite::types::Type::Blob,
+            Box::new(error),
+        )
+    })
+}

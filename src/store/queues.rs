@@ -1,0 +1,294 @@
+//! What came in and is not finished, and what has to go out.
+
+use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
+
+use super::{Error, Transaction, database::parsed};
+
+/// Events held back at the same time; beyond it the oldest is given up.
+const MAX_HELD: i64 = 256;
+
+/// Finished journal rows kept to know an event that is delivered again.
+const JOURNAL_KEPT: i64 = 2_000;
+
+/// Why an event waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldReason {
+    /// Its Megolm session has not arrived.
+    NoKey,
+    /// The server has to be asked something first: for the sender's devices, or
+    /// whether the room is encrypted.
+    NotYetJudged,
+}
+
+/// An event that cannot be judged yet.
+pub struct Held {
+    /// Its id.
+    pub event_id: OwnedEventId,
+    /// Where it was sent.
+    pub room: OwnedRoomId,
+    /// Who the server says sent it.
+    pub sender: OwnedUserId,
+    /// The whole event as it came.
+    pub event: String,
+    /// When it came, milliseconds since the Unix epoch.
+    pub received_at: u64,
+    /// How old it was then, in milliseconds.
+    pub age_ms: u64,
+    /// What it waits for.
+    pub reason: HeldReason,
+}
+
+/// Something somebody asked for, from its receipt to its answer.
+pub struct JournalEntry {
+    /// The event that asked.
+    pub event_id: OwnedEventId,
+    /// Where.
+    pub room: OwnedRoomId,
+    /// Who.
+    pub sender: OwnedUserId,
+    /// What, in the words of the layer above.
+    pub payload: String,
+    /// When it came, milliseconds since the Unix epoch.
+    pub received_at: u64,
+    /// How old it was then, in milliseconds.
+    pub age_ms: u64,
+}
+
+/// A message that has to reach a room.
+pub struct Reply {
+    /// Its row.
+    pub id: i64,
+    /// Where to.
+    pub room: OwnedRoomId,
+    /// The same for each attempt, so that the server shows it once.
+    pub txn_id: String,
+    /// The event type, before encryption.
+    pub kind: String,
+    /// The content as JSON, before encryption.
+    pub content: String,
+}
+
+/// A request that is sent until the server takes it, byte for byte the same.
+pub struct OutboxRow {
+    /// Its row.
+    pub id: i64,
+    /// Requests of one lane are sent one after the other, in this order.
+    pub lane: String,
+    /// Path and query of a `PUT`, relative to the homeserver.
+    pub path: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Transaction<'_> {
+    /// Keeps an event until it can be judged.
+    pub fn hold(&self, held: &Held) -> Result<(), Error> {
+        self.execute(
+            "INSERT INTO held (event_id, room_id, sender, event, received_at, age_ms, reason)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (event_id) DO UPDATE SET reason = ?7",
+            (
+                held.event_id.as_str(),
+                held.room.as_str(),
+                held.sender.as_str(),
+                held.event.as_str(),
+                held.received_at.cast_signed(),
+                held.age_ms.cast_signed(),
+                matches!(held.reason, HeldReason::NotYetJudged),
+            ),
+        )?;
+        self.execute(
+            "DELETE FROM held WHERE rowid IN (
+                 SELECT rowid FROM held ORDER BY rowid DESC LIMIT -1 OFFSET ?1)",
+            [MAX_HELD],
+        )?;
+        Ok(())
+    }
+
+    /// Events that wait, in the order they came.
+    pub fn held(&self) -> Result<Vec<Held>, Error> {
+        self.all(
+            "SELECT event_id, room_id, sender, event, received_at, age_ms, reason FROM held
+             ORDER BY rowid",
+            [],
+            |row| {
+                let not_yet_judged: bool = row.get(6)?;
+                Ok(Held {
+                    event_id: parsed(row, 0)?,
+                    room: parsed(row, 1)?,
+                    sender: parsed(row, 2)?,
+                    event: row.get(3)?,
+                    received_at: row.get::<_, i64>(4)?.cast_unsigned(),
+                    age_ms: row.get::<_, i64>(5)?.cast_unsigned(),
+                    reason: if not_yet_judged {
+                        HeldReason::NotYetJudged
+                    } else {
+                        HeldReason::NoKey
+                    },
+                })
+            },
+        )
+    }
+
+    /// The event has been judged.
+    pub fn release(&self, event: &EventId) -> Result<(), Error> {
+        self.execute("DELETE FROM held WHERE event_id = ?1", [event.as_str()])?;
+        Ok(())
+    }
+
+    /// Whether this event was taken into the journal before.
+    pub fn is_known_event(&self, event: &EventId) -> Result<bool, Error> {
+        Ok(self
+            .one(
+                "SELECT 1 FROM journal WHERE event_id = ?1
+                 UNION ALL SELECT 1 FROM held WHERE event_id = ?1",
+                [event.as_str()],
+                |_| Ok(()),
+            )?
+            .is_some())
+    }
+
+    /// Writes down what was asked for. False when it was before.
+    pub fn journal(&self, entry: &JournalEntry) -> Result<bool, Error> {
+        let new = self.execute(
+            "INSERT OR IGNORE INTO journal
+             (event_id, room_id, sender, payload, received_at, age_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (
+                entry.event_id.as_str(),
+                entry.room.as_str(),
+                entry.sender.as_str(),
+                entry.payload.as_str(),
+                entry.received_at.cast_signed(),
+                entry.age_ms.cast_signed(),
+            ),
+        )?;
+        Ok(new == 1)
+    }
+
+    /// What was asked for and is not done, oldest first.
+    pub fn unfinished(&self) -> Result<Vec<JournalEntry>, Error> {
+        self.all(
+            "SELECT event_id, room_id, sender, payload, received_at, age_ms FROM journal
+             WHERE done = 0 ORDER BY rowid",
+            [],
+            |row| {
+                Ok(JournalEntry {
+                    event_id: parsed(row, 0)?,
+                    room: parsed(row, 1)?,
+                    sender: parsed(row, 2)?,
+                    payload: row.get(3)?,
+                    received_at: row.get::<_, i64>(4)?.cast_unsigned(),
+                    age_ms: row.get::<_, i64>(5)?.cast_unsigned(),
+                })
+            },
+        )
+    }
+
+    /// It is done; its answer is in the replies of the same transaction. What
+    /// was asked is wiped, that it was asked is kept for a while.
+    pub fn finish(&self, event: &EventId) -> Result<(), Error> {
+        self.execute(
+            "UPDATE journal SET done = 1, payload = '' WHERE event_id = ?1",
+            [event.as_str()],
+        )?;
+        self.execute(
+            "DELETE FROM journal WHERE done = 1 AND rowid IN (
+                 SELECT rowid FROM journal ORDER BY rowid DESC LIMIT -1 OFFSET ?1)",
+            [JOURNAL_KEPT],
+        )?;
+        Ok(())
+    }
+
+    /// Queues a message for a room.
+    pub fn put_reply(
+        &self,
+        room: &RoomId,
+        txn_id: &str,
+        kind: &str,
+        content: &str,
+    ) -> Result<(), Error> {
+        self.execute(
+            "INSERT INTO replies (room_id, txn_id, kind, content) VALUES (?1, ?2, ?3, ?4)",
+            (room.as_str(), txn_id, kind, content),
+        )?;
+        Ok(())
+    }
+
+    /// Rooms with messages that are not in the outbox yet.
+    pub fn rooms_with_replies(&self) -> Result<Vec<OwnedRoomId>, Error> {
+        self.all(
+            "SELECT DISTINCT room_id FROM replies
+             WHERE id NOT IN (SELECT reply_id FROM outbox WHERE reply_id IS NOT NULL)",
+            [],
+            |row| parsed(row, 0),
+        )
+    }
+
+    /// A room's messages that are not in the outbox yet, in their order.
+    pub fn replies(&self, room: &RoomId) -> Result<Vec<Reply>, Error> {
+        self.all(
+            "SELECT id, room_id, txn_id, kind, content FROM replies
+             WHERE room_id = ?1
+             AND id NOT IN (SELECT reply_id FROM outbox WHERE reply_id IS NOT NULL) ORDER BY id",
+            [room.as_str()],
+            |row| {
+                Ok(Reply {
+                    id: row.get(0)?,
+                    room: parsed(row, 1)?,
+                    txn_id: row.get(2)?,
+                    kind: row.get(3)?,
+                    content: row.get(4)?,
+                })
+            },
+        )
+    }
+
+    /// Drops all that waits to be said in a room.
+    pub fn drop_replies(&self, room: &RoomId) -> Result<usize, Error> {
+        self.execute("DELETE FROM replies WHERE room_id = ?1", [room.as_str()])
+    }
+
+    /// Queues a request; with the reply it carries, if it does.
+    pub fn put_outbox(
+        &self,
+        lane: &str,
+        path: &str,
+        body: &[u8],
+        reply: Option<i64>,
+    ) -> Result<(), Error> {
+        self.execute(
+            "INSERT INTO outbox (lane, path, body, reply_id) VALUES (?1, ?2, ?3, ?4)",
+            (lane, path, body, reply),
+        )?;
+        Ok(())
+    }
+
+    /// The first request of each lane, in the order they were queued.
+    pub fn outbox_heads(&self) -> Result<Vec<OutboxRow>, Error> {
+        self.all(
+            "SELECT id, lane, path, body FROM outbox
+             WHERE id IN (SELECT min(id) FROM outbox GROUP BY lane) ORDER BY id",
+            [],
+            |row| {
+                Ok(OutboxRow {
+                    id: row.get(0)?,
+                    lane: row.get(1)?,
+                    path: row.get(2)?,
+                    body: row.get(3)?,
+                })
+            },
+        )
+    }
+
+    /// The server has taken it (or never will): it is not sent again, and the
+    /// message it carried is delivered.
+    pub fn finish_outbox(&self, id: i64) -> Result<(), Error> {
+        self.execute(
+            "DELETE FROM replies WHERE id = (SELECT reply_id FROM outbox WHERE id = ?1)",
+            [id],
+        )?;
+        self.execute("DELETE FROM outbox WHERE id = ?1", [id])?;
+        Ok(())
+    }
+}

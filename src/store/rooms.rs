@@ -1,0 +1,272 @@
+//! Rooms: membership, encryption, invites.
+
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
+
+use super::{Error, Transaction, database::parsed};
+use crate::crypto::{MEGOLM_ALGORITHM, Rotation};
+
+/// How a room is to be spoken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Encryption {
+    /// The server has not been asked yet.
+    Unknown,
+    /// Never was encrypted, as far as the server tells.
+    Plaintext,
+    /// Megolm.
+    Megolm(Rotation),
+    /// Encrypted with something this program does not know: nothing is sent.
+    Unsupported,
+}
+
+/// What a member event says of one user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// In the room.
+    Joined,
+    /// Left, banned, invited or knocking.
+    NotJoined,
+}
+
+impl Transaction<'_> {
+    /// The bot is in this room. True when that is news.
+    pub fn enter_room(&self, room: &RoomId) -> Result<bool, Error> {
+        let known = self.is_joined(room)?;
+        self.execute(
+            "INSERT INTO rooms (room_id, joined) VALUES (?1, 1)
+             ON CONFLICT (room_id) DO UPDATE SET joined = 1",
+            [room.as_str()],
+        )?;
+        self.execute("DELETE FROM invites WHERE room_id = ?1", [room.as_str()])?;
+        Ok(!known)
+    }
+
+    /// The bot is no longer in this room. That it was encrypted is not
+    /// forgotten; what was to be said there is.
+    pub fn leave_room(&self, room: &RoomId) -> Result<(), Error> {
+        self.execute(
+            "UPDATE rooms SET joined = 0, members_complete = 0 WHERE room_id = ?1",
+            [room.as_str()],
+        )?;
+        self.discard_outbound_group(room)?;
+        self.execute("DELETE FROM members WHERE room_id = ?1", [room.as_str()])?;
+        self.execute("DELETE FROM held WHERE room_id = ?1", [room.as_str()])?;
+        self.execute("DELETE FROM invites WHERE room_id = ?1", [room.as_str()])?;
+        self.execute("DELETE FROM replies WHERE room_id = ?1", [room.as_str()])?;
+        self.execute("DELETE FROM outbox WHERE lane = ?1", [room.as_str()])?;
+        Ok(())
+    }
+
+    /// Whether the bot is in this room.
+    pub fn is_joined(&self, room: &RoomId) -> Result<bool, Error> {
+        Ok(self
+            .one("SELECT joined FROM rooms WHERE room_id = ?1", [room.as_str()], |row| row.get(0))?
+            .unwrap_or(false))
+    }
+
+    /// How to speak in this room.
+    pub fn encryption(&self, room: &RoomId) -> Result<Encryption, Error> {
+        let row = self.one(
+            "SELECT algorithm, encryption_checked, rotation_period_ms, rotation_period_msgs
+             FROM rooms WHERE room_id = ?1",
+            [room.as_str()],
+            |row| {
+                let algorithm: Option<String> = row.get(0)?;
+                let checked: bool = row.get(1)?;
+                let period: Option<i64> = row.get(2)?;
+                let messages: Option<i64> = row.get(3)?;
+                Ok((algorithm, checked, period, messages))
+            },
+        )?;
+        Ok(match row {
+            None | Some((None, false, ..)) => Encryption::Unknown,
+            Some((None, true, ..)) => Encryption::Plaintext,
+            Some((Some(algorithm), _, period, messages)) if algorithm == MEGOLM_ALGORITHM => {
+                let unsigned = |value: Option<i64>| value.and_then(|value| value.try_into().ok());
+                Encryption::Megolm(Rotation::new(unsigned(period), unsigned(messages)))
+            }
+            Some((Some(_), ..)) => Encryption::Unsupported,
+        })
+    }
+
+    /// An `m.room.encryption` was seen. The first one makes the room encrypted
+    /// for good; later ones may change how often keys rotate, and an algorithm
+    /// once known is never replaced by an unknown one.
+    pub fn set_encrypted(
+        &self,
+        room: &RoomId,
+        algorithm: &str,
+        period_ms: Option<u64>,
+        messages: Option<u64>,
+    ) -> Result<(), Error> {
+        let signed = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
+        self.execute(
+            "INSERT INTO rooms (room_id, joined, algorithm, rotation_period_ms,
+                                rotation_period_msgs, encryption_checked)
+             VALUES (?1, 0, ?2, ?3, ?4, 1)
+             ON CONFLICT (room_id) DO UPDATE SET
+                 algorithm = CASE WHEN algorithm IS ?5 THEN algorithm ELSE ?2 END,
+                 rotation_period_ms = ?3, rotation_period_msgs = ?4, encryption_checked = 1",
+            (room.as_str(), algorithm, signed(period_ms), signed(messages), MEGOLM_ALGORITHM),
+        )?;
+        Ok(())
+    }
+
+    /// The server was asked and says that the room is not encrypted.
+    pub fn set_not_encrypted(&self, room: &RoomId) -> Result<(), Error> {
+        self.execute(
+            "UPDATE rooms SET encryption_checked = 1 WHERE room_id = ?1",
+            [room.as_str()],
+        )?;
+        Ok(())
+    }
+
+    /// The room's `history_visibility`. True when it changed from one value to
+    /// another.
+    pub fn set_history_visibility(&self, room: &RoomId, value: &str) -> Result<bool, Error> {
+        let before: Option<String> = self
+            .one("SELECT history_visibility FROM rooms WHERE room_id = ?1", [room.as_str()], |row| {
+                row.get(0)
+            })?
+            .flatten();
+        self.execute(
+            "UPDATE rooms SET history_visibility = ?2 WHERE room_id = ?1",
+            (room.as_str(), value),
+        )?;
+        Ok(before.is_some_and(|before| before != value))
+    }
+
+    /// Takes in one member event. True when a user who was in the room no
+    /// longer is.
+    pub fn set_member(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+        membership: Membership,
+    ) -> Result<bool, Error> {
+        self.execute(
+            "UPDATE rooms SET members_generation = members_generation + 1 WHERE room_id = ?1",
+            [room.as_str()],
+        )?;
+        match membership {
+            Membership::Joined => {
+                self.execute(
+                    "INSERT OR IGNORE INTO members (room_id, user_id) VALUES (?1, ?2)",
+                    (room.as_str(), user.as_str()),
+                )?;
+                Ok(false)
+            }
+            Membership::NotJoined => {
+                let left = self.execute(
+                    "DELETE FROM members WHERE room_id = ?1 AND user_id = ?2",
+                    (room.as_str(), user.as_str()),
+                )?;
+                Ok(left == 1)
+            }
+        }
+    }
+
+    /// Replaces the members by the complete list that was asked for at
+    /// `generation`. When a member event came in meanwhile the list may be older
+    /// than the event: it is taken, and asked for again.
+    pub fn set_members(
+        &self,
+        room: &RoomId,
+        members: &[OwnedUserId],
+        generation: i64,
+    ) -> Result<(), Error> {
+        self.execute("DELETE FROM members WHERE room_id = ?1", [room.as_str()])?;
+        for user in members {
+            self.execute(
+                "INSERT OR IGNORE INTO members (room_id, user_id) VALUES (?1, ?2)",
+                (room.as_str(), user.as_str()),
+            )?;
+        }
+        self.execute(
+            "UPDATE rooms SET members_complete = 1
+             WHERE room_id = ?1 AND members_generation = ?2",
+            (room.as_str(), generation),
+        )?;
+        Ok(())
+    }
+
+    /// The members known are not all there are.
+    pub fn set_members_incomplete(&self, room: &RoomId) -> Result<(), Error> {
+        self.execute(
+            "UPDATE rooms SET members_complete = 0, members_generation = members_generation + 1
+             WHERE room_id = ?1",
+            [room.as_str()],
+        )?;
+        Ok(())
+    }
+
+    /// Whether all members are known.
+    pub fn members_complete(&self, room: &RoomId) -> Result<bool, Error> {
+        Ok(self
+            .one("SELECT members_complete FROM rooms WHERE room_id = ?1", [room.as_str()], |row| {
+                row.get(0)
+            })?
+            .unwrap_or(false))
+    }
+
+    /// Follows the devices of everyone in this room.
+    pub fn track_members(&self, room: &RoomId) -> Result<(), Error> {
+        self.execute(
+            "INSERT OR IGNORE INTO users (user_id, outdated)
+             SELECT user_id, 1 FROM members WHERE room_id = ?1",
+            [room.as_str()],
+        )?;
+        Ok(())
+    }
+
+    /// Rooms the bot is in that are encrypted and whose members are not all
+    /// known, with the generation to ask for.
+    pub fn rooms_without_members(&self) -> Result<Vec<(OwnedRoomId, i64)>, Error> {
+        self.all(
+            "SELECT room_id, members_generation FROM rooms
+             WHERE joined = 1 AND algorithm IS NOT NULL AND members_complete = 0",
+            [],
+            |row| Ok((parsed(row, 0)?, row.get(1)?)),
+        )
+    }
+
+    /// Whether this user is in an encrypted room the bot is in.
+    pub fn shares_encrypted_room(&self, user: &UserId) -> Result<bool, Error> {
+        Ok(self
+            .one(
+                "SELECT 1 FROM members JOIN rooms USING (room_id)
+                 WHERE user_id = ?1 AND joined = 1 AND algorithm IS NOT NULL LIMIT 1",
+                [user.as_str()],
+                |_| Ok(()),
+            )?
+            .is_some())
+    }
+
+    /// Rooms the bot is in of which nobody has asked whether they are encrypted.
+    pub fn rooms_without_encryption(&self) -> Result<Vec<OwnedRoomId>, Error> {
+        self.all(
+            "SELECT room_id FROM rooms WHERE joined = 1 AND encryption_checked = 0",
+            [],
+            |row| parsed(row, 0),
+        )
+    }
+
+    /// An invite to take.
+    pub fn put_invite(&self, room: &RoomId, inviter: &UserId) -> Result<(), Error> {
+        self.execute(
+            "INSERT OR REPLACE INTO invites (room_id, inviter) VALUES (?1, ?2)",
+            (room.as_str(), inviter.as_str()),
+        )?;
+        Ok(())
+    }
+
+    /// The invite is gone: taken, refused or withdrawn.
+    pub fn forget_invite(&self, room: &RoomId) -> Result<(), Error> {
+        self.execute("DELETE FROM invites WHERE room_id = ?1", [room.as_str()])?;
+        Ok(())
+    }
+
+    /// Invites to take.
+    pub fn invites(&self) -> Result<Vec<OwnedRoomId>, Error> {
+        self.all("SELECT room_id FROM invites", [], |row| parsed(row, 0))
+    }
+}

@@ -1,0 +1,182 @@
+//! The tables. A change is a new entry in `MIGRATIONS`, never an edit.
+
+use rusqlite::Connection;
+
+/// The format this program writes, kept in `PRAGMA user_version`.
+pub(super) const VERSION: i64 = 1;
+
+const MIGRATIONS: [&str; 1] = ["
+CREATE TABLE session (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    user_id TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    access_token TEXT,
+    next_batch TEXT
+) STRICT;
+
+CREATE TABLE account (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    pickle BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE olm_sessions (
+    session_id TEXT PRIMARY KEY,
+    sender_key BLOB NOT NULL,
+    pickle BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    decrypted_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX olm_sessions_by_key ON olm_sessions (sender_key);
+
+CREATE TABLE olm_seen (
+    hash BLOB PRIMARY KEY,
+    seen_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE olm_peers (
+    curve25519 BLOB PRIMARY KEY,
+    claim_after INTEGER NOT NULL DEFAULT 0,
+    withheld_sent INTEGER NOT NULL DEFAULT 0,
+    unwedged_at INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE unwedge (
+    user_id TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    PRIMARY KEY (user_id, device_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE users (
+    user_id TEXT PRIMARY KEY,
+    outdated INTEGER NOT NULL,
+    generation INTEGER NOT NULL DEFAULT 0,
+    retry_after INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE devices (
+    user_id TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    curve25519 BLOB NOT NULL,
+    ed25519 BLOB NOT NULL,
+    deleted INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (user_id, device_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE inbound_groups (
+    room_id TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    curve25519 BLOB NOT NULL,
+    ed25519 BLOB NOT NULL,
+    pickle BLOB NOT NULL,
+    received_at INTEGER NOT NULL,
+    PRIMARY KEY (room_id, session_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE message_indices (
+    room_id TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    message_index INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    origin_server_ts INTEGER NOT NULL,
+    PRIMARY KEY (room_id, session_id, message_index)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE outbound_groups (
+    room_id TEXT PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    pickle BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE shares (
+    session_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    curve25519 BLOB NOT NULL,
+    message_index INTEGER NOT NULL,
+    PRIMARY KEY (session_id, user_id, device_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE rooms (
+    room_id TEXT PRIMARY KEY,
+    joined INTEGER NOT NULL,
+    algorithm TEXT,
+    encryption_checked INTEGER NOT NULL DEFAULT 0,
+    rotation_period_ms INTEGER,
+    rotation_period_msgs INTEGER,
+    members_complete INTEGER NOT NULL DEFAULT 0,
+    members_generation INTEGER NOT NULL DEFAULT 0,
+    history_visibility TEXT
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE members (
+    room_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    PRIMARY KEY (room_id, user_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX members_by_user ON members (user_id);
+
+CREATE TABLE invites (
+    room_id TEXT PRIMARY KEY,
+    inviter TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE held (
+    event_id TEXT PRIMARY KEY,
+    room_id TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    event TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    age_ms INTEGER NOT NULL,
+    reason INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE journal (
+    event_id TEXT PRIMARY KEY,
+    room_id TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    age_ms INTEGER NOT NULL,
+    done INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE replies (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    room_id TEXT NOT NULL,
+    txn_id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    content TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    lane TEXT NOT NULL,
+    path TEXT NOT NULL,
+    body BLOB NOT NULL,
+    reply_id INTEGER REFERENCES replies (id) ON DELETE CASCADE
+) STRICT;
+CREATE INDEX outbox_by_lane ON outbox (lane, id);
+"];
+
+pub(super) enum Migrated {
+    Ready,
+    TooNew(i64),
+}
+
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<Migrated> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > VERSION {
+        return Ok(Migrated::TooNew(found));
+    }
+    let done = usize::try_from(found).unwrap_or_default();
+    if done < MIGRATIONS.len() {
+        let transaction = connection.transaction()?;
+        for migration in MIGRATIONS.iter().skip(done) {
+            transaction.execute_batch(migration)?;
+        }
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.commit()?;
+    }
+    Ok(Migrated::Ready)
+}

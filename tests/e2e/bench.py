@@ -1,0 +1,337 @@
+"""What the bot costs, measured, and whether that is within the budgets.
+
+Latency is measured against a floor in the same run: a bare client that answers
+each message with the same API-server call and nothing else. Bot and floor are
+asked in turn, each in an encrypted room of its own, by the same person at the
+same client.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from toggle_e2e import texts
+from toggle_e2e.binary import TRIPLES, normal_crates, read_elf, release_binary
+from toggle_e2e.floor import CYCLE, Task
+from toggle_e2e.person import Person
+from toggle_e2e.world import Stage, World
+
+MIB = 1024 * 1024
+BUDGET_BINARY = 5 * MIB
+BUDGET_CRATES = 170
+BUDGET_RESIDENT_KB = 7_000
+BUDGET_KEPT_START = 0.15
+BUDGET_RATIO = 1.05
+
+COMMANDS = 60
+KEPT_STARTS = 11
+FIRST_STARTS = 5
+# Lets a scaling's aftermath (pods made, pods deleted) pass before the next command is timed.
+PAUSE = 0.25
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table."""
+
+    what: str
+    measured: str
+    budget: str = ""
+    kept: bool | None = None
+
+
+class FloorProcess:
+    """The floor as a process of its own."""
+
+    def __init__(self, task: Task) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-B", "-m", "toggle_e2e.floor"],
+            cwd=Path(__file__).resolve().parent,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(task.to_json() + "\n")
+        self._process.stdin.flush()
+        if self._process.stdout.readline().strip() != "ready":
+            raise RuntimeError("the floor did not start; its error is above")
+
+    def __enter__(self) -> FloorProcess:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def say(text: str) -> None:
+    """Progress."""
+    print(f"[bench] {text}", file=sys.stderr, flush=True)
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value that this share of all stays at or below."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
+
+
+def measure_files() -> tuple[list[Row], dict[str, Any]]:
+    """Sizes, linkage and crates: what needs no server."""
+    rows: list[Row] = []
+    facts: dict[str, Any] = {"binaries": {}}
+    for triple in TRIPLES:
+        path = release_binary(triple)
+        if not path.is_file():
+            raise SystemExit(f"there is no binary at {path}: make release builds it")
+        size = path.stat().st_size
+        elf = read_elf(path)
+        static = elf.static and elf.machine == triple.split("-")[0]
+        facts["binaries"][triple] = {"bytes": size, **asdict(elf)}
+        rows.append(
+            Row(f"binary {triple}", f"{size / MIB:.2f} MiB", f"≤ {BUDGET_BINARY / MIB:g} MiB", size <= BUDGET_BINARY)
+        )
+        rows.append(
+            Row(
+                f"  linked statically, for {elf.machine}",
+                "yes" if static else f"interpreter: {elf.interpreter}, libraries: {elf.needed}",
+                "yes",
+                static,
+            )
+        )
+    crates = normal_crates(TRIPLES[0])
+    facts["crates"] = len(crates)
+    rows.append(Row("crates in the binary", str(len(crates)), f"≤ {BUDGET_CRATES}", len(crates) <= BUDGET_CRATES))
+    return rows, facts
+
+
+def expected(command: str) -> Callable[[str | None], bool]:
+    """What the bot has to answer: a wrong answer has no latency."""
+    return {
+        "start": lambda text: text == texts.ON,
+        "stop": lambda text: text == texts.OFF,
+        "help": lambda text: text == texts.HELP,
+        "status": lambda text: (text or "").startswith("Deployment is "),
+    }[command]
+
+
+def time_commands(
+    stage: Stage, floor_room: str, floor_id: str, rounds: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Asks bot and floor in turn and gives the seconds of each, by command.
+
+    Who is asked first changes from command to command, since what a scaling
+    sets going falls on whoever comes next.
+    """
+    bot: dict[str, list[float]] = {command: [] for command in CYCLE}
+    floor: dict[str, list[float]] = {command: [] for command in CYCLE}
+
+    def ask_bot(command: str) -> None:
+        reply = stage.person.ask(stage.room_id, command, stage.bot_id)
+        if not reply.encrypted or not expected(command)(reply.text):
+            raise SystemExit(f"the bot answered {command!r} with {reply!r}")
+        bot[command].append(reply.seconds)
+
+    def ask_floor(command: str) -> None:
+        floor[command].append(stage.person.ask(floor_room, command, floor_id).seconds)
+
+    for number in range(rounds):
+        for at, command in enumerate(CYCLE):
+            first, second = (ask_bot, ask_floor) if (number + at) % 2 else (ask_floor, ask_bot)
+            first(command)
+            time.sleep(PAUSE)
+            second(command)
+            time.sleep(PAUSE)
+    return bot, floor
+
+
+def all_of(by_command: dict[str, list[float]]) -> list[float]:
+    """The times of all commands together."""
+    return [value for values in by_command.values() for value in values]
+
+
+def start_floor(world: World, person: Person) -> tuple[FloorProcess, str, str]:
+    """Gives the floor a user, a room like the bot's, and rights like the bot's."""
+    account = world.account("floor")
+    target = world.target()
+    room_id = person.create_room(True, (account.user_id,), "Floor")
+    login = world.synapse.call(
+        "POST",
+        "/_matrix/client/v3/login",
+        {
+            "type": "m.login.password",
+            "identifier": {"type": "m.id.user", "user": account.localpart},
+            "password": account.password,
+        },
+    )
+    world.synapse.call("POST", f"/_matrix/client/v3/join/{room_id}", {}, login["access_token"])
+    person.wait_sees_member(room_id, account.user_id)
+    task = Task(
+        homeserver=world.synapse.url,
+        access_token=login["access_token"],
+        room_id=room_id,
+        person=person.user_id,
+        api_url=world.cluster.url,
+        ca_path=str(world.cluster.ca_path),
+        api_token=(target.account_dir / "token").read_text().strip(),
+        namespace=target.namespace,
+        deployment=target.deployment,
+    )
+    return FloorProcess(task), room_id, account.user_id
+
+
+def measure_running(world: World, commands: int) -> tuple[list[Row], dict[str, Any]]:
+    """Latency, memory and starts."""
+    say("a person, a bot and a floor, each bot in an encrypted room of its own")
+    stage = world.stage(encrypted=True)
+    rounds = max(1, commands // len(CYCLE))
+    process, floor_room, floor_id = start_floor(world, stage.person)
+    with process:
+        time_commands(stage, floor_room, floor_id, 1)  # the first messages carry keys
+        say(f"{rounds * len(CYCLE)} commands each, in turn")
+        bot, floor = time_commands(stage, floor_room, floor_id, rounds)
+        memory = stage.bot.memory()
+        answered = (rounds + 1) * len(CYCLE)
+        if statistics.median(all_of(bot)) > BUDGET_RATIO * statistics.median(all_of(floor)):
+            say("over the budget: as many again, to tell noise from cost")
+            more_bot, more_floor = time_commands(stage, floor_room, floor_id, rounds)
+            bot = {command: bot[command] + more_bot[command] for command in CYCLE}
+            floor = {command: floor[command] + more_floor[command] for command in CYCLE}
+
+    say(f"{KEPT_STARTS} starts with a kept session")
+    kept: list[float] = []
+    for _ in range(KEPT_STARTS):
+        stage.bot.end()
+        stage.bot.start(wait=False)
+        kept.append(stage.bot.wait_listening())
+    check = stage.person.ask(stage.room_id, "help", stage.bot_id)
+    if check.text != texts.HELP:
+        raise SystemExit(f"after {KEPT_STARTS} starts the bot answered {check!r}")
+    stage.bot.end()
+
+    say(f"{FIRST_STARTS} first starts, each with a login")
+    first: list[float] = []
+    for _ in range(FIRST_STARTS):
+        fresh = world.bot(world.account("bot"), (stage.person.user_id,), stage.target)
+        fresh.start(wait=False)
+        first.append(fresh.wait_listening())
+        fresh.end()
+
+    bot_median, floor_median = statistics.median(all_of(bot)), statistics.median(all_of(floor))
+    ratio = bot_median / floor_median
+    kept_median = statistics.median(kept)
+    rows = [
+        Row(
+            f"resident memory after {answered} encrypted commands",
+            f"{memory.resident} kB",
+            f"≤ {BUDGET_RESIDENT_KB} kB",
+            memory.resident <= BUDGET_RESIDENT_KB,
+        ),
+        Row("  of it anonymous, and the peak", f"{memory.anonymous} kB, {memory.peak} kB"),
+        Row(
+            "process start → listening, kept session (median)",
+            f"{kept_median:.3f} s",
+            f"≤ {BUDGET_KEPT_START} s",
+            kept_median <= BUDGET_KEPT_START,
+        ),
+        Row("process start → listening, first login (median)", f"{statistics.median(first):.3f} s"),
+        Row(
+            "command → answer, the bot (median, p95)",
+            f"{bot_median * 1000:.1f} ms, {percentile(all_of(bot), 0.95) * 1000:.1f} ms",
+        ),
+        Row(
+            "command → answer, the floor (median, p95)",
+            f"{floor_median * 1000:.1f} ms, {percentile(all_of(floor), 0.95) * 1000:.1f} ms",
+        ),
+        Row("  the bot over the floor", f"{ratio:.3f}", f"≤ {BUDGET_RATIO}", ratio <= BUDGET_RATIO),
+    ]
+    rows += [
+        Row(
+            f"  {command}",
+            f"{statistics.median(bot[command]) * 1000:.1f} ms, floor {statistics.median(floor[command]) * 1000:.1f} ms",
+        )
+        for command in CYCLE
+    ]
+    facts = {
+        "memory_kb": asdict(memory),
+        "commands": len(all_of(bot)),
+        "kept_start_s": kept,
+        "first_start_s": first,
+        "bot_s": bot,
+        "floor_s": floor,
+        "ratio": ratio,
+        "floor": "Python aiohttp: no encryption, no store, the same API-server call and one send",
+    }
+    return rows, facts
+
+
+def show(rows: list[Row]) -> None:
+    """Prints the table."""
+    width = max(len(row.what) for row in rows)
+    middle = max(len(row.measured) for row in rows)
+    for row in rows:
+        verdict = {True: "ok", False: "BROKEN", None: ""}[row.kept]
+        print(f"{row.what:<{width}}  {row.measured:<{middle}}  {row.budget:<12} {verdict}".rstrip())
+
+
+def main() -> int:
+    """Measures, prints, and with `--check` fails on a broken budget."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a budget is broken")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write all figures there")
+    parser.add_argument("--commands", type=int, default=COMMANDS, help=f"commands to bot and floor each ({COMMANDS})")
+    given = parser.parse_args()
+
+    rows, facts = measure_files()
+    with tempfile.TemporaryDirectory(prefix="toggle-bench-", ignore_cleanup_errors=True) as workdir:
+        # The server's own cost of a password, as a first login pays it.
+        with World(Path(workdir), log=say, bcrypt_rounds=12) as world:
+            try:
+                measured, more = measure_running(world, given.commands)
+            except BaseException:
+                for bot in world.bots[-1:]:
+                    say("the end of the bot's log:\n" + bot.tail())
+                say("the end of the homeserver's log:\n" + world.synapse.tail(20))
+                say(f"the ends of the cluster's logs:\n{world.cluster.tail_logs(20)}")
+                raise
+    rows += measured
+    facts |= more
+    facts["machine"] = {
+        "cpus": os.cpu_count(),
+        "kernel": platform.release(),
+        "arch": platform.machine(),
+        "load": os.getloadavg(),
+    }
+    print(f"\n{os.cpu_count()} CPUs, Linux {platform.release()}, {platform.machine()}, load {os.getloadavg()[0]:.1f}")
+    print("Latency: from the person's return key to the readable answer; Synapse, its database and the person's")
+    print("client included. The bot's answers are encrypted and the person decrypts them, the floor's are plain;")
+    print("the floor is Python with aiohttp.\n")
+    show(rows)
+    if given.json:
+        given.json.write_text(json.dumps(facts, indent=2) + "\n")
+    broken = [row.what.strip() for row in rows if row.kept is False]
+    if broken:
+        print("\nbroken budgets: " + "; ".join(broken))
+    return 1 if broken and given.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

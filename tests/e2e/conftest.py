@@ -1,0 +1,106 @@
+"""The servers all tests share, and what is printed of them when one fails."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from toggle_e2e.bot import Bot, default_binary  # noqa: E402
+from toggle_e2e.person import Person  # noqa: E402
+from toggle_e2e.world import Account, Stage, Target, World  # noqa: E402
+
+_world: World | None = None
+
+
+def pytest_report_header() -> str:
+    """Says first which binary is under test."""
+    return f"bot under test: {default_binary()}"
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The homeserver and the cluster, started once."""
+    global _world
+    binary = default_binary()
+    if not os.access(binary, os.X_OK):
+        pytest.exit(f"there is no binary at {binary}: make release builds it", returncode=3)
+    with World(tmp_path_factory.mktemp("world")) as made:
+        _world = made
+        yield made
+    _world = None
+
+
+@pytest.fixture(autouse=True)
+def _tidy(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Ends the bots and clients of a test, and looks that no bot gave its password away."""
+    if "world" not in request.fixturenames:
+        yield
+        return
+    world: World = request.getfixturevalue("world")
+    bots, people = len(world.bots), len(world.people)
+    yield
+    for bot in world.bots[bots:]:
+        bot.kill()
+    for person in world.people[people:]:
+        person.stop()
+    for bot in world.bots[bots:]:
+        password = bot.settings.get("MATRIX_PASSWORD")
+        assert not password or all(password not in line.text for line in bot.log), "the log holds the password"
+
+
+@pytest.fixture
+def target(world: World) -> Target:
+    """A namespace with the shipped rights and a deployment at 0 replicas."""
+    return world.target()
+
+
+@pytest.fixture
+def alice(world: World) -> Person:
+    """Somebody who may command the bot."""
+    return world.person(world.account("alice"))
+
+
+@pytest.fixture
+def mallory(world: World) -> Person:
+    """Somebody who may not."""
+    return world.person(world.account("mallory"))
+
+
+@pytest.fixture
+def bot_account(world: World) -> Account:
+    """The bot's own user."""
+    return world.account("bot")
+
+
+@pytest.fixture
+def stage(world: World, alice: Person, target: Target) -> Stage:
+    """A running bot in an encrypted room with Alice."""
+    return world.stage(encrypted=True, target=target, person=alice)
+
+
+@pytest.fixture
+def make_bot(world: World, bot_account: Account, alice: Person, target: Target) -> Callable[..., Bot]:
+    """Gives bots of this test's account, told to listen to Alice, not started yet."""
+
+    def make(**overrides: str | None) -> Bot:
+        return world.bot(bot_account, (alice.user_id,), target, **overrides)
+
+    return make
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Puts the ends of all logs under a failure, since on another machine they are all there is."""
+    report = yield
+    if report.failed and _world is not None:
+        for bot in _world.bots[-3:]:
+            report.sections.append((f"log of bot {bot.settings.get('MATRIX_USER')}", bot.tail()))
+        report.sections.append(("log of the homeserver", _world.synapse.tail(25)))
+        report.sections.append(("logs of the cluster", str(_world.cluster.tail_logs(25))))
+    return report

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Says in one sentence each what a machine lacks, all of it at once, before
+# anything long is started. Arguments choose what to look at; none means all.
+set -euo pipefail
+
+missing=0
+lacks() {
+    printf 'missing: %s\n' "$1" >&2
+    missing=1
+}
+has() { command -v "$1" >/dev/null 2>&1; }
+
+check_cargo() {
+    if ! has cargo || ! has rustc; then
+        lacks "Rust (cargo and rustc): install it from https://rustup.rs, the version in rust-toolchain.toml then comes by itself."
+        return
+    fi
+    for target in x86_64-unknown-linux-musl aarch64-unknown-linux-musl; do
+        # In the repository, so that rustup reads rust-toolchain.toml and fetches what it names.
+        dir="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && rustc --print target-libdir --target "$target" 2>/dev/null || true)"
+        [ -n "$dir" ] && [ -d "$dir" ] ||
+            lacks "the Rust standard library for $target: rustup target add $target."
+    done
+}
+
+check_go() {
+    has go || lacks "Go (1.24 or newer): it builds the Kubernetes control plane of the tests; install the package golang or https://go.dev/dl."
+}
+
+check_python3() {
+    if ! has python3; then
+        lacks "python3 (3.11 or newer) with venv: apt-get install python3 python3-venv."
+    elif ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+        lacks "python3 of version 3.11 or newer: the homeserver and the client of the tests need it."
+    elif ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        lacks "Python's venv and ensurepip: apt-get install python3-venv."
+    fi
+}
+
+check_make() {
+    has make || lacks "make: apt-get install make."
+}
+
+check_cc() {
+    has cc || has gcc || has clang ||
+        lacks "a C compiler (cc): SQLite and ring are compiled from C; apt-get install build-essential."
+}
+
+for what in "${@:-cargo go python3 make cc}"; do
+    for one in $what; do "check_$one"; done
+done
+exit "$missing"

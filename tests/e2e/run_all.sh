@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Everything there is to test, in order, with a summary at the end. A step that
+# needs what a failed one should have made is not tried; the others are, so that
+# one run shows all there is to repair.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+tests/e2e/prerequisites.sh || exit 1
+
+summary=()
+failed=()
+
+has_failed() {
+    local step
+    for step in "${failed[@]}"; do [ "$step" = "$1" ] && return 0; done
+    return 1
+}
+
+# step NAME NEEDS COMMAND…: NEEDS is the step whose result this one uses, or "-".
+step() {
+    local name=$1 needs=$2 started=$SECONDS
+    shift 2
+    if [ "$needs" != - ] && has_failed "$needs"; then
+        summary+=("$(printf 'not run  %-8s needs %s' "$name" "$needs")")
+        failed+=("$name")
+        return
+    fi
+    printf '\n==> %s: %s\n' "$name" "$*"
+    if "$@"; then
+        summary+=("$(printf 'passed   %-8s %4d s' "$name" $((SECONDS - started)))")
+    else
+        summary+=("$(printf 'FAILED   %-8s %4d s' "$name" $((SECONDS - started)))")
+        failed+=("$name")
+    fi
+}
+
+step check - make --no-print-directory check
+step unit - make --no-print-directory unit
+step release - make --no-print-directory release
+step smoke release make --no-print-directory smoke
+step e2e release make --no-print-directory e2e
+step bench release make --no-print-directory bench ARGS="--check"
+
+printf '\n'
+printf '%s\n' "${summary[@]}"
+printf '         %-8s %4d s\n' all "$SECONDS"
+[ ${#failed[@]} -eq 0 ]

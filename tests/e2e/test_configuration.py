@@ -1,0 +1,71 @@
+"""What is said before anything is started."""
+
+from __future__ import annotations
+
+from toggle_e2e.bot import NAME, run_to_end
+from toggle_e2e.world import Target, World
+
+GOOD = {
+    "MATRIX_HOMESERVER": "http://127.0.0.1:1",
+    "MATRIX_USER": "bot",
+    "MATRIX_PASSWORD": "correct horse battery staple",
+    "ALLOWED_USERS": "@alice:toggle.test",
+    "CRYPTO_STORE_PATH": "/nonexistent/store",
+    "KUBERNETES_SERVICE_HOST": "127.0.0.1",
+    "KUBERNETES_SERVICE_PORT": "1",
+}
+
+
+def test_an_empty_environment_names_all_that_is_missing() -> None:
+    code, output = run_to_end({})
+    assert code == 1, output
+    for name in ("MATRIX_USER", "MATRIX_PASSWORD", "ALLOWED_USERS", "KUBERNETES_SERVICE_HOST"):
+        assert name in output, output
+
+
+def test_all_faults_are_named_at_once() -> None:
+    faults = {
+        "MATRIX_HOMESERVER": "ftp://example.org",
+        "ALLOWED_USERS": "alice",
+        "DEPLOYMENT_NAME": "Not A Name",
+        "COMMAND_MAX_AGE": "1s",
+        "KUBERNETES_SERVICE_PORT": "none",
+    }
+    code, output = run_to_end(GOOD | faults)
+    assert code == 1, output
+    for name in faults:
+        assert name in output, f"{name} is not named:\n{output}"
+    for name in ("MATRIX_USER", "ECHO_MODE"):
+        assert f"{name} " not in output, f"{name} is right and named all the same:\n{output}"
+    assert GOOD["MATRIX_PASSWORD"] not in output
+
+
+def test_a_wrong_argument_and_the_two_right_ones() -> None:
+    code, output = run_to_end({}, ("--frobnicate",))
+    assert code == 2 and "--frobnicate" in output, output
+    code, output = run_to_end({}, ("--version",))
+    assert code == 0 and output.startswith(NAME + " "), output
+    code, output = run_to_end({}, ("--help",))
+    assert code == 0, output
+    for name in GOOD:
+        assert name in output
+
+
+def test_a_wrong_password_is_said_and_not_shown(world: World, target: Target) -> None:
+    account = world.account("bot")
+    bot = world.bot(account, ("@alice:toggle.test",), target, MATRIX_PASSWORD="not-the-password")
+    bot.start(wait=False)
+    line = bot.wait_log("assword", 10)
+    assert "not-the-password" not in bot.tail(), line
+    assert world.synapse.devices(account.user_id) == {}
+
+
+def test_the_start_shows_the_settings_but_no_secret(world: World, target: Target) -> None:
+    account = world.account("bot")
+    with world.bot(account, ("@alice:toggle.test",), target) as bot:
+        log = "\n".join(bot.lines())
+        for shown in (world.synapse.url, target.namespace, target.deployment, "@alice:toggle.test"):
+            assert shown in log
+        assert account.password not in log
+        token = (target.account_dir / "token").read_text().strip()
+        assert token not in log

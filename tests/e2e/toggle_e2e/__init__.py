@@ -1,0 +1,1 @@
+"""Real servers and a real client to put the released binary between."""

@@ -1,0 +1,303 @@
+"""Everything around the bot, put together: homeserver, cluster, people, rights."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import secrets
+import shutil
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml
+
+from .bot import Bot
+from .controlplane import ControlPlane
+from .net import wait_for
+from .person import Person
+from .synapse import Synapse
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+MANIFESTS = REPOSITORY / "deploy" / "k8s"
+NODE = "kwok-node"
+
+# Where each kind of right is made. Anything else in the manifests is not needed to run the bot beside the cluster.
+_RIGHTS = {
+    "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
+    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles",
+    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings",
+}
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user of the homeserver."""
+
+    user_id: str
+    localpart: str
+    password: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a bot is to scale, and the identity it does so with."""
+
+    namespace: str
+    deployment: str
+    service_account: str
+    account_dir: Path
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A running bot in a room with a person who may command it."""
+
+    bot: Bot
+    bot_id: str
+    person: Person
+    room_id: str
+    target: Target
+
+
+def shipped_rights() -> list[Manifest]:
+    """The service account, role and binding as `deploy/k8s` ships them."""
+    found: list[Manifest] = []
+    for path in sorted(MANIFESTS.rglob("*.y*ml")):
+        found += [
+            document
+            for document in yaml.safe_load_all(path.read_text())
+            if isinstance(document, dict) and document.get("kind") in _RIGHTS
+        ]
+    if {document["kind"] for document in found} != set(_RIGHTS):
+        raise RuntimeError(f"{MANIFESTS} has no ServiceAccount, Role and RoleBinding to run the bot under")
+    return found
+
+
+class World:
+    """One homeserver and one cluster, and what tests make in them.
+
+    Each test gets users, rooms and a namespace of its own, so that none can
+    see or disturb what another one did.
+    """
+
+    def __init__(
+        self,
+        workdir: Path,
+        log: Callable[[str], None] | None = None,
+        bcrypt_rounds: int = 4,
+    ) -> None:
+        self.workdir = workdir
+        self._log = log or (lambda text: print(text, file=sys.stderr, flush=True))
+        self.synapse = Synapse(workdir / "synapse", bcrypt_rounds)
+        self.cluster = ControlPlane(workdir / "cluster", log=self._log)
+        self._numbers = itertools.count(1)
+        self.accounts: list[Account] = []
+        self.people: list[Person] = []
+        self.bots: list[Bot] = []
+
+    def __enter__(self) -> World:
+        started = time.monotonic()
+        try:
+            with ThreadPoolExecutor(1) as pool:
+                homeserver = pool.submit(self.synapse.start)
+                self.cluster.__enter__()
+                homeserver.result()
+            self.cluster.create_node(NODE)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        self._log(f"homeserver and cluster are up after {time.monotonic() - started:.1f} s")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for bot in self.bots:
+            bot.kill()
+        for person in self.people:
+            try:
+                person.stop()
+            except Exception as failure:  # noqa: BLE001 - the servers below must be ended whatever a client does
+                self._log(f"{person!r} could not be stopped: {failure}")
+        self.synapse.stop()
+        self.cluster.__exit__(kind, error, trace)
+
+    def account(self, name: str) -> Account:
+        """Registers a user nobody has used before."""
+        localpart = f"{name}-{next(self._numbers)}"
+        password = f"secret-{secrets.token_hex(8)}"
+        account = Account(self.synapse.register(localpart, password), localpart, password)
+        self.accounts.append(account)
+        return account
+
+    def person(self, account: Account, device: str = "phone") -> Person:
+        """Logs a user in at a new device."""
+        store = self.workdir / "people" / f"{account.localpart}-{device}-{next(self._numbers)}"
+        person = Person(self.synapse.url, account.user_id, account.password, store, device)
+        self.people.append(person)
+        return person.start()
+
+    def target(
+        self,
+        replicas: int = 0,
+        deploy: bool = True,
+        change: Callable[[Manifest], Manifest] | None = None,
+    ) -> Target:
+        """Makes a namespace with the shipped rights and a deployment in it.
+
+        Only the namespace of the shipped manifests is replaced; `change` may
+        alter one to see what the bot does with fewer rights.
+        """
+        namespace = f"e2e-{next(self._numbers)}"
+        self.cluster.create_namespace(namespace)
+        service_account = ""
+        deployment = ""
+        for shipped in shipped_rights():
+            document = copy.deepcopy(shipped)
+            document["metadata"]["namespace"] = namespace
+            for subject in document.get("subjects", []):
+                subject["namespace"] = namespace
+            if document["kind"] == "ServiceAccount":
+                service_account = document["metadata"]["name"]
+            for rule in document.get("rules", []):
+                deployment = deployment or next(iter(rule.get("resourceNames", [])), "")
+            if change:
+                document = change(document)
+            status, answer = self.cluster.request(
+                "POST", _RIGHTS[document["kind"]].format(namespace=namespace), document
+            )
+            if status not in (200, 201):
+                raise RuntimeError(f"the API server refused {document['kind']}: {status} {answer}")
+        deployment = deployment or "clawdbot"
+        if deploy:
+            self.cluster.create_deployment(namespace, deployment, replicas, NODE)
+        account_dir = self.cluster.service_account_dir(namespace, service_account)
+        return Target(namespace, deployment, service_account, Path(account_dir))
+
+    def settings(
+        self, account: Account, allowed: tuple[str, ...], target: Target, **overrides: str | None
+    ) -> dict[str, str]:
+        """The environment of a bot; an override of `None` leaves a variable out."""
+        store = self.workdir / "stores" / f"{account.localpart}-{next(self._numbers)}"
+        store.parent.mkdir(parents=True, exist_ok=True)
+        wanted: dict[str, str | None] = {
+            "MATRIX_HOMESERVER": self.synapse.url,
+            "MATRIX_USER": account.localpart,
+            "MATRIX_PASSWORD": account.password,
+            "ALLOWED_USERS": ",".join(allowed),
+            "DEPLOYMENT_NAME": target.deployment,
+            "DEPLOYMENT_NAMESPACE": target.namespace,
+            "CRYPTO_STORE_PATH": str(store),
+            "ECHO_MODE": "false",
+            "COMMAND_MAX_AGE": "120",
+            "KUBERNETES_SERVICE_HOST": self.cluster.host,
+            "KUBERNETES_SERVICE_PORT": str(self.cluster.port),
+            "SERVICE_ACCOUNT_DIR": str(target.account_dir),
+            "RUST_LOG": "info",
+            **overrides,
+        }
+        return {name: value for name, value in wanted.items() if value is not None}
+
+    def bot(self, account: Account, allowed: tuple[str, ...], target: Target, **overrides: str | None) -> Bot:
+        """A bot that is not started yet."""
+        bot = Bot(self.settings(account, allowed, target, **overrides))
+        self.bots.append(bot)
+        return bot
+
+    def stage(
+        self,
+        encrypted: bool = True,
+        target: Target | None = None,
+        person: Person | None = None,
+        **overrides: str | None,
+    ) -> Stage:
+        """A person, a room and a bot that has joined it."""
+        person = person or self.person(self.account("alice"))
+        account = self.account("bot")
+        target = target or self.target()
+        bot = self.bot(account, (person.user_id,), target, **overrides)
+        room_id = person.create_room(encrypted, (account.user_id,))
+        bot.start()
+        self.join(bot, person, room_id, account.user_id)
+        return Stage(bot, account.user_id, person, room_id, target)
+
+    def join(self, bot: Bot, person: Person, room_id: str, bot_id: str) -> None:
+        """Waits until the bot has taken its invite and the person sees it."""
+        wait_for(
+            f"{bot_id} to join {room_id}",
+            lambda: self.synapse.members(room_id).get(bot_id) == "join",
+            15,
+            detail=bot.tail,
+        )
+        person.wait_sees_member(room_id, bot_id)
+
+    def replicas(self, target: Target) -> int:
+        """The wanted replicas as the API server has them."""
+        return int(self.cluster.replicas(target.namespace, target.deployment)["spec"])
+
+    def scalings(self, target: Target) -> list[int | None]:
+        """Each scaling that was really done in a target's namespace, oldest first.
+
+        Read from the API server's audit log, so that one done twice shows even
+        where it left the same number. The entry is the number that was set.
+        """
+        return [
+            _wanted_replicas(event)
+            for event in self.audit(target)
+            if event.get("verb") in ("patch", "update")
+            and event["objectRef"]["resource"] == "deployments"
+            and 200 <= event.get("responseStatus", {}).get("code", 0) < 300
+            and "dryRun" not in event.get("requestURI", "")
+        ]
+
+    def audit(self, target: Target) -> list[dict[str, Any]]:
+        """What a target's service account has asked the API server for, and what it got."""
+        who = f"system:serviceaccount:{target.namespace}:{target.service_account}"
+        return [
+            event
+            for event in self.cluster.audit(user_contains=who)
+            if event.get("stage", "ResponseComplete") == "ResponseComplete" and "objectRef" in event
+        ]
+
+    def as_bot(self, token: str, method: str, path: str, body: object | None = None) -> int:
+        """The status the API server answers a request of the bot's own identity with."""
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        request = urllib.request.Request(
+            self.cluster.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {token}", "Content-Type": kind},
+        )
+        trust = ssl.create_default_context(cafile=str(self.cluster.ca_path))
+        try:
+            with urllib.request.urlopen(request, timeout=10, context=trust) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def forget(self) -> None:
+        """Removes what was written to disk."""
+        shutil.rmtree(self.workdir, ignore_errors=True)
+
+
+def _wanted_replicas(event: dict[str, Any]) -> int | None:
+    for name in ("requestObject", "responseObject"):
+        replicas = (event.get(name) or {}).get("spec", {}).get("replicas")
+        if replicas is not None:
+            return int(replicas)
+    return None
