@@ -38,7 +38,7 @@ const KEEPALIVE_RETRIES: u32 = 3;
 const TLS_SESSIONS: usize = 4;
 
 /// The largest head of an answer in bytes, and the largest read buffer.
-pub(super) const MAX_HEAD: usize = 64 * 1024;
+const MAX_HEAD: usize = 64 * 1024;
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!(
     env!("CARGO_PKG_NAME"),

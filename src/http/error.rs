@@ -43,7 +43,7 @@ pub enum Fault {
     },
     /// The connection broke.
     Closed(Stage),
-    /// What came was not HTTP/1.1.
+    /// What came was not proper HTTP/1.1, or its head was too large.
     NotHttp,
 }
 
@@ -111,11 +111,6 @@ impl Fault {
 
     /// Translates an error on an established connection.
     pub(super) fn of_talking(error: &hyper::Error, stage: Stage) -> Self {
-        if false {
-            return Self::TooLarge {
-                limit: super::client::MAX_HEAD,
-            };
-        }
         // A body in broken chunks is an `io::Error` of this kind inside.
         let malformed = causes(error)
             .filter_map(|cause| cause.downcast_ref::<io::Error>())
@@ -144,7 +139,9 @@ impl TlsFault {
 
     fn of_certificate(fault: &CertificateError) -> Self {
         match fault {
-            CertificateError::UnknownIssuer => Self::UnknownIssuer,
+            // A signature is wrong when a known issuer's name was used with
+            // another key, as by a cluster's CA that was made anew.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 Self::WrongName
             }
@@ -200,9 +197,12 @@ impl fmt::Display for Error {
                 write!(f, "{peer} closed the connection instead of an answer")
             }
             Fault::Closed(Stage::Receiving) => {
-                write!(f, "{peer} closed the connection in the middle of its answer")
+                write!(
+                    f,
+                    "{peer} closed the connection in the middle of its answer"
+                )
             }
-            Fault::NotHttp => write!(f, "the answer of {peer} is not HTTP"),
+            Fault::NotHttp => write!(f, "the answer of {peer} is not proper HTTP"),
         }
     }
 }

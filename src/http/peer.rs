@@ -97,7 +97,10 @@ mod tests {
 
     #[test]
     fn a_peer_is_host_and_port() {
-        assert_eq!(of("https://matrix.org/x?token=y").unwrap(), "matrix.org:443");
+        assert_eq!(
+            of("https://matrix.org/x?token=y").unwrap(),
+            "matrix.org:443"
+        );
         assert_eq!(of("http://127.0.0.1/").unwrap(), "127.0.0.1:80");
         assert_eq!(of("https://[::1]:6443").unwrap(), "[::1]:6443");
     }

@@ -6,7 +6,7 @@ use ruma::{OwnedDeviceId, OwnedUserId};
 
 use super::{api::BuildError, devices::OwnKeysDiffer};
 use crate::{
-    crypto::{Account, SignatureFault},
+    crypto::{Account, FallbackOnServer, SignatureFault},
     store::{self, Transaction},
 };
 
@@ -80,16 +80,25 @@ impl Engine {
 
     /// Makes the account where there is none, and asks for a fresh look at the
     /// server's idea of the bot's own devices. Once at each start.
-    pub fn prepare_account(&self, tx: &Transaction<'_>) -> Result<Account, Error> {
+    pub fn prepare_account(&self, tx: &Transaction<'_>, now: u64) -> Result<(), Error> {
         tx.track_user(&self.user)?;
         tx.mark_outdated(&self.user)?;
         for user in &self.commanders {
             tx.track_user(user)?;
         }
         if tx.account_pickle()?.is_none() {
-            self.save_account(tx, &Account::new(self.user.clone(), self.device.clone()))?;
+            // With a first supply of keys: one upload brings them all.
+            let mut account = Account::new(self.user.clone(), self.device.clone());
+            account.replenish(0, FallbackOnServer::UsedOrMissing, now);
+            self.save_account(tx, &account)?;
         }
-        self.account(tx)
+        Ok(())
+    }
+
+    /// Whether the server has this device's keys and they were compared with the
+    /// store's since the start: others can now talk to it.
+    pub fn is_settled(&self, tx: &Transaction<'_>) -> Result<bool, Error> {
+        Ok(self.account(tx)?.device_keys_uploaded() && !tx.is_outdated(&self.user)?)
     }
 
     pub(super) fn account(&self, tx: &Transaction<'_>) -> Result<Account, Error> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::Method;
 use ruma::{
-    OneTimeKeyAlgorithm, OwnedRoomId, OwnedUserId,
+    OneTimeKeyAlgorithm, OwnedRoomId, OwnedUserId, UserId,
     api::client::{
         keys::{claim_keys, get_keys},
         membership::{get_member_events, join_room_by_id},
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     crypto::Device,
-    store::{OutboxRow, Transaction},
+    store::{self, OutboxRow, Transaction},
 };
 
 /// Users of one `/keys/query`, and devices of one `/keys/claim`.
@@ -83,7 +83,8 @@ impl Engine {
     pub fn wants(&self, tx: &Transaction<'_>, now: u64) -> Result<Vec<Want>, Error> {
         let mut wants = Vec::new();
         let claims = self.prepare_replies(tx, now)?;
-        if let Some(upload) = self.account(tx)?.upload()? {
+        let account = self.account(tx)?;
+        if let Some(upload) = account.upload()? {
             wants.push(Want {
                 key: WantKey::Upload,
                 call: Call {
@@ -94,7 +95,9 @@ impl Engine {
                 about: About::Upload,
             });
         }
-        wants.extend(query(tx, now)?);
+        // The bot's own device is asked for only when it can be there.
+        let ask_own = account.device_keys_uploaded();
+        wants.extend(query(tx, now, (!ask_own).then_some(&*self.user))?);
         wants.extend(claim(tx, claims)?);
         for (room, generation) in tx.rooms_without_members()? {
             let mut request = get_member_events::v3::Request::new(room.clone());
@@ -129,7 +132,7 @@ impl Engine {
     }
 
     /// The heads of the outbox's lanes: reads only.
-    pub fn sends(&self, tx: &Transaction<'_>) -> Result<Vec<Want>, Error> {
+    pub fn sends(&self, tx: &Transaction<'_>) -> Result<Vec<Want>, store::Error> {
         Ok(tx.outbox_heads()?.into_iter().map(send).collect())
     }
 }
@@ -142,8 +145,13 @@ fn send(row: OutboxRow) -> Want {
     }
 }
 
-fn query(tx: &Transaction<'_>, now: u64) -> Result<Option<Want>, Error> {
-    let users = tx.outdated_users(now, PER_REQUEST)?;
+fn query(
+    tx: &Transaction<'_>,
+    now: u64,
+    except: Option<&UserId>,
+) -> Result<Option<Want>, Error> {
+    let mut users = tx.outdated_users(now, PER_REQUEST)?;
+    users.retain(|(user, _)| Some(&**user) != except);
     if users.is_empty() {
         return Ok(None);
     }

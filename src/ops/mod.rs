@@ -1,5 +1,13 @@
-//! Cross-cutting services: secrets and, later, logging.
+//! Cross-cutting services: secrets, logging and harmless text.
 
+mod log_filter;
+mod logging;
+mod printable;
 mod secret;
+mod utc;
 
+pub use log_filter::{BadLogFilter, LogFilter};
+pub use logging::{MAX_LINE_BYTES, init, line};
+pub use printable::{Printable, is_deceptive, printable};
 pub use secret::Secret;
+pub use utc::rfc3339;

@@ -166,11 +166,11 @@ impl Transaction<'_> {
         Ok(new == 1)
     }
 
-    /// What was asked for and is not done, oldest first.
-    pub fn unfinished(&self) -> Result<Vec<JournalEntry>, Error> {
-        self.all(
+    /// The oldest of what was asked for and is not done.
+    pub fn next_unfinished(&self) -> Result<Option<JournalEntry>, Error> {
+        self.one(
             "SELECT event_id, room_id, sender, payload, received_at, age_ms FROM journal
-             WHERE done = 0 ORDER BY rowid",
+             WHERE done = 0 ORDER BY rowid LIMIT 1",
             [],
             |row| {
                 Ok(JournalEntry {

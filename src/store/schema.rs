@@ -14,6 +14,11 @@ CREATE TABLE session (
     next_batch TEXT
 ) STRICT;
 
+CREATE TABLE pending_device (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    device_id TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     pickle BLOB NOT NULL

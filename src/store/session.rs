@@ -1,6 +1,6 @@
 //! Who the bot is on the homeserver, its account, and how far it has synced.
 
-use ruma::{OwnedDeviceId, OwnedUserId};
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId};
 
 use super::{Error, Transaction, database::parsed};
 use crate::ops::Secret;
@@ -41,6 +41,30 @@ impl Transaction<'_> {
                 session.access_token.as_ref().map(Secret::expose),
             ),
         )?;
+        self.execute("DELETE FROM pending_device", [])?;
+        Ok(())
+    }
+
+    /// The access token is no longer valid; the device is.
+    pub fn forget_token(&self) -> Result<(), Error> {
+        self.execute("UPDATE session SET access_token = NULL", [])?;
+        Ok(())
+    }
+
+    /// The device id of a login that has not been answered yet.
+    pub fn pending_device(&self) -> Result<Option<OwnedDeviceId>, Error> {
+        self.one("SELECT device_id FROM pending_device", [], |row| {
+            let device: String = row.get(0)?;
+            Ok(device.into())
+        })
+    }
+
+    /// Keeps the device id of a login that is about to be sent.
+    pub fn put_pending_device(&self, device: &DeviceId) -> Result<(), Error> {
+        self.execute(
+            "INSERT OR REPLACE INTO pending_device (id, device_id) VALUES (1, ?1)",
+            [device.as_str()],
+        )?;
         Ok(())
     }
 
@@ -72,7 +96,7 @@ impl Transaction<'_> {
     /// encrypted and not yet taken by the server is encrypted anew.
     pub fn forget_device(&self) -> Result<(), Error> {
         self.inner.execute_batch(
-            "DELETE FROM session; DELETE FROM account; DELETE FROM olm_sessions;
+            "DELETE FROM session; DELETE FROM pending_device; DELETE FROM account; DELETE FROM olm_sessions;
              DELETE FROM olm_seen; DELETE FROM olm_peers; DELETE FROM unwedge;
              DELETE FROM inbound_groups;
              DELETE FROM message_indices; DELETE FROM outbound_groups; DELETE FROM shares;

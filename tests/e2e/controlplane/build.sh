@@ -45,7 +45,7 @@ root="${OPENCLAW_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/openclaw-k8s-toggle
 mkdir -p "$root"
 root="$(cd "$root" && pwd)"
 key="$({
-    cat build.sh */go.mod */go.sum
+    cat build.sh ./*/go.mod ./*/go.sum
     printf '%s %s\n' "$(cd kubernetes && go version)" "$assets"
 } | sha256sum | cut -c 1-16)"
 target="$root/$key"

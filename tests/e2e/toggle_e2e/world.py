@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
-import json
 import secrets
-import shutil
-import ssl
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,21 +16,16 @@ from typing import Any
 import yaml
 
 from .bot import Bot
-from .controlplane import ControlPlane
+from .controlplane import NODE, ControlPlane
 from .net import wait_for
 from .person import Person
 from .synapse import Synapse
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MANIFESTS = REPOSITORY / "deploy" / "k8s"
-NODE = "kwok-node"
 
-# Where each kind of right is made. Anything else in the manifests is not needed to run the bot beside the cluster.
-_RIGHTS = {
-    "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
-    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles",
-    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings",
-}
+# What of the manifests gives the bot its rights; the rest runs it in a cluster, where here the tests run it.
+_RIGHTS = ("ServiceAccount", "Role", "RoleBinding")
 
 Manifest = dict[str, Any]
 
@@ -80,8 +69,8 @@ def shipped_rights() -> list[Manifest]:
             for document in yaml.safe_load_all(path.read_text())
             if isinstance(document, dict) and document.get("kind") in _RIGHTS
         ]
-    if {document["kind"] for document in found} != set(_RIGHTS):
-        raise RuntimeError(f"{MANIFESTS} has no ServiceAccount, Role and RoleBinding to run the bot under")
+    if sorted(document["kind"] for document in found) != sorted(_RIGHTS):
+        raise RuntimeError(f"{MANIFESTS} does not have one ServiceAccount, Role and RoleBinding each")
     return found
 
 
@@ -165,29 +154,14 @@ class World:
         """
         namespace = f"e2e-{next(self._numbers)}"
         self.cluster.create_namespace(namespace)
-        service_account = ""
-        deployment = ""
-        for shipped in shipped_rights():
-            document = copy.deepcopy(shipped)
-            document["metadata"]["namespace"] = namespace
-            for subject in document.get("subjects", []):
-                subject["namespace"] = namespace
-            if document["kind"] == "ServiceAccount":
-                service_account = document["metadata"]["name"]
-            for rule in document.get("rules", []):
-                deployment = deployment or next(iter(rule.get("resourceNames", [])), "")
-            if change:
-                document = change(document)
-            status, answer = self.cluster.request(
-                "POST", _RIGHTS[document["kind"]].format(namespace=namespace), document
-            )
-            if status not in (200, 201):
-                raise RuntimeError(f"the API server refused {document['kind']}: {status} {answer}")
-        deployment = deployment or "clawdbot"
+        applied = self.cluster.apply(shipped_rights(), namespace=namespace, change=change)
+        service_account = next(one["metadata"]["name"] for one in applied if one["kind"] == "ServiceAccount")
+        rules = next(one["rules"] for one in applied if one["kind"] == "Role")
+        deployment = str(rules[0]["resourceNames"][0])
         if deploy:
             self.cluster.create_deployment(namespace, deployment, replicas, NODE)
         account_dir = self.cluster.service_account_dir(namespace, service_account)
-        return Target(namespace, deployment, service_account, Path(account_dir))
+        return Target(namespace, deployment, service_account, account_dir)
 
     def settings(
         self, account: Account, allowed: tuple[str, ...], target: Target, **overrides: str | None
@@ -271,33 +245,10 @@ class World:
         return [
             event
             for event in self.cluster.audit(user_contains=who)
-            if event.get("stage", "ResponseComplete") == "ResponseComplete" and "objectRef" in event
+            if event["stage"] == "ResponseComplete"
         ]
-
-    def as_bot(self, token: str, method: str, path: str, body: object | None = None) -> int:
-        """The status the API server answers a request of the bot's own identity with."""
-        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        request = urllib.request.Request(
-            self.cluster.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {token}", "Content-Type": kind},
-        )
-        trust = ssl.create_default_context(cafile=str(self.cluster.ca_path))
-        try:
-            with urllib.request.urlopen(request, timeout=10, context=trust) as answer:
-                return int(answer.status)
-        except urllib.error.HTTPError as error:
-            return error.code
-
-    def forget(self) -> None:
-        """Removes what was written to disk."""
-        shutil.rmtree(self.workdir, ignore_errors=True)
 
 
 def _wanted_replicas(event: dict[str, Any]) -> int | None:
-    for name in ("requestObject", "responseObject"):
-        replicas = (event.get(name) or {}).get("spec", {}).get("replicas")
-        if replicas is not None:
-            return int(replicas)
-    return None
+    replicas = event.get("requestObject", {}).get("spec", {}).get("replicas")
+    return None if replicas is None else int(replicas)

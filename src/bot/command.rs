@@ -1,0 +1,188 @@
+//! The grammar of commands.
+
+use std::fmt;
+
+use crate::ops::is_deceptive;
+
+/// Longest part of an unknown command that is kept, in characters.
+const MAX_UNKNOWN_CHARS: usize = 200;
+
+/// What a person can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Scale to one replica.
+    Start,
+    /// Scale to none.
+    Stop,
+    /// Tell how the Deployment is.
+    Status,
+    /// Tell what can be asked for.
+    Help,
+}
+
+impl Command {
+    /// Reads the text of a message: one word, in any case, white space around
+    /// it ignored.
+    ///
+    /// # Errors
+    /// The text, if it is anything else.
+    pub fn parse(body: &str) -> Result<Self, Unknown> {
+        let word = body.trim();
+        let is = |name: &str| word.eq_ignore_ascii_case(name);
+        if is("start") || is("on") {
+            Ok(Self::Start)
+        } else if is("stop") || is("off") {
+            Ok(Self::Stop)
+        } else if is("status") {
+            Ok(Self::Status)
+        } else if is("help") {
+            Ok(Self::Help)
+        } else {
+            Err(Unknown::new(word))
+        }
+    }
+
+    /// Its name, the first of its words: fit for logs and for the journal.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Status => "status",
+            Self::Help => "help",
+        }
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that is no command, fit to be quoted in a reply: at most 200
+/// characters, control and direction characters replaced by spaces. `Debug`
+/// hides it, for what people write is not logged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Unknown(String);
+
+impl Unknown {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn new(text: &str) -> Self {
+        let shown = |c| if is_deceptive(c) { ' ' } else { c };
+        let mut kept: String = text.chars().map(shown).take(MAX_UNKNOWN_CHARS).collect();
+        if text.chars().nth(MAX_UNKNOWN_CHARS).is_some() {
+            kept.pop();
+            kept.push('…');
+        }
+        Self(kept)
+    }
+}
+
+impl fmt::Debug for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unknown({} bytes)", self.0.len())
+    }
+}
+
+/// What a person wrote in a rich reply, without the quotation that clients put
+/// before it: lines that begin with `> `, then an empty one. For messages that
+/// are replies only; in any other, such lines are the person's own.
+///
+/// <https://spec.matrix.org/v1.11/client-server-api/#fallbacks-for-rich-replies>
+/// (later versions have no fallback, but older clients still send it).
+pub fn strip_reply_fallback(body: &str) -> &str {
+    let mut rest = body;
+    while rest.starts_with("> ") {
+        rest = after_line(rest);
+    }
+    if rest.len() < body.len() && (rest.starts_with('\n') || rest.starts_with("\r\n")) {
+        rest = after_line(rest);
+    }
+    rest
+}
+
+fn after_line(text: &str) -> &str {
+    text.split_once('\n').map_or("", |(_, rest)| rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_in_any_case_and_with_white_space_around() {
+        for (words, command) in [
+            (["start", "on", " START\n"], Command::Start),
+            (["stop", "off", "\tOff "], Command::Stop),
+            (["status", "Status", "STATUS"], Command::Status),
+            (["help", "Help", " help "], Command::Help),
+        ] {
+            for word in words {
+                assert_eq!(Command::parse(word), Ok(command), "{word:?}");
+            }
+            assert_eq!(Command::parse(command.as_str()), Ok(command));
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_a_command() {
+        for body in [
+            "",
+            "starts",
+            "start now",
+            "st art",
+            "start\u{200b}",
+            "/start",
+            "ｓtart",
+        ] {
+            assert!(Command::parse(body).is_err(), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_text_is_trimmed_and_keeps_its_case() {
+        let unknown = Command::parse("  Do it 🦞\n").unwrap_err();
+        assert_eq!(unknown.as_str(), "Do it 🦞");
+    }
+
+    #[test]
+    fn an_unknown_text_is_bounded_and_harmless() {
+        let unknown = Command::parse("a\nb\u{1b}[2J\u{202e}c").unwrap_err();
+        assert_eq!(unknown.as_str(), "a b [2J c");
+
+        let fits = "é".repeat(200);
+        assert_eq!(Command::parse(&fits).unwrap_err().as_str(), fits);
+        let unknown = Command::parse(&"é".repeat(201)).unwrap_err();
+        assert_eq!(unknown.as_str().chars().count(), 200);
+        assert!(unknown.as_str().ends_with("é…"));
+    }
+
+    #[test]
+    fn debug_does_not_show_what_was_written() {
+        let shown = format!("{:?}", Command::parse("my pin is 1234"));
+        assert_eq!(shown, "Err(Unknown(14 bytes))");
+    }
+
+    #[test]
+    fn the_quotation_of_a_reply_is_left_out() {
+        for (body, kept) in [
+            ("> <@a:x> stop\n> now\n\nstart", "start"),
+            ("> <@a:x> stop\r\n\r\nstart", "start"),
+            ("> <@a:x> stop\nstart", "start"),
+            ("> q\n\n\nstart", "\nstart"),
+            ("> q\n\n> mine", "> mine"),
+            ("> q", ""),
+            (">start", ">start"),
+            ("\nstart", "\nstart"),
+            ("start\n> later", "start\n> later"),
+            ("start", "start"),
+            ("", ""),
+        ] {
+            assert_eq!(strip_reply_fallback(body), kept, "{body:?}");
+        }
+    }
+}

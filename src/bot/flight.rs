@@ -1,0 +1,54 @@
+//! Requests that are under way, and those that have to wait for their turn.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{http::Backoff, matrix::WantKey};
+
+/// Retries of one request after which it goes on at the longest interval: only
+/// a sync that fails for too long ends the program.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Which requests may be sent now.
+#[derive(Default)]
+pub(super) struct Flight {
+    busy: BTreeSet<WantKey>,
+    delayed: BTreeMap<WantKey, (Instant, Backoff)>,
+}
+
+impl Flight {
+    /// Marks a request as sent, unless it is under way or has to wait.
+    pub(super) fn take_off(&mut self, key: &WantKey) -> bool {
+        let waits = self.delayed.get(key).is_some_and(|(until, _)| *until > Instant::now());
+        !waits && self.busy.insert(key.clone())
+    }
+
+    /// The request was answered.
+    pub(super) fn succeeded(&mut self, key: &WantKey) {
+        self.busy.remove(key);
+        self.delayed.remove(key);
+    }
+
+    /// The request failed and is tried again; returns after how long.
+    pub(super) fn failed(&mut self, key: &WantKey, asked: Option<Duration>) -> Duration {
+        self.busy.remove(key);
+        let (until, backoff) =
+            self.delayed.entry(key.clone()).or_insert_with(|| (Instant::now(), Backoff::new()));
+        let wait = backoff.fail(asked).unwrap_or_else(|| asked.unwrap_or_default().max(LONGEST));
+        *until = Instant::now() + wait;
+        wait
+    }
+
+    /// When the next waiting request may be sent.
+    pub(super) fn next_turn(&self) -> Option<Instant> {
+        self.delayed
+            .iter()
+            .filter(|(key, _)| !self.busy.contains(*key))
+            .map(|(_, (until, _))| *until)
+            .min()
+    }
+}

@@ -1,0 +1,582 @@
+//! The loop: one task that owns the store and everything that is under way.
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use log::{debug, error, info, warn};
+use ruma::OwnedEventId;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    command::Command, flight::Flight, policy::Policy, replies, session::Access,
+};
+use crate::{
+    http::Backoff,
+    kube::{self, Run, Target},
+    matrix::{
+        self, About, Call, Engine, Fault, Homeserver, Message, SYNC_TIMEOUT, SyncBody, Want,
+        WantKey, sync_call,
+    },
+    store::{JournalEntry, Store, Transaction},
+};
+
+/// The loop looks around at least this often.
+const LONGEST_NAP: Duration = Duration::from_secs(60);
+
+/// Why the loop ended.
+#[derive(Debug)]
+pub enum End {
+    /// The homeserver no longer takes the access token.
+    LoggedOut {
+        /// The device is still there.
+        soft: bool,
+    },
+    /// The homeserver could not be synced with for too long.
+    GaveUp(String),
+    /// Going on would do harm.
+    Fatal(String),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LoggedOut { soft: true } => f.write_str("the session has expired"),
+            Self::LoggedOut { soft: false } => f.write_str("the session was ended"),
+            Self::GaveUp(why) | Self::Fatal(why) => f.write_str(why),
+        }
+    }
+}
+
+/// What came of something that was under way.
+enum Finished {
+    Sync(Result<Vec<u8>, Fault>),
+    Answer { key: WantKey, about: About, result: Result<Vec<u8>, Fault> },
+    Command { event_id: OwnedEventId, room: ruma::OwnedRoomId, answer: String },
+    Preflight(kube::Preflight),
+}
+
+/// What one transaction leaves to be started.
+struct Next {
+    wants: Vec<Want>,
+    work: Option<JournalEntry>,
+    since: Option<String>,
+    held_until: Option<u64>,
+    settled: bool,
+}
+
+/// One session: from login to logout.
+pub struct Operator<'a> {
+    store: &'a mut Store,
+    engine: Engine,
+    policy: &'a Policy,
+    homeserver: &'a Homeserver,
+    kube: &'a kube::Api,
+    target: &'a Target,
+    access: Access,
+    tasks: JoinSet<Finished>,
+    flight: Flight,
+    syncing: bool,
+    synced: bool,
+    sync_after: Instant,
+    sync_backoff: Backoff,
+    since: Option<String>,
+    held_until: Option<u64>,
+    working: Option<OwnedEventId>,
+    delivered: Vec<i64>,
+    listening: bool,
+}
+
+impl<'a> Operator<'a> {
+    /// Nothing is sent before [`Operator::run`].
+    pub fn new(
+        store: &'a mut Store,
+        policy: &'a Policy,
+        homeserver: &'a Homeserver,
+        kube: &'a kube::Api,
+        target: &'a Target,
+        access: Access,
+    ) -> Self {
+        let engine =
+            Engine::new(access.user.clone(), access.device.clone(), policy.allowed_users.clone());
+        Self {
+            store,
+            engine,
+            policy,
+            homeserver,
+            kube,
+            target,
+            access,
+            tasks: JoinSet::new(),
+            flight: Flight::default(),
+            syncing: false,
+            synced: false,
+            sync_after: Instant::now(),
+            sync_backoff: Backoff::new(),
+            since: None,
+            held_until: None,
+            working: None,
+            delivered: Vec::new(),
+            listening: false,
+        }
+    }
+
+    /// Serves until the session ends. May be dropped at any time: what was not
+    /// committed never happened, and what was is taken up at the next start.
+    pub async fn run(mut self) -> End {
+        self.spawn_preflight();
+        let started = self.transact(|engine, _, tx, now| {
+            engine.prepare_account(tx, now).map(drop)
+        });
+        if let Err(error) = started {
+            return End::Fatal(error.to_string());
+        }
+        loop {
+            let finished = timeout_at(self.wake_at(), self.tasks.join_next()).await;
+            let end = match finished {
+                Ok(Some(Ok(finished))) => self.take(finished),
+                Ok(Some(Err(error))) => Some(End::Fatal(format!("a task broke: {error}"))),
+                // Time for something that waited.
+                Ok(None) | Err(_) => self.look_around(),
+            };
+            if let Some(end) = end {
+                self.flush();
+                return end;
+            }
+        }
+    }
+
+    fn take(&mut self, finished: Finished) -> Option<End> {
+        match finished {
+            Finished::Sync(result) => {
+                self.syncing = false;
+                self.take_sync(result)
+            }
+            Finished::Answer { key, about, result } => self.take_answer(&key, &about, result),
+            Finished::Command { event_id, room, answer } => {
+                let result = self.transact(|engine, _, tx, _| {
+                    engine.reply(tx, &room, &answer)?;
+                    Ok(tx.finish(&event_id)?)
+                });
+                self.working = None;
+                self.after(result)
+            }
+            Finished::Preflight(preflight) => {
+                self.log_preflight(&preflight);
+                None
+            }
+        }
+    }
+
+    fn take_sync(&mut self, result: Result<Vec<u8>, Fault>) -> Option<End> {
+        let body = match result {
+            Ok(body) => body,
+            Err(Fault::UnknownToken { soft_logout }) => {
+                return Some(End::LoggedOut { soft: soft_logout });
+            }
+            Err(fault) => return self.sync_failed(&fault, fault.retry_after()),
+        };
+        let parsed: SyncBody<'_> = match serde_json::from_slice(&body) {
+            Ok(parsed) => parsed,
+            Err(error) => return self.sync_failed(&format!("a sync is malformed: {error}"), None),
+        };
+        let taken = self.transact(|engine, policy, tx, now| {
+            let received = engine.take_sync(tx, &parsed, now)?;
+            for invite in &received.invites {
+                policy.judge_invite(tx, invite)?;
+            }
+            judge(engine, policy, tx, &received.messages, now)
+        });
+        match taken {
+            Ok(()) => {
+                self.sync_backoff.succeed();
+                self.synced = true;
+                self.after(Ok(()))
+            }
+            Err(error @ matrix::Error::OwnKeys(_)) => Some(End::Fatal(error.to_string())),
+            Err(error) => self.sync_failed(&error, None),
+        }
+    }
+
+    fn sync_failed(&mut self, why: &dyn fmt::Display, asked: Option<Duration>) -> Option<End> {
+        match self.sync_backoff.fail(asked) {
+            Some(wait) => {
+                warn!("sync: {why}; trying again in {} s", wait.as_secs());
+                self.sync_after = Instant::now() + wait;
+                None
+            }
+            None => Some(End::GaveUp(format!("giving up on the homeserver: {why}"))),
+        }
+    }
+
+    fn take_answer(
+        &mut self,
+        key: &WantKey,
+        about: &About,
+        result: Result<Vec<u8>, Fault>,
+    ) -> Option<End> {
+        let taken = match result {
+            Ok(body) => {
+                if let About::Outbox(row, _) = about {
+                    return self.delivered(key, *row);
+                }
+                self.transact(|engine, policy, tx, now| {
+                    take_body(engine, policy, tx, about, &body, now)
+                })
+            }
+            Err(Fault::UnknownToken { soft_logout }) => {
+                return Some(End::LoggedOut { soft: soft_logout });
+            }
+            Err(Fault::Refused { status, errcode, message }) => {
+                match refused(about, status, &errcode, &message) {
+                    Refusal::Fatal(why) => return Some(End::Fatal(why)),
+                    Refusal::Retry => {
+                        let wait = self.flight.failed(key, None);
+                        warn!(
+                            "{key:?}: {status} {errcode} ({message}); trying again in {} s",
+                            wait.as_secs()
+                        );
+                        return None;
+                    }
+                    Refusal::Final => {
+                        if let About::Outbox(row, _) = about {
+                            error!("a message is given up: {status} {errcode} ({message})");
+                            return self.delivered(key, *row);
+                        }
+                        self.transact(|engine, _, tx, _| give_up(engine, tx, about))
+                    }
+                }
+            }
+            Err(fault) => {
+                let wait = self.flight.failed(key, fault.retry_after());
+                warn!("{key:?}: {fault}; trying again in {} s", wait.as_secs());
+                return None;
+            }
+        };
+        match taken {
+            Ok(()) => {
+                self.flight.succeeded(key);
+                self.look_around()
+            }
+            Err(error @ matrix::Error::OwnKeys(_)) => Some(End::Fatal(error.to_string())),
+            Err(error) => {
+                let wait = self.flight.failed(key, None);
+                error!("{key:?}: {error}; trying again in {} s", wait.as_secs());
+                None
+            }
+        }
+    }
+
+    /// A request of the outbox was taken by the server. That is written down
+    /// with the next commit, not with one of its own: should it be lost, the
+    /// same request goes out again and the server knows its transaction id.
+    fn delivered(&mut self, key: &WantKey, row: i64) -> Option<End> {
+        self.flight.succeeded(key);
+        self.delivered.push(row);
+        let sends = self.store.begin().and_then(|tx| {
+            for row in &self.delivered {
+                tx.finish_outbox(*row)?;
+            }
+            self.engine.sends(&tx)
+        });
+        match sends {
+            Ok(sends) => self.spawn_wants(sends),
+            Err(error) => error!("{error}"),
+        }
+        None
+    }
+
+    /// One transaction: `take` changes the store, then everything that follows
+    /// from the change is prepared in it too, committed, and only then begun.
+    fn transact(
+        &mut self,
+        take: impl FnOnce(&Engine, &Policy, &Transaction<'_>, u64) -> Result<(), matrix::Error>,
+    ) -> Result<(), matrix::Error> {
+        let now = now_ms();
+        let tx = self.store.begin()?;
+        take(&self.engine, self.policy, &tx, now)?;
+        for row in &self.delivered {
+            tx.finish_outbox(*row)?;
+        }
+        let next = Next {
+            wants: self.engine.wants(&tx, now)?,
+            work: tx.next_unfinished()?,
+            since: tx.next_batch()?,
+            held_until: self.engine.next_held_deadline(&tx)?,
+            settled: self.engine.is_settled(&tx)?,
+        };
+        tx.commit()?;
+        self.delivered.clear();
+        self.begin(next);
+        Ok(())
+    }
+
+    fn begin(&mut self, next: Next) {
+        self.since = next.since;
+        self.held_until = next.held_until;
+        self.spawn_wants(next.wants);
+        if let (None, Some(entry)) = (&self.working, next.work) {
+            self.spawn_work(entry);
+        }
+        // On a new device the keys go first: a sync that was counted before
+        // they arrived would ask for as many again.
+        if !self.syncing && (next.settled || self.synced) && Instant::now() >= self.sync_after {
+            self.spawn_sync();
+        }
+        if !self.listening && self.synced && next.settled {
+            self.listening = true;
+            info!(
+                "listening as {} for {} allowed user(s)",
+                self.access.user,
+                self.policy.allowed_users.len()
+            );
+        }
+    }
+
+    /// Looks for something to do after something happened.
+    fn after(&mut self, result: Result<(), matrix::Error>) -> Option<End> {
+        match result {
+            Ok(()) if self.needs_look() => self.look_around(),
+            Ok(()) => None,
+            Err(error) => {
+                // Nothing was changed; the loop comes by here again.
+                error!("{error}");
+                self.held_until = Some(now_ms().saturating_add(1000));
+                None
+            }
+        }
+    }
+
+    fn needs_look(&self) -> bool {
+        !self.syncing || self.working.is_none()
+    }
+
+    fn look_around(&mut self) -> Option<End> {
+        let looked = self.transact(|engine, policy, tx, now| {
+            let mut messages = Vec::new();
+            engine.judge_held(tx, now, &mut messages)?;
+            judge(engine, policy, tx, &messages, now)
+        });
+        if let Err(error) = looked {
+            error!("{error}");
+            self.held_until = Some(now_ms().saturating_add(1000));
+        }
+        None
+    }
+
+    fn wake_at(&self) -> Instant {
+        let now = Instant::now();
+        let mut at = now + LONGEST_NAP;
+        if let Some(turn) = self.flight.next_turn() {
+            at = at.min(turn);
+        }
+        if let Some(held) = self.held_until {
+            at = at.min(now + Duration::from_millis(held.saturating_sub(now_ms())));
+        }
+        if !self.syncing {
+            at = at.min(self.sync_after);
+        }
+        at
+    }
+
+    fn spawn_wants(&mut self, wants: Vec<Want>) {
+        for Want { key, call, about } in wants {
+            if let About::Outbox(row, _) = &about
+                && self.delivered.contains(row)
+            {
+                continue;
+            }
+            if self.flight.take_off(&key) {
+                debug!("asking: {key:?}");
+                let (homeserver, token) = (self.homeserver.clone(), self.access.token.clone());
+                self.tasks.spawn(async move {
+                    let result = homeserver.send(call, Some(&token), Duration::ZERO).await;
+                    Finished::Answer { key, about, result }
+                });
+            }
+        }
+    }
+
+    fn spawn_sync(&mut self) {
+        self.syncing = true;
+        let call: Call = sync_call(self.since.as_deref(), self.synced);
+        let (homeserver, token) = (self.homeserver.clone(), self.access.token.clone());
+        let held_back = if self.synced { SYNC_TIMEOUT } else { Duration::ZERO };
+        self.tasks.spawn(async move {
+            Finished::Sync(homeserver.send(call, Some(&token), held_back).await)
+        });
+    }
+
+    /// Runs the oldest command that is not done. One at a time, in the order
+    /// they came: "start" and "stop" must not overtake each other.
+    fn spawn_work(&mut self, entry: JournalEntry) {
+        let JournalEntry { event_id, room, .. } = &entry;
+        let (event_id, room) = (event_id.clone(), room.clone());
+        self.working = Some(event_id.clone());
+        let late = self.policy.too_late(&entry, now_ms());
+        let command = Command::parse(&entry.payload).ok();
+        let (kube, target) = (self.kube.clone(), self.target.clone());
+        self.tasks.spawn(async move {
+            let answer = match (late, command) {
+                (Some(late), _) => late,
+                (None, Some(command)) => execute(&kube, &target, command).await,
+                (None, None) => replies::unknown(""),
+            };
+            Finished::Command { event_id, room, answer }
+        });
+    }
+
+    fn spawn_preflight(&mut self) {
+        let (kube, target) = (self.kube.clone(), self.target.clone());
+        self.tasks.spawn(async move { Finished::Preflight(kube.preflight(&target).await) });
+    }
+
+    fn log_preflight(&self, preflight: &kube::Preflight) {
+        match preflight {
+            kube::Preflight::Ready(status) => {
+                info!(
+                    "deployment {}: may be read and scaled (replicas: {})",
+                    self.target, status.desired
+                );
+            }
+            kube::Preflight::Faulty(faults) => {
+                for fault in faults {
+                    warn!("{} ({})", fault.sentence(self.target), fault.detail());
+                }
+            }
+        }
+    }
+
+    /// Writes down what was delivered, at the end.
+    fn flush(&mut self) {
+        let flushed = self.store.begin().and_then(|tx| {
+            for row in &self.delivered {
+                tx.finish_outbox(*row)?;
+            }
+            tx.commit()
+        });
+        if let Err(error) = flushed {
+            debug!("{error}");
+        }
+    }
+}
+
+impl Drop for Operator<'_> {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+fn judge(
+    engine: &Engine,
+    policy: &Policy,
+    tx: &Transaction<'_>,
+    messages: &[Message],
+    now: u64,
+) -> Result<(), matrix::Error> {
+    messages.iter().try_for_each(|message| policy.judge_message(tx, engine, message, now))
+}
+
+fn take_body(
+    engine: &Engine,
+    policy: &Policy,
+    tx: &Transaction<'_>,
+    about: &About,
+    body: &[u8],
+    now: u64,
+) -> Result<(), matrix::Error> {
+    match about {
+        About::Upload => engine.take_upload(tx),
+        About::Query(asked) => {
+            let mut messages = Vec::new();
+            engine.take_query(tx, asked, body, now, &mut messages)?;
+            judge(engine, policy, tx, &messages, now)
+        }
+        About::Claim(asked) => engine.take_claim(tx, asked, body, now),
+        About::Members(room, generation) => engine.take_members(tx, room, *generation, body),
+        About::Encryption(room) => engine.take_room_encryption(tx, room, Some(body)),
+        About::Join(room) => Ok(tx.forget_invite(room)?),
+        About::Outbox(row, _) => Ok(tx.finish_outbox(*row)?),
+    }
+}
+
+/// What a refusal means for a request.
+enum Refusal {
+    /// It is not sent again.
+    Final,
+    /// It is sent again later.
+    Retry,
+    /// The program must stop.
+    Fatal(String),
+}
+
+fn refused(about: &About, status: u16, errcode: &str, message: &str) -> Refusal {
+    match about {
+        About::Upload => Refusal::Fatal(format!(
+            "the homeserver refuses this device's keys ({status} {errcode}: {message}): the store \
+             in CRYPTO_STORE_PATH is older than the device, or of another one; move it away to \
+             start as a new device"
+        )),
+        About::Query(_) | About::Claim(_) => Refusal::Retry,
+        // 404 is the answer "not encrypted", 403 "not in this room"; anything
+        // else says nothing about the room.
+        About::Encryption(_) | About::Members(..) if !matches!(status, 403 | 404) => Refusal::Retry,
+        About::Encryption(_) | About::Members(..) | About::Join(_) | About::Outbox(..) => {
+            Refusal::Final
+        }
+    }
+}
+
+fn give_up(
+    engine: &Engine,
+    tx: &Transaction<'_>,
+    about: &About,
+) -> Result<(), matrix::Error> {
+    match about {
+        About::Join(room) => {
+            warn!("the invite to {room} cannot be taken");
+            Ok(tx.forget_invite(room)?)
+        }
+        About::Members(room, _) => {
+            warn!("the members of {room} may not be read: taken as left");
+            Ok(tx.leave_room(room)?)
+        }
+        About::Encryption(room) => engine.take_room_encryption(tx, room, None),
+        About::Outbox(row, _) => Ok(tx.finish_outbox(*row)?),
+        About::Upload | About::Query(_) | About::Claim(_) => Ok(()),
+    }
+}
+
+async fn execute(kube: &kube::Api, target: &Target, command: Command) -> String {
+    let scaled = |result: Result<kube::Scaled, kube::Error>| {
+        result.map(|scaled| replies::scaled(scaled.replicas))
+    };
+    let result = match command {
+        Command::Start => scaled(kube.scale(target, 1, Run::ForReal).await),
+        Command::Stop => scaled(kube.scale(target, 0, Run::ForReal).await),
+        Command::Status => kube
+            .deployment(target)
+            .await
+            .map(|status| replies::status(status.desired, status.ready, status.available)),
+        Command::Help => Ok(replies::HELP.to_owned()),
+    };
+    match result {
+        Ok(answer) => {
+            info!("{}: {}", command.as_str(), answer.lines().next().unwrap_or_default());
+            answer
+        }
+        Err(fault) => {
+            error!("{} {target}: {}", command.as_str(), fault.detail());
+            replies::failure(&fault.sentence(target))
+        }
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

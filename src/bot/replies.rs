@@ -1,0 +1,185 @@
+//! The words that people get. Those the Python program has too are the same to
+//! the letter, since people and scripts know them.
+
+/// Longest echo in bytes, lobster included. An event holds 64 KiB of
+/// ciphertext, which escaping and Base64 can make eight times as long as its
+/// text; an echo too long for an event would never leave the outbox.
+const MAX_ECHO_BYTES: usize = 4096;
+
+/// What `help` answers.
+pub const HELP: &str = "\
+Clawdbot Operator commands:
+  start / on  — Scale deployment to 1 replica
+  stop / off  — Scale deployment to 0 replicas
+  status      — Show deployment status
+  help        — Show this message";
+
+/// To somebody whose message could not be decrypted.
+pub const UNDECRYPTABLE: &str = "I could not decrypt your message. This may happen after a \
+    restart. Please send your command again.";
+
+/// To somebody who wrote in plain text where messages are encrypted.
+pub const PLAINTEXT_REFUSED: &str = "This room is encrypted, so I only take encrypted commands: \
+    please send it again from a client with encryption on.";
+
+/// To somebody whose message came from a device that is not in their list.
+pub const UNKNOWN_DEVICE: &str = "Your message came from a device that is not in your account's \
+    list, so I did not run it: please send it from one of your own sessions.";
+
+/// The message itself behind a lobster; a very long one is cut at 4 KiB.
+pub fn echo(body: &str) -> String {
+    let whole = format!("🦞 {body}");
+    if whole.len() <= MAX_ECHO_BYTES {
+        return whole;
+    }
+    let cut = '…';
+    let end = whole.floor_char_boundary(MAX_ECHO_BYTES - cut.len_utf8());
+    let mut kept = whole;
+    kept.truncate(end);
+    kept.push(cut);
+    kept
+}
+
+/// After scaling to this many replicas.
+pub fn scaled(replicas: i32) -> String {
+    let state = if replicas > 0 { "on" } else { "off" };
+    format!("Deployment is now {state}  (replicas: {replicas})")
+}
+
+/// How many replicas are desired, and how many are ready and available.
+pub fn status(desired: i32, ready: i32, available: i32) -> String {
+    let state = match (desired > 0, ready > 0) {
+        (true, true) => "running",
+        (true, false) => "starting",
+        (false, _) => "off",
+    };
+    format!(
+        "Deployment is {state}\n  \
+         Desired replicas : {desired}\n  \
+         Ready            : {ready}\n  \
+         Available        : {available}"
+    )
+}
+
+/// To a text that is no command. The caller bounds it
+/// ([`super::command::Unknown`]).
+pub fn unknown(text: &str) -> String {
+    format!("Unknown command: {text}\n\n{HELP}")
+}
+
+/// To a command that arrived this many seconds after it was sent, and so was
+/// not run. Shown in the largest of seconds, minutes and hours that gives at
+/// least two, rounded down.
+pub fn too_late(command: &str, seconds: u64) -> String {
+    let late = match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3600),
+    };
+    format!(
+        "Your command \"{command}\" reached me {late} late, so I did not run it: please send it \
+         again if you still want it."
+    )
+}
+
+/// After a failure, told in a sentence.
+pub fn failure(sentence: &str) -> String {
+    format!("Error: {sentence}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_echo_repeats_the_message_as_it_is() {
+        assert_eq!(echo("Start "), "🦞 Start ");
+        assert_eq!(echo("a\nb"), "🦞 a\nb");
+    }
+
+    #[test]
+    fn a_long_echo_is_cut_on_a_character() {
+        let longest = "x".repeat(MAX_ECHO_BYTES - "🦞 ".len());
+        assert_eq!(echo(&longest), format!("🦞 {longest}"));
+        for extra in ["", "x", "xx", "xxx"] {
+            let cut = echo(&format!("{extra}{}", "🦞".repeat(MAX_ECHO_BYTES)));
+            assert!(cut.len() <= MAX_ECHO_BYTES && cut.len() > MAX_ECHO_BYTES - 4);
+            assert!(cut.ends_with("🦞…"));
+        }
+    }
+
+    #[test]
+    fn scaling() {
+        assert_eq!(scaled(1), "Deployment is now on  (replicas: 1)");
+        assert_eq!(scaled(0), "Deployment is now off  (replicas: 0)");
+    }
+
+    #[test]
+    fn the_three_states() {
+        assert_eq!(
+            status(1, 1, 1),
+            "Deployment is running\n  Desired replicas : 1\n  Ready            : 1\n  \
+             Available        : 1"
+        );
+        assert_eq!(
+            status(2, 0, 0),
+            "Deployment is starting\n  Desired replicas : 2\n  Ready            : 0\n  \
+             Available        : 0"
+        );
+        assert_eq!(
+            status(0, 1, 1),
+            "Deployment is off\n  Desired replicas : 0\n  Ready            : 1\n  \
+             Available        : 1"
+        );
+    }
+
+    #[test]
+    fn help_lists_the_commands() {
+        assert_eq!(
+            HELP,
+            "Clawdbot Operator commands:\n  start / on  \u{2014} Scale deployment to 1 replica\n  \
+             stop / off  \u{2014} Scale deployment to 0 replicas\n  status      \u{2014} Show \
+             deployment status\n  help        \u{2014} Show this message"
+        );
+    }
+
+    #[test]
+    fn an_unknown_command_gets_the_help_too() {
+        assert_eq!(
+            unknown("Dance"),
+            format!("Unknown command: Dance\n\n{HELP}")
+        );
+    }
+
+    #[test]
+    fn fixed_sentences() {
+        assert_eq!(
+            UNDECRYPTABLE,
+            "I could not decrypt your message. This may happen after a restart. Please send your command again."
+        );
+        assert_eq!(
+            PLAINTEXT_REFUSED,
+            "This room is encrypted, so I only take encrypted commands: please send it again from a client with encryption on."
+        );
+    }
+
+    #[test]
+    fn lateness_in_a_fitting_unit() {
+        assert_eq!(
+            too_late("start", 119),
+            "Your command \"start\" reached me 119 s late, so I did not run it: please send it again if you still want it."
+        );
+        for (seconds, shown) in [
+            (120, " 2 min late"),
+            (7199, " 119 min late"),
+            (7200, " 2 h late"),
+        ] {
+            assert!(too_late("stop", seconds).contains(shown));
+        }
+    }
+
+    #[test]
+    fn failures_begin_with_error() {
+        assert_eq!(failure("it broke."), "Error: it broke.");
+    }
+}

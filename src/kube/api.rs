@@ -1,0 +1,177 @@
+//! What can be asked of the API server.
+
+use k8s_openapi::api::apps::v1 as apps;
+use k8s_openapi::api::autoscaling::v1::ScaleSpec;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::call::Call;
+use super::credentials::Credentials;
+use super::error::{Act, Detail, Error};
+use super::link::Link;
+use super::refusal::start_of;
+use super::target::Target;
+
+/// The API server of a cluster. Clones share one state; calls may run at the
+/// same time and be spawned.
+#[derive(Debug, Clone)]
+pub struct Api {
+    pub(super) link: Link,
+}
+
+/// Whether a change is to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Run {
+    /// It is.
+    ForReal,
+    /// The API server goes through all the motions, and changes nothing.
+    Dry,
+}
+
+/// The API server accepted a number of replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scaled {
+    /// The number that the Deployment has now, from the answer; an admission
+    /// rule may have changed what was asked. Not negative.
+    pub replicas: i32,
+}
+
+/// How a Deployment is doing. No number is negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeploymentStatus {
+    /// How many replicas it should have.
+    pub desired: i32,
+    /// How many are ready.
+    pub ready: i32,
+    /// How many have been ready for long enough.
+    pub available: i32,
+}
+
+/// What a look before the first command found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Preflight {
+    /// The Deployment is there, and may be read and scaled.
+    Ready(DeploymentStatus),
+    /// What is in the way, at least one thing.
+    Faulty(Vec<Error>),
+}
+
+impl Api {
+    /// An API server that has not been asked anything yet.
+    pub fn new(credentials: Credentials) -> Self {
+        Self {
+            link: Link::new(credentials),
+        }
+    }
+
+    /// Sets the number of replicas. It is an absolute number, so doing it twice
+    /// does no harm.
+    pub async fn scale(&self, target: &Target, replicas: i32, run: Run) -> Result<Scaled, Error> {
+        let body = format!("{{\"spec\":{{\"replicas\":{replicas}}}}}");
+        self.patch_scale(target, body, run).await
+    }
+
+    /// Looks at the Deployment.
+    pub async fn deployment(&self, target: &Target) -> Result<DeploymentStatus, Error> {
+        let answer = self.link.call(&Call::read(target)).await?;
+        let Deployment { spec, status, .. } = parse(Act::Read, &answer)?;
+        let count = |number: Option<i32>| number.unwrap_or_default().max(0);
+        let status = status.unwrap_or_default();
+        Ok(DeploymentStatus {
+            desired: count(spec.unwrap_or_default().replicas),
+            ready: count(status.ready_replicas),
+            available: count(status.available_replicas),
+        })
+    }
+
+    /// Finds out what would stop a command, and changes nothing: the scale gets
+    /// an empty patch, and a dry one at that. So it does not take the current
+    /// number, and both rights are tried even if the first is missing.
+    pub async fn preflight(&self, target: &Target) -> Preflight {
+        let read = self.deployment(target).await;
+        if let Err(error) = &read
+            && !matches!(error, Error::Forbidden { .. })
+        {
+            // To scale would fail for the same reason.
+            return Preflight::Faulty(vec![error.clone()]);
+        }
+        let scale = self.patch_scale(target, "{}".to_owned(), Run::Dry).await;
+        match (read, scale) {
+            (Ok(status), Ok(_)) => Preflight::Ready(status),
+            (read, scale) => Preflight::Faulty(read.err().into_iter().chain(scale.err()).collect()),
+        }
+    }
+
+    async fn patch_scale(&self, target: &Target, body: String, run: Run) -> Result<Scaled, Error> {
+        let answer = self.link.call(&Call::scale(target, body, run)).await?;
+        let scale: Scale = parse(Act::Scale, &answer)?;
+        // The API server leaves out a zero.
+        let replicas = scale.spec.and_then(|spec| spec.replicas).unwrap_or(0);
+        Ok(Scaled {
+            replicas: replicas.max(0),
+        })
+    }
+}
+
+/// The parts of a Deployment that are looked at. The whole type of k8s-openapi
+/// has the pod template too, which alone would be 270 KiB of the program; and
+/// it takes `{}` for a Deployment, which would be one that is off.
+#[derive(Deserialize)]
+struct Deployment {
+    #[serde(rename = "apiVersion")]
+    _api_version: AppsV1,
+    #[serde(rename = "kind")]
+    _kind: DeploymentKind,
+    spec: Option<DeploymentSpec>,
+    status: Option<apps::DeploymentStatus>,
+}
+
+#[derive(Deserialize)]
+enum AppsV1 {
+    #[serde(rename = "apps/v1")]
+    It,
+}
+
+#[derive(Deserialize)]
+enum DeploymentKind {
+    #[serde(rename = "Deployment")]
+    It,
+}
+
+#[derive(Deserialize, Default)]
+struct DeploymentSpec {
+    replicas: Option<i32>,
+}
+
+/// The part of a Scale that is looked at.
+#[derive(Deserialize)]
+struct Scale {
+    #[serde(rename = "apiVersion")]
+    _api_version: AutoscalingV1,
+    #[serde(rename = "kind")]
+    _kind: ScaleKind,
+    spec: Option<ScaleSpec>,
+}
+
+#[derive(Deserialize)]
+enum AutoscalingV1 {
+    #[serde(rename = "autoscaling/v1")]
+    It,
+}
+
+#[derive(Deserialize)]
+enum ScaleKind {
+    #[serde(rename = "Scale")]
+    It,
+}
+
+fn parse<T: DeserializeOwned>(act: Act, body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|fault| not_understood(act, body, &fault))
+}
+
+fn not_understood(act: Act, body: &[u8], fault: &serde_json::Error) -> Error {
+    let (verb, resource, start) = (act.verb(), act.resource(), start_of(body));
+    Error::Broken {
+        detail: Detail::new(&format!("{verb} {resource}: {fault}: {start}")),
+    }
+}

@@ -1,0 +1,84 @@
+//! One call to the API server, as often as it may have to be sent.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use http::Method;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+
+use super::api::Run;
+use super::credentials::Access;
+use super::error::{Act, Detail, Error};
+use super::target::Target;
+use crate::http::{Limits, Request};
+
+/// The largest answer in bytes. A Deployment is at most about 1.5 MiB, the
+/// limit of etcd.
+const MAX_BODY: usize = 4 * 1024 * 1024;
+
+/// Who changed the field, in the object's `managedFields`.
+const FIELD_MANAGER: &str = "openclaw-k8s-toggle-operator";
+
+/// One call. All of them are idempotent.
+pub(super) struct Call {
+    pub(super) act: Act,
+    method: Method,
+    path: String,
+    body: String,
+}
+
+impl Call {
+    pub(super) fn read(target: &Target) -> Self {
+        Self {
+            act: Act::Read,
+            method: Method::GET,
+            path: path(target),
+            body: String::new(),
+        }
+    }
+
+    pub(super) fn scale(target: &Target, body: String, run: Run) -> Self {
+        let dry = match run {
+            Run::ForReal => "",
+            Run::Dry => "&dryRun=All",
+        };
+        Self {
+            act: Act::Scale,
+            method: Method::PATCH,
+            path: format!("{}/scale?fieldManager={FIELD_MANAGER}{dry}", path(target)),
+            body,
+        }
+    }
+
+    /// The request for one attempt.
+    pub(super) fn request(&self, access: &Access, deadline: Duration) -> Result<Request, Error> {
+        // Neither can fail: the account checked its address and its token, and
+        // the names in the path are made of harmless characters.
+        let unusable = |fault: &dyn Display| Error::Broken {
+            detail: Detail::new(&fault.to_string()),
+        };
+        let url = format!("{}{}", access.base, self.path);
+        let body = self.body.clone().into_bytes();
+        let limits = Limits {
+            deadline,
+            body: MAX_BODY,
+        };
+        let request = Request::new(self.method.clone(), &url, body, limits)
+            .map_err(|fault| unusable(&fault))?
+            .bearer(&access.token)
+            .map_err(|fault| unusable(&fault))?
+            .header(ACCEPT, HeaderValue::from_static("application/json"));
+        Ok(match self.act {
+            Act::Read => request,
+            Act::Scale => request.header(
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/merge-patch+json"),
+            ),
+        })
+    }
+}
+
+fn path(target: &Target) -> String {
+    let Target { namespace, name } = target;
+    format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
+}

@@ -1,0 +1,216 @@
+//! What can go wrong with the API server, for two readers: the person in the
+//! chat and the log.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use super::clock;
+use super::target::Target;
+use super::text;
+use crate::http;
+
+/// The longest detail, in characters.
+const MAX_DETAIL: usize = 512;
+
+/// Why the API server did not do what it was asked. There is no `Display`: the
+/// caller chooses between [`Error::sentence`] and [`Error::detail`], so that a
+/// log's detail cannot end up in a chat.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Error {
+    /// The service account lacks a right.
+    Forbidden {
+        /// What it may not do.
+        act: Act,
+        /// For the log.
+        detail: Detail,
+    },
+    /// There is no such Deployment, or no such namespace.
+    NotFound {
+        /// For the log.
+        detail: Detail,
+    },
+    /// The token is not accepted, not even after it was read again.
+    Unauthorized {
+        /// For the log.
+        detail: Detail,
+    },
+    /// The API server gives no answer.
+    Unreachable {
+        /// When the first attempt failed since the last answer of any kind.
+        since: SystemTime,
+        /// Why the last attempt failed.
+        cause: http::Error,
+    },
+    /// There was a connection, but no answer in time.
+    Timeout {
+        /// What may have happened all the same.
+        act: Act,
+        /// Where the time went.
+        cause: http::Error,
+    },
+    /// The API server turns requests away, 429 or 503.
+    Overloaded {
+        /// The HTTP status.
+        status: u16,
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
+        /// For the log.
+        detail: Detail,
+    },
+    /// The API server failed in itself, any other 5xx.
+    Failing {
+        /// The HTTP status.
+        status: u16,
+        /// For the log.
+        detail: Detail,
+    },
+    /// The API server understood and will not: an admission rule, a conflict,
+    /// an invalid number.
+    Refused {
+        /// What it will not do.
+        act: Act,
+        /// Its reason: one bounded line, fit to be shown.
+        reason: String,
+        /// For the log.
+        detail: Detail,
+    },
+    /// The answer is not one of a Kubernetes API server.
+    Broken {
+        /// For the log.
+        detail: Detail,
+    },
+}
+
+/// What is asked of the API server, and so which right it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Looking at the Deployment.
+    Read,
+    /// Changing its number of replicas.
+    Scale,
+}
+
+impl Act {
+    /// The verb of the RBAC rule that allows it.
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Read => "get",
+            Self::Scale => "patch",
+        }
+    }
+
+    /// The resource of the RBAC rule that allows it, in the group `apps`.
+    pub const fn resource(self) -> &'static str {
+        match self {
+            Self::Read => "deployments",
+            Self::Scale => "deployments/scale",
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Scale => "scale",
+        }
+    }
+}
+
+/// A text for the log: one line of at most 512 characters without control
+/// characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detail(String);
+
+impl Detail {
+    pub(super) fn new(text: &str) -> Self {
+        Self(text::escaped(text, MAX_DETAIL))
+    }
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error {
+    /// One sentence for the chat that a person can act on: bounded, on one
+    /// line, and of the server's words only a reason to refuse.
+    pub fn sentence(&self, target: &Target) -> String {
+        self.sentence_at(target, SystemTime::now())
+    }
+
+    pub(super) fn sentence_at(&self, target: &Target, now: SystemTime) -> String {
+        let Target { namespace, name } = target;
+        match self {
+            Self::Forbidden { act, .. } => format!(
+                "I may not {} deployment {name} in namespace {namespace}: \
+                 grant my service account `{}` on `{}`.",
+                act.word(),
+                act.verb(),
+                act.resource()
+            ),
+            Self::NotFound { .. } => format!(
+                "There is no deployment {name} in namespace {namespace}: \
+                 check DEPLOYMENT_NAME and DEPLOYMENT_NAMESPACE."
+            ),
+            Self::Unauthorized { .. } => "The Kubernetes API server does not accept my token: \
+                 check that my pod runs in this cluster with its service account's token."
+                .to_owned(),
+            Self::Unreachable { since, cause } => format!(
+                "The Kubernetes API server has not answered since {}: {cause}.",
+                clock::utc(*since, now)
+            ),
+            Self::Timeout {
+                act: Act::Scale, ..
+            } => format!(
+                "The Kubernetes API server did not answer in time, so deployment {name} in \
+                 namespace {namespace} may or may not have been scaled: ask for the status."
+            ),
+            Self::Timeout { act: Act::Read, .. } => {
+                "The Kubernetes API server did not answer in time: try again.".to_owned()
+            }
+            Self::Overloaded {
+                status,
+                retry_after,
+                ..
+            } => {
+                let seconds = retry_after.unwrap_or(DEFAULT_PATIENCE).as_secs().max(1);
+                format!(
+                    "The Kubernetes API server is overloaded (status {status}): \
+                     try again in {seconds} s."
+                )
+            }
+            Self::Failing { status, .. } => format!(
+                "The Kubernetes API server failed (status {status}): \
+                 try again, and look at its log and mine if it stays so."
+            ),
+            Self::Refused { act, reason, .. } => format!(
+                "The Kubernetes API server refused to {} deployment {name} in namespace \
+                 {namespace}: {reason}.",
+                act.word()
+            ),
+            Self::Broken { .. } => "I do not understand the answer of the Kubernetes API server: \
+                 check that KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT lead to it."
+                .to_owned(),
+        }
+    }
+
+    /// What the log should hold of it; not for the chat.
+    pub fn detail(&self) -> Detail {
+        match self {
+            Self::Forbidden { detail, .. }
+            | Self::NotFound { detail }
+            | Self::Unauthorized { detail }
+            | Self::Overloaded { detail, .. }
+            | Self::Failing { detail, .. }
+            | Self::Refused { detail, .. }
+            | Self::Broken { detail } => detail.clone(),
+            Self::Unreachable { cause, .. } | Self::Timeout { cause, .. } => {
+                Detail::new(&cause.to_string())
+            }
+        }
+    }
+}
+
+/// What to tell a person when the server does not say how long to wait.
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(30);

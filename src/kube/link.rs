@@ -1,0 +1,169 @@
+//! Asking the API server until it answers, or until it is time to give up.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::time::sleep;
+
+use super::call::Call;
+use super::credentials::{Access, Credentials};
+use super::error::{Act, Detail, Error};
+use super::refusal::refusal;
+use crate::http::{self, Fault, Stage};
+
+/// For a call with all its retries.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Retries after a lost connection, a 409, 429 or 5xx. All that is asked here
+/// is idempotent, so a retry is safe even if the first attempt was heard.
+const MAX_RETRIES: u32 = 2;
+
+/// The wait before a retry if the server does not ask for a longer one.
+const RETRY_WAIT: Duration = Duration::from_millis(300);
+
+/// An attempt with less time left than this is not worth making.
+const MIN_ATTEMPT: Duration = Duration::from_secs(1);
+
+/// The way to the API server of one cluster, and what is known of it. Clones
+/// share the state.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    state: Arc<Mutex<State>>,
+    pub(super) deadline: Duration,
+}
+
+#[derive(Debug)]
+struct State {
+    credentials: Credentials,
+    silence: Silence,
+}
+
+/// Whether the API server answers.
+#[derive(Debug, Clone, Copy)]
+enum Silence {
+    /// The last attempt was answered, or there was none.
+    None,
+    /// No attempt was answered from this one on.
+    Since(SystemTime),
+}
+
+/// Why an attempt did not succeed, and what to do about it.
+struct Failure {
+    error: Error,
+    again: Again,
+}
+
+enum Again {
+    Never,
+    /// Once, with credentials that were just read again.
+    Renewed,
+    /// After a wait, a few times.
+    After(Duration),
+}
+
+impl Link {
+    pub(super) fn new(credentials: Credentials) -> Self {
+        let state = State {
+            credentials,
+            silence: Silence::None,
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            deadline: DEADLINE,
+        }
+    }
+
+    /// Makes a call with its retries and gives the body of a 2xx answer.
+    pub(super) async fn call(&self, call: &Call) -> Result<Vec<u8>, Error> {
+        let started = Instant::now();
+        let mut retries = 0;
+        let mut renewed = false;
+        loop {
+            let access = self.state().credentials.access(Instant::now());
+            let left = self.deadline.saturating_sub(started.elapsed());
+            let Failure { error, again } = match self.attempt(call, access, left).await {
+                Ok(body) => return Ok(body),
+                Err(failure) => failure,
+            };
+            let left = self.deadline.saturating_sub(started.elapsed());
+            match again {
+                Again::Renewed if !renewed => {
+                    renewed = true;
+                    self.state().credentials.renew(Instant::now());
+                }
+                Again::After(wait) if retries < MAX_RETRIES && wait + MIN_ATTEMPT <= left => {
+                    retries += 1;
+                    log::debug!("trying again in {wait:?}: {}", error.detail());
+                    sleep(wait).await;
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        call: &Call,
+        access: Access,
+        left: Duration,
+    ) -> Result<Vec<u8>, Failure> {
+        let request = call.request(&access, left).map_err(|error| Failure {
+            error,
+            again: Again::Never,
+        })?;
+        let response = match access.client.send(request).await {
+            Ok(response) => response,
+            Err(error) => return Err(self.unanswered(call.act, error)),
+        };
+        self.state().silence = Silence::None;
+        if (200..300).contains(&response.status) {
+            return Ok(response.body);
+        }
+        let error = refusal(call.act, &response);
+        let again = match (response.status, &error) {
+            (401, _) => Again::Renewed,
+            (_, Error::Overloaded { retry_after, .. }) => {
+                Again::After(retry_after.unwrap_or_default().max(RETRY_WAIT))
+            }
+            (409 | 500..=599, _) => Again::After(RETRY_WAIT),
+            _ => Again::Never,
+        };
+        Err(Failure { error, again })
+    }
+
+    fn unanswered(&self, act: Act, cause: http::Error) -> Failure {
+        // These two are answers, if bad ones.
+        if let Fault::TooLarge { .. } | Fault::NotHttp = cause.fault {
+            self.state().silence = Silence::None;
+            let detail = Detail::new(&cause.to_string());
+            return Failure {
+                error: Error::Broken { detail },
+                again: Again::Never,
+            };
+        }
+        let mut state = self.state();
+        let since = match state.silence {
+            Silence::None => SystemTime::now(),
+            Silence::Since(since) => since,
+        };
+        state.silence = Silence::Since(since);
+        let again = match cause.fault {
+            Fault::Tls(_) => Again::Renewed,
+            Fault::Deadline { .. } => Again::Never,
+            _ => Again::After(RETRY_WAIT),
+        };
+        let error = match cause.fault {
+            Fault::Deadline {
+                stage: Stage::Waiting | Stage::Receiving,
+                ..
+            } => Error::Timeout { act, cause },
+            _ => Error::Unreachable { since, cause },
+        };
+        Failure { error, again }
+    }
+
+    /// Never held while waiting for anything.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

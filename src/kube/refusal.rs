@@ -1,0 +1,89 @@
+//! Reading what the API server says instead of yes: the one place that does.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+
+use super::error::{Act, Detail, Error};
+use super::text;
+use crate::http::Response;
+
+/// The longest reason shown to a person, in characters.
+const MAX_REASON: usize = 200;
+
+/// What an answer outside 2xx means. Its body is a `Status`, or plain text:
+/// that of priority-and-fairness, or of whatever stands in front of the API
+/// server.
+pub(super) fn refusal(act: Act, response: &Response) -> Error {
+    let code = response.status;
+    // The type takes any JSON object; this field makes it a refusal.
+    let status = serde_json::from_slice(&response.body)
+        .ok()
+        .filter(|status: &Status| status.status.as_deref() == Some("Failure"));
+    let detail = detail(act, response, status.as_ref());
+    match (code, status) {
+        (401, _) => Error::Unauthorized { detail },
+        (403, Some(status)) if is_admission(&status) => refused(act, code, &status, detail),
+        (403, _) => Error::Forbidden { act, detail },
+        // Without a `Status` it is the page of some other web server.
+        (404, Some(_)) => Error::NotFound { detail },
+        (429 | 503, status) => Error::Overloaded {
+            status: code,
+            retry_after: response
+                .retry_after()
+                .or_else(|| status.as_ref().and_then(retry_after)),
+            detail,
+        },
+        (500..=599, _) => Error::Failing {
+            status: code,
+            detail,
+        },
+        (400..=499, Some(status)) => refused(act, code, &status, detail),
+        _ => Error::Broken { detail },
+    }
+}
+
+/// Missing rights read `… is forbidden: User "…" cannot patch resource …`;
+/// any other message with a 403 is from an admission plugin or a webhook.
+fn is_admission(status: &Status) -> bool {
+    let message = status.message.as_deref().unwrap_or_default();
+    !message.is_empty() && !message.contains("forbidden: User \"")
+}
+
+fn refused(act: Act, code: u16, status: &Status, detail: Detail) -> Error {
+    let said = [&status.message, &status.reason]
+        .into_iter()
+        .flatten()
+        .map(|said| text::plain(said, MAX_REASON))
+        .find(|said| !said.is_empty());
+    Error::Refused {
+        act,
+        reason: said.unwrap_or_else(|| format!("status {code}")),
+        detail,
+    }
+}
+
+fn retry_after(status: &Status) -> Option<Duration> {
+    let seconds = status.details.as_ref()?.retry_after_seconds?;
+    let asked = u64::try_from(seconds).ok().filter(|&seconds| seconds > 0)?;
+    Some(Duration::from_secs(asked).min(crate::http::MAX_RETRY_AFTER))
+}
+
+fn detail(act: Act, response: &Response, status: Option<&Status>) -> Detail {
+    let said = match status {
+        Some(status) => format!(
+            "{} {}",
+            status.reason.as_deref().unwrap_or("without reason"),
+            status.message.as_deref().unwrap_or("without message")
+        ),
+        None => start_of(&response.body),
+    };
+    let (verb, resource, code) = (act.verb(), act.resource(), response.status);
+    Detail::new(&format!("{verb} {resource}: status {code}: {said}"))
+}
+
+/// As much of a body as a detail can show.
+pub(super) fn start_of(body: &[u8]) -> String {
+    const BYTES: usize = 2048;
+    String::from_utf8_lossy(body.get(..BYTES).unwrap_or(body)).into_owned()
+}

@@ -1,0 +1,246 @@
+//! A pod's own account: a token and a CA in files that the kubelet changes
+//! under us.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::Ipv6Addr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{fmt, str};
+
+use http::Uri;
+use log::{info, warn};
+use zeroize::Zeroizing;
+
+use super::credentials::Access;
+use crate::http::{BadUrl, Bundle, BundleError, Client, Peer, Roots, TlsUnavailable};
+use crate::ops::Secret;
+
+/// Where every pod finds its account.
+pub const DIRECTORY: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// The kubelet renews a token when 80 % of its life are over, so a minute is
+/// always soon enough.
+const TOKEN_AGE: Duration = Duration::from_secs(60);
+
+/// CAs change rarely, and with an overlap.
+const CA_AGE: Duration = Duration::from_secs(300);
+
+/// The largest token file, in bytes; tokens are about 1 KiB.
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// The largest CA file, in bytes.
+const MAX_CA: usize = 1024 * 1024;
+
+/// The service account of the pod we run in. The files are read again now and
+/// then; a file that became unusable is reported in the log, and what was read
+/// before stays in use. They are small and in memory (tmpfs), so reading them
+/// does not wait.
+#[derive(Debug)]
+pub struct ServiceAccount {
+    base: String,
+    directory: PathBuf,
+    token: Secret,
+    token_read: Instant,
+    ca: Vec<u8>,
+    ca_read: Instant,
+    client: Client,
+}
+
+impl ServiceAccount {
+    /// Reads `token` and `ca.crt` in `directory` (see [`DIRECTORY`]); both must
+    /// be there. `host` and `port` are the values of `KUBERNETES_SERVICE_HOST`
+    /// and `KUBERNETES_SERVICE_PORT`.
+    pub fn load(host: &str, port: &str, directory: &Path) -> Result<Self, LoadError> {
+        let now = Instant::now();
+        let base = base(host, port).map_err(LoadError::Address)?;
+        let token = read_token(directory)?;
+        let ca = read(&ca_path(directory), MAX_CA)?.to_vec();
+        let client = client(directory, &ca)?;
+        Ok(Self {
+            base,
+            directory: directory.to_owned(),
+            token,
+            token_read: now,
+            ca,
+            ca_read: now,
+            client,
+        })
+    }
+
+    pub(super) fn access(&mut self, now: Instant) -> Access {
+        if now.saturating_duration_since(self.token_read) >= TOKEN_AGE {
+            self.refresh_token(now);
+        }
+        if now.saturating_duration_since(self.ca_read) >= CA_AGE {
+            self.refresh_ca(now);
+        }
+        Access {
+            client: self.client.clone(),
+            base: self.base.clone(),
+            token: self.token.clone(),
+        }
+    }
+
+    pub(super) fn renew(&mut self, now: Instant) {
+        self.refresh_token(now);
+        self.refresh_ca(now);
+    }
+
+    fn refresh_token(&mut self, now: Instant) {
+        self.token_read = now;
+        match read_token(&self.directory) {
+            Ok(token) => self.token = token,
+            Err(error) => warn!("keeping the old service account token: {error}"),
+        }
+    }
+
+    fn refresh_ca(&mut self, now: Instant) {
+        self.ca_read = now;
+        let fresh = read(&ca_path(&self.directory), MAX_CA).and_then(|ca| {
+            if *ca == self.ca {
+                return Ok(None);
+            }
+            let client = client(&self.directory, &ca)?;
+            Ok(Some((ca.to_vec(), client)))
+        });
+        match fresh {
+            Ok(None) => {}
+            Ok(Some((ca, client))) => {
+                info!("the cluster's CA has changed; using the new one");
+                (self.ca, self.client) = (ca, client);
+            }
+            Err(error) => warn!("keeping the old CA of the cluster: {error}"),
+        }
+    }
+}
+
+fn ca_path(directory: &Path) -> PathBuf {
+    directory.join("ca.crt")
+}
+
+/// `https://host:port`. TLS verifies this very host, by its IP address if it
+/// is one.
+fn base(host: &str, port: &str) -> Result<String, BadUrl> {
+    if !matches!(port.parse(), Ok(1..=u16::MAX)) {
+        return Err(BadUrl::Port);
+    }
+    let base = match host.parse::<Ipv6Addr>() {
+        Ok(host) => format!("https://[{host}]:{port}"),
+        Err(_) => format!("https://{host}:{port}"),
+    };
+    let uri: Uri = base.parse().map_err(|_| BadUrl::Host)?;
+    let peer = Peer::of(&uri)?;
+    // Nothing but a host may be in the host: no path, no second port.
+    if base != format!("https://{peer}") {
+        return Err(BadUrl::Host);
+    }
+    Ok(base)
+}
+
+fn client(directory: &Path, ca: &[u8]) -> Result<Client, LoadError> {
+    let bundle = Bundle::from_pem(ca).map_err(|fault| LoadError::Ca {
+        path: ca_path(directory),
+        fault,
+    })?;
+    Client::new(Roots::Bundle(bundle)).map_err(LoadError::Tls)
+}
+
+fn read_token(directory: &Path) -> Result<Secret, LoadError> {
+    let path = directory.join("token");
+    let bytes = read(&path, MAX_TOKEN)?;
+    // The file may end in a newline, which no header can hold.
+    let token = str::from_utf8(&bytes).unwrap_or("\0").trim();
+    if token.is_empty() {
+        return Err(LoadError::EmptyToken { path });
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(LoadError::BadToken { path });
+    }
+    Ok(Secret::new(token.to_owned()))
+}
+
+/// Reads a file of at most `limit` bytes, and leaves no copy behind.
+fn read(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, LoadError> {
+    let unreadable = |error: io::Error| LoadError::Unreadable {
+        path: path.to_owned(),
+        kind: error.kind(),
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX);
+    // Room for the whole file, so that growing leaves no copies.
+    let room = usize::try_from(size.min(most)).unwrap_or(limit);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room + 1));
+    file.take(most.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() > limit {
+        return Err(LoadError::TooLarge {
+            path: path.to_owned(),
+            limit,
+        });
+    }
+    Ok(bytes)
+}
+
+/// Why there is no usable service account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoadError {
+    /// `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT` make no URL.
+    Address(BadUrl),
+    /// A file cannot be read.
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        kind: io::ErrorKind,
+    },
+    /// A file is larger than anything it could be.
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The token file has nothing in it.
+    EmptyToken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The token file holds something else.
+    BadToken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The CA file is not usable.
+    Ca {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        fault: BundleError,
+    },
+    /// TLS does not work at all.
+    Tls(TlsUnavailable),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(fault) => write!(
+                f,
+                "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT make no address: {fault}"
+            ),
+            Self::Unreadable { path, kind } => write!(f, "{}: {kind}", path.display()),
+            Self::TooLarge { path, limit } => {
+                write!(f, "{}: larger than {limit} bytes", path.display())
+            }
+            Self::EmptyToken { path } => write!(f, "{}: empty", path.display()),
+            Self::BadToken { path } => write!(f, "{}: not a token", path.display()),
+            Self::Ca { path, fault } => write!(f, "{}: {fault}", path.display()),
+            Self::Tls(fault) => write!(f, "{fault}"),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}

@@ -1,0 +1,121 @@
+//! The API server's good and bad days: what the tests share.
+
+mod account;
+mod calls;
+mod faults;
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+use crate::http::fake::{Authority, Fake, Reply, run};
+
+const DEPLOYMENT: &str = r#"{"kind":"Deployment","apiVersion":"apps/v1","metadata":{"name":"bot"},
+    "spec":{"replicas":2,"template":{"spec":{"containers":7}}},
+    "status":{"replicas":2,"readyReplicas":1,"availableReplicas":1}}"#;
+
+const SCALE: &str = r#"{"kind":"Scale","apiVersion":"autoscaling/v1","metadata":{"name":"bot"},
+    "spec":{"replicas":1},"status":{"replicas":0,"selector":"app=bot"}}"#;
+
+/// A service account's directory that goes when the test ends.
+struct Account(PathBuf);
+
+impl Account {
+    fn new(token: &str, ca: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("kube-test-{}-{count}", std::process::id());
+        let account = Self(std::env::temp_dir().join(name));
+        fs::create_dir(&account.0).unwrap();
+        account.write("token", token);
+        account.write("ca.crt", ca);
+        account
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        fs::write(self.0.join(file), text).unwrap();
+    }
+
+    fn load(&self, port: u16) -> Result<ServiceAccount, LoadError> {
+        ServiceAccount::load("127.0.0.1", &port.to_string(), &self.0)
+    }
+
+    fn api(&self, port: u16) -> Api {
+        Api::new(Credentials::InCluster(self.load(port).unwrap()))
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// A cluster: its CA, its API server, our account and the client under test.
+struct Cluster {
+    authority: Authority,
+    server: Fake,
+    account: Account,
+    api: Api,
+}
+
+impl Cluster {
+    fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
+        let authority = Authority::new();
+        let server = Fake::tls(authority.issue(), replies);
+        let account = Account::new("first\n", &authority.pem());
+        let api = account.api(server.port);
+        Self {
+            authority,
+            server,
+            account,
+            api,
+        }
+    }
+
+    async fn scale(&self) -> Result<Scaled, Error> {
+        self.api.scale(&target(), 1, Run::ForReal).await
+    }
+
+    fn tokens(&self) -> Vec<String> {
+        let requests = self.server.requests();
+        let tokens = requests.iter().map(|request| {
+            let line = request
+                .lines()
+                .find_map(|line| line.strip_prefix("authorization: Bearer "));
+            line.unwrap().to_owned()
+        });
+        tokens.collect()
+    }
+}
+
+fn target() -> Target {
+    Target {
+        namespace: Namespace::parse("claw").unwrap(),
+        name: DeploymentName::parse("bot").unwrap(),
+    }
+}
+
+fn status(code: u16, reason: &str, message: &str) -> Reply {
+    let message = serde_json::to_string(message).unwrap();
+    let body = format!(
+        r#"{{"kind":"Status","apiVersion":"v1","metadata":{{}},"status":"Failure",
+            "message":{message},"reason":"{reason}","details":{{}},"code":{code}}}"#
+    );
+    Reply::with(code, "Content-Type: application/json\r\n", &body)
+}
+
+/// What a person and what the log see of a scale that is answered like this
+/// every time.
+fn faces(reply: Reply) -> (String, String) {
+    run(async {
+        let cluster = Cluster::new(vec![reply; 3]);
+        let error = cluster.scale().await.unwrap_err();
+        (error.sentence(&target()), error.detail().to_string())
+    })
+}
+
+fn sentence(reply: Reply) -> String {
+    faces(reply).0
+}

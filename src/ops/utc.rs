@@ -1,0 +1,94 @@
+//! Wall-clock time as text, in UTC.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const SECONDS_A_DAY: u64 = 86_400;
+/// Days in 400 years of the Gregorian calendar, after which it repeats.
+const DAYS_A_CYCLE: u64 = 146_097;
+/// Days from 0000-03-01 to 1970-01-01.
+const DAYS_BEFORE_EPOCH: u64 = 719_468;
+
+/// The time as `2026-11-21T12:00:00.123Z` (RFC 3339, milliseconds). A clock
+/// set before 1970 shows as 1970-01-01.
+pub fn rfc3339(at: SystemTime) -> String {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (year, month, day) = civil(since.as_secs() / SECONDS_A_DAY);
+    let second = since.as_secs() % SECONDS_A_DAY;
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60,
+        since.subsec_millis()
+    )
+}
+
+/// Year, month and day of a number of days since 1970-01-01.
+///
+/// The year is taken to begin in March: the leap day is then the last day of a
+/// year, and the lengths of the months before it follow one straight line,
+/// `(153 m + 2) / 5` days before month `m`.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + DAYS_BEFORE_EPOCH;
+    let cycle = days / DAYS_A_CYCLE;
+    let day_of_cycle = days % DAYS_A_CYCLE;
+    // What the leap days of the cycle have added until then is taken out
+    // first: one in 4 years, none in 100, the last day of the 400.
+    let leaps = day_of_cycle / 1_460 - day_of_cycle / 36_524 + day_of_cycle / (DAYS_A_CYCLE - 1);
+    let year_of_cycle = (day_of_cycle - leaps) / 365;
+    let day_of_year =
+        day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = 400 * cycle + year_of_cycle + u64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(seconds: u64, millis: u64) -> String {
+        rfc3339(UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn known_instants() {
+        assert_eq!(at(0, 0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(at(951_782_400, 0), "2000-02-29T00:00:00.000Z");
+        assert_eq!(at(1_795_262_400, 123), "2026-11-21T12:00:00.123Z");
+        assert_eq!(at(4_107_542_399, 999), "2100-02-28T23:59:59.999Z");
+        assert_eq!(at(4_107_542_400, 0), "2100-03-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_clock_before_1970_is_not_a_failure() {
+        let early = UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(rfc3339(early), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn agrees_with_a_day_by_day_count_for_500_years() {
+        let (mut year, mut month, mut day) = (1970, 1, 1);
+        for days in 0..(500 * 366) {
+            assert_eq!(civil(days), (year, month, day), "day {days}");
+            let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let length = match month {
+                2 if leap => 29,
+                2 => 28,
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            day += 1;
+            if day > length {
+                (month, day) = (month + 1, 1);
+            }
+            if month > 12 {
+                (year, month) = (year + 1, 1);
+            }
+        }
+    }
+}

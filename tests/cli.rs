@@ -1,0 +1,117 @@
+//! The program as a process: its flags, its exit codes, its refusal to start.
+
+#![allow(
+    clippy::expect_used,
+    reason = "clippy takes helpers of tests for other code"
+)]
+
+use std::process::{Command, Output};
+
+use openclaw_k8s_toggle_operator::config::{Presence, VARIABLES};
+
+/// Runs the binary with these arguments and nothing but these variables.
+fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_openclaw-k8s-toggle-operator"))
+        .args(args)
+        .env_clear()
+        .envs(env.iter().copied())
+        .output()
+        .expect("the binary starts")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("the output is UTF-8")
+}
+
+#[test]
+fn help_goes_to_standard_output() {
+    for flag in ["--help", "-h"] {
+        let output = run(&[flag], &[]);
+        assert_eq!(output.status.code(), Some(0));
+        let help = text(&output.stdout);
+        for part in ["Usage:", "MATRIX_PASSWORD", "start / on", "Exit codes:"] {
+            assert!(help.contains(part), "{part} in {help}");
+        }
+        assert_eq!(text(&output.stderr), "");
+    }
+}
+
+#[test]
+fn version_is_one_line() {
+    for flag in ["--version", "-V"] {
+        let output = run(&[flag], &[]);
+        assert_eq!(output.status.code(), Some(0));
+        let line = concat!(
+            "openclaw-k8s-toggle-operator ",
+            env!("CARGO_PKG_VERSION"),
+            "\n"
+        );
+        assert_eq!(text(&output.stdout), line);
+        assert_eq!(text(&output.stderr), "");
+    }
+}
+
+#[test]
+fn a_wrong_argument_is_named_on_one_line() {
+    let output = run(&["--frob"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = text(&output.stderr);
+    assert!(message.contains("\"--frob\""), "{message}");
+    assert!(message.contains("--help"), "{message}");
+    assert_eq!(message.lines().count(), 1);
+    assert_eq!(text(&output.stdout), "");
+}
+
+#[test]
+fn an_empty_environment_gets_every_missing_variable_at_once() {
+    let output = run(&[], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = text(&output.stderr);
+    for variable in &VARIABLES {
+        let start = format!("configuration error: {} is not set", variable.name);
+        let required = matches!(variable.presence, Presence::Required { .. });
+        let named = message.lines().any(|line| line.starts_with(&start));
+        assert_eq!(named, required, "{} in {message}", variable.name);
+    }
+    assert_eq!(text(&output.stdout), "");
+}
+
+#[test]
+fn faults_show_no_secret() {
+    let secret = "correct-horse-battery-staple";
+    let output = run(
+        &[],
+        &[
+            ("MATRIX_PASSWORD", secret),
+            ("MATRIX_HOMESERVER", "https://bot:battery@example.com"),
+            ("AUTH_METHOD", "jwt"),
+            ("ALLOWED_USERS", "alice,@bob:example.com,carol"),
+            ("ECHO_MODE", "perhaps"),
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let message = format!("{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(!message.contains("battery"), "{message}");
+    for part in [
+        "MATRIX_HOMESERVER",
+        "AUTH_METHOD",
+        "\"alice\"",
+        "\"carol\"",
+        "ECHO_MODE",
+    ] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
+}
+
+#[test]
+fn the_readme_lists_every_variable_with_its_default() {
+    let readme = include_str!("../README.md");
+    for variable in &VARIABLES {
+        let cell = format!("| `{}` |", variable.name);
+        let row = readme.lines().find(|line| line.starts_with(&cell));
+        let row = row.unwrap_or_else(|| panic!("{} is not in README.md", variable.name));
+        if let Presence::Default(value) = variable.presence {
+            assert!(row.contains(&format!("`{value}`")), "{row}");
+        }
+    }
+}

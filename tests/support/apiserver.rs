@@ -1,0 +1,347 @@
+//! An API server on loopback over TLS, with one Deployment.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::{Value, json};
+
+use super::faults::{Fault, Faults, matches};
+use super::homeserver::DEADLINE;
+use super::wire::{Answer, Listener, Request, Response, serve};
+
+pub const NAMESPACE: &str = "clawdbot";
+pub const NAME: &str = "clawdbot";
+const TOKEN: &str = "the-service-account-token";
+
+/// One request as it came in.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub at: Instant,
+    pub method: String,
+    pub path: String,
+    pub target: String,
+    pub content_type: String,
+    pub body: Value,
+}
+
+impl Call {
+    pub fn is_dry_run(&self) -> bool {
+        self.target.contains("dryRun=All") || self.body["dryRun"].is_array()
+    }
+}
+
+#[derive(Default)]
+pub struct State {
+    pub replicas: i64,
+    pub ready: i64,
+    pub available: i64,
+    pub calls: Vec<Call>,
+    pub faults: Faults,
+    generation: i64,
+    closed: bool,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+pub struct ApiServer {
+    shared: Arc<Shared>,
+    listener: Listener,
+    account: PathBuf,
+}
+
+impl ApiServer {
+    /// Starts it and writes the service account's files below `dir`.
+    pub fn start(dir: &Path) -> Self {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::default()),
+            changed: Condvar::new(),
+        });
+        let (tls, ca) = certificates();
+        let account = dir.join("serviceaccount");
+        std::fs::create_dir_all(&account).expect("a directory can be made");
+        let write = |name: &str, text: &str| {
+            std::fs::write(account.join(name), text).expect("a file can be written");
+        };
+        write("token", &format!("{TOKEN}\n"));
+        write("namespace", NAMESPACE);
+        write("ca.crt", &ca);
+        let serving = Arc::clone(&shared);
+        let listener = Listener::start(move |stream| {
+            if let Ok(session) = ServerConnection::new(Arc::clone(&tls)) {
+                let _ = serve(StreamOwned::new(session, stream), |request| {
+                    serving.answer(&request)
+                });
+            }
+        });
+        Self {
+            shared,
+            listener,
+            account,
+        }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.listener.port
+    }
+
+    pub fn account_dir(&self) -> &Path {
+        &self.account
+    }
+
+    pub fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        let out = f(&mut self.shared.lock());
+        self.shared.changed.notify_all();
+        out
+    }
+
+    pub fn fault(&self, pattern: &str, times: usize, fault: Fault) {
+        self.with(|state| state.faults.add(pattern, times, fault));
+    }
+
+    pub fn clear_faults(&self) {
+        self.with(|state| state.faults.clear());
+    }
+
+    /// Pods of the deployment that are ready and available now.
+    pub fn set_ready(&self, count: i64) {
+        self.with(|state| {
+            state.ready = count;
+            state.available = count;
+        });
+    }
+
+    /// The replica counts asked for by PATCHes that were no dry run, in order.
+    pub fn scaled_to(&self) -> Vec<i64> {
+        self.with(|state| state.scaled_to())
+    }
+
+    pub fn calls(&self, pattern: &str) -> Vec<Call> {
+        self.with(|state| {
+            state
+                .calls
+                .iter()
+                .filter(|call| matches(pattern, &call.method, &call.path))
+                .cloned()
+                .collect()
+        })
+    }
+
+    /// Waits until `f` finds something in the state.
+    pub fn wait<T>(&self, what: &str, mut f: impl FnMut(&mut State) -> Option<T>) -> T {
+        let until = Instant::now() + DEADLINE;
+        let mut state = self.shared.lock();
+        loop {
+            if let Some(found) = f(&mut state) {
+                return found;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                drop(state);
+                panic!("waited {DEADLINE:?} for {what}");
+            }
+            state = self
+                .shared
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    pub fn log_tail(&self) -> String {
+        self.with(|state| {
+            let lines: Vec<String> = state
+                .calls
+                .iter()
+                .map(|call| format!("{} {} {}", call.method, call.target, call.body))
+                .collect();
+            lines.join("\n")
+        })
+    }
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        self.with(|state| {
+            state.closed = true;
+            state.faults.clear();
+        });
+    }
+}
+
+/// The body that an API server gives with an error.
+pub fn failure(code: u16, reason: &str, message: &str) -> Value {
+    json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "code": code,
+    })
+}
+
+fn certificates() -> (Arc<ServerConfig>, String) {
+    let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_key = KeyPair::generate().expect("a key");
+    let ca = params.self_signed(&ca_key).expect("a certificate");
+    let issuer = Issuer::new(params, ca_key);
+    let mut leaf = CertificateParams::new(Vec::<String>::new()).expect("no names");
+    leaf.subject_alt_names = vec![SanType::IpAddress(IpAddr::from([127, 0, 0, 1]))];
+    let key = KeyPair::generate().expect("a key");
+    let certificate = leaf.signed_by(&key, &issuer).expect("a certificate");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring has the default versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .expect("the key belongs to the certificate");
+    (Arc::new(config), ca.pem())
+}
+
+impl State {
+    fn scaled_to(&self) -> Vec<i64> {
+        self.calls
+            .iter()
+            .filter(|call| call.method == "PATCH" && !call.is_dry_run())
+            .filter_map(|call| call.body["spec"]["replicas"].as_i64())
+            .collect()
+    }
+
+    fn handle(&mut self, request: &Request) -> Response {
+        if request.bearer() != Some(TOKEN) {
+            return Response::json(401, &failure(401, "Unauthorized", "Unauthorized"));
+        }
+        let deployment = format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{NAME}");
+        let path = request.path();
+        let method = request.method.as_str();
+        if path == deployment && method == "GET" {
+            return Response::json(200, &self.deployment());
+        }
+        if path != format!("{deployment}/scale") {
+            let text = format!("deployments.apps of {path} not found");
+            return Response::json(404, &failure(404, "NotFound", &text));
+        }
+        match method {
+            "GET" => Response::json(200, &self.scale(self.replicas)),
+            "PATCH" => {
+                if request.header("content-type") != Some("application/merge-patch+json") {
+                    let body = failure(415, "UnsupportedMediaType", "not a merge patch");
+                    return Response::json(415, &body);
+                }
+                let Some(wanted) = request.json()["spec"]["replicas"].as_i64() else {
+                    return Response::json(422, &failure(422, "Invalid", "spec.replicas"));
+                };
+                if !request.target.contains("dryRun=All") {
+                    self.replicas = wanted;
+                    self.generation += 1;
+                    if wanted < self.ready {
+                        self.ready = wanted;
+                        self.available = wanted;
+                    }
+                }
+                Response::json(200, &self.scale(wanted))
+            }
+            _ => Response::json(405, &failure(405, "MethodNotAllowed", "not allowed")),
+        }
+    }
+
+    fn metadata(&self) -> Value {
+        json!({
+            "name": NAME, "namespace": NAMESPACE, "uid": "0000", "generation": self.generation,
+            "resourceVersion": self.generation.to_string(),
+        })
+    }
+
+    fn deployment(&self) -> Value {
+        json!({
+            "kind": "Deployment", "apiVersion": "apps/v1", "metadata": self.metadata(),
+            "spec": {
+                "replicas": self.replicas,
+                "selector": {"matchLabels": {"app": NAME}},
+                "template": {"metadata": {"labels": {"app": NAME}}, "spec": {"containers": []}},
+            },
+            "status": {
+                "observedGeneration": self.generation, "replicas": self.replicas,
+                "updatedReplicas": self.replicas, "readyReplicas": self.ready,
+                "availableReplicas": self.available,
+            },
+        })
+    }
+
+    fn scale(&self, wanted: i64) -> Value {
+        json!({
+            "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": self.metadata(),
+            "spec": {"replicas": wanted},
+            "status": {"replicas": self.ready, "selector": format!("app={NAME}")},
+        })
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer(&self, request: &Request) -> Answer {
+        let path = request.path();
+        let fault = {
+            let mut state = self.lock();
+            state.calls.push(Call {
+                at: Instant::now(),
+                method: request.method.clone(),
+                path: path.clone(),
+                target: request.target.clone(),
+                content_type: request
+                    .header("content-type")
+                    .unwrap_or_default()
+                    .to_owned(),
+                body: request.json(),
+            });
+            state.faults.take(&request.method, &path)
+        };
+        self.changed.notify_all();
+        let after = match fault {
+            Some(Fault::Answer(response)) => return Answer::Reply(response),
+            Some(Fault::Cut) => return Answer::Cut,
+            Some(Fault::Raw(bytes)) => return Answer::Raw(bytes),
+            Some(Fault::Hang) => {
+                self.hang();
+                return Answer::Cut;
+            }
+            Some(Fault::Delay(time)) => {
+                std::thread::sleep(time);
+                None
+            }
+            after => after,
+        };
+        let response = self.lock().handle(request);
+        self.changed.notify_all();
+        match after {
+            Some(Fault::CutAfter) => Answer::Cut,
+            Some(Fault::HangAfter) => {
+                self.hang();
+                Answer::Cut
+            }
+            _ => Answer::Reply(response),
+        }
+    }
+
+    fn hang(&self) {
+        let mut state = self.lock();
+        let before = state.faults.released;
+        while state.faults.released == before && !state.closed {
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}

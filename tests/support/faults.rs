@@ -1,0 +1,97 @@
+//! Scripted misbehaviour of a server, by request.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::wire::Response;
+
+/// What happens to a request instead of, or after, its proper handling.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// This response; the request has no effect.
+    Answer(Response),
+    /// The connection closes; the request has no effect.
+    Cut,
+    /// The request takes effect, then the connection closes with no answer.
+    CutAfter,
+    /// No answer until the faults are cleared; the request has no effect.
+    Hang,
+    /// The request takes effect; no answer until the faults are cleared.
+    HangAfter,
+    /// Bytes that need not be HTTP.
+    Raw(Vec<u8>),
+    /// The proper answer, later.
+    Delay(Duration),
+}
+
+impl Fault {
+    /// A Matrix or Kubernetes error body with its status.
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self::Answer(Response::json(status, body))
+    }
+
+    pub fn matrix(status: u16, errcode: &str) -> Self {
+        Self::json(
+            status,
+            &serde_json::json!({"errcode": errcode, "error": "scripted"}),
+        )
+    }
+
+    pub fn html(status: u16) -> Self {
+        Self::Answer(Response::text(
+            status,
+            "text/html",
+            "<html><body><h1>Bad gateway</h1></body></html>",
+        ))
+    }
+
+    /// A rate limit with its `Retry-After`, as a homeserver words it.
+    pub fn limited(seconds: u64) -> Self {
+        let body = serde_json::json!({
+            "errcode": "M_LIMIT_EXCEEDED",
+            "error": "Too Many Requests",
+            "retry_after_ms": seconds * 1000,
+        });
+        Self::Answer(Response::json(429, &body).header("Retry-After", &seconds.to_string()))
+    }
+}
+
+/// A pattern is a fragment of the decoded path, with the method and a space
+/// before it where that matters: `"PUT /send/"`, `"/keys/query"`.
+pub fn matches(pattern: &str, method: &str, path: &str) -> bool {
+    match pattern.split_once(' ') {
+        Some((wanted, fragment)) => wanted == method && path.contains(fragment),
+        None => path.contains(pattern),
+    }
+}
+
+/// Faults to come, each for a number of requests.
+#[derive(Default)]
+pub struct Faults {
+    rules: Vec<(String, usize, Fault)>,
+    /// Grows when hanging requests are let go.
+    pub released: u64,
+}
+
+impl Faults {
+    pub fn add(&mut self, pattern: &str, times: usize, fault: Fault) {
+        self.rules.push((pattern.to_owned(), times, fault));
+    }
+
+    /// Forgets all rules and lets hanging requests go.
+    pub fn clear(&mut self) {
+        self.rules.clear();
+        self.released += 1;
+    }
+
+    /// The fault for this request, used up by one.
+    pub fn take(&mut self, method: &str, path: &str) -> Option<Fault> {
+        let rule = self
+            .rules
+            .iter_mut()
+            .find(|(pattern, times, _)| *times > 0 && matches(pattern, method, path))?;
+        rule.1 -= 1;
+        Some(rule.2.clone())
+    }
+}

@@ -1,0 +1,18 @@
+//! Loopback stand-ins for everything the bot talks to, and a person to talk to
+//! it. Every scenario runs the real binary against these.
+
+#![allow(
+    dead_code,
+    reason = "each test crate compiles this module and uses its own part of it"
+)]
+
+pub mod apiserver;
+pub mod bot;
+pub mod faults;
+pub mod homeserver;
+pub mod person;
+pub mod rooms;
+pub mod signing;
+pub mod temp;
+pub mod wire;
+pub mod world;

@@ -1,0 +1,360 @@
+//! HTTP/1.1 over blocking sockets, one thread a connection. Written by hand so
+//! that a test can cut a connection or put rubbish on it at any byte.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// One request as it came in.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: String,
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// The path without the query, percent-decoded.
+    pub fn path(&self) -> String {
+        decode(self.target.split('?').next().unwrap_or_default())
+    }
+
+    /// The path's segments after `prefix`, each percent-decoded on its own.
+    pub fn segments(&self) -> Vec<String> {
+        self.target
+            .split('?')
+            .next()
+            .unwrap_or_default()
+            .split('/')
+            .filter(|segment| !segment.is_empty())
+            .map(decode)
+            .collect()
+    }
+
+    /// The first value of a query parameter, decoded.
+    pub fn query(&self, name: &str) -> Option<String> {
+        let (_, query) = self.target.split_once('?')?;
+        query.split('&').find_map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(key) == name).then(|| decode(value.replace('+', " ")))
+        })
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The bearer token, if one was sent.
+    pub fn bearer(&self) -> Option<&str> {
+        self.header("authorization")?.strip_prefix("Bearer ")
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+}
+
+/// What goes back.
+#[derive(Clone, Debug)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self {
+            status,
+            headers: vec![("Content-Type".into(), "application/json".into())],
+            body: body.to_string().into_bytes(),
+        }
+    }
+
+    pub fn text(status: u16, content_type: &str, body: &str) -> Self {
+        Self {
+            status,
+            headers: vec![("Content-Type".into(), content_type.into())],
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+}
+
+/// How a handler ends a request.
+pub enum Answer {
+    Reply(Response),
+    /// Close the connection without a byte.
+    Cut,
+    /// These bytes as they are, then close.
+    Raw(Vec<u8>),
+}
+
+/// Answers requests on one connection until either side closes it.
+pub fn serve<S: Read + Write>(
+    mut stream: S,
+    mut handle: impl FnMut(Request) -> Answer,
+) -> io::Result<()> {
+    let mut pending = Vec::new();
+    while let Some(request) = read_request(&mut stream, &mut pending)? {
+        match handle(request) {
+            Answer::Reply(response) => write_response(&mut stream, &response)?,
+            Answer::Cut => return Ok(()),
+            Answer::Raw(bytes) => {
+                stream.write_all(&bytes)?;
+                return stream.flush();
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_request<S: Read>(stream: &mut S, pending: &mut Vec<u8>) -> io::Result<Option<Request>> {
+    let head_end = loop {
+        if let Some(at) = find(pending, b"\r\n\r\n") {
+            break at;
+        }
+        if fill(stream, pending)? == 0 {
+            return Ok(None);
+        }
+    };
+    let head = String::from_utf8_lossy(&pending[..head_end]).into_owned();
+    pending.drain(..head_end + 4);
+    let mut lines = head.split("\r\n");
+    let mut first = lines.next().unwrap_or_default().split(' ');
+    let mut request = Request {
+        method: first.next().unwrap_or_default().to_owned(),
+        target: first.next().unwrap_or_default().to_owned(),
+        headers: lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+            .collect(),
+        body: Vec::new(),
+    };
+    if let Some(length) = request.header("content-length") {
+        let length: usize = length.parse().map_err(io::Error::other)?;
+        while pending.len() < length {
+            if fill(stream, pending)? == 0 {
+                return Ok(None);
+            }
+        }
+        request.body = pending.drain(..length).collect();
+    } else if request.header("transfer-encoding").is_some() {
+        request.body = read_chunks(stream, pending)?;
+    }
+    Ok(Some(request))
+}
+
+fn read_chunks<S: Read>(stream: &mut S, pending: &mut Vec<u8>) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let line_end = loop {
+            if let Some(at) = find(pending, b"\r\n") {
+                break at;
+            }
+            if fill(stream, pending)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        };
+        let line = String::from_utf8_lossy(&pending[..line_end]).into_owned();
+        pending.drain(..line_end + 2);
+        let size = usize::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16)
+            .map_err(io::Error::other)?;
+        while pending.len() < size + 2 {
+            if fill(stream, pending)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        body.extend(pending.drain(..size));
+        pending.drain(..2);
+        if size == 0 {
+            return Ok(body);
+        }
+    }
+}
+
+fn fill<S: Read>(stream: &mut S, pending: &mut Vec<u8>) -> io::Result<usize> {
+    let mut buffer = [0; 16 * 1024];
+    let read = stream.read(&mut buffer)?;
+    pending.extend_from_slice(&buffer[..read]);
+    Ok(read)
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
+}
+
+fn write_response<S: Write>(stream: &mut S, response: &Response) -> io::Result<()> {
+    let mut head = format!("HTTP/1.1 {} Whatever\r\n", response.status);
+    for (name, value) in &response.headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("Content-Length: {}\r\n\r\n", response.body.len()));
+    let mut bytes = head.into_bytes();
+    bytes.extend_from_slice(&response.body);
+    stream.write_all(&bytes)?;
+    stream.flush()
+}
+
+/// Percent-decoding; what is not valid stays as it is.
+pub fn decode(text: impl AsRef<str>) -> String {
+    let bytes = text.as_ref().as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escaped = (bytes[at] == b'%')
+            .then(|| bytes.get(at + 1..at + 3))
+            .flatten()
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match escaped {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
+            }
+            None => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Percent-encoding of one path segment or query value.
+pub fn encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+/// A listening socket on a free loopback port, closed with everything it
+/// accepted when dropped.
+pub struct Listener {
+    pub port: u16,
+    open: Arc<Open>,
+}
+
+struct Open {
+    closing: AtomicBool,
+    sockets: Mutex<Vec<TcpStream>>,
+}
+
+impl Listener {
+    pub fn start(connection: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let open = Arc::new(Open {
+            closing: AtomicBool::new(false),
+            sockets: Mutex::new(Vec::new()),
+        });
+        let accepting = Arc::clone(&open);
+        let connection = Arc::new(connection);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if accepting.closing.load(Ordering::SeqCst) {
+                    return;
+                }
+                let Ok(stream) = stream else { continue };
+                let _ = stream.set_nodelay(true);
+                if let (Ok(kept), Ok(mut sockets)) = (stream.try_clone(), accepting.sockets.lock())
+                {
+                    sockets.push(kept);
+                }
+                let connection = Arc::clone(&connection);
+                std::thread::spawn(move || {
+                    let ended = stream.try_clone();
+                    connection(stream);
+                    if let Ok(stream) = ended {
+                        let _ = stream.shutdown(Shutdown::Both);
+                    }
+                });
+            }
+        });
+        Self { port, open }
+    }
+
+    /// Closes every connection that is open now.
+    pub fn cut_all(&self) {
+        for socket in self.open.sockets.lock().expect("not poisoned").drain(..) {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.open.closing.store(true, Ordering::SeqCst);
+        let _ =
+            TcpStream::connect_timeout(&([127, 0, 0, 1], self.port).into(), Duration::from_secs(1));
+        self.cut_all();
+    }
+}
+
+/// One request from the test itself, on a connection of its own.
+pub fn call(
+    port: u16,
+    method: &str,
+    target: &str,
+    token: Option<&str>,
+    body: Option<&Value>,
+) -> io::Result<(u16, Value)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let authorization = token
+        .map(|token| format!("Authorization: Bearer {token}\r\n"))
+        .unwrap_or_default();
+    write!(
+        stream,
+        "{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{authorization}\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut bytes = Vec::new();
+    let head_end = loop {
+        if let Some(at) = find(&bytes, b"\r\n\r\n") {
+            break at;
+        }
+        if fill(&mut stream, &mut bytes)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    };
+    let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .ok_or(io::ErrorKind::InvalidData)?;
+    let length: usize = head
+        .split("\r\n")
+        .filter_map(|line| line.split_once(": "))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .and_then(|(_, value)| value.parse().ok())
+        .ok_or(io::ErrorKind::InvalidData)?;
+    while bytes.len() < head_end + 4 + length {
+        if fill(&mut stream, &mut bytes)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    let json = serde_json::from_slice(&bytes[head_end + 4..]).unwrap_or(Value::Null);
+    Ok((status, json))
+}

@@ -1,0 +1,265 @@
+//! Everything one scenario needs: both fakes, the bot, and Alice.
+
+use std::collections::BTreeMap;
+
+use super::apiserver::ApiServer;
+use super::bot::Bot;
+use super::homeserver::Homeserver;
+use super::person::{Person, Seen, text_message};
+use super::temp::TempDir;
+
+pub const BOT: &str = "@bot:test";
+pub const ALICE: &str = "@alice:test";
+pub const MALLORY: &str = "@mallory:test";
+pub const ROOM: &str = "!ops:test";
+
+/// What the bot says when it cannot read a message.
+pub const UNREADABLE: &str = "I could not decrypt your message.";
+pub const ON: &str = "Deployment is now on  (replicas: 1)";
+pub const OFF: &str = "Deployment is now off  (replicas: 0)";
+
+pub struct World {
+    pub hs: Homeserver,
+    pub api: ApiServer,
+    pub alice: Person,
+    pub env: BTreeMap<String, String>,
+    pub dir: TempDir,
+    bots: Vec<Bot>,
+    /// How many messages of the bot in each room the test has looked at.
+    read: BTreeMap<String, usize>,
+}
+
+impl World {
+    /// The fakes, Alice, no room, and the bot not started.
+    pub fn new() -> Self {
+        let dir = TempDir::new();
+        let hs = Homeserver::start();
+        let api = ApiServer::start(dir.path());
+        hs.add_user(BOT, "a password");
+        let alice = Person::new(&hs, ALICE, "ALICEPHONE");
+        let store = dir.sub("store");
+        let env = [
+            ("MATRIX_HOMESERVER", hs.url()),
+            ("MATRIX_USER", "bot".into()),
+            ("MATRIX_PASSWORD", "a password".into()),
+            ("ALLOWED_USERS", ALICE.into()),
+            ("DEPLOYMENT_NAME", super::apiserver::NAME.into()),
+            ("DEPLOYMENT_NAMESPACE", super::apiserver::NAMESPACE.into()),
+            ("CRYPTO_STORE_PATH", store.display().to_string()),
+            ("ECHO_MODE", "false".into()),
+            ("COMMAND_MAX_AGE", "120".into()),
+            ("KUBERNETES_SERVICE_HOST", "127.0.0.1".into()),
+            ("KUBERNETES_SERVICE_PORT", api.port().to_string()),
+            (
+                "SERVICE_ACCOUNT_DIR",
+                api.account_dir().display().to_string(),
+            ),
+            ("RUST_LOG", "debug".into()),
+        ];
+        Self {
+            hs,
+            api,
+            alice,
+            env: env.map(|(name, value)| (name.to_owned(), value)).into(),
+            dir,
+            bots: Vec::new(),
+            read: BTreeMap::new(),
+        }
+    }
+
+    /// Alice and the bot in an encrypted room, the bot listening.
+    pub fn encrypted() -> Self {
+        let mut world = Self::new();
+        world.hs.add_room(ROOM, &[ALICE, BOT], true);
+        world.start();
+        world
+    }
+
+    /// Alice and the bot in a room without encryption, the bot listening.
+    pub fn plain() -> Self {
+        let mut world = Self::new();
+        world.hs.add_room(ROOM, &[ALICE, BOT], false);
+        world.start();
+        world
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.env.insert(name.into(), value.into());
+    }
+
+    /// Starts the bot and waits until it listens and people can write to it.
+    pub fn start(&mut self) {
+        self.spawn();
+        self.wait_listening();
+    }
+
+    pub fn spawn(&mut self) -> &mut Bot {
+        self.bots.push(Bot::spawn(&self.env));
+        self.bot()
+    }
+
+    pub fn wait_listening(&mut self) {
+        self.bot().wait_log("listening");
+        self.hs.wait("the bot's one-time keys", |state| {
+            let (_, device) = state.only_device(BOT)?;
+            (!device.one_time.is_empty()).then_some(())
+        });
+    }
+
+    /// The newest run of the bot.
+    pub fn bot(&mut self) -> &mut Bot {
+        self.bots.last_mut().expect("the bot was started")
+    }
+
+    /// Kills the bot as a crash does and starts it on the same store.
+    pub fn crash_and_restart(&mut self) {
+        self.bot().kill();
+        self.start();
+    }
+
+    pub fn bot_device(&self) -> String {
+        self.hs
+            .wait("the bot's device", |state| Some(state.only_device(BOT)?.0))
+    }
+
+    /// A person with a device, not yet in any room.
+    pub fn person(&self, user: &str, device: &str) -> Person {
+        Person::new(&self.hs, user, device)
+    }
+
+    /// The devices that an encrypted to-device message was sent to, as
+    /// `user device`, one entry a message.
+    pub fn olm_recipients(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        for request in self.hs.requests("PUT /sendToDevice/m.room.encrypted") {
+            for (user, devices) in request.body["messages"].as_object().into_iter().flatten() {
+                for (device, _) in devices.as_object().into_iter().flatten() {
+                    out.push(format!("{user} {device}"));
+                }
+            }
+        }
+        out
+    }
+
+    /// Waits until the bot has nothing left to ask for: its one-time keys are
+    /// complete again and it is in a long poll.
+    pub fn settle(&mut self) {
+        self.hs.wait_next_sync();
+        self.hs.wait("50 one-time keys", |state| {
+            (state.only_device(BOT)?.1.one_time.len() == 50).then_some(())
+        });
+        self.hs.wait_next_sync();
+    }
+
+    /// Alice says something in the encrypted room.
+    pub fn say(&mut self, text: &str) -> String {
+        self.alice.say(ROOM, text)
+    }
+
+    /// Alice says something in a room without encryption.
+    pub fn say_plain(&self, text: &str) -> String {
+        self.hs.message(ROOM, ALICE, text_message(text))
+    }
+
+    /// The next message of the bot in the room, as Alice reads it.
+    pub fn next(&mut self) -> Seen {
+        self.next_in(ROOM)
+    }
+
+    pub fn next_in(&mut self, room: &str) -> Seen {
+        let at = *self.read.get(room).unwrap_or(&0);
+        self.hs.wait("the bot's next message", |state| {
+            (said(state.rooms.get(room)?) > at).then_some(())
+        });
+        self.read.insert(room.to_owned(), at + 1);
+        self.alice.read(room, BOT).swap_remove(at)
+    }
+
+    /// The text of the bot's next message.
+    pub fn next_body(&mut self) -> String {
+        let seen = self.next();
+        seen.body
+            .clone()
+            .unwrap_or_else(|| panic!("Alice cannot read {seen:?}"))
+    }
+
+    /// Alice says something in the encrypted room and gets this answer.
+    pub fn ask(&mut self, text: &str) -> String {
+        self.say(text);
+        self.next_body()
+    }
+
+    pub fn ask_plain(&mut self, text: &str) -> String {
+        self.say_plain(text);
+        self.next_body()
+    }
+
+    /// How many messages the bot has sent to the room.
+    pub fn said(&self, room: &str) -> usize {
+        self.hs.with(|state| state.rooms.get(room).map_or(0, said))
+    }
+
+    /// The bot's messages that the test has not looked at yet.
+    pub fn unread(&mut self) -> Vec<Option<String>> {
+        let at = *self.read.get(ROOM).unwrap_or(&0);
+        let seen = self.alice.read(ROOM, BOT);
+        seen.into_iter().skip(at).map(|seen| seen.body).collect()
+    }
+
+    /// Proves that nothing was done because of what happened so far: a command
+    /// in good order is answered, and no scaling has taken place.
+    pub fn assert_nothing_done(&mut self) {
+        self.assert_scaled_only(&[]);
+    }
+
+    /// As [`World::assert_nothing_done`], with scalings that were in order.
+    /// Sentences in which the bot refuses something may come before the answer.
+    pub fn assert_scaled_only(&mut self, wanted: &[i64]) {
+        self.say("status");
+        self.wait_for_status();
+        assert_eq!(self.api.scaled_to(), wanted);
+    }
+
+    /// The same in a room without encryption.
+    pub fn assert_nothing_done_plain(&mut self) {
+        self.say_plain("status");
+        self.wait_for_status();
+        assert_eq!(self.api.scaled_to(), Vec::<i64>::new());
+    }
+
+    /// Reads on until the bot tells the status; gives what it said before.
+    pub fn wait_for_status(&mut self) -> Vec<String> {
+        let mut before = Vec::new();
+        loop {
+            let body = self.next().body.unwrap_or_default();
+            if body.contains("Desired replicas") {
+                return before;
+            }
+            before.push(body);
+        }
+    }
+}
+
+fn said(room: &super::rooms::Room) -> usize {
+    room.events
+        .iter()
+        .filter(|event| event.json["sender"] == BOT && event.json["state_key"].is_null())
+        .count()
+}
+
+impl Drop for World {
+    /// A failed test shows what happened.
+    #[allow(
+        clippy::print_stderr,
+        reason = "the test harness shows it with the failure"
+    )]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for (run, bot) in self.bots.iter().enumerate() {
+                eprintln!("--- bot, run {run}:\n{}", bot.log_tail());
+            }
+            eprintln!("--- requests:\n{}", self.hs.log_tail());
+            eprintln!("--- API server:\n{}", self.api.log_tail());
+        }
+    }
+}
