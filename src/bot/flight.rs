@@ -27,15 +27,18 @@ impl Flight {
         !waits && self.busy.insert(key.clone())
     }
 
-    /// The request was answered.
-    pub(super) fn succeeded(&mut self, key: &WantKey) {
+    /// The request is no longer under way, whatever came of it.
+    pub(super) fn landed(&mut self, key: &WantKey) {
         self.busy.remove(key);
+    }
+
+    /// The answer was taken in.
+    pub(super) fn succeeded(&mut self, key: &WantKey) {
         self.delayed.remove(key);
     }
 
     /// The request failed and is tried again; returns after how long.
     pub(super) fn failed(&mut self, key: &WantKey, asked: Option<Duration>) -> Duration {
-        self.busy.remove(key);
         let (until, backoff) =
             self.delayed.entry(key.clone()).or_insert_with(|| (Instant::now(), Backoff::new()));
         let wait = backoff.fail(asked).unwrap_or_else(|| asked.unwrap_or_default().max(LONGEST));

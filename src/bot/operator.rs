@@ -28,6 +28,9 @@ use crate::{
 /// The loop looks around at least this often.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
 
+/// After this the store is tried again, in milliseconds.
+const STORE_RETRY_MS: u64 = 1_000;
+
 /// Why the loop ended.
 #[derive(Debug)]
 pub enum End {
@@ -66,6 +69,7 @@ struct Next {
     work: Option<JournalEntry>,
     since: Option<String>,
     held_until: Option<u64>,
+    keys_uploaded: bool,
     settled: bool,
 }
 
@@ -88,6 +92,8 @@ pub struct Operator<'a> {
     held_until: Option<u64>,
     working: Option<OwnedEventId>,
     delivered: Vec<i64>,
+    keys_uploaded: bool,
+    settled: bool,
     listening: bool,
 }
 
@@ -121,6 +127,8 @@ impl<'a> Operator<'a> {
             held_until: None,
             working: None,
             delivered: Vec::new(),
+            keys_uploaded: false,
+            settled: false,
             listening: false,
         }
     }
@@ -140,8 +148,10 @@ impl<'a> Operator<'a> {
             let end = match finished {
                 Ok(Some(Ok(finished))) => self.take(finished),
                 Ok(Some(Err(error))) => Some(End::Fatal(format!("a task broke: {error}"))),
-                // Time for something that waited.
-                Ok(None) | Err(_) => self.look_around(),
+                Ok(None) | Err(_) => {
+                    self.look_around();
+                    None
+                }
             };
             if let Some(end) = end {
                 self.flush();
@@ -158,12 +168,12 @@ impl<'a> Operator<'a> {
             }
             Finished::Answer { key, about, result } => self.take_answer(&key, &about, result),
             Finished::Command { event_id, room, answer } => {
-                let result = self.transact(|engine, _, tx, _| {
+                self.working = None;
+                self.attempt(|engine, _, tx, _| {
                     engine.reply(tx, &room, &answer)?;
                     Ok(tx.finish(&event_id)?)
                 });
-                self.working = None;
-                self.after(result)
+                None
             }
             Finished::Preflight(preflight) => {
                 self.log_preflight(&preflight);
@@ -184,6 +194,7 @@ impl<'a> Operator<'a> {
             Ok(parsed) => parsed,
             Err(error) => return self.sync_failed(&format!("a sync is malformed: {error}"), None),
         };
+        let synced_before = std::mem::replace(&mut self.synced, true);
         let taken = self.transact(|engine, policy, tx, now| {
             let received = engine.take_sync(tx, &parsed, now)?;
             for invite in &received.invites {
@@ -194,11 +205,13 @@ impl<'a> Operator<'a> {
         match taken {
             Ok(()) => {
                 self.sync_backoff.succeed();
-                self.synced = true;
-                self.after(Ok(()))
+                None
             }
             Err(error @ matrix::Error::OwnKeys(_)) => Some(End::Fatal(error.to_string())),
-            Err(error) => self.sync_failed(&error, None),
+            Err(error) => {
+                self.synced = synced_before;
+                self.sync_failed(&error, None)
+            }
         }
     }
 
@@ -219,6 +232,7 @@ impl<'a> Operator<'a> {
         about: &About,
         result: Result<Vec<u8>, Fault>,
     ) -> Option<End> {
+        self.flight.landed(key);
         let taken = match result {
             Ok(body) => {
                 if let About::Outbox(row, _) = about {
@@ -260,7 +274,7 @@ impl<'a> Operator<'a> {
         match taken {
             Ok(()) => {
                 self.flight.succeeded(key);
-                self.look_around()
+                None
             }
             Err(error @ matrix::Error::OwnKeys(_)) => Some(End::Fatal(error.to_string())),
             Err(error) => {
@@ -307,6 +321,7 @@ impl<'a> Operator<'a> {
             work: tx.next_unfinished()?,
             since: tx.next_batch()?,
             held_until: self.engine.next_held_deadline(&tx)?,
+            keys_uploaded: self.engine.keys_uploaded(&tx)?,
             settled: self.engine.is_settled(&tx)?,
         };
         tx.commit()?;
@@ -318,16 +333,16 @@ impl<'a> Operator<'a> {
     fn begin(&mut self, next: Next) {
         self.since = next.since;
         self.held_until = next.held_until;
+        self.settled = next.settled;
+        self.keys_uploaded = next.keys_uploaded;
         self.spawn_wants(next.wants);
         if let (None, Some(entry)) = (&self.working, next.work) {
             self.spawn_work(entry);
         }
-        // On a new device the keys go first: a sync that was counted before
-        // they arrived would ask for as many again.
-        if !self.syncing && (next.settled || self.synced) && Instant::now() >= self.sync_after {
+        if self.may_sync() && Instant::now() >= self.sync_after {
             self.spawn_sync();
         }
-        if !self.listening && self.synced && next.settled {
+        if !self.listening && self.synced && self.settled {
             self.listening = true;
             info!(
                 "listening as {} for {} allowed user(s)",
@@ -337,35 +352,32 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// Looks for something to do after something happened.
-    fn after(&mut self, result: Result<(), matrix::Error>) -> Option<End> {
-        match result {
-            Ok(()) if self.needs_look() => self.look_around(),
-            Ok(()) => None,
-            Err(error) => {
-                // Nothing was changed; the loop comes by here again.
-                error!("{error}");
-                self.held_until = Some(now_ms().saturating_add(1000));
-                None
-            }
-        }
+    /// Whether the next sync has only its time to wait for. On a new device the
+    /// keys go first: a sync counted before they arrived would ask for as many
+    /// again.
+    fn may_sync(&self) -> bool {
+        !self.syncing && (self.synced || self.keys_uploaded)
     }
 
-    fn needs_look(&self) -> bool {
-        !self.syncing || self.working.is_none()
-    }
-
-    fn look_around(&mut self) -> Option<End> {
-        let looked = self.transact(|engine, policy, tx, now| {
+    /// Time for something that waited.
+    fn look_around(&mut self) {
+        self.attempt(|engine, policy, tx, now| {
             let mut messages = Vec::new();
             engine.judge_held(tx, now, &mut messages)?;
             judge(engine, policy, tx, &messages, now)
         });
-        if let Err(error) = looked {
+    }
+
+    /// A transaction of the bot's own: when the store refuses, nothing was
+    /// changed, and the loop comes by here again.
+    fn attempt(
+        &mut self,
+        take: impl FnOnce(&Engine, &Policy, &Transaction<'_>, u64) -> Result<(), matrix::Error>,
+    ) {
+        if let Err(error) = self.transact(take) {
             error!("{error}");
-            self.held_until = Some(now_ms().saturating_add(1000));
+            self.held_until = Some(now_ms().saturating_add(STORE_RETRY_MS));
         }
-        None
     }
 
     fn wake_at(&self) -> Instant {
@@ -377,7 +389,7 @@ impl<'a> Operator<'a> {
         if let Some(held) = self.held_until {
             at = at.min(now + Duration::from_millis(held.saturating_sub(now_ms())));
         }
-        if !self.syncing {
+        if self.may_sync() {
             at = at.min(self.sync_after);
         }
         at

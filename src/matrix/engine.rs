@@ -95,10 +95,15 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether the server has been given this device's keys.
+    pub fn keys_uploaded(&self, tx: &Transaction<'_>) -> Result<bool, Error> {
+        Ok(self.account(tx)?.device_keys_uploaded())
+    }
+
     /// Whether the server has this device's keys and they were compared with the
     /// store's since the start: others can now talk to it.
     pub fn is_settled(&self, tx: &Transaction<'_>) -> Result<bool, Error> {
-        Ok(self.account(tx)?.device_keys_uploaded() && !tx.is_outdated(&self.user)?)
+        Ok(self.keys_uploaded(tx)? && !tx.is_outdated(&self.user)?)
     }
 
     pub(super) fn account(&self, tx: &Transaction<'_>) -> Result<Account, Error> {

@@ -81,19 +81,30 @@ def test_an_api_server_that_is_down_is_told_and_recovered_from(world: World, sta
     assert world.scalings(stage.target) == [1]
 
 
-def test_an_api_server_that_hangs_does_not_stop_the_bot(world: World, stage: Stage) -> None:
-    """A command that needs no cluster is answered while another one waits for it."""
+def test_an_api_server_that_hangs_does_not_stop_the_sync(world: World, stage: Stage) -> None:
+    """Commands are done in order, so one that waits holds up those behind it, but nothing else."""
+    person = stage.person
     world.cluster.pause()
     try:
-        mark = stage.person.mark(stage.room_id)
-        stage.person.send(stage.room_id, "start")
-        plain = stage.person.create_room(False, (stage.bot_id,), "Beside")
-        world.join(stage.bot, stage.person, plain, stage.bot_id)
-        assert stage.person.ask(plain, "help", stage.bot_id).text == texts.HELP
+        start = person.send(stage.room_id, "start")
+        plain = person.create_room(False, (stage.bot_id,), "Beside")
+        world.join(stage.bot, person, plain, stage.bot_id)
+        behind = person.send(plain, "help")
     finally:
         world.cluster.resume()
-    reply = stage.person.wait_reply(mark, stage.bot_id, 60)
+    reply = person.wait_reply(start, stage.bot_id, 60)
     assert reply.text == texts.ON or (reply.text or "").startswith("Error: The Kubernetes API server"), reply.text
+    assert person.wait_reply(behind, stage.bot_id, 60).text == texts.HELP
+
+
+def test_an_api_server_that_hangs_for_long_is_told(world: World, stage: Stage) -> None:
+    world.cluster.pause()
+    try:
+        reply = stage.person.ask(stage.room_id, "status", stage.bot_id, 90)
+        assert (reply.text or "").startswith("Error: The Kubernetes API server"), reply.text
+    finally:
+        world.cluster.resume()
+    assert stage.person.ask(stage.room_id, "start", stage.bot_id, 30).text == texts.ON
 
 
 def test_a_homeserver_that_goes_and_comes_back(world: World, stage: Stage) -> None:

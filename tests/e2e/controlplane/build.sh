@@ -88,7 +88,7 @@ trap 'exit 143' TERM
 
 # build NAME MODULE PACKAGE [LDFLAGS]
 build() {
-    local name="$1" module="$2" package="$3" ldflags="${4:-}" started=$SECONDS
+    local name="$1" module="$2" package="$3" ldflags="${4:-}" started=$SECONDS told=$SECONDS
     say "building $name"
     (
         cd "$module"
@@ -97,7 +97,10 @@ build() {
     builder=$!
     while kill -0 "$builder" 2>/dev/null; do
         sleep 1
-        [ $(((SECONDS - started) % 10)) -ne 0 ] || say "building $name: $((SECONDS - started)) s"
+        if [ $((SECONDS - told)) -ge 10 ]; then
+            told=$SECONDS
+            say "building $name: $((SECONDS - started)) s"
+        fi
     done
     if ! wait "$builder"; then
         tail -n 30 "$partial/log" >&2

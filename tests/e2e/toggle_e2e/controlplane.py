@@ -128,8 +128,14 @@ class Authority:
         )
         self._issue(name, subject, ExtendedKeyUsageOID.CLIENT_AUTH, [])
 
-    def key(self, name: str) -> ec.EllipticCurvePrivateKey:
-        """Writes a private key."""
+    def signing_pair(self, name: str) -> None:
+        """Writes a private key and its public one, which service account tokens are made and checked with."""
+        public = self._private_key(name).public_key()
+        (self._directory / f"{name}.pub").write_bytes(
+            public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        )
+
+    def _private_key(self, name: str) -> ec.EllipticCurvePrivateKey:
         key = ec.generate_private_key(ec.SECP256R1())
         path = self._directory / f"{name}.key"
         path.touch(mode=0o600)
@@ -150,7 +156,7 @@ class Authority:
         names: list[x509.GeneralName],
     ) -> None:
         builder = (
-            self._builder(subject, self.key(name))
+            self._builder(subject, self._private_key(name))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(digital_signature=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
@@ -551,7 +557,7 @@ class ControlPlane:
     def _make_certificates(self) -> None:
         authority = Authority(self._pki)
         authority.server("kube-apiserver")
-        authority.key("service-account")
+        authority.signing_pair("service-account")
         for client in (ADMIN, "kube-controller-manager", "kwok"):
             authority.client(client)
             self._write_kubeconfig(client)
@@ -620,7 +626,7 @@ class ControlPlane:
                 # It would put a token volume into each pod, which nobody here would mount.
                 "disable-admission-plugins": "ServiceAccount",
                 "service-account-issuer": "https://kubernetes.default.svc.cluster.local",
-                "service-account-key-file": pki / "service-account.key",
+                "service-account-key-file": pki / "service-account.pub",
                 "service-account-signing-key-file": pki / "service-account.key",
                 "service-cluster-ip-range": "10.96.0.0/16",
                 "audit-policy-file": policy,
