@@ -60,7 +60,10 @@ fn main() -> ExitCode {
 /// logged.
 fn run() -> Result<(), Vec<String>> {
     let settings = Settings::from_env(&|name| std::env::var_os(name)).map_err(|faults| {
-        faults.iter().map(|fault| format!("configuration error: {fault}")).collect::<Vec<_>>()
+        faults
+            .iter()
+            .map(|fault| format!("configuration error: {fault}"))
+            .collect::<Vec<_>>()
     })?;
     ops::init(&settings.log_filter).map_err(|error| vec![error.to_string()])?;
     for line in settings.summary().lines() {
@@ -113,11 +116,15 @@ async fn work(settings: &Settings, store: &mut Store) -> Result<(), String> {
         command_max_age: settings.command_max_age,
     };
     loop {
-        let access = log_in(store, &homeserver, settings.user.as_str(), &settings.password)
-            .await
-            .map_err(|error| error.to_string())?;
-        let operator =
-            Operator::new(store, &policy, &homeserver, &kube, &settings.target, access);
+        let access = log_in(
+            store,
+            &homeserver,
+            settings.user.as_str(),
+            &settings.password,
+        )
+        .await
+        .map_err(|error| error.to_string())?;
+        let operator = Operator::new(store, &policy, &homeserver, &kube, &settings.target, access);
         match operator.run().await {
             End::LoggedOut { soft } => {
                 warn!("{}: logging in again", End::LoggedOut { soft });
@@ -130,10 +137,7 @@ async fn work(settings: &Settings, store: &mut Store) -> Result<(), String> {
 
 /// After a soft logout the device is still there and only its token is gone;
 /// otherwise the device is, and its keys with it.
-fn forget(
-    store: &mut Store,
-    soft: bool,
-) -> Result<(), openclaw_k8s_toggle_operator::store::Error> {
+fn forget(store: &mut Store, soft: bool) -> Result<(), openclaw_k8s_toggle_operator::store::Error> {
     let tx = store.begin()?;
     if soft {
         tx.forget_token()?;

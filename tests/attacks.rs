@@ -130,69 +130,6 @@ fn a_device_named_like_a_cross_signing_key_gets_no_key() {
     }
 }
 
-/// A device added by the server to a cross-signed user (rules 9 and 21).
-#[test]
-fn a_device_not_signed_by_the_pinned_identity_commands_nothing() {
-    let mut world = with_cross_signed_alice();
-    let mut added = world.person(ALICE, "ADDED");
-    world.hs.wait_next_sync();
-    added.say(ROOM, "stop");
-    world.assert_scaled_only(&[1]);
-}
-
-/// The same with a device that signs for itself under a self-signing key that
-/// the pinned master key does not vouch for.
-#[test]
-fn a_self_signing_key_without_the_masters_signature_vouches_for_nothing() {
-    let mut world = with_cross_signed_alice();
-    let mut added = Person::unpublished(&world.hs, ALICE, "ADDED");
-    let honest = world
-        .hs
-        .with(|state| state.cross_signing[ALICE]["master"].clone());
-    added.cross_sign();
-    added.publish_one_time_keys(5, |_| {});
-    world.hs.with(|state| {
-        state
-            .cross_signing
-            .get_mut(ALICE)
-            .unwrap()
-            .insert("master".into(), honest);
-        state.device_changed(ALICE);
-    });
-    world.hs.wait_next_sync();
-    added.say(ROOM, "stop");
-    world.say("status");
-    world.hs.wait_next_sync();
-    world.hs.wait_next_sync();
-    assert_eq!(world.api.scaled_to(), [1]);
-}
-
-/// Identity swap (rule 9): another master key is no longer the pinned one, even
-/// for a device that was fine before.
-#[test]
-fn commands_are_refused_once_the_pinned_identity_changed() {
-    let mut world = with_cross_signed_alice();
-    world.alice.cross_sign();
-    world.hs.wait_next_sync();
-    world.say("stop");
-    let mut added = Person::unpublished(&world.hs, ALICE, "ADDED");
-    added.cross_signing = world.alice.cross_signing.take();
-    added.publish(|_| {});
-    added.publish_one_time_keys(5, |_| {});
-    world.hs.wait_next_sync();
-    added.say(ROOM, "stop");
-    for _ in 0..3 {
-        world.hs.wait_next_sync();
-    }
-    assert_eq!(world.api.scaled_to(), [1]);
-    world.crash_and_restart();
-    added.say(ROOM, "stop");
-    for _ in 0..3 {
-        world.hs.wait_next_sync();
-    }
-    assert_eq!(world.api.scaled_to(), [1], "the pin outlives a restart");
-}
-
 /// A device that is in the list no longer (rule 21).
 #[test]
 fn a_device_that_was_removed_commands_nothing() {

@@ -50,8 +50,12 @@ fn sigterm_ends_a_bot_whose_login_hangs() {
 #[test]
 fn sigterm_ends_a_bot_whose_sync_hangs() {
     let mut world = World::encrypted();
+    let seen = world.hs.requests("/sync").len();
     world.hs.fault("/sync", usize::MAX, Fault::Hang);
-    world.hs.wait_next_sync();
+    world.hs.nudge();
+    world.hs.wait("a sync that hangs", |state| {
+        (state.requests("/sync").len() > seen).then_some(())
+    });
     ends_at_once(&mut world, "TERM");
 }
 
@@ -96,10 +100,11 @@ fn sigterm_ends_a_bot_that_waits_to_try_again() {
     ends_at_once(&mut world, "TERM");
 }
 
-/// The homeserver misbehaves so on `pattern` from now on, twice; then all is well.
+/// The homeserver misbehaves so on `pattern` from now on, once more than the
+/// connections it cuts; then all is well. The waits are 2 s and 4 s.
 fn recovers_from(pattern: &str, fault: Fault) {
     let mut world = World::encrypted();
-    world.hs.fault(pattern, 2, fault);
+    world.hs.fault(pattern, 1, fault);
     world.hs.cut_all();
     assert_eq!(world.ask("start"), ON);
     assert!(world.bot().is_running());

@@ -23,7 +23,10 @@ pub(super) struct Flight {
 impl Flight {
     /// Marks a request as sent, unless it is under way or has to wait.
     pub(super) fn take_off(&mut self, key: &WantKey) -> bool {
-        let waits = self.delayed.get(key).is_some_and(|(until, _)| *until > Instant::now());
+        let waits = self
+            .delayed
+            .get(key)
+            .is_some_and(|(until, _)| *until > Instant::now());
         !waits && self.busy.insert(key.clone())
     }
 
@@ -39,11 +42,24 @@ impl Flight {
 
     /// The request failed and is tried again; returns after how long.
     pub(super) fn failed(&mut self, key: &WantKey, asked: Option<Duration>) -> Duration {
-        let (until, backoff) =
-            self.delayed.entry(key.clone()).or_insert_with(|| (Instant::now(), Backoff::new()));
-        let wait = backoff.fail(asked).unwrap_or_else(|| asked.unwrap_or_default().max(LONGEST));
+        let (until, backoff) = self
+            .delayed
+            .entry(key.clone())
+            .or_insert_with(|| (Instant::now(), Backoff::new()));
+        let wait = backoff
+            .fail(asked)
+            .unwrap_or_else(|| asked.unwrap_or_default().max(LONGEST));
         *until = Instant::now() + wait;
         wait
+    }
+
+    /// After all that is wanted took off: what still waits although its time has
+    /// come is wanted no more.
+    pub(super) fn forget_unwanted(&mut self) {
+        let now = Instant::now();
+        let busy = &self.busy;
+        self.delayed
+            .retain(|key, (until, _)| *until > now || busy.contains(key));
     }
 
     /// When the next waiting request may be sent.

@@ -8,13 +8,11 @@ use std::{
 use log::{debug, error, info, warn};
 use ruma::OwnedEventId;
 use tokio::{
-    task::JoinSet,
-    time::{Instant, timeout_at},
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep_until, timeout_at},
 };
 
-use super::{
-    command::Command, flight::Flight, policy::Policy, replies, session::Access,
-};
+use super::{command::Command, flight::Flight, policy::Policy, replies, session::Access};
 use crate::{
     http::Backoff,
     kube::{self, Run, Target},
@@ -58,8 +56,16 @@ impl fmt::Display for End {
 /// What came of something that was under way.
 enum Finished {
     Sync(Result<Vec<u8>, Fault>),
-    Answer { key: WantKey, about: About, result: Result<Vec<u8>, Fault> },
-    Command { event_id: OwnedEventId, room: ruma::OwnedRoomId, answer: String },
+    Answer {
+        key: WantKey,
+        about: About,
+        result: Result<Vec<u8>, Fault>,
+    },
+    Command {
+        event_id: OwnedEventId,
+        room: ruma::OwnedRoomId,
+        answer: String,
+    },
     Preflight(kube::Preflight),
 }
 
@@ -85,6 +91,8 @@ pub struct Operator<'a> {
     tasks: JoinSet<Finished>,
     flight: Flight,
     syncing: bool,
+    /// Keys were uploaded while the sync was under way.
+    uploaded_meanwhile: bool,
     synced: bool,
     sync_after: Instant,
     sync_backoff: Backoff,
@@ -107,8 +115,11 @@ impl<'a> Operator<'a> {
         target: &'a Target,
         access: Access,
     ) -> Self {
-        let engine =
-            Engine::new(access.user.clone(), access.device.clone(), policy.allowed_users.clone());
+        let engine = Engine::new(
+            access.user.clone(),
+            access.device.clone(),
+            policy.allowed_users.clone(),
+        );
         Self {
             store,
             engine,
@@ -120,6 +131,7 @@ impl<'a> Operator<'a> {
             tasks: JoinSet::new(),
             flight: Flight::default(),
             syncing: false,
+            uploaded_meanwhile: false,
             synced: false,
             sync_after: Instant::now(),
             sync_backoff: Backoff::new(),
@@ -137,18 +149,15 @@ impl<'a> Operator<'a> {
     /// committed never happened, and what was is taken up at the next start.
     pub async fn run(mut self) -> End {
         self.spawn_preflight();
-        let started = self.transact(|engine, _, tx, now| {
-            engine.prepare_account(tx, now).map(drop)
-        });
+        let started = self.transact(|engine, _, tx, now| engine.prepare_account(tx, now).map(drop));
         if let Err(error) = started {
             return End::Fatal(error.to_string());
         }
         loop {
-            let finished = timeout_at(self.wake_at(), self.tasks.join_next()).await;
-            let end = match finished {
-                Ok(Some(Ok(finished))) => self.take(finished),
-                Ok(Some(Err(error))) => Some(End::Fatal(format!("a task broke: {error}"))),
-                Ok(None) | Err(_) => {
+            let end = match self.next_finished().await {
+                Some(Ok(finished)) => self.take(finished),
+                Some(Err(error)) => Some(End::Fatal(format!("a task broke: {error}"))),
+                None => {
                     self.look_around();
                     None
                 }
@@ -160,6 +169,20 @@ impl<'a> Operator<'a> {
         }
     }
 
+    /// The next thing that comes to an end; None when it is time for something
+    /// that waited.
+    async fn next_finished(&mut self) -> Option<Result<Finished, JoinError>> {
+        let wake_at = self.wake_at();
+        if self.tasks.is_empty() {
+            sleep_until(wake_at).await;
+            return None;
+        }
+        timeout_at(wake_at, self.tasks.join_next())
+            .await
+            .ok()
+            .flatten()
+    }
+
     fn take(&mut self, finished: Finished) -> Option<End> {
         match finished {
             Finished::Sync(result) => {
@@ -167,7 +190,11 @@ impl<'a> Operator<'a> {
                 self.take_sync(result)
             }
             Finished::Answer { key, about, result } => self.take_answer(&key, &about, result),
-            Finished::Command { event_id, room, answer } => {
+            Finished::Command {
+                event_id,
+                room,
+                answer,
+            } => {
                 self.working = None;
                 self.attempt(|engine, _, tx, _| {
                     engine.reply(tx, &room, &answer)?;
@@ -194,9 +221,10 @@ impl<'a> Operator<'a> {
             Ok(parsed) => parsed,
             Err(error) => return self.sync_failed(&format!("a sync is malformed: {error}"), None),
         };
+        let counts_hold = !self.uploaded_meanwhile;
         let synced_before = std::mem::replace(&mut self.synced, true);
         let taken = self.transact(|engine, policy, tx, now| {
-            let received = engine.take_sync(tx, &parsed, now)?;
+            let received = engine.take_sync(tx, &parsed, counts_hold, now)?;
             for invite in &received.invites {
                 policy.judge_invite(tx, invite)?;
             }
@@ -233,6 +261,9 @@ impl<'a> Operator<'a> {
         result: Result<Vec<u8>, Fault>,
     ) -> Option<End> {
         self.flight.landed(key);
+        if matches!(about, About::Upload) {
+            self.uploaded_meanwhile = true;
+        }
         let taken = match result {
             Ok(body) => {
                 if let About::Outbox(row, _) = about {
@@ -245,26 +276,28 @@ impl<'a> Operator<'a> {
             Err(Fault::UnknownToken { soft_logout }) => {
                 return Some(End::LoggedOut { soft: soft_logout });
             }
-            Err(Fault::Refused { status, errcode, message }) => {
-                match refused(about, status, &errcode, &message) {
-                    Refusal::Fatal(why) => return Some(End::Fatal(why)),
-                    Refusal::Retry => {
-                        let wait = self.flight.failed(key, None);
-                        warn!(
-                            "{key:?}: {status} {errcode} ({message}); trying again in {} s",
-                            wait.as_secs()
-                        );
-                        return None;
-                    }
-                    Refusal::Final => {
-                        if let About::Outbox(row, _) = about {
-                            error!("a message is given up: {status} {errcode} ({message})");
-                            return self.delivered(key, *row);
-                        }
-                        self.transact(|engine, _, tx, _| give_up(engine, tx, about))
-                    }
+            Err(Fault::Refused {
+                status,
+                errcode,
+                message,
+            }) => match refused(about, status, &errcode, &message) {
+                Refusal::Fatal(why) => return Some(End::Fatal(why)),
+                Refusal::Retry => {
+                    let wait = self.flight.failed(key, None);
+                    warn!(
+                        "{key:?}: {status} {errcode} ({message}); trying again in {} s",
+                        wait.as_secs()
+                    );
+                    return None;
                 }
-            }
+                Refusal::Final => {
+                    if let About::Outbox(row, _) = about {
+                        error!("a message is given up: {status} {errcode} ({message})");
+                        return self.delivered(key, *row);
+                    }
+                    self.transact(|engine, _, tx, _| give_up(engine, tx, about))
+                }
+            },
             Err(fault) => {
                 let wait = self.flight.failed(key, fault.retry_after());
                 warn!("{key:?}: {fault}; trying again in {} s", wait.as_secs());
@@ -336,6 +369,7 @@ impl<'a> Operator<'a> {
         self.settled = next.settled;
         self.keys_uploaded = next.keys_uploaded;
         self.spawn_wants(next.wants);
+        self.flight.forget_unwanted();
         if let (None, Some(entry)) = (&self.working, next.work) {
             self.spawn_work(entry);
         }
@@ -415,9 +449,14 @@ impl<'a> Operator<'a> {
 
     fn spawn_sync(&mut self) {
         self.syncing = true;
+        self.uploaded_meanwhile = false;
         let call: Call = sync_call(self.since.as_deref(), self.synced);
         let (homeserver, token) = (self.homeserver.clone(), self.access.token.clone());
-        let held_back = if self.synced { SYNC_TIMEOUT } else { Duration::ZERO };
+        let held_back = if self.synced {
+            SYNC_TIMEOUT
+        } else {
+            Duration::ZERO
+        };
         self.tasks.spawn(async move {
             Finished::Sync(homeserver.send(call, Some(&token), held_back).await)
         });
@@ -438,13 +477,18 @@ impl<'a> Operator<'a> {
                 (None, Some(command)) => execute(&kube, &target, command).await,
                 (None, None) => replies::unknown(""),
             };
-            Finished::Command { event_id, room, answer }
+            Finished::Command {
+                event_id,
+                room,
+                answer,
+            }
         });
     }
 
     fn spawn_preflight(&mut self) {
         let (kube, target) = (self.kube.clone(), self.target.clone());
-        self.tasks.spawn(async move { Finished::Preflight(kube.preflight(&target).await) });
+        self.tasks
+            .spawn(async move { Finished::Preflight(kube.preflight(&target).await) });
     }
 
     fn log_preflight(&self, preflight: &kube::Preflight) {
@@ -490,7 +534,9 @@ fn judge(
     messages: &[Message],
     now: u64,
 ) -> Result<(), matrix::Error> {
-    messages.iter().try_for_each(|message| policy.judge_message(tx, engine, message, now))
+    messages
+        .iter()
+        .try_for_each(|message| policy.judge_message(tx, engine, message, now))
 }
 
 fn take_body(
@@ -543,11 +589,7 @@ fn refused(about: &About, status: u16, errcode: &str, message: &str) -> Refusal 
     }
 }
 
-fn give_up(
-    engine: &Engine,
-    tx: &Transaction<'_>,
-    about: &About,
-) -> Result<(), matrix::Error> {
+fn give_up(engine: &Engine, tx: &Transaction<'_>, about: &About) -> Result<(), matrix::Error> {
     match about {
         About::Join(room) => {
             warn!("the invite to {room} cannot be taken");
@@ -578,7 +620,11 @@ async fn execute(kube: &kube::Api, target: &Target, command: Command) -> String 
     };
     match result {
         Ok(answer) => {
-            info!("{}: {}", command.as_str(), answer.lines().next().unwrap_or_default());
+            info!(
+                "{}: {}",
+                command.as_str(),
+                answer.lines().next().unwrap_or_default()
+            );
             answer
         }
         Err(fault) => {
@@ -589,6 +635,8 @@ async fn execute(kube: &kube::Api, target: &Target, command: Command) -> String 
 }
 
 fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

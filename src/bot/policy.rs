@@ -32,16 +32,18 @@ impl Policy {
     }
 
     /// Takes an invite, or leaves it.
-    pub(super) fn judge_invite(
-        &self,
-        tx: &Transaction<'_>,
-        invite: &Invite,
-    ) -> Result<(), Error> {
+    pub(super) fn judge_invite(&self, tx: &Transaction<'_>, invite: &Invite) -> Result<(), Error> {
         if self.allows(&invite.inviter) {
-            info!("accepting the invite of {} to {}", invite.inviter, invite.room);
+            info!(
+                "accepting the invite of {} to {}",
+                invite.inviter, invite.room
+            );
             tx.put_invite(&invite.room, &invite.inviter)?;
         } else {
-            warn!("ignoring the invite of {} to {}", invite.inviter, invite.room);
+            warn!(
+                "ignoring the invite of {} to {}",
+                invite.inviter, invite.room
+            );
         }
         Ok(())
     }
@@ -63,7 +65,10 @@ impl Policy {
         let (body, answer) = match &message.what {
             What::Text { body, .. } => {
                 let command = Command::parse(strip_reply_fallback(body));
-                (Some(body), command.map_err(|unknown| replies::unknown(unknown.as_str())))
+                (
+                    Some(body),
+                    command.map_err(|unknown| replies::unknown(unknown.as_str())),
+                )
             }
             What::InClear => (None, Err(replies::PLAINTEXT_REFUSED.to_owned())),
             What::Undecryptable => (None, Err(replies::UNDECRYPTABLE.to_owned())),
@@ -102,7 +107,9 @@ impl Policy {
 
     /// The answer to a command that is older than it may be.
     pub(super) fn too_late(&self, entry: &JournalEntry, now: u64) -> Option<String> {
-        let age = entry.age_ms.saturating_add(now.saturating_sub(entry.received_at));
+        let age = entry
+            .age_ms
+            .saturating_add(now.saturating_sub(entry.received_at));
         let age = Duration::from_millis(age);
         (age >= self.command_max_age).then(|| {
             warn!(
@@ -118,11 +125,20 @@ impl Policy {
 
 /// Who and what, never the text.
 fn log_receipt(message: &Message, command: &str) {
-    let Message { event_id, room, sender, .. } = message;
+    let Message {
+        event_id,
+        room,
+        sender,
+        ..
+    } = message;
     match &message.what {
         What::Text { encrypted, .. } => {
             let how = if *encrypted { "encrypted" } else { "in clear" };
-            let what = if command.is_empty() { "a message that is no command" } else { command };
+            let what = if command.is_empty() {
+                "a message that is no command"
+            } else {
+                command
+            };
             info!("{sender} in {room}: {what} ({how}, {event_id})");
         }
         What::InClear => warn!("{sender} in {room}: in clear in an encrypted room ({event_id})"),

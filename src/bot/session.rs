@@ -8,9 +8,7 @@ use tokio::time::sleep;
 
 use crate::{
     http::Backoff,
-    matrix::{
-        BuildError, Fault, Homeserver, LoginError, login_call, new_device_id, read_login,
-    },
+    matrix::{BuildError, Fault, Homeserver, LoginError, login_call, new_device_id, read_login},
     ops::Secret,
     store::{self, Session, Store},
 };
@@ -86,13 +84,21 @@ pub async fn log_in(
     let tx = store.begin()?;
     let stored = tx.session()?;
     let (known_user, device) = match stored {
-        Some(Session { user: stored_user, device, access_token }) => {
+        Some(Session {
+            user: stored_user,
+            device,
+            access_token,
+        }) => {
             if !matches(&stored_user, user) {
                 return Err(SessionError::OtherAccount(stored_user));
             }
             if let Some(token) = access_token {
                 info!("going on as {stored_user}, device {device}");
-                return Ok(Access { user: stored_user, device, token });
+                return Ok(Access {
+                    user: stored_user,
+                    device,
+                    token,
+                });
             }
             (Some(stored_user), device)
         }
@@ -135,7 +141,11 @@ pub async fn log_in(
     })?;
     tx.commit()?;
     info!("logged in as {user}, device {device}");
-    Ok(Access { user, device, token })
+    Ok(Access {
+        user,
+        device,
+        token,
+    })
 }
 
 fn matches(stored: &ruma::UserId, asked: &str) -> bool {

@@ -15,8 +15,7 @@ use super::variable::{
     MAX_AGE, NAMESPACE, PASSWORD, RUST_LOG, SERVICE_ACCOUNT, STORE_PATH, USER,
 };
 use super::{
-    BotUser, Faults, Homeserver, KubernetesAccess, access, age, deployment,
-    log_level, switch, user,
+    BotUser, Faults, Homeserver, KubernetesAccess, access, age, deployment, log_level, switch, user,
 };
 
 /// Longest value shown in the summary, in bytes.

@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use ruma::{
-    CanonicalJsonObject, CanonicalJsonValue, DeviceId, OwnedDeviceId, OwnedUserId, UserId,
-};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, olm};
@@ -61,7 +59,12 @@ pub struct KeyUpload {
 impl Account {
     /// A new identity for a device the server has not seen.
     pub fn new(user: OwnedUserId, device: OwnedDeviceId) -> Self {
-        Self { inner: olm::Account::new(), user, device, state: KeyState::default() }
+        Self {
+            inner: olm::Account::new(),
+            user,
+            device,
+            state: KeyState::default(),
+        }
     }
 
     /// The account as it was stored by [`Account::pickle`].
@@ -71,7 +74,12 @@ impl Account {
         pickle: &[u8],
     ) -> Result<Self, serde_json::Error> {
         let Pickle { account, state } = serde_json::from_slice(pickle)?;
-        Ok(Self { inner: olm::Account::from_pickle(account), user, device, state })
+        Ok(Self {
+            inner: olm::Account::from_pickle(account),
+            user,
+            device,
+            state,
+        })
     }
 
     /// Everything secret and public of this account, for the store alone.
@@ -81,7 +89,10 @@ impl Account {
             account: olm::AccountPickle,
             state: &'a KeyState,
         }
-        serde_json::to_vec(&Borrowed { account: self.inner.pickle(), state: &self.state })
+        serde_json::to_vec(&Borrowed {
+            account: self.inner.pickle(),
+            state: &self.state,
+        })
     }
 
     /// Whose device this is.
@@ -136,7 +147,11 @@ impl Account {
     /// True when the account changed and must be stored *before* the upload.
     pub fn replenish(&mut self, one_time_keys: u64, fallback: FallbackOnServer, now: u64) -> bool {
         let mut changed = false;
-        if self.state.forget_previous_fallback_at.is_some_and(|at| at <= now) {
+        if self
+            .state
+            .forget_previous_fallback_at
+            .is_some_and(|at| at <= now)
+        {
             self.state.forget_previous_fallback_at = None;
             self.inner.forget_fallback_key();
             changed = true;
@@ -146,7 +161,8 @@ impl Account {
         }
         let missing = ONE_TIME_KEYS_ON_SERVER.saturating_sub(one_time_keys);
         if missing > 0 {
-            self.inner.generate_one_time_keys(usize::try_from(missing).unwrap_or_default());
+            self.inner
+                .generate_one_time_keys(usize::try_from(missing).unwrap_or_default());
             changed = true;
         }
         let age = now.saturating_sub(self.state.fallback_key_made_at);
@@ -172,8 +188,11 @@ impl Account {
     /// What the server still has to be told, if anything. The same keys come
     /// again until [`Account::mark_as_uploaded`].
     pub fn upload(&self) -> Result<Option<KeyUpload>, SignatureFault> {
-        let device_keys =
-            if self.state.device_keys_uploaded { None } else { Some(self.device_keys()?) };
+        let device_keys = if self.state.device_keys_uploaded {
+            None
+        } else {
+            Some(self.device_keys()?)
+        };
         let mut upload = KeyUpload {
             device_keys,
             one_time_keys: CanonicalJsonObject::new(),
@@ -182,12 +201,16 @@ impl Account {
         for (id, key) in self.inner.one_time_keys() {
             let mut signed = object(json!({ "key": key.to_base64() }))?;
             self.sign(&mut signed)?;
-            upload.one_time_keys.insert(key_name(id), CanonicalJsonValue::Object(signed));
+            upload
+                .one_time_keys
+                .insert(key_name(id), CanonicalJsonValue::Object(signed));
         }
         for (id, key) in self.inner.fallback_key() {
             let mut signed = object(json!({ "key": key.to_base64(), "fallback": true }))?;
             self.sign(&mut signed)?;
-            upload.fallback_keys.insert(key_name(id), CanonicalJsonValue::Object(signed));
+            upload
+                .fallback_keys
+                .insert(key_name(id), CanonicalJsonValue::Object(signed));
         }
         let nothing = upload.device_keys.is_none()
             && upload.one_time_keys.is_empty()

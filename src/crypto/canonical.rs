@@ -49,7 +49,10 @@ pub fn sign(
     let mut own = take_object(&mut signatures, user.as_str());
     own.insert(key_id.to_owned(), CanonicalJsonValue::String(signature));
     signatures.insert(user.to_string(), CanonicalJsonValue::Object(own));
-    object.insert("signatures".to_owned(), CanonicalJsonValue::Object(signatures));
+    object.insert(
+        "signatures".to_owned(),
+        CanonicalJsonValue::Object(signatures),
+    );
     Ok(())
 }
 
@@ -70,7 +73,8 @@ pub fn verify(
         .and_then(CanonicalJsonValue::as_str)
         .ok_or(SignatureFault::Missing)?;
     let signature = Ed25519Signature::from_base64(signature).map_err(|_| SignatureFault::Wrong)?;
-    key.verify(&canonical_json(object)?, &signature).map_err(|_| SignatureFault::Wrong)
+    key.verify(&canonical_json(object)?, &signature)
+        .map_err(|_| SignatureFault::Wrong)
 }
 
 fn take_object(parent: &mut CanonicalJsonObject, name: &str) -> CanonicalJsonObject {

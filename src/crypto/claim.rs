@@ -41,8 +41,13 @@ pub fn one_time_key(
     }
     let object: CanonicalJsonObject =
         serde_json::from_str(raw.get()).map_err(|_| ClaimFault::Malformed)?;
-    canonical::verify(&object, &device.user, &format!("ed25519:{}", device.id), &device.ed25519)
-        .map_err(ClaimFault::Signature)?;
+    canonical::verify(
+        &object,
+        &device.user,
+        &format!("ed25519:{}", device.id),
+        &device.ed25519,
+    )
+    .map_err(ClaimFault::Signature)?;
     object
         .get("key")
         .and_then(CanonicalJsonValue::as_str)

@@ -3,9 +3,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use ruma::{
-    CanonicalJsonObject, CanonicalJsonValue, DeviceId, OwnedDeviceId, OwnedUserId, UserId,
-};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use serde_json::value::RawValue;
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
@@ -89,7 +87,12 @@ impl Device {
             .ok_or(DeviceFault::Keys)?;
         canonical::verify(&object, &user, &format!("ed25519:{id}"), &ed25519)
             .map_err(DeviceFault::Signature)?;
-        Ok(Self { user, id, curve25519, ed25519 })
+        Ok(Self {
+            user,
+            id,
+            curve25519,
+            ed25519,
+        })
     }
 }
 
@@ -106,7 +109,7 @@ pub struct KnownDevice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeviceChange {
     /// New, changed, or back from deletion.
-    Put(Device),
+    Put(Box<Device>),
     /// No longer listed.
     Delete(OwnedDeviceId),
     /// Listed, and not believed; what was known of the id stays as it was.
@@ -138,7 +141,7 @@ pub fn device_changes(
                     changes.push(DeviceChange::Refuse(id, DeviceFault::KeyChanged));
                 }
                 Some(before) if !before.deleted && before.device == device => {}
-                _ => changes.push(DeviceChange::Put(device)),
+                _ => changes.push(DeviceChange::Put(Box::new(device))),
             },
         }
     }

@@ -10,9 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use vodozemac::{
     Curve25519PublicKey, Ed25519PublicKey,
-    megolm::{
-        InboundGroupSession, InboundGroupSessionPickle, MegolmMessage, SessionOrdering,
-    },
+    megolm::{InboundGroupSession, InboundGroupSessionPickle, MegolmMessage, SessionOrdering},
 };
 
 use super::{MEGOLM_ALGORITHM, olm::OlmPayload, room_key::RoomKey};
@@ -31,14 +29,6 @@ pub struct InboundGroup {
     /// The fingerprint that device claimed.
     pub ed25519: Ed25519PublicKey,
     inner: InboundGroupSession,
-}
-
-/// What to do with a room key that was compared with the stored one.
-pub enum Accepted {
-    /// Store this session.
-    Store(InboundGroup),
-    /// The stored one is as good or better.
-    Keep,
 }
 
 /// Why a room key or a message is refused.
@@ -81,19 +71,22 @@ impl fmt::Display for MegolmFault {
 }
 
 /// Decides on a key that came in `payload`, given the session stored under the
-/// same room and id. The binding to its first sender is never changed.
+/// same room and id: the session to store, or none if the stored one is as good.
+/// The binding to its first sender is never changed.
 pub fn accept_room_key(
     payload: &OlmPayload,
     key: RoomKey,
     stored: Option<InboundGroup>,
-) -> Result<Accepted, MegolmFault> {
+) -> Result<Option<InboundGroup>, MegolmFault> {
     let mut new = InboundGroup {
         owner: payload.sender.clone(),
         curve25519: payload.sender_curve25519,
         ed25519: payload.sender_ed25519,
         inner: key.session,
     };
-    let Some(mut stored) = stored else { return Ok(Accepted::Store(new)) };
+    let Some(mut stored) = stored else {
+        return Ok(Some(new));
+    };
     let same_device = stored.owner == new.owner
         && stored.curve25519 == new.curve25519
         && stored.ed25519 == new.ed25519;
@@ -101,8 +94,8 @@ pub fn accept_room_key(
         return Err(MegolmFault::OtherOwner);
     }
     match new.inner.compare(&mut stored.inner) {
-        SessionOrdering::Better => Ok(Accepted::Store(new)),
-        SessionOrdering::Equal | SessionOrdering::Worse => Ok(Accepted::Keep),
+        SessionOrdering::Better => Ok(Some(new)),
+        SessionOrdering::Equal | SessionOrdering::Worse => Ok(None),
         SessionOrdering::Unconnected => Err(MegolmFault::Unconnected),
     }
 }
@@ -142,7 +135,10 @@ impl MegolmEvent {
         };
         let message =
             MegolmMessage::from_base64(&ciphertext).map_err(|_| MegolmFault::Malformed)?;
-        Ok(Self { session_id, message })
+        Ok(Self {
+            session_id,
+            message,
+        })
     }
 }
 
@@ -167,7 +163,12 @@ impl InboundGroup {
     ) -> Result<Self, serde_json::Error> {
         let pickle: InboundGroupSessionPickle = serde_json::from_slice(pickle)?;
         let inner = InboundGroupSession::from_pickle(pickle);
-        Ok(Self { owner, curve25519, ed25519, inner })
+        Ok(Self {
+            owner,
+            curve25519,
+            ed25519,
+            inner,
+        })
     }
 
     /// The ratchet, for the store alone.
@@ -188,8 +189,10 @@ impl InboundGroup {
         if event.message.message_index() < self.inner.first_known_index() {
             return Err(MegolmFault::TooEarly);
         }
-        let decrypted =
-            self.inner.decrypt(&event.message).map_err(|_| MegolmFault::Undecryptable)?;
+        let decrypted = self
+            .inner
+            .decrypt(&event.message)
+            .map_err(|_| MegolmFault::Undecryptable)?;
         #[derive(Deserialize)]
         struct Inner<'a> {
             room_id: &'a str,
@@ -199,10 +202,8 @@ impl InboundGroup {
             content: &'a RawValue,
             state_key: Option<serde::de::IgnoredAny>,
         }
-        let text =
-            std::str::from_utf8(&decrypted.plaintext).map_err(|_| MegolmFault::Malformed)?;
-        let inner: Inner<'_> =
-            serde_json::from_str(text).map_err(|_| MegolmFault::Malformed)?;
+        let text = std::str::from_utf8(&decrypted.plaintext).map_err(|_| MegolmFault::Malformed)?;
+        let inner: Inner<'_> = serde_json::from_str(text).map_err(|_| MegolmFault::Malformed)?;
         if inner.room_id != room.as_str() {
             return Err(MegolmFault::WrongRoom);
         }

@@ -18,12 +18,10 @@ pub use account::{Account, FallbackOnServer, KeyUpload, ONE_TIME_KEYS_ON_SERVER}
 pub use canonical::{SignatureFault, canonical_json, sign, verify};
 pub use claim::{ClaimFault, one_time_key};
 pub use device::{Device, DeviceChange, DeviceFault, KnownDevice, device_changes};
-pub use inbound_group::{
-    Accepted, InboundGroup, MegolmEvent, MegolmFault, MegolmPlaintext, accept_room_key,
-};
+pub use inbound_group::{InboundGroup, MegolmEvent, MegolmFault, MegolmPlaintext, accept_room_key};
 pub use olm::{
-    Decrypted, EncryptFault, OlmEvent, OlmFault, OlmPayload, OlmSession, Peer, encrypt_to_device,
-    PayloadFault, decrypt, outbound_session,
+    Decrypted, EncryptFault, OlmEvent, OlmFault, OlmPayload, OlmSession, PayloadFault, Peer,
+    decrypt, encrypt_to_device, outbound_session,
 };
 pub use outbound_group::{OutboundGroup, Rotation};
 pub use room_key::{RoomKey, RoomKeyFault};

@@ -133,8 +133,7 @@ impl OlmEvent {
         if ciphertext.body.len() > MAX_CIPHERTEXT {
             return Err(OlmFault::Malformed);
         }
-        let bytes =
-            vodozemac::base64_decode(&ciphertext.body).map_err(|_| OlmFault::Malformed)?;
+        let bytes = vodozemac::base64_decode(&ciphertext.body).map_err(|_| OlmFault::Malformed)?;
         let message =
             OlmMessage::from_parts(ciphertext.kind, &bytes).map_err(|_| OlmFault::Malformed)?;
         let hash = Sha256::new()
@@ -143,7 +142,12 @@ impl OlmEvent {
             .chain_update(&bytes)
             .finalize()
             .into();
-        Ok(Self { sender: envelope.sender, sender_key, hash, message })
+        Ok(Self {
+            sender: envelope.sender,
+            sender_key,
+            hash,
+            message,
+        })
     }
 }
 
@@ -156,7 +160,9 @@ impl OlmSession {
     /// The session as stored by [`OlmSession::pickle`].
     pub fn from_pickle(pickle: &[u8]) -> Result<Self, serde_json::Error> {
         let pickle: SessionPickle = serde_json::from_slice(pickle)?;
-        Ok(Self { inner: Session::from_pickle(pickle) })
+        Ok(Self {
+            inner: Session::from_pickle(pickle),
+        })
     }
 
     /// The ratchet, for the store alone.
@@ -212,8 +218,10 @@ pub fn decrypt(
             let id = pre_key.session_id();
             match sessions.into_iter().find(|session| session.id() == id) {
                 Some(mut session) => {
-                    let plaintext =
-                        session.inner.decrypt(&event.message).map_err(|_| OlmFault::Wedged)?;
+                    let plaintext = session
+                        .inner
+                        .decrypt(&event.message)
+                        .map_err(|_| OlmFault::Wedged)?;
                     (session, false, plaintext)
                 }
                 None => {
@@ -225,7 +233,13 @@ pub fn decrypt(
                             pre_key,
                         )
                         .map_err(|_| OlmFault::NoSession)?;
-                    (OlmSession { inner: created.session }, true, created.plaintext)
+                    (
+                        OlmSession {
+                            inner: created.session,
+                        },
+                        true,
+                        created.plaintext,
+                    )
                 }
             }
         }
@@ -239,7 +253,11 @@ pub fn decrypt(
         }
     };
     let payload = check_payload(account, event, &plaintext).map_err(OlmFault::Payload);
-    Ok(Decrypted { session, new_session, payload })
+    Ok(Decrypted {
+        session,
+        new_session,
+        payload,
+    })
 }
 
 #[derive(Deserialize)]
@@ -273,8 +291,7 @@ fn check_payload(
     plaintext: &[u8],
 ) -> Result<OlmPayload, PayloadFault> {
     let text = std::str::from_utf8(plaintext).map_err(|_| PayloadFault::Malformed)?;
-    let payload: Payload<'_> =
-        serde_json::from_str(text).map_err(|_| PayloadFault::Malformed)?;
+    let payload: Payload<'_> = serde_json::from_str(text).map_err(|_| PayloadFault::Malformed)?;
     if payload.sender != event.sender {
         return Err(PayloadFault::Sender);
     }
@@ -315,7 +332,11 @@ pub struct Peer<'a> {
 
 impl<'a> From<&'a Device> for Peer<'a> {
     fn from(device: &'a Device) -> Self {
-        Self { user: &device.user, curve25519: device.curve25519, ed25519: device.ed25519 }
+        Self {
+            user: &device.user,
+            curve25519: device.curve25519,
+            ed25519: device.ed25519,
+        }
     }
 }
 
@@ -367,12 +388,19 @@ pub fn encrypt_to_device(
         // matrix-nio's schema for m.dummy asks for it.
         sender_device: account.device(),
         recipient: peer.user,
-        recipient_keys: Keys { ed25519: peer.ed25519.to_base64() },
-        keys: Keys { ed25519: account.ed25519().to_base64() },
+        recipient_keys: Keys {
+            ed25519: peer.ed25519.to_base64(),
+        },
+        keys: Keys {
+            ed25519: account.ed25519().to_base64(),
+        },
         sender_device_keys: own_device_keys,
     };
     let plain = serde_json::to_vec(&plain).map_err(|_| EncryptFault::Serialize)?;
-    let message = session.inner.encrypt(plain).map_err(|_| EncryptFault::Session)?;
+    let message = session
+        .inner
+        .encrypt(plain)
+        .map_err(|_| EncryptFault::Session)?;
     let (kind, body) = message.to_parts();
     let content = serde_json::json!({
         "algorithm": OLM_ALGORITHM,

@@ -30,7 +30,9 @@ impl Rotation {
     /// an hour and 1 to 10,000 messages.
     pub fn new(period_ms: Option<u64>, messages: Option<u64>) -> Self {
         Self {
-            period: period_ms.map_or(DEFAULT_PERIOD, Duration::from_millis).max(MIN_PERIOD),
+            period: period_ms
+                .map_or(DEFAULT_PERIOD, Duration::from_millis)
+                .max(MIN_PERIOD),
             messages: messages.unwrap_or(DEFAULT_MESSAGES).clamp(1, MAX_MESSAGES),
         }
     }
@@ -52,18 +54,29 @@ struct Pickle {
 impl OutboundGroup {
     /// A new session, `now` in milliseconds since the Unix epoch.
     pub fn new(room: OwnedRoomId, now: u64) -> Self {
-        Self { room, made_at: now, inner: GroupSession::new(SessionConfig::version_1()) }
+        Self {
+            room,
+            made_at: now,
+            inner: GroupSession::new(SessionConfig::version_1()),
+        }
     }
 
     /// The session as stored by [`OutboundGroup::pickle`].
     pub fn from_pickle(room: OwnedRoomId, pickle: &[u8]) -> Result<Self, serde_json::Error> {
         let Pickle { made_at, session } = serde_json::from_slice(pickle)?;
-        Ok(Self { room, made_at, inner: GroupSession::from_pickle(session) })
+        Ok(Self {
+            room,
+            made_at,
+            inner: GroupSession::from_pickle(session),
+        })
     }
 
     /// The ratchet, for the store alone.
     pub fn pickle(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(&Pickle { made_at: self.made_at, session: self.inner.pickle() })
+        serde_json::to_vec(&Pickle {
+            made_at: self.made_at,
+            session: self.inner.pickle(),
+        })
     }
 
     /// The id others look it up by.
@@ -110,7 +123,11 @@ impl OutboundGroup {
             kind: &'a str,
             content: &'a RawValue,
         }
-        let plain = serde_json::to_vec(&Plain { room_id: &self.room, kind, content })?;
+        let plain = serde_json::to_vec(&Plain {
+            room_id: &self.room,
+            kind,
+            content,
+        })?;
         let ciphertext = self.inner.encrypt(plain).to_base64();
         // sender_key and device_id are deprecated, and matrix-nio requires both.
         to_raw_value(&serde_json::json!({

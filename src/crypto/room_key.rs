@@ -56,13 +56,17 @@ impl RoomKey {
         }
         // SessionKey checks the signature that proves possession of the
         // session's signing key.
-        let key = SessionKey::from_base64(&content.session_key)
-            .map_err(|_| RoomKeyFault::Malformed)?;
+        let key =
+            SessionKey::from_base64(&content.session_key).map_err(|_| RoomKeyFault::Malformed)?;
         let session = InboundGroupSession::new(&key, SessionConfig::version_1());
         if session.session_id() != content.session_id {
             return Err(RoomKeyFault::SessionId);
         }
-        Ok(Self { room: content.room_id, session_id: content.session_id, session })
+        Ok(Self {
+            room: content.room_id,
+            session_id: content.session_id,
+            session,
+        })
     }
 
     /// The room it is for.

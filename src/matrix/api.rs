@@ -54,7 +54,13 @@ impl Call {
             .try_into_http_request_inner("", Cow::Owned(versions))
             .map_err(|error| BuildError(error.to_string()))?;
         let (parts, body) = request.into_parts();
-        let body = body.try_into_buf().map_err(|error| BuildError(error.to_string()))?;
-        Ok(Self { method: parts.method, path: parts.uri.to_string(), body })
+        let body = body
+            .try_into_buf()
+            .map_err(|error| BuildError(error.to_string()))?;
+        Ok(Self {
+            method: parts.method,
+            path: parts.uri.to_string(),
+            body,
+        })
     }
 }

@@ -38,7 +38,10 @@ pub fn text_message(content: &RawValue) -> Option<TextMessage> {
     if is_edit || !is_text || !is_plain(content.relates_to.as_ref()) {
         return None;
     }
-    content.body.filter(|body| body.len() <= MAX_BODY).map(|body| TextMessage { body })
+    content
+        .body
+        .filter(|body| body.len() <= MAX_BODY)
+        .map(|body| TextMessage { body })
 }
 
 /// Whether the cleartext part of an encrypted event lets it be a message of its
@@ -72,21 +75,33 @@ mod tests {
 
     #[test]
     fn only_a_plain_text_is_a_message() {
-        assert_eq!(read(r#"{"msgtype":"m.text","body":"start"}"#).as_deref(), Some("start"));
+        assert_eq!(
+            read(r#"{"msgtype":"m.text","body":"start"}"#).as_deref(),
+            Some("start")
+        );
         assert_eq!(read(r#"{"msgtype":"m.notice","body":"start"}"#), None);
         assert_eq!(read(r#"{"body":"start"}"#), None);
         assert_eq!(read(r#"{"msgtype":"m.text","body":7}"#), None);
         assert_eq!(read("[]"), None);
         let long = "x".repeat(MAX_BODY + 1);
-        assert_eq!(read(&format!(r#"{{"msgtype":"m.text","body":"{long}"}}"#)), None);
+        assert_eq!(
+            read(&format!(r#"{{"msgtype":"m.text","body":"{long}"}}"#)),
+            None
+        );
     }
 
     #[test]
     fn an_edit_is_no_message_and_a_reply_is() {
         let with = |more: &str| format!(r#"{{"msgtype":"m.text","body":"start",{more}}}"#);
         assert_eq!(read(&with(r#""m.new_content":{"body":"x"}"#)), None);
-        assert_eq!(read(&with(r#""m.relates_to":{"rel_type":"m.replace"}"#)), None);
-        assert_eq!(read(&with(r#""m.relates_to":{"rel_type":"m.annotation"}"#)), None);
+        assert_eq!(
+            read(&with(r#""m.relates_to":{"rel_type":"m.replace"}"#)),
+            None
+        );
+        assert_eq!(
+            read(&with(r#""m.relates_to":{"rel_type":"m.annotation"}"#)),
+            None
+        );
         assert!(read(&with(r#""m.relates_to":{"rel_type":"m.thread"}"#)).is_some());
         let reply = r#""m.relates_to":{"m.in_reply_to":{"event_id":"$x"}}"#;
         assert!(read(&with(reply)).is_some());

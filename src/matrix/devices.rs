@@ -44,7 +44,18 @@ impl fmt::Display for OwnKeysDiffer {
     }
 }
 
-type Answer<'a> = BTreeMap<String, BTreeMap<String, &'a RawValue>>;
+/// Something for each user, unparsed: one user's rubbish is nobody else's loss.
+type PerUser<'a> = BTreeMap<String, &'a RawValue>;
+
+/// The devices in one user's part of an answer; none if it is malformed.
+fn devices<'a>(answer: &PerUser<'a>, user: &UserId) -> BTreeMap<String, &'a RawValue> {
+    let Some(raw) = answer.get(user.as_str()) else {
+        return BTreeMap::new();
+    };
+    serde_json::from_str(raw.get())
+        .inspect_err(|_| warn!("what the homeserver says of the devices of {user} is malformed"))
+        .unwrap_or_default()
+}
 
 impl Engine {
     /// The server has taken the keys of the last upload.
@@ -67,38 +78,34 @@ impl Engine {
         #[derive(Deserialize)]
         struct Body<'a> {
             #[serde(borrow, default)]
-            device_keys: Answer<'a>,
+            device_keys: PerUser<'a>,
             #[serde(default)]
             failures: BTreeMap<String, serde::de::IgnoredAny>,
             #[serde(borrow, default)]
-            master_keys: BTreeMap<String, &'a RawValue>,
+            master_keys: PerUser<'a>,
             #[serde(borrow, default)]
-            self_signing_keys: BTreeMap<String, &'a RawValue>,
+            self_signing_keys: PerUser<'a>,
         }
         let body: Body<'_> =
             serde_json::from_slice(body).map_err(|_| Error::Malformed("device keys"))?;
-        let nothing = BTreeMap::new();
         for (user, generation) in asked {
             let failed = body.failures.contains_key(user.server_name().as_str());
-            let answer = match body.device_keys.get(user.as_str()) {
-                Some(answer) => answer,
+            if failed && !body.device_keys.contains_key(user.as_str()) {
                 // Absent because the user's server failed: not deleted.
-                None if failed => {
-                    warn!("the devices of {user} cannot be asked for now");
-                    tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
-                    continue;
-                }
-                None => &nothing,
-            };
+                warn!("the devices of {user} cannot be asked for now");
+                tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
+                continue;
+            }
+            let answer = devices(&body.device_keys, user);
             let keys: Vec<String> = [&body.master_keys, &body.self_signing_keys]
                 .into_iter()
                 .filter_map(|keys| keys.get(user.as_str()))
                 .flat_map(|raw| cross_signing_keys(raw))
                 .collect();
             if *user == self.user {
-                self.check_own_keys(tx, answer)?;
+                self.check_own_keys(tx, &answer)?;
             }
-            apply(tx, user, answer, &keys)?;
+            apply(tx, user, &answer, &keys)?;
             tx.mark_current(user, *generation)?;
         }
         self.judge_held(tx, now, messages)
@@ -124,7 +131,9 @@ impl Engine {
         if same {
             Ok(())
         } else {
-            Err(Error::OwnKeys(OwnKeysDiffer { device: self.device.clone() }))
+            Err(Error::OwnKeys(OwnKeysDiffer {
+                device: self.device.clone(),
+            }))
         }
     }
 
@@ -140,19 +149,18 @@ impl Engine {
         #[derive(Deserialize)]
         struct Body<'a> {
             #[serde(borrow, default)]
-            one_time_keys: BTreeMap<String, Answer<'a>>,
+            one_time_keys: PerUser<'a>,
         }
         let body: Body<'_> =
             serde_json::from_slice(body).map_err(|_| Error::Malformed("one-time keys"))?;
         let account = self.account(tx)?;
         for device in asked {
-            let claimed = body
-                .one_time_keys
-                .get(device.user.as_str())
-                .and_then(|devices| devices.get(device.id.as_str()))
-                .and_then(|keys| keys.iter().next());
+            let claimed = devices(&body.one_time_keys, &device.user)
+                .get(device.id.as_str())
+                .and_then(|raw| serde_json::from_str::<BTreeMap<String, &RawValue>>(raw.get()).ok())
+                .and_then(|keys| keys.into_iter().next());
             let session = claimed.and_then(|(name, raw)| {
-                one_time_key(device, name, raw)
+                one_time_key(device, &name, raw)
                     .inspect_err(|fault| {
                         warn!("a one-time key of {} {}: {fault}", device.user, device.id);
                     })
@@ -193,8 +201,11 @@ impl Engine {
         // As if it had decrypted: it must win over the session that is broken.
         tx.put_olm_session(&device.curve25519, &session, true, now)?;
         tx.forget_shares_with(&device.user, &device.curve25519)?;
-        let message =
-            OutgoingToDevice { user: device.user.clone(), device: device.id.clone(), content };
+        let message = OutgoingToDevice {
+            user: device.user.clone(),
+            device: device.id.clone(),
+            content,
+        };
         put_to_device(tx, "to-device", "m.room.encrypted", &[message])
     }
 }

@@ -75,7 +75,11 @@ impl Engine {
         device: OwnedDeviceId,
         commanders: BTreeSet<OwnedUserId>,
     ) -> Self {
-        Self { user, device, commanders }
+        Self {
+            user,
+            device,
+            commanders,
+        }
     }
 
     /// Makes the account where there is none, and asks for a fresh look at the
@@ -107,8 +111,9 @@ impl Engine {
     }
 
     pub(super) fn account(&self, tx: &Transaction<'_>) -> Result<Account, Error> {
-        let pickle =
-            tx.account_pickle()?.ok_or(store::Error::Corrupt("the account"))?;
+        let pickle = tx
+            .account_pickle()?
+            .ok_or(store::Error::Corrupt("the account"))?;
         Account::from_pickle(self.user.clone(), self.device.clone(), &pickle)
             .map_err(|_| store::Error::Corrupt("the account").into())
     }

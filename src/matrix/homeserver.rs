@@ -65,7 +65,10 @@ impl fmt::Display for Fault {
             Self::Unreachable(error) => write!(f, "the homeserver cannot be reached: {error}"),
             Self::Limited(_) => f.write_str("the homeserver asks to slow down (429)"),
             Self::Broken { status, .. } => {
-                write!(f, "the homeserver answers with status {status} and no Matrix content")
+                write!(
+                    f,
+                    "the homeserver answers with status {status} and no Matrix content"
+                )
             }
             Self::UnknownToken { soft_logout: true } => {
                 f.write_str("the session has expired (soft logout)")
@@ -73,7 +76,11 @@ impl fmt::Display for Fault {
             Self::UnknownToken { soft_logout: false } => {
                 f.write_str("the session was ended on the server")
             }
-            Self::Refused { status, errcode, message } => {
+            Self::Refused {
+                status,
+                errcode,
+                message,
+            } => {
                 write!(f, "the homeserver refuses: {status} {errcode} ({message})")
             }
             Self::Unusable(what) => f.write_str(what),
@@ -85,14 +92,20 @@ impl Fault {
     /// How long the server asks to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Limited(wait) | Self::Broken { retry_after: wait, .. } => *wait,
+            Self::Limited(wait)
+            | Self::Broken {
+                retry_after: wait, ..
+            } => *wait,
             _ => None,
         }
     }
 
     /// Whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Limited(_) | Self::Broken { .. })
+        matches!(
+            self,
+            Self::Unreachable(_) | Self::Limited(_) | Self::Broken { .. }
+        )
     }
 }
 
@@ -110,7 +123,10 @@ impl Homeserver {
         token: Option<&Secret>,
         extra: Duration,
     ) -> Result<Vec<u8>, Fault> {
-        let limits = Limits { deadline: DEADLINE + extra, body: MAX_BODY };
+        let limits = Limits {
+            deadline: DEADLINE + extra,
+            body: MAX_BODY,
+        };
         let url = format!("{}{}", self.base, call.path);
         let has_body = !call.body.is_empty();
         let mut request = Request::new(call.method, &url, call.body, limits)
@@ -123,7 +139,11 @@ impl Homeserver {
                 .bearer(token)
                 .map_err(|_| Fault::Unusable("the access token does not fit into a header"))?;
         }
-        let response = self.client.send(request).await.map_err(Fault::Unreachable)?;
+        let response = self
+            .client
+            .send(request)
+            .await
+            .map_err(Fault::Unreachable)?;
         read(response)
     }
 }
@@ -150,19 +170,27 @@ fn read(response: Response) -> Result<Vec<u8>, Fault> {
     match body {
         _ if status == 429 => Err(Fault::Limited(retry_after)),
         Some(body) if status == 401 && body.errcode == "M_UNKNOWN_TOKEN" => {
-            Err(Fault::UnknownToken { soft_logout: body.soft_logout })
+            Err(Fault::UnknownToken {
+                soft_logout: body.soft_logout,
+            })
         }
         Some(body) if (400..500).contains(&status) => Err(Fault::Refused {
             status,
             errcode: shorten(&body.errcode),
             message: shorten(&body.error),
         }),
-        _ => Err(Fault::Broken { status, retry_after }),
+        _ => Err(Fault::Broken {
+            status,
+            retry_after,
+        }),
     }
 }
 
 fn shorten(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect()
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_MESSAGE)
+        .collect()
 }
 
 #[cfg(test)]
@@ -172,15 +200,28 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Result<Vec<u8>, Fault> {
-        read(Response { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec() })
+        read(Response {
+            status,
+            headers: HeaderMap::new(),
+            body: body.as_bytes().to_vec(),
+        })
     }
 
     #[test]
     fn matrix_errors_are_told_from_a_proxys_pages() {
         assert!(matches!(answer(200, "{}"), Ok(body) if body == b"{}"));
-        assert!(matches!(answer(502, "<html>"), Err(Fault::Broken { status: 502, .. })));
-        assert!(matches!(answer(404, "<html>"), Err(Fault::Broken { status: 404, .. })));
-        assert!(matches!(answer(302, ""), Err(Fault::Broken { status: 302, .. })));
+        assert!(matches!(
+            answer(502, "<html>"),
+            Err(Fault::Broken { status: 502, .. })
+        ));
+        assert!(matches!(
+            answer(404, "<html>"),
+            Err(Fault::Broken { status: 404, .. })
+        ));
+        assert!(matches!(
+            answer(302, ""),
+            Err(Fault::Broken { status: 302, .. })
+        ));
         assert!(matches!(
             answer(403, r#"{"errcode":"M_FORBIDDEN","error":"no"}"#),
             Err(Fault::Refused { status: 403, .. })
@@ -189,16 +230,31 @@ mod tests {
 
     #[test]
     fn a_rate_limit_says_when_to_come_back() {
-        let fault = answer(429, r#"{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":1500}"#);
-        assert_eq!(fault.unwrap_err().retry_after(), Some(Duration::from_millis(1500)));
-        assert!(matches!(answer(429, "slow down"), Err(Fault::Limited(None))));
+        let fault = answer(
+            429,
+            r#"{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":1500}"#,
+        );
+        assert_eq!(
+            fault.unwrap_err().retry_after(),
+            Some(Duration::from_millis(1500))
+        );
+        assert!(matches!(
+            answer(429, "slow down"),
+            Err(Fault::Limited(None))
+        ));
     }
 
     #[test]
     fn soft_and_hard_logout_are_told_apart() {
         let soft = r#"{"errcode":"M_UNKNOWN_TOKEN","soft_logout":true}"#;
-        assert!(matches!(answer(401, soft), Err(Fault::UnknownToken { soft_logout: true })));
+        assert!(matches!(
+            answer(401, soft),
+            Err(Fault::UnknownToken { soft_logout: true })
+        ));
         let hard = r#"{"errcode":"M_UNKNOWN_TOKEN"}"#;
-        assert!(matches!(answer(401, hard), Err(Fault::UnknownToken { soft_logout: false })));
+        assert!(matches!(
+            answer(401, hard),
+            Err(Fault::UnknownToken { soft_logout: false })
+        ));
     }
 }

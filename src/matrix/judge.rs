@@ -73,12 +73,16 @@ impl Engine {
         now: u64,
         messages: &mut Vec<Message>,
     ) -> Result<(), Error> {
-        let Ok(sender) = <&UserId>::try_from(event.sender.as_ref()) else { return Ok(()) };
+        let Ok(sender) = <&UserId>::try_from(event.sender.as_ref()) else {
+            return Ok(());
+        };
         if sender == self.user || !self.commanders.contains(sender) {
             return Ok(());
         }
-        let Some(event_id) =
-            event.event_id.as_deref().and_then(|id| <&EventId>::try_from(id).ok())
+        let Some(event_id) = event
+            .event_id
+            .as_deref()
+            .and_then(|id| <&EventId>::try_from(id).ok())
         else {
             return Ok(());
         };
@@ -175,12 +179,15 @@ impl Engine {
         match event.kind.as_ref() {
             "m.room.encrypted" => self.judge_encrypted(tx, room, sender, event_id, event),
             "m.room.message" => {
-                let Some(text) = text_message(event.content) else { return Ok(Verdict::Nothing) };
+                let Some(text) = text_message(event.content) else {
+                    return Ok(Verdict::Nothing);
+                };
                 Ok(match tx.encryption(room)? {
                     Encryption::Unknown => Verdict::Wait(HeldReason::NotYetJudged),
-                    Encryption::Plaintext => {
-                        Verdict::Is(What::Text { body: text.body, encrypted: false })
-                    }
+                    Encryption::Plaintext => Verdict::Is(What::Text {
+                        body: text.body,
+                        encrypted: false,
+                    }),
                     Encryption::Megolm(_) | Encryption::Unsupported => Verdict::Is(What::InClear),
                 })
             }
@@ -196,7 +203,10 @@ impl Engine {
         event_id: &EventId,
         event: &Event<'_>,
     ) -> Result<Verdict, Error> {
-        if !cleartext_relation_is_plain(event.content) {
+        // Where nothing can be answered nothing is done either.
+        if tx.encryption(room)? == Encryption::Unsupported
+            || !cleartext_relation_is_plain(event.content)
+        {
             return Ok(Verdict::Nothing);
         }
         let megolm = match MegolmEvent::parse(event.content) {
@@ -240,7 +250,10 @@ impl Engine {
             });
         }
         Ok(match text_message(&plaintext.content) {
-            Some(text) => Verdict::Is(What::Text { body: text.body, encrypted: true }),
+            Some(text) => Verdict::Is(What::Text {
+                body: text.body,
+                encrypted: true,
+            }),
             None => Verdict::Nothing,
         })
     }

@@ -36,10 +36,16 @@ impl fmt::Display for LoginError {
         match self {
             Self::Malformed => f.write_str("the homeserver's answer to the login is malformed"),
             Self::OtherUser(user) => {
-                write!(f, "the homeserver logged in {user} instead: check MATRIX_USER")
+                write!(
+                    f,
+                    "the homeserver logged in {user} instead: check MATRIX_USER"
+                )
             }
             Self::OtherDevice(device) => {
-                write!(f, "the homeserver gave device {device} instead of the one asked for")
+                write!(
+                    f,
+                    "the homeserver gave device {device} instead of the one asked for"
+                )
             }
         }
     }
@@ -52,7 +58,10 @@ pub fn new_device_id() -> Result<OwnedDeviceId, getrandom::Error> {
     getrandom::fill(&mut bytes)?;
     // 26 does not divide 256; what the first letters gain is nothing to an id
     // that has to be unique, not secret.
-    let id: String = bytes.iter().map(|byte| char::from(b'A' + byte % 26)).collect();
+    let id: String = bytes
+        .iter()
+        .map(|byte| char::from(b'A' + byte % 26))
+        .collect();
     Ok(id.into())
 }
 
@@ -115,9 +124,18 @@ mod tests {
     fn the_user_and_the_device_asked_for_are_the_ones_used() {
         assert!(read("@bot:a.b", "DEV", "bot").is_ok());
         assert!(read("@bot:a.b", "DEV", "@bot:a.b").is_ok());
-        assert!(matches!(read("@bob:a.b", "DEV", "bot"), Err(LoginError::OtherUser(_))));
-        assert!(matches!(read("@bot:x.y", "DEV", "@bot:a.b"), Err(LoginError::OtherUser(_))));
-        assert!(matches!(read("@bot:a.b", "ELSE", "bot"), Err(LoginError::OtherDevice(_))));
+        assert!(matches!(
+            read("@bob:a.b", "DEV", "bot"),
+            Err(LoginError::OtherUser(_))
+        ));
+        assert!(matches!(
+            read("@bot:x.y", "DEV", "@bot:a.b"),
+            Err(LoginError::OtherUser(_))
+        ));
+        assert!(matches!(
+            read("@bot:a.b", "ELSE", "bot"),
+            Err(LoginError::OtherDevice(_))
+        ));
     }
 
     #[test]

@@ -34,11 +34,14 @@ pub struct Invite {
 }
 
 impl Engine {
-    /// Takes in one sync answer. `now` is in milliseconds since the Unix epoch.
+    /// Takes in one sync answer. `counts_hold` is false for a sync that was sent
+    /// before the last upload of keys was answered: it may have been counted
+    /// without them. `now` is in milliseconds since the Unix epoch.
     pub fn take_sync(
         &self,
         tx: &Transaction<'_>,
         body: &SyncBody<'_>,
+        counts_hold: bool,
         now: u64,
     ) -> Result<Received, Error> {
         let first = tx.next_batch()?.is_none();
@@ -59,7 +62,9 @@ impl Engine {
             }
             Some(_) => FallbackOnServer::UsedOrMissing,
         };
-        dirty |= account.replenish(body.one_time_keys(), fallback, now);
+        if counts_hold {
+            dirty |= account.replenish(body.one_time_keys(), fallback, now);
+        }
         if dirty {
             self.save_account(tx, &account)?;
         }
@@ -110,15 +115,19 @@ impl Engine {
     }
 }
 
-fn take_device_lists(
-    tx: &Transaction<'_>,
-    lists: &DeviceLists,
-    own: &UserId,
-) -> Result<(), Error> {
-    for user in lists.changed.iter().filter_map(|user| <&UserId>::try_from(user.as_str()).ok()) {
+fn take_device_lists(tx: &Transaction<'_>, lists: &DeviceLists, own: &UserId) -> Result<(), Error> {
+    for user in lists
+        .changed
+        .iter()
+        .filter_map(|user| <&UserId>::try_from(user.as_str()).ok())
+    {
         tx.mark_outdated(user)?;
     }
-    for user in lists.left.iter().filter_map(|user| <&UserId>::try_from(user.as_str()).ok()) {
+    for user in lists
+        .left
+        .iter()
+        .filter_map(|user| <&UserId>::try_from(user.as_str()).ok())
+    {
         // The server says that no encrypted room is shared any more. Where this
         // store disagrees it follows the user on, and asks afresh.
         if user == own || tx.shares_encrypted_room(user)? {

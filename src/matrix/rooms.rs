@@ -49,7 +49,9 @@ impl Engine {
             .iter()
             .filter_map(|raw| parse(raw).map(|event| (*raw, event)))
             .collect();
-        let own_join = events.iter().rposition(|(_, event)| self.is_own_join(event));
+        let own_join = events
+            .iter()
+            .rposition(|(_, event)| self.is_own_join(event));
         for (position, (raw, event)) in events.iter().enumerate() {
             if event.state_key.is_some() {
                 self.take_state(tx, room, event)?;
@@ -163,11 +165,7 @@ impl Engine {
 }
 
 /// Once seen, a room is encrypted for ever, whatever the server says later.
-fn take_encryption(
-    tx: &Transaction<'_>,
-    room: &RoomId,
-    content: &RawValue,
-) -> Result<(), Error> {
+fn take_encryption(tx: &Transaction<'_>, room: &RoomId, content: &RawValue) -> Result<(), Error> {
     #[derive(Deserialize, Default)]
     struct Content {
         algorithm: Option<String>,
@@ -178,7 +176,10 @@ fn take_encryption(
     let algorithm = content.algorithm.unwrap_or_default();
     if algorithm != MEGOLM_ALGORITHM {
         warn!("{room} is encrypted in a way this program does not know");
-    } else if matches!(tx.encryption(room)?, Encryption::Unknown | Encryption::Plaintext) {
+    } else if matches!(
+        tx.encryption(room)?,
+        Encryption::Unknown | Encryption::Plaintext
+    ) {
         info!("{room} is encrypted");
     }
     let number = |value: Option<serde_json::Value>| value.and_then(|value| value.as_u64());
@@ -199,7 +200,11 @@ fn membership(content: &RawValue) -> Option<Membership> {
         membership: std::borrow::Cow<'a, str>,
     }
     let member: Member<'_> = serde_json::from_str(content.get()).ok()?;
-    Some(if member.membership == "join" { Membership::Joined } else { Membership::NotJoined })
+    Some(if member.membership == "join" {
+        Membership::Joined
+    } else {
+        Membership::NotJoined
+    })
 }
 
 fn parse<'a>(raw: &'a RawValue) -> Option<Event<'a>> {

@@ -18,9 +18,7 @@ use super::{
     engine::{Engine, Error},
 };
 use crate::{
-    crypto::{
-        Account, Device, MEGOLM_ALGORITHM, OutboundGroup, Peer, Rotation, encrypt_to_device,
-    },
+    crypto::{Account, Device, MEGOLM_ALGORITHM, OutboundGroup, Peer, Rotation, encrypt_to_device},
     store::{Encryption, Reply, Transaction},
 };
 
@@ -48,7 +46,12 @@ impl Engine {
     /// Queues a text for a room; it leaves when the room's devices have its key.
     pub fn reply(&self, tx: &Transaction<'_>, room: &RoomId, text: &str) -> Result<(), Error> {
         let content = serde_json::json!({ "msgtype": "m.text", "body": text });
-        tx.put_reply(room, &transaction_id()?, "m.room.message", &content.to_string())?;
+        tx.put_reply(
+            room,
+            &transaction_id()?,
+            "m.room.message",
+            &content.to_string(),
+        )?;
         Ok(())
     }
 
@@ -84,7 +87,9 @@ impl Engine {
             Encryption::Unknown => Ok(Readiness::Wait),
             Encryption::Unsupported => {
                 let dropped = tx.drop_replies(room)?;
-                warn!("{room} has an encryption this program does not know: {dropped} replies dropped");
+                warn!(
+                    "{room} has an encryption this program does not know: {dropped} replies dropped"
+                );
                 Ok(Readiness::Done)
             }
             Encryption::Plaintext => {
@@ -198,14 +203,21 @@ impl Engine {
                 Some((session, content)) => {
                     tx.put_olm_session(&device.curve25519, &session, false, now)?;
                     tx.put_share(&group.session_id(), &device, group.index())?;
-                    keys.push(OutgoingToDevice { user: device.user, device: device.id, content });
+                    keys.push(OutgoingToDevice {
+                        user: device.user,
+                        device: device.id,
+                        content,
+                    });
                     if keys.len() == DEVICES_PER_REQUEST {
                         put_to_device(tx, room.as_str(), "m.room.encrypted", &keys)?;
                         keys.clear();
                     }
                 }
                 None if tx.mark_withheld(&device.curve25519)? => {
-                    warn!("{} {} cannot be given the key: no Olm session", device.user, device.id);
+                    warn!(
+                        "{} {} cannot be given the key: no Olm session",
+                        device.user, device.id
+                    );
                     let content = withheld.clone();
                     refusals.push(OutgoingToDevice {
                         user: device.user,

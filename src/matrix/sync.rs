@@ -53,7 +53,11 @@ pub fn sync_call(since: Option<&str>, wait: bool) -> Call {
         path.push_str("&since=");
         path.push_str(&encode(since));
     }
-    Call { method: Method::GET, path, body: Vec::new() }
+    Call {
+        method: Method::GET,
+        path,
+        body: Vec::new(),
+    }
 }
 
 /// Percent-encodes everything but the unreserved characters of RFC 3986.
@@ -199,7 +203,11 @@ mod tests {
                 r#"{{"type":"t","sender":"s","origin_server_ts":1000,"content":{{}}{unsigned}}}"#
             )
         };
-        let read = |text: &str| serde_json::from_str::<Event<'_>>(text).unwrap().age_ms(5000);
+        let read = |text: &str| {
+            serde_json::from_str::<Event<'_>>(text)
+                .unwrap()
+                .age_ms(5000)
+        };
         assert_eq!(read(&event("")), 4000);
         assert_eq!(read(&event(r#","unsigned":{"age":7}"#)), 7);
         assert_eq!(read(&event(r#","unsigned":{"age":-7}"#)), 0);
@@ -209,6 +217,9 @@ mod tests {
     #[test]
     fn the_token_cannot_break_the_query() {
         let call = sync_call(Some("s&timeout=9#é"), true);
-        assert!(call.path.ends_with("&timeout=30000&since=s%26timeout%3D9%23%C3%A9"));
+        assert!(
+            call.path
+                .ends_with("&timeout=30000&since=s%26timeout%3D9%23%C3%A9")
+        );
     }
 }

@@ -6,9 +6,7 @@ use serde_json::value::RawValue;
 
 use super::engine::{Engine, Error};
 use crate::{
-    crypto::{
-        Accepted, Account, OlmEvent, OlmFault, OlmPayload, RoomKey, accept_room_key, decrypt,
-    },
+    crypto::{Account, OlmEvent, OlmFault, OlmPayload, RoomKey, accept_room_key, decrypt},
     store::Transaction,
 };
 
@@ -55,14 +53,20 @@ impl Engine {
             return Ok(false);
         }
         if !tx.see_olm_message(&event.hash, now)? {
-            debug!("an encrypted to-device event of {} came twice: dropped", event.sender);
+            debug!(
+                "an encrypted to-device event of {} came twice: dropped",
+                event.sender
+            );
             return Ok(false);
         }
         let sessions = tx.olm_sessions(&event.sender_key)?;
         let decrypted = match decrypt(account, sessions, &event) {
             Ok(decrypted) => decrypted,
             Err(fault) => {
-                warn!("an encrypted to-device event of {} is dropped: {fault}", event.sender);
+                warn!(
+                    "an encrypted to-device event of {} is dropped: {fault}",
+                    event.sender
+                );
                 if matches!(fault, OlmFault::Wedged | OlmFault::NoSession) {
                     self.unwedge(tx, &event, now)?;
                 }
@@ -76,7 +80,10 @@ impl Engine {
         match decrypted.payload {
             Ok(payload) => self.take_payload(tx, &payload, now)?,
             Err(fault) => {
-                warn!("an encrypted to-device event of {} is dropped: {fault}", event.sender);
+                warn!(
+                    "an encrypted to-device event of {} is dropped: {fault}",
+                    event.sender
+                );
             }
         }
         Ok(decrypted.new_session)
@@ -95,7 +102,10 @@ impl Engine {
             return Ok(());
         }
         if !self.commanders.contains(&payload.sender) {
-            debug!("a room key of {}, who commands nothing: dropped", payload.sender);
+            debug!(
+                "a room key of {}, who commands nothing: dropped",
+                payload.sender
+            );
             return Ok(());
         }
         let key = match RoomKey::parse(payload.content.get()) {
@@ -108,11 +118,11 @@ impl Engine {
         let (room, session_id) = (key.room.clone(), key.session_id.clone());
         let stored = tx.inbound_group(&room, &session_id)?;
         match accept_room_key(payload, key, stored) {
-            Ok(Accepted::Store(group)) => {
+            Ok(Some(group)) => {
                 debug!("a room key of {} for {room}", payload.sender);
                 tx.put_inbound_group(&room, &session_id, &group, now)?;
             }
-            Ok(Accepted::Keep) => debug!("a room key of {} that is known", payload.sender),
+            Ok(None) => debug!("a room key of {} that is known", payload.sender),
             Err(fault) => warn!("a room key of {} is dropped: {fault}", payload.sender),
         }
         Ok(())
@@ -123,7 +133,10 @@ impl Engine {
             return Ok(());
         };
         if tx.ask_unwedge(&device, now.saturating_sub(UNWEDGE_INTERVAL_MS), now)? {
-            warn!("opening a new Olm session with {} {}", device.user, device.id);
+            warn!(
+                "opening a new Olm session with {} {}",
+                device.user, device.id
+            );
         }
         Ok(())
     }

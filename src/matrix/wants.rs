@@ -140,16 +140,16 @@ impl Engine {
 fn send(row: OutboxRow) -> Want {
     Want {
         key: WantKey::Lane(row.lane.clone()),
-        call: Call { method: Method::PUT, path: row.path, body: row.body },
+        call: Call {
+            method: Method::PUT,
+            path: row.path,
+            body: row.body,
+        },
         about: About::Outbox(row.id, row.lane),
     }
 }
 
-fn query(
-    tx: &Transaction<'_>,
-    now: u64,
-    except: Option<&UserId>,
-) -> Result<Option<Want>, Error> {
+fn query(tx: &Transaction<'_>, now: u64, except: Option<&UserId>) -> Result<Option<Want>, Error> {
     let mut users = tx.outdated_users(now, PER_REQUEST)?;
     users.retain(|(user, _)| Some(&**user) != except);
     if users.is_empty() {
@@ -157,7 +157,10 @@ fn query(
     }
     let mut request = get_keys::v3::Request::new();
     request.timeout = Some(FEDERATION_TIMEOUT);
-    request.device_keys = users.iter().map(|(user, _)| (user.clone(), Vec::new())).collect();
+    request.device_keys = users
+        .iter()
+        .map(|(user, _)| (user.clone(), Vec::new()))
+        .collect();
     Ok(Some(Want {
         key: WantKey::Query,
         call: Call::new(request)?,

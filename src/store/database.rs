@@ -140,26 +140,34 @@ impl Store {
         create(DATABASE).map_err(in_directory)?;
         let in_database = |error| OpenError::Database(directory.to_owned(), error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(directory.join(DATABASE), flags)
-            .map_err(in_database)?;
+        let mut connection =
+            Connection::open_with_flags(directory.join(DATABASE), flags).map_err(in_database)?;
         configure(&connection).map_err(in_database)?;
         match schema::migrate(&mut connection).map_err(in_database)? {
-            schema::Migrated::Ready => Ok(Self { connection, _lock: lock }),
-            schema::Migrated::TooNew(found) => {
-                Err(OpenError::TooNew { path: directory.to_owned(), found })
-            }
+            schema::Migrated::Ready => Ok(Self {
+                connection,
+                _lock: lock,
+            }),
+            schema::Migrated::TooNew(found) => Err(OpenError::TooNew {
+                path: directory.to_owned(),
+                found,
+            }),
         }
     }
 
     /// Begins the only transaction there can be.
     pub fn begin(&mut self) -> Result<Transaction<'_>, Error> {
-        let inner = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let inner = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         Ok(Transaction { inner })
     }
 
     /// Folds the write-ahead log into the database and closes it.
     pub fn close(self) -> Result<(), Error> {
-        self.connection.close().map_err(|(_, error)| Error::Sqlite(error))
+        self.connection
+            .close()
+            .map_err(|(_, error)| Error::Sqlite(error))
     }
 }
 

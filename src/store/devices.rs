@@ -19,7 +19,11 @@ impl Transaction<'_> {
     /// Whether this user's devices are followed.
     pub fn is_tracked(&self, user: &UserId) -> Result<bool, Error> {
         Ok(self
-            .one("SELECT 1 FROM users WHERE user_id = ?1", [user.as_str()], |_| Ok(()))?
+            .one(
+                "SELECT 1 FROM users WHERE user_id = ?1",
+                [user.as_str()],
+                |_| Ok(()),
+            )?
             .is_some())
     }
 
@@ -50,11 +54,7 @@ impl Transaction<'_> {
     }
 
     /// Up to `limit` users to query now, with the generation asked for.
-    pub fn outdated_users(
-        &self,
-        now: u64,
-        limit: usize,
-    ) -> Result<Vec<(OwnedUserId, i64)>, Error> {
+    pub fn outdated_users(&self, now: u64, limit: usize) -> Result<Vec<(OwnedUserId, i64)>, Error> {
         self.all(
             "SELECT user_id, generation FROM users WHERE outdated = 1 AND retry_after <= ?1
              ORDER BY user_id LIMIT ?2",
@@ -79,9 +79,11 @@ impl Transaction<'_> {
     /// Whether this user's list is not known to be current.
     pub fn is_outdated(&self, user: &UserId) -> Result<bool, Error> {
         Ok(self
-            .one("SELECT outdated FROM users WHERE user_id = ?1", [user.as_str()], |row| {
-                row.get(0)
-            })?
+            .one(
+                "SELECT outdated FROM users WHERE user_id = ?1",
+                [user.as_str()],
+                |row| row.get(0),
+            )?
             .unwrap_or(true))
     }
 
@@ -110,7 +112,12 @@ impl Transaction<'_> {
             "SELECT user_id, device_id, curve25519, ed25519, deleted FROM devices
              WHERE user_id = ?1",
             [user.as_str()],
-            |row| Ok(KnownDevice { device: device(row)?, deleted: row.get(4)? }),
+            |row| {
+                Ok(KnownDevice {
+                    device: device(row)?,
+                    deleted: row.get(4)?,
+                })
+            },
         )
     }
 

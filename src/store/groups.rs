@@ -4,11 +4,7 @@
 use ruma::{EventId, OwnedRoomId, RoomId, UserId};
 use vodozemac::Curve25519PublicKey;
 
-use super::{
-    Error, Transaction,
-    database::parsed,
-    devices::fingerprint,
-};
+use super::{Error, Transaction, database::parsed, devices::fingerprint};
 use crate::crypto::{Device, InboundGroup, OutboundGroup};
 
 /// Whether a decrypted message is the first of its ratchet index.
@@ -54,7 +50,9 @@ impl Transaction<'_> {
         group: &InboundGroup,
         now: u64,
     ) -> Result<(), Error> {
-        let pickle = group.pickle().map_err(|_| Error::Corrupt("an inbound Megolm session"))?;
+        let pickle = group
+            .pickle()
+            .map_err(|_| Error::Corrupt("an inbound Megolm session"))?;
         self.execute(
             "INSERT OR REPLACE INTO inbound_groups
              (room_id, session_id, owner, curve25519, ed25519, pickle, received_at)
@@ -132,7 +130,9 @@ impl Transaction<'_> {
 
     /// Stores the session the bot sends with, as far as its ratchet has come.
     pub fn put_outbound_group(&self, room: &RoomId, group: &OutboundGroup) -> Result<(), Error> {
-        let pickle = group.pickle().map_err(|_| Error::Corrupt("an outbound Megolm session"))?;
+        let pickle = group
+            .pickle()
+            .map_err(|_| Error::Corrupt("an outbound Megolm session"))?;
         self.execute(
             "INSERT OR REPLACE INTO outbound_groups (room_id, session_id, pickle)
              VALUES (?1, ?2, ?3)",
@@ -148,7 +148,10 @@ impl Transaction<'_> {
                  SELECT session_id FROM outbound_groups WHERE room_id = ?1)",
             [room.as_str()],
         )?;
-        self.execute("DELETE FROM outbound_groups WHERE room_id = ?1", [room.as_str()])?;
+        self.execute(
+            "DELETE FROM outbound_groups WHERE room_id = ?1",
+            [room.as_str()],
+        )?;
         Ok(())
     }
 

@@ -54,7 +54,9 @@ impl Transaction<'_> {
         decrypted: bool,
         now: u64,
     ) -> Result<(), Error> {
-        let pickle = session.pickle().map_err(|_| Error::Corrupt("an Olm session"))?;
+        let pickle = session
+            .pickle()
+            .map_err(|_| Error::Corrupt("an Olm session"))?;
         self.execute(
             "INSERT INTO olm_sessions (session_id, sender_key, pickle, created_at, decrypted_at)
              VALUES (?1, ?2, ?3, ?4, ?5)
@@ -95,7 +97,10 @@ impl Transaction<'_> {
     /// Forgets messages seen before `before`, once the fallback key they could
     /// be replayed against is gone.
     pub fn forget_olm_messages(&self, before: u64) -> Result<(), Error> {
-        self.execute("DELETE FROM olm_seen WHERE seen_at < ?1", [before.cast_signed()])?;
+        self.execute(
+            "DELETE FROM olm_seen WHERE seen_at < ?1",
+            [before.cast_signed()],
+        )?;
         Ok(())
     }
 
@@ -132,16 +137,15 @@ impl Transaction<'_> {
     /// Asks for a new session with a device whose messages no session opens.
     /// False when that was done after `not_after`: a device that sends rubbish
     /// cannot make the bot claim keys without end.
-    pub fn ask_unwedge(
-        &self,
-        device: &Device,
-        not_after: u64,
-        now: u64,
-    ) -> Result<bool, Error> {
+    pub fn ask_unwedge(&self, device: &Device, not_after: u64, now: u64) -> Result<bool, Error> {
         let changed = self.execute(
             "INSERT INTO olm_peers (curve25519, unwedged_at) VALUES (?1, ?3)
              ON CONFLICT (curve25519) DO UPDATE SET unwedged_at = ?3 WHERE unwedged_at <= ?2",
-            (device.curve25519.as_bytes(), not_after.cast_signed(), now.cast_signed()),
+            (
+                device.curve25519.as_bytes(),
+                not_after.cast_signed(),
+                now.cast_signed(),
+            ),
         )?;
         if changed == 1 {
             self.execute(

@@ -59,7 +59,11 @@ impl Transaction<'_> {
     /// Whether the bot is in this room.
     pub fn is_joined(&self, room: &RoomId) -> Result<bool, Error> {
         Ok(self
-            .one("SELECT joined FROM rooms WHERE room_id = ?1", [room.as_str()], |row| row.get(0))?
+            .one(
+                "SELECT joined FROM rooms WHERE room_id = ?1",
+                [room.as_str()],
+                |row| row.get(0),
+            )?
             .unwrap_or(false))
     }
 
@@ -106,7 +110,13 @@ impl Transaction<'_> {
              ON CONFLICT (room_id) DO UPDATE SET
                  algorithm = CASE WHEN algorithm IS ?5 THEN algorithm ELSE ?2 END,
                  rotation_period_ms = ?3, rotation_period_msgs = ?4, encryption_checked = 1",
-            (room.as_str(), algorithm, signed(period_ms), signed(messages), MEGOLM_ALGORITHM),
+            (
+                room.as_str(),
+                algorithm,
+                signed(period_ms),
+                signed(messages),
+                MEGOLM_ALGORITHM,
+            ),
         )?;
         Ok(())
     }
@@ -124,9 +134,11 @@ impl Transaction<'_> {
     /// another.
     pub fn set_history_visibility(&self, room: &RoomId, value: &str) -> Result<bool, Error> {
         let before: Option<String> = self
-            .one("SELECT history_visibility FROM rooms WHERE room_id = ?1", [room.as_str()], |row| {
-                row.get(0)
-            })?
+            .one(
+                "SELECT history_visibility FROM rooms WHERE room_id = ?1",
+                [room.as_str()],
+                |row| row.get(0),
+            )?
             .flatten();
         self.execute(
             "UPDATE rooms SET history_visibility = ?2 WHERE room_id = ?1",
@@ -202,9 +214,11 @@ impl Transaction<'_> {
     /// Whether all members are known.
     pub fn members_complete(&self, room: &RoomId) -> Result<bool, Error> {
         Ok(self
-            .one("SELECT members_complete FROM rooms WHERE room_id = ?1", [room.as_str()], |row| {
-                row.get(0)
-            })?
+            .one(
+                "SELECT members_complete FROM rooms WHERE room_id = ?1",
+                [room.as_str()],
+                |row| row.get(0),
+            )?
             .unwrap_or(false))
     }
 

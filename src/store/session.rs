@@ -19,15 +19,19 @@ pub struct Session {
 impl Transaction<'_> {
     /// The device, once [`Transaction::put_session`] made one.
     pub fn session(&self) -> Result<Option<Session>, Error> {
-        self.one("SELECT user_id, device_id, access_token FROM session", [], |row| {
-            let device: String = row.get(1)?;
-            let token: Option<String> = row.get(2)?;
-            Ok(Session {
-                user: parsed(row, 0)?,
-                device: device.into(),
-                access_token: token.map(Secret::new),
-            })
-        })
+        self.one(
+            "SELECT user_id, device_id, access_token FROM session",
+            [],
+            |row| {
+                let device: String = row.get(1)?;
+                let token: Option<String> = row.get(2)?;
+                Ok(Session {
+                    user: parsed(row, 0)?,
+                    device: device.into(),
+                    access_token: token.map(Secret::new),
+                })
+            },
+        )
     }
 
     /// Writes the device and its token; how far it has synced stays.
@@ -70,7 +74,9 @@ impl Transaction<'_> {
 
     /// The `since` of the next sync.
     pub fn next_batch(&self) -> Result<Option<String>, Error> {
-        Ok(self.one("SELECT next_batch FROM session", [], |row| row.get(0))?.flatten())
+        Ok(self
+            .one("SELECT next_batch FROM session", [], |row| row.get(0))?
+            .flatten())
     }
 
     /// How far this transaction brings the store.
@@ -86,7 +92,10 @@ impl Transaction<'_> {
 
     /// Replaces the stored account.
     pub fn put_account_pickle(&self, pickle: &[u8]) -> Result<(), Error> {
-        self.execute("INSERT OR REPLACE INTO account (id, pickle) VALUES (1, ?1)", [pickle])?;
+        self.execute(
+            "INSERT OR REPLACE INTO account (id, pickle) VALUES (1, ?1)",
+            [pickle],
+        )?;
         Ok(())
     }
 

@@ -336,11 +336,16 @@ impl Person {
         self.group(room).shared.insert((to.0.into(), to.1.into()));
     }
 
-    /// Sends the room's key to every device of its members that lacks it.
+    /// Sends the room's key to every device of its members that lacks it; where
+    /// the bot is a member, to its devices only: the others' one-time keys are
+    /// for the bot to claim.
     pub fn share(&mut self, room: &str) {
         let own = (self.user.clone(), self.device.clone());
         let devices: Vec<(String, String)> = self.hs.with(|state| {
-            let joined = state.rooms[room].joined();
+            let mut joined = state.rooms[room].joined();
+            if joined.iter().any(|user| user == super::world::BOT) {
+                joined.retain(|user| user == super::world::BOT);
+            }
             state
                 .devices
                 .iter()

@@ -240,8 +240,6 @@ class ControlPlane:
         try:
             self._spawn("etcd")
             self.start_apiserver(timeout)
-            self._spawn("kube-controller-manager")
-            self._spawn("kwok")
         except BaseException:
             self.stop()
             raise
@@ -250,23 +248,25 @@ class ControlPlane:
     def stop(self) -> None:
         """Ends all servers; nothing they hold is needed again, so they are killed."""
         atexit.unregister(self.stop)
-        for process in self._processes.values():
-            process.kill()
-        for process in self._processes.values():
-            process.wait()
-        self._processes.clear()
+        for name in reversed(SERVERS):
+            self._end(name)
         self._paused = False
 
     def start_apiserver(self, timeout: float = 60) -> None:
-        """Starts the API server (again) on the same port and store, and waits until it is ready."""
+        """Starts the API server (again) on the same port and store, and waits until it is ready.
+
+        Its controllers are started anew with it: after an outage they would
+        wait up to a minute before they look again.
+        """
         self._spawn("kube-apiserver")
         self.wait_ready(timeout)
+        for name in ("kube-controller-manager", "kwok"):
+            self._end(name)
+            self._spawn(name)
 
     def stop_apiserver(self) -> None:
         """Plays an outage in which connections are refused."""
-        process = self._processes.pop("kube-apiserver")
-        process.kill()
-        process.wait()
+        self._end("kube-apiserver")
         self._paused = False
 
     def pause(self) -> None:
@@ -652,6 +652,12 @@ class ControlPlane:
         }
         for stage in sorted((programs / "stages").glob("*.yaml")):
             self._commands["kwok"].append(f"--config={stage}")
+
+    def _end(self, name: str) -> None:
+        process = self._processes.pop(name, None)
+        if process:
+            process.kill()
+            process.wait()
 
     def _spawn(self, name: str) -> None:
         with (self.workdir / f"{name}.log").open("ab") as output:
