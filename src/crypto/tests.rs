@@ -1,1 +1,405 @@
+//! The rules on values: two accounts talk, and one of them lies.
 
+use std::collections::BTreeMap;
+
+use ruma::{CanonicalJsonObject, OwnedRoomId, RoomId, UserId, owned_room_id, user_id};
+use serde_json::{
+    Value, json,
+    value::{RawValue, to_raw_value},
+};
+use vodozemac::Curve25519PublicKey;
+
+use super::*;
+
+const NOW: u64 = 1_800_000_000_000;
+
+fn bot() -> Account {
+    let mut account = Account::new(user_id!("@bot:test").to_owned(), "BOT".into());
+    account.replenish(0, FallbackOnServer::UsedOrMissing, NOW);
+    account
+}
+
+fn alice() -> Account {
+    Account::new(user_id!("@alice:test").to_owned(), "PHONE".into())
+}
+
+fn raw(value: &impl serde::Serialize) -> Box<RawValue> {
+    to_raw_value(value).unwrap()
+}
+
+fn device_of(account: &Account) -> Device {
+    let keys = raw(&account.device_keys().unwrap());
+    Device::parse(account.user(), account.device(), &keys).unwrap()
+}
+
+fn claimed_key(account: &Account) -> Curve25519PublicKey {
+    let upload = account.upload().unwrap().unwrap();
+    let (name, key) = upload.one_time_keys.iter().next().unwrap();
+    one_time_key(&device_of(account), name, &raw(key)).unwrap()
+}
+
+/// A to-device event of `from` for `to`, its payload changed by `edit`.
+fn olm_event(
+    from: &Account,
+    to: &Account,
+    session: &mut OlmSession,
+    edit: impl FnOnce(&mut Value),
+) -> OlmEvent {
+    // The honest payload first, then the lie, encrypted on the same session.
+    let mut payload = json!({
+        "type": "m.room_key",
+        "content": {},
+        "sender": from.user(),
+        "recipient": to.user(),
+        "recipient_keys": { "ed25519": to.ed25519().to_base64() },
+        "keys": { "ed25519": from.ed25519().to_base64() },
+        "sender_device_keys": from.device_keys().unwrap(),
+    });
+    edit(&mut payload);
+    let (kind, body) = session.encrypt_for_test(&payload.to_string());
+    let event = json!({
+        "type": "m.room.encrypted",
+        "sender": from.user(),
+        "content": {
+            "algorithm": OLM_ALGORITHM,
+            "sender_key": from.curve25519().to_base64(),
+            "ciphertext": { to.curve25519().to_base64(): { "type": kind, "body": body } },
+        },
+    });
+    OlmEvent::parse(&raw(&event), to.curve25519()).unwrap_or_else(|fault| panic!("{fault}"))
+}
+
+fn session(from: &Account, to: &Account) -> OlmSession {
+    outbound_session(from, to.curve25519(), claimed_key(to)).unwrap()
+}
+
+fn payload_fault(edit: impl FnOnce(&mut Value)) -> Option<PayloadFault> {
+    let (alice, mut bot) = (alice(), bot());
+    let mut session = session(&alice, &bot);
+    let event = olm_event(&alice, &bot, &mut session, edit);
+    match decrypt(&mut bot, Vec::new(), &event).map(|decrypted| decrypted.payload) {
+        Ok(Ok(_)) => None,
+        Ok(Err(OlmFault::Payload(fault))) | Err(OlmFault::Payload(fault)) => Some(fault),
+        Ok(Err(other)) | Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_signature_covers_fields_nobody_knows() {
+    let account = alice();
+    let mut keys = account.device_keys().unwrap();
+    keys.insert(
+        "later".to_owned(),
+        json!({"b": [1], "a": "é"}).try_into().unwrap(),
+    );
+    let parse = |keys: &CanonicalJsonObject| {
+        Device::parse(account.user(), account.device(), &raw(keys)).map(drop)
+    };
+    assert_eq!(
+        parse(&keys),
+        Err(DeviceFault::Signature(SignatureFault::Wrong))
+    );
+    keys.insert(
+        "unsigned".to_owned(),
+        json!({"name": "x"}).try_into().unwrap(),
+    );
+    keys.remove("later");
+    assert_eq!(parse(&keys), Ok(()), "unsigned is not signed");
+}
+
+#[test]
+fn a_float_has_no_canonical_form() {
+    let keys = r#"{"user_id":"@a:b","device_id":"D","keys":{},"x":1.5}"#;
+    let keys = RawValue::from_string(keys.to_owned()).unwrap();
+    assert!(Device::parse_anywhere(&keys).is_err());
+}
+
+#[test]
+fn an_upload_is_repeated_until_it_is_taken() {
+    let account = bot();
+    let first = account.upload().unwrap().unwrap();
+    assert_eq!(first.one_time_keys.len(), 50);
+    assert_eq!(first.fallback_keys.len(), 1);
+    assert!(first.device_keys.is_some());
+    let pickle = account.pickle().unwrap();
+    let mut restored = Account::from_pickle(
+        account.user().to_owned(),
+        account.device().to_owned(),
+        &pickle,
+    )
+    .unwrap();
+    assert_eq!(restored.upload().unwrap().unwrap(), first);
+    restored.mark_as_uploaded();
+    assert_eq!(restored.upload().unwrap(), None);
+}
+
+#[test]
+fn no_keys_are_made_while_others_wait_for_their_upload() {
+    let mut account = bot();
+    let waiting = account.upload().unwrap();
+    assert!(!account.replenish(0, FallbackOnServer::UsedOrMissing, NOW + 1));
+    assert_eq!(account.upload().unwrap(), waiting);
+}
+
+#[test]
+fn a_fallback_key_is_replaced_when_used_and_when_old() {
+    let week = 7 * 24 * 3600 * 1000;
+    let mut account = bot();
+    account.mark_as_uploaded();
+    assert!(!account.replenish(50, FallbackOnServer::Unused, NOW + week - 1));
+    assert!(account.replenish(50, FallbackOnServer::Unused, NOW + week));
+    account.mark_as_uploaded();
+    assert!(!account.replenish(50, FallbackOnServer::NotSupported, NOW + week + 1));
+    assert!(account.replenish(50, FallbackOnServer::UsedOrMissing, NOW + week + 1));
+}
+
+#[test]
+fn every_claim_of_a_payload_is_checked() {
+    assert_eq!(payload_fault(|_| {}), None);
+    assert_eq!(
+        payload_fault(|p| p["sender"] = json!("@eve:test")),
+        Some(PayloadFault::Sender)
+    );
+    assert_eq!(
+        payload_fault(|p| p["recipient"] = json!("@eve:test")),
+        Some(PayloadFault::Recipient)
+    );
+    let other = alice().ed25519().to_base64();
+    assert_eq!(
+        payload_fault(|p| p["recipient_keys"]["ed25519"] = json!(other)),
+        Some(PayloadFault::RecipientKey)
+    );
+    assert_eq!(
+        payload_fault(|p| p["keys"]["ed25519"] = json!(other)),
+        Some(PayloadFault::SenderDeviceMismatch)
+    );
+    let eve = Account::new(user_id!("@eve:test").to_owned(), "PHONE".into());
+    assert_eq!(
+        payload_fault(|p| p["sender_device_keys"] = json!(eve.device_keys().unwrap())),
+        Some(PayloadFault::SenderDeviceMismatch)
+    );
+    assert!(matches!(
+        payload_fault(|p| p["sender_device_keys"]["device_id"] = json!("OTHER")),
+        Some(PayloadFault::SenderDevice(_))
+    ));
+    assert_eq!(
+        payload_fault(|p| p["keys"] = json!(7)),
+        Some(PayloadFault::Malformed)
+    );
+}
+
+#[test]
+fn a_known_session_is_not_made_twice() {
+    let (alice, mut bot) = (alice(), bot());
+    let mut session = session(&alice, &bot);
+    let first = olm_event(&alice, &bot, &mut session, |_| {});
+    let second = olm_event(&alice, &bot, &mut session, |_| {});
+    let opened = decrypt(&mut bot, Vec::new(), &first)
+        .map_err(|fault| fault.to_string())
+        .unwrap();
+    assert!(opened.new_session);
+    let pickle = opened.session.pickle().unwrap();
+    let stored = || vec![OlmSession::from_pickle(&pickle).unwrap()];
+    let again = decrypt(&mut bot, stored(), &second)
+        .map_err(|fault| fault.to_string())
+        .unwrap();
+    assert!(!again.new_session, "a pre-key message of a known session");
+    let replay = decrypt(&mut bot, stored(), &first).map(drop);
+    assert_eq!(
+        replay,
+        Err(OlmFault::Wedged),
+        "and not one more session for a replay"
+    );
+}
+
+#[test]
+fn a_one_time_key_needs_its_devices_signature() {
+    let bot = bot();
+    let upload = bot.upload().unwrap().unwrap();
+    let (name, key) = upload.one_time_keys.iter().next().unwrap();
+    let device = device_of(&bot);
+    assert!(one_time_key(&device, name, &raw(key)).is_ok());
+    let fault = |name: &str, key: &RawValue| one_time_key(&device, name, key).unwrap_err();
+    assert_eq!(fault("curve25519:AAAA", &raw(key)), ClaimFault::Malformed);
+    assert_eq!(
+        fault(name, &raw(&json!({ "key": "AAAA" }))),
+        ClaimFault::Signature(SignatureFault::Missing)
+    );
+    let mut other = key.as_object().unwrap().clone();
+    other.insert("key".to_owned(), alice().curve25519().to_base64().into());
+    assert_eq!(
+        fault(name, &raw(&other)),
+        ClaimFault::Signature(SignatureFault::Wrong)
+    );
+}
+
+#[test]
+fn a_device_list_keeps_keys_and_tombstones() {
+    let (phone, changed) = (alice(), alice());
+    let user: &UserId = phone.user();
+    let keys = raw(&phone.device_keys().unwrap());
+    let answer: BTreeMap<String, &RawValue> = [("PHONE".to_owned(), &*keys)].into();
+    let none = BTreeMap::new();
+
+    let first = device_changes(user, &[], &answer, &[]);
+    assert_eq!(first, [DeviceChange::Put(Box::new(device_of(&phone)))]);
+    let known = KnownDevice {
+        device: device_of(&phone),
+        deleted: false,
+    };
+    assert_eq!(
+        device_changes(user, std::slice::from_ref(&known), &answer, &[]),
+        []
+    );
+    assert_eq!(
+        device_changes(user, std::slice::from_ref(&known), &none, &[]),
+        [DeviceChange::Delete("PHONE".into())]
+    );
+
+    let tombstone = KnownDevice {
+        deleted: true,
+        ..known
+    };
+    assert_eq!(
+        device_changes(user, std::slice::from_ref(&tombstone), &none, &[]),
+        []
+    );
+    let other = raw(&changed.device_keys().unwrap());
+    let reused: BTreeMap<String, &RawValue> = [("PHONE".to_owned(), &*other)].into();
+    assert_eq!(
+        device_changes(user, &[tombstone], &reused, &[]),
+        [DeviceChange::Refuse(
+            "PHONE".into(),
+            DeviceFault::KeyChanged
+        )]
+    );
+    assert_eq!(
+        device_changes(user, &[], &answer, &["PHONE".to_owned()]),
+        [DeviceChange::Refuse("PHONE".into(), DeviceFault::IdIsAKey)]
+    );
+    let misplaced: BTreeMap<String, &RawValue> = [("LAPTOP".to_owned(), &*keys)].into();
+    assert_eq!(
+        device_changes(user, &[], &misplaced, &[]),
+        [DeviceChange::Refuse(
+            "LAPTOP".into(),
+            DeviceFault::WrongPlace
+        )]
+    );
+}
+
+/// A payload of `account` as if it had come by Olm.
+fn payload_of(account: &Account) -> OlmPayload {
+    OlmPayload {
+        sender: account.user().to_owned(),
+        sender_curve25519: account.curve25519(),
+        sender_ed25519: account.ed25519(),
+        kind: "m.room_key".to_owned(),
+        content: raw(&json!({})),
+    }
+}
+
+fn shared(group: &OutboundGroup, from: &Account) -> InboundGroup {
+    let key = RoomKey::parse(group.room_key().unwrap().get()).unwrap();
+    accept_room_key(&payload_of(from), key, None)
+        .unwrap()
+        .unwrap()
+}
+
+fn room() -> OwnedRoomId {
+    owned_room_id!("!a:test")
+}
+
+fn encrypted(group: &mut OutboundGroup, from: &Account, kind: &str) -> MegolmEvent {
+    let content = raw(&json!({ "msgtype": "m.text", "body": "start" }));
+    MegolmEvent::parse(&group.encrypt(from, kind, &content).unwrap()).unwrap()
+}
+
+#[test]
+fn a_message_speaks_for_its_sessions_owner_in_its_room() {
+    let alice = alice();
+    let mut group = OutboundGroup::new(room(), NOW);
+    let mut inbound = shared(&group, &alice);
+    let event = encrypted(&mut group, &alice, "m.room.message");
+    let mut open = |room: &RoomId, sender: &UserId, event: &MegolmEvent| {
+        inbound
+            .decrypt(room, sender, event)
+            .map(|plaintext| plaintext.index)
+    };
+    assert_eq!(open(&room(), alice.user(), &event), Ok(0));
+    assert_eq!(
+        open(&room(), user_id!("@eve:test"), &event),
+        Err(MegolmFault::WrongSender)
+    );
+    let elsewhere = owned_room_id!("!b:test");
+    assert_eq!(
+        open(&elsewhere, alice.user(), &event),
+        Err(MegolmFault::WrongRoom)
+    );
+    let other = encrypted(&mut group, &alice, "m.room.member");
+    assert_eq!(
+        open(&room(), alice.user(), &other),
+        Err(MegolmFault::InnerType)
+    );
+}
+
+#[test]
+fn a_second_key_of_a_session_never_changes_whose_it_is() {
+    let (alice, eve) = (alice(), alice());
+    let mut group = OutboundGroup::new(room(), NOW);
+    let from_start = RoomKey::parse(group.room_key().unwrap().get()).unwrap();
+    encrypted(&mut group, &alice, "m.room.message");
+    let later = || RoomKey::parse(group.room_key().unwrap().get()).unwrap();
+    let mine = payload_of(&alice);
+
+    let stored = accept_room_key(&mine, later(), None).unwrap();
+    let better = accept_room_key(&mine, from_start, stored).unwrap();
+    assert!(better.is_some(), "the same session from an earlier index");
+    assert!(accept_room_key(&mine, later(), better).unwrap().is_none());
+
+    let stored = accept_room_key(&mine, later(), None).unwrap();
+    let stolen = accept_room_key(&payload_of(&eve), later(), stored).map(drop);
+    assert_eq!(stolen, Err(MegolmFault::OtherOwner));
+}
+
+#[test]
+fn a_room_key_must_be_what_it_says() {
+    let group = OutboundGroup::new(room(), NOW);
+    let content: Value = serde_json::from_str(group.room_key().unwrap().get()).unwrap();
+    let with = |field: &str, value: Value| {
+        let mut content = content.clone();
+        content[field] = value;
+        RoomKey::parse(&content.to_string()).map(drop)
+    };
+    assert_eq!(
+        with("session_id", json!("other")),
+        Err(RoomKeyFault::SessionId)
+    );
+    assert_eq!(
+        with("algorithm", json!(OLM_ALGORITHM)),
+        Err(RoomKeyFault::Algorithm)
+    );
+    assert_eq!(
+        with("session_key", json!("AAAA")),
+        Err(RoomKeyFault::Malformed)
+    );
+    assert_eq!(
+        with("room_id", json!("no room")),
+        Err(RoomKeyFault::Malformed)
+    );
+}
+
+#[test]
+fn a_session_wears_out_by_age_and_by_use() {
+    let alice = alice();
+    let hour = 3600 * 1000;
+    let mut group = OutboundGroup::new(room(), NOW);
+    let default = Rotation::new(None, None);
+    assert!(!group.is_expired(default, NOW + 604_800_000 - 1));
+    assert!(group.is_expired(default, NOW + 604_800_000));
+    assert!(group.is_expired(default, NOW - 1), "made in the future");
+    let eager = Rotation::new(Some(1), Some(0));
+    assert!(!group.is_expired(eager, NOW + hour - 1), "at least an hour");
+    encrypted(&mut group, &alice, "m.room.message");
+    assert!(group.is_expired(eager, NOW), "at least one message");
+    assert!(!group.is_expired(Rotation::new(None, Some(u64::MAX)), NOW));
+}
