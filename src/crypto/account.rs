@@ -146,33 +146,20 @@ impl Account {
     ///
     /// True when the account changed and must be stored *before* the upload.
     pub fn replenish(&mut self, one_time_keys: u64, fallback: FallbackOnServer, now: u64) -> bool {
-        let mut changed = false;
-        if self
-            .state
-            .forget_previous_fallback_at
-            .is_some_and(|at| at <= now)
-        {
+        if !self.needs_replenishing(one_time_keys, fallback, now) {
+            return false;
+        }
+        if self.may_forget_previous_fallback(now) {
             self.state.forget_previous_fallback_at = None;
             self.inner.forget_fallback_key();
-            changed = true;
         }
         if self.has_unpublished_keys() {
-            return changed;
+            return true;
         }
         let missing = ONE_TIME_KEYS_ON_SERVER.saturating_sub(one_time_keys);
-        if missing > 0 {
-            self.inner
-                .generate_one_time_keys(usize::try_from(missing).unwrap_or_default());
-            changed = true;
-        }
-        let age = now.saturating_sub(self.state.fallback_key_made_at);
-        let stale = u128::from(age) >= FALLBACK_KEY_MAX_AGE.as_millis();
-        let wanted = match fallback {
-            FallbackOnServer::Unused => stale,
-            FallbackOnServer::UsedOrMissing => true,
-            FallbackOnServer::NotSupported => false,
-        };
-        if wanted {
+        self.inner
+            .generate_one_time_keys(usize::try_from(missing).unwrap_or_default());
+        if self.wants_fallback(fallback, now) {
             let first = self.state.fallback_key_made_at == 0;
             self.inner.generate_fallback_key();
             if !first {
@@ -180,9 +167,35 @@ impl Account {
                 self.state.forget_previous_fallback_at = Some(now.saturating_add(grace));
             }
             self.state.fallback_key_made_at = now;
-            changed = true;
         }
-        changed
+        true
+    }
+
+    /// Whether [`Account::replenish`] would change anything.
+    pub fn needs_replenishing(
+        &self,
+        one_time_keys: u64,
+        fallback: FallbackOnServer,
+        now: u64,
+    ) -> bool {
+        let makes_keys = !self.has_unpublished_keys()
+            && (one_time_keys < ONE_TIME_KEYS_ON_SERVER || self.wants_fallback(fallback, now));
+        makes_keys || self.may_forget_previous_fallback(now)
+    }
+
+    fn may_forget_previous_fallback(&self, now: u64) -> bool {
+        self.state
+            .forget_previous_fallback_at
+            .is_some_and(|at| at <= now)
+    }
+
+    fn wants_fallback(&self, on_server: FallbackOnServer, now: u64) -> bool {
+        let age = now.saturating_sub(self.state.fallback_key_made_at);
+        match on_server {
+            FallbackOnServer::Unused => u128::from(age) >= FALLBACK_KEY_MAX_AGE.as_millis(),
+            FallbackOnServer::UsedOrMissing => true,
+            FallbackOnServer::NotSupported => false,
+        }
     }
 
     /// What the server still has to be told, if anything. The same keys come

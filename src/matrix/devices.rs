@@ -60,9 +60,9 @@ fn devices<'a>(answer: &PerUser<'a>, user: &UserId) -> BTreeMap<String, &'a RawV
 impl Engine {
     /// The server has taken the keys of the last upload.
     pub fn take_upload(&self, tx: &Transaction<'_>) -> Result<(), Error> {
-        let mut account = self.account(tx)?;
+        let mut account = self.account_mut(tx)?;
         account.mark_as_uploaded();
-        self.save_account(tx, &account)
+        self.save_account(tx, account)
     }
 
     /// Takes in the answer to a `/keys/query` for `asked` (user and generation),
@@ -116,12 +116,13 @@ impl Engine {
         tx: &Transaction<'_>,
         answer: &BTreeMap<String, &RawValue>,
     ) -> Result<(), Error> {
-        let mut account = self.account(tx)?;
+        let account = self.account(tx)?;
         let Some(raw) = answer.get(self.device.as_str()) else {
             if account.device_keys_uploaded() {
                 warn!("the homeserver has lost this device's keys: uploading them again");
+                let mut account = self.account_mut(tx)?;
                 account.device_keys_are_missing();
-                self.save_account(tx, &account)?;
+                self.save_account(tx, account)?;
             }
             return Ok(());
         };

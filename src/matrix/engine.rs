@@ -1,8 +1,9 @@
 //! What the engine knows beside the store: who it is and whom it listens to.
 
-use std::{collections::BTreeSet, fmt};
+use std::{cell::RefCell, collections::BTreeSet, fmt, rc::Rc};
 
 use ruma::{OwnedDeviceId, OwnedUserId};
+use zeroize::Zeroizing;
 
 use super::{api::BuildError, devices::OwnKeysDiffer};
 use crate::{
@@ -11,8 +12,8 @@ use crate::{
 };
 
 /// Takes the homeserver's answers into the store and says what to ask next. It
-/// has no state of its own that changes: what a rolled-back transaction did not
-/// do, the engine does not remember.
+/// has no state of its own that could contradict the store: what a rolled-back
+/// transaction did not do, the engine does not remember.
 pub struct Engine {
     /// The bot's full id.
     pub(super) user: OwnedUserId,
@@ -21,6 +22,7 @@ pub struct Engine {
     /// Users whose messages are looked at. Nobody else's are decrypted, and
     /// nobody else's room keys are kept.
     pub(super) commanders: BTreeSet<OwnedUserId>,
+    last_account: RefCell<Option<(Zeroizing<Vec<u8>>, Rc<Account>)>>,
 }
 
 /// Why an answer could not be taken in. The transaction must be dropped.
@@ -79,6 +81,7 @@ impl Engine {
             user,
             device,
             commanders,
+            last_account: RefCell::new(None),
         }
     }
 
@@ -94,7 +97,7 @@ impl Engine {
             // With a first supply of keys: one upload brings them all.
             let mut account = Account::new(self.user.clone(), self.device.clone());
             account.replenish(0, FallbackOnServer::UsedOrMissing, now);
-            self.save_account(tx, &account)?;
+            self.save_account(tx, account)?;
         }
         Ok(())
     }
@@ -110,20 +113,43 @@ impl Engine {
         Ok(self.keys_uploaded(tx)? && !tx.is_outdated(&self.user)?)
     }
 
-    pub(super) fn account(&self, tx: &Transaction<'_>) -> Result<Account, Error> {
-        let pickle = tx
-            .account_pickle()?
-            .ok_or(store::Error::Corrupt("the account"))?;
-        Account::from_pickle(self.user.clone(), self.device.clone(), &pickle)
-            .map_err(|_| store::Error::Corrupt("the account").into())
+    /// The stored account, to look at. Reading it back costs a curve operation
+    /// for each of its keys, so the last one read is kept, together with the
+    /// bytes it was read from: they tell whether it is still the stored one,
+    /// whatever was committed or dropped in between.
+    pub(super) fn account(&self, tx: &Transaction<'_>) -> Result<Rc<Account>, Error> {
+        let pickle = stored_account(tx)?;
+        if let Some((bytes, account)) = &*self.last_account.borrow()
+            && *bytes == pickle
+        {
+            return Ok(Rc::clone(account));
+        }
+        let account = Rc::new(self.read_account(&pickle)?);
+        *self.last_account.borrow_mut() = Some((pickle, Rc::clone(&account)));
+        Ok(account)
     }
 
-    pub(super) fn save_account(
-        &self,
-        tx: &Transaction<'_>,
-        account: &Account,
-    ) -> Result<(), Error> {
-        let pickle = account.pickle().map_err(|_| Error::Account)?;
-        Ok(tx.put_account_pickle(&pickle)?)
+    /// The stored account, to change; [`Engine::save_account`] stores the change.
+    pub(super) fn account_mut(&self, tx: &Transaction<'_>) -> Result<Account, Error> {
+        self.read_account(&stored_account(tx)?)
     }
+
+    pub(super) fn save_account(&self, tx: &Transaction<'_>, account: Account) -> Result<(), Error> {
+        let pickle = account.pickle().map_err(|_| Error::Account)?;
+        tx.put_account_pickle(&pickle)?;
+        *self.last_account.borrow_mut() = Some((Zeroizing::new(pickle), Rc::new(account)));
+        Ok(())
+    }
+
+    fn read_account(&self, pickle: &[u8]) -> Result<Account, Error> {
+        Account::from_pickle(self.user.clone(), self.device.clone(), pickle)
+            .map_err(|_| store::Error::Corrupt("the account").into())
+    }
+}
+
+fn stored_account(tx: &Transaction<'_>) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let pickle = tx
+        .account_pickle()?
+        .ok_or(store::Error::Corrupt("the account"))?;
+    Ok(Zeroizing::new(pickle))
 }

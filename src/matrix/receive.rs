@@ -50,25 +50,10 @@ impl Engine {
             tx.mark_all_outdated()?;
         }
         let mut received = Received::default();
-        let mut account = self.account(tx)?;
-        let mut dirty = false;
-        for raw in &body.to_device.events {
-            dirty |= self.take_to_device(tx, &mut account, raw, now)?;
-        }
-        let fallback = match &body.device_unused_fallback_key_types {
-            None => FallbackOnServer::NotSupported,
-            Some(types) if types.iter().any(|kind| kind == "signed_curve25519") => {
-                FallbackOnServer::Unused
-            }
-            Some(_) => FallbackOnServer::UsedOrMissing,
-        };
+        self.take_to_device(tx, &body.to_device.events, now)?;
         if counts_hold {
-            dirty |= account.replenish(body.one_time_keys(), fallback, now);
+            self.replenish(tx, body, now)?;
         }
-        if dirty {
-            self.save_account(tx, &account)?;
-        }
-        tx.forget_olm_messages(now.saturating_sub(OLM_MEMORY_MS))?;
         take_device_lists(tx, &body.device_lists, &self.user)?;
 
         for id in body.rooms.leave.keys() {
@@ -95,6 +80,26 @@ impl Engine {
         self.judge_held(tx, now, &mut received.messages)?;
         tx.set_next_batch(&body.next_batch)?;
         Ok(received)
+    }
+
+    /// Makes keys where the server has too few left.
+    fn replenish(&self, tx: &Transaction<'_>, body: &SyncBody<'_>, now: u64) -> Result<(), Error> {
+        let fallback = match &body.device_unused_fallback_key_types {
+            None => FallbackOnServer::NotSupported,
+            Some(types) if types.iter().any(|kind| kind == "signed_curve25519") => {
+                FallbackOnServer::Unused
+            }
+            Some(_) => FallbackOnServer::UsedOrMissing,
+        };
+        let count = body.one_time_keys();
+        if self.account(tx)?.needs_replenishing(count, fallback, now) {
+            let mut account = self.account_mut(tx)?;
+            account.replenish(count, fallback, now);
+            self.save_account(tx, account)?;
+            // Now and then is enough, and new keys are made now and then.
+            tx.forget_olm_messages(now.saturating_sub(OLM_MEMORY_MS))?;
+        }
+        Ok(())
     }
 
     /// Who invited the bot, by the bot's own stripped member event.

@@ -14,9 +14,30 @@ use crate::{
 const UNWEDGE_INTERVAL_MS: u64 = 3600 * 1000;
 
 impl Engine {
+    /// Takes in the to-device events of a sync, in order.
+    pub(super) fn take_to_device(
+        &self,
+        tx: &Transaction<'_>,
+        events: &[&RawValue],
+        now: u64,
+    ) -> Result<(), Error> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let mut account = self.account_mut(tx)?;
+        let mut changed = false;
+        for raw in events {
+            changed |= self.take_to_device_event(tx, &mut account, raw, now)?;
+        }
+        if changed {
+            self.save_account(tx, account)?;
+        }
+        Ok(())
+    }
+
     /// Takes in one to-device event. True when the account changed. Whatever is
     /// wrong with the event costs that event only.
-    pub(super) fn take_to_device(
+    fn take_to_device_event(
         &self,
         tx: &Transaction<'_>,
         account: &mut Account,
