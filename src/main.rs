@@ -6,6 +6,7 @@ use std::{
     pin::pin,
     process::ExitCode,
     task::Poll,
+    time::{Duration, Instant},
 };
 
 use log::{error, info, warn};
@@ -13,13 +14,19 @@ use openclaw_k8s_toggle_operator::{
     bot::{End, Operator, Policy, log_in},
     cli::{self, Invocation},
     config::Settings,
-    http::{Client, Roots},
+    http::{Backoff, Client, Roots},
     kube::{Api, Credentials, ServiceAccount},
     matrix::Homeserver,
     ops,
     store::Store,
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::sleep,
+};
+
+/// A session that ended before this is counted as a failed one.
+const SHORT_SESSION: Duration = Duration::from_secs(60);
 
 /// A configuration or another fatal error.
 const FAILURE: u8 = 1;
@@ -115,7 +122,9 @@ async fn work(settings: &Settings, store: &mut Store) -> Result<(), String> {
         echo: settings.echo,
         command_max_age: settings.command_max_age,
     };
+    let mut logouts = Backoff::new();
     loop {
+        let started = Instant::now();
         let access = log_in(
             store,
             &homeserver,
@@ -129,6 +138,16 @@ async fn work(settings: &Settings, store: &mut Store) -> Result<(), String> {
             End::LoggedOut { soft } => {
                 warn!("{}: logging in again", End::LoggedOut { soft });
                 forget(store, soft).map_err(|error| error.to_string())?;
+                // A server that ends every session at once must not be flooded
+                // with logins.
+                if started.elapsed() >= SHORT_SESSION {
+                    logouts.succeed();
+                } else {
+                    let wait = logouts
+                        .fail(None)
+                        .ok_or("the homeserver ends every session at once: giving up")?;
+                    sleep(wait).await;
+                }
             }
             end @ (End::GaveUp(_) | End::Fatal(_)) => return Err(end.to_string()),
         }

@@ -13,6 +13,10 @@ use crate::{http::Backoff, matrix::WantKey};
 /// a sync that fails for too long ends the program.
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// Requests about rooms under way together: a bot in many rooms asks one after
+/// the other at its first start.
+const ROOM_REQUESTS: usize = 8;
+
 /// Which requests may be sent now.
 #[derive(Default)]
 pub(super) struct Flight {
@@ -23,6 +27,12 @@ pub(super) struct Flight {
 impl Flight {
     /// Marks a request as sent, unless it is under way or has to wait.
     pub(super) fn take_off(&mut self, key: &WantKey) -> bool {
+        if is_about_a_room(key) {
+            let others = self.busy.iter().filter(|key| is_about_a_room(key));
+            if others.count() >= ROOM_REQUESTS {
+                return false;
+            }
+        }
         let waits = self
             .delayed
             .get(key)
@@ -70,4 +80,11 @@ impl Flight {
             .map(|(_, (until, _))| *until)
             .min()
     }
+}
+
+fn is_about_a_room(key: &WantKey) -> bool {
+    matches!(
+        key,
+        WantKey::Members(_) | WantKey::Encryption(_) | WantKey::Join(_)
+    )
 }

@@ -5,6 +5,10 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use super::{Error, Transaction, database::parsed};
 use crate::crypto::{MEGOLM_ALGORITHM, Rotation};
 
+/// Of the rooms that something has to be asked about, so many are named at a
+/// time: the rest when these are done.
+const ROOMS_AT_ONCE: i64 = 32;
+
 /// How a room is to be spoken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Encryption {
@@ -237,8 +241,9 @@ impl Transaction<'_> {
     pub fn rooms_without_members(&self) -> Result<Vec<(OwnedRoomId, i64)>, Error> {
         self.all(
             "SELECT room_id, members_generation FROM rooms
-             WHERE joined = 1 AND algorithm IS NOT NULL AND members_complete = 0",
-            [],
+             WHERE joined = 1 AND algorithm IS NOT NULL AND members_complete = 0
+             ORDER BY room_id LIMIT ?1",
+            [ROOMS_AT_ONCE],
             |row| Ok((parsed(row, 0)?, row.get(1)?)),
         )
     }
@@ -258,8 +263,9 @@ impl Transaction<'_> {
     /// Rooms the bot is in of which nobody has asked whether they are encrypted.
     pub fn rooms_without_encryption(&self) -> Result<Vec<OwnedRoomId>, Error> {
         self.all(
-            "SELECT room_id FROM rooms WHERE joined = 1 AND encryption_checked = 0",
-            [],
+            "SELECT room_id FROM rooms WHERE joined = 1 AND encryption_checked = 0
+             ORDER BY room_id LIMIT ?1",
+            [ROOMS_AT_ONCE],
             |row| parsed(row, 0),
         )
     }
@@ -281,6 +287,10 @@ impl Transaction<'_> {
 
     /// Invites to take.
     pub fn invites(&self) -> Result<Vec<OwnedRoomId>, Error> {
-        self.all("SELECT room_id FROM invites", [], |row| parsed(row, 0))
+        self.all(
+            "SELECT room_id FROM invites ORDER BY room_id LIMIT ?1",
+            [ROOMS_AT_ONCE],
+            |row| parsed(row, 0),
+        )
     }
 }

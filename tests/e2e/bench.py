@@ -26,6 +26,7 @@ from typing import Any
 from toggle_e2e import texts
 from toggle_e2e.binary import TRIPLES, normal_crates, read_elf, release_binary
 from toggle_e2e.floor import CYCLE, Task
+from toggle_e2e.net import end_cleanly_on_sigterm
 from toggle_e2e.person import Person
 from toggle_e2e.world import Stage, World
 
@@ -294,6 +295,7 @@ def show(rows: list[Row]) -> None:
 
 def main() -> int:
     """Measures, prints, and with `--check` fails on a broken budget."""
+    end_cleanly_on_sigterm()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="exit with 1 if a budget is broken")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write all figures there")

@@ -12,10 +12,16 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from toggle_e2e.bot import Bot, default_binary  # noqa: E402
+from toggle_e2e.net import end_cleanly_on_sigterm  # noqa: E402
 from toggle_e2e.person import Person  # noqa: E402
 from toggle_e2e.world import Account, Stage, Target, World  # noqa: E402
 
 _world: World | None = None
+
+
+def pytest_configure() -> None:
+    """Before the first server is started."""
+    end_cleanly_on_sigterm()
 
 
 def pytest_report_header() -> str:

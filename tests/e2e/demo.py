@@ -13,6 +13,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from toggle_e2e.net import end_cleanly_on_sigterm
 from toggle_e2e.person import Message, Person
 from toggle_e2e.world import Stage, World
 
@@ -128,6 +129,7 @@ The cluster's address is {world.cluster.url}, its files are in {world.cluster.wo
 
 def main() -> None:
     """Sets the scene, plays, tidies up."""
+    end_cleanly_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="toggle-demo-", ignore_cleanup_errors=True) as workdir:
         with World(Path(workdir)) as world:
             try:

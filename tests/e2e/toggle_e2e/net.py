@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -31,6 +33,16 @@ def free_port() -> int:
         _taken.add(port)
         return port
     raise RuntimeError("no free loopback port between 18000 and 32000")
+
+
+def end_cleanly_on_sigterm() -> None:
+    """Makes SIGTERM an exception, so that whoever is ended by it ends its servers too."""
+
+    def stop(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def wait_for(

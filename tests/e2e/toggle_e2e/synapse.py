@@ -140,6 +140,11 @@ class Synapse:
 
     def start(self, timeout: float = 60) -> None:
         """Starts the server and waits until it answers."""
+        self.launch()
+        self.wait_ready(timeout)
+
+    def launch(self) -> None:
+        """Starts the server; something else can be done until `wait_ready`."""
         if self._process is not None:
             raise RuntimeError("Synapse runs already")
         with self._output_path.open("ab") as output:
@@ -151,6 +156,9 @@ class Synapse:
                 start_new_session=True,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
+
+    def wait_ready(self, timeout: float = 60) -> None:
+        """Waits until the server answers."""
         wait_for("Synapse to answer", self._answers, timeout, 0.1, self.tail)
 
     def _answers(self) -> bool:

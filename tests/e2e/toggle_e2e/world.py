@@ -7,7 +7,6 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -99,11 +98,10 @@ class World:
     def __enter__(self) -> World:
         started = time.monotonic()
         try:
-            with ThreadPoolExecutor(1) as pool:
-                homeserver = pool.submit(self.synapse.start)
-                self.cluster.__enter__()
-                homeserver.result()
+            self.synapse.launch()
+            self.cluster.start()
             self.cluster.create_node(NODE)
+            self.synapse.wait_ready()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -124,7 +122,7 @@ class World:
             except Exception as failure:  # noqa: BLE001 - the servers below must be ended whatever a client does
                 self._log(f"{person!r} could not be stopped: {failure}")
         self.synapse.stop()
-        self.cluster.__exit__(kind, error, trace)
+        self.cluster.stop()
 
     def account(self, name: str) -> Account:
         """Registers a user nobody has used before."""
