@@ -308,7 +308,7 @@ def main() -> int:
         with World(Path(workdir), log=say, bcrypt_rounds=12) as world:
             try:
                 measured, more = measure_running(world, given.commands)
-            except BaseException:
+            except (Exception, SystemExit):
                 for bot in world.bots[-1:]:
                     say("the end of the bot's log:\n" + bot.tail())
                 say("the end of the homeserver's log:\n" + world.synapse.tail(20))
@@ -336,4 +336,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

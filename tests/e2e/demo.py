@@ -135,7 +135,7 @@ def main() -> None:
             try:
                 stage = world.stage(encrypted=True)
                 play(world, stage)
-            except BaseException:
+            except (Exception, SystemExit):
                 for bot in world.bots[-1:]:
                     print("the end of the bot's log:\n" + bot.tail(), file=sys.stderr)
                 raise
@@ -144,4 +144,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

@@ -24,7 +24,7 @@ check_cargo() {
 }
 
 check_go() {
-    has go || lacks "Go (1.24 or newer): it builds the Kubernetes control plane of the tests; install the package golang or https://go.dev/dl."
+    has go || lacks "Go (1.26 or newer): it builds the Kubernetes control plane of the tests; install the package golang or https://go.dev/dl."
 }
 
 check_python3() {

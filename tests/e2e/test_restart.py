@@ -195,9 +195,7 @@ def test_who_has_left_cannot_read_what_follows(world: World, stage: Stage) -> No
     stage.person.wait_sees_member(stage.room_id, guest.user_id)
     before = stage.person.ask(stage.room_id, "status", stage.bot_id)
     guest.leave(stage.room_id)
-    wait_for(
-        "the guest to be gone", lambda: world.synapse.members(stage.room_id).get(guest.user_id) == "leave", 10
-    )
+    wait_for("the guest to be gone", lambda: world.synapse.members(stage.room_id).get(guest.user_id) == "leave", 10)
     after = stage.person.ask(stage.room_id, "status", stage.bot_id)
     assert after.encrypted and before.encrypted
     assert after.message.session_id != before.message.session_id

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from .net import uninterrupted
+
 NAME = "openclaw-k8s-toggle-operator"
 LISTENING = "listening"
 
@@ -89,6 +91,15 @@ class Bot:
         self._begin = len(self.log)
         self.starts += 1
         self._started = time.monotonic()
+        uninterrupted(self._spawn)
+        assert self._process
+        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._reader.start()
+        if wait:
+            self.wait_listening(timeout)
+        return self
+
+    def _spawn(self) -> None:
         # Nothing of the caller's environment: a test must not pass by what the machine happens to set.
         self._process = subprocess.Popen(
             [str(self.binary)],
@@ -101,11 +112,6 @@ class Bot:
             encoding="utf-8",
             errors="replace",
         )
-        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
-        self._reader.start()
-        if wait:
-            self.wait_listening(timeout)
-        return self
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout

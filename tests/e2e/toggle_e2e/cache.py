@@ -75,8 +75,8 @@ def ensure_venv() -> Path:
         shutil.rmtree(target, ignore_errors=True)
         say(f"making {target} (homeserver, client, cross linker; about a minute)")
         venv.EnvBuilder(with_pip=True, symlinks=True).create(target)
-        pip = [target / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
-        install = [*pip, "install", "--progress-bar", "off", "--no-input", "-r", REQUIREMENTS]
+        pip = [str(target / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+        install = [*pip, "install", "--progress-bar", "off", "--no-input", "-r", str(REQUIREMENTS)]
         process = subprocess.Popen(install, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         tail: list[str] = []
         assert process.stdout

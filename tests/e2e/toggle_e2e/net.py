@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 Found = TypeVar("Found")
@@ -36,13 +36,23 @@ def free_port() -> int:
 
 
 def end_cleanly_on_sigterm() -> None:
-    """Makes SIGTERM an exception, so that whoever is ended by it ends its servers too."""
+    """Takes SIGTERM for Ctrl-C, so that whoever is ended by it ends its servers too."""
 
     def stop(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_IGN)
-        sys.exit(128 + number)
+        raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
+
+
+def uninterrupted(work: Callable[[], None]) -> None:
+    """Does something to its end, whatever signal comes.
+
+    Signals are taken in the main thread. A process started there could be
+    running and not yet be known to anybody who would end it.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(work).result()
 
 
 def wait_for(

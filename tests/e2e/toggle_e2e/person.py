@@ -187,7 +187,7 @@ class Person:
     @property
     def access_token(self) -> str:
         """The token of this device."""
-        return self.client.access_token
+        return str(self.client.access_token)
 
     def create_room(self, encrypted: bool, invite: tuple[str, ...] = (), name: str = "Operations") -> str:
         """Makes a private room and gives its id once this client knows it."""
@@ -213,7 +213,8 @@ class Person:
         Without this a message could be sent before the client has heard of the
         newcomer, whose device then never gets the key, as happens to people.
         """
-        _loop().run(self._until(lambda: self._is_joined(room_id, user_id), timeout, f"{user_id} in {room_id}"), timeout + 5)
+        seen = self._until(lambda: self._is_joined(room_id, user_id), timeout, f"{user_id} in {room_id}")
+        _loop().run(seen, timeout + 5)
 
     def encrypt(self, room_id: str) -> None:
         """Turns encryption on in a room, which cannot be undone."""
@@ -331,7 +332,8 @@ class Person:
                 await self._turn(timeout=30_000)
             except asyncio.CancelledError:
                 raise
-            except Exception as error:  # noqa: BLE001 - an outage must not end the client; a test's wait reports it
+            except Exception as error:
+                # An outage must not end the client; a test that waits for something reports it.
                 self._failure = error
                 await asyncio.sleep(0.2)
 
@@ -398,7 +400,7 @@ class Person:
         answer = await self.client.room_create(name=name, invite=invite, initial_state=state)
         if not isinstance(answer, RoomCreateResponse):
             raise RuntimeError(f"{self!r} could not make a room: {answer}")
-        room_id = answer.room_id
+        room_id = str(answer.room_id)
 
         def shown() -> bool:
             room = self.client.rooms.get(room_id)

@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 from signedjson.key import generate_signing_key, write_signing_keys
 
-from .net import free_port, wait_for
+from .net import free_port, uninterrupted, wait_for
 
 SERVER_NAME = "toggle.test"
 GENEROUS = {"per_second": 10_000, "burst_count": 10_000}
@@ -147,6 +147,9 @@ class Synapse:
         """Starts the server; something else can be done until `wait_ready`."""
         if self._process is not None:
             raise RuntimeError("Synapse runs already")
+        uninterrupted(self._spawn)
+
+    def _spawn(self) -> None:
         with self._output_path.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "synapse.app.homeserver", "--config-path", str(self._config_path)],
@@ -166,7 +169,7 @@ class Synapse:
             raise RuntimeError("Synapse ended while it was starting:\n" + self.tail())
         try:
             with urllib.request.urlopen(self.url + "/_matrix/client/versions", timeout=2) as answer:
-                return answer.status == 200
+                return int(answer.status) == 200
         except OSError:
             return False
 
@@ -231,8 +234,8 @@ class Synapse:
 
     def _register(self, localpart: str, password: str, admin: bool) -> dict[str, Any]:
         nonce = self.call("GET", "/_synapse/admin/v1/register")["nonce"]
-        mac = hmac.new(self._secret.encode(), digestmod=hashlib.sha1)
-        mac.update(b"\0".join([nonce.encode(), localpart.encode(), password.encode(), b"admin" if admin else b"notadmin"]))
+        signed = [nonce, localpart, password, "admin" if admin else "notadmin"]
+        mac = hmac.new(self._secret.encode(), "\0".join(signed).encode(), hashlib.sha1)
         return self.call(
             "POST",
             "/_synapse/admin/v1/register",
@@ -250,7 +253,8 @@ class Synapse:
     def admin(self, method: str, path: str, body: object | None = None) -> dict[str, Any]:
         """One request as a server administrator, who is made at first use."""
         if not self._admin_token:
-            self._admin_token = self._register(f"admin-{secrets.token_hex(4)}", secrets.token_hex(8), True)["access_token"]
+            made = self._register(f"admin-{secrets.token_hex(4)}", secrets.token_hex(8), True)
+            self._admin_token = made["access_token"]
         return self.call(method, path, body, self._admin_token)
 
     def devices(self, user_id: str) -> dict[str, dict[str, Any]]:

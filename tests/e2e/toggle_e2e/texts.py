@@ -14,8 +14,7 @@ ON = "Deployment is now on  (replicas: 1)"
 OFF = "Deployment is now off  (replicas: 0)"
 
 PLAINTEXT_REFUSED = (
-    "This room is encrypted, so I only take encrypted commands: "
-    "please send it again from a client with encryption on."
+    "This room is encrypted, so I only take encrypted commands: please send it again from a client with encryption on."
 )
 
 

@@ -119,7 +119,8 @@ class World:
         for person in self.people:
             try:
                 person.stop()
-            except Exception as failure:  # noqa: BLE001 - the servers below must be ended whatever a client does
+            except Exception as failure:
+                # The servers below must be ended whatever a client does.
                 self._log(f"{person!r} could not be stopped: {failure}")
         self.synapse.stop()
         self.cluster.stop()
@@ -240,11 +241,7 @@ class World:
     def audit(self, target: Target) -> list[dict[str, Any]]:
         """What a target's service account has asked the API server for, and what it got."""
         who = f"system:serviceaccount:{target.namespace}:{target.service_account}"
-        return [
-            event
-            for event in self.cluster.audit(user_contains=who)
-            if event["stage"] == "ResponseComplete"
-        ]
+        return [event for event in self.cluster.audit(user_contains=who) if event["stage"] == "ResponseComplete"]
 
 
 def _wanted_replicas(event: dict[str, Any]) -> int | None:
