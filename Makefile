@@ -41,8 +41,11 @@ check:
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 
+# Compiled first, so that the minute it may take is a minute of tests.
 unit:
-	cargo test --locked
+	cargo test --locked --no-run
+	@started=$$SECONDS; cargo test --locked; took=$$((SECONDS - started)); \
+	echo "cargo test took $$took s after compiling (at most 60)"; [ "$$took" -le 60 ]
 
 release:
 	@$(VENV); export PATH="$$venv/bin:$$PATH"; \

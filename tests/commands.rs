@@ -240,6 +240,32 @@ fn an_invitation_counts_by_the_sender_of_the_bots_own_member_event() {
     assert!(world.hs.requests("POST /join").is_empty());
 }
 
+/// MUST 26: the inviting server chooses what else an invitation carries, such as
+/// one more that an allowed user seems to have sent.
+#[test]
+fn an_invitation_with_two_inviters_is_not_taken() {
+    for at in [0, usize::MAX] {
+        let mut world = World::encrypted();
+        world.hs.rewrite("/sync", move |body| {
+            let events = &mut body["rooms"]["invite"]["!trap:test"]["invite_state"]["events"];
+            if let Some(events) = events.as_array_mut() {
+                events.insert(
+                    at.min(events.len()),
+                    json!({
+                        "type": "m.room.member", "sender": ALICE, "state_key": BOT,
+                        "content": {"membership": "invite"},
+                    }),
+                );
+            }
+        });
+        world.hs.add_room("!trap:test", &[MALLORY], false);
+        world.hs.invite("!trap:test", MALLORY, BOT);
+        world.ask("status");
+        world.hs.wait_next_sync();
+        assert!(world.hs.requests("POST /join").is_empty());
+    }
+}
+
 /// MUST 23: an edit says a command without a person sending one.
 #[test]
 fn an_edit_is_no_command() {

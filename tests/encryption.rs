@@ -745,6 +745,26 @@ fn a_ciphertext_replayed_under_any_event_id_is_executed_once() {
     world.assert_scaled_only(&[1, 0]);
 }
 
+/// MUST 20: the journal forgets in time, and a server can hurry it by filling it;
+/// the ratchet's index is not forgotten with it.
+#[test]
+fn an_event_the_journal_has_forgotten_is_not_executed_again() {
+    let mut world = World::encrypted();
+    world.ask("status");
+    let content = world.alice.encrypt(ROOM, &text_message("start"));
+    let mut event = json!({"type": "m.room.encrypted", "sender": ALICE, "content": content});
+    event["event_id"] = json!(world.hs.event(ROOM, event.clone()));
+    assert_eq!(world.next_body(), ON);
+    assert_eq!(world.ask("stop"), OFF);
+    world.bot().kill();
+    let store = rusqlite::Connection::open(world.dir.sub("store").join("store.sqlite3")).unwrap();
+    assert!(store.execute("DELETE FROM journal", []).unwrap() > 0);
+    drop(store);
+    world.start();
+    world.hs.event(ROOM, event);
+    world.assert_scaled_only(&[1, 0]);
+}
+
 /// MUST 25.
 #[test]
 fn an_event_delivered_again_in_plaintext_is_executed_once() {

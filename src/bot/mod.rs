@@ -4,10 +4,12 @@
 pub mod command;
 pub mod replies;
 
+mod answers;
 mod flight;
 mod operator;
 mod policy;
 mod session;
+mod work;
 
 pub use operator::{End, Operator};
 pub use policy::Policy;

@@ -12,13 +12,19 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use super::{command::Command, flight::Flight, policy::Policy, replies, session::Access};
+use super::{
+    answers::{Refusal, give_up, judge, judge_again, refused, take_body},
+    flight::Flight,
+    policy::Policy,
+    session::Access,
+    work::execute,
+};
 use crate::{
     http::Backoff,
-    kube::{self, Run, Target},
+    kube::{self, Target},
     matrix::{
-        self, About, Call, Engine, Fault, Homeserver, Message, SYNC_TIMEOUT, SyncBody, Want,
-        WantKey, sync_call,
+        self, About, Call, Engine, Fault, Homeserver, SYNC_TIMEOUT, SyncBody, Want, WantKey,
+        sync_call,
     },
     store::{JournalEntry, Store, Transaction},
 };
@@ -26,8 +32,12 @@ use crate::{
 /// The loop looks around at least this often.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
 
-/// After this the store is tried again, in milliseconds.
-const STORE_RETRY_MS: u64 = 1_000;
+/// After this the store is tried again.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// So many refusals of a sync in a row, and its `since` is taken for the fault:
+/// a homeserver that was moved or restored does not know it any more.
+const BAD_SYNCS: u32 = 3;
 
 /// Why the loop ended.
 #[derive(Debug)]
@@ -93,12 +103,20 @@ pub struct Operator<'a> {
     syncing: bool,
     /// Keys were uploaded while the sync was under way.
     uploaded_meanwhile: bool,
+    /// The last sync's count of keys did not hold: the next one does not wait.
+    recount: bool,
     synced: bool,
     sync_after: Instant,
     sync_backoff: Backoff,
     since: Option<String>,
     held_until: Option<u64>,
     working: Option<OwnedEventId>,
+    /// When this process began to serve, milliseconds since the Unix epoch.
+    started_at: u64,
+    /// Until then nothing is tried, after the store refused.
+    not_before: Instant,
+    /// Syncs in a row that were refused as bad requests.
+    bad_syncs: u32,
     delivered: Vec<i64>,
     keys_uploaded: bool,
     settled: bool,
@@ -132,12 +150,16 @@ impl<'a> Operator<'a> {
             flight: Flight::default(),
             syncing: false,
             uploaded_meanwhile: false,
+            recount: false,
             synced: false,
             sync_after: Instant::now(),
             sync_backoff: Backoff::new(),
             since: None,
             held_until: None,
             working: None,
+            started_at: now_ms(),
+            not_before: Instant::now(),
+            bad_syncs: 0,
             delivered: Vec::new(),
             keys_uploaded: false,
             settled: false,
@@ -215,13 +237,20 @@ impl<'a> Operator<'a> {
             Err(Fault::UnknownToken { soft_logout }) => {
                 return Some(End::LoggedOut { soft: soft_logout });
             }
-            Err(fault) => return self.sync_failed(&fault, fault.retry_after()),
+            Err(fault) => {
+                if matches!(fault, Fault::Refused { status: 400, .. }) {
+                    self.suspect_since();
+                }
+                return self.sync_failed(&fault, fault.retry_after());
+            }
         };
+        self.bad_syncs = 0;
         let parsed: SyncBody<'_> = match serde_json::from_slice(&body) {
             Ok(parsed) => parsed,
             Err(error) => return self.sync_failed(&format!("a sync is malformed: {error}"), None),
         };
         let counts_hold = !self.uploaded_meanwhile;
+        self.recount = !counts_hold;
         let synced_before = std::mem::replace(&mut self.synced, true);
         let taken = self.transact(|engine, policy, tx, now| {
             let received = engine.take_sync(tx, &parsed, counts_hold, now)?;
@@ -243,6 +272,17 @@ impl<'a> Operator<'a> {
         }
     }
 
+    /// A sync was refused as a bad request. After some of these the next one
+    /// starts from nothing: what was sent meanwhile is history to it.
+    fn suspect_since(&mut self) {
+        self.bad_syncs += 1;
+        if self.bad_syncs >= BAD_SYNCS && self.since.is_some() {
+            warn!("the homeserver does not know how far the bot has read: reading anew from now");
+            self.bad_syncs = 0;
+            self.attempt(|_, _, tx, _| Ok(tx.forget_next_batch()?));
+        }
+    }
+
     fn sync_failed(&mut self, why: &dyn fmt::Display, asked: Option<Duration>) -> Option<End> {
         match self.sync_backoff.fail(asked) {
             Some(wait) => {
@@ -261,7 +301,7 @@ impl<'a> Operator<'a> {
         result: Result<Vec<u8>, Fault>,
     ) -> Option<End> {
         self.flight.landed(key);
-        if matches!(about, About::Upload) {
+        if matches!(about, About::Upload { .. }) {
             self.uploaded_meanwhile = true;
         }
         let taken = match result {
@@ -295,7 +335,7 @@ impl<'a> Operator<'a> {
                         error!("a message is given up: {status} {errcode} ({message})");
                         return self.delivered(key, *row);
                     }
-                    self.transact(|engine, _, tx, _| give_up(engine, tx, about))
+                    self.transact(|engine, policy, tx, now| give_up(engine, policy, tx, about, now))
                 }
             },
             Err(fault) => {
@@ -345,10 +385,10 @@ impl<'a> Operator<'a> {
     ) -> Result<(), matrix::Error> {
         let now = now_ms();
         let tx = self.store.begin()?;
-        take(&self.engine, self.policy, &tx, now)?;
         for row in &self.delivered {
             tx.finish_outbox(*row)?;
         }
+        take(&self.engine, self.policy, &tx, now)?;
         let next = Next {
             wants: self.engine.wants(&tx, now)?,
             work: tx.next_unfinished()?,
@@ -395,11 +435,7 @@ impl<'a> Operator<'a> {
 
     /// Time for something that waited.
     fn look_around(&mut self) {
-        self.attempt(|engine, policy, tx, now| {
-            let mut messages = Vec::new();
-            engine.judge_held(tx, now, &mut messages)?;
-            judge(engine, policy, tx, &messages, now)
-        });
+        self.attempt(judge_again);
     }
 
     /// A transaction of the bot's own: when the store refuses, nothing was
@@ -410,7 +446,7 @@ impl<'a> Operator<'a> {
     ) {
         if let Err(error) = self.transact(take) {
             error!("{error}");
-            self.held_until = Some(now_ms().saturating_add(STORE_RETRY_MS));
+            self.not_before = Instant::now() + STORE_RETRY;
         }
     }
 
@@ -426,7 +462,7 @@ impl<'a> Operator<'a> {
         if self.may_sync() {
             at = at.min(self.sync_after);
         }
-        at
+        at.max(self.not_before)
     }
 
     fn spawn_wants(&mut self, wants: Vec<Want>) {
@@ -450,13 +486,10 @@ impl<'a> Operator<'a> {
     fn spawn_sync(&mut self) {
         self.syncing = true;
         self.uploaded_meanwhile = false;
-        let call: Call = sync_call(self.since.as_deref(), self.synced);
+        let wait = self.synced && !self.recount;
+        let call: Call = sync_call(self.since.as_deref(), wait);
         let (homeserver, token) = (self.homeserver.clone(), self.access.token.clone());
-        let held_back = if self.synced {
-            SYNC_TIMEOUT
-        } else {
-            Duration::ZERO
-        };
+        let held_back = if wait { SYNC_TIMEOUT } else { Duration::ZERO };
         self.tasks.spawn(async move {
             Finished::Sync(homeserver.send(call, Some(&token), held_back).await)
         });
@@ -468,14 +501,12 @@ impl<'a> Operator<'a> {
         let JournalEntry { event_id, room, .. } = &entry;
         let (event_id, room) = (event_id.clone(), room.clone());
         self.working = Some(event_id.clone());
-        let late = self.policy.too_late(&entry, now_ms());
-        let command = Command::parse(&entry.payload).ok();
+        let decided = self.policy.reconsider(&entry, self.started_at, now_ms());
         let (kube, target) = (self.kube.clone(), self.target.clone());
         self.tasks.spawn(async move {
-            let answer = match (late, command) {
-                (Some(late), _) => late,
-                (None, Some(command)) => execute(&kube, &target, command).await,
-                (None, None) => replies::unknown(""),
+            let answer = match decided {
+                Ok(command) => execute(&kube, &target, command).await,
+                Err(answer) => answer,
             };
             Finished::Command {
                 event_id,
@@ -524,113 +555,6 @@ impl<'a> Operator<'a> {
 impl Drop for Operator<'_> {
     fn drop(&mut self) {
         self.flush();
-    }
-}
-
-fn judge(
-    engine: &Engine,
-    policy: &Policy,
-    tx: &Transaction<'_>,
-    messages: &[Message],
-    now: u64,
-) -> Result<(), matrix::Error> {
-    messages
-        .iter()
-        .try_for_each(|message| policy.judge_message(tx, engine, message, now))
-}
-
-fn take_body(
-    engine: &Engine,
-    policy: &Policy,
-    tx: &Transaction<'_>,
-    about: &About,
-    body: &[u8],
-    now: u64,
-) -> Result<(), matrix::Error> {
-    match about {
-        About::Upload => engine.take_upload(tx),
-        About::Query(asked) => {
-            let mut messages = Vec::new();
-            engine.take_query(tx, asked, body, now, &mut messages)?;
-            judge(engine, policy, tx, &messages, now)
-        }
-        About::Claim(asked) => engine.take_claim(tx, asked, body, now),
-        About::Members(room, generation) => engine.take_members(tx, room, *generation, body),
-        About::Encryption(room) => engine.take_room_encryption(tx, room, Some(body)),
-        About::Join(room) => Ok(tx.forget_invite(room)?),
-        About::Outbox(row, _) => Ok(tx.finish_outbox(*row)?),
-    }
-}
-
-/// What a refusal means for a request.
-enum Refusal {
-    /// It is not sent again.
-    Final,
-    /// It is sent again later.
-    Retry,
-    /// The program must stop.
-    Fatal(String),
-}
-
-fn refused(about: &About, status: u16, errcode: &str, message: &str) -> Refusal {
-    match about {
-        About::Upload => Refusal::Fatal(format!(
-            "the homeserver refuses this device's keys ({status} {errcode}: {message}): the store \
-             in CRYPTO_STORE_PATH is older than the device, or of another one; move it away to \
-             start as a new device"
-        )),
-        About::Query(_) | About::Claim(_) => Refusal::Retry,
-        // 404 is the answer "not encrypted", 403 "not in this room"; anything
-        // else says nothing about the room.
-        About::Encryption(_) | About::Members(..) if !matches!(status, 403 | 404) => Refusal::Retry,
-        About::Encryption(_) | About::Members(..) | About::Join(_) | About::Outbox(..) => {
-            Refusal::Final
-        }
-    }
-}
-
-fn give_up(engine: &Engine, tx: &Transaction<'_>, about: &About) -> Result<(), matrix::Error> {
-    match about {
-        About::Join(room) => {
-            warn!("the invite to {room} cannot be taken");
-            Ok(tx.forget_invite(room)?)
-        }
-        About::Members(room, _) => {
-            warn!("the members of {room} may not be read: taken as left");
-            Ok(tx.leave_room(room)?)
-        }
-        About::Encryption(room) => engine.take_room_encryption(tx, room, None),
-        About::Outbox(row, _) => Ok(tx.finish_outbox(*row)?),
-        About::Upload | About::Query(_) | About::Claim(_) => Ok(()),
-    }
-}
-
-async fn execute(kube: &kube::Api, target: &Target, command: Command) -> String {
-    let scaled = |result: Result<kube::Scaled, kube::Error>| {
-        result.map(|scaled| replies::scaled(scaled.replicas))
-    };
-    let result = match command {
-        Command::Start => scaled(kube.scale(target, 1, Run::ForReal).await),
-        Command::Stop => scaled(kube.scale(target, 0, Run::ForReal).await),
-        Command::Status => kube
-            .deployment(target)
-            .await
-            .map(|status| replies::status(status.desired, status.ready, status.available)),
-        Command::Help => Ok(replies::HELP.to_owned()),
-    };
-    match result {
-        Ok(answer) => {
-            info!(
-                "{}: {}",
-                command.as_str(),
-                answer.lines().next().unwrap_or_default()
-            );
-            answer
-        }
-        Err(fault) => {
-            error!("{} {target}: {}", command.as_str(), fault.detail());
-            replies::failure(&fault.sentence(target))
-        }
     }
 }
 

@@ -105,8 +105,36 @@ impl Policy {
         Ok(())
     }
 
+    /// Judges a journalled command once more before it is done: the process may
+    /// have been away since, and started again with another configuration.
+    /// `started_at` tells what an earlier process left behind.
+    pub(super) fn reconsider(
+        &self,
+        entry: &JournalEntry,
+        started_at: u64,
+        now: u64,
+    ) -> Result<Command, String> {
+        let command =
+            Command::parse(&entry.payload).map_err(|unknown| replies::unknown(unknown.as_str()))?;
+        if !self.allows(&entry.sender) {
+            warn!(
+                "{} may no longer command: {command} is not run",
+                entry.sender
+            );
+            return Err(replies::NO_LONGER_ALLOWED.to_owned());
+        }
+        match self.too_late(entry, now) {
+            None => Ok(command),
+            // It may have been done just before the process ended.
+            Some(_) if entry.received_at < started_at => {
+                Err(replies::interrupted(command.as_str()))
+            }
+            Some(late) => Err(late),
+        }
+    }
+
     /// The answer to a command that is older than it may be.
-    pub(super) fn too_late(&self, entry: &JournalEntry, now: u64) -> Option<String> {
+    fn too_late(&self, entry: &JournalEntry, now: u64) -> Option<String> {
         let age = entry
             .age_ms
             .saturating_add(now.saturating_sub(entry.received_at));

@@ -26,6 +26,10 @@ pub const PLAINTEXT_REFUSED: &str = "This room is encrypted, so I only take encr
 pub const UNKNOWN_DEVICE: &str = "Your message came from a device that is not in your account's \
     list, so I did not run it: please send it from one of your own sessions.";
 
+/// To somebody who was allowed to command when their command came, and is not
+/// any more.
+pub const NO_LONGER_ALLOWED: &str = "You may no longer give me commands, so I did not run it.";
+
 /// The message itself behind a lobster; a very long one is cut at 4 KiB.
 pub fn echo(body: &str) -> String {
     let whole = format!("🦞 {body}");
@@ -79,6 +83,15 @@ pub fn too_late(command: &str, seconds: u64) -> String {
     format!(
         "Your command \"{command}\" reached me {late} late, so I did not run it: please send it \
          again if you still want it."
+    )
+}
+
+/// To a command that was under way when the program ended, and is too old to be
+/// run again: nobody knows whether it was done.
+pub fn interrupted(command: &str) -> String {
+    format!(
+        "I was interrupted while running your command \"{command}\" and may or may not have \
+         finished it: please write \"status\" to see."
     )
 }
 

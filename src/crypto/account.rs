@@ -231,10 +231,11 @@ impl Account {
         Ok((!nothing).then_some(upload))
     }
 
-    /// The server has taken the last [`Account::upload`].
-    pub fn mark_as_uploaded(&mut self) {
+    /// The server has taken the last [`Account::upload`]; `with_device_keys` says
+    /// whether they were part of it.
+    pub fn mark_as_uploaded(&mut self, with_device_keys: bool) {
         self.inner.mark_keys_as_published();
-        self.state.device_keys_uploaded = true;
+        self.state.device_keys_uploaded |= with_device_keys;
     }
 
     /// The server lost the device keys: they are part of the next upload again.

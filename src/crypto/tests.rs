@@ -129,7 +129,7 @@ fn an_upload_is_repeated_until_it_is_taken() {
     )
     .unwrap();
     assert_eq!(restored.upload().unwrap().unwrap(), first);
-    restored.mark_as_uploaded();
+    restored.mark_as_uploaded(true);
     assert_eq!(restored.upload().unwrap(), None);
 }
 
@@ -145,10 +145,10 @@ fn no_keys_are_made_while_others_wait_for_their_upload() {
 fn a_fallback_key_is_replaced_when_used_and_when_old() {
     let week = 7 * 24 * 3600 * 1000;
     let mut account = bot();
-    account.mark_as_uploaded();
+    account.mark_as_uploaded(true);
     assert!(!account.replenish(50, FallbackOnServer::Unused, NOW + week - 1));
     assert!(account.replenish(50, FallbackOnServer::Unused, NOW + week));
-    account.mark_as_uploaded();
+    account.mark_as_uploaded(true);
     assert!(!account.replenish(50, FallbackOnServer::NotSupported, NOW + week + 1));
     assert!(account.replenish(50, FallbackOnServer::UsedOrMissing, NOW + week + 1));
 }

@@ -59,9 +59,9 @@ fn devices<'a>(answer: &PerUser<'a>, user: &UserId) -> BTreeMap<String, &'a RawV
 
 impl Engine {
     /// The server has taken the keys of the last upload.
-    pub fn take_upload(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+    pub fn take_upload(&self, tx: &Transaction<'_>, with_device_keys: bool) -> Result<(), Error> {
         let mut account = self.account_mut(tx)?;
-        account.mark_as_uploaded();
+        account.mark_as_uploaded(with_device_keys);
         self.save_account(tx, account)
     }
 
@@ -170,11 +170,11 @@ impl Engine {
             });
             let Some(session) = session else {
                 info!("{} {} has no usable one-time key", device.user, device.id);
-                tx.postpone_claim(&device.curve25519, now.saturating_add(CLAIM_RETRY_MS))?;
+                tx.postpone_claim(device, now.saturating_add(CLAIM_RETRY_MS))?;
                 tx.finish_unwedge(&device.user, &device.id)?;
                 continue;
             };
-            tx.put_olm_session(&device.curve25519, &session, false, now)?;
+            tx.put_olm_session(&device.user, &device.curve25519, &session, false, now)?;
             if tx.finish_unwedge(&device.user, &device.id)? {
                 self.send_dummy(tx, &account, device, session, now)?;
             }
@@ -200,7 +200,7 @@ impl Engine {
             return Ok(());
         };
         // As if it had decrypted: it must win over the session that is broken.
-        tx.put_olm_session(&device.curve25519, &session, true, now)?;
+        tx.put_olm_session(&device.user, &device.curve25519, &session, true, now)?;
         tx.forget_shares_with(&device.user, &device.curve25519)?;
         let message = OutgoingToDevice {
             user: device.user.clone(),

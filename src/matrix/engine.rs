@@ -22,7 +22,13 @@ pub struct Engine {
     /// Users whose messages are looked at. Nobody else's are decrypted, and
     /// nobody else's room keys are kept.
     pub(super) commanders: BTreeSet<OwnedUserId>,
-    last_account: RefCell<Option<(Zeroizing<Vec<u8>>, Rc<Account>)>>,
+    last_account: RefCell<Option<LastAccount>>,
+}
+
+/// The account that was read or stored last.
+struct LastAccount {
+    pickle: Zeroizing<Vec<u8>>,
+    account: Rc<Account>,
 }
 
 /// Why an answer could not be taken in. The transaction must be dropped.
@@ -119,13 +125,16 @@ impl Engine {
     /// whatever was committed or dropped in between.
     pub(super) fn account(&self, tx: &Transaction<'_>) -> Result<Rc<Account>, Error> {
         let pickle = stored_account(tx)?;
-        if let Some((bytes, account)) = &*self.last_account.borrow()
-            && *bytes == pickle
+        if let Some(last) = &*self.last_account.borrow()
+            && last.pickle == pickle
         {
-            return Ok(Rc::clone(account));
+            return Ok(Rc::clone(&last.account));
         }
         let account = Rc::new(self.read_account(&pickle)?);
-        *self.last_account.borrow_mut() = Some((pickle, Rc::clone(&account)));
+        *self.last_account.borrow_mut() = Some(LastAccount {
+            pickle,
+            account: Rc::clone(&account),
+        });
         Ok(account)
     }
 
@@ -137,7 +146,10 @@ impl Engine {
     pub(super) fn save_account(&self, tx: &Transaction<'_>, account: Account) -> Result<(), Error> {
         let pickle = account.pickle().map_err(|_| Error::Account)?;
         tx.put_account_pickle(&pickle)?;
-        *self.last_account.borrow_mut() = Some((Zeroizing::new(pickle), Rc::new(account)));
+        *self.last_account.borrow_mut() = Some(LastAccount {
+            pickle: Zeroizing::new(pickle),
+            account: Rc::new(account),
+        });
         Ok(())
     }
 

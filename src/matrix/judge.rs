@@ -62,6 +62,24 @@ enum Verdict {
     Wait(HeldReason),
 }
 
+/// Whether an event has been looked at before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// It has just come.
+    Now,
+    /// It has been waiting.
+    Before,
+}
+
+/// An event of a commander that has to be judged.
+struct Candidate<'a> {
+    room: &'a RoomId,
+    sender: &'a UserId,
+    event_id: &'a EventId,
+    event: &'a Event<'a>,
+    seen: Seen,
+}
+
 impl Engine {
     /// Takes in one timeline event that is not state.
     pub(super) fn take_message(
@@ -91,7 +109,17 @@ impl Engine {
             return Ok(());
         }
         let age_ms = event.age_ms(now);
-        match self.judge(tx, room, sender, event_id, event)? {
+        match self.judge(
+            tx,
+            &Candidate {
+                room,
+                sender,
+                event_id,
+                event,
+                seen: Seen::Now,
+            },
+            now,
+        )? {
             Verdict::Nothing => {}
             Verdict::Is(what) => messages.push(Message {
                 event_id: event_id.to_owned(),
@@ -130,7 +158,14 @@ impl Engine {
                 continue;
             };
             let waited = now.saturating_sub(held.received_at);
-            let what = match self.judge(tx, &held.room, &held.sender, &held.event_id, &event)? {
+            let candidate = Candidate {
+                room: &held.room,
+                sender: &held.sender,
+                event_id: &held.event_id,
+                event: &event,
+                seen: Seen::Before,
+            };
+            let what = match self.judge(tx, &candidate, now)? {
                 Verdict::Is(what) => Some(what),
                 Verdict::Nothing => None,
                 Verdict::Wait(HeldReason::NoKey) if waited >= KEY_GRACE_MS => {
@@ -171,13 +206,12 @@ impl Engine {
     fn judge(
         &self,
         tx: &Transaction<'_>,
-        room: &RoomId,
-        sender: &UserId,
-        event_id: &EventId,
-        event: &Event<'_>,
+        candidate: &Candidate<'_>,
+        now: u64,
     ) -> Result<Verdict, Error> {
+        let Candidate { room, event, .. } = candidate;
         match event.kind.as_ref() {
-            "m.room.encrypted" => self.judge_encrypted(tx, room, sender, event_id, event),
+            "m.room.encrypted" => self.judge_encrypted(tx, candidate, now),
             "m.room.message" => {
                 let Some(text) = text_message(event.content) else {
                     return Ok(Verdict::Nothing);
@@ -198,11 +232,16 @@ impl Engine {
     fn judge_encrypted(
         &self,
         tx: &Transaction<'_>,
-        room: &RoomId,
-        sender: &UserId,
-        event_id: &EventId,
-        event: &Event<'_>,
+        candidate: &Candidate<'_>,
+        now: u64,
     ) -> Result<Verdict, Error> {
+        let Candidate {
+            room,
+            sender,
+            event_id,
+            event,
+            seen,
+        } = *candidate;
         // Where nothing can be answered nothing is done either.
         if tx.encryption(room)? == Encryption::Unsupported
             || !cleartext_relation_is_plain(event.content)
@@ -227,27 +266,35 @@ impl Engine {
                 return Ok(Verdict::Nothing);
             }
         };
-        let seen = tx.see_message_index(
+        let index = tx.see_message_index(
             room,
             &megolm.session_id,
             plaintext.index,
             event_id,
             event.origin_server_ts,
         )?;
-        if seen == MessageIndex::Replayed {
+        // The very event may be looked at again only while it waits: the journal
+        // forgets in time, the index does not.
+        let replayed = match index {
+            MessageIndex::Fresh => false,
+            MessageIndex::SameEvent => seen == Seen::Now,
+            MessageIndex::Replayed => true,
+        };
+        if replayed {
             warn!("{event_id} in {room} is an older message played again: ignored");
             return Ok(Verdict::Nothing);
         }
         // The key came in an Olm message from this very device; that the device
         // is the sender's is proven by its signed entry in the sender's list.
-        let owner = tx.device_by_keys(sender, &group.curve25519, &group.ed25519)?;
-        if owner.is_none() {
-            return Ok(if tx.is_outdated(sender)? {
-                tx.track_user(sender)?;
-                Verdict::Wait(HeldReason::NotYetJudged)
-            } else {
-                Verdict::Is(What::UnknownDevice)
-            });
+        if tx.must_ask_for_devices(sender, now)? {
+            tx.track_user(sender)?;
+            return Ok(Verdict::Wait(HeldReason::NotYetJudged));
+        }
+        if tx
+            .device_by_keys(sender, &group.curve25519, &group.ed25519)?
+            .is_none()
+        {
+            return Ok(Verdict::Is(What::UnknownDevice));
         }
         Ok(match text_message(&plaintext.content) {
             Some(text) => Verdict::Is(What::Text {

@@ -1,6 +1,8 @@
 //! Taking in a sync: everything in it, in the order that makes sense of it, in
 //! one transaction.
 
+use std::collections::BTreeSet;
+
 use log::{debug, info, warn};
 use ruma::{OwnedRoomId, OwnedUserId, UserId};
 use serde::Deserialize;
@@ -55,6 +57,8 @@ impl Engine {
             self.replenish(tx, body, now)?;
         }
         take_device_lists(tx, &body.device_lists, &self.user)?;
+        // What waited was said before what comes now.
+        self.judge_held(tx, now, &mut received.messages)?;
 
         for id in body.rooms.leave.keys() {
             if let Some(room) = room_id(id) {
@@ -109,14 +113,26 @@ impl Engine {
             membership: &'a str,
         }
         let invited: InvitedRoom<'_> = serde_json::from_str(raw.get()).ok()?;
-        let member = invited.invite_state.events.iter().find_map(|raw| {
-            let event: Event<'_> = serde_json::from_str(raw.get()).ok()?;
-            let own = event.kind == "m.room.member"
-                && event.state_key.as_deref() == Some(self.user.as_str());
-            let member: Member<'_> = serde_json::from_str(event.content.get()).ok()?;
-            (own && member.membership == "invite").then_some(event)
-        })?;
-        OwnedUserId::try_from(member.sender.as_ref()).ok()
+        let senders: BTreeSet<OwnedUserId> = invited
+            .invite_state
+            .events
+            .iter()
+            .filter_map(|raw| serde_json::from_str::<Event<'_>>(raw.get()).ok())
+            .filter(|event| {
+                event.kind == "m.room.member"
+                    && event.state_key.as_deref() == Some(self.user.as_str())
+                    && serde_json::from_str::<Member<'_>>(event.content.get())
+                        .is_ok_and(|member| member.membership == "invite")
+            })
+            .filter_map(|event| OwnedUserId::try_from(event.sender.as_ref()).ok())
+            .collect();
+        // The inviting server may add to this state what it likes; the bot's own
+        // server adds the invite it checked. Where they differ, somebody lies.
+        let mut senders = senders.into_iter();
+        match (senders.next(), senders.next()) {
+            (Some(sender), None) => Some(sender),
+            _ => None,
+        }
     }
 }
 

@@ -31,10 +31,10 @@ impl Engine {
         if new {
             debug!("in {room}");
         }
-        if joined.timeline.limited && !first_sync {
+        if joined.timeline.limited || first_sync {
             // Who left and who came in the gap is not known: the next message
             // there starts with a fresh list of members and a fresh key.
-            debug!("the server left a gap in {room}");
+            debug!("the server left a gap in {room}, or this is the first look at it");
             tx.set_members_incomplete(room)?;
             tx.discard_outbound_group(room)?;
         }
@@ -49,9 +49,13 @@ impl Engine {
             .iter()
             .filter_map(|raw| parse(raw).map(|event| (*raw, event)))
             .collect();
-        let own_join = events
-            .iter()
-            .rposition(|(_, event)| self.is_own_join(event));
+        let own_join = if new {
+            events
+                .iter()
+                .rposition(|(_, event)| self.is_own_join(event))
+        } else {
+            None
+        };
         for (position, (raw, event)) in events.iter().enumerate() {
             if event.state_key.is_some() {
                 self.take_state(tx, room, event)?;

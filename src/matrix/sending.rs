@@ -176,9 +176,7 @@ impl Engine {
     ) -> Result<Vec<Device>, Error> {
         let mut claims = Vec::new();
         for device in &devices {
-            if tx.olm_session_for_sending(&device.curve25519)?.is_none()
-                && tx.may_claim(&device.curve25519, now)?
-            {
+            if tx.olm_session_for_sending(device)?.is_none() && tx.may_claim(device, now)? {
                 claims.push(device.clone());
             }
         }
@@ -191,7 +189,7 @@ impl Engine {
         let mut keys = Vec::new();
         let mut refusals = Vec::new();
         for device in devices {
-            let session = tx.olm_session_for_sending(&device.curve25519)?;
+            let session = tx.olm_session_for_sending(&device)?;
             let content = session.and_then(|mut session| {
                 let peer = Peer::from(&device);
                 let kind = "m.room_key";
@@ -201,7 +199,7 @@ impl Engine {
             });
             match content {
                 Some((session, content)) => {
-                    tx.put_olm_session(&device.curve25519, &session, false, now)?;
+                    tx.put_olm_session(&device.user, &device.curve25519, &session, false, now)?;
                     tx.put_share(&group.session_id(), &device, group.index())?;
                     keys.push(OutgoingToDevice {
                         user: device.user,
@@ -213,7 +211,7 @@ impl Engine {
                         keys.clear();
                     }
                 }
-                None if tx.mark_withheld(&device.curve25519)? => {
+                None if tx.mark_withheld(&device)? => {
                     warn!(
                         "{} {} cannot be given the key: no Olm session",
                         device.user, device.id

@@ -80,7 +80,7 @@ impl Engine {
             );
             return Ok(false);
         }
-        let sessions = tx.olm_sessions(&event.sender_key)?;
+        let sessions = tx.olm_sessions(&event.sender, &event.sender_key)?;
         let decrypted = match decrypt(account, sessions, &event) {
             Ok(decrypted) => decrypted,
             Err(fault) => {
@@ -94,7 +94,21 @@ impl Engine {
                 return Ok(false);
             }
         };
-        tx.put_olm_session(&event.sender_key, &decrypted.session, true, now)?;
+        if decrypted.new_session && !self.is_welcome(tx, &event, decrypted.payload.is_ok())? {
+            // The one-time key is used up; nothing else is kept.
+            debug!(
+                "a new Olm session of {} is of no use: dropped",
+                event.sender
+            );
+            return Ok(true);
+        }
+        tx.put_olm_session(
+            &event.sender,
+            &event.sender_key,
+            &decrypted.session,
+            true,
+            now,
+        )?;
         if decrypted.new_session {
             tx.forget_shares_with(&event.sender, &event.sender_key)?;
         }
@@ -108,6 +122,20 @@ impl Engine {
             }
         }
         Ok(decrypted.new_session)
+    }
+
+    /// Whether a new session is worth keeping: it is of a listed device, or of a
+    /// commander's that is not listed yet and says something sound. Identity keys
+    /// cost nothing, so without this a room's member could fill the store.
+    fn is_welcome(
+        &self,
+        tx: &Transaction<'_>,
+        event: &OlmEvent,
+        payload_is_sound: bool,
+    ) -> Result<bool, Error> {
+        let listed = tx.device_by_curve25519(&event.sender, &event.sender_key)?;
+        let is_commander = self.commanders.contains(&event.sender);
+        Ok(listed.is_some() || (payload_is_sound && is_commander))
     }
 
     fn take_payload(
@@ -136,6 +164,15 @@ impl Engine {
                 return Ok(());
             }
         };
+        // A key of a device that is not listed: the list may be the older of both.
+        let (curve25519, ed25519) = (&payload.sender_curve25519, &payload.sender_ed25519);
+        if tx
+            .device_by_keys(&payload.sender, curve25519, ed25519)?
+            .is_none()
+        {
+            tx.track_user(&payload.sender)?;
+            tx.mark_outdated(&payload.sender)?;
+        }
         let (room, session_id) = (key.room.clone(), key.session_id.clone());
         let stored = tx.inbound_group(&room, &session_id)?;
         match accept_room_key(payload, key, stored) {

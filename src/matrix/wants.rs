@@ -61,7 +61,10 @@ pub enum WantKey {
 /// What the answer to a want is taken in with.
 pub enum About {
     /// Keys were uploaded.
-    Upload,
+    Upload {
+        /// The identity of the device among them.
+        with_device_keys: bool,
+    },
     /// These users' devices were asked for, at these generations.
     Query(Vec<(OwnedUserId, i64)>),
     /// These devices' one-time keys were asked for.
@@ -92,7 +95,9 @@ impl Engine {
                     path: "/_matrix/client/v3/keys/upload".to_owned(),
                     body: serde_json::to_vec(&upload).map_err(|_| Error::Account)?,
                 },
-                about: About::Upload,
+                about: About::Upload {
+                    with_device_keys: upload.device_keys.is_some(),
+                },
             });
         }
         // The bot's own device is asked for only when it can be there.

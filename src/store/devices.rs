@@ -7,10 +7,12 @@ use super::{Error, Transaction, database::parsed};
 use crate::crypto::{Device, DeviceChange, KnownDevice};
 
 impl Transaction<'_> {
-    /// Follows a user's devices from now on.
+    /// Follows a user's devices from now on. The generation starts anywhere, so
+    /// that an answer to a question from before does not match it.
     pub fn track_user(&self, user: &UserId) -> Result<(), Error> {
         self.execute(
-            "INSERT OR IGNORE INTO users (user_id, outdated) VALUES (?1, 1)",
+            "INSERT OR IGNORE INTO users (user_id, outdated, generation)
+             VALUES (?1, 1, abs(random() % 1000000007))",
             [user.as_str()],
         )?;
         Ok(())
@@ -74,6 +76,19 @@ impl Transaction<'_> {
                 |_| Ok(()),
             )?
             .is_some())
+    }
+
+    /// Whether this user's devices have to be asked for before they are believed:
+    /// the list may have changed, and their server can be reached as far as is
+    /// known.
+    pub fn must_ask_for_devices(&self, user: &UserId, now: u64) -> Result<bool, Error> {
+        Ok(self
+            .one(
+                "SELECT outdated = 1 AND retry_after <= ?2 FROM users WHERE user_id = ?1",
+                (user.as_str(), now.cast_signed()),
+                |row| row.get(0),
+            )?
+            .unwrap_or(true))
     }
 
     /// Whether this user's list is not known to be current.

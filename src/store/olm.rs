@@ -1,4 +1,8 @@
 //! Olm sessions, messages seen, and what was tried with each peer device.
+//!
+//! A peer is a user *and* an identity key: a device list proves that its user
+//! knows a fingerprint, not that the identity key beside it is theirs, so one
+//! user's claim to a key must not touch what is kept for another.
 
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use vodozemac::Curve25519PublicKey;
@@ -12,44 +16,37 @@ const SESSIONS_PER_PEER: i64 = 8;
 impl Transaction<'_> {
     /// All sessions of a peer, the one to send with first: it decrypted a
     /// message most recently, else it is the newest.
-    pub fn olm_sessions(&self, peer: &Curve25519PublicKey) -> Result<Vec<OlmSession>, Error> {
+    pub fn olm_sessions(
+        &self,
+        user: &UserId,
+        key: &Curve25519PublicKey,
+    ) -> Result<Vec<OlmSession>, Error> {
         let pickles: Vec<Vec<u8>> = self.all(
-            "SELECT pickle FROM olm_sessions WHERE sender_key = ?1
+            "SELECT pickle FROM olm_sessions WHERE user_id = ?1 AND curve25519 = ?2
              ORDER BY decrypted_at DESC, created_at DESC, session_id",
-            [peer.as_bytes()],
+            (user.as_str(), key.as_bytes()),
             |row| row.get(0),
         )?;
-        pickles
-            .iter()
-            .map(|pickle| {
-                OlmSession::from_pickle(pickle).map_err(|_| Error::Corrupt("an Olm session"))
-            })
-            .collect()
+        pickles.iter().map(|pickle| read(pickle)).collect()
     }
 
     /// The session to send with.
-    pub fn olm_session_for_sending(
-        &self,
-        peer: &Curve25519PublicKey,
-    ) -> Result<Option<OlmSession>, Error> {
+    pub fn olm_session_for_sending(&self, device: &Device) -> Result<Option<OlmSession>, Error> {
         let pickle: Option<Vec<u8>> = self.one(
-            "SELECT pickle FROM olm_sessions WHERE sender_key = ?1
+            "SELECT pickle FROM olm_sessions WHERE user_id = ?1 AND curve25519 = ?2
              ORDER BY decrypted_at DESC, created_at DESC, session_id LIMIT 1",
-            [peer.as_bytes()],
+            (device.user.as_str(), device.curve25519.as_bytes()),
             |row| row.get(0),
         )?;
-        pickle
-            .map(|pickle| {
-                OlmSession::from_pickle(&pickle).map_err(|_| Error::Corrupt("an Olm session"))
-            })
-            .transpose()
+        pickle.map(|pickle| read(&pickle)).transpose()
     }
 
     /// Stores a session that was made or has advanced; the oldest of this peer
     /// go when there are too many.
     pub fn put_olm_session(
         &self,
-        peer: &Curve25519PublicKey,
+        user: &UserId,
+        key: &Curve25519PublicKey,
         session: &OlmSession,
         decrypted: bool,
         now: u64,
@@ -58,29 +55,33 @@ impl Transaction<'_> {
             .pickle()
             .map_err(|_| Error::Corrupt("an Olm session"))?;
         self.execute(
-            "INSERT INTO olm_sessions (session_id, sender_key, pickle, created_at, decrypted_at)
-             VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (session_id) DO UPDATE
-             SET pickle = ?3, decrypted_at = max(decrypted_at, ?5)",
+            "INSERT INTO olm_sessions
+             (user_id, curve25519, session_id, pickle, created_at, decrypted_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (user_id, curve25519, session_id) DO UPDATE
+             SET pickle = ?4, decrypted_at = max(decrypted_at, ?6)",
             (
+                user.as_str(),
+                key.as_bytes(),
                 session.id(),
-                peer.as_bytes(),
                 pickle,
                 now.cast_signed(),
                 if decrypted { now.cast_signed() } else { 0 },
             ),
         )?;
         self.execute(
-            "DELETE FROM olm_sessions WHERE sender_key = ?1 AND session_id NOT IN (
-                 SELECT session_id FROM olm_sessions WHERE sender_key = ?1
-                 ORDER BY max(decrypted_at, created_at) DESC, session_id LIMIT ?2)",
-            (peer.as_bytes(), SESSIONS_PER_PEER),
+            "DELETE FROM olm_sessions WHERE user_id = ?1 AND curve25519 = ?2
+             AND session_id NOT IN (
+                 SELECT session_id FROM olm_sessions WHERE user_id = ?1 AND curve25519 = ?2
+                 ORDER BY max(decrypted_at, created_at) DESC, session_id LIMIT ?3)",
+            (user.as_str(), key.as_bytes(), SESSIONS_PER_PEER),
         )?;
         // A device that can be reached again may be told again, should it
         // become unreachable.
         self.execute(
-            "UPDATE olm_peers SET withheld_sent = 0, claim_after = 0 WHERE curve25519 = ?1",
-            [peer.as_bytes()],
+            "UPDATE olm_peers SET withheld_sent = 0, claim_after = 0
+             WHERE user_id = ?1 AND curve25519 = ?2",
+            (user.as_str(), key.as_bytes()),
         )?;
         Ok(())
     }
@@ -104,32 +105,37 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// No claim for this peer before `until`.
-    pub fn postpone_claim(&self, peer: &Curve25519PublicKey, until: u64) -> Result<(), Error> {
+    /// No claim for this device before `until`.
+    pub fn postpone_claim(&self, device: &Device, until: u64) -> Result<(), Error> {
         self.execute(
-            "INSERT INTO olm_peers (curve25519, claim_after) VALUES (?1, ?2)
-             ON CONFLICT (curve25519) DO UPDATE SET claim_after = ?2",
-            (peer.as_bytes(), until.cast_signed()),
+            "INSERT INTO olm_peers (user_id, curve25519, claim_after) VALUES (?1, ?2, ?3)
+             ON CONFLICT (user_id, curve25519) DO UPDATE SET claim_after = ?3",
+            (
+                device.user.as_str(),
+                device.curve25519.as_bytes(),
+                until.cast_signed(),
+            ),
         )?;
         Ok(())
     }
 
-    /// Whether a claim for this peer is worth trying.
-    pub fn may_claim(&self, peer: &Curve25519PublicKey, now: u64) -> Result<bool, Error> {
+    /// Whether a claim for this device is worth trying.
+    pub fn may_claim(&self, device: &Device, now: u64) -> Result<bool, Error> {
         let after = self.one(
-            "SELECT claim_after FROM olm_peers WHERE curve25519 = ?1",
-            [peer.as_bytes()],
+            "SELECT claim_after FROM olm_peers WHERE user_id = ?1 AND curve25519 = ?2",
+            (device.user.as_str(), device.curve25519.as_bytes()),
             |row| row.get::<_, i64>(0),
         )?;
         Ok(after.is_none_or(|after| after <= now.cast_signed()))
     }
 
-    /// Marks that the peer was told `m.no_olm`. False when it had been.
-    pub fn mark_withheld(&self, peer: &Curve25519PublicKey) -> Result<bool, Error> {
+    /// Marks that the device was told `m.no_olm`. False when it had been.
+    pub fn mark_withheld(&self, device: &Device) -> Result<bool, Error> {
         let changed = self.execute(
-            "INSERT INTO olm_peers (curve25519, withheld_sent) VALUES (?1, 1)
-             ON CONFLICT (curve25519) DO UPDATE SET withheld_sent = 1 WHERE withheld_sent = 0",
-            [peer.as_bytes()],
+            "INSERT INTO olm_peers (user_id, curve25519, withheld_sent) VALUES (?1, ?2, 1)
+             ON CONFLICT (user_id, curve25519) DO UPDATE
+             SET withheld_sent = 1 WHERE withheld_sent = 0",
+            (device.user.as_str(), device.curve25519.as_bytes()),
         )?;
         Ok(changed == 1)
     }
@@ -139,9 +145,11 @@ impl Transaction<'_> {
     /// cannot make the bot claim keys without end.
     pub fn ask_unwedge(&self, device: &Device, not_after: u64, now: u64) -> Result<bool, Error> {
         let changed = self.execute(
-            "INSERT INTO olm_peers (curve25519, unwedged_at) VALUES (?1, ?3)
-             ON CONFLICT (curve25519) DO UPDATE SET unwedged_at = ?3 WHERE unwedged_at <= ?2",
+            "INSERT INTO olm_peers (user_id, curve25519, unwedged_at) VALUES (?1, ?2, ?4)
+             ON CONFLICT (user_id, curve25519) DO UPDATE
+             SET unwedged_at = ?4 WHERE unwedged_at <= ?3",
             (
+                device.user.as_str(),
                 device.curve25519.as_bytes(),
                 not_after.cast_signed(),
                 now.cast_signed(),
@@ -172,4 +180,8 @@ impl Transaction<'_> {
         )?;
         Ok(removed == 1)
     }
+}
+
+fn read(pickle: &[u8]) -> Result<OlmSession, Error> {
+    OlmSession::from_pickle(pickle).map_err(|_| Error::Corrupt("an Olm session"))
 }

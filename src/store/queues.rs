@@ -281,6 +281,22 @@ impl Transaction<'_> {
         )
     }
 
+    /// The server will never take this request of a room's lane. If it carried
+    /// keys, they did not arrive: the next message in the room has new ones.
+    pub fn give_up_outbox(&self, id: i64, lane: &str) -> Result<(), Error> {
+        let carries_keys = self
+            .one(
+                "SELECT reply_id IS NULL FROM outbox WHERE id = ?1",
+                [id],
+                |row| row.get(0),
+            )?
+            .unwrap_or(false);
+        if let (true, Ok(room)) = (carries_keys, <&RoomId>::try_from(lane)) {
+            self.discard_outbound_group(room)?;
+        }
+        self.finish_outbox(id)
+    }
+
     /// The server has taken it (or never will): it is not sent again, and the
     /// message it carried is delivered.
     pub fn finish_outbox(&self, id: i64) -> Result<(), Error> {

@@ -5,10 +5,6 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use super::{Error, Transaction, database::parsed};
 use crate::crypto::{MEGOLM_ALGORITHM, Rotation};
 
-/// Of the rooms that something has to be asked about, so many are named at a
-/// time: the rest when these are done.
-const ROOMS_AT_ONCE: i64 = 32;
-
 /// How a room is to be spoken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Encryption {
@@ -48,7 +44,8 @@ impl Transaction<'_> {
     /// forgotten; what was to be said there is.
     pub fn leave_room(&self, room: &RoomId) -> Result<(), Error> {
         self.execute(
-            "UPDATE rooms SET joined = 0, members_complete = 0 WHERE room_id = ?1",
+            "UPDATE rooms SET joined = 0, members_complete = 0, encryption_checked = 0
+             WHERE room_id = ?1",
             [room.as_str()],
         )?;
         self.discard_outbound_group(room)?;
@@ -106,6 +103,14 @@ impl Transaction<'_> {
         period_ms: Option<u64>,
         messages: Option<u64>,
     ) -> Result<(), Error> {
+        // What was to be said in clear is said encrypted instead; but for the
+        // first, which may be on its way.
+        self.execute(
+            "DELETE FROM outbox WHERE lane = ?1 AND reply_id IS NOT NULL
+             AND id > (SELECT min(id) FROM outbox WHERE lane = ?1)
+             AND EXISTS (SELECT 1 FROM rooms WHERE room_id = ?1 AND algorithm IS NULL)",
+            [room.as_str()],
+        )?;
         let signed = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
         self.execute(
             "INSERT INTO rooms (room_id, joined, algorithm, rotation_period_ms,
@@ -159,26 +164,25 @@ impl Transaction<'_> {
         user: &UserId,
         membership: Membership,
     ) -> Result<bool, Error> {
-        self.execute(
-            "UPDATE rooms SET members_generation = members_generation + 1 WHERE room_id = ?1",
-            [room.as_str()],
-        )?;
-        match membership {
-            Membership::Joined => {
-                self.execute(
-                    "INSERT OR IGNORE INTO members (room_id, user_id) VALUES (?1, ?2)",
-                    (room.as_str(), user.as_str()),
-                )?;
-                Ok(false)
-            }
-            Membership::NotJoined => {
-                let left = self.execute(
-                    "DELETE FROM members WHERE room_id = ?1 AND user_id = ?2",
-                    (room.as_str(), user.as_str()),
-                )?;
-                Ok(left == 1)
-            }
+        let changed = match membership {
+            Membership::Joined => self.execute(
+                "INSERT OR IGNORE INTO members (room_id, user_id) VALUES (?1, ?2)",
+                (room.as_str(), user.as_str()),
+            )?,
+            Membership::NotJoined => self.execute(
+                "DELETE FROM members WHERE room_id = ?1 AND user_id = ?2",
+                (room.as_str(), user.as_str()),
+            )?,
+        };
+        let left = membership == Membership::NotJoined;
+        // A lazily loaded member that is known says nothing new.
+        if changed == 1 || left {
+            self.execute(
+                "UPDATE rooms SET members_generation = members_generation + 1 WHERE room_id = ?1",
+                [room.as_str()],
+            )?;
         }
+        Ok(left && changed == 1)
     }
 
     /// Replaces the members by the complete list that was asked for at
@@ -229,8 +233,8 @@ impl Transaction<'_> {
     /// Follows the devices of everyone in this room.
     pub fn track_members(&self, room: &RoomId) -> Result<(), Error> {
         self.execute(
-            "INSERT OR IGNORE INTO users (user_id, outdated)
-             SELECT user_id, 1 FROM members WHERE room_id = ?1",
+            "INSERT OR IGNORE INTO users (user_id, outdated, generation)
+             SELECT user_id, 1, abs(random() % 1000000007) FROM members WHERE room_id = ?1",
             [room.as_str()],
         )?;
         Ok(())
@@ -241,9 +245,8 @@ impl Transaction<'_> {
     pub fn rooms_without_members(&self) -> Result<Vec<(OwnedRoomId, i64)>, Error> {
         self.all(
             "SELECT room_id, members_generation FROM rooms
-             WHERE joined = 1 AND algorithm IS NOT NULL AND members_complete = 0
-             ORDER BY room_id LIMIT ?1",
-            [ROOMS_AT_ONCE],
+             WHERE joined = 1 AND algorithm IS NOT NULL AND members_complete = 0",
+            [],
             |row| Ok((parsed(row, 0)?, row.get(1)?)),
         )
     }
@@ -263,9 +266,8 @@ impl Transaction<'_> {
     /// Rooms the bot is in of which nobody has asked whether they are encrypted.
     pub fn rooms_without_encryption(&self) -> Result<Vec<OwnedRoomId>, Error> {
         self.all(
-            "SELECT room_id FROM rooms WHERE joined = 1 AND encryption_checked = 0
-             ORDER BY room_id LIMIT ?1",
-            [ROOMS_AT_ONCE],
+            "SELECT room_id FROM rooms WHERE joined = 1 AND encryption_checked = 0",
+            [],
             |row| parsed(row, 0),
         )
     }
@@ -287,10 +289,8 @@ impl Transaction<'_> {
 
     /// Invites to take.
     pub fn invites(&self) -> Result<Vec<OwnedRoomId>, Error> {
-        self.all(
-            "SELECT room_id FROM invites ORDER BY room_id LIMIT ?1",
-            [ROOMS_AT_ONCE],
-            |row| parsed(row, 0),
-        )
+        self.all("SELECT room_id FROM invites ORDER BY room_id", [], |row| {
+            parsed(row, 0)
+        })
     }
 }

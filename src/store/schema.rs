@@ -25,13 +25,14 @@ CREATE TABLE account (
 ) STRICT;
 
 CREATE TABLE olm_sessions (
-    session_id TEXT PRIMARY KEY,
-    sender_key BLOB NOT NULL,
+    user_id TEXT NOT NULL,
+    curve25519 BLOB NOT NULL,
+    session_id TEXT NOT NULL,
     pickle BLOB NOT NULL,
     created_at INTEGER NOT NULL,
-    decrypted_at INTEGER NOT NULL
+    decrypted_at INTEGER NOT NULL,
+    PRIMARY KEY (user_id, curve25519, session_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX olm_sessions_by_key ON olm_sessions (sender_key);
 
 CREATE TABLE olm_seen (
     hash BLOB PRIMARY KEY,
@@ -39,10 +40,12 @@ CREATE TABLE olm_seen (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE olm_peers (
-    curve25519 BLOB PRIMARY KEY,
+    user_id TEXT NOT NULL,
+    curve25519 BLOB NOT NULL,
     claim_after INTEGER NOT NULL DEFAULT 0,
     withheld_sent INTEGER NOT NULL DEFAULT 0,
-    unwedged_at INTEGER NOT NULL DEFAULT 0
+    unwedged_at INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (user_id, curve25519)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE unwedge (

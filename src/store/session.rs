@@ -85,6 +85,12 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// The next sync starts from nothing.
+    pub fn forget_next_batch(&self) -> Result<(), Error> {
+        self.execute("UPDATE session SET next_batch = NULL", [])?;
+        Ok(())
+    }
+
     /// The stored account.
     pub fn account_pickle(&self) -> Result<Option<Vec<u8>>, Error> {
         self.one("SELECT pickle FROM account", [], |row| row.get(0))
@@ -109,7 +115,8 @@ impl Transaction<'_> {
              DELETE FROM olm_seen; DELETE FROM olm_peers; DELETE FROM unwedge;
              DELETE FROM inbound_groups;
              DELETE FROM message_indices; DELETE FROM outbound_groups; DELETE FROM shares;
-             DELETE FROM held; DELETE FROM outbox; UPDATE users SET outdated = 1;",
+             DELETE FROM held; DELETE FROM outbox; UPDATE users SET outdated = 1, generation = generation + 1;
+             UPDATE rooms SET members_complete = 0, members_generation = members_generation + 1;",
         )?;
         Ok(())
     }

@@ -1,0 +1,111 @@
+//! What the homeserver's answers to the engine's requests mean.
+
+use log::warn;
+
+use super::policy::Policy;
+use crate::{
+    matrix::{self, About, Engine, Message},
+    store::Transaction,
+};
+
+/// Journals messages, in order.
+pub(super) fn judge(
+    engine: &Engine,
+    policy: &Policy,
+    tx: &Transaction<'_>,
+    messages: &[Message],
+    now: u64,
+) -> Result<(), matrix::Error> {
+    messages
+        .iter()
+        .try_for_each(|message| policy.judge_message(tx, engine, message, now))
+}
+
+/// Judges what waited.
+pub(super) fn judge_again(
+    engine: &Engine,
+    policy: &Policy,
+    tx: &Transaction<'_>,
+    now: u64,
+) -> Result<(), matrix::Error> {
+    let mut messages = Vec::new();
+    engine.judge_held(tx, now, &mut messages)?;
+    judge(engine, policy, tx, &messages, now)
+}
+
+/// Takes in the body of an answer.
+pub(super) fn take_body(
+    engine: &Engine,
+    policy: &Policy,
+    tx: &Transaction<'_>,
+    about: &About,
+    body: &[u8],
+    now: u64,
+) -> Result<(), matrix::Error> {
+    match about {
+        About::Upload { with_device_keys } => engine.take_upload(tx, *with_device_keys),
+        About::Query(asked) => {
+            let mut messages = Vec::new();
+            engine.take_query(tx, asked, body, now, &mut messages)?;
+            judge(engine, policy, tx, &messages, now)
+        }
+        About::Claim(asked) => engine.take_claim(tx, asked, body, now),
+        About::Members(room, generation) => engine.take_members(tx, room, *generation, body),
+        About::Encryption(room) => {
+            engine.take_room_encryption(tx, room, Some(body))?;
+            judge_again(engine, policy, tx, now)
+        }
+        About::Join(room) => Ok(tx.forget_invite(room)?),
+        About::Outbox(row, _) => Ok(tx.finish_outbox(*row)?),
+    }
+}
+
+/// What a refusal means for a request.
+pub(super) enum Refusal {
+    /// It is not sent again.
+    Final,
+    /// It is sent again later.
+    Retry,
+    /// The program must stop.
+    Fatal(String),
+}
+
+/// Decides on a Matrix error that is the answer to a request.
+pub(super) fn refused(about: &About, status: u16, errcode: &str, message: &str) -> Refusal {
+    match about {
+        // A server, or a worker of it, that does not know the endpoint yet.
+        _ if errcode == "M_UNRECOGNIZED" => Refusal::Retry,
+        About::Upload { .. } => Refusal::Fatal(format!(
+            "the homeserver refuses this device's keys ({status} {errcode}: {message}): the store \
+             in CRYPTO_STORE_PATH is older than the device, or of another one; move it away to \
+             start as a new device"
+        )),
+        // That the bot is no longer in a room is told by a sync, not by a refusal.
+        About::Query(_) | About::Claim(_) | About::Members(..) => Refusal::Retry,
+        About::Encryption(_) if errcode != "M_NOT_FOUND" => Refusal::Retry,
+        About::Encryption(_) | About::Join(_) | About::Outbox(..) => Refusal::Final,
+    }
+}
+
+/// Takes in that a request was refused for good.
+pub(super) fn give_up(
+    engine: &Engine,
+    policy: &Policy,
+    tx: &Transaction<'_>,
+    about: &About,
+    now: u64,
+) -> Result<(), matrix::Error> {
+    match about {
+        About::Join(room) => {
+            warn!("the invite to {room} cannot be taken");
+            Ok(tx.forget_invite(room)?)
+        }
+        // There is no such state: the room is not encrypted.
+        About::Encryption(room) => {
+            engine.take_room_encryption(tx, room, None)?;
+            judge_again(engine, policy, tx, now)
+        }
+        About::Outbox(row, lane) => Ok(tx.give_up_outbox(*row, lane)?),
+        About::Upload { .. } | About::Query(_) | About::Claim(_) | About::Members(..) => Ok(()),
+    }
+}
