@@ -426,6 +426,20 @@ fn a_relation_outside_the_ciphertext_is_not_the_persons() {
     assert!(!world.api.scaled_to().contains(&0));
 }
 
+/// A client writes the relation of an edit outside the ciphertext too, so what
+/// calls itself one there is none of the person's new commands.
+#[test]
+fn a_replacement_outside_the_ciphertext_is_not_executed() {
+    let mut world = World::encrypted();
+    let first = world.say("status");
+    world.wait_for_status();
+    let mut sealed = world.alice.encrypt(ROOM, &text_message("start"));
+    sealed["m.relates_to"] = json!({"rel_type": "m.replace", "event_id": first});
+    let edit = json!({"type": "m.room.encrypted", "sender": ALICE, "content": sealed});
+    world.hs.event(ROOM, edit);
+    world.assert_nothing_done();
+}
+
 /// A signed set of keys of the bot itself, added by the server to the bot's own
 /// user: another device of the bot is no friend, and none of its words count.
 #[test]

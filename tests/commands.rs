@@ -220,6 +220,35 @@ fn an_invitation_of_a_stranger_is_not_taken() {
     assert!(world.hs.requests("POST /join").is_empty());
 }
 
+/// MUST 26: the bot joins what it is invited to and nothing else; where a room
+/// goes is not for the room's server to say.
+#[test]
+fn a_tombstone_is_not_followed() {
+    let mut world = World::encrypted();
+    world.hs.add_room("!next:test", &[ALICE], true);
+    let tombstone = json!({
+        "type": "m.room.tombstone", "sender": ALICE, "state_key": "", "event_id": "$tombstone",
+        "origin_server_ts": 1, "content": {"body": "moved", "replacement_room": "!next:test"},
+    });
+    // A server that does not care for the filter.
+    world.hs.rewrite("/sync", move |body| {
+        if let Some(room) = body["rooms"]["join"].get_mut(ROOM) {
+            for part in ["state", "timeline"] {
+                if let Some(events) = room[part]["events"].as_array_mut() {
+                    events.push(tombstone.clone());
+                }
+            }
+        }
+    });
+    assert_eq!(world.ask("start"), ON, "the old room is served on");
+    world.hs.wait_next_sync();
+    world.bot().kill();
+    world.start();
+    assert_eq!(world.ask("stop"), OFF);
+    world.hs.wait_next_sync();
+    assert!(world.hs.requests("POST /join").is_empty());
+}
+
 /// Stripped state that names an allowed member is no invitation of theirs.
 #[test]
 fn an_invitation_counts_by_the_sender_of_the_bots_own_member_event() {

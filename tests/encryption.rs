@@ -935,6 +935,22 @@ fn a_member_who_leaves_in_a_gap_cannot_read_on() {
     assert_eq!(last_read_by(&mut bob), None);
 }
 
+/// MUST 27: also when the member is back before anything is said.
+#[test]
+fn a_member_who_left_and_came_back_gets_another_key() {
+    let (mut world, mut bob) = with_bob();
+    world.say("start");
+    let first = world.next();
+    world.hs.member(ROOM, BOB, "leave");
+    world.hs.wait_next_sync();
+    world.hs.member(ROOM, BOB, "join");
+    world.hs.wait_next_sync();
+    world.say("stop");
+    let second = world.next();
+    assert_ne!(first.outer["session_id"], second.outer["session_id"]);
+    assert_eq!(last_read_by(&mut bob).as_deref(), Some(OFF));
+}
+
 /// MUST 27.
 #[test]
 fn a_device_that_is_gone_cannot_read_on() {
@@ -1206,6 +1222,57 @@ fn a_rate_limit_is_obeyed() {
     );
 }
 
+/// MUST 33: three seconds are more than the bot would wait after a first failure
+/// of its own accord.
+fn assert_waits_as_asked(world: &World, pattern: &str) {
+    let requests = world.hs.requests(pattern);
+    let limited = requests.iter().position(|r| r.status == Some(429));
+    let limited = limited.expect("there was a rate limit");
+    let pause = requests[limited + 1].at - requests[limited].at;
+    assert!(
+        pause >= Duration::from_millis(2950),
+        "{pattern} tried again after {pause:?}"
+    );
+}
+
+/// MUST 33.
+#[test]
+fn a_reply_waits_as_long_as_the_server_asks() {
+    let mut world = World::encrypted();
+    let pattern = "PUT /send/m.room.encrypted";
+    world.hs.fault(pattern, 1, Fault::limited(3));
+    assert_eq!(world.ask("start"), ON);
+    assert_waits_as_asked(&world, pattern);
+}
+
+/// MUST 33.
+#[test]
+fn a_sync_waits_as_long_as_the_server_asks() {
+    let mut world = World::encrypted();
+    world.hs.fault("/sync", 1, Fault::limited(3));
+    world.hs.nudge();
+    world.hs.wait("a sync that is limited", |state| {
+        let syncs = state.requests("/sync");
+        syncs
+            .iter()
+            .any(|sync| sync.status == Some(429))
+            .then_some(())
+    });
+    assert_eq!(world.ask("start"), ON);
+    assert_waits_as_asked(&world, "/sync");
+}
+
+/// MUST 33.
+#[test]
+fn a_login_waits_as_long_as_the_server_asks() {
+    let mut world = World::new();
+    world.hs.add_room(ROOM, &[ALICE, BOT], true);
+    world.hs.fault("POST /login", 1, Fault::limited(3));
+    world.start();
+    assert_eq!(world.ask("start"), ON);
+    assert_waits_as_asked(&world, "POST /login");
+}
+
 /// MUST 34: the bot dies when this request comes in, and starts again.
 fn dies_at(pattern: &str, fault: Fault) {
     let (mut world, mut bob) = with_bob();
@@ -1410,6 +1477,44 @@ fn a_lost_store_takes_a_new_device() {
             .any(|((user, id), found)| user == BOT && *id != device && found.keys.is_some());
         others.then_some(())
     });
+}
+
+/// MUST 36: nothing is ever uploaded for the device that the lost store was.
+#[test]
+fn a_deleted_store_leaves_the_keys_of_its_device_alone() {
+    let mut world = World::encrypted();
+    let device = world.bot_device();
+    let keys_of = |world: &World, id: &str| {
+        let id = (BOT.to_owned(), id.to_owned());
+        world.hs.with(|state| state.devices[&id].keys.clone())
+    };
+    let before = keys_of(&world, &device);
+    assert!(before.is_some());
+    world.settle();
+    world.bot().kill();
+    let uploads = key_uploads(&world).len();
+    std::fs::remove_dir_all(&world.env["CRYPTO_STORE_PATH"]).unwrap();
+    world.spawn().wait_log("listening");
+    let logins = world.hs.requests("POST /login");
+    assert_eq!(logins.len(), 2, "{logins:?}");
+    let new = logins[1].body["device_id"].as_str().unwrap();
+    assert_ne!(new, device);
+    assert_eq!(world.ask("start"), ON);
+    let later = key_uploads(&world).split_off(uploads);
+    assert!(!later.is_empty());
+    for upload in later {
+        assert_eq!(upload.device.as_deref(), Some(new), "{upload:?}");
+        if let Some(keys) = upload.body.get("device_keys") {
+            assert_eq!(keys["device_id"], json!(new));
+        }
+    }
+    assert_eq!(keys_of(&world, &device), before);
+    let identity =
+        |keys: Option<Value>, id: &str| keys.unwrap()["keys"][format!("ed25519:{id}")].clone();
+    assert_ne!(
+        identity(keys_of(&world, new), new),
+        identity(before, &device)
+    );
 }
 
 /// MUST 36.

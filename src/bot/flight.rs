@@ -63,6 +63,11 @@ impl Flight {
         wait
     }
 
+    /// Whether the request failed and waits for its next turn.
+    pub(super) fn is_delayed(&self, key: &WantKey) -> bool {
+        self.delayed.contains_key(key)
+    }
+
     /// After all that is wanted took off: what still waits although its time has
     /// come is wanted no more.
     pub(super) fn forget_unwanted(&mut self) {

@@ -9,6 +9,8 @@ mod flight;
 mod operator;
 mod policy;
 mod session;
+#[cfg(test)]
+mod tests;
 mod work;
 
 pub use operator::{End, Operator};

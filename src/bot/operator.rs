@@ -428,9 +428,10 @@ impl<'a> Operator<'a> {
 
     /// Whether the next sync has only its time to wait for. On a new device the
     /// keys go first: a sync counted before they arrived would ask for as many
-    /// again.
+    /// again. Where they cannot be uploaded the sync goes on, and gives up in time.
     fn may_sync(&self) -> bool {
-        !self.syncing && (self.synced || self.keys_uploaded)
+        let keys_first = !self.keys_uploaded && !self.flight.is_delayed(&WantKey::Upload);
+        !self.syncing && (self.synced || !keys_first)
     }
 
     /// Time for something that waited.

@@ -1,0 +1,244 @@
+//! The loop, the login and the policy on a real store, without a homeserver.
+
+use std::{
+    fs,
+    path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use ruma::{RoomId, UserId, event_id, room_id, user_id};
+use tokio::time::{Instant, timeout};
+
+use super::*;
+use crate::{
+    http::{
+        Client, Roots,
+        fake::{Authority, closed_port},
+    },
+    kube::{Api, Credentials, DeploymentName, Namespace, ServiceAccount, Target},
+    matrix::{Engine, Homeserver, Message, SyncBody, What},
+    ops::Secret,
+    store::{Session, Store},
+};
+
+/// The sum of the 20 waits, in seconds; jitter adds up to a fifth.
+const ALL_WAITS: u64 = 2 + 4 + 8 + 16 + 32 + 15 * 60;
+
+/// Far beyond it, in the time of the test.
+const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
+
+/// Runs a test on a clock that jumps to whatever is waited for next.
+fn paused<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(test)
+}
+
+/// A store and a service account, which go with the test.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("toggle-bot-{}-{number}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir(&directory).unwrap();
+        Self(directory)
+    }
+
+    fn store(&self) -> Store {
+        Store::open(&self.0.join("store")).unwrap()
+    }
+
+    /// An API server that is not there.
+    fn no_cluster(&self) -> Api {
+        fs::write(self.0.join("token"), "token").unwrap();
+        fs::write(self.0.join("ca.crt"), Authority::new().pem()).unwrap();
+        let port = closed_port().to_string();
+        let account = ServiceAccount::load("127.0.0.1", &port, &self.0).unwrap();
+        Api::new(Credentials::InCluster(account))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A homeserver that is not there.
+fn no_homeserver() -> Homeserver {
+    let client = Client::new(Roots::Mozilla).unwrap();
+    Homeserver::new(client, format!("http://127.0.0.1:{}", closed_port()))
+}
+
+fn bot() -> &'static UserId {
+    user_id!("@bot:test")
+}
+
+fn alice() -> &'static UserId {
+    user_id!("@alice:test")
+}
+
+fn mallory() -> &'static UserId {
+    user_id!("@mallory:test")
+}
+
+fn room() -> &'static RoomId {
+    room_id!("!ops:test")
+}
+
+fn policy() -> Policy {
+    Policy {
+        allowed_users: [alice().to_owned()].into(),
+        echo: false,
+        command_max_age: Duration::from_secs(120),
+    }
+}
+
+/// Knows these people as the ones to listen to.
+fn engine(commanders: &[&UserId]) -> Engine {
+    let commanders = commanders.iter().map(|user| (*user).to_owned()).collect();
+    Engine::new(bot().to_owned(), "DEVICE".into(), commanders)
+}
+
+fn assert_all_waits(took: Duration) {
+    let seconds = took.as_secs_f64();
+    let least = Duration::from_secs(ALL_WAITS).as_secs_f64();
+    assert!(
+        (least..=least * 1.2 + 1.0).contains(&seconds),
+        "after {seconds} s"
+    );
+}
+
+#[test]
+fn a_login_gives_up_after_twenty_retries() {
+    let directory = Directory::new();
+    let mut store = directory.store();
+    let password = Secret::new("a password".to_owned());
+    paused(async {
+        let started = Instant::now();
+        let homeserver = no_homeserver();
+        let login = log_in(&mut store, &homeserver, "bot", &password);
+        let ended = timeout(FOR_EVER, login).await.expect("it gives up");
+        assert!(matches!(ended, Err(SessionError::GaveUp(_))));
+        assert_all_waits(started.elapsed());
+    });
+}
+
+/// Runs the loop without a homeserver until it gives up; returns how, and after
+/// how long.
+fn end_without_homeserver(uploaded: bool) -> (End, Duration) {
+    let directory = Directory::new();
+    let mut store = directory.store();
+    let tx = store.begin().unwrap();
+    let engine = engine(&[alice()]);
+    engine.prepare_account(&tx, 0).unwrap();
+    if uploaded {
+        engine.take_upload(&tx, true).unwrap();
+    }
+    tx.commit().unwrap();
+    let target = Target {
+        namespace: Namespace::parse("ns").unwrap(),
+        name: DeploymentName::parse("web").unwrap(),
+    };
+    let access = Access {
+        user: bot().to_owned(),
+        device: "DEVICE".into(),
+        token: Secret::new("t".to_owned()),
+    };
+    let (kube, policy) = (directory.no_cluster(), policy());
+    paused(async {
+        let started = Instant::now();
+        let homeserver = no_homeserver();
+        let operator = Operator::new(&mut store, &policy, &homeserver, &kube, &target, access);
+        let end = timeout(FOR_EVER, operator.run())
+            .await
+            .expect("it gives up");
+        (end, started.elapsed())
+    })
+}
+
+#[test]
+fn a_sync_gives_up_after_twenty_retries() {
+    let (end, took) = end_without_homeserver(true);
+    assert!(
+        matches!(&end, End::GaveUp(why) if why.contains("giving up")),
+        "{end}"
+    );
+    assert_all_waits(took);
+}
+
+/// On a new device the first sync waits for its keys to be uploaded; it must not
+/// wait for ever.
+#[test]
+fn a_device_that_cannot_upload_its_keys_gives_up_too() {
+    let (end, _) = end_without_homeserver(false);
+    assert!(matches!(end, End::GaveUp(_)), "{end}");
+}
+
+/// Were the engine to let a stranger's message through, the policy would not.
+#[test]
+fn the_policy_alone_hears_no_stranger() {
+    let directory = Directory::new();
+    let mut store = directory.store();
+    let tx = store.begin().unwrap();
+    tx.enter_room(room()).unwrap();
+    let engine = engine(&[alice(), mallory()]);
+    for (sender, heard) in [(mallory(), false), (alice(), true)] {
+        for (body, id) in [("start", event_id!("$a")), ("nonsense", event_id!("$b"))] {
+            let message = Message {
+                event_id: id.to_owned(),
+                room: room().to_owned(),
+                sender: sender.to_owned(),
+                age_ms: 0,
+                what: What::Text {
+                    body: body.to_owned(),
+                    encrypted: true,
+                },
+            };
+            policy().judge_message(&tx, &engine, &message, 0).unwrap();
+        }
+        assert_eq!(tx.next_unfinished().unwrap().is_some(), heard, "{sender}");
+        assert_eq!(!tx.rooms_with_replies().unwrap().is_empty(), heard);
+    }
+}
+
+/// And the engine alone does not look at a stranger's message either.
+#[test]
+fn the_engine_alone_hears_no_stranger() {
+    let directory = Directory::new();
+    let mut store = directory.store();
+    let tx = store.begin().unwrap();
+    tx.enter_room(room()).unwrap();
+    tx.set_not_encrypted(room()).unwrap();
+    tx.put_session(&Session {
+        user: bot().to_owned(),
+        device: "DEVICE".into(),
+        access_token: None,
+    })
+    .unwrap();
+    tx.set_next_batch("s1").unwrap();
+    let message = |sender: &UserId, id: &str| {
+        serde_json::json!({
+            "type": "m.room.message", "sender": sender, "event_id": id,
+            "origin_server_ts": 1, "content": {"msgtype": "m.text", "body": "start"},
+        })
+    };
+    let sync = serde_json::json!({
+        "next_batch": "s2",
+        "rooms": {"join": {room().as_str(): {"timeline": {
+            "events": [message(mallory(), "$m"), message(alice(), "$a")],
+        }}}},
+    })
+    .to_string();
+    let body: SyncBody<'_> = serde_json::from_str(&sync).unwrap();
+    let received = engine(&[alice()]).take_sync(&tx, &body, false, 1).unwrap();
+    let senders: Vec<_> = received.messages.iter().map(|m| &*m.sender).collect();
+    assert_eq!(senders, [alice()]);
+}
