@@ -1200,28 +1200,6 @@ fn no_request_carries_more_than_250_devices() {
         assert_eq!(last_read_by(&mut phones[phone]).as_deref(), Some(ON));
     }
 }
-
-/// MUST 33.
-#[test]
-fn a_rate_limit_is_obeyed() {
-    let mut world = World::encrypted();
-    world
-        .hs
-        .fault("PUT /send/m.room.encrypted", 1, Fault::limited(2));
-    assert_eq!(world.ask("start"), ON);
-    let sent = world.hs.requests("PUT /send/m.room.encrypted");
-    assert_eq!(sent.len(), 2, "{sent:?}");
-    let pause = sent[1].at - sent[0].at;
-    assert!(
-        pause >= Duration::from_millis(1950),
-        "tried again after {pause:?}"
-    );
-    assert_eq!(
-        (&sent[0].path, &sent[0].body),
-        (&sent[1].path, &sent[1].body)
-    );
-}
-
 /// MUST 33: three seconds are more than the bot would wait after a first failure
 /// of its own accord.
 fn assert_waits_as_asked(world: &World, pattern: &str) {
