@@ -29,7 +29,7 @@ REMAP := --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(CARGO_DIR)=cargo
 # on standard output; progress goes to standard error.
 VENV = venv="$$(tests/e2e/setup.sh)"
 
-.PHONY: test demo bench release check unit e2e smoke image prerequisites clean
+.PHONY: test demo bench release binary controlplane check unit e2e smoke image prerequisites clean
 
 test:
 	@tests/e2e/run_all.sh
@@ -47,21 +47,29 @@ unit:
 	@started=$$SECONDS; cargo test --locked; took=$$((SECONDS - started)); \
 	echo "cargo test took $$took s after compiling (at most 60)"; [ "$$took" -le 60 ]
 
-release:
+# The static binaries; with progress, for the first build takes minutes.
+release: BUILD = $(TRIPLES)
+binary: BUILD = $(shell uname -m)-unknown-linux-musl
+release binary: prerequisites
 	@$(VENV); export PATH="$$venv/bin:$$PATH"; \
 	export RUSTFLAGS="$(REMAP) $${RUSTFLAGS:-}"; \
-	for triple in $(TRIPLES); do \
+	for triple in $(BUILD); do \
 	  echo "cargo zigbuild --release --locked --target $$triple"; \
 	  cargo zigbuild --release --locked --target "$$triple"; \
 	done
 
-e2e:
+# The cluster's programs, built here once: where a test runner hides what it
+# calls, minutes of silence would look like a fault.
+controlplane: prerequisites
+	@tests/e2e/controlplane/build.sh >/dev/null
+
+e2e: binary controlplane
 	@$(VENV); exec "$$venv/bin/python" -B -m pytest -c tests/e2e/pytest.ini tests/e2e $(ARGS)
 
-demo:
+demo: binary controlplane
 	@$(VENV); exec "$$venv/bin/python" -B tests/e2e/demo.py
 
-bench:
+bench: release controlplane
 	@$(VENV); exec "$$venv/bin/python" -B tests/e2e/bench.py $(ARGS)
 
 smoke:
