@@ -38,6 +38,9 @@ BUDGET_KEPT_START = 0.15
 BUDGET_RATIO = 1.05
 
 COMMANDS = 60
+# The homeserver's own times spread by a fifth: a median of 60 is good to some
+# percent, so a ratio over the budget is judged on up to four times as many.
+MORE_ROUNDS = 3
 KEPT_STARTS = 11
 FIRST_STARTS = 5
 # Lets a scaling's aftermath (pods made, pods deleted) pass before the next command is timed.
@@ -211,7 +214,9 @@ def measure_running(world: World, commands: int) -> tuple[list[Row], dict[str, A
         bot, floor = time_commands(stage, floor_room, floor_id, rounds)
         memory = stage.bot.memory()
         answered = (rounds + 1) * len(CYCLE)
-        if statistics.median(all_of(bot)) > BUDGET_RATIO * statistics.median(all_of(floor)):
+        for _ in range(MORE_ROUNDS):
+            if statistics.median(all_of(bot)) <= BUDGET_RATIO * statistics.median(all_of(floor)):
+                break
             say("over the budget: as many again, to tell noise from cost")
             more_bot, more_floor = time_commands(stage, floor_room, floor_id, rounds)
             bot = {command: bot[command] + more_bot[command] for command in CYCLE}
