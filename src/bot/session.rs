@@ -8,7 +8,9 @@ use tokio::time::sleep;
 
 use crate::{
     http::Backoff,
-    matrix::{BuildError, Fault, Homeserver, LoginError, login_call, new_device_id, read_login},
+    matrix::{
+        BuildError, Fault, Homeserver, LoginError, is_user, login_call, new_device_id, read_login,
+    },
     ops::Secret,
     store::{self, Session, Store},
 };
@@ -89,7 +91,7 @@ pub async fn log_in(
             device,
             access_token,
         }) => {
-            if !matches(&stored_user, user) {
+            if !is_user(&stored_user, user) {
                 return Err(SessionError::OtherAccount(stored_user));
             }
             if let Some(token) = access_token {
@@ -146,12 +148,4 @@ pub async fn log_in(
         device,
         token,
     })
-}
-
-fn matches(stored: &ruma::UserId, asked: &str) -> bool {
-    if asked.starts_with('@') {
-        stored.as_str() == asked
-    } else {
-        stored.localpart().eq_ignore_ascii_case(asked)
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ruma::{OwnedRoomId, RoomId};
+use ruma::OwnedRoomId;
 use serde::Deserialize;
 use vodozemac::megolm::{InboundGroupSession, SessionConfig, SessionKey};
 
@@ -67,10 +67,5 @@ impl RoomKey {
             session_id: content.session_id,
             session,
         })
-    }
-
-    /// The room it is for.
-    pub fn room(&self) -> &RoomId {
-        &self.room
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use crate::ops::civil;
+
 const DAY: u64 = 86_400;
 
 /// `12:03:05 UTC`, with the date in front unless it is `now`'s.
@@ -12,7 +14,7 @@ pub(super) fn utc(time: SystemTime, now: SystemTime) -> String {
     if time / DAY == seconds(now) / DAY {
         return clock;
     }
-    let (year, month, day) = date(time / DAY);
+    let (year, month, day) = civil(time / DAY);
     format!("{year}-{month:02}-{day:02} {clock}")
 }
 
@@ -20,23 +22,6 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs()
-}
-
-/// Year, month and day of a day counted from 1970-01-01. Years are counted
-/// from March in between, so that the leap day is the last of its year.
-fn date(days: u64) -> (u64, u64, u64) {
-    // From 0000-03-01, in eras of 400 years.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    if month < 10 {
-        (era * 400 + year, month + 3, day)
-    } else {
-        (era * 400 + year + 1, month - 9, day)
-    }
 }
 
 #[cfg(test)]

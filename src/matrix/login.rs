@@ -101,7 +101,8 @@ pub fn read_login(
     Ok((answer.user_id, token))
 }
 
-fn is_user(user: &UserId, expected: &str) -> bool {
+/// Whether `user` is the account that was asked for, a localpart or a full id.
+pub fn is_user(user: &UserId, expected: &str) -> bool {
     if expected.starts_with('@') {
         user.as_str() == expected
     } else {

@@ -22,7 +22,7 @@ pub use devices::OwnKeysDiffer;
 pub use engine::{Engine, Error};
 pub use homeserver::{Fault, Homeserver};
 pub use judge::{Message, What};
-pub use login::{LoginError, login_call, new_device_id, read_login};
+pub use login::{LoginError, is_user, login_call, new_device_id, read_login};
 pub use receive::{Invite, Received};
 pub use sync::{SYNC_TIMEOUT, SyncBody, sync_call};
 pub use wants::{About, Want, WantKey};

@@ -10,4 +10,4 @@ pub use log_filter::{BadLogFilter, LogFilter};
 pub use logging::{MAX_LINE_BYTES, init, line};
 pub use printable::{Printable, is_deceptive, printable};
 pub use secret::Secret;
-pub use utc::rfc3339;
+pub use utc::{civil, rfc3339};

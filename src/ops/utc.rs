@@ -28,7 +28,7 @@ pub fn rfc3339(at: SystemTime) -> String {
 /// The year is taken to begin in March: the leap day is then the last day of a
 /// year, and the lengths of the months before it follow one straight line,
 /// `(153 m + 2) / 5` days before month `m`.
-fn civil(days: u64) -> (u64, u64, u64) {
+pub fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + DAYS_BEFORE_EPOCH;
     let cycle = days / DAYS_A_CYCLE;
     let day_of_cycle = days % DAYS_A_CYCLE;
