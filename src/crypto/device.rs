@@ -7,7 +7,10 @@ use ruma::{CanonicalJsonObject, CanonicalJsonValue, DeviceId, OwnedDeviceId, Own
 use serde_json::value::RawValue;
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
-use super::canonical::{self, SignatureFault};
+use super::{
+    canonical::{self, SignatureFault},
+    identity::Identity,
+};
 
 /// A device whose keys were signed by the device itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct Device {
     pub curve25519: Curve25519PublicKey,
     /// Fingerprint key.
     pub ed25519: Ed25519PublicKey,
+    /// The master key of the identity that vouches for these keys.
+    pub signed_by: Option<Ed25519PublicKey>,
 }
 
 /// Why a device is not believed.
@@ -54,19 +59,37 @@ impl fmt::Display for DeviceFault {
 
 impl Device {
     /// Reads device keys found under `user` and `id` of a `/keys/query` answer.
+    /// Who signed them is not looked at.
     pub fn parse(user: &UserId, id: &DeviceId, raw: &RawValue) -> Result<Self, DeviceFault> {
-        let device = Self::parse_anywhere(raw)?;
+        Self::parse_signed(user, id, raw, None)
+    }
+
+    /// As [`Device::parse`], with `signed_by` if `identity` is the user's and
+    /// vouches for these keys.
+    pub fn parse_signed(
+        user: &UserId,
+        id: &DeviceId,
+        raw: &RawValue,
+        identity: Option<&Identity>,
+    ) -> Result<Self, DeviceFault> {
+        let object = object(raw)?;
+        let mut device = Self::from_object(&object)?;
         if device.user != user || device.id != id {
             return Err(DeviceFault::WrongPlace);
         }
+        device.signed_by = identity
+            .filter(|identity| identity.has_signed(&object))
+            .map(Identity::master);
         Ok(device)
     }
 
     /// Reads device keys that say themselves whose they are
     /// (`sender_device_keys`); the caller compares the owner.
     pub fn parse_anywhere(raw: &RawValue) -> Result<Self, DeviceFault> {
-        let object: CanonicalJsonObject =
-            serde_json::from_str(raw.get()).map_err(|_| DeviceFault::Malformed)?;
+        Self::from_object(&object(raw)?)
+    }
+
+    fn from_object(object: &CanonicalJsonObject) -> Result<Self, DeviceFault> {
         let text = |name: &str| object.get(name).and_then(CanonicalJsonValue::as_str);
         let user = text("user_id")
             .and_then(|user| OwnedUserId::try_from(user).ok())
@@ -83,17 +106,22 @@ impl Device {
             .and_then(|key| Curve25519PublicKey::from_base64(key).ok())
             .ok_or(DeviceFault::Keys)?;
         let ed25519 = key("ed25519")
-            .and_then(|key| Ed25519PublicKey::from_base64(key).ok())
+            .and_then(canonical::ed25519)
             .ok_or(DeviceFault::Keys)?;
-        canonical::verify(&object, &user, &format!("ed25519:{id}"), &ed25519)
+        canonical::verify(object, &user, &format!("ed25519:{id}"), &ed25519)
             .map_err(DeviceFault::Signature)?;
         Ok(Self {
             user,
             id,
             curve25519,
             ed25519,
+            signed_by: None,
         })
     }
+}
+
+fn object(raw: &RawValue) -> Result<CanonicalJsonObject, DeviceFault> {
+    serde_json::from_str(raw.get()).map_err(|_| DeviceFault::Malformed)
 }
 
 /// What the store remembers of a device id.
@@ -119,12 +147,14 @@ pub enum DeviceChange {
 /// Compares what is known of a user's devices with a complete answer. Ids in
 /// `cross_signing_keys` (unpadded base64) are refused as device ids. The same
 /// id with another curve25519 key but the same fingerprint is a change the
-/// device itself signed.
+/// device itself signed. With the user's `identity`, devices it vouches for are
+/// marked so; a device that gains or loses that is a change.
 pub fn device_changes(
     user: &UserId,
     known: &[KnownDevice],
     answer: &BTreeMap<String, &RawValue>,
     cross_signing_keys: &[String],
+    identity: Option<&Identity>,
 ) -> Vec<DeviceChange> {
     let mut changes = Vec::new();
     for (id, raw) in answer {
@@ -134,7 +164,7 @@ pub fn device_changes(
             continue;
         }
         let before = known.iter().find(|known| known.device.id == id);
-        match Device::parse(user, &id, raw) {
+        match Device::parse_signed(user, &id, raw, identity) {
             Err(fault) => changes.push(DeviceChange::Refuse(id, fault)),
             Ok(device) => match before {
                 Some(before) if before.device.ed25519 != device.ed25519 => {

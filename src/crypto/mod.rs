@@ -7,6 +7,7 @@ mod account;
 mod canonical;
 mod claim;
 mod device;
+mod identity;
 mod inbound_group;
 mod olm;
 mod outbound_group;
@@ -15,9 +16,10 @@ mod room_key;
 mod tests;
 
 pub use account::{Account, FallbackOnServer, KeyUpload, ONE_TIME_KEYS_ON_SERVER};
-pub use canonical::{SignatureFault, canonical_json, sign, verify};
+pub use canonical::{SignatureFault, canonical_json, sign, verify, verify_by};
 pub use claim::{ClaimFault, one_time_key};
 pub use device::{Device, DeviceChange, DeviceFault, KnownDevice, device_changes};
+pub use identity::{Identity, IdentityFault, identity_key_ids};
 pub use inbound_group::{InboundGroup, MegolmEvent, MegolmFault, MegolmPlaintext, accept_room_key};
 pub use olm::{
     Decrypted, EncryptFault, OlmEvent, OlmFault, OlmPayload, OlmSession, PayloadFault, Peer,

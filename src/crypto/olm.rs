@@ -16,7 +16,7 @@ use vodozemac::{
 use super::{
     OLM_ALGORITHM,
     account::Account,
-    canonical::SignatureFault,
+    canonical::{self, SignatureFault},
     device::{Device, DeviceFault},
 };
 
@@ -288,7 +288,7 @@ struct SigningKey {
 
 impl SigningKey {
     fn decode(&self) -> Result<Ed25519PublicKey, PayloadFault> {
-        Ed25519PublicKey::from_base64(&self.ed25519).map_err(|_| PayloadFault::Malformed)
+        canonical::ed25519(&self.ed25519).ok_or(PayloadFault::Malformed)
     }
 }
 

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     crypto::{
-        Account, Device, DeviceChange, Peer, device_changes, encrypt_to_device, one_time_key,
-        outbound_session,
+        Account, Device, DeviceChange, Peer, device_changes, encrypt_to_device, identity_key_ids,
+        one_time_key, outbound_session,
     },
     store::Transaction,
 };
@@ -100,7 +100,7 @@ impl Engine {
             let keys: Vec<String> = [&body.master_keys, &body.self_signing_keys]
                 .into_iter()
                 .filter_map(|keys| keys.get(user.as_str()))
-                .flat_map(|raw| cross_signing_keys(raw))
+                .flat_map(|raw| identity_key_ids(raw))
                 .collect();
             if *user == self.user {
                 self.check_own_keys(tx, &answer)?;
@@ -218,7 +218,7 @@ fn apply(
     cross_signing_keys: &[String],
 ) -> Result<(), Error> {
     let known = tx.known_devices(user)?;
-    for change in device_changes(user, &known, answer, cross_signing_keys) {
+    for change in device_changes(user, &known, answer, cross_signing_keys, None) {
         match &change {
             DeviceChange::Put(device) => debug!("{user} has device {}", device.id),
             DeviceChange::Delete(id) => debug!("{user} no longer has device {id}"),
@@ -229,15 +229,4 @@ fn apply(
         tx.apply_device_change(user, &change)?;
     }
     Ok(())
-}
-
-fn cross_signing_keys(raw: &RawValue) -> Vec<String> {
-    #[derive(Deserialize)]
-    struct Keys {
-        #[serde(default)]
-        keys: BTreeMap<String, String>,
-    }
-    serde_json::from_str::<Keys>(raw.get())
-        .map(|keys| keys.keys.into_values().collect())
-        .unwrap_or_default()
 }

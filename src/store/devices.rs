@@ -250,6 +250,7 @@ fn device(row: &rusqlite::Row<'_>) -> rusqlite::Result<Device> {
         id: id.into(),
         curve25519: Curve25519PublicKey::from_bytes(row.get(2)?),
         ed25519: fingerprint(row, 3)?,
+        signed_by: None,
     })
 }
 

@@ -52,6 +52,7 @@ fn device(user: &UserId, id: &str) -> Device {
         id: id.into(),
         curve25519: account.curve25519(),
         ed25519: account.ed25519(),
+        signed_by: None,
     }
 }
 

@@ -1,0 +1,158 @@
+//! Other people's cross-signing identities: which of the server's claims about
+//! them are believed.
+//!
+//! Specification: client-server API, "Cross-signing".
+
+use std::{collections::BTreeMap, fmt};
+
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedUserId, UserId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use vodozemac::Ed25519PublicKey;
+
+use super::canonical;
+
+/// A user's identity: the master key, and the self-signing key if the master
+/// key vouches for it. That the master key is the user's is not proven here;
+/// a pin does that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    user: OwnedUserId,
+    master: Ed25519PublicKey,
+    self_signing: Option<Ed25519PublicKey>,
+}
+
+/// Why a cross-signing key is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdentityFault {
+    /// Not an object with `user_id`, `usage` and `keys`.
+    Malformed,
+    /// It is another user's.
+    WrongUser,
+    /// It is a key for something else.
+    Usage,
+    /// Not exactly one usable key, under its own name.
+    Keys,
+}
+
+impl fmt::Display for IdentityFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "the cross-signing key is malformed",
+            Self::WrongUser => "the cross-signing key names another user",
+            Self::Usage => "the cross-signing key is for another usage",
+            Self::Keys => "the cross-signing key is not one key under its own name",
+        })
+    }
+}
+
+impl Identity {
+    /// Reads `master_keys.<user>` and `self_signing_keys.<user>` of a
+    /// `/keys/query` answer. A self-signing key that is malformed, or not signed
+    /// by the master key, is as good as none: then no device is signed.
+    pub fn parse(
+        user: &UserId,
+        master: &RawValue,
+        self_signing: Option<&RawValue>,
+    ) -> Result<Self, IdentityFault> {
+        let (_, master) = cross_signing_key(user, "master", master)?;
+        let self_signing = self_signing
+            .and_then(|raw| cross_signing_key(user, "self_signing", raw).ok())
+            .filter(|(object, _)| canonical::verify_by(object, user, &master).is_ok())
+            .map(|(_, key)| key);
+        Ok(Self {
+            user: user.to_owned(),
+            master,
+            self_signing,
+        })
+    }
+
+    /// Whose identity it is.
+    pub fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// The key that stands for the user.
+    pub fn master(&self) -> Ed25519PublicKey {
+        self.master
+    }
+
+    /// The key that signs the user's devices.
+    pub fn self_signing(&self) -> Option<Ed25519PublicKey> {
+        self.self_signing
+    }
+
+    /// Whether this identity vouches for `device_keys`, over every field that
+    /// came in. The device's signature of itself is not looked at.
+    pub fn has_signed(&self, device_keys: &CanonicalJsonObject) -> bool {
+        let owner = device_keys
+            .get("user_id")
+            .and_then(CanonicalJsonValue::as_str);
+        owner == Some(self.user.as_str())
+            && self
+                .self_signing
+                .is_some_and(|key| canonical::verify_by(device_keys, &self.user, &key).is_ok())
+    }
+}
+
+/// Every name under which the keys of a cross-signing object could be taken for
+/// a device's: none may be a device id (CVE-2022-39250). Malformed objects
+/// count too.
+pub fn identity_key_ids(raw: &RawValue) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Keys<'a> {
+        #[serde(borrow, default)]
+        keys: BTreeMap<String, &'a RawValue>,
+    }
+    let Ok(Keys { keys }) = serde_json::from_str(raw.get()) else {
+        return Vec::new();
+    };
+    let mut ids = Vec::new();
+    for (name, key) in keys {
+        if let Some((_, id)) = name.split_once(':') {
+            ids.push(id.to_owned());
+        }
+        if let Ok(key) = serde_json::from_str::<String>(key.get()) {
+            ids.extend(canonical::ed25519(&key).map(|key| key.to_base64()));
+            ids.push(key);
+        }
+    }
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
+/// A cross-signing key of `user` for `usage`, its signatures not yet checked.
+pub(super) fn cross_signing_key(
+    user: &UserId,
+    usage: &str,
+    raw: &RawValue,
+) -> Result<(CanonicalJsonObject, Ed25519PublicKey), IdentityFault> {
+    let object: CanonicalJsonObject =
+        serde_json::from_str(raw.get()).map_err(|_| IdentityFault::Malformed)?;
+    let owner = object.get("user_id").and_then(CanonicalJsonValue::as_str);
+    if owner.ok_or(IdentityFault::Malformed)? != user.as_str() {
+        return Err(IdentityFault::WrongUser);
+    }
+    let usages = object
+        .get("usage")
+        .and_then(CanonicalJsonValue::as_array)
+        .ok_or(IdentityFault::Malformed)?;
+    if !usages.iter().any(|name| name.as_str() == Some(usage)) {
+        return Err(IdentityFault::Usage);
+    }
+    let keys = object
+        .get("keys")
+        .and_then(CanonicalJsonValue::as_object)
+        .ok_or(IdentityFault::Malformed)?;
+    let mut keys = keys.iter();
+    let (Some((name, key)), None) = (keys.next(), keys.next()) else {
+        return Err(IdentityFault::Keys);
+    };
+    let key = key
+        .as_str()
+        .and_then(canonical::ed25519)
+        .filter(|key| canonical::names_key(name, key))
+        .ok_or(IdentityFault::Keys)?;
+    Ok((object, key))
+}
