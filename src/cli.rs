@@ -3,8 +3,10 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
+use ruma::OwnedUserId;
+
 use crate::bot::replies;
-use crate::config::{Presence, VARIABLES};
+use crate::config::{self, Presence, VARIABLES};
 use crate::ops::printable;
 
 /// Longest part of a wrong argument that is quoted back, in bytes.
@@ -14,20 +16,35 @@ const MAX_QUOTED_BYTES: usize = 80;
 pub const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
 
 /// What the program is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invocation {
     /// Serve until told to stop.
     Run,
+    /// Look at or change what is known of identities, beside the running bot.
+    Identities(IdentitiesCommand),
     /// Show [`help`].
     Help,
+    /// Show [`identities_help`].
+    IdentitiesHelp,
     /// Show [`VERSION`].
     Version,
+}
+
+/// What is to be done about identities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentitiesCommand {
+    /// Show whose master keys are known and pinned.
+    List,
+    /// Take away a user's pin of first use.
+    Forget(OwnedUserId),
+    /// Give the bot's own account a new cross-signing identity.
+    Reset,
 }
 
 /// Reads the arguments, those after the program's own name.
 ///
 /// # Errors
-/// The first argument that means nothing.
+/// The first argument that means nothing, or what is missing.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, UsageError> {
     let mut args = args.into_iter();
     let Some(first) = args.next() else {
@@ -36,34 +53,93 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usa
     let invocation = match first.to_str() {
         Some("--help" | "-h") => Invocation::Help,
         Some("--version" | "-V") => Invocation::Version,
-        _ => return Err(UsageError::new(&first)),
+        Some("identities") => return identities(args),
+        _ => return Err(UsageError::Unexpected(shown(&first))),
     };
     // None of them takes an argument of its own.
     match args.next() {
-        Some(surplus) => Err(UsageError::new(&surplus)),
+        Some(surplus) => Err(UsageError::Unexpected(shown(&surplus))),
         None => Ok(invocation),
     }
 }
 
-/// An argument that means nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UsageError {
-    argument: String,
+/// Reads what follows `identities`.
+fn identities(mut args: impl Iterator<Item = OsString>) -> Result<Invocation, UsageError> {
+    let action = args.next().ok_or(UsageError::NoAction)?;
+    let mut next = args.next();
+    let invocation = match action.to_str() {
+        Some("--help" | "-h") => Invocation::IdentitiesHelp,
+        // Asked for after an action, too, as most programs have it.
+        Some("list" | "forget" | "reset")
+            if next
+                .as_ref()
+                .is_some_and(|arg| arg == "--help" || arg == "-h") =>
+        {
+            next = args.next();
+            Invocation::IdentitiesHelp
+        }
+        Some("list") => Invocation::Identities(IdentitiesCommand::List),
+        Some("reset") => Invocation::Identities(IdentitiesCommand::Reset),
+        Some("forget") => {
+            let user = next.ok_or(UsageError::NoUser)?;
+            let id = user.to_str().and_then(config::user_id);
+            let id = id.ok_or_else(|| UsageError::NotAUser(shown(&user)))?;
+            next = args.next();
+            Invocation::Identities(IdentitiesCommand::Forget(id))
+        }
+        _ => return Err(UsageError::UnknownAction(shown(&action))),
+    };
+    match next {
+        Some(surplus) => Err(UsageError::Surplus(shown(&surplus))),
+        None => Ok(invocation),
+    }
 }
 
-impl UsageError {
-    fn new(argument: &OsStr) -> Self {
-        Self {
-            argument: printable(&argument.to_string_lossy(), MAX_QUOTED_BYTES),
-        }
-    }
+/// What is wrong with the arguments. The texts are those given, cut and
+/// escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UsageError {
+    /// An argument that means nothing.
+    Unexpected(String),
+    /// `identities` alone.
+    NoAction,
+    /// `identities` with something else than it can do.
+    UnknownAction(String),
+    /// `identities forget` alone.
+    NoUser,
+    /// `identities forget` with something else than a user id.
+    NotAUser(String),
+    /// One argument too many for `identities`.
+    Surplus(String),
+}
+
+fn shown(argument: &OsStr) -> String {
+    printable(&argument.to_string_lossy(), MAX_QUOTED_BYTES)
 }
 
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = env!("CARGO_PKG_NAME");
-        let argument = &self.argument;
-        write!(f, "unexpected argument \"{argument}\"; see {name} --help")
+        const NAME: &str = env!("CARGO_PKG_NAME");
+        const ACTIONS: &str = "list, forget @user:server or reset";
+        const USER: &str = "full Matrix id, such as @alice:example.com";
+        match self {
+            Self::Unexpected(argument) => {
+                return write!(f, "unexpected argument \"{argument}\"; see {NAME} --help");
+            }
+            Self::NoAction => write!(f, "identities needs one of {ACTIONS}"),
+            Self::UnknownAction(action) => {
+                write!(f, "identities \"{action}\" is unknown: write {ACTIONS}")
+            }
+            Self::NoUser => write!(f, "identities forget needs a user: a {USER}"),
+            Self::NotAUser(user) => {
+                write!(
+                    f,
+                    "identities forget \"{user}\" names no user: write a {USER}"
+                )
+            }
+            Self::Surplus(argument) => write!(f, "unexpected argument \"{argument}\""),
+        }?;
+        write!(f, "; see {NAME} identities --help")
     }
 }
 
@@ -79,6 +155,9 @@ variables alone.
 
 Usage:
   {name}              run until SIGTERM or SIGINT
+  {name} identities list|forget|reset
+                                            whose devices are believed; see
+                                            identities --help
   {name} -h, --help   show this text
   {name} -V, --version
                                             show the version
@@ -114,6 +193,37 @@ Exit codes:
     text
 }
 
+/// The help text of `identities`, ending in a newline.
+pub fn identities_help() -> String {
+    format!(
+        "Usage:
+  {name} identities list
+  {name} identities forget @user:server
+  {name} identities reset
+
+Works beside the running bot, on the store in CRYPTO_STORE_PATH; no other
+variable is needed.
+
+  list     Shows the users whose identity the bot has seen: the master key that
+           the homeserver shows now, the pinned one, and whether the
+           configuration or the first use pinned it.
+  forget   Takes a pin of first use away, so that the identity which the
+           homeserver shows next is pinned. Ask the person first whether it is
+           theirs, over another way than this homeserver! A pin of the
+           configuration is changed in PINNED_IDENTITIES.
+  reset    Gives the bot's own account a new cross-signing identity, for when
+           the keys of the old one are lost. Everybody who verified the bot has
+           to do it again.
+
+Exit codes:
+  0   done
+  1   not done; the reason is on standard error
+  2   wrong arguments
+",
+        name = env!("CARGO_PKG_NAME")
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +239,69 @@ mod tests {
         assert_eq!(parsed(&["--help"]), Ok(Invocation::Help));
         assert_eq!(parsed(&["-V"]), Ok(Invocation::Version));
         assert_eq!(parsed(&["--version"]), Ok(Invocation::Version));
+    }
+
+    #[test]
+    fn identities() {
+        let user = config::user_id("@alice:example.com").unwrap();
+        for (args, command) in [
+            (&["list"][..], IdentitiesCommand::List),
+            (
+                &["forget", "@alice:example.com"],
+                IdentitiesCommand::Forget(user),
+            ),
+            (&["reset"], IdentitiesCommand::Reset),
+        ] {
+            let args = [&["identities"], args].concat();
+            assert_eq!(parsed(&args), Ok(Invocation::Identities(command)));
+        }
+        for args in [
+            &["--help"][..],
+            &["-h"],
+            &["list", "--help"],
+            &["forget", "-h"],
+            &["reset", "--help"],
+        ] {
+            let args = [&["identities"], args].concat();
+            assert_eq!(parsed(&args), Ok(Invocation::IdentitiesHelp), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_identities_is_said_with_what_would_be_right() {
+        for (args, said) in [
+            (
+                &[][..],
+                "identities needs one of list, forget @user:server or reset",
+            ),
+            (
+                &["lst"],
+                "identities \"lst\" is unknown: write list, forget @user:server or reset",
+            ),
+            (
+                &["forget"],
+                "identities forget needs a user: a full Matrix id, such as @alice:example.com",
+            ),
+            (
+                &["forget", "alice"],
+                "identities forget \"alice\" names no user: write a full Matrix id, such as \
+                 @alice:example.com",
+            ),
+            (
+                &["forget", "@a\n:x"],
+                "identities forget \"@a\\n:x\" names no user: write a full Matrix id, such as \
+                 @alice:example.com",
+            ),
+            (&["list", "all"], "unexpected argument \"all\""),
+            (&["reset", "@a:x"], "unexpected argument \"@a:x\""),
+            (&["forget", "@a:x", "@b:x"], "unexpected argument \"@b:x\""),
+            (&["list", "--help", "me"], "unexpected argument \"me\""),
+            (&["--help", "list"], "unexpected argument \"list\""),
+        ] {
+            let args = [&["identities"], args].concat();
+            let hint = "; see openclaw-k8s-toggle-operator identities --help";
+            assert_eq!(parsed(&args), Err(format!("{said}{hint}")), "{args:?}");
+        }
     }
 
     #[test]

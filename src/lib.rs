@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod crypto;
 pub mod http;
+pub mod identities;
 pub mod kube;
 pub mod matrix;
 pub mod ops;

@@ -5,6 +5,7 @@ use std::{
     io::Write,
     pin::pin,
     process::ExitCode,
+    rc::Rc,
     task::Poll,
     time::{Duration, Instant},
 };
@@ -12,11 +13,13 @@ use std::{
 use log::{error, info, warn};
 use openclaw_k8s_toggle_operator::{
     bot::{End, Operator, Policy, log_in},
-    cli::{self, Invocation},
-    config::Settings,
+    cli::{self, IdentitiesCommand, Invocation},
+    config::{Settings, store_path},
+    crypto::DeviceTrust,
     http::{Backoff, Client, Roots},
+    identities,
     kube::{Api, Credentials, ServiceAccount},
-    matrix::Homeserver,
+    matrix::{Commanders, Homeserver, OwnKeys},
     ops,
     store::Store,
 };
@@ -43,10 +46,24 @@ fn main() -> ExitCode {
             let _ = write!(out, "{}", cli::help());
             ExitCode::SUCCESS
         }
+        Ok(Invocation::IdentitiesHelp) => {
+            let _ = write!(out, "{}", cli::identities_help());
+            ExitCode::SUCCESS
+        }
         Ok(Invocation::Version) => {
             let _ = writeln!(out, "{}", cli::VERSION);
             ExitCode::SUCCESS
         }
+        Ok(Invocation::Identities(command)) => match look_beside(&command) {
+            Ok(text) => {
+                let _ = write!(out, "{text}");
+                ExitCode::SUCCESS
+            }
+            Err(why) => {
+                let _ = writeln!(err, "{why}");
+                ExitCode::from(FAILURE)
+            }
+        },
         Ok(Invocation::Run) => match run() {
             Ok(()) => ExitCode::SUCCESS,
             Err(lines) => {
@@ -61,6 +78,13 @@ fn main() -> ExitCode {
             ExitCode::from(USAGE)
         }
     }
+}
+
+/// `identities`, beside the running bot.
+fn look_beside(command: &IdentitiesCommand) -> Result<String, String> {
+    let directory = store_path(&|name| std::env::var_os(name))
+        .map_err(|faults| format!("configuration error: {faults}"))?;
+    identities::run(command, &directory)
 }
 
 /// Everything before there is a logger is returned as lines; everything after is
@@ -118,10 +142,27 @@ async fn work(settings: &Settings, store: &mut Store) -> Result<(), String> {
     let client = Client::new(Roots::Mozilla).map_err(|error| error.to_string())?;
     let homeserver = Homeserver::new(client, settings.homeserver.as_str().to_owned());
     let policy = Policy {
-        allowed_users: settings.allowed_users.clone(),
+        commanders: Commanders {
+            users: settings.allowed_users.clone(),
+            trust: settings.device_trust,
+            pins: settings.pinned_identities.clone(),
+        },
+        allowed_rooms: settings.allowed_rooms.clone(),
+        require_encryption: settings.require_encryption,
         echo: settings.echo,
         command_max_age: settings.command_max_age,
     };
+    let own_keys = Rc::new(OwnKeys {
+        seed: settings.cross_signing_seed.clone(),
+        recovery_key: settings.recovery_key.clone(),
+        password: Some(settings.password.clone()),
+    });
+    if settings.device_trust == DeviceTrust::Tofu {
+        warn!(
+            "DEVICE_TRUST=tofu: whoever can add a device to the account of an allowed user, their \
+             homeserver included, can give commands"
+        );
+    }
     let mut logouts = Backoff::new();
     loop {
         let started = Instant::now();
@@ -133,11 +174,27 @@ async fn work(settings: &Settings, store: &mut Store) -> Result<(), String> {
         )
         .await
         .map_err(|error| error.to_string())?;
-        let operator = Operator::new(store, &policy, &homeserver, &kube, &settings.target, access);
-        match operator.run().await {
-            End::LoggedOut { soft } => {
-                warn!("{}: logging in again", End::LoggedOut { soft });
-                forget(store, soft).map_err(|error| error.to_string())?;
+        let device = access.device.clone();
+        let operator = Operator::new(
+            store,
+            &policy,
+            &homeserver,
+            &kube,
+            &settings.target,
+            access,
+            Rc::clone(&own_keys),
+        );
+        let end = operator.run().await;
+        match &end {
+            End::LoggedOut { .. } | End::Outlived(_) => {
+                match &end {
+                    End::Outlived(why) => error!(
+                        "{why}. Its keys are given up, and the bot goes on as a new device: \
+                         remove {device} from the account"
+                    ),
+                    end => warn!("{end}: logging in again"),
+                }
+                forget(store, &end).map_err(|error| error.to_string())?;
                 // A server that ends every session at once must not be flooded
                 // with logins.
                 if started.elapsed() >= SHORT_SESSION {
@@ -149,19 +206,23 @@ async fn work(settings: &Settings, store: &mut Store) -> Result<(), String> {
                     sleep(wait).await;
                 }
             }
-            end @ (End::GaveUp(_) | End::Fatal(_)) => return Err(end.to_string()),
+            End::GaveUp(_) | End::Fatal(_) => return Err(end.to_string()),
         }
     }
 }
 
 /// After a soft logout the device is still there and only its token is gone;
-/// otherwise the device is, and its keys with it.
-fn forget(store: &mut Store, soft: bool) -> Result<(), openclaw_k8s_toggle_operator::store::Error> {
+/// otherwise the device is, and its keys with it. What an older copy of the store
+/// wants done was done, or is no longer wanted.
+fn forget(store: &mut Store, end: &End) -> Result<(), openclaw_k8s_toggle_operator::store::Error> {
     let tx = store.begin()?;
-    if soft {
-        tx.forget_token()?;
-    } else {
-        tx.forget_device()?;
+    match end {
+        End::LoggedOut { soft: true } => tx.forget_token()?,
+        End::Outlived(_) => {
+            tx.forget_device()?;
+            tx.forget_unfinished()?;
+        }
+        _ => tx.forget_device()?,
     }
     tx.commit()
 }

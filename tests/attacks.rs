@@ -248,30 +248,43 @@ fn secrets_that_nobody_asked_for_are_ignored() {
     assert_eq!(world.ask("start"), ON);
 }
 
-/// Key theft by a reused device id (CVE-2021-40823, rule 42): nobody gets a key
-/// by asking for one.
+/// Key theft by a reused device id (CVE-2021-40823/4, rule 42): a key of the
+/// bot's goes again, once, to the very device that was given it, and to nobody
+/// else who asks.
 #[test]
-fn a_key_request_gives_nothing_away() {
+fn a_key_request_gives_away_nothing_that_was_not_given() {
     let (mut world, mallory) = with_mallory();
     let device = world.bot_device();
     world.say("status");
     let session = world.next().outer["session_id"].clone();
     world.settle();
-    let before = world.hs.requests("PUT /sendToDevice/").len();
-    for (sender, id) in [
-        (MALLORY, "MALLORYS"),
-        (ALICE, "ALICEPHONE"),
-        (ALICE, "NOBODY"),
-    ] {
+    let request = |world: &World, sender: &str, id: &str, session: &Value| {
         let event = json!({"type": "m.room_key_request", "sender": sender, "content": {
             "action": "request", "request_id": "1", "requesting_device_id": id,
             "body": {"algorithm": MEGOLM, "room_id": ROOM, "session_id": session, "sender_key": mallory.curve25519()},
         }});
         world.hs.to_device(BOT, &device, event);
+    };
+    let before = world.hs.requests("PUT /sendToDevice/").len();
+    let alices = world.alice.group(ROOM).session.session_id();
+    for (sender, id, session) in [
+        (MALLORY, "ALICEPHONE", &session),
+        (ALICE, "NOBODY", &session),
+        (ALICE, "ALICEPHONE", &json!("another")),
+        (ALICE, "ALICEPHONE", &json!(alices)),
+    ] {
+        request(&world, sender, id, session);
     }
     assert_eq!(world.ask("start"), ON);
     let sent = world.hs.requests("PUT /sendToDevice/").len();
     assert_eq!(sent, before, "something was sent because of a request");
+    for _ in 0..3 {
+        request(&world, ALICE, "ALICEPHONE", &session);
+        request(&world, MALLORY, "MALLORYS", &session);
+    }
+    assert_eq!(world.ask("stop"), OFF);
+    let sent = world.hs.requests("PUT /sendToDevice/").len();
+    assert_eq!(sent, before + 2, "once each, as members of the room");
 }
 
 /// Megolm replay into another room (rules 19 and 20).

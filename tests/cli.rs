@@ -37,6 +37,19 @@ fn help_goes_to_standard_output() {
 }
 
 #[test]
+fn help_of_identities_goes_to_standard_output() {
+    for args in [["identities", "--help"], ["identities", "-h"]] {
+        let output = run(&args, &[]);
+        assert_eq!(output.status.code(), Some(0));
+        let help = text(&output.stdout);
+        for part in ["CRYPTO_STORE_PATH", "list", "forget @user:server", "reset"] {
+            assert!(help.contains(part), "{part} in {help}");
+        }
+        assert_eq!(text(&output.stderr), "");
+    }
+}
+
+#[test]
 fn version_is_one_line() {
     for flag in ["--version", "-V"] {
         let output = run(&[flag], &[]);
@@ -60,6 +73,35 @@ fn a_wrong_argument_is_named_on_one_line() {
     assert!(message.contains("--help"), "{message}");
     assert_eq!(message.lines().count(), 1);
     assert_eq!(text(&output.stdout), "");
+}
+
+#[test]
+fn a_slip_in_identities_is_answered_with_what_would_be_right() {
+    for (args, parts) in [
+        (
+            &["identities"][..],
+            &["list", "forget @user:server", "reset"][..],
+        ),
+        (&["identities", "show"], &["\"show\"", "list", "reset"]),
+        (
+            &["identities", "forget"],
+            &["needs a user", "@alice:example.com"],
+        ),
+        (
+            &["identities", "forget", "bob"],
+            &["\"bob\"", "@alice:example.com"],
+        ),
+        (&["identities", "list", "bob"], &["\"bob\""]),
+    ] {
+        let output = run(args, &[]);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let message = text(&output.stderr);
+        for part in parts.iter().chain(&["identities --help"]) {
+            assert!(message.contains(part), "{part} in {message}");
+        }
+        assert_eq!(message.lines().count(), 1);
+        assert_eq!(text(&output.stdout), "");
+    }
 }
 
 #[test]
@@ -87,6 +129,13 @@ fn faults_show_no_secret() {
             ("AUTH_METHOD", "jwt"),
             ("ALLOWED_USERS", "alice,@bob:example.com,carol"),
             ("ECHO_MODE", "perhaps"),
+            ("MATRIX_RECOVERY_KEY", secret),
+            ("MATRIX_RECOVERY_KEY_FILE", "/nonexistent/key"),
+            ("CROSS_SIGNING_SEED_FILE", "/nonexistent/seed"),
+            (
+                "PINNED_IDENTITIES",
+                "@bob:example.com=correct-horse-battery",
+            ),
         ],
     );
     assert_eq!(output.status.code(), Some(1));
@@ -98,6 +147,9 @@ fn faults_show_no_secret() {
         "\"alice\"",
         "\"carol\"",
         "ECHO_MODE",
+        "MATRIX_RECOVERY_KEY_FILE",
+        "\"/nonexistent/seed\"",
+        "PINNED_IDENTITIES gives \"@bob:example.com\"",
     ] {
         assert!(message.contains(part), "{part} in {message}");
     }

@@ -49,6 +49,7 @@ pub(super) fn take_body(
             engine.take_query(tx, asked, body, now, &mut messages)?;
             judge(engine, policy, tx, &messages, now)
         }
+        About::OwnIdentity(step) => engine.take_own_step(tx, *step, body, now),
         About::Claim(asked) => engine.take_claim(tx, asked, body, now),
         About::Members(room, generation) => engine.take_members(tx, room, *generation, body),
         About::Encryption(room) => {
@@ -66,6 +67,8 @@ pub(super) enum Refusal {
     Final,
     /// It is sent again later.
     Retry,
+    /// The store is older than the device: its keys must not be used again.
+    Outlived(String),
     /// The program must stop.
     Fatal(String),
 }
@@ -73,8 +76,15 @@ pub(super) enum Refusal {
 /// Decides on a Matrix error that is the answer to a request.
 pub(super) fn refused(about: &About, status: u16, errcode: &str, message: &str) -> Refusal {
     match about {
+        About::OwnIdentity(_) => Refusal::Final,
         // A server, or a worker of it, that does not know the endpoint yet.
         _ if errcode == "M_UNRECOGNIZED" => Refusal::Retry,
+        // Another key under an id that this device has used: it was made by a
+        // life of the device that the store does not know.
+        About::Upload { .. } if status == 400 => Refusal::Outlived(format!(
+            "the homeserver has other keys of this device than the store in CRYPTO_STORE_PATH \
+             ({status} {errcode}: {message}): the store is an older copy"
+        )),
         About::Upload { .. } => Refusal::Fatal(format!(
             "the homeserver refuses this device's keys ({status} {errcode}: {message}): the store \
              in CRYPTO_STORE_PATH is older than the device, or of another one; move it away to \
@@ -87,15 +97,29 @@ pub(super) fn refused(about: &About, status: u16, errcode: &str, message: &str) 
     }
 }
 
+/// A Matrix error.
+pub(super) struct Said<'a> {
+    /// The HTTP status.
+    pub(super) status: u16,
+    /// `M_…`.
+    pub(super) errcode: &'a str,
+    /// The server's words.
+    pub(super) message: &'a str,
+}
+
 /// Takes in that a request was refused for good.
 pub(super) fn give_up(
     engine: &Engine,
     policy: &Policy,
     tx: &Transaction<'_>,
     about: &About,
+    said: &Said<'_>,
     now: u64,
 ) -> Result<(), matrix::Error> {
     match about {
+        About::OwnIdentity(step) => {
+            engine.own_step_refused(tx, *step, said.status, said.errcode, said.message)
+        }
         About::Join(room) => {
             warn!("the invite to {room} cannot be taken");
             Ok(tx.forget_invite(room)?)

@@ -9,6 +9,7 @@ mod flight;
 mod operator;
 mod policy;
 mod session;
+mod starts;
 #[cfg(test)]
 mod tests;
 mod work;

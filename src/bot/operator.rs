@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    rc::Rc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -13,19 +14,16 @@ use tokio::{
 };
 
 use super::{
-    answers::{Refusal, give_up, judge, judge_again, refused, take_body},
+    answers::{Refusal, Said, give_up, judge, judge_again, refused, take_body},
     flight::Flight,
-    policy::Policy,
+    policy::{Decision, Policy},
     session::Access,
-    work::execute,
+    starts::next_work,
 };
 use crate::{
     http::Backoff,
     kube::{self, Target},
-    matrix::{
-        self, About, Call, Engine, Fault, Homeserver, SYNC_TIMEOUT, SyncBody, Want, WantKey,
-        sync_call,
-    },
+    matrix::{self, About, Engine, Fault, Homeserver, OwnKeys, SyncBody, Want, WantKey, Wants},
     store::{JournalEntry, Store, Transaction},
 };
 
@@ -49,6 +47,9 @@ pub enum End {
     },
     /// The homeserver could not be synced with for too long.
     GaveUp(String),
+    /// The store is an older copy of what this device has lived through: its
+    /// keys must not be used again.
+    Outlived(String),
     /// Going on would do harm.
     Fatal(String),
 }
@@ -58,13 +59,13 @@ impl fmt::Display for End {
         match self {
             Self::LoggedOut { soft: true } => f.write_str("the session has expired"),
             Self::LoggedOut { soft: false } => f.write_str("the session was ended"),
-            Self::GaveUp(why) | Self::Fatal(why) => f.write_str(why),
+            Self::GaveUp(why) | Self::Outlived(why) | Self::Fatal(why) => f.write_str(why),
         }
     }
 }
 
 /// What came of something that was under way.
-enum Finished {
+pub(super) enum Finished {
     Sync(Result<Vec<u8>, Fault>),
     Answer {
         key: WantKey,
@@ -75,6 +76,7 @@ enum Finished {
         event_id: OwnedEventId,
         room: ruma::OwnedRoomId,
         answer: String,
+        is_status: bool,
     },
     Preflight(kube::Preflight),
 }
@@ -82,45 +84,54 @@ enum Finished {
 /// What one transaction leaves to be started.
 struct Next {
     wants: Vec<Want>,
-    work: Option<JournalEntry>,
+    again: bool,
+    work: Option<Work>,
     since: Option<String>,
     held_until: Option<u64>,
     keys_uploaded: bool,
     settled: bool,
 }
 
+/// The oldest command that is not done, and what is to become of it.
+pub(super) struct Work {
+    pub(super) entry: JournalEntry,
+    pub(super) decision: Decision,
+}
+
 /// One session: from login to logout.
 pub struct Operator<'a> {
-    store: &'a mut Store,
-    engine: Engine,
-    policy: &'a Policy,
-    homeserver: &'a Homeserver,
-    kube: &'a kube::Api,
-    target: &'a Target,
-    access: Access,
-    tasks: JoinSet<Finished>,
-    flight: Flight,
-    syncing: bool,
+    pub(super) store: &'a mut Store,
+    pub(super) engine: Engine,
+    pub(super) policy: &'a Policy,
+    pub(super) homeserver: &'a Homeserver,
+    pub(super) kube: &'a kube::Api,
+    pub(super) target: &'a Target,
+    pub(super) access: Access,
+    pub(super) tasks: JoinSet<Finished>,
+    pub(super) flight: Flight,
+    pub(super) syncing: bool,
     /// Keys were uploaded while the sync was under way.
-    uploaded_meanwhile: bool,
+    pub(super) uploaded_meanwhile: bool,
     /// The last sync's count of keys did not hold: the next one does not wait.
-    recount: bool,
-    synced: bool,
-    sync_after: Instant,
-    sync_backoff: Backoff,
-    since: Option<String>,
-    held_until: Option<u64>,
-    working: Option<OwnedEventId>,
+    pub(super) recount: bool,
+    pub(super) synced: bool,
+    pub(super) sync_after: Instant,
+    pub(super) sync_backoff: Backoff,
+    pub(super) since: Option<String>,
+    pub(super) held_until: Option<u64>,
+    pub(super) working: Option<OwnedEventId>,
     /// When this process began to serve, milliseconds since the Unix epoch.
-    started_at: u64,
+    pub(super) started_at: u64,
     /// Until then nothing is tried, after the store refused.
-    not_before: Instant,
+    pub(super) not_before: Instant,
     /// Syncs in a row that were refused as bad requests.
-    bad_syncs: u32,
-    delivered: Vec<i64>,
-    keys_uploaded: bool,
-    settled: bool,
-    listening: bool,
+    pub(super) bad_syncs: u32,
+    pub(super) delivered: Vec<i64>,
+    pub(super) keys_uploaded: bool,
+    pub(super) settled: bool,
+    pub(super) listening: bool,
+    /// There is more to prepare than one transaction should.
+    pub(super) again: bool,
 }
 
 impl<'a> Operator<'a> {
@@ -132,11 +143,13 @@ impl<'a> Operator<'a> {
         kube: &'a kube::Api,
         target: &'a Target,
         access: Access,
+        own_keys: Rc<OwnKeys>,
     ) -> Self {
         let engine = Engine::new(
             access.user.clone(),
             access.device.clone(),
-            policy.allowed_users.clone(),
+            policy.commanders.clone(),
+            own_keys,
         );
         Self {
             store,
@@ -164,6 +177,7 @@ impl<'a> Operator<'a> {
             keys_uploaded: false,
             settled: false,
             listening: false,
+            again: false,
         }
     }
 
@@ -215,10 +229,15 @@ impl<'a> Operator<'a> {
             Finished::Command {
                 event_id,
                 room,
-                answer,
+                mut answer,
+                is_status,
             } => {
                 self.working = None;
                 self.attempt(|engine, _, tx, _| {
+                    if let (true, Some(fault)) = (is_status, engine.own_identity_fault(tx)?) {
+                        answer.push_str("\n\n⚠ ");
+                        answer.push_str(&fault);
+                    }
                     engine.reply(tx, &room, &answer)?;
                     Ok(tx.finish(&event_id)?)
                 });
@@ -264,8 +283,10 @@ impl<'a> Operator<'a> {
                 self.sync_backoff.succeed();
                 None
             }
-            Err(error @ matrix::Error::OwnKeys(_)) => Some(End::Fatal(error.to_string())),
             Err(error) => {
+                if let Some(end) = ends_the_session(&error) {
+                    return Some(end);
+                }
                 self.synced = synced_before;
                 self.sync_failed(&error, None)
             }
@@ -316,11 +337,18 @@ impl<'a> Operator<'a> {
             Err(Fault::UnknownToken { soft_logout }) => {
                 return Some(End::LoggedOut { soft: soft_logout });
             }
+            Err(Fault::Interactive {
+                session,
+                by_password,
+            }) => self.transact(|engine, _, tx, _| {
+                engine.take_own_challenge(tx, session.as_deref(), by_password)
+            }),
             Err(Fault::Refused {
                 status,
                 errcode,
                 message,
             }) => match refused(about, status, &errcode, &message) {
+                Refusal::Outlived(why) => return Some(End::Outlived(why)),
                 Refusal::Fatal(why) => return Some(End::Fatal(why)),
                 Refusal::Retry => {
                     let wait = self.flight.failed(key, None);
@@ -335,12 +363,23 @@ impl<'a> Operator<'a> {
                         error!("a message is given up: {status} {errcode} ({message})");
                         return self.delivered(key, *row);
                     }
-                    self.transact(|engine, policy, tx, now| give_up(engine, policy, tx, about, now))
+                    let said = Said {
+                        status,
+                        errcode: &errcode,
+                        message: &message,
+                    };
+                    self.transact(|engine, policy, tx, now| {
+                        give_up(engine, policy, tx, about, &said, now)
+                    })
                 }
             },
             Err(fault) => {
                 let wait = self.flight.failed(key, fault.retry_after());
                 warn!("{key:?}: {fault}; trying again in {} s", wait.as_secs());
+                if matches!(about, About::OwnIdentity(_)) {
+                    // Nobody waits for it any more.
+                    self.attempt(|engine, _, tx, _| engine.delay_own_identity(tx));
+                }
                 return None;
             }
         };
@@ -349,8 +388,10 @@ impl<'a> Operator<'a> {
                 self.flight.succeeded(key);
                 None
             }
-            Err(error @ matrix::Error::OwnKeys(_)) => Some(End::Fatal(error.to_string())),
             Err(error) => {
+                if let Some(end) = ends_the_session(&error) {
+                    return Some(end);
+                }
                 let wait = self.flight.failed(key, None);
                 error!("{key:?}: {error}; trying again in {} s", wait.as_secs());
                 None
@@ -389,9 +430,15 @@ impl<'a> Operator<'a> {
             tx.finish_outbox(*row)?;
         }
         take(&self.engine, self.policy, &tx, now)?;
+        let Wants { requests, again } = self.engine.wants(&tx, now)?;
+        let work = match self.working {
+            Some(_) => None,
+            None => next_work(&self.engine, self.policy, &tx, self.started_at, now)?,
+        };
         let next = Next {
-            wants: self.engine.wants(&tx, now)?,
-            work: tx.next_unfinished()?,
+            wants: requests,
+            again,
+            work,
             since: tx.next_batch()?,
             held_until: self.engine.next_held_deadline(&tx)?,
             keys_uploaded: self.engine.keys_uploaded(&tx)?,
@@ -410,8 +457,9 @@ impl<'a> Operator<'a> {
         self.keys_uploaded = next.keys_uploaded;
         self.spawn_wants(next.wants);
         self.flight.forget_unwanted();
-        if let (None, Some(entry)) = (&self.working, next.work) {
-            self.spawn_work(entry);
+        self.again = next.again;
+        if let Some(work) = next.work {
+            self.spawn_work(work);
         }
         if self.may_sync() && Instant::now() >= self.sync_after {
             self.spawn_sync();
@@ -421,7 +469,7 @@ impl<'a> Operator<'a> {
             info!(
                 "listening as {} for {} allowed user(s)",
                 self.access.user,
-                self.policy.allowed_users.len()
+                self.policy.commanders.users.len()
             );
         }
     }
@@ -454,6 +502,9 @@ impl<'a> Operator<'a> {
     fn wake_at(&self) -> Instant {
         let now = Instant::now();
         let mut at = now + LONGEST_NAP;
+        if self.again {
+            at = now;
+        }
         if let Some(turn) = self.flight.next_turn() {
             at = at.min(turn);
         }
@@ -464,79 +515,6 @@ impl<'a> Operator<'a> {
             at = at.min(self.sync_after);
         }
         at.max(self.not_before)
-    }
-
-    fn spawn_wants(&mut self, wants: Vec<Want>) {
-        for Want { key, call, about } in wants {
-            if let About::Outbox(row, _) = &about
-                && self.delivered.contains(row)
-            {
-                continue;
-            }
-            if self.flight.take_off(&key) {
-                debug!("asking: {key:?}");
-                let (homeserver, token) = (self.homeserver.clone(), self.access.token.clone());
-                self.tasks.spawn(async move {
-                    let result = homeserver.send(call, Some(&token), Duration::ZERO).await;
-                    Finished::Answer { key, about, result }
-                });
-            }
-        }
-    }
-
-    fn spawn_sync(&mut self) {
-        self.syncing = true;
-        self.uploaded_meanwhile = false;
-        let wait = self.synced && !self.recount;
-        let call: Call = sync_call(self.since.as_deref(), wait);
-        let (homeserver, token) = (self.homeserver.clone(), self.access.token.clone());
-        let held_back = if wait { SYNC_TIMEOUT } else { Duration::ZERO };
-        self.tasks.spawn(async move {
-            Finished::Sync(homeserver.send(call, Some(&token), held_back).await)
-        });
-    }
-
-    /// Runs the oldest command that is not done. One at a time, in the order
-    /// they came: "start" and "stop" must not overtake each other.
-    fn spawn_work(&mut self, entry: JournalEntry) {
-        let JournalEntry { event_id, room, .. } = &entry;
-        let (event_id, room) = (event_id.clone(), room.clone());
-        self.working = Some(event_id.clone());
-        let decided = self.policy.reconsider(&entry, self.started_at, now_ms());
-        let (kube, target) = (self.kube.clone(), self.target.clone());
-        self.tasks.spawn(async move {
-            let answer = match decided {
-                Ok(command) => execute(&kube, &target, command).await,
-                Err(answer) => answer,
-            };
-            Finished::Command {
-                event_id,
-                room,
-                answer,
-            }
-        });
-    }
-
-    fn spawn_preflight(&mut self) {
-        let (kube, target) = (self.kube.clone(), self.target.clone());
-        self.tasks
-            .spawn(async move { Finished::Preflight(kube.preflight(&target).await) });
-    }
-
-    fn log_preflight(&self, preflight: &kube::Preflight) {
-        match preflight {
-            kube::Preflight::Ready(status) => {
-                info!(
-                    "deployment {}: may be read and scaled (replicas: {})",
-                    self.target, status.desired
-                );
-            }
-            kube::Preflight::Faulty(faults) => {
-                for fault in faults {
-                    warn!("{} ({})", fault.sentence(self.target), fault.detail());
-                }
-            }
-        }
     }
 
     /// Writes down what was delivered, at the end.
@@ -559,7 +537,16 @@ impl Drop for Operator<'_> {
     }
 }
 
-fn now_ms() -> u64 {
+/// Whether an error that came with an answer leaves nothing to go on with.
+fn ends_the_session(error: &matrix::Error) -> Option<End> {
+    match error {
+        matrix::Error::OwnKeys(_) => Some(End::Fatal(error.to_string())),
+        matrix::Error::RolledBack => Some(End::Outlived(error.to_string())),
+        _ => None,
+    }
+}
+
+pub(super) fn now_ms() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

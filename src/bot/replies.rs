@@ -1,6 +1,8 @@
 //! The words that people get. Those the Python program has too are the same to
 //! the letter, since people and scripts know them.
 
+use crate::crypto::WithheldCode;
+
 /// Longest echo in bytes, lobster included. An event holds 64 KiB of
 /// ciphertext, which escaping and Base64 can make eight times as long as its
 /// text; an echo too long for an event would never leave the outbox.
@@ -15,7 +17,7 @@ Clawdbot Operator commands:
   help        — Show this message";
 
 /// To somebody whose message could not be decrypted.
-pub const UNDECRYPTABLE: &str = "I could not decrypt your message. This may happen after a \
+const UNDECRYPTABLE: &str = "I could not decrypt your message. This may happen after a \
     restart. Please send your command again.";
 
 /// To somebody who wrote in plain text where messages are encrypted.
@@ -26,9 +28,74 @@ pub const PLAINTEXT_REFUSED: &str = "This room is encrypted, so I only take encr
 pub const UNKNOWN_DEVICE: &str = "Your message came from a device that is not in your account's \
     list, so I did not run it: please send it from one of your own sessions.";
 
+/// To somebody who wrote in a room that the configuration leaves out.
+pub const ROOM_REFUSED: &str = "I do not take commands in this room: please use one of the rooms \
+    that my operator has named (ALLOWED_ROOMS).";
+
+/// To somebody who wrote in a room without encryption where that is not enough.
+pub const ENCRYPTION_REQUIRED: &str = "I only take commands in encrypted rooms: please switch on \
+    encryption in this room's settings, or write to me in an encrypted one.";
+
 /// To somebody who was allowed to command when their command came, and is not
 /// any more.
 pub const NO_LONGER_ALLOWED: &str = "You may no longer give me commands, so I did not run it.";
+
+/// The commands, and under them what the bot can be known by.
+pub fn help(fingerprints: &[String]) -> String {
+    let mut text = HELP.to_owned();
+    if !fingerprints.is_empty() {
+        text.push_str("\n\nKnow me by:");
+    }
+    for line in fingerprints {
+        text.push_str("\n  ");
+        text.push_str(line);
+    }
+    text
+}
+
+/// To somebody whose message could not be decrypted, with the reason their
+/// client gave for keeping the key back, if it gave one.
+pub fn undecryptable(code: Option<WithheldCode>) -> String {
+    let Some(code) = code else {
+        return UNDECRYPTABLE.to_owned();
+    };
+    let why = match code {
+        WithheldCode::Blacklisted => {
+            "it is told to block my device. Unblock me in your client, and send it again."
+        }
+        WithheldCode::Unverified => {
+            "my device is not verified. Verify it, or let your client send keys to unverified \
+             devices, and send it again; my operator sees in my log what I lack."
+        }
+        WithheldCode::Unauthorised => "I may not have it. Ask who set up your client.",
+        WithheldCode::Unavailable => "it has not got it itself. Send your command anew.",
+        WithheldCode::NoOlm => {
+            "it found no secure way to my device. I have opened a new one: send it again."
+        }
+    };
+    format!(
+        "I could not decrypt your message: your client kept its key back ({}), because {why}",
+        code.as_str()
+    )
+}
+
+/// To somebody whose device their own identity has not signed.
+pub fn unverified_device(device: &str) -> String {
+    format!(
+        "Your session {device} is not verified by your own identity, so I did not run your \
+         command: please verify it from another of your sessions (in Element: Settings, Sessions, \
+         Verify session), and send it again."
+    )
+}
+
+/// To somebody whose identity is not the one that is pinned for them.
+pub fn identity_changed(user: &str) -> String {
+    format!(
+        "Your cryptographic identity is not the one I know you by, so I take no commands from you. \
+         If you have reset it yourself, ask my operator to pin the new one: in PINNED_IDENTITIES, \
+         or by \"openclaw-k8s-toggle-operator identities forget {user}\"."
+    )
+}
 
 /// The message itself behind a lobster; a very long one is cut at 4 KiB.
 pub fn echo(body: &str) -> String {
@@ -167,7 +234,7 @@ mod tests {
     #[test]
     fn fixed_sentences() {
         assert_eq!(
-            UNDECRYPTABLE,
+            undecryptable(None),
             "I could not decrypt your message. This may happen after a restart. Please send your command again."
         );
         assert_eq!(

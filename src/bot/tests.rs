@@ -1,8 +1,10 @@
 //! The loop, the login and the policy on a real store, without a homeserver.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::PathBuf,
+    rc::Rc,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -12,12 +14,13 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::{
+    crypto::DeviceTrust,
     http::{
         Client, Roots,
         fake::{Authority, closed_port},
     },
     kube::{Api, Credentials, DeploymentName, Namespace, ServiceAccount, Target},
-    matrix::{Engine, Homeserver, Message, SyncBody, What},
+    matrix::{Commanders, Engine, Homeserver, Message, SyncBody, What},
     ops::Secret,
     store::{Session, Store},
 };
@@ -95,7 +98,9 @@ fn room() -> &'static RoomId {
 
 fn policy() -> Policy {
     Policy {
-        allowed_users: [alice().to_owned()].into(),
+        commanders: commanders(&[alice()]),
+        allowed_rooms: None,
+        require_encryption: false,
         echo: false,
         command_max_age: Duration::from_secs(120),
     }
@@ -103,8 +108,16 @@ fn policy() -> Policy {
 
 /// Knows these people as the ones to listen to.
 fn engine(commanders: &[&UserId]) -> Engine {
-    let commanders = commanders.iter().map(|user| (*user).to_owned()).collect();
-    Engine::new(bot().to_owned(), "DEVICE".into(), commanders)
+    let commanders = self::commanders(commanders);
+    Engine::new(bot().to_owned(), "DEVICE".into(), commanders, Rc::default())
+}
+
+fn commanders(users: &[&UserId]) -> Commanders {
+    Commanders {
+        users: users.iter().map(|user| (*user).to_owned()).collect(),
+        trust: DeviceTrust::CrossSigned,
+        pins: BTreeMap::new(),
+    }
 }
 
 fn assert_all_waits(took: Duration) {
@@ -156,7 +169,15 @@ fn end_without_homeserver(uploaded: bool) -> (End, Duration) {
     paused(async {
         let started = Instant::now();
         let homeserver = no_homeserver();
-        let operator = Operator::new(&mut store, &policy, &homeserver, &kube, &target, access);
+        let operator = Operator::new(
+            &mut store,
+            &policy,
+            &homeserver,
+            &kube,
+            &target,
+            access,
+            Rc::default(),
+        );
         let end = timeout(FOR_EVER, operator.run())
             .await
             .expect("it gives up");
@@ -199,7 +220,7 @@ fn the_policy_alone_hears_no_stranger() {
                 age_ms: 0,
                 what: What::Text {
                     body: body.to_owned(),
-                    encrypted: true,
+                    device: None,
                 },
             };
             policy().judge_message(&tx, &engine, &message, 0).unwrap();

@@ -1,21 +1,26 @@
 //! The configuration as the program uses it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
-use ruma::OwnedUserId;
+use ruma::{OwnedRoomId, OwnedUserId};
+use vodozemac::Ed25519PublicKey;
 
+use crate::crypto::{DeviceTrust, RecoveryKey, Seed};
 use crate::kube::Target;
 use crate::ops::{LogFilter, Secret, printable};
 
 use super::variable::{
-    ALLOWED_USERS, API_HOST, API_PORT, AUTH_METHOD, DEPLOYMENT, ECHO, HOMESERVER, LOGURU_LEVEL,
-    MAX_AGE, NAMESPACE, PASSWORD, RUST_LOG, SERVICE_ACCOUNT, STORE_PATH, USER,
+    ALLOWED_ROOMS, ALLOWED_USERS, API_HOST, API_PORT, AUTH_METHOD, DEPLOYMENT, DEVICE_TRUST, ECHO,
+    HOMESERVER, LOGURU_LEVEL, MAX_AGE, NAMESPACE, PASSWORD, PINNED_IDENTITIES, RECOVERY_KEY,
+    RECOVERY_KEY_FILE, REQUIRE_ENCRYPTION, RUST_LOG, SEED_FILE, SERVICE_ACCOUNT, STORE_PATH, USER,
 };
 use super::{
-    BotUser, Faults, Homeserver, KubernetesAccess, access, age, deployment, log_level, switch, user,
+    BotUser, Faults, Homeserver, KubernetesAccess, access, age, deployment, file, log_level,
+    own_identity, pins, rooms, store_path, switch, user,
 };
 
 /// Longest value shown in the summary, in bytes.
@@ -30,8 +35,25 @@ pub struct Settings {
     pub user: BotUser,
     /// The account's password (`MATRIX_PASSWORD`).
     pub password: Secret,
+    /// What opens the account's secret storage (`MATRIX_RECOVERY_KEY`,
+    /// `MATRIX_RECOVERY_KEY_FILE`).
+    pub recovery_key: Option<Rc<RecoveryKey>>,
+    /// What the bot's cross-signing keys are made from, if not from what is in
+    /// the store (`CROSS_SIGNING_SEED_FILE`).
+    pub cross_signing_seed: Option<Rc<Seed>>,
     /// Who may give commands; never empty (`ALLOWED_USERS`).
     pub allowed_users: BTreeSet<OwnedUserId>,
+    /// The master keys of those whose identity is known beforehand, each of
+    /// them an allowed user (`PINNED_IDENTITIES`).
+    pub pinned_identities: BTreeMap<OwnedUserId, Ed25519PublicKey>,
+    /// Which devices of an allowed user are believed (`DEVICE_TRUST`).
+    pub device_trust: DeviceTrust,
+    /// The rooms that commands are taken from, never empty; `None` for any
+    /// room (`ALLOWED_ROOMS`).
+    pub allowed_rooms: Option<BTreeSet<OwnedRoomId>>,
+    /// Whether commands in rooms that are not encrypted are refused
+    /// (`REQUIRE_ENCRYPTION`).
+    pub require_encryption: bool,
     /// What is scaled (`DEPLOYMENT_NAMESPACE`, `DEPLOYMENT_NAME`).
     pub target: Target,
     /// The directory of keys and state; it need not exist yet
@@ -61,11 +83,25 @@ impl Settings {
         let homeserver = faults.keep(HOMESERVER.read(env, Homeserver::parse));
         let user = faults.keep(USER.read(env, BotUser::parse));
         let password = faults.keep(PASSWORD.read(env, |text| Ok(Secret::new(text.to_owned()))));
+        let recovery_key = faults.keep(file::either(
+            env,
+            &RECOVERY_KEY,
+            &RECOVERY_KEY_FILE,
+            own_identity::recovery_key,
+        ));
+        let cross_signing_seed =
+            faults.keep(SEED_FILE.read(env, |path| file::in_file(path, own_identity::seed)));
         let allowed_users = faults.keep(ALLOWED_USERS.read_each(env, user::allowed_users));
+        let pinned_identities = faults.keep(
+            PINNED_IDENTITIES.read_each(env, |text| pins::pins(text, allowed_users.as_ref())),
+        );
+        let device_trust = faults.keep(DEVICE_TRUST.read(env, pins::device_trust));
+        let allowed_rooms = faults.keep(ALLOWED_ROOMS.read_each(env, rooms::allowed_rooms));
+        let require_encryption = faults.keep(REQUIRE_ENCRYPTION.read(env, switch::switch));
         let login = faults.keep(AUTH_METHOD.read(env, switch::password_login));
         let namespace = faults.keep(NAMESPACE.read(env, deployment::namespace));
         let name = faults.keep(DEPLOYMENT.read(env, deployment::name));
-        let store_path = faults.keep(STORE_PATH.read(env, |text| Ok(PathBuf::from(text))));
+        let store_path = faults.keep(store_path::read(env));
         let echo = faults.keep(ECHO.read(env, switch::switch));
         let command_max_age = faults.keep(MAX_AGE.read(env, age::command_age));
         let host = faults.keep(API_HOST.read(env, access::host));
@@ -81,7 +117,13 @@ impl Settings {
                 homeserver: homeserver?,
                 user: user?,
                 password: password?,
+                recovery_key: recovery_key?,
+                cross_signing_seed: cross_signing_seed?,
                 allowed_users: allowed_users?,
+                pinned_identities: pinned_identities?,
+                device_trust: device_trust?,
+                allowed_rooms: allowed_rooms?,
+                require_encryption: require_encryption?,
                 target: Target {
                     namespace: namespace?,
                     name: name?,
@@ -101,14 +143,20 @@ impl Settings {
     }
 
     /// The start-up table: the program's version, then a line for each
-    /// setting. The password is masked, whatever its length.
+    /// setting. Secrets are masked, whatever their length.
     pub fn summary(&self) -> String {
-        let users: Vec<_> = self.allowed_users.iter().map(|id| id.as_str()).collect();
+        let rooms = self.allowed_rooms.as_ref();
         let rows = [
             (HOMESERVER.name, self.homeserver.to_string()),
             (USER.name, self.user.to_string()),
-            (PASSWORD.name, "********".to_owned()),
-            (ALLOWED_USERS.name, users.join(", ")),
+            (PASSWORD.name, mask(Some(&self.password))),
+            (RECOVERY_KEY.name, mask(self.recovery_key.as_ref())),
+            (SEED_FILE.name, mask(self.cross_signing_seed.as_ref())),
+            (ALLOWED_USERS.name, list(&self.allowed_users)),
+            (PINNED_IDENTITIES.name, list(self.pinned_identities.keys())),
+            (DEVICE_TRUST.name, trust(self.device_trust)),
+            (ALLOWED_ROOMS.name, rooms.map_or("any".to_owned(), list)),
+            (REQUIRE_ENCRYPTION.name, self.require_encryption.to_string()),
             (NAMESPACE.name, self.target.namespace.to_string()),
             (DEPLOYMENT.name, self.target.name.to_string()),
             (STORE_PATH.name, self.store_path.display().to_string()),
@@ -132,135 +180,23 @@ impl Settings {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::VARIABLES;
-    use super::*;
+fn mask<T>(secret: Option<&T>) -> String {
+    secret.map_or("none", |_| "********").to_owned()
+}
 
-    const SECRET: &str = "correct horse battery staple";
-    const REQUIRED: [(&str, &str); 5] = [
-        ("MATRIX_USER", "clawdbot-operator"),
-        ("MATRIX_PASSWORD", SECRET),
-        ("ALLOWED_USERS", "@a:example.com"),
-        ("KUBERNETES_SERVICE_HOST", "10.96.0.1"),
-        ("KUBERNETES_SERVICE_PORT", "443"),
-    ];
-
-    /// The settings from the required variables and these; later ones win.
-    fn with(extra: &[(&str, &str)]) -> Result<Settings, Faults> {
-        let env = |name: &str| {
-            let given = extra.iter().rev().chain(&REQUIRED);
-            let (_, value) = given.clone().find(|(variable, _)| *variable == name)?;
-            Some(OsString::from(value))
-        };
-        Settings::from_env(&env)
+fn trust(trust: DeviceTrust) -> String {
+    match trust {
+        DeviceTrust::CrossSigned => "cross-signed",
+        DeviceTrust::Tofu => "tofu",
     }
+    .to_owned()
+}
 
-    #[test]
-    fn defaults() {
-        let settings = with(&[]).unwrap();
-        assert_eq!(
-            settings.homeserver.as_str(),
-            "http://synapse.matrix.svc.cluster.local:8008"
-        );
-        assert_eq!(settings.target.to_string(), "clawdbot/clawdbot");
-        assert_eq!(settings.store_path.to_str(), Some("/data/crypto_store"));
-        assert!(settings.echo);
-        assert_eq!(settings.command_max_age, Duration::from_secs(120));
-        assert_eq!(settings.kubernetes.base_url(), "https://10.96.0.1:443");
-        assert_eq!(
-            settings.kubernetes.service_account_dir.to_str(),
-            Some("/var/run/secrets/kubernetes.io/serviceaccount")
-        );
-        assert_eq!(
-            settings.log_filter,
-            LogFilter::level(log::LevelFilter::Info)
-        );
-        assert_eq!(settings.password.expose(), SECRET);
-    }
-
-    #[test]
-    fn given_values_reach_their_fields() {
-        let settings = with(&[
-            ("MATRIX_HOMESERVER", "https://hs.example/"),
-            ("MATRIX_USER", "@bot:example.com"),
-            ("ALLOWED_USERS", "@bot:example.com, @b:example.com"),
-            ("AUTH_METHOD", "password"),
-            ("DEPLOYMENT_NAMESPACE", "ns"),
-            ("DEPLOYMENT_NAME", "web"),
-            ("CRYPTO_STORE_PATH", "state"),
-            ("ECHO_MODE", "no"),
-            ("COMMAND_MAX_AGE", "1h"),
-            ("SERVICE_ACCOUNT_DIR", "/sa"),
-        ])
-        .unwrap();
-        assert_eq!(settings.homeserver.as_str(), "https://hs.example");
-        assert_eq!(settings.user.full().unwrap(), "@bot:example.com");
-        assert_eq!(settings.allowed_users.len(), 2);
-        assert_eq!(settings.target.to_string(), "ns/web");
-        assert_eq!(settings.store_path, PathBuf::from("state"));
-        assert!(!settings.echo);
-        assert_eq!(settings.command_max_age, Duration::from_secs(3600));
-        assert_eq!(
-            settings.kubernetes.service_account_dir,
-            PathBuf::from("/sa")
-        );
-    }
-
-    #[test]
-    fn rust_log_overrules_loguru_level() {
-        let filter = |extra: &[_]| with(extra).unwrap().log_filter.to_string();
-        assert!(filter(&[("LOGURU_LEVEL", "DEBUG")]).starts_with("debug,"));
-        let both = [("LOGURU_LEVEL", "DEBUG"), ("RUST_LOG", "warn,x=trace")];
-        assert_eq!(filter(&both), "warn,x=trace");
-    }
-
-    #[test]
-    fn an_empty_environment_names_all_that_is_missing_in_order() {
-        let faults = Settings::from_env(&|_| None).unwrap_err();
-        let named: Vec<_> = faults.iter().map(|fault| fault.variable).collect();
-        assert_eq!(named, REQUIRED.map(|(name, _)| name));
-        assert!(faults.to_string().contains("inside a cluster"));
-    }
-
-    #[test]
-    fn every_fault_is_reported_at_once_each_on_one_line() {
-        let bad = "\u{1b}bad\n=/value";
-        let extra: Vec<_> = VARIABLES
-            .iter()
-            .filter(|variable| !variable.name.ends_with("PATH") && !variable.name.ends_with("DIR"))
-            .map(|variable| (variable.name, bad))
-            .filter(|(name, _)| *name != "MATRIX_PASSWORD")
-            .collect();
-        let faults = with(&extra).unwrap_err();
-        for (name, _) in &extra {
-            assert!(faults.name(name), "{name}");
-        }
-        for fault in faults.iter() {
-            assert!(!fault.to_string().contains(char::is_control), "{fault}");
-        }
-        assert_eq!(faults.to_string().lines().count(), extra.len());
-    }
-
-    #[test]
-    fn no_secret_is_shown() {
-        let settings = with(&[]).unwrap();
-        for shown in [settings.summary(), format!("{settings:?}")] {
-            assert!(!shown.contains("battery"), "{shown}");
-        }
-        let faults = with(&[("MATRIX_USER", "")]).unwrap_err();
-        assert!(!format!("{faults:?} {faults}").contains("battery"));
-    }
-
-    #[test]
-    fn the_summary_is_a_table_of_the_settings() {
-        let path = ("CRYPTO_STORE_PATH", "/da\nta");
-        let summary = with(&[path]).unwrap().summary();
-        let mut lines = summary.lines();
-        let version = concat!("openclaw-k8s-toggle-operator ", env!("CARGO_PKG_VERSION"));
-        assert_eq!(lines.next(), Some(version));
-        assert!(summary.contains("\n  MATRIX_PASSWORD          ********\n"));
-        assert!(summary.contains(r"  CRYPTO_STORE_PATH        /da\nta"));
-        assert_eq!(lines.count(), 13);
+fn list(ids: impl IntoIterator<Item = impl ToString>) -> String {
+    let ids: Vec<_> = ids.into_iter().map(|id| id.to_string()).collect();
+    if ids.is_empty() {
+        "none".to_owned()
+    } else {
+        ids.join(", ")
     }
 }

@@ -97,7 +97,7 @@ pub(super) fn allowed_users(text: &str) -> Result<BTreeSet<OwnedUserId>, Vec<Fla
 /// matches nobody.
 ///
 /// [in the past]: https://spec.matrix.org/v1.19/appendices/#historical-user-ids
-fn user_id(text: &str) -> Option<OwnedUserId> {
+pub(crate) fn user_id(text: &str) -> Option<OwnedUserId> {
     let id = UserId::parse(text).ok()?;
     id.validate_historical().ok()?;
     Some(id)

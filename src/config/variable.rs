@@ -57,6 +57,22 @@ pub(super) const PASSWORD: Variable = Variable {
     },
     meaning: "The account's password; white space around it is not part of it",
 };
+pub(super) const RECOVERY_KEY: Variable = Variable {
+    name: "MATRIX_RECOVERY_KEY",
+    presence: Presence::Optional,
+    meaning: "Recovery key of the bot's account, where other clients made its cross-signing keys",
+};
+pub(super) const RECOVERY_KEY_FILE: Variable = Variable {
+    name: "MATRIX_RECOVERY_KEY_FILE",
+    presence: Presence::Optional,
+    meaning: "File with that key, to set instead",
+};
+pub(super) const SEED_FILE: Variable = Variable {
+    name: "CROSS_SIGNING_SEED_FILE",
+    presence: Presence::Optional,
+    meaning: "File with the base64 of 32 random bytes, which the bot's cross-signing keys are \
+        made from; with it they outlive the store",
+};
 pub(super) const ALLOWED_USERS: Variable = Variable {
     name: "ALLOWED_USERS",
     presence: Presence::Required {
@@ -65,6 +81,29 @@ pub(super) const ALLOWED_USERS: Variable = Variable {
         mistaken_for: &["ALLOWED_USER", "MATRIX_ALLOWED_USERS"],
     },
     meaning: "Who may give commands: full Matrix ids, separated by commas",
+};
+pub(super) const PINNED_IDENTITIES: Variable = Variable {
+    name: "PINNED_IDENTITIES",
+    presence: Presence::Optional,
+    meaning: "Whose identity is known beforehand: @user:server=<master key in base64>, separated \
+        by commas",
+};
+pub(super) const DEVICE_TRUST: Variable = Variable {
+    name: "DEVICE_TRUST",
+    presence: Presence::Default("cross-signed"),
+    meaning: "Which devices of an allowed user are believed: cross-signed, those that the user's \
+        identity signed, where there is one; or tofu, all of them",
+};
+pub(super) const ALLOWED_ROOMS: Variable = Variable {
+    name: "ALLOWED_ROOMS",
+    presence: Presence::Optional,
+    meaning: "Rooms that commands are taken from: room ids, separated by commas; unset, any room",
+};
+pub(super) const REQUIRE_ENCRYPTION: Variable = Variable {
+    name: "REQUIRE_ENCRYPTION",
+    presence: Presence::Default("false"),
+    meaning: "Whether commands in rooms that are not encrypted are refused: true or false, as \
+        for ECHO_MODE",
 };
 pub(super) const AUTH_METHOD: Variable = Variable {
     name: "AUTH_METHOD",
@@ -132,11 +171,18 @@ pub(super) const RUST_LOG: Variable = Variable {
 
 /// Every variable, in the order in which the help shows them and faults are
 /// reported.
-pub const VARIABLES: [Variable; 15] = [
+pub const VARIABLES: [Variable; 22] = [
     HOMESERVER,
     USER,
     PASSWORD,
+    RECOVERY_KEY,
+    RECOVERY_KEY_FILE,
+    SEED_FILE,
     ALLOWED_USERS,
+    PINNED_IDENTITIES,
+    DEVICE_TRUST,
+    ALLOWED_ROOMS,
+    REQUIRE_ENCRYPTION,
     AUTH_METHOD,
     NAMESPACE,
     DEPLOYMENT,
@@ -175,6 +221,11 @@ impl Variable {
             }
         };
         parse(&text).map_err(|flaws| flaws.into_iter().map(|flaw| flaw.of(self.name)).collect())
+    }
+
+    /// Whether the environment holds anything but white space for it.
+    pub(super) fn is_set(&self, env: &impl Fn(&str) -> Option<OsString>) -> bool {
+        !matches!(self.given(env), Ok(None))
     }
 
     /// What the environment holds, without the white space around it (a file

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, olm};
+use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, Ed25519Signature, olm};
 
 use super::{MEGOLM_ALGORITHM, OLM_ALGORITHM, canonical, canonical::SignatureFault};
 
@@ -34,6 +34,15 @@ struct KeyState {
     device_keys_uploaded: bool,
     fallback_key_made_at: u64,
     forget_previous_fallback_at: Option<u64>,
+    #[serde(default)]
+    cross_signature: Option<CrossSignature>,
+}
+
+/// That an identity vouches for this device; both in unpadded base64.
+#[derive(Serialize, Deserialize)]
+struct CrossSignature {
+    self_signing: String,
+    signature: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,8 +132,9 @@ impl Account {
         &mut self.inner
     }
 
-    /// The device's public keys, signed by itself: what is uploaded, and what
-    /// Olm payloads carry as `sender_device_keys` (MSC4147).
+    /// The device's public keys, signed by itself and by the self-signing key if
+    /// there is a [`Account::set_cross_signature`]: what is uploaded, and what Olm
+    /// payloads carry as `sender_device_keys` (MSC4147).
     pub fn device_keys(&self) -> Result<CanonicalJsonObject, SignatureFault> {
         let mut keys = object(json!({
             "user_id": self.user,
@@ -136,7 +146,35 @@ impl Account {
             },
         }))?;
         self.sign(&mut keys)?;
+        if let Some(cross) = &self.state.cross_signature {
+            let key_id = format!("ed25519:{}", cross.self_signing);
+            canonical::insert(&mut keys, &self.user, &key_id, cross.signature.clone());
+        }
         Ok(keys)
+    }
+
+    /// Keeps the signature of a self-signing key over [`Account::device_keys`] in
+    /// place of the one before; one that does not match is refused.
+    pub fn set_cross_signature(
+        &mut self,
+        self_signing: &Ed25519PublicKey,
+        signature: &Ed25519Signature,
+    ) -> Result<(), SignatureFault> {
+        let signed = canonical::canonical_json(&self.device_keys()?)?;
+        self_signing
+            .verify(&signed, signature)
+            .map_err(|_| SignatureFault::Wrong)?;
+        self.state.cross_signature = Some(CrossSignature {
+            self_signing: self_signing.to_base64(),
+            signature: signature.to_base64(),
+        });
+        Ok(())
+    }
+
+    /// The self-signing key that vouches for this device.
+    pub fn cross_signed_by(&self) -> Option<Ed25519PublicKey> {
+        let cross = self.state.cross_signature.as_ref()?;
+        canonical::ed25519_from_base64(&cross.self_signing)
     }
 
     /// Takes in what the server says it holds (a count that a `/v3/sync` does
@@ -252,7 +290,7 @@ impl Account {
         !self.inner.one_time_keys().is_empty() || !self.inner.fallback_key().is_empty()
     }
 
-    fn sign(&self, object: &mut CanonicalJsonObject) -> Result<(), SignatureFault> {
+    pub(super) fn sign(&self, object: &mut CanonicalJsonObject) -> Result<(), SignatureFault> {
         let key_id = format!("ed25519:{}", self.device);
         canonical::sign(object, &self.user, &key_id, |bytes| self.inner.sign(bytes))
     }
@@ -273,7 +311,7 @@ fn key_name(id: vodozemac::KeyId) -> String {
     format!("signed_curve25519:{}", id.to_base64())
 }
 
-fn object(value: serde_json::Value) -> Result<CanonicalJsonObject, SignatureFault> {
+pub(super) fn object(value: serde_json::Value) -> Result<CanonicalJsonObject, SignatureFault> {
     match CanonicalJsonValue::try_from(value) {
         Ok(CanonicalJsonValue::Object(object)) => Ok(object),
         _ => Err(SignatureFault::NotCanonical),

@@ -45,6 +45,17 @@ pub fn sign(
     signer: impl FnOnce(&[u8]) -> Ed25519Signature,
 ) -> Result<(), SignatureFault> {
     let signature = signer(&canonical_json(object)?).to_base64();
+    insert(object, user, key_id, signature);
+    Ok(())
+}
+
+/// Adds a signature that was made before, in base64.
+pub(super) fn insert(
+    object: &mut CanonicalJsonObject,
+    user: &UserId,
+    key_id: &str,
+    signature: String,
+) {
     let mut signatures = take_object(object, "signatures");
     let mut own = take_object(&mut signatures, user.as_str());
     own.insert(key_id.to_owned(), CanonicalJsonValue::String(signature));
@@ -53,7 +64,6 @@ pub fn sign(
         "signatures".to_owned(),
         CanonicalJsonValue::Object(signatures),
     );
-    Ok(())
 }
 
 /// Checks `signatures.<user>.<key_id>` over every field that came in, also
@@ -99,7 +109,7 @@ pub fn verify_by(
 
 /// A public key in padded or unpadded base64. vodozemac's own `from_base64`
 /// (0.11.1) panics when the text has the right length and the bytes have not.
-pub fn ed25519(text: &str) -> Option<Ed25519PublicKey> {
+pub fn ed25519_from_base64(text: &str) -> Option<Ed25519PublicKey> {
     let bytes = vodozemac::base64_decode(text).ok()?;
     Ed25519PublicKey::from_slice(bytes.as_slice().try_into().ok()?).ok()
 }
@@ -107,7 +117,7 @@ pub fn ed25519(text: &str) -> Option<Ed25519PublicKey> {
 /// Whether `name` is `ed25519:<key>`.
 pub fn names_key(name: &str, key: &Ed25519PublicKey) -> bool {
     name.strip_prefix("ed25519:")
-        .and_then(ed25519)
+        .and_then(ed25519_from_base64)
         .is_some_and(|named| named == *key)
 }
 

@@ -106,7 +106,7 @@ impl Device {
             .and_then(|key| Curve25519PublicKey::from_base64(key).ok())
             .ok_or(DeviceFault::Keys)?;
         let ed25519 = key("ed25519")
-            .and_then(canonical::ed25519)
+            .and_then(canonical::ed25519_from_base64)
             .ok_or(DeviceFault::Keys)?;
         canonical::verify(object, &user, &format!("ed25519:{id}"), &ed25519)
             .map_err(DeviceFault::Signature)?;

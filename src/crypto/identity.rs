@@ -113,7 +113,7 @@ pub fn identity_key_ids(raw: &RawValue) -> Vec<String> {
             ids.push(id.to_owned());
         }
         if let Ok(key) = serde_json::from_str::<String>(key.get()) {
-            ids.extend(canonical::ed25519(&key).map(|key| key.to_base64()));
+            ids.extend(canonical::ed25519_from_base64(&key).map(|key| key.to_base64()));
             ids.push(key);
         }
     }
@@ -151,7 +151,7 @@ pub(super) fn cross_signing_key(
     };
     let key = key
         .as_str()
-        .and_then(canonical::ed25519)
+        .and_then(canonical::ed25519_from_base64)
         .filter(|key| canonical::names_key(name, key))
         .ok_or(IdentityFault::Keys)?;
     Ok((object, key))

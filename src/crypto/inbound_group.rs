@@ -142,6 +142,14 @@ impl MegolmEvent {
     }
 }
 
+impl MegolmEvent {
+    /// The ratchet index the message says it was encrypted at; proven once it
+    /// is opened.
+    pub fn index(&self) -> u32 {
+        self.message.message_index()
+    }
+}
+
 /// A message that was opened and that its sender meant for this room.
 #[derive(Debug)]
 pub struct MegolmPlaintext {
@@ -174,6 +182,12 @@ impl InboundGroup {
     /// The ratchet, for the store alone.
     pub fn pickle(&self) -> Result<Vec<u8>, serde_json::Error> {
         serde_json::to_vec(&self.inner.pickle())
+    }
+
+    /// Gives up the ability to open messages before `index`: who steals the store
+    /// cannot read what was read before.
+    pub fn advance_to(&mut self, index: u32) {
+        self.inner.advance_to(index);
     }
 
     /// Opens a message of `sender` in `room` and checks what is inside.

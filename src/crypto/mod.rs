@@ -6,18 +6,28 @@
 mod account;
 mod canonical;
 mod claim;
+mod cross_signing;
+mod derive;
 mod device;
 mod identity;
 mod inbound_group;
 mod olm;
 mod outbound_group;
+mod recovery_key;
 mod room_key;
+mod secret_storage;
 #[cfg(test)]
 mod tests;
+mod trust;
+mod withheld;
 
 pub use account::{Account, FallbackOnServer, KeyUpload, ONE_TIME_KEYS_ON_SERVER};
-pub use canonical::{SignatureFault, canonical_json, sign, verify, verify_by};
+pub use canonical::{SignatureFault, canonical_json, ed25519_from_base64, sign, verify, verify_by};
 pub use claim::{ClaimFault, one_time_key};
+pub use cross_signing::{
+    OwnIdentity, Seed, SeedFault, SelfSigning, fingerprint, own_master_key, public_of_base64_seed,
+    signatures_upload,
+};
 pub use device::{Device, DeviceChange, DeviceFault, KnownDevice, device_changes};
 pub use identity::{Identity, IdentityFault, identity_key_ids};
 pub use inbound_group::{InboundGroup, MegolmEvent, MegolmFault, MegolmPlaintext, accept_room_key};
@@ -26,7 +36,11 @@ pub use olm::{
     decrypt, encrypt_to_device, outbound_session,
 };
 pub use outbound_group::{OutboundGroup, Rotation};
+pub use recovery_key::{RecoveryKey, RecoveryKeyFault};
 pub use room_key::{RoomKey, RoomKeyFault};
+pub use secret_storage::SecretFault;
+pub use trust::{DeviceTrust, KnownIdentity, Pin, PinSource, Standing};
+pub use withheld::{Withheld, WithheldCode};
 
 /// `m.olm.v1.curve25519-aes-sha2`, the only to-device encryption accepted.
 pub const OLM_ALGORITHM: &str = "m.olm.v1.curve25519-aes-sha2";

@@ -288,7 +288,7 @@ struct SigningKey {
 
 impl SigningKey {
     fn decode(&self) -> Result<Ed25519PublicKey, PayloadFault> {
-        canonical::ed25519(&self.ed25519).ok_or(PayloadFault::Malformed)
+        canonical::ed25519_from_base64(&self.ed25519).ok_or(PayloadFault::Malformed)
     }
 }
 

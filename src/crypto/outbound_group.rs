@@ -5,7 +5,7 @@ use std::time::Duration;
 use ruma::{OwnedRoomId, RoomId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
-use vodozemac::megolm::{GroupSession, GroupSessionPickle, SessionConfig};
+use vodozemac::megolm::{GroupSession, GroupSessionPickle, InboundGroupSession, SessionConfig};
 
 use super::{MEGOLM_ALGORITHM, account::Account};
 
@@ -35,6 +35,13 @@ impl Rotation {
                 .max(MIN_PERIOD),
             messages: messages.unwrap_or(DEFAULT_MESSAGES).clamp(1, MAX_MESSAGES),
         }
+    }
+}
+
+impl Rotation {
+    /// How old a session may become, in milliseconds.
+    pub fn period_ms(&self) -> u64 {
+        u64::try_from(self.period.as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -106,6 +113,25 @@ impl OutboundGroup {
             "session_id": self.inner.session_id(),
             "session_key": self.inner.session_key().to_base64(),
         }))
+    }
+
+    /// The content of the `m.forwarded_room_key` that gives the session from
+    /// `index` on to a device that was given it before. None where this ratchet
+    /// has passed that index.
+    pub fn exported_key(&self, account: &Account, index: u32) -> Option<Box<RawValue>> {
+        let key = self.inner.session_key();
+        let mut session = InboundGroupSession::new(&key, SessionConfig::version_1());
+        let exported = session.export_at(index)?;
+        to_raw_value(&serde_json::json!({
+            "algorithm": MEGOLM_ALGORITHM,
+            "room_id": self.room,
+            "session_id": self.inner.session_id(),
+            "session_key": exported.to_base64(),
+            "sender_key": account.curve25519().to_base64(),
+            "sender_claimed_ed25519_key": account.ed25519().to_base64(),
+            "forwarding_curve25519_key_chain": [],
+        }))
+        .ok()
     }
 
     /// Encrypts one event: the content of the `m.room.encrypted` to send. The

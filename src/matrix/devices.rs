@@ -10,12 +10,13 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::{
     engine::{Engine, Error},
     judge::Message,
+    own_identity::Shown,
     sending::{OutgoingToDevice, put_to_device},
 };
 use crate::{
     crypto::{
-        Account, Device, DeviceChange, Peer, device_changes, encrypt_to_device, identity_key_ids,
-        one_time_key, outbound_session,
+        Account, Device, DeviceChange, Identity, Peer, device_changes, encrypt_to_device,
+        identity_key_ids, one_time_key, outbound_session,
     },
     store::Transaction,
 };
@@ -102,10 +103,22 @@ impl Engine {
                 .filter_map(|keys| keys.get(user.as_str()))
                 .flat_map(|raw| identity_key_ids(raw))
                 .collect();
+            let identity = identity(
+                user,
+                body.master_keys.get(user.as_str()).copied(),
+                body.self_signing_keys.get(user.as_str()).copied(),
+            );
             if *user == self.user {
                 self.check_own_keys(tx, &answer)?;
+                let shown = Shown {
+                    identity: identity.clone(),
+                    device_keys: answer.get(self.device.as_str()).copied(),
+                };
+                self.compare_own_identity(tx, &shown, now)?;
+            } else if let Some(identity) = &identity {
+                self.take_identity(tx, user, identity, now)?;
             }
-            apply(tx, user, &answer, &keys)?;
+            apply(tx, user, &answer, &keys, identity.as_ref())?;
             tx.mark_current(user, *generation)?;
         }
         self.judge_held(tx, now, messages)
@@ -211,14 +224,27 @@ impl Engine {
     }
 }
 
+/// The identity in one user's part of an answer, if there is a sound one.
+fn identity(
+    user: &UserId,
+    master: Option<&RawValue>,
+    self_signing: Option<&RawValue>,
+) -> Option<Identity> {
+    let identity = Identity::parse(user, master?, self_signing);
+    identity
+        .inspect_err(|fault| warn!("the identity of {user} is not believed: {fault}"))
+        .ok()
+}
+
 fn apply(
     tx: &Transaction<'_>,
     user: &UserId,
     answer: &BTreeMap<String, &RawValue>,
     cross_signing_keys: &[String],
+    identity: Option<&Identity>,
 ) -> Result<(), Error> {
     let known = tx.known_devices(user)?;
-    for change in device_changes(user, &known, answer, cross_signing_keys, None) {
+    for change in device_changes(user, &known, answer, cross_signing_keys, identity) {
         match &change {
             DeviceChange::Put(device) => debug!("{user} has device {}", device.id),
             DeviceChange::Delete(id) => debug!("{user} no longer has device {id}"),

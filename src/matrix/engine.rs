@@ -1,13 +1,20 @@
 //! What the engine knows beside the store: who it is and whom it listens to.
 
-use std::{cell::RefCell, collections::BTreeSet, fmt, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    rc::Rc,
+};
 
 use ruma::{OwnedDeviceId, OwnedUserId};
+use vodozemac::Ed25519PublicKey;
 use zeroize::Zeroizing;
 
 use super::{api::BuildError, devices::OwnKeysDiffer};
 use crate::{
-    crypto::{Account, FallbackOnServer, SignatureFault},
+    crypto::{Account, DeviceTrust, FallbackOnServer, RecoveryKey, Seed, SignatureFault},
+    ops::Secret,
     store::{self, Transaction},
 };
 
@@ -19,10 +26,33 @@ pub struct Engine {
     pub(super) user: OwnedUserId,
     /// Its device.
     pub(super) device: OwnedDeviceId,
-    /// Users whose messages are looked at. Nobody else's are decrypted, and
-    /// nobody else's room keys are kept.
-    pub(super) commanders: BTreeSet<OwnedUserId>,
+    /// Nobody else's messages are decrypted, and nobody else's room keys kept.
+    pub(super) commanders: Commanders,
+    /// What its own identity can come from.
+    pub(super) own_keys: Rc<OwnKeys>,
     last_account: RefCell<Option<LastAccount>>,
+}
+
+/// Whose messages are looked at, and how their devices are believed.
+#[derive(Debug, Clone)]
+pub struct Commanders {
+    /// Full ids.
+    pub users: BTreeSet<OwnedUserId>,
+    /// What makes a device one of its user's own.
+    pub trust: DeviceTrust,
+    /// Master keys that the configuration binds users to.
+    pub pins: BTreeMap<OwnedUserId, Ed25519PublicKey>,
+}
+
+/// What the operator gave the bot to vouch for its own device with.
+#[derive(Default)]
+pub struct OwnKeys {
+    /// The seed of its identity, kept outside of the store.
+    pub seed: Option<Rc<Seed>>,
+    /// The key to the account's secret storage.
+    pub recovery_key: Option<Rc<RecoveryKey>>,
+    /// The account's password, where the homeserver asks for it again.
+    pub password: Option<Secret>,
 }
 
 /// The account that was read or stored last.
@@ -44,6 +74,8 @@ pub enum Error {
     Account,
     /// The server holds other keys for this very device.
     OwnKeys(OwnKeysDiffer),
+    /// The device has sent what this store does not remember.
+    RolledBack,
 }
 
 impl fmt::Display for Error {
@@ -54,6 +86,10 @@ impl fmt::Display for Error {
             Self::Build(error) => error.fmt(f),
             Self::Account => f.write_str("the stored account cannot sign"),
             Self::OwnKeys(error) => error.fmt(f),
+            Self::RolledBack => f.write_str(
+                "the store in CRYPTO_STORE_PATH is an older copy: this device has sent messages \
+                 that it does not remember",
+            ),
         }
     }
 }
@@ -81,12 +117,14 @@ impl Engine {
     pub fn new(
         user: OwnedUserId,
         device: OwnedDeviceId,
-        commanders: BTreeSet<OwnedUserId>,
+        commanders: Commanders,
+        own_keys: Rc<OwnKeys>,
     ) -> Self {
         Self {
             user,
             device,
             commanders,
+            own_keys,
             last_account: RefCell::new(None),
         }
     }
@@ -96,9 +134,11 @@ impl Engine {
     pub fn prepare_account(&self, tx: &Transaction<'_>, now: u64) -> Result<(), Error> {
         tx.track_user(&self.user)?;
         tx.mark_outdated(&self.user)?;
-        for user in &self.commanders {
+        for user in &self.commanders.users {
             tx.track_user(user)?;
         }
+        self.pin_configured(tx, now)?;
+        self.begin_own_identity(tx)?;
         if tx.account_pickle()?.is_none() {
             // With a first supply of keys: one upload brings them all.
             let mut account = Account::new(self.user.clone(), self.device.clone());
@@ -113,10 +153,13 @@ impl Engine {
         Ok(self.account(tx)?.device_keys_uploaded())
     }
 
-    /// Whether the server has this device's keys and they were compared with the
-    /// store's since the start: others can now talk to it.
+    /// Whether the server has this device's keys, they were compared with the
+    /// store's since the start, and the device is vouched for as far as it can
+    /// be: others can now talk to it.
     pub fn is_settled(&self, tx: &Transaction<'_>) -> Result<bool, Error> {
-        Ok(self.keys_uploaded(tx)? && !tx.is_outdated(&self.user)?)
+        Ok(self.keys_uploaded(tx)?
+            && !tx.is_outdated(&self.user)?
+            && self.own_identity_is_settled(tx)?)
     }
 
     /// The stored account, to look at. Reading it back costs a curve operation

@@ -46,6 +46,13 @@ pub enum Fault {
         /// The device is still there: log in again with its id.
         soft_logout: bool,
     },
+    /// 401 with flows: the request has to be authenticated again.
+    Interactive {
+        /// The session to go on in.
+        session: Option<String>,
+        /// Whether the account's password alone would do.
+        by_password: bool,
+    },
     /// A Matrix error that trying again does not change.
     Refused {
         /// The HTTP status.
@@ -76,6 +83,7 @@ impl fmt::Display for Fault {
             Self::UnknownToken { soft_logout: false } => {
                 f.write_str("the session was ended on the server")
             }
+            Self::Interactive { .. } => f.write_str("the homeserver asks to authenticate again"),
             Self::Refused {
                 status,
                 errcode,
@@ -151,12 +159,20 @@ impl Homeserver {
 fn read(response: Response) -> Result<Vec<u8>, Fault> {
     #[derive(Deserialize)]
     struct Body {
-        errcode: String,
+        #[serde(default)]
+        errcode: Option<String>,
         #[serde(default)]
         error: String,
         #[serde(default)]
         soft_logout: bool,
         retry_after_ms: Option<u64>,
+        flows: Option<Vec<Flow>>,
+        session: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Flow {
+        #[serde(default)]
+        stages: Vec<String>,
     }
     if (200..300).contains(&response.status) {
         return Ok(response.body);
@@ -169,15 +185,27 @@ fn read(response: Response) -> Result<Vec<u8>, Fault> {
     });
     match body {
         _ if status == 429 => Err(Fault::Limited(retry_after)),
-        Some(body) if status == 401 && body.errcode == "M_UNKNOWN_TOKEN" => {
+        Some(body) if status == 401 && body.errcode.as_deref() == Some("M_UNKNOWN_TOKEN") => {
             Err(Fault::UnknownToken {
                 soft_logout: body.soft_logout,
             })
         }
-        Some(body) if (400..500).contains(&status) => Err(Fault::Refused {
+        Some(Body {
+            flows: Some(flows),
+            session,
+            ..
+        }) if status == 401 => Err(Fault::Interactive {
+            session,
+            by_password: flows.iter().any(|flow| flow.stages == ["m.login.password"]),
+        }),
+        Some(Body {
+            errcode: Some(errcode),
+            error,
+            ..
+        }) if (400..500).contains(&status) => Err(Fault::Refused {
             status,
-            errcode: shorten(&body.errcode),
-            message: shorten(&body.error),
+            errcode: shorten(&errcode),
+            message: shorten(&error),
         }),
         _ => Err(Fault::Broken {
             status,

@@ -2,17 +2,18 @@
 //! said it.
 
 use log::{debug, warn};
-use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use ruma::{EventId, OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::value::RawValue;
 
 use super::{
     content::{cleartext_relation_is_plain, text_message},
     engine::{Engine, Error},
     sync::Event,
+    trust::Authorship,
 };
 use crate::{
-    crypto::{MegolmEvent, MegolmFault},
-    store::{Encryption, Held, HeldReason, MessageIndex, Transaction},
+    crypto::{MegolmEvent, MegolmFault, WithheldCode},
+    store::{DeviceKeys, Encryption, Held, HeldReason, Transaction},
 };
 
 /// How long a message waits for its room key before its sender is told. Keys
@@ -36,20 +37,24 @@ pub struct Message {
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
-    /// A text. `encrypted`: it came end-to-end encrypted, from a device in its
-    /// sender's current list; otherwise the room never was encrypted.
+    /// A text.
     Text {
         /// As it was written.
         body: String,
-        /// End-to-end.
-        encrypted: bool,
+        /// The device it came from end-to-end encrypted, one that speaks for
+        /// its user; none where the room never was encrypted.
+        device: Option<Box<DeviceKeys>>,
     },
     /// A text in clear in a room that is or was encrypted.
     InClear,
-    /// Its key has not come.
-    Undecryptable,
+    /// Its key has not come; or the sender's device refused it for this reason.
+    Undecryptable(Option<WithheldCode>),
     /// It was encrypted by a device that is not in its sender's list.
     UnknownDevice,
+    /// It was encrypted by this device, which its user's identity has not signed.
+    UnverifiedDevice(OwnedDeviceId),
+    /// Its sender has another identity than the pinned one.
+    IdentityChanged,
 }
 
 /// What can be said of an event now.
@@ -62,22 +67,12 @@ enum Verdict {
     Wait(HeldReason),
 }
 
-/// Whether an event has been looked at before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    /// It has just come.
-    Now,
-    /// It has been waiting.
-    Before,
-}
-
 /// An event of a commander that has to be judged.
-struct Candidate<'a> {
-    room: &'a RoomId,
-    sender: &'a UserId,
-    event_id: &'a EventId,
-    event: &'a Event<'a>,
-    seen: Seen,
+pub(super) struct Candidate<'a> {
+    pub(super) room: &'a RoomId,
+    pub(super) sender: &'a UserId,
+    pub(super) event_id: &'a EventId,
+    pub(super) event: &'a Event<'a>,
 }
 
 impl Engine {
@@ -94,7 +89,10 @@ impl Engine {
         let Ok(sender) = <&UserId>::try_from(event.sender.as_ref()) else {
             return Ok(());
         };
-        if sender == self.user || !self.commanders.contains(sender) {
+        if sender == self.user {
+            return self.recognise_own(tx, event);
+        }
+        if !self.commanders.users.contains(sender) {
             return Ok(());
         }
         let Some(event_id) = event
@@ -116,7 +114,6 @@ impl Engine {
                 sender,
                 event_id,
                 event,
-                seen: Seen::Now,
             },
             now,
         )? {
@@ -163,13 +160,13 @@ impl Engine {
                 sender: &held.sender,
                 event_id: &held.event_id,
                 event: &event,
-                seen: Seen::Before,
             };
             let what = match self.judge(tx, &candidate, now)? {
                 Verdict::Is(what) => Some(what),
                 Verdict::Nothing => None,
                 Verdict::Wait(HeldReason::NoKey) if waited >= KEY_GRACE_MS => {
-                    Some(What::Undecryptable)
+                    self.open_channel_to_author(tx, &candidate, now)?;
+                    Some(What::Undecryptable(None))
                 }
                 Verdict::Wait(reason) => {
                     if reason != held.reason {
@@ -220,7 +217,7 @@ impl Engine {
                     Encryption::Unknown => Verdict::Wait(HeldReason::NotYetJudged),
                     Encryption::Plaintext => Verdict::Is(What::Text {
                         body: text.body,
-                        encrypted: false,
+                        device: None,
                     }),
                     Encryption::Megolm(_) | Encryption::Unsupported => Verdict::Is(What::InClear),
                 })
@@ -240,7 +237,6 @@ impl Engine {
             sender,
             event_id,
             event,
-            seen,
         } = *candidate;
         // Where nothing can be answered nothing is done either.
         if tx.encryption(room)? == Encryption::Unsupported
@@ -255,53 +251,49 @@ impl Engine {
                 return Ok(Verdict::Nothing);
             }
         };
+        self.expire_sessions(tx, room, now)?;
         let Some(mut group) = tx.inbound_group(room, &megolm.session_id)? else {
-            return Ok(Verdict::Wait(HeldReason::NoKey));
+            return Ok(match tx.refused_key(room, &megolm.session_id, sender)? {
+                Some(code) => Verdict::Is(What::Undecryptable(Some(code))),
+                None => Verdict::Wait(HeldReason::NoKey),
+            });
         };
+        if megolm.index() < tx.next_message_index(room, &megolm.session_id)? {
+            warn!("{event_id} in {room} is an older message played again: ignored");
+            return Ok(Verdict::Nothing);
+        }
         let plaintext = match group.decrypt(room, sender, &megolm) {
             Ok(plaintext) => plaintext,
-            Err(MegolmFault::TooEarly) => return Ok(Verdict::Is(What::Undecryptable)),
+            Err(MegolmFault::TooEarly) => return Ok(Verdict::Is(What::Undecryptable(None))),
             Err(fault) => {
                 warn!("{event_id} of {sender} is ignored: {fault}");
                 return Ok(Verdict::Nothing);
             }
         };
-        let index = tx.see_message_index(
-            room,
-            &megolm.session_id,
-            plaintext.index,
-            event_id,
-            event.origin_server_ts,
-        )?;
-        // The very event may be looked at again only while it waits: the journal
-        // forgets in time, the index does not.
-        let replayed = match index {
-            MessageIndex::Fresh => false,
-            MessageIndex::SameEvent => seen == Seen::Now,
-            MessageIndex::Replayed => true,
-        };
-        if replayed {
-            warn!("{event_id} in {room} is an older message played again: ignored");
-            return Ok(Verdict::Nothing);
-        }
         // The key came in an Olm message from this very device; that the device
         // is the sender's is proven by its signed entry in the sender's list.
         if tx.must_ask_for_devices(sender, now)? {
             tx.track_user(sender)?;
             return Ok(Verdict::Wait(HeldReason::NotYetJudged));
         }
-        if tx
-            .device_by_keys(sender, &group.curve25519, &group.ed25519)?
-            .is_none()
-        {
-            return Ok(Verdict::Is(What::UnknownDevice));
-        }
-        Ok(match text_message(&plaintext.content) {
-            Some(text) => Verdict::Is(What::Text {
+        let keys = DeviceKeys {
+            curve25519: group.curve25519,
+            ed25519: group.ed25519,
+        };
+        // From here on it is judged for good: what follows has the same index
+        // only if it is the same message again.
+        tx.use_up_message_index(room, &megolm.session_id, group, plaintext.index)?;
+        let Some(text) = text_message(&plaintext.content) else {
+            return Ok(Verdict::Nothing);
+        };
+        Ok(Verdict::Is(match self.authorship(tx, sender, &keys)? {
+            Authorship::Proven => What::Text {
                 body: text.body,
-                encrypted: true,
-            }),
-            None => Verdict::Nothing,
-        })
+                device: Some(Box::new(keys)),
+            },
+            Authorship::UnknownDevice => What::UnknownDevice,
+            Authorship::UnverifiedDevice(device) => What::UnverifiedDevice(device),
+            Authorship::IdentityChanged => What::IdentityChanged,
+        }))
     }
 }

@@ -11,6 +11,7 @@ use ruma::{
     serde::Raw,
     to_device::DeviceIdOrAllDevices,
 };
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     crypto::{Account, Device, MEGOLM_ALGORITHM, OutboundGroup, Peer, Rotation, encrypt_to_device},
-    store::{Encryption, Reply, Transaction},
+    store::{Encryption, Recipient, Reply, Transaction},
 };
 
 /// Messages of one `/sendToDevice`: Synapse's limits and ours on memory.
@@ -32,6 +33,10 @@ pub(super) struct OutgoingToDevice {
     pub(super) content: Box<RawValue>,
 }
 
+/// Devices that are given a key in one transaction: what is done for one room
+/// holds nothing up for long.
+const DEVICES_PER_TURN: usize = DEVICES_PER_REQUEST;
+
 /// What stands between a room's replies and the outbox.
 enum Readiness {
     /// Nothing any more: they are in it.
@@ -40,6 +45,17 @@ enum Readiness {
     Claim(Vec<Device>),
     /// An answer that is being asked for anyway (members, devices, encryption).
     Wait,
+    /// Another turn: there are more devices than one turn serves.
+    Again,
+}
+
+/// What is missing before all replies can leave.
+#[derive(Default)]
+pub(super) struct Unprepared {
+    /// Devices whose one-time keys have to be claimed.
+    pub(super) claims: Vec<Device>,
+    /// There is more to do at once.
+    pub(super) again: bool,
 }
 
 impl Engine {
@@ -55,21 +71,22 @@ impl Engine {
         Ok(())
     }
 
-    /// Moves what can be moved from the replies to the outbox, and returns the
-    /// devices whose one-time keys have to be claimed before the rest.
+    /// Moves what can be moved from the replies to the outbox, and returns what
+    /// stands before the rest.
     pub(super) fn prepare_replies(
         &self,
         tx: &Transaction<'_>,
         now: u64,
-    ) -> Result<Vec<Device>, Error> {
-        let mut claims = Vec::new();
+    ) -> Result<Unprepared, Error> {
+        let mut unprepared = Unprepared::default();
         for room in tx.rooms_with_replies()? {
             match self.prepare_room(tx, &room, now)? {
                 Readiness::Done | Readiness::Wait => {}
-                Readiness::Claim(devices) => claims.extend(devices),
+                Readiness::Claim(devices) => unprepared.claims.extend(devices),
+                Readiness::Again => unprepared.again = true,
             }
         }
-        Ok(claims)
+        Ok(unprepared)
     }
 
     fn prepare_room(
@@ -115,18 +132,16 @@ impl Engine {
             return Ok(Readiness::Wait);
         }
         let account = self.account(tx)?;
-        if !account.device_keys_uploaded() {
-            // Nobody could make sense of a message from an unknown device.
+        if !account.device_keys_uploaded() || !self.own_identity_is_settled(tx)? {
+            // Nobody could make sense of a message from an unknown device, and
+            // who insists on signed devices would throw away the key.
             return Ok(Readiness::Wait);
         }
         for reply in tx.replies(room)? {
             let mut group = self.outbound_group(tx, room, rotation, now)?;
-            let without = tx.devices_without_share(room, &group.session_id(), &self.user)?;
-            if !without.is_empty() {
-                let claims = self.share(tx, room, &account, &group, without, now)?;
-                if !claims.is_empty() {
-                    return Ok(Readiness::Claim(claims));
-                }
+            match self.share(tx, room, &account, &group, now)? {
+                Readiness::Done => {}
+                unready => return Ok(unready),
             }
             let content = RawValue::from_string(reply.content.clone())
                 .map_err(|_| crate::store::Error::Corrupt("a reply"))?;
@@ -150,7 +165,7 @@ impl Engine {
     ) -> Result<OutboundGroup, Error> {
         if let Some(group) = tx.outbound_group(room)? {
             if !group.is_expired(rotation, now)
-                && !tx.has_departed_recipient(room, &group.session_id())?
+                && !tx.has_departed_recipient(room, &group.session_id(), self.commanders.trust)?
             {
                 return Ok(group);
             }
@@ -162,34 +177,56 @@ impl Engine {
         Ok(group)
     }
 
-    /// Gives the session to devices that lack it. Those without an Olm session
-    /// that are worth a claim are returned, and nothing is shared yet; those that
-    /// are not are told `m.no_olm`, once.
+    /// Gives the session to devices that lack it, some in each turn. Those without
+    /// an Olm session that are worth a claim wait for it; those that are not are
+    /// told `m.no_olm`, once; those that may not have it, `m.unverified`.
     fn share(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
         account: &Account,
         group: &OutboundGroup,
-        devices: Vec<Device>,
         now: u64,
-    ) -> Result<Vec<Device>, Error> {
-        let mut claims = Vec::new();
-        for device in &devices {
-            if tx.olm_session_for_sending(device)?.is_none() && tx.may_claim(device, now)? {
-                claims.push(device.clone());
-            }
+    ) -> Result<Readiness, Error> {
+        let session_id = group.session_id();
+        let missing = tx.devices_without_share(
+            room,
+            &session_id,
+            &self.user,
+            self.commanders.trust,
+            now,
+            DEVICES_PER_TURN + 1,
+        )?;
+        if missing.is_empty() {
+            return Ok(Readiness::Done);
         }
-        if !claims.is_empty() {
-            return Ok(claims);
-        }
+        let more = missing.len() > DEVICES_PER_TURN;
         let own_keys = account.device_keys()?;
         let room_key = group.room_key().map_err(|_| Error::Account)?;
-        let withheld = withheld_no_olm(account)?;
+        let no_olm = withheld(account, "m.no_olm", None)?;
+        let unverified = withheld(account, "m.unverified", Some((room, &session_id)))?;
         let mut keys = Vec::new();
         let mut refusals = Vec::new();
-        for device in devices {
+        let mut claims = Vec::new();
+        for recipient in missing.into_iter().take(DEVICES_PER_TURN) {
+            let Recipient {
+                device,
+                may_have_keys,
+            } = recipient;
+            if !may_have_keys {
+                debug!(
+                    "{} {} is not given the key: its user's identity has not signed it",
+                    device.user, device.id
+                );
+                tx.put_withheld(&session_id, &device)?;
+                refusals.push(addressed(device, unverified.clone()));
+                continue;
+            }
             let session = tx.olm_session_for_sending(&device)?;
+            if session.is_none() && tx.may_claim(&device, now)? {
+                claims.push(device);
+                continue;
+            }
             let content = session.and_then(|mut session| {
                 let peer = Peer::from(&device);
                 let kind = "m.room_key";
@@ -200,48 +237,65 @@ impl Engine {
             match content {
                 Some((session, content)) => {
                     tx.put_olm_session(&device.user, &device.curve25519, &session, false, now)?;
-                    tx.put_share(&group.session_id(), &device, group.index())?;
-                    keys.push(OutgoingToDevice {
-                        user: device.user,
-                        device: device.id,
-                        content,
-                    });
-                    if keys.len() == DEVICES_PER_REQUEST {
-                        put_to_device(tx, room.as_str(), "m.room.encrypted", &keys)?;
-                        keys.clear();
-                    }
+                    tx.put_share(&session_id, &device, group.index())?;
+                    keys.push(addressed(device, content));
                 }
                 None if tx.mark_withheld(&device)? => {
                     warn!(
                         "{} {} cannot be given the key: no Olm session",
                         device.user, device.id
                     );
-                    let content = withheld.clone();
-                    refusals.push(OutgoingToDevice {
-                        user: device.user,
-                        device: device.id,
-                        content,
-                    });
+                    refusals.push(addressed(device, no_olm.clone()));
                 }
                 None => {}
             }
         }
         put_to_device(tx, room.as_str(), "m.room.encrypted", &keys)?;
-        for refusals in refusals.chunks(DEVICES_PER_REQUEST) {
-            put_to_device(tx, room.as_str(), "m.room_key.withheld", refusals)?;
-        }
-        Ok(Vec::new())
+        put_to_device(tx, room.as_str(), "m.room_key.withheld", &refusals)?;
+        Ok(match (claims.is_empty(), more) {
+            (false, _) => Readiness::Claim(claims),
+            (true, true) => Readiness::Again,
+            (true, false) => Readiness::Done,
+        })
     }
 }
 
-/// `m.no_olm` names no room and no session: it is about the device.
-fn withheld_no_olm(account: &Account) -> Result<Box<RawValue>, Error> {
-    serde_json::value::to_raw_value(&serde_json::json!({
-        "algorithm": MEGOLM_ALGORITHM,
-        "code": "m.no_olm",
-        "reason": "Unable to establish a secure channel.",
-        "sender_key": account.curve25519().to_base64(),
-    }))
+fn addressed(device: Device, content: Box<RawValue>) -> OutgoingToDevice {
+    OutgoingToDevice {
+        user: device.user,
+        device: device.id,
+        content,
+    }
+}
+
+/// `m.no_olm` names no session: it is about the device.
+fn withheld(
+    account: &Account,
+    code: &str,
+    session: Option<(&RoomId, &str)>,
+) -> Result<Box<RawValue>, Error> {
+    #[derive(Serialize)]
+    struct Content<'a> {
+        algorithm: &'a str,
+        code: &'a str,
+        reason: &'a str,
+        sender_key: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        room_id: Option<&'a RoomId>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        session_id: Option<&'a str>,
+    }
+    serde_json::value::to_raw_value(&Content {
+        algorithm: MEGOLM_ALGORITHM,
+        code,
+        reason: match session {
+            None => "Unable to establish a secure channel.",
+            Some(_) => "This device is not verified by its owner.",
+        },
+        sender_key: account.curve25519().to_base64(),
+        room_id: session.map(|(room, _)| room),
+        session_id: session.map(|(_, session_id)| session_id),
+    })
     .map_err(|_| Error::Account)
 }
 

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::engine::{Engine, Error};
 use crate::{
-    crypto::{Account, OlmEvent, OlmFault, OlmPayload, RoomKey, accept_room_key, decrypt},
+    crypto::{Account, Device, OlmEvent, OlmFault, OlmPayload, RoomKey, accept_room_key, decrypt},
     store::Transaction,
 };
 
@@ -55,9 +55,16 @@ impl Engine {
         };
         // Room keys, secrets and the like count only inside Olm: in clear they
         // are the server's own words.
-        if kind != "m.room.encrypted" {
-            debug!("a to-device event in clear: ignored");
-            return Ok(false);
+        match kind.as_ref() {
+            "m.room.encrypted" => {}
+            "m.room_key.withheld" | "m.room_key_request" => {
+                self.take_key_talk(tx, account, raw, now)?;
+                return Ok(false);
+            }
+            _ => {
+                debug!("a to-device event in clear: ignored");
+                return Ok(false);
+            }
         }
         let event = match OlmEvent::parse(raw, account.curve25519()) {
             Ok(event) => event,
@@ -69,7 +76,7 @@ impl Engine {
         // Only people who share a room with the bot, or may command it, can have
         // anything to say to its device; for everybody else's sake no session
         // is kept.
-        if !self.commanders.contains(&event.sender) && !tx.is_tracked(&event.sender)? {
+        if !self.commanders.users.contains(&event.sender) && !tx.is_tracked(&event.sender)? {
             debug!("an encrypted to-device event of a stranger: dropped");
             return Ok(false);
         }
@@ -88,8 +95,11 @@ impl Engine {
                     "an encrypted to-device event of {} is dropped: {fault}",
                     event.sender
                 );
-                if matches!(fault, OlmFault::Wedged | OlmFault::NoSession) {
-                    self.unwedge(tx, &event, now)?;
+                if matches!(fault, OlmFault::Wedged | OlmFault::NoSession)
+                    && let Some(device) =
+                        tx.device_by_curve25519(&event.sender, &event.sender_key)?
+                {
+                    self.unwedge(tx, &device, now)?;
                 }
                 return Ok(false);
             }
@@ -134,7 +144,7 @@ impl Engine {
         payload_is_sound: bool,
     ) -> Result<bool, Error> {
         let listed = tx.device_by_curve25519(&event.sender, &event.sender_key)?;
-        let is_commander = self.commanders.contains(&event.sender);
+        let is_commander = self.commanders.users.contains(&event.sender);
         Ok(listed.is_some() || (payload_is_sound && is_commander))
     }
 
@@ -150,7 +160,7 @@ impl Engine {
             debug!("{} sent {:?}: nothing to do", payload.sender, payload.kind);
             return Ok(());
         }
-        if !self.commanders.contains(&payload.sender) {
+        if !self.commanders.users.contains(&payload.sender) {
             debug!(
                 "a room key of {}, who commands nothing: dropped",
                 payload.sender
@@ -176,8 +186,9 @@ impl Engine {
         let (room, session_id) = (key.room.clone(), key.session_id.clone());
         let stored = tx.inbound_group(&room, &session_id)?;
         match accept_room_key(payload, key, stored) {
-            Ok(Some(group)) => {
+            Ok(Some(mut group)) => {
                 debug!("a room key of {} for {room}", payload.sender);
+                group.advance_to(tx.next_message_index(&room, &session_id)?);
                 tx.put_inbound_group(&room, &session_id, &group, now)?;
             }
             Ok(None) => debug!("a room key of {} that is known", payload.sender),
@@ -186,11 +197,14 @@ impl Engine {
         Ok(())
     }
 
-    fn unwedge(&self, tx: &Transaction<'_>, event: &OlmEvent, now: u64) -> Result<(), Error> {
-        let Some(device) = tx.device_by_curve25519(&event.sender, &event.sender_key)? else {
-            return Ok(());
-        };
-        if tx.ask_unwedge(&device, now.saturating_sub(UNWEDGE_INTERVAL_MS), now)? {
+    /// Opens a new Olm session with a device, if that was not done lately.
+    pub(super) fn unwedge(
+        &self,
+        tx: &Transaction<'_>,
+        device: &Device,
+        now: u64,
+    ) -> Result<(), Error> {
+        if tx.ask_unwedge(device, now.saturating_sub(UNWEDGE_INTERVAL_MS), now)? {
             warn!(
                 "opening a new Olm session with {} {}",
                 device.user, device.id

@@ -17,6 +17,8 @@ use ruma::{
 use super::{
     api::Call,
     engine::{Engine, Error},
+    own_identity::OwnStep,
+    sending::Unprepared,
 };
 use crate::{
     crypto::Device,
@@ -39,6 +41,14 @@ pub struct Want {
     pub about: About,
 }
 
+/// All that is to be asked now.
+pub struct Wants {
+    /// The requests.
+    pub requests: Vec<Want>,
+    /// More follows as soon as these are begun.
+    pub again: bool,
+}
+
 /// Requests with the same key are never under way together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum WantKey {
@@ -48,6 +58,8 @@ pub enum WantKey {
     Query,
     /// `/keys/claim`.
     Claim,
+    /// What the bot's own identity needs next.
+    OwnIdentity,
     /// `/rooms/{}/members`.
     Members(OwnedRoomId),
     /// `/rooms/{}/state/m.room.encryption`.
@@ -69,6 +81,8 @@ pub enum About {
     Query(Vec<(OwnedUserId, i64)>),
     /// These devices' one-time keys were asked for.
     Claim(Vec<Device>),
+    /// A step towards the bot's own identity.
+    OwnIdentity(OwnStep),
     /// This room's members were asked for, at this generation.
     Members(OwnedRoomId, i64),
     /// This room's encryption was asked for.
@@ -83,9 +97,9 @@ impl Engine {
     /// Prepares what can be sent, and returns all that is to be asked now. The
     /// caller commits before it sends any of it, and leaves out what is already
     /// under way.
-    pub fn wants(&self, tx: &Transaction<'_>, now: u64) -> Result<Vec<Want>, Error> {
+    pub fn wants(&self, tx: &Transaction<'_>, now: u64) -> Result<Wants, Error> {
         let mut wants = Vec::new();
-        let claims = self.prepare_replies(tx, now)?;
+        let Unprepared { claims, again } = self.prepare_replies(tx, now)?;
         let account = self.account(tx)?;
         if let Some(upload) = account.upload()? {
             wants.push(Want {
@@ -132,8 +146,12 @@ impl Engine {
                 about: About::Join(room),
             });
         }
+        wants.extend(self.own_identity_want(tx)?);
         wants.extend(self.sends(tx)?);
-        Ok(wants)
+        Ok(Wants {
+            requests: wants,
+            again,
+        })
     }
 
     /// The heads of the outbox's lanes: reads only.

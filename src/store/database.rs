@@ -29,6 +29,10 @@ pub enum OpenError {
         /// Its format.
         found: i64,
     },
+    /// There is none.
+    Missing(PathBuf, io::Error),
+    /// It was written by an earlier version, and not by this one since.
+    TooOld(PathBuf),
     /// SQLite refuses it.
     Database(PathBuf, rusqlite::Error),
 }
@@ -56,6 +60,17 @@ impl fmt::Display for OpenError {
                  version again",
                 path.display(),
                 schema::VERSION
+            ),
+            Self::Missing(path, error) => write!(
+                f,
+                "there is no store in {}: {error}; set CRYPTO_STORE_PATH to the bot's, and start \
+                 the bot once before",
+                path.display()
+            ),
+            Self::TooOld(path) => write!(
+                f,
+                "the store in {} has an older format: start the bot with this version first",
+                path.display()
             ),
             Self::Database(path, error) => write!(
                 f,
@@ -100,7 +115,8 @@ impl From<rusqlite::Error> for Error {
 pub struct Store {
     connection: Connection,
     /// Held until the process ends: the kernel releases it even after SIGKILL.
-    _lock: File,
+    /// None beside the process that holds it.
+    _lock: Option<File>,
 }
 
 /// Everything between two commits. Dropped without [`Transaction::commit`], it
@@ -146,12 +162,35 @@ impl Store {
         match schema::migrate(&mut connection).map_err(in_database)? {
             schema::Migrated::Ready => Ok(Self {
                 connection,
-                _lock: lock,
+                _lock: Some(lock),
             }),
             schema::Migrated::TooNew(found) => Err(OpenError::TooNew {
                 path: directory.to_owned(),
                 found,
             }),
+        }
+    }
+
+    /// Opens a store that is there, beside the process that has it, for a
+    /// transaction that leaves everything alone that this process keeps in
+    /// memory. It must have this version's format.
+    pub fn open_beside(directory: &Path) -> Result<Self, OpenError> {
+        let path = directory.join(DATABASE);
+        fs::metadata(&path).map_err(|error| OpenError::Missing(directory.to_owned(), error))?;
+        let in_database = |error| OpenError::Database(directory.to_owned(), error);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(in_database)?;
+        configure(&connection).map_err(in_database)?;
+        match schema::version(&connection).map_err(in_database)? {
+            schema::VERSION => Ok(Self {
+                connection,
+                _lock: None,
+            }),
+            found if found > schema::VERSION => Err(OpenError::TooNew {
+                path: directory.to_owned(),
+                found,
+            }),
+            _ => Err(OpenError::TooOld(directory.to_owned())),
         }
     }
 
@@ -223,6 +262,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA secure_delete = ON;
          PRAGMA cache_size = -256;
          PRAGMA mmap_size = 0;
+         PRAGMA busy_timeout = 3000;
          PRAGMA journal_size_limit = 1048576;
          PRAGMA wal_autocheckpoint = 200;",
     )?;

@@ -4,7 +4,31 @@ use ruma::{DeviceId, OwnedUserId, UserId};
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
 use super::{Error, Transaction, database::parsed};
-use crate::crypto::{Device, DeviceChange, KnownDevice};
+use crate::crypto::{Device, DeviceChange, DeviceTrust, KnownDevice};
+
+/// Whether device `d` of a user with identity `i` may have room keys: its user
+/// has no identity, or that has signed it, and so has the one the configuration
+/// pins. Somebody whose identity changed since first use can still read why
+/// their commands are refused. The argument says whether signatures matter.
+macro_rules! may_have_keys {
+    ($cross_signed:literal) => {
+        concat!(
+            "((NOT ",
+            $cross_signed,
+            " OR i.master IS NULL OR d.signed_by IS i.master)
+              AND (i.pin_source IS NOT 'configuration' OR d.signed_by IS i.pinned))"
+        )
+    };
+}
+
+/// A device of a room's member.
+#[derive(Debug)]
+pub struct Recipient {
+    /// The device.
+    pub device: Device,
+    /// Whether its standing allows it to read.
+    pub may_have_keys: bool,
+}
 
 impl Transaction<'_> {
     /// Follows a user's devices from now on. The generation starts anywhere, so
@@ -124,13 +148,13 @@ impl Transaction<'_> {
     /// Everything known of a user's devices, tombstones included.
     pub fn known_devices(&self, user: &UserId) -> Result<Vec<KnownDevice>, Error> {
         self.all(
-            "SELECT user_id, device_id, curve25519, ed25519, deleted FROM devices
+            "SELECT user_id, device_id, curve25519, ed25519, signed_by, deleted FROM devices
              WHERE user_id = ?1",
             [user.as_str()],
             |row| {
                 Ok(KnownDevice {
                     device: device(row)?,
-                    deleted: row.get(4)?,
+                    deleted: row.get(5)?,
                 })
             },
         )
@@ -139,7 +163,7 @@ impl Transaction<'_> {
     /// One device that is in its owner's list.
     pub fn device(&self, user: &UserId, id: &DeviceId) -> Result<Option<Device>, Error> {
         self.one(
-            "SELECT user_id, device_id, curve25519, ed25519 FROM devices
+            "SELECT user_id, device_id, curve25519, ed25519, signed_by FROM devices
              WHERE user_id = ?1 AND device_id = ?2 AND deleted = 0",
             (user.as_str(), id.as_str()),
             device,
@@ -154,7 +178,7 @@ impl Transaction<'_> {
         ed25519: &Ed25519PublicKey,
     ) -> Result<Option<Device>, Error> {
         self.one(
-            "SELECT user_id, device_id, curve25519, ed25519 FROM devices
+            "SELECT user_id, device_id, curve25519, ed25519, signed_by FROM devices
              WHERE user_id = ?1 AND curve25519 = ?2 AND ed25519 = ?3 AND deleted = 0",
             (user.as_str(), curve25519.as_bytes(), ed25519.as_bytes()),
             device,
@@ -168,7 +192,7 @@ impl Transaction<'_> {
         curve25519: &Curve25519PublicKey,
     ) -> Result<Option<Device>, Error> {
         self.one(
-            "SELECT user_id, device_id, curve25519, ed25519 FROM devices
+            "SELECT user_id, device_id, curve25519, ed25519, signed_by FROM devices
              WHERE user_id = ?1 AND curve25519 = ?2 AND deleted = 0",
             (user.as_str(), curve25519.as_bytes()),
             device,
@@ -181,12 +205,14 @@ impl Transaction<'_> {
             DeviceChange::Put(device) => {
                 self.execute(
                     "INSERT OR REPLACE INTO devices
-                     (user_id, device_id, curve25519, ed25519, deleted) VALUES (?1, ?2, ?3, ?4, 0)",
+                     (user_id, device_id, curve25519, ed25519, signed_by, deleted)
+                     VALUES (?1, ?2, ?3, ?4, ?5, 0)",
                     (
                         user.as_str(),
                         device.id.as_str(),
                         device.curve25519.as_bytes(),
                         device.ed25519.as_bytes(),
+                        device.signed_by.as_ref().map(Ed25519PublicKey::as_bytes),
                     ),
                 )?;
             }
@@ -201,42 +227,76 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// The devices of a room's members, other than `own` user's, that have not
-    /// been given the outbound session `session_id`.
+    /// Up to `limit` devices of a room's members, other than `own` user's, that
+    /// have neither been given the outbound session `session_id` nor been told
+    /// that they will not, as far as their standing has not changed since. Those
+    /// that cannot be reached are left out until they are tried again.
     pub fn devices_without_share(
         &self,
         room: &ruma::RoomId,
         session_id: &str,
         own: &UserId,
-    ) -> Result<Vec<Device>, Error> {
+        trust: DeviceTrust,
+        now: u64,
+        limit: usize,
+    ) -> Result<Vec<Recipient>, Error> {
         self.all(
-            "SELECT d.user_id, d.device_id, d.curve25519, d.ed25519
-             FROM members AS m JOIN devices AS d ON d.user_id = m.user_id AND d.deleted = 0
-             LEFT JOIN shares AS s ON s.session_id = ?2 AND s.user_id = d.user_id
-                 AND s.device_id = d.device_id AND s.curve25519 = d.curve25519
-             WHERE m.room_id = ?1 AND d.user_id <> ?3 AND s.session_id IS NULL
-             ORDER BY d.user_id, d.device_id",
-            (room.as_str(), session_id, own.as_str()),
-            device,
+            concat!(
+                "SELECT d.user_id, d.device_id, d.curve25519, d.ed25519, d.signed_by, ",
+                may_have_keys!("?4"),
+                " AS may
+                 FROM members AS m JOIN devices AS d ON d.user_id = m.user_id AND d.deleted = 0
+                 LEFT JOIN identities AS i ON i.user_id = d.user_id
+                 LEFT JOIN shares AS s ON s.session_id = ?2 AND s.user_id = d.user_id
+                     AND s.device_id = d.device_id AND s.curve25519 = d.curve25519
+                 LEFT JOIN olm_peers AS p ON p.user_id = d.user_id AND p.curve25519 = d.curve25519
+                 WHERE m.room_id = ?1 AND d.user_id <> ?3
+                     AND (s.session_id IS NULL OR (s.withheld AND may))
+                     AND NOT (may AND coalesce(p.withheld_sent AND p.claim_after > ?5, 0) AND NOT EXISTS (
+                         SELECT 1 FROM olm_sessions AS o
+                         WHERE o.user_id = d.user_id AND o.curve25519 = d.curve25519))
+                 ORDER BY d.user_id, d.device_id LIMIT ?6"
+            ),
+            (
+                room.as_str(),
+                session_id,
+                own.as_str(),
+                trust == DeviceTrust::CrossSigned,
+                now.cast_signed(),
+                limit.cast_signed(),
+            ),
+            |row| {
+                Ok(Recipient {
+                    device: device(row)?,
+                    may_have_keys: row.get(5)?,
+                })
+            },
         )
     }
 
     /// Whether a device that was given `session_id` is no longer among the
-    /// devices of the room's members: the next message must not be readable
-    /// there.
+    /// devices of the room's members, or no longer one that may have keys: the
+    /// next message must not be readable there.
     pub fn has_departed_recipient(
         &self,
         room: &ruma::RoomId,
         session_id: &str,
+        trust: DeviceTrust,
     ) -> Result<bool, Error> {
         Ok(self
             .one(
-                "SELECT 1 FROM shares AS s
-                 LEFT JOIN members AS m ON m.room_id = ?1 AND m.user_id = s.user_id
-                 LEFT JOIN devices AS d ON d.user_id = s.user_id AND d.device_id = s.device_id
-                     AND d.curve25519 = s.curve25519 AND d.deleted = 0
-                 WHERE s.session_id = ?2 AND (m.user_id IS NULL OR d.user_id IS NULL) LIMIT 1",
-                (room.as_str(), session_id),
+                concat!(
+                    "SELECT 1 FROM shares AS s
+                     LEFT JOIN members AS m ON m.room_id = ?1 AND m.user_id = s.user_id
+                     LEFT JOIN devices AS d ON d.user_id = s.user_id AND d.device_id = s.device_id
+                         AND d.curve25519 = s.curve25519 AND d.deleted = 0
+                     LEFT JOIN identities AS i ON i.user_id = s.user_id
+                     WHERE s.session_id = ?2 AND NOT s.withheld
+                         AND (m.user_id IS NULL OR d.user_id IS NULL OR NOT ",
+                    may_have_keys!("?3"),
+                    ") LIMIT 1"
+                ),
+                (room.as_str(), session_id, trust == DeviceTrust::CrossSigned),
                 |_| Ok(()),
             )?
             .is_some())
@@ -250,8 +310,18 @@ fn device(row: &rusqlite::Row<'_>) -> rusqlite::Result<Device> {
         id: id.into(),
         curve25519: Curve25519PublicKey::from_bytes(row.get(2)?),
         ed25519: fingerprint(row, 3)?,
-        signed_by: None,
+        signed_by: optional_fingerprint(row, 4)?,
     })
+}
+
+pub(super) fn optional_fingerprint(
+    row: &rusqlite::Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<Ed25519PublicKey>> {
+    match row.get_ref(column)? {
+        rusqlite::types::ValueRef::Null => Ok(None),
+        _ => fingerprint(row, column).map(Some),
+    }
 }
 
 pub(super) fn fingerprint(

@@ -1,22 +1,15 @@
-//! Megolm sessions of both directions, with whom they were shared, and which
-//! ratchet index belongs to which event.
+//! Megolm sessions of both directions, with whom they were shared, and how far
+//! their ratchets have come.
 
-use ruma::{EventId, OwnedRoomId, RoomId, UserId};
+use ruma::{OwnedRoomId, RoomId, UserId};
 use vodozemac::Curve25519PublicKey;
 
 use super::{Error, Transaction, database::parsed, devices::fingerprint};
 use crate::crypto::{Device, InboundGroup, OutboundGroup};
 
-/// Whether a decrypted message is the first of its ratchet index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MessageIndex {
-    /// Never seen before; now recorded.
-    Fresh,
-    /// The very event that was recorded: the server sent it again.
-    SameEvent,
-    /// Another event with the same ciphertext: a replay.
-    Replayed,
-}
+/// Sessions of the bot's own that are remembered after their use: more than any
+/// homeserver shows again.
+const SENT_GROUPS_KEPT: i64 = 5_000;
 
 impl Transaction<'_> {
     /// The session of this id in this room.
@@ -54,9 +47,10 @@ impl Transaction<'_> {
             .pickle()
             .map_err(|_| Error::Corrupt("an inbound Megolm session"))?;
         self.execute(
-            "INSERT OR REPLACE INTO inbound_groups
+            "INSERT INTO inbound_groups
              (room_id, session_id, owner, curve25519, ed25519, pickle, received_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (room_id, session_id) DO UPDATE SET pickle = ?6",
             (
                 room.as_str(),
                 session_id,
@@ -70,47 +64,48 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Records which event used a ratchet index. Each index encrypts one
-    /// message, so a second event with it is the first one's ciphertext again.
-    pub fn see_message_index(
+    /// The lowest ratchet index of this session that may still bring a message.
+    /// A key that is received again does not lower it.
+    pub fn next_message_index(&self, room: &RoomId, session_id: &str) -> Result<u32, Error> {
+        Ok(self
+            .one(
+                "SELECT next_index FROM inbound_groups WHERE room_id = ?1 AND session_id = ?2",
+                (room.as_str(), session_id),
+                |row| row.get(0),
+            )?
+            .unwrap_or_default())
+    }
+
+    /// The message at `index` was judged for good: neither it nor an earlier one
+    /// of this session will be taken again. Each index encrypts one message, so
+    /// this one number is all there is to remember.
+    pub fn use_up_message_index(
         &self,
         room: &RoomId,
         session_id: &str,
+        mut group: InboundGroup,
         index: u32,
-        event: &EventId,
-        origin_server_ts: u64,
-    ) -> Result<MessageIndex, Error> {
-        let new = self.execute(
-            "INSERT OR IGNORE INTO message_indices
-             (room_id, session_id, message_index, event_id, origin_server_ts)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-            (
-                room.as_str(),
-                session_id,
-                index,
-                event.as_str(),
-                origin_server_ts.cast_signed(),
-            ),
+    ) -> Result<(), Error> {
+        let next = index.saturating_add(1);
+        group.advance_to(next);
+        let pickle = group
+            .pickle()
+            .map_err(|_| Error::Corrupt("an inbound Megolm session"))?;
+        self.execute(
+            "UPDATE inbound_groups SET pickle = ?3, next_index = max(next_index, ?4)
+             WHERE room_id = ?1 AND session_id = ?2",
+            (room.as_str(), session_id, pickle, next),
         )?;
-        if new == 1 {
-            return Ok(MessageIndex::Fresh);
-        }
-        let same = self.one(
-            "SELECT event_id = ?4 AND origin_server_ts = ?5 FROM message_indices
-             WHERE room_id = ?1 AND session_id = ?2 AND message_index = ?3",
-            (
-                room.as_str(),
-                session_id,
-                index,
-                event.as_str(),
-                origin_server_ts.cast_signed(),
-            ),
-            |row| row.get::<_, bool>(0),
-        )?;
-        Ok(match same {
-            Some(true) => MessageIndex::SameEvent,
-            _ => MessageIndex::Replayed,
-        })
+        Ok(())
+    }
+
+    /// Forgets sessions received before `before`: their owners have rotated
+    /// since, and what they open now is not fresh.
+    pub fn expire_inbound_groups(&self, room: &RoomId, before: u64) -> Result<usize, Error> {
+        self.execute(
+            "DELETE FROM inbound_groups WHERE room_id = ?1 AND received_at < ?2",
+            (room.as_str(), before.cast_signed()),
+        )
     }
 
     /// The session the bot sends with in this room.
@@ -128,17 +123,49 @@ impl Transaction<'_> {
             .transpose()
     }
 
-    /// Stores the session the bot sends with, as far as its ratchet has come.
+    /// Stores the session the bot sends with, as far as its ratchet has come, and
+    /// that far is where a message of the bot's own can come from. The first
+    /// state of a session is kept beside it: a device that was given the key and
+    /// lost it can be given the same again.
     pub fn put_outbound_group(&self, room: &RoomId, group: &OutboundGroup) -> Result<(), Error> {
         let pickle = group
             .pickle()
             .map_err(|_| Error::Corrupt("an outbound Megolm session"))?;
+        let first = (group.index() == 0).then_some(&pickle);
         self.execute(
-            "INSERT OR REPLACE INTO outbound_groups (room_id, session_id, pickle)
-             VALUES (?1, ?2, ?3)",
-            (room.as_str(), group.session_id(), pickle),
+            "INSERT INTO outbound_groups (room_id, session_id, pickle, first_pickle)
+             VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (room_id) DO UPDATE SET session_id = ?2, pickle = ?3,
+                 first_pickle = CASE WHEN session_id = ?2 THEN coalesce(?4, first_pickle)
+                                     ELSE ?4 END",
+            (room.as_str(), group.session_id(), &pickle, first),
         )?;
+        self.execute(
+            "INSERT INTO sent_groups (session_id, next_index) VALUES (?1, ?2)
+             ON CONFLICT (session_id) DO UPDATE SET next_index = ?2",
+            (group.session_id(), group.index()),
+        )?;
+        if group.index() == 0 {
+            self.execute(
+                "DELETE FROM sent_groups
+                 WHERE rowid <= (SELECT max(rowid) FROM sent_groups) - ?1",
+                [SENT_GROUPS_KEPT],
+            )?;
+        }
         Ok(())
+    }
+
+    /// Whether a message of this device at this index of this session was
+    /// encrypted by this very store. One that was not is the trace of a life
+    /// that the store does not remember: it was restored from an older copy.
+    pub fn has_sent(&self, session_id: &str, index: u32) -> Result<bool, Error> {
+        Ok(self
+            .one(
+                "SELECT ?2 < next_index FROM sent_groups WHERE session_id = ?1",
+                (session_id, index),
+                |row| row.get(0),
+            )?
+            .unwrap_or(false))
     }
 
     /// The next message in this room starts a new session.
@@ -159,8 +186,8 @@ impl Transaction<'_> {
     pub fn put_share(&self, session_id: &str, device: &Device, index: u32) -> Result<(), Error> {
         self.execute(
             "INSERT OR REPLACE INTO shares
-             (session_id, user_id, device_id, curve25519, message_index)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
+             (session_id, user_id, device_id, curve25519, message_index, withheld)
+             VALUES (?1, ?2, ?3, ?4, ?5, 0)",
             (
                 session_id,
                 device.user.as_str(),
@@ -172,6 +199,68 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// Records that a device was told that it is not given a session.
+    pub fn put_withheld(&self, session_id: &str, device: &Device) -> Result<(), Error> {
+        self.execute(
+            "INSERT OR REPLACE INTO shares
+             (session_id, user_id, device_id, curve25519, message_index, withheld)
+             VALUES (?1, ?2, ?3, ?4, 0, 1)",
+            (
+                session_id,
+                device.user.as_str(),
+                device.id.as_str(),
+                device.curve25519.as_bytes(),
+            ),
+        )?;
+        Ok(())
+    }
+
+    /// A device that lost a session is given it once more. False when it was.
+    pub fn mark_given_again(&self, session_id: &str, device: &Device) -> Result<bool, Error> {
+        let changed = self.execute(
+            "UPDATE shares SET given_again = 1 WHERE session_id = ?1 AND user_id = ?2
+             AND device_id = ?3 AND curve25519 = ?4 AND NOT withheld AND NOT given_again",
+            (
+                session_id,
+                device.user.as_str(),
+                device.id.as_str(),
+                device.curve25519.as_bytes(),
+            ),
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// From which index on a device was given the session in use in a room, with
+    /// the first state of that session, if it still is in use.
+    pub fn share(
+        &self,
+        room: &RoomId,
+        session_id: &str,
+        device: &Device,
+    ) -> Result<Option<(OutboundGroup, u32)>, Error> {
+        let row: Option<(Vec<u8>, u32)> = self.one(
+            "SELECT o.first_pickle, s.message_index
+             FROM outbound_groups AS o JOIN shares AS s USING (session_id)
+             WHERE o.room_id = ?1 AND o.session_id = ?2 AND o.first_pickle IS NOT NULL
+                 AND s.user_id = ?3 AND s.device_id = ?4 AND s.curve25519 = ?5
+                 AND NOT s.withheld",
+            (
+                room.as_str(),
+                session_id,
+                device.user.as_str(),
+                device.id.as_str(),
+                device.curve25519.as_bytes(),
+            ),
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        row.map(|(pickle, index)| {
+            OutboundGroup::from_pickle(OwnedRoomId::from(room), &pickle)
+                .map(|group| (group, index))
+                .map_err(|_| Error::Corrupt("an outbound Megolm session"))
+        })
+        .transpose()
+    }
+
     /// A peer opened a new Olm session: what was shared before may have been
     /// lost with the old one, so its device gets the keys in use again.
     pub fn forget_shares_with(
@@ -180,7 +269,7 @@ impl Transaction<'_> {
         peer: &Curve25519PublicKey,
     ) -> Result<(), Error> {
         self.execute(
-            "DELETE FROM shares WHERE user_id = ?1 AND curve25519 = ?2",
+            "DELETE FROM shares WHERE user_id = ?1 AND curve25519 = ?2 AND NOT withheld",
             (user.as_str(), peer.as_bytes()),
         )?;
         Ok(())

@@ -5,8 +5,11 @@
 mod database;
 mod devices;
 mod groups;
+mod identities;
 mod olm;
+mod own_identity;
 mod queues;
+mod refused_keys;
 mod rooms;
 mod schema;
 mod session;
@@ -14,7 +17,8 @@ mod session;
 mod tests;
 
 pub use database::{Error, OpenError, Store, Transaction};
-pub use groups::MessageIndex;
-pub use queues::{Held, HeldReason, JournalEntry, OutboxRow, Reply};
+pub use devices::Recipient;
+pub use own_identity::{OwnState, StoredIdentity};
+pub use queues::{DeviceKeys, Held, HeldReason, JournalEntry, OutboxRow, Reply};
 pub use rooms::{Encryption, Membership};
 pub use session::Session;

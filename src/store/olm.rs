@@ -30,6 +30,17 @@ impl Transaction<'_> {
         pickles.iter().map(|pickle| read(pickle)).collect()
     }
 
+    /// Whether there is a session to send with.
+    pub fn has_olm_session(&self, device: &Device) -> Result<bool, Error> {
+        Ok(self
+            .one(
+                "SELECT 1 FROM olm_sessions WHERE user_id = ?1 AND curve25519 = ?2 LIMIT 1",
+                (device.user.as_str(), device.curve25519.as_bytes()),
+                |_| Ok(()),
+            )?
+            .is_some())
+    }
+
     /// The session to send with.
     pub fn olm_session_for_sending(&self, device: &Device) -> Result<Option<OlmSession>, Error> {
         let pickle: Option<Vec<u8>> = self.one(

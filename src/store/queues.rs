@@ -2,7 +2,9 @@
 
 use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 
-use super::{Error, Transaction, database::parsed};
+use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
+
+use super::{Error, Transaction, database::parsed, devices::optional_fingerprint};
 
 /// Events held back at the same time; beyond it the oldest is given up.
 const MAX_HELD: i64 = 256;
@@ -38,6 +40,15 @@ pub struct Held {
     pub reason: HeldReason,
 }
 
+/// The keys that name a device beyond doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceKeys {
+    /// Its identity key.
+    pub curve25519: Curve25519PublicKey,
+    /// Its fingerprint.
+    pub ed25519: Ed25519PublicKey,
+}
+
 /// Something somebody asked for, from its receipt to its answer.
 pub struct JournalEntry {
     /// The event that asked.
@@ -46,6 +57,8 @@ pub struct JournalEntry {
     pub room: OwnedRoomId,
     /// Who.
     pub sender: OwnedUserId,
+    /// From which device, if it came encrypted.
+    pub device: Option<DeviceKeys>,
     /// What, in the words of the layer above.
     pub payload: String,
     /// When it came, milliseconds since the Unix epoch.
@@ -152,8 +165,8 @@ impl Transaction<'_> {
     pub fn journal(&self, entry: &JournalEntry) -> Result<bool, Error> {
         let new = self.execute(
             "INSERT OR IGNORE INTO journal
-             (event_id, room_id, sender, payload, received_at, age_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+             (event_id, room_id, sender, payload, received_at, age_ms, curve25519, ed25519)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             (
                 entry.event_id.as_str(),
                 entry.room.as_str(),
@@ -161,6 +174,8 @@ impl Transaction<'_> {
                 entry.payload.as_str(),
                 entry.received_at.cast_signed(),
                 entry.age_ms.cast_signed(),
+                entry.device.as_ref().map(|keys| keys.curve25519.as_bytes()),
+                entry.device.as_ref().map(|keys| keys.ed25519.as_bytes()),
             ),
         )?;
         Ok(new == 1)
@@ -169,14 +184,22 @@ impl Transaction<'_> {
     /// The oldest of what was asked for and is not done.
     pub fn next_unfinished(&self) -> Result<Option<JournalEntry>, Error> {
         self.one(
-            "SELECT event_id, room_id, sender, payload, received_at, age_ms FROM journal
-             WHERE done = 0 ORDER BY rowid LIMIT 1",
+            "SELECT event_id, room_id, sender, payload, received_at, age_ms, curve25519, ed25519
+             FROM journal WHERE done = 0 ORDER BY rowid LIMIT 1",
             [],
             |row| {
+                let curve25519: Option<[u8; 32]> = row.get(6)?;
+                let ed25519 = optional_fingerprint(row, 7)?;
                 Ok(JournalEntry {
                     event_id: parsed(row, 0)?,
                     room: parsed(row, 1)?,
                     sender: parsed(row, 2)?,
+                    device: curve25519
+                        .zip(ed25519)
+                        .map(|(curve25519, ed25519)| DeviceKeys {
+                            curve25519: Curve25519PublicKey::from_bytes(curve25519),
+                            ed25519,
+                        }),
                     payload: row.get(3)?,
                     received_at: row.get::<_, i64>(4)?.cast_unsigned(),
                     age_ms: row.get::<_, i64>(5)?.cast_unsigned(),
@@ -197,6 +220,13 @@ impl Transaction<'_> {
                  SELECT rowid FROM journal ORDER BY rowid DESC LIMIT -1 OFFSET ?1)",
             [JOURNAL_KEPT],
         )?;
+        Ok(())
+    }
+
+    /// Drops what was asked for and is not done, and what was to be said.
+    pub fn forget_unfinished(&self) -> Result<(), Error> {
+        self.inner
+            .execute_batch("DELETE FROM journal WHERE done = 0; DELETE FROM replies;")?;
         Ok(())
     }
 

@@ -57,6 +57,17 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// Whether a user is in this room, as far as its members are known.
+    pub fn is_member(&self, room: &RoomId, user: &UserId) -> Result<bool, Error> {
+        Ok(self
+            .one(
+                "SELECT 1 FROM members WHERE room_id = ?1 AND user_id = ?2",
+                (room.as_str(), user.as_str()),
+                |_| Ok(()),
+            )?
+            .is_some())
+    }
+
     /// Whether the bot is in this room.
     pub fn is_joined(&self, room: &RoomId) -> Result<bool, Error> {
         Ok(self

@@ -107,14 +107,15 @@ impl Transaction<'_> {
 
     /// Forgets the device: a hard logout made its keys worthless. What is known
     /// of rooms and of others' devices stays (encrypted rooms stay encrypted,
-    /// device ids keep their keys), and so do commands and replies: what was
+    /// device ids keep their keys), the bot's own identity and the pins stay, and so do commands and replies: what was
     /// encrypted and not yet taken by the server is encrypted anew.
     pub fn forget_device(&self) -> Result<(), Error> {
         self.inner.execute_batch(
             "DELETE FROM session; DELETE FROM pending_device; DELETE FROM account; DELETE FROM olm_sessions;
              DELETE FROM olm_seen; DELETE FROM olm_peers; DELETE FROM unwedge;
-             DELETE FROM inbound_groups;
-             DELETE FROM message_indices; DELETE FROM outbound_groups; DELETE FROM shares;
+             DELETE FROM inbound_groups; DELETE FROM refused_keys;
+             DELETE FROM outbound_groups; DELETE FROM sent_groups; DELETE FROM shares;
+             UPDATE own_identity SET state = 'unknown', detail = '';
              DELETE FROM held; DELETE FROM outbox; UPDATE users SET outdated = 1, generation = generation + 1;
              UPDATE rooms SET members_complete = 0, members_generation = members_generation + 1;",
         )?;

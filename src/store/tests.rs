@@ -9,9 +9,17 @@ use std::{
 
 use ruma::{EventId, OwnedEventId, RoomId, UserId, event_id, room_id, user_id};
 
+use vodozemac::{
+    Ed25519SecretKey,
+    megolm::{GroupSession, InboundGroupSession, SessionConfig},
+};
+
 use super::*;
 use crate::{
-    crypto::{Account, Device, DeviceChange, MEGOLM_ALGORITHM, OutboundGroup, Rotation},
+    crypto::{
+        Account, Device, DeviceChange, DeviceTrust, InboundGroup, MEGOLM_ALGORITHM, OutboundGroup,
+        Pin, PinSource, Rotation,
+    },
     ops::Secret,
 };
 
@@ -61,6 +69,7 @@ fn entry(event_id: &EventId) -> JournalEntry {
         event_id: event_id.to_owned(),
         room: room().to_owned(),
         sender: alice().to_owned(),
+        device: None,
         payload: "start".to_owned(),
         received_at: 7,
         age_ms: 5,
@@ -173,16 +182,244 @@ fn an_encrypted_room_stays_encrypted() {
     assert_eq!(tx.encryption(room()).unwrap(), megolm);
 }
 
+/// A session that `alice` shared, at its start, and the other end of it.
+fn shared_session() -> (GroupSession, InboundGroup) {
+    let outbound = GroupSession::new(SessionConfig::version_1());
+    let inbound = InboundGroupSession::new(&outbound.session_key(), SessionConfig::version_1());
+    let pickle = serde_json::to_vec(&inbound.pickle()).unwrap();
+    let author = device(alice(), "PHONE");
+    let (curve25519, ed25519) = (author.curve25519, author.ed25519);
+    let owner = alice().to_owned();
+    (
+        outbound,
+        InboundGroup::from_pickle(owner, curve25519, ed25519, &pickle).unwrap(),
+    )
+}
+
 #[test]
-fn a_ratchet_index_belongs_to_one_event() {
+fn what_was_judged_is_never_opened_again() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    let see = |event: &EventId, ts| tx.see_message_index(room(), "S", 3, event, ts).unwrap();
-    assert_eq!(see(event_id!("$one"), 10), MessageIndex::Fresh);
-    assert_eq!(see(event_id!("$one"), 10), MessageIndex::SameEvent);
-    assert_eq!(see(event_id!("$two"), 10), MessageIndex::Replayed);
-    assert_eq!(see(event_id!("$one"), 11), MessageIndex::Replayed);
+    let (outbound, inbound) = shared_session();
+    let id = outbound.session_id();
+    let stored = || tx.inbound_group(room(), &id).unwrap().unwrap();
+    let first = stored_key(&inbound);
+    tx.put_inbound_group(room(), &id, &inbound, 1).unwrap();
+    assert_eq!(tx.next_message_index(room(), &id).unwrap(), 0);
+    tx.use_up_message_index(room(), &id, stored(), 3).unwrap();
+    assert_eq!(tx.next_message_index(room(), &id).unwrap(), 4);
+    tx.use_up_message_index(room(), &id, stored(), 2).unwrap();
+    assert_eq!(tx.next_message_index(room(), &id).unwrap(), 4);
+    assert_ne!(stored_key(&stored()), first, "the ratchet has moved on");
+    tx.put_inbound_group(room(), &id, &inbound, 2).unwrap();
+    assert_eq!(
+        tx.next_message_index(room(), &id).unwrap(),
+        4,
+        "a key that comes again does not wind back"
+    );
+    assert_eq!(tx.expire_inbound_groups(room(), 1).unwrap(), 0);
+    assert_eq!(tx.expire_inbound_groups(room(), 2).unwrap(), 1);
+}
+
+fn stored_key(group: &InboundGroup) -> Vec<u8> {
+    group.pickle().unwrap()
+}
+
+#[test]
+fn a_message_that_this_store_did_not_encrypt_is_noticed() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    let account = Account::new(user_id!("@bot:test").to_owned(), "DEV".into());
+    let mut group = OutboundGroup::new(room().to_owned(), 1);
+    let id = group.session_id();
+    tx.put_outbound_group(room(), &group).unwrap();
+    assert!(!tx.has_sent(&id, 0).unwrap());
+    let nothing = serde_json::value::to_raw_value(&serde_json::json!({})).unwrap();
+    group.encrypt(&account, "m.room.message", &nothing).unwrap();
+    tx.put_outbound_group(room(), &group).unwrap();
+    assert!(tx.has_sent(&id, 0).unwrap());
+    assert!(!tx.has_sent(&id, 1).unwrap());
+    assert!(!tx.has_sent("another", 0).unwrap());
+    tx.discard_outbound_group(room()).unwrap();
+    assert!(tx.has_sent(&id, 0).unwrap(), "also after a rotation");
+}
+
+/// What the database says of who may have keys is what the rule says.
+#[test]
+fn keys_go_to_those_who_may_have_them() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let own = user_id!("@bot:test");
+    let master = |seed: u8| Ed25519SecretKey::from_slice(&[seed; 32]).public_key();
+    let (a, b) = (Some(master(1)), Some(master(2)));
+    for trust in [DeviceTrust::CrossSigned, DeviceTrust::Tofu] {
+        for (current, signed_by) in [(None, None), (a, a), (a, None), (b, a), (b, b)] {
+            for pin in [
+                None,
+                Some(PinSource::FirstUse),
+                Some(PinSource::Configuration),
+            ] {
+                let tx = store.begin().unwrap();
+                tx.set_member(room(), alice(), Membership::Joined).unwrap();
+                let phone = Device {
+                    signed_by,
+                    ..device(alice(), "PHONE")
+                };
+                tx.apply_device_change(alice(), &DeviceChange::Put(Box::new(phone.clone())))
+                    .unwrap();
+                if let Some(master) = current {
+                    tx.put_identity(alice(), &master).unwrap();
+                }
+                if let (Some(source), Some(master)) = (pin, a) {
+                    tx.pin_identity(alice(), &Pin { master, source }, 1)
+                        .unwrap();
+                }
+                let group = OutboundGroup::new(room().to_owned(), 1);
+                let id = group.session_id();
+                let missing = || {
+                    tx.devices_without_share(room(), &id, own, trust, 5, 10)
+                        .unwrap()
+                };
+                let found = missing();
+                assert_eq!(found.len(), 1);
+                let may = tx.identity(alice()).unwrap().may_have_keys(&phone, trust);
+                assert_eq!(found[0].may_have_keys, may, "{trust:?} {current:?} {pin:?}");
+                tx.put_withheld(&id, &phone).unwrap();
+                assert_eq!(missing().len(), usize::from(may));
+                tx.put_share(&id, &phone, 0).unwrap();
+                assert!(missing().is_empty());
+                assert_eq!(tx.has_departed_recipient(room(), &id, trust).unwrap(), !may);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pin_stays_until_it_is_forgotten() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    let pin = |seed: u8, source| Pin {
+        master: Ed25519SecretKey::from_slice(&[seed; 32]).public_key(),
+        source,
+    };
+    let first = pin(1, PinSource::FirstUse);
+    let configured = pin(3, PinSource::Configuration);
+    let pinned = || tx.identity(alice()).unwrap().pin;
+    tx.pin_identity(alice(), &first, 1).unwrap();
+    tx.pin_identity(alice(), &pin(2, PinSource::FirstUse), 2)
+        .unwrap();
+    assert_eq!(pinned(), Some(first));
+    tx.pin_identity(alice(), &configured, 3).unwrap();
+    assert_eq!(pinned(), Some(configured));
+    assert!(tx.forget_pin(alice()).unwrap());
+    assert!(!tx.forget_pin(alice()).unwrap());
+    assert_eq!(pinned(), None);
+}
+
+#[test]
+fn every_state_of_the_own_identity_is_read_back() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    assert_eq!(tx.own_identity().unwrap().state, OwnState::Unknown);
+    tx.put_own_seed(&[7; 32]).unwrap();
+    tx.put_own_self_signing(&[8; 32]).unwrap();
+    for state in [
+        OwnState::Upload { uia_session: None },
+        OwnState::Upload {
+            uia_session: Some("s".to_owned()),
+        },
+        OwnState::Sign,
+        OwnState::FindKeyId,
+        OwnState::FindKey("k".to_owned()),
+        OwnState::FindSecret("k".to_owned()),
+        OwnState::Unsigned("why".to_owned()),
+        OwnState::Reset,
+        OwnState::Signed,
+        OwnState::Unknown,
+    ] {
+        tx.delay_own_identity().unwrap();
+        assert!(tx.own_identity().unwrap().delayed);
+        tx.set_own_state(&state).unwrap();
+        let stored = tx.own_identity().unwrap();
+        assert_eq!(stored.state, state);
+        assert!(!stored.delayed);
+        assert_eq!(stored.seed.as_deref(), Some(&[7; 32]));
+        assert_eq!(stored.self_signing.as_deref(), Some(&[8; 32]));
+    }
+}
+
+/// A store of the version before: what it knew of replays and of devices holds.
+#[test]
+fn a_store_of_the_first_format_is_taken_over() {
+    let directory = Directory::new();
+    fs::create_dir_all(&directory.0).unwrap();
+    let (outbound, inbound) = shared_session();
+    let id = outbound.session_id();
+    let author = (inbound.curve25519.to_bytes(), *inbound.ed25519.as_bytes());
+    let old = rusqlite::Connection::open(directory.0.join("store.sqlite3")).unwrap();
+    old.execute_batch(schema::MIGRATIONS[0]).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    old.execute(
+        "INSERT INTO inbound_groups VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)",
+        (
+            room().as_str(),
+            &id,
+            alice().as_str(),
+            author.0,
+            author.1,
+            inbound.pickle().unwrap(),
+        ),
+    )
+    .unwrap();
+    for index in [0, 4] {
+        old.execute(
+            "INSERT INTO message_indices VALUES (?1, ?2, ?3, '$e', 1)",
+            (room().as_str(), &id, index),
+        )
+        .unwrap();
+    }
+    old.execute(
+        "INSERT INTO users (user_id, outdated) VALUES (?1, 0)",
+        [alice().as_str()],
+    )
+    .unwrap();
+    old.close().unwrap();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    assert_eq!(tx.next_message_index(room(), &id).unwrap(), 5);
+    assert!(tx.inbound_group(room(), &id).unwrap().is_some());
+    assert!(
+        tx.is_outdated(alice()).unwrap(),
+        "who signed what is asked for"
+    );
+    assert_eq!(tx.own_identity().unwrap().state, OwnState::Unknown);
+}
+
+#[test]
+fn a_second_process_may_look_beside_the_first() {
+    let directory = Directory::new();
+    assert!(matches!(
+        Store::open_beside(&directory.0),
+        Err(OpenError::Missing(..))
+    ));
+    let mut store = directory.open();
+    let mut beside = Store::open_beside(&directory.0).unwrap();
+    let pin = Pin {
+        master: Ed25519SecretKey::from_slice(&[1; 32]).public_key(),
+        source: PinSource::FirstUse,
+    };
+    let tx = store.begin().unwrap();
+    tx.pin_identity(alice(), &pin, 1).unwrap();
+    tx.commit().unwrap();
+    let tx = beside.begin().unwrap();
+    assert!(tx.forget_pin(alice()).unwrap());
+    tx.commit().unwrap();
+    let tx = store.begin().unwrap();
+    assert_eq!(tx.identity(alice()).unwrap().pin, None);
 }
 
 #[test]
@@ -280,14 +517,20 @@ fn a_recipient_that_is_gone_is_noticed() {
     tx.put_outbound_group(room(), &group).unwrap();
     let own = user_id!("@bot:test");
     let without = || {
-        tx.devices_without_share(room(), &group.session_id(), own)
-            .unwrap()
+        let (id, trust) = (group.session_id(), DeviceTrust::CrossSigned);
+        let missing = tx
+            .devices_without_share(room(), &id, own, trust, 1, 10)
+            .unwrap();
+        missing
+            .into_iter()
+            .map(|found| found.device)
+            .collect::<Vec<_>>()
     };
     assert_eq!(without(), std::slice::from_ref(&phone));
     tx.put_share(&group.session_id(), &phone, 0).unwrap();
     assert!(without().is_empty());
     let departed = || {
-        tx.has_departed_recipient(room(), &group.session_id())
+        tx.has_departed_recipient(room(), &group.session_id(), DeviceTrust::CrossSigned)
             .unwrap()
     };
     assert!(!departed());

@@ -51,10 +51,10 @@ pub fn is_signed(value: &Value, user: &str, key_id: &str, ed25519: &str) -> bool
     let Some(signature) = value["signatures"][user][format!("ed25519:{key_id}")].as_str() else {
         return false;
     };
-    let (Ok(key), Ok(signature)) = (
-        Ed25519PublicKey::from_base64(ed25519),
-        Ed25519Signature::from_base64(signature),
-    ) else {
+    let key = vodozemac::base64_decode(ed25519)
+        .ok()
+        .and_then(|bytes| Ed25519PublicKey::from_slice(bytes.as_slice().try_into().ok()?).ok());
+    let (Some(key), Ok(signature)) = (key, Ed25519Signature::from_base64(signature)) else {
         return false;
     };
     key.verify(signable(value).as_bytes(), &signature).is_ok()

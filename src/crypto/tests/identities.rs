@@ -283,8 +283,11 @@ fn gaining_or_losing_the_signature_is_a_change() {
 fn every_name_of_a_key_is_collected() {
     let key = Ed25519SecretKey::new().public_key().to_base64();
     let ids = |keys: Value| identity_key_ids(&raw(&json!({ "keys": keys })));
-    assert_eq!(ids(json!({ format!("ed25519:{key}"): key })), [key.clone()]);
     let padded = format!("{key}=");
+    assert_eq!(
+        ids(json!({ format!("ed25519:{key}"): key })),
+        std::slice::from_ref(&key)
+    );
     assert_eq!(
         ids(json!({ format!("ed25519:{padded}"): padded, "x": 7 })),
         [key, padded]

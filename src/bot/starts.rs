@@ -1,0 +1,112 @@
+//! What the loop begins: requests, syncs, commands.
+
+use std::time::Duration;
+
+use log::{debug, info, warn};
+
+use super::{
+    command::Command,
+    operator::{Finished, Operator, Work},
+    policy::{Decision, Policy},
+    work::execute,
+};
+use crate::{
+    kube,
+    matrix::{self, About, Call, Engine, SYNC_TIMEOUT, Want, sync_call},
+    store::{JournalEntry, Transaction},
+};
+
+/// The oldest command that is not done. One at a time, in the order they came:
+/// "start" and "stop" must not overtake each other.
+pub(super) fn next_work(
+    engine: &Engine,
+    policy: &Policy,
+    tx: &Transaction<'_>,
+    started_at: u64,
+    now: u64,
+) -> Result<Option<Work>, matrix::Error> {
+    let Some(entry) = tx.next_unfinished()? else {
+        return Ok(None);
+    };
+    Ok(
+        match policy.reconsider(tx, engine, &entry, started_at, now)? {
+            Decision::Wait => None,
+            decision => Some(Work { entry, decision }),
+        },
+    )
+}
+
+impl Operator<'_> {
+    pub(super) fn spawn_wants(&mut self, wants: Vec<Want>) {
+        for Want { key, call, about } in wants {
+            if let About::Outbox(row, _) = &about
+                && self.delivered.contains(row)
+            {
+                continue;
+            }
+            if self.flight.take_off(&key) {
+                debug!("asking: {key:?}");
+                let (homeserver, token) = (self.homeserver.clone(), self.access.token.clone());
+                self.tasks.spawn(async move {
+                    let result = homeserver.send(call, Some(&token), Duration::ZERO).await;
+                    Finished::Answer { key, about, result }
+                });
+            }
+        }
+    }
+
+    pub(super) fn spawn_sync(&mut self) {
+        self.syncing = true;
+        self.uploaded_meanwhile = false;
+        let wait = self.synced && !self.recount;
+        let call: Call = sync_call(self.since.as_deref(), wait);
+        let (homeserver, token) = (self.homeserver.clone(), self.access.token.clone());
+        let held_back = if wait { SYNC_TIMEOUT } else { Duration::ZERO };
+        self.tasks.spawn(async move {
+            Finished::Sync(homeserver.send(call, Some(&token), held_back).await)
+        });
+    }
+
+    pub(super) fn spawn_work(&mut self, work: Work) {
+        let Work { entry, decision } = work;
+        let JournalEntry { event_id, room, .. } = entry;
+        self.working = Some(event_id.clone());
+        let (kube, target) = (self.kube.clone(), self.target.clone());
+        self.tasks.spawn(async move {
+            let is_status = matches!(decision, Decision::Run(Command::Status));
+            let answer = match decision {
+                Decision::Run(command) => execute(&kube, &target, command).await,
+                Decision::Answer(answer) => answer,
+                Decision::Wait => String::new(),
+            };
+            Finished::Command {
+                event_id,
+                room,
+                answer,
+                is_status,
+            }
+        });
+    }
+
+    pub(super) fn spawn_preflight(&mut self) {
+        let (kube, target) = (self.kube.clone(), self.target.clone());
+        self.tasks
+            .spawn(async move { Finished::Preflight(kube.preflight(&target).await) });
+    }
+
+    pub(super) fn log_preflight(&self, preflight: &kube::Preflight) {
+        match preflight {
+            kube::Preflight::Ready(status) => {
+                info!(
+                    "deployment {}: may be read and scaled (replicas: {})",
+                    self.target, status.desired
+                );
+            }
+            kube::Preflight::Faulty(faults) => {
+                for fault in faults {
+                    warn!("{} ({})", fault.sentence(self.target), fault.detail());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The configuration as a whole: which variable reaches which field, what is
+//! shown and what is not.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use vodozemac::Ed25519Keypair;
+
+use super::{Faults, Settings, VARIABLES};
+use crate::crypto::DeviceTrust;
+use crate::ops::LogFilter;
+
+const SECRET: &str = "correct horse battery staple";
+const RECOVERY_KEY: &str = "EsTj 3yST y93F SLpB jJsz eAXc 2XzA ygD3 w69H fGaN TKBj jXEd";
+const SEED: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+const REQUIRED: [(&str, &str); 5] = [
+    ("MATRIX_USER", "clawdbot-operator"),
+    ("MATRIX_PASSWORD", SECRET),
+    ("ALLOWED_USERS", "@a:example.com"),
+    ("KUBERNETES_SERVICE_HOST", "10.96.0.1"),
+    ("KUBERNETES_SERVICE_PORT", "443"),
+];
+
+/// The settings from the required variables and these; later ones win.
+fn with(extra: &[(&str, &str)]) -> Result<Settings, Faults> {
+    let env = |name: &str| {
+        let given = extra.iter().rev().chain(&REQUIRED);
+        let (_, value) = given.clone().find(|(variable, _)| *variable == name)?;
+        Some(OsString::from(value))
+    };
+    Settings::from_env(&env)
+}
+
+#[test]
+fn defaults() {
+    let settings = with(&[]).unwrap();
+    assert_eq!(
+        settings.homeserver.as_str(),
+        "http://synapse.matrix.svc.cluster.local:8008"
+    );
+    assert_eq!(settings.target.to_string(), "clawdbot/clawdbot");
+    assert_eq!(settings.store_path.to_str(), Some("/data/crypto_store"));
+    assert!(settings.echo);
+    assert_eq!(settings.command_max_age, Duration::from_secs(120));
+    assert_eq!(settings.kubernetes.base_url(), "https://10.96.0.1:443");
+    assert_eq!(
+        settings.kubernetes.service_account_dir.to_str(),
+        Some("/var/run/secrets/kubernetes.io/serviceaccount")
+    );
+    assert_eq!(
+        settings.log_filter,
+        LogFilter::level(log::LevelFilter::Info)
+    );
+    assert_eq!(settings.password.expose(), SECRET);
+    assert_eq!(settings.device_trust, DeviceTrust::CrossSigned);
+    assert!(!settings.require_encryption);
+    assert!(settings.pinned_identities.is_empty());
+    assert_eq!(settings.allowed_rooms, None);
+    assert!(settings.recovery_key.is_none());
+    assert!(settings.cross_signing_seed.is_none());
+}
+
+#[test]
+fn given_values_reach_their_fields() {
+    let settings = with(&[
+        ("MATRIX_HOMESERVER", "https://hs.example/"),
+        ("MATRIX_USER", "@bot:example.com"),
+        ("ALLOWED_USERS", "@bot:example.com, @b:example.com"),
+        ("AUTH_METHOD", "password"),
+        ("DEPLOYMENT_NAMESPACE", "ns"),
+        ("DEPLOYMENT_NAME", "web"),
+        ("CRYPTO_STORE_PATH", "state"),
+        ("ECHO_MODE", "no"),
+        ("COMMAND_MAX_AGE", "1h"),
+        ("SERVICE_ACCOUNT_DIR", "/sa"),
+    ])
+    .unwrap();
+    assert_eq!(settings.homeserver.as_str(), "https://hs.example");
+    assert_eq!(settings.user.full().unwrap(), "@bot:example.com");
+    assert_eq!(settings.allowed_users.len(), 2);
+    assert_eq!(settings.target.to_string(), "ns/web");
+    assert_eq!(settings.store_path, PathBuf::from("state"));
+    assert!(!settings.echo);
+    assert_eq!(settings.command_max_age, Duration::from_secs(3600));
+    assert_eq!(
+        settings.kubernetes.service_account_dir,
+        PathBuf::from("/sa")
+    );
+}
+
+#[test]
+fn who_may_command_reaches_its_fields() {
+    let key = Ed25519Keypair::new().public_key();
+    let pin = format!("@a:example.com={}", key.to_base64());
+    let settings = with(&[
+        ("PINNED_IDENTITIES", &pin),
+        ("DEVICE_TRUST", "tofu"),
+        ("ALLOWED_ROOMS", "!a:example.com,!b:example.com"),
+        ("REQUIRE_ENCRYPTION", "true"),
+        ("MATRIX_RECOVERY_KEY", RECOVERY_KEY),
+    ])
+    .unwrap();
+    let pins: Vec<_> = settings.pinned_identities.iter().collect();
+    assert_eq!(pins.len(), 1);
+    assert_eq!((pins[0].0.as_str(), *pins[0].1), ("@a:example.com", key));
+    assert_eq!(settings.device_trust, DeviceTrust::Tofu);
+    assert_eq!(settings.allowed_rooms.unwrap().len(), 2);
+    assert!(settings.require_encryption);
+    assert!(settings.recovery_key.is_some());
+}
+
+/// A file with a secret and a line break, which goes with the test.
+struct SecretFile(PathBuf);
+
+impl SecretFile {
+    fn new(content: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("toggle-secret-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, format!("{content}\n")).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for SecretFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn secrets_are_read_from_files() {
+    let (key, seed) = (SecretFile::new(RECOVERY_KEY), SecretFile::new(SEED));
+    let settings = with(&[
+        ("MATRIX_RECOVERY_KEY_FILE", key.path()),
+        ("CROSS_SIGNING_SEED_FILE", seed.path()),
+    ])
+    .unwrap();
+    assert!(settings.recovery_key.is_some());
+    let seed = settings.cross_signing_seed.unwrap();
+    assert_eq!(seed.as_bytes(), &[0; 32]);
+}
+
+#[test]
+fn a_secret_of_the_wrong_form_is_a_fault_that_does_not_show_it() {
+    let seed = SecretFile::new("not a seed");
+    let faults = with(&[
+        ("MATRIX_RECOVERY_KEY", SECRET),
+        ("CROSS_SIGNING_SEED_FILE", seed.path()),
+    ])
+    .unwrap_err();
+    let text = faults.to_string();
+    assert!(
+        text.contains("MATRIX_RECOVERY_KEY is no recovery key"),
+        "{text}"
+    );
+    assert!(
+        text.contains("CROSS_SIGNING_SEED_FILE names a file whose"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("battery") && !text.contains("not a seed"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_pin_of_a_user_who_may_not_command_is_a_fault() {
+    let key = Ed25519Keypair::new().public_key().to_base64();
+    let pin = format!("@b:example.com={key}");
+    let faults = with(&[("PINNED_IDENTITIES", &pin)]).unwrap_err();
+    assert_eq!(
+        faults.to_string(),
+        "PINNED_IDENTITIES names \"@b:example.com\", who may give no commands: name the user in \
+         ALLOWED_USERS too, or take the pin away"
+    );
+    // Who may is unknown then, so that would be a guess.
+    let faults = with(&[("PINNED_IDENTITIES", &pin), ("ALLOWED_USERS", "b")]).unwrap_err();
+    assert!(!faults.name("PINNED_IDENTITIES"), "{faults}");
+}
+
+#[test]
+fn rust_log_overrules_loguru_level() {
+    let filter = |extra: &[_]| with(extra).unwrap().log_filter.to_string();
+    assert!(filter(&[("LOGURU_LEVEL", "DEBUG")]).starts_with("debug,"));
+    let both = [("LOGURU_LEVEL", "DEBUG"), ("RUST_LOG", "warn,x=trace")];
+    assert_eq!(filter(&both), "warn,x=trace");
+}
+
+#[test]
+fn an_empty_environment_names_all_that_is_missing_in_order() {
+    let faults = Settings::from_env(&|_| None).unwrap_err();
+    let named: Vec<_> = faults.iter().map(|fault| fault.variable).collect();
+    assert_eq!(named, REQUIRED.map(|(name, _)| name));
+    assert!(faults.to_string().contains("inside a cluster"));
+}
+
+#[test]
+fn every_fault_is_reported_at_once_each_on_one_line() {
+    let bad = "\u{1b}bad\n=/value";
+    let extra: Vec<_> = VARIABLES
+        .iter()
+        .filter(|variable| !variable.name.ends_with("PATH") && !variable.name.ends_with("DIR"))
+        .map(|variable| (variable.name, bad))
+        // Any text may be a password, and a secret in a file excludes one that is
+        // given by itself.
+        .filter(|(name, _)| !["MATRIX_PASSWORD", "MATRIX_RECOVERY_KEY"].contains(name))
+        .collect();
+    let faults = with(&extra).unwrap_err();
+    for (name, _) in &extra {
+        assert!(faults.name(name), "{name}");
+    }
+    for fault in faults.iter() {
+        assert!(!fault.to_string().contains(char::is_control), "{fault}");
+    }
+    assert_eq!(faults.to_string().lines().count(), extra.len());
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let settings = with(&[("MATRIX_RECOVERY_KEY", RECOVERY_KEY)]).unwrap();
+    for shown in [settings.summary(), format!("{settings:?}")] {
+        assert!(
+            !shown.contains("battery") && !shown.contains("y93F"),
+            "{shown}"
+        );
+    }
+    let faults = with(&[("MATRIX_USER", "")]).unwrap_err();
+    assert!(!format!("{faults:?} {faults}").contains("battery"));
+}
+
+#[test]
+fn the_summary_is_a_table_of_the_settings() {
+    let path = ("CRYPTO_STORE_PATH", "/da\nta");
+    let summary = with(&[path]).unwrap().summary();
+    let mut lines = summary.lines();
+    let version = concat!("openclaw-k8s-toggle-operator ", env!("CARGO_PKG_VERSION"));
+    assert_eq!(lines.next(), Some(version));
+    assert!(summary.contains("\n  MATRIX_PASSWORD          ********\n"));
+    assert!(summary.contains(r"  CRYPTO_STORE_PATH        /da\nta"));
+    assert_eq!(lines.count(), 19);
+}
+
+#[test]
+fn the_summary_says_who_may_command() {
+    let rows = |extra: &[_]| {
+        let summary = with(extra).unwrap().summary();
+        let rows = summary.lines().skip(1).map(|line| {
+            let (name, value) = line.trim_start().split_once("  ").unwrap();
+            (name.to_owned(), value.trim_start().to_owned())
+        });
+        rows.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let plain = rows(&[]);
+    for (name, value) in [
+        ("MATRIX_RECOVERY_KEY", "none"),
+        ("CROSS_SIGNING_SEED_FILE", "none"),
+        ("PINNED_IDENTITIES", "none"),
+        ("DEVICE_TRUST", "cross-signed"),
+        ("ALLOWED_ROOMS", "any"),
+        ("REQUIRE_ENCRYPTION", "false"),
+    ] {
+        assert_eq!(plain[name], value, "{name}");
+    }
+    let key = Ed25519Keypair::new().public_key().to_base64();
+    let seed = SecretFile::new(SEED);
+    let given = rows(&[
+        ("MATRIX_RECOVERY_KEY", RECOVERY_KEY),
+        ("CROSS_SIGNING_SEED_FILE", seed.path()),
+        ("PINNED_IDENTITIES", &format!("@a:example.com={key}")),
+        ("DEVICE_TRUST", "tofu"),
+        ("ALLOWED_ROOMS", "!b:x,!a:x"),
+        ("REQUIRE_ENCRYPTION", "on"),
+    ]);
+    for (name, value) in [
+        ("MATRIX_RECOVERY_KEY", "********"),
+        ("CROSS_SIGNING_SEED_FILE", "********"),
+        ("PINNED_IDENTITIES", "@a:example.com"),
+        ("DEVICE_TRUST", "tofu"),
+        ("ALLOWED_ROOMS", "!a:x, !b:x"),
+        ("REQUIRE_ENCRYPTION", "true"),
+    ] {
+        assert_eq!(given[name], value, "{name}");
+    }
+}

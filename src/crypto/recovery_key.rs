@@ -1,0 +1,92 @@
+//! The recovery key: what a person was given to open their secret storage with.
+//!
+//! Specification: appendices, "Cryptographic key representation".
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// What the bytes start with.
+const PREFIX: [u8; 2] = [0x8b, 0x01];
+
+/// Prefix, key, parity.
+const BYTES: usize = 2 + 32 + 1;
+
+/// The characters of a key of [`BYTES`] with that prefix.
+const CHARACTERS: usize = 48;
+
+/// The key of a secret storage. Overwritten when dropped.
+pub struct RecoveryKey(Zeroizing<[u8; 32]>);
+
+/// Why a text is not a recovery key. None of them tells a part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecoveryKeyFault {
+    /// So many characters instead of 48.
+    Length(usize),
+    /// A character that is not of Bitcoin's base58.
+    Alphabet,
+    /// Not `8B 01` at the start.
+    Prefix,
+    /// The bytes, XORed, are not 0.
+    Parity,
+}
+
+impl fmt::Display for RecoveryKeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Alphabet => f.write_str(
+                "it has a character that no recovery key has (0, O, I, l and signs never occur)",
+            ),
+            Self::Length(found) => write!(
+                f,
+                "it has {found} characters, and a recovery key has {CHARACTERS} without the \
+                 spaces; a passphrase cannot be used"
+            ),
+            Self::Prefix => {
+                f.write_str("it is not a recovery key: they all start with the same characters")
+            }
+            Self::Parity => f.write_str("a character was mistyped"),
+        }
+    }
+}
+
+impl fmt::Debug for RecoveryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecoveryKey(…)")
+    }
+}
+
+impl RecoveryKey {
+    /// Reads a key as Element shows it; white space anywhere is ignored.
+    pub fn parse(text: &str) -> Result<Self, RecoveryKeyFault> {
+        let length = text.chars().filter(|c| !c.is_whitespace()).count();
+        // First, since base58 takes time in the square of the length, and most
+        // passphrases fail here.
+        if length != CHARACTERS {
+            return Err(RecoveryKeyFault::Length(length));
+        }
+        let mut compact = Zeroizing::new(String::with_capacity(text.len()));
+        compact.extend(text.chars().filter(|c| !c.is_whitespace()));
+        let mut bytes = Zeroizing::new([0; CHARACTERS]);
+        let decoded = bs58::decode(compact.as_bytes())
+            .with_alphabet(bs58::Alphabet::BITCOIN)
+            .onto(bytes.as_mut_slice())
+            .map_err(|_| RecoveryKeyFault::Alphabet)?;
+        let bytes: &[u8; BYTES] = bytes
+            .get(..decoded)
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or(RecoveryKeyFault::Prefix)?;
+        let key = bytes
+            .strip_prefix(&PREFIX)
+            .and_then(|rest| rest.first_chunk())
+            .ok_or(RecoveryKeyFault::Prefix)?;
+        if bytes.iter().fold(0, |parity, byte| parity ^ byte) != 0 {
+            return Err(RecoveryKeyFault::Parity);
+        }
+        Ok(Self(Zeroizing::new(*key)))
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}

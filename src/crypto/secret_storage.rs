@@ -1,0 +1,177 @@
+//! Secret storage: what a user's other clients left encrypted in the account
+//! data, under a key that the server has not.
+//!
+//! Specification: client-server API, "Secrets",
+//! `m.secret_storage.v1.aes-hmac-sha2`.
+
+use std::{collections::BTreeMap, fmt};
+
+use aes::Aes256;
+use ctr::{
+    Ctr128BE,
+    cipher::{KeyIvInit, StreamCipher},
+};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::{derive::derive, recovery_key::RecoveryKey};
+
+const ALGORITHM: &str = "m.secret_storage.v1.aes-hmac-sha2";
+
+/// Why a secret stays one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretFault {
+    /// Not the JSON that the specification asks for.
+    Malformed,
+    /// The storage is encrypted in another way.
+    Algorithm,
+    /// The storage has another key.
+    WrongKey,
+    /// The secret is not stored, or not under this key.
+    NotStored,
+    /// The secret was not encrypted with this key under this name, or was changed.
+    Mac,
+    /// What came out is not text.
+    NotText,
+}
+
+impl fmt::Display for SecretFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "what the homeserver has of it is malformed",
+            Self::Algorithm => "the secret storage is encrypted in a way that is not known",
+            Self::WrongKey => "the secret storage has another recovery key",
+            Self::NotStored => "the secret is not stored under this recovery key",
+            Self::Mac => "the stored secret was changed, or has another recovery key",
+            Self::NotText => "the stored secret is not text",
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Description {
+    algorithm: String,
+    iv: Option<String>,
+    mac: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Secret<'a> {
+    #[serde(borrow)]
+    encrypted: BTreeMap<String, &'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Encrypted {
+    iv: String,
+    ciphertext: String,
+    mac: String,
+}
+
+impl RecoveryKey {
+    /// Whether this is the key that `m.secret_storage.key.<id>` describes. A
+    /// description without `iv` or `mac` fits every key; then a secret's own MAC
+    /// tells.
+    pub fn opens(&self, description: &RawValue) -> Result<(), SecretFault> {
+        let description: Description =
+            serde_json::from_str(description.get()).map_err(|_| SecretFault::Malformed)?;
+        if description.algorithm != ALGORITHM {
+            return Err(SecretFault::Algorithm);
+        }
+        let (Some(iv), Some(mac)) = (description.iv, description.mac) else {
+            return Ok(());
+        };
+        let keys = self.keys("")?;
+        let mut zeros = [0; 32];
+        keys.apply(&iv_of(&iv)?, &mut zeros)?;
+        keys.check(&zeros, &bytes_of(&mac)?)
+            .map_err(|_| SecretFault::WrongKey)
+    }
+
+    /// The secret `name` from the account data of that type, as encrypted under
+    /// the key `key_id`. The MAC is checked before anything is decrypted; it does
+    /// not cover the IV, so a public key has to be compared after all.
+    pub fn decrypt(
+        &self,
+        name: &str,
+        key_id: &str,
+        content: &RawValue,
+    ) -> Result<Zeroizing<String>, SecretFault> {
+        let secret: Secret<'_> =
+            serde_json::from_str(content.get()).map_err(|_| SecretFault::Malformed)?;
+        let encrypted = secret.encrypted.get(key_id).ok_or(SecretFault::NotStored)?;
+        let encrypted: Encrypted =
+            serde_json::from_str(encrypted.get()).map_err(|_| SecretFault::Malformed)?;
+        let iv = iv_of(&encrypted.iv)?;
+        let mut text = Zeroizing::new(bytes_of(&encrypted.ciphertext)?);
+        let keys = self.keys(name)?;
+        keys.check(&text, &bytes_of(&encrypted.mac)?)?;
+        keys.apply(&iv, &mut text)?;
+        std::str::from_utf8(&text)
+            .map(|text| Zeroizing::new(text.to_owned()))
+            .map_err(|_| SecretFault::NotText)
+    }
+
+    fn keys(&self, name: &str) -> Result<Keys, SecretFault> {
+        derive(self.as_bytes(), name.as_bytes())
+            .map(Keys)
+            .ok_or(SecretFault::Malformed)
+    }
+
+    /// What another client would have stored.
+    #[cfg(test)]
+    pub(super) fn encrypt(&self, name: &str, mut iv: [u8; 16], text: &str) -> serde_json::Value {
+        iv[8] &= 0x7f;
+        let keys = self.keys(name).unwrap();
+        let mut ciphertext = text.as_bytes().to_vec();
+        keys.apply(&iv, &mut ciphertext).unwrap();
+        let mac = keys.mac(&ciphertext).unwrap().finalize().into_bytes();
+        serde_json::json!({
+            "iv": vodozemac::base64_encode(iv),
+            "ciphertext": vodozemac::base64_encode(ciphertext),
+            "mac": vodozemac::base64_encode(mac),
+        })
+    }
+}
+
+/// The AES key and the MAC key of one secret.
+struct Keys(Zeroizing<[u8; 64]>);
+
+impl Keys {
+    /// Encrypts or decrypts in place. The IV is used as it came: that its bit 63
+    /// is 0 is the business of who encrypts.
+    fn apply(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), SecretFault> {
+        let (key, _) = self.0.split_at(32);
+        let mut cipher =
+            Ctr128BE::<Aes256>::new_from_slices(key, iv).map_err(|_| SecretFault::Malformed)?;
+        cipher
+            .try_apply_keystream(data)
+            .map_err(|_| SecretFault::Malformed)
+    }
+
+    /// Compares in constant time.
+    fn check(&self, ciphertext: &[u8], mac: &[u8]) -> Result<(), SecretFault> {
+        self.mac(ciphertext)?
+            .verify_slice(mac)
+            .map_err(|_| SecretFault::Mac)
+    }
+
+    fn mac(&self, ciphertext: &[u8]) -> Result<Hmac<Sha256>, SecretFault> {
+        let (_, key) = self.0.split_at(32);
+        let mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| SecretFault::Malformed)?;
+        Ok(mac.chain_update(ciphertext))
+    }
+}
+
+fn bytes_of(base64: &str) -> Result<Vec<u8>, SecretFault> {
+    vodozemac::base64_decode(base64).map_err(|_| SecretFault::Malformed)
+}
+
+fn iv_of(base64: &str) -> Result<[u8; 16], SecretFault> {
+    bytes_of(base64)?
+        .try_into()
+        .map_err(|_| SecretFault::Malformed)
+}

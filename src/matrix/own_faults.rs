@@ -1,0 +1,36 @@
+//! Why the bot's device is not signed by its account's identity, and what to do:
+//! said in the log and by `status`.
+
+pub(super) const CONSEQUENCE: &str = "Clients that exclude unverified devices neither give me keys nor show \
+    my replies.";
+
+pub(super) const UNSEEN: &str = "My device is not signed by my account's identity: the homeserver no longer \
+    shows the identity that the account had. Ask its administrator; a new one is made by \
+    \"openclaw-k8s-toggle-operator identities reset\" beside me.";
+
+pub(super) const NOT_KEPT: &str = "My device is not signed by my account's identity: the homeserver did not \
+    keep the signature. I try again at my next start.";
+
+pub(super) const NO_STORAGE: &str = "My device is not signed by my account's identity: MATRIX_RECOVERY_KEY is \
+    set, but the account's secret storage holds no self-signing key. Set up recovery for the \
+    account in a client, and give me the key it shows.";
+
+pub(super) const NEEDS_PERSON: &str = "My device is not signed by my account's identity: the homeserver lets \
+    only a person upload an identity, or refuses MATRIX_PASSWORD for it. Sign my device from \
+    another session of the account, or give me its MATRIX_RECOVERY_KEY.";
+
+pub(super) fn foreign(device: &ruma::DeviceId) -> String {
+    format!(
+        "My device {device} is not signed by my account's identity: the account has an identity \
+         whose keys I do not hold. {CONSEQUENCE} Give me MATRIX_RECOVERY_KEY (the account's \
+         recovery key), or run \"openclaw-k8s-toggle-operator identities reset\" beside me to \
+         replace the identity."
+    )
+}
+
+pub(super) fn unrecovered(fault: &dyn std::fmt::Display) -> String {
+    format!(
+        "My device is not signed by my account's identity: MATRIX_RECOVERY_KEY does not open the \
+         account's secret storage: {fault}. Give me the account's current recovery key."
+    )
+}

@@ -1,0 +1,433 @@
+//! The bot's own cross-signing identity: made where the account has none, found
+//! again where the bot holds a key to it, and never reset unasked.
+//!
+//! Specification: client-server API, "Cross-signing" and "Secret storage";
+//! MSC3967, MSC4153.
+
+use log::{info, warn};
+use ruma::{
+    CanonicalJsonObject, api::client::config::get_global_account_data,
+    events::GlobalAccountDataEventType,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use vodozemac::Ed25519Signature;
+
+use super::{
+    api::Call,
+    engine::{Engine, Error},
+    own_faults::{CONSEQUENCE, NEEDS_PERSON, NO_STORAGE, NOT_KEPT, UNSEEN, foreign},
+    recovery::{DEFAULT_KEY, SELF_SIGNING},
+    wants::{About, Want, WantKey},
+};
+use crate::{
+    crypto::{
+        Identity, OwnIdentity, Pin, PinSource, Seed, SelfSigning, fingerprint, signatures_upload,
+    },
+    store::{OwnState, Transaction},
+};
+
+/// One request towards the identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnStep {
+    /// `/keys/device_signing/upload`.
+    Upload,
+    /// `/keys/signatures/upload`.
+    Sign,
+    /// Account data of the secret storage.
+    Recover,
+}
+
+/// What the server shows of the bot's own account.
+pub(super) struct Shown<'a> {
+    pub(super) identity: Option<Identity>,
+    pub(super) device_keys: Option<&'a RawValue>,
+}
+
+impl Engine {
+    /// Once at each start: what the last process found out may be old.
+    pub(super) fn begin_own_identity(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+        if tx.own_identity()?.state != OwnState::Reset {
+            tx.set_own_state(&OwnState::Unknown)?;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing more can be done now to have the device vouched for.
+    pub(super) fn own_identity_is_settled(&self, tx: &Transaction<'_>) -> Result<bool, Error> {
+        let own = tx.own_identity()?;
+        Ok(own.delayed || matches!(own.state, OwnState::Signed | OwnState::Unsigned(_)))
+    }
+
+    /// Why the bot's device is not vouched for and what to do about it, if so.
+    pub fn own_identity_fault(&self, tx: &Transaction<'_>) -> Result<Option<String>, Error> {
+        Ok(match tx.own_identity()?.state {
+            OwnState::Unsigned(why) => Some(why),
+            _ => None,
+        })
+    }
+
+    /// What people compare to know the bot by: a line for its device, and one for
+    /// its identity where that has signed the device.
+    pub fn fingerprints(&self, tx: &Transaction<'_>) -> Result<Vec<String>, Error> {
+        let account = self.account(tx)?;
+        let mut lines = vec![format!(
+            "Device {}: {}",
+            self.device,
+            fingerprint(&account.ed25519())
+        )];
+        if tx.own_identity()?.state == OwnState::Signed
+            && let Some(pin) = tx.identity(&self.user)?.pin
+        {
+            lines.push(format!("Identity: {}", fingerprint(&pin.master)));
+        }
+        Ok(lines)
+    }
+
+    fn own_seed(&self, stored: Option<&[u8; 32]>) -> Option<Seed> {
+        match &self.own_keys.seed {
+            Some(seed) => Some(Seed::from_bytes(*seed.as_bytes())),
+            None => stored.map(|bytes| Seed::from_bytes(*bytes)),
+        }
+    }
+
+    /// Compares what the server shows of the account with what the bot holds, and
+    /// decides on the next step.
+    pub(super) fn compare_own_identity(
+        &self,
+        tx: &Transaction<'_>,
+        shown: &Shown<'_>,
+        now: u64,
+    ) -> Result<(), Error> {
+        let own = tx.own_identity()?;
+        let settled = matches!(own.state, OwnState::Signed | OwnState::Unsigned(_));
+        if !settled && own.state != OwnState::Unknown {
+            return Ok(());
+        }
+        let mine = self
+            .own_seed(own.seed.as_deref())
+            .and_then(|seed| OwnIdentity::from_seed(&seed));
+        let pin = tx.identity(&self.user)?.pin;
+        let Some(identity) = &shown.identity else {
+            return match (mine, pin) {
+                (None, Some(_)) => self.stay_unsigned(tx, UNSEEN),
+                (None, None) => {
+                    let seed = Seed::generate().map_err(|error| {
+                        Error::Build(super::BuildError::randomness(&error.to_string()))
+                    })?;
+                    tx.put_own_seed(seed.as_bytes())?;
+                    info!("the account has no identity yet: making one");
+                    Ok(tx.set_own_state(&OwnState::Upload { uia_session: None })?)
+                }
+                (Some(_), _) => {
+                    info!("the homeserver does not show the bot's identity: uploading it");
+                    Ok(tx.set_own_state(&OwnState::Upload { uia_session: None })?)
+                }
+            };
+        };
+        if let Some(mine) = mine.filter(|mine| mine.master() == identity.master()) {
+            if !mine.self_signing().belongs_to(identity) {
+                return Ok(tx.set_own_state(&OwnState::Upload { uia_session: None })?);
+            }
+            self.pin_own(tx, identity, now)?;
+            return self.sign(tx, identity, shown, mine.self_signing(), &own.state);
+        }
+        // Anything else is the server's word, and it is held to its first one.
+        let is_another = pin.is_some_and(|pin| pin.master != identity.master());
+        if is_another {
+            warn!(
+                "the homeserver names another identity of {} than before: {}",
+                self.user,
+                identity.master().to_base64()
+            );
+        }
+        let recovered = own
+            .self_signing
+            .as_deref()
+            .map(|bytes| SelfSigning::from_seed(&Seed::from_bytes(*bytes)));
+        if let Some(key) = recovered.filter(|key| key.belongs_to(identity)) {
+            self.pin_own(tx, identity, now)?;
+            return self.sign(tx, identity, shown, &key, &own.state);
+        }
+        if !is_another && self.adopt_signature(tx, identity, shown)? {
+            self.pin_own(tx, identity, now)?;
+            return Ok(tx.set_own_state(&OwnState::Signed)?);
+        }
+        if self.own_keys.recovery_key.is_some() && !matches!(own.state, OwnState::Unsigned(_)) {
+            info!("looking for the account's self-signing key in its secret storage");
+            return Ok(tx.set_own_state(&OwnState::FindKeyId)?);
+        }
+        if let OwnState::Unsigned(_) = own.state {
+            return Ok(());
+        }
+        self.stay_unsigned(tx, &foreign(&self.device))
+    }
+
+    /// Signs the device, unless the server shows the signature already.
+    fn sign(
+        &self,
+        tx: &Transaction<'_>,
+        identity: &Identity,
+        shown: &Shown<'_>,
+        key: &SelfSigning,
+        state: &OwnState,
+    ) -> Result<(), Error> {
+        let account = self.account(tx)?;
+        if account.cross_signed_by() != Some(key.public()) {
+            self.cross_sign(tx, key)?;
+        }
+        let is_shown = shown
+            .device_keys
+            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .is_some_and(|keys| identity.has_signed(&keys));
+        match state {
+            _ if is_shown => Ok(tx.set_own_state(&OwnState::Signed)?),
+            // Once more would be once more for ever.
+            OwnState::Signed => self.stay_unsigned(tx, NOT_KEPT),
+            _ => Ok(tx.set_own_state(&OwnState::Sign)?),
+        }
+    }
+
+    fn cross_sign(&self, tx: &Transaction<'_>, key: &SelfSigning) -> Result<(), Error> {
+        let mut account = self.account_mut(tx)?;
+        let signature = key.sign_device(&account)?;
+        account.set_cross_signature(&key.public(), &signature)?;
+        self.save_account(tx, account)
+    }
+
+    /// Somebody who holds the identity has signed the device: from another
+    /// session of the account, after comparing fingerprints.
+    fn adopt_signature(
+        &self,
+        tx: &Transaction<'_>,
+        identity: &Identity,
+        shown: &Shown<'_>,
+    ) -> Result<bool, Error> {
+        let keys: Option<CanonicalJsonObject> = shown
+            .device_keys
+            .and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let (Some(keys), Some(self_signing)) = (keys, identity.self_signing()) else {
+            return Ok(false);
+        };
+        if !identity.has_signed(&keys) {
+            return Ok(false);
+        }
+        let signature = keys
+            .get("signatures")
+            .and_then(|signatures| signatures.as_object()?.get(self.user.as_str()))
+            .and_then(|own| {
+                let name = format!("ed25519:{}", self_signing.to_base64());
+                own.as_object()?.get(&name)?.as_str()
+            })
+            .and_then(|text| Ed25519Signature::from_base64(text).ok());
+        let mut account = self.account_mut(tx)?;
+        let adopted = signature.is_some_and(|signature| {
+            account
+                .set_cross_signature(&self_signing, &signature)
+                .is_ok()
+        });
+        if adopted {
+            self.save_account(tx, account)?;
+        }
+        Ok(adopted)
+    }
+
+    fn pin_own(&self, tx: &Transaction<'_>, identity: &Identity, now: u64) -> Result<(), Error> {
+        let master = identity.master();
+        tx.put_identity(&self.user, &master)?;
+        if tx
+            .identity(&self.user)?
+            .pin
+            .is_some_and(|pin| pin.master != master)
+        {
+            tx.forget_pin(&self.user)?;
+        }
+        let pin = Pin {
+            master,
+            source: PinSource::FirstUse,
+        };
+        Ok(tx.pin_identity(&self.user, &pin, now)?)
+    }
+
+    pub(super) fn stay_unsigned(&self, tx: &Transaction<'_>, why: &str) -> Result<(), Error> {
+        warn!("{why}");
+        Ok(tx.set_own_state(&OwnState::Unsigned(why.to_owned()))?)
+    }
+
+    /// The next request of the identity, if one is due.
+    pub(super) fn own_identity_want(&self, tx: &Transaction<'_>) -> Result<Option<Want>, Error> {
+        let mut own = tx.own_identity()?;
+        if own.state == OwnState::Reset {
+            let seed = match &self.own_keys.seed {
+                Some(seed) => Seed::from_bytes(*seed.as_bytes()),
+                None => Seed::generate().map_err(|error| {
+                    Error::Build(super::BuildError::randomness(&error.to_string()))
+                })?,
+            };
+            warn!("the bot gets a new identity, as the operator asked");
+            tx.put_own_seed(seed.as_bytes())?;
+            tx.set_own_state(&OwnState::Upload { uia_session: None })?;
+            own = tx.own_identity()?;
+        }
+        let (step, call) = match &own.state {
+            OwnState::Upload { uia_session } => {
+                let mine = self
+                    .own_seed(own.seed.as_deref())
+                    .and_then(|seed| OwnIdentity::from_seed(&seed));
+                let Some(mine) = mine else {
+                    return Ok(None);
+                };
+                let mut body = mine.device_signing_upload(&self.user)?;
+                if let (Some(session), Some(password)) = (uia_session, &self.own_keys.password) {
+                    let auth = serde_json::json!({
+                        "type": "m.login.password",
+                        "identifier": { "type": "m.id.user", "user": self.user },
+                        "password": password.expose(),
+                        "session": session,
+                    });
+                    body.insert(
+                        "auth".to_owned(),
+                        auth.try_into().map_err(|_| Error::Account)?,
+                    );
+                }
+                (OwnStep::Upload, post("device_signing/upload", &body)?)
+            }
+            OwnState::Sign => {
+                let account = self.account(tx)?;
+                // A master key whose private half is at hand is vouched for too.
+                let master = self
+                    .own_seed(own.seed.as_deref())
+                    .and_then(|seed| OwnIdentity::from_seed(&seed))
+                    .filter(|mine| Some(mine.self_signing().public()) == account.cross_signed_by())
+                    .map(|mine| mine.master_key(&self.user))
+                    .transpose()?;
+                let body = signatures_upload(&account, master.as_ref())?;
+                (OwnStep::Sign, post("signatures/upload", &body)?)
+            }
+            OwnState::FindKeyId => (OwnStep::Recover, self.account_data(DEFAULT_KEY)?),
+            OwnState::FindKey(id) => (
+                OwnStep::Recover,
+                self.account_data(&format!("m.secret_storage.key.{id}"))?,
+            ),
+            OwnState::FindSecret(_) => (OwnStep::Recover, self.account_data(SELF_SIGNING)?),
+            OwnState::Unknown | OwnState::Signed | OwnState::Unsigned(_) | OwnState::Reset => {
+                return Ok(None);
+            }
+        };
+        Ok(Some(Want {
+            key: WantKey::OwnIdentity,
+            call,
+            about: About::OwnIdentity(step),
+        }))
+    }
+
+    fn account_data(&self, kind: &str) -> Result<Call, Error> {
+        Ok(Call::new(get_global_account_data::v3::Request::new(
+            self.user.clone(),
+            GlobalAccountDataEventType::from(kind),
+        ))?)
+    }
+
+    /// Takes in the answer to the last step.
+    pub fn take_own_step(
+        &self,
+        tx: &Transaction<'_>,
+        step: OwnStep,
+        body: &[u8],
+        now: u64,
+    ) -> Result<(), Error> {
+        let own = tx.own_identity()?;
+        match (step, own.state) {
+            (OwnStep::Upload, OwnState::Upload { .. }) => {
+                let mine = self
+                    .own_seed(own.seed.as_deref())
+                    .and_then(|seed| OwnIdentity::from_seed(&seed));
+                let Some(mine) = mine else {
+                    return Ok(());
+                };
+                tx.put_identity(&self.user, &mine.master())?;
+                tx.forget_pin(&self.user)?;
+                let pin = Pin {
+                    master: mine.master(),
+                    source: PinSource::FirstUse,
+                };
+                tx.pin_identity(&self.user, &pin, now)?;
+                self.cross_sign(tx, mine.self_signing())?;
+                Ok(tx.set_own_state(&OwnState::Sign)?)
+            }
+            (OwnStep::Sign, OwnState::Sign) => {
+                #[derive(Deserialize)]
+                struct Body {
+                    #[serde(default)]
+                    failures: std::collections::BTreeMap<String, serde_json::Value>,
+                }
+                let body: Body =
+                    serde_json::from_slice(body).map_err(|_| Error::Malformed("signatures"))?;
+                if body.failures.is_empty() {
+                    info!("the bot's device is signed by its identity");
+                    Ok(tx.set_own_state(&OwnState::Signed)?)
+                } else {
+                    self.stay_unsigned(tx, NOT_KEPT)
+                }
+            }
+            (OwnStep::Recover, state) => self.take_secret(tx, state, body),
+            _ => Ok(()),
+        }
+    }
+
+    /// A step failed and is tried again: replies no longer wait for it.
+    pub fn delay_own_identity(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+        Ok(tx.delay_own_identity()?)
+    }
+
+    /// The server asks for the password again, or for something nobody here has.
+    pub fn take_own_challenge(
+        &self,
+        tx: &Transaction<'_>,
+        session: Option<&str>,
+        by_password: bool,
+    ) -> Result<(), Error> {
+        let OwnState::Upload { uia_session } = tx.own_identity()?.state else {
+            return Ok(());
+        };
+        match session {
+            Some(session)
+                if by_password && uia_session.is_none() && self.own_keys.password.is_some() =>
+            {
+                Ok(tx.set_own_state(&OwnState::Upload {
+                    uia_session: Some(session.to_owned()),
+                })?)
+            }
+            _ => self.stay_unsigned(tx, NEEDS_PERSON),
+        }
+    }
+
+    /// The server refuses the last step for good.
+    pub fn own_step_refused(
+        &self,
+        tx: &Transaction<'_>,
+        step: OwnStep,
+        status: u16,
+        errcode: &str,
+        message: &str,
+    ) -> Result<(), Error> {
+        match step {
+            OwnStep::Recover if status == 404 => self.stay_unsigned(tx, NO_STORAGE),
+            _ => self.stay_unsigned(
+                tx,
+                &format!(
+                    "My device is not signed by my account's identity: the homeserver refuses \
+                     ({status} {errcode}: {message}). {CONSEQUENCE}"
+                ),
+            ),
+        }
+    }
+}
+
+fn post(endpoint: &str, body: &CanonicalJsonObject) -> Result<Call, Error> {
+    Ok(Call {
+        method: http::Method::POST,
+        path: format!("/_matrix/client/v3/keys/{endpoint}"),
+        body: serde_json::to_vec(body).map_err(|_| Error::Account)?,
+    })
+}

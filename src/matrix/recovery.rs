@@ -1,0 +1,70 @@
+//! The account's secret storage: from the recovery key to the self-signing key.
+//!
+//! Specification: client-server API, "Secret storage".
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    engine::{Engine, Error},
+    own_faults::{NO_STORAGE, unrecovered},
+};
+use crate::{
+    crypto::Seed,
+    store::{OwnState, Transaction},
+};
+
+/// Names the key that the account uses.
+pub(super) const DEFAULT_KEY: &str = "m.secret_storage.default_key";
+
+/// The secret: the private half of the key that signs the account's devices.
+pub(super) const SELF_SIGNING: &str = "m.cross_signing.self_signing";
+
+impl Engine {
+    /// One step on the way to the self-signing key in the secret storage.
+    pub(super) fn take_secret(
+        &self,
+        tx: &Transaction<'_>,
+        state: OwnState,
+        body: &[u8],
+    ) -> Result<(), Error> {
+        let Some(recovery_key) = &self.own_keys.recovery_key else {
+            return Ok(());
+        };
+        let raw: &RawValue =
+            serde_json::from_slice(body).map_err(|_| Error::Malformed("account data"))?;
+        match state {
+            OwnState::FindKeyId => {
+                #[derive(Deserialize)]
+                struct DefaultKey {
+                    key: String,
+                }
+                match serde_json::from_str::<DefaultKey>(raw.get()) {
+                    Ok(DefaultKey { key }) => Ok(tx.set_own_state(&OwnState::FindKey(key))?),
+                    Err(_) => self.stay_unsigned(tx, NO_STORAGE),
+                }
+            }
+            OwnState::FindKey(id) => match recovery_key.opens(raw) {
+                Ok(()) => Ok(tx.set_own_state(&OwnState::FindSecret(id))?),
+                Err(fault) => self.stay_unsigned(tx, &unrecovered(&fault)),
+            },
+            OwnState::FindSecret(id) => {
+                let secret = recovery_key.decrypt(SELF_SIGNING, &id, raw);
+                let key = match secret {
+                    Ok(secret) => Seed::from_base64(&secret),
+                    Err(fault) => return self.stay_unsigned(tx, &unrecovered(&fault)),
+                };
+                match key {
+                    Ok(key) => {
+                        tx.put_own_self_signing(key.as_bytes())?;
+                        tx.set_own_state(&OwnState::Unknown)?;
+                        // What it is worth shows in the next look at the account.
+                        Ok(tx.mark_outdated(&self.user)?)
+                    }
+                    Err(fault) => self.stay_unsigned(tx, &unrecovered(&fault)),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+}

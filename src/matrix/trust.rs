@@ -1,0 +1,204 @@
+//! Who wrote a message, as far as keys prove it: devices, identities, pins; and
+//! whether this store is the one that wrote the bot's own.
+
+use log::{info, warn};
+use ruma::{OwnedDeviceId, RoomId, UserId};
+use serde::Deserialize;
+
+use super::{
+    engine::{Engine, Error},
+    judge::Candidate,
+    sync::Event,
+};
+use crate::{
+    crypto::{Identity, MegolmEvent, Pin, PinSource, Standing},
+    store::{DeviceKeys, Encryption, Transaction},
+};
+
+/// A room's session is taken for expired after this, or after twice the room's
+/// own rotation period where that is longer.
+const SESSION_LIFETIME_MS: u64 = 14 * 24 * 3600 * 1000;
+
+/// Whether a device speaks for its user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Authorship {
+    /// It does.
+    Proven,
+    /// It is not in its user's list.
+    UnknownDevice,
+    /// Its user's identity has not signed it.
+    UnverifiedDevice(OwnedDeviceId),
+    /// Its user has another identity than the pinned one.
+    IdentityChanged,
+}
+
+impl Engine {
+    /// Whether the device with these keys speaks for `user`, by the list that is
+    /// stored now.
+    pub fn authorship(
+        &self,
+        tx: &Transaction<'_>,
+        user: &UserId,
+        keys: &DeviceKeys,
+    ) -> Result<Authorship, Error> {
+        let Some(device) = tx.device_by_keys(user, &keys.curve25519, &keys.ed25519)? else {
+            return Ok(Authorship::UnknownDevice);
+        };
+        let identity = tx.identity(user)?;
+        Ok(match identity.standing(&device, self.commanders.trust) {
+            Standing::Trusted => Authorship::Proven,
+            Standing::Unverified => Authorship::UnverifiedDevice(device.id),
+            Standing::IdentityChanged => Authorship::IdentityChanged,
+        })
+    }
+
+    /// Whether the sender of a journalled command must be asked for first.
+    pub fn must_ask_for_devices(
+        &self,
+        tx: &Transaction<'_>,
+        user: &UserId,
+        now: u64,
+    ) -> Result<bool, Error> {
+        Ok(tx.must_ask_for_devices(user, now)?)
+    }
+
+    /// Writes the configuration's pins into the store, and takes away those that
+    /// it no longer has.
+    pub(super) fn pin_configured(&self, tx: &Transaction<'_>, now: u64) -> Result<(), Error> {
+        for (user, identity) in tx.identities()? {
+            let configured = identity
+                .pin
+                .is_some_and(|pin| pin.source == PinSource::Configuration);
+            if configured && !self.commanders.pins.contains_key(&user) {
+                tx.forget_pin(&user)?;
+            }
+        }
+        for (user, master) in &self.commanders.pins {
+            let pin = Pin {
+                master: *master,
+                source: PinSource::Configuration,
+            };
+            tx.pin_identity(user, &pin, now)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in the identity that the homeserver names for a user. A commander's
+    /// first one is pinned.
+    pub(super) fn take_identity(
+        &self,
+        tx: &Transaction<'_>,
+        user: &UserId,
+        identity: &Identity,
+        now: u64,
+    ) -> Result<(), Error> {
+        let master = identity.master();
+        let before = tx.identity(user)?;
+        if before.master != Some(master) {
+            tx.put_identity(user, &master)?;
+        }
+        if !self.commanders.users.contains(user) {
+            return Ok(());
+        }
+        match before.pin {
+            None => {
+                info!(
+                    "the identity of {user} is pinned on first use: {}",
+                    master.to_base64()
+                );
+                let pin = Pin {
+                    master,
+                    source: PinSource::FirstUse,
+                };
+                tx.pin_identity(user, &pin, now)?;
+            }
+            Some(pin) if pin.master != master && before.master != Some(master) => {
+                warn!(
+                    "the identity of {user} is now {}, and {} is pinned by {}: no command of \
+                     theirs is run. If they have reset it, pin the new one: {}",
+                    master.to_base64(),
+                    pin.master.to_base64(),
+                    pin.source,
+                    match pin.source {
+                        PinSource::Configuration => "change PINNED_IDENTITIES".to_owned(),
+                        PinSource::FirstUse =>
+                            format!("{} identities forget {user}", env!("CARGO_PKG_NAME")),
+                    }
+                );
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Forgets sessions of a room that outlived every rotation: a recording of
+    /// long ago opens nothing.
+    pub(super) fn expire_sessions(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        now: u64,
+    ) -> Result<(), Error> {
+        let Encryption::Megolm(rotation) = tx.encryption(room)? else {
+            return Ok(());
+        };
+        let lifetime = rotation
+            .period_ms()
+            .saturating_mul(2)
+            .max(SESSION_LIFETIME_MS);
+        tx.expire_inbound_groups(room, now.saturating_sub(lifetime))?;
+        Ok(())
+    }
+
+    /// Looks at a message of the bot's own account. One that this device sent and
+    /// this store does not remember proves that the store is older than the
+    /// device's last life.
+    pub(super) fn recognise_own(
+        &self,
+        tx: &Transaction<'_>,
+        event: &Event<'_>,
+    ) -> Result<(), Error> {
+        #[derive(Deserialize)]
+        struct Author<'a> {
+            #[serde(borrow)]
+            device_id: std::borrow::Cow<'a, str>,
+        }
+        if event.kind != "m.room.encrypted" {
+            return Ok(());
+        }
+        let is_ours = serde_json::from_str::<Author<'_>>(event.content.get())
+            .is_ok_and(|author| author.device_id == self.device.as_str());
+        let Ok(megolm) = MegolmEvent::parse(event.content) else {
+            return Ok(());
+        };
+        if is_ours && !tx.has_sent(&megolm.session_id, megolm.index())? {
+            return Err(Error::RolledBack);
+        }
+        Ok(())
+    }
+
+    /// The key of an event did not come: the Olm session with the device that
+    /// the event names may be broken. With a new one its client shares the key
+    /// again. The name is the server's word, and only chooses among the sender's
+    /// own devices.
+    pub(super) fn open_channel_to_author(
+        &self,
+        tx: &Transaction<'_>,
+        candidate: &Candidate<'_>,
+        now: u64,
+    ) -> Result<(), Error> {
+        #[derive(Deserialize)]
+        struct Author<'a> {
+            #[serde(borrow)]
+            device_id: std::borrow::Cow<'a, str>,
+        }
+        let Ok(author) = serde_json::from_str::<Author<'_>>(candidate.event.content.get()) else {
+            return Ok(());
+        };
+        let device = tx.device(candidate.sender, author.device_id.as_ref().into())?;
+        match device {
+            Some(device) => self.unwedge(tx, &device, now),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Users' cross-signing identities, and which of them are pinned.
+
+use ruma::{OwnedUserId, UserId};
+use vodozemac::Ed25519PublicKey;
+
+use super::{
+    Error, Transaction,
+    database::parsed,
+    devices::{fingerprint, optional_fingerprint},
+};
+use crate::crypto::{KnownIdentity, Pin, PinSource};
+
+impl Transaction<'_> {
+    /// What is known of a user's identity.
+    pub fn identity(&self, user: &UserId) -> Result<KnownIdentity, Error> {
+        Ok(self
+            .one(
+                "SELECT master, pinned, pin_source FROM identities WHERE user_id = ?1",
+                [user.as_str()],
+                |row| known(row, 0),
+            )?
+            .unwrap_or_default())
+    }
+
+    /// Everybody with an identity or a pin.
+    pub fn identities(&self) -> Result<Vec<(OwnedUserId, KnownIdentity)>, Error> {
+        self.all(
+            "SELECT user_id, master, pinned, pin_source FROM identities ORDER BY user_id",
+            [],
+            |row| Ok((parsed(row, 0)?, known(row, 1)?)),
+        )
+    }
+
+    /// The homeserver names this master key.
+    pub fn put_identity(&self, user: &UserId, master: &Ed25519PublicKey) -> Result<(), Error> {
+        self.execute(
+            "INSERT INTO identities (user_id, master) VALUES (?1, ?2)
+             ON CONFLICT (user_id) DO UPDATE SET master = ?2",
+            (user.as_str(), master.as_bytes()),
+        )?;
+        Ok(())
+    }
+
+    /// Pins an identity. A pin of first use gives way to any that is there, and
+    /// the configuration's to none.
+    pub fn pin_identity(&self, user: &UserId, pin: &Pin, now: u64) -> Result<(), Error> {
+        self.execute(
+            "INSERT INTO identities (user_id, pinned, pin_source, pinned_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (user_id) DO UPDATE SET pinned = ?2, pin_source = ?3, pinned_at = ?4
+             WHERE pinned IS NULL OR ?3 = 'configuration'",
+            (
+                user.as_str(),
+                pin.master.as_bytes(),
+                pin.source.to_string(),
+                now.cast_signed(),
+            ),
+        )?;
+        Ok(())
+    }
+
+    /// Takes a pin away: what the homeserver names next is believed. False when
+    /// there was none.
+    pub fn forget_pin(&self, user: &UserId) -> Result<bool, Error> {
+        let changed = self.execute(
+            "UPDATE identities SET pinned = NULL, pin_source = NULL, pinned_at = NULL
+             WHERE user_id = ?1 AND pinned IS NOT NULL",
+            [user.as_str()],
+        )?;
+        Ok(changed == 1)
+    }
+}
+
+fn known(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<KnownIdentity> {
+    let source: Option<String> = row.get(at + 2)?;
+    let source = match source.as_deref() {
+        Some("configuration") => Some(PinSource::Configuration),
+        Some(_) => Some(PinSource::FirstUse),
+        None => None,
+    };
+    let pin = source
+        .map(|source| fingerprint(row, at + 1).map(|master| Pin { master, source }))
+        .transpose()?;
+    Ok(KnownIdentity {
+        master: optional_fingerprint(row, at)?,
+        pin,
+    })
+}

@@ -1,0 +1,133 @@
+//! The bot's own cross-signing identity: its private keys, and how far the
+//! server knows of it.
+
+use zeroize::Zeroizing;
+
+use super::{Error, Transaction};
+
+/// How far the bot's device is vouched for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnState {
+    /// Not compared with the server's word since the start.
+    Unknown,
+    /// The public keys have to be uploaded.
+    Upload {
+        /// The server asked for authentication in this session.
+        uia_session: Option<String>,
+    },
+    /// The signatures of the device and the master key have to be uploaded.
+    Sign,
+    /// The device is signed.
+    Signed,
+    /// The recovery key is at hand: which key does the account use?
+    FindKeyId,
+    /// The description of this key is asked for.
+    FindKey(String),
+    /// The secret, encrypted with this key, is asked for.
+    FindSecret(String),
+    /// The device stays unsigned. Why, and what to do, in a sentence.
+    Unsigned(String),
+    /// The operator asks for a new identity in place of the one there is.
+    Reset,
+}
+
+/// What the store holds of the identity.
+pub struct StoredIdentity {
+    /// All private keys derive from it.
+    pub seed: Option<Zeroizing<[u8; 32]>>,
+    /// The private self-signing key alone, from the account's secret storage.
+    pub self_signing: Option<Zeroizing<[u8; 32]>>,
+    /// How far things are.
+    pub state: OwnState,
+    /// A request on the way failed and is tried again: nothing waits for it.
+    pub delayed: bool,
+}
+
+impl OwnState {
+    fn columns(&self) -> (&'static str, &str) {
+        match self {
+            Self::Unknown => ("unknown", ""),
+            Self::Upload { uia_session } => ("upload", uia_session.as_deref().unwrap_or_default()),
+            Self::Sign => ("sign", ""),
+            Self::Signed => ("signed", ""),
+            Self::FindKeyId => ("find key id", ""),
+            Self::FindKey(id) => ("find key", id),
+            Self::FindSecret(id) => ("find secret", id),
+            Self::Unsigned(why) => ("unsigned", why),
+            Self::Reset => ("reset", ""),
+        }
+    }
+
+    fn from_columns(state: &str, detail: String) -> Option<Self> {
+        Some(match state {
+            "unknown" => Self::Unknown,
+            "upload" => Self::Upload {
+                uia_session: (!detail.is_empty()).then_some(detail),
+            },
+            "sign" => Self::Sign,
+            "signed" => Self::Signed,
+            "find key id" => Self::FindKeyId,
+            "find key" => Self::FindKey(detail),
+            "find secret" => Self::FindSecret(detail),
+            "unsigned" => Self::Unsigned(detail),
+            "reset" => Self::Reset,
+            _ => return None,
+        })
+    }
+}
+
+impl Transaction<'_> {
+    /// The bot's own identity.
+    pub fn own_identity(&self) -> Result<StoredIdentity, Error> {
+        self.one(
+            "SELECT seed, self_signing, state, detail, delayed FROM own_identity",
+            [],
+            |row| {
+                let state: String = row.get(2)?;
+                let key = |column| {
+                    row.get::<_, Option<[u8; 32]>>(column)
+                        .map(|key| key.map(Zeroizing::new))
+                };
+                Ok(OwnState::from_columns(&state, row.get(3)?).map(|state| {
+                    Ok::<_, rusqlite::Error>(StoredIdentity {
+                        seed: key(0)?,
+                        self_signing: key(1)?,
+                        state,
+                        delayed: row.get(4)?,
+                    })
+                }))
+            },
+        )?
+        .flatten()
+        .ok_or(Error::Corrupt("the bot's own identity"))?
+        .map_err(Error::from)
+    }
+
+    /// Goes on to `state`; nothing is delayed there yet.
+    pub fn set_own_state(&self, state: &OwnState) -> Result<(), Error> {
+        let (name, detail) = state.columns();
+        self.execute(
+            "UPDATE own_identity SET state = ?1, detail = ?2, delayed = 0",
+            (name, detail),
+        )?;
+        Ok(())
+    }
+
+    /// A request of this state failed for now.
+    pub fn delay_own_identity(&self) -> Result<(), Error> {
+        self.execute("UPDATE own_identity SET delayed = 1", [])?;
+        Ok(())
+    }
+
+    /// Keeps the seed that the identity derives from.
+    pub fn put_own_seed(&self, seed: &[u8; 32]) -> Result<(), Error> {
+        self.execute("UPDATE own_identity SET seed = ?1", [seed])?;
+        Ok(())
+    }
+
+    /// Keeps the self-signing key that was recovered.
+    pub fn put_own_self_signing(&self, key: &[u8; 32]) -> Result<(), Error> {
+        self.execute("UPDATE own_identity SET self_signing = ?1", [key])?;
+        Ok(())
+    }
+}

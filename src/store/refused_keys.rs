@@ -1,0 +1,56 @@
+//! Sessions whose owners said that they would not share them.
+
+use ruma::{RoomId, UserId};
+
+use super::{Error, Transaction};
+use crate::crypto::WithheldCode;
+
+/// Refusals kept; beyond it the oldest go.
+const KEPT: i64 = 500;
+
+impl Transaction<'_> {
+    /// Remembers that `sender` refused a session.
+    pub fn put_refused_key(
+        &self,
+        room: &RoomId,
+        session_id: &str,
+        sender: &UserId,
+        code: WithheldCode,
+        now: u64,
+    ) -> Result<(), Error> {
+        self.execute(
+            "INSERT OR REPLACE INTO refused_keys (room_id, session_id, sender, code, received_at)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            (
+                room.as_str(),
+                session_id,
+                sender.as_str(),
+                code.as_str(),
+                now.cast_signed(),
+            ),
+        )?;
+        self.execute(
+            "DELETE FROM refused_keys WHERE (room_id, session_id, sender) IN (
+                 SELECT room_id, session_id, sender FROM refused_keys
+                 ORDER BY received_at DESC LIMIT -1 OFFSET ?1)",
+            [KEPT],
+        )?;
+        Ok(())
+    }
+
+    /// Why `sender` did not share this session, if they said so.
+    pub fn refused_key(
+        &self,
+        room: &RoomId,
+        session_id: &str,
+        sender: &UserId,
+    ) -> Result<Option<WithheldCode>, Error> {
+        let code: Option<String> = self.one(
+            "SELECT code FROM refused_keys
+             WHERE room_id = ?1 AND session_id = ?2 AND sender = ?3",
+            (room.as_str(), session_id, sender.as_str()),
+            |row| row.get(0),
+        )?;
+        Ok(code.as_deref().and_then(WithheldCode::parse))
+    }
+}
