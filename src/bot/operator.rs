@@ -89,6 +89,8 @@ struct Next {
     since: Option<String>,
     held_until: Option<u64>,
     keys_uploaded: bool,
+    /// To be shown once, when the bot begins to listen.
+    fingerprints: Vec<String>,
     settled: bool,
 }
 
@@ -442,6 +444,10 @@ impl<'a> Operator<'a> {
             since: tx.next_batch()?,
             held_until: self.engine.next_held_deadline(&tx)?,
             keys_uploaded: self.engine.keys_uploaded(&tx)?,
+            fingerprints: match self.listening {
+                true => Vec::new(),
+                false => self.engine.fingerprints(&tx)?,
+            },
             settled: self.engine.is_settled(&tx)?,
         };
         tx.commit()?;
@@ -466,6 +472,9 @@ impl<'a> Operator<'a> {
         }
         if !self.listening && self.synced && self.settled {
             self.listening = true;
+            for line in &next.fingerprints {
+                info!("{line}");
+            }
             info!(
                 "listening as {} for {} allowed user(s)",
                 self.access.user,

@@ -19,6 +19,13 @@ pub(super) const NEEDS_PERSON: &str = "My device is not signed by my account's i
     only a person upload an identity, or refuses MATRIX_PASSWORD for it. Sign my device from \
     another session of the account, or give me its MATRIX_RECOVERY_KEY.";
 
+pub(super) const NOT_SHOWN: &str = "My device is not signed by my account's identity: the \
+    homeserver does not show the identity that I uploaded. I try again at my next start.";
+
+pub(super) const STALE_SECRET: &str = "My device is not signed by my account's identity: the key \
+    in the account's secret storage is not the one of its identity. Set up recovery for the \
+    account anew in a client, and give me the MATRIX_RECOVERY_KEY it shows.";
+
 pub(super) fn foreign(device: &ruma::DeviceId) -> String {
     format!(
         "My device {device} is not signed by my account's identity: the account has an identity \

@@ -16,7 +16,9 @@ use vodozemac::Ed25519Signature;
 use super::{
     api::Call,
     engine::{Engine, Error},
-    own_faults::{CONSEQUENCE, NEEDS_PERSON, NO_STORAGE, NOT_KEPT, UNSEEN, foreign},
+    own_faults::{
+        CONSEQUENCE, NEEDS_PERSON, NO_STORAGE, NOT_KEPT, NOT_SHOWN, STALE_SECRET, UNSEEN, foreign,
+    },
     recovery::{DEFAULT_KEY, SELF_SIGNING},
     wants::{About, Want, WantKey},
 };
@@ -100,9 +102,9 @@ impl Engine {
         now: u64,
     ) -> Result<(), Error> {
         let own = tx.own_identity()?;
-        let settled = matches!(own.state, OwnState::Signed | OwnState::Unsigned(_));
-        if !settled && own.state != OwnState::Unknown {
-            return Ok(());
+        match own.state {
+            OwnState::Unknown | OwnState::Recovered | OwnState::Signed | OwnState::Unsigned(_) => {}
+            _ => return Ok(()),
         }
         let mine = self
             .own_seed(own.seed.as_deref())
@@ -110,6 +112,8 @@ impl Engine {
         let pin = tx.identity(&self.user)?.pin;
         let Some(identity) = &shown.identity else {
             return match (mine, pin) {
+                _ if matches!(own.state, OwnState::Unsigned(_)) => Ok(()),
+                _ if own.state == OwnState::Signed => self.stay_unsigned(tx, NOT_SHOWN),
                 (None, Some(_)) => self.stay_unsigned(tx, UNSEEN),
                 (None, None) => {
                     let seed = Seed::generate().map_err(|error| {
@@ -127,6 +131,9 @@ impl Engine {
         };
         if let Some(mine) = mine.filter(|mine| mine.master() == identity.master()) {
             if !mine.self_signing().belongs_to(identity) {
+                if own.state != OwnState::Unknown {
+                    return self.stay_unsigned(tx, NOT_SHOWN);
+                }
                 return Ok(tx.set_own_state(&OwnState::Upload { uia_session: None })?);
             }
             self.pin_own(tx, identity, now)?;
@@ -153,14 +160,15 @@ impl Engine {
             self.pin_own(tx, identity, now)?;
             return Ok(tx.set_own_state(&OwnState::Signed)?);
         }
-        if self.own_keys.recovery_key.is_some() && !matches!(own.state, OwnState::Unsigned(_)) {
-            info!("looking for the account's self-signing key in its secret storage");
-            return Ok(tx.set_own_state(&OwnState::FindKeyId)?);
+        match own.state {
+            OwnState::Recovered => self.stay_unsigned(tx, STALE_SECRET),
+            OwnState::Unsigned(_) => Ok(()),
+            _ if self.own_keys.recovery_key.is_some() => {
+                info!("looking for the account's self-signing key in its secret storage");
+                Ok(tx.set_own_state(&OwnState::FindKeyId)?)
+            }
+            _ => self.stay_unsigned(tx, &foreign(&self.device)),
         }
-        if let OwnState::Unsigned(_) = own.state {
-            return Ok(());
-        }
-        self.stay_unsigned(tx, &foreign(&self.device))
     }
 
     /// Signs the device, unless the server shows the signature already.
@@ -172,8 +180,8 @@ impl Engine {
         key: &SelfSigning,
         state: &OwnState,
     ) -> Result<(), Error> {
-        let account = self.account(tx)?;
-        if account.cross_signed_by() != Some(key.public()) {
+        let signed_before = self.account(tx)?.cross_signed_by() == Some(key.public());
+        if !signed_before {
             self.cross_sign(tx, key)?;
         }
         let is_shown = shown
@@ -184,6 +192,7 @@ impl Engine {
             _ if is_shown => Ok(tx.set_own_state(&OwnState::Signed)?),
             // Once more would be once more for ever.
             OwnState::Signed => self.stay_unsigned(tx, NOT_KEPT),
+            OwnState::Unsigned(_) if signed_before => Ok(()),
             _ => Ok(tx.set_own_state(&OwnState::Sign)?),
         }
     }
@@ -310,9 +319,11 @@ impl Engine {
                 self.account_data(&format!("m.secret_storage.key.{id}"))?,
             ),
             OwnState::FindSecret(_) => (OwnStep::Recover, self.account_data(SELF_SIGNING)?),
-            OwnState::Unknown | OwnState::Signed | OwnState::Unsigned(_) | OwnState::Reset => {
-                return Ok(None);
-            }
+            OwnState::Unknown
+            | OwnState::Recovered
+            | OwnState::Signed
+            | OwnState::Unsigned(_)
+            | OwnState::Reset => return Ok(None),
         };
         Ok(Some(Want {
             key: WantKey::OwnIdentity,

@@ -57,8 +57,7 @@ impl Engine {
                 match key {
                     Ok(key) => {
                         tx.put_own_self_signing(key.as_bytes())?;
-                        tx.set_own_state(&OwnState::Unknown)?;
-                        // What it is worth shows in the next look at the account.
+                        tx.set_own_state(&OwnState::Recovered)?;
                         Ok(tx.mark_outdated(&self.user)?)
                     }
                     Err(fault) => self.stay_unsigned(tx, &unrecovered(&fault)),

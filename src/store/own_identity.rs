@@ -25,6 +25,8 @@ pub enum OwnState {
     FindKey(String),
     /// The secret, encrypted with this key, is asked for.
     FindSecret(String),
+    /// The secret was found; what it is worth shows when the account is compared.
+    Recovered,
     /// The device stays unsigned. Why, and what to do, in a sentence.
     Unsigned(String),
     /// The operator asks for a new identity in place of the one there is.
@@ -53,6 +55,7 @@ impl OwnState {
             Self::FindKeyId => ("find key id", ""),
             Self::FindKey(id) => ("find key", id),
             Self::FindSecret(id) => ("find secret", id),
+            Self::Recovered => ("recovered", ""),
             Self::Unsigned(why) => ("unsigned", why),
             Self::Reset => ("reset", ""),
         }
@@ -69,6 +72,7 @@ impl OwnState {
             "find key id" => Self::FindKeyId,
             "find key" => Self::FindKey(detail),
             "find secret" => Self::FindSecret(detail),
+            "recovered" => Self::Recovered,
             "unsigned" => Self::Unsigned(detail),
             "reset" => Self::Reset,
             _ => return None,

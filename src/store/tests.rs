@@ -336,6 +336,7 @@ fn every_state_of_the_own_identity_is_read_back() {
         OwnState::FindKeyId,
         OwnState::FindKey("k".to_owned()),
         OwnState::FindSecret("k".to_owned()),
+        OwnState::Recovered,
         OwnState::Unsigned("why".to_owned()),
         OwnState::Reset,
         OwnState::Signed,
