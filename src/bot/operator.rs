@@ -1,13 +1,9 @@
 //! The loop: one task that owns the store and everything that is under way.
 
-use std::{
-    fmt,
-    rc::Rc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, rc::Rc, time::Duration};
 
 use log::{debug, error, info, warn};
-use ruma::OwnedEventId;
+use ruma::{OwnedEventId, OwnedRoomId};
 use tokio::{
     task::{JoinError, JoinSet},
     time::{Instant, sleep_until, timeout_at},
@@ -23,7 +19,11 @@ use super::{
 use crate::{
     http::Backoff,
     kube::{self, Target},
-    matrix::{self, About, Engine, Fault, Homeserver, OwnKeys, SyncBody, Want, WantKey, Wants},
+    matrix::{
+        self, About, Engine, Fault, Homeserver, KEY_GRACE_MS, OwnKeys, SyncBody, Want, WantKey,
+        Wants,
+    },
+    ops::now_ms,
     store::{JournalEntry, Store, Transaction},
 };
 
@@ -64,6 +64,14 @@ impl fmt::Display for End {
     }
 }
 
+/// What came of a command.
+pub(super) struct Outcome {
+    pub(super) event_id: OwnedEventId,
+    pub(super) room: OwnedRoomId,
+    pub(super) answer: String,
+    pub(super) is_status: bool,
+}
+
 /// What came of something that was under way.
 pub(super) enum Finished {
     Sync(Result<Vec<u8>, Fault>),
@@ -72,12 +80,7 @@ pub(super) enum Finished {
         about: About,
         result: Result<Vec<u8>, Fault>,
     },
-    Command {
-        event_id: OwnedEventId,
-        room: ruma::OwnedRoomId,
-        answer: String,
-        is_status: bool,
-    },
+    Command(Outcome),
     Preflight(kube::Preflight),
 }
 
@@ -122,6 +125,8 @@ pub struct Operator<'a> {
     pub(super) since: Option<String>,
     pub(super) held_until: Option<u64>,
     pub(super) working: Option<OwnedEventId>,
+    /// What came of it, while the store refuses to take it.
+    pub(super) unsaved: Option<Outcome>,
     /// When this process began to serve, milliseconds since the Unix epoch.
     pub(super) started_at: u64,
     /// Until then nothing is tried, after the store refused.
@@ -172,6 +177,7 @@ impl<'a> Operator<'a> {
             since: None,
             held_until: None,
             working: None,
+            unsaved: None,
             started_at: now_ms(),
             not_before: Instant::now(),
             bad_syncs: 0,
@@ -228,21 +234,9 @@ impl<'a> Operator<'a> {
                 self.take_sync(result)
             }
             Finished::Answer { key, about, result } => self.take_answer(&key, &about, result),
-            Finished::Command {
-                event_id,
-                room,
-                mut answer,
-                is_status,
-            } => {
-                self.working = None;
-                self.attempt(|engine, _, tx, _| {
-                    if let (true, Some(fault)) = (is_status, engine.own_identity_fault(tx)?) {
-                        answer.push_str("\n\n⚠ ");
-                        answer.push_str(&fault);
-                    }
-                    engine.reply(tx, &room, &answer)?;
-                    Ok(tx.finish(&event_id)?)
-                });
+            Finished::Command(outcome) => {
+                self.unsaved = Some(outcome);
+                self.save_answer();
                 None
             }
             Finished::Preflight(preflight) => {
@@ -290,6 +284,9 @@ impl<'a> Operator<'a> {
                     return Some(end);
                 }
                 self.synced = synced_before;
+                if let matrix::Error::Store(error) = &error {
+                    error!("{error}");
+                }
                 self.sync_failed(&error, None)
             }
         }
@@ -493,19 +490,50 @@ impl<'a> Operator<'a> {
 
     /// Time for something that waited.
     fn look_around(&mut self) {
-        self.attempt(judge_again);
+        if self.unsaved.is_some() {
+            self.save_answer();
+        } else {
+            self.attempt(judge_again);
+        }
+    }
+
+    /// Writes down what came of a command. While the store refuses, the command
+    /// stays the one under way: without its answer it would be run once more.
+    fn save_answer(&mut self) {
+        let Some(outcome) = self.unsaved.take() else {
+            return;
+        };
+        self.working = None;
+        let saved = self.attempt(|engine, _, tx, _| {
+            let fault = match outcome.is_status {
+                true => engine.own_identity_fault(tx)?,
+                false => None,
+            };
+            let answer = match fault {
+                Some(fault) => &format!("{}\n\n⚠ {fault}", outcome.answer),
+                None => &outcome.answer,
+            };
+            engine.reply(tx, &outcome.room, answer)?;
+            Ok(tx.finish(&outcome.event_id)?)
+        });
+        if !saved {
+            self.working = Some(outcome.event_id.clone());
+            self.unsaved = Some(outcome);
+        }
     }
 
     /// A transaction of the bot's own: when the store refuses, nothing was
-    /// changed, and the loop comes by here again.
+    /// changed, and the loop comes by here again. Whether it was committed.
     fn attempt(
         &mut self,
         take: impl FnOnce(&Engine, &Policy, &Transaction<'_>, u64) -> Result<(), matrix::Error>,
-    ) {
-        if let Err(error) = self.transact(take) {
+    ) -> bool {
+        let done = self.transact(take);
+        if let Err(error) = &done {
             error!("{error}");
             self.not_before = Instant::now() + STORE_RETRY;
         }
+        done.is_ok()
     }
 
     fn wake_at(&self) -> Instant {
@@ -518,10 +546,15 @@ impl<'a> Operator<'a> {
             at = at.min(turn);
         }
         if let Some(held) = self.held_until {
-            at = at.min(now + Duration::from_millis(held.saturating_sub(now_ms())));
+            // The clock may have gone back since.
+            let wait = held.saturating_sub(now_ms()).min(KEY_GRACE_MS);
+            at = at.min(now + Duration::from_millis(wait));
         }
         if self.may_sync() {
             at = at.min(self.sync_after);
+        }
+        if self.unsaved.is_some() {
+            at = now;
         }
         at.max(self.not_before)
     }
@@ -553,11 +586,4 @@ fn ends_the_session(error: &matrix::Error) -> Option<End> {
         matrix::Error::RolledBack => Some(End::Outlived(error.to_string())),
         _ => None,
     }
-}
-
-pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -6,7 +6,7 @@ use log::{debug, info, warn};
 
 use super::{
     command::Command,
-    operator::{Finished, Operator, Work},
+    operator::{Finished, Operator, Outcome, Work},
     policy::{Decision, Policy},
     work::execute,
 };
@@ -79,12 +79,12 @@ impl Operator<'_> {
                 Decision::Answer(answer) => answer,
                 Decision::Wait => String::new(),
             };
-            Finished::Command {
+            Finished::Command(Outcome {
                 event_id,
                 room,
                 answer,
                 is_status,
-            }
+            })
         });
     }
 

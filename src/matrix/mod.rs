@@ -26,7 +26,7 @@ pub use content::{TextMessage, text_message};
 pub use devices::OwnKeysDiffer;
 pub use engine::{Commanders, Engine, Error, OwnKeys};
 pub use homeserver::{Fault, Homeserver};
-pub use judge::{Message, What};
+pub use judge::{KEY_GRACE_MS, Message, What};
 pub use login::{LoginError, is_user, login_call, new_device_id, read_login};
 pub use own_identity::OwnStep;
 pub use receive::{Invite, Received};

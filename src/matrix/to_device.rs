@@ -190,6 +190,7 @@ impl Engine {
                 debug!("a room key of {} for {room}", payload.sender);
                 group.advance_to(tx.next_message_index(&room, &session_id)?);
                 tx.put_inbound_group(&room, &session_id, &group, now)?;
+                self.expire_sessions(tx, &room, &group, now)?;
             }
             Ok(None) => debug!("a room key of {} that is known", payload.sender),
             Err(fault) => warn!("a room key of {} is dropped: {fault}", payload.sender),

@@ -11,7 +11,7 @@ use super::{
     sync::Event,
 };
 use crate::{
-    crypto::{Identity, MegolmEvent, Pin, PinSource, Standing},
+    crypto::{Identity, InboundGroup, MegolmEvent, Pin, PinSource, Standing},
     store::{DeviceKeys, Encryption, Transaction},
 };
 
@@ -131,22 +131,21 @@ impl Engine {
         Ok(())
     }
 
-    /// Forgets sessions of a room that outlived every rotation: a recording of
-    /// long ago opens nothing.
+    /// A device has shared a new session: those of its sessions that outlived
+    /// every rotation are forgotten, so that a recording of long ago opens nothing.
     pub(super) fn expire_sessions(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
+        newer: &InboundGroup,
         now: u64,
     ) -> Result<(), Error> {
-        let Encryption::Megolm(rotation) = tx.encryption(room)? else {
-            return Ok(());
+        let period = match tx.encryption(room)? {
+            Encryption::Megolm(rotation) => rotation.period_ms(),
+            _ => 0,
         };
-        let lifetime = rotation
-            .period_ms()
-            .saturating_mul(2)
-            .max(SESSION_LIFETIME_MS);
-        tx.expire_inbound_groups(room, now.saturating_sub(lifetime))?;
+        let lifetime = period.saturating_mul(2).max(SESSION_LIFETIME_MS);
+        tx.expire_inbound_groups(room, newer, now.saturating_sub(lifetime))?;
         Ok(())
     }
 

@@ -1,11 +1,13 @@
-//! Cross-cutting services: secrets, logging and harmless text.
+//! Cross-cutting services: the clock, secrets, logging and harmless text.
 
+mod clock;
 mod log_filter;
 mod logging;
 mod printable;
 mod secret;
 mod utc;
 
+pub use clock::now_ms;
 pub use log_filter::{BadLogFilter, LogFilter};
 pub use logging::{MAX_LINE_BYTES, init, line};
 pub use printable::{Printable, is_deceptive, printable};

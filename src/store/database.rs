@@ -8,9 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, types::Type};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, types::Type};
 
-use super::schema;
+use super::{crash, schema};
 
 const DATABASE: &str = "store.sqlite3";
 const LOCK: &str = "store.lock";
@@ -72,6 +72,11 @@ impl fmt::Display for OpenError {
                 "the store in {} has an older format: start the bot with this version first",
                 path.display()
             ),
+            Self::Database(path, error) if is_about_the_volume(error) => write!(
+                f,
+                "the store in {} cannot be written: {error}; {CURE}",
+                path.display()
+            ),
             Self::Database(path, error) => write!(
                 f,
                 "the store in {} cannot be opened: {error}; restore it from a copy, or move it \
@@ -80,6 +85,15 @@ impl fmt::Display for OpenError {
             ),
         }
     }
+}
+
+/// What helps when the volume is full or broken.
+const CURE: &str = "make room on the volume of CRYPTO_STORE_PATH, or mend it: no command is run \
+    until then";
+
+fn is_about_the_volume(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure))
 }
 
 fn own_uid() -> Option<u32> {
@@ -99,6 +113,9 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Sqlite(error) if is_about_the_volume(error) => {
+                write!(f, "the store cannot be written: {error}; {CURE}")
+            }
             Self::Sqlite(error) => write!(f, "the store refuses: {error}"),
             Self::Corrupt(what) => write!(f, "the store is damaged: {what} cannot be read"),
         }
@@ -213,7 +230,7 @@ impl Store {
 impl Transaction<'_> {
     /// Makes everything since [`Store::begin`] durable: one fsync.
     pub fn commit(self) -> Result<(), Error> {
-        Ok(self.inner.commit()?)
+        Ok(crash::around(|| self.inner.commit())?)
     }
 
     pub(super) fn execute(

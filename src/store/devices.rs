@@ -79,10 +79,12 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Up to `limit` users to query now, with the generation asked for.
+    /// Up to `limit` users to query now, with the generation asked for. None is
+    /// put off for more than an hour: a `retry_after` beyond that was written by
+    /// a clock that has gone back since.
     pub fn outdated_users(&self, now: u64, limit: usize) -> Result<Vec<(OwnedUserId, i64)>, Error> {
         self.all(
-            "SELECT user_id, generation FROM users WHERE outdated = 1 AND retry_after <= ?1
+            "SELECT user_id, generation FROM users WHERE outdated = 1 AND retry_after NOT BETWEEN ?1 + 1 AND ?1 + 3600000
              ORDER BY user_id LIMIT ?2",
             (now.cast_signed(), limit.cast_signed()),
             |row| Ok((parsed(row, 0)?, row.get(1)?)),
@@ -95,7 +97,7 @@ impl Transaction<'_> {
         Ok(self
             .one(
                 "SELECT 1 FROM members JOIN users USING (user_id)
-                 WHERE room_id = ?1 AND outdated = 1 AND retry_after <= ?2 LIMIT 1",
+                 WHERE room_id = ?1 AND outdated = 1 AND retry_after NOT BETWEEN ?2 + 1 AND ?2 + 3600000 LIMIT 1",
                 (room.as_str(), now.cast_signed()),
                 |_| Ok(()),
             )?
@@ -108,7 +110,7 @@ impl Transaction<'_> {
     pub fn must_ask_for_devices(&self, user: &UserId, now: u64) -> Result<bool, Error> {
         Ok(self
             .one(
-                "SELECT outdated = 1 AND retry_after <= ?2 FROM users WHERE user_id = ?1",
+                "SELECT outdated = 1 AND retry_after NOT BETWEEN ?2 + 1 AND ?2 + 3600000 FROM users WHERE user_id = ?1",
                 (user.as_str(), now.cast_signed()),
                 |row| row.get(0),
             )?

@@ -99,12 +99,24 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Forgets sessions received before `before`: their owners have rotated
-    /// since, and what they open now is not fresh.
-    pub fn expire_inbound_groups(&self, room: &RoomId, before: u64) -> Result<usize, Error> {
+    /// Forgets sessions received before `before` from the device that has shared
+    /// `newer` in this room: it rotated since, and what they open now is not
+    /// fresh. Without a newer one a session stays, whatever the clock says.
+    pub fn expire_inbound_groups(
+        &self,
+        room: &RoomId,
+        newer: &InboundGroup,
+        before: u64,
+    ) -> Result<usize, Error> {
         self.execute(
-            "DELETE FROM inbound_groups WHERE room_id = ?1 AND received_at < ?2",
-            (room.as_str(), before.cast_signed()),
+            "DELETE FROM inbound_groups
+             WHERE room_id = ?1 AND owner = ?2 AND curve25519 = ?3 AND received_at < ?4",
+            (
+                room.as_str(),
+                newer.owner.as_str(),
+                newer.curve25519.as_bytes(),
+                before.cast_signed(),
+            ),
         )
     }
 

@@ -2,6 +2,7 @@
 //! what goes out. Everything is read and written inside a [`Transaction`], so
 //! that a sync is taken in whole or not at all.
 
+mod crash;
 mod database;
 mod devices;
 mod groups;

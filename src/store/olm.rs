@@ -13,6 +13,10 @@ use crate::crypto::{Device, OlmSession};
 /// Sessions kept for one peer device; the specification asks for at least 4.
 const SESSIONS_PER_PEER: i64 = 8;
 
+/// Nothing is put off for longer: what seems to be was put off by a clock that
+/// has gone back since.
+const LONGEST_WAIT_MS: i64 = 3_600_000;
+
 impl Transaction<'_> {
     /// All sessions of a peer, the one to send with first: it decrypted a
     /// message most recently, else it is the newest.
@@ -137,7 +141,8 @@ impl Transaction<'_> {
             (device.user.as_str(), device.curve25519.as_bytes()),
             |row| row.get::<_, i64>(0),
         )?;
-        Ok(after.is_none_or(|after| after <= now.cast_signed()))
+        let now = now.cast_signed();
+        Ok(after.is_none_or(|after| after <= now || after > now.saturating_add(LONGEST_WAIT_MS)))
     }
 
     /// Marks that the device was told `m.no_olm`. False when it had been.
@@ -158,7 +163,7 @@ impl Transaction<'_> {
         let changed = self.execute(
             "INSERT INTO olm_peers (user_id, curve25519, unwedged_at) VALUES (?1, ?2, ?4)
              ON CONFLICT (user_id, curve25519) DO UPDATE
-             SET unwedged_at = ?4 WHERE unwedged_at <= ?3",
+             SET unwedged_at = ?4 WHERE unwedged_at NOT BETWEEN ?3 + 1 AND ?4",
             (
                 device.user.as_str(),
                 device.curve25519.as_bytes(),

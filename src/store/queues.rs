@@ -223,10 +223,12 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Drops what was asked for and is not done, and what was to be said.
+    /// Drops what waits, what was asked for and is not done, and what was to be
+    /// said.
     pub fn forget_unfinished(&self) -> Result<(), Error> {
-        self.inner
-            .execute_batch("DELETE FROM journal WHERE done = 0; DELETE FROM replies;")?;
+        self.inner.execute_batch(
+            "DELETE FROM held; DELETE FROM journal WHERE done = 0; DELETE FROM replies;",
+        )?;
         Ok(())
     }
 

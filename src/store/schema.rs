@@ -2,6 +2,8 @@
 
 use rusqlite::Connection;
 
+use super::crash;
+
 /// The format this program writes, kept in `PRAGMA user_version`.
 pub(super) const VERSION: i64 = 2;
 
@@ -240,7 +242,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<Migrated>
             transaction.execute_batch(migration)?;
         }
         transaction.pragma_update(None, "user_version", VERSION)?;
-        transaction.commit()?;
+        crash::around(|| transaction.commit())?;
     }
     Ok(Migrated::Ready)
 }

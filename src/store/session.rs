@@ -107,8 +107,10 @@ impl Transaction<'_> {
 
     /// Forgets the device: a hard logout made its keys worthless. What is known
     /// of rooms and of others' devices stays (encrypted rooms stay encrypted,
-    /// device ids keep their keys), the bot's own identity and the pins stay, and so do commands and replies: what was
-    /// encrypted and not yet taken by the server is encrypted anew.
+    /// device ids keep their keys), the bot's own identity and the pins stay, and
+    /// so do commands and replies: what was encrypted and not yet taken by the
+    /// server is encrypted anew. Messages that wait stay too: their keys are gone,
+    /// and their senders must be told.
     pub fn forget_device(&self) -> Result<(), Error> {
         self.inner.execute_batch(
             "DELETE FROM session; DELETE FROM pending_device; DELETE FROM account; DELETE FROM olm_sessions;
@@ -116,7 +118,7 @@ impl Transaction<'_> {
              DELETE FROM inbound_groups; DELETE FROM refused_keys;
              DELETE FROM outbound_groups; DELETE FROM sent_groups; DELETE FROM shares;
              UPDATE own_identity SET state = 'unknown', detail = '';
-             DELETE FROM held; DELETE FROM outbox; UPDATE users SET outdated = 1, generation = generation + 1;
+             DELETE FROM outbox; UPDATE users SET outdated = 1, generation = generation + 1;
              UPDATE rooms SET members_complete = 0, members_generation = members_generation + 1;",
         )?;
         Ok(())

@@ -218,8 +218,11 @@ fn what_was_judged_is_never_opened_again() {
         4,
         "a key that comes again does not wind back"
     );
-    assert_eq!(tx.expire_inbound_groups(room(), 1).unwrap(), 0);
-    assert_eq!(tx.expire_inbound_groups(room(), 2).unwrap(), 1);
+    let (_, of_another_device) = shared_session();
+    let expire = |newer, before| tx.expire_inbound_groups(room(), newer, before).unwrap();
+    assert_eq!(expire(&of_another_device, 2), 0);
+    assert_eq!(expire(&inbound, 1), 0);
+    assert_eq!(expire(&inbound, 2), 1);
 }
 
 fn stored_key(group: &InboundGroup) -> Vec<u8> {
@@ -600,4 +603,54 @@ fn withholding_is_told_once_until_a_session_exists() {
         "not twice in its interval"
     );
     assert!(tx.ask_unwedge(&phone, 200, 300).unwrap());
+}
+
+const YEAR_MS: u64 = 365 * 24 * 3600 * 1000;
+
+#[test]
+fn what_was_put_off_by_a_clock_that_went_back_is_due() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    let (phone, now) = (device(alice(), "PHONE"), 2 * YEAR_MS);
+    tx.track_user(alice()).unwrap();
+    for (ahead, due) in [(0, true), (60_000, false), (YEAR_MS, true)] {
+        tx.postpone_query(alice(), now + ahead).unwrap();
+        assert_eq!(tx.outdated_users(now, 9).unwrap().len(), usize::from(due));
+        assert_eq!(tx.must_ask_for_devices(alice(), now).unwrap(), due);
+        tx.postpone_claim(&phone, now + ahead).unwrap();
+        assert_eq!(tx.may_claim(&phone, now).unwrap(), due);
+    }
+    assert!(tx.ask_unwedge(&phone, YEAR_MS, now + YEAR_MS).unwrap());
+    assert!(tx.ask_unwedge(&phone, now - 3_600_000, now).unwrap());
+    assert!(!tx.ask_unwedge(&phone, now - 3_600_000, now + 1).unwrap());
+}
+
+/// SQLite itself says that there is no room; with room again all goes on.
+#[test]
+fn a_full_database_names_the_cure_and_keeps_what_it_had() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let fill = |store: &mut Store, name: &str| {
+        let tx = store.begin()?;
+        tx.put_reply(room(), name, "m.room.message", &"x".repeat(100_000))?;
+        tx.commit()
+    };
+    let limit = |store: &mut Store, pages: u32| {
+        let tx = store.begin().unwrap();
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        tx.inner.query_row(&sql, [], |_| Ok(())).unwrap();
+    };
+    fill(&mut store, "1").unwrap();
+    limit(&mut store, 1);
+    let told = fill(&mut store, "2").unwrap_err().to_string();
+    assert!(
+        told.contains("is full") && told.contains("make room"),
+        "{told}"
+    );
+    limit(&mut store, 1 << 20);
+    fill(&mut store, "3").unwrap();
+    let replies = store.begin().unwrap().replies(room()).unwrap();
+    let names: Vec<&str> = replies.iter().map(|reply| reply.txn_id.as_str()).collect();
+    assert_eq!(names, ["1", "3"]);
 }

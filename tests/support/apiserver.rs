@@ -311,6 +311,10 @@ impl Shared {
         let after = match fault {
             Some(Fault::Answer(response)) => return Answer::Reply(response),
             Some(Fault::Cut) => return Answer::Cut,
+            Some(Fault::Kill(victim)) => {
+                victim.kill();
+                return Answer::Cut;
+            }
             Some(Fault::Raw(bytes)) => return Answer::Raw(bytes),
             Some(Fault::Hang) => {
                 self.hang();
@@ -326,6 +330,10 @@ impl Shared {
         self.changed.notify_all();
         match after {
             Some(Fault::CutAfter) => Answer::Cut,
+            Some(Fault::KillAfter(victim)) => {
+                victim.kill();
+                Answer::Cut
+            }
             Some(Fault::HangAfter) => {
                 self.hang();
                 Answer::Cut

@@ -1,9 +1,10 @@
 //! The real binary as a child process.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::homeserver::DEADLINE;
@@ -16,14 +17,48 @@ struct Log {
 
 /// One run of the program; killed when dropped.
 pub struct Bot {
-    child: Child,
+    child: Victim,
     log: Arc<Log>,
+}
+
+/// The process of the newest run, for whoever may have to kill it.
+#[derive(Clone, Default)]
+pub struct Victim(Arc<Mutex<Option<Child>>>);
+
+impl Victim {
+    /// SIGKILL, and waits until it is gone.
+    pub fn kill(&self) {
+        if let Some(child) = self.lock().as_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Child>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Victim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Victim")
+    }
 }
 
 impl Bot {
     /// Starts it in an environment of exactly these variables.
     pub fn spawn(env: &BTreeMap<String, String>) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_openclaw-k8s-toggle-operator"))
+        Self::spawn_as(Self::program(), env, &Victim::default())
+    }
+
+    pub fn program() -> Command {
+        Command::new(env!("CARGO_BIN_EXE_openclaw-k8s-toggle-operator"))
+    }
+
+    /// Starts it by this command, as this victim from its first moment on.
+    pub fn spawn_as(mut command: Command, env: &BTreeMap<String, String>, victim: &Victim) -> Self {
+        let mut slot = victim.lock();
+        let mut child = command
             .env_clear()
             .envs(env)
             .stdin(Stdio::null())
@@ -49,7 +84,11 @@ impl Bot {
             writing.lock().1 = true;
             writing.more.notify_all();
         });
-        Self { child, log }
+        *slot = Some(child);
+        Self {
+            child: victim.clone(),
+            log,
+        }
     }
 
     /// Waits for a log line that contains the fragment.
@@ -79,6 +118,18 @@ impl Bot {
         self.log.lock().0.join("\n")
     }
 
+    /// Waits, however long it takes, until the process has closed its log: it
+    /// has ended.
+    pub fn waiter(&self) -> impl FnOnce() + Send + use<> {
+        let log = Arc::clone(&self.log);
+        move || {
+            let mut lines = log.lock();
+            while !lines.1 {
+                lines = log.more.wait(lines).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
     pub fn log_tail(&self) -> String {
         let lines = self.log.lock();
         let from = lines.0.len().saturating_sub(80);
@@ -86,7 +137,7 @@ impl Bot {
     }
 
     pub fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        self.try_wait().is_none()
     }
 
     /// SIGTERM.
@@ -95,24 +146,39 @@ impl Bot {
     }
 
     pub fn signal(&self, name: &str) {
+        assert!(self.try_signal(name), "kill -s {name}");
+    }
+
+    /// False if there is nobody any more to take it.
+    pub fn try_signal(&self, name: &str) -> bool {
         let status = Command::new("kill")
-            .args(["-s", name, &self.child.id().to_string()])
-            .status()
-            .expect("kill runs");
-        assert!(status.success(), "kill -s {name}");
+            .args(["-s", name, &self.id().to_string()])
+            .stderr(Stdio::null())
+            .status();
+        status.expect("kill runs").success()
     }
 
     /// SIGKILL, and waits until it is gone.
     pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.child.kill();
     }
 
-    /// Waits for the end of the process.
+    pub fn id(&self) -> u32 {
+        self.child.lock().as_ref().expect("it was started").id()
+    }
+
+    fn try_wait(&self) -> Option<ExitStatus> {
+        let mut child = self.child.lock();
+        let child = child.as_mut().expect("it was started");
+        child.try_wait().expect("it is our child")
+    }
+
+    /// Waits for the end of the process and of its log.
     pub fn wait_exit(&mut self, within: Duration) -> ExitStatus {
         let until = Instant::now() + within;
         loop {
-            if let Some(status) = self.child.try_wait().expect("it is our child") {
+            if let Some(status) = self.try_wait() {
+                self.waiter()();
                 return status;
             }
             assert!(Instant::now() < until, "still running after {within:?}");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::bot::Victim;
 use super::wire::Response;
 
 /// What happens to a request instead of, or after, its proper handling.
@@ -23,6 +24,10 @@ pub enum Fault {
     Raw(Vec<u8>),
     /// The proper answer, later.
     Delay(Duration),
+    /// The bot is killed; the request has no effect.
+    Kill(Victim),
+    /// The request takes effect, then the bot is killed before it is answered.
+    KillAfter(Victim),
 }
 
 impl Fault {
@@ -70,6 +75,8 @@ pub fn matches(pattern: &str, method: &str, path: &str) -> bool {
 #[derive(Default)]
 pub struct Faults {
     rules: Vec<(String, usize, Fault)>,
+    /// What befalls one request out of all: how many come before it.
+    at: Option<(usize, Fault)>,
     /// Grows when hanging requests are let go.
     pub released: u64,
 }
@@ -79,14 +86,25 @@ impl Faults {
         self.rules.push((pattern.to_owned(), times, fault));
     }
 
+    /// The fault of the `nth` request from now on, counted from 1, whatever it is.
+    pub fn at(&mut self, nth: usize, fault: Fault) {
+        self.at = Some((nth - 1, fault));
+    }
+
     /// Forgets all rules and lets hanging requests go.
     pub fn clear(&mut self) {
         self.rules.clear();
+        self.at = None;
         self.released += 1;
     }
 
     /// The fault for this request, used up by one.
     pub fn take(&mut self, method: &str, path: &str) -> Option<Fault> {
+        match &mut self.at {
+            Some((0, _)) => return self.at.take().map(|(_, fault)| fault),
+            Some((before, _)) => *before -= 1,
+            None => {}
+        }
         let rule = self
             .rules
             .iter_mut()

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::faults::{Fault, Faults, matches};
 use super::rooms::{Room, RoomEvent, now_ms};
 use super::signing::signable;
-use super::wire::{Answer, Listener, Request, Response, serve};
+use super::wire::{Answer, Listener, Request, Response, query, serve};
 
 /// No wait of a test is longer than this.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -51,6 +51,11 @@ impl Logged {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 
+    /// The first value of a query parameter.
+    pub fn query(&self, name: &str) -> Option<String> {
+        query(&self.target, name)
+    }
+
     pub fn is(&self, pattern: &str) -> bool {
         matches(pattern, &self.method, &self.path)
     }
@@ -73,6 +78,8 @@ pub struct State {
     pub faults: Faults,
     /// Leave the counts of one-time keys out of `/sync` where they are 0.
     pub omit_zero_counts: bool,
+    /// No sync is answered with what happens meanwhile.
+    pub quiet: bool,
     position: u64,
     nudged: bool,
     /// The number of the newest sync of a device; an older one waits for nobody.
@@ -192,6 +199,32 @@ impl Homeserver {
 
     pub fn clear_rewrites(&self) {
         self.with(|state| state.rewrites.clear());
+    }
+
+    /// What `f` does to the server is seen by one sync, not in parts by several.
+    pub fn at_once<T>(&self, f: impl FnOnce() -> T) -> T {
+        self.with(|state| state.quiet = true);
+        let out = f();
+        self.with(|state| state.quiet = false);
+        out
+    }
+
+    /// Waits until `user` has taken in all there is and does nothing but wait for
+    /// more; `from` is where in the log the newest run of its client begins.
+    pub fn wait_idle(&self, user: &str, from: impl Fn() -> usize) {
+        // What it is about to ask cannot be seen: it is given the time to ask.
+        const PAUSE: Duration = Duration::from_millis(10);
+        loop {
+            let idle = |state: &mut State| {
+                let length = state.log.len();
+                state.is_idle(user, from()).then_some(length)
+            };
+            let seen = self.wait("the bot to be idle", idle);
+            std::thread::sleep(PAUSE);
+            if self.with(|state| idle(state)) == Some(seen) {
+                return;
+            }
+        }
     }
 
     /// Ends the long poll, the present or the next one, even without news.
@@ -339,6 +372,16 @@ impl State {
             .filter(|entry| entry.is(pattern))
             .cloned()
             .collect()
+    }
+
+    /// How many messages the user has sent to the room.
+    pub fn said(&self, user: &str, room: &str) -> usize {
+        let events = self.rooms.get(room).map(|room| &room.events);
+        let messages = events
+            .into_iter()
+            .flatten()
+            .filter(|event| event.json["sender"] == user && event.json["state_key"].is_null());
+        messages.count()
     }
 
     fn next_position(&mut self) -> u64 {
@@ -535,6 +578,21 @@ impl State {
         (body, news)
     }
 
+    /// Whether the only request since `from` without an answer is a sync that has
+    /// nothing to tell.
+    fn is_idle(&self, user: &str, from: usize) -> bool {
+        let mut open = self.log.iter().skip(from).filter(|r| r.status.is_none());
+        let (Some(sync), None) = (open.next(), open.next()) else {
+            return false;
+        };
+        let (Some(filter), Some(since)) = (sync.query("filter"), sync.query("since")) else {
+            return false;
+        };
+        let filter = serde_json::from_str(&filter).unwrap_or(Value::Null);
+        let device = sync.device.as_deref().unwrap_or_default();
+        position(&since).is_some_and(|since| !self.sync(user, device, Some(since), &filter).1)
+    }
+
     fn device_info(&self, user: &str) -> Map<String, Value> {
         self.devices
             .iter()
@@ -546,6 +604,12 @@ impl State {
             })
             .collect()
     }
+}
+
+/// What a sync token says of how far rooms and to-device messages were read.
+fn position(token: &str) -> Option<(u64, u64)> {
+    let (rooms, queue) = token.strip_prefix('s')?.split_once('_')?;
+    Some((rooms.parse().ok()?, queue.parse().ok()?))
 }
 
 type Outcome = (u16, Value);
@@ -586,6 +650,10 @@ impl Shared {
                 return Answer::Reply(response);
             }
             Some(Fault::Cut) => return Answer::Cut,
+            Some(Fault::Kill(victim)) => {
+                victim.kill();
+                return Answer::Cut;
+            }
             Some(Fault::Raw(bytes)) => return Answer::Raw(bytes),
             Some(Fault::Hang) => {
                 self.hang();
@@ -608,6 +676,11 @@ impl Shared {
         }
         match fault {
             Some(Fault::CutAfter) => {
+                self.changed.notify_all();
+                return Answer::Cut;
+            }
+            Some(Fault::KillAfter(victim)) => {
+                victim.kill();
                 self.changed.notify_all();
                 return Answer::Cut;
             }
@@ -690,11 +763,7 @@ impl Shared {
         let since = match request.query("since") {
             None => None,
             Some(token) => {
-                let parsed = token
-                    .strip_prefix('s')
-                    .and_then(|rest| rest.split_once('_'))
-                    .and_then(|(rooms, queue)| Some((rooms.parse().ok()?, queue.parse().ok()?)));
-                let Some(parsed) = parsed else {
+                let Some(parsed) = position(&token) else {
                     return error(400, "M_UNKNOWN", "not a token of mine");
                 };
                 Some(parsed)
@@ -725,7 +794,7 @@ impl Shared {
             let (body, news) = state.sync(user, device, since, &filter);
             let left = until.saturating_duration_since(Instant::now());
             let nudged = std::mem::take(&mut state.nudged);
-            if news || nudged || left.is_zero() || state.closed {
+            if (news && !state.quiet) || nudged || left.is_zero() || state.closed {
                 return (200, body);
             }
             if let Some(bearer) = request.bearer()

@@ -8,11 +8,13 @@
 
 pub mod apiserver;
 pub mod bot;
+pub mod evidence;
 pub mod faults;
 pub mod homeserver;
 pub mod person;
 pub mod rooms;
 pub mod signing;
+pub mod story;
 pub mod temp;
 pub mod wire;
 pub mod world;

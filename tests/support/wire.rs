@@ -38,11 +38,7 @@ impl Request {
 
     /// The first value of a query parameter, decoded.
     pub fn query(&self, name: &str) -> Option<String> {
-        let (_, query) = self.target.split_once('?')?;
-        query.split('&').find_map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(key) == name).then(|| decode(value.replace('+', " ")))
-        })
+        query(&self.target, name)
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -60,6 +56,15 @@ impl Request {
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
+}
+
+/// The first value of a query parameter of a request's target, decoded.
+pub fn query(target: &str, name: &str) -> Option<String> {
+    let (_, query) = target.split_once('?')?;
+    query.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode(key) == name).then(|| decode(value.replace('+', " ")))
+    })
 }
 
 /// What goes back.

@@ -1,9 +1,10 @@
 //! Everything one scenario needs: both fakes, the bot, and Alice.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use super::apiserver::ApiServer;
-use super::bot::Bot;
+use super::bot::{Bot, Victim};
 use super::homeserver::Homeserver;
 use super::person::{Person, Seen, text_message};
 use super::temp::TempDir;
@@ -94,7 +95,12 @@ impl World {
     }
 
     pub fn spawn(&mut self) -> &mut Bot {
-        self.bots.push(Bot::spawn(&self.env));
+        self.spawn_as(Bot::program())
+    }
+
+    pub fn spawn_as(&mut self, command: Command) -> &mut Bot {
+        let bot = Bot::spawn_as(command, &self.env, &Victim::default());
+        self.bots.push(bot);
         self.bot()
     }
 
@@ -173,6 +179,13 @@ impl World {
         });
         self.read.insert(room.to_owned(), at + 1);
         self.alice.read(room, BOT).swap_remove(at)
+    }
+
+    /// The last message looked at is the next one again.
+    pub fn look_again(&mut self) {
+        if let Some(read) = self.read.get_mut(ROOM) {
+            *read -= 1;
+        }
     }
 
     /// The text of the bot's next message.

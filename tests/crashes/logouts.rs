@@ -1,0 +1,159 @@
+//! The homeserver ends the session, or slows the bot down, in the middle of a
+//! command: at each request that a command causes.
+
+use crate::support::evidence;
+use crate::support::faults::Fault;
+use crate::support::person::{Person, text_message};
+use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, UNREADABLE, World};
+
+const BOB: &str = "@bob:test";
+
+/// What the first command in a room asks the homeserver for.
+const REQUESTS: [&str; 6] = [
+    "GET /sync",
+    "POST /keys/upload",
+    "POST /keys/query",
+    "POST /keys/claim",
+    "PUT /sendToDevice/m.room.encrypted",
+    "PUT /send/m.room.encrypted",
+];
+
+/// Runs a scenario for each request, side by side: they mostly wait.
+fn at_each_request(scenario: impl Fn(&str) + Sync) {
+    std::thread::scope(|scope| {
+        for request in REQUESTS {
+            let scenario = &scenario;
+            scope.spawn(move || scenario(request));
+        }
+    });
+}
+
+/// Alice, Bob and a bot that has not said anything yet.
+fn begin() -> (World, Person) {
+    let mut world = World::new();
+    let bob = world.person(BOB, "BOBPHONE");
+    world.hs.add_room(ROOM, &[ALICE, BOT, BOB], true);
+    world.start();
+    world.settle();
+    (world, bob)
+}
+
+/// Alice says "start" while her device list changes and a one-time key of the
+/// bot is taken: each of [`REQUESTS`] will be made.
+fn start(world: &mut World) {
+    let (hs, device) = (world.hs.clone(), world.bot_device());
+    hs.at_once(|| {
+        hs.with(|state| state.claim(BOT, &device));
+        hs.device_changed(ALICE);
+        world.say("start");
+    });
+}
+
+/// "start" was answered once, and so is what comes after it.
+fn finish(world: &mut World, bob: &mut Person) {
+    assert_eq!(world.next_body(), ON);
+    assert_eq!(world.ask("stop"), OFF);
+    world.say("status");
+    assert_eq!(world.wait_for_status(), Vec::<String>::new());
+    assert_eq!(world.api.scaled_to(), [1, 0], "each was done once");
+    let bobs = bob.read(ROOM, BOT);
+    assert!(bobs.iter().all(|seen| seen.body.is_some()), "{bobs:?}");
+}
+
+/// The session ends when this request comes in.
+fn ended_at(request: &str, soft: Option<bool>) -> (World, Person) {
+    let (mut world, bob) = begin();
+    let before = world.hs.requests(request).len();
+    world.hs.fault(request, 1, Fault::Hang);
+    start(&mut world);
+    world.hs.wait(request, |state| {
+        let came = state.requests(request).len() > before;
+        // The sync that is open now is not the one that brings the command.
+        (came || request == "GET /sync").then_some(())
+    });
+    world.hs.revoke(BOT, soft);
+    world.hs.clear_faults();
+    world.hs.wait_requests("POST /login", 2);
+    (world, bob)
+}
+
+/// MUST 35: the same device goes on; keys and commands on their way to it stay.
+#[test]
+fn a_soft_logout_in_the_middle_of_a_command_is_not_noticed() {
+    at_each_request(|request| {
+        let (mut world, mut bob) = ended_at(request, Some(true));
+        finish(&mut world, &mut bob);
+        world.hs.with(|state| evidence::check(state));
+    });
+}
+
+/// MUST 35 and 36: a new device says what the old one owed.
+#[test]
+fn a_hard_logout_in_the_middle_of_a_command_loses_no_answer() {
+    at_each_request(|request| {
+        // A command that the device never saw is history to the next one.
+        if request == "GET /sync" {
+            return;
+        }
+        let soft = (request != "POST /keys/claim").then_some(false);
+        let (mut world, mut bob) = ended_at(request, soft);
+        world.hs.wait("the new device", |state| {
+            let (id, device) = state.only_device(BOT)?;
+            let at =
+                |r: &&crate::support::homeserver::Logged| r.device.as_deref() == Some(id.as_str());
+            let syncs = state.requests("GET /sync");
+            let follows = syncs.iter().filter(at).any(|r| r.target.contains("since="));
+            (follows && !device.one_time.is_empty()).then_some(())
+        });
+        // While the query is under way (the upload is sent beside it) it is not yet
+        // known whose device sent the command, and now its key is gone.
+        if request == "POST /keys/query" || request == "POST /keys/upload" {
+            let body = world.next_body();
+            if body.starts_with(UNREADABLE) {
+                world.say("start");
+            } else {
+                assert_eq!((request, body.as_str()), ("POST /keys/upload", ON));
+                world.look_again();
+            }
+        }
+        finish(&mut world, &mut bob);
+        world.hs.with(|state| evidence::ratchets(state));
+    });
+}
+
+/// MUST 33.
+#[test]
+fn a_rate_limit_in_the_middle_of_a_command_is_not_noticed() {
+    at_each_request(|request| {
+        let (mut world, mut bob) = begin();
+        world.hs.fault(request, 1, Fault::limited(1));
+        start(&mut world);
+        finish(&mut world, &mut bob);
+        world.hs.with(|state| {
+            let limited = state.requests(request);
+            assert!(limited.iter().any(|r| r.status == Some(429)), "{request}");
+            evidence::check(state);
+        });
+    });
+}
+
+/// A gap in the room's timeline is none in the keys: the command after it, under
+/// a key that came with it, is read, and the one in the gap stays undone.
+#[test]
+fn a_limited_sync_loses_no_key() {
+    let (mut world, mut bob) = begin();
+    let hs = world.hs.clone();
+    hs.at_once(|| {
+        let alice = &mut world.alice;
+        alice.share(ROOM);
+        let content = alice.encrypt(ROOM, &text_message("stop"));
+        let event = serde_json::json!({
+            "sender": ALICE, "type": "m.room.encrypted", "content": content,
+        });
+        hs.skipped_event(ROOM, event);
+        alice.rotate(ROOM);
+        world.say("start");
+    });
+    finish(&mut world, &mut bob);
+    world.hs.with(|state| evidence::check(state));
+}
