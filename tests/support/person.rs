@@ -261,6 +261,14 @@ impl Person {
         self.sessions.entry(curve).or_default().push(session);
     }
 
+    /// Forgets all Olm sessions but the newest with each device.
+    pub fn keep_newest_session(&mut self) {
+        for sessions in self.sessions.values_mut() {
+            let older = sessions.len().saturating_sub(1);
+            sessions.drain(..older);
+        }
+    }
+
     /// Encrypts a payload to a device on the newest session, made if need be,
     /// as the content of a to-device event.
     pub fn olm(&mut self, to: (&str, &str), payload: &Value) -> Value {
