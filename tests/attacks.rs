@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::person::{MEGOLM, OLM, Person, text_message};
-use support::signing::{add_signature, unpadded};
+use support::signing::{add_signature, from_unpadded, unpadded};
 use support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 
 /// Alice, the bot and Mallory, who may not command it, in an encrypted room.
@@ -130,6 +130,61 @@ fn a_device_named_like_a_cross_signing_key_gets_no_key() {
     }
 }
 
+/// The other side of it: such a device commands nothing, not even when the
+/// identity's own key has signed what it says.
+#[test]
+fn a_device_named_like_a_cross_signing_key_commands_nothing() {
+    let mut world = with_cross_signed_alice();
+    let id = world.alice.master();
+    let mut trap = Person::unpublished(&world.hs, ALICE, &id);
+    trap.publish(|_| {});
+    trap.publish_one_time_keys(2, |_| {});
+    world.alice.vouch_for(&id);
+    world.hs.wait_next_sync();
+    trap.say(ROOM, "stop");
+    assert_eq!(
+        world.next_body(),
+        "Your message came from a device that is not in your account's list, so I did not run it: \
+         please send it from one of your own sessions."
+    );
+    world.assert_scaled_only(&[1]);
+}
+
+/// Unknown key-share: one user lists another's Olm key as a device of their own
+/// (rule 12 and the signed binding of both keys). What that other user sends is
+/// not taken for theirs, though both may command.
+#[test]
+fn a_device_that_lists_anothers_olm_key_speaks_for_nobody() {
+    let mut world = World::new();
+    world.set("ALLOWED_USERS", &format!("{ALICE},{MALLORY}"));
+    let mut thief = Person::unpublished(&world.hs, MALLORY, "MALLORYS");
+    let stolen = world.alice.curve25519();
+    thief.publish(|keys| keys["keys"]["curve25519:MALLORYS"] = json!(stolen));
+    world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], true);
+    world.start();
+    let device = world.bot_device();
+    for lie in [false, true] {
+        world.alice.rotate(ROOM);
+        let content = world.alice.room_key(ROOM);
+        let mut payload = world.alice.payload((BOT, &device), "m.room_key", &content);
+        if lie {
+            payload["sender"] = json!(MALLORY);
+            payload
+                .as_object_mut()
+                .unwrap()
+                .remove("sender_device_keys");
+        }
+        let sealed = world.alice.olm((BOT, &device), &payload);
+        let event = json!({"type": "m.room.encrypted", "sender": MALLORY, "content": sealed});
+        world.hs.to_device(BOT, &device, event);
+        let content = world.alice.encrypt(ROOM, &text_message("start"));
+        let event = json!({"type": "m.room.encrypted", "sender": MALLORY, "content": content});
+        world.hs.event(ROOM, event);
+    }
+    world.alice.rotate(ROOM);
+    world.assert_nothing_done();
+}
+
 /// A device that is in the list no longer (rule 21).
 #[test]
 fn a_device_that_was_removed_commands_nothing() {
@@ -228,24 +283,34 @@ fn each_kind_of_ciphertext_counts_in_its_own_place_only() {
     world.assert_nothing_done();
 }
 
-/// Injected secrets: nothing was asked for, so nothing is taken.
+/// Injected secrets: nothing was asked for, so nothing is taken, in clear or by
+/// Olm. The bot's identity stays what it was.
 #[test]
 fn secrets_that_nobody_asked_for_are_ignored() {
     let mut world = World::encrypted();
     let device = world.bot_device();
-    let secret =
-        json!({"request_id": "x", "secret": unpadded(&[7; 32]), "name": "m.cross_signing.master"});
-    world
-        .alice
-        .deliver((BOT, &device), "m.secret.send", secret.clone());
-    let payload = world
-        .alice
-        .payload((BOT, &device), "m.secret.send", &secret);
-    let sealed = world.alice.olm((BOT, &device), &payload);
-    world
-        .alice
-        .deliver((BOT, &device), "m.room.encrypted", sealed);
+    for name in [
+        "m.cross_signing.master",
+        "m.cross_signing.self_signing",
+        "m.megolm_backup.v1",
+    ] {
+        let secret = json!({"request_id": "x", "secret": unpadded(&[7; 32]), "name": name});
+        for kind in ["m.secret.send", "m.secret.request"] {
+            world.alice.deliver((BOT, &device), kind, secret.clone());
+            let payload = world.alice.payload((BOT, &device), kind, &secret);
+            let sealed = world.alice.olm((BOT, &device), &payload);
+            world
+                .alice
+                .deliver((BOT, &device), "m.room.encrypted", sealed);
+        }
+    }
     assert_eq!(world.ask("start"), ON);
+    world.crash_and_restart();
+    assert!(!world.ask("status").contains("not signed"));
+    let uploads = world.hs.requests("POST /keys/device_signing/upload");
+    assert_eq!(uploads.len(), 1, "the one of the first start");
+    let told: Vec<&Value> = world.alice.received.iter().map(|p| &p["type"]).collect();
+    assert!(told.iter().all(|kind| **kind == "m.room_key"), "{told:?}");
 }
 
 /// Key theft by a reused device id (CVE-2021-40823/4, rule 42): a key of the
@@ -509,4 +574,245 @@ fn the_user_of_a_login_must_be_the_one_asked_for() {
         std::thread::sleep(Duration::from_millis(10));
     }
     assert!(world.hs.requests("POST /keys/upload").is_empty());
+}
+
+/// History to unsigned devices (CVE-2024-47080): a device that the owner's
+/// identity has not signed is given nothing on request, not even what it once
+/// had, and no device is given what was said before it came.
+#[test]
+fn an_unsigned_device_is_given_no_history_on_request() {
+    let mut world = with_cross_signed_alice();
+    let device = world.bot_device();
+    let mut tablet = world.person(ALICE, "ALICETABLET");
+    world.alice.vouch_for("ALICETABLET");
+    let mut watch = world.person(ALICE, "ALICEWATCH");
+    world.hs.wait_next_sync();
+    world.say("status");
+    let session = world.next().outer["session_id"].clone();
+    tablet.receive();
+    assert_eq!(tablet.keys_received(ROOM), [session.as_str().unwrap()]);
+    world.alice.lose_signatures("ALICETABLET");
+    world.hs.wait_next_sync();
+    world.settle();
+    let before = world.hs.requests("PUT /sendToDevice/").len();
+    for person in [&tablet, &watch] {
+        let content = json!({
+            "action": "request", "request_id": "1", "requesting_device_id": person.device,
+            "body": {
+                "algorithm": MEGOLM, "room_id": ROOM, "session_id": session,
+                "sender_key": person.curve25519(),
+            },
+        });
+        person.deliver((BOT, &device), "m.room_key_request", content);
+    }
+    world.hs.wait_next_sync();
+    assert_eq!(world.hs.requests("PUT /sendToDevice/").len(), before);
+    watch.receive();
+    assert!(watch.keys_received(ROOM).is_empty());
+    world.assert_scaled_only(&[1]);
+}
+
+/// Encryption downgrade (rule 24): another algorithm in place of the one that
+/// was there, in the state and in the event. Nothing is run there, nothing is
+/// sent there, and other rooms go on.
+#[test]
+fn another_algorithm_is_no_way_around_encryption() {
+    let mut world = World::new();
+    world.hs.add_room(ROOM, &[ALICE, BOT], true);
+    world.hs.add_room("!other:test", &[ALICE, BOT], true);
+    world.start();
+    world.alice.say("!other:test", "status");
+    world.next_in("!other:test");
+    for algorithm in [json!("org.example.rot13"), json!(null), json!(7)] {
+        let content = json!({"algorithm": algorithm});
+        world
+            .hs
+            .state_event("!other:test", ALICE, "m.room.encryption", "", content);
+        world.hs.wait_next_sync();
+        let said = world.said("!other:test");
+        world
+            .hs
+            .message("!other:test", ALICE, text_message("start"));
+        for in_event in [json!("org.example.rot13"), json!(null)] {
+            let mut content = world.alice.encrypt("!other:test", &text_message("start"));
+            content["algorithm"] = in_event;
+            content["body"] = json!("start");
+            content["msgtype"] = json!("m.text");
+            world.alice.post("!other:test", content);
+        }
+        world.assert_nothing_done();
+        let plain = world.hs.requests("PUT /send/m.room.message");
+        assert!(plain.is_empty(), "{algorithm}: {plain:?}");
+        if algorithm == json!("org.example.rot13") {
+            assert_eq!(world.said("!other:test"), said, "nothing can be sent there");
+        }
+    }
+}
+
+/// Zero-point Diffie-Hellman in what comes in: pre-key messages whose base key
+/// or identity key is of small order.
+#[test]
+fn a_pre_key_message_with_a_key_of_zeros_makes_no_session() {
+    let mut world = World::encrypted();
+    let device = world.bot_device();
+    // Version, then three fields of a tag, a length and 32 bytes, then the rest.
+    for (tag_at, sender_key_too) in [(1, false), (35, false), (69, false), (69, true)] {
+        world.alice.rotate(ROOM);
+        let content = world.alice.room_key(ROOM);
+        let payload = world.alice.payload((BOT, &device), "m.room_key", &content);
+        world.alice.new_session((BOT, &device));
+        let mut sealed = world.alice.olm((BOT, &device), &payload);
+        let own = sealed["ciphertext"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .next()
+            .unwrap()
+            .clone();
+        let message = &mut sealed["ciphertext"][&own];
+        assert_eq!(message["type"], 0);
+        let mut bytes = from_unpadded(message["body"].as_str().unwrap());
+        assert_eq!((bytes[tag_at] & 7, bytes[tag_at + 1]), (2, 32));
+        bytes[tag_at + 2..tag_at + 34].fill(0);
+        message["body"] = json!(unpadded(&bytes));
+        if sender_key_too {
+            sealed["sender_key"] = json!(unpadded(&[0; 32]));
+        }
+        world
+            .alice
+            .deliver((BOT, &device), "m.room.encrypted", sealed);
+        world.alice.mark_shared(ROOM, (BOT, &device));
+        let content = world.alice.encrypt(ROOM, &text_message("start"));
+        world.alice.post(ROOM, content);
+    }
+    world.alice.new_session((BOT, &device));
+    world.alice.rotate(ROOM);
+    world.assert_nothing_done();
+}
+
+/// The same in a device list: an Olm key of small order, well signed.
+#[test]
+fn a_device_with_an_olm_key_of_zeros_gets_no_key() {
+    let mut world = World::new();
+    let mut bob = Person::unpublished(&world.hs, "@bob:test", "BOBPHONE");
+    bob.publish(|keys| keys["keys"]["curve25519:BOBPHONE"] = json!(unpadded(&[0; 32])));
+    bob.publish_one_time_keys(3, |_| {});
+    world.hs.add_room(ROOM, &[ALICE, BOT, "@bob:test"], true);
+    world.start();
+    assert_eq!(world.ask("start"), ON);
+    let recipients = world.olm_recipients();
+    assert!(
+        !recipients.contains(&"@bob:test BOBPHONE".to_owned()),
+        "{recipients:?}"
+    );
+}
+
+/// Keys of 0, 31 and 33 bytes, padded and not, wherever keys come in: some
+/// parsers trust the length of the text.
+#[test]
+fn keys_of_a_wrong_length_stop_nothing() {
+    let mut world = World::new();
+    world.alice.cross_sign();
+    world.hs.add_room(ROOM, &[ALICE, BOT, "@bob:test"], true);
+    world.start();
+    let device = world.bot_device();
+    let texts = [0, 31, 33]
+        .map(|length| unpadded(&vec![9; length]))
+        .into_iter()
+        .flat_map(|text| [format!("{text}="), format!("{text}=="), text]);
+    for (n, text) in texts.enumerate() {
+        // In a device list, signed all the same.
+        for kind in ["ed25519", "curve25519"] {
+            let id = format!("BOB{n}{kind}");
+            let mut bob = Person::unpublished(&world.hs, "@bob:test", &id);
+            bob.publish(|keys| keys["keys"][format!("{kind}:{id}")] = json!(text));
+            bob.publish_one_time_keys(1, |_| {});
+        }
+        // In a one-time key, and in its signature.
+        let id = format!("BOB{n}");
+        let mut bob = Person::unpublished(&world.hs, "@bob:test", &id);
+        bob.publish(|_| {});
+        let mut key = json!({"key": text});
+        bob.sign(&mut key);
+        let mut other = json!({"key": bob.curve25519()});
+        other["signatures"]["@bob:test"][format!("ed25519:{id}")] = json!(text);
+        let chosen = if n % 2 == 0 { key } else { other };
+        world.hs.with(|state| {
+            let found = state.devices.get_mut(&("@bob:test".into(), id.clone()));
+            found
+                .unwrap()
+                .one_time
+                .insert("signed_curve25519:AAAA".into(), chosen);
+        });
+        // In a cross-signing identity.
+        for usage in ["master", "self_signing"] {
+            let key = json!({
+                "user_id": "@bob:test", "usage": [usage],
+                "keys": {format!("ed25519:{text}"): text},
+            });
+            world.hs.with(|state| {
+                let own = state.cross_signing.entry("@bob:test".into()).or_default();
+                own.insert(usage.into(), key);
+            });
+        }
+        world.hs.device_changed("@bob:test");
+        // In what comes over Olm.
+        for field in ["keys", "recipient_keys", "sender_device_keys"] {
+            let content = world.alice.room_key(ROOM);
+            let mut payload = world.alice.payload((BOT, &device), "m.room_key", &content);
+            match field {
+                "sender_device_keys" => {
+                    payload[field]["keys"]["ed25519:ALICEPHONE"] = json!(text);
+                    payload[field]["keys"]["curve25519:ALICEPHONE"] = json!(text);
+                }
+                _ => payload[field]["ed25519"] = json!(text),
+            }
+            let mut sealed = world.alice.olm((BOT, &device), &payload);
+            world
+                .alice
+                .deliver((BOT, &device), "m.room.encrypted", sealed.clone());
+            sealed["sender_key"] = json!(text);
+            world
+                .alice
+                .deliver((BOT, &device), "m.room.encrypted", sealed);
+        }
+        let content = json!({
+            "algorithm": MEGOLM, "code": "m.no_olm", "sender_key": text,
+        });
+        world
+            .alice
+            .deliver((BOT, &device), "m.room_key.withheld", content);
+        world.hs.wait_next_sync();
+    }
+    world.alice.rotate(ROOM);
+    assert_eq!(world.ask("start"), ON);
+    let recipients = world.olm_recipients();
+    assert!(
+        recipients.iter().all(|to| !to.starts_with("@bob:test")),
+        "{recipients:?}"
+    );
+}
+
+/// Forged reasons: a withheld notice in Alice's name from the server is a
+/// sentence at most, and never more than one for a message.
+#[test]
+fn a_forged_withheld_notice_does_nothing() {
+    let mut world = World::encrypted();
+    let device = world.bot_device();
+    assert_eq!(world.ask("start"), ON);
+    let session = world.alice.group(ROOM).session.session_id();
+    for code in ["m.blacklisted", "m.unverified", "m.no_olm"] {
+        let content = json!({
+            "algorithm": MEGOLM, "code": code, "room_id": ROOM, "session_id": session,
+            "sender_key": world.alice.curve25519(),
+        });
+        world
+            .alice
+            .deliver((BOT, &device), "m.room_key.withheld", content);
+    }
+    assert_eq!(
+        world.ask("stop"),
+        OFF,
+        "the key is there, whatever is said of it"
+    );
 }

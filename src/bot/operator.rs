@@ -429,10 +429,13 @@ impl<'a> Operator<'a> {
             tx.finish_outbox(*row)?;
         }
         take(&self.engine, self.policy, &tx, now)?;
-        let Wants { requests, again } = self.engine.wants(&tx, now)?;
+        // Before the first sync this store may be an older copy, which shows only
+        // there: what it wants done was done, and what it would encrypt with was
+        // used.
+        let Wants { requests, again } = self.engine.wants(&tx, self.synced, now)?;
         let work = match self.working {
-            Some(_) => None,
-            None => next_work(&self.engine, self.policy, &tx, self.started_at, now)?,
+            None if self.synced => next_work(&self.engine, self.policy, &tx, self.started_at, now)?,
+            _ => None,
         };
         let next = Next {
             wants: requests,

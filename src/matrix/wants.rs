@@ -96,10 +96,14 @@ pub enum About {
 impl Engine {
     /// Prepares what can be sent, and returns all that is to be asked now. The
     /// caller commits before it sends any of it, and leaves out what is already
-    /// under way.
-    pub fn wants(&self, tx: &Transaction<'_>, now: u64) -> Result<Wants, Error> {
+    /// under way. Nothing is encrypted for rooms before a first sync was taken in
+    /// (`synced`).
+    pub fn wants(&self, tx: &Transaction<'_>, synced: bool, now: u64) -> Result<Wants, Error> {
         let mut wants = Vec::new();
-        let Unprepared { claims, again } = self.prepare_replies(tx, now)?;
+        let Unprepared { claims, again } = match synced {
+            true => self.prepare_replies(tx, now)?,
+            false => Unprepared::default(),
+        };
         let account = self.account(tx)?;
         if let Some(upload) = account.upload()? {
             wants.push(Want {

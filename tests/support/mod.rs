@@ -13,6 +13,7 @@ pub mod faults;
 pub mod homeserver;
 pub mod person;
 pub mod rooms;
+pub mod secrets;
 pub mod signing;
 pub mod story;
 pub mod temp;

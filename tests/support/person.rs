@@ -215,6 +215,37 @@ impl Person {
         self.publish_raw(self.device_keys());
     }
 
+    /// The public half of the master key, in base64.
+    pub fn master(&self) -> String {
+        let (master, _) = self.cross_signing.as_ref().expect("there is an identity");
+        master.public_key().to_base64()
+    }
+
+    /// Signs another device of this user, as after a verification between both.
+    pub fn vouch_for(&self, device: &str) {
+        self.hs.with(|state| {
+            let id = (self.user.clone(), device.to_owned());
+            let found = state.devices.get_mut(&id).expect("the device is there");
+            self.self_sign(found.keys.as_mut().expect("it has keys"));
+            state.device_changed(&self.user);
+        });
+    }
+
+    /// The server shows a device of this user without any signature but its own.
+    pub fn lose_signatures(&self, device: &str) {
+        self.hs.with(|state| {
+            let id = (self.user.clone(), device.to_owned());
+            let found = state.devices.get_mut(&id).expect("the device is there");
+            let keys = found.keys.as_mut().expect("it has keys");
+            let own = format!("ed25519:{device}");
+            keys["signatures"][&self.user]
+                .as_object_mut()
+                .expect("it is signed")
+                .retain(|key, _| *key == own);
+            state.device_changed(&self.user);
+        });
+    }
+
     /// The keys that the server shows for a device: (curve25519, ed25519).
     fn keys_of(&self, user: &str, device: &str) -> Option<(String, String)> {
         self.hs.with(|state| shown_keys(state, user, device))

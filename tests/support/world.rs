@@ -117,6 +117,31 @@ impl World {
         self.bots.last_mut().expect("the bot was started")
     }
 
+    /// Runs `identities` beside the bot: its exit code, what it prints, and what
+    /// it complains of.
+    pub fn identities(&self, args: &[&str]) -> (Option<i32>, String, String) {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_openclaw-k8s-toggle-operator"))
+            .env_clear()
+            .env("CRYPTO_STORE_PATH", &self.env["CRYPTO_STORE_PATH"])
+            .arg("identities")
+            .args(args)
+            .output()
+            .expect("the binary runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    }
+
+    /// Ends the bot and waits until it is gone.
+    pub fn stop(&mut self) {
+        self.bot().terminate();
+        let status = self.bot().wait_exit(super::homeserver::DEADLINE);
+        assert_eq!(status.code(), Some(0));
+    }
+
     /// Kills the bot as a crash does and starts it on the same store.
     pub fn crash_and_restart(&mut self) {
         self.bot().kill();
