@@ -63,7 +63,7 @@ impl Engine {
     }
 
     /// Writes the configuration's pins into the store, and takes away those that
-    /// it no longer has.
+    /// it no longer has. Commanders without any are asked for.
     pub(super) fn pin_configured(&self, tx: &Transaction<'_>, now: u64) -> Result<(), Error> {
         for (user, identity) in tx.identities()? {
             let configured = identity
@@ -79,6 +79,13 @@ impl Engine {
                 source: PinSource::Configuration,
             };
             tx.pin_identity(user, &pin, now)?;
+        }
+        // Whose pin is gone, or who commands only since this start, is looked at
+        // now: a change before the next look would go unnoticed.
+        for user in &self.commanders.users {
+            if tx.identity(user)?.pin.is_none() {
+                tx.mark_outdated(user)?;
+            }
         }
         Ok(())
     }
