@@ -415,6 +415,28 @@ fn a_pin_taken_out_of_the_configuration_gives_way_to_first_use() {
     assert_eq!(world.api.scaled_to(), [1]);
 }
 
+/// Who may command since this start is pinned at it, not at the next change.
+#[test]
+fn a_member_who_may_command_since_a_restart_is_pinned_at_the_start() {
+    let mut world = World::new();
+    let mut bob = world.person(BOB, "BOBPHONE");
+    bob.cross_sign();
+    world.hs.add_room(ROOM, &[ALICE, BOT, BOB], true);
+    world.start();
+    assert_eq!(world.ask("start"), ON);
+    world.stop();
+    world.set("ALLOWED_USERS", &format!("{ALICE},{BOB}"));
+    world.start();
+    world
+        .bot()
+        .wait_log(&format!("{BOB} is pinned on first use: {}", bob.master()));
+    bob.cross_sign();
+    world.hs.wait_next_sync();
+    let said = answer(&mut world, &mut bob, "stop").unwrap();
+    assert!(said.contains("identities forget @bob:test"), "{said}");
+    world.assert_scaled_only(&[1]);
+}
+
 /// A pin written into the configuration replaces that of first use.
 #[test]
 fn a_changed_identity_is_pinned_anew_by_configuration() {
