@@ -122,6 +122,7 @@ fn a_device_named_like_a_cross_signing_key_gets_no_key() {
         let mut trap = Person::unpublished(&world.hs, ALICE, id);
         trap.publish(|_| {});
         trap.publish_one_time_keys(2, |_| {});
+        world.alice.vouch_for(id);
     }
     world.hs.wait_next_sync();
     assert_eq!(world.ask("stop"), OFF);

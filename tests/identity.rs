@@ -179,9 +179,9 @@ fn an_identity_of_somebody_else_is_not_reset() {
     assert!(world.hs.requests(SIGN).is_empty());
 }
 
-/// `help` names the fingerprints to compare.
+/// `help` names the fingerprints to compare, and so does the log at the start.
 #[test]
-fn help_names_the_fingerprints() {
+fn help_and_the_log_name_the_fingerprints() {
     let mut world = World::encrypted();
     let help = world.ask("help");
     let master = public(&shown(&world, "master").unwrap());
@@ -191,6 +191,8 @@ fn help_names_the_fingerprints() {
         help.contains(&format!("Device {}: ", world.bot_device())),
         "{help}"
     );
+    let line = world.bot().wait_log("Identity: ").replace(' ', "");
+    assert!(line.ends_with(&format!("Identity:{master}")), "{line}");
 }
 
 /// A homeserver without these endpoints: the bot works, and says what it lacks.
