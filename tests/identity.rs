@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use support::faults::Fault;
 use support::person::Person;
 use support::secrets::{self, Storage};
-use support::signing::{is_signed, unpadded};
+use support::signing::{add_signature, is_signed, unpadded};
 use support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 
 const UPLOAD: &str = "POST /keys/device_signing/upload";
@@ -467,6 +467,42 @@ fn an_identity_that_the_server_swaps_is_not_adopted() {
     assert_eq!(world.hs.requests(UPLOAD).len(), uploads);
     let help = world.ask("help").replace(' ', "");
     assert!(!help.contains(&liar.master()), "{help}");
+}
+
+/// A master key of the server's own may vouch for the account's true self-signing
+/// key, which is public. The bot holds that key, and still does not name the
+/// other master key as its own (CVE-2024-40648).
+#[test]
+fn another_master_key_over_the_same_self_signing_key_is_not_adopted() {
+    let (mut world, old, _) = with_secret_storage();
+    world.start();
+    assert!(device_is_signed(&world));
+    let mut self_signing = shown(&world, "self_signing").unwrap();
+    world.stop();
+    let mut liar = Person::unpublished(&world.hs, BOT, "LIAR");
+    liar.cross_sign();
+    self_signing["signatures"] = json!({});
+    let (master, _) = liar.cross_signing.as_ref().unwrap();
+    add_signature(&mut self_signing, BOT, &liar.master(), |text| {
+        master.sign(text.as_bytes())
+    });
+    world.hs.with(|state| {
+        state.devices.remove(&(BOT.into(), "LIAR".into()));
+        let shown = state.cross_signing.get_mut(BOT).unwrap();
+        shown.insert("self_signing".into(), self_signing);
+    });
+    for _ in 0..2 {
+        world.start();
+        let help = world.ask("help").replace(' ', "");
+        assert!(!help.contains(&liar.master()), "{help}");
+        assert!(!help.contains(&old.master()), "not confirmed now: {help}");
+        let status = world.ask("status");
+        assert!(
+            status.contains("not signed by my account's identity"),
+            "{status}"
+        );
+        world.stop();
+    }
 }
 
 /// Another session of the bot's account signs the device: the bot takes the

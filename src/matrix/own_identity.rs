@@ -152,7 +152,11 @@ impl Engine {
             .self_signing
             .as_deref()
             .map(|bytes| SelfSigning::from_seed(&Seed::from_bytes(*bytes)));
-        if let Some(key) = recovered.filter(|key| key.belongs_to(identity)) {
+        // The self-signing key is public, so any master key can claim it: a true
+        // change of identity changes both.
+        let is_claimed =
+            is_another && self.account(tx)?.cross_signed_by() == identity.self_signing();
+        if let Some(key) = recovered.filter(|key| !is_claimed && key.belongs_to(identity)) {
             self.pin_own(tx, identity, now)?;
             return self.sign(tx, identity, shown, &key, &own.state);
         }
