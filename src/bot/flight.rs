@@ -40,6 +40,11 @@ impl Flight {
         !waits && self.busy.insert(key.clone())
     }
 
+    /// Whether the request is under way.
+    pub(super) fn is_busy(&self, key: &WantKey) -> bool {
+        self.busy.contains(key)
+    }
+
     /// The request is no longer under way, whatever came of it.
     pub(super) fn landed(&mut self, key: &WantKey) {
         self.busy.remove(key);

@@ -408,7 +408,7 @@ impl<'a> Operator<'a> {
             for row in &self.delivered {
                 tx.finish_outbox(*row)?;
             }
-            self.engine.sends(&tx)
+            self.engine.sends(&tx, &|key| self.flight.is_busy(key))
         });
         match sends {
             Ok(sends) => self.spawn_wants(sends),
@@ -432,7 +432,10 @@ impl<'a> Operator<'a> {
         // Before the first sync this store may be an older copy, which shows only
         // there: what it wants done was done, and what it would encrypt with was
         // used.
-        let Wants { requests, again } = self.engine.wants(&tx, self.synced, now)?;
+        let Wants { requests, again } = {
+            let busy = |key: &WantKey| self.flight.is_busy(key);
+            self.engine.wants(&tx, self.synced, now, &busy)?
+        };
         let work = match self.working {
             None if self.synced => next_work(&self.engine, self.policy, &tx, self.started_at, now)?,
             _ => None,

@@ -168,9 +168,18 @@ impl Engine {
         let body: Body<'_> =
             serde_json::from_slice(body).map_err(|_| Error::Malformed("one-time keys"))?;
         let account = self.account(tx)?;
+        let mut of_user = None;
         for device in asked {
-            let claimed = devices(&body.one_time_keys, &device.user)
-                .get(device.id.as_str())
+            // They are asked for in the order of their users.
+            if of_user
+                .as_ref()
+                .is_none_or(|(user, _)| *user != &device.user)
+            {
+                of_user = Some((&device.user, devices(&body.one_time_keys, &device.user)));
+            }
+            let claimed = of_user
+                .as_ref()
+                .and_then(|(_, keys)| keys.get(device.id.as_str()))
                 .and_then(|raw| serde_json::from_str::<BTreeMap<String, &RawValue>>(raw.get()).ok())
                 .and_then(|keys| keys.into_iter().next());
             let session = claimed.and_then(|(name, raw)| {
@@ -220,7 +229,7 @@ impl Engine {
             device: device.id.clone(),
             content,
         };
-        put_to_device(tx, "to-device", "m.room.encrypted", &[message])
+        put_to_device(tx, "to-device", "m.room.encrypted", vec![message])
     }
 }
 

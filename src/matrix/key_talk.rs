@@ -141,6 +141,6 @@ impl Engine {
             device: device.id,
             content,
         };
-        put_to_device(tx, "to-device", "m.room.encrypted", &[message])
+        put_to_device(tx, "to-device", "m.room.encrypted", vec![message])
     }
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     crypto::{Account, Device, MEGOLM_ALGORITHM, OutboundGroup, Peer, Rotation, encrypt_to_device},
-    store::{Encryption, Recipient, Reply, Transaction},
+    store::{Encryption, Lacking, Recipient, Reply, Share, Transaction},
 };
 
 /// Messages of one `/sendToDevice`: Synapse's limits and ours on memory.
@@ -37,16 +37,18 @@ pub(super) struct OutgoingToDevice {
 /// holds nothing up for long.
 const DEVICES_PER_TURN: usize = DEVICES_PER_REQUEST;
 
+/// Devices whose one-time keys are claimed together.
+const CLAIMS_PER_TURN: usize = DEVICES_PER_REQUEST;
+
 /// What stands between a room's replies and the outbox.
 enum Readiness {
     /// Nothing any more: they are in it.
     Done,
-    /// Sessions with these devices.
-    Claim(Vec<Device>),
-    /// An answer that is being asked for anyway (members, devices, encryption).
+    /// An answer that is being asked for anyway (members, devices, encryption,
+    /// one-time keys).
     Wait,
-    /// Another turn: there are more devices than one turn serves.
-    Again,
+    /// Devices that lack the key.
+    Share(Unprepared),
 }
 
 /// What is missing before all replies can leave.
@@ -72,18 +74,21 @@ impl Engine {
     }
 
     /// Moves what can be moved from the replies to the outbox, and returns what
-    /// stands before the rest.
+    /// stands before the rest. While one claim is under way no other is prepared.
     pub(super) fn prepare_replies(
         &self,
         tx: &Transaction<'_>,
         now: u64,
+        claiming: bool,
     ) -> Result<Unprepared, Error> {
         let mut unprepared = Unprepared::default();
         for room in tx.rooms_with_replies()? {
-            match self.prepare_room(tx, &room, now)? {
+            match self.prepare_room(tx, &room, now, claiming)? {
                 Readiness::Done | Readiness::Wait => {}
-                Readiness::Claim(devices) => unprepared.claims.extend(devices),
-                Readiness::Again => unprepared.again = true,
+                Readiness::Share(Unprepared { claims, again }) => {
+                    unprepared.claims.extend(claims);
+                    unprepared.again |= again;
+                }
             }
         }
         Ok(unprepared)
@@ -94,6 +99,7 @@ impl Engine {
         tx: &Transaction<'_>,
         room: &OwnedRoomId,
         now: u64,
+        claiming: bool,
     ) -> Result<Readiness, Error> {
         if !tx.is_joined(room)? {
             let dropped = tx.drop_replies(room)?;
@@ -117,7 +123,9 @@ impl Engine {
                 }
                 Ok(Readiness::Done)
             }
-            Encryption::Megolm(rotation) => self.prepare_encrypted(tx, room, rotation, now),
+            Encryption::Megolm(rotation) => {
+                self.prepare_encrypted(tx, room, rotation, now, claiming)
+            }
         }
     }
 
@@ -127,6 +135,7 @@ impl Engine {
         room: &OwnedRoomId,
         rotation: Rotation,
         now: u64,
+        claiming: bool,
     ) -> Result<Readiness, Error> {
         if !tx.members_complete(room)? || tx.has_outdated_members(room, now)? {
             return Ok(Readiness::Wait);
@@ -139,7 +148,7 @@ impl Engine {
         }
         for reply in tx.replies(room)? {
             let mut group = self.outbound_group(tx, room, rotation, now)?;
-            match self.share(tx, room, &account, &group, now)? {
+            match self.share(tx, room, &account, &group, now, claiming)? {
                 Readiness::Done => {}
                 unready => return Ok(unready),
             }
@@ -178,8 +187,9 @@ impl Engine {
     }
 
     /// Gives the session to devices that lack it, some in each turn. Those without
-    /// an Olm session that are worth a claim wait for it; those that are not are
-    /// told `m.no_olm`, once; those that may not have it, `m.unverified`.
+    /// an Olm session that are worth a claim wait for it, while others are served;
+    /// those that are not are told `m.no_olm`, once; those that may not have the
+    /// session, `m.unverified`.
     fn share(
         &self,
         tx: &Transaction<'_>,
@@ -187,27 +197,62 @@ impl Engine {
         account: &Account,
         group: &OutboundGroup,
         now: u64,
+        claiming: bool,
     ) -> Result<Readiness, Error> {
         let session_id = group.session_id();
-        let missing = tx.devices_without_share(
+        let share = Share {
             room,
-            &session_id,
-            &self.user,
-            self.commanders.trust,
-            now,
-            DEVICES_PER_TURN + 1,
+            session_id: &session_id,
+            own: &self.user,
+            trust: self.commanders.trust,
+        };
+        let without = |lacking, limit| tx.devices_without_share(&share, lacking, now, limit);
+        // While one is under way, whether there is another is all that matters.
+        let unclaimed = without(
+            Lacking::OneTimeKey,
+            if claiming { 1 } else { CLAIMS_PER_TURN },
         )?;
-        if missing.is_empty() {
-            return Ok(Readiness::Done);
-        }
+        let missing = without(Lacking::Session, DEVICES_PER_TURN + 1)?;
         let more = missing.len() > DEVICES_PER_TURN;
+        let broken = !missing.is_empty() && self.give(tx, room, account, group, missing, now)?;
+        let again = more || broken;
+        Ok(match (unclaimed.is_empty(), claiming) {
+            (true, _) if !again => Readiness::Done,
+            (false, true) if !again => Readiness::Wait,
+            (_, true) => Readiness::Share(Unprepared {
+                claims: Vec::new(),
+                again,
+            }),
+            (_, false) => Readiness::Share(Unprepared {
+                claims: unclaimed
+                    .into_iter()
+                    .map(|lacking| lacking.device)
+                    .collect(),
+                again,
+            }),
+        })
+    }
+
+    /// Queues the session, or that there will be none, for these devices, as many
+    /// as one turn serves. True when there were Olm sessions that nothing can be
+    /// sent with: their devices need others.
+    fn give(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        account: &Account,
+        group: &OutboundGroup,
+        missing: Vec<Recipient>,
+        now: u64,
+    ) -> Result<bool, Error> {
+        let session_id = group.session_id();
         let own_keys = account.device_keys()?;
         let room_key = group.room_key().map_err(|_| Error::Account)?;
         let no_olm = withheld(account, "m.no_olm", None)?;
         let unverified = withheld(account, "m.unverified", Some((room, &session_id)))?;
         let mut keys = Vec::new();
         let mut refusals = Vec::new();
-        let mut claims = Vec::new();
+        let mut broken = false;
         for recipient in missing.into_iter().take(DEVICES_PER_TURN) {
             let Recipient {
                 device,
@@ -222,41 +267,35 @@ impl Engine {
                 refusals.push(addressed(device, unverified.clone()));
                 continue;
             }
-            let session = tx.olm_session_for_sending(&device)?;
-            if session.is_none() && tx.may_claim(&device, now)? {
-                claims.push(device);
-                continue;
-            }
-            let content = session.and_then(|mut session| {
-                let peer = Peer::from(&device);
-                let kind = "m.room_key";
-                encrypt_to_device(account, &own_keys, &mut session, &peer, kind, &room_key)
-                    .map(|content| (session, content))
-                    .ok()
-            });
-            match content {
-                Some((session, content)) => {
-                    tx.put_olm_session(&device.user, &device.curve25519, &session, false, now)?;
-                    tx.put_share(&session_id, &device, group.index())?;
-                    keys.push(addressed(device, content));
-                }
-                None if tx.mark_withheld(&device)? => {
+            let Some(mut session) = tx.olm_session_for_sending(&device)? else {
+                if tx.mark_withheld(&device)? {
                     warn!(
                         "{} {} cannot be given the key: no Olm session",
                         device.user, device.id
                     );
                     refusals.push(addressed(device, no_olm.clone()));
                 }
-                None => {}
+                continue;
+            };
+            let peer = Peer::from(&device);
+            let kind = "m.room_key";
+            match encrypt_to_device(account, &own_keys, &mut session, &peer, kind, &room_key) {
+                Ok(content) => {
+                    tx.put_olm_session(&device.user, &device.curve25519, &session, false, now)?;
+                    tx.put_share(&session_id, &device, group.index())?;
+                    keys.push(addressed(device, content));
+                }
+                Err(_) => {
+                    // Its other end made it so. Kept, it would be tried in every
+                    // turn, and enough of them would leave no turn to others.
+                    tx.drop_olm_session(&device, &session)?;
+                    broken = true;
+                }
             }
         }
-        put_to_device(tx, room.as_str(), "m.room.encrypted", &keys)?;
-        put_to_device(tx, room.as_str(), "m.room_key.withheld", &refusals)?;
-        Ok(match (claims.is_empty(), more) {
-            (false, _) => Readiness::Claim(claims),
-            (true, true) => Readiness::Again,
-            (true, false) => Readiness::Done,
-        })
+        put_to_device(tx, room.as_str(), "m.room.encrypted", keys)?;
+        put_to_device(tx, room.as_str(), "m.room_key.withheld", refusals)?;
+        Ok(broken)
     }
 }
 
@@ -320,16 +359,16 @@ pub(super) fn put_to_device(
     tx: &Transaction<'_>,
     lane: &str,
     kind: &str,
-    messages: &[OutgoingToDevice],
+    messages: Vec<OutgoingToDevice>,
 ) -> Result<(), Error> {
     if messages.is_empty() {
         return Ok(());
     }
     let mut bodies: send_event_to_device::v3::Messages = BTreeMap::new();
     for message in messages {
-        bodies.entry(message.user.clone()).or_default().insert(
-            DeviceIdOrAllDevices::DeviceId(message.device.clone()),
-            Raw::from_json(message.content.clone()),
+        bodies.entry(message.user).or_default().insert(
+            DeviceIdOrAllDevices::DeviceId(message.device),
+            Raw::from_json(message.content),
         );
     }
     let call = Call::new(send_event_to_device::v3::Request::new_raw(

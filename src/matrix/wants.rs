@@ -94,14 +94,20 @@ pub enum About {
 }
 
 impl Engine {
-    /// Prepares what can be sent, and returns all that is to be asked now. The
-    /// caller commits before it sends any of it, and leaves out what is already
-    /// under way. Nothing is encrypted for rooms before a first sync was taken in
-    /// (`synced`).
-    pub fn wants(&self, tx: &Transaction<'_>, synced: bool, now: u64) -> Result<Wants, Error> {
+    /// Prepares what can be sent, and returns all that is to be asked now, but
+    /// for what would follow something `busy`. The caller commits before it sends
+    /// any of it, and leaves out what is already under way. Nothing is encrypted
+    /// for rooms before a first sync was taken in (`synced`).
+    pub fn wants(
+        &self,
+        tx: &Transaction<'_>,
+        synced: bool,
+        now: u64,
+        busy: &dyn Fn(&WantKey) -> bool,
+    ) -> Result<Wants, Error> {
         let mut wants = Vec::new();
         let Unprepared { claims, again } = match synced {
-            true => self.prepare_replies(tx, now)?,
+            true => self.prepare_replies(tx, now, busy(&WantKey::Claim))?,
             false => Unprepared::default(),
         };
         let account = self.account(tx)?;
@@ -151,16 +157,27 @@ impl Engine {
             });
         }
         wants.extend(self.own_identity_want(tx)?);
-        wants.extend(self.sends(tx)?);
+        wants.extend(self.sends(tx, busy)?);
         Ok(Wants {
             requests: wants,
             again,
         })
     }
 
-    /// The heads of the outbox's lanes: reads only.
-    pub fn sends(&self, tx: &Transaction<'_>) -> Result<Vec<Want>, store::Error> {
-        Ok(tx.outbox_heads()?.into_iter().map(send).collect())
+    /// The heads of the outbox's lanes, but for those that are `busy`: what is
+    /// under way need not be in memory twice. Reads only.
+    pub fn sends(
+        &self,
+        tx: &Transaction<'_>,
+        busy: &dyn Fn(&WantKey) -> bool,
+    ) -> Result<Vec<Want>, store::Error> {
+        let mut sends = Vec::new();
+        for (id, lane) in tx.outbox_heads()? {
+            if !busy(&WantKey::Lane(lane)) {
+                sends.extend(tx.outbox_row(id)?.map(send));
+            }
+        }
+        Ok(sends)
     }
 }
 

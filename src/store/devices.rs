@@ -21,6 +21,35 @@ macro_rules! may_have_keys {
     };
 }
 
+/// An outbound session and who it is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Share<'a> {
+    /// The room it is used in.
+    pub room: &'a ruma::RoomId,
+    /// Its id.
+    pub session_id: &'a str,
+    /// The bot's own user, whose other devices are not given it.
+    pub own: &'a UserId,
+    /// What makes a device one of its user's own.
+    pub trust: DeviceTrust,
+}
+
+/// Whether something is put off at this time. Nothing is for more than an hour:
+/// what seems to be was put off by a clock that has gone back since.
+macro_rules! put_off {
+    ($until:literal, $now:literal) => {
+        concat!(
+            "(",
+            $until,
+            " BETWEEN ",
+            $now,
+            " + 1 AND ",
+            $now,
+            " + 3600000)"
+        )
+    };
+}
+
 /// A device of a room's member.
 #[derive(Debug)]
 pub struct Recipient {
@@ -28,6 +57,15 @@ pub struct Recipient {
     pub device: Device,
     /// Whether its standing allows it to read.
     pub may_have_keys: bool,
+}
+
+/// Devices that lack an outbound session, by what has to happen first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lacking {
+    /// Nothing: they can be given it, or told that they will not.
+    Session,
+    /// A one-time key has to be claimed for them.
+    OneTimeKey,
 }
 
 impl Transaction<'_> {
@@ -79,13 +117,14 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Up to `limit` users to query now, with the generation asked for. None is
-    /// put off for more than an hour: a `retry_after` beyond that was written by
-    /// a clock that has gone back since.
+    /// Up to `limit` users to query now, with the generation asked for.
     pub fn outdated_users(&self, now: u64, limit: usize) -> Result<Vec<(OwnedUserId, i64)>, Error> {
         self.all(
-            "SELECT user_id, generation FROM users WHERE outdated = 1 AND retry_after NOT BETWEEN ?1 + 1 AND ?1 + 3600000
-             ORDER BY user_id LIMIT ?2",
+            concat!(
+                "SELECT user_id, generation FROM users WHERE outdated = 1 AND NOT ",
+                put_off!("retry_after", "?1"),
+                " ORDER BY user_id LIMIT ?2"
+            ),
             (now.cast_signed(), limit.cast_signed()),
             |row| Ok((parsed(row, 0)?, row.get(1)?)),
         )
@@ -96,8 +135,12 @@ impl Transaction<'_> {
     pub fn has_outdated_members(&self, room: &ruma::RoomId, now: u64) -> Result<bool, Error> {
         Ok(self
             .one(
-                "SELECT 1 FROM members JOIN users USING (user_id)
-                 WHERE room_id = ?1 AND outdated = 1 AND retry_after NOT BETWEEN ?2 + 1 AND ?2 + 3600000 LIMIT 1",
+                concat!(
+                    "SELECT 1 FROM members JOIN users USING (user_id)
+                     WHERE room_id = ?1 AND outdated = 1 AND NOT ",
+                    put_off!("retry_after", "?2"),
+                    " LIMIT 1"
+                ),
                 (room.as_str(), now.cast_signed()),
                 |_| Ok(()),
             )?
@@ -110,7 +153,11 @@ impl Transaction<'_> {
     pub fn must_ask_for_devices(&self, user: &UserId, now: u64) -> Result<bool, Error> {
         Ok(self
             .one(
-                "SELECT outdated = 1 AND retry_after NOT BETWEEN ?2 + 1 AND ?2 + 3600000 FROM users WHERE user_id = ?1",
+                concat!(
+                    "SELECT outdated = 1 AND NOT ",
+                    put_off!("retry_after", "?2"),
+                    " FROM users WHERE user_id = ?1"
+                ),
                 (user.as_str(), now.cast_signed()),
                 |row| row.get(0),
             )?
@@ -229,16 +276,15 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Up to `limit` devices of a room's members, other than `own` user's, that
-    /// have neither been given the outbound session `session_id` nor been told
-    /// that they will not, as far as their standing has not changed since. Those
-    /// that cannot be reached are left out until they are tried again.
+    /// Up to `limit` devices of a room's members, other than the bot's own user's,
+    /// that have neither been given its outbound session nor been told that they
+    /// will not, as far as their standing has not changed since, and
+    /// that are `lacking` this. Those that cannot be reached are left out until
+    /// they are tried again.
     pub fn devices_without_share(
         &self,
-        room: &ruma::RoomId,
-        session_id: &str,
-        own: &UserId,
-        trust: DeviceTrust,
+        share: &Share<'_>,
+        lacking: Lacking,
         now: u64,
         limit: usize,
     ) -> Result<Vec<Recipient>, Error> {
@@ -254,17 +300,24 @@ impl Transaction<'_> {
                  LEFT JOIN olm_peers AS p ON p.user_id = d.user_id AND p.curve25519 = d.curve25519
                  WHERE m.room_id = ?1 AND d.user_id <> ?3
                      AND (s.session_id IS NULL OR (s.withheld AND may))
-                     AND NOT (may AND coalesce(p.withheld_sent AND p.claim_after > ?5, 0) AND NOT EXISTS (
-                         SELECT 1 FROM olm_sessions AS o
-                         WHERE o.user_id = d.user_id AND o.curve25519 = d.curve25519))
-                 ORDER BY d.user_id, d.device_id LIMIT ?6"
+                     AND CASE
+                         WHEN NOT may OR EXISTS (
+                             SELECT 1 FROM olm_sessions AS o
+                             WHERE o.user_id = d.user_id AND o.curve25519 = d.curve25519)
+                         THEN NOT ?6
+                         WHEN NOT ",
+                put_off!("coalesce(p.claim_after, 0)", "?5"),
+                " THEN ?6
+                         ELSE NOT ?6 AND NOT p.withheld_sent END
+                 ORDER BY d.user_id, d.device_id LIMIT ?7"
             ),
             (
-                room.as_str(),
-                session_id,
-                own.as_str(),
-                trust == DeviceTrust::CrossSigned,
+                share.room.as_str(),
+                share.session_id,
+                share.own.as_str(),
+                share.trust == DeviceTrust::CrossSigned,
                 now.cast_signed(),
+                lacking == Lacking::OneTimeKey,
                 limit.cast_signed(),
             ),
             |row| {

@@ -13,10 +13,6 @@ use crate::crypto::{Device, OlmSession};
 /// Sessions kept for one peer device; the specification asks for at least 4.
 const SESSIONS_PER_PEER: i64 = 8;
 
-/// Nothing is put off for longer: what seems to be was put off by a clock that
-/// has gone back since.
-const LONGEST_WAIT_MS: i64 = 3_600_000;
-
 impl Transaction<'_> {
     /// All sessions of a peer, the one to send with first: it decrypted a
     /// message most recently, else it is the newest.
@@ -101,6 +97,20 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// Forgets a session that nothing can be sent with.
+    pub fn drop_olm_session(&self, device: &Device, session: &OlmSession) -> Result<(), Error> {
+        self.execute(
+            "DELETE FROM olm_sessions
+             WHERE user_id = ?1 AND curve25519 = ?2 AND session_id = ?3",
+            (
+                device.user.as_str(),
+                device.curve25519.as_bytes(),
+                session.id(),
+            ),
+        )?;
+        Ok(())
+    }
+
     /// Remembers a message. False when it was seen before.
     pub fn see_olm_message(&self, hash: &[u8; 32], now: u64) -> Result<bool, Error> {
         let new = self.execute(
@@ -132,17 +142,6 @@ impl Transaction<'_> {
             ),
         )?;
         Ok(())
-    }
-
-    /// Whether a claim for this device is worth trying.
-    pub fn may_claim(&self, device: &Device, now: u64) -> Result<bool, Error> {
-        let after = self.one(
-            "SELECT claim_after FROM olm_peers WHERE user_id = ?1 AND curve25519 = ?2",
-            (device.user.as_str(), device.curve25519.as_bytes()),
-            |row| row.get::<_, i64>(0),
-        )?;
-        let now = now.cast_signed();
-        Ok(after.is_none_or(|after| after <= now || after > now.saturating_add(LONGEST_WAIT_MS)))
     }
 
     /// Marks that the device was told `m.no_olm`. False when it had been.

@@ -296,12 +296,21 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// The first request of each lane, in the order they were queued.
-    pub fn outbox_heads(&self) -> Result<Vec<OutboxRow>, Error> {
+    /// The first request of each lane, as row and lane, in the order they were
+    /// queued. Their bodies can be large: [`Transaction::outbox_row`] reads one.
+    pub fn outbox_heads(&self) -> Result<Vec<(i64, String)>, Error> {
         self.all(
-            "SELECT id, lane, path, body FROM outbox
-             WHERE id IN (SELECT min(id) FROM outbox GROUP BY lane) ORDER BY id",
+            "SELECT min(id), lane FROM outbox GROUP BY lane ORDER BY 1",
             [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+    }
+
+    /// One request of the outbox.
+    pub fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>, Error> {
+        self.one(
+            "SELECT id, lane, path, body FROM outbox WHERE id = ?1",
+            [id],
             |row| {
                 Ok(OutboxRow {
                     id: row.get(0)?,

@@ -249,12 +249,20 @@ fn a_message_that_this_store_did_not_encrypt_is_noticed() {
     assert!(tx.has_sent(&id, 0).unwrap(), "also after a rotation");
 }
 
+fn share(session_id: &str, trust: DeviceTrust) -> Share<'_> {
+    Share {
+        room: room(),
+        session_id,
+        own: user_id!("@bot:test"),
+        trust,
+    }
+}
+
 /// What the database says of who may have keys is what the rule says.
 #[test]
 fn keys_go_to_those_who_may_have_them() {
     let directory = Directory::new();
     let mut store = directory.open();
-    let own = user_id!("@bot:test");
     let master = |seed: u8| Ed25519SecretKey::from_slice(&[seed; 32]).public_key();
     let (a, b) = (Some(master(1)), Some(master(2)));
     for trust in [DeviceTrust::CrossSigned, DeviceTrust::Tofu] {
@@ -282,8 +290,11 @@ fn keys_go_to_those_who_may_have_them() {
                 let group = OutboundGroup::new(room().to_owned(), 1);
                 let id = group.session_id();
                 let missing = || {
-                    tx.devices_without_share(room(), &id, own, trust, 5, 10)
-                        .unwrap()
+                    let both = [Lacking::Session, Lacking::OneTimeKey].map(|lacking| {
+                        let share = share(&id, trust);
+                        tx.devices_without_share(&share, lacking, 5, 10).unwrap()
+                    });
+                    both.into_iter().flatten().collect::<Vec<_>>()
                 };
                 let found = missing();
                 assert_eq!(found.len(), 1);
@@ -490,7 +501,7 @@ fn a_lane_is_sent_in_order_and_a_reply_goes_with_its_request() {
     let heads = || {
         let rows = tx.outbox_heads().unwrap();
         rows.into_iter()
-            .map(|row| (row.id, row.path))
+            .map(|(id, _)| (id, tx.outbox_row(id).unwrap().unwrap().path))
             .collect::<Vec<_>>()
     };
     let first = heads();
@@ -519,11 +530,11 @@ fn a_recipient_that_is_gone_is_noticed() {
         .unwrap();
     let group = OutboundGroup::new(room().to_owned(), 1);
     tx.put_outbound_group(room(), &group).unwrap();
-    let own = user_id!("@bot:test");
     let without = || {
-        let (id, trust) = (group.session_id(), DeviceTrust::CrossSigned);
+        let id = group.session_id();
+        let share = share(&id, DeviceTrust::CrossSigned);
         let missing = tx
-            .devices_without_share(room(), &id, own, trust, 1, 10)
+            .devices_without_share(&share, Lacking::OneTimeKey, 1, 10)
             .unwrap();
         missing
             .into_iter()
@@ -591,12 +602,24 @@ fn withholding_is_told_once_until_a_session_exists() {
     let mut store = directory.open();
     let tx = store.begin().unwrap();
     let phone = device(alice(), "PHONE");
-    assert!(tx.may_claim(&phone, 5).unwrap());
+    tx.set_member(room(), alice(), Membership::Joined).unwrap();
+    tx.apply_device_change(alice(), &DeviceChange::Put(Box::new(phone.clone())))
+        .unwrap();
+    let lacking = |now| {
+        [Lacking::Session, Lacking::OneTimeKey].map(|what| {
+            let share = share("a session", DeviceTrust::CrossSigned);
+            let found = tx.devices_without_share(&share, what, now, 10);
+            found.unwrap().len()
+        })
+    };
+    assert_eq!(lacking(5), [0, 1], "a claim comes first");
     tx.postpone_claim(&phone, 100).unwrap();
-    assert!(!tx.may_claim(&phone, 99).unwrap());
-    assert!(tx.may_claim(&phone, 100).unwrap());
+    assert_eq!(lacking(99), [1, 0], "it is told");
+    assert_eq!(lacking(100), [0, 1], "it is tried again");
     assert!(tx.mark_withheld(&phone).unwrap());
     assert!(!tx.mark_withheld(&phone).unwrap());
+    assert_eq!(lacking(99), [0, 0], "it was told");
+    assert_eq!(lacking(100), [0, 1]);
     assert!(tx.ask_unwedge(&phone, 0, 200).unwrap());
     assert!(
         !tx.ask_unwedge(&phone, 199, 201).unwrap(),
@@ -614,12 +637,17 @@ fn what_was_put_off_by_a_clock_that_went_back_is_due() {
     let tx = store.begin().unwrap();
     let (phone, now) = (device(alice(), "PHONE"), 2 * YEAR_MS);
     tx.track_user(alice()).unwrap();
+    tx.set_member(room(), alice(), Membership::Joined).unwrap();
+    tx.apply_device_change(alice(), &DeviceChange::Put(Box::new(phone.clone())))
+        .unwrap();
     for (ahead, due) in [(0, true), (60_000, false), (YEAR_MS, true)] {
         tx.postpone_query(alice(), now + ahead).unwrap();
         assert_eq!(tx.outdated_users(now, 9).unwrap().len(), usize::from(due));
         assert_eq!(tx.must_ask_for_devices(alice(), now).unwrap(), due);
         tx.postpone_claim(&phone, now + ahead).unwrap();
-        assert_eq!(tx.may_claim(&phone, now).unwrap(), due);
+        let share = share("a session", DeviceTrust::CrossSigned);
+        let claims = tx.devices_without_share(&share, Lacking::OneTimeKey, now, 9);
+        assert_eq!(claims.unwrap().len(), usize::from(due));
     }
     assert!(tx.ask_unwedge(&phone, YEAR_MS, now + YEAR_MS).unwrap());
     assert!(tx.ask_unwedge(&phone, now - 3_600_000, now).unwrap());

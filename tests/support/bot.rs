@@ -46,13 +46,14 @@ impl fmt::Debug for Victim {
 }
 
 impl Bot {
-    /// Starts it in an environment of exactly these variables.
+    /// Starts it, or what `BOT_BINARY` names, in an environment of exactly these variables.
     pub fn spawn(env: &BTreeMap<String, String>) -> Self {
         Self::spawn_as(Self::program(), env, &Victim::default())
     }
 
     pub fn program() -> Command {
-        Command::new(env!("CARGO_BIN_EXE_openclaw-k8s-toggle-operator"))
+        let built = env!("CARGO_BIN_EXE_openclaw-k8s-toggle-operator");
+        Command::new(std::env::var_os("BOT_BINARY").unwrap_or(built.into()))
     }
 
     /// Starts it by this command, as this victim from its first moment on.

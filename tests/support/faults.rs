@@ -28,6 +28,8 @@ pub enum Fault {
     Kill(Victim),
     /// The request takes effect, then the bot is killed before it is answered.
     KillAfter(Victim),
+    /// The request takes effect and is answered when the faults are cleared.
+    Hold,
 }
 
 impl Fault {

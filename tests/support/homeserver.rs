@@ -660,6 +660,7 @@ impl Shared {
                 return Answer::Cut;
             }
             Some(Fault::Delay(time)) => std::thread::sleep(time),
+            Some(Fault::Hold) => self.hang(),
             _ => {}
         }
         let (status, mut body) = self.route(request);
