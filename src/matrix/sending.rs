@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     crypto::{Account, Device, MEGOLM_ALGORITHM, OutboundGroup, Peer, Rotation, encrypt_to_device},
-    store::{Encryption, Lacking, Recipient, Reply, Share, Transaction},
+    store::{Encryption, Recipient, Reply, Transaction},
 };
 
 /// Messages of one `/sendToDevice`: Synapse's limits and ours on memory.
@@ -200,41 +200,32 @@ impl Engine {
         claiming: bool,
     ) -> Result<Readiness, Error> {
         let session_id = group.session_id();
-        let share = Share {
-            room,
-            session_id: &session_id,
-            own: &self.user,
-            trust: self.commanders.trust,
-        };
-        let without = |lacking, limit| tx.devices_without_share(&share, lacking, now, limit);
-        // While one is under way, whether there is another is all that matters.
-        let unclaimed = without(
-            Lacking::OneTimeKey,
-            if claiming { 1 } else { CLAIMS_PER_TURN },
-        )?;
-        let missing = without(Lacking::Session, DEVICES_PER_TURN + 1)?;
+        let (mut missing, unclaimed): (Vec<_>, Vec<_>) = tx
+            .devices_without_share(
+                room,
+                &session_id,
+                &self.user,
+                self.commanders.trust,
+                now,
+                DEVICES_PER_TURN + CLAIMS_PER_TURN,
+            )?
+            .into_iter()
+            .partition(|recipient| !recipient.needs_claim);
         let more = missing.len() > DEVICES_PER_TURN;
+        missing.truncate(DEVICES_PER_TURN);
         let broken = !missing.is_empty() && self.give(tx, room, account, group, missing, now)?;
         let again = more || broken;
-        Ok(match (unclaimed.is_empty(), claiming) {
-            (true, _) if !again => Readiness::Done,
-            (false, true) if !again => Readiness::Wait,
-            (_, true) => Readiness::Share(Unprepared {
-                claims: Vec::new(),
-                again,
-            }),
-            (_, false) => Readiness::Share(Unprepared {
-                claims: unclaimed
-                    .into_iter()
-                    .map(|lacking| lacking.device)
-                    .collect(),
-                again,
-            }),
-        })
+        if !again && unclaimed.is_empty() {
+            return Ok(Readiness::Done);
+        }
+        let claims = match claiming {
+            true => Vec::new(),
+            false => unclaimed.into_iter().map(|found| found.device).collect(),
+        };
+        Ok(Readiness::Share(Unprepared { claims, again }))
     }
 
-    /// Queues the session, or that there will be none, for these devices, as many
-    /// as one turn serves. True when there were Olm sessions that nothing can be
+    /// Queues the session, or that there will be none, for these devices. True when there were Olm sessions that nothing can be
     /// sent with: their devices need others.
     fn give(
         &self,
@@ -253,10 +244,11 @@ impl Engine {
         let mut keys = Vec::new();
         let mut refusals = Vec::new();
         let mut broken = false;
-        for recipient in missing.into_iter().take(DEVICES_PER_TURN) {
+        for recipient in missing {
             let Recipient {
                 device,
                 may_have_keys,
+                ..
             } = recipient;
             if !may_have_keys {
                 debug!(

@@ -21,19 +21,6 @@ macro_rules! may_have_keys {
     };
 }
 
-/// An outbound session and who it is for.
-#[derive(Debug, Clone, Copy)]
-pub struct Share<'a> {
-    /// The room it is used in.
-    pub room: &'a ruma::RoomId,
-    /// Its id.
-    pub session_id: &'a str,
-    /// The bot's own user, whose other devices are not given it.
-    pub own: &'a UserId,
-    /// What makes a device one of its user's own.
-    pub trust: DeviceTrust,
-}
-
 /// Whether something is put off at this time. Nothing is for more than an hour:
 /// what seems to be was put off by a clock that has gone back since.
 macro_rules! put_off {
@@ -57,15 +44,8 @@ pub struct Recipient {
     pub device: Device,
     /// Whether its standing allows it to read.
     pub may_have_keys: bool,
-}
-
-/// Devices that lack an outbound session, by what has to happen first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lacking {
-    /// Nothing: they can be given it, or told that they will not.
-    Session,
-    /// A one-time key has to be claimed for them.
-    OneTimeKey,
+    /// Whether a one-time key has to be claimed for it before anything else.
+    pub needs_claim: bool,
 }
 
 impl Transaction<'_> {
@@ -276,15 +256,17 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Up to `limit` devices of a room's members, other than the bot's own user's,
-    /// that have neither been given its outbound session nor been told that they
-    /// will not, as far as their standing has not changed since, and
-    /// that are `lacking` this. Those that cannot be reached are left out until
-    /// they are tried again.
+    /// Up to `limit` devices of a room's members, other than `own` user's, that
+    /// have neither been given the outbound session `session_id` nor been told
+    /// that they will not, as far as their standing has not changed since. Those
+    /// that cannot be reached are left out until they are tried again, those that
+    /// need a claim come last.
     pub fn devices_without_share(
         &self,
-        share: &Share<'_>,
-        lacking: Lacking,
+        room: &ruma::RoomId,
+        session_id: &str,
+        own: &UserId,
+        trust: DeviceTrust,
         now: u64,
         limit: usize,
     ) -> Result<Vec<Recipient>, Error> {
@@ -292,7 +274,13 @@ impl Transaction<'_> {
             concat!(
                 "SELECT d.user_id, d.device_id, d.curve25519, d.ed25519, d.signed_by, ",
                 may_have_keys!("?4"),
-                " AS may
+                " AS may, NOT ",
+                put_off!("coalesce(p.claim_after, 0)", "?5"),
+                " AND ",
+                may_have_keys!("?4"),
+                " AND NOT EXISTS (
+                     SELECT 1 FROM olm_sessions AS o
+                     WHERE o.user_id = d.user_id AND o.curve25519 = d.curve25519) AS claim
                  FROM members AS m JOIN devices AS d ON d.user_id = m.user_id AND d.deleted = 0
                  LEFT JOIN identities AS i ON i.user_id = d.user_id
                  LEFT JOIN shares AS s ON s.session_id = ?2 AND s.user_id = d.user_id
@@ -300,30 +288,26 @@ impl Transaction<'_> {
                  LEFT JOIN olm_peers AS p ON p.user_id = d.user_id AND p.curve25519 = d.curve25519
                  WHERE m.room_id = ?1 AND d.user_id <> ?3
                      AND (s.session_id IS NULL OR (s.withheld AND may))
-                     AND CASE
-                         WHEN NOT may OR EXISTS (
-                             SELECT 1 FROM olm_sessions AS o
-                             WHERE o.user_id = d.user_id AND o.curve25519 = d.curve25519)
-                         THEN NOT ?6
-                         WHEN NOT ",
+                     AND NOT (may AND coalesce(p.withheld_sent, 0) AND ",
                 put_off!("coalesce(p.claim_after, 0)", "?5"),
-                " THEN ?6
-                         ELSE NOT ?6 AND NOT p.withheld_sent END
-                 ORDER BY d.user_id, d.device_id LIMIT ?7"
+                " AND NOT EXISTS (
+                         SELECT 1 FROM olm_sessions AS o
+                         WHERE o.user_id = d.user_id AND o.curve25519 = d.curve25519))
+                 ORDER BY claim, d.user_id, d.device_id LIMIT ?6"
             ),
             (
-                share.room.as_str(),
-                share.session_id,
-                share.own.as_str(),
-                share.trust == DeviceTrust::CrossSigned,
+                room.as_str(),
+                session_id,
+                own.as_str(),
+                trust == DeviceTrust::CrossSigned,
                 now.cast_signed(),
-                lacking == Lacking::OneTimeKey,
                 limit.cast_signed(),
             ),
             |row| {
                 Ok(Recipient {
                     device: device(row)?,
                     may_have_keys: row.get(5)?,
+                    needs_claim: row.get(6)?,
                 })
             },
         )

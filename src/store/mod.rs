@@ -18,7 +18,7 @@ mod session;
 mod tests;
 
 pub use database::{Error, OpenError, Store, Transaction};
-pub use devices::{Lacking, Recipient, Share};
+pub use devices::Recipient;
 pub use own_identity::{OwnState, StoredIdentity};
 pub use queues::{DeviceKeys, Held, HeldReason, JournalEntry, OutboxRow, Reply};
 pub use rooms::{Encryption, Membership};

@@ -81,7 +81,11 @@ impl Transaction<'_> {
 
     /// How far this transaction brings the store.
     pub fn set_next_batch(&self, token: &str) -> Result<(), Error> {
-        self.execute("UPDATE session SET next_batch = ?1", [token])?;
+        // The same again is not worth a write to the disk.
+        self.execute(
+            "UPDATE session SET next_batch = ?1 WHERE next_batch IS NOT ?1",
+            [token],
+        )?;
         Ok(())
     }
 

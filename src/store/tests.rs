@@ -249,13 +249,8 @@ fn a_message_that_this_store_did_not_encrypt_is_noticed() {
     assert!(tx.has_sent(&id, 0).unwrap(), "also after a rotation");
 }
 
-fn share(session_id: &str, trust: DeviceTrust) -> Share<'_> {
-    Share {
-        room: room(),
-        session_id,
-        own: user_id!("@bot:test"),
-        trust,
-    }
+fn own() -> &'static UserId {
+    user_id!("@bot:test")
 }
 
 /// What the database says of who may have keys is what the rule says.
@@ -290,11 +285,8 @@ fn keys_go_to_those_who_may_have_them() {
                 let group = OutboundGroup::new(room().to_owned(), 1);
                 let id = group.session_id();
                 let missing = || {
-                    let both = [Lacking::Session, Lacking::OneTimeKey].map(|lacking| {
-                        let share = share(&id, trust);
-                        tx.devices_without_share(&share, lacking, 5, 10).unwrap()
-                    });
-                    both.into_iter().flatten().collect::<Vec<_>>()
+                    tx.devices_without_share(room(), &id, own(), trust, 5, 10)
+                        .unwrap()
                 };
                 let found = missing();
                 assert_eq!(found.len(), 1);
@@ -531,10 +523,9 @@ fn a_recipient_that_is_gone_is_noticed() {
     let group = OutboundGroup::new(room().to_owned(), 1);
     tx.put_outbound_group(room(), &group).unwrap();
     let without = || {
-        let id = group.session_id();
-        let share = share(&id, DeviceTrust::CrossSigned);
+        let (id, trust) = (group.session_id(), DeviceTrust::CrossSigned);
         let missing = tx
-            .devices_without_share(&share, Lacking::OneTimeKey, 1, 10)
+            .devices_without_share(room(), &id, own(), trust, 1, 10)
             .unwrap();
         missing
             .into_iter()
@@ -606,20 +597,18 @@ fn withholding_is_told_once_until_a_session_exists() {
     tx.apply_device_change(alice(), &DeviceChange::Put(Box::new(phone.clone())))
         .unwrap();
     let lacking = |now| {
-        [Lacking::Session, Lacking::OneTimeKey].map(|what| {
-            let share = share("a session", DeviceTrust::CrossSigned);
-            let found = tx.devices_without_share(&share, what, now, 10);
-            found.unwrap().len()
-        })
+        let trust = DeviceTrust::CrossSigned;
+        let found = tx.devices_without_share(room(), "a session", own(), trust, now, 10);
+        found.unwrap().pop().map(|found| found.needs_claim)
     };
-    assert_eq!(lacking(5), [0, 1], "a claim comes first");
+    assert_eq!(lacking(5), Some(true), "a claim comes first");
     tx.postpone_claim(&phone, 100).unwrap();
-    assert_eq!(lacking(99), [1, 0], "it is told");
-    assert_eq!(lacking(100), [0, 1], "it is tried again");
+    assert_eq!(lacking(99), Some(false), "it is told");
+    assert_eq!(lacking(100), Some(true), "it is tried again");
     assert!(tx.mark_withheld(&phone).unwrap());
     assert!(!tx.mark_withheld(&phone).unwrap());
-    assert_eq!(lacking(99), [0, 0], "it was told");
-    assert_eq!(lacking(100), [0, 1]);
+    assert_eq!(lacking(99), None, "it was told");
+    assert_eq!(lacking(100), Some(true));
     assert!(tx.ask_unwedge(&phone, 0, 200).unwrap());
     assert!(
         !tx.ask_unwedge(&phone, 199, 201).unwrap(),
@@ -645,9 +634,9 @@ fn what_was_put_off_by_a_clock_that_went_back_is_due() {
         assert_eq!(tx.outdated_users(now, 9).unwrap().len(), usize::from(due));
         assert_eq!(tx.must_ask_for_devices(alice(), now).unwrap(), due);
         tx.postpone_claim(&phone, now + ahead).unwrap();
-        let share = share("a session", DeviceTrust::CrossSigned);
-        let claims = tx.devices_without_share(&share, Lacking::OneTimeKey, now, 9);
-        assert_eq!(claims.unwrap().len(), usize::from(due));
+        let trust = DeviceTrust::CrossSigned;
+        let found = tx.devices_without_share(room(), "a session", own(), trust, now, 9);
+        assert_eq!(found.unwrap()[0].needs_claim, due);
     }
     assert!(tx.ask_unwedge(&phone, YEAR_MS, now + YEAR_MS).unwrap());
     assert!(tx.ask_unwedge(&phone, now - 3_600_000, now).unwrap());
