@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from toggle_e2e.bot import Bot, default_binary  # noqa: E402
+from toggle_e2e.element import Element, lay_out  # noqa: E402
 from toggle_e2e.net import end_cleanly_on_sigterm  # noqa: E402
 from toggle_e2e.person import Person  # noqa: E402
+from toggle_e2e.scene import Elements, Login, Scene, make_scene  # noqa: E402
 from toggle_e2e.world import Account, Stage, Target, World  # noqa: E402
 
 _world: World | None = None
@@ -98,6 +101,48 @@ def make_bot(world: World, bot_account: Account, alice: Person, target: Target) 
         return world.bot(bot_account, (alice.user_id,), target, **overrides)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The client at Element beside its packages, which are installed where they are missing."""
+    return lay_out(tmp_path_factory.mktemp("element"))
+
+
+@pytest.fixture
+def elements(
+    world: World, script: Path, record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
+) -> Iterator[Elements]:
+    """Makes devices at Element, ends them, and tells which shields they drew beside the bots' answers."""
+    made: list[Element] = []
+    bots = len(world.bots)
+
+    def make(account: Account, device: str, login: Login | None = None) -> Element:
+        element = Element(script, world.synapse.url, account.user_id, account.password, device)
+        made.append(element)
+        login = login or Login()
+        return element.start(login.cross_signing, login.only_signed)
+
+    yield make
+    for element in made:
+        element.stop()
+    senders = {world.synapse.mxid(bot.settings["MATRIX_USER"]) for bot in world.bots[bots:]}
+    shields = Counter(
+        f"{message.shield} {message.shield_reason}" if message.failure is None else message.failure
+        for element in made
+        for message in element.seen()
+        if message.sender in senders
+    )
+    told = ", ".join(f"{count} x {shield}" for shield, count in sorted(shields.items()))
+    record_property("shields", told)
+    with capsys.disabled():
+        print(f" [shields: {told}] ", end="")
+
+
+@pytest.fixture
+def scene(world: World, elements: Elements, request: pytest.FixtureRequest) -> Scene:
+    """A bot and a person at Element, by default one with an identity of their own."""
+    return make_scene(world, elements, getattr(request, "param", None))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,151 +2,95 @@
 
 from __future__ import annotations
 
-import urllib.parse
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
 
 from toggle_e2e import texts
-from toggle_e2e.bot import Bot
-from toggle_e2e.element import Element, Shown, lay_out
-from toggle_e2e.world import Account, Target, World
+from toggle_e2e.scene import Elements, Login, Scene
+from toggle_e2e.world import World
 
-# Gives a device of a user at Element, with new cross-signing keys if told so.
-Elements = Callable[[Account, str, bool], Element]
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A running bot in an encrypted room that a person made with Element."""
-
-    bot: Bot
-    bot_id: str
-    account: Account
-    person: Element
-    room_id: str
-    target: Target
+# Element as it comes, "exclude insecure devices", and a person who never made an identity.
+MODES = {
+    "default": Login(),
+    "only-signed": Login(only_signed=True),
+    "no-identity": Login(cross_signing=False),
+}
 
 
-@pytest.fixture(scope="session")
-def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The client beside its packages, which are installed where they are missing."""
-    return lay_out(tmp_path_factory.mktemp("element"))
+def requests_of_bot(scene: Scene, mark: int, path: str) -> list[str]:
+    """What the bot has sent there since a mark in the homeserver's log, one line each."""
+    return [line for line in scene.world.synapse.requests_since(mark, "POST", path) if scene.bot_id in line]
 
 
-@pytest.fixture
-def elements(
-    world: World, script: Path, record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
-) -> Iterator[Elements]:
-    """Makes devices at Element, ends them, and tells which shields they drew beside the bots' answers."""
-    made: list[Element] = []
-    bots = len(world.bots)
-
-    def make(account: Account, device: str, cross_signing: bool) -> Element:
-        element = Element(script, world.synapse.url, account.user_id, account.password, device)
-        made.append(element)
-        return element.start(cross_signing)
-
-    yield make
-    for element in made:
-        element.stop()
-    senders = {world.synapse.mxid(bot.settings["MATRIX_USER"]) for bot in world.bots[bots:]}
-    shields = Counter(
-        f"{message.shield} {message.shield_reason}" if message.failure is None else message.failure
-        for element in made
-        for message in element.seen()
-        if message.sender in senders
-    )
-    told = ", ".join(f"{count} x {shield}" for shield, count in sorted(shields.items()))
-    record_property("shields", told)
-    with capsys.disabled():
-        print(f" [shields: {told}] ", end="")
-
-
-@pytest.fixture
-def scene(world: World, elements: Elements, request: pytest.FixtureRequest) -> Scene:
-    """Element makes cross-signing keys at the first login, so the person here has them unless told otherwise."""
-    account, bot_account, target = world.account("alice"), world.account("bot"), world.target()
-    person = elements(account, "laptop", getattr(request, "param", True))
-    room_id = person.create_room(True, (bot_account.user_id,))
-    bot = world.bot(bot_account, (account.user_id,), target).start()
-    world.synapse.wait_membership(room_id, bot_account.user_id)
-    person.wait_sees_member(room_id, bot_account.user_id)
-    return Scene(bot, bot_account.user_id, account, person, room_id, target)
-
-
-def ask(scene: Scene, text: str, by: Element | None = None, also: tuple[Element, ...] = ()) -> Shown:
-    """Says something encrypted and gives the answer, having looked at how it came at each device in the room."""
-    asker = by or scene.person
-    marks = [(other, other.mark(scene.room_id)) for other in also]
-    sent = asker.send(scene.room_id, text)
-    assert sent.encrypted
-    reply = asker.wait_reply(sent, scene.bot_id)
-    check(scene, asker, reply)
-    for other, mark in marks:
-        seen = other.wait_reply(mark, scene.bot_id)
-        check(scene, other, seen)
-        assert (seen.event_id, seen.text) == (reply.event_id, reply.text)
-    return reply
-
-
-def check(scene: Scene, device: Element, message: Shown) -> None:
-    """An answer must be encrypted, readable the moment it comes, and come from the bot's device."""
-    assert message.encrypted, message
-    assert message.failure is None and not message.waited_for_key, "the answer came before the key to read it"
-    assert message.msgtype in ("m.text", "m.notice"), message
-    assert message.sender_key in device.device_keys(scene.bot_id).values()
-
-
-def raw_event(world: World, event_id: str) -> dict[str, object]:
-    """An event as the server keeps it, which no client could be kept from getting hold of."""
-    event = world.synapse.admin("GET", f"/_synapse/admin/v1/fetch_event/{urllib.parse.quote(event_id)}")["event"]
-    assert event["type"] == "m.room.encrypted"
-    return dict(event)
-
-
-@pytest.mark.parametrize("scene", [True, False], ids=["cross-signed", "unsigned"], indirect=True)
-def test_each_command_is_done_and_answered(world: World, scene: Scene) -> None:
+@pytest.mark.parametrize("scene", MODES.values(), ids=MODES.keys(), indirect=True)
+def test_transcript_of_each_command(world: World, scene: Scene, request: pytest.FixtureRequest) -> None:
+    """Shown with `-s`: `make e2e ARGS="-k transcript -s"`."""
     namespace, deployment = scene.target.namespace, scene.target.deployment
-    assert ask(scene, "status").text == texts.status("off", 0, 0, 0)
-    assert ask(scene, "start").text == texts.ON
-    world.cluster.wait_replicas(namespace, deployment, ready=1)
-    assert ask(scene, "status").text == texts.status("running", 1, 1, 1)
-    assert ask(scene, "stop").text == texts.OFF
-    assert world.replicas(scene.target) == 0
-    assert ask(scene, "help").text == texts.HELP
-    assert ask(scene, "dance").text == texts.unknown("dance")
+    try:
+        assert scene.ask("status").text == texts.status("off", 0, 0, 0)
+        assert scene.ask("start").text == texts.ON
+        world.cluster.wait_replicas(namespace, deployment, ready=1)
+        assert scene.ask("status").text == texts.status("running", 1, 1, 1)
+        assert scene.ask("stop").text == texts.OFF
+        assert world.replicas(scene.target) == 0
+        assert scene.ask("help").text == texts.HELP
+        assert scene.ask("dance").text == texts.unknown("dance")
+    finally:
+        print(scene.told(request.node.callspec.id))
     assert world.scalings(scene.target) == [1, 0]
-    said = [message for message in scene.person.messages(scene.room_id) if message.sender == scene.bot_id]
-    assert len(said) == 6, "one answer a command, no more"
+    assert len(scene.answered()) == 6, "one answer a command, no more"
 
 
+@pytest.mark.parametrize("scene", [MODES["only-signed"]], ids=["only-signed"], indirect=True)
 def test_a_restarted_bot_goes_on(world: World, scene: Scene) -> None:
-    first = ask(scene, "start")
+    first = scene.ask("start")
+    device, mark = scene.bot_device(), world.synapse.log_mark()
+    once = ("/keys/signatures/upload", "/keys/device_signing/upload", "/login")
+    assert all(requests_of_bot(scene, 0, step) for step in once[:2]), "the log does not tell who asks"
     scene.bot.restart()
-    second = ask(scene, "stop")
+    second = scene.ask("stop")
     assert (first.text, second.text) == (texts.ON, texts.OFF)
     assert second.sender_key == first.sender_key
     scene.bot.kill()
     scene.bot.start()
-    assert ask(scene, "start").text == texts.ON
+    assert scene.ask("start").text == texts.ON
+    assert scene.bot_device() == device
+    assert not any(requests_of_bot(scene, mark, step) for step in once), "it signed or logged in once more"
     assert world.scalings(scene.target) == [1, 0, 1]
 
 
-def test_a_new_device_reads_what_follows_and_commands_too(world: World, scene: Scene, elements: Elements) -> None:
-    """The new device is one the person has not signed yet, which is how each begins."""
-    assert ask(scene, "start").text == texts.ON
-    tablet = elements(scene.account, "tablet", False)
-    there = tablet.mark(scene.room_id)
-    assert ask(scene, "stop", also=(tablet,)).text == texts.OFF
-    assert ask(scene, "start", by=tablet, also=(scene.person,)).text == texts.ON
+def test_a_new_device_commands_once_it_is_verified(world: World, scene: Scene, elements: Elements) -> None:
+    """A new device is one that the person has not signed yet, which is how each begins."""
+    recovery_key = scene.person.set_up_recovery()
+    assert scene.ask("start").text == texts.ON
+    tablet = elements(scene.account, "tablet", Login(cross_signing=False))
+    place, mark = tablet.mark(scene.room_id), scene.person.mark(scene.room_id)
+
+    refused = tablet.send(scene.room_id, "stop")
+    told = scene.person.wait_reply(mark, scene.bot_id)
+    scene.check(scene.person, told)
+    assert told.text == texts.unverified(tablet.device_id)
+    (shown,) = tablet.wait_unreadable(refused, scene.bot_id)
+    assert shown.failure == "MEGOLM_KEY_WITHHELD_FOR_UNVERIFIED_DEVICE"
+    assert world.scalings(scene.target) == [1]
+
+    tablet.verify_with_recovery_key(recovery_key)
+    assert scene.ask("stop", by=tablet, also=(scene.person,)).text == texts.OFF
+    assert scene.ask("start", also=(tablet,)).text == texts.ON
     scene.bot.restart()
-    assert ask(scene, "stop", by=tablet, also=(scene.person,)).text == texts.OFF
-    assert len(tablet.replies(there, scene.bot_id)) == 3
+    assert scene.ask("stop", by=tablet, also=(scene.person,)).text == texts.OFF
+    assert len([reply for reply in tablet.replies(place, scene.bot_id) if reply.text]) == 3
     assert world.scalings(scene.target) == [1, 0, 1, 0]
+
+
+def test_a_person_who_logs_out_and_in_goes_on(world: World, scene: Scene, elements: Elements) -> None:
+    recovery_key = scene.person.set_up_recovery()
+    assert scene.ask("start").text == texts.ON
+    scene.person.log_out()
+    again = elements(scene.account, "laptop", Login(cross_signing=False, only_signed=True))
+    again.verify_with_recovery_key(recovery_key)
+    again.wait_sees_member(scene.room_id, scene.bot_id)
+    assert scene.ask("stop", by=again).text == texts.OFF
+    assert world.scalings(scene.target) == [1, 0]
 
 
 def test_a_person_at_another_client_reads_the_same(world: World, scene: Scene) -> None:
@@ -156,26 +100,54 @@ def test_a_person_at_another_client_reads_the_same(world: World, scene: Scene) -
     scene.person.wait_sees_member(scene.room_id, other.user_id)
     for text, expected in (("start", texts.ON), ("help", texts.HELP), ("stop", texts.OFF)):
         mark = other.mark(scene.room_id)
-        reply = ask(scene, text)
+        reply = scene.ask(text)
         seen = other.wait_reply(mark, scene.bot_id).message
-        assert (reply.text, seen.text, seen.event_id) == (expected, expected, reply.event_id)
+        assert (reply.text, seen.text, seen.event_id) == (expected, reply.text, reply.event_id)
         assert seen.encrypted and not seen.waited_for_key
     assert world.scalings(scene.target) == [1, 0]
 
 
-def test_who_has_left_cannot_read_what_follows(world: World, scene: Scene, elements: Elements) -> None:
+def test_who_leaves_cannot_read_until_they_are_back(world: World, scene: Scene, elements: Elements) -> None:
     """Handing the answer to the one who left is what a homeserver that wants to listen would do."""
-    guest = elements(world.account("guest"), "laptop", True)
+    guest = elements(world.account("guest"), "laptop")
     scene.person.invite(scene.room_id, guest.user_id)
     guest.join(scene.room_id)
     scene.person.wait_sees_member(scene.room_id, guest.user_id)
-    before = ask(scene, "start", also=(guest,))
+    before = scene.ask("start", also=(guest,))
     guest.leave(scene.room_id)
-    after = ask(scene, "stop")
-    assert (before.text, after.text) == (texts.ON, texts.OFF)
-    assert after.session_id != before.session_id
+    away = scene.ask("stop")
+    assert (before.text, away.text) == (texts.ON, texts.OFF)
+    assert away.session_id != before.session_id
 
-    assert guest.decrypt(raw_event(world, before.event_id)).text == texts.ON, "the trial itself does not work"
-    trial = guest.decrypt(raw_event(world, after.event_id))
+    assert guest.decrypt(world.synapse.event(before.event_id)).text == texts.ON, "the trial itself does not work"
+    trial = guest.decrypt(world.synapse.event(away.event_id))
     assert (trial.text, trial.failure) == (None, "MEGOLM_UNKNOWN_INBOUND_SESSION_ID")
-    assert scene.person.decrypt(raw_event(world, after.event_id)).text == texts.OFF
+    assert scene.person.decrypt(world.synapse.event(away.event_id)).text == texts.OFF
+
+    scene.person.invite(scene.room_id, guest.user_id)
+    guest.join(scene.room_id)
+    scene.person.wait_sees_member(scene.room_id, guest.user_id)
+    back = scene.ask("start", also=(guest,))
+    assert back.text == texts.ON
+    assert guest.decrypt(world.synapse.event(away.event_id)).text is None, "what was said meanwhile is not theirs"
+
+
+def test_a_lost_key_costs_one_message(world: World, scene: Scene) -> None:
+    """The bot opens a new Olm session; Element takes that as a sign and gives it the key again by itself."""
+    assert scene.ask("start").text == texts.ON
+    scene.lose("inbound_groups")
+    assert scene.ask("stop").text == texts.UNREADABLE
+    assert scene.ask("stop").text == texts.OFF
+    mine = [said for said in scene.person.messages(scene.room_id) if said.sender == scene.account.user_id]
+    assert len(mine) == 3 and len({said.session_id for said in mine}) == 1, "the key came with a new session only"
+    assert world.scalings(scene.target) == [1, 0]
+
+
+def test_lost_olm_sessions_cost_one_message(world: World, scene: Scene) -> None:
+    """The person's next key comes in an Olm session that the bot no longer has."""
+    assert scene.ask("start").text == texts.ON
+    scene.lose("inbound_groups", "olm_sessions")
+    scene.person.discard_session(scene.room_id)
+    assert scene.ask("stop").text == texts.UNREADABLE
+    assert scene.ask("stop").text == texts.OFF
+    assert world.scalings(scene.target) == [1, 0]

