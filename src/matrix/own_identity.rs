@@ -162,6 +162,9 @@ impl Engine {
         }
         if !is_another && self.adopt_signature(tx, identity, shown)? {
             self.pin_own(tx, identity, now)?;
+            if matches!(own.state, OwnState::Unsigned(_)) {
+                info!("another session of the account has signed the bot's device");
+            }
             return Ok(tx.set_own_state(&OwnState::Signed)?);
         }
         match own.state {
