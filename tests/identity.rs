@@ -181,7 +181,7 @@ fn an_identity_of_somebody_else_is_not_reset() {
 
 /// `help` names the fingerprints to compare, and so does the log at the start.
 #[test]
-fn help_and_the_log_name_the_fingerprints() {
+fn help_names_the_fingerprints() {
     let mut world = World::encrypted();
     let help = world.ask("help");
     let master = public(&shown(&world, "master").unwrap());
