@@ -10,6 +10,7 @@ mod operator;
 mod policy;
 mod session;
 mod starts;
+mod takes;
 #[cfg(test)]
 mod tests;
 mod work;

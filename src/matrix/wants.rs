@@ -17,7 +17,7 @@ use ruma::{
 use super::{
     api::Call,
     engine::{Engine, Error},
-    own_identity::OwnStep,
+    own_steps::OwnStep,
     sending::Unprepared,
 };
 use crate::{

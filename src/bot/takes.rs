@@ -1,0 +1,198 @@
+//! What the loop takes in: syncs, and answers to requests.
+
+use std::{fmt, time::Duration};
+
+use log::{error, warn};
+use tokio::time::Instant;
+
+use super::{
+    answers::{Refusal, Said, give_up, judge, refused, take_body},
+    operator::{End, Operator},
+};
+use crate::matrix::{self, About, Fault, SyncBody, WantKey};
+
+/// So many refusals of a sync in a row, and its `since` is taken for the fault:
+/// a homeserver that was moved or restored does not know it any more.
+const BAD_SYNCS: u32 = 3;
+
+impl Operator<'_> {
+    pub(super) fn take_sync(&mut self, result: Result<Vec<u8>, Fault>) -> Option<End> {
+        let body = match result {
+            Ok(body) => body,
+            Err(Fault::UnknownToken { soft_logout }) => {
+                return Some(End::LoggedOut { soft: soft_logout });
+            }
+            Err(fault) => {
+                if matches!(fault, Fault::Refused { status: 400, .. }) {
+                    self.suspect_since();
+                }
+                return self.sync_failed(&fault, fault.retry_after());
+            }
+        };
+        self.bad_syncs = 0;
+        let parsed: SyncBody<'_> = match serde_json::from_slice(&body) {
+            Ok(parsed) => parsed,
+            Err(error) => return self.sync_failed(&format!("a sync is malformed: {error}"), None),
+        };
+        let counts_hold = !self.uploaded_meanwhile;
+        self.recount = !counts_hold;
+        let synced_before = std::mem::replace(&mut self.synced, true);
+        let taken = self.transact(|engine, policy, tx, now| {
+            let received = engine.take_sync(tx, &parsed, counts_hold, now)?;
+            for invite in &received.invites {
+                policy.judge_invite(tx, invite)?;
+            }
+            judge(engine, policy, tx, &received.messages, now)
+        });
+        match taken {
+            Ok(()) => {
+                self.sync_backoff.succeed();
+                None
+            }
+            Err(error) => {
+                if let Some(end) = ends_the_session(&error) {
+                    return Some(end);
+                }
+                self.synced = synced_before;
+                if let matrix::Error::Store(error) = &error {
+                    error!("{error}");
+                }
+                self.sync_failed(&error, None)
+            }
+        }
+    }
+
+    /// A sync was refused as a bad request. After some of these the next one
+    /// starts from nothing: what was sent meanwhile is history to it.
+    fn suspect_since(&mut self) {
+        self.bad_syncs += 1;
+        if self.bad_syncs >= BAD_SYNCS && self.since.is_some() {
+            warn!("the homeserver does not know how far the bot has read: reading anew from now");
+            self.bad_syncs = 0;
+            self.attempt(|_, _, tx, _| Ok(tx.forget_next_batch()?));
+        }
+    }
+
+    fn sync_failed(&mut self, why: &dyn fmt::Display, asked: Option<Duration>) -> Option<End> {
+        match self.sync_backoff.fail(asked) {
+            Some(wait) => {
+                warn!("sync: {why}; trying again in {} s", wait.as_secs());
+                self.sync_after = Instant::now() + wait;
+                None
+            }
+            None => Some(End::GaveUp(format!("giving up on the homeserver: {why}"))),
+        }
+    }
+
+    pub(super) fn take_answer(
+        &mut self,
+        key: &WantKey,
+        about: &About,
+        result: Result<Vec<u8>, Fault>,
+    ) -> Option<End> {
+        self.flight.landed(key);
+        if matches!(about, About::Upload { .. }) {
+            self.uploaded_meanwhile = true;
+        }
+        let taken = match result {
+            Ok(body) => {
+                if let About::Outbox(row, _) = about {
+                    return self.delivered(key, *row);
+                }
+                self.transact(|engine, policy, tx, now| {
+                    take_body(engine, policy, tx, about, &body, now)
+                })
+            }
+            Err(Fault::UnknownToken { soft_logout }) => {
+                return Some(End::LoggedOut { soft: soft_logout });
+            }
+            Err(Fault::Interactive {
+                session,
+                by_password,
+            }) if matches!(about, About::OwnIdentity(_)) => self.transact(|engine, _, tx, _| {
+                engine.take_own_challenge(tx, session.as_deref(), by_password)
+            }),
+            Err(Fault::Refused {
+                status,
+                errcode,
+                message,
+            }) => match refused(about, status, &errcode, &message) {
+                Refusal::Outlived(why) => return Some(End::Outlived(why)),
+                Refusal::Fatal(why) => return Some(End::Fatal(why)),
+                Refusal::Retry => {
+                    let wait = self.flight.failed(key, None);
+                    warn!(
+                        "{key:?}: {status} {errcode} ({message}); trying again in {} s",
+                        wait.as_secs()
+                    );
+                    return None;
+                }
+                Refusal::Final => {
+                    if let About::Outbox(row, _) = about {
+                        error!("a message is given up: {status} {errcode} ({message})");
+                        return self.delivered(key, *row);
+                    }
+                    let said = Said {
+                        status,
+                        errcode: &errcode,
+                        message: &message,
+                    };
+                    self.transact(|engine, policy, tx, now| {
+                        give_up(engine, policy, tx, about, &said, now)
+                    })
+                }
+            },
+            Err(fault) => {
+                let wait = self.flight.failed(key, fault.retry_after());
+                warn!("{key:?}: {fault}; trying again in {} s", wait.as_secs());
+                if matches!(about, About::OwnIdentity(_)) {
+                    // Nobody waits for it any more.
+                    self.attempt(|engine, _, tx, _| engine.delay_own_identity(tx));
+                }
+                return None;
+            }
+        };
+        match taken {
+            Ok(()) => {
+                self.flight.succeeded(key);
+                None
+            }
+            Err(error) => {
+                if let Some(end) = ends_the_session(&error) {
+                    return Some(end);
+                }
+                let wait = self.flight.failed(key, None);
+                error!("{key:?}: {error}; trying again in {} s", wait.as_secs());
+                None
+            }
+        }
+    }
+
+    /// A request of the outbox was taken by the server. That is written down
+    /// with the next commit, not with one of its own: should it be lost, the
+    /// same request goes out again and the server knows its transaction id.
+    fn delivered(&mut self, key: &WantKey, row: i64) -> Option<End> {
+        self.flight.succeeded(key);
+        self.delivered.push(row);
+        let sends = self.store.begin().and_then(|tx| {
+            for row in &self.delivered {
+                tx.finish_outbox(*row)?;
+            }
+            self.engine.sends(&tx, &|key| self.flight.is_busy(key))
+        });
+        match sends {
+            Ok(sends) => self.spawn_wants(sends),
+            Err(error) => error!("{error}"),
+        }
+        None
+    }
+}
+
+/// Whether an error that came with an answer leaves nothing to go on with.
+fn ends_the_session(error: &matrix::Error) -> Option<End> {
+    match error {
+        matrix::Error::OwnKeys(_) => Some(End::Fatal(error.to_string())),
+        matrix::Error::RolledBack => Some(End::Outlived(error.to_string())),
+        _ => None,
+    }
+}

@@ -1,0 +1,215 @@
+//! The requests that the bot's own identity takes, one after the other, and what
+//! their answers mean.
+//!
+//! Specification: client-server API, "Cross-signing"; MSC3967.
+
+use log::{info, warn};
+use ruma::{
+    CanonicalJsonObject, api::client::config::get_global_account_data,
+    events::GlobalAccountDataEventType,
+};
+use serde::Deserialize;
+
+use super::{
+    api::Call,
+    engine::{Engine, Error},
+    own_faults::{CONSEQUENCE, NEEDS_PERSON, NO_STORAGE, NOT_KEPT},
+    recovery::{DEFAULT_KEY, SELF_SIGNING},
+    wants::{About, Want, WantKey},
+};
+use crate::{
+    crypto::{OwnIdentity, Pin, PinSource, Seed, signatures_upload},
+    store::{OwnState, Transaction},
+};
+
+/// One request towards the identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnStep {
+    /// `/keys/device_signing/upload`.
+    Upload,
+    /// `/keys/signatures/upload`.
+    Sign,
+    /// Account data of the secret storage.
+    Recover,
+}
+
+impl Engine {
+    /// The next request of the identity, if one is due.
+    pub(super) fn own_identity_want(&self, tx: &Transaction<'_>) -> Result<Option<Want>, Error> {
+        let mut own = tx.own_identity()?;
+        if own.state == OwnState::Reset {
+            let seed = match &self.own_keys.seed {
+                Some(seed) => Seed::from_bytes(*seed.as_bytes()),
+                None => Seed::generate().map_err(|error| {
+                    Error::Build(super::BuildError::randomness(&error.to_string()))
+                })?,
+            };
+            warn!("the bot gets a new identity, as the operator asked");
+            tx.put_own_seed(seed.as_bytes())?;
+            tx.set_own_state(&OwnState::Upload { uia_session: None })?;
+            own = tx.own_identity()?;
+        }
+        let (step, call) = match &own.state {
+            OwnState::Upload { uia_session } => {
+                let mine = self
+                    .own_seed(own.seed.as_deref())
+                    .and_then(|seed| OwnIdentity::from_seed(&seed));
+                let Some(mine) = mine else {
+                    return Ok(None);
+                };
+                let mut body = mine.device_signing_upload(&self.user)?;
+                if let (Some(session), Some(password)) = (uia_session, &self.own_keys.password) {
+                    let auth = serde_json::json!({
+                        "type": "m.login.password",
+                        "identifier": { "type": "m.id.user", "user": self.user },
+                        "password": password.expose(),
+                        "session": session,
+                    });
+                    body.insert(
+                        "auth".to_owned(),
+                        auth.try_into().map_err(|_| Error::Account)?,
+                    );
+                }
+                (OwnStep::Upload, post("device_signing/upload", &body)?)
+            }
+            OwnState::Sign => {
+                let account = self.account(tx)?;
+                // A master key whose private half is at hand is vouched for too.
+                let master = self
+                    .own_seed(own.seed.as_deref())
+                    .and_then(|seed| OwnIdentity::from_seed(&seed))
+                    .filter(|mine| Some(mine.self_signing().public()) == account.cross_signed_by())
+                    .map(|mine| mine.master_key(&self.user))
+                    .transpose()?;
+                let body = signatures_upload(&account, master.as_ref())?;
+                (OwnStep::Sign, post("signatures/upload", &body)?)
+            }
+            OwnState::FindKeyId => (OwnStep::Recover, self.account_data(DEFAULT_KEY)?),
+            OwnState::FindKey(id) => (
+                OwnStep::Recover,
+                self.account_data(&format!("m.secret_storage.key.{id}"))?,
+            ),
+            OwnState::FindSecret(_) => (OwnStep::Recover, self.account_data(SELF_SIGNING)?),
+            OwnState::Unknown
+            | OwnState::Recovered
+            | OwnState::Signed
+            | OwnState::Unsigned(_)
+            | OwnState::Reset => return Ok(None),
+        };
+        Ok(Some(Want {
+            key: WantKey::OwnIdentity,
+            call,
+            about: About::OwnIdentity(step),
+        }))
+    }
+
+    fn account_data(&self, kind: &str) -> Result<Call, Error> {
+        Ok(Call::new(get_global_account_data::v3::Request::new(
+            self.user.clone(),
+            GlobalAccountDataEventType::from(kind),
+        ))?)
+    }
+
+    /// Takes in the answer to the last step.
+    pub fn take_own_step(
+        &self,
+        tx: &Transaction<'_>,
+        step: OwnStep,
+        body: &[u8],
+        now: u64,
+    ) -> Result<(), Error> {
+        let own = tx.own_identity()?;
+        match (step, own.state) {
+            (OwnStep::Upload, OwnState::Upload { .. }) => {
+                let mine = self
+                    .own_seed(own.seed.as_deref())
+                    .and_then(|seed| OwnIdentity::from_seed(&seed));
+                let Some(mine) = mine else {
+                    return Ok(());
+                };
+                tx.put_identity(&self.user, &mine.master())?;
+                tx.forget_pin(&self.user)?;
+                let pin = Pin {
+                    master: mine.master(),
+                    source: PinSource::FirstUse,
+                };
+                tx.pin_identity(&self.user, &pin, now)?;
+                self.cross_sign(tx, mine.self_signing())?;
+                Ok(tx.set_own_state(&OwnState::Sign)?)
+            }
+            (OwnStep::Sign, OwnState::Sign) => {
+                #[derive(Deserialize)]
+                struct Body {
+                    #[serde(default)]
+                    failures: std::collections::BTreeMap<String, serde_json::Value>,
+                }
+                let body: Body =
+                    serde_json::from_slice(body).map_err(|_| Error::Malformed("signatures"))?;
+                if body.failures.is_empty() {
+                    info!("the bot's device is signed by its identity");
+                    Ok(tx.set_own_state(&OwnState::Signed)?)
+                } else {
+                    self.stay_unsigned(tx, NOT_KEPT)
+                }
+            }
+            (OwnStep::Recover, state) => self.take_secret(tx, state, body),
+            _ => Ok(()),
+        }
+    }
+
+    /// A step failed and is tried again: replies no longer wait for it.
+    pub fn delay_own_identity(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+        Ok(tx.delay_own_identity()?)
+    }
+
+    /// The server asks for the password again, or for something nobody here has.
+    pub fn take_own_challenge(
+        &self,
+        tx: &Transaction<'_>,
+        session: Option<&str>,
+        by_password: bool,
+    ) -> Result<(), Error> {
+        let OwnState::Upload { uia_session } = tx.own_identity()?.state else {
+            return Ok(());
+        };
+        match session {
+            Some(session)
+                if by_password && uia_session.is_none() && self.own_keys.password.is_some() =>
+            {
+                Ok(tx.set_own_state(&OwnState::Upload {
+                    uia_session: Some(session.to_owned()),
+                })?)
+            }
+            _ => self.stay_unsigned(tx, NEEDS_PERSON),
+        }
+    }
+
+    /// The server refuses the last step for good.
+    pub fn own_step_refused(
+        &self,
+        tx: &Transaction<'_>,
+        step: OwnStep,
+        status: u16,
+        errcode: &str,
+        message: &str,
+    ) -> Result<(), Error> {
+        match step {
+            OwnStep::Recover if status == 404 => self.stay_unsigned(tx, NO_STORAGE),
+            _ => self.stay_unsigned(
+                tx,
+                &format!(
+                    "My device is not signed by my account's identity: the homeserver refuses \
+                     ({status} {errcode}: {message}). {CONSEQUENCE}"
+                ),
+            ),
+        }
+    }
+}
+
+fn post(endpoint: &str, body: &CanonicalJsonObject) -> Result<Call, Error> {
+    Ok(Call {
+        method: http::Method::POST,
+        path: format!("/_matrix/client/v3/keys/{endpoint}"),
+        body: serde_json::to_vec(body).map_err(|_| Error::Account)?,
+    })
+}
