@@ -50,7 +50,8 @@ COMMANDS = 60
 MORE_ROUNDS = 3
 KEPT_STARTS = 11
 FIRST_STARTS = 5
-COUNTED_COMMANDS = 40
+# Enough for a checkpoint among them.
+COUNTED_COMMANDS = 80
 SESSIONS = 10_000
 # Lets a scaling's aftermath (pods made, pods deleted) pass before the next command is timed.
 PAUSE = 0.25
@@ -334,7 +335,7 @@ def measure_syncs(world: World) -> tuple[list[Row], dict[str, Any]]:
             if not expected(command)(reply.text):
                 raise SystemExit(f"the bot answered {command!r} with {reply!r}")
             # The sync that shows the bot its own answer belongs to the command.
-            time.sleep(4 * PAUSE)
+            time.sleep(2 * PAUSE)
             if number:  # the first messages carry keys
                 each[command].append(counts.stat().st_size - before)
     bot.end()
