@@ -6,6 +6,8 @@
 #   make bench           what the bot costs; ARGS="--check --json FILE"
 #   make release         the static binaries for x86_64 and aarch64
 #   make check unit e2e  parts of `make test`; e2e takes ARGS for pytest, such as ARGS="-k restart -x"
+#   make fuzz            hostile input for as long as SECONDS says, 600 for each parser;
+#                        TARGET="sync to_device", ARGS="-max_len=65536"
 #   make image           a container image of the release binary, PLATFORM=amd64 or arm64
 #
 # What is slow to make (servers, linker) is kept under $OPENCLAW_TEST_CACHE, or
@@ -19,6 +21,8 @@ NAME := openclaw-k8s-toggle-operator
 TRIPLES := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 ARGS ?=
 PLATFORM ?= amd64
+SECONDS ?= 600
+TARGET ?=
 IMAGE ?= $(NAME):latest
 
 # Neither where the sources lie nor whose machine it is gets into a binary.
@@ -29,7 +33,7 @@ REMAP := --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(CARGO_DIR)=cargo
 # on standard output; progress goes to standard error.
 VENV = venv="$$(tests/e2e/setup.sh)"
 
-.PHONY: test demo bench release binary controlplane check unit e2e smoke image prerequisites clean
+.PHONY: test demo bench release binary controlplane check unit fuzz e2e smoke image prerequisites clean
 
 test:
 	@tests/e2e/run_all.sh
@@ -40,12 +44,17 @@ prerequisites:
 check:
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 
 # Compiled first, so that the minute it may take is a minute of tests.
 unit:
 	cargo test --locked --no-run
 	@started=$$SECONDS; cargo test --locked; took=$$((SECONDS - started)); \
 	echo "cargo test took $$took s after compiling (at most 60)"; [ "$$took" -le 60 ]
+
+# Each target in tests/fuzz/targets; it says there what it is fed.
+fuzz:
+	@tests/fuzz/run.sh "$(SECONDS)" $(TARGET) $(ARGS)
 
 # The static binaries; with progress, for the first build takes minutes.
 release: BUILD = $(TRIPLES)

@@ -46,7 +46,12 @@ check_cc() {
         lacks "a C compiler (cc): SQLite and ring are compiled from C; apt-get install build-essential."
 }
 
-for what in "${@:-cargo go python3 make cc}"; do
+check_cxx() {
+    has c++ || has g++ || has clang++ ||
+        lacks "a C++ compiler (c++): the fuzzer of the tests is written in it; apt-get install build-essential."
+}
+
+for what in "${@:-cargo go python3 make cc cxx}"; do
     for one in $what; do "check_$one"; done
 done
 exit "$missing"

@@ -36,6 +36,7 @@ step() {
 
 step check - make --no-print-directory check
 step unit - make --no-print-directory unit
+step fuzz - make --no-print-directory fuzz SECONDS=10
 step release - make --no-print-directory release
 step smoke release make --no-print-directory smoke
 step e2e release make --no-print-directory e2e

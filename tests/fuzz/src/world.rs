@@ -1,0 +1,310 @@
+//! The program's engine, store and policy in the middle of their life, and what
+//! must hold whatever comes in.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
+
+use http::uri::PathAndQuery;
+use openclaw_k8s_toggle_operator::{
+    bot::{Policy, command::Command},
+    crypto::{DeviceTrust, MEGOLM_ALGORITHM, Pin, PinSource, RecoveryKey, Seed, Standing},
+    matrix::{About, Commanders, Engine, Error, Message, OwnKeys, Received, SyncBody, Want},
+    ops::Secret,
+    store::{Encryption, Session, Store, Transaction},
+};
+use ruma::{OwnedUserId, RoomId, UserId};
+use serde_json::{Value, json};
+
+use crate::people::{self, ANNA, BOT, MALLORY, Person, event};
+
+/// When everything happens, in milliseconds since the Unix epoch.
+pub const NOW: u64 = 1_800_000_000_000;
+/// An encrypted room of all three.
+pub const SECRET: &str = "!secret:hs";
+/// A room of all three that is not encrypted.
+pub const CLEAR: &str = "!clear:hs";
+/// A room of which it is not known whether it is encrypted.
+pub const NEW: &str = "!new:hs";
+/// The recovery key that the bot was given.
+pub const RECOVERY_KEY: &str = "EsTc LW2K PGiF wKEA 3As5 g5c4 BXwk qeeJ ZJV8 Q9fu gUMN UE4d";
+
+/// Everything, opened once in a process. Nothing that a run does stays.
+pub struct World {
+    store: Store,
+    engine: Engine,
+    policy: Policy,
+}
+
+/// One run: a transaction that is dropped in the end.
+pub struct Run<'a> {
+    /// What the run may look into.
+    pub tx: Transaction<'a>,
+    /// The code under test.
+    pub engine: &'a Engine,
+    policy: &'a Policy,
+}
+
+impl World {
+    /// A store in the temporary directory: the bot in three rooms, its peers'
+    /// devices known, one Olm session with Anna and one group session of hers.
+    pub fn new() -> Self {
+        crate::logger::install();
+        let directory = std::env::temp_dir().join(format!("store-{}", std::process::id()));
+        let store = Store::open(&directory).unwrap();
+        let commanders = Commanders {
+            users: BTreeSet::from([user(ANNA.0)]),
+            trust: DeviceTrust::CrossSigned,
+            pins: BTreeMap::new(),
+        };
+        let own_keys = OwnKeys {
+            seed: Some(Rc::new(Seed::from_bytes([7; 32]))),
+            recovery_key: Some(Rc::new(RecoveryKey::parse(RECOVERY_KEY).unwrap())),
+            password: Some(Secret::new("password".to_owned())),
+        };
+        let policy = Policy {
+            commanders: commanders.clone(),
+            allowed_rooms: None,
+            require_encryption: false,
+            echo: true,
+            command_max_age: Duration::from_secs(600),
+        };
+        let engine = Engine::new(user(BOT.0), BOT.1.into(), commanders, Rc::new(own_keys));
+        let mut world = Self {
+            store,
+            engine,
+            policy,
+        };
+        world.live();
+        world
+    }
+
+    /// Begins a run.
+    pub fn run(&mut self) -> Run<'_> {
+        Run {
+            tx: self.store.begin().unwrap(),
+            engine: &self.engine,
+            policy: &self.policy,
+        }
+    }
+
+    fn live(&mut self) {
+        let run = self.run();
+        run.tx
+            .put_session(&Session {
+                user: user(BOT.0),
+                device: BOT.1.into(),
+                access_token: None,
+            })
+            .unwrap();
+        run.tx.put_account_pickle(&people::bot_account()).unwrap();
+        run.engine.prepare_account(&run.tx, NOW).unwrap();
+        let member = |user: &str| {
+            let mut event = event(
+                user,
+                &format!("$join-{}", &user[1..]),
+                "m.room.member",
+                &json!({"membership": "join"}),
+            );
+            event["state_key"] = json!(user);
+            event
+        };
+        let members = [member(BOT.0), member(ANNA.0), member(MALLORY.0)];
+        let mut encrypted = members.to_vec();
+        encrypted.push(event(
+            ANNA.0,
+            "$encryption",
+            "m.room.encryption",
+            &json!({"algorithm": MEGOLM_ALGORITHM}),
+        ));
+        encrypted[3]["state_key"] = json!("");
+        let join = |events: &[Value]| json!({ "state": { "events": events } });
+        let first = json!({
+            "next_batch": "s0",
+            "rooms": { "join": {
+                SECRET: join(&encrypted), CLEAR: join(&members), NEW: join(&members),
+            } },
+        });
+        run.receive(first.to_string().as_bytes());
+        for _ in 0..8 {
+            for want in run.engine.wants(&run.tx, NOW).unwrap().requests {
+                run.answer(&want, &members);
+            }
+        }
+        let anna = Person::anna();
+        let key = people::room_key(SECRET, &people::group(1));
+        let plaintext = anna.payload("m.room_key", &key).to_string();
+        let hello = anna.olm_event(&mut anna.session(0), plaintext.as_bytes());
+        run.sync(&json!({ "next_batch": "s1", "to_device": { "events": [hello] } }));
+        let room = <&RoomId>::try_from(SECRET).unwrap();
+        let session_id = people::group(1).session_id();
+        assert!(run.tx.inbound_group(room, &session_id).unwrap().is_some());
+        assert!(run.engine.is_settled(&run.tx).unwrap());
+        run.tx.commit().unwrap();
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Run<'_> {
+    /// Takes in a sync of honest content.
+    pub fn sync(&self, body: &Value) {
+        let body = body.to_string();
+        self.take_sync(body.as_bytes());
+    }
+
+    /// Takes in a sync answer as the program does, and judges what is in it.
+    pub fn take_sync(&self, body: &[u8]) {
+        if let Some(received) = self.receive(body) {
+            self.judge(&received);
+        }
+    }
+
+    fn receive(&self, body: &[u8]) -> Option<Received> {
+        let body = serde_json::from_slice::<SyncBody<'_>>(body).ok()?;
+        // Making 50 keys is what a run would be spent on, were the counts to hold.
+        match self.engine.take_sync(&self.tx, &body, false, NOW) {
+            Ok(received) => Some(received),
+            // A message that this device never sent is the server's to invent.
+            Err(Error::RolledBack) => None,
+            Err(error) => panic!("a sync that was read is not taken in: {error}"),
+        }
+    }
+
+    /// Takes in the answer to a `/keys/query` for everybody.
+    pub fn take_query(&self, body: &[u8]) {
+        for who in [ANNA.0, MALLORY.0, BOT.0] {
+            self.tx.mark_outdated(&user(who)).unwrap();
+        }
+        let asked = self.tx.outdated_users(NOW, 250).unwrap();
+        let mut messages = Vec::new();
+        let taken = self
+            .engine
+            .take_query(&self.tx, &asked, body, NOW, &mut messages);
+        if tolerable(taken) {
+            self.judge(&Received {
+                messages,
+                invites: Vec::new(),
+            });
+        }
+    }
+
+    /// Journals and answers as the program does; then checks what must hold.
+    pub fn judge(&self, received: &Received) {
+        for message in &received.messages {
+            self.judge_message(message);
+        }
+        for invite in &received.invites {
+            self.policy.judge_invite(&self.tx, invite).unwrap();
+        }
+        self.check();
+    }
+
+    fn judge_message(&self, message: &Message) {
+        assert_eq!(
+            message.sender, ANNA.0,
+            "a message of somebody who may not command"
+        );
+        self.policy
+            .judge_message(&self.tx, self.engine, message, NOW)
+            .unwrap();
+        let Some(entry) = self.tx.next_unfinished().unwrap() else {
+            return;
+        };
+        assert_eq!(entry.sender, ANNA.0);
+        Command::parse(&entry.payload).expect("only commands wait in the journal");
+        assert!(
+            entry.device.is_some()
+                || self.tx.encryption(&entry.room).unwrap() == Encryption::Plaintext,
+            "a command in clear where it must not be"
+        );
+        self.tx.finish(&entry.event_id).unwrap();
+    }
+
+    /// What holds after any input.
+    pub fn check(&self) {
+        let wants = self.engine.wants(&self.tx, NOW);
+        for want in wants.expect("what is next can be asked").requests {
+            let path: PathAndQuery = want
+                .call
+                .path
+                .parse()
+                .expect("a path that can be asked for");
+            assert!(path.path().starts_with("/_matrix/"), "{path}");
+        }
+        assert!(self.tx.held().unwrap().len() <= 256, "too much waits");
+        let anna = Person::anna();
+        let key = anna.account.curve25519_key();
+        assert!(self.tx.olm_sessions(&user(ANNA.0), &key).unwrap().len() <= 8);
+        let identity = self.tx.identity(&user(ANNA.0)).unwrap();
+        let pin = Pin {
+            master: anna.master.public_key(),
+            source: PinSource::FirstUse,
+        };
+        assert_eq!(identity.pin, Some(pin), "a pin that nobody gave up");
+        for known in self.tx.known_devices(&user(ANNA.0)).unwrap() {
+            let standing = identity.standing(&known.device, DeviceTrust::CrossSigned);
+            assert!(
+                standing != Standing::Trusted || known.device.ed25519 == anna.account.ed25519_key(),
+                "a device commands that Anna never signed"
+            );
+        }
+    }
+
+    fn answer(&self, want: &Want, members: &[Value]) {
+        let (tx, engine) = (&self.tx, self.engine);
+        match &want.about {
+            About::Upload { with_device_keys } => engine.take_upload(tx, *with_device_keys),
+            About::Query(asked) => {
+                let body = honest_query().to_string();
+                engine.take_query(tx, asked, body.as_bytes(), NOW, &mut Vec::new())
+            }
+            About::Claim(_) | About::Join(_) => Ok(()),
+            About::OwnIdentity(step) => engine.take_own_step(tx, *step, b"{}", NOW),
+            About::Members(room, generation) => {
+                let body = json!({ "chunk": members }).to_string();
+                engine.take_members(tx, room, *generation, body.as_bytes())
+            }
+            About::Encryption(room) if room == CLEAR => engine.take_room_encryption(tx, room, None),
+            About::Encryption(_) => Ok(()),
+            About::Outbox(row, _) => Ok(tx.finish_outbox(*row).unwrap()),
+        }
+        .unwrap();
+    }
+}
+
+/// What an honest homeserver says of everybody.
+pub fn honest_query() -> Value {
+    let (anna, mallory) = (Person::anna(), Person::mallory());
+    let (master, self_signing) = anna.identity();
+    json!({
+        "device_keys": {
+            ANNA.0: { ANNA.1: anna.device_keys() },
+            MALLORY.0: { MALLORY.1: mallory.device_keys() },
+            BOT.0: { BOT.1: people::bot_device_keys() },
+        },
+        "master_keys": { ANNA.0: master },
+        "self_signing_keys": { ANNA.0: self_signing },
+    })
+}
+
+/// Whether an answer was taken in. That a store refuses, or that a request
+/// cannot be built, is never an answer's doing.
+pub fn tolerable(taken: Result<(), Error>) -> bool {
+    match taken {
+        Ok(()) => true,
+        Err(Error::Malformed(_) | Error::OwnKeys(_) | Error::RolledBack) => false,
+        Err(error) => panic!("an answer breaks more than itself: {error}"),
+    }
+}
+
+/// A full id.
+pub fn user(id: &str) -> OwnedUserId {
+    <&UserId>::try_from(id).unwrap().to_owned()
+}

@@ -1,0 +1,70 @@
+//! The smaller answers: members, encryption, login, what a refusal says.
+
+#![no_main]
+
+use openclaw_k8s_toggle_operator::matrix::{OwnStep, read_login};
+use openclaw_k8s_toggle_operator::store::OwnState;
+use openclaw_k8s_toggle_operator_fuzz::{
+    CLEAR, NEW, NOW, SECRET, mode,
+    people::{ANNA, BOT, event},
+    target, tolerable,
+};
+use ruma::RoomId;
+use serde_json::json;
+
+target!(|world, data| {
+    let (mode, data) = mode(data);
+    let run = world.run();
+    let room = |id: &'static str| <&RoomId>::try_from(id).unwrap();
+    match mode {
+        b'm' => {
+            run.tx.set_members_incomplete(room(SECRET)).unwrap();
+            for (id, generation) in run.tx.rooms_without_members().unwrap() {
+                tolerable(run.engine.take_members(&run.tx, &id, generation, data));
+            }
+        }
+        b'e' => {
+            // Somebody waits for the answer.
+            let said = event(
+                ANNA.0,
+                "$held",
+                "m.room.message",
+                &json!({"msgtype": "m.text", "body": "start"}),
+            );
+            run.sync(&json!({ "next_batch": "n",
+                "rooms": { "join": { NEW: { "timeline": { "events": [said] } } } } }));
+            for id in [SECRET, CLEAR, NEW] {
+                tolerable(
+                    run.engine
+                        .take_room_encryption(&run.tx, room(id), Some(data)),
+                );
+            }
+            run.sync(&json!({ "next_batch": "n" }));
+        }
+        b'l' => {
+            let _ =
+                read_login(data.to_vec(), "bot", BOT.1.into()).map_err(|error| error.to_string());
+        }
+        b's' => {
+            run.tx.set_own_state(&OwnState::Sign).unwrap();
+            tolerable(run.engine.take_own_step(&run.tx, OwnStep::Sign, data, NOW));
+        }
+        b'c' => {
+            let text = String::from_utf8_lossy(data);
+            run.tx
+                .set_own_state(&OwnState::Upload { uia_session: None })
+                .unwrap();
+            run.engine
+                .take_own_challenge(&run.tx, Some(&text), true)
+                .unwrap();
+        }
+        _ => {
+            let text = String::from_utf8_lossy(data);
+            let refused = run
+                .engine
+                .own_step_refused(&run.tx, OwnStep::Upload, 400, &text, &text);
+            refused.unwrap();
+        }
+    }
+    run.check();
+});
