@@ -144,6 +144,7 @@ impl Engine {
             let mut account = Account::new(self.user.clone(), self.device.clone());
             account.replenish(0, FallbackOnServer::UsedOrMissing, now);
             self.save_account(tx, account)?;
+            self.sign_beforehand(tx)?;
         }
         Ok(())
     }

@@ -189,6 +189,27 @@ impl Engine {
         self.save_account(tx, account)
     }
 
+    /// Signs a new device with the key that is at hand, before the server has
+    /// seen it: no client ever meets it unsigned. Should the account have another
+    /// identity by now, the signature says nothing.
+    pub(super) fn sign_beforehand(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+        let own = tx.own_identity()?;
+        let recovered = own
+            .self_signing
+            .as_deref()
+            .map(|bytes| SelfSigning::from_seed(&Seed::from_bytes(*bytes)));
+        if let Some(key) = recovered {
+            return self.cross_sign(tx, &key);
+        }
+        let mine = self
+            .own_seed(own.seed.as_deref())
+            .and_then(|seed| OwnIdentity::from_seed(&seed));
+        match mine {
+            Some(mine) => self.cross_sign(tx, mine.self_signing()),
+            None => Ok(()),
+        }
+    }
+
     /// Somebody who holds the identity has signed the device: from another
     /// session of the account, after comparing fingerprints.
     fn adopt_signature(
