@@ -225,8 +225,9 @@ impl Engine {
         Ok(Readiness::Share(Unprepared { claims, again }))
     }
 
-    /// Queues the session, or that there will be none, for these devices. True when there were Olm sessions that nothing can be
-    /// sent with: their devices need others.
+    /// Queues the session, or that there will be none, for these devices. True
+    /// when there were Olm sessions that nothing can be sent with: their devices
+    /// need others.
     fn give(
         &self,
         tx: &Transaction<'_>,
