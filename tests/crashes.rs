@@ -18,7 +18,13 @@ mod clock;
 mod full_disk;
 #[path = "crashes/logouts.rs"]
 mod logouts;
+#[path = "crashes/replay.rs"]
+mod replay;
 mod support;
+#[path = "crashes/survival.rs"]
+mod survival;
+#[path = "crashes/withheld.rs"]
+mod withheld;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

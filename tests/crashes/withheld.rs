@@ -1,21 +1,10 @@
 //! Why the bot cannot read a message: what it says, and how it helps itself.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test stops at the first surprise"
-)]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::person::{MEGOLM, text_message};
+use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, UNREADABLE, World};
 use serde_json::{Value, json};
-use support::person::{MEGOLM, text_message};
-use support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, UNREADABLE, World};
 
 /// As long as a message waits for its key.
 const GRACE: Duration = Duration::from_secs(5);

@@ -1,25 +1,14 @@
 //! What was recorded and is played again: messages by the server, keys with
 //! them, and the bot's own store from an older copy.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test stops at the first surprise"
-)]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::support::faults::Fault;
+use crate::support::person::text_message;
+use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
-use support::faults::Fault;
-use support::person::text_message;
-use support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 
 /// A ciphertext of Alice's as an event without an id.
 fn sealed(world: &mut World, text: &str) -> Value {
@@ -150,7 +139,7 @@ fn roll_back_and_start(world: &mut World, copied: &Path) {
     world.hs.fault("/sync", 1, pause);
     world.spawn().wait_log("older");
     world.hs.wait("a sync of another device", |state| {
-        let of_other = |entry: &support::homeserver::Logged| {
+        let of_other = |entry: &crate::support::homeserver::Logged| {
             entry.path.ends_with("/sync")
                 && entry.target.contains("since=")
                 && entry
@@ -263,7 +252,7 @@ fn one_time_keys_that_already_exist_make_a_new_device() {
     world.hs.nudge();
     world.bot().wait_log("the store is an older copy");
     world.hs.wait("a sync of another device", |state| {
-        let of_other = |entry: &support::homeserver::Logged| {
+        let of_other = |entry: &crate::support::homeserver::Logged| {
             entry.path.ends_with("/sync")
                 && entry.target.contains("since=")
                 && entry

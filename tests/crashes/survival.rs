@@ -1,23 +1,12 @@
 //! Bad servers, bad networks and bad input: the bot stops when it is told to,
 //! and otherwise never.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test stops at the first surprise"
-)]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::faults::Fault;
+use crate::support::person::text_message;
+use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
-use support::faults::Fault;
-use support::person::text_message;
-use support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 
 const PROMPT: Duration = Duration::from_secs(1);
 
