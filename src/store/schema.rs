@@ -217,6 +217,8 @@ CREATE TABLE sent_groups (
     session_id TEXT PRIMARY KEY,
     next_index INTEGER NOT NULL
 ) STRICT;
+INSERT INTO sent_groups (session_id, next_index)
+SELECT session_id, 4294967295 FROM outbound_groups;
 ",
 ];
 

@@ -390,6 +390,11 @@ fn a_store_of_the_first_format_is_taken_over() {
         .unwrap();
     }
     old.execute(
+        "INSERT INTO outbound_groups VALUES (?1, 'in use', x'00')",
+        [room().as_str()],
+    )
+    .unwrap();
+    old.execute(
         "INSERT INTO users (user_id, outdated) VALUES (?1, 0)",
         [alice().as_str()],
     )
@@ -404,6 +409,10 @@ fn a_store_of_the_first_format_is_taken_over() {
         "who signed what is asked for"
     );
     assert_eq!(tx.own_identity().unwrap().state, OwnState::Unknown);
+    assert!(
+        tx.has_sent("in use", 7).unwrap(),
+        "what the version before sent is no trace of another life"
+    );
 }
 
 #[test]
