@@ -1,6 +1,5 @@
-//! The bot dies at every commit and at every request, and nobody notices. The
-//! other ways in which its world can fail are told beside it, where they wait
-//! while this computes.
+//! The bot dies at every commit and at every request, and nobody notices. What
+//! else takes its time is told beside it: it waits while this computes.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +13,8 @@
 
 #[path = "crashes/clock.rs"]
 mod clock;
+#[path = "crashes/encryption.rs"]
+mod encryption;
 #[path = "crashes/full_disk.rs"]
 mod full_disk;
 #[path = "crashes/logouts.rs"]

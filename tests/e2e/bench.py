@@ -142,7 +142,7 @@ def expected(command: str) -> Callable[[str | None], bool]:
     return {
         "start": lambda text: text == texts.ON,
         "stop": lambda text: text == texts.OFF,
-        "help": lambda text: (text or "").startswith(texts.HELP),
+        "help": lambda text: (text or "").startswith(texts.COMMANDS),
         "status": lambda text: (text or "").startswith("Deployment is "),
     }[command]
 

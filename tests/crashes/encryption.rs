@@ -1,26 +1,15 @@
 //! What the bot owes an end-to-end encrypted room, rule by rule. Each test
 //! names the rule of the encryption design that it proves.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test stops at the first surprise"
-)]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::support::faults::Fault;
+use crate::support::homeserver::Logged;
+use crate::support::person::{MEGOLM, OLM, Person, text_message};
+use crate::support::signing::is_signed;
+use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
-use support::faults::Fault;
-use support::homeserver::Logged;
-use support::person::{MEGOLM, OLM, Person, text_message};
-use support::signing::is_signed;
-use support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 use vodozemac::megolm::{GroupSession, GroupSessionPickle};
 
 const BOB: &str = "@bob:test";
@@ -1500,7 +1489,7 @@ fn a_deleted_store_leaves_the_keys_of_its_device_alone() {
 #[test]
 fn a_second_process_on_the_same_store_is_refused() {
     let mut world = World::encrypted();
-    let mut second = support::bot::Bot::spawn(&world.env);
+    let mut second = crate::support::bot::Bot::spawn(&world.env);
     assert_eq!(second.wait_exit(Duration::from_secs(10)).code(), Some(1));
     assert_eq!(world.hs.requests("POST /login").len(), 1);
     assert_eq!(world.ask("start"), ON, "the first one goes on");
