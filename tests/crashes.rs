@@ -41,7 +41,8 @@ const THREADS: usize = 8;
 /// How often a point is looked for that a story did not come to.
 const ATTEMPTS: usize = 3;
 
-/// Requests at the end of a story that another telling may not need.
+/// Requests and commits at the end of a story that another telling may not need:
+/// they are tried where they come, and not demanded.
 const VAGUE: usize = 6;
 
 /// Stories told without a crash, to learn how many moments there are.
@@ -68,11 +69,12 @@ fn points(rehearsals: &[Told]) -> Vec<(Point, bool)> {
         assert!(least > 0, "nothing to try: {place:?}");
         for nth in 1..=most {
             for moment in [Moment::Before, Moment::After] {
-                // How many syncs the end of a story takes depends on what the
-                // machine does beside it, and nothing comes to answer the last.
+                // How many syncs the end of a story takes, each with a commit,
+                // depends on what the machine does beside it, and nothing comes
+                // to answer the last.
                 let vague = match place {
-                    Place::Homeserver => VAGUE,
-                    Place::Commit | Place::ApiServer => 0,
+                    Place::Homeserver | Place::Commit => VAGUE,
+                    Place::ApiServer => 0,
                 };
                 let sure = nth + vague <= least;
                 points.push((Point { place, nth, moment }, sure));

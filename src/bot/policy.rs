@@ -163,7 +163,7 @@ impl Policy {
         let in_clear = entry.device.is_none()
             && (self.require_encryption || tx.encryption(&entry.room)? != Encryption::Plaintext);
         let author = match entry.device {
-            Some(_) if engine.must_ask_for_devices(tx, &entry.sender, now)? => {
+            Some(_) if tx.must_ask_for_devices(&entry.sender, now)? => {
                 return Ok(Decision::Wait);
             }
             Some(device) => engine.authorship(tx, &entry.sender, &device)?,

@@ -140,9 +140,7 @@ impl MegolmEvent {
             message,
         })
     }
-}
 
-impl MegolmEvent {
     /// The ratchet index the message says it was encrypted at; proven once it
     /// is opened.
     pub fn index(&self) -> u32 {

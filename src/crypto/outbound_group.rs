@@ -36,9 +36,7 @@ impl Rotation {
             messages: messages.unwrap_or(DEFAULT_MESSAGES).clamp(1, MAX_MESSAGES),
         }
     }
-}
 
-impl Rotation {
     /// How old a session may become, in milliseconds.
     pub fn period_ms(&self) -> u64 {
         u64::try_from(self.period.as_millis()).unwrap_or(u64::MAX)

@@ -7,7 +7,7 @@
 use log::{info, warn};
 use ruma::CanonicalJsonObject;
 use serde_json::value::RawValue;
-use vodozemac::Ed25519Signature;
+use vodozemac::{Ed25519PublicKey, Ed25519Signature};
 
 use super::{
     engine::{Engine, Error},
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     crypto::{Identity, OwnIdentity, Pin, PinSource, Seed, SelfSigning, fingerprint},
-    store::{OwnState, Transaction},
+    store::{OwnState, StoredIdentity, Transaction},
 };
 
 /// What the server shows of the bot's own account.
@@ -64,11 +64,15 @@ impl Engine {
         Ok(lines)
     }
 
-    pub(super) fn own_seed(&self, stored: Option<&[u8; 32]>) -> Option<Seed> {
-        match &self.own_keys.seed {
-            Some(seed) => Some(Seed::from_bytes(*seed.as_bytes())),
-            None => stored.map(|bytes| Seed::from_bytes(*bytes)),
-        }
+    /// The identity that the bot holds all keys of: the configuration's seed
+    /// comes before the stored one.
+    pub(super) fn own_identity(&self, own: &StoredIdentity) -> Option<OwnIdentity> {
+        let stored = own.seed.as_deref();
+        let seed = match &self.own_keys.seed {
+            Some(seed) => *seed.as_bytes(),
+            None => *stored?,
+        };
+        OwnIdentity::from_seed(&Seed::from_bytes(seed))
     }
 
     /// Compares what the server shows of the account with what the bot holds, and
@@ -84,9 +88,7 @@ impl Engine {
             OwnState::Unknown | OwnState::Recovered | OwnState::Signed | OwnState::Unsigned(_) => {}
             _ => return Ok(()),
         }
-        let mine = self
-            .own_seed(own.seed.as_deref())
-            .and_then(|seed| OwnIdentity::from_seed(&seed));
+        let mine = self.own_identity(&own);
         let pin = tx.identity(&self.user)?.pin;
         let Some(identity) = &shown.identity else {
             return match (mine, pin) {
@@ -114,7 +116,7 @@ impl Engine {
                 }
                 return Ok(tx.set_own_state(&OwnState::Upload { uia_session: None })?);
             }
-            self.pin_own(tx, identity, now)?;
+            self.pin_own(tx, identity.master(), now)?;
             return self.sign(tx, identity, shown, mine.self_signing(), &own.state);
         }
         // Anything else is the server's word, and it is held to its first one.
@@ -126,20 +128,17 @@ impl Engine {
                 identity.master().to_base64()
             );
         }
-        let recovered = own
-            .self_signing
-            .as_deref()
-            .map(|bytes| SelfSigning::from_seed(&Seed::from_bytes(*bytes)));
+        let recovered = recovered(&own);
         // The self-signing key is public, so any master key can claim it: a true
         // change of identity changes both.
         let is_claimed =
             is_another && self.account(tx)?.cross_signed_by() == identity.self_signing();
         if let Some(key) = recovered.filter(|key| !is_claimed && key.belongs_to(identity)) {
-            self.pin_own(tx, identity, now)?;
+            self.pin_own(tx, identity.master(), now)?;
             return self.sign(tx, identity, shown, &key, &own.state);
         }
         if !is_another && self.adopt_signature(tx, identity, shown)? {
-            self.pin_own(tx, identity, now)?;
+            self.pin_own(tx, identity.master(), now)?;
             if matches!(own.state, OwnState::Unsigned(_)) {
                 info!("another session of the account has signed the bot's device");
             }
@@ -194,16 +193,10 @@ impl Engine {
     /// identity by now, the signature says nothing.
     pub(super) fn sign_beforehand(&self, tx: &Transaction<'_>) -> Result<(), Error> {
         let own = tx.own_identity()?;
-        let recovered = own
-            .self_signing
-            .as_deref()
-            .map(|bytes| SelfSigning::from_seed(&Seed::from_bytes(*bytes)));
-        if let Some(key) = recovered {
+        if let Some(key) = recovered(&own) {
             return self.cross_sign(tx, &key);
         }
-        let mine = self
-            .own_seed(own.seed.as_deref())
-            .and_then(|seed| OwnIdentity::from_seed(&seed));
+        let mine = self.own_identity(&own);
         match mine {
             Some(mine) => self.cross_sign(tx, mine.self_signing()),
             None => Ok(()),
@@ -247,8 +240,12 @@ impl Engine {
         Ok(adopted)
     }
 
-    fn pin_own(&self, tx: &Transaction<'_>, identity: &Identity, now: u64) -> Result<(), Error> {
-        let master = identity.master();
+    pub(super) fn pin_own(
+        &self,
+        tx: &Transaction<'_>,
+        master: Ed25519PublicKey,
+        now: u64,
+    ) -> Result<(), Error> {
         tx.put_identity(&self.user, &master)?;
         if tx
             .identity(&self.user)?
@@ -268,4 +265,10 @@ impl Engine {
         warn!("{why}");
         Ok(tx.set_own_state(&OwnState::Unsigned(why.to_owned()))?)
     }
+}
+
+/// The self-signing key from the account's secret storage.
+fn recovered(own: &StoredIdentity) -> Option<SelfSigning> {
+    let bytes = own.self_signing.as_deref()?;
+    Some(SelfSigning::from_seed(&Seed::from_bytes(*bytes)))
 }

@@ -18,7 +18,7 @@ use super::{
     wants::{About, Want, WantKey},
 };
 use crate::{
-    crypto::{OwnIdentity, Pin, PinSource, Seed, signatures_upload},
+    crypto::{Seed, signatures_upload},
     store::{OwnState, Transaction},
 };
 
@@ -51,10 +51,7 @@ impl Engine {
         }
         let (step, call) = match &own.state {
             OwnState::Upload { uia_session } => {
-                let mine = self
-                    .own_seed(own.seed.as_deref())
-                    .and_then(|seed| OwnIdentity::from_seed(&seed));
-                let Some(mine) = mine else {
+                let Some(mine) = self.own_identity(&own) else {
                     return Ok(None);
                 };
                 let mut body = mine.device_signing_upload(&self.user)?;
@@ -76,8 +73,7 @@ impl Engine {
                 let account = self.account(tx)?;
                 // A master key whose private half is at hand is vouched for too.
                 let master = self
-                    .own_seed(own.seed.as_deref())
-                    .and_then(|seed| OwnIdentity::from_seed(&seed))
+                    .own_identity(&own)
                     .filter(|mine| Some(mine.self_signing().public()) == account.cross_signed_by())
                     .map(|mine| mine.master_key(&self.user))
                     .transpose()?;
@@ -119,21 +115,12 @@ impl Engine {
         now: u64,
     ) -> Result<(), Error> {
         let own = tx.own_identity()?;
-        match (step, own.state) {
+        match (step, &own.state) {
             (OwnStep::Upload, OwnState::Upload { .. }) => {
-                let mine = self
-                    .own_seed(own.seed.as_deref())
-                    .and_then(|seed| OwnIdentity::from_seed(&seed));
-                let Some(mine) = mine else {
+                let Some(mine) = self.own_identity(&own) else {
                     return Ok(());
                 };
-                tx.put_identity(&self.user, &mine.master())?;
-                tx.forget_pin(&self.user)?;
-                let pin = Pin {
-                    master: mine.master(),
-                    source: PinSource::FirstUse,
-                };
-                tx.pin_identity(&self.user, &pin, now)?;
+                self.pin_own(tx, mine.master(), now)?;
                 self.cross_sign(tx, mine.self_signing())?;
                 Ok(tx.set_own_state(&OwnState::Sign)?)
             }
@@ -152,7 +139,7 @@ impl Engine {
                     self.stay_unsigned(tx, NOT_KEPT)
                 }
             }
-            (OwnStep::Recover, state) => self.take_secret(tx, state, body),
+            (OwnStep::Recover, state) => self.take_secret(tx, state.clone(), body),
             _ => Ok(()),
         }
     }

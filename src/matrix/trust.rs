@@ -32,6 +32,13 @@ pub enum Authorship {
     IdentityChanged,
 }
 
+/// The device that an encrypted event names, by the server's word.
+#[derive(Deserialize)]
+struct Author<'a> {
+    #[serde(borrow)]
+    device_id: std::borrow::Cow<'a, str>,
+}
+
 impl Engine {
     /// Whether the device with these keys speaks for `user`, by the list that is
     /// stored now.
@@ -50,16 +57,6 @@ impl Engine {
             Standing::Unverified => Authorship::UnverifiedDevice(device.id),
             Standing::IdentityChanged => Authorship::IdentityChanged,
         })
-    }
-
-    /// Whether the sender of a journalled command must be asked for first.
-    pub fn must_ask_for_devices(
-        &self,
-        tx: &Transaction<'_>,
-        user: &UserId,
-        now: u64,
-    ) -> Result<bool, Error> {
-        Ok(tx.must_ask_for_devices(user, now)?)
     }
 
     /// Writes the configuration's pins into the store, and takes away those that
@@ -164,11 +161,6 @@ impl Engine {
         tx: &Transaction<'_>,
         event: &Event<'_>,
     ) -> Result<(), Error> {
-        #[derive(Deserialize)]
-        struct Author<'a> {
-            #[serde(borrow)]
-            device_id: std::borrow::Cow<'a, str>,
-        }
         if event.kind != "m.room.encrypted" {
             return Ok(());
         }
@@ -193,11 +185,6 @@ impl Engine {
         candidate: &Candidate<'_>,
         now: u64,
     ) -> Result<(), Error> {
-        #[derive(Deserialize)]
-        struct Author<'a> {
-            #[serde(borrow)]
-            device_id: std::borrow::Cow<'a, str>,
-        }
         let Ok(author) = serde_json::from_str::<Author<'_>>(candidate.event.content.get()) else {
             return Ok(());
         };
