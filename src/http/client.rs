@@ -7,17 +7,19 @@ use std::time::{Duration, Instant};
 use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use tokio::time::timeout;
 
-use super::error::{Error, Fault, Stage};
+use super::error::{Error, Fault, ProxyFault, Stage};
+use super::proxy::Proxy;
 use super::request::Request;
 use super::response::Response;
 use super::roots::Roots;
+use super::tunnel::{self, Connector};
 
 /// For one address of a host; the request's deadline covers the rest.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,21 +52,25 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!(
 /// Redirects are not followed and cookies not kept.
 #[derive(Clone)]
 pub struct Client {
-    inner: hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    inner: hyper_util::client::legacy::Client<HttpsConnector<Connector>, Full<Bytes>>,
 }
 
 impl Client {
     /// A client that believes `roots` for `https`; `http` works as well.
     pub fn new(roots: Roots) -> Result<Self, TlsUnavailable> {
+        Self::with_proxy(roots, None)
+    }
+
+    /// As [`Client::new`], with `https` going through `proxy`, except to the
+    /// hosts that it leaves out. `http` never goes through it.
+    pub fn with_proxy(roots: Roots, proxy: Option<Arc<Proxy>>) -> Result<Self, TlsUnavailable> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|_| TlsUnavailable)?;
-        let mut tls = match roots {
-            Roots::Mozilla => builder.with_webpki_roots(),
-            Roots::Bundle(bundle) => builder.with_root_certificates(bundle.0),
-        }
-        .with_no_client_auth();
+        let mut tls = builder
+            .with_root_certificates(roots.store())
+            .with_no_client_auth();
         tls.resumption = Resumption::in_memory_sessions(TLS_SESSIONS);
 
         let mut tcp = HttpConnector::new();
@@ -79,7 +85,7 @@ impl Client {
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
-            .wrap_connector(tcp);
+            .wrap_connector(Connector::new(tcp, proxy));
         // A pooled connection may turn out to be closed when a request is
         // handed to it. As long as no byte of the request was written, the
         // pool takes the next connection; that is the one retry made here,
@@ -123,9 +129,19 @@ impl Client {
             None => Stage::Connecting,
         };
 
-        let answer = timeout(limits.deadline, self.inner.request(message))
-            .await
-            .map_err(|_| failed(late(stage())))?
+        let sending = timeout(limits.deadline, self.inner.request(message));
+        let (answer, awaited) = tunnel::watched(sending).await;
+        let answer = answer
+            .map_err(|_| match awaited {
+                Some(proxy) => Fault::Proxy {
+                    proxy,
+                    why: ProxyFault::Deadline {
+                        after: limits.deadline,
+                    },
+                },
+                None => late(stage()),
+            })
+            .map_err(&failed)?
             .map_err(|error| failed(Fault::of(&error, stage())))?;
         let (head, body) = answer.into_parts();
 

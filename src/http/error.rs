@@ -7,6 +7,7 @@ use std::{fmt, io, iter};
 use rustls::{AlertDescription, CertificateError};
 
 use super::peer::Peer;
+use super::tunnel::NoTunnel;
 
 /// No whole answer came from `peer`. `Display` is one short sentence without a
 /// full stop; it shows host and port and nothing else of the request.
@@ -29,6 +30,14 @@ pub enum Fault {
     Connect(io::ErrorKind),
     /// No secure connection.
     Tls(TlsFault),
+    /// The proxy on the way opened no connection to `peer`, which is not to
+    /// blame for it.
+    Proxy {
+        /// Which proxy.
+        proxy: Peer,
+        /// What went wrong with it.
+        why: ProxyFault,
+    },
     /// The deadline passed.
     Deadline {
         /// What was being waited for.
@@ -79,12 +88,44 @@ pub enum TlsFault {
     Handshake,
 }
 
+/// Why a proxy opened no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyFault {
+    /// The proxy's name has no address, or no name server answered.
+    Resolve,
+    /// Nobody listens there.
+    Refused,
+    /// The connection to the proxy failed in another way.
+    Connect(io::ErrorKind),
+    /// The proxy did not open a connection before the request's deadline.
+    Deadline {
+        /// The request's whole deadline.
+        after: Duration,
+    },
+    /// The proxy closed the connection before it had answered.
+    Closed,
+    /// What the proxy answered is not HTTP/1, or its head was too large.
+    NotHttp,
+    /// 407, and no user name and password were given.
+    CredentialsMissing,
+    /// 407 to the user name and password that were given.
+    CredentialsRefused,
+    /// The proxy refused with another status.
+    Status(u16),
+}
+
 impl Fault {
     /// Translates what hyper's client says about a request that had got to
     /// `stage`.
     pub(super) fn of(error: &hyper_util::client::legacy::Error, stage: Stage) -> Self {
         if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
             return Self::Tls(TlsFault::of(tls));
+        }
+        if let Some(none) = causes(error).find_map(|cause| cause.downcast_ref::<NoTunnel>()) {
+            return Self::Proxy {
+                proxy: none.proxy.clone(),
+                why: none.why,
+            };
         }
         if error.is_connect() {
             return Self::of_connecting(error);
@@ -93,7 +134,8 @@ impl Fault {
         hyper.map_or(Self::Closed(stage), |error| Self::of_talking(error, stage))
     }
 
-    fn of_connecting(error: &(dyn StdError + 'static)) -> Self {
+    /// Translates an error before there was a connection.
+    pub(super) fn of_connecting(error: &(dyn StdError + 'static)) -> Self {
         // hyper-util has no type for this; a test holds the text in place.
         if causes(error).any(|cause| cause.to_string() == "dns error") {
             return Self::Resolve;
@@ -176,16 +218,14 @@ impl fmt::Display for Error {
             Fault::Refused => write!(f, "{peer} refused the connection"),
             Fault::Connect(kind) => write!(f, "no connection to {peer}: {kind}"),
             Fault::Tls(fault) => write!(f, "no secure connection to {peer}: {fault}"),
+            Fault::Proxy { proxy, why } => why.show(f, proxy, peer),
             Fault::Deadline { stage, after } => {
                 match stage {
                     Stage::Connecting => write!(f, "no connection to {peer}")?,
                     Stage::Waiting => write!(f, "{peer} did not answer")?,
                     Stage::Receiving => write!(f, "{peer} did not finish its answer")?,
                 }
-                match after.as_millis() {
-                    millis @ ..1000 => write!(f, " within {millis} ms"),
-                    millis => write!(f, " within {} s", (millis + 500) / 1000),
-                }
+                write!(f, " within {}", Rounded(*after))
             }
             Fault::TooLarge { limit } => {
                 write!(f, "the answer of {peer} is larger than {limit} bytes")
@@ -208,6 +248,61 @@ impl fmt::Display for Error {
 }
 
 impl StdError for Error {}
+
+impl ProxyFault {
+    fn show(self, f: &mut fmt::Formatter<'_>, proxy: &Peer, peer: &Peer) -> fmt::Result {
+        match self {
+            Self::Resolve => write!(f, "the proxy's name {} cannot be resolved", proxy.host()),
+            Self::Refused => write!(f, "the proxy {proxy} refused the connection"),
+            Self::Connect(kind) => write!(f, "no connection to the proxy {proxy}: {kind}"),
+            Self::Deadline { after } => write!(
+                f,
+                "the proxy {proxy} opened no connection to {peer} within {}",
+                Rounded(after)
+            ),
+            Self::Closed => {
+                write!(
+                    f,
+                    "the proxy {proxy} closed the connection instead of an answer"
+                )
+            }
+            Self::NotHttp => write!(f, "the answer of the proxy {proxy} is not proper HTTP"),
+            Self::CredentialsMissing => write!(
+                f,
+                "the proxy {proxy} asks for a user name and password (407): write them into its URL"
+            ),
+            Self::CredentialsRefused => write!(
+                f,
+                "the proxy {proxy} refuses the user name and password in its URL (407)"
+            ),
+            Self::Status(403) => {
+                write!(
+                    f,
+                    "the proxy {proxy} does not allow connections to {peer} (403)"
+                )
+            }
+            Self::Status(status @ 502..=504) => {
+                write!(f, "the proxy {proxy} cannot reach {peer} ({status})")
+            }
+            Self::Status(status) => write!(
+                f,
+                "the proxy {proxy} answered {status} instead of a connection to {peer}"
+            ),
+        }
+    }
+}
+
+/// A time in the unit that suits it.
+struct Rounded(Duration);
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_millis() {
+            millis @ ..1000 => write!(f, "{millis} ms"),
+            millis => write!(f, "{} s", (millis + 500) / 1000),
+        }
+    }
+}
 
 impl fmt::Display for TlsFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -167,7 +167,8 @@ impl Shared {
     }
 }
 
-fn read_request(stream: &mut impl Read) -> Option<String> {
+/// The next request, head and body; `None` once the client is gone.
+pub(super) fn read_request(stream: &mut impl Read) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

@@ -7,19 +7,24 @@ mod client;
 mod date;
 mod error;
 mod peer;
+mod proxy;
 mod request;
 mod response;
 mod roots;
+mod tunnel;
 
 #[cfg(test)]
 pub(crate) mod fake;
+#[cfg(test)]
+pub(crate) mod fake_proxy;
 #[cfg(test)]
 mod tests;
 
 pub use backoff::{Backoff, MAX_ATTEMPTS, MAX_WAIT};
 pub use client::{Client, TlsUnavailable};
-pub use error::{Error, Fault, Stage, TlsFault};
-pub use peer::{BadUrl, Peer};
+pub use error::{Error, Fault, ProxyFault, Stage, TlsFault};
+pub use peer::{BadUrl, Peer, is_private};
+pub use proxy::{Proxy, ProxyError};
 pub use request::{BadToken, Limits, Request};
 pub use response::{MAX_RETRY_AFTER, Response};
 pub use roots::{Bundle, BundleError, Roots};

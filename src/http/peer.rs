@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::Uri;
 use rustls::pki_types::ServerName;
+use url::{Host, Url};
 
 /// Host and port of a server: what an error message may show of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +56,18 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
     }
+}
+
+/// Whether nobody on the way can read what is sent there: `https`, or this
+/// machine.
+pub fn is_private(url: &Url) -> bool {
+    url.scheme() == "https"
+        || match url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
 }
 
 /// Why a URL cannot be asked for.

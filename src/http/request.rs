@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{Method, Uri};
 use hyper::body::Bytes;
+use zeroize::Zeroizing;
 
 use super::peer::{BadUrl, Peer};
 use crate::ops::Secret;
@@ -20,7 +21,9 @@ pub struct Limits {
     pub body: usize,
 }
 
-/// One request with its limits. A clone shares the body, so a retry is cheap.
+/// One request with its limits. A clone shares the body, so a retry is cheap;
+/// the body is wiped from memory when the last of them is dropped, since it may
+/// hold a password.
 #[derive(Clone)]
 pub struct Request {
     pub(super) message: http::Request<Bytes>,
@@ -42,7 +45,7 @@ impl Request {
     pub fn from_http(message: http::Request<Vec<u8>>, limits: Limits) -> Result<Self, BadUrl> {
         let peer = Peer::of(message.uri())?;
         Ok(Self {
-            message: message.map(Bytes::from),
+            message: message.map(|body| Bytes::from_owner(Zeroizing::new(body))),
             peer,
             limits,
         })

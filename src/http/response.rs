@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use http::header::RETRY_AFTER;
+use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 
 use super::date;
@@ -28,6 +28,12 @@ impl Response {
     /// in the past is zero. `None` if it does not ask or is not understood.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after_at(SystemTime::now())
+    }
+
+    /// When the server says that it answered, by its clock (`Date`). `None` if
+    /// it does not say or is not understood.
+    pub fn date(&self) -> Option<SystemTime> {
+        date::parse(self.headers.get(DATE)?.to_str().ok()?.trim())
     }
 
     fn retry_after_at(&self, now: SystemTime) -> Option<Duration> {
@@ -97,5 +103,22 @@ mod tests {
         assert_eq!(retry_after("-1"), None);
         assert_eq!(retry_after("1.5"), None);
         assert_eq!(retry_after(""), None);
+    }
+
+    #[test]
+    fn the_date_is_the_servers() {
+        let date = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(DATE, value.parse().unwrap());
+            let response = Response {
+                status: 200,
+                headers,
+                body: Vec::new(),
+            };
+            response.date()
+        };
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        assert_eq!(date(" Sun, 06 Nov 1994 08:49:37 GMT "), Some(at));
+        assert_eq!(date("today"), None);
     }
 }

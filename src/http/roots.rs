@@ -5,6 +5,7 @@ use std::fmt;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use webpki_roots::TLS_SERVER_ROOTS;
 
 /// Which certificate authorities a client believes.
 #[derive(Debug, Clone)]
@@ -13,11 +14,26 @@ pub enum Roots {
     Mozilla,
     /// Exactly these: the CA of a cluster or a company.
     Bundle(Bundle),
+    /// The public ones and these: a company's CA beside the internet's.
+    MozillaAnd(Bundle),
+}
+
+impl Roots {
+    pub(super) fn store(self) -> RootCertStore {
+        let mozilla = || RootCertStore {
+            roots: TLS_SERVER_ROOTS.to_vec(),
+        };
+        match self {
+            Self::Mozilla => mozilla(),
+            Self::Bundle(bundle) => bundle.0,
+            Self::MozillaAnd(bundle) => Bundle(mozilla()).and(bundle).0,
+        }
+    }
 }
 
 /// One or more certificates that are fit to be roots.
 #[derive(Debug, Clone)]
-pub struct Bundle(pub(super) RootCertStore);
+pub struct Bundle(RootCertStore);
 
 impl Bundle {
     /// Takes every certificate of a PEM text; other PEM sections are skipped.
@@ -35,6 +51,12 @@ impl Bundle {
             return Err(BundleError::Empty);
         }
         Ok(Self(store))
+    }
+
+    /// The certificates of both.
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0.roots);
+        self
     }
 }
 

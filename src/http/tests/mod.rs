@@ -1,5 +1,9 @@
 //! The client against a server that misbehaves.
 
+mod body;
+mod proxy;
+mod roots;
+
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Method};
@@ -290,22 +294,6 @@ fn what_is_not_http_is_called_so() {
                 "{text}"
             );
         }
-    });
-}
-
-#[test]
-fn a_private_authority_is_believed_when_given_and_nobody_else() {
-    run(async {
-        let ours = Authority::new();
-        let server = Fake::tls(ours.issue(), vec![Reply::new(200, "hello"); 2]);
-        let request = get(&server.url("/"), LIMITS);
-        let response = believing(&ours).send(request.clone()).await.unwrap();
-        assert_eq!(response.body, b"hello");
-        for stranger in [client(), believing(&Authority::new())] {
-            let error = stranger.send(request.clone()).await.unwrap_err();
-            assert_eq!(error.fault, Fault::Tls(TlsFault::UnknownIssuer));
-        }
-        assert_eq!(server.requests().len(), 1);
     });
 }
 
