@@ -7,6 +7,8 @@ pub mod config;
 pub mod crypto;
 pub mod http;
 pub mod identities;
+pub mod jwt;
+pub mod keycloak;
 pub mod kube;
 pub mod matrix;
 pub mod ops;

@@ -1,0 +1,62 @@
+//! Claims by their types (RFC 7519, section 4.1). One of a wrong type is a
+//! fault, and never the same as none.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value};
+
+use super::fault::TokenFault;
+
+/// The latest time that a claim can name, in seconds since 1970: the end of the
+/// year 9999.
+const MAX_SECONDS: f64 = 253_402_300_799.0;
+
+/// A claim, or nothing where it is not there.
+type Read<T> = Result<Option<T>, TokenFault>;
+
+/// A time: seconds since 1970, whole ones or not.
+pub(super) fn time(claims: &Map<String, Value>, claim: &str) -> Read<SystemTime> {
+    read(claims, claim, "a number of seconds since 1970", |value| {
+        let seconds = value
+            .as_f64()
+            .filter(|seconds| (0.0..=MAX_SECONDS).contains(seconds))?;
+        UNIX_EPOCH.checked_add(Duration::from_secs_f64(seconds))
+    })
+}
+
+/// A text.
+pub(super) fn text<'a>(claims: &'a Map<String, Value>, claim: &str) -> Read<&'a str> {
+    read(claims, claim, "a text", Value::as_str)
+}
+
+/// A text or a list of texts.
+pub(super) fn texts<'a>(claims: &'a Map<String, Value>, claim: &str) -> Read<Vec<&'a str>> {
+    read(
+        claims,
+        claim,
+        "a text or a list of texts",
+        |value| match value {
+            Value::String(text) => Some(vec![text.as_str()]),
+            Value::Array(list) => list.iter().map(Value::as_str).collect(),
+            _ => None,
+        },
+    )
+}
+
+fn read<'a, T>(
+    claims: &'a Map<String, Value>,
+    claim: &str,
+    expected: &'static str,
+    of: impl FnOnce(&'a Value) -> Option<T>,
+) -> Read<T> {
+    let Some(value) = claims.get(claim) else {
+        return Ok(None);
+    };
+    match of(value) {
+        Some(read) => Ok(Some(read)),
+        None => Err(TokenFault::WrongType {
+            claim: claim.to_owned(),
+            expected,
+        }),
+    }
+}

@@ -1,0 +1,171 @@
+//! The public keys that a realm shows (RFC 7517).
+
+use std::fmt;
+
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// The largest key set, in bytes.
+pub const MAX_JWKS_BYTES: usize = 256 * 1024;
+
+/// The most keys in a set.
+pub const MAX_KEYS: usize = 64;
+
+/// Sizes of RSA keys, in bits.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+/// Keys that signatures are checked with.
+#[derive(Debug, Clone)]
+pub struct Jwks(Vec<Key>);
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub(super) struct Key {
+    id: Option<String>,
+    /// Nothing where it is a key of a kind or size that is not used.
+    public: Option<DecodingKey>,
+    algorithms: Vec<Algorithm>,
+}
+
+#[derive(Deserialize)]
+struct Set<'a> {
+    #[serde(borrow)]
+    keys: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    kid: Option<String>,
+    #[serde(rename = "use")]
+    usage: Option<String>,
+    alg: Option<String>,
+    crv: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+}
+
+impl Jwks {
+    /// Reads a key set. Keys for encryption and entries that make no sense are
+    /// left out, as the RFC asks for (section 5); keys of a kind that is not
+    /// used here are known by their id only.
+    pub fn parse(json: &[u8]) -> Result<Self, JwksFault> {
+        if json.len() > MAX_JWKS_BYTES {
+            return Err(JwksFault::TooLarge);
+        }
+        let set: Set<'_> = serde_json::from_slice(json).map_err(|_| JwksFault::Malformed)?;
+        if set.keys.len() > MAX_KEYS {
+            return Err(JwksFault::TooMany(set.keys.len()));
+        }
+        let keys: Vec<Key> = set
+            .keys
+            .iter()
+            .filter_map(|entry| serde_json::from_str(entry.get()).ok())
+            .filter(|jwk: &Jwk| jwk.usage.as_deref().is_none_or(|usage| usage == "sig"))
+            .map(|jwk| Key::of(&jwk))
+            .collect();
+        if keys.iter().all(|key| key.algorithms.is_empty()) {
+            return Err(JwksFault::Empty);
+        }
+        Ok(Self(keys))
+    }
+
+    /// The keys of this id; all of them for a token that names none.
+    pub(super) fn named<'a>(&'a self, id: Option<&'a str>) -> impl Iterator<Item = &'a Key> {
+        self.0
+            .iter()
+            .filter(move |key| id.is_none() || key.id.as_deref() == id)
+    }
+}
+
+impl Key {
+    /// The key, if it is one that `algorithm` signs for.
+    pub(super) fn fitting(&self, algorithm: Algorithm) -> Option<&DecodingKey> {
+        self.public
+            .as_ref()
+            .filter(|_| self.algorithms.contains(&algorithm))
+    }
+
+    fn of(jwk: &Jwk) -> Self {
+        let (public, mut algorithms) = match public(jwk) {
+            Some((key, algorithms)) => (Some(key), algorithms.to_vec()),
+            None => (None, Vec::new()),
+        };
+        // A key that names its algorithm is for no other one (RFC 8725, 3.1).
+        if let Some(named) = &jwk.alg {
+            algorithms.retain(|algorithm| named.parse().is_ok_and(|named| *algorithm == named));
+        }
+        Self {
+            id: jwk.kid.clone(),
+            public,
+            algorithms,
+        }
+    }
+}
+
+/// The key with the algorithms of its kind. Symmetric keys are no public keys,
+/// so that no HS* can ever be checked with what a server publishes.
+fn public(jwk: &Jwk) -> Option<(DecodingKey, &'static [Algorithm])> {
+    use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
+    let (x, y) = (jwk.x.as_deref(), jwk.y.as_deref());
+    match (jwk.kty.as_str(), jwk.crv.as_deref()) {
+        ("RSA", _) => Some((
+            rsa(jwk.n.as_deref()?, jwk.e.as_deref()?)?,
+            &[RS256, RS384, RS512, PS256, PS384, PS512],
+        )),
+        ("EC", Some("P-256")) => Some((DecodingKey::from_ec_components(x?, y?).ok()?, &[ES256])),
+        ("EC", Some("P-384")) => Some((DecodingKey::from_ec_components(x?, y?).ok()?, &[ES384])),
+        ("OKP", Some("Ed25519")) => Some((DecodingKey::from_ed_components(x?).ok()?, &[EdDSA])),
+        _ => None,
+    }
+}
+
+fn rsa(n: &str, e: &str) -> Option<DecodingKey> {
+    let key = DecodingKey::from_rsa_components(n, e).ok()?;
+    let DecodingKeyKind::RsaModulusExponent { n, e } = key.kind() else {
+        return None;
+    };
+    // Some servers write the sign bit's zero byte, which `ring` does not take.
+    let (n, e) = (without_zeros(n), without_zeros(e));
+    let spare = usize::try_from(n.first()?.leading_zeros()).ok()?;
+    RSA_BITS
+        .contains(&(n.len() * 8 - spare))
+        .then(|| DecodingKey::from_rsa_raw_components(n, e))
+}
+
+fn without_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|&&byte| byte == 0).count();
+    number.get(zeros..).unwrap_or_default()
+}
+
+/// Why an answer is no key set. `Display` is the rest of a sentence that begins
+/// with the key set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JwksFault {
+    /// Larger than [`MAX_JWKS_BYTES`].
+    TooLarge,
+    /// No JSON object with a list of `keys`.
+    Malformed,
+    /// More than [`MAX_KEYS`].
+    TooMany(usize),
+    /// None that a signature can be checked with.
+    Empty,
+}
+
+impl fmt::Display for JwksFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge => write!(f, "is larger than {MAX_JWKS_BYTES} bytes"),
+            Self::Malformed => f.write_str("is no JSON object with a list of keys"),
+            Self::TooMany(count) => write!(f, "has {count} keys, more than {MAX_KEYS}"),
+            Self::Empty => f.write_str(
+                "has no key for signatures (RSA from 2048 to 8192 bits, P-256, P-384, Ed25519)",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for JwksFault {}
