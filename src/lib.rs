@@ -12,4 +12,5 @@ pub mod keycloak;
 pub mod kube;
 pub mod matrix;
 pub mod ops;
+pub mod sso;
 pub mod store;
