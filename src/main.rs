@@ -1,35 +1,20 @@
-//! The binary: arguments, exit codes, signals.
+//! The binary: arguments, exit codes.
 
 use std::{
-    future::{Future, poll_fn},
+    ffi::{OsStr, OsString},
+    future::Future,
     io::Write,
-    pin::pin,
     process::ExitCode,
-    rc::Rc,
-    task::Poll,
-    time::{Duration, Instant},
 };
 
-use log::{error, info, warn};
+use log::{LevelFilter, error, info};
 use openclaw_k8s_toggle_operator::{
-    bot::{End, Operator, Policy, log_in},
-    cli::{self, IdentitiesCommand, Invocation},
-    config::{Settings, store_path},
-    crypto::DeviceTrust,
-    http::{Backoff, Client, Roots},
-    identities,
-    kube::{Api, Credentials, ServiceAccount},
-    matrix::{Commanders, Homeserver, OwnKeys},
-    ops,
-    store::Store,
+    cli::{self, Invocation, JwtTest, Topic, UsageError},
+    config::{Account, Faults, Overrides, Settings, store_path},
+    ops::{self, LogFilter},
+    serve,
+    subcommands::{check_config, conntest, identities, jwt_test, logout},
 };
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::sleep,
-};
-
-/// A session that ended before this is counted as a failed one.
-const SHORT_SESSION: Duration = Duration::from_secs(60);
 
 /// A configuration or another fatal error.
 const FAILURE: u8 = 1;
@@ -37,209 +22,115 @@ const FAILURE: u8 = 1;
 /// An argument that means nothing.
 const USAGE: u8 = 2;
 
+/// What is written to standard error, and the exit code.
+type Failure = (String, u8);
+
 fn main() -> ExitCode {
-    let mut out = std::io::stdout();
-    let mut err = std::io::stderr();
-    // Nothing better can be done when standard output or error is closed.
-    match cli::parse(std::env::args_os().skip(1)) {
-        Ok(Invocation::Help) => {
-            let _ = write!(out, "{}", cli::help());
-            ExitCode::SUCCESS
-        }
-        Ok(Invocation::IdentitiesHelp) => {
-            let _ = write!(out, "{}", cli::identities_help());
-            ExitCode::SUCCESS
-        }
-        Ok(Invocation::Version) => {
-            let _ = writeln!(out, "{}", cli::VERSION);
-            ExitCode::SUCCESS
-        }
-        Ok(Invocation::Identities(command)) => match look_beside(&command) {
-            Ok(text) => {
-                let _ = write!(out, "{text}");
-                ExitCode::SUCCESS
+    let mut args = std::env::args_os();
+    let program = args.next().unwrap_or_default();
+    let done = cli::parse(&program, args)
+        .map_err(|error| usage(&error))
+        .and_then(|invocation| run(invocation, &mut std::io::stdout()));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((why, code)) => {
+            if !why.is_empty() {
+                // Nothing better can be done when standard error is closed.
+                let _ = writeln!(std::io::stderr(), "{}", why.trim_end());
             }
-            Err(why) => {
-                let _ = writeln!(err, "{why}");
-                ExitCode::from(FAILURE)
-            }
-        },
-        Ok(Invocation::Run) => match run() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(lines) => {
-                for line in lines {
-                    let _ = writeln!(err, "{line}");
-                }
-                ExitCode::from(FAILURE)
-            }
-        },
-        Err(error) => {
-            let _ = writeln!(err, "{error}");
-            ExitCode::from(USAGE)
+            ExitCode::from(code)
         }
     }
 }
 
-/// `identities`, beside the running bot.
-fn look_beside(command: &IdentitiesCommand) -> Result<String, String> {
-    let directory = store_path(&|name| std::env::var_os(name))
-        .map_err(|faults| format!("configuration error: {faults}"))?;
-    identities::run(command, &directory)
+/// The codes of these subcommands are taken.
+fn usage(error: &UsageError) -> Failure {
+    let code = match error.topic() {
+        Topic::Program | Topic::Identities => USAGE,
+        Topic::ConnTest | Topic::JwtTest | Topic::CheckConfig | Topic::Logout => FAILURE,
+    };
+    (error.to_string(), code)
 }
 
-/// Everything before there is a logger is returned as lines; everything after is
+fn run(invocation: Invocation, out: &mut dyn Write) -> Result<(), Failure> {
+    let print = |out: &mut dyn Write, text: String| {
+        // Nothing better can be done when standard output is closed.
+        let _ = write!(out, "{text}");
+    };
+    match invocation {
+        Invocation::Run => operate()?,
+        Invocation::Help(topic) => print(out, topic.text()),
+        Invocation::Version => print(out, format!("{}\n", cli::VERSION)),
+        Invocation::Identities(command) => {
+            let directory = store_path(&env).map_err(misconfigured)?;
+            print(out, identities::run(&command, &directory).map_err(failed)?);
+        }
+        Invocation::CheckConfig => print(out, check_config::run(&env).map_err(failed)?),
+        Invocation::ConnTest => {
+            let account = account(Overrides::default())?;
+            wait_for(conntest::run(&account, out))?.map_err(failed)?;
+        }
+        Invocation::JwtTest(test) => try_token(test, out)?,
+        Invocation::Logout => {
+            let account = account(Overrides::default())?;
+            let directory = store_path(&env).map_err(misconfigured)?;
+            let text = wait_for(logout::run(&account, &directory))?.map_err(failed)?;
+            print(out, text);
+        }
+    }
+    Ok(())
+}
+
+fn try_token(test: JwtTest, out: &mut dyn Write) -> Result<(), Failure> {
+    let account = account(test.overrides)?;
+    wait_for(jwt_test::run(&account, test, out))?
+        .map_err(|failure| (failure.why().to_owned(), failure.code()))
+}
+
+/// Everything before there is a logger is written as it is; everything after is
 /// logged.
-fn run() -> Result<(), Vec<String>> {
-    let settings = Settings::from_env(&|name| std::env::var_os(name)).map_err(|faults| {
-        faults
-            .iter()
-            .map(|fault| format!("configuration error: {fault}"))
-            .collect::<Vec<_>>()
-    })?;
-    ops::init(&settings.log_filter).map_err(|error| vec![error.to_string()])?;
+fn operate() -> Result<(), Failure> {
+    let settings = Settings::from_env(&env).map_err(misconfigured)?;
+    ops::init(&settings.log_filter).map_err(|error| failed(error.to_string()))?;
     for line in settings.summary().lines() {
         info!("{line}");
     }
+    wait_for(serve::serve(&settings))?.map_err(|why| {
+        error!("{why}");
+        (String::new(), FAILURE)
+    })
+}
+
+fn env(name: &str) -> Option<OsString> {
+    std::env::var_os(OsStr::new(name))
+}
+
+/// What a subcommand logs in with; what happens on the way is logged.
+fn account(overrides: Overrides) -> Result<Account, Failure> {
+    let account = Account::from_env(&env, overrides).map_err(misconfigured)?;
+    let filter = LogFilter::level(LevelFilter::Info);
+    ops::init(&filter).map_err(|error| failed(error.to_string()))?;
+    Ok(account)
+}
+
+fn misconfigured(faults: Faults) -> Failure {
+    let lines = faults
+        .iter()
+        .map(|fault| format!("configuration error: {fault}\n"));
+    failed(lines.collect())
+}
+
+fn failed(why: String) -> Failure {
+    (why, FAILURE)
+}
+
+fn wait_for<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| vec![format!("the runtime cannot be started: {error}")])?;
-    let served = runtime.block_on(serve(&settings));
+        .map_err(|error| failed(format!("the runtime cannot be started: {error}")))?;
+    let done = runtime.block_on(work);
     // Name look-ups that hang must not hold up the exit.
     runtime.shutdown_background();
-    served.map_err(|why| {
-        error!("{why}");
-        Vec::new()
-    })
-}
-
-async fn serve(settings: &Settings) -> Result<(), String> {
-    let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
-    let terminate = listen(SignalKind::terminate())?;
-    let interrupt = listen(SignalKind::interrupt())?;
-    let mut store = Store::open(&settings.store_path).map_err(|error| error.to_string())?;
-    let served = unless_stopped(work(settings, &mut store), terminate, interrupt).await;
-    store.close().map_err(|error| error.to_string())?;
-    match served {
-        Some(end) => end,
-        None => {
-            info!("stopped");
-            Ok(())
-        }
-    }
-}
-
-/// Logs in and serves, again and again as sessions end.
-async fn work(settings: &Settings, store: &mut Store) -> Result<(), String> {
-    let access = &settings.kubernetes;
-    let account = ServiceAccount::load(
-        &access.host,
-        &access.port.to_string(),
-        &access.service_account_dir,
-    )
-    .map_err(|error| format!("the service account cannot be used: {error}"))?;
-    let kube = Api::new(Credentials::InCluster(account));
-    let client = Client::new(Roots::Mozilla).map_err(|error| error.to_string())?;
-    let homeserver = Homeserver::new(client, settings.homeserver.as_str().to_owned());
-    let policy = Policy {
-        commanders: Commanders {
-            users: settings.allowed_users.clone(),
-            trust: settings.device_trust,
-            pins: settings.pinned_identities.clone(),
-        },
-        allowed_rooms: settings.allowed_rooms.clone(),
-        require_encryption: settings.require_encryption,
-        echo: settings.echo,
-        command_max_age: settings.command_max_age,
-    };
-    let own_keys = Rc::new(OwnKeys {
-        seed: settings.cross_signing_seed.clone(),
-        recovery_key: settings.recovery_key.clone(),
-        password: Some(settings.password.clone()),
-    });
-    if settings.device_trust == DeviceTrust::Tofu {
-        warn!(
-            "DEVICE_TRUST=tofu: whoever can add a device to the account of an allowed user, their \
-             homeserver included, can give commands"
-        );
-    }
-    let mut logouts = Backoff::new();
-    loop {
-        let started = Instant::now();
-        let access = log_in(
-            store,
-            &homeserver,
-            settings.user.as_str(),
-            &settings.password,
-        )
-        .await
-        .map_err(|error| error.to_string())?;
-        let device = access.device.clone();
-        let operator = Operator::new(
-            store,
-            &policy,
-            &homeserver,
-            &kube,
-            &settings.target,
-            access,
-            Rc::clone(&own_keys),
-        );
-        let end = operator.run().await;
-        match &end {
-            End::LoggedOut { .. } | End::Outlived(_) => {
-                match &end {
-                    End::Outlived(why) => error!(
-                        "{why}. Its keys are given up, and the bot goes on as a new device: \
-                         remove {device} from the account"
-                    ),
-                    end => warn!("{end}: logging in again"),
-                }
-                forget(store, &end).map_err(|error| error.to_string())?;
-                // A server that ends every session at once must not be flooded
-                // with logins.
-                if started.elapsed() >= SHORT_SESSION {
-                    logouts.succeed();
-                } else {
-                    let wait = logouts
-                        .fail(None)
-                        .ok_or("the homeserver ends every session at once: giving up")?;
-                    sleep(wait).await;
-                }
-            }
-            End::GaveUp(_) | End::Fatal(_) => return Err(end.to_string()),
-        }
-    }
-}
-
-/// After a soft logout the device is still there and only its token is gone;
-/// otherwise the device is, and its keys with it. What an older copy of the store
-/// wants done was done, or is no longer wanted.
-fn forget(store: &mut Store, end: &End) -> Result<(), openclaw_k8s_toggle_operator::store::Error> {
-    let tx = store.begin()?;
-    match end {
-        End::LoggedOut { soft: true } => tx.forget_token()?,
-        End::Outlived(_) => {
-            tx.forget_device()?;
-            tx.forget_unfinished()?;
-        }
-        _ => tx.forget_device()?,
-    }
-    tx.commit()
-}
-
-/// Runs `work` until it ends or a signal comes; then it is dropped where it
-/// stands, which it is made for.
-async fn unless_stopped<T>(
-    work: impl Future<Output = T>,
-    mut terminate: Signal,
-    mut interrupt: Signal,
-) -> Option<T> {
-    let mut work = pin!(work);
-    poll_fn(|context| {
-        if terminate.poll_recv(context).is_ready() || interrupt.poll_recv(context).is_ready() {
-            return Poll::Ready(None);
-        }
-        work.as_mut().poll(context).map(Some)
-    })
-    .await
+    Ok(done)
 }

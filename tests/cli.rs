@@ -1,38 +1,37 @@
 //! The program as a process: its flags, its exit codes, its refusal to start.
 
 #![allow(
+    clippy::unwrap_used,
     clippy::expect_used,
-    reason = "clippy takes helpers of tests for other code"
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "a test stops at the first surprise"
 )]
 
-use std::process::{Command, Output};
+mod support;
 
 use openclaw_k8s_toggle_operator::config::{Presence, VARIABLES};
+use support::bot::{self, Done};
 
 /// Runs the binary with these arguments and nothing but these variables.
-fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_openclaw-k8s-toggle-operator"))
-        .args(args)
-        .env_clear()
-        .envs(env.iter().copied())
-        .output()
-        .expect("the binary starts")
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("the output is UTF-8")
+fn run(args: &[&str], env: &[(&str, &str)]) -> Done {
+    let env = env
+        .iter()
+        .map(|(name, value)| ((*name).into(), (*value).into()));
+    bot::run(args, &env.collect())
 }
 
 #[test]
 fn help_goes_to_standard_output() {
     for flag in ["--help", "-h"] {
         let output = run(&[flag], &[]);
-        assert_eq!(output.status.code(), Some(0));
-        let help = text(&output.stdout);
+        assert_eq!(output.code, Some(0));
+        let help = &output.out;
         for part in ["Usage:", "MATRIX_PASSWORD", "start / on", "Exit codes:"] {
             assert!(help.contains(part), "{part} in {help}");
         }
-        assert_eq!(text(&output.stderr), "");
+        assert_eq!(output.err, "");
     }
 }
 
@@ -40,12 +39,34 @@ fn help_goes_to_standard_output() {
 fn help_of_identities_goes_to_standard_output() {
     for args in [["identities", "--help"], ["identities", "-h"]] {
         let output = run(&args, &[]);
-        assert_eq!(output.status.code(), Some(0));
-        let help = text(&output.stdout);
+        assert_eq!(output.code, Some(0));
+        let help = &output.out;
         for part in ["CRYPTO_STORE_PATH", "list", "forget @user:server", "reset"] {
             assert!(help.contains(part), "{part} in {help}");
         }
-        assert_eq!(text(&output.stderr), "");
+        assert_eq!(output.err, "");
+    }
+}
+
+#[test]
+fn each_subcommand_has_a_help_of_its_own() {
+    for (name, part) in [
+        ("conntest", "openclaw-k8s-toggle-operator-conntest"),
+        ("jwt-test", "--show-secrets"),
+        ("check-config", "with secrets masked"),
+        ("logout", "The bot must not be"),
+    ] {
+        for flag in ["--help", "-h"] {
+            let output = run(&[name, flag], &[]);
+            assert_eq!(output.code, Some(0));
+            let usage = format!("Usage:\n  openclaw-k8s-toggle-operator {name}");
+            assert!(output.out.starts_with(&usage), "{}", output.out);
+            assert!(output.out.contains(part), "{part} in {}", output.out);
+            assert_eq!(output.err, "");
+        }
+        let output = run(&[name, "--frob"], &[]);
+        assert_eq!((output.code, output.out.as_str()), (Some(1), ""));
+        assert!(output.err.contains("\"--frob\""), "{}", output.err);
     }
 }
 
@@ -53,26 +74,26 @@ fn help_of_identities_goes_to_standard_output() {
 fn version_is_one_line() {
     for flag in ["--version", "-V"] {
         let output = run(&[flag], &[]);
-        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(output.code, Some(0));
         let line = concat!(
             "openclaw-k8s-toggle-operator ",
             env!("CARGO_PKG_VERSION"),
             "\n"
         );
-        assert_eq!(text(&output.stdout), line);
-        assert_eq!(text(&output.stderr), "");
+        assert_eq!(output.out, line);
+        assert_eq!(output.err, "");
     }
 }
 
 #[test]
 fn a_wrong_argument_is_named_on_one_line() {
     let output = run(&["--frob"], &[]);
-    assert_eq!(output.status.code(), Some(2));
-    let message = text(&output.stderr);
+    assert_eq!(output.code, Some(2));
+    let message = &output.err;
     assert!(message.contains("\"--frob\""), "{message}");
     assert!(message.contains("--help"), "{message}");
     assert_eq!(message.lines().count(), 1);
-    assert_eq!(text(&output.stdout), "");
+    assert_eq!(output.out, "");
 }
 
 #[test]
@@ -94,28 +115,29 @@ fn a_slip_in_identities_is_answered_with_what_would_be_right() {
         (&["identities", "list", "bob"], &["\"bob\""]),
     ] {
         let output = run(args, &[]);
-        assert_eq!(output.status.code(), Some(2), "{args:?}");
-        let message = text(&output.stderr);
+        assert_eq!(output.code, Some(2), "{args:?}");
+        let message = &output.err;
         for part in parts.iter().chain(&["identities --help"]) {
             assert!(message.contains(part), "{part} in {message}");
         }
         assert_eq!(message.lines().count(), 1);
-        assert_eq!(text(&output.stdout), "");
+        assert_eq!(output.out, "");
     }
 }
 
 #[test]
 fn an_empty_environment_gets_every_missing_variable_at_once() {
     let output = run(&[], &[]);
-    assert_eq!(output.status.code(), Some(1));
-    let message = text(&output.stderr);
+    assert_eq!(output.code, Some(1));
+    let message = &output.err;
     for variable in &VARIABLES {
         let start = format!("configuration error: {} is not set", variable.name);
-        let required = matches!(variable.presence, Presence::Required { .. });
+        let required = matches!(variable.presence, Presence::Required { .. })
+            || variable.name == "MATRIX_PASSWORD";
         let named = message.lines().any(|line| line.starts_with(&start));
         assert_eq!(named, required, "{} in {message}", variable.name);
     }
-    assert_eq!(text(&output.stdout), "");
+    assert_eq!(output.out, "");
 }
 
 #[test]
@@ -138,8 +160,8 @@ fn faults_show_no_secret() {
             ),
         ],
     );
-    assert_eq!(output.status.code(), Some(1));
-    let message = format!("{}{}", text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.code, Some(1));
+    let message = format!("{}{}", output.out, output.err);
     assert!(!message.contains("battery"), "{message}");
     for part in [
         "MATRIX_HOMESERVER",
@@ -159,8 +181,15 @@ fn faults_show_no_secret() {
 fn the_readme_lists_every_variable_with_its_default() {
     let readme = include_str!("../README.md");
     for variable in &VARIABLES {
-        let cell = format!("| `{}` |", variable.name);
-        let row = readme.lines().find(|line| line.starts_with(&cell));
+        // What is in a file may stand in the row of what it is given instead of.
+        let name = variable.name.strip_suffix("_FILE").unwrap_or(variable.name);
+        let (alone, filed) = (
+            format!("| `{}` |", variable.name),
+            format!("| `{name}`, `…_FILE` |"),
+        );
+        let row = readme
+            .lines()
+            .find(|line| line.starts_with(&alone) || line.starts_with(&filed));
         let row = row.unwrap_or_else(|| panic!("{} is not in README.md", variable.name));
         if let Presence::Default(value) = variable.presence {
             assert!(row.contains(&format!("`{value}`")), "{row}");

@@ -5,16 +5,17 @@ pub mod command;
 pub mod replies;
 
 mod answers;
+mod end;
 mod flight;
 mod operator;
 mod policy;
-mod session;
+mod renewal;
 mod starts;
 mod takes;
 #[cfg(test)]
 mod tests;
 mod work;
 
-pub use operator::{End, Operator};
+pub use end::End;
+pub use operator::Operator;
 pub use policy::Policy;
-pub use session::{Access, SessionError, log_in};

@@ -1,6 +1,6 @@
 //! The loop: one task that owns the store and everything that is under way.
 
-use std::{fmt, rc::Rc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use log::{debug, error, info};
 use ruma::{OwnedEventId, OwnedRoomId};
@@ -11,14 +11,16 @@ use tokio::{
 
 use super::{
     answers::judge_again,
+    end::End,
     flight::Flight,
     policy::{Decision, Policy},
-    session::Access,
+    renewal::Renewal,
     starts::next_work,
 };
 use crate::{
     http::Backoff,
     kube::{self, Target},
+    login::Access,
     matrix::{self, About, Engine, Fault, Homeserver, KEY_GRACE_MS, OwnKeys, Want, WantKey, Wants},
     ops::now_ms,
     store::{JournalEntry, Store, Transaction},
@@ -33,33 +35,6 @@ const LAST_WORK: Duration = Duration::from_secs(15);
 /// After this the store is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
-/// Why the loop ended.
-#[derive(Debug)]
-pub enum End {
-    /// The homeserver no longer takes the access token.
-    LoggedOut {
-        /// The device is still there.
-        soft: bool,
-    },
-    /// The homeserver could not be synced with for too long.
-    GaveUp(String),
-    /// The store is an older copy of what this device has lived through: its
-    /// keys must not be used again.
-    Outlived(String),
-    /// Going on would do harm.
-    Fatal(String),
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::LoggedOut { soft: true } => f.write_str("the session has expired"),
-            Self::LoggedOut { soft: false } => f.write_str("the session was ended"),
-            Self::GaveUp(why) | Self::Outlived(why) | Self::Fatal(why) => f.write_str(why),
-        }
-    }
-}
-
 /// What came of a command.
 pub(super) struct Outcome {
     pub(super) event_id: OwnedEventId,
@@ -70,12 +45,17 @@ pub(super) struct Outcome {
 
 /// What came of something that was under way.
 pub(super) enum Finished {
-    Sync(Result<Vec<u8>, Fault>),
+    Sync {
+        generation: u32,
+        result: Result<Vec<u8>, Fault>,
+    },
     Answer {
         key: WantKey,
         about: About,
+        generation: u32,
         result: Result<Vec<u8>, Fault>,
     },
+    Renewal(Result<Vec<u8>, Fault>),
     Command(Outcome),
     Preflight(kube::Preflight),
 }
@@ -108,6 +88,7 @@ pub struct Operator<'a> {
     pub(super) kube: &'a kube::Api,
     pub(super) target: &'a Target,
     pub(super) access: Access,
+    pub(super) renewal: Renewal,
     pub(super) tasks: JoinSet<Finished>,
     pub(super) flight: Flight,
     pub(super) syncing: bool,
@@ -162,6 +143,7 @@ impl<'a> Operator<'a> {
             kube,
             target,
             access,
+            renewal: Renewal::default(),
             tasks: JoinSet::new(),
             flight: Flight::default(),
             syncing: false,
@@ -228,11 +210,20 @@ impl<'a> Operator<'a> {
 
     fn take(&mut self, finished: Finished) -> Option<End> {
         match finished {
-            Finished::Sync(result) => {
+            Finished::Sync { generation, result } => {
                 self.syncing = false;
-                self.take_sync(result)
+                self.take_sync(generation, result)
             }
-            Finished::Answer { key, about, result } => self.take_answer(&key, &about, result),
+            Finished::Answer {
+                key,
+                about,
+                generation,
+                result,
+            } => self.take_answer(&key, &about, generation, result),
+            Finished::Renewal(result) => {
+                self.take_renewal(result);
+                None
+            }
             Finished::Command(outcome) => {
                 self.unsaved = Some(outcome);
                 self.save_answer();
@@ -324,6 +315,7 @@ impl<'a> Operator<'a> {
 
     /// Time for something that waited.
     fn look_around(&mut self) {
+        self.renew();
         if self.unsaved.is_some() {
             self.save_answer();
         } else {
@@ -394,6 +386,9 @@ impl<'a> Operator<'a> {
         }
         if let Some(turn) = self.flight.next_turn() {
             at = at.min(turn);
+        }
+        if let Some(due) = self.renew_at() {
+            at = at.min(due);
         }
         if let Some(held) = self.held_until {
             // The clock may have gone back since.

@@ -46,10 +46,17 @@ impl Operator<'_> {
             }
             if self.flight.take_off(&key) {
                 debug!("asking: {key:?}");
-                let (homeserver, token) = (self.homeserver.clone(), self.access.token.clone());
+                let homeserver = self.homeserver.clone();
+                let token = self.access.tokens.access.clone();
+                let generation = self.renewal.generation;
                 self.tasks.spawn(async move {
                     let result = homeserver.send(call, Some(&token), Duration::ZERO).await;
-                    Finished::Answer { key, about, result }
+                    Finished::Answer {
+                        key,
+                        about,
+                        generation,
+                        result,
+                    }
                 });
             }
         }
@@ -60,10 +67,13 @@ impl Operator<'_> {
         self.uploaded_meanwhile = false;
         let wait = self.synced && !self.recount;
         let call: Call = sync_call(self.since.as_deref(), wait);
-        let (homeserver, token) = (self.homeserver.clone(), self.access.token.clone());
+        let homeserver = self.homeserver.clone();
+        let token = self.access.tokens.access.clone();
+        let generation = self.renewal.generation;
         let held_back = if wait { SYNC_TIMEOUT } else { Duration::ZERO };
         self.tasks.spawn(async move {
-            Finished::Sync(homeserver.send(call, Some(&token), held_back).await)
+            let result = homeserver.send(call, Some(&token), held_back).await;
+            Finished::Sync { generation, result }
         });
     }
 

@@ -7,7 +7,9 @@ use tokio::time::Instant;
 
 use super::{
     answers::{Refusal, Said, give_up, judge, refused, take_body},
-    operator::{End, Operator},
+    end::End,
+    operator::Operator,
+    renewal::Refused,
 };
 use crate::matrix::{self, About, Fault, SyncBody, WantKey};
 
@@ -16,11 +18,21 @@ use crate::matrix::{self, About, Fault, SyncBody, WantKey};
 const BAD_SYNCS: u32 = 3;
 
 impl Operator<'_> {
-    pub(super) fn take_sync(&mut self, result: Result<Vec<u8>, Fault>) -> Option<End> {
+    pub(super) fn take_sync(
+        &mut self,
+        generation: u32,
+        result: Result<Vec<u8>, Fault>,
+    ) -> Option<End> {
         let body = match result {
             Ok(body) => body,
             Err(Fault::UnknownToken { soft_logout }) => {
-                return Some(End::LoggedOut { soft: soft_logout });
+                let wait = match self.token_refused(generation, soft_logout) {
+                    Refused::Over(end) => return Some(end),
+                    Refused::Again => Duration::ZERO,
+                    Refused::Wait(wait) => wait,
+                };
+                self.sync_after = Instant::now() + wait;
+                return None;
             }
             Err(fault) => {
                 if matches!(fault, Fault::Refused { status: 400, .. }) {
@@ -88,6 +100,7 @@ impl Operator<'_> {
         &mut self,
         key: &WantKey,
         about: &About,
+        generation: u32,
         result: Result<Vec<u8>, Fault>,
     ) -> Option<End> {
         self.flight.landed(key);
@@ -104,7 +117,14 @@ impl Operator<'_> {
                 })
             }
             Err(Fault::UnknownToken { soft_logout }) => {
-                return Some(End::LoggedOut { soft: soft_logout });
+                match self.token_refused(generation, soft_logout) {
+                    Refused::Over(end) => return Some(end),
+                    Refused::Again => self.again = true,
+                    Refused::Wait(wait) => {
+                        self.flight.failed(key, Some(wait));
+                    }
+                }
+                return None;
             }
             Err(Fault::Interactive {
                 session,

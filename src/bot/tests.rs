@@ -14,15 +14,17 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::{
+    config::{Account, Overrides},
     crypto::DeviceTrust,
     http::{
         Client, Roots,
         fake::{Authority, closed_port},
     },
     kube::{Api, Credentials, DeploymentName, Namespace, ServiceAccount, Target},
+    login::{Access, SessionError, connect, log_in},
     matrix::{Commanders, Engine, Homeserver, Message, SyncBody, What},
     ops::Secret,
-    store::{Session, Store},
+    store::{Store, Tokens},
 };
 
 /// The sum of the 20 waits, in seconds; jitter adds up to a fifth.
@@ -129,16 +131,33 @@ fn assert_all_waits(took: Duration) {
     );
 }
 
+fn tokens() -> Tokens {
+    Tokens {
+        access: Secret::new("t".to_owned()),
+        refresh: None,
+        refresh_at: None,
+    }
+}
+
 #[test]
 fn a_login_gives_up_after_twenty_retries() {
     let directory = Directory::new();
     let mut store = directory.store();
-    let password = Secret::new("a password".to_owned());
+    let env = |name: &str| {
+        let value = match name {
+            "MATRIX_HOMESERVER" => format!("http://127.0.0.1:{}", closed_port()),
+            "MATRIX_USER" => "bot".to_owned(),
+            "MATRIX_PASSWORD" => "a password".to_owned(),
+            _ => return None,
+        };
+        Some(value.into())
+    };
+    let account = Account::from_env(&env, Overrides::default()).unwrap();
     paused(async {
         let started = Instant::now();
-        let homeserver = no_homeserver();
-        let login = log_in(&mut store, &homeserver, "bot", &password);
-        let ended = timeout(FOR_EVER, login).await.expect("it gives up");
+        let login = connect(&account).await.unwrap();
+        let session = log_in(&mut store, &login);
+        let ended = timeout(FOR_EVER, session).await.expect("it gives up");
         assert!(matches!(ended, Err(SessionError::GaveUp(_))));
         assert_all_waits(started.elapsed());
     });
@@ -163,7 +182,7 @@ fn end_without_homeserver(uploaded: bool) -> (End, Duration) {
     let access = Access {
         user: bot().to_owned(),
         device: "DEVICE".into(),
-        token: Secret::new("t".to_owned()),
+        tokens: tokens(),
     };
     let (kube, policy) = (directory.no_cluster(), policy());
     paused(async {
@@ -238,12 +257,7 @@ fn the_engine_alone_hears_no_stranger() {
     let tx = store.begin().unwrap();
     tx.enter_room(room()).unwrap();
     tx.set_not_encrypted(room()).unwrap();
-    tx.put_session(&Session {
-        user: bot().to_owned(),
-        device: "DEVICE".into(),
-        access_token: None,
-    })
-    .unwrap();
+    tx.put_session(bot(), "DEVICE".into(), &tokens()).unwrap();
     tx.set_next_batch("s1").unwrap();
     let message = |sender: &UserId, id: &str| {
         serde_json::json!({

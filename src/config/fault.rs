@@ -34,6 +34,11 @@ impl Faults {
         self.0.iter()
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether a variable is among them.
     pub fn name(&self, variable: &str) -> bool {
         self.iter().any(|fault| fault.variable == variable)

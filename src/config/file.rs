@@ -1,17 +1,22 @@
 //! Secrets that lie in files, as a Kubernetes Secret mounted as a volume does.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use super::fault::{Fault, Flaw, quoted};
 use super::variable::Variable;
+use crate::ops::Secret;
 
 /// The largest file taken for a secret, in bytes.
 const MAX_FILE: usize = 16 * 1024;
+
+/// `S_IWOTH`
+const EVERYBODY_WRITES: u32 = 0o002;
 
 /// A secret given by itself (`value`) or by the file that it is in (`file`),
 /// read by `parse`; nothing if neither variable is set.
@@ -45,6 +50,46 @@ pub(super) fn in_file<T>(
     optional(path, |path| parse(content(path)?.trim()))
 }
 
+/// A secret text that may be anything; nothing if neither variable is set.
+pub(super) fn secret(
+    env: &impl Fn(&str) -> Option<OsString>,
+    value: &Variable,
+    file: &Variable,
+) -> Result<Option<Secret>, Vec<Fault>> {
+    if value.is_set(env) && file.is_set(env) {
+        return either(env, value, file, |_| Ok(None)).map(Option::flatten);
+    }
+    let secret = |text: &str| Ok(Secret::new(text.to_owned()));
+    let given = value.read(env, |text| optional(text, secret))?;
+    let filed = file.read(env, |path| {
+        optional(path, |path| secret(&line(content(path)?)))
+    })?;
+    Ok(given.or(filed))
+}
+
+/// A text without the line break that an editor puts after it; other white space
+/// may be part of a password.
+fn line(mut text: Zeroizing<String>) -> Zeroizing<String> {
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    text
+}
+
+/// As [`secret`], for one that `why` (as in "AUTH_METHOD=jwt needs it") makes
+/// necessary.
+pub(super) fn needed(
+    env: &impl Fn(&str) -> Option<OsString>,
+    value: &Variable,
+    file: &Variable,
+    why: &str,
+) -> Result<Secret, Vec<Fault>> {
+    secret(env, value, file)?.ok_or_else(|| vec![value.absent(env, why)])
+}
+
 fn optional<T>(text: &str, parse: impl Fn(&str) -> Result<T, Flaw>) -> Result<Option<T>, Flaw> {
     if text.is_empty() {
         return Ok(None);
@@ -55,17 +100,13 @@ fn optional<T>(text: &str, parse: impl Fn(&str) -> Result<T, Flaw>) -> Result<Op
 /// The text in a file, with something else than white space in it.
 fn content(path: &str) -> Result<Zeroizing<String>, Flaw> {
     let flaw = |problem: &str, cure| Flaw::new(format!("names {}, {problem}", quoted(path)), cure);
-    let bytes = bytes(Path::new(path)).map_err(|error| {
-        flaw(
-            &format!("which cannot be read ({})", error.kind()),
-            "mount the Secret there and let the program's user read it, or leave the variable \
-             unset",
-        )
-    })?;
-    if bytes.len() > MAX_FILE {
+    let (bytes, mode) = bytes(path, MAX_FILE)?;
+    // Secrets are mounted with mode 0644 unless told otherwise, so that everybody
+    // may read says nothing.
+    if mode & EVERYBODY_WRITES != 0 {
         return Err(flaw(
-            &format!("which is larger than {MAX_FILE} bytes"),
-            "name the file that holds the secret and nothing else",
+            &format!("which everybody can write to (mode {:04o})", mode & 0o7777),
+            "chmod o-w it, since whoever writes to it decides who the bot is",
         ));
     }
     // What is in the file is not shown, not even in part.
@@ -84,22 +125,53 @@ fn content(path: &str) -> Result<Zeroizing<String>, Flaw> {
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-/// All of the file, or one byte more than a secret may have. The room is made
-/// once, since a buffer that grows leaves copies behind.
-fn bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE + 1));
-    let limit = u64::try_from(MAX_FILE + 1).unwrap_or(u64::MAX);
-    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// What is in a file that is no secret, at most `limit` bytes.
+pub(super) fn public(path: &str, limit: usize) -> Result<Vec<u8>, Flaw> {
+    let (mut bytes, _) = bytes(path, limit)?;
+    Ok(std::mem::take(&mut *bytes))
+}
+
+/// All of the file, at most `limit` bytes, and its mode.
+fn bytes(path: &str, limit: usize) -> Result<(Zeroizing<Vec<u8>>, u32), Flaw> {
+    let flaw = |problem: &str, cure| Flaw::new(format!("names {}, {problem}", quoted(path)), cure);
+    let (bytes, mode) = read(Path::new(path), limit + 1).map_err(|error| {
+        flaw(
+            &format!("which cannot be read ({})", error.kind()),
+            "mount it there and let the program's user read it, or leave the variable unset",
+        )
+    })?;
+    if bytes.len() > limit {
+        return Err(flaw(
+            &format!("which is larger than {limit} bytes"),
+            "name the file that holds what is asked for and nothing else",
+        ));
+    }
+    Ok((bytes, mode))
+}
+
+/// At most `most` bytes of a file, and its mode. The room is made once, since a
+/// buffer that grows leaves copies behind.
+fn read(path: &Path, most: usize) -> io::Result<(Zeroizing<Vec<u8>>, u32)> {
+    // To open a pipe would wait for somebody to write to it.
+    let kind = fs::metadata(path)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
+    }
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let size = usize::try_from(metadata.len()).unwrap_or(most);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size.min(most) + 1));
+    let most = u64::try_from(most).unwrap_or(u64::MAX);
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok((bytes, metadata.permissions().mode()))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use super::super::variable::{RECOVERY_KEY, RECOVERY_KEY_FILE};
+    use super::super::variables::{RECOVERY_KEY, RECOVERY_KEY_FILE};
     use super::*;
 
     /// A file that is gone when the test is over.
@@ -182,6 +254,19 @@ mod tests {
             let start = format!("V names \"{path}\", which cannot be read ({reason}): mount");
             let fault = read(path).unwrap_err();
             assert!(fault.starts_with(&start), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_everybody_can_write_to_is_refused() {
+        let file = Temporary::new(b"hunter2\n");
+        for (mode, fine) in [(0o600, true), (0o644, true), (0o602, false), (0o666, false)] {
+            fs::set_permissions(&file.0, fs::Permissions::from_mode(mode)).unwrap();
+            let fault = read(file.path()).err();
+            assert_eq!(fault.is_none(), fine, "{mode:o}");
+            if let Some(fault) = fault {
+                assert!(fault.contains(&format!("(mode {mode:04o})")), "{fault}");
+            }
         }
     }
 

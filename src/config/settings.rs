@@ -11,30 +11,24 @@ use vodozemac::Ed25519PublicKey;
 
 use crate::crypto::{DeviceTrust, RecoveryKey, Seed};
 use crate::kube::Target;
-use crate::ops::{LogFilter, Secret, printable};
+use crate::ops::LogFilter;
 
-use super::variable::{
-    ALLOWED_ROOMS, ALLOWED_USERS, API_HOST, API_PORT, AUTH_METHOD, DEPLOYMENT, DEVICE_TRUST, ECHO,
-    HOMESERVER, LOGURU_LEVEL, MAX_AGE, NAMESPACE, PASSWORD, PINNED_IDENTITIES, RECOVERY_KEY,
-    RECOVERY_KEY_FILE, REQUIRE_ENCRYPTION, RUST_LOG, SEED_FILE, SERVICE_ACCOUNT, STORE_PATH, USER,
+use super::summary::{list, mask, table};
+use super::variables::{
+    ALLOWED_ROOMS, ALLOWED_USERS, API_HOST, API_PORT, DEPLOYMENT, DEVICE_TRUST, ECHO, LOGURU_LEVEL,
+    MAX_AGE, NAMESPACE, PINNED_IDENTITIES, RECOVERY_KEY, RECOVERY_KEY_FILE, REQUIRE_ENCRYPTION,
+    RUST_LOG, SEED_FILE, SERVICE_ACCOUNT, STORE_PATH,
 };
 use super::{
-    BotUser, Faults, Homeserver, KubernetesAccess, access, age, deployment, file, log_level,
+    Account, Faults, KubernetesAccess, Overrides, access, age, deployment, file, log_level,
     own_identity, pins, rooms, store_path, switch, user,
 };
-
-/// Longest value shown in the summary, in bytes.
-const MAX_SHOWN_BYTES: usize = 400;
 
 /// Everything the program was told, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the homeserver is (`MATRIX_HOMESERVER`).
-    pub homeserver: Homeserver,
-    /// The bot's account (`MATRIX_USER`).
-    pub user: BotUser,
-    /// The account's password (`MATRIX_PASSWORD`).
-    pub password: Secret,
+    /// The bot's account, and how to log in.
+    pub account: Account,
     /// What opens the account's secret storage (`MATRIX_RECOVERY_KEY`,
     /// `MATRIX_RECOVERY_KEY_FILE`).
     pub recovery_key: Option<Rc<RecoveryKey>>,
@@ -80,9 +74,7 @@ impl Settings {
     pub fn from_env(env: &impl Fn(&str) -> Option<OsString>) -> Result<Self, Faults> {
         let mut faults = Faults::default();
         // In the order of `VARIABLES`.
-        let homeserver = faults.keep(HOMESERVER.read(env, Homeserver::parse));
-        let user = faults.keep(USER.read(env, BotUser::parse));
-        let password = faults.keep(PASSWORD.read(env, |text| Ok(Secret::new(text.to_owned()))));
+        let account = Account::read(env, Overrides::default(), &mut faults);
         let recovery_key = faults.keep(file::either(
             env,
             &RECOVERY_KEY,
@@ -98,7 +90,6 @@ impl Settings {
         let device_trust = faults.keep(DEVICE_TRUST.read(env, pins::device_trust));
         let allowed_rooms = faults.keep(ALLOWED_ROOMS.read_each(env, rooms::allowed_rooms));
         let require_encryption = faults.keep(REQUIRE_ENCRYPTION.read(env, switch::switch));
-        let login = faults.keep(AUTH_METHOD.read(env, switch::password_login));
         let namespace = faults.keep(NAMESPACE.read(env, deployment::namespace));
         let name = faults.keep(DEPLOYMENT.read(env, deployment::name));
         let store_path = faults.keep(store_path::read(env));
@@ -112,11 +103,8 @@ impl Settings {
         let directives = faults.keep(RUST_LOG.read(env, log_level::directives));
 
         let settings = || {
-            login?;
             Some(Self {
-                homeserver: homeserver?,
-                user: user?,
-                password: password?,
+                account: account?,
                 recovery_key: recovery_key?,
                 cross_signing_seed: cross_signing_seed?,
                 allowed_users: allowed_users?,
@@ -139,17 +127,15 @@ impl Settings {
                 log_filter: directives?.or(level)?,
             })
         };
-        settings().ok_or(faults)
+        settings().filter(|_| faults.is_empty()).ok_or(faults)
     }
 
     /// The start-up table: the program's version, then a line for each
     /// setting. Secrets are masked, whatever their length.
     pub fn summary(&self) -> String {
         let rooms = self.allowed_rooms.as_ref();
-        let rows = [
-            (HOMESERVER.name, self.homeserver.to_string()),
-            (USER.name, self.user.to_string()),
-            (PASSWORD.name, mask(Some(&self.password))),
+        let mut rows = self.account.rows();
+        rows.extend([
             (RECOVERY_KEY.name, mask(self.recovery_key.as_ref())),
             (SEED_FILE.name, mask(self.cross_signing_seed.as_ref())),
             (ALLOWED_USERS.name, list(&self.allowed_users)),
@@ -169,19 +155,9 @@ impl Settings {
                 self.kubernetes.service_account_dir.display().to_string(),
             ),
             ("log filter", self.log_filter.to_string()),
-        ];
-        let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        let mut table = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned();
-        for (name, value) in rows {
-            let value = printable(&value, MAX_SHOWN_BYTES);
-            table.push_str(&format!("\n  {name:width$}  {value}"));
-        }
-        table
+        ]);
+        table(rows)
     }
-}
-
-fn mask<T>(secret: Option<&T>) -> String {
-    secret.map_or("none", |_| "********").to_owned()
 }
 
 fn trust(trust: DeviceTrust) -> String {
@@ -190,13 +166,4 @@ fn trust(trust: DeviceTrust) -> String {
         DeviceTrust::Tofu => "tofu",
     }
     .to_owned()
-}
-
-fn list(ids: impl IntoIterator<Item = impl ToString>) -> String {
-    let ids: Vec<_> = ids.into_iter().map(|id| id.to_string()).collect();
-    if ids.is_empty() {
-        "none".to_owned()
-    } else {
-        ids.join(", ")
-    }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::fault::{Fault, Faults};
-use super::variable::STORE_PATH;
+use super::variables::STORE_PATH;
 
 /// The directory of keys and state, by itself: all of the configuration that is
 /// needed to work on a store beside the running bot. It need not exist.

@@ -1,4 +1,4 @@
-//! Values of a few words: switches and the login method.
+//! Switches.
 
 use super::fault::{Flaw, quoted};
 
@@ -15,19 +15,6 @@ pub(super) fn switch(text: &str) -> Result<bool, Flaw> {
     }
 }
 
-/// Refuses what other versions can do and this one cannot: to log in another
-/// way than was asked for would be worse than not to start.
-pub(super) fn password_login(text: &str) -> Result<(), Flaw> {
-    if text.eq_ignore_ascii_case("password") {
-        return Ok(());
-    }
-    Err(Flaw::new(
-        format!("asks for a login that is not there yet: {}", quoted(text)),
-        "this version logs in by password only (jwt, sso and token come later); leave it unset \
-         or write password",
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,15 +29,6 @@ mod tests {
         }
         for text in ["ture", "2", "enabled"] {
             assert!(switch(text).is_err());
-        }
-    }
-
-    #[test]
-    fn only_password_logs_in() {
-        assert_eq!(password_login("Password"), Ok(()));
-        for text in ["jwt", "sso", "token", "pasword"] {
-            let fault = password_login(text).unwrap_err().of("V").to_string();
-            assert!(fault.contains("by password only"), "{fault}");
         }
     }
 }

@@ -7,9 +7,14 @@ use http::Method;
 use ruma::api::{
     MatrixVersion, OutgoingBody, OutgoingRequest, SupportedVersions, path_builder::PathBuilder,
 };
+use serde::Serialize;
+
+/// Room for the longest body with a secret in it, in bytes: a token of 64 KiB
+/// and what stands around it.
+const MAX_SECRET_BODY: usize = 72 * 1024;
 
 /// One request to the homeserver, without its address and token.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Call {
     /// GET, POST or PUT.
     pub method: Method,
@@ -36,7 +41,31 @@ impl BuildError {
     }
 }
 
+/// The body may hold a password.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
+}
+
 impl Call {
+    /// A `POST` of a body that holds a secret: written into a buffer that does
+    /// not grow, since that leaves copies behind.
+    pub(super) fn secret(path: &str, body: &impl Serialize) -> Self {
+        let mut bytes = Vec::with_capacity(MAX_SECRET_BODY);
+        // Writing strings into memory cannot fail.
+        let _ = serde_json::to_writer(&mut bytes, body);
+        Self {
+            method: Method::POST,
+            path: path.to_owned(),
+            body: bytes,
+        }
+    }
+
     /// The call for a ruma request.
     pub fn new<R>(request: R) -> Result<Self, BuildError>
     where

@@ -17,6 +17,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// The largest answer read, in bytes: room for a sync of a large account.
 const MAX_BODY: usize = 64 * 1024 * 1024;
 
+/// The largest answer about a session, in bytes.
+const MAX_SMALL_BODY: usize = 256 * 1024;
+
 /// The longest text of the server's that is repeated in a log.
 const MAX_MESSAGE: usize = 200;
 
@@ -46,6 +49,8 @@ pub enum Fault {
         /// The device is still there: log in again with its id.
         soft_logout: bool,
     },
+    /// 401 `M_USER_LOCKED`: until the account is unlocked, nothing is answered.
+    Locked,
     /// 401 with flows: the request has to be authenticated again.
     Interactive {
         /// The session to go on in.
@@ -83,6 +88,10 @@ impl fmt::Display for Fault {
             Self::UnknownToken { soft_logout: false } => {
                 f.write_str("the session was ended on the server")
             }
+            Self::Locked => f.write_str(
+                "the account is locked (M_USER_LOCKED): ask the homeserver's administrator to \
+                 unlock it",
+            ),
             Self::Interactive { .. } => f.write_str("the homeserver asks to authenticate again"),
             Self::Refused {
                 status,
@@ -112,15 +121,30 @@ impl Fault {
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable(_) | Self::Limited(_) | Self::Broken { .. }
+            Self::Unreachable(_) | Self::Limited(_) | Self::Broken { .. } | Self::Locked
         )
     }
 }
 
 impl Homeserver {
-    /// `base` is scheme, host and port, without a slash at the end.
+    /// `base` is scheme, host, port and path, without a slash at the end.
     pub fn new(client: Client, base: String) -> Self {
         Self { client, base }
+    }
+
+    /// Scheme, host, port and path, without a slash at the end.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Sends a call about the session, whose answer is small, and returns the
+    /// body of a 2xx answer.
+    pub async fn ask(&self, call: Call, token: Option<&Secret>) -> Result<Vec<u8>, Fault> {
+        let limits = Limits {
+            deadline: DEADLINE,
+            body: MAX_SMALL_BODY,
+        };
+        self.within(limits, call, token).await
     }
 
     /// Sends a call and returns the body of a 2xx answer. `extra` is added to
@@ -135,6 +159,15 @@ impl Homeserver {
             deadline: DEADLINE + extra,
             body: MAX_BODY,
         };
+        self.within(limits, call, token).await
+    }
+
+    async fn within(
+        &self,
+        limits: Limits,
+        call: Call,
+        token: Option<&Secret>,
+    ) -> Result<Vec<u8>, Fault> {
         let url = format!("{}{}", self.base, call.path);
         let has_body = !call.body.is_empty();
         let mut request = Request::new(call.method, &url, call.body, limits)
@@ -185,6 +218,7 @@ fn read(response: Response) -> Result<Vec<u8>, Fault> {
     });
     match body {
         _ if status == 429 => Err(Fault::Limited(retry_after)),
+        Some(body) if body.errcode.as_deref() == Some("M_USER_LOCKED") => Err(Fault::Locked),
         Some(body) if status == 401 && body.errcode.as_deref() == Some("M_UNKNOWN_TOKEN") => {
             Err(Fault::UnknownToken {
                 soft_logout: body.soft_logout,

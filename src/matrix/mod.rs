@@ -5,6 +5,8 @@
 mod api;
 mod content;
 mod devices;
+mod discovery;
+mod discovery_fault;
 mod engine;
 mod homeserver;
 mod judge;
@@ -19,18 +21,25 @@ mod rooms;
 mod sending;
 mod sync;
 mod to_device;
+mod tokens;
 mod trust;
 mod wants;
 
 pub use api::{BuildError, Call};
 pub use content::{TextMessage, text_message};
 pub use devices::OwnKeysDiffer;
+pub use discovery::{Discovered, Versions, discover, versions};
+pub use discovery_fault::{BaseUrlFault, DiscoveryError, DiscoveryFault, Source, VersionsFault};
 pub use engine::{Commanders, Engine, Error, OwnKeys};
 pub use homeserver::{Fault, Homeserver};
 pub use judge::{KEY_GRACE_MS, Message, What};
-pub use login::{LoginError, is_user, login_call, new_device_id, read_login};
+pub use login::{
+    Flows, LoggedIn, LoginError, LoginInfo, flows_call, is_user, login_call, new_device_id,
+    read_flows, read_login,
+};
 pub use own_steps::OwnStep;
 pub use receive::{Invite, Received};
 pub use sync::{SYNC_TIMEOUT, SyncBody, sync_call};
+pub use tokens::{logout_call, read_refresh, read_whoami, refresh_call, whoami_call};
 pub use trust::Authorship;
 pub use wants::{About, Want, WantKey, Wants};

@@ -5,9 +5,9 @@ use rusqlite::Connection;
 use super::crash;
 
 /// The format this program writes, kept in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
-pub(super) const MIGRATIONS: [&str; 2] = [
+pub(super) const MIGRATIONS: [&str; 3] = [
     "
 CREATE TABLE session (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -219,6 +219,11 @@ CREATE TABLE sent_groups (
 ) STRICT;
 INSERT INTO sent_groups (session_id, next_index)
 SELECT session_id, 4294967295 FROM outbound_groups;
+",
+    "
+ALTER TABLE session ADD COLUMN refresh_token TEXT;
+ALTER TABLE session ADD COLUMN refresh_at INTEGER;
+ALTER TABLE session ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
 ",
 ];
 

@@ -1,6 +1,6 @@
 //! Who the bot is on the homeserver, its account, and how far it has synced.
 
-use ruma::{DeviceId, OwnedDeviceId, OwnedUserId};
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 
 use super::{Error, Transaction, database::parsed};
 use crate::ops::Secret;
@@ -12,46 +12,115 @@ pub struct Session {
     /// Made up by this program before the first login, so that a crash during
     /// the login leaves no second device behind.
     pub device: OwnedDeviceId,
-    /// None before the first login and after a logout.
-    pub access_token: Option<Secret>,
+    /// What proves that it is the bot's.
+    pub proof: Proof,
+}
+
+/// What there is to prove who the bot is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Tokens that were good when they were last used.
+    Tokens(Tokens),
+    /// The access token is no longer valid.
+    Lost {
+        /// What may make another one.
+        refresh: Option<Secret>,
+        /// The server said that the device is gone: if there is no other token,
+        /// it is.
+        ended: bool,
+    },
+}
+
+/// An access token and what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// Sent with each request.
+    pub access: Secret,
+    /// Makes the next pair; good until that pair is used.
+    pub refresh: Option<Secret>,
+    /// From when on the next pair should be asked for, in milliseconds since
+    /// the Unix epoch; None for an access token that does not expire.
+    pub refresh_at: Option<u64>,
 }
 
 impl Transaction<'_> {
     /// The device, once [`Transaction::put_session`] made one.
     pub fn session(&self) -> Result<Option<Session>, Error> {
         self.one(
-            "SELECT user_id, device_id, access_token FROM session",
+            "SELECT user_id, device_id, access_token, refresh_token, refresh_at, ended
+             FROM session",
             [],
             |row| {
                 let device: String = row.get(1)?;
-                let token: Option<String> = row.get(2)?;
+                let access: Option<String> = row.get(2)?;
+                let refresh: Option<String> = row.get(3)?;
+                let refresh = refresh.map(Secret::new);
+                let refresh_at: Option<i64> = row.get(4)?;
+                let ended = row.get(5)?;
+                let proof = match access {
+                    Some(access) => Proof::Tokens(Tokens {
+                        access: Secret::new(access),
+                        refresh,
+                        refresh_at: refresh_at.and_then(|at| u64::try_from(at).ok()),
+                    }),
+                    None => Proof::Lost { refresh, ended },
+                };
                 Ok(Session {
                     user: parsed(row, 0)?,
                     device: device.into(),
-                    access_token: token.map(Secret::new),
+                    proof,
                 })
             },
         )
     }
 
-    /// Writes the device and its token; how far it has synced stays.
-    pub fn put_session(&self, session: &Session) -> Result<(), Error> {
+    /// Writes the device and its tokens; how far it has synced stays.
+    pub fn put_session(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        tokens: &Tokens,
+    ) -> Result<(), Error> {
         self.execute(
-            "INSERT INTO session (id, user_id, device_id, access_token) VALUES (1, ?1, ?2, ?3)
-             ON CONFLICT (id) DO UPDATE SET user_id = ?1, device_id = ?2, access_token = ?3",
-            (
-                session.user.as_str(),
-                session.device.as_str(),
-                session.access_token.as_ref().map(Secret::expose),
-            ),
+            "INSERT INTO session (id, user_id, device_id) VALUES (1, ?1, ?2)
+             ON CONFLICT (id) DO UPDATE SET user_id = ?1, device_id = ?2",
+            (user.as_str(), device.as_str()),
         )?;
+        self.put_tokens(tokens)?;
         self.execute("DELETE FROM pending_device", [])?;
         Ok(())
     }
 
-    /// The access token is no longer valid; the device is.
-    pub fn forget_token(&self) -> Result<(), Error> {
-        self.execute("UPDATE session SET access_token = NULL", [])?;
+    /// Replaces the tokens of the device.
+    pub fn put_tokens(&self, tokens: &Tokens) -> Result<(), Error> {
+        self.execute(
+            "UPDATE session
+             SET access_token = ?1, refresh_token = ?2, refresh_at = ?3, ended = 0",
+            (
+                tokens.access.expose(),
+                tokens.refresh.as_ref().map(Secret::expose),
+                tokens.refresh_at.and_then(|at| i64::try_from(at).ok()),
+            ),
+        )?;
+        Ok(())
+    }
+
+    /// The access token is no longer valid; `ended` if the server said that its
+    /// device is gone, too.
+    pub fn lose_access_token(&self, ended: bool) -> Result<(), Error> {
+        self.execute(
+            "UPDATE session SET access_token = NULL, ended = ?1",
+            [ended],
+        )?;
+        Ok(())
+    }
+
+    /// The refresh token is no longer valid.
+    pub fn lose_refresh_token(&self) -> Result<(), Error> {
+        self.execute(
+            "UPDATE session SET refresh_token = NULL, refresh_at = NULL",
+            [],
+        )?;
         Ok(())
     }
 

@@ -136,17 +136,54 @@ fn something_else_than_a_database_is_named() {
     assert!(matches!(refused, OpenError::Database(..)), "{refused}");
 }
 
+fn tokens(access: &str) -> Tokens {
+    Tokens {
+        access: Secret::new(access.to_owned()),
+        refresh: Some(Secret::new("r".to_owned())),
+        refresh_at: Some(7),
+    }
+}
+
+fn proof(store: &mut Store) -> Proof {
+    store.begin().unwrap().session().unwrap().unwrap().proof
+}
+
+/// A refresh token outlives the access token, and the way it ended is known
+/// until there is another one.
+#[test]
+fn a_lost_access_token_leaves_what_may_make_another() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    tx.put_session(alice(), "DEV".into(), &tokens("t")).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(proof(&mut store), Proof::Tokens(tokens("t")));
+    for ended in [true, false] {
+        let tx = store.begin().unwrap();
+        tx.lose_access_token(ended).unwrap();
+        tx.commit().unwrap();
+        let refresh = Some(Secret::new("r".to_owned()));
+        assert_eq!(proof(&mut store), Proof::Lost { refresh, ended });
+    }
+    let tx = store.begin().unwrap();
+    tx.put_tokens(&tokens("u")).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(proof(&mut store), Proof::Tokens(tokens("u")));
+    let tx = store.begin().unwrap();
+    tx.lose_refresh_token().unwrap();
+    tx.commit().unwrap();
+    let Proof::Tokens(left) = proof(&mut store) else {
+        panic!("the access token is still there");
+    };
+    assert_eq!((left.refresh, left.refresh_at), (None, None));
+}
+
 #[test]
 fn what_is_not_committed_never_happened() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.put_session(&Session {
-        user: alice().to_owned(),
-        device: "DEV".into(),
-        access_token: Some(Secret::new("t".to_owned())),
-    })
-    .unwrap();
+    tx.put_session(alice(), "DEV".into(), &tokens("t")).unwrap();
     tx.set_next_batch("s1").unwrap();
     drop(tx);
     let tx = store.begin().unwrap();

@@ -8,6 +8,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::homeserver::DEADLINE;
+use super::redaction::Secrets;
+
+/// What is logged where nothing else is asked for: all that the program itself
+/// has to say.
+pub const ALL: &str = "debug,openclaw_k8s_toggle_operator=trace";
 
 #[derive(Default)]
 struct Log {
@@ -15,10 +20,56 @@ struct Log {
     more: Condvar,
 }
 
-/// One run of the program; killed when dropped.
+/// One run of the program; killed when dropped, and looked through for secrets.
 pub struct Bot {
     child: Victim,
     log: Arc<Log>,
+    secrets: Secrets,
+}
+
+/// How a run ended, and what it printed.
+#[derive(Debug)]
+pub struct Done {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+/// Runs the program to its end with these arguments, in an environment of
+/// exactly these variables. It must not show a secret.
+pub fn run(args: &[&str], env: &BTreeMap<String, String>) -> Done {
+    let mut program = Bot::program();
+    program.args(args);
+    run_as(program, env)
+}
+
+/// As [`run`], by this command.
+pub fn run_as(program: Command, env: &BTreeMap<String, String>) -> Done {
+    let done = run_unchecked(program, env);
+    Secrets::of(env).check(&format!("{}{}", done.out, done.err));
+    done
+}
+
+/// As [`run`], of a run that shows secrets because it is asked to.
+pub fn run_showing_secrets(args: &[&str], env: &BTreeMap<String, String>) -> Done {
+    let mut program = Bot::program();
+    program.args(args);
+    run_unchecked(program, env)
+}
+
+fn run_unchecked(mut program: Command, env: &BTreeMap<String, String>) -> Done {
+    let output = program
+        .env_clear()
+        .envs(env)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Done {
+        code: output.status.code(),
+        out: text(&output.stdout),
+        err: text(&output.stderr),
+    }
 }
 
 /// The process of the newest run, for whoever may have to kill it.
@@ -58,20 +109,27 @@ impl Bot {
 
     /// Starts it by this command, as this victim from its first moment on.
     pub fn spawn_as(mut command: Command, env: &BTreeMap<String, String>, victim: &Victim) -> Self {
+        let secrets = Secrets::of(env);
         let mut slot = victim.lock();
-        let mut child = command
-            .env_clear()
+        let (output, input) = std::io::pipe().expect("a pipe can be made");
+        let stdout = input.try_clone().expect("a pipe can be shared");
+        command.env_clear();
+        if !env.contains_key("LOGURU_LEVEL") {
+            command.env("RUST_LOG", ALL);
+        }
+        let child = command
             .envs(env)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stdout(stdout)
+            .stderr(input)
             .spawn()
             .expect("the binary runs");
+        // It would keep the pipe open.
+        drop(command);
         let log = Arc::new(Log::default());
         let writing = Arc::clone(&log);
-        let stderr = child.stderr.take().expect("it is piped");
         std::thread::spawn(move || {
-            let mut reader = BufReader::new(stderr);
+            let mut reader = BufReader::new(output);
             let mut line = Vec::new();
             while reader
                 .read_until(b'\n', &mut line)
@@ -89,6 +147,7 @@ impl Bot {
         Self {
             child: victim.clone(),
             log,
+            secrets,
         }
     }
 
@@ -113,6 +172,11 @@ impl Bot {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
+    }
+
+    /// Its process, for whoever may have to kill it.
+    pub fn victim(&self) -> Victim {
+        self.child.clone()
     }
 
     pub fn log(&self) -> String {
@@ -191,6 +255,10 @@ impl Bot {
 impl Drop for Bot {
     fn drop(&mut self) {
         self.kill();
+        if !std::thread::panicking() {
+            self.waiter()();
+            self.secrets.check(&self.log());
+        }
     }
 }
 

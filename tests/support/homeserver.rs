@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Map, Value, json};
 
 use super::faults::{Fault, Faults, matches};
 use super::rooms::{Room, RoomEvent, now_ms};
 use super::signing::signable;
+use super::tokens::Sessions;
 use super::wire::{Answer, Listener, Request, Response, query, serve};
 
 /// No wait of a test is longer than this.
@@ -76,6 +78,7 @@ pub struct State {
     pub changed_devices: Vec<(u64, String)>,
     pub log: Vec<Logged>,
     pub faults: Faults,
+    pub sessions: Sessions,
     /// Leave the counts of one-time keys out of `/sync` where they are 0.
     pub omit_zero_counts: bool,
     /// No sync is answered with what happens meanwhile.
@@ -119,6 +122,17 @@ impl Homeserver {
 
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port())
+    }
+
+    /// Is there over TLS as well, for as long as the listener is kept.
+    pub fn with_tls(&self, identity: ServerConfig) -> Listener {
+        let (shared, identity) = (Arc::clone(&self.shared), Arc::new(identity));
+        Listener::start(move |stream| {
+            if let Ok(session) = ServerConnection::new(Arc::clone(&identity)) {
+                let stream = StreamOwned::new(session, stream);
+                let _ = serve(stream, |request| shared.answer(&request));
+            }
+        })
     }
 
     pub fn port(&self) -> u16 {
@@ -384,7 +398,7 @@ impl State {
         messages.count()
     }
 
-    fn next_position(&mut self) -> u64 {
+    pub(super) fn next_position(&mut self) -> u64 {
         self.position += 1;
         self.position
     }
@@ -612,9 +626,9 @@ fn position(token: &str) -> Option<(u64, u64)> {
     Some((rooms.parse().ok()?, queue.parse().ok()?))
 }
 
-type Outcome = (u16, Value);
+pub type Outcome = (u16, Value);
 
-fn error(status: u16, code: &str, text: &str) -> Outcome {
+pub(super) fn error(status: u16, code: &str, text: &str) -> Outcome {
     (status, json!({"errcode": code, "error": text}))
 }
 
@@ -729,8 +743,10 @@ impl Shared {
             return error(404, "M_UNRECOGNIZED", "no such path");
         };
         match (method, rest) {
-            ("GET", ["login"]) => return (200, json!({"flows": [{"type": "m.login.password"}]})),
+            ("GET", ["login"]) => return (200, self.lock().flows()),
             ("POST", ["login"]) => return self.lock().log_in(&body),
+            ("POST", ["refresh"]) => return self.lock().refresh(&body),
+            ("GET", ["profile", user]) => return self.lock().profile(user),
             _ => {}
         }
         let Some(token) = request.bearer() else {
@@ -813,46 +829,6 @@ impl Shared {
 }
 
 impl State {
-    fn who(&self, token: &str) -> Result<(String, String), Outcome> {
-        if let Some(who) = self.tokens.get(token) {
-            return Ok(who.clone());
-        }
-        let mut body = json!({"errcode": "M_UNKNOWN_TOKEN", "error": "Unrecognised access token"});
-        if let Some(Some(soft)) = self.revoked.get(token) {
-            body["soft_logout"] = json!(soft);
-        }
-        Err((401, body))
-    }
-
-    fn log_in(&mut self, body: &Value) -> Outcome {
-        let given = body["identifier"]["user"].as_str().unwrap_or_default();
-        let user = if given.starts_with('@') {
-            given.to_owned()
-        } else {
-            format!("@{given}:{SERVER}")
-        };
-        let right = self.passwords.get(&user).map(String::as_str) == body["password"].as_str();
-        if body["type"] != "m.login.password" || !right {
-            return error(403, "M_FORBIDDEN", "Invalid username or password");
-        }
-        let device = body["device_id"]
-            .as_str()
-            .map_or_else(|| format!("SERVERMADE{}", self.position), str::to_owned);
-        self.tokens
-            .retain(|_, (owner, of)| *owner != user || *of != device);
-        let position = self.next_position();
-        let token = format!("syt_{position}_{device}");
-        self.tokens
-            .insert(token.clone(), (user.clone(), device.clone()));
-        self.devices
-            .entry((user.clone(), device.clone()))
-            .or_default();
-        (
-            200,
-            json!({"user_id": user, "device_id": device, "access_token": token, "home_server": SERVER}),
-        )
-    }
-
     fn handle(
         &mut self,
         method: &str,

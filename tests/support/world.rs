@@ -4,20 +4,35 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use super::apiserver::ApiServer;
-use super::bot::{Bot, Victim};
+use super::bot::{self, Bot, Victim};
 use super::homeserver::Homeserver;
 use super::person::{Person, Seen, text_message};
+use super::redaction::Secrets;
 use super::temp::TempDir;
 
 pub const BOT: &str = "@bot:test";
 pub const ALICE: &str = "@alice:test";
 pub const MALLORY: &str = "@mallory:test";
 pub const ROOM: &str = "!ops:test";
+/// The bot's; no other text is like it.
+pub const PASSWORD: &str = "battery&9f3c =staple+%41";
 
 /// What the bot says when it cannot read a message.
 pub const UNREADABLE: &str = "I could not decrypt your message.";
 pub const ON: &str = "Deployment is now on  (replicas: 1)";
 pub const OFF: &str = "Deployment is now off  (replicas: 0)";
+
+/// What a bot is given besides what its login needs.
+const OF_NO_LOGIN: [&str; 8] = [
+    "ALLOWED_USERS",
+    "DEPLOYMENT_NAME",
+    "DEPLOYMENT_NAMESPACE",
+    "CRYPTO_STORE_PATH",
+    "KUBERNETES_SERVICE_HOST",
+    "KUBERNETES_SERVICE_PORT",
+    "SERVICE_ACCOUNT_DIR",
+    "RUST_LOG",
+];
 
 pub struct World {
     pub hs: Homeserver,
@@ -36,13 +51,13 @@ impl World {
         let dir = TempDir::new();
         let hs = Homeserver::start();
         let api = ApiServer::start(dir.path());
-        hs.add_user(BOT, "a password");
+        hs.add_user(BOT, PASSWORD);
         let alice = Person::new(&hs, ALICE, "ALICEPHONE");
         let store = dir.sub("store");
         let env = [
             ("MATRIX_HOMESERVER", hs.url()),
             ("MATRIX_USER", "bot".into()),
-            ("MATRIX_PASSWORD", "a password".into()),
+            ("MATRIX_PASSWORD", PASSWORD.into()),
             ("ALLOWED_USERS", ALICE.into()),
             ("DEPLOYMENT_NAME", super::apiserver::NAME.into()),
             ("DEPLOYMENT_NAMESPACE", super::apiserver::NAMESPACE.into()),
@@ -55,7 +70,7 @@ impl World {
                 "SERVICE_ACCOUNT_DIR",
                 api.account_dir().display().to_string(),
             ),
-            ("RUST_LOG", "debug".into()),
+            ("RUST_LOG", super::bot::ALL.into()),
         ];
         Self {
             hs,
@@ -112,6 +127,18 @@ impl World {
         });
     }
 
+    /// Waits until the bot goes on as a new device that people can write to, after
+    /// its last one was logged out.
+    pub fn wait_new_device(&self) {
+        self.hs.wait("the new device", |state| {
+            let (id, device) = state.only_device(BOT)?;
+            let syncs = state.requests("GET /sync");
+            let mut of_it = syncs.iter().filter(|r| r.device.as_ref() == Some(&id));
+            let follows = of_it.any(|r| r.target.contains("since="));
+            (follows && !device.one_time.is_empty()).then_some(())
+        });
+    }
+
     /// The newest run of the bot.
     pub fn bot(&mut self) -> &mut Bot {
         self.bots.last_mut().expect("the bot was started")
@@ -120,19 +147,19 @@ impl World {
     /// Runs `identities` beside the bot: its exit code, what it prints, and what
     /// it complains of.
     pub fn identities(&self, args: &[&str]) -> (Option<i32>, String, String) {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_openclaw-k8s-toggle-operator"))
-            .env_clear()
-            .env("CRYPTO_STORE_PATH", &self.env["CRYPTO_STORE_PATH"])
-            .arg("identities")
-            .args(args)
-            .output()
-            .expect("the binary runs");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (
-            output.status.code(),
-            text(&output.stdout),
-            text(&output.stderr),
-        )
+        let store = "CRYPTO_STORE_PATH";
+        let env = BTreeMap::from([(store.to_owned(), self.env[store].clone())]);
+        let done = bot::run(&[&["identities"], args].concat(), &env);
+        // It is not told these, but it has the store.
+        Secrets::of(&self.env).check(&format!("{}{}", done.out, done.err));
+        (done.code, done.out, done.err)
+    }
+
+    /// What a login needs of the environment, and no more.
+    pub fn login_env(&self) -> BTreeMap<String, String> {
+        let mut env = self.env.clone();
+        env.retain(|name, _| !OF_NO_LOGIN.contains(&name.as_str()));
+        env
     }
 
     /// Ends the bot and waits until it is gone.

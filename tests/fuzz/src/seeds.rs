@@ -298,13 +298,6 @@ fn main() {
     );
     json(
         "answers",
-        "login",
-        "l:",
-        &json!({ "user_id": BOT.0, "device_id": BOT.1,
-        "access_token": "t" }),
-    );
-    json(
-        "answers",
         "signatures",
         "s:",
         &json!({ "failures": { BOT.0: {} } }),
@@ -322,4 +315,38 @@ fn main() {
         let name: String = words.chars().filter(char::is_ascii_alphanumeric).collect();
         put("message", &name, words.as_bytes());
     }
+
+    // Logins, and a token with the key that it names.
+    json(
+        "login",
+        "flows",
+        "a",
+        &json!({ "flows": [{ "type": "m.login.password" },
+            { "type": "m.login.sso", "identity_providers": [{ "id": "oidc-keycloak", "name": "K" }] }] }),
+    );
+    json(
+        "login",
+        "answer",
+        "a",
+        &json!({ "user_id": BOT.0, "device_id": BOT.1, "access_token": "syt_a",
+            "refresh_token": "syr_a", "expires_in_ms": 300_000 }),
+    );
+    // 256 bytes, as a modulus and as a signature.
+    let long = format!("{}wQ", "wcHB".repeat(85));
+    let keys = json!({ "keys": [{ "kid": "a", "kty": "RSA", "alg": "RS256", "use": "sig",
+        "n": long, "e": "AQAB" }] });
+    // {"alg":"RS256","kid":"a"} and {"exp":1900000000,"preferred_username":"bot"}
+    let token = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ\
+        .eyJleHAiOjE5MDAwMDAwMDAsInByZWZlcnJlZF91c2VybmFtZSI6ImJvdCJ9";
+    put(
+        "login",
+        "token",
+        format!("k{keys}\n{token}.{long}").as_bytes(),
+    );
+    put("login", "one-time", b"oJBSWY3DPEHPK3PXP");
+    put(
+        "login",
+        "one-time-uri",
+        b"ootpauth://totp/matrix:bot?secret=JBSWY3DPEHPK3PXP&digits=6&period=30",
+    );
 }

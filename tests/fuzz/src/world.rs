@@ -13,7 +13,7 @@ use openclaw_k8s_toggle_operator::{
     crypto::{DeviceTrust, MEGOLM_ALGORITHM, Pin, PinSource, RecoveryKey, Seed, Standing},
     matrix::{About, Commanders, Engine, Error, Message, OwnKeys, Received, SyncBody, Want},
     ops::Secret,
-    store::{Encryption, Session, Store, Transaction},
+    store::{Encryption, Store, Tokens, Transaction},
 };
 use ruma::{OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
@@ -93,11 +93,15 @@ impl World {
     fn live(&mut self) {
         let run = self.run();
         run.tx
-            .put_session(&Session {
-                user: user(BOT.0),
-                device: BOT.1.into(),
-                access_token: None,
-            })
+            .put_session(
+                &user(BOT.0),
+                BOT.1.into(),
+                &Tokens {
+                    access: Secret::new("t".to_owned()),
+                    refresh: None,
+                    refresh_at: None,
+                },
+            )
             .unwrap();
         run.tx.put_account_pickle(&people::bot_account()).unwrap();
         run.engine.prepare_account(&run.tx, NOW).unwrap();

@@ -1,8 +1,8 @@
-//! The smaller answers: members, encryption, login, what a refusal says.
+//! The smaller answers: members, encryption, what a refusal says.
 
 #![no_main]
 
-use openclaw_k8s_toggle_operator::matrix::{OwnStep, read_login};
+use openclaw_k8s_toggle_operator::matrix::OwnStep;
 use openclaw_k8s_toggle_operator::store::OwnState;
 use openclaw_k8s_toggle_operator_fuzz::{
     CLEAR, NEW, NOW, SECRET, mode,
@@ -40,10 +40,6 @@ target!(|world, data| {
                 );
             }
             run.sync(&json!({ "next_batch": "n" }));
-        }
-        b'l' => {
-            let _ =
-                read_login(data.to_vec(), "bot", BOT.1.into()).map_err(|error| error.to_string());
         }
         b's' => {
             run.tx.set_own_state(&OwnState::Sign).unwrap();

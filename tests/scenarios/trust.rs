@@ -1,22 +1,11 @@
 //! Who commands: identities, pins, device trust, rooms. Each scenario runs the
 //! real binary; a person who can mend a refusal is told how.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test stops at the first surprise"
-)]
-
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::person::{MEGOLM, Person, text_message};
+use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
-use support::person::{MEGOLM, Person, text_message};
-use support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 
 const BOB: &str = "@bob:test";
 
@@ -347,7 +336,8 @@ fn with_another_pin_than_shown(cross_signed: bool) -> (World, Person) {
     if cross_signed {
         world.alice.cross_sign();
     }
-    let mut elsewhere = Person::unpublished(&support::homeserver::Homeserver::start(), ALICE, "X");
+    let mut elsewhere =
+        Person::unpublished(&crate::support::homeserver::Homeserver::start(), ALICE, "X");
     elsewhere.cross_sign();
     let bob = world.person(BOB, "BOBPHONE");
     world.set("ALLOWED_USERS", &format!("{ALICE},{BOB}"));
@@ -501,7 +491,9 @@ fn with_tofu_a_configured_pin_still_binds() {
 #[test]
 fn trust_is_asked_again_when_a_command_is_run() {
     let mut world = with_cross_signed_alice();
-    world.api.fault("PATCH /", 1, support::faults::Fault::Hang);
+    world
+        .api
+        .fault("PATCH /", 1, crate::support::faults::Fault::Hang);
     world.say("stop");
     world.api.wait("the PATCH", |state| {
         state

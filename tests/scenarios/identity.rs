@@ -1,22 +1,11 @@
 //! The bot's own cross-signing identity: made, found again, never reset unasked.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test stops at the first surprise"
-)]
-
-mod support;
-
+use crate::support::faults::Fault;
+use crate::support::person::Person;
+use crate::support::secrets::{self, Storage};
+use crate::support::signing::{add_signature, is_signed, unpadded};
+use crate::support::world::{ALICE, BOT, OFF, ON, PASSWORD, ROOM, World};
 use serde_json::{Value, json};
-use support::faults::Fault;
-use support::person::Person;
-use support::secrets::{self, Storage};
-use support::signing::{add_signature, is_signed, unpadded};
-use support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 
 const UPLOAD: &str = "POST /keys/device_signing/upload";
 const SIGN: &str = "POST /keys/signatures/upload";
@@ -237,7 +226,7 @@ fn the_password_is_given_again_where_it_is_asked_for() {
     assert_eq!(uploads.len(), 2);
     assert_eq!(uploads[1].body["auth"]["session"], "uia1");
     assert_eq!(uploads[1].body["auth"]["type"], "m.login.password");
-    assert_eq!(uploads[1].body["auth"]["password"], "a password");
+    assert_eq!(uploads[1].body["auth"]["password"], PASSWORD);
     assert!(device_is_signed(&world));
 }
 
@@ -552,7 +541,7 @@ fn identities_reset_makes_a_new_identity() {
     world.hs.wait_next_sync();
     let uploads = world.hs.requests(UPLOAD);
     assert_eq!(uploads.len(), 2, "once without, once with the password");
-    assert_eq!(uploads[1].body["auth"]["password"], "a password");
+    assert_eq!(uploads[1].body["auth"]["password"], PASSWORD);
     assert_ne!(public(&shown(&world, "master").unwrap()), before);
     assert!(device_is_signed(&world));
     let status = world.ask("status");

@@ -1,31 +1,4 @@
-//! The bot dies at every commit and at every request, and nobody notices. What
-//! else takes its time is told beside it: it waits while this computes.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    missing_docs,
-    reason = "a test stops at the first surprise"
-)]
-
-#[path = "crashes/clock.rs"]
-mod clock;
-#[path = "crashes/encryption.rs"]
-mod encryption;
-#[path = "crashes/full_disk.rs"]
-mod full_disk;
-#[path = "crashes/logouts.rs"]
-mod logouts;
-#[path = "crashes/replay.rs"]
-mod replay;
-mod support;
-#[path = "crashes/survival.rs"]
-mod survival;
-#[path = "crashes/withheld.rs"]
-mod withheld;
+//! The bot dies at every commit and at every request, and nobody notices.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use support::story::{Moment, Place, Point, Told, tell};
+use crate::support::story::{Moment, Place, Point, Told, tell};
 
 /// Stories told side by side: they mostly wait.
 const THREADS: usize = 8;

@@ -97,14 +97,7 @@ fn a_hard_logout_in_the_middle_of_a_command_loses_no_answer() {
         }
         let soft = (request != "POST /keys/claim").then_some(false);
         let (mut world, mut bob) = ended_at(request, soft);
-        world.hs.wait("the new device", |state| {
-            let (id, device) = state.only_device(BOT)?;
-            let at =
-                |r: &&crate::support::homeserver::Logged| r.device.as_deref() == Some(id.as_str());
-            let syncs = state.requests("GET /sync");
-            let follows = syncs.iter().filter(at).any(|r| r.target.contains("since="));
-            (follows && !device.one_time.is_empty()).then_some(())
-        });
+        world.wait_new_device();
         // While the query is under way (the upload is sent beside it) it is not yet
         // known whose device sent the command, and now its key is gone.
         if request == "POST /keys/query" || request == "POST /keys/upload" {

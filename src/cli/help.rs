@@ -1,0 +1,243 @@
+//! The help texts.
+
+use crate::bot::replies;
+use crate::config::{Presence, VARIABLES};
+
+/// The program's name and version.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
+
+/// What there is help about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// The program as a whole.
+    Program,
+    /// `identities`
+    Identities,
+    /// `conntest`
+    ConnTest,
+    /// `jwt-test`
+    JwtTest,
+    /// `check-config`
+    CheckConfig,
+    /// `logout`
+    Logout,
+}
+
+impl Topic {
+    /// The subcommand's name; None for the program as a whole.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Program => None,
+            Self::Identities => Some("identities"),
+            Self::ConnTest => Some("conntest"),
+            Self::JwtTest => Some("jwt-test"),
+            Self::CheckConfig => Some("check-config"),
+            Self::Logout => Some("logout"),
+        }
+    }
+
+    /// The help text, ending in a newline.
+    pub fn text(self) -> String {
+        match self {
+            Self::Program => program(),
+            Self::Identities => identities(),
+            Self::ConnTest => conntest(),
+            Self::JwtTest => jwt_test(),
+            Self::CheckConfig => check_config(),
+            Self::Logout => logout(),
+        }
+    }
+}
+
+fn program() -> String {
+    let mut text = format!(
+        "{VERSION}
+Scales one Kubernetes Deployment to 1 or 0 replicas on commands from Matrix
+rooms, end-to-end encrypted or not. Runs in a pod and is set up by environment
+variables alone.
+
+Usage:
+  {name}              run until SIGTERM or SIGINT
+  {name} identities list|forget|reset
+                                            whose devices are believed; see
+                                            identities --help
+  {name} check-config
+                                            what is wrong with the environment,
+                                            or what it says
+  {name} conntest     log in and out again, without a cluster
+  {name} jwt-test     how far a login with a token of Keycloak
+                                            gets, step by step
+  {name} logout       end the bot's session
+  {name} -h, --help   show this text
+  {name} -V, --version
+                                            show the version
+
+Environment (an empty value counts as unset):
+",
+        name = env!("CARGO_PKG_NAME")
+    );
+    for variable in &VARIABLES {
+        let presence = match variable.presence {
+            Presence::Required { .. } => "required".to_owned(),
+            Presence::Needed { when, .. } => format!("required {when}"),
+            Presence::Default(value) => format!("default {value}"),
+            Presence::Optional => "optional".to_owned(),
+        };
+        let (name, meaning) = (variable.name, variable.meaning);
+        text.push_str(&format!("  {name} ({presence})\n      {meaning}\n"));
+    }
+    text.push_str("\nIn the chat:\n");
+    for line in replies::HELP.lines() {
+        text.push_str(&format!("  {line}\n"));
+    }
+    text.push_str(
+        "
+Signals:
+  SIGTERM, SIGINT   finish what is being done, then stop
+
+Exit codes:
+  0   stopped cleanly
+  1   the configuration is wrong, or an error that a retry cannot cure
+  2   wrong arguments
+",
+    );
+    text
+}
+
+fn identities() -> String {
+    format!(
+        "Usage:
+  {name} identities list
+  {name} identities forget @user:server
+  {name} identities reset
+
+Works beside the running bot, on the store in CRYPTO_STORE_PATH; no other
+variable is needed.
+
+  list     Shows the users whose identity the bot has seen: the master key that
+           the homeserver shows now, the pinned one, and whether the
+           configuration or the first use pinned it.
+  forget   Takes a pin of first use away, so that the identity which the
+           homeserver shows next is pinned. Ask the person first whether it is
+           theirs, over another way than this homeserver! A pin of the
+           configuration is changed in PINNED_IDENTITIES.
+  reset    Gives the bot's own account a new cross-signing identity, for when
+           the keys of the old one are lost. Everybody who verified the bot has
+           to do it again.
+
+Exit codes:
+  0   done
+  1   not done; the reason is on standard error
+  2   wrong arguments
+",
+        name = env!("CARGO_PKG_NAME")
+    )
+}
+
+fn conntest() -> String {
+    format!(
+        "Usage:
+  {name} conntest
+  {name}-conntest
+
+Logs in as AUTH_METHOD says, with a device that is logged out again at once, and
+tells what it saw: the homeserver's versions and ways to log in, whom it logged
+in, and how far the clocks are apart. With AUTH_METHOD=token the token is looked
+at, and no session is ended. Neither a cluster nor the store is needed, nor
+ALLOWED_USERS.
+
+Exit codes:
+  0   logged in
+  1   not logged in; what went wrong, and who is at fault, is on standard error
+",
+        name = env!("CARGO_PKG_NAME")
+    )
+}
+
+fn jwt_test() -> String {
+    format!(
+        "Usage:
+  {name} jwt-test [options]
+
+Goes through a login with a token step by step: gets the token (from Keycloak, or
+made from JWT_SECRET), takes it apart and checks it against the realm's keys, and
+logs in to the homeserver with it, with a device that is logged out again at once.
+What is wrong with the token is told, and the homeserver has the last word.
+Neither a cluster nor the store is needed, nor ALLOWED_USERS.
+
+Options:
+  -t, --login-type TYPE    com.famedly.login.token.oauth,
+                           com.famedly.login.token or org.matrix.login.jwt,
+                           instead of JWT_LOGIN_TYPE
+  -m, --auth-method TYPE   jwt, or password to log in without Keycloak: then
+                           MATRIX_PASSWORD is told to the homeserver (default
+                           jwt, whatever AUTH_METHOD says)
+  -s, --skip-decode        do not take the token apart
+  -v, --verbose            show what the homeserver offers, too
+      --show-secrets       show tokens, which are masked otherwise
+  -h, --help               show this text
+
+Exit codes:
+  0   logged in
+  1   the configuration or an argument is wrong
+  2   no token from Keycloak
+  3   the token cannot be taken apart
+  4   no login at the homeserver
+",
+        name = env!("CARGO_PKG_NAME")
+    )
+}
+
+fn check_config() -> String {
+    format!(
+        "Usage:
+  {name} check-config
+
+Tells everything that is wrong with the environment at once, or else what it
+says, with secrets masked. Asks nobody: whether a password is right, conntest
+tells. What Kubernetes itself sets in every container may be missing.
+
+Exit codes:
+  0   nothing is wrong
+  1   something is; what, is on standard error
+",
+        name = env!("CARGO_PKG_NAME")
+    )
+}
+
+fn logout() -> String {
+    format!(
+        "Usage:
+  {name} logout
+
+Ends the session of the bot's device, whose keys are then of no use and are
+removed from the store, and tells what remains in it. The bot must not be
+running: scale its Deployment to 0 first. At its next start it logs in as a new
+device; with AUTH_METHOD=token it then needs another token and MATRIX_DEVICE_ID,
+for the one it has is ended. Needs the variables of a login and
+CRYPTO_STORE_PATH.
+
+Exit codes:
+  0   the session has ended, or the store has none
+  1   it has not, or there is no store; the reason is on standard error
+",
+        name = env!("CARGO_PKG_NAME")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_names_every_variable_with_its_default() {
+        let help = Topic::Program.text();
+        for variable in &VARIABLES {
+            assert!(help.contains(&format!("\n  {} (", variable.name)));
+            if let Presence::Default(value) = variable.presence {
+                assert!(help.contains(&format!("{} (default {value})", variable.name)));
+            }
+        }
+        assert!(help.ends_with('\n'));
+    }
+}

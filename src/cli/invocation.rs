@@ -1,0 +1,390 @@
+//! What the arguments ask for.
+
+use std::ffi::{OsStr, OsString};
+
+use ruma::OwnedUserId;
+
+use super::help::Topic;
+use super::usage::{UsageError, shown};
+use crate::config::{self, JwtLoginType, MethodName, Overrides};
+
+/// How the program's name ends when it is called to test the connection.
+const CONNTEST_SUFFIX: &str = "-conntest";
+
+/// What the program is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Invocation {
+    /// Serve until told to stop.
+    Run,
+    /// Look at or change what is known of identities, beside the running bot.
+    Identities(IdentitiesCommand),
+    /// Log in and out again, and tell what was seen.
+    ConnTest,
+    /// Get a token, take it apart and log in with it.
+    JwtTest(JwtTest),
+    /// Tell what is wrong with the environment, or what it says.
+    CheckConfig,
+    /// End the bot's session.
+    Logout,
+    /// Show a help text.
+    Help(Topic),
+    /// Show the program's version.
+    Version,
+}
+
+/// What is to be done about identities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentitiesCommand {
+    /// Show whose master keys are known and pinned.
+    List,
+    /// Take away a user's pin of first use.
+    Forget(OwnedUserId),
+    /// Give the bot's own account a new cross-signing identity.
+    Reset,
+}
+
+/// The options of `jwt-test`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JwtTest {
+    /// What they say instead of the environment.
+    pub overrides: Overrides,
+    /// The token is not taken apart.
+    pub skip_decode: bool,
+    /// Whole answers are shown.
+    pub verbose: bool,
+    /// Tokens are shown, too.
+    pub show_secrets: bool,
+}
+
+/// Reads the name that the program was called by and the arguments after it.
+///
+/// # Errors
+/// The first argument that means nothing, or what is missing.
+pub fn parse(
+    program: &OsStr,
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<Invocation, UsageError> {
+    let mut args = args.into_iter();
+    if program.to_string_lossy().ends_with(CONNTEST_SUFFIX) {
+        return alone(Topic::ConnTest, Invocation::ConnTest, args);
+    }
+    let Some(first) = args.next() else {
+        return Ok(Invocation::Run);
+    };
+    let invocation = match first.to_str() {
+        Some("--help" | "-h") => Invocation::Help(Topic::Program),
+        Some("--version" | "-V") => Invocation::Version,
+        Some("identities") => return identities(args),
+        Some("conntest") => return alone(Topic::ConnTest, Invocation::ConnTest, args),
+        Some("jwt-test") => return jwt_test(args),
+        Some("check-config") => return alone(Topic::CheckConfig, Invocation::CheckConfig, args),
+        Some("logout") => return alone(Topic::Logout, Invocation::Logout, args),
+        _ => return Err(UsageError::unexpected(Topic::Program, &first)),
+    };
+    // None of them takes an argument of its own.
+    match args.next() {
+        Some(surplus) => Err(UsageError::unexpected(Topic::Program, &surplus)),
+        None => Ok(invocation),
+    }
+}
+
+/// Reads what follows a subcommand that takes nothing but a request for help.
+fn alone(
+    topic: Topic,
+    invocation: Invocation,
+    mut args: impl Iterator<Item = OsString>,
+) -> Result<Invocation, UsageError> {
+    let invocation = match args.next() {
+        None => return Ok(invocation),
+        Some(arg) if is_help(&arg) => Invocation::Help(topic),
+        Some(arg) => return Err(UsageError::unexpected(topic, &arg)),
+    };
+    match args.next() {
+        Some(surplus) => Err(UsageError::unexpected(topic, &surplus)),
+        None => Ok(invocation),
+    }
+}
+
+fn is_help(arg: &OsStr) -> bool {
+    arg == "--help" || arg == "-h"
+}
+
+/// Reads what follows `identities`.
+fn identities(mut args: impl Iterator<Item = OsString>) -> Result<Invocation, UsageError> {
+    let help = Invocation::Help(Topic::Identities);
+    let action = args.next().ok_or(UsageError::NoAction)?;
+    let mut next = args.next();
+    let invocation = match action.to_str() {
+        Some("--help" | "-h") => help,
+        // Asked for after an action, too, as most programs have it.
+        Some("list" | "forget" | "reset") if next.as_deref().is_some_and(is_help) => {
+            next = args.next();
+            help
+        }
+        Some("list") => Invocation::Identities(IdentitiesCommand::List),
+        Some("reset") => Invocation::Identities(IdentitiesCommand::Reset),
+        Some("forget") => {
+            let user = next.ok_or(UsageError::NoUser)?;
+            let id = user.to_str().and_then(config::user_id);
+            let id = id.ok_or_else(|| UsageError::NotAUser(shown(&user)))?;
+            next = args.next();
+            Invocation::Identities(IdentitiesCommand::Forget(id))
+        }
+        _ => return Err(UsageError::UnknownAction(shown(&action))),
+    };
+    match next {
+        Some(surplus) => Err(UsageError::unexpected(Topic::Identities, &surplus)),
+        None => Ok(invocation),
+    }
+}
+
+/// Reads the options of `jwt-test`: those of the script that came before it.
+fn jwt_test(mut args: impl Iterator<Item = OsString>) -> Result<Invocation, UsageError> {
+    let mut test = JwtTest::default();
+    while let Some(arg) = args.next() {
+        let unexpected = || UsageError::unexpected(Topic::JwtTest, &arg);
+        let text = arg.to_str().ok_or_else(unexpected)?;
+        let (option, attached) = match text.split_once('=') {
+            Some((option, value)) if option.starts_with("--") => (option, Some(value.to_owned())),
+            _ => (text, None),
+        };
+        let flag = match option {
+            "-h" | "--help" => return Ok(Invocation::Help(Topic::JwtTest)),
+            "-s" | "--skip-decode" => &mut test.skip_decode,
+            "-v" | "--verbose" => &mut test.verbose,
+            "--show-secrets" => &mut test.show_secrets,
+            "-t" | "--login-type" => {
+                let value = value(LOGIN_TYPE, attached, &mut args)?;
+                let login_type = JwtLoginType::of(&value);
+                let wrong = || UsageError::bad_value(LOGIN_TYPE, &value, LOGIN_TYPES);
+                test.overrides.login_type = Some(login_type.ok_or_else(wrong)?);
+                continue;
+            }
+            "-m" | "--auth-method" => {
+                let value = value(AUTH_METHOD, attached, &mut args)?;
+                test.overrides.method = Some(match value.as_str() {
+                    "jwt" => MethodName::Jwt,
+                    "password" => MethodName::Password,
+                    _ => return Err(UsageError::bad_value(AUTH_METHOD, &value, METHODS)),
+                });
+                continue;
+            }
+            _ => return Err(unexpected()),
+        };
+        if attached.is_some() {
+            return Err(unexpected());
+        }
+        *flag = true;
+    }
+    // It tests tokens unless told otherwise, whatever the environment says.
+    test.overrides.method.get_or_insert(MethodName::Jwt);
+    Ok(Invocation::JwtTest(test))
+}
+
+const LOGIN_TYPE: &str = "--login-type";
+const LOGIN_TYPES: &str =
+    "com.famedly.login.token.oauth, com.famedly.login.token or org.matrix.login.jwt";
+const AUTH_METHOD: &str = "--auth-method";
+const METHODS: &str = "password or jwt";
+
+/// The value of an option: behind its "=", or the next argument.
+fn value(
+    option: &'static str,
+    attached: Option<String>,
+    args: &mut impl Iterator<Item = OsString>,
+) -> Result<String, UsageError> {
+    let value = attached.map(OsString::from).or_else(|| args.next());
+    let value = value.ok_or(UsageError::NoValue(option))?;
+    value
+        .into_string()
+        .map_err(|value| UsageError::unexpected(Topic::JwtTest, &value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn called(program: &str, args: &[&str]) -> Result<Invocation, String> {
+        let args = args.iter().map(OsString::from);
+        parse(OsStr::new(program), args).map_err(|error| error.to_string())
+    }
+
+    fn parsed(args: &[&str]) -> Result<Invocation, String> {
+        called("/openclaw-k8s-toggle-operator", args)
+    }
+
+    #[test]
+    fn what_there_is() {
+        assert_eq!(parsed(&[]), Ok(Invocation::Run));
+        assert_eq!(parsed(&["-h"]), Ok(Invocation::Help(Topic::Program)));
+        assert_eq!(parsed(&["--help"]), Ok(Invocation::Help(Topic::Program)));
+        assert_eq!(parsed(&["-V"]), Ok(Invocation::Version));
+        assert_eq!(parsed(&["--version"]), Ok(Invocation::Version));
+    }
+
+    #[test]
+    fn identities() {
+        let user = config::user_id("@alice:example.com").unwrap();
+        for (args, command) in [
+            (&["list"][..], IdentitiesCommand::List),
+            (
+                &["forget", "@alice:example.com"],
+                IdentitiesCommand::Forget(user),
+            ),
+            (&["reset"], IdentitiesCommand::Reset),
+        ] {
+            let args = [&["identities"], args].concat();
+            assert_eq!(parsed(&args), Ok(Invocation::Identities(command)));
+        }
+        for args in [
+            &["--help"][..],
+            &["-h"],
+            &["list", "--help"],
+            &["forget", "-h"],
+            &["reset", "--help"],
+        ] {
+            let args = [&["identities"], args].concat();
+            assert_eq!(
+                parsed(&args),
+                Ok(Invocation::Help(Topic::Identities)),
+                "{args:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_identities_is_said_with_what_would_be_right() {
+        for (args, said) in [
+            (
+                &[][..],
+                "identities needs one of list, forget @user:server or reset",
+            ),
+            (
+                &["lst"],
+                "identities \"lst\" is unknown: write list, forget @user:server or reset",
+            ),
+            (
+                &["forget"],
+                "identities forget needs a user: a full Matrix id, such as @alice:example.com",
+            ),
+            (
+                &["forget", "alice"],
+                "identities forget \"alice\" names no user: write a full Matrix id, such as \
+                 @alice:example.com",
+            ),
+            (
+                &["forget", "@a\n:x"],
+                "identities forget \"@a\\n:x\" names no user: write a full Matrix id, such as \
+                 @alice:example.com",
+            ),
+            (&["list", "all"], "unexpected argument \"all\""),
+            (&["reset", "@a:x"], "unexpected argument \"@a:x\""),
+            (&["forget", "@a:x", "@b:x"], "unexpected argument \"@b:x\""),
+            (&["list", "--help", "me"], "unexpected argument \"me\""),
+            (&["--help", "list"], "unexpected argument \"list\""),
+        ] {
+            let args = [&["identities"], args].concat();
+            let hint = "; see openclaw-k8s-toggle-operator identities --help";
+            assert_eq!(parsed(&args), Err(format!("{said}{hint}")), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_named() {
+        for (args, named) in [
+            (vec!["--frob"], "--frob"),
+            (vec!["run"], "run"),
+            (vec![""], ""),
+            (vec!["--help", "me"], "me"),
+            (vec!["--HELP"], "--HELP"),
+            (vec!["a\nb"], r"a\nb"),
+        ] {
+            assert_eq!(
+                parsed(&args),
+                Err(format!(
+                    "unexpected argument \"{named}\"; see openclaw-k8s-toggle-operator --help"
+                ))
+            );
+        }
+    }
+
+    #[test]
+    fn the_subcommands_of_a_login() {
+        for (args, invocation) in [
+            (&["conntest"][..], Invocation::ConnTest),
+            (&["conntest", "-h"], Invocation::Help(Topic::ConnTest)),
+            (&["check-config"], Invocation::CheckConfig),
+            (
+                &["check-config", "--help"],
+                Invocation::Help(Topic::CheckConfig),
+            ),
+            (&["logout"], Invocation::Logout),
+            (&["logout", "--help"], Invocation::Help(Topic::Logout)),
+            (
+                &["jwt-test", "-v", "--help"],
+                Invocation::Help(Topic::JwtTest),
+            ),
+        ] {
+            assert_eq!(parsed(args), Ok(invocation), "{args:?}");
+        }
+        for args in [&["conntest", "x"][..], &["logout", "-h", "x"]] {
+            let hint = format!("\"x\"; see openclaw-k8s-toggle-operator {} --help", args[0]);
+            assert!(parsed(args).unwrap_err().ends_with(&hint));
+        }
+    }
+
+    #[test]
+    fn the_program_has_a_second_name() {
+        let program = "/usr/bin/openclaw-k8s-toggle-operator-conntest";
+        assert_eq!(called(program, &[]), Ok(Invocation::ConnTest));
+        let help = Invocation::Help(Topic::ConnTest);
+        assert_eq!(called(program, &["--help"]), Ok(help));
+        assert!(called(program, &["jwt-test"]).is_err());
+    }
+
+    fn tested(args: &[&str]) -> Result<JwtTest, String> {
+        match parsed(&[&["jwt-test"], args].concat())? {
+            Invocation::JwtTest(test) => Ok(test),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn the_options_of_jwt_test() {
+        let plain = tested(&[]).unwrap();
+        assert_eq!(plain.overrides.method, Some(MethodName::Jwt));
+        assert_eq!(plain.overrides.login_type, None);
+        assert!(!plain.skip_decode && !plain.verbose && !plain.show_secrets);
+        let all = tested(&["-s", "--verbose", "--show-secrets"]).unwrap();
+        assert!(all.skip_decode && all.verbose && all.show_secrets);
+        for args in [
+            &["-t", "org.matrix.login.jwt", "-m", "password"][..],
+            &[
+                "--login-type=org.matrix.login.jwt",
+                "--auth-method=password",
+            ],
+        ] {
+            let test = tested(args).unwrap();
+            assert_eq!(test.overrides.method, Some(MethodName::Password));
+            assert_eq!(test.overrides.login_type, Some(JwtLoginType::Native));
+        }
+        for (args, said) in [
+            (&["-t"][..], "jwt-test --login-type needs a value"),
+            (
+                &["-m", "sso"],
+                "jwt-test --auth-method \"sso\" is unknown: write password or jwt",
+            ),
+            (
+                &["-t", "jwt"],
+                "jwt-test --login-type \"jwt\" is unknown: write com.famedly",
+            ),
+            (&["-v=1"], "unexpected argument \"-v=1\""),
+            (&["--verbose=1"], "unexpected argument \"--verbose=1\""),
+            (&["token"], "unexpected argument \"token\""),
+        ] {
+            let error = tested(args).unwrap_err();
+            assert!(error.starts_with(said), "{error}");
+            assert!(error.ends_with("; see openclaw-k8s-toggle-operator jwt-test --help"));
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What is in a store besides its device.
+
+use super::{Error, Transaction};
+
+/// What is counted, and how.
+const COUNTS: [(&str, &str); 7] = [
+    (
+        "cross-signing identity of the bot",
+        "SELECT count(*) FROM own_identity WHERE seed IS NOT NULL OR self_signing IS NOT NULL",
+    ),
+    (
+        "pinned identities of users",
+        "SELECT count(*) FROM identities WHERE pinned IS NOT NULL",
+    ),
+    ("rooms", "SELECT count(*) FROM rooms"),
+    ("known devices of others", "SELECT count(*) FROM devices"),
+    (
+        "commands that are not done",
+        "SELECT count(*) FROM journal WHERE done = 0",
+    ),
+    (
+        "messages whose keys are missing",
+        "SELECT count(*) FROM held",
+    ),
+    ("replies that are not sent", "SELECT count(*) FROM replies"),
+];
+
+impl Transaction<'_> {
+    /// What outlives the device, and how many of each.
+    pub fn remains(&self) -> Result<Vec<(&'static str, i64)>, Error> {
+        let count = |(what, query)| {
+            let count: Option<i64> = self.one(query, [], |row| row.get(0))?;
+            Ok((what, count.unwrap_or_default()))
+        };
+        COUNTS.into_iter().map(count).collect()
+    }
+}

@@ -1,0 +1,41 @@
+//! The real binary against loopback fakes: a homeserver, an API server, people.
+//! One program for all scenarios, since most of them wait: they do it while the
+//! crashes compute.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a test stops at the first surprise"
+)]
+
+#[path = "scenarios/attacks.rs"]
+mod attacks;
+#[path = "scenarios/clock.rs"]
+mod clock;
+#[path = "scenarios/commands.rs"]
+mod commands;
+#[path = "scenarios/crashes.rs"]
+mod crashes;
+#[path = "scenarios/encryption.rs"]
+mod encryption;
+#[path = "scenarios/full_disk.rs"]
+mod full_disk;
+#[path = "scenarios/identity.rs"]
+mod identity;
+#[path = "scenarios/logouts.rs"]
+mod logouts;
+#[path = "scenarios/replay.rs"]
+mod replay;
+#[path = "scenarios/sessions.rs"]
+mod sessions;
+mod support;
+#[path = "scenarios/survival.rs"]
+mod survival;
+#[path = "scenarios/trust.rs"]
+mod trust;
+#[path = "scenarios/withheld.rs"]
+mod withheld;
