@@ -10,7 +10,7 @@
 #                        TARGET="sync to_device", ARGS="-max_len=65536"
 #   make image           a container image of the release binary, PLATFORM=amd64 or arm64
 #
-# What is slow to make (servers, linker) is kept under $OPENCLAW_TEST_CACHE, or
+# What is slow to make or fetch (servers, linker) is kept under $OPENCLAW_TEST_CACHE, or
 # ~/.cache/openclaw-k8s-toggle-operator.
 
 SHELL := bash
@@ -33,13 +33,19 @@ REMAP := --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(CARGO_DIR)=cargo
 # on standard output; progress goes to standard error.
 VENV = venv="$$(tests/e2e/setup.sh)"
 
-.PHONY: test demo bench release binary controlplane check unit fuzz e2e smoke image prerequisites clean
+# What everything but the end-to-end tests needs.
+TOOLS := cargo go python3 make cc cxx
+
+.PHONY: test demo bench release binary controlplane keycloak tools check unit fuzz e2e smoke image prerequisites clean
 
 test:
 	@tests/e2e/run_all.sh
 
 prerequisites:
 	@tests/e2e/prerequisites.sh
+
+tools:
+	@tests/e2e/prerequisites.sh $(TOOLS)
 
 check:
 	cargo fmt --all --check
@@ -59,7 +65,7 @@ fuzz:
 # The static binaries; with progress, for the first build takes minutes.
 release: BUILD = $(TRIPLES)
 binary: BUILD = $(shell uname -m)-unknown-linux-musl
-release binary: prerequisites
+release binary: tools
 	@$(VENV); export PATH="$$venv/bin:$$PATH"; \
 	export RUSTFLAGS="$(REMAP) $${RUSTFLAGS:-}"; \
 	for triple in $(BUILD); do \
@@ -69,10 +75,14 @@ release binary: prerequisites
 
 # The cluster's programs, built here once: where a test runner hides what it
 # calls, minutes of silence would look like a fault.
-controlplane: prerequisites
+controlplane: tools
 	@tests/e2e/controlplane/build.sh >/dev/null
 
-e2e: binary controlplane
+# The same for Keycloak, which is fetched.
+keycloak:
+	@$(VENV); cd tests/e2e && exec "$$venv/bin/python" -B -m toggle_e2e.keycloak_dist >/dev/null
+
+e2e: prerequisites binary controlplane keycloak
 	@$(VENV); exec "$$venv/bin/python" -B -m pytest -c tests/e2e/pytest.ini tests/e2e $(ARGS)
 
 demo: binary controlplane

@@ -14,12 +14,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from toggle_e2e.bot import Bot, default_binary  # noqa: E402
 from toggle_e2e.element import Element, lay_out  # noqa: E402
+from toggle_e2e.logins import Logins, Patient  # noqa: E402
 from toggle_e2e.net import end_cleanly_on_sigterm  # noqa: E402
 from toggle_e2e.person import Person  # noqa: E402
+from toggle_e2e.redaction import given_away  # noqa: E402
 from toggle_e2e.scene import Elements, Login, Scene, make_scene  # noqa: E402
 from toggle_e2e.world import Account, Stage, Target, World  # noqa: E402
 
 _world: World | None = None
+_logins: Logins | None = None
+
+
+def _worlds() -> list[World]:
+    """Those that are up, the one all tests share first."""
+    return ([_world] if _world else []) + (_logins.worlds if _logins else [])
 
 
 def pytest_configure() -> None:
@@ -33,34 +41,61 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The homeserver and the cluster, started once."""
-    global _world
+    global _world, _logins
     binary = default_binary()
     if not os.access(binary, os.X_OK):
         pytest.exit(f"there is no binary at {binary}: make release builds it", returncode=3)
     with World(tmp_path_factory.mktemp("world")) as made:
         _world = made
-        yield made
-    _world = None
+        if any("logins" in getattr(item, "fixturenames", ()) for item in request.session.items):
+            # Keycloak needs its time, in which other tests can run.
+            _logins = Logins(tmp_path_factory.mktemp("logins"), made)
+            _logins.launch()
+        try:
+            yield made
+        finally:
+            if _logins:
+                _logins.stop()
+            _world = _logins = None
+
+
+@pytest.fixture(scope="session")
+def logins(world: World) -> Logins:
+    """Keycloak, and the homeservers that know it."""
+    assert _logins
+    return _logins
+
+
+@pytest.fixture(scope="session")
+def patient(logins: Logins) -> Iterator[Patient]:
+    """Bots that are waited for long, begun when this is first asked for."""
+    made = Patient(logins)
+    yield made
+    made.stop()
 
 
 @pytest.fixture(autouse=True)
 def _tidy(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Ends the bots and clients of a test, and looks that no bot gave its password away."""
+    """Ends the bots and clients of a test, and looks that no bot gave a secret away."""
     if "world" not in request.fixturenames:
         yield
         return
-    world: World = request.getfixturevalue("world")
-    bots, people = len(world.bots), len(world.people)
+    request.getfixturevalue("world")
+    before = {id(world): (len(world.bots), len(world.people)) for world in _worlds()}
     yield
-    for bot in world.bots[bots:]:
+    bots: list[Bot] = []
+    for world in _worlds():
+        old_bots, old_people = before.get(id(world), (0, 0))
+        bots += world.bots[old_bots:]
+        for person in world.people[old_people:]:
+            person.stop()
+    for bot in bots:
         bot.kill()
-    for person in world.people[people:]:
-        person.stop()
-    for bot in world.bots[bots:]:
-        password = bot.settings.get("MATRIX_PASSWORD")
-        assert not password or all(password not in line.text for line in bot.log), "the log holds the password"
+    for bot in bots:
+        found = given_away(bot.settings, (line.text for line in bot.log))
+        assert not found, f"the log holds {found}"
 
 
 @pytest.fixture
@@ -149,9 +184,13 @@ def scene(world: World, elements: Elements, request: pytest.FixtureRequest) -> S
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Puts the ends of all logs under a failure, since on another machine they are all there is."""
     report = yield
-    if report.failed and _world is not None:
-        for bot in _world.bots[-3:]:
-            report.sections.append((f"log of bot {bot.settings.get('MATRIX_USER')}", bot.tail()))
-        report.sections.append(("log of the homeserver", _world.synapse.tail(25)))
-        report.sections.append(("logs of the cluster", str(_world.cluster.tail_logs(25))))
+    if report.failed:
+        for world in _worlds():
+            for bot in world.bots[-3:]:
+                report.sections.append((f"log of bot {bot.settings.get('MATRIX_USER')}", bot.tail()))
+            report.sections.append((f"log of the homeserver in {world.workdir.name}", world.synapse.tail(25)))
+        if _world:
+            report.sections.append(("logs of the cluster", str(_world.cluster.tail_logs(25))))
+        if _logins:
+            report.sections.append(("log of Keycloak", _logins.keycloak.tail()))
     return report

@@ -51,7 +51,14 @@ check_cxx() {
         lacks "a C++ compiler (c++): the fuzzer of the tests is written in it; apt-get install build-essential."
 }
 
-for what in "${@:-cargo go python3 make cc cxx}"; do
+check_java() {
+    local version
+    version="$("${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')" || true
+    [ "${version:-0}" -ge 17 ] ||
+        lacks "Java (17 or newer): it runs the Keycloak of the tests; apt-get install openjdk-17-jre-headless."
+}
+
+for what in "${@:-cargo go python3 make cc cxx java}"; do
     for one in $what; do "check_$one"; done
 done
 exit "$missing"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from toggle_e2e.bot import NAME, run_to_end
+from toggle_e2e.redaction import given_away
 from toggle_e2e.world import Target, World
 
 GOOD = {
@@ -59,6 +62,22 @@ def test_a_wrong_password_is_said_and_not_shown(world: World, target: Target) ->
     assert "login failed" in bot.tail()
     assert "not-the-password" not in bot.tail()
     assert world.synapse.devices(account.user_id) == {}
+
+
+def test_a_secret_in_a_log_is_found(tmp_path: Path) -> None:
+    """What is looked for after each test."""
+    held = tmp_path / "secret"
+    held.write_text("the-secret-in-a-file\n")
+    proxy = "http://user:the-proxys-password@127.0.0.1:1"
+    settings = {"JWT_SECRET": "the-shared-secret", "MATRIX_PASSWORD_FILE": str(held), "HTTPS_PROXY": proxy}
+    assert given_away(settings, ["nothing", "user", "127.0.0.1", "JWT_SECRET ********"]) == []
+    for line, name in [
+        ("x the-shared-secret", "JWT_SECRET"),
+        ("the-secret-in-a-file.", "MATRIX_PASSWORD_FILE"),
+        (proxy, "HTTPS_PROXY"),
+        ("Bearer syt_Ym90_x", "a token (syt_…)"),
+    ]:
+        assert given_away(settings, ["nothing", line]) == [name]
 
 
 def test_the_start_shows_the_settings_but_no_secret(world: World, target: Target) -> None:

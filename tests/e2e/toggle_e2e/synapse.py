@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import yaml
 from signedjson.key import generate_signing_key, write_signing_keys
 
+from .fragments import Fragment, merged
 from .net import free_port, uninterrupted, wait_for
 
 SERVER_NAME = "toggle.test"
@@ -51,11 +53,20 @@ class Synapse:
 
     `bcrypt_rounds` is low since tests log in often; the benchmark gives the
     server's own default, as a login's cost is part of a first start.
+    `fragments` are merged into the configuration, in order. `clock_ahead` is
+    how many seconds its clock is wrong; `port` is for who has to know it before.
     """
 
-    def __init__(self, workdir: Path, bcrypt_rounds: int = 4) -> None:
+    def __init__(
+        self,
+        workdir: Path,
+        bcrypt_rounds: int = 4,
+        fragments: Iterable[Fragment] = (),
+        clock_ahead: int = 0,
+        port: int | None = None,
+    ) -> None:
         self.workdir = workdir
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = workdir / "homeserver.log"
         self._output_path = workdir / "output.log"
@@ -63,7 +74,8 @@ class Synapse:
         self._process: subprocess.Popen[bytes] | None = None
         self._admin_token = ""
         workdir.mkdir(parents=True, exist_ok=True)
-        self._config_path = self._write_config(bcrypt_rounds)
+        self._config_path = self._write_config(bcrypt_rounds, fragments)
+        self._clock = _wrong_clock(workdir / "clock", clock_ahead) if clock_ahead else {}
 
     def __enter__(self) -> Synapse:
         self.start()
@@ -77,7 +89,7 @@ class Synapse:
     ) -> None:
         self.stop()
 
-    def _write_config(self, bcrypt_rounds: int) -> Path:
+    def _write_config(self, bcrypt_rounds: int, fragments: Iterable[Fragment]) -> Path:
         signing = self.workdir / "signing.key"
         with signing.open("w") as handle:
             write_signing_keys(handle, [generate_signing_key("e2e")])
@@ -135,7 +147,7 @@ class Synapse:
             "rc_invites": {name: GENEROUS for name in ("per_room", "per_user", "per_issuer")},
         }
         path = self.workdir / "homeserver.yaml"
-        path.write_text(yaml.safe_dump(config))
+        path.write_text(yaml.safe_dump(merged(config, *fragments)))
         return path
 
     def start(self, timeout: float = 60) -> None:
@@ -157,7 +169,7 @@ class Synapse:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **self._clock},
             )
 
     def wait_ready(self, timeout: float = 60) -> None:
@@ -309,3 +321,22 @@ class Synapse:
                     text = handle.read().decode(errors="replace")
                 shown.append(f"--- {path.name}\n" + "\n".join(text.splitlines()[-lines:]))
         return "\n".join(shown)
+
+
+def _wrong_clock(folder: Path, ahead: int) -> dict[str, str]:
+    """The environment of a Python whose clock is wrong: it reads this module before anything asks for the time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sitecustomize.py").write_text(
+        "import time\n"
+        "_time, _time_ns = time.time, time.time_ns\n"
+        f"time.time = lambda: _time() + {ahead}\n"
+        f"time.time_ns = lambda: _time_ns() + {ahead} * 10**9\n"
+        "class Now:\n"
+        "    # No function, which would become a method where a class holds it, as that of logging does.\n"
+        "    def __init__(self, right):\n"
+        "        self.right = right\n"
+        "    def __call__(self, at=None):\n"
+        "        return self.right(time.time() if at is None else at)\n"
+        "time.gmtime, time.localtime = Now(time.gmtime), Now(time.localtime)\n"
+    )
+    return {"PYTHONPATH": str(folder)}

@@ -77,7 +77,8 @@ class World:
     """One homeserver and one cluster, and what tests make in them.
 
     Each test gets users, rooms and a namespace of its own, so that none can
-    see or disturb what another one did.
+    see or disturb what another one did. A world `beside` another one has a
+    homeserver of its own and shares the other's cluster.
     """
 
     def __init__(
@@ -85,12 +86,15 @@ class World:
         workdir: Path,
         log: Callable[[str], None] | None = None,
         bcrypt_rounds: int = 4,
+        synapse: Synapse | None = None,
+        beside: World | None = None,
     ) -> None:
         self.workdir = workdir
         self._log = log or (lambda text: print(text, file=sys.stderr, flush=True))
-        self.synapse = Synapse(workdir / "synapse", bcrypt_rounds)
-        self.cluster = ControlPlane(workdir / "cluster", log=self._log)
-        self._numbers = itertools.count(1)
+        self.synapse = synapse or Synapse(workdir / "synapse", bcrypt_rounds)
+        self._owns_cluster = beside is None
+        self.cluster: ControlPlane = beside.cluster if beside else ControlPlane(workdir / "cluster", log=self._log)
+        self._numbers: itertools.count[int] = beside._numbers if beside else itertools.count(1)
         self.accounts: list[Account] = []
         self.people: list[Person] = []
         self.bots: list[Bot] = []
@@ -99,8 +103,9 @@ class World:
         started = time.monotonic()
         try:
             self.synapse.launch()
-            self.cluster.start()
-            self.cluster.create_node(NODE)
+            if self._owns_cluster:
+                self.cluster.start()
+                self.cluster.create_node(NODE)
             self.synapse.wait_ready()
         except BaseException:
             self.__exit__(None, None, None)
@@ -123,7 +128,8 @@ class World:
                 # The servers below must be ended whatever a client does.
                 self._log(f"{person!r} could not be stopped: {failure}")
         self.synapse.stop()
-        self.cluster.stop()
+        if self._owns_cluster:
+            self.cluster.stop()
 
     def account(self, name: str) -> Account:
         """Registers a user nobody has used before."""
