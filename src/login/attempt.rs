@@ -7,7 +7,7 @@ use ruma::DeviceId;
 use tokio::time::sleep;
 
 use super::diagnosis::diagnose;
-use super::fault::Fault;
+use super::fault::{Fault, is_forbidden};
 use super::keycloak_token::get_token;
 use crate::config::{
     Account, BaseUrl, Homeserver as Address, Jwt, JwtLoginType, Method, Network, Sso,
@@ -129,10 +129,11 @@ impl<'a> Login<'a> {
         };
         match self.log_in(&info, asked, device).await? {
             Ok(logged_in) => Ok(logged_in),
-            Err(fault) => Err(Fault::TokenRefused {
+            Err(fault) if is_forbidden(&fault) => Err(Fault::TokenRefused {
                 diagnosis: diagnose(self, jwt, token).await,
                 fault,
             }),
+            Err(fault) => Err(self.refused(fault)),
         }
     }
 

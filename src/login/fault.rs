@@ -62,7 +62,7 @@ pub enum Fault {
         /// What the homeserver said.
         fault: matrix::Fault,
     },
-    /// The homeserver refuses the token.
+    /// The homeserver refuses the token as it refuses every one, with `M_FORBIDDEN`.
     TokenRefused {
         /// What the homeserver said.
         fault: matrix::Fault,
@@ -189,10 +189,7 @@ impl Fault {
                 true => Party::Configuration,
                 false => Party::Homeserver,
             },
-            Self::TokenRefused { fault, diagnosis } => match is_forbidden(fault) {
-                true => diagnosis.party(),
-                false => Party::Homeserver,
-            },
+            Self::TokenRefused { diagnosis, .. } => diagnosis.party(),
             Self::Keycloak(fault) => Party::of_keycloak(fault),
             Self::Sso(fault) => Party::of_sso(fault),
         }
@@ -205,9 +202,7 @@ impl Fault {
             Self::NoHomeserver(fault) => fault.is_transient(),
             Self::Homeserver(fault) => fault.is_transient(),
             // One 403 stands for everything, a moment's trouble included.
-            Self::TokenRefused { fault, diagnosis } => {
-                is_forbidden(fault) && diagnosis.is_transient()
-            }
+            Self::TokenRefused { diagnosis, .. } => diagnosis.is_transient(),
             Self::Keycloak(fault) => fault.is_transient(),
             Self::Sso(fault) => fault.is_transient(),
             // The token of the login page is good for minutes, and once.
@@ -233,7 +228,8 @@ impl Fault {
     }
 }
 
-fn is_forbidden(fault: &matrix::Fault) -> bool {
+/// Whether the homeserver gives its one answer to all that is wrong.
+pub(super) fn is_forbidden(fault: &matrix::Fault) -> bool {
     has_code(fault, "M_FORBIDDEN")
 }
 
@@ -277,19 +273,7 @@ impl fmt::Display for Fault {
                  reactivate it, or name another one in MATRIX_USER"
             ),
             Self::Refused { method, fault } => write!(f, "{fault}; {}", credentials(*method)),
-            Self::TokenRefused { fault, diagnosis } if is_forbidden(fault) => {
-                write!(f, "{fault}; {diagnosis}")
-            }
-            Self::TokenRefused { fault, .. } if has_code(fault, "M_USER_DEACTIVATED") => write!(
-                f,
-                "{fault}: the account is deactivated; have the homeserver's administrator \
-                 reactivate it, or name another one in MATRIX_USER"
-            ),
-            Self::TokenRefused { fault, .. } => write!(
-                f,
-                "{fault}; check that the homeserver's module for this login type is loaded and \
-                 set up"
-            ),
+            Self::TokenRefused { fault, diagnosis } => write!(f, "{fault}; {diagnosis}"),
             Self::Keycloak(fault) => fault.fmt(f),
             Self::Mint(fault) => fault.fmt(f),
             Self::Sso(fault) => fault.fmt(f),
@@ -347,7 +331,10 @@ fn credentials(method: MethodName) -> &'static str {
         MethodName::Sso => {
             "the login token of the login page was not taken: it had expired or was used before"
         }
-        MethodName::Jwt | MethodName::Token => "check what the homeserver says of the account",
+        MethodName::Jwt => {
+            "check that the homeserver's module for this login type is loaded and set up"
+        }
+        MethodName::Token => "check what the homeserver says of the account",
     }
 }
 
