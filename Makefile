@@ -29,6 +29,12 @@ IMAGE ?= $(NAME):latest
 CARGO_DIR := $(or $(CARGO_HOME),$(HOME)/.cargo)
 REMAP := --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(CARGO_DIR)=cargo
 
+# Rust's own linker, for what the cross linker cannot be told: no tables for
+# unwinding, and, where the binary is position-independent (x86_64), a short form
+# of its relocations.
+LINK := -C linker=rust-lld -C linker-flavor=ld.lld -C link-self-contained=yes \
+  -C link-arg=-T$(CURDIR)/.cargo/no-unwind.ld -C link-arg=-zpack-relative-relocs
+
 # The environment of the tests, made where it is missing. Its path comes last
 # on standard output; progress goes to standard error.
 VENV = venv="$$(tests/e2e/setup.sh)"
@@ -67,7 +73,7 @@ release: BUILD = $(TRIPLES)
 binary: BUILD = $(shell uname -m)-unknown-linux-musl
 release binary: tools
 	@$(VENV); export PATH="$$venv/bin:$$PATH"; \
-	export RUSTFLAGS="$(REMAP) $${RUSTFLAGS:-}"; \
+	export RUSTFLAGS="$(REMAP) $(LINK) $${RUSTFLAGS:-}"; \
 	for triple in $(BUILD); do \
 	  echo "cargo zigbuild --release --locked --target $$triple"; \
 	  cargo zigbuild --release --locked --target "$$triple"; \
