@@ -5,6 +5,7 @@ pub mod bot;
 pub mod cli;
 pub mod config;
 pub mod crypto;
+pub mod health;
 pub mod http;
 pub mod jwt;
 pub mod keycloak;

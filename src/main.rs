@@ -10,7 +10,8 @@ use std::{
 use log::{LevelFilter, error, info};
 use openclaw_k8s_toggle_operator::{
     cli::{self, Invocation, JwtTest, Topic, UsageError},
-    config::{Account, Faults, Overrides, Settings, store_path},
+    config::{Account, Faults, Overrides, Settings, health_address, store_path},
+    health,
     ops::{self, LogFilter},
     serve,
     subcommands::{check_config, conntest, identities, jwt_test, logout},
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
 /// The codes of these subcommands are taken.
 fn usage(error: &UsageError) -> Failure {
     let code = match error.topic() {
-        Topic::Program | Topic::Identities => USAGE,
+        Topic::Program | Topic::Identities | Topic::HealthCheck => USAGE,
         Topic::ConnTest | Topic::JwtTest | Topic::CheckConfig | Topic::Logout => FAILURE,
     };
     (error.to_string(), code)
@@ -71,6 +72,14 @@ fn run(invocation: Invocation, out: &mut dyn Write) -> Result<(), Failure> {
             wait_for(conntest::run(&account, out))?.map_err(failed)?;
         }
         Invocation::JwtTest(test) => try_token(test, out)?,
+        Invocation::HealthCheck(probe) => {
+            let address = health_address(&env).map_err(misconfigured)?;
+            let answer = wait_for(health::ask(address.local(), probe))?.map_err(failed)?;
+            if !answer.ok {
+                return Err(failed(answer.text));
+            }
+            print(out, answer.text);
+        }
         Invocation::Logout => {
             let account = account(Overrides::default())?;
             let directory = store_path(&env).map_err(misconfigured)?;

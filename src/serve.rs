@@ -4,25 +4,28 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     rc::Rc,
+    sync::Arc,
     task::Poll,
     time::{Duration, Instant},
 };
 
 use log::{error, info, warn};
+use ruma::DeviceId;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::sleep,
 };
 
 use crate::{
-    bot::{End, Operator, Policy},
-    config::{Method, Settings},
+    bot::{End, Operator, Policy, Surroundings},
+    config::{HealthAddress, Method, Settings},
     crypto::DeviceTrust,
+    health::{self, Vitals},
     http::Backoff,
     kube::{Api, Credentials, ServiceAccount},
     login::{connect, log_in},
     matrix::{Commanders, OwnKeys},
-    store::{self, Store},
+    store::{self, Predecessor, Store},
 };
 
 /// A session that ended before this is counted as a failed one.
@@ -39,8 +42,17 @@ pub async fn serve(settings: &Settings) -> Result<(), String> {
     let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
     let terminate = listen(SignalKind::terminate())?;
     let interrupt = listen(SignalKind::interrupt())?;
+    let vitals = Vitals::new(settings.health.is_some(), settings.health_sync_max_age);
+    let vitals = Arc::new(vitals);
+    if let Some(address) = settings.health {
+        tell_health(address, &vitals).await?;
+    }
     let mut store = Store::open(&settings.store_path).map_err(|error| error.to_string())?;
-    let served = unless_stopped(work(settings, &mut store), terminate, interrupt).await;
+    if let Some(found) = Predecessor::find(&settings.store_path, own_device(settings)) {
+        warn!("{found}");
+    }
+    let work = work(settings, &mut store, &vitals);
+    let served = unless_stopped(work, terminate, interrupt).await;
     store.close().map_err(|error| error.to_string())?;
     match served {
         Some(end) => end,
@@ -51,15 +63,42 @@ pub async fn serve(settings: &Settings) -> Result<(), String> {
     }
 }
 
+/// The device that the configuration names.
+fn own_device(settings: &Settings) -> Option<&DeviceId> {
+    match &settings.account.method {
+        Method::Token(made) => Some(&made.device),
+        Method::Password(_) | Method::Jwt(_) | Method::Sso(_) => None,
+    }
+}
+
+/// Answers probes from now on, while the bot logs in, too.
+async fn tell_health(address: HealthAddress, vitals: &Arc<Vitals>) -> Result<(), String> {
+    health::start(&address.candidates(), Arc::clone(vitals))
+        .await
+        .map_err(|error| {
+            format!(
+                "HEALTH_ADDR {address} cannot be listened on: {error}; set it to an address of \
+                 this machine and a port that is free, or unset it"
+            )
+        })?;
+    info!("/livez, /readyz and /metrics are served on {address}");
+    Ok(())
+}
+
 /// Logs in and serves, again and again as sessions end.
-async fn work(settings: &Settings, store: &mut Store) -> Result<(), String> {
+async fn work(settings: &Settings, store: &mut Store, vitals: &Arc<Vitals>) -> Result<(), String> {
     let access = &settings.kubernetes;
     let account = ServiceAccount::load(
         &access.host,
         &access.port.to_string(),
         &access.service_account_dir,
     )
-    .map_err(|error| format!("the service account cannot be used: {error}"))?;
+    .map_err(|error| {
+        format!(
+            "the service account cannot be used: {error}; mount its token and ca.crt at \
+             SERVICE_ACCOUNT_DIR, by a projected volume or automountServiceAccountToken"
+        )
+    })?;
     let kube = Api::new(Credentials::InCluster(account));
     let login = connect(&settings.account)
         .await
@@ -94,20 +133,19 @@ async fn work(settings: &Settings, store: &mut Store) -> Result<(), String> {
     let mut short_in_a_row = 0;
     loop {
         let started = Instant::now();
-        let access = log_in(store, &login)
+        let access = log_in(store, &login, vitals)
             .await
             .map_err(|error| error.to_string())?;
         let device = access.device.clone();
-        let operator = Operator::new(
-            store,
-            &policy,
-            &login.homeserver,
-            &kube,
-            &settings.target,
-            access,
-            Rc::clone(&own_keys),
-        );
-        let end = operator.run().await;
+        let surroundings = Surroundings {
+            policy: &policy,
+            homeserver: &login.homeserver,
+            kube: &kube,
+            target: &settings.target,
+            own_keys: Rc::clone(&own_keys),
+            vitals: Arc::clone(vitals),
+        };
+        let end = Operator::new(store, access, surroundings).run().await;
         match &end {
             End::LoggedOut { .. } | End::Outlived(_) => {
                 match &end {

@@ -24,6 +24,8 @@ mod crashes;
 mod encryption;
 #[path = "scenarios/full_disk.rs"]
 mod full_disk;
+#[path = "scenarios/health.rs"]
+mod health;
 #[path = "scenarios/identity.rs"]
 mod identity;
 #[path = "scenarios/logouts.rs"]

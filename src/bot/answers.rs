@@ -4,6 +4,7 @@ use log::warn;
 
 use super::policy::Policy;
 use crate::{
+    health::Tallies,
     matrix::{self, About, Engine, Message},
     store::Transaction,
 };
@@ -15,10 +16,11 @@ pub(super) fn judge(
     tx: &Transaction<'_>,
     messages: &[Message],
     now: u64,
-) -> Result<(), matrix::Error> {
+) -> Result<Tallies, matrix::Error> {
     messages
         .iter()
-        .try_for_each(|message| policy.judge_message(tx, engine, message, now))
+        .filter_map(|message| policy.judge_message(tx, engine, message, now).transpose())
+        .collect()
 }
 
 /// Judges what waited.
@@ -27,7 +29,7 @@ pub(super) fn judge_again(
     policy: &Policy,
     tx: &Transaction<'_>,
     now: u64,
-) -> Result<(), matrix::Error> {
+) -> Result<Tallies, matrix::Error> {
     let mut messages = Vec::new();
     engine.judge_held(tx, now, &mut messages)?;
     judge(engine, policy, tx, &messages, now)
@@ -41,24 +43,25 @@ pub(super) fn take_body(
     about: &About,
     body: &[u8],
     now: u64,
-) -> Result<(), matrix::Error> {
+) -> Result<Tallies, matrix::Error> {
     match about {
-        About::Upload { with_device_keys } => engine.take_upload(tx, *with_device_keys),
+        About::Upload { with_device_keys } => engine.take_upload(tx, *with_device_keys)?,
         About::Query(asked) => {
             let mut messages = Vec::new();
             engine.take_query(tx, asked, body, now, &mut messages)?;
-            judge(engine, policy, tx, &messages, now)
+            return judge(engine, policy, tx, &messages, now);
         }
-        About::OwnIdentity(step) => engine.take_own_step(tx, *step, body, now),
-        About::Claim(asked) => engine.take_claim(tx, asked, body, now),
-        About::Members(room, generation) => engine.take_members(tx, room, *generation, body),
+        About::OwnIdentity(step) => engine.take_own_step(tx, *step, body, now)?,
+        About::Claim(asked) => engine.take_claim(tx, asked, body, now)?,
+        About::Members(room, generation) => engine.take_members(tx, room, *generation, body)?,
         About::Encryption(room) => {
             engine.take_room_encryption(tx, room, Some(body))?;
-            judge_again(engine, policy, tx, now)
+            return judge_again(engine, policy, tx, now);
         }
-        About::Join(room) => Ok(tx.forget_invite(room)?),
-        About::Outbox(row, _) => Ok(tx.finish_outbox(*row)?),
+        About::Join(room) => tx.forget_invite(room)?,
+        About::Outbox(row, _) => tx.finish_outbox(*row)?,
     }
+    Ok(Tallies::default())
 }
 
 /// What a refusal means for a request.
@@ -115,21 +118,22 @@ pub(super) fn give_up(
     about: &About,
     said: &Said<'_>,
     now: u64,
-) -> Result<(), matrix::Error> {
+) -> Result<Tallies, matrix::Error> {
     match about {
         About::OwnIdentity(step) => {
-            engine.own_step_refused(tx, *step, said.status, said.errcode, said.message)
+            engine.own_step_refused(tx, *step, said.status, said.errcode, said.message)?;
         }
         About::Join(room) => {
             warn!("the invite to {room} cannot be taken");
-            Ok(tx.forget_invite(room)?)
+            tx.forget_invite(room)?;
         }
         // There is no such state: the room is not encrypted.
         About::Encryption(room) => {
             engine.take_room_encryption(tx, room, None)?;
-            judge_again(engine, policy, tx, now)
+            return judge_again(engine, policy, tx, now);
         }
-        About::Outbox(row, lane) => Ok(tx.give_up_outbox(*row, lane)?),
-        About::Upload { .. } | About::Query(_) | About::Claim(_) | About::Members(..) => Ok(()),
+        About::Outbox(row, lane) => tx.give_up_outbox(*row, lane)?,
+        About::Upload { .. } | About::Query(_) | About::Claim(_) | About::Members(..) => {}
     }
+    Ok(Tallies::default())
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::health::CommandKind;
 use crate::ops::is_deceptive;
 
 /// Longest part of an unknown command that is kept, in characters.
@@ -49,6 +50,17 @@ impl Command {
             Self::Stop => "stop",
             Self::Status => "status",
             Self::Help => "help",
+        }
+    }
+}
+
+impl From<Command> for CommandKind {
+    fn from(command: Command) -> Self {
+        match command {
+            Command::Start => Self::Start,
+            Command::Stop => Self::Stop,
+            Command::Status => Self::Status,
+            Command::Help => Self::Help,
         }
     }
 }

@@ -8,6 +8,7 @@ mod answers;
 mod end;
 mod flight;
 mod operator;
+mod outcome;
 mod policy;
 mod renewal;
 mod starts;
@@ -17,5 +18,5 @@ mod tests;
 mod work;
 
 pub use end::End;
-pub use operator::Operator;
+pub use operator::{Operator, Surroundings};
 pub use policy::Policy;

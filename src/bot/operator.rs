@@ -1,9 +1,9 @@
 //! The loop: one task that owns the store and everything that is under way.
 
-use std::{rc::Rc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use log::{debug, error, info};
-use ruma::{OwnedEventId, OwnedRoomId};
+use ruma::OwnedEventId;
 use tokio::{
     task::{JoinError, JoinSet},
     time::{Instant, sleep_until, timeout_at},
@@ -13,11 +13,13 @@ use super::{
     answers::judge_again,
     end::End,
     flight::Flight,
+    outcome::Outcome,
     policy::{Decision, Policy},
     renewal::Renewal,
     starts::next_work,
 };
 use crate::{
+    health::{Tallies, Vitals},
     http::Backoff,
     kube::{self, Target},
     login::Access,
@@ -29,19 +31,8 @@ use crate::{
 /// The loop looks around at least this often.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
 
-/// A command under way when the session ends is waited for this long.
-const LAST_WORK: Duration = Duration::from_secs(15);
-
 /// After this the store is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
-
-/// What came of a command.
-pub(super) struct Outcome {
-    pub(super) event_id: OwnedEventId,
-    pub(super) room: OwnedRoomId,
-    pub(super) answer: String,
-    pub(super) is_status: bool,
-}
 
 /// What came of something that was under way.
 pub(super) enum Finished {
@@ -79,6 +70,22 @@ pub(super) struct Work {
     pub(super) decision: Decision,
 }
 
+/// What a session is served with, the same for all of them.
+pub struct Surroundings<'a> {
+    /// Who may command.
+    pub policy: &'a Policy,
+    /// The homeserver.
+    pub homeserver: &'a Homeserver,
+    /// The API server.
+    pub kube: &'a kube::Api,
+    /// What is scaled.
+    pub target: &'a Target,
+    /// What the bot's own identity can come from.
+    pub own_keys: Rc<OwnKeys>,
+    /// What is noted of it all.
+    pub vitals: Arc<Vitals>,
+}
+
 /// One session: from login to logout.
 pub struct Operator<'a> {
     pub(super) store: &'a mut Store,
@@ -87,6 +94,7 @@ pub struct Operator<'a> {
     pub(super) homeserver: &'a Homeserver,
     pub(super) kube: &'a kube::Api,
     pub(super) target: &'a Target,
+    pub(super) vitals: Arc<Vitals>,
     pub(super) access: Access,
     pub(super) renewal: Renewal,
     pub(super) tasks: JoinSet<Finished>,
@@ -120,15 +128,15 @@ pub struct Operator<'a> {
 
 impl<'a> Operator<'a> {
     /// Nothing is sent before [`Operator::run`].
-    pub fn new(
-        store: &'a mut Store,
-        policy: &'a Policy,
-        homeserver: &'a Homeserver,
-        kube: &'a kube::Api,
-        target: &'a Target,
-        access: Access,
-        own_keys: Rc<OwnKeys>,
-    ) -> Self {
+    pub fn new(store: &'a mut Store, access: Access, surroundings: Surroundings<'a>) -> Self {
+        let Surroundings {
+            policy,
+            homeserver,
+            kube,
+            target,
+            own_keys,
+            vitals,
+        } = surroundings;
         let engine = Engine::new(
             access.user.clone(),
             access.device.clone(),
@@ -142,6 +150,7 @@ impl<'a> Operator<'a> {
             homeserver,
             kube,
             target,
+            vitals,
             access,
             renewal: Renewal::default(),
             tasks: JoinSet::new(),
@@ -170,13 +179,16 @@ impl<'a> Operator<'a> {
     /// Serves until the session ends. May be dropped at any time: what was not
     /// committed never happened, and what was is taken up at the next start.
     pub async fn run(mut self) -> End {
+        self.vitals.session_began();
         self.spawn_preflight();
         let started = self.transact(|engine, _, tx, now| engine.prepare_account(tx, now).map(drop));
         if let Err(error) = started {
             return End::Fatal(error.to_string());
         }
         loop {
-            let end = match self.next_finished().await {
+            let next = self.next_finished().await;
+            self.vitals.turned();
+            let end = match next {
                 Some(Ok(finished)) => self.take(finished),
                 Some(Err(error)) => Some(End::Fatal(format!("a task broke: {error}"))),
                 None => {
@@ -238,16 +250,30 @@ impl<'a> Operator<'a> {
 
     /// One transaction: `take` changes the store, then everything that follows
     /// from the change is prepared in it too, committed, and only then begun.
-    pub(super) fn transact(
+    pub(super) fn transact<T: Into<Tallies>>(
         &mut self,
-        take: impl FnOnce(&Engine, &Policy, &Transaction<'_>, u64) -> Result<(), matrix::Error>,
+        take: impl FnOnce(&Engine, &Policy, &Transaction<'_>, u64) -> Result<T, matrix::Error>,
     ) -> Result<(), matrix::Error> {
+        let done = self.commit(take);
+        if let Err(matrix::Error::Store(error)) = &done
+            && !error.is_busy()
+        {
+            self.vitals.store_refused();
+        }
+        self.begin(done?);
+        Ok(())
+    }
+
+    fn commit<T: Into<Tallies>>(
+        &mut self,
+        take: impl FnOnce(&Engine, &Policy, &Transaction<'_>, u64) -> Result<T, matrix::Error>,
+    ) -> Result<Next, matrix::Error> {
         let now = now_ms();
         let tx = self.store.begin()?;
         for row in &self.delivered {
             tx.finish_outbox(*row)?;
         }
-        take(&self.engine, self.policy, &tx, now)?;
+        let tallies = take(&self.engine, self.policy, &tx, now)?.into();
         // Before the first sync this store may be an older copy, which shows only
         // there: what it wants done was done, and what it would encrypt with was
         // used.
@@ -272,10 +298,21 @@ impl<'a> Operator<'a> {
             },
             settled: self.engine.is_settled(&tx)?,
         };
+        let counts = match self.vitals.wants_counts() {
+            true => Some(tx.counts()?),
+            false => None,
+        };
+        let has_changes = tx.has_changes();
         tx.commit()?;
         self.delivered.clear();
-        self.begin(next);
-        Ok(())
+        if has_changes {
+            self.vitals.stored();
+        }
+        if let Some(counts) = counts {
+            self.vitals.counted(counts);
+        }
+        self.vitals.count(&tallies);
+        Ok(next)
     }
 
     fn begin(&mut self, next: Next) {
@@ -323,52 +360,11 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// Writes down what came of a command. While the store refuses, the command
-    /// stays the one under way: without its answer it would be run once more.
-    fn save_answer(&mut self) {
-        let Some(outcome) = self.unsaved.take() else {
-            return;
-        };
-        self.working = None;
-        let saved = self.attempt(|engine, _, tx, _| put_outcome(engine, tx, &outcome));
-        if !saved {
-            self.working = Some(outcome.event_id.clone());
-            self.unsaved = Some(outcome);
-        }
-    }
-
-    /// The session is over, and a command may be under way: what comes of it is
-    /// written down, or the next session would run it once more.
-    async fn finish_work(&mut self) {
-        let until = Instant::now() + LAST_WORK;
-        while self.working.is_some() && self.unsaved.is_none() {
-            match timeout_at(until, self.tasks.join_next()).await {
-                Ok(Some(Ok(Finished::Command(outcome)))) => self.unsaved = Some(outcome),
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return,
-            }
-        }
-        let Some(outcome) = &self.unsaved else {
-            return;
-        };
-        let saved = self
-            .store
-            .begin()
-            .map_err(matrix::Error::from)
-            .and_then(|tx| {
-                put_outcome(&self.engine, &tx, outcome)?;
-                Ok(tx.commit()?)
-            });
-        if let Err(error) = saved {
-            error!("{error}");
-        }
-    }
-
     /// A transaction of the bot's own: when the store refuses, nothing was
     /// changed, and the loop comes by here again. Whether it was committed.
-    pub(super) fn attempt(
+    pub(super) fn attempt<T: Into<Tallies>>(
         &mut self,
-        take: impl FnOnce(&Engine, &Policy, &Transaction<'_>, u64) -> Result<(), matrix::Error>,
+        take: impl FnOnce(&Engine, &Policy, &Transaction<'_>, u64) -> Result<T, matrix::Error>,
     ) -> bool {
         let done = self.transact(take);
         if let Err(error) = &done {
@@ -420,24 +416,7 @@ impl<'a> Operator<'a> {
 
 impl Drop for Operator<'_> {
     fn drop(&mut self) {
+        self.vitals.session_ended();
         self.flush();
     }
-}
-
-/// Writes down what came of a command, and that it is done.
-fn put_outcome(
-    engine: &Engine,
-    tx: &Transaction<'_>,
-    outcome: &Outcome,
-) -> Result<(), matrix::Error> {
-    let fault = match outcome.is_status {
-        true => engine.own_identity_fault(tx)?,
-        false => None,
-    };
-    let answer = match fault {
-        Some(fault) => &format!("{}\n\n⚠ {fault}", outcome.answer),
-        None => &outcome.answer,
-    };
-    engine.reply(tx, &outcome.room, answer)?;
-    Ok(tx.finish(&outcome.event_id)?)
 }

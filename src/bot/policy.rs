@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     crypto::WithheldCode,
+    health::{CommandKind, CommandOutcome, Tally},
     matrix::{Authorship, Commanders, Engine, Error, Invite, Message, What},
     store::{Encryption, JournalEntry, Transaction},
 };
@@ -65,18 +66,19 @@ impl Policy {
     }
 
     /// Journals a message. What needs the cluster stays unfinished for the loop;
-    /// everything else is answered in the same transaction.
+    /// everything else is answered in the same transaction, and gives what it
+    /// adds to the numbers.
     pub fn judge_message(
         &self,
         tx: &Transaction<'_>,
         engine: &Engine,
         message: &Message,
         now: u64,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Tally>, Error> {
         // The engine looks at nobody else's messages; that a stranger is not
         // heard does not rest on that alone.
         if !self.allows(&message.sender) {
-            return Ok(());
+            return Ok(None);
         }
         let (body, answer) = match &message.what {
             _ if !self.allows_room(&message.room) => (None, Err(replies::ROOM_REFUSED.to_owned())),
@@ -116,30 +118,32 @@ impl Policy {
             age_ms: message.age_ms,
         };
         if !tx.journal(&entry)? {
-            return Ok(());
+            return Ok(None);
         }
         log_receipt(message, payload);
         if let (true, Some(body)) = (self.echo, body) {
             engine.reply(tx, &message.room, &replies::echo(body))?;
         }
-        let answer = match answer {
-            Ok(command) => match self.too_late(&entry, now) {
-                Some(late) => Some(late),
-                None if command == Command::Help => Some(help(engine, tx)?),
-                None => None,
-            },
-            Err(answer) => Some(answer),
+        let (answer, tally) = match answer {
+            Ok(command) => {
+                let (answer, outcome) = match self.too_late(&entry, now) {
+                    Some(late) => (late, CommandOutcome::Late),
+                    None if command == Command::Help => (help(engine, tx)?, CommandOutcome::Done),
+                    None => return Ok(None),
+                };
+                (answer, Tally::Command(command.into(), outcome))
+            }
+            Err(answer) => (answer, tally_unrun(message, body.is_some())),
         };
-        if let Some(answer) = answer {
-            engine.reply(tx, &message.room, &answer)?;
-            tx.finish(&message.event_id)?;
-        }
-        Ok(())
+        engine.reply(tx, &message.room, &answer)?;
+        tx.finish(&message.event_id)?;
+        Ok(Some(tally))
     }
 
     /// Judges a journalled command once more before it is done: the process may
     /// have been away since, and started again with another configuration.
-    /// `started_at` tells what an earlier process left behind.
+    /// `started_at` tells what an earlier process left behind. None while its
+    /// sender's devices are being asked for.
     pub(super) fn reconsider(
         &self,
         tx: &Transaction<'_>,
@@ -147,24 +151,34 @@ impl Policy {
         entry: &JournalEntry,
         started_at: u64,
         now: u64,
-    ) -> Result<Decision, Error> {
+    ) -> Result<Option<Decision>, Error> {
         let command = match Command::parse(&entry.payload) {
             Ok(command) => command,
-            Err(unknown) => return Ok(Decision::Answer(replies::unknown(unknown.as_str()))),
+            Err(unknown) => {
+                return Ok(Some(Decision::Answer {
+                    answer: replies::unknown(unknown.as_str()),
+                    tally: Tally::Command(CommandKind::None, CommandOutcome::Unknown),
+                }));
+            }
+        };
+        let instead = |answer, outcome| {
+            let tally = Tally::Command(command.into(), outcome);
+            Ok(Some(Decision::Answer { answer, tally }))
         };
         if let Some(late) = self.too_late(entry, now) {
             // It may have been done just before the process ended.
             let interrupted = entry.received_at < started_at;
-            return Ok(Decision::Answer(match interrupted {
+            let answer = match interrupted {
                 true => replies::interrupted(command.as_str()),
                 false => late,
-            }));
+            };
+            return instead(answer, CommandOutcome::Late);
         }
         let in_clear = entry.device.is_none()
             && (self.require_encryption || tx.encryption(&entry.room)? != Encryption::Plaintext);
         let author = match entry.device {
             Some(_) if tx.must_ask_for_devices(&entry.sender, now)? => {
-                return Ok(Decision::Wait);
+                return Ok(None);
             }
             Some(device) => engine.authorship(tx, &entry.sender, &device)?,
             None => Authorship::Proven,
@@ -178,9 +192,10 @@ impl Policy {
                 "{} may no longer command: {command} is not run",
                 entry.sender
             );
-            return Ok(Decision::Answer(replies::NO_LONGER_ALLOWED.to_owned()));
+            let answer = replies::NO_LONGER_ALLOWED.to_owned();
+            return instead(answer, CommandOutcome::Refused);
         }
-        Ok(Decision::Run(command))
+        Ok(Some(Decision::Run(command)))
     }
 
     /// The answer to a command that is older than it may be.
@@ -205,10 +220,30 @@ impl Policy {
 pub(super) enum Decision {
     /// It is run.
     Run(Command),
-    /// It is not; this is said instead.
-    Answer(String),
-    /// Its sender's devices are being asked for.
-    Wait,
+    /// It is not.
+    Answer {
+        /// What is said instead.
+        answer: String,
+        /// What it adds to the numbers.
+        tally: Tally,
+    },
+}
+
+/// What a message adds to the numbers that is not run: a refused one, or one that
+/// `may` command but is no command.
+fn tally_unrun(message: &Message, may: bool) -> Tally {
+    match &message.what {
+        What::Undecryptable(code) => Tally::Undecryptable(*code),
+        What::Text { .. } if may => Tally::Command(CommandKind::None, CommandOutcome::Unknown),
+        What::Text { body, .. } => {
+            let command = Command::parse(strip_reply_fallback(body));
+            let kind = command.map_or(CommandKind::None, CommandKind::from);
+            Tally::Command(kind, CommandOutcome::Refused)
+        }
+        What::InClear | What::UnknownDevice | What::UnverifiedDevice(_) | What::IdentityChanged => {
+            Tally::Command(CommandKind::None, CommandOutcome::Refused)
+        }
+    }
 }
 
 /// The commands, and what the bot can be known by.

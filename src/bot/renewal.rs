@@ -133,8 +133,12 @@ impl Operator<'_> {
                     tx.lose_refresh_token()?;
                     tx.commit()
                 });
-                if let Err(error) = lost {
-                    error!("{error}");
+                match lost {
+                    Ok(()) => self.vitals.stored(),
+                    Err(error) => {
+                        error!("{error}");
+                        self.vitals.store_refused();
+                    }
                 }
             }
         }
@@ -154,6 +158,7 @@ impl Operator<'_> {
         match saved {
             Ok(()) => {
                 debug!("the session is refreshed");
+                self.vitals.stored();
                 self.access.tokens = tokens;
                 self.renewal.generation = self.renewal.generation.wrapping_add(1);
                 self.renewal.backoff.succeed();
@@ -161,6 +166,7 @@ impl Operator<'_> {
             }
             Err(error) => {
                 error!("{error}");
+                self.vitals.store_refused();
                 self.renewal.not_before = Instant::now() + STORE_RETRY;
                 self.renewal.state = State::Unsaved(tokens);
             }

@@ -1,16 +1,18 @@
 //! What the loop begins: requests, syncs, commands.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use log::{debug, info, warn};
 
 use super::{
     command::Command,
-    operator::{Finished, Operator, Outcome, Work},
+    operator::{Finished, Operator, Work},
+    outcome::Outcome,
     policy::{Decision, Policy},
     work::execute,
 };
 use crate::{
+    health::{CommandOutcome, Tally},
     kube,
     matrix::{self, About, Call, Engine, SYNC_TIMEOUT, Want, sync_call},
     store::{JournalEntry, Transaction},
@@ -28,12 +30,8 @@ pub(super) fn next_work(
     let Some(entry) = tx.next_unfinished()? else {
         return Ok(None);
     };
-    Ok(
-        match policy.reconsider(tx, engine, &entry, started_at, now)? {
-            Decision::Wait => None,
-            decision => Some(Work { entry, decision }),
-        },
-    )
+    let decision = policy.reconsider(tx, engine, &entry, started_at, now)?;
+    Ok(decision.map(|decision| Work { entry, decision }))
 }
 
 impl Operator<'_> {
@@ -65,7 +63,8 @@ impl Operator<'_> {
     pub(super) fn spawn_sync(&mut self) {
         self.syncing = true;
         self.uploaded_meanwhile = false;
-        let wait = self.synced && !self.recount;
+        // After a failure it is to show at once that the homeserver is back.
+        let wait = self.synced && !self.recount && !self.sync_backoff.has_failed();
         let call: Call = sync_call(self.since.as_deref(), wait);
         let homeserver = self.homeserver.clone();
         let token = self.access.tokens.access.clone();
@@ -82,18 +81,26 @@ impl Operator<'_> {
         let JournalEntry { event_id, room, .. } = entry;
         self.working = Some(event_id.clone());
         let (kube, target) = (self.kube.clone(), self.target.clone());
+        let vitals = Arc::clone(&self.vitals);
         self.tasks.spawn(async move {
             let is_status = matches!(decision, Decision::Run(Command::Status));
-            let answer = match decision {
-                Decision::Run(command) => execute(&kube, &target, command).await,
-                Decision::Answer(answer) => answer,
-                Decision::Wait => String::new(),
+            let (answer, tally) = match decision {
+                Decision::Run(command) => {
+                    let (answer, done) = execute(&kube, &target, command, &vitals).await;
+                    let outcome = match done {
+                        true => CommandOutcome::Done,
+                        false => CommandOutcome::Failed,
+                    };
+                    (answer, Tally::Command(command.into(), outcome))
+                }
+                Decision::Answer { answer, tally } => (answer, tally),
             };
             Finished::Command(Outcome {
                 event_id,
                 room,
                 answer,
                 is_status,
+                tally,
             })
         });
     }

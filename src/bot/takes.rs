@@ -26,6 +26,7 @@ impl Operator<'_> {
         let body = match result {
             Ok(body) => body,
             Err(Fault::UnknownToken { soft_logout }) => {
+                self.vitals.synced(false);
                 let wait = match self.token_refused(generation, soft_logout) {
                     Refused::Over(end) => return Some(end),
                     Refused::Again => Duration::ZERO,
@@ -59,10 +60,15 @@ impl Operator<'_> {
         match taken {
             Ok(()) => {
                 self.sync_backoff.succeed();
+                self.vitals.synced(true);
+                if counts_hold {
+                    self.vitals.one_time_keys(parsed.one_time_keys());
+                }
                 None
             }
             Err(error) => {
                 if let Some(end) = ends_the_session(&error) {
+                    self.vitals.synced(false);
                     return Some(end);
                 }
                 self.synced = synced_before;
@@ -86,6 +92,7 @@ impl Operator<'_> {
     }
 
     fn sync_failed(&mut self, why: &dyn fmt::Display, asked: Option<Duration>) -> Option<End> {
+        self.vitals.synced(false);
         match self.sync_backoff.fail(asked) {
             Some(wait) => {
                 warn!("sync: {why}; trying again in {} s", wait.as_secs());

@@ -5,7 +5,10 @@ use std::{
     fs,
     path::PathBuf,
     rc::Rc,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,6 +19,7 @@ use super::*;
 use crate::{
     config::{Account, Overrides},
     crypto::DeviceTrust,
+    health::Vitals,
     http::{
         Client, Roots,
         fake::{Authority, closed_port},
@@ -131,6 +135,10 @@ fn assert_all_waits(took: Duration) {
     );
 }
 
+fn vitals() -> Vitals {
+    Vitals::new(true, Duration::from_secs(90))
+}
+
 fn tokens() -> Tokens {
     Tokens {
         access: Secret::new("t".to_owned()),
@@ -156,7 +164,8 @@ fn a_login_gives_up_after_twenty_retries() {
     paused(async {
         let started = Instant::now();
         let login = connect(&account).await.unwrap();
-        let session = log_in(&mut store, &login);
+        let vitals = vitals();
+        let session = log_in(&mut store, &login, &vitals);
         let ended = timeout(FOR_EVER, session).await.expect("it gives up");
         assert!(matches!(ended, Err(SessionError::GaveUp(_))));
         assert_all_waits(started.elapsed());
@@ -188,18 +197,20 @@ fn end_without_homeserver(uploaded: bool) -> (End, Duration) {
     paused(async {
         let started = Instant::now();
         let homeserver = no_homeserver();
-        let operator = Operator::new(
-            &mut store,
-            &policy,
-            &homeserver,
-            &kube,
-            &target,
-            access,
-            Rc::default(),
-        );
+        let vitals = Arc::new(vitals());
+        let surroundings = Surroundings {
+            policy: &policy,
+            homeserver: &homeserver,
+            kube: &kube,
+            target: &target,
+            own_keys: Rc::default(),
+            vitals: Arc::clone(&vitals),
+        };
+        let operator = Operator::new(&mut store, access, surroundings);
         let end = timeout(FOR_EVER, operator.run())
             .await
             .expect("it gives up");
+        assert!(!vitals.snapshot().logged_in, "the session has ended");
         (end, started.elapsed())
     })
 }

@@ -1,18 +1,31 @@
 //! Commands that need the cluster.
 
+use std::time::Instant;
+
 use log::{error, info};
 
 use super::{command::Command, replies};
-use crate::kube::{self, Run, Target};
+use crate::{
+    health::Vitals,
+    kube::{self, Run, Target},
+};
 
-/// Does what was asked for, and says what came of it.
-pub(super) async fn execute(kube: &kube::Api, target: &Target, command: Command) -> String {
-    let scaled = |result: Result<kube::Scaled, kube::Error>| {
-        result.map(|scaled| replies::scaled(scaled.replicas))
+/// Does what was asked for, and says what came of it and whether it was done.
+pub(super) async fn execute(
+    kube: &kube::Api,
+    target: &Target,
+    command: Command,
+    vitals: &Vitals,
+) -> (String, bool) {
+    let scale = async |replicas| {
+        let started = Instant::now();
+        let scaled = kube.scale(target, replicas, Run::ForReal).await;
+        vitals.scaled(scaled.is_ok(), started.elapsed());
+        scaled.map(|scaled| replies::scaled(scaled.replicas))
     };
     let result = match command {
-        Command::Start => scaled(kube.scale(target, 1, Run::ForReal).await),
-        Command::Stop => scaled(kube.scale(target, 0, Run::ForReal).await),
+        Command::Start => scale(1).await,
+        Command::Stop => scale(0).await,
         Command::Status => kube
             .deployment(target)
             .await
@@ -26,11 +39,11 @@ pub(super) async fn execute(kube: &kube::Api, target: &Target, command: Command)
                 command.as_str(),
                 answer.lines().next().unwrap_or_default()
             );
-            answer
+            (answer, true)
         }
         Err(fault) => {
             error!("{} {target}: {}", command.as_str(), fault.detail());
-            replies::failure(&fault.sentence(target))
+            (replies::failure(&fault.sentence(target)), false)
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum Topic {
     CheckConfig,
     /// `logout`
     Logout,
+    /// `healthcheck`
+    HealthCheck,
 }
 
 impl Topic {
@@ -33,6 +35,7 @@ impl Topic {
             Self::JwtTest => Some("jwt-test"),
             Self::CheckConfig => Some("check-config"),
             Self::Logout => Some("logout"),
+            Self::HealthCheck => Some("healthcheck"),
         }
     }
 
@@ -45,6 +48,7 @@ impl Topic {
             Self::JwtTest => jwt_test(),
             Self::CheckConfig => check_config(),
             Self::Logout => logout(),
+            Self::HealthCheck => healthcheck(),
         }
     }
 }
@@ -68,6 +72,8 @@ Usage:
   {name} jwt-test     how far a login with a token of Keycloak
                                             gets, step by step
   {name} logout       end the bot's session
+  {name} healthcheck livez|readyz
+                                            whether the running bot is well
   {name} -h, --help   show this text
   {name} -V, --version
                                             show the version
@@ -220,6 +226,24 @@ CRYPTO_STORE_PATH.
 Exit codes:
   0   the session has ended, or the store has none
   1   it has not, or there is no store; the reason is on standard error
+",
+        name = env!("CARGO_PKG_NAME")
+    )
+}
+
+fn healthcheck() -> String {
+    format!(
+        "Usage:
+  {name} healthcheck [livez|readyz]
+
+Asks the running bot whether it is alive (livez, the default) or ready (readyz),
+at HEALTH_ADDR of its own environment, and tells what it says. For probes that
+run a command, and for the HEALTHCHECK of an image. No other variable is needed.
+
+Exit codes:
+  0   yes
+  1   no, or nobody answers; what is wrong is on standard error
+  2   wrong arguments
 ",
         name = env!("CARGO_PKG_NAME")
     )

@@ -7,6 +7,7 @@ use ruma::OwnedUserId;
 use super::help::Topic;
 use super::usage::{UsageError, shown};
 use crate::config::{self, JwtLoginType, MethodName, Overrides};
+use crate::health::Probe;
 
 /// How the program's name ends when it is called to test the connection.
 const CONNTEST_SUFFIX: &str = "-conntest";
@@ -26,6 +27,8 @@ pub enum Invocation {
     CheckConfig,
     /// End the bot's session.
     Logout,
+    /// Ask the running bot how it is.
+    HealthCheck(Probe),
     /// Show a help text.
     Help(Topic),
     /// Show the program's version.
@@ -79,6 +82,7 @@ pub fn parse(
         Some("jwt-test") => return jwt_test(args),
         Some("check-config") => return alone(Topic::CheckConfig, Invocation::CheckConfig, args),
         Some("logout") => return alone(Topic::Logout, Invocation::Logout, args),
+        Some("healthcheck") => return healthcheck(args),
         _ => return Err(UsageError::unexpected(Topic::Program, &first)),
     };
     // None of them takes an argument of its own.
@@ -103,6 +107,24 @@ fn alone(
         Some(surplus) => Err(UsageError::unexpected(topic, &surplus)),
         None => Ok(invocation),
     }
+}
+
+/// Reads what follows `healthcheck`.
+fn healthcheck(mut args: impl Iterator<Item = OsString>) -> Result<Invocation, UsageError> {
+    let probe = match args.next() {
+        None => Probe::Live,
+        Some(arg) if arg == "livez" => Probe::Live,
+        Some(arg) if arg == "readyz" => Probe::Ready,
+        Some(arg) if is_help(&arg) => {
+            return alone(
+                Topic::HealthCheck,
+                Invocation::Help(Topic::HealthCheck),
+                args,
+            );
+        }
+        Some(arg) => return Err(UsageError::UnknownProbe(shown(&arg))),
+    };
+    alone(Topic::HealthCheck, Invocation::HealthCheck(probe), args)
 }
 
 fn is_help(arg: &OsStr) -> bool {
@@ -320,6 +342,23 @@ mod tests {
             ),
             (&["logout"], Invocation::Logout),
             (&["logout", "--help"], Invocation::Help(Topic::Logout)),
+            (&["healthcheck"], Invocation::HealthCheck(Probe::Live)),
+            (
+                &["healthcheck", "livez"],
+                Invocation::HealthCheck(Probe::Live),
+            ),
+            (
+                &["healthcheck", "readyz"],
+                Invocation::HealthCheck(Probe::Ready),
+            ),
+            (
+                &["healthcheck", "--help"],
+                Invocation::Help(Topic::HealthCheck),
+            ),
+            (
+                &["healthcheck", "readyz", "-h"],
+                Invocation::Help(Topic::HealthCheck),
+            ),
             (
                 &["jwt-test", "-v", "--help"],
                 Invocation::Help(Topic::JwtTest),

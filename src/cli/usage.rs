@@ -19,6 +19,8 @@ pub enum UsageError {
     NoAction,
     /// `identities` with something else than it can do.
     UnknownAction(String),
+    /// `healthcheck` with something else than it can ask.
+    UnknownProbe(String),
     /// `identities forget` alone.
     NoUser,
     /// `identities forget` with something else than a user id.
@@ -56,6 +58,7 @@ impl UsageError {
             Self::NoAction | Self::UnknownAction(_) | Self::NoUser | Self::NotAUser(_) => {
                 Topic::Identities
             }
+            Self::UnknownProbe(_) => Topic::HealthCheck,
             Self::NoValue(_) | Self::BadValue { .. } => Topic::JwtTest,
         }
     }
@@ -75,6 +78,12 @@ impl fmt::Display for UsageError {
             Self::NoAction => write!(f, "identities needs one of {ACTIONS}"),
             Self::UnknownAction(action) => {
                 write!(f, "identities \"{action}\" is unknown: write {ACTIONS}")
+            }
+            Self::UnknownProbe(probe) => {
+                write!(
+                    f,
+                    "healthcheck \"{probe}\" is unknown: write livez or readyz"
+                )
             }
             Self::NoUser => write!(f, "identities forget needs a user: a {USER}"),
             Self::NotAUser(user) => {

@@ -1,17 +1,17 @@
-//! How old a command may be.
+//! How old a command or a sync may be.
 
 use std::time::Duration;
 
 use super::fault::{Flaw, quoted};
 
 /// Below this a command of a person with a slow network or a clock slightly
-/// off would never run.
+/// off would never run, and no bot would be ready.
 const SHORTEST: Duration = Duration::from_secs(5);
 /// Above this nobody remembers what they asked for.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Whole seconds, minutes or hours: `120`, `120s`, `2m`, `1h`.
-pub(super) fn command_age(text: &str) -> Result<Duration, Flaw> {
+pub(super) fn age(text: &str) -> Result<Duration, Flaw> {
     const CURE: &str = "write seconds, minutes or hours, such as 90, 90s, 2m or 1h, from 5s to 1h";
     let lower = text.to_ascii_lowercase();
     let (number, unit) = match lower.strip_suffix(['s', 'm', 'h']) {
@@ -25,9 +25,9 @@ pub(super) fn command_age(text: &str) -> Result<Duration, Flaw> {
     let Some(number) = number.parse::<u64>().ok().filter(|_| digits) else {
         return Err(Flaw::new(format!("is not a time: {}", quoted(text)), CURE));
     };
-    let age = Duration::from_secs(number.saturating_mul(unit));
-    if (SHORTEST..=LONGEST).contains(&age) {
-        Ok(age)
+    let read = Duration::from_secs(number.saturating_mul(unit));
+    if (SHORTEST..=LONGEST).contains(&read) {
+        Ok(read)
     } else {
         Err(Flaw::new(
             format!("is out of range: {}", quoted(text)),
@@ -51,7 +51,7 @@ mod tests {
             ("5", 5),
             ("60m", 3600),
         ] {
-            assert_eq!(command_age(text), Ok(Duration::from_secs(seconds)));
+            assert_eq!(age(text), Ok(Duration::from_secs(seconds)));
         }
     }
 
@@ -70,7 +70,7 @@ mod tests {
             ("61m", "is out of range"),
             ("18446744073709551615h", "is out of range"),
         ] {
-            let fault = command_age(text).unwrap_err().of("V");
+            let fault = age(text).unwrap_err().of("V");
             assert!(fault.problem.starts_with(problem), "{fault}");
         }
     }

@@ -15,13 +15,13 @@ use crate::ops::LogFilter;
 
 use super::summary::{list, mask, table};
 use super::variables::{
-    ALLOWED_ROOMS, ALLOWED_USERS, API_HOST, API_PORT, DEPLOYMENT, DEVICE_TRUST, ECHO, LOGURU_LEVEL,
-    MAX_AGE, NAMESPACE, PINNED_IDENTITIES, RECOVERY_KEY, RECOVERY_KEY_FILE, REQUIRE_ENCRYPTION,
-    RUST_LOG, SEED_FILE, SERVICE_ACCOUNT, STORE_PATH,
+    ALLOWED_ROOMS, ALLOWED_USERS, API_HOST, API_PORT, DEPLOYMENT, DEVICE_TRUST, ECHO, HEALTH_ADDR,
+    HEALTH_SYNC_MAX_AGE, LOGURU_LEVEL, MAX_AGE, NAMESPACE, PINNED_IDENTITIES, RECOVERY_KEY,
+    RECOVERY_KEY_FILE, REQUIRE_ENCRYPTION, RUST_LOG, SEED_FILE, SERVICE_ACCOUNT, STORE_PATH,
 };
 use super::{
-    Account, Faults, KubernetesAccess, Overrides, access, age, deployment, file, log_level,
-    own_identity, pins, rooms, store_path, switch, user,
+    Account, Faults, HealthAddress, KubernetesAccess, Overrides, access, age, deployment, file,
+    health, log_level, own_identity, pins, rooms, store_path, switch, user,
 };
 
 /// Everything the program was told, checked.
@@ -58,6 +58,11 @@ pub struct Settings {
     /// The age from which a command is refused, 5 s to 1 h
     /// (`COMMAND_MAX_AGE`).
     pub command_max_age: Duration,
+    /// Where the bot tells how it is; `None` for nowhere (`HEALTH_ADDR`).
+    pub health: Option<HealthAddress>,
+    /// The age of the last sync from which the bot is not ready
+    /// (`HEALTH_SYNC_MAX_AGE`).
+    pub health_sync_max_age: Duration,
     /// How the API server is reached (`KUBERNETES_SERVICE_HOST`,
     /// `KUBERNETES_SERVICE_PORT`, `SERVICE_ACCOUNT_DIR`).
     pub kubernetes: KubernetesAccess,
@@ -94,7 +99,9 @@ impl Settings {
         let name = faults.keep(DEPLOYMENT.read(env, deployment::name));
         let store_path = faults.keep(store_path::read(env));
         let echo = faults.keep(ECHO.read(env, switch::switch));
-        let command_max_age = faults.keep(MAX_AGE.read(env, age::command_age));
+        let command_max_age = faults.keep(MAX_AGE.read(env, age::age));
+        let health = faults.keep(HEALTH_ADDR.read(env, health::address));
+        let health_sync_max_age = faults.keep(HEALTH_SYNC_MAX_AGE.read(env, age::age));
         let host = faults.keep(API_HOST.read(env, access::host));
         let port = faults.keep(API_PORT.read(env, access::port));
         let service_account_dir =
@@ -119,6 +126,8 @@ impl Settings {
                 store_path: store_path?,
                 echo: echo?,
                 command_max_age: command_max_age?,
+                health: health?,
+                health_sync_max_age: health_sync_max_age?,
                 kubernetes: KubernetesAccess {
                     host: host?,
                     port: port?,
@@ -148,6 +157,15 @@ impl Settings {
             (STORE_PATH.name, self.store_path.display().to_string()),
             (ECHO.name, self.echo.to_string()),
             (MAX_AGE.name, format!("{}s", self.command_max_age.as_secs())),
+            (
+                HEALTH_ADDR.name,
+                self.health
+                    .map_or("none".to_owned(), |address| address.to_string()),
+            ),
+            (
+                HEALTH_SYNC_MAX_AGE.name,
+                format!("{}s", self.health_sync_max_age.as_secs()),
+            ),
             (API_HOST.name, self.kubernetes.host.clone()),
             (API_PORT.name, self.kubernetes.port.to_string()),
             (

@@ -250,6 +250,18 @@ pub(super) const MAX_AGE: Variable = Variable {
     meaning: "Age from which a command is refused instead of run: 120, 120s, 2m or 1h; \
         from 5s to 1h",
 };
+pub(super) const HEALTH_ADDR: Variable = Variable {
+    name: "HEALTH_ADDR",
+    presence: Presence::Optional,
+    meaning: "Where /livez, /readyz and /metrics are served over HTTP: IP:PORT, [IP6]:PORT or \
+        :PORT for all addresses; unset, nowhere",
+};
+pub(super) const HEALTH_SYNC_MAX_AGE: Variable = Variable {
+    name: "HEALTH_SYNC_MAX_AGE",
+    presence: Presence::Default("90s"),
+    meaning: "Age of the last sync from which the bot is not ready, written as COMMAND_MAX_AGE; \
+        an idle sync takes 30s, so below 45s an idle bot is unready now and then",
+};
 pub(super) const API_HOST: Variable = Variable {
     name: "KUBERNETES_SERVICE_HOST",
     presence: Presence::Required {
@@ -284,7 +296,7 @@ pub(super) const RUST_LOG: Variable = Variable {
 
 /// Every variable, in the order in which the help shows them and faults are
 /// reported.
-pub const VARIABLES: [Variable; 44] = [
+pub const VARIABLES: [Variable; 46] = [
     HOMESERVER,
     USER,
     AUTH_METHOD,
@@ -324,6 +336,8 @@ pub const VARIABLES: [Variable; 44] = [
     STORE_PATH,
     ECHO,
     MAX_AGE,
+    HEALTH_ADDR,
+    HEALTH_SYNC_MAX_AGE,
     API_HOST,
     API_PORT,
     SERVICE_ACCOUNT,

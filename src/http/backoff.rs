@@ -46,6 +46,11 @@ impl Backoff {
         Some(grown.max(asked) + jitter(grown))
     }
 
+    /// Whether the last attempt failed.
+    pub const fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+
     /// Forgets all failures.
     pub fn succeed(&mut self) {
         self.failures = 0;

@@ -11,6 +11,7 @@ mod proxy;
 mod request;
 mod response;
 mod roots;
+mod server;
 mod tunnel;
 
 #[cfg(test)]
@@ -28,3 +29,4 @@ pub use proxy::{Proxy, ProxyError};
 pub use request::{BadToken, Limits, Request};
 pub use response::{MAX_RETRY_AFTER, Response};
 pub use roots::{Bundle, BundleError, Roots};
+pub use server::{Page, listen, serve};

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use super::attempt::Login;
 use super::fault::Fault;
 use crate::config::{Account, Method};
+use crate::health::Vitals;
 use crate::http::{Backoff, MAX_ATTEMPTS};
 use crate::matrix::{LoggedIn, is_user, new_device_id, read_refresh, refresh_call};
 use crate::ops::{Secret, now_ms};
@@ -76,7 +77,7 @@ impl From<store::Error> for SessionError {
 /// # Errors
 /// There is none to be found.
 pub async fn connect(account: &Account) -> Result<Login<'_>, SessionError> {
-    patiently(|| Login::find(account)).await
+    patiently(async || Login::find(account).await).await
 }
 
 /// The session of this store, made where there is none. The device id is stored
@@ -85,7 +86,11 @@ pub async fn connect(account: &Account) -> Result<Login<'_>, SessionError> {
 ///
 /// # Errors
 /// There is no session, and trying again does not help, or did not.
-pub async fn log_in(store: &mut Store, login: &Login<'_>) -> Result<Access, SessionError> {
+pub async fn log_in(
+    store: &mut Store,
+    login: &Login<'_>,
+    vitals: &Vitals,
+) -> Result<Access, SessionError> {
     let (known, device) = match stored(store, login)? {
         Some(Session {
             user,
@@ -106,7 +111,7 @@ pub async fn log_in(store: &mut Store, login: &Login<'_>) -> Result<Access, Sess
                     };
                     if renewed.is_none() && ended {
                         let known = Some((user, device));
-                        return enter(store, login, known, None).await;
+                        return enter(store, login, known, None, vitals).await;
                     }
                     renewed
                 }
@@ -122,7 +127,7 @@ pub async fn log_in(store: &mut Store, login: &Login<'_>) -> Result<Access, Sess
         }
         None => (None, None),
     };
-    enter(store, login, known, device).await
+    enter(store, login, known, device, vitals).await
 }
 
 /// Logs in: as the device, if there is one to log in as again, else as a new
@@ -133,6 +138,7 @@ async fn enter(
     login: &Login<'_>,
     known: Option<(OwnedUserId, OwnedDeviceId)>,
     device: Option<OwnedDeviceId>,
+    vitals: &Vitals,
 ) -> Result<Access, SessionError> {
     let next = match (&login.account.method, device) {
         (Method::Token(made), _) => made.device.clone(),
@@ -146,7 +152,12 @@ async fn enter(
         user,
         device,
         tokens,
-    } = patiently(|| login.attempt(asked, &next)).await?;
+    } = patiently(async || {
+        let attempt = login.attempt(asked, &next).await;
+        vitals.login(attempt.is_ok());
+        attempt
+    })
+    .await?;
     let tx = store.begin()?;
     if let Some((_, old)) = known.filter(|(_, old)| *old != device) {
         warn!("device {old} is given up, and its keys with it: remove it from the account");
@@ -249,10 +260,9 @@ async fn renew(
 }
 
 /// Does it again, later and later, while that may help.
-async fn patiently<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, SessionError>
-where
-    F: Future<Output = Result<T, Fault>>,
-{
+async fn patiently<T>(
+    mut attempt: impl AsyncFnMut() -> Result<T, Fault>,
+) -> Result<T, SessionError> {
     let mut backoff = Backoff::new();
     loop {
         let fault = match attempt().await {

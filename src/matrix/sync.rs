@@ -175,7 +175,7 @@ impl Event<'_> {
 
 impl SyncBody<'_> {
     /// `signed_curve25519` keys on the server; what is not named is 0.
-    pub(super) fn one_time_keys(&self) -> u64 {
+    pub fn one_time_keys(&self) -> u64 {
         self.device_one_time_keys_count
             .get("signed_curve25519")
             .and_then(Value::as_u64)

@@ -3,102 +3,34 @@
 use std::{
     fmt,
     fs::{self, File, TryLockError},
-    io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, types::Type};
 
-use super::{crash, schema};
+use super::{crash, open_error::OpenError, schema};
 
 const DATABASE: &str = "store.sqlite3";
 const LOCK: &str = "store.lock";
 
-/// Why the store cannot be used. Each says what to change.
-#[derive(Debug)]
-pub enum OpenError {
-    /// The directory cannot be made or its files not written.
-    Directory(PathBuf, io::Error),
-    /// Another process has it.
-    InUse(PathBuf),
-    /// It was written by a later version of this program.
-    TooNew {
-        /// The directory.
-        path: PathBuf,
-        /// Its format.
-        found: i64,
-    },
-    /// There is none.
-    Missing(PathBuf, io::Error),
-    /// It was written by an earlier version, and not by this one since.
-    TooOld(PathBuf),
-    /// SQLite refuses it.
-    Database(PathBuf, rusqlite::Error),
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Directory(path, error) => write!(
-                f,
-                "CRYPTO_STORE_PATH: cannot write to {}: {error}; mount a volume there that user \
-                 id {} may write to",
-                path.display(),
-                // Linux names the owner of /proc/self; no libc call is worth this line.
-                own_uid().map_or_else(|| "of this process".to_owned(), |uid| uid.to_string()),
-            ),
-            Self::InUse(path) => write!(
-                f,
-                "another process is using the store in {}: stop it first (two processes on one \
-                 store would break its encryption)",
-                path.display()
-            ),
-            Self::TooNew { path, found } => write!(
-                f,
-                "the store in {} has format {found}, this version knows up to {}: run the newer \
-                 version again",
-                path.display(),
-                schema::VERSION
-            ),
-            Self::Missing(path, error) => write!(
-                f,
-                "there is no store in {}: {error}; set CRYPTO_STORE_PATH to the bot's, and start \
-                 the bot once before",
-                path.display()
-            ),
-            Self::TooOld(path) => write!(
-                f,
-                "the store in {} has an older format: start the bot with this version first",
-                path.display()
-            ),
-            Self::Database(path, error) if is_about_the_volume(error) => write!(
-                f,
-                "the store in {} cannot be written: {error}; {CURE}",
-                path.display()
-            ),
-            Self::Database(path, error) => write!(
-                f,
-                "the store in {} cannot be opened: {error}; restore it from a copy, or move it \
-                 away to start as a new device",
-                path.display()
-            ),
-        }
-    }
-}
-
 /// What helps when the volume is full or broken.
-const CURE: &str = "make room on the volume of CRYPTO_STORE_PATH, or mend it: no command is run \
+pub(super) const CURE: &str = "make room on the volume of CRYPTO_STORE_PATH, or mend it: no command is run \
     until then";
 
-fn is_about_the_volume(error: &rusqlite::Error) -> bool {
+pub(super) fn is_about_the_volume(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     matches!(code, Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure))
 }
 
-fn own_uid() -> Option<u32> {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata("/proc/self").ok().map(|data| data.uid())
+/// Whether a file belongs to somebody else: one of SQLite's own beside the store,
+/// since the store itself is looked at before.
+pub(super) fn is_about_rights(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(
+        code,
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
+    )
 }
 
 /// Why a statement failed.
@@ -122,6 +54,16 @@ impl fmt::Display for Error {
     }
 }
 
+impl Error {
+    /// Whether somebody else is writing just now, which says nothing about the disk.
+    pub fn is_busy(&self) -> bool {
+        let Self::Sqlite(error) = self else {
+            return false;
+        };
+        error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+    }
+}
+
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
@@ -140,52 +82,59 @@ pub struct Store {
 /// never happened.
 pub struct Transaction<'a> {
     pub(super) inner: rusqlite::Transaction<'a>,
+    changes_before: u64,
 }
 
 impl Store {
     /// Opens the store in `directory`, making both where missing: the
     /// directory for its owner alone (0700), the files likewise (0600).
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
-        let in_directory = |error| OpenError::Directory(directory.to_owned(), error);
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(directory)
-            .map_err(in_directory)?;
+            .map_err(|error| OpenError::NoDirectory(directory.to_owned(), error))?;
         let create = |name: &str| {
+            let path = directory.join(name);
             fs::OpenOptions::new()
                 .create(true)
                 .truncate(false)
                 .read(true)
                 .write(true)
                 .mode(0o600)
-                .open(directory.join(name))
+                .open(&path)
+                .map_err(|error| OpenError::NotWritable(path, error))
         };
-        let lock = create(LOCK).map_err(in_directory)?;
+        let lock = create(LOCK)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(OpenError::InUse(directory.to_owned()));
             }
-            Err(TryLockError::Error(error)) => return Err(in_directory(error)),
+            Err(TryLockError::Error(error)) => {
+                return Err(OpenError::NotWritable(directory.join(LOCK), error));
+            }
         }
         // SQLite gives its side files the mode of the database itself.
-        create(DATABASE).map_err(in_directory)?;
+        create(DATABASE)?;
         let in_database = |error| OpenError::Database(directory.to_owned(), error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection =
             Connection::open_with_flags(directory.join(DATABASE), flags).map_err(in_database)?;
-        configure(&connection).map_err(in_database)?;
-        match schema::migrate(&mut connection).map_err(in_database)? {
-            schema::Migrated::Ready => Ok(Self {
-                connection,
-                _lock: Some(lock),
-            }),
-            schema::Migrated::TooNew(found) => Err(OpenError::TooNew {
+        // Asked first: what a later version wrote is not even told how to keep its log.
+        let found = schema::version(&connection).map_err(in_database)?;
+        if found > schema::VERSION {
+            return Err(OpenError::TooNew {
                 path: directory.to_owned(),
                 found,
-            }),
+            });
         }
+        configure(&connection).map_err(in_database)?;
+        schema::migrate(&mut connection).map_err(in_database)?;
+        Ok(Self {
+            connection,
+            _lock: Some(lock),
+        })
     }
 
     /// Opens a store that is there, beside the process that has it, for a
@@ -213,10 +162,14 @@ impl Store {
 
     /// Begins the only transaction there can be.
     pub fn begin(&mut self) -> Result<Transaction<'_>, Error> {
+        let changes_before = self.connection.total_changes();
         let inner = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        Ok(Transaction { inner })
+        Ok(Transaction {
+            inner,
+            changes_before,
+        })
     }
 
     /// Folds the write-ahead log into the database and closes it.
@@ -231,6 +184,12 @@ impl Transaction<'_> {
     /// Makes everything since [`Store::begin`] durable: one fsync.
     pub fn commit(self) -> Result<(), Error> {
         Ok(crash::around(|| self.inner.commit())?)
+    }
+
+    /// Whether there is anything to commit. A commit of nothing writes nothing, and
+    /// so says nothing about the disk.
+    pub fn has_changes(&self) -> bool {
+        self.inner.total_changes() != self.changes_before
     }
 
     pub(super) fn execute(

@@ -2,13 +2,16 @@
 //! what goes out. Everything is read and written inside a [`Transaction`], so
 //! that a sync is taken in whole or not at all.
 
+mod counts;
 mod crash;
 mod database;
 mod devices;
 mod groups;
 mod identities;
 mod olm;
+mod open_error;
 mod own_identity;
+mod predecessor;
 mod queues;
 mod refused_keys;
 mod remains;
@@ -18,9 +21,12 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use database::{Error, OpenError, Store, Transaction};
+pub use counts::Counts;
+pub use database::{Error, Store, Transaction};
 pub use devices::Recipient;
+pub use open_error::OpenError;
 pub use own_identity::{OwnState, StoredIdentity};
+pub use predecessor::Predecessor;
 pub use queues::{DeviceKeys, Held, HeldReason, JournalEntry, OutboxRow, Reply};
 pub use rooms::{Encryption, Membership};
 pub use session::{Proof, Session, Tokens};

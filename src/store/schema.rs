@@ -227,21 +227,14 @@ ALTER TABLE session ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
 ",
 ];
 
-pub(super) enum Migrated {
-    Ready,
-    TooNew(i64),
-}
-
 /// The format of a store.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
-pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<Migrated> {
+/// Brings a store of this or an earlier format to this one.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     let found = version(connection)?;
-    if found > VERSION {
-        return Ok(Migrated::TooNew(found));
-    }
     let done = usize::try_from(found).unwrap_or_default();
     if done < MIGRATIONS.len() {
         let transaction = connection.transaction()?;
@@ -251,5 +244,5 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<Migrated>
         transaction.pragma_update(None, "user_version", VERSION)?;
         crash::around(|| transaction.commit())?;
     }
-    Ok(Migrated::Ready)
+    Ok(())
 }

@@ -16,7 +16,7 @@ use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 const CURE: &str = "make room on the volume of CRYPTO_STORE_PATH";
 
 /// The bot where writing too much is an error and not a deadly signal.
-fn limited(before: &str) -> Command {
+pub fn limited(before: &str) -> Command {
     let program = Bot::program();
     let mut command = Command::new("/bin/sh");
     let script = format!("trap '' XFSZ; {before} exec \"$0\"");
@@ -32,7 +32,7 @@ fn encrypted() -> World {
     world
 }
 
-fn set_limit(world: &mut World, limit: &str) {
+pub fn set_limit(world: &mut World, limit: &str) {
     let id = world.bot().id().to_string();
     let status = Command::new("prlimit")
         .args(["--pid", &id, &format!("--fsize={limit}:")])

@@ -47,6 +47,8 @@ fn defaults() {
     assert_eq!(settings.store_path.to_str(), Some("/data/crypto_store"));
     assert!(settings.echo);
     assert_eq!(settings.command_max_age, Duration::from_secs(120));
+    assert_eq!(settings.health, None);
+    assert_eq!(settings.health_sync_max_age, Duration::from_secs(90));
     assert_eq!(settings.kubernetes.base_url(), "https://10.96.0.1:443");
     assert_eq!(
         settings.kubernetes.service_account_dir.to_str(),
@@ -82,6 +84,8 @@ fn given_values_reach_their_fields() {
         ("CRYPTO_STORE_PATH", "state"),
         ("ECHO_MODE", "no"),
         ("COMMAND_MAX_AGE", "1h"),
+        ("HEALTH_ADDR", ":8080"),
+        ("HEALTH_SYNC_MAX_AGE", "2m"),
         ("SERVICE_ACCOUNT_DIR", "/sa"),
     ])
     .unwrap();
@@ -95,6 +99,8 @@ fn given_values_reach_their_fields() {
     assert_eq!(settings.store_path, PathBuf::from("state"));
     assert!(!settings.echo);
     assert_eq!(settings.command_max_age, Duration::from_secs(3600));
+    assert_eq!(settings.health.unwrap().to_string(), ":8080");
+    assert_eq!(settings.health_sync_max_age, Duration::from_secs(120));
     assert_eq!(
         settings.kubernetes.service_account_dir,
         PathBuf::from("/sa")
@@ -272,7 +278,7 @@ fn the_summary_is_a_table_of_the_settings() {
     assert_eq!(lines.next(), Some(version));
     assert!(summary.contains("\n  MATRIX_PASSWORD          ********\n"));
     assert!(summary.contains(r"  CRYPTO_STORE_PATH        /da\nta"));
-    assert_eq!(lines.count(), 23);
+    assert_eq!(lines.count(), 25);
 }
 
 #[test]

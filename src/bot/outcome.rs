@@ -1,0 +1,94 @@
+//! What came of a command, from the moment it is known until it is written down.
+
+use log::error;
+use ruma::{OwnedEventId, OwnedRoomId};
+use tokio::time::{Duration, Instant, timeout_at};
+
+use super::operator::{Finished, Operator};
+use crate::{
+    health::{Tallies, Tally},
+    matrix::{self, Engine},
+    store::Transaction,
+};
+
+/// A command under way when the session ends is waited for this long.
+const LAST_WORK: Duration = Duration::from_secs(15);
+
+/// What came of a command.
+pub(super) struct Outcome {
+    pub(super) event_id: OwnedEventId,
+    pub(super) room: OwnedRoomId,
+    pub(super) answer: String,
+    pub(super) is_status: bool,
+    pub(super) tally: Tally,
+}
+
+impl Operator<'_> {
+    /// Writes down what came of a command. While the store refuses, the command
+    /// stays the one under way: without its answer it would be run once more.
+    pub(super) fn save_answer(&mut self) {
+        let Some(outcome) = self.unsaved.take() else {
+            return;
+        };
+        self.working = None;
+        let saved = self.attempt(|engine, _, tx, _| put_outcome(engine, tx, &outcome));
+        if !saved {
+            self.working = Some(outcome.event_id.clone());
+            self.unsaved = Some(outcome);
+        }
+    }
+
+    /// The session is over, and a command may be under way: what comes of it is
+    /// written down, or the next session would run it once more.
+    pub(super) async fn finish_work(&mut self) {
+        let until = Instant::now() + LAST_WORK;
+        while self.working.is_some() && self.unsaved.is_none() {
+            match timeout_at(until, self.tasks.join_next()).await {
+                Ok(Some(Ok(Finished::Command(outcome)))) => self.unsaved = Some(outcome),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return,
+            }
+        }
+        let Some(outcome) = &self.unsaved else {
+            return;
+        };
+        let saved = self
+            .store
+            .begin()
+            .map_err(matrix::Error::from)
+            .and_then(|tx| {
+                let tallies = put_outcome(&self.engine, &tx, outcome)?;
+                tx.commit()?;
+                Ok(tallies)
+            });
+        match saved {
+            Ok(tallies) => {
+                self.vitals.stored();
+                self.vitals.count(&tallies);
+            }
+            Err(error) => {
+                error!("{error}");
+                self.vitals.store_refused();
+            }
+        }
+    }
+}
+
+/// Writes down what came of a command, and that it is done.
+fn put_outcome(
+    engine: &Engine,
+    tx: &Transaction<'_>,
+    outcome: &Outcome,
+) -> Result<Tallies, matrix::Error> {
+    let fault = match outcome.is_status {
+        true => engine.own_identity_fault(tx)?,
+        false => None,
+    };
+    let answer = match fault {
+        Some(fault) => &format!("{}\n\n⚠ {fault}", outcome.answer),
+        None => &outcome.answer,
+    };
+    engine.reply(tx, &outcome.room, answer)?;
+    tx.finish(&outcome.event_id)?;
+    Ok([outcome.tally].into_iter().collect())
+}

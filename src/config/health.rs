@@ -1,0 +1,158 @@
+//! Where the bot tells how it is.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::fault::{Faults, Flaw, quoted};
+use super::variables::HEALTH_ADDR;
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealthAddress {
+    /// None for all addresses of the machine.
+    ip: Option<IpAddr>,
+    port: u16,
+}
+
+impl HealthAddress {
+    /// What to listen on: the first of them that this machine has.
+    pub fn candidates(self) -> Vec<SocketAddr> {
+        let ips = match self.ip {
+            Some(ip) => vec![ip],
+            // The first takes IPv4 as well.
+            None => vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()],
+        };
+        ips.into_iter()
+            .map(|ip| SocketAddr::new(ip, self.port))
+            .collect()
+    }
+
+    /// Where somebody on the same machine asks.
+    pub fn local(self) -> SocketAddr {
+        let ip = match self.ip {
+            Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => Ipv6Addr::LOCALHOST.into(),
+            Some(ip) if !ip.is_unspecified() => ip,
+            _ => Ipv4Addr::LOCALHOST.into(),
+        };
+        SocketAddr::new(ip, self.port)
+    }
+}
+
+impl fmt::Display for HealthAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip {
+            Some(ip) => SocketAddr::new(ip, self.port).fmt(f),
+            None => write!(f, ":{}", self.port),
+        }
+    }
+}
+
+/// The address alone: all of the configuration that is needed to ask a running
+/// bot how it is.
+///
+/// # Errors
+/// What is wrong with `HEALTH_ADDR`, or that it is not set.
+pub fn health_address(env: &impl Fn(&str) -> Option<OsString>) -> Result<HealthAddress, Faults> {
+    let mut faults = Faults::default();
+    let read = HEALTH_ADDR.read(env, |text| {
+        address(text)?.ok_or_else(|| {
+            Flaw::new(
+                "is not set, so the bot tells nobody how it is",
+                "set it to the address that the bot listens on, such as :8080",
+            )
+        })
+    });
+    faults.keep(read).ok_or(faults)
+}
+
+/// `IP:PORT`, `[IP6]:PORT` or `:PORT`; none for an empty text.
+pub(super) fn address(text: &str) -> Result<Option<HealthAddress>, Flaw> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let read = match text.strip_prefix(':') {
+        Some(port) => port.parse().ok().map(|port| (None, port)),
+        None => text
+            .parse::<SocketAddr>()
+            .ok()
+            .map(|address| (Some(address.ip()), address.port())),
+    };
+    // Rust would take a sign before a number.
+    match read.filter(|(_, port)| *port != 0 && !text.contains('+')) {
+        Some((ip, port)) => Ok(Some(HealthAddress { ip, port })),
+        None => Err(Flaw::new(
+            format!("is no address to listen on: {}", quoted(text)),
+            "write a port of all addresses, such as :8080, or of one, such as 127.0.0.1:8080 or \
+             [::1]:8080",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> (String, Vec<String>, String) {
+        let address = address(text).unwrap().unwrap();
+        let candidates = address.candidates();
+        (
+            address.to_string(),
+            candidates.iter().map(SocketAddr::to_string).collect(),
+            address.local().to_string(),
+        )
+    }
+
+    #[test]
+    fn forms() {
+        for (text, candidates, local) in [
+            (
+                ":8080",
+                &["[::]:8080", "0.0.0.0:8080"][..],
+                "127.0.0.1:8080",
+            ),
+            ("0.0.0.0:80", &["0.0.0.0:80"], "127.0.0.1:80"),
+            ("[::]:80", &["[::]:80"], "[::1]:80"),
+            ("10.1.2.3:65535", &["10.1.2.3:65535"], "10.1.2.3:65535"),
+            ("[fd00::1]:1", &["[fd00::1]:1"], "[fd00::1]:1"),
+        ] {
+            let candidates = candidates.iter().map(ToString::to_string).collect();
+            assert_eq!(shown(text), (text.into(), candidates, local.into()));
+        }
+        assert_eq!(address(""), Ok(None));
+    }
+
+    #[test]
+    fn what_is_no_address() {
+        for text in [
+            "8080",
+            ":0",
+            ":",
+            ":65536",
+            ":+80",
+            "localhost:8080",
+            "127.0.0.1",
+            "127.0.0.1:0",
+            "127.0.0.1:",
+            "::1:8080",
+            "http://127.0.0.1:8080",
+            ": 80",
+        ] {
+            let fault = address(text).unwrap_err().of("V");
+            assert!(fault.problem.starts_with("is no address"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn asking_a_bot_needs_no_other_variable() {
+        let given = |value: &'static str| {
+            health_address(&|name| (name == "HEALTH_ADDR").then(|| value.into()))
+        };
+        assert_eq!(given(" :80\n").unwrap().to_string(), ":80");
+        for value in ["", "80"] {
+            let faults = given(value).unwrap_err();
+            assert!(faults.name("HEALTH_ADDR"));
+            assert_eq!(faults.iter().count(), 1);
+        }
+    }
+}

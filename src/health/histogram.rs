@@ -1,0 +1,95 @@
+//! How long something took.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// Upper bounds in milliseconds, each with the text it is shown by in seconds.
+const BOUNDS: [(u64, &str); 11] = [
+    (5, "0.005"),
+    (10, "0.01"),
+    (25, "0.025"),
+    (50, "0.05"),
+    (100, "0.1"),
+    (250, "0.25"),
+    (500, "0.5"),
+    (1_000, "1"),
+    (2_500, "2.5"),
+    (5_000, "5"),
+    (10_000, "10"),
+];
+
+/// Durations by how long they were.
+#[derive(Default)]
+pub(super) struct Histogram {
+    buckets: [AtomicU64; BOUNDS.len()],
+    longer: AtomicU64,
+    sum_us: AtomicU64,
+}
+
+/// A histogram as it was at one time.
+#[derive(Debug, PartialEq)]
+pub(super) struct Buckets {
+    /// Upper bounds, in seconds, and how many were no longer.
+    pub(super) cumulative: Vec<(&'static str, u64)>,
+    /// How many there were.
+    pub(super) count: u64,
+    /// How long they took together, in seconds.
+    pub(super) sum: f64,
+}
+
+impl Histogram {
+    pub(super) fn observe(&self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let fits = BOUNDS.iter().position(|(bound, _)| us <= bound * 1_000);
+        let bucket = fits.and_then(|at| self.buckets.get(at));
+        bucket.unwrap_or(&self.longer).fetch_add(1, Relaxed);
+        self.sum_us.fetch_add(us, Relaxed);
+    }
+
+    pub(super) fn buckets(&self) -> Buckets {
+        let mut count = 0;
+        let cumulative = BOUNDS
+            .iter()
+            .zip(&self.buckets)
+            .map(|((_, bound), bucket)| {
+                count += bucket.load(Relaxed);
+                (*bound, count)
+            })
+            .collect();
+        Buckets {
+            cumulative,
+            count: count + self.longer.load(Relaxed),
+            sum: Duration::from_micros(self.sum_us.load(Relaxed)).as_secs_f64(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_belongs_to_its_bucket() {
+        let histogram = Histogram::default();
+        for ms in [0, 5, 6, 2_500, 10_000, 10_001] {
+            histogram.observe(Duration::from_millis(ms));
+        }
+        let buckets = histogram.buckets();
+        assert_eq!(buckets.cumulative.first(), Some(&("0.005", 2)));
+        assert_eq!(buckets.cumulative.get(1), Some(&("0.01", 3)));
+        assert_eq!(buckets.cumulative.get(8), Some(&("2.5", 4)));
+        assert_eq!(buckets.cumulative.last(), Some(&("10", 5)));
+        assert_eq!(buckets.count, 6);
+        assert!((buckets.sum - 22.512).abs() < 1e-9);
+    }
+
+    #[test]
+    fn bounds_are_what_they_are_shown_as() {
+        for (ms, shown) in BOUNDS {
+            let seconds: f64 = shown.parse().unwrap();
+            assert_eq!(Duration::from_millis(ms), Duration::from_secs_f64(seconds));
+        }
+    }
+}

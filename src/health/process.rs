@@ -1,0 +1,32 @@
+//! What the kernel says of this process.
+
+use std::fs;
+
+/// Memory that is in RAM now, in bytes; None where there is no /proc.
+pub(super) fn resident_bytes() -> Option<u64> {
+    resident(&fs::read_to_string("/proc/self/status").ok()?)
+}
+
+/// In kB there, which means 1024 bytes.
+fn resident(status: &str) -> Option<u64> {
+    let value = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_memory() {
+        assert_eq!(
+            resident("Name:\tbot\nVmRSS:\t    5204 kB\nThreads:\t1\n"),
+            Some(5204 * 1024)
+        );
+        assert_eq!(resident("Name:\tbot\n"), None);
+        assert!(resident_bytes().is_some_and(|bytes| bytes > 100_000));
+    }
+}

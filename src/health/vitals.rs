@@ -1,0 +1,230 @@
+//! What the bot notes about itself.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::{
+    commands::{Tallies, TallyCounters},
+    histogram::Histogram,
+    probe::Snapshot,
+};
+use crate::store::Counts;
+
+/// Counting what is in the store reads all of it: no more often than this.
+const COUNT_INTERVAL: Duration = Duration::from_secs(15);
+
+/// What has not happened yet.
+const NEVER: u64 = u64::MAX;
+
+/// What the bot notes about itself while it runs. One value, written by the
+/// loop and read by whoever asks; each number stands for itself, so nobody waits
+/// for anybody.
+pub struct Vitals {
+    started: Instant,
+    pub(super) started_at: SystemTime,
+    /// Whether somebody can ask.
+    is_asked: bool,
+    sync_max_age: Duration,
+    logged_in: AtomicBool,
+    /// In milliseconds since `started`, as all times here.
+    turned_at: AtomicU64,
+    synced_at: AtomicU64,
+    store_refused: AtomicBool,
+    counted_at: AtomicU64,
+    pub(super) syncs: Attempts,
+    pub(super) logins: Attempts,
+    pub(super) store_failures: AtomicU64,
+    pub(super) tallies: TallyCounters,
+    /// Of scalings that were done, and of those that were not.
+    pub(super) scaled: [Histogram; 2],
+    pub(super) one_time_keys: AtomicU64,
+    pub(super) olm_sessions: AtomicU64,
+    pub(super) inbound_sessions: AtomicU64,
+    pub(super) outbound_sessions: AtomicU64,
+    pub(super) outbox: AtomicU64,
+}
+
+/// How often something went well, and how often not.
+#[derive(Default)]
+pub(super) struct Attempts {
+    pub(super) ok: AtomicU64,
+    pub(super) failed: AtomicU64,
+}
+
+impl Attempts {
+    fn add(&self, ok: bool) {
+        let counter = if ok { &self.ok } else { &self.failed };
+        counter.fetch_add(1, Relaxed);
+    }
+}
+
+impl Vitals {
+    /// Of a process that starts now. `is_asked` tells whether anybody can see
+    /// it, `sync_max_age` from when on the bot is not ready.
+    pub fn new(is_asked: bool, sync_max_age: Duration) -> Self {
+        Self {
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            is_asked,
+            sync_max_age,
+            logged_in: AtomicBool::new(false),
+            turned_at: AtomicU64::new(0),
+            synced_at: AtomicU64::new(NEVER),
+            store_refused: AtomicBool::new(false),
+            counted_at: AtomicU64::new(NEVER),
+            syncs: Attempts::default(),
+            logins: Attempts::default(),
+            store_failures: AtomicU64::new(0),
+            tallies: TallyCounters::default(),
+            scaled: Default::default(),
+            one_time_keys: AtomicU64::new(0),
+            olm_sessions: AtomicU64::new(0),
+            inbound_sessions: AtomicU64::new(0),
+            outbound_sessions: AtomicU64::new(0),
+            outbox: AtomicU64::new(0),
+        }
+    }
+
+    /// A session began: the loop turns from now on.
+    pub fn session_began(&self) {
+        self.turned();
+        self.logged_in.store(true, Relaxed);
+    }
+
+    /// It ended, and the bot is on its way to the next one.
+    pub fn session_ended(&self) {
+        self.logged_in.store(false, Relaxed);
+    }
+
+    /// The loop came round.
+    pub fn turned(&self) {
+        self.turned_at.store(self.now(), Relaxed);
+    }
+
+    /// A sync was taken in, or not.
+    pub fn synced(&self, ok: bool) {
+        self.syncs.add(ok);
+        if ok {
+            self.synced_at.store(self.now(), Relaxed);
+        }
+    }
+
+    /// Somebody tried to log in.
+    pub fn login(&self, ok: bool) {
+        self.logins.add(ok);
+    }
+
+    /// A transaction that changes something was committed.
+    pub fn stored(&self) {
+        self.store_refused.store(false, Relaxed);
+    }
+
+    /// A transaction could not be committed.
+    pub fn store_refused(&self) {
+        self.store_refused.store(true, Relaxed);
+        self.store_failures.fetch_add(1, Relaxed);
+    }
+
+    /// What a transaction did about messages; after its commit, so that one that
+    /// is tried again does not count twice.
+    pub fn count(&self, tallies: &Tallies) {
+        for tally in tallies.iter() {
+            self.tallies.add(*tally);
+        }
+    }
+
+    /// The API server was asked to scale.
+    pub fn scaled(&self, ok: bool, took: Duration) {
+        let [done, failed] = &self.scaled;
+        if ok { done } else { failed }.observe(took);
+    }
+
+    /// How many of the bot's one-time keys the homeserver has.
+    pub fn one_time_keys(&self, count: u64) {
+        self.one_time_keys.store(count, Relaxed);
+    }
+
+    /// Whether it is time to count what is in the store.
+    pub fn wants_counts(&self) -> bool {
+        let last = self.counted_at.load(Relaxed);
+        self.is_asked && (last == NEVER || self.since(last) >= COUNT_INTERVAL)
+    }
+
+    /// What is in the store.
+    pub fn counted(&self, counts: Counts) {
+        self.counted_at.store(self.now(), Relaxed);
+        self.olm_sessions.store(counts.olm_sessions, Relaxed);
+        self.inbound_sessions.store(counts.inbound_groups, Relaxed);
+        self.outbound_sessions
+            .store(counts.outbound_groups, Relaxed);
+        self.outbox.store(counts.outbox, Relaxed);
+    }
+
+    /// What liveness and readiness are judged by.
+    pub fn snapshot(&self) -> Snapshot {
+        let synced_at = self.synced_at.load(Relaxed);
+        Snapshot {
+            logged_in: self.logged_in.load(Relaxed),
+            since_turn: self.since(self.turned_at.load(Relaxed)),
+            since_sync: (synced_at != NEVER).then(|| self.since(synced_at)),
+            since_start: self.started.elapsed(),
+            store_refused: self.store_refused.load(Relaxed),
+            sync_max_age: self.sync_max_age,
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(NEVER - 1)
+    }
+
+    fn since(&self, at: u64) -> Duration {
+        Duration::from_millis(self.now().saturating_sub(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vitals() -> Vitals {
+        Vitals::new(true, Duration::from_secs(90))
+    }
+
+    #[test]
+    fn a_sync_that_failed_leaves_the_age_of_the_last_one() {
+        let vitals = vitals();
+        assert_eq!(vitals.snapshot().since_sync, None);
+        vitals.synced(false);
+        assert_eq!(vitals.snapshot().since_sync, None);
+        vitals.synced(true);
+        let age = vitals.snapshot().since_sync;
+        assert!(age.is_some_and(|age| age < Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn the_store_is_writable_until_it_refuses_and_when_it_takes_something_again() {
+        let vitals = vitals();
+        assert!(!vitals.snapshot().store_refused);
+        vitals.store_refused();
+        assert!(vitals.snapshot().store_refused);
+        vitals.stored();
+        assert!(!vitals.snapshot().store_refused);
+    }
+
+    #[test]
+    fn the_store_is_counted_now_and_then_and_only_for_somebody() {
+        let counts = Counts {
+            olm_sessions: 1,
+            inbound_groups: 2,
+            outbound_groups: 3,
+            outbox: 4,
+        };
+        let asked = vitals();
+        assert!(asked.wants_counts());
+        asked.counted(counts);
+        assert!(!asked.wants_counts());
+        assert!(!Vitals::new(false, Duration::from_secs(90)).wants_counts());
+    }
+}

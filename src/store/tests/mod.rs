@@ -1,0 +1,103 @@
+//! The store on a real directory.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use ruma::{EventId, OwnedEventId, RoomId, UserId, event_id, room_id, user_id};
+
+use vodozemac::{
+    Ed25519SecretKey,
+    megolm::{GroupSession, InboundGroupSession, SessionConfig},
+};
+
+use super::*;
+use crate::{
+    crypto::{
+        Account, Device, DeviceChange, DeviceTrust, InboundGroup, MEGOLM_ALGORITHM, OutboundGroup,
+        Pin, PinSource, Rotation,
+    },
+    ops::Secret,
+};
+
+mod keys;
+mod opening;
+mod queues;
+
+/// A directory that goes with the test.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("toggle-store-{}-{number}", std::process::id());
+        Self(std::env::temp_dir().join(name).join("store"))
+    }
+
+    fn open(&self) -> Store {
+        Store::open(&self.0).unwrap()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(self.0.parent().unwrap());
+    }
+}
+
+fn room() -> &'static RoomId {
+    room_id!("!a:test")
+}
+
+fn alice() -> &'static UserId {
+    user_id!("@alice:test")
+}
+
+fn device(user: &UserId, id: &str) -> Device {
+    let account = Account::new(user.to_owned(), id.into());
+    Device {
+        user: user.to_owned(),
+        id: id.into(),
+        curve25519: account.curve25519(),
+        ed25519: account.ed25519(),
+        signed_by: None,
+    }
+}
+
+fn entry(event_id: &EventId) -> JournalEntry {
+    JournalEntry {
+        event_id: event_id.to_owned(),
+        room: room().to_owned(),
+        sender: alice().to_owned(),
+        device: None,
+        payload: "start".to_owned(),
+        received_at: 7,
+        age_ms: 5,
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn own() -> &'static UserId {
+    user_id!("@bot:test")
+}
+
+/// A session that `alice` shared, at its start, and the other end of it.
+fn shared_session() -> (GroupSession, InboundGroup) {
+    let outbound = GroupSession::new(SessionConfig::version_1());
+    let inbound = InboundGroupSession::new(&outbound.session_key(), SessionConfig::version_1());
+    let pickle = serde_json::to_vec(&inbound.pickle()).unwrap();
+    let author = device(alice(), "PHONE");
+    let (curve25519, ed25519) = (author.curve25519, author.ed25519);
+    let owner = alice().to_owned();
+    (
+        outbound,
+        InboundGroup::from_pickle(owner, curve25519, ed25519, &pickle).unwrap(),
+    )
+}

@@ -1,0 +1,303 @@
+//! Opening a store, committing to it, and what a session leaves in it.
+
+use super::*;
+
+#[test]
+fn only_the_owner_may_look_at_it() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    tx.put_pending_device("DEV".into()).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(mode(&directory.0), 0o700);
+    for file in fs::read_dir(&directory.0).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
+
+#[test]
+fn a_second_process_is_refused() {
+    let directory = Directory::new();
+    let store = directory.open();
+    let refused = Store::open(&directory.0).map(drop).unwrap_err();
+    assert!(matches!(refused, OpenError::InUse(_)));
+    assert!(
+        refused
+            .to_string()
+            .contains("another process is using the store")
+    );
+    store.close().unwrap();
+    directory.open();
+}
+
+#[test]
+fn a_later_format_is_left_alone() {
+    let directory = Directory::new();
+    directory.open().close().unwrap();
+    let database = rusqlite::Connection::open(directory.0.join("store.sqlite3")).unwrap();
+    database.pragma_update(None, "user_version", 99).unwrap();
+    drop(database);
+    let refused = Store::open(&directory.0).map(drop).unwrap_err();
+    assert!(
+        matches!(refused, OpenError::TooNew { found: 99, .. }),
+        "{refused}"
+    );
+}
+
+#[test]
+fn something_else_than_a_database_is_named() {
+    let directory = Directory::new();
+    fs::create_dir_all(&directory.0).unwrap();
+    fs::write(
+        directory.0.join("store.sqlite3"),
+        "not a database, but long enough",
+    )
+    .unwrap();
+    let refused = Store::open(&directory.0).map(drop).unwrap_err();
+    assert!(matches!(refused, OpenError::Database(..)), "{refused}");
+}
+
+#[test]
+fn what_cannot_be_written_is_named_with_its_cure() {
+    let said = |path: &std::path::Path| Store::open(path).map(drop).unwrap_err().to_string();
+    let directory = Directory::new();
+    fs::create_dir_all(directory.0.join("store.lock")).unwrap();
+    let text = said(&directory.0);
+    assert!(text.contains("store.lock: Is a directory"), "{text}");
+    assert!(
+        text.contains("mount a volume there that user id "),
+        "{text}"
+    );
+    fs::remove_dir(directory.0.join("store.lock")).unwrap();
+    fs::write(directory.0.join("file"), "").unwrap();
+    let text = said(&directory.0.join("file"));
+    assert!(text.contains("there is no directory "), "{text}");
+
+    let refused = |code: i32| {
+        OpenError::NotWritable(
+            directory.0.join("store.lock"),
+            std::io::Error::from_raw_os_error(code),
+        )
+        .to_string()
+    };
+    let (denied, read_only, full) = (refused(13), refused(30), refused(28));
+    assert!(denied.contains(" belongs to user id "), "{denied}");
+    assert!(denied.contains("fsGroup"), "{denied}");
+    assert!(read_only.contains("without readOnly"), "{read_only}");
+    assert!(full.contains("make room on the volume"), "{full}");
+}
+
+fn tokens(access: &str) -> Tokens {
+    Tokens {
+        access: Secret::new(access.to_owned()),
+        refresh: Some(Secret::new("r".to_owned())),
+        refresh_at: Some(7),
+    }
+}
+
+fn proof(store: &mut Store) -> Proof {
+    store.begin().unwrap().session().unwrap().unwrap().proof
+}
+
+/// A refresh token outlives the access token, and the way it ended is known
+/// until there is another one.
+#[test]
+fn a_lost_access_token_leaves_what_may_make_another() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    tx.put_session(alice(), "DEV".into(), &tokens("t")).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(proof(&mut store), Proof::Tokens(tokens("t")));
+    for ended in [true, false] {
+        let tx = store.begin().unwrap();
+        tx.lose_access_token(ended).unwrap();
+        tx.commit().unwrap();
+        let refresh = Some(Secret::new("r".to_owned()));
+        assert_eq!(proof(&mut store), Proof::Lost { refresh, ended });
+    }
+    let tx = store.begin().unwrap();
+    tx.put_tokens(&tokens("u")).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(proof(&mut store), Proof::Tokens(tokens("u")));
+    let tx = store.begin().unwrap();
+    tx.lose_refresh_token().unwrap();
+    tx.commit().unwrap();
+    let Proof::Tokens(left) = proof(&mut store) else {
+        panic!("the access token is still there");
+    };
+    assert_eq!((left.refresh, left.refresh_at), (None, None));
+}
+
+#[test]
+fn what_is_not_committed_never_happened() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    tx.put_session(alice(), "DEV".into(), &tokens("t")).unwrap();
+    tx.set_next_batch("s1").unwrap();
+    drop(tx);
+    let tx = store.begin().unwrap();
+    assert!(tx.session().unwrap().is_none());
+    assert_eq!(tx.next_batch().unwrap(), None);
+}
+
+#[test]
+fn every_state_of_the_own_identity_is_read_back() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    assert_eq!(tx.own_identity().unwrap().state, OwnState::Unknown);
+    tx.put_own_seed(&[7; 32]).unwrap();
+    tx.put_own_self_signing(&[8; 32]).unwrap();
+    for state in [
+        OwnState::Upload { uia_session: None },
+        OwnState::Upload {
+            uia_session: Some("s".to_owned()),
+        },
+        OwnState::Sign,
+        OwnState::FindKeyId,
+        OwnState::FindKey("k".to_owned()),
+        OwnState::FindSecret("k".to_owned()),
+        OwnState::Recovered,
+        OwnState::Unsigned("why".to_owned()),
+        OwnState::Reset,
+        OwnState::Signed,
+        OwnState::Unknown,
+    ] {
+        tx.delay_own_identity().unwrap();
+        assert!(tx.own_identity().unwrap().delayed);
+        tx.set_own_state(&state).unwrap();
+        let stored = tx.own_identity().unwrap();
+        assert_eq!(stored.state, state);
+        assert!(!stored.delayed);
+        assert_eq!(stored.seed.as_deref(), Some(&[7; 32]));
+        assert_eq!(stored.self_signing.as_deref(), Some(&[8; 32]));
+    }
+}
+
+/// A store of the version before: what it knew of replays and of devices holds.
+#[test]
+fn a_store_of_the_first_format_is_taken_over() {
+    let directory = Directory::new();
+    fs::create_dir_all(&directory.0).unwrap();
+    let (outbound, inbound) = shared_session();
+    let id = outbound.session_id();
+    let author = (inbound.curve25519.to_bytes(), *inbound.ed25519.as_bytes());
+    let old = rusqlite::Connection::open(directory.0.join("store.sqlite3")).unwrap();
+    old.execute_batch(schema::MIGRATIONS[0]).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    old.execute(
+        "INSERT INTO inbound_groups VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)",
+        (
+            room().as_str(),
+            &id,
+            alice().as_str(),
+            author.0,
+            author.1,
+            inbound.pickle().unwrap(),
+        ),
+    )
+    .unwrap();
+    for index in [0, 4] {
+        old.execute(
+            "INSERT INTO message_indices VALUES (?1, ?2, ?3, '$e', 1)",
+            (room().as_str(), &id, index),
+        )
+        .unwrap();
+    }
+    old.execute(
+        "INSERT INTO outbound_groups VALUES (?1, 'in use', x'00')",
+        [room().as_str()],
+    )
+    .unwrap();
+    old.execute(
+        "INSERT INTO users (user_id, outdated) VALUES (?1, 0)",
+        [alice().as_str()],
+    )
+    .unwrap();
+    old.close().unwrap();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    assert_eq!(tx.next_message_index(room(), &id).unwrap(), 5);
+    assert!(tx.inbound_group(room(), &id).unwrap().is_some());
+    assert!(
+        tx.is_outdated(alice()).unwrap(),
+        "who signed what is asked for"
+    );
+    assert_eq!(tx.own_identity().unwrap().state, OwnState::Unknown);
+    assert!(
+        tx.has_sent("in use", 7).unwrap(),
+        "what the version before sent is no trace of another life"
+    );
+}
+
+#[test]
+fn a_second_process_may_look_beside_the_first() {
+    let directory = Directory::new();
+    assert!(matches!(
+        Store::open_beside(&directory.0),
+        Err(OpenError::Missing(..))
+    ));
+    let mut store = directory.open();
+    let mut beside = Store::open_beside(&directory.0).unwrap();
+    let pin = Pin {
+        master: Ed25519SecretKey::from_slice(&[1; 32]).public_key(),
+        source: PinSource::FirstUse,
+    };
+    let tx = store.begin().unwrap();
+    tx.pin_identity(alice(), &pin, 1).unwrap();
+    tx.commit().unwrap();
+    let tx = beside.begin().unwrap();
+    assert!(tx.forget_pin(alice()).unwrap());
+    tx.commit().unwrap();
+    let tx = store.begin().unwrap();
+    assert_eq!(tx.identity(alice()).unwrap().pin, None);
+}
+
+/// What a commit says about the disk depends on it.
+#[test]
+fn a_transaction_knows_whether_it_has_changes() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    tx.put_session(alice(), "D".into(), &tokens("t")).unwrap();
+    tx.set_next_batch("s1").unwrap();
+    assert!(tx.has_changes());
+    tx.commit().unwrap();
+    let tx = store.begin().unwrap();
+    tx.set_next_batch("s1").unwrap();
+    assert!(!tx.has_changes(), "the same again");
+    tx.set_next_batch("s2").unwrap();
+    assert!(tx.has_changes());
+}
+
+/// SQLite itself says that there is no room; with room again all goes on.
+#[test]
+fn a_full_database_names_the_cure_and_keeps_what_it_had() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let fill = |store: &mut Store, name: &str| {
+        let tx = store.begin()?;
+        tx.put_reply(room(), name, "m.room.message", &"x".repeat(100_000))?;
+        tx.commit()
+    };
+    let limit = |store: &mut Store, pages: u32| {
+        let tx = store.begin().unwrap();
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        tx.inner.query_row(&sql, [], |_| Ok(())).unwrap();
+    };
+    fill(&mut store, "1").unwrap();
+    limit(&mut store, 1);
+    let told = fill(&mut store, "2").unwrap_err().to_string();
+    assert!(
+        told.contains("is full") && told.contains("make room"),
+        "{told}"
+    );
+    limit(&mut store, 1 << 20);
+    fill(&mut store, "3").unwrap();
+    let replies = store.begin().unwrap().replies(room()).unwrap();
+    let names: Vec<&str> = replies.iter().map(|reply| reply.txn_id.as_str()).collect();
+    assert_eq!(names, ["1", "3"]);
+}
