@@ -8,7 +8,13 @@
 #   make check unit e2e  parts of `make test`; e2e takes ARGS for pytest, such as ARGS="-k restart -x"
 #   make fuzz            hostile input for as long as SECONDS says, 600 for each parser;
 #                        TARGET="sync to_device", ARGS="-max_len=65536"
-#   make image           a container image of the release binary, PLATFORM=amd64 or arm64
+#   make image           the container images and their size; PLATFORMS=amd64, IMAGE=registry/name
+#   make audit           licences, bans, sources and advisories of what is built in;
+#                        ADVISORY_DB=a clone of RustSec's database, where GitHub is out of reach
+#   make sbom            what the release binaries and the images are made of, in target/sbom
+#   make reproducible    builds the binary once more elsewhere: bit for bit the same?
+#   make size            what is in the release binaries, and how that changed
+#   make picture         draws the README's conversation anew, on real servers
 #
 # What is slow to make or fetch (servers, linker) is kept under $OPENCLAW_TEST_CACHE, or
 # ~/.cache/openclaw-k8s-toggle-operator.
@@ -20,20 +26,25 @@ SHELL := bash
 NAME := openclaw-k8s-toggle-operator
 TRIPLES := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 ARGS ?=
-PLATFORM ?= amd64
+PLATFORMS ?= amd64 arm64
 SECONDS ?= 600
 TARGET ?=
-IMAGE ?= $(NAME):latest
+IMAGE ?= localhost/$(NAME)
 
-# Neither where the sources lie nor whose machine it is gets into a binary.
+# Neither where the sources lie nor whose machine it is gets into a binary. Where
+# the component rust-src is installed, the compiler names the standard library's
+# sources by its folder: they get the name back that they have without it.
 CARGO_DIR := $(or $(CARGO_HOME),$(HOME)/.cargo)
-REMAP := --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(CARGO_DIR)=cargo
+STD_SOURCES = $(shell rustc --print sysroot)/lib/rustlib/src/rust=/rustc/$(shell rustc -vV | sed -n 's/^commit-hash: //p')
+REMAP = --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(CARGO_DIR)=cargo --remap-path-prefix=$(STD_SOURCES)
 
 # Rust's own linker, for what the cross linker cannot be told: no tables for
 # unwinding, and, where the binary is position-independent (x86_64), a short form
-# of its relocations.
-LINK := -C linker=rust-lld -C linker-flavor=ld.lld -C link-self-contained=yes \
-  -C link-arg=-T$(CURDIR)/.cargo/no-unwind.ld -C link-arg=-zpack-relative-relocs
+# of its relocations. It says what went in where for `make size`. Paths are
+# relative: Cargo makes these flags, not those above, a part of the binary's names.
+LINK = -C linker=rust-lld -C linker-flavor=ld.lld -C link-self-contained=yes \
+  -C link-arg=-T.cargo/no-unwind.ld -C link-arg=-zpack-relative-relocs \
+  -C link-arg=-Map=target/$$triple.map
 
 # The environment of the tests, made where it is missing. Its path comes last
 # on standard output; progress goes to standard error.
@@ -42,7 +53,7 @@ VENV = venv="$$(tests/e2e/setup.sh)"
 # What everything but the end-to-end tests needs.
 TOOLS := cargo go python3 make cc cxx
 
-.PHONY: test demo bench release binary controlplane keycloak tools check unit fuzz e2e smoke image prerequisites clean
+.PHONY: test demo bench release binary controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size picture gotools prerequisites clean
 
 test:
 	@tests/e2e/run_all.sh
@@ -68,15 +79,23 @@ unit:
 fuzz:
 	@tests/fuzz/run.sh "$(SECONDS)" $(TARGET) $(ARGS)
 
+# Puts the list of its crates into a binary. `cargo auditable` would say the same
+# but for the folder it lies in, which Cargo makes a part of the binary.
+AUDITABLE := RUSTC_WORKSPACE_WRAPPER=cargo-auditable \
+  CARGO_AUDITABLE_ORIG_ARGS='{"offline": false, "locked": true, "frozen": false, "config": []}'
+
 # The static binaries; with progress, for the first build takes minutes.
 release: BUILD = $(TRIPLES)
 binary: BUILD = $(shell uname -m)-unknown-linux-musl
 release binary: tools
-	@$(VENV); export PATH="$$venv/bin:$$PATH"; \
-	export RUSTFLAGS="$(REMAP) $(LINK) $${RUSTFLAGS:-}"; \
+	@$(VENV); auditable="$$(tests/supply/tool.sh cargo-auditable)"; \
+	export PATH="$$venv/bin:$$auditable:$$PATH"; \
+	flags="$${RUSTFLAGS:-}"; \
+	mkdir -p target; \
 	for triple in $(BUILD); do \
+	  export RUSTFLAGS="$(REMAP) $(LINK) $$flags"; \
 	  echo "cargo zigbuild --release --locked --target $$triple"; \
-	  cargo zigbuild --release --locked --target "$$triple"; \
+	  $(AUDITABLE) cargo zigbuild --release --locked --target "$$triple"; \
 	done
 
 # The cluster's programs, built here once: where a test runner hides what it
@@ -88,7 +107,12 @@ controlplane: tools
 keycloak:
 	@$(VENV); cd tests/e2e && exec "$$venv/bin/python" -B -m toggle_e2e.keycloak_dist >/dev/null
 
-e2e: prerequisites binary controlplane keycloak
+# What renders the manifests and the chart, and looks at the workflows and crates.
+gotools: tools
+	@for tool in helm kubectl actionlint; do tests/e2e/gotools/build.sh "$$tool" >/dev/null; done
+	@tests/supply/tool.sh cargo-deny >/dev/null
+
+e2e: prerequisites release controlplane gotools keycloak
 	@$(VENV); exec "$$venv/bin/python" -B -m pytest -c tests/e2e/pytest.ini tests/e2e $(ARGS)
 
 demo: binary controlplane
@@ -101,7 +125,24 @@ smoke:
 	@tests/e2e/smoke.sh
 
 image:
-	@tests/e2e/image.sh "$(PLATFORM)" "$(IMAGE)"
+	@IMAGE="$(IMAGE)" PLATFORMS="$(PLATFORMS)" deploy/build-container-multiarch.sh onlylocal
+
+audit:
+	@tests/supply/audit.sh $(ARGS)
+
+sbom: release
+	@$(VENV); exec "$$venv/bin/python" -B tests/supply/sbom.py $(TRIPLES)
+
+reproducible: binary
+	@tests/supply/reproducible.sh
+
+size: release
+	@python3 -B tests/supply/size.py $(ARGS)
+
+picture: binary controlplane
+	@$(VENV); made="$$(mktemp)"; trap 'rm -f "$$made"' EXIT; \
+	"$$venv/bin/python" -B tests/e2e/demo.py --transcript "$$made" && \
+	"$$venv/bin/python" -B tests/e2e/picture.py "$$made" docs/conversation.svg
 
 clean:
 	cargo clean

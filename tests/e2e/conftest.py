@@ -12,8 +12,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from toggle_e2e.binary import read_elf  # noqa: E402
 from toggle_e2e.bot import Bot, default_binary  # noqa: E402
 from toggle_e2e.element import Element, lay_out  # noqa: E402
+from toggle_e2e.image import ImageBot, Images  # noqa: E402
 from toggle_e2e.logins import Logins, Patient  # noqa: E402
 from toggle_e2e.net import end_cleanly_on_sigterm  # noqa: E402
 from toggle_e2e.person import Person  # noqa: E402
@@ -41,6 +43,14 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture(scope="session")
+def images() -> Iterator[Images]:
+    """The image, built when it is first asked for, and its containers."""
+    made = Images()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The homeserver and the cluster, started once."""
     global _world, _logins
@@ -49,6 +59,9 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         pytest.exit(f"there is no binary at {binary}: make release builds it", returncode=3)
     with World(tmp_path_factory.mktemp("world")) as made:
         _world = made
+        if os.environ.get("BOT_AS") == "image":
+            images: Images = request.getfixturevalue("images")
+            made.make_bot = lambda settings: ImageBot(images, settings)
         if any("logins" in getattr(item, "fixturenames", ()) for item in request.session.items):
             # Keycloak needs its time, in which other tests can run.
             _logins = Logins(tmp_path_factory.mktemp("logins"), made)
@@ -96,6 +109,22 @@ def _tidy(request: pytest.FixtureRequest) -> Iterator[None]:
     for bot in bots:
         found = given_away(bot.settings, (line.text for line in bot.log))
         assert not found, f"the log holds {found}"
+
+
+@pytest.fixture
+def as_image(world: World, images: Images) -> Iterator[None]:
+    """Makes the bots of a test containers of the image; `BOT_AS=image` does so for all tests."""
+    before = world.make_bot
+    world.make_bot = lambda settings: ImageBot(images, settings)
+    yield
+    world.make_bot = before
+
+
+@pytest.fixture
+def as_image_if_static(world: World, request: pytest.FixtureRequest) -> None:
+    """The same, unless the binary under test cannot run in it: then it is not to be mistaken for one that can."""
+    if read_elf(default_binary()).static:
+        request.getfixturevalue("as_image")
 
 
 @pytest.fixture

@@ -1,35 +1,49 @@
 """A conversation with the bot, as it happens, on real servers.
 
 `KEEP=1` leaves everything running afterwards, to be tried with any Matrix
-client, until Ctrl-C.
+client, until Ctrl-C. `--transcript FILE` writes down who said what, for
+`picture.py`.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import sys
 import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from toggle_e2e.net import end_cleanly_on_sigterm
-from toggle_e2e.person import Message, Person
+from toggle_e2e.person import Person, Sent
 from toggle_e2e.world import Stage, World
 
 NAMES = {True: "🔒", False: "  "}
 
+ROOM = "Operations"
+"""What a person names the room, unless told otherwise."""
+
 
 class Transcript:
-    """Prints what is said, by whom, and what the cluster makes of it."""
+    """Prints what is said, by whom, and what the cluster makes of it, and keeps it less the times."""
 
     def __init__(self, world: World, stage: Stage) -> None:
         self._world = world
         self._stage = stage
+        self._chapters: list[dict[str, Any]] = []
 
-    def note(self, text: str) -> None:
-        """A line between the messages."""
-        print(f"\n  {text}\n", flush=True)
+    def kept(self) -> dict[str, Any]:
+        """What was said, in chapters."""
+        return {"room": ROOM, "deployment": self._stage.target.deployment, "chapters": self._chapters}
+
+    def chapter(self, name: str, note: str = "") -> None:
+        """Begins a part of the conversation, with a line that says what it is about."""
+        self._chapters.append({"name": name, "note": note, "lines": []})
+        if note:
+            print(f"\n  {note}\n", flush=True)
 
     def line(self, who: str, encrypted: bool, text: str, more: str = "") -> None:
         """One message."""
@@ -42,57 +56,65 @@ class Transcript:
 
     def ask(self, text: str) -> None:
         """Says something to the bot and shows what comes back."""
-        sent = self._stage.person.send(self._stage.room_id, text)
-        self.line("alice", sent.encrypted, text)
-        reply = self._stage.person.wait_reply(sent, self._stage.bot_id)
-        self._answered(reply.message, reply.seconds)
+        self._asked(self._stage.person.send(self._stage.room_id, text), text)
 
     def ask_in_plain_text(self, text: str) -> None:
         """The same from a client that does not encrypt."""
-        sent = self._stage.person.send_plaintext(self._stage.room_id, text)
-        self.line("alice", False, text)
-        reply = self._stage.person.wait_reply(sent, self._stage.bot_id)
-        self._answered(reply.message, reply.seconds)
+        self._asked(self._stage.person.send_plaintext(self._stage.room_id, text), text)
 
     def says_a_stranger(self, stranger: Person, text: str) -> None:
         """Says something as somebody who is not listened to."""
         mark = self._stage.person.mark(self._stage.room_id)
         sent = stranger.send(self._stage.room_id, text)
         self.line("mallory", sent.encrypted, text)
+        self._keep("mallory", sent.encrypted, text)
         time.sleep(1.5)
-        said = len(self._stage.person.replies(mark, self._stage.bot_id))
-        self.line("", False, f"({said or 'no'} answer in 1.5 s)", self._cluster())
+        replies = self._stage.person.replies(mark, self._stage.bot_id)
+        self.line("", False, f"({len(replies) or 'no'} answer in 1.5 s)", self._cluster())
+        for reply in replies:
+            self._keep("bot", reply.encrypted, reply.text or "")
+        if not replies:
+            self._keep("bot", False, None)
 
-    def _answered(self, message: Message, seconds: float) -> None:
-        self.line("bot", message.encrypted, message.text or "", f"{seconds * 1000:4.0f} ms   {self._cluster()}")
+    def _asked(self, sent: Sent, text: str) -> None:
+        self.line("alice", sent.encrypted, text)
+        self._keep("alice", sent.encrypted, text)
+        reply = self._stage.person.wait_reply(sent, self._stage.bot_id)
+        message = reply.message
+        self.line("bot", message.encrypted, message.text or "", f"{reply.seconds * 1000:4.0f} ms   {self._cluster()}")
+        self._keep("bot", message.encrypted, message.text or "", self._world.replicas(self._stage.target))
+
+    def _keep(self, who: str, encrypted: bool, text: str | None, replicas: int | None = None) -> None:
+        line = {"who": who, "encrypted": encrypted, "text": text, "replicas": replicas}
+        self._chapters[-1]["lines"].append(line)
 
     def _cluster(self) -> str:
         found = self._world.cluster.replicas(self._stage.target.namespace, self._stage.target.deployment)
         return f"replicas: {found['spec']}, ready: {found['ready']}"
 
 
-def play(world: World, stage: Stage) -> None:
-    """The conversation."""
+def play(world: World, stage: Stage) -> dict[str, Any]:
+    """The conversation, and what was said in it."""
     show = Transcript(world, stage)
     where = (stage.target.namespace, stage.target.deployment)
     print(f"\nroom {stage.room_id}, deployment {stage.target.namespace}/{stage.target.deployment}")
     print("🔒 encrypted end to end; right: time to the answer, and the deployment as the API server has it\n")
+    show.chapter("help")
     show.ask("help")
+    show.chapter("on and off")
     show.ask("status")
     show.ask("start")
     world.cluster.wait_replicas(*where, ready=1)
     show.ask("status")
     show.ask("stop")
     world.cluster.wait_replicas(*where, ready=0)
-    show.ask("status")
-    show.note("The bot is ended and started again on its store: same device, same keys.")
+    show.chapter("restart", "The bot is ended and started again: same device, same keys")
     stage.bot.restart()
     show.ask("on")
     world.cluster.wait_replicas(*where, ready=1)
-    show.ask("status")
-    show.note("A client that forgot to encrypt:")
+    show.chapter("plain text", "A client that forgot to encrypt")
     show.ask_in_plain_text("off")
-    show.note("Somebody who is in the room but not in ALLOWED_USERS:")
+    show.chapter("stranger", "Somebody who is in the room but not in ALLOWED_USERS")
     mallory = world.person(world.account("mallory"))
     stage.person.invite(stage.room_id, mallory.user_id)
     mallory.join(stage.room_id)
@@ -102,6 +124,7 @@ def play(world: World, stage: Stage) -> None:
     show.ask("off")
     memory = stage.bot.memory()
     print(f"\nThe bot's process uses {memory.resident} kB, {memory.peak} kB at most.")
+    return show.kept()
 
 
 def keep(world: World, stage: Stage) -> None:
@@ -129,16 +152,21 @@ The cluster's address is {world.cluster.url}, its files are in {world.cluster.wo
 
 def main() -> None:
     """Sets the scene, plays, tidies up."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--transcript", metavar="FILE", type=Path, help="where to write who said what, as JSON")
+    given = parser.parse_args()
     end_cleanly_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="toggle-demo-", ignore_cleanup_errors=True) as workdir:
         with World(Path(workdir)) as world:
             try:
                 stage = world.stage(encrypted=True)
-                play(world, stage)
+                said = play(world, stage)
             except (Exception, SystemExit):
                 for bot in world.bots[-1:]:
                     print("the end of the bot's log:\n" + bot.tail(), file=sys.stderr)
                 raise
+            if given.transcript:
+                given.transcript.write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n")
             if os.environ.get("KEEP") == "1":
                 keep(world, stage)
 

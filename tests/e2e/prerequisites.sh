@@ -58,7 +58,47 @@ check_java() {
         lacks "Java (17 or newer): it runs the Keycloak of the tests; apt-get install openjdk-17-jre-headless."
 }
 
-for what in "${@:-cargo go python3 make cc cxx java}"; do
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+# Debian's packages, where that can be done without asking anybody.
+install() {
+    has apt-get && as_root true 2>/dev/null || return 0
+    echo "installing $*" >&2
+    local log
+    log="$(mktemp)"
+    {
+        as_root apt-get update -q &&
+            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+    } >"$log" 2>&1 </dev/null || cat "$log" >&2
+    rm -f "$log"
+}
+
+# What builds the image and runs it; no daemon is needed.
+check_containers() {
+    local packages=()
+    has podman || packages+=(podman)
+    has buildah || packages+=(buildah)
+    # Not on the path of everybody.
+    PATH="$PATH:/usr/sbin:/sbin" has runc || has crun || packages+=(runc)
+    [ ${#packages[@]} -eq 0 ] || install "${packages[@]}"
+    has podman && has buildah && { PATH="$PATH:/usr/sbin:/sbin" has runc || has crun; } ||
+        lacks "podman, buildah and runc or crun: they build the image and run it; apt-get install podman buildah runc."
+    as_root true 2>/dev/null ||
+        lacks "root, or sudo without a password: a container's memory limit and volumes of another user take it."
+}
+
+# What runs the binary of the other architecture.
+check_qemu() {
+    local arch=aarch64
+    [ "$(uname -m)" = x86_64 ] || arch=x86_64
+    has "qemu-$arch-static" || has "qemu-$arch" || install qemu-user-static
+    has "qemu-$arch-static" || has "qemu-$arch" ||
+        lacks "qemu's user emulation for $arch, to run that binary: apt-get install qemu-user-static."
+}
+
+for what in "${@:-cargo go python3 make cc cxx java containers qemu}"; do
     for one in $what; do "check_$one"; done
 done
 exit "$missing"

@@ -35,10 +35,14 @@ step() {
 }
 
 step check - make --no-print-directory check
+step audit - make --no-print-directory audit
 step unit - make --no-print-directory unit
 step fuzz - make --no-print-directory fuzz SECONDS=10
 step release - make --no-print-directory release
 step smoke release make --no-print-directory smoke
+step size release make --no-print-directory size ARGS=--check
+step sbom release make --no-print-directory sbom
+step rebuild release make --no-print-directory reproducible
 step e2e release make --no-print-directory e2e
 step bench release make --no-print-directory bench ARGS="--check"
 

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Runs both release binaries far enough to see that they start. The one for
-# another architecture runs under qemu's user emulation, which as root is
-# installed where it is missing.
+# another architecture runs under qemu's user emulation.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -10,23 +9,10 @@ target="${CARGO_TARGET_DIR:-target}"
 here="$(uname -m)"
 
 emulator() {
-    local arch=$1 found
-    for found in "qemu-$arch-static" "qemu-$arch"; do
-        if command -v "$found"; then return; fi
-    done
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        echo "installing qemu-user-static" >&2
-        { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends qemu-user-static; } >/tmp/qemu-install.$$ 2>&1 ||
-            { cat /tmp/qemu-install.$$ >&2; }
-        rm -f /tmp/qemu-install.$$
-        for found in "qemu-$arch-static" "qemu-$arch"; do
-            if command -v "$found"; then return; fi
-        done
-    fi
-    echo "missing: qemu's user emulation for $arch, to run that binary: apt-get install qemu-user-static." >&2
-    return 1
+    command -v "qemu-$1-static" || command -v "qemu-$1"
 }
 
+tests/e2e/prerequisites.sh qemu
 for arch in x86_64 aarch64; do
     binary="$target/$arch-unknown-linux-musl/release/$name"
     run=()

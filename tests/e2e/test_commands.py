@@ -8,6 +8,8 @@ from toggle_e2e import texts
 from toggle_e2e.person import Message
 from toggle_e2e.world import Stage, World
 
+pytestmark = pytest.mark.usefixtures("as_image_if_static")
+
 ROOM_KINDS = pytest.mark.parametrize("encrypted", [True, False], ids=["encrypted", "plain"])
 
 

@@ -71,11 +71,14 @@ def test_a_secret_in_a_log_is_found(tmp_path: Path) -> None:
     proxy = "http://user:the-proxys-password@127.0.0.1:1"
     settings = {"JWT_SECRET": "the-shared-secret", "MATRIX_PASSWORD_FILE": str(held), "HTTPS_PROXY": proxy}
     assert given_away(settings, ["nothing", "user", "127.0.0.1", "JWT_SECRET ********"]) == []
+    ids = ["joined !pJCH9-pZiJhi0lTpH7REwVhsyl_G1zxj", "$eyJ0abc", "-syt_"]
+    assert given_away(settings, ids) == []
     for line, name in [
         ("x the-shared-secret", "JWT_SECRET"),
         ("the-secret-in-a-file.", "MATRIX_PASSWORD_FILE"),
         (proxy, "HTTPS_PROXY"),
         ("Bearer syt_Ym90_x", "a token (syt_…)"),
+        ('{"token":"eyJhbGciOi', "a token (eyJ…)"),
     ]:
         assert given_away(settings, ["nothing", line]) == [name]
 

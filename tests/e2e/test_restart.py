@@ -14,6 +14,9 @@ from toggle_e2e.net import wait_for
 from toggle_e2e.person import Person
 from toggle_e2e.world import Stage, World
 
+# Most of this can only go wrong between two processes on one volume: in containers, where they can be.
+pytestmark = pytest.mark.usefixtures("as_image_if_static")
+
 SETTLE = 1.0
 SHORTEST_MAX_AGE = "5s"
 

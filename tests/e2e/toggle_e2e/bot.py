@@ -59,9 +59,11 @@ _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 class Bot:
     """One bot: it can be started, ended and started again on the same store."""
 
-    def __init__(self, settings: dict[str, str], binary: Path | None = None) -> None:
+    def __init__(self, settings: dict[str, str], binary: Path | None = None, runner: tuple[str, ...] = ()) -> None:
         self.settings = dict(settings)
         self.binary = binary or default_binary()
+        self.runner = runner
+        """What runs the binary, where the kernel cannot: an emulator."""
         self.log: list[LogLine] = []
         """All lines of all starts."""
         self.starts = 0
@@ -86,8 +88,7 @@ class Bot:
         """Starts the process and, unless told otherwise, waits until it takes commands."""
         if self.running:
             raise RuntimeError("the bot runs already")
-        if not self.binary.is_file():
-            raise RuntimeError(f"there is no binary at {self.binary}: make release builds it")
+        self._prepare()
         self._begin = len(self.log)
         self.starts += 1
         self._started = time.monotonic()
@@ -99,11 +100,21 @@ class Bot:
             self.wait_listening(timeout)
         return self
 
-    def _spawn(self) -> None:
+    def _prepare(self) -> None:
+        """Looks that there is something to start."""
+        if not self.binary.is_file():
+            raise RuntimeError(f"there is no binary at {self.binary}: make release builds it")
+
+    def _command(self) -> tuple[list[str], dict[str, str]]:
+        """What is started, and its environment."""
         # Nothing of the caller's environment: a test must not pass by what the machine happens to set.
+        return [*self.runner, str(self.binary)], self.settings
+
+    def _spawn(self) -> None:
+        command, environment = self._command()
         self._process = subprocess.Popen(
-            [str(self.binary)],
-            env=self.settings,
+            command,
+            env=environment,
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -181,11 +192,14 @@ class Bot:
 
     def end(self, number: signal.Signals = signal.SIGTERM, timeout: float = 10) -> Ended:
         """Asks the process to stop and gives its code and the seconds it took."""
-        assert self._process
         asked = time.monotonic()
-        self._process.send_signal(number)
+        self._signal(number)
         code = self.wait_end(timeout).code
         return Ended(code, time.monotonic() - asked)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         """Takes the process away at once, as a dying node would."""
@@ -203,11 +217,11 @@ class Bot:
 
     def freeze(self) -> None:
         """Stops the process where it is; `thaw` lets it go on."""
-        os.kill(self.pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Lets a frozen process go on."""
-        os.kill(self.pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def memory(self) -> Memory:
         """What the process uses now."""

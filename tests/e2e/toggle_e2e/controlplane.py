@@ -709,7 +709,7 @@ def _check_rights(cluster: ControlPlane, namespace: str, name: str) -> None:
     scale = {"spec": {"replicas": 1}}
     tries: list[tuple[int, str, str, Object | None]] = [
         (200, "GET", own, None),
-        (200, "GET", f"{own}/scale", None),
+        (403, "GET", f"{own}/scale", None),
         (200, "PATCH", f"{own}/scale?dryRun=All", scale),
         (403, "PATCH", own, scale),
         (403, "PUT", f"{own}/scale", scale),
@@ -733,7 +733,7 @@ def _check_rights(cluster: ControlPlane, namespace: str, name: str) -> None:
 
 def _self_test() -> None:
     """Starts everything, applies what `deploy/k8s` ships and scales a deployment with its rights."""
-    manifests = _HERE.parents[2] / "deploy" / "k8s"
+    manifests = _HERE.parents[2] / "deploy" / "k8s" / "base"
     namespace = name = "clawdbot"
     with tempfile.TemporaryDirectory() as directory, ControlPlane(Path(directory)) as cluster:
         cluster.create_node()

@@ -198,6 +198,13 @@ class Synapse:
             process.kill()
             process.wait()
 
+    def kill(self) -> None:
+        """Takes the server away at once, frozen or not; `start` takes up where it was."""
+        process, self._process = self._process, None
+        if process:
+            process.kill()
+            process.wait()
+
     def pause(self) -> None:
         """Freezes the server: connections stay open and nothing is answered."""
         assert self._process

@@ -21,7 +21,7 @@ from .person import Person
 from .synapse import Synapse
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-MANIFESTS = REPOSITORY / "deploy" / "k8s"
+MANIFESTS = REPOSITORY / "deploy" / "k8s" / "base"
 
 # What of the manifests gives the bot its rights; the rest runs it in a cluster, where here the tests run it.
 _RIGHTS = ("ServiceAccount", "Role", "RoleBinding")
@@ -62,7 +62,7 @@ class Stage:
 def shipped_rights() -> list[Manifest]:
     """The service account, role and binding as `deploy/k8s` ships them."""
     found: list[Manifest] = []
-    for path in sorted(MANIFESTS.rglob("*.y*ml")):
+    for path in sorted(MANIFESTS.glob("*.yaml")):
         found += [
             document
             for document in yaml.safe_load_all(path.read_text())
@@ -98,6 +98,8 @@ class World:
         self.accounts: list[Account] = []
         self.people: list[Person] = []
         self.bots: list[Bot] = []
+        self.make_bot: Callable[[dict[str, str]], Bot] = beside.make_bot if beside else Bot
+        """What `bot` makes: a process, unless a test wants the image."""
 
     def __enter__(self) -> World:
         started = time.monotonic()
@@ -194,7 +196,7 @@ class World:
 
     def bot(self, account: Account, allowed: tuple[str, ...], target: Target, **overrides: str | None) -> Bot:
         """A bot that is not started yet."""
-        bot = Bot(self.settings(account, allowed, target, **overrides))
+        bot = self.make_bot(self.settings(account, allowed, target, **overrides))
         self.bots.append(bot)
         return bot
 
