@@ -105,6 +105,9 @@ def watched(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         wait_for("the first scrape", prometheus.scrapes, 15, detail=prometheus.tail)
         for text in ("start", "status", "stop", "help", "dance"):
             made.ask(text)
+        # It takes two scrapes to tell an increase, and the commands may be done before the second.
+        rate = "increase(openclaw_toggle_commands_total[1m])"
+        wait_for("a second scrape", lambda: prometheus.query(rate), 15, detail=prometheus.tail)
         try:
             yield made
         finally:
