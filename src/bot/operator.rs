@@ -24,8 +24,8 @@ use crate::{
     kube::{self, Target},
     login::Access,
     matrix::{self, About, Engine, Fault, Homeserver, KEY_GRACE_MS, OwnKeys, Want, WantKey, Wants},
-    ops::now_ms,
-    store::{JournalEntry, Store, Transaction},
+    ops::{OwnTime, now_ms},
+    store::{JournalEntry, OwnClock, Store, Transaction},
 };
 
 /// The loop looks around at least this often.
@@ -112,6 +112,8 @@ pub struct Operator<'a> {
     pub(super) working: Option<OwnedEventId>,
     /// What came of it, while the store refuses to take it.
     pub(super) unsaved: Option<Outcome>,
+    /// The bot's own clock; none before the first transaction.
+    pub(super) own_time: Option<OwnTime>,
     /// When this process began to serve, milliseconds since the Unix epoch.
     pub(super) started_at: u64,
     /// Until then nothing is tried, after the store refused.
@@ -165,6 +167,7 @@ impl<'a> Operator<'a> {
             held_until: None,
             working: None,
             unsaved: None,
+            own_time: None,
             started_at: now_ms(),
             not_before: Instant::now(),
             bad_syncs: 0,
@@ -270,6 +273,12 @@ impl<'a> Operator<'a> {
     ) -> Result<Next, matrix::Error> {
         let now = now_ms();
         let tx = self.store.begin()?;
+        let stored = tx.own_clock()?;
+        let own_now = self
+            .own_time
+            .get_or_insert_with(|| OwnTime::resume(stored.own_time, stored.wall_time, now))
+            .now(now);
+        self.engine.set_own_now(own_now);
         for row in &self.delivered {
             tx.finish_outbox(*row)?;
         }
@@ -303,6 +312,12 @@ impl<'a> Operator<'a> {
             false => None,
         };
         let has_changes = tx.has_changes();
+        if has_changes {
+            tx.put_own_clock(OwnClock {
+                own_time: own_now,
+                wall_time: now,
+            })?;
+        }
         tx.commit()?;
         self.delivered.clear();
         if has_changes {

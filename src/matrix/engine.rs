@@ -1,7 +1,7 @@
 //! What the engine knows beside the store: who it is and whom it listens to.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     fmt,
     rc::Rc,
@@ -31,6 +31,7 @@ pub struct Engine {
     /// What its own identity can come from.
     pub(super) own_keys: Rc<OwnKeys>,
     last_account: RefCell<Option<LastAccount>>,
+    own_now: Cell<u64>,
 }
 
 /// Whose messages are looked at, and how their devices are believed.
@@ -126,12 +127,26 @@ impl Engine {
             commanders,
             own_keys,
             last_account: RefCell::new(None),
+            own_now: Cell::new(0),
         }
+    }
+
+    /// Tells the time by the bot's own clock, in milliseconds: at the beginning of
+    /// each transaction.
+    pub fn set_own_now(&self, own_now: u64) {
+        self.own_now.set(own_now);
+    }
+
+    /// The time by the bot's own clock, in milliseconds: what ages by it does so
+    /// whatever the wall clock does.
+    pub(super) fn own_now(&self) -> u64 {
+        self.own_now.get()
     }
 
     /// Makes the account where there is none, and asks for a fresh look at the
     /// server's idea of the bot's own devices. Once at each start.
     pub fn prepare_account(&self, tx: &Transaction<'_>, now: u64) -> Result<(), Error> {
+        tx.begin_life()?;
         tx.track_user(&self.user)?;
         tx.mark_outdated(&self.user)?;
         for user in &self.commanders.users {

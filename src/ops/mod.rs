@@ -3,6 +3,7 @@
 mod clock;
 mod log_filter;
 mod logging;
+mod own_time;
 mod printable;
 mod secret;
 mod utc;
@@ -10,6 +11,7 @@ mod utc;
 pub use clock::now_ms;
 pub use log_filter::{BadLogFilter, LogFilter};
 pub use logging::{MAX_LINE_BYTES, init, line};
+pub use own_time::OwnTime;
 pub use printable::{Printable, is_deceptive, printable};
 pub use secret::Secret;
 pub use utc::{civil, rfc3339};

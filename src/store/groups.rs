@@ -48,9 +48,10 @@ impl Transaction<'_> {
             .map_err(|_| Error::Corrupt("an inbound Megolm session"))?;
         self.execute(
             "INSERT INTO inbound_groups
-             (room_id, session_id, owner, curve25519, ed25519, pickle, received_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (room_id, session_id) DO UPDATE SET pickle = ?6",
+             (room_id, session_id, owner, curve25519, ed25519, pickle, received_at, ordinal)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,
+                 (SELECT coalesce(max(ordinal), 0) + 1 FROM inbound_groups))
+             ON CONFLICT (room_id, session_id, owner, curve25519) DO UPDATE SET pickle = ?6",
             (
                 room.as_str(),
                 session_id,

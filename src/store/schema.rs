@@ -5,9 +5,9 @@ use rusqlite::Connection;
 use super::crash;
 
 /// The format this program writes, kept in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
-pub(super) const MIGRATIONS: [&str; 3] = [
+pub(super) const MIGRATIONS: [&str; 4] = [
     "
 CREATE TABLE session (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -224,6 +224,76 @@ SELECT session_id, 4294967295 FROM outbound_groups;
 ALTER TABLE session ADD COLUMN refresh_token TEXT;
 ALTER TABLE session ADD COLUMN refresh_at INTEGER;
 ALTER TABLE session ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
+",
+    // A session belongs to the device that shared it: two devices can name the
+    // same one. Sessions of a device in a room have an order (`ordinal`, from 1),
+    // and what is older than the newest that brought a message is done with. The
+    // bot has a clock of its own (`own_time`, milliseconds since the Unix epoch at
+    // its first start, never back) and counts its starts (`life`): what was sent
+    // with in another life is not sent with again. What a gap in a timeline left
+    // out is read back (`gaps`), and what waits for that keeps its place.
+    "
+CREATE TABLE inbound_groups_of_devices (
+    room_id TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    curve25519 BLOB NOT NULL,
+    ed25519 BLOB NOT NULL,
+    pickle BLOB NOT NULL,
+    received_at INTEGER NOT NULL,
+    next_index INTEGER NOT NULL DEFAULT 0,
+    ordinal INTEGER NOT NULL,
+    PRIMARY KEY (room_id, session_id, owner, curve25519)
+) STRICT, WITHOUT ROWID;
+INSERT INTO inbound_groups_of_devices
+SELECT room_id, session_id, owner, curve25519, ed25519, pickle, received_at, next_index,
+    row_number() OVER (ORDER BY received_at) FROM inbound_groups;
+DROP TABLE inbound_groups;
+ALTER TABLE inbound_groups_of_devices RENAME TO inbound_groups;
+
+CREATE TABLE dead_groups (
+    room_id TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    curve25519 BLOB NOT NULL,
+    died_at INTEGER NOT NULL,
+    PRIMARY KEY (room_id, session_id, owner, curve25519)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE newest_groups (
+    room_id TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    curve25519 BLOB NOT NULL,
+    ordinal INTEGER NOT NULL,
+    PRIMARY KEY (room_id, owner, curve25519)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE own_clock (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    life INTEGER NOT NULL,
+    own_time INTEGER NOT NULL,
+    wall_time INTEGER NOT NULL
+) STRICT;
+INSERT INTO own_clock (id, life, own_time, wall_time)
+VALUES (1, 0, CAST(strftime('%s', 'now') AS INTEGER) * 1000,
+    CAST(strftime('%s', 'now') AS INTEGER) * 1000);
+
+ALTER TABLE olm_sessions ADD COLUMN life INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE users ADD COLUMN outdated_since INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE users ADD COLUMN alone INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE replies ADD COLUMN queued_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE held ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
+UPDATE held SET position = rowid;
+ALTER TABLE invites ADD COLUMN accepted INTEGER NOT NULL DEFAULT 1;
+
+CREATE TABLE gaps (
+    room_id TEXT PRIMARY KEY,
+    token TEXT NOT NULL,
+    until TEXT NOT NULL,
+    pages INTEGER NOT NULL DEFAULT 0,
+    began_at INTEGER NOT NULL,
+    told INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
 ",
 ];
 
