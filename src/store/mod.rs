@@ -2,10 +2,14 @@
 //! what goes out. Everything is read and written inside a [`Transaction`], so
 //! that a sync is taken in whole or not at all.
 
+pub mod caps;
+
+mod checkpoint;
 mod counts;
 mod crash;
 mod database;
 mod devices;
+mod gauge;
 mod groups;
 mod identities;
 mod olm;
@@ -13,6 +17,7 @@ mod open_error;
 mod own_clock;
 mod own_identity;
 mod predecessor;
+mod prune;
 mod queues;
 mod refused_keys;
 mod remains;
@@ -22,6 +27,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+pub use caps::Cap;
 pub use counts::Counts;
 pub use database::{Error, Store, Transaction};
 pub use devices::Recipient;
