@@ -12,6 +12,7 @@ mod device;
 mod identity;
 mod inbound_group;
 mod olm;
+mod one_time_keys;
 mod outbound_group;
 mod recovery_key;
 mod room_key;
