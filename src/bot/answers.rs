@@ -46,11 +46,8 @@ pub(super) fn take_body(
 ) -> Result<Tallies, matrix::Error> {
     match about {
         About::Upload { with_device_keys } => engine.take_upload(tx, *with_device_keys)?,
-        About::Query(asked) => {
-            let mut messages = Vec::new();
-            engine.take_query(tx, asked, body, now, &mut messages)?;
-            return judge(engine, policy, tx, &messages, now);
-        }
+        // Taken in piece by piece.
+        About::Query(_) => {}
         About::OwnIdentity(step) => engine.take_own_step(tx, *step, body, now)?,
         About::Claim(asked) => engine.take_claim(tx, asked, body, now)?,
         About::Members(room, generation) => engine.take_members(tx, room, *generation, body)?,

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, Ed25519Signature, olm};
 
-use super::{MEGOLM_ALGORITHM, OLM_ALGORITHM, canonical, canonical::SignatureFault};
+use super::{
+    MEGOLM_ALGORITHM, OLM_ALGORITHM, canonical, canonical::SignatureFault,
+    one_time_keys::without_old_keys,
+};
 
 /// How many one-time keys the server should hold for others to claim.
 pub const ONE_TIME_KEYS_ON_SERVER: u64 = 50;
@@ -197,6 +200,9 @@ impl Account {
         let missing = ONE_TIME_KEYS_ON_SERVER.saturating_sub(one_time_keys);
         self.inner
             .generate_one_time_keys(usize::try_from(missing).unwrap_or_default());
+        if let Some(kept) = without_old_keys(&self.inner) {
+            self.inner = kept;
+        }
         if self.wants_fallback(fallback, now) {
             let first = self.state.fallback_key_made_at == 0;
             self.inner.generate_fallback_key();

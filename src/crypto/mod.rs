@@ -12,6 +12,7 @@ mod device;
 mod identity;
 mod inbound_group;
 mod olm;
+mod one_time_keys;
 mod outbound_group;
 mod recovery_key;
 mod room_key;
@@ -22,7 +23,9 @@ mod trust;
 mod withheld;
 
 pub use account::{Account, FallbackOnServer, KeyUpload, ONE_TIME_KEYS_ON_SERVER};
-pub use canonical::{SignatureFault, canonical_json, ed25519_from_base64, sign, verify, verify_by};
+pub use canonical::{
+    SignatureFault, canonical_json, ed25519_from_base64, sign, signed_object, verify, verify_by,
+};
 pub use claim::{ClaimFault, one_time_key};
 pub use cross_signing::{
     OwnIdentity, Seed, SeedFault, SelfSigning, fingerprint, own_master_key, public_of_base64_seed,

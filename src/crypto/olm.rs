@@ -83,24 +83,19 @@ pub struct OlmEvent {
 }
 
 #[derive(Deserialize)]
-struct Envelope {
+struct Envelope<'a> {
     sender: OwnedUserId,
-    content: EncryptedContent,
+    #[serde(borrow)]
+    content: EncryptedContent<'a>,
 }
 
 #[derive(Deserialize)]
-struct EncryptedContent {
+struct EncryptedContent<'a> {
     algorithm: String,
     sender_key: String,
-    ciphertext: Ciphertexts,
-}
-
-/// Megolm has a string here: told apart so that the fault can be named.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Ciphertexts {
-    PerDevice(BTreeMap<String, Ciphertext>),
-    Other(serde::de::IgnoredAny),
+    /// By the keys of the devices they are for; Megolm has a string here.
+    #[serde(borrow)]
+    ciphertext: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -113,15 +108,14 @@ struct Ciphertext {
 impl OlmEvent {
     /// Reads the envelope and picks the ciphertext for `own`.
     pub fn parse(raw: &RawValue, own: Curve25519PublicKey) -> Result<Self, OlmFault> {
-        let envelope: Envelope =
+        let envelope: Envelope<'_> =
             serde_json::from_str(raw.get()).map_err(|_| OlmFault::Malformed)?;
         let content = envelope.content;
         if content.algorithm != OLM_ALGORITHM {
             return Err(OlmFault::Algorithm);
         }
-        let Ciphertexts::PerDevice(ciphertexts) = content.ciphertext else {
-            return Err(OlmFault::Malformed);
-        };
+        let ciphertexts: BTreeMap<String, &RawValue> =
+            serde_json::from_str(content.ciphertext.get()).map_err(|_| OlmFault::Malformed)?;
         let sender_key = Curve25519PublicKey::from_base64(&content.sender_key)
             .map_err(|_| OlmFault::Malformed)?;
         // Padded and unpadded base64 name the same key, so keys are compared decoded.
@@ -130,6 +124,8 @@ impl OlmEvent {
             .find(|(key, _)| Curve25519PublicKey::from_base64(key).is_ok_and(|key| key == own))
             .map(|(_, ciphertext)| ciphertext)
             .ok_or(OlmFault::NotForUs)?;
+        let ciphertext: Ciphertext =
+            serde_json::from_str(ciphertext.get()).map_err(|_| OlmFault::Malformed)?;
         if ciphertext.body.len() > MAX_CIPHERTEXT {
             return Err(OlmFault::Malformed);
         }

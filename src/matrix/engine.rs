@@ -5,13 +5,14 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     rc::Rc,
+    sync::Arc,
 };
 
 use ruma::{OwnedDeviceId, OwnedUserId};
 use vodozemac::Ed25519PublicKey;
 use zeroize::Zeroizing;
 
-use super::{api::BuildError, devices::OwnKeysDiffer};
+use super::{api::BuildError, devices::OwnKeysDiffer, kept::Audience};
 use crate::{
     crypto::{Account, DeviceTrust, FallbackOnServer, RecoveryKey, Seed, SignatureFault},
     ops::Secret,
@@ -197,9 +198,39 @@ impl Engine {
         Ok(account)
     }
 
-    /// The stored account, to change; [`Engine::save_account`] stores the change.
+    /// The stored account, to change; [`Engine::save_account`] stores the change,
+    /// and [`Engine::return_account`] gives back one that was not changed.
     pub(super) fn account_mut(&self, tx: &Transaction<'_>) -> Result<Account, Error> {
-        self.read_account(&stored_account(tx)?)
+        let pickle = stored_account(tx)?;
+        let last = self.last_account.borrow_mut().take();
+        if let Some(last) = last
+            && last.pickle == pickle
+            && let Ok(account) = Rc::try_unwrap(last.account)
+        {
+            return Ok(account);
+        }
+        self.read_account(&pickle)
+    }
+
+    /// Keeps an account that [`Engine::account_mut`] gave and nobody changed.
+    pub(super) fn return_account(
+        &self,
+        tx: &Transaction<'_>,
+        account: Account,
+    ) -> Result<(), Error> {
+        *self.last_account.borrow_mut() = Some(LastAccount {
+            pickle: stored_account(tx)?,
+            account: Rc::new(account),
+        });
+        Ok(())
+    }
+
+    /// Who is listened to, for the requests that are under way.
+    pub fn audience(&self) -> Arc<Audience> {
+        Arc::new(Audience {
+            own: self.user.clone(),
+            commanders: self.commanders.users.clone(),
+        })
     }
 
     pub(super) fn save_account(&self, tx: &Transaction<'_>, account: Account) -> Result<(), Error> {

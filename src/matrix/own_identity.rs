@@ -5,7 +5,6 @@
 //! MSC3967, MSC4153.
 
 use log::{info, warn};
-use ruma::CanonicalJsonObject;
 use serde_json::value::RawValue;
 use vodozemac::{Ed25519PublicKey, Ed25519Signature};
 
@@ -14,7 +13,9 @@ use super::{
     own_faults::{NOT_KEPT, NOT_SHOWN, STALE_SECRET, UNSEEN, foreign},
 };
 use crate::{
-    crypto::{Identity, OwnIdentity, Pin, PinSource, Seed, SelfSigning, fingerprint},
+    crypto::{
+        Identity, OwnIdentity, Pin, PinSource, Seed, SelfSigning, fingerprint, signed_object,
+    },
     store::{OwnState, StoredIdentity, Transaction},
 };
 
@@ -170,7 +171,7 @@ impl Engine {
         }
         let is_shown = shown
             .device_keys
-            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .and_then(signed_object)
             .is_some_and(|keys| identity.has_signed(&keys));
         match state {
             _ if is_shown => Ok(tx.set_own_state(&OwnState::Signed)?),
@@ -211,9 +212,7 @@ impl Engine {
         identity: &Identity,
         shown: &Shown<'_>,
     ) -> Result<bool, Error> {
-        let keys: Option<CanonicalJsonObject> = shown
-            .device_keys
-            .and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let keys = shown.device_keys.and_then(signed_object);
         let (Some(keys), Some(self_signing)) = (keys, identity.self_signing()) else {
             return Ok(false);
         };

@@ -30,7 +30,7 @@ mod tests;
 pub use caps::Cap;
 pub use counts::Counts;
 pub use database::{Error, Store, Transaction};
-pub use devices::Recipient;
+pub use devices::{OutdatedUser, Recipient};
 pub use open_error::OpenError;
 pub use own_clock::OwnClock;
 pub use own_identity::{OwnState, StoredIdentity};

@@ -280,7 +280,7 @@ fn a_full_database_names_the_cure_and_keeps_what_it_had() {
     let mut store = directory.open();
     let fill = |store: &mut Store, name: &str| {
         let tx = store.begin()?;
-        tx.put_reply(room(), name, "m.room.message", &"x".repeat(100_000))?;
+        tx.put_reply(room(), name, "m.room.message", &"x".repeat(100_000), 0)?;
         tx.commit()
     };
     let limit = |store: &mut Store, pages: u32| {
