@@ -11,7 +11,7 @@ use super::{
     engine::{Engine, Error},
     judge::Message,
     own_identity::Shown,
-    sending::{OutgoingToDevice, put_to_device},
+    sending::{OutgoingToDevice, TO_DEVICE, put_to_device},
     turn::Turn,
     wants::Whose,
 };
@@ -268,7 +268,7 @@ impl Engine {
             device: device.id.clone(),
             content,
         };
-        put_to_device(tx, "to-device", "m.room.encrypted", vec![message])
+        put_to_device(tx, TO_DEVICE, "m.room.encrypted", vec![message])
     }
 }
 

@@ -148,6 +148,9 @@ impl Engine {
     /// server's idea of the bot's own devices. Once at each start.
     pub fn prepare_account(&self, tx: &Transaction<'_>, now: u64) -> Result<(), Error> {
         tx.begin_life()?;
+        let commanders = self.commanders.users.iter().map(|user| &**user);
+        tx.keep_users(commanders.chain([&*self.user]))?;
+        tx.enforce_caps()?;
         tx.track_user(&self.user)?;
         tx.mark_outdated(&self.user)?;
         for user in &self.commanders.users {

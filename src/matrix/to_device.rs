@@ -92,7 +92,7 @@ impl Engine {
             debug!("an encrypted to-device event of a stranger: dropped");
             return Ok(false);
         }
-        if !tx.see_olm_message(&event.hash, now)? {
+        if tx.has_seen_olm_message(&event.hash)? {
             debug!(
                 "an encrypted to-device event of {} came twice: dropped",
                 event.sender
@@ -116,6 +116,14 @@ impl Engine {
                 return Ok(false);
             }
         };
+        // Rubbish is not remembered, and nobody's messages do anything but theirs.
+        if self.commanders.users.contains(&event.sender) && !tx.see_olm_message(&event.hash, now)? {
+            warn!(
+                "an encrypted to-device event of {} is dropped: too many to remember",
+                event.sender
+            );
+            return Ok(decrypted.new_session);
+        }
         if decrypted.new_session && !self.is_welcome(tx, &event, decrypted.payload.is_ok())? {
             // The one-time key is used up; nothing else is kept.
             debug!(

@@ -136,6 +136,9 @@ pub const CHATTER: i64 = 200;
 /// Those of one room.
 pub const CHATTER_OF_ROOM: i64 = 30;
 
+/// Longest of them as JSON, in bytes: an echo of 4 KiB of almost anything.
+pub const CHATTER_BYTES: usize = 8_000;
+
 /// Those of one room that an answer waits behind.
 pub const CHATTER_BEFORE_ANSWER: i64 = 12;
 

@@ -5,6 +5,7 @@
 pub mod caps;
 
 mod checkpoint;
+mod congestion;
 mod counts;
 mod crash;
 mod database;
@@ -28,6 +29,7 @@ mod session;
 mod tests;
 
 pub use caps::Cap;
+pub use congestion::Urgency;
 pub use counts::Counts;
 pub use database::{Error, Store, Transaction};
 pub use devices::{OutdatedUser, Recipient};

@@ -182,7 +182,15 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Remembers a message. False when it was seen before.
+    /// Whether a message is remembered.
+    pub fn has_seen_olm_message(&self, hash: &[u8; 32]) -> Result<bool, Error> {
+        Ok(self
+            .one("SELECT 1 FROM olm_seen WHERE hash = ?1", [hash], |_| Ok(()))?
+            .is_some())
+    }
+
+    /// Remembers a message. False when it was seen before, or when no more can be
+    /// remembered.
     pub fn see_olm_message(&self, hash: &[u8; 32], now: u64) -> Result<bool, Error> {
         let new = self.execute(
             "INSERT OR IGNORE INTO olm_seen (hash, seen_at) VALUES (?1, ?2)",

@@ -326,6 +326,13 @@ WHEN (SELECT count(*) FROM gaps) > 100 BEGIN
     DELETE FROM gaps WHERE room_id = (
         SELECT room_id FROM gaps WHERE room_id <> NEW.room_id ORDER BY began_at LIMIT 1);
 END;
+CREATE TRIGGER held_is_capped AFTER INSERT ON held
+WHEN (SELECT sum(octet_length(event)) FROM held) > 1048576 BEGIN
+    DELETE FROM held WHERE rowid IN (
+        SELECT nth FROM (SELECT rowid AS nth,
+            sum(octet_length(event)) OVER (ORDER BY position DESC, rowid DESC) AS bytes FROM held)
+        WHERE bytes > 1048576);
+END;
 CREATE TRIGGER dead_groups_are_capped AFTER INSERT ON dead_groups
 WHEN (SELECT count(*) FROM dead_groups) > 3000 BEGIN
     DELETE FROM dead_groups WHERE (room_id, session_id, owner, curve25519) IN (
