@@ -49,7 +49,7 @@ const IDLE: Duration = Duration::from_secs(3);
 const COMMITS_IN_LOG: u32 = 50;
 
 /// After this a log is tried again that somebody else was reading.
-const LOG_RETRY: Duration = Duration::from_secs(10);
+const LOG_RETRY: Duration = Duration::from_secs(3);
 
 /// After this the store is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(1);

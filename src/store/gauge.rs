@@ -96,11 +96,9 @@ impl Transaction<'_> {
         Ok(true)
     }
 
-    /// Something went from this table otherwise: it is counted again.
+    /// Something went from this table otherwise: if it was full it is counted again.
     pub(super) fn recount(&self, gauge: Gauge) {
-        let at = gauge as usize;
-        if let (Some(left), Some(full)) = (self.gauges.left.get(at), self.fullness.full.get(at)) {
-            left.set(0);
+        if let Some(full) = self.fullness.full.get(gauge as usize) {
             full.set(false);
         }
     }

@@ -329,7 +329,8 @@ impl Transaction<'_> {
         let oldest: Option<String> = self.one(
             "SELECT room_id FROM outbound_groups AS o WHERE session_id <> ?1
              AND EXISTS (SELECT 1 FROM shares AS s WHERE s.session_id = o.session_id)
-             ORDER BY rowid LIMIT 1",
+             ORDER BY (SELECT n.rowid FROM sent_groups AS n WHERE n.session_id = o.session_id)
+             LIMIT 1",
             [but],
             |row| row.get(0),
         )?;

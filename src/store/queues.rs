@@ -217,8 +217,8 @@ impl Transaction<'_> {
             [event.as_str()],
         )?;
         self.execute(
-            "DELETE FROM journal WHERE done = 1 AND rowid IN (
-                 SELECT rowid FROM journal ORDER BY rowid DESC LIMIT -1 OFFSET ?1)",
+            "DELETE FROM journal
+             WHERE done = 1 AND rowid <= (SELECT max(rowid) FROM journal) - ?1",
             [caps::JOURNAL],
         )?;
         Ok(())

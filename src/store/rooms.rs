@@ -64,6 +64,7 @@ impl Transaction<'_> {
         )?;
         self.discard_outbound_group(room)?;
         self.execute("DELETE FROM members WHERE room_id = ?1", [room.as_str()])?;
+        self.recount(Gauge::Members);
         self.execute("DELETE FROM held WHERE room_id = ?1", [room.as_str()])?;
         self.execute("DELETE FROM invites WHERE room_id = ?1", [room.as_str()])?;
         self.execute("DELETE FROM replies WHERE room_id = ?1", [room.as_str()])?;
@@ -209,6 +210,9 @@ impl Transaction<'_> {
             )?,
         };
         let left = membership == Membership::NotJoined;
+        if left && changed == 1 {
+            self.recount(Gauge::Members);
+        }
         // A lazily loaded member that is known says nothing new.
         if changed == 1 || left {
             self.execute(
