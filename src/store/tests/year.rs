@@ -192,7 +192,7 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
         let mut events = Vec::new();
         for who in (0..50).map(|nth| base + number * 50 + nth) {
             events.push(member(who, "join"));
-            if who % 3 == 0 {
+            if who.is_multiple_of(3) {
                 events.push(member(who, "leave"));
             }
         }
@@ -217,7 +217,7 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
         };
         tx.apply_device_change(&owner, &DeviceChange::Put(Box::new(device.clone())))
             .unwrap();
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             tx.apply_device_change(&owner, &DeviceChange::Delete(device.id.clone()))
                 .unwrap();
         }
@@ -291,7 +291,7 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
         let text = "x".repeat(caps::CHATTER_BYTES);
         tx.put_remark(&room_of(number % 8), &format!("{number}"), "m", &text, 0)
             .unwrap();
-        if number % 10 > 0 {
+        if !number.is_multiple_of(10) {
             return;
         }
         tx.hold(&Held {
