@@ -30,6 +30,8 @@ mod health;
 mod identity;
 #[path = "scenarios/logouts.rs"]
 mod logouts;
+#[path = "scenarios/old_commands.rs"]
+mod old_commands;
 #[path = "scenarios/replay.rs"]
 mod replay;
 #[path = "scenarios/sessions.rs"]

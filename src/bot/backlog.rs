@@ -84,7 +84,7 @@ impl Operator<'_> {
             for invite in &received.invites {
                 policy.judge_invite(tx, invite)?;
             }
-            judge(engine, policy, tx, &received.messages, now)
+            judge(engine, policy, tx, &received.messages)
         });
         match taken {
             Ok(()) => {
@@ -104,6 +104,9 @@ impl Operator<'_> {
 
     fn sync_not_taken(&mut self, error: &matrix::Error) -> Option<End> {
         self.syncing = false;
+        if self.goes_on_without(error) {
+            return None;
+        }
         if let Some(end) = ends_the_session(error) {
             self.vitals.synced(false);
             return Some(end);
@@ -133,7 +136,7 @@ impl Operator<'_> {
             let turn = Turn::begin();
             position =
                 engine.take_query(tx, &asked, done, &answer.body, now, turn, &mut messages)?;
-            judge(engine, policy, tx, &messages, now)
+            judge(engine, policy, tx, &messages)
         });
         match taken {
             Ok(()) if position < asked.len() => {
@@ -160,6 +163,10 @@ impl Operator<'_> {
 
     /// An answer could not be taken in: it is asked for again later.
     pub(super) fn not_taken(&mut self, key: &WantKey, error: &matrix::Error) -> Option<End> {
+        if self.goes_on_without(error) {
+            self.flight.failed(key, None);
+            return None;
+        }
         if let Some(end) = ends_the_session(error) {
             return Some(end);
         }

@@ -1,6 +1,6 @@
 //! What the loop takes in: syncs, and answers to requests.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use log::{error, warn};
 use tokio::time::Instant;
@@ -139,6 +139,11 @@ impl Operator<'_> {
                 errcode,
                 message,
             }) => match refused(about, status, &errcode, &message) {
+                Refusal::Outlived(why) if self.keeps_device => {
+                    self.flight.failed(key, None);
+                    self.start_over(&why, &BTreeSet::new());
+                    return None;
+                }
                 Refusal::Outlived(why) => return Some(End::Outlived(why)),
                 Refusal::Fatal(why) => return Some(End::Fatal(why)),
                 Refusal::Retry => {
@@ -210,7 +215,7 @@ impl Operator<'_> {
 pub(super) fn ends_the_session(error: &matrix::Error) -> Option<End> {
     match error {
         matrix::Error::OwnKeys(_) => Some(End::Fatal(error.to_string())),
-        matrix::Error::RolledBack => Some(End::Outlived(error.to_string())),
+        matrix::Error::RolledBack(_) => Some(End::Outlived(error.to_string())),
         _ => None,
     }
 }

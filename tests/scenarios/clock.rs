@@ -2,7 +2,6 @@
 //! people ask for is done all the same, and nothing goes round in circles.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::support::evidence;
@@ -17,26 +16,19 @@ const WINDOW: Duration = Duration::from_millis(300);
 /// Alice and the bot, whose clock can be moved.
 struct Moved {
     world: World,
-    file: PathBuf,
 }
 
 impl Moved {
     fn new() -> Self {
         let mut world = World::new();
-        let file = world.dir.path().join("clock");
-        std::fs::write(&file, "0").unwrap();
-        world.set("OPENCLAW_TEST_CLOCK", &file.display().to_string());
+        world.let_clock_move();
         world.hs.add_room(ROOM, &[ALICE, BOT], true);
         world.start();
-        Self { world, file }
+        Self { world }
     }
 
-    /// The clock is wrong by so many milliseconds from now on. A rename, so that
-    /// the file is never seen half written.
     fn jump(&self, offset: i64) {
-        let next = self.file.with_extension("next");
-        std::fs::write(&next, offset.to_string()).unwrap();
-        std::fs::rename(&next, &self.file).unwrap();
+        self.world.jump(offset);
     }
 
     fn idle(&self) {
