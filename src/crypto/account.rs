@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, Ed25519Signature, olm};
 
-use super::{MEGOLM_ALGORITHM, OLM_ALGORITHM, canonical, canonical::SignatureFault};
+use super::{
+    MEGOLM_ALGORITHM, OLM_ALGORITHM, canonical, canonical::SignatureFault, pickle::Pickle,
+};
 
 /// How many one-time keys the server should hold for others to claim.
 pub const ONE_TIME_KEYS_ON_SERVER: u64 = 50;
@@ -46,7 +48,7 @@ struct CrossSignature {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Pickle {
+struct Stored {
     account: olm::AccountPickle,
     state: KeyState,
 }
@@ -82,7 +84,7 @@ impl Account {
         device: OwnedDeviceId,
         pickle: &[u8],
     ) -> Result<Self, serde_json::Error> {
-        let Pickle { account, state } = serde_json::from_slice(pickle)?;
+        let Stored { account, state } = serde_json::from_slice(pickle)?;
         Ok(Self {
             inner: olm::Account::from_pickle(account),
             user,
@@ -92,13 +94,13 @@ impl Account {
     }
 
     /// Everything secret and public of this account, for the store alone.
-    pub fn pickle(&self) -> Result<Vec<u8>, serde_json::Error> {
+    pub fn pickle(&self) -> Result<Pickle, serde_json::Error> {
         #[derive(Serialize)]
         struct Borrowed<'a> {
             account: olm::AccountPickle,
             state: &'a KeyState,
         }
-        serde_json::to_vec(&Borrowed {
+        Pickle::of(&Borrowed {
             account: self.inner.pickle(),
             state: &self.state,
         })

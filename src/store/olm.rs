@@ -8,7 +8,7 @@ use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use vodozemac::Curve25519PublicKey;
 
 use super::{Error, Transaction, database::parsed};
-use crate::crypto::{Device, OlmSession};
+use crate::crypto::{Device, OlmSession, Pickle};
 
 /// Sessions kept for one peer device; the specification asks for at least 4.
 const SESSIONS_PER_PEER: i64 = 8;
@@ -21,7 +21,7 @@ impl Transaction<'_> {
         user: &UserId,
         key: &Curve25519PublicKey,
     ) -> Result<Vec<OlmSession>, Error> {
-        let pickles: Vec<Vec<u8>> = self.all(
+        let pickles: Vec<Pickle> = self.all(
             "SELECT pickle FROM olm_sessions WHERE user_id = ?1 AND curve25519 = ?2
              ORDER BY decrypted_at DESC, created_at DESC, session_id",
             (user.as_str(), key.as_bytes()),
@@ -43,7 +43,7 @@ impl Transaction<'_> {
 
     /// The session to send with.
     pub fn olm_session_for_sending(&self, device: &Device) -> Result<Option<OlmSession>, Error> {
-        let pickle: Option<Vec<u8>> = self.one(
+        let pickle: Option<Pickle> = self.one(
             "SELECT pickle FROM olm_sessions WHERE user_id = ?1 AND curve25519 = ?2
              ORDER BY decrypted_at DESC, created_at DESC, session_id LIMIT 1",
             (device.user.as_str(), device.curve25519.as_bytes()),

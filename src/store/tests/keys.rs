@@ -60,7 +60,7 @@ fn what_was_judged_is_never_opened_again() {
 }
 
 fn stored_key(group: &InboundGroup) -> Vec<u8> {
-    group.pickle().unwrap()
+    group.pickle().unwrap().to_vec()
 }
 
 #[test]
