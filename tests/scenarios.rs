@@ -26,6 +26,8 @@ mod encryption;
 mod full_disk;
 #[path = "scenarios/health.rs"]
 mod health;
+#[path = "scenarios/health_crowd.rs"]
+mod health_crowd;
 #[path = "scenarios/identity.rs"]
 mod identity;
 #[path = "scenarios/logouts.rs"]

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{
     MEGOLM_ALGORITHM, OLM_ALGORITHM, canonical, canonical::SignatureFault,
-    one_time_keys::without_old_keys,
+    one_time_keys::without_old_keys, pickle::Pickle,
 };
 
 /// How many one-time keys the server should hold for others to claim.
@@ -59,7 +59,7 @@ struct CrossSignature {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Pickle {
+struct Stored {
     account: olm::AccountPickle,
     state: KeyState,
 }
@@ -98,7 +98,7 @@ impl Account {
         device: OwnedDeviceId,
         pickle: &[u8],
     ) -> Result<Self, serde_json::Error> {
-        let Pickle { account, state } = serde_json::from_slice(pickle)?;
+        let Stored { account, state } = serde_json::from_slice(pickle)?;
         Ok(Self {
             inner: olm::Account::from_pickle(account),
             user,
@@ -108,13 +108,13 @@ impl Account {
     }
 
     /// Everything secret and public of this account, for the store alone.
-    pub fn pickle(&self) -> Result<Vec<u8>, serde_json::Error> {
+    pub fn pickle(&self) -> Result<Pickle, serde_json::Error> {
         #[derive(Serialize)]
         struct Borrowed<'a> {
             account: olm::AccountPickle,
             state: &'a KeyState,
         }
-        serde_json::to_vec(&Borrowed {
+        Pickle::of(&Borrowed {
             account: self.inner.pickle(),
             state: &self.state,
         })

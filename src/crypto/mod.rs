@@ -14,6 +14,7 @@ mod inbound_group;
 mod olm;
 mod one_time_keys;
 mod outbound_group;
+mod pickle;
 mod recovery_key;
 mod room_key;
 mod secret_storage;
@@ -39,6 +40,7 @@ pub use olm::{
     decrypt, encrypt_to_device, outbound_session,
 };
 pub use outbound_group::{OutboundGroup, Rotation};
+pub use pickle::{Pickle, SecretContent};
 pub use recovery_key::{RecoveryKey, RecoveryKeyFault};
 pub use room_key::{RoomKey, RoomKeyFault};
 pub use secret_storage::SecretFault;

@@ -12,13 +12,16 @@ use vodozemac::{
     Curve25519PublicKey, Ed25519PublicKey,
     olm::{DecryptionError, OlmMessage, Session, SessionConfig, SessionPickle},
 };
+use zeroize::Zeroizing;
 
 use super::{
     OLM_ALGORITHM,
     account::Account,
     canonical::{self, SignatureFault},
     device::{Device, DeviceFault},
+    pickle::{Pickle, SecretContent},
 };
+use crate::ops::wiped_json;
 
 /// The longest ciphertext taken, in base64 characters. Synapse caps an event
 /// at 64 KiB; to-device messages may be somewhat larger.
@@ -172,8 +175,8 @@ impl OlmSession {
     }
 
     /// The ratchet, for the store alone.
-    pub fn pickle(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(&self.inner.pickle())
+    pub fn pickle(&self) -> Result<Pickle, serde_json::Error> {
+        Pickle::of(&self.inner.pickle())
     }
 
     /// The id both ends compute.
@@ -202,7 +205,7 @@ pub struct OlmPayload {
     /// The inner event type.
     pub kind: String,
     /// The inner content.
-    pub content: Box<RawValue>,
+    pub content: SecretContent,
 }
 
 /// What became of a message that some session opened: the ratchet has moved
@@ -273,6 +276,7 @@ pub fn decrypt(
             (session, false, plaintext)
         }
     };
+    let plaintext = Zeroizing::new(plaintext);
     let payload = check_payload(account, event, &plaintext).map_err(OlmFault::Payload);
     Ok(Decrypted {
         session,
@@ -345,7 +349,7 @@ fn check_payload(
         sender_curve25519: event.sender_key,
         sender_ed25519,
         kind: payload.kind,
-        content: payload.content.to_owned(),
+        content: SecretContent::copied(payload.content),
     })
 }
 
@@ -425,10 +429,10 @@ pub fn encrypt_to_device(
         },
         sender_device_keys: own_device_keys,
     };
-    let plain = serde_json::to_vec(&plain).map_err(|_| EncryptFault::Serialize)?;
+    let plain = wiped_json(&plain).map_err(|_| EncryptFault::Serialize)?;
     let message = session
         .inner
-        .encrypt(plain)
+        .encrypt(&*plain)
         .map_err(|_| EncryptFault::Session)?;
     let (kind, body) = message.to_parts();
     let content = serde_json::json!({

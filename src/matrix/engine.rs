@@ -10,11 +10,10 @@ use std::{
 
 use ruma::{OwnedDeviceId, OwnedUserId};
 use vodozemac::Ed25519PublicKey;
-use zeroize::Zeroizing;
 
 use super::{api::BuildError, devices::OwnKeysDiffer, kept::Audience};
 use crate::{
-    crypto::{Account, DeviceTrust, FallbackOnServer, RecoveryKey, Seed, SignatureFault},
+    crypto::{Account, DeviceTrust, FallbackOnServer, Pickle, RecoveryKey, Seed, SignatureFault},
     ops::Secret,
     store::{self, Transaction},
 };
@@ -60,7 +59,7 @@ pub struct OwnKeys {
 
 /// The account that was read or stored last.
 struct LastAccount {
-    pickle: Zeroizing<Vec<u8>>,
+    pickle: Pickle,
     account: Rc<Account>,
 }
 
@@ -244,7 +243,7 @@ impl Engine {
         let pickle = account.pickle().map_err(|_| Error::Account)?;
         tx.put_account_pickle(&pickle)?;
         *self.last_account.borrow_mut() = Some(LastAccount {
-            pickle: Zeroizing::new(pickle),
+            pickle,
             account: Rc::new(account),
         });
         Ok(())
@@ -256,9 +255,7 @@ impl Engine {
     }
 }
 
-fn stored_account(tx: &Transaction<'_>) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let pickle = tx
-        .account_pickle()?
-        .ok_or(store::Error::Corrupt("the account"))?;
-    Ok(Zeroizing::new(pickle))
+fn stored_account(tx: &Transaction<'_>) -> Result<Pickle, Error> {
+    let pickle = tx.account_pickle()?;
+    Ok(pickle.ok_or(store::Error::Corrupt("the account"))?)
 }

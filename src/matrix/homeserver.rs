@@ -1,6 +1,6 @@
 //! One request to the homeserver and what its answer means.
 
-use std::{fmt, time::Duration};
+use std::{fmt, mem, time::Duration};
 
 use http::header::{CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
@@ -188,13 +188,14 @@ impl Homeserver {
     fn request(
         &self,
         limits: Limits,
-        call: Call,
+        mut call: Call,
         token: Option<&Secret>,
     ) -> Result<Request, Fault> {
         let url = format!("{}{}", self.base, call.path);
         let has_body = !call.body.is_empty();
-        let mut request = Request::new(call.method, &url, call.body, limits)
-            .map_err(|_| Fault::Unusable("MATRIX_HOMESERVER is no usable address"))?;
+        let mut request =
+            Request::new(call.method.clone(), &url, mem::take(&mut call.body), limits)
+                .map_err(|_| Fault::Unusable("MATRIX_HOMESERVER is no usable address"))?;
         if has_body {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }

@@ -68,12 +68,8 @@ impl Engine {
     /// The identity that the bot holds all keys of: the configuration's seed
     /// comes before the stored one.
     pub(super) fn own_identity(&self, own: &StoredIdentity) -> Option<OwnIdentity> {
-        let stored = own.seed.as_deref();
-        let seed = match &self.own_keys.seed {
-            Some(seed) => *seed.as_bytes(),
-            None => *stored?,
-        };
-        OwnIdentity::from_seed(&Seed::from_bytes(seed))
+        let seed = self.own_keys.seed.as_deref().or(own.seed.as_ref())?;
+        OwnIdentity::from_seed(seed)
     }
 
     /// Compares what the server shows of the account with what the bot holds, and
@@ -100,7 +96,7 @@ impl Engine {
                     let seed = Seed::generate().map_err(|error| {
                         Error::Build(super::BuildError::randomness(&error.to_string()))
                     })?;
-                    tx.put_own_seed(seed.as_bytes())?;
+                    tx.put_own_seed(&seed)?;
                     info!("the account has no identity yet: making one");
                     Ok(tx.set_own_state(&OwnState::Upload { uia_session: None })?)
                 }
@@ -268,6 +264,5 @@ impl Engine {
 
 /// The self-signing key from the account's secret storage.
 fn recovered(own: &StoredIdentity) -> Option<SelfSigning> {
-    let bytes = own.self_signing.as_deref()?;
-    Some(SelfSigning::from_seed(&Seed::from_bytes(*bytes)))
+    own.self_signing.as_ref().map(SelfSigning::from_seed)
 }

@@ -5,7 +5,7 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
 use super::{Error, Transaction, database::parsed, devices::fingerprint};
-use crate::crypto::{Device, InboundGroup, OutboundGroup};
+use crate::crypto::{Device, InboundGroup, OutboundGroup, Pickle};
 
 /// Sessions of the bot's own that are remembered after their use: more than any
 /// homeserver shows again.
@@ -131,7 +131,7 @@ impl Transaction<'_> {
             (room.as_str(), session_id),
             |row| {
                 let curve25519 = Curve25519PublicKey::from_bytes(row.get(1)?);
-                let pickle: Vec<u8> = row.get(3)?;
+                let pickle: Pickle = row.get(3)?;
                 Ok((parsed(row, 0)?, curve25519, fingerprint(row, 2)?, pickle))
             },
         )?;
@@ -157,7 +157,7 @@ impl Transaction<'_> {
 
     /// The session the bot sends with in this room.
     pub fn outbound_group(&self, room: &RoomId) -> Result<Option<OutboundGroup>, Error> {
-        let pickle: Option<Vec<u8>> = self.one(
+        let pickle: Option<Pickle> = self.one(
             "SELECT pickle FROM outbound_groups WHERE room_id = ?1",
             [room.as_str()],
             |row| row.get(0),
@@ -307,7 +307,7 @@ impl Transaction<'_> {
         session_id: &str,
         device: &Device,
     ) -> Result<Option<(OutboundGroup, u32)>, Error> {
-        let row: Option<(Vec<u8>, u32)> = self.one(
+        let row: Option<(Pickle, u32)> = self.one(
             "SELECT o.first_pickle, s.message_index
              FROM outbound_groups AS o JOIN shares AS s USING (session_id)
              WHERE o.room_id = ?1 AND o.session_id = ?2 AND o.first_pickle IS NOT NULL
@@ -355,7 +355,7 @@ fn read(
         .map_err(|_| Error::Corrupt("an inbound Megolm session"))
 }
 
-fn pickled(group: &InboundGroup) -> Result<Vec<u8>, Error> {
+fn pickled(group: &InboundGroup) -> Result<Pickle, Error> {
     group
         .pickle()
         .map_err(|_| Error::Corrupt("an inbound Megolm session"))

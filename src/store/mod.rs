@@ -13,6 +13,7 @@ mod olm;
 mod open_error;
 mod own_clock;
 mod own_identity;
+mod pickle;
 mod predecessor;
 mod queues;
 mod refused_keys;

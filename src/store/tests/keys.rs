@@ -221,7 +221,7 @@ fn pre_key_messages_are_remembered_as_long_as_they_could_open() {
 }
 
 fn stored_key(group: &InboundGroup) -> Vec<u8> {
-    group.pickle().unwrap()
+    group.pickle().unwrap().to_vec()
 }
 
 #[test]
