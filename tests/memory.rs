@@ -24,6 +24,8 @@ mod cgroup;
 mod cluster;
 #[path = "memory/devices.rs"]
 mod devices;
+#[path = "memory/figures.rs"]
+mod figures;
 #[path = "memory/stage.rs"]
 mod stage;
 #[path = "memory/starts.rs"]

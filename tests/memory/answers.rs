@@ -86,7 +86,7 @@ fn the_answer_to_any_request_may_be_of_any_size() {
             },
         ));
     }
-    all(&cases);
+    all("other answers of the homeserver", &cases);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_refusal_may_be_of_any_size() {
             }
         }
     }
-    all(&cases);
+    all("refusals", &cases);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn what_is_no_answer_is_borne() {
             }));
         }
     }
-    all(&cases);
+    all("what is no answer", &cases);
 }
 
 fn refusal(name: &str, status: u16, more: Value, pattern: &'static str) -> Case {

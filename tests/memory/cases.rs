@@ -52,20 +52,27 @@ impl Case {
 /// Runs the cases: each alone from an empty store, then all of them one after the
 /// other, alone and in a row, in one life of a bot that is warm. Where nothing is
 /// measured, only the quick ones from an empty store.
-pub fn all(cases: &[Case]) {
+pub fn all(endpoint: &'static str, cases: &[Case]) {
     let only = std::env::var("CASE").unwrap_or_default();
     let wanted = |case: &&Case| (measured() || case.quick) && case.name.contains(&only);
     let cases: Vec<&Case> = cases.iter().filter(wanted).collect();
     let mut rows = Vec::new();
     for case in &cases {
-        rows.push(one(&case.name, Store::Empty, case, 1, &mut None));
+        rows.push(one(endpoint, &case.name, Store::Empty, case, 1, &mut None));
     }
     let mut stage = None;
     for case in cases.iter().filter(|_| measured()) {
-        rows.push(one(&case.name, Store::Full, case, 1, &mut stage));
+        rows.push(one(endpoint, &case.name, Store::Full, case, 1, &mut stage));
         if case.row > 1 {
             let name = format!("{}, {} in a row", case.name, case.row);
-            rows.push(one(&name, Store::Full, case, case.row, &mut stage));
+            rows.push(one(
+                endpoint,
+                &name,
+                Store::Full,
+                case,
+                case.row,
+                &mut stage,
+            ));
         }
     }
     end(&rows);
@@ -73,11 +80,18 @@ pub fn all(cases: &[Case]) {
 
 /// Runs one case on this stage, or a new one; afterwards there is one if the bot
 /// came through it.
-fn one(name: &str, store: Store, case: &Case, times: usize, stage: &mut Option<Stage>) -> Row {
+fn one(
+    endpoint: &'static str,
+    name: &str,
+    store: Store,
+    case: &Case,
+    times: usize,
+    stage: &mut Option<Stage>,
+) -> Row {
     let mut used = stage.take().unwrap_or_else(|| Stage::new(store));
     let started = Instant::now();
     used.again = false;
-    let row = run(name, store, &mut used, &|stage| {
+    let row = run(endpoint, name, store, &mut used, &|stage| {
         for number in 0..times {
             // A bot that does not keep up shows it in the end.
             if number > 0 && started.elapsed().as_secs() > 30 {

@@ -48,46 +48,49 @@ fn a_device_list_of_any_size_is_borne() {
     cases.push(case("a device, members in signatures", |stage| {
         stage.show_device(|keys| keys["signatures"] = fill(Shape::Members, OBJECT));
     }));
-    all(&cases);
+    all("/keys/query", &cases);
 }
 
 #[test]
 fn many_devices_are_borne() {
-    all(&[
-        case("250 users with a device of 0.25 MB, dense", |stage| {
-            crowd(stage, 250_000)
-        }),
-        case("250 users with a device of 0.8 MB, dense", |stage| {
-            crowd(stage, OBJECT)
-        }),
-        case("5,000 devices of one user, each signed", five_thousand),
-        case("a list of 65 MiB: one device", |stage| {
-            stage.show_device(|keys| keys["org.example"] = fill(Shape::Flat, 65 * MIB));
-            stage.world.hs.device_changed(ALICE);
-        })
-        .quick(),
-        case("a list of 65 MiB: 10,000 devices", |stage| {
-            let device = json!({"x": fill(Shape::Dense, 6_500)});
-            in_query(stage, move |body| {
-                members(
-                    &mut body["device_keys"][MALLORY],
-                    10_000,
-                    "D<i>",
-                    device.clone(),
-                );
-            });
-        }),
-        case("devices of 100,000 users nobody asked for", |stage| {
-            in_query(stage, |body| {
-                members(
-                    &mut body["device_keys"],
-                    100_000,
-                    "@u<i>:test",
-                    json!({"A": {"x": [0]}}),
-                );
-            });
-        }),
-    ]);
+    all(
+        "/keys/query",
+        &[
+            case("250 users with a device of 0.25 MB, dense", |stage| {
+                crowd(stage, 250_000)
+            }),
+            case("250 users with a device of 0.8 MB, dense", |stage| {
+                crowd(stage, OBJECT)
+            }),
+            case("5,000 devices of one user, each signed", five_thousand),
+            case("a list of 65 MiB: one device", |stage| {
+                stage.show_device(|keys| keys["org.example"] = fill(Shape::Flat, 65 * MIB));
+                stage.world.hs.device_changed(ALICE);
+            })
+            .quick(),
+            case("a list of 65 MiB: 10,000 devices", |stage| {
+                let device = json!({"x": fill(Shape::Dense, 6_500)});
+                in_query(stage, move |body| {
+                    members(
+                        &mut body["device_keys"][MALLORY],
+                        10_000,
+                        "D<i>",
+                        device.clone(),
+                    );
+                });
+            }),
+            case("devices of 100,000 users nobody asked for", |stage| {
+                in_query(stage, |body| {
+                    members(
+                        &mut body["device_keys"],
+                        100_000,
+                        "@u<i>:test",
+                        json!({"A": {"x": [0]}}),
+                    );
+                });
+            }),
+        ],
+    );
 }
 
 #[test]
@@ -130,7 +133,7 @@ fn an_identity_of_any_size_is_borne() {
             body["org.example"] = fill(Shape::Dense, 12_000_000)
         });
     }));
-    all(&cases);
+    all("/keys/query", &cases);
 }
 
 /// Mallory's device changes, and the answer to what is asked then is changed so.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,6 +34,8 @@ pub fn measured() -> bool {
 
 /// What became of one case.
 pub struct Row {
+    /// Whose answer it is about.
+    pub endpoint: &'static str,
     pub name: String,
     pub store: Store,
     /// What went wrong, if anything did.
@@ -69,13 +71,29 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// The bot not started.
+    /// The bot not started, in the cgroup where it is measured.
     pub fn unstarted() -> Self {
+        static SAID: Once = Once::new();
+        let group = measured().then(|| Group::new(limit()));
+        Self::within(group.and_then(|made| {
+            made.inspect_err(|why| SAID.call_once(|| say(&format!("{why}: only VmHWM is looked at"))))
+                .ok()
+        }))
+    }
+
+    /// The bot started and in peace, with as much memory as it likes.
+    pub fn free() -> Self {
+        let mut stage = Self::within(None);
+        stage.start();
+        assert!(stage.ask().is_some(), "a bot in peace answers");
+        stage
+    }
+
+    fn within(group: Option<Group>) -> Self {
         let mut world = World::new();
         let health = Health::of(&mut world);
         let mallory = world.person(MALLORY, "MALLORYPHONE");
         world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], true);
-        let group = measured().then(|| Group::new(limit()).unwrap_or_else(|why| panic!("{why}")));
         if measured() {
             world.set("RUST_LOG", "info");
         }
@@ -121,15 +139,31 @@ impl Stage {
         self.number
     }
 
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// What the store's files are together.
+    pub fn store_bytes(&self) -> u64 {
+        let files = fs::read_dir(&self.world.env["CRYPTO_STORE_PATH"]).expect("it is there");
+        let sizes = files.flatten().filter_map(|file| file.metadata().ok());
+        sizes.map(|file| file.len()).sum()
+    }
+
     /// Alice asks how the deployment is; how long that took, if not too long.
     pub fn ask(&mut self) -> Option<Duration> {
+        self.ask_patiently(PATIENCE)
+    }
+
+    /// As [`Stage::ask`], with another idea of what is too long.
+    pub fn ask_patiently(&mut self, patience: Duration) -> Option<Duration> {
         self.asked += 1;
         let wanted = self.asked + self.extra;
         let started = Instant::now();
         self.world.say("status");
         let said = |state: &mut State| (state.said(BOT, ROOM) >= wanted).then_some(());
         while self.world.hs.wait_within(MOMENT, said).is_none() {
-            if started.elapsed() > PATIENCE || !self.world.bot().is_running() {
+            if started.elapsed() > patience || !self.world.bot().is_running() {
                 return None;
             }
         }
@@ -227,7 +261,13 @@ impl Stage {
 }
 
 /// Runs what is done to a bot, Alice asking meanwhile, and looks at the bot.
-pub fn run(name: &str, store: Store, stage: &mut Stage, attack: &dyn Fn(&mut Stage)) -> Row {
+pub fn run(
+    endpoint: &'static str,
+    name: &str,
+    store: Store,
+    stage: &mut Stage,
+    attack: &dyn Fn(&mut Stage),
+) -> Row {
     let pid = stage.world.bot().id();
     let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
     let cpu = on_cpu(pid);
@@ -265,6 +305,7 @@ pub fn run(name: &str, store: Store, stage: &mut Stage, attack: &dyn Fn(&mut Sta
         false => Ok(()),
     };
     Row {
+        endpoint,
         name: name.to_owned(),
         store,
         failed: alive.and(went).and(fits).err(),
@@ -335,6 +376,11 @@ pub fn status_kb(pid: u32, name: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
+#[allow(clippy::print_stdout, reason = "a person reads it")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
 /// A row of the table, and its figures for the bench.
 #[allow(clippy::print_stdout, reason = "it is what is measured")]
 pub fn show(row: &Row) {
@@ -350,10 +396,15 @@ pub fn show(row: &Row) {
         row.failed.as_deref().unwrap_or("ok"),
     );
     let figures = json!({
-        "name": row.name, "store": format!("{:?}", row.store), "failed": row.failed,
+        "endpoint": row.endpoint, "name": row.name, "store": format!("{:?}", row.store), "failed": row.failed,
         "answered_ms": answered, "resident_kb": row.resident_kb, "charged_kb": row.charged_kb,
         "longest_turn_ms": row.longest_turn.as_millis() as u64,
         "cpu_ms": row.cpu.as_millis() as u64,
     });
-    println!("memory {figures}");
+    if let Some(path) = std::env::var_os("MEMORY_FIGURES") {
+        let file = fs::OpenOptions::new().create(true).append(true).open(path);
+        let mut file = file.expect("figures can be written down");
+        file.write_all(format!("{figures}\n").as_bytes())
+            .expect("figures can be written down");
+    }
 }

@@ -43,14 +43,14 @@ fn larger(pattern: &'static str, said: &str, more: Value) -> Start {
     })
 }
 
-fn all(starts: &[Start]) {
+fn all(endpoint: &'static str, starts: &[Start]) {
     let only = std::env::var("CASE").unwrap_or_default();
     let mut rows = Vec::new();
     for start in starts.iter().filter(|start| start.name.contains(&only)) {
         let mut stage = Stage::unstarted();
         let kept = (start.prepare)(&mut stage);
         stage.spawn();
-        let row = run(&start.name, Store::Empty, &mut stage, &|stage| {
+        let row = run(endpoint, &start.name, Store::Empty, &mut stage, &|stage| {
             let until = Instant::now() + LISTENS_WITHIN;
             while !stage.world.bot().log().contains("listening as") {
                 let running = stage.world.bot().is_running();
@@ -150,7 +150,7 @@ fn the_homeserver_may_say_anything_at_a_start() {
         });
         Vec::new()
     }));
-    all(&starts);
+    all("a start", &starts);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn keycloak_and_a_login_page_may_say_anything() {
             vec![Box::new(LoginPage::start(&stage.world.hs, "bot", PASSWORD))]
         }));
     }
-    all(&starts);
+    all("Keycloak and a login page", &starts);
 }
 
 /// The bot gets its tokens from a Keycloak, and the homeserver takes them.

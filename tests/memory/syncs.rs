@@ -11,99 +11,107 @@ const LARGE: usize = 12_000_000;
 
 #[test]
 fn rooms_of_any_size_are_borne() {
-    all(&[
-        case("300 members with events of 60 kB", |stage| {
-            let hs = stage.world.hs.clone();
-            let users: Vec<String> = (0..300).map(|user| format!("@large{user}:test")).collect();
-            for membership in ["join", "leave"] {
+    all(
+        "/sync",
+        &[
+            case("300 members with events of 60 kB", |stage| {
+                let hs = stage.world.hs.clone();
+                let users: Vec<String> =
+                    (0..300).map(|user| format!("@large{user}:test")).collect();
+                for membership in ["join", "leave"] {
+                    hs.at_once(|| {
+                        for user in &users {
+                            let content = json!({
+                                "membership": membership, "displayname": "x",
+                                "org.example": fill(Shape::Dense, 60_000),
+                            });
+                            hs.state_event(ROOM, user, "m.room.member", user, content);
+                        }
+                    });
+                    hs.wait_next_sync();
+                }
+            }),
+            case("5 rooms with 50 notices of 45 kB each", |stage| {
+                let hs = stage.world.hs.clone();
                 hs.at_once(|| {
-                    for user in &users {
-                        let content = json!({
-                            "membership": membership, "displayname": "x",
-                            "org.example": fill(Shape::Dense, 60_000),
-                        });
-                        hs.state_event(ROOM, user, "m.room.member", user, content);
+                    for room in 0..5 {
+                        let room = format!("!notices{}x{room}:test", stage.next());
+                        hs.add_room(&room, &[MALLORY, BOT], false);
+                        for _ in 0..50 {
+                            let text = fill(Shape::Flat, 45_000);
+                            hs.message(
+                                &room,
+                                MALLORY,
+                                json!({"msgtype": "m.notice", "body": text}),
+                            );
+                        }
                     }
                 });
-                hs.wait_next_sync();
-            }
-        }),
-        case("5 rooms with 50 notices of 45 kB each", |stage| {
-            let hs = stage.world.hs.clone();
-            hs.at_once(|| {
-                for room in 0..5 {
-                    let room = format!("!notices{}x{room}:test", stage.next());
-                    hs.add_room(&room, &[MALLORY, BOT], false);
-                    for _ in 0..50 {
-                        let text = fill(Shape::Flat, 45_000);
-                        hs.message(&room, MALLORY, json!({"msgtype": "m.notice", "body": text}));
-                    }
-                }
-            });
-        }),
-        case("a state of 20,000 members", |stage| {
-            let room = format!("!state{}:test", stage.next());
-            let member = member("@m<i>:test", json!({"membership": "join"}));
-            joined(
-                stage,
-                room,
-                json!({"state": {"events": [each(20_000, &member)]}}),
-            );
-        }),
-        case("a timeline with one event of 10 MB, flat", |stage| {
-            one_event(stage, Shape::Flat)
-        }),
-        case("a timeline with one event of 10 MB, dense", |stage| {
-            one_event(stage, Shape::Dense)
-        }),
-        case("a timeline event with a sender of 10 MB", |stage| {
-            let event = json!({
-                "type": "m.room.message", "sender": fill(Shape::Flat, 10_000_000),
-                "event_id": "$x", "origin_server_ts": 1, "content": {},
-            });
-            timeline(stage, event);
-        }),
-        case("a timeline of 100,000 events", |stage| {
-            let event = json!({
-                "type": "m.room.message", "sender": MALLORY, "event_id": "$<i>:test",
-                "origin_server_ts": 1, "content": {"msgtype": "m.text", "body": "status"},
-            });
-            timeline(stage, each(100_000, &event));
-        }),
-        case("5,000 invites with a stripped state of 4 kB", |stage| {
-            let name = json!({
-                "type": "m.room.name", "sender": MALLORY, "state_key": "",
-                "content": {"name": fill(Shape::Flat, 4000)},
-            });
-            let invite = json!({"invite_state": {"events": [name]}});
-            stage.sync(move |body| {
-                members(
-                    &mut body["rooms"]["invite"],
-                    5000,
-                    "!i<i>:test",
-                    invite.clone(),
+            }),
+            case("a state of 20,000 members", |stage| {
+                let room = format!("!state{}:test", stage.next());
+                let member = member("@m<i>:test", json!({"membership": "join"}));
+                joined(
+                    stage,
+                    room,
+                    json!({"state": {"events": [each(20_000, &member)]}}),
                 );
-            });
-        }),
-        case(
-            "one invite with a stripped state of 12 MB, dense",
-            |stage| {
+            }),
+            case("a timeline with one event of 10 MB, flat", |stage| {
+                one_event(stage, Shape::Flat)
+            }),
+            case("a timeline with one event of 10 MB, dense", |stage| {
+                one_event(stage, Shape::Dense)
+            }),
+            case("a timeline event with a sender of 10 MB", |stage| {
+                let event = json!({
+                    "type": "m.room.message", "sender": fill(Shape::Flat, 10_000_000),
+                    "event_id": "$x", "origin_server_ts": 1, "content": {},
+                });
+                timeline(stage, event);
+            }),
+            case("a timeline of 100,000 events", |stage| {
+                let event = json!({
+                    "type": "m.room.message", "sender": MALLORY, "event_id": "$<i>:test",
+                    "origin_server_ts": 1, "content": {"msgtype": "m.text", "body": "status"},
+                });
+                timeline(stage, each(100_000, &event));
+            }),
+            case("5,000 invites with a stripped state of 4 kB", |stage| {
                 let name = json!({
                     "type": "m.room.name", "sender": MALLORY, "state_key": "",
-                    "content": {"name": fill(Shape::Dense, LARGE)},
+                    "content": {"name": fill(Shape::Flat, 4000)},
                 });
+                let invite = json!({"invite_state": {"events": [name]}});
                 stage.sync(move |body| {
-                    let state = json!({"events": [name]});
-                    body["rooms"]["invite"]["!large:test"] = json!({"invite_state": state});
+                    members(
+                        &mut body["rooms"]["invite"],
+                        5000,
+                        "!i<i>:test",
+                        invite.clone(),
+                    );
                 });
-            },
-        ),
-        case("20,000 rooms that were left", |stage| {
-            stage.sync(|body| {
-                members(&mut body["rooms"]["leave"], 20_000, "!l<i>:test", json!({}));
-            });
-        }),
-    ]);
+            }),
+            case(
+                "one invite with a stripped state of 12 MB, dense",
+                |stage| {
+                    let name = json!({
+                        "type": "m.room.name", "sender": MALLORY, "state_key": "",
+                        "content": {"name": fill(Shape::Dense, LARGE)},
+                    });
+                    stage.sync(move |body| {
+                        let state = json!({"events": [name]});
+                        body["rooms"]["invite"]["!large:test"] = json!({"invite_state": state});
+                    });
+                },
+            ),
+            case("20,000 rooms that were left", |stage| {
+                stage.sync(|body| {
+                    members(&mut body["rooms"]["leave"], 20_000, "!l<i>:test", json!({}));
+                });
+            }),
+        ],
+    );
 }
 
 #[test]
@@ -159,7 +167,7 @@ fn a_sync_with_anything_in_it_is_borne() {
         .cheap()
         .quick(),
     );
-    all(&cases);
+    all("/sync", &cases);
 }
 
 fn member(user: &str, content: Value) -> Value {
