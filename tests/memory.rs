@@ -3,7 +3,10 @@
 //! group of the manifest's limit through all of it; plain `cargo test` looks at
 //! a few cases, and at nothing but that the bot goes on.
 //!
-//! `CASE=…` picks the cases whose name contains that.
+//! `CASE=…` picks the cases whose name contains that, and shows the bot's log
+//! where one fails. A row: the store, the case, how long Alice's question took,
+//! the most memory that was resident, the longest wait of a health request, what
+//! was computed.
 
 #![allow(
     clippy::unwrap_used,

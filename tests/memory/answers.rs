@@ -26,15 +26,12 @@ fn the_answer_to_any_request_may_be_of_any_size() {
         }),
         case("members: one of 60 MB, dense", |stage| {
             members(stage, json!({"chunk": [member(60_000_000)]}));
-        }),
+        })
+        .quick(),
     ];
     for shape in [Shape::Dense, Shape::Flat] {
-        cases.push(case(
-            &format!("claimed keys of 12 MB, {shape:?}"),
-            move |stage| {
-                claim(stage, fill(shape, 12_000_000));
-            },
-        ));
+        let name = format!("claimed keys of 12 MB, {shape:?}");
+        cases.push(case(&name, move |stage| claim(stage, fill(shape, 12_000_000))).quick());
         cases.push(case(
             &format!("one claimed key of 12 MB, {shape:?}"),
             move |stage| {

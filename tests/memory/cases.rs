@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::stage::{Row, Stage, Store, measured, run, show};
+use crate::stage::{Row, Stage, Store, measured, run, say, show};
 use crate::support::filling::Shape;
 
 /// What an answer to anything may be padded with, and in words: less than the
@@ -105,6 +105,9 @@ fn one(
         }
     });
     show(&row);
+    if row.failed.is_some() && std::env::var_os("CASE").is_some() {
+        say(&used.world.bot().log_tail());
+    }
     if row.failed.is_none() {
         *stage = Some(used);
     }

@@ -27,13 +27,15 @@ fn a_device_list_of_any_size_is_borne() {
         Shape::Escapes,
         Shape::Objects,
         Shape::Members,
+        Shape::Digits,
+        Shape::Blanks,
     ] {
         let name = format!("a device, {shape:?} in an unknown field");
         let mut one = case(&name, move |stage| {
             stage.show_device(|keys| keys["org.example"] = fill(shape, OBJECT));
         });
         if shape == Shape::Dense {
-            one = one.cheap();
+            one = one.cheap().quick();
         }
         cases.push(one);
     }
@@ -68,6 +70,31 @@ fn many_devices_are_borne() {
                 stage.world.hs.device_changed(ALICE);
             })
             .quick(),
+            case(
+                "a list of 65 MiB beside a commander's new device",
+                |stage| {
+                    let name = format!("NEW{}", stage.next());
+                    let hs = stage.world.hs.clone();
+                    let mut phone = None;
+                    stage.provoke(QUERY, |stage| {
+                        hs.at_once(|| {
+                            let mut keys = stage.mallory.device_keys();
+                            keys["org.example"] = fill(Shape::Flat, 65 * MIB);
+                            stage.mallory.publish_raw(keys);
+                            phone = Some(stage.world.person(ALICE, &name));
+                        });
+                    });
+                    let phone = phone.as_mut().expect("it was made");
+                    assert!(stage.ask_from(phone).is_some(), "the new device is obeyed");
+                },
+            )
+            .quick(),
+            case("10,000 devices with a name of 6 kB", |stage| {
+                in_query(stage, |body| {
+                    let name = format!("{}<i>", "D".repeat(6000));
+                    members(&mut body["device_keys"][MALLORY], 10_000, &name, json!({}));
+                });
+            }),
             case("a list of 65 MiB: 10,000 devices", |stage| {
                 let device = json!({"x": fill(Shape::Dense, 6_500)});
                 in_query(stage, move |body| {

@@ -18,12 +18,19 @@ fn to_device_messages_of_any_size_and_number_are_borne() {
             }),
             case("2 messages of 12 MB, dense", |stage| {
                 large(stage, 2, Shape::Dense, 12_000_000)
-            }),
+            })
+            .quick(),
             case("2 messages of 12 MB, nested", |stage| {
                 large(stage, 2, Shape::Nested, 12_000_000)
             }),
             case("2 messages of 12 MB, deep", |stage| {
                 large(stage, 2, Shape::Deep, 12_000_000)
+            }),
+            case("2 messages of 12 MB, digits", |stage| {
+                large(stage, 2, Shape::Digits, 12_000_000)
+            }),
+            case("2 messages of 12 MB, blanks", |stage| {
+                large(stage, 2, Shape::Blanks, 12_000_000)
             }),
             case("6 messages of 12 MB, flat", |stage| {
                 large(stage, 6, Shape::Flat, 12_000_000)
