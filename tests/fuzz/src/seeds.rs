@@ -350,22 +350,17 @@ fn main() {
         b"ootpauth://totp/matrix:bot?secret=JBSWY3DPEHPK3PXP&digits=6&period=30",
     );
 
-    // Recipes: each endpoint as it is, and with each shape in a place of its own.
+    // Recipes: each endpoint as it is, and with something large in it.
     for endpoint in 0..8u8 {
         put(
             "whole_answers",
             &format!("honest-{endpoint}"),
             &[endpoint, 64],
         );
-        for shape in 0..9u8 {
-            for (what, place) in [(0, 3), (1, 1), (1, 4)] {
-                let name = format!("{endpoint}-{what}-{place}-{shape}");
-                put(
-                    "whole_answers",
-                    &name,
-                    &[endpoint, 90, what, place, shape, 0, 40],
-                );
-            }
+        for (shape, what, place) in [(0, 0, 3), (6, 1, 1), (3, 1, 4)] {
+            let name = format!("grown-{endpoint}-{shape}");
+            let recipe = [endpoint, 90, what, place, shape, 0, 40];
+            put("whole_answers", &name, &recipe);
         }
         // A thousand of something, cut at the end.
         let repeated = [
