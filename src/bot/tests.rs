@@ -295,7 +295,9 @@ fn the_engine_alone_hears_no_stranger() {
     })
     .to_string();
     let body: SyncBody<'_> = serde_json::from_str(&sync).unwrap();
-    let received = engine(&[alice()])
+    let engine = engine(&[alice()]);
+    engine.prepare_account(&tx, 1).unwrap();
+    let received = engine
         .take_sync(&tx, &body, &Default::default(), false, 1)
         .unwrap();
     let senders: Vec<_> = received.messages.iter().map(|m| &*m.sender).collect();

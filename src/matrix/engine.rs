@@ -150,10 +150,9 @@ impl Engine {
     /// Makes the account where there is none, and asks for a fresh look at the
     /// server's idea of the bot's own devices. Once at each start.
     pub fn prepare_account(&self, tx: &Transaction<'_>, now: u64) -> Result<(), Error> {
-        // What this store would send with may have been used by a copy of it: that
-        // is made anew with every start.
+        // What this store would send with may have been used by a copy of it: with
+        // another life all of that is made anew.
         tx.begin_life()?;
-        tx.discard_outbound_groups()?;
         tx.track_user(&self.user)?;
         tx.mark_outdated(&self.user)?;
         for user in &self.commanders.users {

@@ -155,10 +155,13 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// The session the bot sends with in this room.
+    /// The session the bot sends with in this room: one that was made since the last
+    /// start. An older one may have gone on elsewhere, if this store is a copy put
+    /// back: its next index may have been used.
     pub fn outbound_group(&self, room: &RoomId) -> Result<Option<OutboundGroup>, Error> {
         let pickle: Option<Pickle> = self.one(
-            "SELECT pickle FROM outbound_groups WHERE room_id = ?1",
+            "SELECT pickle FROM outbound_groups
+             WHERE room_id = ?1 AND life = (SELECT life FROM own_clock)",
             [room.as_str()],
             |row| row.get(0),
         )?;
@@ -180,9 +183,10 @@ impl Transaction<'_> {
             .map_err(|_| Error::Corrupt("an outbound Megolm session"))?;
         let first = (group.index() == 0).then_some(&pickle);
         self.execute(
-            "INSERT INTO outbound_groups (room_id, session_id, pickle, first_pickle)
-             VALUES (?1, ?2, ?3, ?4)
+            "INSERT INTO outbound_groups (room_id, session_id, pickle, first_pickle, life)
+             VALUES (?1, ?2, ?3, ?4, (SELECT life FROM own_clock))
              ON CONFLICT (room_id) DO UPDATE SET session_id = ?2, pickle = ?3,
+                 life = excluded.life,
                  first_pickle = CASE WHEN session_id = ?2 THEN coalesce(?4, first_pickle)
                                      ELSE ?4 END",
             (room.as_str(), group.session_id(), &pickle, first),

@@ -326,7 +326,7 @@ fn a_known_session_is_not_made_twice() {
     let replay = decrypt(&mut bot, stored(), &first).map(drop);
     assert_eq!(
         replay,
-        Err(OlmFault::Wedged),
+        Err(OlmFault::Repeated),
         "and not one more session for a replay"
     );
 }
