@@ -34,10 +34,14 @@ mod logouts;
 mod replay;
 #[path = "scenarios/sessions.rs"]
 mod sessions;
+#[path = "scenarios/signed_out.rs"]
+mod signed_out;
 mod support;
 #[path = "scenarios/survival.rs"]
 mod survival;
 #[path = "scenarios/trust.rs"]
 mod trust;
+#[path = "scenarios/unreachable.rs"]
+mod unreachable;
 #[path = "scenarios/withheld.rs"]
 mod withheld;

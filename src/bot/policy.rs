@@ -95,6 +95,8 @@ impl Policy {
             What::InClear => (None, Err(replies::PLAINTEXT_REFUSED.to_owned())),
             What::Undecryptable(code) => (None, Err(replies::undecryptable(*code))),
             What::UnknownDevice => (None, Err(replies::UNKNOWN_DEVICE.to_owned())),
+            What::SignedOutDevice(_) => (None, Err(replies::SIGNED_OUT_DEVICE.to_owned())),
+            What::OutdatedList => (None, Err(replies::OUTDATED_LIST.to_owned())),
             What::UnverifiedDevice(device) => {
                 (None, Err(replies::unverified_device(device.as_str())))
             }
@@ -183,17 +185,17 @@ impl Policy {
             Some(device) => engine.authorship(tx, &entry.sender, &device)?,
             None => Authorship::Proven,
         };
-        if !self.allows(&entry.sender)
-            || !self.allows_room(&entry.room)
-            || in_clear
-            || author != Authorship::Proven
-        {
+        let may = self.allows(&entry.sender) && self.allows_room(&entry.room) && !in_clear;
+        if !may || author != Authorship::Proven {
             warn!(
                 "{} may no longer command: {command} is not run",
                 entry.sender
             );
-            let answer = replies::NO_LONGER_ALLOWED.to_owned();
-            return instead(answer, CommandOutcome::Refused);
+            let answer = match author {
+                Authorship::OutdatedList if may => replies::OUTDATED_LIST,
+                _ => replies::NO_LONGER_ALLOWED,
+            };
+            return instead(answer.to_owned(), CommandOutcome::Refused);
         }
         Ok(Some(Decision::Run(command)))
     }
@@ -240,9 +242,12 @@ fn tally_unrun(message: &Message, may: bool) -> Tally {
             let kind = command.map_or(CommandKind::None, CommandKind::from);
             Tally::Command(kind, CommandOutcome::Refused)
         }
-        What::InClear | What::UnknownDevice | What::UnverifiedDevice(_) | What::IdentityChanged => {
-            Tally::Command(CommandKind::None, CommandOutcome::Refused)
-        }
+        What::InClear
+        | What::UnknownDevice
+        | What::SignedOutDevice(_)
+        | What::OutdatedList
+        | What::UnverifiedDevice(_)
+        | What::IdentityChanged => Tally::Command(CommandKind::None, CommandOutcome::Refused),
     }
 }
 
@@ -286,5 +291,11 @@ fn log_receipt(message: &Message, command: &str) {
         What::UnknownDevice => {
             warn!("{sender} in {room}: from a device that is not in their list ({event_id})");
         }
+        What::SignedOutDevice(device) => {
+            warn!("{sender} in {room}: from {device}, which was signed out ({event_id})");
+        }
+        What::OutdatedList => warn!(
+            "{sender} in {room}: their devices could not be asked for, for too long ({event_id})"
+        ),
     }
 }

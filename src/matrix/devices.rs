@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     crypto::{
-        Account, Device, DeviceChange, Identity, Peer, device_changes, encrypt_to_device,
-        identity_key_ids, one_time_key, outbound_session,
+        Account, Device, DeviceChange, Identity, KnownDevice, Peer, device_changes,
+        encrypt_to_device, identity_key_ids, one_time_key, outbound_session,
     },
     store::Transaction,
 };
@@ -48,14 +48,13 @@ impl fmt::Display for OwnKeysDiffer {
 /// Something for each user, unparsed: one user's rubbish is nobody else's loss.
 type PerUser<'a> = BTreeMap<String, &'a RawValue>;
 
-/// The devices in one user's part of an answer; none if it is malformed.
-fn devices<'a>(answer: &PerUser<'a>, user: &UserId) -> BTreeMap<String, &'a RawValue> {
-    let Some(raw) = answer.get(user.as_str()) else {
-        return BTreeMap::new();
-    };
+/// The devices in one user's part of an answer; none if it has no such part, or a
+/// malformed one, which is not the same as an empty one: it says nothing.
+fn devices<'a>(answer: &PerUser<'a>, user: &UserId) -> Option<BTreeMap<String, &'a RawValue>> {
+    let raw = answer.get(user.as_str())?;
     serde_json::from_str(raw.get())
         .inspect_err(|_| warn!("what the homeserver says of the devices of {user} is malformed"))
-        .unwrap_or_default()
+        .ok()
 }
 
 impl Engine {
@@ -91,13 +90,17 @@ impl Engine {
             serde_json::from_slice(body).map_err(|_| Error::Malformed("device keys"))?;
         for (user, generation) in asked {
             let failed = body.failures.contains_key(user.server_name().as_str());
-            if failed && !body.device_keys.contains_key(user.as_str()) {
-                // Absent because the user's server failed: not deleted.
-                warn!("the devices of {user} cannot be asked for now");
-                tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
-                continue;
-            }
-            let answer = devices(&body.device_keys, user);
+            let answer = match devices(&body.device_keys, user) {
+                Some(answer) => answer,
+                // Its keys are uploaded again.
+                None if *user == self.user && !failed => BTreeMap::new(),
+                None => {
+                    // Nothing was said of them: that signs nobody out.
+                    warn!("the devices of {user} cannot be asked for now");
+                    tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
+                    continue;
+                }
+            };
             let keys: Vec<String> = [&body.master_keys, &body.self_signing_keys]
                 .into_iter()
                 .filter_map(|keys| keys.get(user.as_str()))
@@ -118,10 +121,60 @@ impl Engine {
             } else if let Some(identity) = &identity {
                 self.take_identity(tx, user, identity, now)?;
             }
-            apply(tx, user, &answer, &keys, identity.as_ref())?;
-            tx.mark_current(user, *generation)?;
+            let known = self.known_devices(tx, user)?;
+            let mut changes = device_changes(user, &known, &answer, &keys, identity.as_ref());
+            // From a server that failed it may be a part of the list: what it has
+            // not got may be there all the same.
+            let is_missing = |change: &DeviceChange| matches!(change, DeviceChange::Delete(id) if !answer.contains_key(id.as_str()));
+            let in_part = failed && changes.iter().any(is_missing);
+            if in_part {
+                changes.retain(|change| !is_missing(change));
+            }
+            self.apply(tx, user, &changes)?;
+            if in_part {
+                tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
+            } else {
+                tx.mark_current(user, *generation)?;
+            }
         }
         self.judge_held(tx, now, messages)
+    }
+
+    /// What is known of a user's devices. The bot's own account has no
+    /// tombstones: nothing depends on its other devices, and a homeserver that
+    /// lost the keys of this one is given them again.
+    fn known_devices(
+        &self,
+        tx: &Transaction<'_>,
+        user: &UserId,
+    ) -> Result<Vec<KnownDevice>, Error> {
+        let mut known = tx.known_devices(user)?;
+        if user == self.user {
+            known.retain(|known| !known.deleted);
+        }
+        Ok(known)
+    }
+
+    fn apply(
+        &self,
+        tx: &Transaction<'_>,
+        user: &UserId,
+        changes: &[DeviceChange],
+    ) -> Result<(), Error> {
+        for change in changes {
+            match change {
+                DeviceChange::Put(device) => debug!("{user} has device {}", device.id),
+                DeviceChange::Delete(id) if self.commanders.users.contains(user) => {
+                    info!("device {id} of {user} is signed out: it commands nothing any more");
+                }
+                DeviceChange::Delete(id) => debug!("{user} no longer has device {id}"),
+                DeviceChange::Refuse(id, fault) => {
+                    warn!("device {id} of {user} is not believed: {fault}");
+                }
+            }
+            tx.apply_device_change(user, change)?;
+        }
+        Ok(())
     }
 
     fn check_own_keys(
@@ -175,7 +228,8 @@ impl Engine {
                 .as_ref()
                 .is_none_or(|(user, _)| *user != &device.user)
             {
-                of_user = Some((&device.user, devices(&body.one_time_keys, &device.user)));
+                let keys = devices(&body.one_time_keys, &device.user).unwrap_or_default();
+                of_user = Some((&device.user, keys));
             }
             let claimed = of_user
                 .as_ref()
@@ -243,25 +297,4 @@ fn identity(
     identity
         .inspect_err(|fault| warn!("the identity of {user} is not believed: {fault}"))
         .ok()
-}
-
-fn apply(
-    tx: &Transaction<'_>,
-    user: &UserId,
-    answer: &BTreeMap<String, &RawValue>,
-    cross_signing_keys: &[String],
-    identity: Option<&Identity>,
-) -> Result<(), Error> {
-    let known = tx.known_devices(user)?;
-    for change in device_changes(user, &known, answer, cross_signing_keys, identity) {
-        match &change {
-            DeviceChange::Put(device) => debug!("{user} has device {}", device.id),
-            DeviceChange::Delete(id) => debug!("{user} no longer has device {id}"),
-            DeviceChange::Refuse(id, fault) => {
-                warn!("device {id} of {user} is not believed: {fault}");
-            }
-        }
-        tx.apply_device_change(user, &change)?;
-    }
-    Ok(())
 }

@@ -19,6 +19,10 @@ use crate::{
 /// own rotation period where that is longer.
 const SESSION_LIFETIME_MS: u64 = 14 * 24 * 3600 * 1000;
 
+/// A device list that could not be asked for since it became outdated authorises
+/// nothing after this, by the bot's own clock.
+const OUTDATED_LIST_LIFETIME_MS: u64 = 3600 * 1000;
+
 /// Whether a device speaks for its user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Authorship {
@@ -26,6 +30,11 @@ pub enum Authorship {
     Proven,
     /// It is not in its user's list.
     UnknownDevice,
+    /// It was in its user's list, and then was not.
+    SignedOutDevice(OwnedDeviceId),
+    /// Its user's list has been outdated for too long: their server does not say
+    /// what it is now.
+    OutdatedList,
     /// Its user's identity has not signed it.
     UnverifiedDevice(OwnedDeviceId),
     /// Its user has another identity than the pinned one.
@@ -48,6 +57,14 @@ impl Engine {
         user: &UserId,
         keys: &DeviceKeys,
     ) -> Result<Authorship, Error> {
+        if let Some(device) = tx.signed_out_by_keys(user, &keys.curve25519, &keys.ed25519)? {
+            return Ok(Authorship::SignedOutDevice(device));
+        }
+        let age_ms = |since| self.own_now().saturating_sub(since);
+        let since = tx.outdated_since(user)?;
+        if since.is_some_and(|since| age_ms(since) >= OUTDATED_LIST_LIFETIME_MS) {
+            return Ok(Authorship::OutdatedList);
+        }
         let Some(device) = tx.device_by_keys(user, &keys.curve25519, &keys.ed25519)? else {
             return Ok(Authorship::UnknownDevice);
         };
