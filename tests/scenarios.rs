@@ -30,6 +30,8 @@ mod health;
 mod identity;
 #[path = "scenarios/logouts.rs"]
 mod logouts;
+#[path = "scenarios/own_master.rs"]
+mod own_master;
 #[path = "scenarios/replay.rs"]
 mod replay;
 #[path = "scenarios/sessions.rs"]
