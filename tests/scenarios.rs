@@ -34,14 +34,20 @@ mod identity;
 mod logouts;
 #[path = "scenarios/old_commands.rs"]
 mod old_commands;
+#[path = "scenarios/own_master.rs"]
+mod own_master;
 #[path = "scenarios/replay.rs"]
 mod replay;
 #[path = "scenarios/sessions.rs"]
 mod sessions;
+#[path = "scenarios/signed_out.rs"]
+mod signed_out;
 mod support;
 #[path = "scenarios/survival.rs"]
 mod survival;
 #[path = "scenarios/trust.rs"]
 mod trust;
+#[path = "scenarios/unreachable.rs"]
+mod unreachable;
 #[path = "scenarios/withheld.rs"]
 mod withheld;

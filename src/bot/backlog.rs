@@ -9,7 +9,7 @@ use crate::{
     health::Tallies,
     http::{self, Stage},
     json::{Sifted, Skipped},
-    matrix::{self, Fault, SyncBody, Turn, WantKey},
+    matrix::{self, Fault, Queried, SyncBody, Turn, WantKey},
 };
 
 /// To-device events of a sync that are taken in together with all the rest of it,
@@ -125,17 +125,20 @@ impl Operator<'_> {
         done: usize,
     ) -> Option<End> {
         let mut position = done;
-        let is_too_large = answer.is_cut && asked.len() > 1;
+        let queried = Queried {
+            asked: &asked,
+            done,
+            answer: &answer,
+        };
         let taken = self.transact(|engine, policy, tx, now| {
-            if is_too_large {
+            if engine.must_split(&queried) {
                 position = asked.len();
                 engine.split_query(tx, &asked, now)?;
                 return Ok(Tallies::default());
             }
             let mut messages = Vec::new();
             let turn = Turn::begin();
-            position =
-                engine.take_query(tx, &asked, done, &answer.body, now, turn, &mut messages)?;
+            position = engine.take_query(tx, &queried, now, turn, &mut messages)?;
             judge(engine, policy, tx, &messages)
         });
         match taken {

@@ -100,6 +100,8 @@ impl Policy {
             What::InClear => (None, Err(replies::PLAINTEXT_REFUSED.to_owned())),
             What::Undecryptable(code) => (None, Err(replies::undecryptable(*code))),
             What::UnknownDevice => (None, Err(replies::UNKNOWN_DEVICE.to_owned())),
+            What::SignedOutDevice(_) => (None, Err(replies::SIGNED_OUT_DEVICE.to_owned())),
+            What::OutdatedList => (None, Err(replies::OUTDATED_LIST.to_owned())),
             What::UnverifiedDevice(device) => {
                 (None, Err(replies::unverified_device(device.as_str())))
             }
@@ -200,17 +202,17 @@ impl Policy {
             Some(device) => engine.authorship(tx, &entry.sender, &device)?,
             None => Authorship::Proven,
         };
-        if !self.allows(&entry.sender)
-            || !self.allows_room(&entry.room)
-            || in_clear
-            || author != Authorship::Proven
-        {
+        let may = self.allows(&entry.sender) && self.allows_room(&entry.room) && !in_clear;
+        if !may || author != Authorship::Proven {
             warn!(
                 "{} may no longer command: {command} is not run",
                 entry.sender
             );
-            let answer = replies::NO_LONGER_ALLOWED.to_owned();
-            return instead(answer, CommandOutcome::Refused);
+            let answer = match author {
+                Authorship::OutdatedList if may => replies::OUTDATED_LIST,
+                _ => replies::NO_LONGER_ALLOWED,
+            };
+            return instead(answer.to_owned(), CommandOutcome::Refused);
         }
         Ok(Some(Decision::Run(command)))
     }
@@ -260,6 +262,8 @@ fn tally_unrun(message: &Message, may: bool) -> Tally {
         }
         What::InClear
         | What::UnknownDevice
+        | What::SignedOutDevice(_)
+        | What::OutdatedList
         | What::UnverifiedDevice(_)
         | What::IdentityChanged
         | What::OlderSession
@@ -313,5 +317,11 @@ fn log_receipt(message: &Message, command: &str) {
         What::SpentSession => {
             warn!("{sender} in {room}: under a session that is done with ({event_id})");
         }
+        What::SignedOutDevice(device) => {
+            warn!("{sender} in {room}: from {device}, which was signed out ({event_id})");
+        }
+        What::OutdatedList => warn!(
+            "{sender} in {room}: their devices could not be asked for, for too long ({event_id})"
+        ),
     }
 }

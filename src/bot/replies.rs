@@ -38,6 +38,17 @@ pub const SPENT_SESSION: &str = "Your message was encrypted with a key that your
     have replaced by now, so I did not run it: please make your client use a new key (in Element, \
     write /discardsession in this room; in others, sign out and in again), and send it again.";
 
+/// To somebody whose message came from a session of theirs that was signed out.
+pub const SIGNED_OUT_DEVICE: &str = "Your message came from a session that was signed out, so I \
+    did not run your command: please log in anew on that device, verify the new session, and send \
+    it again. If you did not sign it out, ask my operator, to whom \"openclaw-k8s-toggle-operator \
+    identities list\" shows it.";
+
+/// To somebody whose server could not be asked for their devices for too long.
+pub const OUTDATED_LIST: &str = "I have not been able to ask your homeserver for your devices for \
+    more than an hour, so I did not run your command: please send it again when your homeserver \
+    can be reached, and tell its administrator if it stays so.";
+
 /// To somebody who wrote in a room that the configuration leaves out.
 pub const ROOM_REFUSED: &str = "I do not take commands in this room: please use one of the rooms \
     that my operator has named (ALLOWED_ROOMS).";

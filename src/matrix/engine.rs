@@ -155,6 +155,7 @@ impl Engine {
         tx.begin_life()?;
         tx.track_user(&self.user)?;
         tx.mark_outdated(&self.user)?;
+        tx.put_commanders(&self.commanders.users)?;
         for user in &self.commanders.users {
             tx.track_user(user)?;
         }

@@ -26,6 +26,10 @@ pub(super) const STALE_SECRET: &str = "My device is not signed by my account's i
     in the account's secret storage is not the one of its identity. Set up recovery for the \
     account anew in a client, and give me the MATRIX_RECOVERY_KEY it shows.";
 
+pub(super) const UNPROVEN: &str = "I cannot tell whether the identity that the homeserver shows for \
+    my account is the account's own: its secret storage holds no master key. Set up recovery for \
+    the account anew in a client, and give me the MATRIX_RECOVERY_KEY it shows.";
+
 pub(super) fn foreign(device: &ruma::DeviceId) -> String {
     format!(
         "My device {device} is not signed by my account's identity: the account has an identity \

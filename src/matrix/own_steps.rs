@@ -14,7 +14,7 @@ use super::{
     api::Call,
     engine::{Engine, Error},
     own_faults::{CONSEQUENCE, NEEDS_PERSON, NO_STORAGE, NOT_KEPT},
-    recovery::{DEFAULT_KEY, SELF_SIGNING},
+    recovery::{DEFAULT_KEY, MASTER, SELF_SIGNING},
     wants::{About, Want, WantKey},
 };
 use crate::{
@@ -80,6 +80,7 @@ impl Engine {
                 self.account_data(&format!("m.secret_storage.key.{id}"))?,
             ),
             OwnState::FindSecret(_) => (OwnStep::Recover, self.account_data(SELF_SIGNING)?),
+            OwnState::FindMaster(_) => (OwnStep::Recover, self.account_data(MASTER)?),
             OwnState::Unknown
             | OwnState::Recovered
             | OwnState::Signed
@@ -175,7 +176,10 @@ impl Engine {
         message: &str,
     ) -> Result<(), Error> {
         match step {
-            OwnStep::Recover if status == 404 => self.stay_unsigned(tx, NO_STORAGE),
+            OwnStep::Recover if status == 404 => match tx.own_identity()?.state {
+                OwnState::FindMaster(_) => self.finish_recovery(tx),
+                _ => self.stay_unsigned(tx, NO_STORAGE),
+            },
             _ => self.stay_unsigned(
                 tx,
                 &format!(

@@ -213,10 +213,13 @@ impl Engine {
             }
         };
         // A key of a device that is not listed: the list may be the older of both.
+        // One that was signed out is asked for in vain.
         let (curve25519, ed25519) = (&payload.sender_curve25519, &payload.sender_ed25519);
-        if tx
-            .device_by_keys(&payload.sender, curve25519, ed25519)?
-            .is_none()
+        let sender = &payload.sender;
+        if tx.device_by_keys(sender, curve25519, ed25519)?.is_none()
+            && tx
+                .signed_out_by_keys(sender, curve25519, ed25519)?
+                .is_none()
         {
             tx.track_user(&payload.sender)?;
             tx.mark_outdated(&payload.sender)?;

@@ -144,6 +144,7 @@ impl Engine {
         now: u64,
         busy: &dyn Fn(&WantKey) -> bool,
     ) -> Result<Wants, Error> {
+        tx.date_outdated(self.own_now())?;
         let mut wants = Vec::new();
         let Unprepared {
             claims,

@@ -1,6 +1,6 @@
 //! Users whose devices are followed, and those devices.
 
-use ruma::{DeviceId, OwnedUserId, UserId};
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
 use super::{Error, Transaction, database::parsed};
@@ -202,14 +202,38 @@ impl Transaction<'_> {
             .unwrap_or(true))
     }
 
-    /// The answer for this user was taken in, if it answers the latest question.
+    /// The answer for this user was taken in. One to an older question than the
+    /// latest leaves the list outdated, but only from now on.
     pub fn mark_current(&self, user: &UserId, generation: i64) -> Result<(), Error> {
         self.execute(
-            "UPDATE users SET outdated = 0, retry_after = 0, alone = 0
-             WHERE user_id = ?1 AND generation = ?2",
+            "UPDATE users SET outdated = generation <> ?2, outdated_since = 0, alone = 0,
+                 retry_after = CASE generation WHEN ?2 THEN 0 ELSE retry_after END
+             WHERE user_id = ?1",
             (user.as_str(), generation),
         )?;
         Ok(())
+    }
+
+    /// Writes down when lists became outdated, those that did since the last call:
+    /// at `own_now` by the bot's own clock, in milliseconds.
+    pub fn date_outdated(&self, own_now: u64) -> Result<(), Error> {
+        self.execute(
+            "UPDATE users SET outdated_since = ?1 WHERE outdated = 1 AND outdated_since = 0",
+            [own_now.cast_signed()],
+        )?;
+        Ok(())
+    }
+
+    /// Since when this user's list has been outdated without an answer, by the
+    /// bot's own clock in milliseconds; none while it is current, and until
+    /// [`Transaction::date_outdated`].
+    pub fn outdated_since(&self, user: &UserId) -> Result<Option<u64>, Error> {
+        self.one(
+            "SELECT outdated_since FROM users
+             WHERE user_id = ?1 AND outdated = 1 AND outdated_since <> 0",
+            [user.as_str()],
+            |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()),
+        )
     }
 
     /// The user's server did not answer: ask again after `until`.
@@ -273,6 +297,57 @@ impl Transaction<'_> {
             (user.as_str(), curve25519.as_bytes()),
             device,
         )
+    }
+
+    /// The device of `user` that was signed out and had one of these two keys.
+    pub fn signed_out_by_keys(
+        &self,
+        user: &UserId,
+        curve25519: &Curve25519PublicKey,
+        ed25519: &Ed25519PublicKey,
+    ) -> Result<Option<OwnedDeviceId>, Error> {
+        self.one(
+            "SELECT device_id FROM devices
+             WHERE user_id = ?1 AND deleted = 1 AND (ed25519 = ?2 OR curve25519 = ?3)",
+            (user.as_str(), ed25519.as_bytes(), curve25519.as_bytes()),
+            |row| row.get::<_, String>(0).map(Into::into),
+        )
+    }
+
+    /// The devices that were signed out of those who command.
+    pub fn signed_out_devices(&self) -> Result<Vec<Device>, Error> {
+        self.all(
+            "SELECT user_id, device_id, curve25519, ed25519, signed_by
+             FROM devices JOIN commanders USING (user_id) WHERE deleted = 1
+             ORDER BY user_id, device_id",
+            [],
+            device,
+        )
+    }
+
+    /// Forgets that a device was signed out. False if it was not.
+    pub fn forget_signed_out(&self, user: &UserId, id: &DeviceId) -> Result<bool, Error> {
+        let changed = self.execute(
+            "DELETE FROM devices WHERE user_id = ?1 AND device_id = ?2 AND deleted = 1",
+            (user.as_str(), id.as_str()),
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Writes down who commands, for whoever looks at the store without the
+    /// configuration.
+    pub fn put_commanders<'a>(
+        &self,
+        users: impl IntoIterator<Item = &'a OwnedUserId>,
+    ) -> Result<(), Error> {
+        self.execute("DELETE FROM commanders", [])?;
+        for user in users {
+            self.execute(
+                "INSERT INTO commanders (user_id) VALUES (?1)",
+                [user.as_str()],
+            )?;
+        }
+        Ok(())
     }
 
     /// Applies what a query changed.

@@ -231,7 +231,9 @@ ALTER TABLE session ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
     // bot has a clock of its own (`own_time`, milliseconds since the Unix epoch at
     // its first start, never back) and counts its starts (`life`): what was sent
     // with in another life is not sent with again. What a gap in a timeline left
-    // out is read back (`gaps`), and what waits for that keeps its place.
+    // out is read back (`gaps`), and what waits for that keeps its place. Who
+    // commands (`commanders`) is written down at each start, and so is the public
+    // master key that the account's secret storage proves (`own_identity.master`).
     "
 CREATE TABLE inbound_groups_of_devices (
     room_id TEXT NOT NULL,
@@ -303,6 +305,9 @@ UPDATE olm_seen SET seen_at = CAST(strftime('%s', 'now') AS INTEGER) * 1000;
 -- A session of the bot's own is sent with in the life that made it.
 ALTER TABLE outbound_groups ADD COLUMN life INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE newest_groups ADD COLUMN judged_at INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE commanders (user_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+
+ALTER TABLE own_identity ADD COLUMN master BLOB;
 ",
 ];
 

@@ -14,6 +14,7 @@ use super::*;
 mod identities;
 mod own_identity;
 mod recovery;
+mod signed_out;
 mod wiping;
 
 const NOW: u64 = 1_800_000_000_000;
@@ -377,11 +378,15 @@ fn a_device_list_keeps_keys_and_tombstones() {
 
     let tombstone = KnownDevice {
         deleted: true,
-        ..known
+        ..known.clone()
     };
     assert_eq!(
         device_changes(user, std::slice::from_ref(&tombstone), &none, &[], None),
         []
+    );
+    assert_eq!(
+        device_changes(user, std::slice::from_ref(&tombstone), &answer, &[], None),
+        [DeviceChange::Refuse("PHONE".into(), DeviceFault::SignedOut)]
     );
     let other = raw(&changed.device_keys().unwrap());
     let reused: BTreeMap<String, &RawValue> = [("PHONE".to_owned(), &*other)].into();
@@ -391,6 +396,14 @@ fn a_device_list_keeps_keys_and_tombstones() {
             "PHONE".into(),
             DeviceFault::KeyChanged
         )]
+    );
+    assert_eq!(
+        device_changes(user, &[known], &reused, &[], None),
+        [
+            DeviceChange::Delete("PHONE".into()),
+            DeviceChange::Refuse("PHONE".into(), DeviceFault::KeyChanged)
+        ],
+        "the device that had the id is gone"
     );
     assert_eq!(
         device_changes(user, &[], &answer, &["PHONE".to_owned()], None),

@@ -24,6 +24,7 @@ use crate::{
 };
 
 mod keys;
+mod lists;
 mod opening;
 mod queues;
 

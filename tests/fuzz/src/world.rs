@@ -13,7 +13,8 @@ use openclaw_k8s_toggle_operator::{
     crypto::{DeviceTrust, MEGOLM_ALGORITHM, Pickle, Pin, PinSource, RecoveryKey, Seed, Standing},
     json::Sifted,
     matrix::{
-        About, Answer, Commanders, Engine, Error, Message, OwnKeys, Received, SyncBody, Turn, Want,
+        About, Answer, Commanders, Engine, Error, Message, OwnKeys, Queried, Received, SyncBody,
+        Turn, Want,
     },
     ops::Secret,
     store::{Encryption, Store, Tokens, Transaction},
@@ -106,7 +107,9 @@ impl World {
                 },
             )
             .unwrap();
-        run.tx.put_account_pickle(&Pickle::copied(&people::bot_account())).unwrap();
+        run.tx
+            .put_account_pickle(&Pickle::copied(&people::bot_account()))
+            .unwrap();
         run.engine.prepare_account(&run.tx, NOW).unwrap();
         let member = |user: &str| {
             let mut event = event(
@@ -303,9 +306,16 @@ impl Run<'_> {
                 fallback,
             } => engine.take_upload(tx, *with_device_keys, fallback.as_deref()),
             About::Query(asked) => {
-                let body = honest_query().to_string();
-                let (body, turn) = (body.as_bytes(), Turn::endless());
-                let taken = engine.take_query(tx, asked, 0, body, NOW, turn, &mut Vec::new());
+                let answer = Sifted {
+                    body: honest_query().to_string().into_bytes(),
+                    ..Sifted::default()
+                };
+                let queried = Queried {
+                    asked,
+                    done: 0,
+                    answer: &answer,
+                };
+                let taken = engine.take_query(tx, &queried, NOW, Turn::endless(), &mut Vec::new());
                 taken.map(drop)
             }
             About::Claim(_) | About::Join(_) => Ok(()),
