@@ -32,6 +32,8 @@ mod identity;
 mod logouts;
 #[path = "scenarios/old_commands.rs"]
 mod old_commands;
+#[path = "scenarios/other_lives.rs"]
+mod other_lives;
 #[path = "scenarios/replay.rs"]
 mod replay;
 #[path = "scenarios/sessions.rs"]
