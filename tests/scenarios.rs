@@ -34,6 +34,8 @@ mod identity;
 mod logouts;
 #[path = "scenarios/old_commands.rs"]
 mod old_commands;
+#[path = "scenarios/other_lives.rs"]
+mod other_lives;
 #[path = "scenarios/own_master.rs"]
 mod own_master;
 #[path = "scenarios/replay.rs"]

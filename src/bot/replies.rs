@@ -31,7 +31,8 @@ pub const UNKNOWN_DEVICE: &str = "Your message came from a device that is not in
 /// To somebody whose message came after a newer one of the same device, under
 /// another session.
 pub const OLDER_SESSION: &str = "I ignored an older message of yours, because it reached me after \
-    a newer one: please send it again if you still want it.";
+    a newer one: please send it again if you still want it. If I say so every time, make your \
+    client use a new key (in Element, write /discardsession in this room).";
 
 /// To somebody whose client goes on with a session that is done with.
 pub const SPENT_SESSION: &str = "Your message was encrypted with a key that your client should \

@@ -234,12 +234,11 @@ impl Engine {
         rotation: Rotation,
         now: u64,
     ) -> Result<OutboundGroup, Error> {
-        if let Some(group) = tx.outbound_group(room)? {
-            if !group.is_expired(rotation, now)
-                && !tx.has_departed_recipient(room, &group.session_id(), self.commanders.trust)?
-            {
-                return Ok(group);
-            }
+        if let Some(group) = tx.outbound_group(room)?
+            && !group.is_expired(rotation, now)
+            && !tx.has_departed_recipient(room, &group.session_id(), self.commanders.trust)?
+        {
+            return Ok(group);
         }
         tx.discard_outbound_group(room)?;
         debug!("a new Megolm session for {room}");
