@@ -24,14 +24,20 @@ mod crashes;
 mod encryption;
 #[path = "scenarios/full_disk.rs"]
 mod full_disk;
+#[path = "scenarios/gaps.rs"]
+mod gaps;
 #[path = "scenarios/health.rs"]
 mod health;
 #[path = "scenarios/identity.rs"]
 mod identity;
+#[path = "scenarios/in_clear.rs"]
+mod in_clear;
 #[path = "scenarios/logouts.rs"]
 mod logouts;
 #[path = "scenarios/replay.rs"]
 mod replay;
+#[path = "scenarios/server_words.rs"]
+mod server_words;
 #[path = "scenarios/sessions.rs"]
 mod sessions;
 mod support;

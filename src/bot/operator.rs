@@ -144,6 +144,7 @@ impl<'a> Operator<'a> {
             access.device.clone(),
             policy.commanders.clone(),
             own_keys,
+            policy.clear_words(),
         );
         Self {
             store,
@@ -299,7 +300,7 @@ impl<'a> Operator<'a> {
             again,
             work,
             since: tx.next_batch()?,
-            held_until: self.engine.next_held_deadline(&tx)?,
+            held_until: self.engine.next_held_deadline(&tx, now)?,
             keys_uploaded: self.engine.keys_uploaded(&tx)?,
             fingerprints: match self.listening {
                 true => Vec::new(),

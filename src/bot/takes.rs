@@ -2,11 +2,11 @@
 
 use std::{fmt, time::Duration};
 
-use log::{error, warn};
+use log::{debug, error, warn};
 use tokio::time::Instant;
 
 use super::{
-    answers::{Refusal, Said, give_up, judge, refused, take_body},
+    answers::{Refusal, Said, give_up, give_up_unsendable, judge, refused, take_body},
     end::End,
     operator::Operator,
     renewal::Refused,
@@ -38,6 +38,10 @@ impl Operator<'_> {
             Err(fault) => {
                 if matches!(fault, Fault::Refused { status: 400, .. }) {
                     self.suspect_since();
+                }
+                if matches!(fault, Fault::Unsendable(_)) {
+                    warn!("what the bot has read so far fits into no request: reading anew");
+                    self.attempt(|_, _, tx, _| Ok(tx.forget_next_batch()?));
                 }
                 return self.sync_failed(&fault, fault.retry_after());
             }
@@ -169,6 +173,18 @@ impl Operator<'_> {
                     })
                 }
             },
+            Err(Fault::Unsendable(why)) => {
+                let wait = self.flight.failed(key, None);
+                error!("{key:?} cannot be sent and is given up: {why}");
+                debug!(
+                    "if it is wanted all the same, again in {} s",
+                    wait.as_secs()
+                );
+                self.attempt(|engine, _, tx, _| give_up_unsendable(engine, tx, about, &why));
+                // What waited for it can be judged.
+                self.again = true;
+                return None;
+            }
             Err(fault) => {
                 let wait = self.flight.failed(key, fault.retry_after());
                 warn!("{key:?}: {fault}; trying again in {} s", wait.as_secs());

@@ -8,7 +8,9 @@ mod devices;
 mod discovery;
 mod discovery_fault;
 mod engine;
+mod gaps;
 mod homeserver;
+mod in_clear;
 mod judge;
 mod key_talk;
 mod login;
@@ -31,7 +33,9 @@ pub use devices::OwnKeysDiffer;
 pub use discovery::{Discovered, Versions, discover, versions};
 pub use discovery_fault::{BaseUrlFault, DiscoveryError, DiscoveryFault, Source, VersionsFault};
 pub use engine::{Commanders, Engine, Error, OwnKeys};
+pub use gaps::GAP_DEADLINE_MS;
 pub use homeserver::{Fault, Homeserver};
+pub use in_clear::ClearWords;
 pub use judge::{KEY_GRACE_MS, Message, What};
 pub use login::{
     Flows, LoggedIn, LoginError, LoginInfo, flows_call, is_user, login_call, new_device_id,

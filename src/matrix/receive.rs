@@ -12,7 +12,11 @@ use super::{
     judge::Message,
     sync::{DeviceLists, Event, InvitedRoom, SyncBody},
 };
-use crate::{crypto::FallbackOnServer, store::Transaction};
+use crate::{
+    crypto::FallbackOnServer,
+    ops::{MAX_POSITION, is_carried},
+    store::Transaction,
+};
 
 /// Olm messages are remembered this long: longer than any fallback key that
 /// they could be replayed against.
@@ -46,8 +50,9 @@ impl Engine {
         counts_hold: bool,
         now: u64,
     ) -> Result<Received, Error> {
-        let first = tx.next_batch()?.is_none();
-        if first {
+        check_position(&body.next_batch)?;
+        let since = tx.next_batch()?;
+        if since.is_none() {
             // An initial sync has no device_lists: whatever is known may be old.
             tx.mark_all_outdated()?;
         }
@@ -70,7 +75,8 @@ impl Engine {
             let Some(room) = room_id(id) else { continue };
             match serde_json::from_str(raw.get()) {
                 Ok(joined) => {
-                    self.take_joined_room(tx, &room, &joined, first, now, &mut received)?;
+                    let since = since.as_deref();
+                    self.take_joined_room(tx, &room, &joined, since, now, &mut received)?;
                 }
                 Err(_) => warn!("what the server says of {room} is malformed: skipped"),
             }
@@ -133,6 +139,18 @@ impl Engine {
             (Some(sender), None) => Some(sender),
             _ => None,
         }
+    }
+}
+
+/// Whether the next sync can begin there.
+fn check_position(next_batch: &str) -> Result<(), Error> {
+    match is_carried(next_batch, MAX_POSITION) {
+        true => Ok(()),
+        false => Err(Error::NotCarried {
+            what: "next_batch of a sync",
+            bytes: next_batch.len(),
+            max: MAX_POSITION,
+        }),
     }
 }
 

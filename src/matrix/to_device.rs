@@ -185,7 +185,11 @@ impl Engine {
         }
         let (room, session_id) = (key.room.clone(), key.session_id.clone());
         let stored = tx.inbound_group(&room, &session_id)?;
-        match accept_room_key(payload, key, stored) {
+        let accepted = accept_room_key(payload, key, stored);
+        if accepted.is_ok() {
+            self.take_proof_of_encryption(tx, &room)?;
+        }
+        match accepted {
             Ok(Some(mut group)) => {
                 debug!("a room key of {} for {room}", payload.sender);
                 group.advance_to(tx.next_message_index(&room, &session_id)?);

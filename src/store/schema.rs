@@ -294,6 +294,21 @@ CREATE TABLE gaps (
     began_at INTEGER NOT NULL,
     told INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
+
+-- A gap without a token is none any more; what it left unread is told (`missed`).
+ALTER TABLE gaps ADD COLUMN events INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gaps ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gaps ADD COLUMN top INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gaps ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;
+
+-- A request that shows words is told from the others, and a room that a key came
+-- for, or a message out of which something is to be done, is an encrypted one.
+ALTER TABLE outbox ADD COLUMN in_clear INTEGER NOT NULL DEFAULT 0;
+UPDATE outbox SET in_clear = 1
+WHERE reply_id IS NOT NULL AND path LIKE '%/send/m.room.message/%';
+UPDATE rooms SET algorithm = 'm.megolm.v1.aes-sha2' WHERE algorithm IS NULL AND (
+    room_id IN (SELECT room_id FROM inbound_groups)
+    OR room_id IN (SELECT room_id FROM journal WHERE curve25519 IS NOT NULL));
 ",
 ];
 

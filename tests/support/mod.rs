@@ -13,6 +13,7 @@ pub mod faults;
 pub mod health;
 pub mod homeserver;
 pub mod keycloak;
+pub mod messages;
 pub mod metrics;
 pub mod modules;
 pub mod person;
