@@ -34,6 +34,8 @@ mod identity;
 mod in_clear;
 #[path = "scenarios/logouts.rs"]
 mod logouts;
+#[path = "scenarios/old_commands.rs"]
+mod old_commands;
 #[path = "scenarios/replay.rs"]
 mod replay;
 #[path = "scenarios/server_words.rs"]

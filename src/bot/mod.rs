@@ -11,6 +11,7 @@ mod operator;
 mod outcome;
 mod policy;
 mod renewal;
+mod rollback;
 mod starts;
 mod takes;
 #[cfg(test)]

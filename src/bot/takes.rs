@@ -1,6 +1,6 @@
 //! What the loop takes in: syncs, and answers to requests.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use log::{debug, error, warn};
 use tokio::time::Instant;
@@ -59,7 +59,7 @@ impl Operator<'_> {
             for invite in &received.invites {
                 policy.judge_invite(tx, invite)?;
             }
-            judge(engine, policy, tx, &received.messages, now)
+            judge(engine, policy, tx, &received.messages)
         });
         match taken {
             Ok(()) => {
@@ -71,11 +71,14 @@ impl Operator<'_> {
                 None
             }
             Err(error) => {
+                self.synced = synced_before;
+                if self.goes_on_without(&error) {
+                    return None;
+                }
                 if let Some(end) = ends_the_session(&error) {
                     self.vitals.synced(false);
                     return Some(end);
                 }
-                self.synced = synced_before;
                 if let matrix::Error::Store(error) = &error {
                     error!("{error}");
                 }
@@ -148,6 +151,11 @@ impl Operator<'_> {
                 errcode,
                 message,
             }) => match refused(about, status, &errcode, &message) {
+                Refusal::Outlived(why) if self.keeps_device => {
+                    self.flight.failed(key, None);
+                    self.start_over(&why, &BTreeSet::new());
+                    return None;
+                }
                 Refusal::Outlived(why) => return Some(End::Outlived(why)),
                 Refusal::Fatal(why) => return Some(End::Fatal(why)),
                 Refusal::Retry => {
@@ -201,6 +209,10 @@ impl Operator<'_> {
                 None
             }
             Err(error) => {
+                if self.goes_on_without(&error) {
+                    self.flight.failed(key, None);
+                    return None;
+                }
                 if let Some(end) = ends_the_session(&error) {
                     return Some(end);
                 }
@@ -235,7 +247,7 @@ impl Operator<'_> {
 fn ends_the_session(error: &matrix::Error) -> Option<End> {
     match error {
         matrix::Error::OwnKeys(_) => Some(End::Fatal(error.to_string())),
-        matrix::Error::RolledBack => Some(End::Outlived(error.to_string())),
+        matrix::Error::RolledBack(_) => Some(End::Outlived(error.to_string())),
         _ => None,
     }
 }

@@ -21,7 +21,7 @@ mod tests;
 mod trust;
 mod withheld;
 
-pub use account::{Account, FallbackOnServer, KeyUpload, ONE_TIME_KEYS_ON_SERVER};
+pub use account::{Account, FallbackOnServer, KeyUpload, ONE_TIME_KEYS_ON_SERVER, ReplaceError};
 pub use canonical::{SignatureFault, canonical_json, ed25519_from_base64, sign, verify, verify_by};
 pub use claim::{ClaimFault, one_time_key};
 pub use cross_signing::{

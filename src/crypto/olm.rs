@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use vodozemac::{
     Curve25519PublicKey, Ed25519PublicKey,
-    olm::{OlmMessage, Session, SessionConfig, SessionPickle},
+    olm::{DecryptionError, OlmMessage, Session, SessionConfig, SessionPickle},
 };
 
 use super::{
@@ -33,6 +33,8 @@ pub enum OlmFault {
     Algorithm,
     /// No ciphertext for this device's key.
     NotForUs,
+    /// Its key was used: it came before.
+    Repeated,
     /// No session opens it: the other end's session and ours have parted.
     Wedged,
     /// A pre-key message that no new session can be made from.
@@ -64,6 +66,7 @@ impl fmt::Display for OlmFault {
             Self::Malformed => f.write_str("it is malformed"),
             Self::Algorithm => f.write_str("its algorithm is not Olm"),
             Self::NotForUs => f.write_str("it is not for this device"),
+            Self::Repeated => f.write_str("it came before"),
             Self::Wedged => f.write_str("no Olm session opens it"),
             Self::NoSession => f.write_str("no Olm session can be made from it"),
             Self::Payload(fault) => write!(f, "its payload is refused ({fault:?})"),
@@ -80,6 +83,13 @@ pub struct OlmEvent {
     /// SHA-256 of the ciphertext, to know a message that was seen before.
     pub hash: [u8; 32],
     message: OlmMessage,
+}
+
+impl OlmEvent {
+    /// Whether a new session can be made from it.
+    pub fn is_pre_key(&self) -> bool {
+        matches!(self.message, OlmMessage::PreKey(_))
+    }
 }
 
 #[derive(Deserialize)]
@@ -228,7 +238,7 @@ pub fn decrypt(
                     let plaintext = session
                         .inner
                         .decrypt(&event.message)
-                        .map_err(|_| OlmFault::Wedged)?;
+                        .map_err(|error| fault(&error))?;
                     (session, false, plaintext)
                 }
                 None => {
@@ -251,11 +261,19 @@ pub fn decrypt(
             }
         }
         OlmMessage::Normal(_) => {
+            let mut why = OlmFault::Wedged;
             let opened = sessions.into_iter().find_map(|mut session| {
-                let plaintext = session.inner.decrypt(&event.message).ok()?;
-                Some((session, plaintext))
+                match session.inner.decrypt(&event.message) {
+                    Ok(plaintext) => Some((session, plaintext)),
+                    Err(error) => {
+                        if fault(&error) == OlmFault::Repeated {
+                            why = OlmFault::Repeated;
+                        }
+                        None
+                    }
+                }
             });
-            let (session, plaintext) = opened.ok_or(OlmFault::Wedged)?;
+            let (session, plaintext) = opened.ok_or(why)?;
             (session, false, plaintext)
         }
     };
@@ -265,6 +283,14 @@ pub fn decrypt(
         new_session,
         payload,
     })
+}
+
+fn fault(error: &DecryptionError) -> OlmFault {
+    match error {
+        // Only the session that a message belongs to has its chain.
+        DecryptionError::MissingMessageKey(_) => OlmFault::Repeated,
+        _ => OlmFault::Wedged,
+    }
 }
 
 #[derive(Deserialize)]

@@ -59,9 +59,18 @@ fn devices<'a>(answer: &PerUser<'a>, user: &UserId) -> BTreeMap<String, &'a RawV
 }
 
 impl Engine {
-    /// The server has taken the keys of the last upload.
-    pub fn take_upload(&self, tx: &Transaction<'_>, with_device_keys: bool) -> Result<(), Error> {
+    /// The server has taken the keys of an upload. Where another fallback key was
+    /// made meanwhile, those that wait are others: they are uploaded once more.
+    pub fn take_upload(
+        &self,
+        tx: &Transaction<'_>,
+        with_device_keys: bool,
+        fallback: Option<&str>,
+    ) -> Result<(), Error> {
         let mut account = self.account_mut(tx)?;
+        if account.unpublished_fallback().as_deref() != fallback {
+            return Ok(());
+        }
         account.mark_as_uploaded(with_device_keys);
         self.save_account(tx, account)
     }

@@ -35,6 +35,7 @@ pub struct Engine {
     pub(super) clear_words: ClearWords,
     last_account: RefCell<Option<LastAccount>>,
     own_now: Cell<u64>,
+    pub(super) foreign: RefCell<BTreeSet<String>>,
 }
 
 /// Whose messages are looked at, and how their devices are believed.
@@ -87,8 +88,9 @@ pub enum Error {
     Account,
     /// The server holds other keys for this very device.
     OwnKeys(OwnKeysDiffer),
-    /// The device has sent what this store does not remember.
-    RolledBack,
+    /// The homeserver shows messages of this device, under these sessions, that this
+    /// store does not remember.
+    RolledBack(BTreeSet<String>),
 }
 
 impl fmt::Display for Error {
@@ -104,7 +106,7 @@ impl fmt::Display for Error {
             Self::Build(error) => error.fmt(f),
             Self::Account => f.write_str("the stored account cannot sign"),
             Self::OwnKeys(error) => error.fmt(f),
-            Self::RolledBack => f.write_str(
+            Self::RolledBack(_) => f.write_str(
                 "the store in CRYPTO_STORE_PATH is an older copy: this device has sent messages \
                  that it does not remember",
             ),
@@ -147,6 +149,7 @@ impl Engine {
             clear_words,
             last_account: RefCell::new(None),
             own_now: Cell::new(0),
+            foreign: RefCell::default(),
         }
     }
 
@@ -154,17 +157,20 @@ impl Engine {
     /// each transaction.
     pub fn set_own_now(&self, own_now: u64) {
         self.own_now.set(own_now);
+        self.foreign.take();
     }
 
     /// The time by the bot's own clock, in milliseconds: what ages by it does so
     /// whatever the wall clock does.
-    pub(super) fn own_now(&self) -> u64 {
+    pub fn own_now(&self) -> u64 {
         self.own_now.get()
     }
 
     /// Makes the account where there is none, and asks for a fresh look at the
     /// server's idea of the bot's own devices. Once at each start.
     pub fn prepare_account(&self, tx: &Transaction<'_>, now: u64) -> Result<(), Error> {
+        // What this store would send with may have been used by a copy of it: with
+        // another life all of that is made anew.
         tx.begin_life()?;
         tx.track_user(&self.user)?;
         tx.mark_outdated(&self.user)?;
@@ -184,11 +190,11 @@ impl Engine {
         if tx.account_pickle()?.is_none() {
             // With a first supply of keys: one upload brings them all.
             let mut account = Account::new(self.user.clone(), self.device.clone());
-            account.replenish(0, FallbackOnServer::UsedOrMissing, now);
+            account.replenish(0, FallbackOnServer::UsedOrMissing, self.own_now());
             self.save_account(tx, account)?;
             self.sign_beforehand(tx)?;
         }
-        Ok(())
+        self.age_keys(tx)
     }
 
     /// Whether the server has been given this device's keys.

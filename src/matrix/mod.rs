@@ -21,6 +21,7 @@ mod receive;
 mod recovery;
 mod rooms;
 mod sending;
+mod start_over;
 mod sync;
 mod to_device;
 mod tokens;

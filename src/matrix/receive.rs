@@ -18,10 +18,6 @@ use crate::{
     store::Transaction,
 };
 
-/// Olm messages are remembered this long: longer than any fallback key that
-/// they could be replayed against.
-const OLM_MEMORY_MS: u64 = 30 * 24 * 3600 * 1000;
-
 /// What a sync brought for the layer above.
 #[derive(Default)]
 pub struct Received {
@@ -57,9 +53,10 @@ impl Engine {
             tx.mark_all_outdated()?;
         }
         let mut received = Received::default();
+        self.age_keys(tx)?;
         self.take_to_device(tx, &body.to_device.events, now)?;
         if counts_hold {
-            self.replenish(tx, body, now)?;
+            self.replenish(tx, body)?;
         }
         take_device_lists(tx, &body.device_lists, &self.user)?;
         // What waited was said before what comes now.
@@ -93,7 +90,7 @@ impl Engine {
     }
 
     /// Makes keys where the server has too few left.
-    fn replenish(&self, tx: &Transaction<'_>, body: &SyncBody<'_>, now: u64) -> Result<(), Error> {
+    fn replenish(&self, tx: &Transaction<'_>, body: &SyncBody<'_>) -> Result<(), Error> {
         let fallback = match &body.device_unused_fallback_key_types {
             None => FallbackOnServer::NotSupported,
             Some(types) if types.iter().any(|kind| kind == "signed_curve25519") => {
@@ -102,12 +99,22 @@ impl Engine {
             Some(_) => FallbackOnServer::UsedOrMissing,
         };
         let count = body.one_time_keys();
-        if self.account(tx)?.needs_replenishing(count, fallback, now) {
+        if self.account(tx)?.needs_replenishing(count, fallback) {
             let mut account = self.account_mut(tx)?;
-            account.replenish(count, fallback, now);
+            account.replenish(count, fallback, self.own_now());
             self.save_account(tx, account)?;
-            // Now and then is enough, and new keys are made now and then.
-            tx.forget_olm_messages(now.saturating_sub(OLM_MEMORY_MS))?;
+        }
+        Ok(())
+    }
+
+    /// Replaces and forgets fallback keys by the bot's own clock, and then what
+    /// guarded the forgotten ones: before anything is opened with them.
+    pub(super) fn age_keys(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+        if self.account(tx)?.needs_aging(self.own_now()) {
+            let mut account = self.account_mut(tx)?;
+            account.age(self.own_now());
+            tx.forget_olm_messages(account.oldest_fallback_made_at())?;
+            self.save_account(tx, account)?;
         }
         Ok(())
     }

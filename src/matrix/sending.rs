@@ -159,8 +159,8 @@ impl Engine {
         Ok(Readiness::Done)
     }
 
-    /// The room's session, or a new one when it is worn out or when somebody who
-    /// has it should not read on.
+    /// The room's session, or a new one when it is worn out, or of before the last
+    /// start, or when somebody who has it should not read on.
     fn outbound_group(
         &self,
         tx: &Transaction<'_>,
@@ -174,8 +174,8 @@ impl Engine {
             {
                 return Ok(group);
             }
-            tx.discard_outbound_group(room)?;
         }
+        tx.discard_outbound_group(room)?;
         debug!("a new Megolm session for {room}");
         let group = OutboundGroup::new(room.clone(), now);
         tx.put_outbound_group(room, &group)?;

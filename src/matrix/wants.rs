@@ -79,6 +79,8 @@ pub enum About {
     Upload {
         /// The identity of the device among them.
         with_device_keys: bool,
+        /// The id of the fallback key among them.
+        fallback: Option<String>,
     },
     /// These users' devices were asked for, at these generations.
     Query(Vec<(OwnedUserId, i64)>),
@@ -127,6 +129,7 @@ impl Engine {
                 },
                 about: About::Upload {
                     with_device_keys: upload.device_keys.is_some(),
+                    fallback: account.unpublished_fallback(),
                 },
             });
         }

@@ -280,7 +280,8 @@ impl Transaction<'_> {
                 may_have_keys!("?4"),
                 " AND NOT EXISTS (
                      SELECT 1 FROM olm_sessions AS o
-                     WHERE o.user_id = d.user_id AND o.curve25519 = d.curve25519) AS claim
+                     WHERE o.user_id = d.user_id AND o.curve25519 = d.curve25519
+                         AND o.life = (SELECT life FROM own_clock)) AS claim
                  FROM members AS m JOIN devices AS d ON d.user_id = m.user_id AND d.deleted = 0
                  LEFT JOIN identities AS i ON i.user_id = d.user_id
                  LEFT JOIN shares AS s ON s.session_id = ?2 AND s.user_id = d.user_id
@@ -292,7 +293,8 @@ impl Transaction<'_> {
                 put_off!("coalesce(p.claim_after, 0)", "?5"),
                 " AND NOT EXISTS (
                          SELECT 1 FROM olm_sessions AS o
-                         WHERE o.user_id = d.user_id AND o.curve25519 = d.curve25519))
+                         WHERE o.user_id = d.user_id AND o.curve25519 = d.curve25519
+                             AND o.life = (SELECT life FROM own_clock)))
                  ORDER BY claim, d.user_id, d.device_id LIMIT ?6"
             ),
             (

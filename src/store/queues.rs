@@ -30,7 +30,7 @@ pub struct JournalEntry {
     pub device: Option<DeviceKeys>,
     /// What, in the words of the layer above.
     pub payload: String,
-    /// When it came, milliseconds since the Unix epoch.
+    /// When it came, by the bot's own clock, in milliseconds.
     pub received_at: u64,
     /// How old it was then, in milliseconds.
     pub age_ms: u64,
@@ -138,6 +138,16 @@ impl Transaction<'_> {
                     age_ms: row.get::<_, i64>(5)?.cast_unsigned(),
                 })
             },
+        )
+    }
+
+    /// All of what was asked for and is not done: event, room and payload, in
+    /// order.
+    pub fn unfinished(&self) -> Result<Vec<(OwnedEventId, OwnedRoomId, String)>, Error> {
+        self.all(
+            "SELECT event_id, room_id, payload FROM journal WHERE done = 0 ORDER BY rowid",
+            [],
+            |row| Ok((parsed(row, 0)?, parsed(row, 1)?, row.get(2)?)),
         )
     }
 

@@ -178,6 +178,19 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// Forgets what this device has agreed on with others, and what it was about to
+    /// send; it stays the same device. Sessions of others are buried, not forgotten:
+    /// [`Transaction::bury_inbound_groups`].
+    pub fn forget_sessions(&self) -> Result<(), Error> {
+        self.discard_outbound_groups()?;
+        self.inner.execute_batch(
+            "DELETE FROM olm_sessions; DELETE FROM olm_seen; DELETE FROM olm_peers;
+             DELETE FROM unwedge; DELETE FROM refused_keys;
+             DELETE FROM held; DELETE FROM replies; DELETE FROM outbox;",
+        )?;
+        Ok(())
+    }
+
     /// Forgets the device: a hard logout made its keys worthless. What is known
     /// of rooms and of others' devices stays (encrypted rooms stay encrypted,
     /// device ids keep their keys), the bot's own identity and the pins stay, and

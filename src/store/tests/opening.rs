@@ -231,7 +231,9 @@ fn a_store_of_the_first_format_is_taken_over() {
     let mut store = directory.open();
     let tx = store.begin().unwrap();
     assert_eq!(tx.next_message_index(room(), &id).unwrap(), 5);
-    assert!(tx.inbound_group(room(), &id).unwrap().is_some());
+    let groups = tx.inbound_groups(room(), &id, alice()).unwrap();
+    assert_eq!(groups.len(), 1);
+    assert_eq!(groups[0].group.curve25519, inbound.curve25519);
     assert!(
         tx.is_outdated(alice()).unwrap(),
         "who signed what is asked for"
@@ -287,6 +289,63 @@ fn a_room_is_proven_encrypted_before_and_after_the_bot_is_in_it() {
         tx.encryption(late).unwrap(),
         Encryption::Megolm(_)
     ));
+}
+
+/// A store of the third format: its times are not in the future of the bot's own
+/// clock, and its sessions keep their order.
+#[test]
+fn a_store_of_the_third_format_is_taken_over() {
+    let directory = Directory::new();
+    fs::create_dir_all(&directory.0).unwrap();
+    let (outbound, inbound) = shared_session();
+    let (_, earlier) = shared_session();
+    let id = outbound.session_id();
+    let old = rusqlite::Connection::open(directory.0.join("store.sqlite3")).unwrap();
+    for migration in &schema::MIGRATIONS[..3] {
+        old.execute_batch(migration).unwrap();
+    }
+    old.pragma_update(None, "user_version", 3).unwrap();
+    let future = i64::MAX / 2;
+    for (id, group, received_at) in [(id.as_str(), &inbound, future), ("earlier", &earlier, 7)] {
+        old.execute(
+            "INSERT INTO inbound_groups VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 5)",
+            (
+                room().as_str(),
+                id,
+                alice().as_str(),
+                group.curve25519.as_bytes(),
+                group.ed25519.as_bytes(),
+                group.pickle().unwrap(),
+                received_at,
+            ),
+        )
+        .unwrap();
+    }
+    old.execute("INSERT INTO olm_seen VALUES (?1, 7)", [[9_u8; 32]])
+        .unwrap();
+    old.execute(
+        "INSERT INTO journal (event_id, room_id, sender, payload, received_at, age_ms)
+         VALUES ('$e', ?1, ?2, 'start', ?3, 0)",
+        (room().as_str(), alice().as_str(), future),
+    )
+    .unwrap();
+    old.close().unwrap();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    let own_now = tx.own_clock().unwrap().own_time;
+    let group = |id| tx.inbound_groups(room(), id, alice()).unwrap().remove(0);
+    assert_eq!(tx.next_message_index(room(), &id).unwrap(), 5);
+    assert!(group(&id).received_at <= own_now);
+    assert_eq!(group("earlier").received_at, 7);
+    assert!(group("earlier").ordinal < group(&id).ordinal);
+    assert!(tx.next_unfinished().unwrap().unwrap().received_at <= own_now);
+    tx.forget_olm_messages(8).unwrap();
+    assert!(
+        tx.has_seen_olm_message(&[9; 32]).unwrap(),
+        "what guards counts from now"
+    );
+    tx.begin_life().unwrap();
+    assert_eq!(tx.life().unwrap(), 1);
 }
 
 #[test]

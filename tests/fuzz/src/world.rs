@@ -150,7 +150,9 @@ impl World {
         run.sync(&json!({ "next_batch": "s1", "to_device": { "events": [hello] } }));
         let room = <&RoomId>::try_from(SECRET).unwrap();
         let session_id = people::group(1).session_id();
-        assert!(run.tx.inbound_group(room, &session_id).unwrap().is_some());
+        let owner = <&UserId>::try_from(ANNA.0).unwrap();
+        let groups = run.tx.inbound_groups(room, &session_id, owner).unwrap();
+        assert_eq!(groups.len(), 1);
         assert!(run.engine.is_settled(&run.tx).unwrap());
         run.tx.commit().unwrap();
     }
@@ -179,11 +181,12 @@ impl Run<'_> {
     fn receive(&self, body: &[u8]) -> Option<Received> {
         let body = serde_json::from_slice::<SyncBody<'_>>(body).ok()?;
         // Making 50 keys is what a run would be spent on, were the counts to hold.
-        match self.engine.take_sync(&self.tx, &body, false, NOW) {
+        let received = self.engine.take_sync(&self.tx, &body, false, NOW);
+        match received.and_then(|all| self.engine.check_for_foreign().map(|()| all)) {
             Ok(received) => Some(received),
             // A message that this device never sent is the server's to invent, and so is
             // a position that fits into no request.
-            Err(Error::RolledBack | Error::NotCarried { .. }) => None,
+            Err(Error::RolledBack(_) | Error::NotCarried { .. }) => None,
             Err(error) => panic!("a sync that was read is not taken in: {error}"),
         }
     }
@@ -223,7 +226,7 @@ impl Run<'_> {
             "a message of somebody who may not command"
         );
         self.policy
-            .judge_message(&self.tx, self.engine, message, NOW)
+            .judge_message(&self.tx, self.engine, message)
             .unwrap();
         let Some(entry) = self.tx.next_unfinished().unwrap() else {
             return;
@@ -275,7 +278,10 @@ impl Run<'_> {
     fn answer(&self, want: &Want, members: &[Value]) {
         let (tx, engine) = (&self.tx, self.engine);
         match &want.about {
-            About::Upload { with_device_keys } => engine.take_upload(tx, *with_device_keys),
+            About::Upload {
+                with_device_keys,
+                fallback,
+            } => engine.take_upload(tx, *with_device_keys, fallback.as_deref()),
             About::Query(asked) => {
                 let body = honest_query().to_string();
                 engine.take_query(tx, asked, body.as_bytes(), NOW, &mut Vec::new())
@@ -318,7 +324,10 @@ pub fn tolerable(taken: Result<(), Error>) -> bool {
     match taken {
         Ok(()) => true,
         Err(
-            Error::Malformed(_) | Error::NotCarried { .. } | Error::OwnKeys(_) | Error::RolledBack,
+            Error::Malformed(_)
+            | Error::NotCarried { .. }
+            | Error::OwnKeys(_)
+            | Error::RolledBack(_),
         ) => false,
         Err(error) => panic!("an answer breaks more than itself: {error}"),
     }
