@@ -24,12 +24,16 @@ mod crashes;
 mod encryption;
 #[path = "scenarios/full_disk.rs"]
 mod full_disk;
+#[path = "scenarios/gaps.rs"]
+mod gaps;
 #[path = "scenarios/health.rs"]
 mod health;
 #[path = "scenarios/health_crowd.rs"]
 mod health_crowd;
 #[path = "scenarios/identity.rs"]
 mod identity;
+#[path = "scenarios/in_clear.rs"]
+mod in_clear;
 #[path = "scenarios/logouts.rs"]
 mod logouts;
 #[path = "scenarios/old_commands.rs"]
@@ -40,6 +44,8 @@ mod other_lives;
 mod own_master;
 #[path = "scenarios/replay.rs"]
 mod replay;
+#[path = "scenarios/server_words.rs"]
+mod server_words;
 #[path = "scenarios/sessions.rs"]
 mod sessions;
 #[path = "scenarios/signed_out.rs"]

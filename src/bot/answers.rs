@@ -9,13 +9,14 @@ use crate::{
     store::Transaction,
 };
 
-/// Journals messages, in order.
+/// Journals messages, in order; says first where some may be missing.
 pub(super) fn judge(
     engine: &Engine,
     policy: &Policy,
     tx: &Transaction<'_>,
     messages: &[Message],
 ) -> Result<Tallies, matrix::Error> {
+    policy.tell_missed(tx, engine)?;
     messages
         .iter()
         .filter_map(|message| policy.judge_message(tx, engine, message).transpose())
@@ -58,6 +59,11 @@ pub(super) fn take_body(
             return judge_again(engine, policy, tx, now);
         }
         About::Join(room) => tx.forget_invite(room)?,
+        About::Gap(room, token) => {
+            let max_age = u64::try_from(policy.command_max_age.as_millis()).unwrap_or(u64::MAX);
+            engine.take_gap(tx, room, token, body, max_age, now)?;
+            return judge_again(engine, policy, tx, now);
+        }
         About::Outbox(row, _) => tx.finish_outbox(*row)?,
     }
     Ok(Tallies::default())
@@ -78,7 +84,7 @@ pub(super) enum Refusal {
 /// Decides on a Matrix error that is the answer to a request.
 pub(super) fn refused(about: &About, status: u16, errcode: &str, message: &str) -> Refusal {
     match about {
-        About::OwnIdentity(_) => Refusal::Final,
+        About::OwnIdentity(_) | About::Gap(..) => Refusal::Final,
         // A server, or a worker of it, that does not know the endpoint yet.
         _ if errcode == "M_UNRECOGNIZED" => Refusal::Retry,
         // Another key under an id that this device has used: it was made by a
@@ -109,6 +115,27 @@ pub(super) struct Said<'a> {
     pub(super) message: &'a str,
 }
 
+/// Takes in that a request cannot be sent, for this reason: what it is about is given
+/// up, or stays as it is and is tried again.
+pub(super) fn give_up_unsendable(
+    engine: &Engine,
+    tx: &Transaction<'_>,
+    about: &About,
+    why: &str,
+) -> Result<(), matrix::Error> {
+    match about {
+        About::OwnIdentity(_) => engine.own_step_unsendable(tx, why),
+        About::Join(room) => Ok(tx.forget_invite(room)?),
+        About::Gap(room, _) => engine.give_up_gap(tx, room),
+        About::Outbox(row, lane) => Ok(tx.give_up_outbox(*row, lane)?),
+        About::Upload { .. }
+        | About::Query(_)
+        | About::Claim(_)
+        | About::Members(..)
+        | About::Encryption(_) => Ok(()),
+    }
+}
+
 /// Takes in that a request was refused for good.
 pub(super) fn give_up(
     engine: &Engine,
@@ -129,6 +156,10 @@ pub(super) fn give_up(
         // There is no such state: the room is not encrypted.
         About::Encryption(room) => {
             engine.take_room_encryption(tx, room, None)?;
+            return judge_again(engine, policy, tx, now);
+        }
+        About::Gap(room, _) => {
+            engine.give_up_gap(tx, room)?;
             return judge_again(engine, policy, tx, now);
         }
         About::Outbox(row, lane) => tx.give_up_outbox(*row, lane)?,

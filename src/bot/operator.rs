@@ -168,6 +168,7 @@ impl<'a> Operator<'a> {
             access.device.clone(),
             policy.commanders.clone(),
             own_keys,
+            policy.clear_words(),
         );
         let audience = engine.audience();
         Self {
@@ -336,7 +337,7 @@ impl<'a> Operator<'a> {
             again,
             work,
             since: tx.next_batch()?,
-            held_until: self.engine.next_held_deadline(&tx)?,
+            held_until: self.engine.next_held_deadline(&tx, now)?,
             patience_ends,
             keys_uploaded: self.engine.keys_uploaded(&tx)?,
             fingerprints: match self.listening {

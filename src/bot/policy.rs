@@ -12,7 +12,7 @@ use super::{
 use crate::{
     crypto::WithheldCode,
     health::{CommandKind, CommandOutcome, Tally},
-    matrix::{Authorship, Commanders, Engine, Error, Invite, Message, What},
+    matrix::{Authorship, ClearWords, Commanders, Engine, Error, Invite, Message, What},
     store::{Encryption, JournalEntry, Transaction},
 };
 
@@ -157,6 +157,24 @@ impl Policy {
         engine.reply(tx, &message.room, &answer)?;
         tx.finish(&message.event_id)?;
         Ok(Some(tally))
+    }
+
+    /// What the engine may say where nothing is encrypted.
+    pub fn clear_words(&self) -> ClearWords {
+        match self.require_encryption {
+            true => ClearWords::Only(replies::ENCRYPTION_REQUIRED),
+            false => ClearWords::Any,
+        }
+    }
+
+    /// Tells the people of rooms in which something was missed.
+    pub(super) fn tell_missed(&self, tx: &Transaction<'_>, engine: &Engine) -> Result<(), Error> {
+        for room in engine.rooms_to_tell(tx)? {
+            if self.allows_room(&room) {
+                engine.reply(tx, &room, replies::MISSED)?;
+            }
+        }
+        Ok(())
     }
 
     /// Judges a journalled command once more before it is done: the process may

@@ -58,6 +58,10 @@ pub const ROOM_REFUSED: &str = "I do not take commands in this room: please use 
 pub const ENCRYPTION_REQUIRED: &str = "I only take commands in encrypted rooms: please switch on \
     encryption in this room's settings, or write to me in an encrypted one.";
 
+/// To a room in which a gap of the timeline could not be read back to its end.
+pub const MISSED: &str = "Some messages in this room did not reach me, so I did not run what they \
+    may have asked for: please send your command again if I have not answered it.";
+
 /// To somebody who was allowed to command when their command came, and is not
 /// any more.
 pub const NO_LONGER_ALLOWED: &str = "You may no longer give me commands, so I did not run it.";

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
-use log::{error, warn};
+use log::{debug, error, warn};
 use tokio::time::Instant;
 
 use super::{
-    answers::{Refusal, Said, give_up, refused, take_body},
+    answers::{Refusal, Said, give_up, give_up_unsendable, refused, take_body},
     backlog::Backlog,
     end::End,
     operator::Operator,
@@ -49,6 +49,10 @@ impl Operator<'_> {
                 self.syncing = false;
                 if matches!(fault, Fault::Refused { status: 400, .. }) {
                     self.suspect_since();
+                }
+                if matches!(fault, Fault::Unsendable(_)) {
+                    warn!("what the bot has read so far fits into no request: reading anew");
+                    self.attempt(|_, _, tx, _| Ok(tx.forget_next_batch()?));
                 }
                 self.sync_failed(&fault, fault.retry_after())
             }
@@ -169,6 +173,18 @@ impl Operator<'_> {
                     })
                 }
             },
+            Err(Fault::Unsendable(why)) => {
+                let wait = self.flight.failed(key, None);
+                error!("{key:?} cannot be sent and is given up: {why}");
+                debug!(
+                    "if it is wanted all the same, again in {} s",
+                    wait.as_secs()
+                );
+                self.attempt(|engine, _, tx, _| give_up_unsendable(engine, tx, about, &why));
+                // What waited for it can be judged.
+                self.again = true;
+                return None;
+            }
             Err(fault) => {
                 if let About::Query(asked) = about {
                     self.split_query(asked, &fault);

@@ -26,7 +26,7 @@ use crate::{
     },
     kube::{Api, Credentials, DeploymentName, Namespace, ServiceAccount, Target},
     login::{Access, SessionError, connect, log_in},
-    matrix::{About, Commanders, Engine, Homeserver, Message, SyncBody, What},
+    matrix::{About, ClearWords, Commanders, Engine, Homeserver, Message, SyncBody, What},
     ops::Secret,
     store::{Store, Tokens},
 };
@@ -115,7 +115,13 @@ fn policy() -> Policy {
 /// Knows these people as the ones to listen to.
 fn engine(commanders: &[&UserId]) -> Engine {
     let commanders = self::commanders(commanders);
-    Engine::new(bot().to_owned(), "DEVICE".into(), commanders, Rc::default())
+    Engine::new(
+        bot().to_owned(),
+        "DEVICE".into(),
+        commanders,
+        Rc::default(),
+        ClearWords::Any,
+    )
 }
 
 fn commanders(users: &[&UserId]) -> Commanders {

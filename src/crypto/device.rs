@@ -11,6 +11,7 @@ use super::{
     canonical::{self, SignatureFault},
     identity::Identity,
 };
+use crate::ops::MAX_ID;
 
 /// A device whose keys were signed by the device itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +100,11 @@ impl Device {
         let user = text("user_id")
             .and_then(|user| OwnedUserId::try_from(user).ok())
             .ok_or(DeviceFault::Malformed)?;
-        let id: OwnedDeviceId = text("device_id").ok_or(DeviceFault::Malformed)?.into();
+        // It goes into claims and to-device messages.
+        let id: OwnedDeviceId = text("device_id")
+            .filter(|id| (1..=MAX_ID).contains(&id.len()))
+            .ok_or(DeviceFault::Malformed)?
+            .into();
         let key = |algorithm: &str| {
             object
                 .get("keys")

@@ -8,13 +8,14 @@ use std::{
     sync::Arc,
 };
 
+use log::warn;
 use ruma::{OwnedDeviceId, OwnedUserId};
 use vodozemac::Ed25519PublicKey;
 
-use super::{api::BuildError, devices::OwnKeysDiffer, kept::Audience};
+use super::{api::BuildError, devices::OwnKeysDiffer, in_clear::ClearWords, kept::Audience};
 use crate::{
     crypto::{Account, DeviceTrust, FallbackOnServer, Pickle, RecoveryKey, Seed, SignatureFault},
-    ops::Secret,
+    ops::{MAX_POSITION, Secret, is_carried},
     store::{self, Transaction},
 };
 
@@ -30,6 +31,8 @@ pub struct Engine {
     pub(super) commanders: Commanders,
     /// What its own identity can come from.
     pub(super) own_keys: Rc<OwnKeys>,
+    /// What may be said where nothing is encrypted.
+    pub(super) clear_words: ClearWords,
     last_account: RefCell<Option<LastAccount>>,
     own_now: Cell<u64>,
     pub(super) foreign: RefCell<BTreeSet<String>>,
@@ -70,6 +73,15 @@ pub enum Error {
     Store(store::Error),
     /// The answer is not what the specification asks for.
     Malformed(&'static str),
+    /// Part of the answer would have to go into a later request, and cannot.
+    NotCarried {
+        /// Which part.
+        what: &'static str,
+        /// Its length.
+        bytes: usize,
+        /// The longest that can, in bytes.
+        max: usize,
+    },
     /// A request could not be built.
     Build(BuildError),
     /// The bot's own keys have no signed form, which a sound account has.
@@ -86,6 +98,11 @@ impl fmt::Display for Error {
         match self {
             Self::Store(error) => error.fmt(f),
             Self::Malformed(what) => write!(f, "the homeserver's answer is malformed: {what}"),
+            Self::NotCarried { what, bytes, max } => write!(
+                f,
+                "the {what} fits into no request: it has {bytes} bytes, and up to {max} of \
+                 printable ASCII can be sent back"
+            ),
             Self::Build(error) => error.fmt(f),
             Self::Account => f.write_str("the stored account cannot sign"),
             Self::OwnKeys(error) => error.fmt(f),
@@ -122,12 +139,14 @@ impl Engine {
         device: OwnedDeviceId,
         commanders: Commanders,
         own_keys: Rc<OwnKeys>,
+        clear_words: ClearWords,
     ) -> Self {
         Self {
             user,
             device,
             commanders,
             own_keys,
+            clear_words,
             last_account: RefCell::new(None),
             own_now: Cell::new(0),
             foreign: RefCell::default(),
@@ -161,6 +180,14 @@ impl Engine {
         }
         self.pin_configured(tx, now)?;
         self.begin_own_identity(tx)?;
+        tx.begin_gaps_again(self.own_now())?;
+        if tx
+            .next_batch()?
+            .is_some_and(|since| !is_carried(&since, MAX_POSITION))
+        {
+            warn!("how far the bot has read fits into no request: reading anew from now");
+            tx.forget_next_batch()?;
+        }
         if tx.account_pickle()?.is_none() {
             // With a first supply of keys: one upload brings them all.
             let mut account = Account::new(self.user.clone(), self.device.clone());

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::{
     content::{cleartext_relation_is_plain, text_message},
     engine::{Engine, Error},
+    gaps::may_say_something,
     sync::Event,
     trust::Authorship,
 };
@@ -113,11 +114,29 @@ impl Engine {
         else {
             return Ok(());
         };
-        if tx.is_known_event(event_id)? {
+        if tx.known_event(event_id)?.is_some() {
             debug!("{event_id} came again: ignored");
             return Ok(());
         }
         let age_ms = event.age_ms(now);
+        let hold = |reason| {
+            let held = Held {
+                event_id: event_id.to_owned(),
+                room: room.to_owned(),
+                sender: sender.to_owned(),
+                event: raw.get().to_owned(),
+                received_at: now,
+                age_ms,
+                reason,
+            };
+            self.hold(tx, &held, None)
+        };
+        if tx.gap(room)?.is_some() {
+            return match may_say_something(event) {
+                true => hold(HeldReason::Gap),
+                false => Ok(()),
+            };
+        }
         match self.judge(
             tx,
             &Candidate {
@@ -136,31 +155,24 @@ impl Engine {
                 age_ms,
                 what,
             }),
-            Verdict::Wait(reason) => {
-                debug!("{event_id} waits ({reason:?})");
-                tx.hold(&Held {
-                    event_id: event_id.to_owned(),
-                    room: room.to_owned(),
-                    sender: sender.to_owned(),
-                    event: raw.get().to_owned(),
-                    received_at: now,
-                    age_ms,
-                    reason,
-                })?;
-            }
+            Verdict::Wait(reason) => hold(reason)?,
         }
         Ok(())
     }
 
-    /// Judges again what waited: a key, a device list or a room's state may have
-    /// come, or the time may be over.
+    /// Judges again what waited: a key, a device list, a room's state or a gap's last
+    /// page may have come, or the time may be over. One event is in memory at a time.
     pub fn judge_held(
         &self,
         tx: &Transaction<'_>,
         now: u64,
         messages: &mut Vec<Message>,
     ) -> Result<(), Error> {
-        for held in tx.held()? {
+        self.give_up_overdue_gaps(tx)?;
+        for row in tx.held_rows()? {
+            let Some(held) = tx.held_row(row)? else {
+                continue;
+            };
             let Ok(event) = serde_json::from_str::<Event<'_>>(&held.event) else {
                 tx.release(&held.event_id)?;
                 continue;
@@ -182,7 +194,7 @@ impl Engine {
                 }
                 Verdict::Wait(reason) => {
                     if reason != held.reason {
-                        tx.hold(&Held { reason, ..held })?;
+                        tx.set_held_reason(&held.event_id, reason)?;
                     }
                     continue;
                 }
@@ -201,15 +213,13 @@ impl Engine {
         Ok(())
     }
 
-    /// When the next waiting event runs out of time, in milliseconds since the
-    /// Unix epoch.
-    pub fn next_held_deadline(&self, tx: &Transaction<'_>) -> Result<Option<u64>, Error> {
-        Ok(tx
-            .held()?
-            .iter()
-            .filter(|held| held.reason == HeldReason::NoKey)
-            .map(|held| held.received_at.saturating_add(KEY_GRACE_MS))
-            .min())
+    /// When the next waiting event, or what it waits for, runs out of time, in
+    /// milliseconds since the Unix epoch, where it is `now`.
+    pub fn next_held_deadline(&self, tx: &Transaction<'_>, now: u64) -> Result<Option<u64>, Error> {
+        let key = tx.held_since(HeldReason::NoKey)?;
+        let key = key.map(|since| since.saturating_add(KEY_GRACE_MS));
+        let gap = self.next_gap_deadline(tx, now)?;
+        Ok([key, gap].into_iter().flatten().min())
     }
 
     fn judge(
@@ -287,6 +297,7 @@ impl Engine {
                 return Ok(Verdict::Nothing);
             }
         };
+        self.take_proof_of_encryption(tx, room)?;
         // The key came in an Olm message from this very device; that the device
         // is the sender's is proven by its signed entry in the sender's list.
         if tx.must_ask_for_devices(sender, now)? {

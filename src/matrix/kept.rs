@@ -34,6 +34,8 @@ pub enum Answer {
     OneTimeKeys,
     /// `/rooms/{}/members`.
     Members,
+    /// `/rooms/{}/messages`.
+    Messages,
     /// `/rooms/{}/state/m.room.encryption`.
     RoomEncryption,
     /// `/keys/signatures/upload`.
@@ -52,6 +54,7 @@ impl Answer {
             Self::Devices => Sieve::new(&DEVICES, MAX_DEVICES, gate()),
             Self::OneTimeKeys => Sieve::new(&ONE_TIME_KEYS, MAX_ONE_TIME_KEYS, Box::new(Open)),
             Self::Members => Sieve::new(&MEMBERS, MAX_MEMBERS, gate()),
+            Self::Messages => Sieve::new(&MESSAGES, MAX_MESSAGES, gate()),
             Self::RoomEncryption => Sieve::new(&CONTENT, MAX_ACCOUNT_DATA, Box::new(Open)),
             Self::Signatures => Sieve::new(&SIGNATURES, MAX_ACCOUNT_DATA, Box::new(Open)),
             Self::AccountData => Sieve::new(&ACCOUNT_DATA, MAX_ACCOUNT_DATA, Box::new(Open)),
@@ -85,6 +88,8 @@ const MAX_DEVICES: usize = 1024 * KIB;
 const MAX_ONE_TIME_KEYS: usize = 512 * KIB;
 /// Of a list of members.
 const MAX_MEMBERS: usize = 768 * KIB;
+/// Of a page of a room's messages.
+const MAX_MESSAGES: usize = 1024 * KIB;
 /// Of account data, and of other small answers.
 const MAX_ACCOUNT_DATA: usize = 64 * KIB;
 
@@ -222,7 +227,8 @@ const KEY_TYPES: Many = Many {
 const NOTHING: Shape = Shape::Object(&[]);
 
 const SYNC: Shape = Shape::Object(&[
-    ("next_batch", Shape::Scalar(4 * KIB + 2)),
+    // One that is too long is refused by name.
+    ("next_batch", Shape::Lenient(128 * KIB)),
     (
         "rooms",
         Shape::Object(&[
@@ -315,6 +321,11 @@ const ROOM_MEMBERS: Many = Many {
     count: 10_000,
 };
 const MEMBERS: Shape = Shape::Object(&[("chunk", Shape::List(&ROOM_MEMBERS))]);
+
+const MESSAGES: Shape = Shape::Object(&[
+    ("chunk", Shape::List(&TIMELINE_EVENTS)),
+    ("end", Shape::Lenient(128 * KIB)),
+]);
 
 const SIGNATURES: Shape = Shape::Object(&[("failures", Shape::Map(&FAILURES))]);
 

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     crypto::{Seed, signatures_upload},
-    ops::Secret,
+    ops::{MAX_ID, MAX_UIA_SESSION, Secret, is_carried},
     store::{OwnState, Transaction},
 };
 
@@ -75,6 +75,10 @@ impl Engine {
                 (OwnStep::Sign, post("signatures/upload", &body)?)
             }
             OwnState::FindKeyId => (OwnStep::Recover, self.account_data(DEFAULT_KEY)?),
+            OwnState::FindKey(id) if !is_carried(id, MAX_ID) => {
+                self.stay_unsigned(tx, NO_STORAGE)?;
+                return Ok(None);
+            }
             OwnState::FindKey(id) => (
                 OwnStep::Recover,
                 self.account_data(&format!("m.secret_storage.key.{id}"))?,
@@ -156,7 +160,10 @@ impl Engine {
         };
         match session {
             Some(session)
-                if by_password && uia_session.is_none() && self.own_keys.password.is_some() =>
+                if by_password
+                    && uia_session.is_none()
+                    && self.own_keys.password.is_some()
+                    && is_carried(session, MAX_UIA_SESSION) =>
             {
                 Ok(tx.set_own_state(&OwnState::Upload {
                     uia_session: Some(session.to_owned()),
@@ -164,6 +171,12 @@ impl Engine {
             }
             _ => self.stay_unsigned(tx, NEEDS_PERSON),
         }
+    }
+
+    /// The last step cannot be sent, for this reason.
+    pub fn own_step_unsendable(&self, tx: &Transaction<'_>, why: &str) -> Result<(), Error> {
+        let why = format!("My device is not signed by my account's identity: {why}. {CONSEQUENCE}");
+        self.stay_unsigned(tx, &why)
     }
 
     /// The server refuses the last step for good.

@@ -14,7 +14,12 @@ use super::{
     sync::{DeviceLists, Event, InvitedRoom, SyncBody},
     turn::Turn,
 };
-use crate::{crypto::FallbackOnServer, json::Skipped, store::Transaction};
+use crate::{
+    crypto::FallbackOnServer,
+    json::Skipped,
+    ops::{MAX_POSITION, is_carried},
+    store::Transaction,
+};
 
 /// What a sync brought for the layer above.
 #[derive(Default)]
@@ -63,8 +68,9 @@ impl Engine {
         counts_hold: bool,
         now: u64,
     ) -> Result<Received, Error> {
-        let first = tx.next_batch()?.is_none();
-        if first {
+        check_position(&body.next_batch)?;
+        let since = tx.next_batch()?;
+        if since.is_none() {
             // An initial sync has no device_lists: whatever is known may be old.
             tx.mark_all_outdated()?;
         }
@@ -93,7 +99,8 @@ impl Engine {
             let Some(room) = room_id(id) else { continue };
             match serde_json::from_str(raw.get()) {
                 Ok(joined) => {
-                    self.take_joined_room(tx, &room, &joined, first, now, &mut received)?;
+                    let since = since.as_deref();
+                    self.take_joined_room(tx, &room, &joined, since, now, &mut received)?;
                     if state_is_cut {
                         // Who left may be among what had no room.
                         tx.set_members_incomplete(&room)?;
@@ -199,6 +206,18 @@ impl Engine {
             (Some(sender), None) => Some(sender),
             _ => None,
         }
+    }
+}
+
+/// Whether the next sync can begin there.
+fn check_position(next_batch: &str) -> Result<(), Error> {
+    match is_carried(next_batch, MAX_POSITION) {
+        true => Ok(()),
+        false => Err(Error::NotCarried {
+            what: "next_batch of a sync",
+            bytes: next_batch.len(),
+            max: MAX_POSITION,
+        }),
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     crypto::{SecretFault, Seed, public_of_base64_seed},
+    ops::{MAX_ID, is_carried},
     store::{OwnState, Transaction},
 };
 
@@ -46,8 +47,10 @@ impl Engine {
                     key: String,
                 }
                 match serde_json::from_str::<DefaultKey>(raw.get()) {
-                    Ok(DefaultKey { key }) => Ok(tx.set_own_state(&OwnState::FindKey(key))?),
-                    Err(_) => self.stay_unsigned(tx, NO_STORAGE),
+                    Ok(DefaultKey { key }) if is_carried(&key, MAX_ID) => {
+                        Ok(tx.set_own_state(&OwnState::FindKey(key))?)
+                    }
+                    Ok(_) | Err(_) => self.stay_unsigned(tx, NO_STORAGE),
                 }
             }
             OwnState::FindKey(id) => match recovery_key.opens(raw) {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use log::{debug, warn};
+use log::{debug, error, warn};
 use ruma::{
     OwnedDeviceId, OwnedRoomId, OwnedTransactionId, OwnedUserId, RoomId,
     api::client::{message::send_message_event, to_device::send_event_to_device},
@@ -143,11 +143,7 @@ impl Engine {
                 Ok((Readiness::Done, None))
             }
             Encryption::Plaintext => {
-                for reply in &replies {
-                    let content = RawValue::from_string(reply.content.clone())
-                        .map_err(|_| crate::store::Error::Corrupt("a reply"))?;
-                    put_message(tx, reply, &reply.kind, content)?;
-                }
+                self.put_in_clear(tx, room)?;
                 Ok((Readiness::Done, None))
             }
             Encryption::Megolm(rotation) => {
@@ -206,7 +202,7 @@ impl Engine {
                 .encrypt(&account, &reply.kind, &content)
                 .map_err(|_| Error::Account)?;
             tx.put_outbound_group(room, &group)?;
-            put_message(tx, reply, "m.room.encrypted", content)?;
+            put_encrypted(tx, reply, content)?;
         }
         Ok(Readiness::Done)
     }
@@ -423,20 +419,32 @@ fn withheld(
     .map_err(|_| Error::Account)
 }
 
-fn put_message(
-    tx: &Transaction<'_>,
+/// Queues a reply that was encrypted.
+fn put_encrypted(tx: &Transaction<'_>, reply: &Reply, content: Box<RawValue>) -> Result<(), Error> {
+    match send_call(reply, "m.room.encrypted", content) {
+        Ok(call) => {
+            tx.put_outbox(reply.room.as_str(), &call.path, &call.body, Some(reply.id))?;
+        }
+        Err(fault) => {
+            error!("a reply is given up: {fault}");
+            tx.drop_reply(reply.id)?;
+        }
+    }
+    Ok(())
+}
+
+/// The call that sends a reply as this content.
+pub(super) fn send_call(
     reply: &Reply,
     kind: &str,
     content: Box<RawValue>,
-) -> Result<(), Error> {
-    let call = Call::new(send_message_event::v3::Request::new_raw(
+) -> Result<Call, BuildError> {
+    Call::new(send_message_event::v3::Request::new_raw(
         reply.room.clone(),
         OwnedTransactionId::from(reply.txn_id.as_str()),
         MessageLikeEventType::from(kind),
         Raw::from_json(content),
-    ))?;
-    tx.put_outbox(reply.room.as_str(), &call.path, &call.body, Some(reply.id))?;
-    Ok(())
+    ))
 }
 
 /// Queues one `/sendToDevice`, unless there is nothing to send.

@@ -233,7 +233,11 @@ impl Engine {
             return Ok(());
         }
         let stored = tx.inbound_group(&room, &session_id, &payload.sender, curve25519)?;
-        match accept_room_key(payload, key, stored) {
+        let accepted = accept_room_key(payload, key, stored);
+        if accepted.is_ok() {
+            self.take_proof_of_encryption(tx, &room)?;
+        }
+        match accepted {
             Ok(Some(mut group)) => {
                 debug!("a room key of {} for {room}", payload.sender);
                 let next = tx.next_message_index(&room, &session_id)?;

@@ -1,5 +1,6 @@
 //! Cross-cutting services: the clock, secrets, logging and harmless text.
 
+mod carried;
 mod clock;
 mod log_filter;
 mod logging;
@@ -9,6 +10,7 @@ mod secret;
 mod utc;
 mod wiped;
 
+pub use carried::{MAX_ID, MAX_POSITION, MAX_UIA_SESSION, is_carried};
 pub use clock::now_ms;
 pub use log_filter::{BadLogFilter, LogFilter};
 pub use logging::{MAX_LINE_BYTES, init, line};

@@ -308,6 +308,21 @@ ALTER TABLE newest_groups ADD COLUMN judged_at INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE commanders (user_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 
 ALTER TABLE own_identity ADD COLUMN master BLOB;
+
+-- A gap without a token is none any more; what it left unread is told (`missed`).
+ALTER TABLE gaps ADD COLUMN events INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gaps ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gaps ADD COLUMN top INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gaps ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;
+
+-- A request that shows words is told from the others, and a room that a key came
+-- for, or a message out of which something is to be done, is an encrypted one.
+ALTER TABLE outbox ADD COLUMN in_clear INTEGER NOT NULL DEFAULT 0;
+UPDATE outbox SET in_clear = 1
+WHERE reply_id IS NOT NULL AND path LIKE '%/send/m.room.message/%';
+UPDATE rooms SET algorithm = 'm.megolm.v1.aes-sha2' WHERE algorithm IS NULL AND (
+    room_id IN (SELECT room_id FROM inbound_groups)
+    OR room_id IN (SELECT room_id FROM journal WHERE curve25519 IS NOT NULL));
 ",
 ];
 

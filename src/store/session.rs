@@ -197,10 +197,16 @@ impl Transaction<'_> {
     /// device ids keep their keys), the bot's own identity and the pins stay, and
     /// so do commands and replies: what was encrypted and not yet taken by the
     /// server is encrypted anew. Messages that wait stay too: their keys are gone,
-    /// and their senders must be told.
+    /// and their senders must be told. The keys' rooms stay encrypted, those too
+    /// that the bot is not in yet. Gaps are not read any further.
     pub fn forget_device(&self) -> Result<(), Error> {
         self.inner.execute_batch(
-            "DELETE FROM session; DELETE FROM pending_device; DELETE FROM account; DELETE FROM olm_sessions;
+            "INSERT INTO rooms (room_id, joined, algorithm)
+             SELECT DISTINCT room_id, 0, 'm.megolm.v1.aes-sha2' FROM inbound_groups WHERE true
+             ON CONFLICT (room_id) DO UPDATE SET algorithm = coalesce(algorithm, excluded.algorithm);
+             UPDATE held SET reason = 1 WHERE reason = 2;
+             UPDATE gaps SET token = '', missed = 1 WHERE token <> '';
+             DELETE FROM session; DELETE FROM pending_device; DELETE FROM account; DELETE FROM olm_sessions;
              DELETE FROM olm_seen; DELETE FROM olm_peers; DELETE FROM unwedge;
              DELETE FROM inbound_groups; DELETE FROM refused_keys;
              DELETE FROM outbound_groups; DELETE FROM sent_groups; DELETE FROM shares;

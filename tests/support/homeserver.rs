@@ -928,6 +928,10 @@ impl State {
                     .collect();
                 (200, json!({"joined_rooms": rooms}))
             }
+            ("GET", ["rooms", room, "messages"]) => match self.rooms.get(*room) {
+                Some(room) if room.has(user) => room.messages(device, request),
+                _ => error(403, "M_FORBIDDEN", "not in the room"),
+            },
             ("GET", ["rooms", room, what @ ..]) => self.room_state(room, what, request, user),
             ("GET", ["user", _, "account_data", kind]) => {
                 match self.account_data.get(&(user.into(), (*kind).into())) {

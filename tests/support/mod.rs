@@ -14,6 +14,7 @@ pub mod filling;
 pub mod health;
 pub mod homeserver;
 pub mod keycloak;
+pub mod messages;
 pub mod metrics;
 pub mod modules;
 pub mod person;

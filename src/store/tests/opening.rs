@@ -225,6 +225,16 @@ fn a_store_of_the_first_format_is_taken_over() {
         [room().as_str()],
     )
     .unwrap();
+    old.execute_batch(
+        "INSERT INTO rooms (room_id, joined, encryption_checked)
+         VALUES ('!ops:test', 1, 1), ('!plain:test', 1, 1);
+         INSERT INTO replies (id, room_id, txn_id, kind, content)
+         VALUES (1, '!plain:test', 't', 'm.room.message', '{}');
+         INSERT INTO outbox (lane, path, body, reply_id) VALUES
+             ('!plain:test', '/_matrix/client/v3/rooms/%21plain:test/send/m.room.message/t', x'', 1),
+             ('!ops:test', '/_matrix/client/v3/rooms/%21ops:test/send/m.room.encrypted/u', x'', 1);",
+    )
+    .unwrap();
     old.execute(
         "INSERT INTO users (user_id, outdated) VALUES (?1, 0)",
         [alice().as_str()],
@@ -246,6 +256,52 @@ fn a_store_of_the_first_format_is_taken_over() {
         tx.has_sent("in use", 7).unwrap(),
         "what the version before sent is no trace of another life"
     );
+    let encrypted = |room| matches!(tx.encryption(room).unwrap(), Encryption::Megolm(_));
+    assert!(encrypted(room()), "a key came for it");
+    assert!(!encrypted(room_id!("!plain:test")));
+    assert_eq!(tx.lanes_in_clear().unwrap(), ["!plain:test"]);
+}
+
+/// A room that a key came for is an encrypted one, in whatever order things come.
+#[test]
+fn a_room_is_proven_encrypted_before_and_after_the_bot_is_in_it() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    let (ahead, known) = (room_id!("!ahead:test"), room_id!("!known:test"));
+    tx.enter_room(known).unwrap();
+    tx.set_not_encrypted(known).unwrap();
+    assert_eq!(tx.encryption(known).unwrap(), Encryption::Plaintext);
+    for room in [ahead, known] {
+        assert!(tx.prove_encrypted(room).unwrap());
+        assert!(!tx.prove_encrypted(room).unwrap(), "that is no news");
+        tx.enter_room(room).unwrap();
+        tx.set_not_encrypted(room).unwrap();
+        tx.leave_room(room).unwrap();
+        tx.forget_device().unwrap();
+        tx.enter_room(room).unwrap();
+        tx.set_not_encrypted(room).unwrap();
+        let encryption = tx.encryption(room).unwrap();
+        assert!(
+            matches!(encryption, Encryption::Megolm(_)),
+            "{encryption:?}"
+        );
+    }
+    // With too many of them only the key itself tells, and what is left of it.
+    for number in 0..1_000 {
+        let id: ruma::OwnedRoomId = format!("!{number}:test").try_into().unwrap();
+        tx.prove_encrypted(&id).unwrap();
+    }
+    let (_, inbound) = shared_session();
+    let late = room_id!("!late:test");
+    tx.put_inbound_group(late, "id", &inbound, 1).unwrap();
+    assert!(!tx.prove_encrypted(late).unwrap());
+    tx.forget_device().unwrap();
+    tx.enter_room(late).unwrap();
+    assert!(matches!(
+        tx.encryption(late).unwrap(),
+        Encryption::Megolm(_)
+    ));
 }
 
 /// A store of the third format: its times are not in the future of the bot's own
