@@ -26,10 +26,14 @@ mod encryption;
 mod full_disk;
 #[path = "scenarios/health.rs"]
 mod health;
+#[path = "scenarios/health_crowd.rs"]
+mod health_crowd;
 #[path = "scenarios/identity.rs"]
 mod identity;
 #[path = "scenarios/logouts.rs"]
 mod logouts;
+#[path = "scenarios/old_commands.rs"]
+mod old_commands;
 #[path = "scenarios/own_master.rs"]
 mod own_master;
 #[path = "scenarios/replay.rs"]

@@ -15,11 +15,10 @@ pub(super) fn judge(
     policy: &Policy,
     tx: &Transaction<'_>,
     messages: &[Message],
-    now: u64,
 ) -> Result<Tallies, matrix::Error> {
     messages
         .iter()
-        .filter_map(|message| policy.judge_message(tx, engine, message, now).transpose())
+        .filter_map(|message| policy.judge_message(tx, engine, message).transpose())
         .collect()
 }
 
@@ -32,7 +31,7 @@ pub(super) fn judge_again(
 ) -> Result<Tallies, matrix::Error> {
     let mut messages = Vec::new();
     engine.judge_held(tx, now, &mut messages)?;
-    judge(engine, policy, tx, &messages, now)
+    judge(engine, policy, tx, &messages)
 }
 
 /// Takes in the body of an answer.
@@ -45,12 +44,12 @@ pub(super) fn take_body(
     now: u64,
 ) -> Result<Tallies, matrix::Error> {
     match about {
-        About::Upload { with_device_keys } => engine.take_upload(tx, *with_device_keys)?,
-        About::Query(asked) => {
-            let mut messages = Vec::new();
-            engine.take_query(tx, asked, body, now, &mut messages)?;
-            return judge(engine, policy, tx, &messages, now);
-        }
+        About::Upload {
+            with_device_keys,
+            fallback,
+        } => engine.take_upload(tx, *with_device_keys, fallback.as_deref())?,
+        // Taken in piece by piece.
+        About::Query(_) => {}
         About::OwnIdentity(step) => engine.take_own_step(tx, *step, body, now)?,
         About::Claim(asked) => engine.take_claim(tx, asked, body, now)?,
         About::Members(room, generation) => engine.take_members(tx, room, *generation, body)?,

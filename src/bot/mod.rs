@@ -5,12 +5,14 @@ pub mod command;
 pub mod replies;
 
 mod answers;
+mod backlog;
 mod end;
 mod flight;
 mod operator;
 mod outcome;
 mod policy;
 mod renewal;
+mod rollback;
 mod starts;
 mod takes;
 #[cfg(test)]

@@ -1,6 +1,11 @@
 //! The loop: one task that owns the store and everything that is under way.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use log::{debug, error, info};
 use ruma::OwnedEventId;
@@ -11,6 +16,7 @@ use tokio::{
 
 use super::{
     answers::judge_again,
+    backlog::Backlog,
     end::End,
     flight::Flight,
     outcome::Outcome,
@@ -21,9 +27,13 @@ use super::{
 use crate::{
     health::{Tallies, Vitals},
     http::Backoff,
+    json::Sifted,
     kube::{self, Target},
     login::Access,
-    matrix::{self, About, Engine, Fault, Homeserver, KEY_GRACE_MS, OwnKeys, Want, WantKey, Wants},
+    matrix::{
+        self, About, Audience, Engine, Fault, Homeserver, KEY_GRACE_MS, OwnKeys, Want, WantKey,
+        Wants,
+    },
     ops::{OwnTime, now_ms},
     store::{JournalEntry, OwnClock, Store, Transaction},
 };
@@ -38,13 +48,13 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 pub(super) enum Finished {
     Sync {
         generation: u32,
-        result: Result<Vec<u8>, Fault>,
+        result: Result<Sifted, Fault>,
     },
     Answer {
         key: WantKey,
         about: About,
         generation: u32,
-        result: Result<Vec<u8>, Fault>,
+        result: Result<Sifted, Fault>,
     },
     Renewal(Result<Vec<u8>, Fault>),
     Command(Outcome),
@@ -58,6 +68,7 @@ struct Next {
     work: Option<Work>,
     since: Option<String>,
     held_until: Option<u64>,
+    patience_ends: Option<u64>,
     keys_uploaded: bool,
     /// To be shown once, when the bot begins to listen.
     fingerprints: Vec<String>,
@@ -84,6 +95,9 @@ pub struct Surroundings<'a> {
     pub own_keys: Rc<OwnKeys>,
     /// What is noted of it all.
     pub vitals: Arc<Vitals>,
+    /// Whether the bot goes on with the same device where the homeserver shows that
+    /// it has had another life.
+    pub keeps_device: bool,
 }
 
 /// One session: from login to logout.
@@ -109,12 +123,21 @@ pub struct Operator<'a> {
     pub(super) sync_backoff: Backoff,
     pub(super) since: Option<String>,
     pub(super) held_until: Option<u64>,
+    /// When a reply stops waiting for others, by the bot's own clock.
+    pub(super) patience_ends: Option<u64>,
+    /// Answers that are taken in piece by piece.
+    pub(super) backlog: VecDeque<Backlog>,
+    /// Kinds of items of which it was said that there were too many.
+    pub(super) said_skipped: BTreeSet<&'static str>,
+    /// Whose items are kept of answers.
+    pub(super) audience: Arc<Audience>,
     pub(super) working: Option<OwnedEventId>,
     /// What came of it, while the store refuses to take it.
     pub(super) unsaved: Option<Outcome>,
     /// The bot's own clock; none before the first transaction.
     pub(super) own_time: Option<OwnTime>,
-    /// When this process began to serve, milliseconds since the Unix epoch.
+    pub(super) keeps_device: bool,
+    /// When this session began, by the bot's own clock, in milliseconds.
     pub(super) started_at: u64,
     /// Until then nothing is tried, after the store refused.
     pub(super) not_before: Instant,
@@ -138,6 +161,7 @@ impl<'a> Operator<'a> {
             target,
             own_keys,
             vitals,
+            keeps_device,
         } = surroundings;
         let engine = Engine::new(
             access.user.clone(),
@@ -145,6 +169,7 @@ impl<'a> Operator<'a> {
             policy.commanders.clone(),
             own_keys,
         );
+        let audience = engine.audience();
         Self {
             store,
             engine,
@@ -165,10 +190,15 @@ impl<'a> Operator<'a> {
             sync_backoff: Backoff::new(),
             since: None,
             held_until: None,
+            patience_ends: None,
+            backlog: VecDeque::new(),
+            said_skipped: BTreeSet::new(),
+            audience,
             working: None,
             unsaved: None,
             own_time: None,
-            started_at: now_ms(),
+            keeps_device,
+            started_at: 0,
             not_before: Instant::now(),
             bad_syncs: 0,
             delivered: Vec::new(),
@@ -188,6 +218,7 @@ impl<'a> Operator<'a> {
         if let Err(error) = started {
             return End::Fatal(error.to_string());
         }
+        self.started_at = self.engine.own_now();
         loop {
             let next = self.next_finished().await;
             self.vitals.turned();
@@ -198,6 +229,10 @@ impl<'a> Operator<'a> {
                     self.look_around();
                     None
                 }
+            };
+            let end = match end {
+                None => self.work_off().await,
+                end => end,
             };
             if let Some(end) = end {
                 if !matches!(end, End::Outlived(_)) {
@@ -225,16 +260,13 @@ impl<'a> Operator<'a> {
 
     fn take(&mut self, finished: Finished) -> Option<End> {
         match finished {
-            Finished::Sync { generation, result } => {
-                self.syncing = false;
-                self.take_sync(generation, result)
-            }
+            Finished::Sync { generation, result } => self.take_sync(generation, result),
             Finished::Answer {
                 key,
                 about,
                 generation,
                 result,
-            } => self.take_answer(&key, &about, generation, result),
+            } => self.take_answer(&key, about, generation, result),
             Finished::Renewal(result) => {
                 self.take_renewal(result);
                 None
@@ -283,10 +315,15 @@ impl<'a> Operator<'a> {
             tx.finish_outbox(*row)?;
         }
         let tallies = take(&self.engine, self.policy, &tx, now)?.into();
+        self.engine.check_for_foreign()?;
         // Before the first sync this store may be an older copy, which shows only
         // there: what it wants done was done, and what it would encrypt with was
         // used.
-        let Wants { requests, again } = {
+        let Wants {
+            requests,
+            again,
+            patience_ends,
+        } = {
             let busy = |key: &WantKey| self.flight.is_busy(key);
             self.engine.wants(&tx, self.synced, now, &busy)?
         };
@@ -300,6 +337,7 @@ impl<'a> Operator<'a> {
             work,
             since: tx.next_batch()?,
             held_until: self.engine.next_held_deadline(&tx)?,
+            patience_ends,
             keys_uploaded: self.engine.keys_uploaded(&tx)?,
             fingerprints: match self.listening {
                 true => Vec::new(),
@@ -333,6 +371,7 @@ impl<'a> Operator<'a> {
     fn begin(&mut self, next: Next) {
         self.since = next.since;
         self.held_until = next.held_until;
+        self.patience_ends = next.patience_ends;
         self.settled = next.settled;
         self.keys_uploaded = next.keys_uploaded;
         self.spawn_wants(next.wants);
@@ -389,10 +428,10 @@ impl<'a> Operator<'a> {
         done.is_ok()
     }
 
-    fn wake_at(&self) -> Instant {
+    fn wake_at(&mut self) -> Instant {
         let now = Instant::now();
         let mut at = now + LONGEST_NAP;
-        if self.again {
+        if self.again || !self.backlog.is_empty() {
             at = now;
         }
         if let Some(turn) = self.flight.next_turn() {
@@ -404,6 +443,10 @@ impl<'a> Operator<'a> {
         if let Some(held) = self.held_until {
             // The clock may have gone back since.
             let wait = held.saturating_sub(now_ms()).min(KEY_GRACE_MS);
+            at = at.min(now + Duration::from_millis(wait));
+        }
+        if let (Some(ends), Some(own_time)) = (self.patience_ends, &mut self.own_time) {
+            let wait = ends.saturating_sub(own_time.now(now_ms()));
             at = at.min(now + Duration::from_millis(wait));
         }
         if self.may_sync() {

@@ -73,8 +73,8 @@ impl Policy {
         tx: &Transaction<'_>,
         engine: &Engine,
         message: &Message,
-        now: u64,
     ) -> Result<Option<Tally>, Error> {
+        let now = engine.own_now();
         // The engine looks at nobody else's messages; that a stranger is not
         // heard does not rest on that alone.
         if !self.allows(&message.sender) {
@@ -84,6 +84,11 @@ impl Policy {
             _ if !self.allows_room(&message.room) => (None, Err(replies::ROOM_REFUSED.to_owned())),
             What::Text { device: None, .. } if self.require_encryption => {
                 (None, Err(replies::ENCRYPTION_REQUIRED.to_owned()))
+            }
+            What::Text { overdue_ms, .. }
+                if Duration::from_millis(*overdue_ms) >= self.command_max_age =>
+            {
+                (None, Err(replies::SPENT_SESSION.to_owned()))
             }
             What::Text { body, .. } => {
                 let command = Command::parse(strip_reply_fallback(body));
@@ -104,11 +109,22 @@ impl Policy {
                 None,
                 Err(replies::identity_changed(message.sender.as_str())),
             ),
+            What::OlderSession => (None, Err(replies::OLDER_SESSION.to_owned())),
+            What::SpentSession => (None, Err(replies::SPENT_SESSION.to_owned())),
         };
-        let device = match &message.what {
-            What::Text { device, .. } => device.as_deref().copied(),
-            _ => None,
+        let (device, overdue_ms) = match &message.what {
+            What::Text {
+                device, overdue_ms, ..
+            } => (device.as_deref().copied(), *overdue_ms),
+            _ => (None, 0),
         };
+        if overdue_ms > 0 {
+            warn!(
+                "the session of {} should have been replaced {} s ago",
+                message.event_id,
+                overdue_ms / 1000
+            );
+        }
         let payload = answer.as_ref().map_or("", |command| command.as_str());
         let entry = JournalEntry {
             event_id: message.event_id.clone(),
@@ -117,7 +133,8 @@ impl Policy {
             device,
             payload: payload.to_owned(),
             received_at: now,
-            age_ms: message.age_ms,
+            // The server's word, and what the bot knows itself.
+            age_ms: message.age_ms.max(overdue_ms),
         };
         if !tx.journal(&entry)? {
             return Ok(None);
@@ -167,7 +184,7 @@ impl Policy {
             let tally = Tally::Command(command.into(), outcome);
             Ok(Some(Decision::Answer { answer, tally }))
         };
-        if let Some(late) = self.too_late(entry, now) {
+        if let Some(late) = self.too_late(entry, engine.own_now()) {
             // It may have been done just before the process ended.
             let interrupted = entry.received_at < started_at;
             let answer = match interrupted {
@@ -200,11 +217,12 @@ impl Policy {
         Ok(Some(Decision::Run(command)))
     }
 
-    /// The answer to a command that is older than it may be.
-    fn too_late(&self, entry: &JournalEntry, now: u64) -> Option<String> {
+    /// The answer to a command that is older than it may be at this time of the
+    /// bot's own clock.
+    fn too_late(&self, entry: &JournalEntry, own_now: u64) -> Option<String> {
         let age = entry
             .age_ms
-            .saturating_add(now.saturating_sub(entry.received_at));
+            .saturating_add(own_now.saturating_sub(entry.received_at));
         let age = Duration::from_millis(age);
         (age >= self.command_max_age).then(|| {
             warn!(
@@ -247,7 +265,9 @@ fn tally_unrun(message: &Message, may: bool) -> Tally {
         | What::SignedOutDevice(_)
         | What::OutdatedList
         | What::UnverifiedDevice(_)
-        | What::IdentityChanged => Tally::Command(CommandKind::None, CommandOutcome::Refused),
+        | What::IdentityChanged
+        | What::OlderSession
+        | What::SpentSession => Tally::Command(CommandKind::None, CommandOutcome::Refused),
     }
 }
 
@@ -290,6 +310,12 @@ fn log_receipt(message: &Message, command: &str) {
         }
         What::UnknownDevice => {
             warn!("{sender} in {room}: from a device that is not in their list ({event_id})");
+        }
+        What::OlderSession => {
+            warn!("{sender} in {room}: under an older session than one before ({event_id})");
+        }
+        What::SpentSession => {
+            warn!("{sender} in {room}: under a session that is done with ({event_id})");
         }
         What::SignedOutDevice(device) => {
             warn!("{sender} in {room}: from {device}, which was signed out ({event_id})");

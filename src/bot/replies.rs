@@ -28,6 +28,16 @@ pub const PLAINTEXT_REFUSED: &str = "This room is encrypted, so I only take encr
 pub const UNKNOWN_DEVICE: &str = "Your message came from a device that is not in your account's \
     list, so I did not run it: please send it from one of your own sessions.";
 
+/// To somebody whose message came after a newer one of the same device, under
+/// another session.
+pub const OLDER_SESSION: &str = "I ignored an older message of yours, because it reached me after \
+    a newer one: please send it again if you still want it.";
+
+/// To somebody whose client goes on with a session that is done with.
+pub const SPENT_SESSION: &str = "Your message was encrypted with a key that your client should \
+    have replaced by now, so I did not run it: please make your client use a new key (in Element, \
+    write /discardsession in this room; in others, sign out and in again), and send it again.";
+
 /// To somebody whose message came from a session of theirs that was signed out.
 pub const SIGNED_OUT_DEVICE: &str = "Your message came from a session that was signed out, so I \
     did not run your command: please log in anew on that device, verify the new session, and send \

@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{json, value::RawValue};
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, Ed25519Signature, olm};
+use zeroize::Zeroizing;
 
-use super::{MEGOLM_ALGORITHM, OLM_ALGORITHM, canonical, canonical::SignatureFault};
+use super::{
+    MEGOLM_ALGORITHM, OLM_ALGORITHM, canonical, canonical::SignatureFault,
+    one_time_keys::without_old_keys, pickle::Pickle,
+};
 
 /// How many one-time keys the server should hold for others to claim.
 pub const ONE_TIME_KEYS_ON_SERVER: u64 = 50;
@@ -21,7 +25,7 @@ const FALLBACK_KEY_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 const FALLBACK_KEY_GRACE: Duration = Duration::from_secs(3600);
 
 /// The account of one device, with what has to outlive the process. All times
-/// are milliseconds since the Unix epoch.
+/// are milliseconds by the bot's own clock, which never goes back.
 pub struct Account {
     inner: olm::Account,
     user: OwnedUserId,
@@ -35,6 +39,15 @@ struct KeyState {
     fallback_key_made_at: u64,
     forget_previous_fallback_at: Option<u64>,
     #[serde(default)]
+    previous_fallback_made_at: Option<u64>,
+    /// Whether the times are by the bot's own clock; those of earlier versions
+    /// were by the wall clock.
+    #[serde(default)]
+    by_own_clock: bool,
+    /// In the ids of one-time and fallback keys, once all of them were replaced.
+    #[serde(default)]
+    supply: String,
+    #[serde(default)]
     cross_signature: Option<CrossSignature>,
 }
 
@@ -46,7 +59,7 @@ struct CrossSignature {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Pickle {
+struct Stored {
     account: olm::AccountPickle,
     state: KeyState,
 }
@@ -72,7 +85,10 @@ impl Account {
             inner: olm::Account::new(),
             user,
             device,
-            state: KeyState::default(),
+            state: KeyState {
+                by_own_clock: true,
+                ..KeyState::default()
+            },
         }
     }
 
@@ -82,7 +98,7 @@ impl Account {
         device: OwnedDeviceId,
         pickle: &[u8],
     ) -> Result<Self, serde_json::Error> {
-        let Pickle { account, state } = serde_json::from_slice(pickle)?;
+        let Stored { account, state } = serde_json::from_slice(pickle)?;
         Ok(Self {
             inner: olm::Account::from_pickle(account),
             user,
@@ -92,13 +108,13 @@ impl Account {
     }
 
     /// Everything secret and public of this account, for the store alone.
-    pub fn pickle(&self) -> Result<Vec<u8>, serde_json::Error> {
+    pub fn pickle(&self) -> Result<Pickle, serde_json::Error> {
         #[derive(Serialize)]
         struct Borrowed<'a> {
             account: olm::AccountPickle,
             state: &'a KeyState,
         }
-        serde_json::to_vec(&Borrowed {
+        Pickle::of(&Borrowed {
             account: self.inner.pickle(),
             state: &self.state,
         })
@@ -183,57 +199,144 @@ impl Account {
     /// otherwise declare keys published that the server never saw.
     ///
     /// True when the account changed and must be stored *before* the upload.
-    pub fn replenish(&mut self, one_time_keys: u64, fallback: FallbackOnServer, now: u64) -> bool {
-        if !self.needs_replenishing(one_time_keys, fallback, now) {
+    pub fn replenish(
+        &mut self,
+        one_time_keys: u64,
+        fallback: FallbackOnServer,
+        own_now: u64,
+    ) -> bool {
+        if !self.needs_replenishing(one_time_keys, fallback) {
             return false;
-        }
-        if self.may_forget_previous_fallback(now) {
-            self.state.forget_previous_fallback_at = None;
-            self.inner.forget_fallback_key();
-        }
-        if self.has_unpublished_keys() {
-            return true;
         }
         let missing = ONE_TIME_KEYS_ON_SERVER.saturating_sub(one_time_keys);
         self.inner
             .generate_one_time_keys(usize::try_from(missing).unwrap_or_default());
-        if self.wants_fallback(fallback, now) {
-            let first = self.state.fallback_key_made_at == 0;
-            self.inner.generate_fallback_key();
-            if !first {
-                let grace = u64::try_from(FALLBACK_KEY_GRACE.as_millis()).unwrap_or(u64::MAX);
-                self.state.forget_previous_fallback_at = Some(now.saturating_add(grace));
-            }
-            self.state.fallback_key_made_at = now;
+        if let Some(kept) = without_old_keys(&self.inner) {
+            self.inner = kept;
+        }
+        if fallback == FallbackOnServer::UsedOrMissing {
+            self.replace_fallback(own_now);
         }
         true
     }
 
     /// Whether [`Account::replenish`] would change anything.
-    pub fn needs_replenishing(
-        &self,
-        one_time_keys: u64,
-        fallback: FallbackOnServer,
-        now: u64,
-    ) -> bool {
-        let makes_keys = !self.has_unpublished_keys()
-            && (one_time_keys < ONE_TIME_KEYS_ON_SERVER || self.wants_fallback(fallback, now));
-        makes_keys || self.may_forget_previous_fallback(now)
+    pub fn needs_replenishing(&self, one_time_keys: u64, fallback: FallbackOnServer) -> bool {
+        !self.has_unpublished_keys()
+            && (one_time_keys < ONE_TIME_KEYS_ON_SERVER
+                || fallback == FallbackOnServer::UsedOrMissing)
     }
 
-    fn may_forget_previous_fallback(&self, now: u64) -> bool {
+    /// Replaces a fallback key that is old and forgets the one before when its time
+    /// has come, whatever the server says or fails to do: a key that is kept as
+    /// long as somebody else likes can be played recordings against as long.
+    ///
+    /// True when the account changed and must be stored.
+    pub fn age(&mut self, own_now: u64) -> bool {
+        if !self.needs_aging(own_now) {
+            return false;
+        }
+        if !self.state.by_own_clock {
+            // What was sent by the keys of an earlier version was remembered for a
+            // while only.
+            self.state.by_own_clock = true;
+            self.replace_fallback_at_once(own_now);
+            return true;
+        }
+        if self.may_forget_previous_fallback(own_now) {
+            self.forget_previous_fallback();
+        }
+        if self.is_fallback_old(own_now) {
+            self.replace_fallback(own_now);
+        }
+        true
+    }
+
+    /// Whether [`Account::age`] would change anything.
+    pub fn needs_aging(&self, own_now: u64) -> bool {
+        !self.state.by_own_clock
+            || self.may_forget_previous_fallback(own_now)
+            || self.is_fallback_old(own_now)
+    }
+
+    /// Makes a fallback key and forgets all earlier ones: no message opens by them
+    /// any more.
+    pub fn replace_fallback_at_once(&mut self, own_now: u64) {
+        self.replace_fallback(own_now);
+        self.forget_previous_fallback();
+    }
+
+    /// When the oldest fallback key was made whose private half is still there. A
+    /// pre-key message that came before opens nothing any more.
+    pub fn oldest_fallback_made_at(&self) -> u64 {
+        match self.state.forget_previous_fallback_at {
+            Some(_) => self.state.previous_fallback_made_at.unwrap_or_default(),
+            None => self.state.fallback_key_made_at,
+        }
+    }
+
+    fn replace_fallback(&mut self, own_now: u64) {
+        let first = self.state.fallback_key_made_at == 0;
+        self.inner.generate_fallback_key();
+        if !first {
+            let grace = u64::try_from(FALLBACK_KEY_GRACE.as_millis()).unwrap_or(u64::MAX);
+            self.state.forget_previous_fallback_at = Some(own_now.saturating_add(grace));
+            self.state.previous_fallback_made_at = Some(self.state.fallback_key_made_at);
+        }
+        self.state.fallback_key_made_at = own_now;
+    }
+
+    fn forget_previous_fallback(&mut self) {
+        self.inner.forget_fallback_key();
+        self.state.forget_previous_fallback_at = None;
+        self.state.previous_fallback_made_at = None;
+    }
+
+    fn may_forget_previous_fallback(&self, own_now: u64) -> bool {
         self.state
             .forget_previous_fallback_at
-            .is_some_and(|at| at <= now)
+            .is_some_and(|at| at <= own_now)
     }
 
-    fn wants_fallback(&self, on_server: FallbackOnServer, now: u64) -> bool {
-        let age = now.saturating_sub(self.state.fallback_key_made_at);
-        match on_server {
-            FallbackOnServer::Unused => u128::from(age) >= FALLBACK_KEY_MAX_AGE.as_millis(),
-            FallbackOnServer::UsedOrMissing => true,
-            FallbackOnServer::NotSupported => false,
+    fn is_fallback_old(&self, own_now: u64) -> bool {
+        let age = own_now.saturating_sub(self.state.fallback_key_made_at);
+        u128::from(age) >= FALLBACK_KEY_MAX_AGE.as_millis()
+    }
+
+    /// Replaces all one-time and fallback keys: whatever was encrypted by them opens
+    /// nothing any more. The device stays the same. The new keys have ids that no
+    /// other life of this device can have used.
+    pub fn replace_all_keys(&mut self, own_now: u64) -> Result<(), ReplaceError> {
+        #[derive(Serialize, Deserialize)]
+        struct Parts<'a> {
+            #[serde(borrow)]
+            signing_key: &'a RawValue,
+            #[serde(borrow)]
+            diffie_hellman_key: &'a RawValue,
+            #[serde(borrow)]
+            one_time_keys: &'a RawValue,
+            #[serde(borrow)]
+            fallback_keys: &'a RawValue,
         }
+        let text =
+            |account: &olm::Account| serde_json::to_string(&account.pickle()).map(Zeroizing::new);
+        let (own, fresh) = (text(&self.inner)?, text(&olm::Account::new())?);
+        let own: Parts<'_> = serde_json::from_str(&own)?;
+        let fresh: Parts<'_> = serde_json::from_str(&fresh)?;
+        let parts = Parts {
+            one_time_keys: fresh.one_time_keys,
+            fallback_keys: fresh.fallback_keys,
+            ..own
+        };
+        let replaced = Zeroizing::new(serde_json::to_string(&parts)?);
+        let mut supply = [0_u8; 8];
+        getrandom::fill(&mut supply).map_err(|_| ReplaceError)?;
+        self.inner = olm::Account::from_pickle(serde_json::from_str(&replaced)?);
+        self.state.supply = supply.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.state.fallback_key_made_at = 0;
+        self.forget_previous_fallback();
+        self.replenish(0, FallbackOnServer::UsedOrMissing, own_now);
+        Ok(())
     }
 
     /// What the server still has to be told, if anything. The same keys come
@@ -254,14 +357,14 @@ impl Account {
             self.sign(&mut signed)?;
             upload
                 .one_time_keys
-                .insert(key_name(id), CanonicalJsonValue::Object(signed));
+                .insert(self.key_name(id), CanonicalJsonValue::Object(signed));
         }
         for (id, key) in self.inner.fallback_key() {
             let mut signed = object(json!({ "key": key.to_base64(), "fallback": true }))?;
             self.sign(&mut signed)?;
             upload
                 .fallback_keys
-                .insert(key_name(id), CanonicalJsonValue::Object(signed));
+                .insert(self.key_name(id), CanonicalJsonValue::Object(signed));
         }
         let nothing = upload.device_keys.is_none()
             && upload.one_time_keys.is_empty()
@@ -276,6 +379,12 @@ impl Account {
         self.state.device_keys_uploaded |= with_device_keys;
     }
 
+    /// The id of the fallback key that waits for its upload.
+    pub fn unpublished_fallback(&self) -> Option<String> {
+        let id = self.inner.fallback_key().into_keys().next()?;
+        Some(self.key_name(id))
+    }
+
     /// The server lost the device keys: they are part of the next upload again.
     pub fn device_keys_are_missing(&mut self) {
         self.state.device_keys_uploaded = false;
@@ -284,6 +393,10 @@ impl Account {
     /// Whether the server has been given the device keys.
     pub fn device_keys_uploaded(&self) -> bool {
         self.state.device_keys_uploaded
+    }
+
+    fn key_name(&self, id: vodozemac::KeyId) -> String {
+        format!("signed_curve25519:{}{}", self.state.supply, id.to_base64())
     }
 
     fn has_unpublished_keys(&self) -> bool {
@@ -299,7 +412,7 @@ impl Account {
 /// What `device_unused_fallback_key_types` of a sync says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FallbackOnServer {
-    /// The field is absent: the server knows no fallback keys.
+    /// The field is absent: the server knows no fallback keys, or does not say.
     NotSupported,
     /// `signed_curve25519` is listed.
     Unused,
@@ -307,8 +420,15 @@ pub enum FallbackOnServer {
     UsedOrMissing,
 }
 
-fn key_name(id: vodozemac::KeyId) -> String {
-    format!("signed_curve25519:{}", id.to_base64())
+/// Why keys could not be replaced: there is no randomness, or the account has no
+/// stored form.
+#[derive(Debug)]
+pub struct ReplaceError;
+
+impl From<serde_json::Error> for ReplaceError {
+    fn from(_: serde_json::Error) -> Self {
+        Self
+    }
 }
 
 pub(super) fn object(value: serde_json::Value) -> Result<CanonicalJsonObject, SignatureFault> {

@@ -10,15 +10,18 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use vodozemac::{
     Curve25519PublicKey, Ed25519PublicKey,
-    olm::{OlmMessage, Session, SessionConfig, SessionPickle},
+    olm::{DecryptionError, OlmMessage, Session, SessionConfig, SessionPickle},
 };
+use zeroize::Zeroizing;
 
 use super::{
     OLM_ALGORITHM,
     account::Account,
     canonical::{self, SignatureFault},
     device::{Device, DeviceFault},
+    pickle::{Pickle, SecretContent},
 };
+use crate::ops::wiped_json;
 
 /// The longest ciphertext taken, in base64 characters. Synapse caps an event
 /// at 64 KiB; to-device messages may be somewhat larger.
@@ -33,6 +36,8 @@ pub enum OlmFault {
     Algorithm,
     /// No ciphertext for this device's key.
     NotForUs,
+    /// Its key was used: it came before.
+    Repeated,
     /// No session opens it: the other end's session and ours have parted.
     Wedged,
     /// A pre-key message that no new session can be made from.
@@ -64,6 +69,7 @@ impl fmt::Display for OlmFault {
             Self::Malformed => f.write_str("it is malformed"),
             Self::Algorithm => f.write_str("its algorithm is not Olm"),
             Self::NotForUs => f.write_str("it is not for this device"),
+            Self::Repeated => f.write_str("it came before"),
             Self::Wedged => f.write_str("no Olm session opens it"),
             Self::NoSession => f.write_str("no Olm session can be made from it"),
             Self::Payload(fault) => write!(f, "its payload is refused ({fault:?})"),
@@ -82,25 +88,27 @@ pub struct OlmEvent {
     message: OlmMessage,
 }
 
-#[derive(Deserialize)]
-struct Envelope {
-    sender: OwnedUserId,
-    content: EncryptedContent,
+impl OlmEvent {
+    /// Whether a new session can be made from it.
+    pub fn is_pre_key(&self) -> bool {
+        matches!(self.message, OlmMessage::PreKey(_))
+    }
 }
 
 #[derive(Deserialize)]
-struct EncryptedContent {
+struct Envelope<'a> {
+    sender: OwnedUserId,
+    #[serde(borrow)]
+    content: EncryptedContent<'a>,
+}
+
+#[derive(Deserialize)]
+struct EncryptedContent<'a> {
     algorithm: String,
     sender_key: String,
-    ciphertext: Ciphertexts,
-}
-
-/// Megolm has a string here: told apart so that the fault can be named.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Ciphertexts {
-    PerDevice(BTreeMap<String, Ciphertext>),
-    Other(serde::de::IgnoredAny),
+    /// By the keys of the devices they are for; Megolm has a string here.
+    #[serde(borrow)]
+    ciphertext: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -113,15 +121,14 @@ struct Ciphertext {
 impl OlmEvent {
     /// Reads the envelope and picks the ciphertext for `own`.
     pub fn parse(raw: &RawValue, own: Curve25519PublicKey) -> Result<Self, OlmFault> {
-        let envelope: Envelope =
+        let envelope: Envelope<'_> =
             serde_json::from_str(raw.get()).map_err(|_| OlmFault::Malformed)?;
         let content = envelope.content;
         if content.algorithm != OLM_ALGORITHM {
             return Err(OlmFault::Algorithm);
         }
-        let Ciphertexts::PerDevice(ciphertexts) = content.ciphertext else {
-            return Err(OlmFault::Malformed);
-        };
+        let ciphertexts: BTreeMap<String, &RawValue> =
+            serde_json::from_str(content.ciphertext.get()).map_err(|_| OlmFault::Malformed)?;
         let sender_key = Curve25519PublicKey::from_base64(&content.sender_key)
             .map_err(|_| OlmFault::Malformed)?;
         // Padded and unpadded base64 name the same key, so keys are compared decoded.
@@ -130,6 +137,8 @@ impl OlmEvent {
             .find(|(key, _)| Curve25519PublicKey::from_base64(key).is_ok_and(|key| key == own))
             .map(|(_, ciphertext)| ciphertext)
             .ok_or(OlmFault::NotForUs)?;
+        let ciphertext: Ciphertext =
+            serde_json::from_str(ciphertext.get()).map_err(|_| OlmFault::Malformed)?;
         if ciphertext.body.len() > MAX_CIPHERTEXT {
             return Err(OlmFault::Malformed);
         }
@@ -166,8 +175,8 @@ impl OlmSession {
     }
 
     /// The ratchet, for the store alone.
-    pub fn pickle(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(&self.inner.pickle())
+    pub fn pickle(&self) -> Result<Pickle, serde_json::Error> {
+        Pickle::of(&self.inner.pickle())
     }
 
     /// The id both ends compute.
@@ -196,7 +205,7 @@ pub struct OlmPayload {
     /// The inner event type.
     pub kind: String,
     /// The inner content.
-    pub content: Box<RawValue>,
+    pub content: SecretContent,
 }
 
 /// What became of a message that some session opened: the ratchet has moved
@@ -228,7 +237,7 @@ pub fn decrypt(
                     let plaintext = session
                         .inner
                         .decrypt(&event.message)
-                        .map_err(|_| OlmFault::Wedged)?;
+                        .map_err(|error| fault(&error))?;
                     (session, false, plaintext)
                 }
                 None => {
@@ -251,20 +260,37 @@ pub fn decrypt(
             }
         }
         OlmMessage::Normal(_) => {
+            let mut why = OlmFault::Wedged;
             let opened = sessions.into_iter().find_map(|mut session| {
-                let plaintext = session.inner.decrypt(&event.message).ok()?;
-                Some((session, plaintext))
+                match session.inner.decrypt(&event.message) {
+                    Ok(plaintext) => Some((session, plaintext)),
+                    Err(error) => {
+                        if fault(&error) == OlmFault::Repeated {
+                            why = OlmFault::Repeated;
+                        }
+                        None
+                    }
+                }
             });
-            let (session, plaintext) = opened.ok_or(OlmFault::Wedged)?;
+            let (session, plaintext) = opened.ok_or(why)?;
             (session, false, plaintext)
         }
     };
+    let plaintext = Zeroizing::new(plaintext);
     let payload = check_payload(account, event, &plaintext).map_err(OlmFault::Payload);
     Ok(Decrypted {
         session,
         new_session,
         payload,
     })
+}
+
+fn fault(error: &DecryptionError) -> OlmFault {
+    match error {
+        // Only the session that a message belongs to has its chain.
+        DecryptionError::MissingMessageKey(_) => OlmFault::Repeated,
+        _ => OlmFault::Wedged,
+    }
 }
 
 #[derive(Deserialize)]
@@ -323,7 +349,7 @@ fn check_payload(
         sender_curve25519: event.sender_key,
         sender_ed25519,
         kind: payload.kind,
-        content: payload.content.to_owned(),
+        content: SecretContent::copied(payload.content),
     })
 }
 
@@ -403,10 +429,10 @@ pub fn encrypt_to_device(
         },
         sender_device_keys: own_device_keys,
     };
-    let plain = serde_json::to_vec(&plain).map_err(|_| EncryptFault::Serialize)?;
+    let plain = wiped_json(&plain).map_err(|_| EncryptFault::Serialize)?;
     let message = session
         .inner
-        .encrypt(plain)
+        .encrypt(&*plain)
         .map_err(|_| EncryptFault::Session)?;
     let (kind, body) = message.to_parts();
     let content = serde_json::json!({

@@ -10,19 +10,26 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::{
     engine::{Engine, Error},
     judge::Message,
+    kept::what,
     own_identity::Shown,
     sending::{OutgoingToDevice, put_to_device},
+    turn::Turn,
+    wants::Whose,
 };
 use crate::{
     crypto::{
         Account, Device, DeviceChange, Identity, KnownDevice, Peer, device_changes,
         encrypt_to_device, identity_key_ids, one_time_key, outbound_session,
     },
+    json::Sifted,
     store::Transaction,
 };
 
 /// A user whose server did not answer is asked again after this.
 const QUERY_RETRY_MS: u64 = 60_000;
+
+/// Devices that are followed of a user who commands nothing.
+const DEVICES_PER_USER: usize = 50;
 
 /// A device that had no one-time key is asked again after this.
 const CLAIM_RETRY_MS: u64 = 10 * 60_000;
@@ -45,6 +52,25 @@ impl fmt::Display for OwnKeysDiffer {
     }
 }
 
+/// An answer to a `/keys/query` that is being taken in.
+#[derive(Clone, Copy)]
+pub struct Queried<'a> {
+    /// The users who were asked about, and their generations.
+    pub asked: &'a [(OwnedUserId, i64)],
+    /// How many of them are done.
+    pub done: usize,
+    /// What was kept of the answer.
+    pub answer: &'a Sifted,
+}
+
+impl Queried<'_> {
+    /// There was no room for some devices.
+    fn is_partial(&self) -> bool {
+        let skipped = &self.answer.skipped;
+        skipped.contains_key(what::DEVICE) || skipped.contains_key(what::USER)
+    }
+}
+
 /// Something for each user, unparsed: one user's rubbish is nobody else's loss.
 type PerUser<'a> = BTreeMap<String, &'a RawValue>;
 
@@ -58,23 +84,44 @@ fn devices<'a>(answer: &PerUser<'a>, user: &UserId) -> Option<BTreeMap<String, &
 }
 
 impl Engine {
-    /// The server has taken the keys of the last upload.
-    pub fn take_upload(&self, tx: &Transaction<'_>, with_device_keys: bool) -> Result<(), Error> {
+    /// The server has taken the keys of an upload. Where another fallback key was
+    /// made meanwhile, those that wait are others: they are uploaded once more.
+    pub fn take_upload(
+        &self,
+        tx: &Transaction<'_>,
+        with_device_keys: bool,
+        fallback: Option<&str>,
+    ) -> Result<(), Error> {
         let mut account = self.account_mut(tx)?;
+        if account.unpublished_fallback().as_deref() != fallback {
+            return Ok(());
+        }
         account.mark_as_uploaded(with_device_keys);
         self.save_account(tx, account)
     }
 
-    /// Takes in the answer to a `/keys/query` for `asked` (user and generation),
-    /// and judges what waited for it.
+    /// Whether fewer users have to be asked for together, because the answer had no
+    /// room for all devices: a missing one would be taken for signed out.
+    pub fn must_split(&self, queried: &Queried<'_>) -> bool {
+        let is_about_commanders = queried
+            .asked
+            .iter()
+            .any(|(user, _)| self.whose(user) == Whose::Commanders);
+        queried.asked.len() > 1
+            && (queried.answer.is_cut || (is_about_commanders && queried.is_partial()))
+    }
+
+    /// Takes in the answer to a `/keys/query`, user by user, until this turn of the
+    /// loop is over; returns how many users are done. After the last one what
+    /// waited for the answer is judged.
     pub fn take_query(
         &self,
         tx: &Transaction<'_>,
-        asked: &[(OwnedUserId, i64)],
-        body: &[u8],
+        queried: &Queried<'_>,
         now: u64,
+        turn: Turn,
         messages: &mut Vec<Message>,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         #[derive(Deserialize)]
         struct Body<'a> {
             #[serde(borrow, default)]
@@ -86,11 +133,22 @@ impl Engine {
             #[serde(borrow, default)]
             self_signing_keys: PerUser<'a>,
         }
+        let Queried {
+            asked,
+            done,
+            answer,
+        } = *queried;
         let body: Body<'_> =
-            serde_json::from_slice(body).map_err(|_| Error::Malformed("device keys"))?;
-        for (user, generation) in asked {
+            serde_json::from_slice(&answer.body).map_err(|_| Error::Malformed("device keys"))?;
+        let is_partial = queried.is_partial();
+        let mut position = done;
+        for (user, generation) in asked.iter().skip(done) {
+            if position > done && turn.is_over() {
+                return Ok(position);
+            }
+            position += 1;
             let failed = body.failures.contains_key(user.server_name().as_str());
-            let answer = match devices(&body.device_keys, user) {
+            let mut answer = match devices(&body.device_keys, user) {
                 Some(answer) => answer,
                 // Its keys are uploaded again.
                 None if *user == self.user && !failed => BTreeMap::new(),
@@ -101,6 +159,9 @@ impl Engine {
                     continue;
                 }
             };
+            if self.whose(user) == Whose::Others {
+                limit_devices(&mut answer, &tx.known_devices(user)?);
+            }
             let keys: Vec<String> = [&body.master_keys, &body.self_signing_keys]
                 .into_iter()
                 .filter_map(|keys| keys.get(user.as_str()))
@@ -127,7 +188,7 @@ impl Engine {
             // not got may be there all the same.
             let is_missing = |change: &DeviceChange| matches!(change, DeviceChange::Delete(id) if !answer.contains_key(id.as_str()));
             let in_part = failed && changes.iter().any(is_missing);
-            if in_part {
+            if in_part || (is_partial && self.whose(user) == Whose::Commanders) {
                 changes.retain(|change| !is_missing(change));
             }
             self.apply(tx, user, &changes)?;
@@ -137,7 +198,29 @@ impl Engine {
                 tx.mark_current(user, *generation)?;
             }
         }
-        self.judge_held(tx, now, messages)
+        self.judge_held(tx, now, messages)?;
+        Ok(position)
+    }
+
+    /// The answer about these users was too large, or did not come in time: half
+    /// as many are asked for together next time, until the one whose list it is
+    /// is alone. That one is put off, as if their server could not be reached.
+    pub fn split_query(
+        &self,
+        tx: &Transaction<'_>,
+        asked: &[(OwnedUserId, i64)],
+        now: u64,
+    ) -> Result<(), Error> {
+        for (user, _) in asked {
+            match asked.len() {
+                1 => {
+                    warn!("the device list of {user} is too large, or takes too long: put off");
+                    tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
+                }
+                together => tx.limit_query(user, together / 2)?,
+            }
+        }
+        Ok(())
     }
 
     /// What is known of a user's devices. The bot's own account has no
@@ -285,6 +368,20 @@ impl Engine {
         };
         put_to_device(tx, "to-device", "m.room.encrypted", vec![message])
     }
+}
+
+/// Keeps of a long list the devices that are known and as many others as there is
+/// room for.
+fn limit_devices(answer: &mut BTreeMap<String, &RawValue>, known: &[KnownDevice]) {
+    let mut room = DEVICES_PER_USER.saturating_sub(known.len());
+    answer.retain(|id, _| {
+        if known.iter().any(|known| known.device.id.as_str() == id) {
+            return true;
+        }
+        let fits = room > 0;
+        room = room.saturating_sub(1);
+        fits
+    });
 }
 
 /// The identity in one user's part of an answer, if there is a sound one.

@@ -5,15 +5,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     rc::Rc,
+    sync::Arc,
 };
 
 use ruma::{OwnedDeviceId, OwnedUserId};
 use vodozemac::Ed25519PublicKey;
-use zeroize::Zeroizing;
 
-use super::{api::BuildError, devices::OwnKeysDiffer};
+use super::{api::BuildError, devices::OwnKeysDiffer, kept::Audience};
 use crate::{
-    crypto::{Account, DeviceTrust, FallbackOnServer, RecoveryKey, Seed, SignatureFault},
+    crypto::{Account, DeviceTrust, FallbackOnServer, Pickle, RecoveryKey, Seed, SignatureFault},
     ops::Secret,
     store::{self, Transaction},
 };
@@ -32,6 +32,7 @@ pub struct Engine {
     pub(super) own_keys: Rc<OwnKeys>,
     last_account: RefCell<Option<LastAccount>>,
     own_now: Cell<u64>,
+    pub(super) foreign: RefCell<BTreeSet<String>>,
 }
 
 /// Whose messages are looked at, and how their devices are believed.
@@ -58,7 +59,7 @@ pub struct OwnKeys {
 
 /// The account that was read or stored last.
 struct LastAccount {
-    pickle: Zeroizing<Vec<u8>>,
+    pickle: Pickle,
     account: Rc<Account>,
 }
 
@@ -75,8 +76,9 @@ pub enum Error {
     Account,
     /// The server holds other keys for this very device.
     OwnKeys(OwnKeysDiffer),
-    /// The device has sent what this store does not remember.
-    RolledBack,
+    /// The homeserver shows messages of this device, under these sessions, that this
+    /// store does not remember.
+    RolledBack(BTreeSet<String>),
 }
 
 impl fmt::Display for Error {
@@ -87,7 +89,7 @@ impl fmt::Display for Error {
             Self::Build(error) => error.fmt(f),
             Self::Account => f.write_str("the stored account cannot sign"),
             Self::OwnKeys(error) => error.fmt(f),
-            Self::RolledBack => f.write_str(
+            Self::RolledBack(_) => f.write_str(
                 "the store in CRYPTO_STORE_PATH is an older copy: this device has sent messages \
                  that it does not remember",
             ),
@@ -128,6 +130,7 @@ impl Engine {
             own_keys,
             last_account: RefCell::new(None),
             own_now: Cell::new(0),
+            foreign: RefCell::default(),
         }
     }
 
@@ -135,17 +138,20 @@ impl Engine {
     /// each transaction.
     pub fn set_own_now(&self, own_now: u64) {
         self.own_now.set(own_now);
+        self.foreign.take();
     }
 
     /// The time by the bot's own clock, in milliseconds: what ages by it does so
     /// whatever the wall clock does.
-    pub(super) fn own_now(&self) -> u64 {
+    pub fn own_now(&self) -> u64 {
         self.own_now.get()
     }
 
     /// Makes the account where there is none, and asks for a fresh look at the
     /// server's idea of the bot's own devices. Once at each start.
     pub fn prepare_account(&self, tx: &Transaction<'_>, now: u64) -> Result<(), Error> {
+        // What this store would send with may have been used by a copy of it: with
+        // another life all of that is made anew.
         tx.begin_life()?;
         tx.track_user(&self.user)?;
         tx.mark_outdated(&self.user)?;
@@ -158,11 +164,11 @@ impl Engine {
         if tx.account_pickle()?.is_none() {
             // With a first supply of keys: one upload brings them all.
             let mut account = Account::new(self.user.clone(), self.device.clone());
-            account.replenish(0, FallbackOnServer::UsedOrMissing, now);
+            account.replenish(0, FallbackOnServer::UsedOrMissing, self.own_now());
             self.save_account(tx, account)?;
             self.sign_beforehand(tx)?;
         }
-        Ok(())
+        self.age_keys(tx)
     }
 
     /// Whether the server has been given this device's keys.
@@ -198,16 +204,46 @@ impl Engine {
         Ok(account)
     }
 
-    /// The stored account, to change; [`Engine::save_account`] stores the change.
+    /// The stored account, to change; [`Engine::save_account`] stores the change,
+    /// and [`Engine::return_account`] gives back one that was not changed.
     pub(super) fn account_mut(&self, tx: &Transaction<'_>) -> Result<Account, Error> {
-        self.read_account(&stored_account(tx)?)
+        let pickle = stored_account(tx)?;
+        let last = self.last_account.borrow_mut().take();
+        if let Some(last) = last
+            && last.pickle == pickle
+            && let Ok(account) = Rc::try_unwrap(last.account)
+        {
+            return Ok(account);
+        }
+        self.read_account(&pickle)
+    }
+
+    /// Keeps an account that [`Engine::account_mut`] gave and nobody changed.
+    pub(super) fn return_account(
+        &self,
+        tx: &Transaction<'_>,
+        account: Account,
+    ) -> Result<(), Error> {
+        *self.last_account.borrow_mut() = Some(LastAccount {
+            pickle: stored_account(tx)?,
+            account: Rc::new(account),
+        });
+        Ok(())
+    }
+
+    /// Who is listened to, for the requests that are under way.
+    pub fn audience(&self) -> Arc<Audience> {
+        Arc::new(Audience {
+            own: self.user.clone(),
+            commanders: self.commanders.users.clone(),
+        })
     }
 
     pub(super) fn save_account(&self, tx: &Transaction<'_>, account: Account) -> Result<(), Error> {
         let pickle = account.pickle().map_err(|_| Error::Account)?;
         tx.put_account_pickle(&pickle)?;
         *self.last_account.borrow_mut() = Some(LastAccount {
-            pickle: Zeroizing::new(pickle),
+            pickle,
             account: Rc::new(account),
         });
         Ok(())
@@ -219,9 +255,7 @@ impl Engine {
     }
 }
 
-fn stored_account(tx: &Transaction<'_>) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let pickle = tx
-        .account_pickle()?
-        .ok_or(store::Error::Corrupt("the account"))?;
-    Ok(Zeroizing::new(pickle))
+fn stored_account(tx: &Transaction<'_>) -> Result<Pickle, Error> {
+    let pickle = tx.account_pickle()?;
+    Ok(pickle.ok_or(store::Error::Corrupt("the account"))?)
 }

@@ -12,8 +12,8 @@ use super::{
     trust::Authorship,
 };
 use crate::{
-    crypto::{MegolmEvent, MegolmFault, WithheldCode},
-    store::{DeviceKeys, Encryption, Held, HeldReason, Transaction},
+    crypto::{MegolmEvent, MegolmFault, MegolmPlaintext, WithheldCode},
+    store::{DeviceKeys, Encryption, Held, HeldReason, StoredGroup, Transaction},
 };
 
 /// How long a message waits for its room key before its sender is told. Keys
@@ -44,6 +44,9 @@ pub enum What {
         /// The device it came from end-to-end encrypted, one that speaks for
         /// its user; none where the room never was encrypted.
         device: Option<Box<DeviceKeys>>,
+        /// For how long its session should have been replaced, in milliseconds: the
+        /// message is at least as old, or its client is slow to replace sessions.
+        overdue_ms: u64,
     },
     /// A text in clear in a room that is or was encrypted.
     InClear,
@@ -59,6 +62,10 @@ pub enum What {
     UnverifiedDevice(OwnedDeviceId),
     /// Its sender has another identity than the pinned one.
     IdentityChanged,
+    /// It came under an older session than another message of its device before.
+    OlderSession,
+    /// It came under a session that is done with.
+    SpentSession,
 }
 
 /// What can be said of an event now.
@@ -223,6 +230,7 @@ impl Engine {
                     Encryption::Plaintext => Verdict::Is(What::Text {
                         body: text.body,
                         device: None,
+                        overdue_ms: 0,
                     }),
                     Encryption::Megolm(_) | Encryption::Unsupported => Verdict::Is(What::InClear),
                 })
@@ -256,18 +264,23 @@ impl Engine {
                 return Ok(Verdict::Nothing);
             }
         };
-        let Some(mut group) = tx.inbound_group(room, &megolm.session_id)? else {
-            return Ok(match tx.refused_key(room, &megolm.session_id, sender)? {
+        let session_id = &megolm.session_id;
+        let groups = tx.inbound_groups(room, session_id, sender)?;
+        if groups.is_empty() {
+            if tx.is_dead_group(room, session_id, sender)? {
+                return Ok(Verdict::Is(What::SpentSession));
+            }
+            return Ok(match tx.refused_key(room, session_id, sender)? {
                 Some(code) => Verdict::Is(What::Undecryptable(Some(code))),
                 None => Verdict::Wait(HeldReason::NoKey),
             });
-        };
-        if megolm.index() < tx.next_message_index(room, &megolm.session_id)? {
+        }
+        if u64::from(megolm.index()) < tx.next_message_index(room, session_id)? {
             warn!("{event_id} in {room} is an older message played again: ignored");
             return Ok(Verdict::Nothing);
         }
-        let plaintext = match group.decrypt(room, sender, &megolm) {
-            Ok(plaintext) => plaintext,
+        let opened = match open(groups, room, sender, &megolm) {
+            Ok(opened) => opened,
             Err(MegolmFault::TooEarly) => return Ok(Verdict::Is(What::Undecryptable(None))),
             Err(fault) => {
                 warn!("{event_id} of {sender} is ignored: {fault}");
@@ -280,20 +293,31 @@ impl Engine {
             tx.track_user(sender)?;
             return Ok(Verdict::Wait(HeldReason::NotYetJudged));
         }
-        let keys = DeviceKeys {
-            curve25519: group.curve25519,
-            ed25519: group.ed25519,
-        };
         // From here on it is judged for good: what follows has the same index
         // only if it is the same message again.
-        tx.use_up_message_index(room, &megolm.session_id, group, plaintext.index)?;
+        tx.use_up_message_index(room, session_id, megolm.index())?;
+        let (stored, plaintext, authorship) = self.author_of(tx, sender, opened)?;
+        let keys = DeviceKeys {
+            curve25519: stored.group.curve25519,
+            ed25519: stored.group.ed25519,
+        };
+        let is_newest = authorship == Authorship::Proven
+            && tx.is_newest_group(
+                room,
+                sender,
+                &keys.curve25519,
+                stored.ordinal,
+                self.own_now(),
+            )?;
         let Some(text) = text_message(&plaintext.content) else {
             return Ok(Verdict::Nothing);
         };
-        Ok(Verdict::Is(match self.authorship(tx, sender, &keys)? {
+        Ok(Verdict::Is(match authorship {
+            Authorship::Proven if !is_newest => What::OlderSession,
             Authorship::Proven => What::Text {
                 body: text.body,
                 device: Some(Box::new(keys)),
+                overdue_ms: self.overdue_ms(tx, room, stored.received_at)?,
             },
             Authorship::UnknownDevice => What::UnknownDevice,
             Authorship::SignedOutDevice(device) => What::SignedOutDevice(device),
@@ -302,4 +326,61 @@ impl Engine {
             Authorship::IdentityChanged => What::IdentityChanged,
         }))
     }
+
+    /// Which of the devices that claim the session of a message has written it: one
+    /// that speaks for its user, where there is one. The claim of another is a lie
+    /// that costs nobody anything.
+    fn author_of(
+        &self,
+        tx: &Transaction<'_>,
+        sender: &UserId,
+        opened: Opened,
+    ) -> Result<(StoredGroup, MegolmPlaintext, Authorship), Error> {
+        let Opened { first, others } = opened;
+        let ask = |stored: &StoredGroup| {
+            let keys = DeviceKeys {
+                curve25519: stored.group.curve25519,
+                ed25519: stored.group.ed25519,
+            };
+            self.authorship(tx, sender, &keys)
+        };
+        let (stored, plaintext) = first;
+        let authorship = ask(&stored)?;
+        if authorship != Authorship::Proven {
+            for (stored, plaintext) in others {
+                if ask(&stored)? == Authorship::Proven {
+                    return Ok((stored, plaintext, Authorship::Proven));
+                }
+            }
+        }
+        Ok((stored, plaintext, authorship))
+    }
+}
+
+/// A message as each of the devices' sessions opened it that claim to have made it.
+struct Opened {
+    first: (StoredGroup, MegolmPlaintext),
+    others: Vec<(StoredGroup, MegolmPlaintext)>,
+}
+
+/// Opens a message by each of the sessions of its id, or tells why the last one
+/// did not.
+fn open(
+    groups: Vec<StoredGroup>,
+    room: &RoomId,
+    sender: &UserId,
+    megolm: &MegolmEvent,
+) -> Result<Opened, MegolmFault> {
+    let mut opened = Vec::new();
+    let mut fault = MegolmFault::Undecryptable;
+    for mut stored in groups {
+        match stored.group.decrypt(room, sender, megolm) {
+            Ok(plaintext) => opened.push((stored, plaintext)),
+            Err(why) => fault = why,
+        }
+    }
+    let mut opened = opened.into_iter();
+    let first = opened.next().ok_or(fault)?;
+    let others = opened.collect();
+    Ok(Opened { first, others })
 }

@@ -10,6 +10,7 @@ mod discovery_fault;
 mod engine;
 mod homeserver;
 mod judge;
+mod kept;
 mod key_talk;
 mod login;
 mod own_faults;
@@ -19,20 +20,23 @@ mod receive;
 mod recovery;
 mod rooms;
 mod sending;
+mod start_over;
 mod sync;
 mod to_device;
 mod tokens;
 mod trust;
+mod turn;
 mod wants;
 
 pub use api::{BuildError, Call};
 pub use content::{TextMessage, text_message};
-pub use devices::OwnKeysDiffer;
+pub use devices::{OwnKeysDiffer, Queried};
 pub use discovery::{Discovered, Versions, discover, versions};
 pub use discovery_fault::{BaseUrlFault, DiscoveryError, DiscoveryFault, Source, VersionsFault};
 pub use engine::{Commanders, Engine, Error, OwnKeys};
 pub use homeserver::{Fault, Homeserver};
 pub use judge::{KEY_GRACE_MS, Message, What};
+pub use kept::{Answer, Audience};
 pub use login::{
     Flows, LoggedIn, LoginError, LoginInfo, flows_call, is_user, login_call, new_device_id,
     read_flows, read_login,
@@ -42,4 +46,5 @@ pub use receive::{Invite, Received};
 pub use sync::{SYNC_TIMEOUT, SyncBody, sync_call};
 pub use tokens::{logout_call, read_refresh, read_whoami, refresh_call, whoami_call};
 pub use trust::Authorship;
-pub use wants::{About, Want, WantKey, Wants};
+pub use turn::Turn;
+pub use wants::{About, Want, WantKey, Wants, Whose};

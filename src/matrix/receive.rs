@@ -10,13 +10,11 @@ use serde::Deserialize;
 use super::{
     engine::{Engine, Error},
     judge::Message,
+    kept::what,
     sync::{DeviceLists, Event, InvitedRoom, SyncBody},
+    turn::Turn,
 };
-use crate::{crypto::FallbackOnServer, store::Transaction};
-
-/// Olm messages are remembered this long: longer than any fallback key that
-/// they could be replayed against.
-const OLM_MEMORY_MS: u64 = 30 * 24 * 3600 * 1000;
+use crate::{crypto::FallbackOnServer, json::Skipped, store::Transaction};
 
 /// What a sync brought for the layer above.
 #[derive(Default)]
@@ -36,13 +34,32 @@ pub struct Invite {
 }
 
 impl Engine {
-    /// Takes in one sync answer. `counts_hold` is false for a sync that was sent
-    /// before the last upload of keys was answered: it may have been counted
-    /// without them. `now` is in milliseconds since the Unix epoch.
+    /// Takes in to-device events of one sync answer, from number `done` on, until
+    /// this turn of the loop is over; returns how many are done. What follows in
+    /// the answer is taken in by [`Engine::take_sync`] when all are.
+    pub fn take_sync_to_device(
+        &self,
+        tx: &Transaction<'_>,
+        body: &SyncBody<'_>,
+        done: usize,
+        now: u64,
+        turn: Turn,
+    ) -> Result<usize, Error> {
+        if done == 0 {
+            self.age_keys(tx)?;
+        }
+        self.take_to_device(tx, &body.to_device.events, done, now, turn)
+    }
+
+    /// Takes in one sync answer but for its to-device events. `counts_hold` is
+    /// false for a sync that was sent before the last upload of keys was answered:
+    /// it may have been counted without them. `skipped` is what had no room in the
+    /// answer. `now` is in milliseconds since the Unix epoch.
     pub fn take_sync(
         &self,
         tx: &Transaction<'_>,
         body: &SyncBody<'_>,
+        skipped: &Skipped,
         counts_hold: bool,
         now: u64,
     ) -> Result<Received, Error> {
@@ -52,11 +69,17 @@ impl Engine {
             tx.mark_all_outdated()?;
         }
         let mut received = Received::default();
-        self.take_to_device(tx, &body.to_device.events, now)?;
         if counts_hold {
-            self.replenish(tx, body, now)?;
+            self.replenish(tx, body)?;
         }
         self.take_device_lists(tx, &body.device_lists)?;
+        if skipped.contains_key(what::CHANGED) {
+            // Some of them are not known by name.
+            tx.mark_all_outdated()?;
+        }
+        let state_is_cut = skipped.contains_key(what::STATE)
+            || skipped.contains_key(what::TIMELINE)
+            || skipped.contains_key(what::ROOM);
         // What waited was said before what comes now.
         self.judge_held(tx, now, &mut received.messages)?;
 
@@ -71,6 +94,11 @@ impl Engine {
             match serde_json::from_str(raw.get()) {
                 Ok(joined) => {
                     self.take_joined_room(tx, &room, &joined, first, now, &mut received)?;
+                    if state_is_cut {
+                        // Who left may be among what had no room.
+                        tx.set_members_incomplete(&room)?;
+                        tx.discard_outbound_group(&room)?;
+                    }
                 }
                 Err(_) => warn!("what the server says of {room} is malformed: skipped"),
             }
@@ -115,7 +143,7 @@ impl Engine {
     }
 
     /// Makes keys where the server has too few left.
-    fn replenish(&self, tx: &Transaction<'_>, body: &SyncBody<'_>, now: u64) -> Result<(), Error> {
+    fn replenish(&self, tx: &Transaction<'_>, body: &SyncBody<'_>) -> Result<(), Error> {
         let fallback = match &body.device_unused_fallback_key_types {
             None => FallbackOnServer::NotSupported,
             Some(types) if types.iter().any(|kind| kind == "signed_curve25519") => {
@@ -124,12 +152,22 @@ impl Engine {
             Some(_) => FallbackOnServer::UsedOrMissing,
         };
         let count = body.one_time_keys();
-        if self.account(tx)?.needs_replenishing(count, fallback, now) {
+        if self.account(tx)?.needs_replenishing(count, fallback) {
             let mut account = self.account_mut(tx)?;
-            account.replenish(count, fallback, now);
+            account.replenish(count, fallback, self.own_now());
             self.save_account(tx, account)?;
-            // Now and then is enough, and new keys are made now and then.
-            tx.forget_olm_messages(now.saturating_sub(OLM_MEMORY_MS))?;
+        }
+        Ok(())
+    }
+
+    /// Replaces and forgets fallback keys by the bot's own clock, and then what
+    /// guarded the forgotten ones: before anything is opened with them.
+    pub(super) fn age_keys(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+        if self.account(tx)?.needs_aging(self.own_now()) {
+            let mut account = self.account_mut(tx)?;
+            account.age(self.own_now());
+            tx.forget_olm_messages(account.oldest_fallback_made_at())?;
+            self.save_account(tx, account)?;
         }
         Ok(())
     }

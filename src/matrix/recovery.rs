@@ -62,7 +62,7 @@ impl Engine {
                 };
                 match key {
                     Ok(key) => {
-                        tx.put_own_self_signing(key.as_bytes())?;
+                        tx.put_own_self_signing(&key)?;
                         Ok(tx.set_own_state(&OwnState::FindMaster(id))?)
                     }
                     Err(fault) => self.stay_unsigned(tx, &unrecovered(&fault)),

@@ -4,7 +4,10 @@ use log::{debug, warn};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::engine::{Engine, Error};
+use super::{
+    engine::{Engine, Error},
+    turn::Turn,
+};
 use crate::{
     crypto::{Account, Device, OlmEvent, OlmFault, OlmPayload, RoomKey, accept_room_key, decrypt},
     store::Transaction,
@@ -14,25 +17,34 @@ use crate::{
 const UNWEDGE_INTERVAL_MS: u64 = 3600 * 1000;
 
 impl Engine {
-    /// Takes in the to-device events of a sync, in order.
+    /// Takes in the to-device events of a sync in their order, from number `done`
+    /// on, until this turn of the loop is over; returns how many are done.
     pub(super) fn take_to_device(
         &self,
         tx: &Transaction<'_>,
         events: &[&RawValue],
+        done: usize,
         now: u64,
-    ) -> Result<(), Error> {
-        if events.is_empty() {
-            return Ok(());
+        turn: Turn,
+    ) -> Result<usize, Error> {
+        let mut position = done;
+        if position >= events.len() {
+            return Ok(position);
         }
         let mut account = self.account_mut(tx)?;
         let mut changed = false;
-        for raw in events {
+        for raw in events.iter().skip(done) {
+            if position > done && turn.is_over() {
+                break;
+            }
+            position += 1;
             changed |= self.take_to_device_event(tx, &mut account, raw, now)?;
         }
-        if changed {
-            self.save_account(tx, account)?;
+        match changed {
+            true => self.save_account(tx, account)?,
+            false => self.return_account(tx, account)?,
         }
-        Ok(())
+        Ok(position)
     }
 
     /// Takes in one to-device event. True when the account changed. Whatever is
@@ -80,12 +92,17 @@ impl Engine {
             debug!("an encrypted to-device event of a stranger: dropped");
             return Ok(false);
         }
-        if !tx.see_olm_message(&event.hash, now)? {
-            debug!(
-                "an encrypted to-device event of {} came twice: dropped",
-                event.sender
-            );
-            return Ok(false);
+        let is_guarded = event.is_pre_key() && self.commanders.users.contains(&event.sender);
+        let mut changed = false;
+        if is_guarded {
+            if tx.has_seen_olm_message(&event.hash)? {
+                debug!(
+                    "an encrypted to-device event of {} came twice: dropped",
+                    event.sender
+                );
+                return Ok(false);
+            }
+            changed = self.make_room_for_guards(tx, account)?;
         }
         let sessions = tx.olm_sessions(&event.sender, &event.sender_key)?;
         let decrypted = match decrypt(account, sessions, &event) {
@@ -101,16 +118,20 @@ impl Engine {
                 {
                     self.unwedge(tx, &device, now)?;
                 }
-                return Ok(false);
+                return Ok(changed);
             }
         };
+        if is_guarded {
+            tx.see_olm_message(&event.hash, self.own_now())?;
+        }
+        changed |= decrypted.new_session;
         if decrypted.new_session && !self.is_welcome(tx, &event, decrypted.payload.is_ok())? {
             // The one-time key is used up; nothing else is kept.
             debug!(
                 "a new Olm session of {} is of no use: dropped",
                 event.sender
             );
-            return Ok(true);
+            return Ok(changed);
         }
         tx.put_olm_session(
             &event.sender,
@@ -123,7 +144,7 @@ impl Engine {
             tx.forget_shares_with(&event.sender, &event.sender_key)?;
         }
         match decrypted.payload {
-            Ok(payload) => self.take_payload(tx, &payload, now)?,
+            Ok(payload) => self.take_payload(tx, &payload)?,
             Err(fault) => {
                 warn!(
                     "an encrypted to-device event of {} is dropped: {fault}",
@@ -131,7 +152,29 @@ impl Engine {
                 );
             }
         }
-        Ok(decrypted.new_session)
+        Ok(changed)
+    }
+
+    /// A pre-key message opens as long as the key is there that it was made for,
+    /// which for a fallback key is long after the session was forgotten: so each one
+    /// of a commander's is remembered as long. Where no more can be remembered the
+    /// fallback keys go, and with them all that there is to guard. True when they did.
+    ///
+    /// Others can achieve nothing by a message played again: no room key of theirs
+    /// is kept, and the session that they would have the bot send with is between
+    /// the bot and the device that made it.
+    fn make_room_for_guards(
+        &self,
+        tx: &Transaction<'_>,
+        account: &mut Account,
+    ) -> Result<bool, Error> {
+        if !tx.is_olm_memory_full()? {
+            return Ok(false);
+        }
+        warn!("too many Olm messages by one key to remember: the fallback key is replaced");
+        account.replace_fallback_at_once(self.own_now());
+        tx.forget_olm_messages(u64::MAX)?;
+        Ok(true)
     }
 
     /// Whether a new session is worth keeping: it is of a listed device, or of a
@@ -148,12 +191,7 @@ impl Engine {
         Ok(listed.is_some() || (payload_is_sound && is_commander))
     }
 
-    fn take_payload(
-        &self,
-        tx: &Transaction<'_>,
-        payload: &OlmPayload,
-        now: u64,
-    ) -> Result<(), Error> {
+    fn take_payload(&self, tx: &Transaction<'_>, payload: &OlmPayload) -> Result<(), Error> {
         // m.dummy did its work by being decrypted; forwarded keys and secrets
         // were never asked for.
         if payload.kind != "m.room_key" {
@@ -187,13 +225,21 @@ impl Engine {
             tx.mark_outdated(&payload.sender)?;
         }
         let (room, session_id) = (key.room.clone(), key.session_id.clone());
-        let stored = tx.inbound_group(&room, &session_id)?;
+        if tx.is_dead_group(&room, &session_id, &payload.sender)? {
+            warn!(
+                "a room key of {} for a session in {room} that is done with: dropped",
+                payload.sender
+            );
+            return Ok(());
+        }
+        let stored = tx.inbound_group(&room, &session_id, &payload.sender, curve25519)?;
         match accept_room_key(payload, key, stored) {
             Ok(Some(mut group)) => {
                 debug!("a room key of {} for {room}", payload.sender);
-                group.advance_to(tx.next_message_index(&room, &session_id)?);
-                tx.put_inbound_group(&room, &session_id, &group, now)?;
-                self.expire_sessions(tx, &room, &group, now)?;
+                let next = tx.next_message_index(&room, &session_id)?;
+                group.advance_to(u32::try_from(next).unwrap_or(u32::MAX));
+                tx.put_inbound_group(&room, &session_id, &group, self.own_now())?;
+                self.expire_sessions(tx, &room, &group)?;
             }
             Ok(None) => debug!("a room key of {} that is known", payload.sender),
             Err(fault) => warn!("a room key of {} is dropped: {fault}", payload.sender),

@@ -7,6 +7,7 @@ mod own_time;
 mod printable;
 mod secret;
 mod utc;
+mod wiped;
 
 pub use clock::now_ms;
 pub use log_filter::{BadLogFilter, LogFilter};
@@ -15,3 +16,4 @@ pub use own_time::OwnTime;
 pub use printable::{Printable, is_deceptive, printable};
 pub use secret::Secret;
 pub use utc::{civil, rfc3339};
+pub use wiped::wiped_json;

@@ -61,7 +61,7 @@ pub struct JournalEntry {
     pub device: Option<DeviceKeys>,
     /// What, in the words of the layer above.
     pub payload: String,
-    /// When it came, milliseconds since the Unix epoch.
+    /// When it came, by the bot's own clock, in milliseconds.
     pub received_at: u64,
     /// How old it was then, in milliseconds.
     pub age_ms: u64,
@@ -75,6 +75,8 @@ pub struct Reply {
     pub room: OwnedRoomId,
     /// The same for each attempt, so that the server shows it once.
     pub txn_id: String,
+    /// When it was queued, by the bot's own clock in milliseconds.
+    pub queued_at: u64,
     /// The event type, before encryption.
     pub kind: String,
     /// The content as JSON, before encryption.
@@ -208,6 +210,16 @@ impl Transaction<'_> {
         )
     }
 
+    /// All of what was asked for and is not done: event, room and payload, in
+    /// order.
+    pub fn unfinished(&self) -> Result<Vec<(OwnedEventId, OwnedRoomId, String)>, Error> {
+        self.all(
+            "SELECT event_id, room_id, payload FROM journal WHERE done = 0 ORDER BY rowid",
+            [],
+            |row| Ok((parsed(row, 0)?, parsed(row, 1)?, row.get(2)?)),
+        )
+    }
+
     /// It is done; its answer is in the replies of the same transaction. What
     /// was asked is wiped, that it was asked is kept for a while.
     pub fn finish(&self, event: &EventId) -> Result<(), Error> {
@@ -232,17 +244,26 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Queues a message for a room.
+    /// Queues a message for a room, at this time by the bot's own clock in
+    /// milliseconds.
     pub fn put_reply(
         &self,
         room: &RoomId,
         txn_id: &str,
         kind: &str,
         content: &str,
+        queued_at: u64,
     ) -> Result<(), Error> {
         self.execute(
-            "INSERT INTO replies (room_id, txn_id, kind, content) VALUES (?1, ?2, ?3, ?4)",
-            (room.as_str(), txn_id, kind, content),
+            "INSERT INTO replies (room_id, txn_id, kind, content, queued_at)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            (
+                room.as_str(),
+                txn_id,
+                kind,
+                content,
+                queued_at.cast_signed(),
+            ),
         )?;
         Ok(())
     }
@@ -260,7 +281,7 @@ impl Transaction<'_> {
     /// A room's messages that are not in the outbox yet, in their order.
     pub fn replies(&self, room: &RoomId) -> Result<Vec<Reply>, Error> {
         self.all(
-            "SELECT id, room_id, txn_id, kind, content FROM replies
+            "SELECT id, room_id, txn_id, kind, content, queued_at FROM replies
              WHERE room_id = ?1
              AND id NOT IN (SELECT reply_id FROM outbox WHERE reply_id IS NOT NULL) ORDER BY id",
             [room.as_str()],
@@ -271,6 +292,7 @@ impl Transaction<'_> {
                     txn_id: row.get(2)?,
                     kind: row.get(3)?,
                     content: row.get(4)?,
+                    queued_at: row.get::<_, i64>(5)?.cast_unsigned(),
                 })
             },
         )

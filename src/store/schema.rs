@@ -248,7 +248,8 @@ CREATE TABLE inbound_groups_of_devices (
     PRIMARY KEY (room_id, session_id, owner, curve25519)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO inbound_groups_of_devices
-SELECT room_id, session_id, owner, curve25519, ed25519, pickle, received_at, next_index,
+SELECT room_id, session_id, owner, curve25519, ed25519, pickle,
+    min(received_at, CAST(strftime('%s', 'now') AS INTEGER) * 1000), next_index,
     row_number() OVER (ORDER BY received_at) FROM inbound_groups;
 DROP TABLE inbound_groups;
 ALTER TABLE inbound_groups_of_devices RENAME TO inbound_groups;
@@ -297,6 +298,13 @@ CREATE TABLE gaps (
     told INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
+-- What was timed by the wall clock is timed by the bot's own from now on: nothing
+-- of it lies in the future, and what guards against a replay is not older than now.
+UPDATE journal SET received_at = min(received_at, CAST(strftime('%s', 'now') AS INTEGER) * 1000);
+UPDATE olm_seen SET seen_at = CAST(strftime('%s', 'now') AS INTEGER) * 1000;
+-- A session of the bot's own is sent with in the life that made it.
+ALTER TABLE outbound_groups ADD COLUMN life INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE newest_groups ADD COLUMN judged_at INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE commanders (user_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 
 ALTER TABLE own_identity ADD COLUMN master BLOB;

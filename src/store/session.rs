@@ -3,6 +3,7 @@
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 
 use super::{Error, Transaction, database::parsed};
+use crate::crypto::Pickle;
 use crate::ops::Secret;
 
 /// The device of this store.
@@ -165,15 +166,28 @@ impl Transaction<'_> {
     }
 
     /// The stored account.
-    pub fn account_pickle(&self) -> Result<Option<Vec<u8>>, Error> {
+    pub fn account_pickle(&self) -> Result<Option<Pickle>, Error> {
         self.one("SELECT pickle FROM account", [], |row| row.get(0))
     }
 
     /// Replaces the stored account.
-    pub fn put_account_pickle(&self, pickle: &[u8]) -> Result<(), Error> {
+    pub fn put_account_pickle(&self, pickle: &Pickle) -> Result<(), Error> {
         self.execute(
             "INSERT OR REPLACE INTO account (id, pickle) VALUES (1, ?1)",
             [pickle],
+        )?;
+        Ok(())
+    }
+
+    /// Forgets what this device has agreed on with others, and what it was about to
+    /// send; it stays the same device. Sessions of others are buried, not forgotten:
+    /// [`Transaction::bury_inbound_groups`].
+    pub fn forget_sessions(&self) -> Result<(), Error> {
+        self.discard_outbound_groups()?;
+        self.inner.execute_batch(
+            "DELETE FROM olm_sessions; DELETE FROM olm_seen; DELETE FROM olm_peers;
+             DELETE FROM unwedge; DELETE FROM refused_keys;
+             DELETE FROM held; DELETE FROM replies; DELETE FROM outbox;",
         )?;
         Ok(())
     }

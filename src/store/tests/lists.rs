@@ -22,14 +22,14 @@ fn how_long_a_list_is_outdated_is_counted_from_the_first_question_without_an_ans
     tx.postpone_query(alice(), 60_000).unwrap();
     tx.date_outdated(200).unwrap();
     assert_eq!(outdated_since(&tx), Some(100));
-    let (_, asked) = tx.outdated_users(60_001, 9).unwrap().remove(0);
+    let asked = tx.outdated_users(60_001, 9).unwrap().remove(0).generation;
     // An answer to an older question than the latest is an answer all the same.
     tx.mark_outdated(alice()).unwrap();
     tx.mark_current(alice(), asked).unwrap();
     tx.date_outdated(300).unwrap();
     assert!(tx.is_outdated(alice()).unwrap());
     assert_eq!(outdated_since(&tx), Some(300));
-    let (_, asked) = tx.outdated_users(60_001, 9).unwrap().remove(0);
+    let asked = tx.outdated_users(60_001, 9).unwrap().remove(0).generation;
     tx.mark_current(alice(), asked).unwrap();
     tx.date_outdated(400).unwrap();
     assert!(!tx.is_outdated(alice()).unwrap());
