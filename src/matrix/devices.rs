@@ -18,6 +18,7 @@ use crate::{
         Account, Device, DeviceChange, Identity, Peer, device_changes, encrypt_to_device,
         identity_key_ids, one_time_key, outbound_session,
     },
+    ops::shown,
     store::Transaction,
 };
 
@@ -54,7 +55,12 @@ fn devices<'a>(answer: &PerUser<'a>, user: &UserId) -> BTreeMap<String, &'a RawV
         return BTreeMap::new();
     };
     serde_json::from_str(raw.get())
-        .inspect_err(|_| warn!("what the homeserver says of the devices of {user} is malformed"))
+        .inspect_err(|_| {
+            warn!(
+                "what the homeserver says of the devices of {} is malformed",
+                shown(user)
+            );
+        })
         .unwrap_or_default()
 }
 
@@ -93,7 +99,7 @@ impl Engine {
             let failed = body.failures.contains_key(user.server_name().as_str());
             if failed && !body.device_keys.contains_key(user.as_str()) {
                 // Absent because the user's server failed: not deleted.
-                warn!("the devices of {user} cannot be asked for now");
+                warn!("the devices of {} cannot be asked for now", shown(user));
                 tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
                 continue;
             }
@@ -185,13 +191,15 @@ impl Engine {
             let session = claimed.and_then(|(name, raw)| {
                 one_time_key(device, &name, raw)
                     .inspect_err(|fault| {
-                        warn!("a one-time key of {} {}: {fault}", device.user, device.id);
+                        let (user, id) = (shown(&device.user), shown(&device.id));
+                        warn!("a one-time key of {user} {id}: {fault}");
                     })
                     .ok()
                     .and_then(|key| outbound_session(&account, device.curve25519, key))
             });
             let Some(session) = session else {
-                info!("{} {} has no usable one-time key", device.user, device.id);
+                let (user, id) = (shown(&device.user), shown(&device.id));
+                info!("{user} {id} has no usable one-time key");
                 tx.postpone_claim(device, now.saturating_add(CLAIM_RETRY_MS))?;
                 tx.finish_unwedge(&device.user, &device.id)?;
                 continue;
@@ -241,7 +249,7 @@ fn identity(
 ) -> Option<Identity> {
     let identity = Identity::parse(user, master?, self_signing);
     identity
-        .inspect_err(|fault| warn!("the identity of {user} is not believed: {fault}"))
+        .inspect_err(|fault| warn!("the identity of {} is not believed: {fault}", shown(user)))
         .ok()
 }
 
@@ -253,12 +261,13 @@ fn apply(
     identity: Option<&Identity>,
 ) -> Result<(), Error> {
     let known = tx.known_devices(user)?;
+    let whose = shown(user);
     for change in device_changes(user, &known, answer, cross_signing_keys, identity) {
         match &change {
-            DeviceChange::Put(device) => debug!("{user} has device {}", device.id),
-            DeviceChange::Delete(id) => debug!("{user} no longer has device {id}"),
+            DeviceChange::Put(device) => debug!("{whose} has device {}", shown(&device.id)),
+            DeviceChange::Delete(id) => debug!("{whose} no longer has device {}", shown(id)),
             DeviceChange::Refuse(id, fault) => {
-                warn!("device {id} of {user} is not believed: {fault}");
+                warn!("device {} of {whose} is not believed: {fault}", shown(id));
             }
         }
         tx.apply_device_change(user, &change)?;

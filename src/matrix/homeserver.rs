@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::api::Call;
 use crate::{
     http::{Client, Error as HttpError, Limits, Request, Response},
-    ops::Secret,
+    ops::{Secret, code, printable},
 };
 
 /// Everything but a sync is answered within this, or tried again.
@@ -20,7 +20,7 @@ const MAX_BODY: usize = 64 * 1024 * 1024;
 /// The largest answer about a session, in bytes.
 const MAX_SMALL_BODY: usize = 256 * 1024;
 
-/// The longest text of the server's that is repeated in a log.
+/// The longest text of the server's that is repeated in a log, in bytes.
 const MAX_MESSAGE: usize = 200;
 
 /// Where the client-server API is.
@@ -239,21 +239,14 @@ fn read(response: Response) -> Result<Vec<u8>, Fault> {
             ..
         }) if (400..500).contains(&status) => Err(Fault::Refused {
             status,
-            errcode: shorten(&errcode),
-            message: shorten(&error),
+            errcode: code(&errcode).to_owned(),
+            message: printable(&error, MAX_MESSAGE),
         }),
         _ => Err(Fault::Broken {
             status,
             retry_after,
         }),
     }
-}
-
-fn shorten(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(MAX_MESSAGE)
-        .collect()
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     crypto::{Identity, OwnIdentity, Pin, PinSource, Seed, SelfSigning, fingerprint},
+    ops::name,
     store::{OwnState, StoredIdentity, Transaction},
 };
 
@@ -51,9 +52,9 @@ impl Engine {
     /// its identity where that has signed the device.
     pub fn fingerprints(&self, tx: &Transaction<'_>) -> Result<Vec<String>, Error> {
         let account = self.account(tx)?;
+        let device = name(self.device.as_str()).unwrap_or("of this account");
         let mut lines = vec![format!(
-            "Device {}: {}",
-            self.device,
+            "Device {device}: {}",
             fingerprint(&account.ed25519())
         )];
         if tx.own_identity()?.state == OwnState::Signed

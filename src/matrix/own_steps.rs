@@ -19,9 +19,12 @@ use super::{
 };
 use crate::{
     crypto::{Seed, signatures_upload},
-    ops::Secret,
+    ops::{Secret, code, words},
     store::{OwnState, Transaction},
 };
+
+/// The longest words of a homeserver in the log, in characters.
+const MAX_SAID: usize = 200;
 
 /// One request towards the identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,16 +177,19 @@ impl Engine {
         errcode: &str,
         message: &str,
     ) -> Result<(), Error> {
-        match step {
-            OwnStep::Recover if status == 404 => self.stay_unsigned(tx, NO_STORAGE),
-            _ => self.stay_unsigned(
-                tx,
-                &format!(
-                    "My device is not signed by my account's identity: the homeserver refuses \
-                     ({status} {errcode}: {message}). {CONSEQUENCE}"
-                ),
-            ),
+        if matches!(step, OwnStep::Recover) && status == 404 {
+            return self.stay_unsigned(tx, NO_STORAGE);
         }
+        // People are told by `status`: that the server said no, and not its words.
+        warn!("the homeserver says: {}", words(message, MAX_SAID));
+        self.stay_unsigned(
+            tx,
+            &format!(
+                "My device is not signed by my account's identity: the homeserver refuses \
+                 ({status} {}). {CONSEQUENCE}",
+                code(errcode)
+            ),
+        )
     }
 }
 
