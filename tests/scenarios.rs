@@ -22,6 +22,8 @@ mod commands;
 mod crashes;
 #[path = "scenarios/encryption.rs"]
 mod encryption;
+#[path = "scenarios/foreign_text.rs"]
+mod foreign_text;
 #[path = "scenarios/full_disk.rs"]
 mod full_disk;
 #[path = "scenarios/gaps.rs"]

@@ -13,6 +13,7 @@ use crate::{
     crypto::WithheldCode,
     health::{CommandKind, CommandOutcome, Tally},
     matrix::{Authorship, ClearWords, Commanders, Engine, Error, Invite, Message, What},
+    ops::shown,
     store::{Encryption, JournalEntry, Transaction},
 };
 
@@ -48,18 +49,21 @@ impl Policy {
         if !self.allows_room(&invite.room) {
             warn!(
                 "ignoring the invite of {} to {}: the room is not in ALLOWED_ROOMS",
-                invite.inviter, invite.room
+                shown(&invite.inviter),
+                shown(&invite.room)
             );
         } else if self.allows(&invite.inviter) {
             info!(
                 "accepting the invite of {} to {}",
-                invite.inviter, invite.room
+                invite.inviter,
+                shown(&invite.room)
             );
             tx.put_invite(&invite.room, &invite.inviter)?;
         } else {
             warn!(
                 "ignoring the invite of {} to {}",
-                invite.inviter, invite.room
+                shown(&invite.inviter),
+                shown(&invite.room)
             );
         }
         Ok(())
@@ -302,6 +306,7 @@ fn log_receipt(message: &Message, command: &str) {
         sender,
         ..
     } = message;
+    let (event_id, room) = (shown(event_id), shown(room));
     match &message.what {
         What::Text { device, .. } => {
             let how = match device {
@@ -321,7 +326,8 @@ fn log_receipt(message: &Message, command: &str) {
             code.map_or("its key has not come", WithheldCode::as_str)
         ),
         What::UnverifiedDevice(device) => warn!(
-            "{sender} in {room}: from {device}, which their identity has not signed ({event_id})"
+            "{sender} in {room}: from {}, which their identity has not signed ({event_id})",
+            shown(device)
         ),
         What::IdentityChanged => {
             warn!("{sender} in {room}: their identity is not the pinned one ({event_id})");
@@ -335,9 +341,10 @@ fn log_receipt(message: &Message, command: &str) {
         What::SpentSession => {
             warn!("{sender} in {room}: under a session that is done with ({event_id})");
         }
-        What::SignedOutDevice(device) => {
-            warn!("{sender} in {room}: from {device}, which was signed out ({event_id})");
-        }
+        What::SignedOutDevice(device) => warn!(
+            "{sender} in {room}: from {}, which was signed out ({event_id})",
+            shown(device)
+        ),
         What::OutdatedList => warn!(
             "{sender} in {room}: their devices could not be asked for, for too long ({event_id})"
         ),

@@ -22,6 +22,7 @@ use crate::{
         encrypt_to_device, identity_key_ids, one_time_key, outbound_session,
     },
     json::Sifted,
+    ops::shown,
     store::Transaction,
 };
 
@@ -79,7 +80,12 @@ type PerUser<'a> = BTreeMap<String, &'a RawValue>;
 fn devices<'a>(answer: &PerUser<'a>, user: &UserId) -> Option<BTreeMap<String, &'a RawValue>> {
     let raw = answer.get(user.as_str())?;
     serde_json::from_str(raw.get())
-        .inspect_err(|_| warn!("what the homeserver says of the devices of {user} is malformed"))
+        .inspect_err(|_| {
+            warn!(
+                "what the homeserver says of the devices of {} is malformed",
+                shown(user)
+            );
+        })
         .ok()
 }
 
@@ -154,7 +160,7 @@ impl Engine {
                 None if *user == self.user && !failed => BTreeMap::new(),
                 None => {
                     // Nothing was said of them: that signs nobody out.
-                    warn!("the devices of {user} cannot be asked for now");
+                    warn!("the devices of {} cannot be asked for now", shown(user));
                     tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
                     continue;
                 }
@@ -214,7 +220,10 @@ impl Engine {
         for (user, _) in asked {
             match asked.len() {
                 1 => {
-                    warn!("the device list of {user} is too large, or takes too long: put off");
+                    warn!(
+                        "the device list of {} is too large, or takes too long: put off",
+                        shown(user)
+                    );
                     tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
                 }
                 together => tx.limit_query(user, together / 2)?,
@@ -244,15 +253,17 @@ impl Engine {
         user: &UserId,
         changes: &[DeviceChange],
     ) -> Result<(), Error> {
+        let whose = shown(user);
         for change in changes {
             match change {
-                DeviceChange::Put(device) => debug!("{user} has device {}", device.id),
-                DeviceChange::Delete(id) if self.commanders.users.contains(user) => {
-                    info!("device {id} of {user} is signed out: it commands nothing any more");
-                }
-                DeviceChange::Delete(id) => debug!("{user} no longer has device {id}"),
+                DeviceChange::Put(device) => debug!("{whose} has device {}", shown(&device.id)),
+                DeviceChange::Delete(id) if self.commanders.users.contains(user) => info!(
+                    "device {} of {whose} is signed out: it commands nothing any more",
+                    shown(id)
+                ),
+                DeviceChange::Delete(id) => debug!("{whose} no longer has device {}", shown(id)),
                 DeviceChange::Refuse(id, fault) => {
-                    warn!("device {id} of {user} is not believed: {fault}");
+                    warn!("device {} of {whose} is not believed: {fault}", shown(id));
                 }
             }
             tx.apply_device_change(user, change)?;
@@ -322,13 +333,15 @@ impl Engine {
             let session = claimed.and_then(|(name, raw)| {
                 one_time_key(device, &name, raw)
                     .inspect_err(|fault| {
-                        warn!("a one-time key of {} {}: {fault}", device.user, device.id);
+                        let (user, id) = (shown(&device.user), shown(&device.id));
+                        warn!("a one-time key of {user} {id}: {fault}");
                     })
                     .ok()
                     .and_then(|key| outbound_session(&account, device.curve25519, key))
             });
             let Some(session) = session else {
-                info!("{} {} has no usable one-time key", device.user, device.id);
+                let (user, id) = (shown(&device.user), shown(&device.id));
+                info!("{user} {id} has no usable one-time key");
                 tx.postpone_claim(device, now.saturating_add(CLAIM_RETRY_MS))?;
                 tx.finish_unwedge(&device.user, &device.id)?;
                 continue;
@@ -392,6 +405,6 @@ fn identity(
 ) -> Option<Identity> {
     let identity = Identity::parse(user, master?, self_signing);
     identity
-        .inspect_err(|fault| warn!("the identity of {user} is not believed: {fault}"))
+        .inspect_err(|fault| warn!("the identity of {} is not believed: {fault}", shown(user)))
         .ok()
 }

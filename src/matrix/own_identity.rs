@@ -16,6 +16,7 @@ use crate::{
     crypto::{
         Identity, OwnIdentity, Pin, PinSource, Seed, SelfSigning, fingerprint, signed_object,
     },
+    ops::name,
     store::{OwnState, StoredIdentity, Transaction},
 };
 
@@ -55,9 +56,9 @@ impl Engine {
     /// its identity where that has signed the device.
     pub fn fingerprints(&self, tx: &Transaction<'_>) -> Result<Vec<String>, Error> {
         let account = self.account(tx)?;
+        let device = name(self.device.as_str()).unwrap_or("of this account");
         let mut lines = vec![format!(
-            "Device {}: {}",
-            self.device,
+            "Device {device}: {}",
             fingerprint(&account.ed25519())
         )];
         if tx.own_identity()?.state == OwnState::Signed

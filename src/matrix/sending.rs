@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     crypto::{Account, Device, MEGOLM_ALGORITHM, OutboundGroup, Peer, Rotation, encrypt_to_device},
+    ops::shown,
     store::{Encryption, Recipient, Reply, Transaction},
 };
 
@@ -85,7 +86,8 @@ pub(super) struct Unprepared {
 impl Engine {
     /// Queues a text for a room; it leaves when the room's devices have its key.
     pub fn reply(&self, tx: &Transaction<'_>, room: &RoomId, text: &str) -> Result<(), Error> {
-        let content = serde_json::json!({ "msgtype": "m.text", "body": text });
+        // Nobody is mentioned: clients that are not told look for names in the text.
+        let content = serde_json::json!({ "msgtype": "m.text", "body": text, "m.mentions": {} });
         tx.put_reply(
             room,
             &transaction_id()?,
@@ -342,7 +344,8 @@ impl Engine {
             if !may_have_keys {
                 debug!(
                     "{} {} is not given the key: its user's identity has not signed it",
-                    device.user, device.id
+                    shown(&device.user),
+                    shown(&device.id)
                 );
                 tx.put_withheld(&session_id, &device)?;
                 refusals.push(addressed(device, unverified.clone()));

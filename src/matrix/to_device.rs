@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     crypto::{Account, Device, OlmEvent, OlmFault, OlmPayload, RoomKey, accept_room_key, decrypt},
+    ops::shown,
     store::Transaction,
 };
 
@@ -195,7 +196,11 @@ impl Engine {
         // m.dummy did its work by being decrypted; forwarded keys and secrets
         // were never asked for.
         if payload.kind != "m.room_key" {
-            debug!("{} sent {:?}: nothing to do", payload.sender, payload.kind);
+            debug!(
+                "{} sent {}: nothing to do",
+                shown(&payload.sender),
+                shown(&payload.kind)
+            );
             return Ok(());
         }
         if !self.commanders.users.contains(&payload.sender) {
@@ -261,7 +266,8 @@ impl Engine {
         if tx.ask_unwedge(device, now.saturating_sub(UNWEDGE_INTERVAL_MS), now)? {
             warn!(
                 "opening a new Olm session with {} {}",
-                device.user, device.id
+                shown(&device.user),
+                shown(&device.id)
             );
         }
         Ok(())

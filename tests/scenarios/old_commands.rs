@@ -3,7 +3,7 @@
 
 use crate::replay::{sealed, store};
 use crate::support::faults::Fault;
-use crate::support::person::{Person, text_message};
+use crate::support::person::Person;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
 

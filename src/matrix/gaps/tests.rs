@@ -91,7 +91,9 @@ fn limited(engine: &Engine, tx: &Transaction<'_>, from: Value, events: &[Value],
     });
     let body = body.to_string();
     let body: SyncBody<'_> = serde_json::from_str(&body).unwrap();
-    let received = engine.take_sync(tx, &body, &Default::default(), false, NOW).unwrap();
+    let received = engine
+        .take_sync(tx, &body, &Default::default(), false, NOW)
+        .unwrap();
     assert!(received.messages.is_empty(), "they wait");
 }
 
