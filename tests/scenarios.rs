@@ -18,10 +18,14 @@ mod attacks;
 mod clock;
 #[path = "scenarios/commands.rs"]
 mod commands;
+#[path = "scenarios/congestion.rs"]
+mod congestion;
 #[path = "scenarios/crashes.rs"]
 mod crashes;
 #[path = "scenarios/encryption.rs"]
 mod encryption;
+#[path = "scenarios/files.rs"]
+mod files;
 #[path = "scenarios/foreign_text.rs"]
 mod foreign_text;
 #[path = "scenarios/full_disk.rs"]

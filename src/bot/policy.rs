@@ -14,7 +14,7 @@ use crate::{
     health::{CommandKind, CommandOutcome, Tally},
     matrix::{Authorship, ClearWords, Commanders, Engine, Error, Invite, Message, What},
     ops::shown,
-    store::{Encryption, JournalEntry, Transaction},
+    store::{Cap, Encryption, JournalEntry, Transaction, Urgency},
 };
 
 /// Who may command, and how.
@@ -145,20 +145,26 @@ impl Policy {
         }
         log_receipt(message, payload);
         if let (true, Some(body)) = (self.echo, body) {
-            engine.reply(tx, &message.room, &replies::echo(body))?;
+            engine.remark(tx, &message.room, &replies::echo(body))?;
         }
         let (answer, tally) = match answer {
             Ok(command) => {
                 let (answer, outcome) = match self.too_late(&entry, now) {
                     Some(late) => (late, CommandOutcome::Late),
                     None if command == Command::Help => (help(engine, tx)?, CommandOutcome::Done),
+                    None if self.is_too_much(tx, &entry, command)? => {
+                        engine.reply_busy(tx, &message.room, replies::TOO_MUCH)?;
+                        tx.finish(&message.event_id)?;
+                        let refused = CommandOutcome::Refused;
+                        return Ok(Some(Tally::Command(command.into(), refused)));
+                    }
                     None => return Ok(None),
                 };
                 (answer, Tally::Command(command.into(), outcome))
             }
             Err(answer) => (answer, tally_unrun(message, body.is_some())),
         };
-        engine.reply(tx, &message.room, &answer)?;
+        engine.remark(tx, &message.room, &answer)?;
         tx.finish(&message.event_id)?;
         Ok(Some(tally))
     }
@@ -179,6 +185,28 @@ impl Policy {
             }
         }
         Ok(())
+    }
+
+    /// Whether too much waits to be done before this command.
+    fn is_too_much(
+        &self,
+        tx: &Transaction<'_>,
+        entry: &JournalEntry,
+        command: Command,
+    ) -> Result<bool, Error> {
+        let urgency = match command {
+            Command::Status | Command::Help => Urgency::Question,
+            Command::Start | Command::Stop => Urgency::Scaling,
+        };
+        if tx.takes_command(&entry.sender, &entry.room, urgency)? {
+            return Ok(false);
+        }
+        warn!(
+            "{} in {}: too many commands wait, {command} is not taken",
+            entry.sender, entry.room
+        );
+        tx.note_dropped(Cap::Commands, 1);
+        Ok(true)
     }
 
     /// Judges a journalled command once more before it is done: the process may

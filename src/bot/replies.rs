@@ -67,6 +67,10 @@ pub const MISSED: &str = "Some messages in this room did not reach me, so I did 
 /// any more.
 pub const NO_LONGER_ALLOWED: &str = "You may no longer give me commands, so I did not run it.";
 
+/// To somebody who asks for more than can be done.
+pub const TOO_MUCH: &str = "I have more commands than I can answer, so I take no more for now: \
+    please wait for my answers, and send again what you still want.";
+
 /// The commands, and under them what the bot can be known by.
 pub fn help(fingerprints: &[String]) -> String {
     let mut text = HELP.to_owned();

@@ -12,7 +12,7 @@ use super::{
     judge::Message,
     kept::what,
     own_identity::Shown,
-    sending::{OutgoingToDevice, put_to_device},
+    sending::{OutgoingToDevice, TO_DEVICE, put_to_device},
     turn::Turn,
     wants::Whose,
 };
@@ -379,7 +379,7 @@ impl Engine {
             device: device.id.clone(),
             content,
         };
-        put_to_device(tx, "to-device", "m.room.encrypted", vec![message])
+        put_to_device(tx, TO_DEVICE, "m.room.encrypted", vec![message])
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{
     engine::{Engine, Error},
-    sending::{OutgoingToDevice, put_to_device},
+    sending::{OutgoingToDevice, TO_DEVICE, put_to_device},
 };
 use crate::{
     crypto::{Account, MEGOLM_ALGORITHM, Peer, Withheld, WithheldCode, encrypt_to_device},
@@ -145,6 +145,6 @@ impl Engine {
             device: device.id,
             content,
         };
-        put_to_device(tx, "to-device", "m.room.encrypted", vec![message])
+        put_to_device(tx, TO_DEVICE, "m.room.encrypted", vec![message])
     }
 }

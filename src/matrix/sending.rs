@@ -98,6 +98,29 @@ impl Engine {
         Ok(())
     }
 
+    /// Queues a text for a room that answers no command that ran. It is left unsaid
+    /// where too much else waits to be said.
+    pub fn remark(&self, tx: &Transaction<'_>, room: &RoomId, text: &str) -> Result<(), Error> {
+        let content = serde_json::json!({ "msgtype": "m.text", "body": text });
+        tx.put_remark(
+            room,
+            &transaction_id()?,
+            "m.room.message",
+            &content.to_string(),
+            self.own_now(),
+        )?;
+        Ok(())
+    }
+
+    /// As [`Engine::reply`], but not if the room's people were told that there is
+    /// too much to do a while ago.
+    pub fn reply_busy(&self, tx: &Transaction<'_>, room: &RoomId, text: &str) -> Result<(), Error> {
+        match tx.may_tell_busy(room, self.own_now())? {
+            true => self.reply(tx, room, text),
+            false => Ok(()),
+        }
+    }
+
     /// Moves what can be moved from the replies to the outbox, and returns what
     /// stands before the rest. While a claim is `busy` no other like it is prepared.
     pub(super) fn prepare_replies(
@@ -450,6 +473,9 @@ pub(super) fn send_call(
     ))
 }
 
+/// The lane of to-device messages that belong to no room.
+pub(super) const TO_DEVICE: &str = "to-device";
+
 /// Queues one `/sendToDevice`, unless there is nothing to send.
 pub(super) fn put_to_device(
     tx: &Transaction<'_>,
@@ -457,7 +483,7 @@ pub(super) fn put_to_device(
     kind: &str,
     messages: Vec<OutgoingToDevice>,
 ) -> Result<(), Error> {
-    if messages.is_empty() {
+    if messages.is_empty() || (lane == TO_DEVICE && !tx.has_room_for_to_device(lane)?) {
         return Ok(());
     }
     let mut bodies: send_event_to_device::v3::Messages = BTreeMap::new();

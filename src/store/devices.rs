@@ -3,7 +3,7 @@
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
-use super::{Error, Transaction, database::parsed};
+use super::{Error, Transaction, caps, caps::Cap, database::parsed, gauge::Gauge, prune};
 use crate::crypto::{Device, DeviceChange, DeviceTrust, KnownDevice};
 
 /// Whether device `d` of a user with identity `i` may have room keys: its user
@@ -72,9 +72,17 @@ impl OutdatedUser {
 }
 
 impl Transaction<'_> {
-    /// Follows a user's devices from now on. The generation starts anywhere, so
-    /// that an answer to a question from before does not match it.
+    /// Follows a user's devices from now on, unless too many strangers are
+    /// followed. The generation starts anywhere, so that an answer to a question
+    /// from before does not match it.
     pub fn track_user(&self, user: &UserId) -> Result<(), Error> {
+        if self.is_tracked(user)? {
+            return Ok(());
+        }
+        if !self.is_kept(user)? && !self.fits(Gauge::Users, &prune::USERS)? {
+            self.note_dropped(Cap::TrackedUsers, 1);
+            return Ok(());
+        }
         self.execute(
             "INSERT OR IGNORE INTO users (user_id, outdated, generation)
              VALUES (?1, 1, abs(random() % 1000000007))",
@@ -94,9 +102,13 @@ impl Transaction<'_> {
             .is_some())
     }
 
-    /// Stops following; the devices stay as tombstones of their keys.
+    /// Stops following. A stranger is forgotten; the devices of a user who may
+    /// command stay as tombstones of their keys.
     pub fn untrack_user(&self, user: &UserId) -> Result<(), Error> {
         self.execute("DELETE FROM users WHERE user_id = ?1", [user.as_str()])?;
+        if !self.is_kept(user)? {
+            self.forget_stranger(user)?;
+        }
         Ok(())
     }
 
@@ -354,6 +366,10 @@ impl Transaction<'_> {
     pub fn apply_device_change(&self, user: &UserId, change: &DeviceChange) -> Result<(), Error> {
         match change {
             DeviceChange::Put(device) => {
+                if !self.has_room_for(user, device)? {
+                    self.note_dropped(Cap::Devices, 1);
+                    return Ok(());
+                }
                 self.execute(
                     "INSERT OR REPLACE INTO devices
                      (user_id, device_id, curve25519, ed25519, signed_by, deleted)
@@ -372,9 +388,69 @@ impl Transaction<'_> {
                     "UPDATE devices SET deleted = 1 WHERE user_id = ?1 AND device_id = ?2",
                     (user.as_str(), id.as_str()),
                 )?;
+                self.prune_tombstones(user)?;
             }
             DeviceChange::Refuse(..) => {}
         }
+        Ok(())
+    }
+
+    /// Whether a device can be stored: it is known, or fits. A stranger's signed
+    /// device takes the place of an unsigned one. Of a user who may command
+    /// nothing is dropped for it.
+    fn has_room_for(&self, user: &UserId, device: &Device) -> Result<bool, Error> {
+        let known = self.one(
+            "SELECT 1 FROM devices WHERE user_id = ?1 AND device_id = ?2",
+            (user.as_str(), device.id.as_str()),
+            |_| Ok(()),
+        )?;
+        if known.is_some() {
+            return Ok(true);
+        }
+        let (live, all, unsigned): (i64, i64, i64) = self
+            .one(
+                "SELECT coalesce(sum(NOT deleted), 0), count(*), coalesce(sum(signed_by IS NULL), 0)
+                 FROM devices WHERE user_id = ?1",
+                [user.as_str()],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )?
+            .unwrap_or_default();
+        if self.is_kept(user)? {
+            let useless = device.signed_by.is_none() && self.identity(user)?.master.is_some();
+            return Ok(device.id.as_str().len() <= caps::DEVICE_ID
+                && all < caps::KEPT_DEVICES
+                && !(useless && unsigned >= caps::KEPT_UNSIGNED_DEVICES));
+        }
+        if device.id.as_str().len() > caps::STRANGER_DEVICE_ID {
+            return Ok(false);
+        }
+        if live < caps::STRANGER_DEVICES {
+            return self.fits(Gauge::Devices, &prune::DEVICES);
+        }
+        if device.signed_by.is_none() {
+            return Ok(false);
+        }
+        let gone = self.execute(
+            "DELETE FROM devices WHERE user_id = ?1 AND device_id = (
+                 SELECT device_id FROM devices
+                 WHERE user_id = ?1 AND NOT deleted AND signed_by IS NULL LIMIT 1)",
+            [user.as_str()],
+        )?;
+        self.note_dropped(Cap::Devices, gone);
+        Ok(gone == 1)
+    }
+
+    /// Forgets deleted devices of a stranger beyond the cap.
+    fn prune_tombstones(&self, user: &UserId) -> Result<(), Error> {
+        let gone = self.execute(
+            "DELETE FROM devices WHERE user_id = ?1 AND device_id IN (
+                 SELECT device_id FROM devices
+                 WHERE user_id = ?1 AND deleted
+                 AND user_id NOT IN (SELECT user_id FROM kept_users)
+                 ORDER BY signed_by IS NULL, device_id LIMIT -1 OFFSET ?2)",
+            (user.as_str(), caps::STRANGER_TOMBSTONES),
+        )?;
+        self.note_dropped(Cap::Devices, gone);
         Ok(())
     }
 
