@@ -190,11 +190,13 @@ impl Engine {
             }
             let known = self.known_devices(tx, user)?;
             let mut changes = device_changes(user, &known, &answer, &keys, identity.as_ref());
-            // From a server that failed it may be a part of the list: what it has
-            // not got may be there all the same.
+            // From a server that failed, or where there was no room for all, it may
+            // be a part of the list: what it has not got may be there all the same.
+            // Nor is it known to be.
             let is_missing = |change: &DeviceChange| matches!(change, DeviceChange::Delete(id) if !answer.contains_key(id.as_str()));
-            let in_part = failed && changes.iter().any(is_missing);
-            if in_part || (is_partial && self.whose(user) == Whose::Commanders) {
+            let may_be_part = failed || (is_partial && self.whose(user) == Whose::Commanders);
+            let in_part = may_be_part && changes.iter().any(is_missing);
+            if in_part {
                 changes.retain(|change| !is_missing(change));
             }
             self.apply(tx, user, &changes)?;

@@ -73,6 +73,7 @@ pub(super) mod what {
     pub(in crate::matrix) const MEMBER: &str = "member";
     pub(in crate::matrix) const USER: &str = "user";
     pub(in crate::matrix) const DEVICE: &str = "device";
+    pub(in crate::matrix) const LARGE_DEVICE: &str = "large_device";
     pub(in crate::matrix) const IDENTITY: &str = "cross_signing_key";
     pub(in crate::matrix) const ONE_TIME_KEY: &str = "one_time_key";
     pub(in crate::matrix) const OTHER: &str = "other";
@@ -256,12 +257,13 @@ const SYNC: Shape = Shape::Object(&[
 ]);
 
 /// The largest device object, in bytes of JSON text: its signature covers fields
-/// that nobody here knows, so it is kept as it is.
+/// that nobody here knows, so it is kept as it is. Of a larger one it is kept that
+/// it is listed: what is missing from a list was signed out.
 const MAX_DEVICE: usize = 16 * KIB;
 
 const USER_DEVICES: Many = Many {
     what: what::DEVICE,
-    item: Shape::Whole(MAX_DEVICE),
+    item: Shape::WholeOrPresent(MAX_DEVICE, what::LARGE_DEVICE),
     size: MAX_DEVICE,
     count: 500,
 };
@@ -637,11 +639,13 @@ mod tests {
         let (kept, skipped, size) = kept(Answer::Devices, &sent);
         let names =
             |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
-        assert_eq!(names(&kept["device_keys"]["@m:test"]), ["A", "C"]);
+        assert_eq!(names(&kept["device_keys"]["@m:test"]), ["A", "B", "C"]);
+        assert_eq!(kept["device_keys"]["@m:test"]["B"], json!(true));
         assert_eq!(names(&kept["device_keys"]["@alice:test"]), ["D"]);
         assert_eq!(names(&kept["master_keys"]), ["@alice:test"]);
         assert_eq!(kept["failures"], json!({"evil": true}));
-        assert_eq!((skipped[what::DEVICE], skipped[what::IDENTITY]), (1, 1));
+        let counts = (skipped[what::LARGE_DEVICE], skipped[what::IDENTITY]);
+        assert_eq!(counts, (1, 1));
         assert!(size < KIB);
     }
 

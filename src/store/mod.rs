@@ -29,6 +29,7 @@ mod remains;
 mod rooms;
 mod schema;
 mod session;
+mod signed_out;
 #[cfg(test)]
 mod tests;
 

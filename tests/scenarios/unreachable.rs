@@ -119,6 +119,45 @@ fn a_device_list_that_cannot_be_asked_for_authorises_for_an_hour_only() {
     });
 }
 
+/// Who has a stolen device of Alice's makes her list too long to be read whole, and
+/// so to be believed: neither does that keep the device signed in.
+#[test]
+fn a_list_that_has_no_room_keeps_nobody_signed_in() {
+    let mut moved = Moved::new("cross-signed");
+    let big = moved.world.person(ALICE, "ALICEBIG");
+    let mut keys = big.device_keys();
+    keys["org.example.filler"] = json!("x".repeat(100_000));
+    big.sign(&mut keys);
+    big.publish_raw(keys);
+    moved.world.hs.with(|state| {
+        let id = (ALICE.to_owned(), TABLET.to_owned());
+        state.devices.get_mut(&id).unwrap().keys = None;
+    });
+    moved.change();
+    let said = moved.tablet_says("stop");
+    assert!(said.contains("a session that was signed out"), "{said}");
+    assert_eq!(moved.world.ask("stop"), OFF);
+    assert_eq!(moved.world.api.scaled_to(), [1, 0]);
+
+    // So many devices that some are not read at all.
+    let mut moved = Moved::new("cross-signed");
+    moved.world.hs.rewrite("/keys/query", |body| {
+        if let Some(devices) = body["device_keys"][ALICE].as_object_mut() {
+            devices.remove(TABLET);
+            devices.extend((0..600).map(|n| (format!("0{n}"), json!(n))));
+        }
+    });
+    moved.change();
+    moved.jump(61);
+    assert_eq!(moved.tablet_says("stop"), CANNOT_ASK);
+    assert_eq!(moved.world.ask("stop"), CANNOT_ASK);
+    moved.world.hs.clear_rewrites();
+    moved.change();
+    assert_eq!(moved.tablet_says("stop"), OFF);
+    let (_, list, _) = moved.world.identities(&["list"]);
+    assert!(!list.contains("signed out"), "{list}");
+}
+
 /// The server is back before the message: it is asked first, and the command run.
 #[test]
 fn a_command_after_the_hour_is_run_where_the_server_answers_again() {
