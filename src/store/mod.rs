@@ -10,6 +10,7 @@ mod groups;
 mod identities;
 mod old_groups;
 mod olm;
+mod olm_order;
 mod open_error;
 mod own_clock;
 mod own_identity;
