@@ -14,6 +14,8 @@
 
 #[path = "scenarios/attacks.rs"]
 mod attacks;
+#[path = "scenarios/claims.rs"]
+mod claims;
 #[path = "scenarios/clock.rs"]
 mod clock;
 #[path = "scenarios/commands.rs"]

@@ -37,8 +37,8 @@ pub use device::{Device, DeviceChange, DeviceFault, KnownDevice, device_changes}
 pub use identity::{Identity, IdentityFault, identity_key_ids};
 pub use inbound_group::{InboundGroup, MegolmEvent, MegolmFault, MegolmPlaintext, accept_room_key};
 pub use olm::{
-    Decrypted, EncryptFault, OlmEvent, OlmFault, OlmPayload, OlmSession, PayloadFault, Peer,
-    decrypt, encrypt_to_device, outbound_session,
+    Decrypted, EncryptFault, OlmEvent, OlmFault, OlmPayload, OlmPosition, OlmSession, PayloadFault,
+    Peer, decrypt, encrypt_to_device, outbound_session,
 };
 pub use outbound_group::{OutboundGroup, Rotation};
 pub use pickle::{Pickle, SecretContent};

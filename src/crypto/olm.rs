@@ -93,6 +93,18 @@ impl OlmEvent {
     pub fn is_pre_key(&self) -> bool {
         matches!(self.message, OlmMessage::PreKey(_))
     }
+
+    /// Its place in its session, which is proven once it is opened.
+    pub fn position(&self) -> OlmPosition {
+        let message = match &self.message {
+            OlmMessage::Normal(message) => message,
+            OlmMessage::PreKey(opening) => opening.message(),
+        };
+        OlmPosition {
+            chain: message.ratchet_key(),
+            index: message.chain_index(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -158,6 +170,15 @@ impl OlmEvent {
             message,
         })
     }
+}
+
+/// The place of a message in its session.
+#[derive(Debug, Clone, Copy)]
+pub struct OlmPosition {
+    /// The ratchet key of its chain.
+    pub chain: Curve25519PublicKey,
+    /// Its number in the chain.
+    pub index: u64,
 }
 
 /// One Olm session with one peer device, as stored.

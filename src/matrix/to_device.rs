@@ -144,8 +144,15 @@ impl Engine {
         if decrypted.new_session {
             tx.forget_shares_with(&event.sender, &event.sender_key)?;
         }
+        let sent_before = tx.note_olm_position(
+            &event.sender,
+            &event.sender_key,
+            &decrypted.session.id(),
+            event.position(),
+            self.own_now(),
+        )?;
         match decrypted.payload {
-            Ok(payload) => self.take_payload(tx, &payload)?,
+            Ok(payload) => self.take_payload(tx, &payload, sent_before)?,
             Err(fault) => {
                 warn!(
                     "an encrypted to-device event of {} is dropped: {fault}",
@@ -192,7 +199,14 @@ impl Engine {
         Ok(listed.is_some() || (payload_is_sound && is_commander))
     }
 
-    fn take_payload(&self, tx: &Transaction<'_>, payload: &OlmPayload) -> Result<(), Error> {
+    /// Takes in what a device says. It said so before `sent_before`, if it is older
+    /// than what came from it by then.
+    fn take_payload(
+        &self,
+        tx: &Transaction<'_>,
+        payload: &OlmPayload,
+        sent_before: Option<u64>,
+    ) -> Result<(), Error> {
         // m.dummy did its work by being decrypted; forwarded keys and secrets
         // were never asked for.
         if payload.kind != "m.room_key" {
@@ -247,7 +261,9 @@ impl Engine {
                 debug!("a room key of {} for {room}", payload.sender);
                 let next = tx.next_message_index(&room, &session_id)?;
                 group.advance_to(u32::try_from(next).unwrap_or(u32::MAX));
-                tx.put_inbound_group(&room, &session_id, &group, self.own_now())?;
+                // A key that was held back is as old as what overtook it.
+                let received_at = sent_before.map_or(self.own_now(), |at| at.saturating_sub(1));
+                tx.put_inbound_group(&room, &session_id, &group, received_at)?;
                 self.expire_sessions(tx, &room, &group)?;
             }
             Ok(None) => debug!("a room key of {} that is known", payload.sender),

@@ -68,14 +68,14 @@ impl Transaction<'_> {
     }
 
     /// Stores a session that a device has shared. When that was, by the bot's own
-    /// clock, and after which others, does not change when its key comes again;
-    /// what was judged under any claim to it stays judged.
+    /// clock, and after which others of the device in this room, does not change
+    /// when its key comes again; what was judged under any claim to it stays judged.
     pub fn put_inbound_group(
         &self,
         room: &RoomId,
         session_id: &str,
         group: &InboundGroup,
-        own_now: u64,
+        received_at: u64,
     ) -> Result<(), Error> {
         self.make_room_for_key(room, session_id, group)?;
         self.execute(
@@ -85,8 +85,11 @@ impl Transaction<'_> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,
                  (SELECT coalesce(max(next_index), 0) FROM inbound_groups
                   WHERE room_id = ?1 AND session_id = ?2),
-                 1 + max((SELECT coalesce(max(ordinal), 0) FROM inbound_groups),
-                         (SELECT coalesce(max(ordinal), 0) FROM newest_groups)))
+                 coalesce((SELECT min(ordinal) - 1 FROM inbound_groups
+                           WHERE room_id = ?1 AND owner = ?3 AND curve25519 = ?4
+                               AND received_at > ?7),
+                          1 + max((SELECT coalesce(max(ordinal), 0) FROM inbound_groups),
+                                  (SELECT coalesce(max(ordinal), 0) FROM newest_groups))))
              ON CONFLICT (room_id, session_id, owner, curve25519) DO UPDATE SET pickle = ?6",
             (
                 room.as_str(),
@@ -95,7 +98,7 @@ impl Transaction<'_> {
                 group.curve25519.as_bytes(),
                 group.ed25519.as_bytes(),
                 pickled(group)?,
-                own_now.cast_signed(),
+                received_at.cast_signed(),
             ),
         )?;
         Ok(())

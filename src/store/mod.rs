@@ -17,6 +17,7 @@ mod held;
 mod identities;
 mod old_groups;
 mod olm;
+mod olm_order;
 mod open_error;
 mod own_clock;
 mod own_identity;

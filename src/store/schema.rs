@@ -302,6 +302,9 @@ CREATE TABLE gaps (
 -- of it lies in the future, and what guards against a replay is not older than now.
 UPDATE journal SET received_at = min(received_at, CAST(strftime('%s', 'now') AS INTEGER) * 1000);
 UPDATE olm_seen SET seen_at = CAST(strftime('%s', 'now') AS INTEGER) * 1000;
+-- How far each chain of an Olm session has come: what comes out of order is as
+-- old as the gap it left.
+ALTER TABLE olm_sessions ADD COLUMN chains TEXT NOT NULL DEFAULT '[]';
 -- A session of the bot's own is sent with in the life that made it.
 ALTER TABLE outbound_groups ADD COLUMN life INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE newest_groups ADD COLUMN judged_at INTEGER NOT NULL DEFAULT 0;

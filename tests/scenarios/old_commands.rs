@@ -3,7 +3,6 @@
 
 use crate::replay::{sealed, store};
 use crate::support::faults::Fault;
-use crate::support::person::Person;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
 
@@ -303,6 +302,87 @@ fn a_command_under_an_older_session_than_the_last_runs_not() {
     world.assert_scaled_only(&[0]);
 }
 
+/// Alice's next key and a command under it, both held back; then another key and
+/// what she has `said` under it.
+fn held_back_with_its_key(world: &mut World, said: &[&str]) -> (Value, Value) {
+    let device = world.bot_device();
+    world.alice.rotate(ROOM);
+    let key = world.alice.room_key(ROOM);
+    let payload = world.alice.payload((BOT, &device), "m.room_key", &key);
+    let key = world.alice.olm((BOT, &device), &payload);
+    let command = sealed(world, "start");
+    world.alice.rotate(ROOM);
+    for text in said {
+        assert_eq!(world.ask(text), OFF);
+    }
+    (key, command)
+}
+
+/// Olm numbers its messages: a key that comes late is as old as what overtook it.
+#[test]
+fn a_command_held_back_with_its_key_is_as_old_as_what_overtook_the_key() {
+    for (days, answer) in [(0, OLDER), (12, OLDER), (15, SPENT)] {
+        let mut world = aging(|_| {});
+        let device = world.bot_device();
+        assert_eq!(world.ask("stop"), OFF);
+        let (key, command) = held_back_with_its_key(&mut world, &["stop"]);
+        on_day(&mut world, days);
+        world.alice.deliver((BOT, &device), "m.room.encrypted", key);
+        world.hs.wait_next_sync();
+        world.hs.event(ROOM, command);
+        assert_eq!(world.next_body(), answer, "after {days} days");
+        assert_eq!(ask_anew(&mut world, "stop"), OFF);
+        assert_eq!(world.api.scaled_to(), [0, 0, 0]);
+    }
+}
+
+/// Where nothing was judged under the later key it is the age that counts.
+#[test]
+fn a_key_held_back_is_too_old_without_another_command_too() {
+    let mut world = aging(|_| {});
+    let device = world.bot_device();
+    assert_eq!(world.ask("stop"), OFF);
+    let (key, command) = held_back_with_its_key(&mut world, &[]);
+    deliver_key(&mut world);
+    world.hs.wait_next_sync();
+    on_day(&mut world, 8);
+    world.alice.deliver((BOT, &device), "m.room.encrypted", key);
+    world.hs.wait_next_sync();
+    world.hs.event(ROOM, command);
+    assert_eq!(world.next_body(), SPENT);
+    assert_eq!(world.api.scaled_to(), [0]);
+}
+
+/// Two keys on their way at the same time may change places.
+#[test]
+fn keys_of_two_rooms_may_overtake_each_other() {
+    const OTHER: &str = "!other:test";
+    let mut world = World::new();
+    for room in [ROOM, OTHER] {
+        world.hs.add_room(room, &[ALICE, BOT], true);
+    }
+    world.start();
+    assert_eq!(world.ask("stop"), OFF);
+    let device = world.bot_device();
+    world.alice.rotate(ROOM);
+    let sealed: Vec<Value> = [ROOM, OTHER]
+        .into_iter()
+        .map(|room| {
+            let key = world.alice.room_key(room);
+            world.alice.mark_shared(room, (BOT, &device));
+            let payload = world.alice.payload((BOT, &device), "m.room_key", &key);
+            world.alice.olm((BOT, &device), &payload)
+        })
+        .collect();
+    for key in sealed.into_iter().rev() {
+        world.alice.deliver((BOT, &device), "m.room.encrypted", key);
+    }
+    for room in [OTHER, ROOM] {
+        world.alice.say(room, "start");
+        assert_eq!(world.next_in(room).body.as_deref(), Some(ON));
+    }
+}
+
 /// The last command of a device, with nothing after it that could tell: by the
 /// bot's own clock its key is too old, whatever is believed of devices.
 fn last_command_held_back(trust: &str, pinned: bool, pass: impl FnOnce(&mut World)) {
@@ -412,47 +492,4 @@ fn a_room_key_sent_again_makes_a_session_no_younger() {
     world.hs.wait_next_sync();
     world.hs.event(ROOM, held_back);
     world.assert_scaled_only(&[0]);
-}
-
-/// Somebody else who may command claims Alice's session first: she is heard all
-/// the same, and each of her messages is good once.
-#[test]
-fn a_session_that_another_user_claims_first_stays_its_makers() {
-    let mut world = World::new();
-    world.set("ALLOWED_USERS", &format!("{ALICE},{MALLORY}"));
-    let mut mallory = world.person(MALLORY, "MALLORYS");
-    world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], true);
-    world.start();
-    claim(&mut world, &mut mallory);
-    world.alice.share(ROOM);
-    let command = sealed(&mut world, "start");
-    world.hs.event(ROOM, command.clone());
-    assert_eq!(world.next_body(), ON);
-    assert_eq!(world.ask("stop"), OFF);
-    let mut as_hers = command;
-    as_hers["sender"] = json!(MALLORY);
-    world.hs.event(ROOM, as_hers);
-    world.assert_scaled_only(&[1, 0]);
-}
-
-/// So it is with another device of her own that she has not signed.
-#[test]
-fn a_session_that_another_device_claims_first_stays_its_makers() {
-    let mut world = aging(|_| {});
-    let mut stolen = world.person(ALICE, "STOLEN");
-    world.hs.wait_next_sync();
-    claim(&mut world, &mut stolen);
-    assert_eq!(world.ask("start"), ON);
-    assert_eq!(world.ask("stop"), OFF);
-    world.crash_and_restart();
-    assert_eq!(world.ask("start"), ON);
-    assert_eq!(world.api.scaled_to(), [1, 0, 1]);
-}
-
-/// Gives Alice's room key to the bot as this one's own.
-fn claim(world: &mut World, thief: &mut Person) {
-    let device = world.bot_device();
-    let key = world.alice.room_key(ROOM);
-    thief.share_with(ROOM, (BOT, &device), |payload| payload["content"] = key);
-    world.hs.wait_next_sync();
 }
