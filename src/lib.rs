@@ -7,6 +7,7 @@ pub mod config;
 pub mod crypto;
 pub mod health;
 pub mod http;
+pub mod json;
 pub mod jwt;
 pub mod keycloak;
 pub mod kube;

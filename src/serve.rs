@@ -49,7 +49,7 @@ pub async fn serve(settings: &Settings) -> Result<(), String> {
     let vitals = Vitals::new(settings.health.is_some(), settings.health_sync_max_age);
     let vitals = Arc::new(vitals);
     if let Some(address) = settings.health {
-        tell_health(address, &vitals).await?;
+        tell_health(address, &vitals)?;
     }
     let mut store = Store::open(&settings.store_path).map_err(|error| error.to_string())?;
     if let Some(found) = Predecessor::find(&settings.store_path, own_device(settings)) {
@@ -76,15 +76,13 @@ fn own_device(settings: &Settings) -> Option<&DeviceId> {
 }
 
 /// Answers probes from now on, while the bot logs in, too.
-async fn tell_health(address: HealthAddress, vitals: &Arc<Vitals>) -> Result<(), String> {
-    health::start(&address.candidates(), Arc::clone(vitals))
-        .await
-        .map_err(|error| {
-            format!(
-                "HEALTH_ADDR {address} cannot be listened on: {error}; set it to an address of \
-                 this machine and a port that is free, or unset it"
-            )
-        })?;
+fn tell_health(address: HealthAddress, vitals: &Arc<Vitals>) -> Result<(), String> {
+    health::start(&address.candidates(), Arc::clone(vitals)).map_err(|error| {
+        format!(
+            "HEALTH_ADDR {address} cannot be listened on: {error}; set it to an address of this \
+             machine and a port that is free, or unset it"
+        )
+    })?;
     info!("/livez, /readyz and /metrics are served on {address}");
     Ok(())
 }

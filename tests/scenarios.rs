@@ -28,6 +28,8 @@ mod full_disk;
 mod gaps;
 #[path = "scenarios/health.rs"]
 mod health;
+#[path = "scenarios/health_crowd.rs"]
+mod health_crowd;
 #[path = "scenarios/identity.rs"]
 mod identity;
 #[path = "scenarios/in_clear.rs"]

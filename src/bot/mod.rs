@@ -5,6 +5,7 @@ pub mod command;
 pub mod replies;
 
 mod answers;
+mod backlog;
 mod end;
 mod flight;
 mod operator;

@@ -1,6 +1,11 @@
 //! The loop: one task that owns the store and everything that is under way.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use log::{debug, error, info};
 use ruma::OwnedEventId;
@@ -11,6 +16,7 @@ use tokio::{
 
 use super::{
     answers::judge_again,
+    backlog::Backlog,
     end::End,
     flight::Flight,
     outcome::Outcome,
@@ -21,9 +27,13 @@ use super::{
 use crate::{
     health::{Tallies, Vitals},
     http::Backoff,
+    json::Sifted,
     kube::{self, Target},
     login::Access,
-    matrix::{self, About, Engine, Fault, Homeserver, KEY_GRACE_MS, OwnKeys, Want, WantKey, Wants},
+    matrix::{
+        self, About, Audience, Engine, Fault, Homeserver, KEY_GRACE_MS, OwnKeys, Want, WantKey,
+        Wants,
+    },
     ops::{OwnTime, now_ms},
     store::{JournalEntry, OwnClock, Store, Transaction},
 };
@@ -38,13 +48,13 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 pub(super) enum Finished {
     Sync {
         generation: u32,
-        result: Result<Vec<u8>, Fault>,
+        result: Result<Sifted, Fault>,
     },
     Answer {
         key: WantKey,
         about: About,
         generation: u32,
-        result: Result<Vec<u8>, Fault>,
+        result: Result<Sifted, Fault>,
     },
     Renewal(Result<Vec<u8>, Fault>),
     Command(Outcome),
@@ -58,6 +68,7 @@ struct Next {
     work: Option<Work>,
     since: Option<String>,
     held_until: Option<u64>,
+    patience_ends: Option<u64>,
     keys_uploaded: bool,
     /// To be shown once, when the bot begins to listen.
     fingerprints: Vec<String>,
@@ -112,6 +123,14 @@ pub struct Operator<'a> {
     pub(super) sync_backoff: Backoff,
     pub(super) since: Option<String>,
     pub(super) held_until: Option<u64>,
+    /// When a reply stops waiting for others, by the bot's own clock.
+    pub(super) patience_ends: Option<u64>,
+    /// Answers that are taken in piece by piece.
+    pub(super) backlog: VecDeque<Backlog>,
+    /// Kinds of items of which it was said that there were too many.
+    pub(super) said_skipped: BTreeSet<&'static str>,
+    /// Whose items are kept of answers.
+    pub(super) audience: Arc<Audience>,
     pub(super) working: Option<OwnedEventId>,
     /// What came of it, while the store refuses to take it.
     pub(super) unsaved: Option<Outcome>,
@@ -151,6 +170,7 @@ impl<'a> Operator<'a> {
             own_keys,
             policy.clear_words(),
         );
+        let audience = engine.audience();
         Self {
             store,
             engine,
@@ -171,6 +191,10 @@ impl<'a> Operator<'a> {
             sync_backoff: Backoff::new(),
             since: None,
             held_until: None,
+            patience_ends: None,
+            backlog: VecDeque::new(),
+            said_skipped: BTreeSet::new(),
+            audience,
             working: None,
             unsaved: None,
             own_time: None,
@@ -207,6 +231,10 @@ impl<'a> Operator<'a> {
                     None
                 }
             };
+            let end = match end {
+                None => self.work_off().await,
+                end => end,
+            };
             if let Some(end) = end {
                 if !matches!(end, End::Outlived(_)) {
                     self.finish_work().await;
@@ -233,16 +261,13 @@ impl<'a> Operator<'a> {
 
     fn take(&mut self, finished: Finished) -> Option<End> {
         match finished {
-            Finished::Sync { generation, result } => {
-                self.syncing = false;
-                self.take_sync(generation, result)
-            }
+            Finished::Sync { generation, result } => self.take_sync(generation, result),
             Finished::Answer {
                 key,
                 about,
                 generation,
                 result,
-            } => self.take_answer(&key, &about, generation, result),
+            } => self.take_answer(&key, about, generation, result),
             Finished::Renewal(result) => {
                 self.take_renewal(result);
                 None
@@ -295,7 +320,11 @@ impl<'a> Operator<'a> {
         // Before the first sync this store may be an older copy, which shows only
         // there: what it wants done was done, and what it would encrypt with was
         // used.
-        let Wants { requests, again } = {
+        let Wants {
+            requests,
+            again,
+            patience_ends,
+        } = {
             let busy = |key: &WantKey| self.flight.is_busy(key);
             self.engine.wants(&tx, self.synced, now, &busy)?
         };
@@ -309,6 +338,7 @@ impl<'a> Operator<'a> {
             work,
             since: tx.next_batch()?,
             held_until: self.engine.next_held_deadline(&tx, now)?,
+            patience_ends,
             keys_uploaded: self.engine.keys_uploaded(&tx)?,
             fingerprints: match self.listening {
                 true => Vec::new(),
@@ -342,6 +372,7 @@ impl<'a> Operator<'a> {
     fn begin(&mut self, next: Next) {
         self.since = next.since;
         self.held_until = next.held_until;
+        self.patience_ends = next.patience_ends;
         self.settled = next.settled;
         self.keys_uploaded = next.keys_uploaded;
         self.spawn_wants(next.wants);
@@ -398,10 +429,10 @@ impl<'a> Operator<'a> {
         done.is_ok()
     }
 
-    fn wake_at(&self) -> Instant {
+    fn wake_at(&mut self) -> Instant {
         let now = Instant::now();
         let mut at = now + LONGEST_NAP;
-        if self.again {
+        if self.again || !self.backlog.is_empty() {
             at = now;
         }
         if let Some(turn) = self.flight.next_turn() {
@@ -413,6 +444,10 @@ impl<'a> Operator<'a> {
         if let Some(held) = self.held_until {
             // The clock may have gone back since.
             let wait = held.saturating_sub(now_ms()).min(KEY_GRACE_MS);
+            at = at.min(now + Duration::from_millis(wait));
+        }
+        if let (Some(ends), Some(own_time)) = (self.patience_ends, &mut self.own_time) {
+            let wait = ends.saturating_sub(own_time.now(now_ms()));
             at = at.min(now + Duration::from_millis(wait));
         }
         if self.may_sync() {

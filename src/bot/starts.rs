@@ -14,7 +14,7 @@ use super::{
 use crate::{
     health::{CommandOutcome, Tally},
     kube,
-    matrix::{self, About, Call, Engine, SYNC_TIMEOUT, Want, sync_call},
+    matrix::{self, About, Answer, Call, Engine, SYNC_TIMEOUT, Want, sync_call},
     store::{JournalEntry, Transaction},
 };
 
@@ -47,8 +47,10 @@ impl Operator<'_> {
                 let homeserver = self.homeserver.clone();
                 let token = self.access.tokens.access.clone();
                 let generation = self.renewal.generation;
+                let sieve = about.answer().sieve(&self.audience);
                 self.tasks.spawn(async move {
-                    let result = homeserver.send(call, Some(&token), Duration::ZERO).await;
+                    let sent = homeserver.send(call, Some(&token), Duration::ZERO, sieve);
+                    let result = sent.await;
                     Finished::Answer {
                         key,
                         about,
@@ -69,9 +71,10 @@ impl Operator<'_> {
         let homeserver = self.homeserver.clone();
         let token = self.access.tokens.access.clone();
         let generation = self.renewal.generation;
+        let sieve = Answer::Sync.sieve(&self.audience);
         let held_back = if wait { SYNC_TIMEOUT } else { Duration::ZERO };
         self.tasks.spawn(async move {
-            let result = homeserver.send(call, Some(&token), held_back).await;
+            let result = homeserver.send(call, Some(&token), held_back, sieve).await;
             Finished::Sync { generation, result }
         });
     }

@@ -6,12 +6,16 @@ use log::{debug, error, warn};
 use tokio::time::Instant;
 
 use super::{
-    answers::{Refusal, Said, give_up, give_up_unsendable, judge, refused, take_body},
+    answers::{Refusal, Said, give_up, give_up_unsendable, refused, take_body},
+    backlog::Backlog,
     end::End,
     operator::Operator,
     renewal::Refused,
 };
-use crate::matrix::{self, About, Fault, SyncBody, WantKey};
+use crate::{
+    json::Sifted,
+    matrix::{self, About, Fault, WantKey},
+};
 
 /// So many refusals of a sync in a row, and its `since` is taken for the fault:
 /// a homeserver that was moved or restored does not know it any more.
@@ -21,11 +25,17 @@ impl Operator<'_> {
     pub(super) fn take_sync(
         &mut self,
         generation: u32,
-        result: Result<Vec<u8>, Fault>,
+        result: Result<Sifted, Fault>,
     ) -> Option<End> {
-        let body = match result {
-            Ok(body) => body,
+        match result {
+            Ok(answer) => {
+                self.bad_syncs = 0;
+                self.note_skipped(&answer.skipped);
+                self.backlog.push_back(Backlog::Sync { answer, done: 0 });
+                None
+            }
             Err(Fault::UnknownToken { soft_logout }) => {
+                self.syncing = false;
                 self.vitals.synced(false);
                 let wait = match self.token_refused(generation, soft_logout) {
                     Refused::Over(end) => return Some(end),
@@ -33,9 +43,10 @@ impl Operator<'_> {
                     Refused::Wait(wait) => wait,
                 };
                 self.sync_after = Instant::now() + wait;
-                return None;
+                None
             }
             Err(fault) => {
+                self.syncing = false;
                 if matches!(fault, Fault::Refused { status: 400, .. }) {
                     self.suspect_since();
                 }
@@ -43,46 +54,7 @@ impl Operator<'_> {
                     warn!("what the bot has read so far fits into no request: reading anew");
                     self.attempt(|_, _, tx, _| Ok(tx.forget_next_batch()?));
                 }
-                return self.sync_failed(&fault, fault.retry_after());
-            }
-        };
-        self.bad_syncs = 0;
-        let parsed: SyncBody<'_> = match serde_json::from_slice(&body) {
-            Ok(parsed) => parsed,
-            Err(error) => return self.sync_failed(&format!("a sync is malformed: {error}"), None),
-        };
-        let counts_hold = !self.uploaded_meanwhile;
-        self.recount = !counts_hold;
-        let synced_before = std::mem::replace(&mut self.synced, true);
-        let taken = self.transact(|engine, policy, tx, now| {
-            let received = engine.take_sync(tx, &parsed, counts_hold, now)?;
-            for invite in &received.invites {
-                policy.judge_invite(tx, invite)?;
-            }
-            judge(engine, policy, tx, &received.messages)
-        });
-        match taken {
-            Ok(()) => {
-                self.sync_backoff.succeed();
-                self.vitals.synced(true);
-                if counts_hold {
-                    self.vitals.one_time_keys(parsed.one_time_keys());
-                }
-                None
-            }
-            Err(error) => {
-                self.synced = synced_before;
-                if self.goes_on_without(&error) {
-                    return None;
-                }
-                if let Some(end) = ends_the_session(&error) {
-                    self.vitals.synced(false);
-                    return Some(end);
-                }
-                if let matrix::Error::Store(error) = &error {
-                    error!("{error}");
-                }
-                self.sync_failed(&error, None)
+                self.sync_failed(&fault, fault.retry_after())
             }
         }
     }
@@ -98,7 +70,11 @@ impl Operator<'_> {
         }
     }
 
-    fn sync_failed(&mut self, why: &dyn fmt::Display, asked: Option<Duration>) -> Option<End> {
+    pub(super) fn sync_failed(
+        &mut self,
+        why: &dyn fmt::Display,
+        asked: Option<Duration>,
+    ) -> Option<End> {
         self.vitals.synced(false);
         match self.sync_backoff.fail(asked) {
             Some(wait) => {
@@ -113,21 +89,37 @@ impl Operator<'_> {
     pub(super) fn take_answer(
         &mut self,
         key: &WantKey,
-        about: &About,
+        about: About,
         generation: u32,
-        result: Result<Vec<u8>, Fault>,
+        result: Result<Sifted, Fault>,
     ) -> Option<End> {
+        let about = match (about, &result) {
+            (About::Query(asked), Ok(_)) => {
+                let answer = result.unwrap_or_default();
+                self.note_skipped(&answer.skipped);
+                self.backlog.push_back(Backlog::Query {
+                    key: key.clone(),
+                    asked,
+                    answer,
+                    done: 0,
+                });
+                return None;
+            }
+            (about, _) => about,
+        };
+        let about = &about;
         self.flight.landed(key);
         if matches!(about, About::Upload { .. }) {
             self.uploaded_meanwhile = true;
         }
         let taken = match result {
-            Ok(body) => {
+            Ok(answer) => {
+                self.note_skipped(&answer.skipped);
                 if let About::Outbox(row, _) = about {
                     return self.delivered(key, *row);
                 }
                 self.transact(|engine, policy, tx, now| {
-                    take_body(engine, policy, tx, about, &body, now)
+                    take_body(engine, policy, tx, about, &answer, now)
                 })
             }
             Err(Fault::UnknownToken { soft_logout }) => {
@@ -194,6 +186,9 @@ impl Operator<'_> {
                 return None;
             }
             Err(fault) => {
+                if let About::Query(asked) = about {
+                    self.split_query(asked, &fault);
+                }
                 let wait = self.flight.failed(key, fault.retry_after());
                 warn!("{key:?}: {fault}; trying again in {} s", wait.as_secs());
                 if matches!(about, About::OwnIdentity(_)) {
@@ -208,18 +203,7 @@ impl Operator<'_> {
                 self.flight.succeeded(key);
                 None
             }
-            Err(error) => {
-                if self.goes_on_without(&error) {
-                    self.flight.failed(key, None);
-                    return None;
-                }
-                if let Some(end) = ends_the_session(&error) {
-                    return Some(end);
-                }
-                let wait = self.flight.failed(key, None);
-                error!("{key:?}: {error}; trying again in {} s", wait.as_secs());
-                None
-            }
+            Err(error) => self.not_taken(key, &error),
         }
     }
 
@@ -244,7 +228,7 @@ impl Operator<'_> {
 }
 
 /// Whether an error that came with an answer leaves nothing to go on with.
-fn ends_the_session(error: &matrix::Error) -> Option<End> {
+pub(super) fn ends_the_session(error: &matrix::Error) -> Option<End> {
     match error {
         matrix::Error::OwnKeys(_) => Some(End::Fatal(error.to_string())),
         matrix::Error::RolledBack(_) => Some(End::Outlived(error.to_string())),

@@ -303,7 +303,9 @@ fn the_engine_alone_hears_no_stranger() {
     let body: SyncBody<'_> = serde_json::from_str(&sync).unwrap();
     let engine = engine(&[alice()]);
     engine.prepare_account(&tx, 1).unwrap();
-    let received = engine.take_sync(&tx, &body, false, 1).unwrap();
+    let received = engine
+        .take_sync(&tx, &body, &Default::default(), false, 1)
+        .unwrap();
     let senders: Vec<_> = received.messages.iter().map(|m| &*m.sender).collect();
     assert_eq!(senders, [alice()]);
 }

@@ -9,7 +9,10 @@ use serde_json::{json, value::RawValue};
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, Ed25519Signature, olm};
 use zeroize::Zeroizing;
 
-use super::{MEGOLM_ALGORITHM, OLM_ALGORITHM, canonical, canonical::SignatureFault};
+use super::{
+    MEGOLM_ALGORITHM, OLM_ALGORITHM, canonical, canonical::SignatureFault,
+    one_time_keys::without_old_keys, pickle::Pickle,
+};
 
 /// How many one-time keys the server should hold for others to claim.
 pub const ONE_TIME_KEYS_ON_SERVER: u64 = 50;
@@ -56,7 +59,7 @@ struct CrossSignature {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Pickle {
+struct Stored {
     account: olm::AccountPickle,
     state: KeyState,
 }
@@ -95,7 +98,7 @@ impl Account {
         device: OwnedDeviceId,
         pickle: &[u8],
     ) -> Result<Self, serde_json::Error> {
-        let Pickle { account, state } = serde_json::from_slice(pickle)?;
+        let Stored { account, state } = serde_json::from_slice(pickle)?;
         Ok(Self {
             inner: olm::Account::from_pickle(account),
             user,
@@ -105,13 +108,13 @@ impl Account {
     }
 
     /// Everything secret and public of this account, for the store alone.
-    pub fn pickle(&self) -> Result<Vec<u8>, serde_json::Error> {
+    pub fn pickle(&self) -> Result<Pickle, serde_json::Error> {
         #[derive(Serialize)]
         struct Borrowed<'a> {
             account: olm::AccountPickle,
             state: &'a KeyState,
         }
-        serde_json::to_vec(&Borrowed {
+        Pickle::of(&Borrowed {
             account: self.inner.pickle(),
             state: &self.state,
         })
@@ -208,6 +211,9 @@ impl Account {
         let missing = ONE_TIME_KEYS_ON_SERVER.saturating_sub(one_time_keys);
         self.inner
             .generate_one_time_keys(usize::try_from(missing).unwrap_or_default());
+        if let Some(kept) = without_old_keys(&self.inner) {
+            self.inner = kept;
+        }
         if fallback == FallbackOnServer::UsedOrMissing {
             self.replace_fallback(own_now);
         }

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, UserId};
+use serde_json::value::RawValue;
 use vodozemac::{Ed25519PublicKey, Ed25519Signature};
 
 /// Why a signed object is not believed.
@@ -26,6 +27,18 @@ impl fmt::Display for SignatureFault {
             Self::Wrong => "the signature is wrong",
         })
     }
+}
+
+/// The largest object read into a tree, in bytes of JSON text: that of a device or
+/// of a key. The tree of a dense text is some thirty times as large.
+const MAX_OBJECT: usize = 16 * 1024;
+
+/// Reads an object that somebody signed; none if it is malformed, not canonical or
+/// longer than any honest one.
+pub fn signed_object(raw: &RawValue) -> Option<CanonicalJsonObject> {
+    Some(raw.get())
+        .filter(|text| text.len() <= MAX_OBJECT)
+        .and_then(|text| serde_json::from_str(text).ok())
 }
 
 /// The bytes that are signed: canonical JSON without `signatures` and

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ruma::{CanonicalJsonObject, CanonicalJsonValue};
+use ruma::CanonicalJsonValue;
 use serde_json::value::RawValue;
 use vodozemac::Curve25519PublicKey;
 
@@ -39,8 +39,7 @@ pub fn one_time_key(
     if !name.starts_with("signed_curve25519:") {
         return Err(ClaimFault::Malformed);
     }
-    let object: CanonicalJsonObject =
-        serde_json::from_str(raw.get()).map_err(|_| ClaimFault::Malformed)?;
+    let object = canonical::signed_object(raw).ok_or(ClaimFault::Malformed)?;
     canonical::verify(
         &object,
         &device.user,

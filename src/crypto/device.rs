@@ -126,7 +126,7 @@ impl Device {
 }
 
 fn object(raw: &RawValue) -> Result<CanonicalJsonObject, DeviceFault> {
-    serde_json::from_str(raw.get()).map_err(|_| DeviceFault::Malformed)
+    canonical::signed_object(raw).ok_or(DeviceFault::Malformed)
 }
 
 /// What the store remembers of a device id.

@@ -128,8 +128,7 @@ pub(super) fn cross_signing_key(
     usage: &str,
     raw: &RawValue,
 ) -> Result<(CanonicalJsonObject, Ed25519PublicKey), IdentityFault> {
-    let object: CanonicalJsonObject =
-        serde_json::from_str(raw.get()).map_err(|_| IdentityFault::Malformed)?;
+    let object = canonical::signed_object(raw).ok_or(IdentityFault::Malformed)?;
     let owner = object.get("user_id").and_then(CanonicalJsonValue::as_str);
     if owner.ok_or(IdentityFault::Malformed)? != user.as_str() {
         return Err(IdentityFault::WrongUser);

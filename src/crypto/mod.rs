@@ -12,7 +12,9 @@ mod device;
 mod identity;
 mod inbound_group;
 mod olm;
+mod one_time_keys;
 mod outbound_group;
+mod pickle;
 mod recovery_key;
 mod room_key;
 mod secret_storage;
@@ -22,7 +24,9 @@ mod trust;
 mod withheld;
 
 pub use account::{Account, FallbackOnServer, KeyUpload, ONE_TIME_KEYS_ON_SERVER, ReplaceError};
-pub use canonical::{SignatureFault, canonical_json, ed25519_from_base64, sign, verify, verify_by};
+pub use canonical::{
+    SignatureFault, canonical_json, ed25519_from_base64, sign, signed_object, verify, verify_by,
+};
 pub use claim::{ClaimFault, one_time_key};
 pub use cross_signing::{
     OwnIdentity, Seed, SeedFault, SelfSigning, fingerprint, own_master_key, public_of_base64_seed,
@@ -36,6 +40,7 @@ pub use olm::{
     decrypt, encrypt_to_device, outbound_session,
 };
 pub use outbound_group::{OutboundGroup, Rotation};
+pub use pickle::{Pickle, SecretContent};
 pub use recovery_key::{RecoveryKey, RecoveryKeyFault};
 pub use room_key::{RoomKey, RoomKeyFault};
 pub use secret_storage::SecretFault;

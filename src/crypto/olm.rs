@@ -12,13 +12,16 @@ use vodozemac::{
     Curve25519PublicKey, Ed25519PublicKey,
     olm::{DecryptionError, OlmMessage, Session, SessionConfig, SessionPickle},
 };
+use zeroize::Zeroizing;
 
 use super::{
     OLM_ALGORITHM,
     account::Account,
     canonical::{self, SignatureFault},
     device::{Device, DeviceFault},
+    pickle::{Pickle, SecretContent},
 };
+use crate::ops::wiped_json;
 
 /// The longest ciphertext taken, in base64 characters. Synapse caps an event
 /// at 64 KiB; to-device messages may be somewhat larger.
@@ -93,24 +96,19 @@ impl OlmEvent {
 }
 
 #[derive(Deserialize)]
-struct Envelope {
+struct Envelope<'a> {
     sender: OwnedUserId,
-    content: EncryptedContent,
+    #[serde(borrow)]
+    content: EncryptedContent<'a>,
 }
 
 #[derive(Deserialize)]
-struct EncryptedContent {
+struct EncryptedContent<'a> {
     algorithm: String,
     sender_key: String,
-    ciphertext: Ciphertexts,
-}
-
-/// Megolm has a string here: told apart so that the fault can be named.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Ciphertexts {
-    PerDevice(BTreeMap<String, Ciphertext>),
-    Other(serde::de::IgnoredAny),
+    /// By the keys of the devices they are for; Megolm has a string here.
+    #[serde(borrow)]
+    ciphertext: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -123,15 +121,14 @@ struct Ciphertext {
 impl OlmEvent {
     /// Reads the envelope and picks the ciphertext for `own`.
     pub fn parse(raw: &RawValue, own: Curve25519PublicKey) -> Result<Self, OlmFault> {
-        let envelope: Envelope =
+        let envelope: Envelope<'_> =
             serde_json::from_str(raw.get()).map_err(|_| OlmFault::Malformed)?;
         let content = envelope.content;
         if content.algorithm != OLM_ALGORITHM {
             return Err(OlmFault::Algorithm);
         }
-        let Ciphertexts::PerDevice(ciphertexts) = content.ciphertext else {
-            return Err(OlmFault::Malformed);
-        };
+        let ciphertexts: BTreeMap<String, &RawValue> =
+            serde_json::from_str(content.ciphertext.get()).map_err(|_| OlmFault::Malformed)?;
         let sender_key = Curve25519PublicKey::from_base64(&content.sender_key)
             .map_err(|_| OlmFault::Malformed)?;
         // Padded and unpadded base64 name the same key, so keys are compared decoded.
@@ -140,6 +137,8 @@ impl OlmEvent {
             .find(|(key, _)| Curve25519PublicKey::from_base64(key).is_ok_and(|key| key == own))
             .map(|(_, ciphertext)| ciphertext)
             .ok_or(OlmFault::NotForUs)?;
+        let ciphertext: Ciphertext =
+            serde_json::from_str(ciphertext.get()).map_err(|_| OlmFault::Malformed)?;
         if ciphertext.body.len() > MAX_CIPHERTEXT {
             return Err(OlmFault::Malformed);
         }
@@ -176,8 +175,8 @@ impl OlmSession {
     }
 
     /// The ratchet, for the store alone.
-    pub fn pickle(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(&self.inner.pickle())
+    pub fn pickle(&self) -> Result<Pickle, serde_json::Error> {
+        Pickle::of(&self.inner.pickle())
     }
 
     /// The id both ends compute.
@@ -206,7 +205,7 @@ pub struct OlmPayload {
     /// The inner event type.
     pub kind: String,
     /// The inner content.
-    pub content: Box<RawValue>,
+    pub content: SecretContent,
 }
 
 /// What became of a message that some session opened: the ratchet has moved
@@ -277,6 +276,7 @@ pub fn decrypt(
             (session, false, plaintext)
         }
     };
+    let plaintext = Zeroizing::new(plaintext);
     let payload = check_payload(account, event, &plaintext).map_err(OlmFault::Payload);
     Ok(Decrypted {
         session,
@@ -349,7 +349,7 @@ fn check_payload(
         sender_curve25519: event.sender_key,
         sender_ed25519,
         kind: payload.kind,
-        content: payload.content.to_owned(),
+        content: SecretContent::copied(payload.content),
     })
 }
 
@@ -429,10 +429,10 @@ pub fn encrypt_to_device(
         },
         sender_device_keys: own_device_keys,
     };
-    let plain = serde_json::to_vec(&plain).map_err(|_| EncryptFault::Serialize)?;
+    let plain = wiped_json(&plain).map_err(|_| EncryptFault::Serialize)?;
     let message = session
         .inner
-        .encrypt(plain)
+        .encrypt(&*plain)
         .map_err(|_| EncryptFault::Session)?;
     let (kind, body) = message.to_parts();
     let content = serde_json::json!({

@@ -20,6 +20,7 @@ use super::request::Request;
 use super::response::Response;
 use super::roots::Roots;
 use super::tunnel::{self, Connector};
+use crate::json::{Sieve, Sifted};
 
 /// For one address of a host; the request's deadline covers the rest.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,6 +42,16 @@ const TLS_SESSIONS: usize = 4;
 
 /// The largest head of an answer in bytes, and the largest read buffer.
 const MAX_HEAD: usize = 64 * 1024;
+
+/// Bytes that are read of an answer that is a refusal; what a server has to say
+/// with it is shorter.
+const MAX_REFUSAL: usize = 64 * 1024;
+
+/// Bytes that are kept of an answer that should be JSON and is not.
+const MAX_SHOWN: usize = 256;
+
+/// After so many bytes of one answer others have a turn.
+const PAUSE_EVERY: usize = 128 * 1024;
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!(
     env!("CARGO_PKG_NAME"),
@@ -101,8 +112,26 @@ impl Client {
     }
 
     /// Sends a request and reads the whole answer. An answer of any status is
-    /// an `Ok`; an error means that none came within the request's limits.
+    /// an `Ok`.
+    ///
+    /// # Errors
+    /// No answer came within the request's limits.
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
+        self.exchange(request, None).await
+    }
+
+    /// As [`Client::send`], but of a JSON answer with a 2xx status only what
+    /// passes the sieve is kept: its body can be larger than memory. Where it is
+    /// no JSON, and of any other status, the body is the beginning of what was
+    /// sent.
+    ///
+    /// # Errors
+    /// No answer came within the request's limits.
+    pub async fn send_sifted(&self, request: Request, sieve: Sieve) -> Result<Response, Error> {
+        self.exchange(request, Some(sieve)).await
+    }
+
+    async fn exchange(&self, request: Request, sieve: Option<Sieve>) -> Result<Response, Error> {
         let Request {
             message,
             peer,
@@ -146,26 +175,38 @@ impl Client {
         let (head, body) = answer.into_parts();
 
         let left = limits.deadline.saturating_sub(started.elapsed());
-        let body = timeout(left, read(body, limits.body))
+        let reading = async {
+            match sieve {
+                None => read(body, limits.body).await.map(whole),
+                Some(sieve) if head.status.is_success() => sift(body, limits.body, sieve).await,
+                Some(_) => read_start(body, MAX_REFUSAL).await.map(whole),
+            }
+        };
+        let sifted = timeout(left, reading)
             .await
             .map_err(|_| failed(late(Stage::Receiving)))?
             .map_err(failed)?;
         Ok(Response {
             status: head.status.as_u16(),
             headers: head.headers,
-            body,
+            body: sifted.body,
+            skipped: sifted.skipped,
+            is_cut: sifted.is_cut,
         })
+    }
+}
+
+fn whole(body: Vec<u8>) -> Sifted {
+    Sifted {
+        body,
+        ..Sifted::default()
     }
 }
 
 /// Reads a body of at most `limit` bytes. A longer one is refused before it is
 /// read if its length is announced, and else as soon as it is too long.
 async fn read(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Fault> {
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if announced > limit {
-        return Err(Fault::TooLarge { limit });
-    }
-    let mut whole = Vec::with_capacity(announced);
+    let mut whole = Vec::with_capacity(announced(&body, limit)?);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Fault::of_talking(&error, Stage::Receiving))?;
         let Ok(data) = frame.into_data() else {
@@ -177,6 +218,59 @@ async fn read(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Fault> {
         whole.extend_from_slice(&data);
     }
     Ok(whole)
+}
+
+/// The length that is announced, in bytes; 0 if none is.
+fn announced(body: &Incoming, limit: usize) -> Result<usize, Fault> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    match announced > limit {
+        true => Err(Fault::TooLarge { limit }),
+        false => Ok(announced),
+    }
+}
+
+/// Reads the first `limit` bytes of a body.
+async fn read_start(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Fault> {
+    let mut start = Vec::new();
+    while start.len() < limit
+        && let Some(frame) = body.frame().await
+    {
+        let frame = frame.map_err(|error| Fault::of_talking(&error, Stage::Receiving))?;
+        if let Ok(data) = frame.into_data() {
+            start.extend(data.iter().take(limit - start.len()));
+        }
+    }
+    Ok(start)
+}
+
+/// Passes a body of at most `limit` bytes through a sieve.
+async fn sift(mut body: Incoming, limit: usize, mut sieve: Sieve) -> Result<Sifted, Fault> {
+    announced(&body, limit)?;
+    let mut start = Vec::new();
+    let mut length = 0_usize;
+    let mut since_pause = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Fault::of_talking(&error, Stage::Receiving))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        length = length.saturating_add(data.len());
+        if length > limit {
+            return Err(Fault::TooLarge { limit });
+        }
+        start.extend(data.iter().take(MAX_SHOWN - start.len()));
+        if sieve.push(&data).is_err() {
+            return Ok(whole(start));
+        }
+        // A body that comes faster than it is read must not keep the rest of the
+        // program waiting.
+        since_pause += data.len();
+        if since_pause >= PAUSE_EVERY {
+            since_pause = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(sieve.finish().unwrap_or_else(|_| whole(start)))
 }
 
 impl fmt::Debug for Client {

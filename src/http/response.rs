@@ -7,6 +7,7 @@ use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 
 use super::date;
+use crate::json::Skipped;
 
 /// The longest wait that a server can ask for.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
@@ -21,6 +22,10 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body without transfer coding.
     pub body: Vec<u8>,
+    /// Items of the body that a sieve left out, by their kinds.
+    pub skipped: Skipped,
+    /// The sieve left out some of them because the whole became too large.
+    pub is_cut: bool,
 }
 
 impl Response {
@@ -85,6 +90,8 @@ mod tests {
             status: 429,
             headers,
             body: Vec::new(),
+            skipped: Skipped::new(),
+            is_cut: false,
         };
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         response.retry_after_at(now).map(|wait| wait.as_secs())
@@ -114,6 +121,8 @@ mod tests {
                 status: 200,
                 headers,
                 body: Vec::new(),
+                skipped: Skipped::new(),
+                is_cut: false,
             };
             response.date()
         };

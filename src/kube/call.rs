@@ -11,10 +11,32 @@ use super::credentials::Access;
 use super::error::{Act, Detail, Error};
 use super::target::Target;
 use crate::http::{Limits, Request};
+use crate::json::{Open, Shape, Sieve};
 
 /// The largest answer in bytes. A Deployment is at most about 1.5 MiB, the
 /// limit of etcd.
 const MAX_BODY: usize = 4 * 1024 * 1024;
+
+/// Bytes kept of an answer.
+const MAX_KEPT: usize = 4 * 1024;
+
+/// A number of replicas, or the name of a kind or version, in bytes of JSON text.
+const VALUE: Shape = Shape::Scalar(64);
+
+/// Of a Deployment and of a Scale alike, as far as they are looked at.
+const OBJECT: Shape = Shape::Object(&[
+    ("apiVersion", VALUE),
+    ("kind", VALUE),
+    ("spec", Shape::Object(&[("replicas", VALUE)])),
+    (
+        "status",
+        Shape::Object(&[
+            ("replicas", VALUE),
+            ("readyReplicas", VALUE),
+            ("availableReplicas", VALUE),
+        ]),
+    ),
+]);
 
 /// Who changed the field, in the object's `managedFields`.
 const FIELD_MANAGER: &str = "openclaw-k8s-toggle-operator";
@@ -48,6 +70,11 @@ impl Call {
             path: format!("{}/scale?fieldManager={FIELD_MANAGER}{dry}", path(target)),
             body,
         }
+    }
+
+    /// Keeps of the answer what is looked at.
+    pub(super) fn sieve(&self) -> Sieve {
+        Sieve::new(&OBJECT, MAX_KEPT, Box::new(Open))
     }
 
     /// The request for one attempt.

@@ -111,7 +111,7 @@ impl Link {
             error,
             again: Again::Never,
         })?;
-        let response = match access.client.send(request).await {
+        let response = match access.client.send_sifted(request, call.sieve()).await {
             Ok(response) => response,
             Err(error) => return Err(self.unanswered(call.act, error)),
         };

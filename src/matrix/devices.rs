@@ -12,17 +12,22 @@ use super::{
     judge::Message,
     own_identity::Shown,
     sending::{OutgoingToDevice, put_to_device},
+    turn::Turn,
+    wants::Whose,
 };
 use crate::{
     crypto::{
-        Account, Device, DeviceChange, Identity, Peer, device_changes, encrypt_to_device,
-        identity_key_ids, one_time_key, outbound_session,
+        Account, Device, DeviceChange, Identity, KnownDevice, Peer, device_changes,
+        encrypt_to_device, identity_key_ids, one_time_key, outbound_session,
     },
     store::Transaction,
 };
 
 /// A user whose server did not answer is asked again after this.
 const QUERY_RETRY_MS: u64 = 60_000;
+
+/// Devices that are followed of a user who commands nothing.
+const DEVICES_PER_USER: usize = 50;
 
 /// A device that had no one-time key is asked again after this.
 const CLAIM_RETRY_MS: u64 = 10 * 60_000;
@@ -75,16 +80,20 @@ impl Engine {
         self.save_account(tx, account)
     }
 
-    /// Takes in the answer to a `/keys/query` for `asked` (user and generation),
-    /// and judges what waited for it.
+    /// Takes in the part of the answer to a `/keys/query` that is about `asked`
+    /// (user and generation), from user number `done` on, until this turn of the
+    /// loop is over; returns how many are done. After the last one what waited for
+    /// the answer is judged.
     pub fn take_query(
         &self,
         tx: &Transaction<'_>,
         asked: &[(OwnedUserId, i64)],
+        done: usize,
         body: &[u8],
         now: u64,
+        turn: Turn,
         messages: &mut Vec<Message>,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         #[derive(Deserialize)]
         struct Body<'a> {
             #[serde(borrow, default)]
@@ -98,7 +107,12 @@ impl Engine {
         }
         let body: Body<'_> =
             serde_json::from_slice(body).map_err(|_| Error::Malformed("device keys"))?;
-        for (user, generation) in asked {
+        let mut position = done;
+        for (user, generation) in asked.iter().skip(done) {
+            if position > done && turn.is_over() {
+                return Ok(position);
+            }
+            position += 1;
             let failed = body.failures.contains_key(user.server_name().as_str());
             if failed && !body.device_keys.contains_key(user.as_str()) {
                 // Absent because the user's server failed: not deleted.
@@ -106,7 +120,10 @@ impl Engine {
                 tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
                 continue;
             }
-            let answer = devices(&body.device_keys, user);
+            let mut answer = devices(&body.device_keys, user);
+            if self.whose(user) == Whose::Others {
+                limit_devices(&mut answer, &tx.known_devices(user)?);
+            }
             let keys: Vec<String> = [&body.master_keys, &body.self_signing_keys]
                 .into_iter()
                 .filter_map(|keys| keys.get(user.as_str()))
@@ -130,7 +147,29 @@ impl Engine {
             apply(tx, user, &answer, &keys, identity.as_ref())?;
             tx.mark_current(user, *generation)?;
         }
-        self.judge_held(tx, now, messages)
+        self.judge_held(tx, now, messages)?;
+        Ok(position)
+    }
+
+    /// The answer about these users was too large, or did not come in time: half
+    /// as many are asked for together next time, until the one whose list it is
+    /// is alone. That one is put off, as if their server could not be reached.
+    pub fn split_query(
+        &self,
+        tx: &Transaction<'_>,
+        asked: &[(OwnedUserId, i64)],
+        now: u64,
+    ) -> Result<(), Error> {
+        for (user, _) in asked {
+            match asked.len() {
+                1 => {
+                    warn!("the device list of {user} is too large, or takes too long: put off");
+                    tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
+                }
+                together => tx.limit_query(user, together / 2)?,
+            }
+        }
+        Ok(())
     }
 
     fn check_own_keys(
@@ -240,6 +279,20 @@ impl Engine {
         };
         put_to_device(tx, "to-device", "m.room.encrypted", vec![message])
     }
+}
+
+/// Keeps of a long list the devices that are known and as many others as there is
+/// room for.
+fn limit_devices(answer: &mut BTreeMap<String, &RawValue>, known: &[KnownDevice]) {
+    let mut room = DEVICES_PER_USER.saturating_sub(known.len());
+    answer.retain(|id, _| {
+        if known.iter().any(|known| known.device.id.as_str() == id) {
+            return true;
+        }
+        let fits = room > 0;
+        room = room.saturating_sub(1);
+        fits
+    });
 }
 
 /// The identity in one user's part of an answer, if there is a sound one.

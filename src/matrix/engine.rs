@@ -5,16 +5,16 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     rc::Rc,
+    sync::Arc,
 };
 
 use log::warn;
 use ruma::{OwnedDeviceId, OwnedUserId};
 use vodozemac::Ed25519PublicKey;
-use zeroize::Zeroizing;
 
-use super::{api::BuildError, devices::OwnKeysDiffer, in_clear::ClearWords};
+use super::{api::BuildError, devices::OwnKeysDiffer, in_clear::ClearWords, kept::Audience};
 use crate::{
-    crypto::{Account, DeviceTrust, FallbackOnServer, RecoveryKey, Seed, SignatureFault},
+    crypto::{Account, DeviceTrust, FallbackOnServer, Pickle, RecoveryKey, Seed, SignatureFault},
     ops::{MAX_POSITION, Secret, is_carried},
     store::{self, Transaction},
 };
@@ -62,7 +62,7 @@ pub struct OwnKeys {
 
 /// The account that was read or stored last.
 struct LastAccount {
-    pickle: Zeroizing<Vec<u8>>,
+    pickle: Pickle,
     account: Rc<Account>,
 }
 
@@ -230,16 +230,46 @@ impl Engine {
         Ok(account)
     }
 
-    /// The stored account, to change; [`Engine::save_account`] stores the change.
+    /// The stored account, to change; [`Engine::save_account`] stores the change,
+    /// and [`Engine::return_account`] gives back one that was not changed.
     pub(super) fn account_mut(&self, tx: &Transaction<'_>) -> Result<Account, Error> {
-        self.read_account(&stored_account(tx)?)
+        let pickle = stored_account(tx)?;
+        let last = self.last_account.borrow_mut().take();
+        if let Some(last) = last
+            && last.pickle == pickle
+            && let Ok(account) = Rc::try_unwrap(last.account)
+        {
+            return Ok(account);
+        }
+        self.read_account(&pickle)
+    }
+
+    /// Keeps an account that [`Engine::account_mut`] gave and nobody changed.
+    pub(super) fn return_account(
+        &self,
+        tx: &Transaction<'_>,
+        account: Account,
+    ) -> Result<(), Error> {
+        *self.last_account.borrow_mut() = Some(LastAccount {
+            pickle: stored_account(tx)?,
+            account: Rc::new(account),
+        });
+        Ok(())
+    }
+
+    /// Who is listened to, for the requests that are under way.
+    pub fn audience(&self) -> Arc<Audience> {
+        Arc::new(Audience {
+            own: self.user.clone(),
+            commanders: self.commanders.users.clone(),
+        })
     }
 
     pub(super) fn save_account(&self, tx: &Transaction<'_>, account: Account) -> Result<(), Error> {
         let pickle = account.pickle().map_err(|_| Error::Account)?;
         tx.put_account_pickle(&pickle)?;
         *self.last_account.borrow_mut() = Some(LastAccount {
-            pickle: Zeroizing::new(pickle),
+            pickle,
             account: Rc::new(account),
         });
         Ok(())
@@ -251,9 +281,7 @@ impl Engine {
     }
 }
 
-fn stored_account(tx: &Transaction<'_>) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let pickle = tx
-        .account_pickle()?
-        .ok_or(store::Error::Corrupt("the account"))?;
-    Ok(Zeroizing::new(pickle))
+fn stored_account(tx: &Transaction<'_>) -> Result<Pickle, Error> {
+    let pickle = tx.account_pickle()?;
+    Ok(pickle.ok_or(store::Error::Corrupt("the account"))?)
 }

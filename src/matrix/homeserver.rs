@@ -1,6 +1,6 @@
 //! One request to the homeserver and what its answer means.
 
-use std::{fmt, time::Duration};
+use std::{fmt, mem, time::Duration};
 
 use http::header::{CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
@@ -8,17 +8,19 @@ use serde::Deserialize;
 use super::api::Call;
 use crate::{
     http::{Client, Error as HttpError, Limits, Request, Response},
+    json::{Sieve, Sifted},
     ops::Secret,
 };
 
 /// Everything but a sync is answered within this, or tried again.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The largest answer read, in bytes: room for a sync of a large account.
-const MAX_BODY: usize = 64 * 1024 * 1024;
+/// The largest answer that is read to its end, in bytes; what is kept of it is
+/// much less.
+const MAX_SIFTED_BODY: usize = 256 * 1024 * 1024;
 
-/// The largest answer about a session, in bytes.
-const MAX_SMALL_BODY: usize = 256 * 1024;
+/// The largest answer about a session, in bytes: room for a token of 64 KiB.
+const MAX_SMALL_BODY: usize = 128 * 1024;
 
 /// The longest path and query that a request can have, in bytes, with an address
 /// before it.
@@ -155,19 +157,29 @@ impl Homeserver {
         self.within(limits, call, token).await
     }
 
-    /// Sends a call and returns the body of a 2xx answer. `extra` is added to
+    /// Sends a call and returns what is kept of a 2xx answer. `extra` is added to
     /// the deadline: how long the server may hold the answer back on purpose.
     pub async fn send(
         &self,
         call: Call,
         token: Option<&Secret>,
         extra: Duration,
-    ) -> Result<Vec<u8>, Fault> {
+        sieve: Sieve,
+    ) -> Result<Sifted, Fault> {
         let limits = Limits {
             deadline: DEADLINE + extra,
-            body: MAX_BODY,
+            body: MAX_SIFTED_BODY,
         };
-        self.within(limits, call, token).await
+        let request = self.request(limits, call, token)?;
+        let response = self.client.send_sifted(request, sieve).await;
+        let mut response = response.map_err(Fault::Unreachable)?;
+        let skipped = std::mem::take(&mut response.skipped);
+        let is_cut = response.is_cut;
+        Ok(Sifted {
+            body: read(response)?,
+            skipped,
+            is_cut,
+        })
     }
 
     /// Why no request can be made of a path: it, or the address.
@@ -184,10 +196,22 @@ impl Homeserver {
         call: Call,
         token: Option<&Secret>,
     ) -> Result<Vec<u8>, Fault> {
+        let request = self.request(limits, call, token)?;
+        let response = self.client.send(request).await;
+        read(response.map_err(Fault::Unreachable)?)
+    }
+
+    fn request(
+        &self,
+        limits: Limits,
+        mut call: Call,
+        token: Option<&Secret>,
+    ) -> Result<Request, Fault> {
         let url = format!("{}{}", self.base, call.path);
         let has_body = !call.body.is_empty();
-        let mut request = Request::new(call.method, &url, call.body, limits)
-            .map_err(|_| self.unsendable(&call.path, limits))?;
+        let mut request =
+            Request::new(call.method.clone(), &url, mem::take(&mut call.body), limits)
+                .map_err(|_| self.unsendable(&call.path, limits))?;
         if has_body {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -196,12 +220,7 @@ impl Homeserver {
                 .bearer(token)
                 .map_err(|_| Fault::Unusable("the access token does not fit into a header"))?;
         }
-        let response = self
-            .client
-            .send(request)
-            .await
-            .map_err(Fault::Unreachable)?;
-        read(response)
+        Ok(request)
     }
 }
 
@@ -299,6 +318,8 @@ mod tests {
             status,
             headers: HeaderMap::new(),
             body: body.as_bytes().to_vec(),
+            skipped: Default::default(),
+            is_cut: false,
         })
     }
 

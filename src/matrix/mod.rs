@@ -12,6 +12,7 @@ mod gaps;
 mod homeserver;
 mod in_clear;
 mod judge;
+mod kept;
 mod key_talk;
 mod login;
 mod own_faults;
@@ -26,6 +27,7 @@ mod sync;
 mod to_device;
 mod tokens;
 mod trust;
+mod turn;
 mod wants;
 
 pub use api::{BuildError, Call};
@@ -38,6 +40,7 @@ pub use gaps::GAP_DEADLINE_MS;
 pub use homeserver::{Fault, Homeserver};
 pub use in_clear::ClearWords;
 pub use judge::{KEY_GRACE_MS, Message, What};
+pub use kept::{Answer, Audience};
 pub use login::{
     Flows, LoggedIn, LoginError, LoginInfo, flows_call, is_user, login_call, new_device_id,
     read_flows, read_login,
@@ -47,4 +50,5 @@ pub use receive::{Invite, Received};
 pub use sync::{SYNC_TIMEOUT, SyncBody, sync_call};
 pub use tokens::{logout_call, read_refresh, read_whoami, refresh_call, whoami_call};
 pub use trust::Authorship;
-pub use wants::{About, Want, WantKey, Wants};
+pub use turn::Turn;
+pub use wants::{About, Want, WantKey, Wants, Whose};

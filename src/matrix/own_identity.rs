@@ -5,7 +5,6 @@
 //! MSC3967, MSC4153.
 
 use log::{info, warn};
-use ruma::CanonicalJsonObject;
 use serde_json::value::RawValue;
 use vodozemac::{Ed25519PublicKey, Ed25519Signature};
 
@@ -14,7 +13,9 @@ use super::{
     own_faults::{NOT_KEPT, NOT_SHOWN, STALE_SECRET, UNSEEN, foreign},
 };
 use crate::{
-    crypto::{Identity, OwnIdentity, Pin, PinSource, Seed, SelfSigning, fingerprint},
+    crypto::{
+        Identity, OwnIdentity, Pin, PinSource, Seed, SelfSigning, fingerprint, signed_object,
+    },
     store::{OwnState, StoredIdentity, Transaction},
 };
 
@@ -67,12 +68,8 @@ impl Engine {
     /// The identity that the bot holds all keys of: the configuration's seed
     /// comes before the stored one.
     pub(super) fn own_identity(&self, own: &StoredIdentity) -> Option<OwnIdentity> {
-        let stored = own.seed.as_deref();
-        let seed = match &self.own_keys.seed {
-            Some(seed) => *seed.as_bytes(),
-            None => *stored?,
-        };
-        OwnIdentity::from_seed(&Seed::from_bytes(seed))
+        let seed = self.own_keys.seed.as_deref().or(own.seed.as_ref())?;
+        OwnIdentity::from_seed(seed)
     }
 
     /// Compares what the server shows of the account with what the bot holds, and
@@ -99,7 +96,7 @@ impl Engine {
                     let seed = Seed::generate().map_err(|error| {
                         Error::Build(super::BuildError::randomness(&error.to_string()))
                     })?;
-                    tx.put_own_seed(seed.as_bytes())?;
+                    tx.put_own_seed(&seed)?;
                     info!("the account has no identity yet: making one");
                     Ok(tx.set_own_state(&OwnState::Upload { uia_session: None })?)
                 }
@@ -170,7 +167,7 @@ impl Engine {
         }
         let is_shown = shown
             .device_keys
-            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .and_then(signed_object)
             .is_some_and(|keys| identity.has_signed(&keys));
         match state {
             _ if is_shown => Ok(tx.set_own_state(&OwnState::Signed)?),
@@ -211,9 +208,7 @@ impl Engine {
         identity: &Identity,
         shown: &Shown<'_>,
     ) -> Result<bool, Error> {
-        let keys: Option<CanonicalJsonObject> = shown
-            .device_keys
-            .and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let keys = shown.device_keys.and_then(signed_object);
         let (Some(keys), Some(self_signing)) = (keys, identity.self_signing()) else {
             return Ok(false);
         };
@@ -269,6 +264,5 @@ impl Engine {
 
 /// The self-signing key from the account's secret storage.
 fn recovered(own: &StoredIdentity) -> Option<SelfSigning> {
-    let bytes = own.self_signing.as_deref()?;
-    Some(SelfSigning::from_seed(&Seed::from_bytes(*bytes)))
+    own.self_signing.as_ref().map(SelfSigning::from_seed)
 }

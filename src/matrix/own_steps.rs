@@ -5,10 +5,10 @@
 
 use log::{info, warn};
 use ruma::{
-    CanonicalJsonObject, api::client::config::get_global_account_data,
+    CanonicalJsonObject, UserId, api::client::config::get_global_account_data,
     events::GlobalAccountDataEventType,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     api::Call,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     crypto::{Seed, signatures_upload},
-    ops::{MAX_ID, MAX_UIA_SESSION, is_carried},
+    ops::{MAX_ID, MAX_UIA_SESSION, Secret, is_carried},
     store::{OwnState, Transaction},
 };
 
@@ -39,14 +39,13 @@ impl Engine {
     pub(super) fn own_identity_want(&self, tx: &Transaction<'_>) -> Result<Option<Want>, Error> {
         let mut own = tx.own_identity()?;
         if own.state == OwnState::Reset {
-            let seed = match &self.own_keys.seed {
-                Some(seed) => Seed::from_bytes(*seed.as_bytes()),
-                None => Seed::generate().map_err(|error| {
-                    Error::Build(super::BuildError::randomness(&error.to_string()))
-                })?,
-            };
             warn!("the bot gets a new identity, as the operator asked");
-            tx.put_own_seed(seed.as_bytes())?;
+            match &self.own_keys.seed {
+                Some(seed) => tx.put_own_seed(seed)?,
+                None => tx.put_own_seed(&Seed::generate().map_err(|error| {
+                    Error::Build(super::BuildError::randomness(&error.to_string()))
+                })?)?,
+            }
             tx.set_own_state(&OwnState::Upload { uia_session: None })?;
             own = tx.own_identity()?;
         }
@@ -55,20 +54,14 @@ impl Engine {
                 let Some(mine) = self.own_identity(&own) else {
                     return Ok(None);
                 };
-                let mut body = mine.device_signing_upload(&self.user)?;
-                if let (Some(session), Some(password)) = (uia_session, &self.own_keys.password) {
-                    let auth = serde_json::json!({
-                        "type": "m.login.password",
-                        "identifier": { "type": "m.id.user", "user": self.user },
-                        "password": password.expose(),
-                        "session": session,
-                    });
-                    body.insert(
-                        "auth".to_owned(),
-                        auth.try_into().map_err(|_| Error::Account)?,
-                    );
-                }
-                (OwnStep::Upload, post("device_signing/upload", &body)?)
+                let keys = mine.device_signing_upload(&self.user)?;
+                let call = match (uia_session, &self.own_keys.password) {
+                    (Some(session), Some(password)) => {
+                        authenticated_upload(&keys, &self.user, password, session)
+                    }
+                    _ => post("device_signing/upload", &keys)?,
+                };
+                (OwnStep::Upload, call)
             }
             OwnState::Sign => {
                 let account = self.account(tx)?;
@@ -205,6 +198,52 @@ impl Engine {
             ),
         }
     }
+}
+
+/// The upload of the identity with the account's password, in a body that is
+/// wiped.
+///
+/// Specification: client-server API v1.11, 5.5.2.1 "Password-based"
+/// (<https://spec.matrix.org/v1.11/client-server-api/#password-based>).
+fn authenticated_upload(
+    keys: &CanonicalJsonObject,
+    user: &UserId,
+    password: &Secret,
+    session: &str,
+) -> Call {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        #[serde(flatten)]
+        keys: &'a CanonicalJsonObject,
+        auth: Auth<'a>,
+    }
+    #[derive(Serialize)]
+    struct Auth<'a> {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        identifier: Identifier<'a>,
+        password: &'a str,
+        session: &'a str,
+    }
+    #[derive(Serialize)]
+    struct Identifier<'a> {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        user: &'a UserId,
+    }
+    let body = Body {
+        keys,
+        auth: Auth {
+            kind: "m.login.password",
+            identifier: Identifier {
+                kind: "m.id.user",
+                user,
+            },
+            password: password.expose(),
+            session,
+        },
+    };
+    Call::secret("/_matrix/client/v3/keys/device_signing/upload", &body)
 }
 
 fn post(endpoint: &str, body: &CanonicalJsonObject) -> Result<Call, Error> {

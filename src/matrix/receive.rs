@@ -10,10 +10,13 @@ use serde::Deserialize;
 use super::{
     engine::{Engine, Error},
     judge::Message,
+    kept::what,
     sync::{DeviceLists, Event, InvitedRoom, SyncBody},
+    turn::Turn,
 };
 use crate::{
     crypto::FallbackOnServer,
+    json::Skipped,
     ops::{MAX_POSITION, is_carried},
     store::Transaction,
 };
@@ -36,13 +39,32 @@ pub struct Invite {
 }
 
 impl Engine {
-    /// Takes in one sync answer. `counts_hold` is false for a sync that was sent
-    /// before the last upload of keys was answered: it may have been counted
-    /// without them. `now` is in milliseconds since the Unix epoch.
+    /// Takes in to-device events of one sync answer, from number `done` on, until
+    /// this turn of the loop is over; returns how many are done. What follows in
+    /// the answer is taken in by [`Engine::take_sync`] when all are.
+    pub fn take_sync_to_device(
+        &self,
+        tx: &Transaction<'_>,
+        body: &SyncBody<'_>,
+        done: usize,
+        now: u64,
+        turn: Turn,
+    ) -> Result<usize, Error> {
+        if done == 0 {
+            self.age_keys(tx)?;
+        }
+        self.take_to_device(tx, &body.to_device.events, done, now, turn)
+    }
+
+    /// Takes in one sync answer but for its to-device events. `counts_hold` is
+    /// false for a sync that was sent before the last upload of keys was answered:
+    /// it may have been counted without them. `skipped` is what had no room in the
+    /// answer. `now` is in milliseconds since the Unix epoch.
     pub fn take_sync(
         &self,
         tx: &Transaction<'_>,
         body: &SyncBody<'_>,
+        skipped: &Skipped,
         counts_hold: bool,
         now: u64,
     ) -> Result<Received, Error> {
@@ -53,12 +75,17 @@ impl Engine {
             tx.mark_all_outdated()?;
         }
         let mut received = Received::default();
-        self.age_keys(tx)?;
-        self.take_to_device(tx, &body.to_device.events, now)?;
         if counts_hold {
             self.replenish(tx, body)?;
         }
         take_device_lists(tx, &body.device_lists, &self.user)?;
+        if skipped.contains_key(what::CHANGED) {
+            // Some of them are not known by name.
+            tx.mark_all_outdated()?;
+        }
+        let state_is_cut = skipped.contains_key(what::STATE)
+            || skipped.contains_key(what::TIMELINE)
+            || skipped.contains_key(what::ROOM);
         // What waited was said before what comes now.
         self.judge_held(tx, now, &mut received.messages)?;
 
@@ -74,6 +101,11 @@ impl Engine {
                 Ok(joined) => {
                     let since = since.as_deref();
                     self.take_joined_room(tx, &room, &joined, since, now, &mut received)?;
+                    if state_is_cut {
+                        // Who left may be among what had no room.
+                        tx.set_members_incomplete(&room)?;
+                        tx.discard_outbound_group(&room)?;
+                    }
                 }
                 Err(_) => warn!("what the server says of {room} is malformed: skipped"),
             }

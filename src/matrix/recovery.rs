@@ -59,7 +59,7 @@ impl Engine {
                 };
                 match key {
                     Ok(key) => {
-                        tx.put_own_self_signing(key.as_bytes())?;
+                        tx.put_own_self_signing(&key)?;
                         tx.set_own_state(&OwnState::Recovered)?;
                         Ok(tx.mark_outdated(&self.user)?)
                     }

@@ -151,16 +151,22 @@ impl Engine {
         #[derive(Deserialize)]
         struct Members<'a> {
             #[serde(borrow)]
-            chunk: Vec<&'a RawValue>,
+            chunk: Vec<Member<'a>>,
+        }
+        #[derive(Deserialize)]
+        struct Member<'a> {
+            #[serde(borrow, default)]
+            state_key: std::borrow::Cow<'a, str>,
+            #[serde(borrow)]
+            content: &'a RawValue,
         }
         let members: Members<'_> =
             serde_json::from_slice(body).map_err(|_| Error::Malformed("the list of members"))?;
         let joined: Vec<OwnedUserId> = members
             .chunk
             .iter()
-            .filter_map(|raw| parse(raw))
-            .filter(|event| membership(event.content) == Some(Membership::Joined))
-            .filter_map(|event| OwnedUserId::try_from(event.state_key?.as_ref()).ok())
+            .filter(|member| membership(member.content) == Some(Membership::Joined))
+            .filter_map(|member| OwnedUserId::try_from(member.state_key.as_ref()).ok())
             .collect();
         tx.set_members(room, &joined, generation)?;
         tx.track_members(room)?;

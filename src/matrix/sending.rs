@@ -17,14 +17,12 @@ use serde_json::value::RawValue;
 use super::{
     api::{BuildError, Call},
     engine::{Engine, Error},
+    wants::{WantKey, Whose},
 };
 use crate::{
     crypto::{Account, Device, MEGOLM_ALGORITHM, OutboundGroup, Peer, Rotation, encrypt_to_device},
     store::{Encryption, Recipient, Reply, Transaction},
 };
-
-/// Messages of one `/sendToDevice`: Synapse's limits and ours on memory.
-const DEVICES_PER_REQUEST: usize = 250;
 
 /// A to-device message that is ready to leave.
 pub(super) struct OutgoingToDevice {
@@ -33,22 +31,41 @@ pub(super) struct OutgoingToDevice {
     pub(super) content: Box<RawValue>,
 }
 
-/// Devices that are given a key in one transaction: what is done for one room
-/// holds nothing up for long.
-const DEVICES_PER_TURN: usize = DEVICES_PER_REQUEST;
+/// Devices that are given a key in one transaction, at about half a millisecond
+/// each: a turn of the loop is to take less than 50 ms.
+const DEVICES_PER_TURN: usize = 50;
 
-/// Devices whose one-time keys are claimed together.
-const CLAIMS_PER_TURN: usize = DEVICES_PER_REQUEST;
+/// Devices that are looked at for a claim in one transaction.
+const CLAIMS_PER_TURN: usize = 250;
 
-/// What stands between a room's replies and the outbox.
+/// A reply waits so long for people who command nothing: for their devices to be
+/// known, for keys to reach them, and for the list of who is in the room. However
+/// many they are and whatever their servers do, a command is answered after that.
+/// Who could not be reached by then can read the next reply.
+const PATIENCE_MS: u64 = 8_000;
+
+/// How far a room's replies have come.
 enum Readiness {
-    /// Nothing any more: they are in it.
+    /// They are in the outbox.
     Done,
-    /// An answer that is being asked for anyway (members, devices, encryption,
-    /// one-time keys).
+    /// They wait for an answer that is being asked for anyway (members, devices,
+    /// encryption, one-time keys).
     Wait,
-    /// Devices that lack the key.
+    /// There are devices that lack the key.
     Share(Unprepared),
+}
+
+/// The circumstances in which one room's replies are prepared.
+#[derive(Clone, Copy)]
+struct Preparation<'a> {
+    room: &'a OwnedRoomId,
+    rotation: Rotation,
+    /// Milliseconds since the Unix epoch.
+    now: u64,
+    /// The replies still wait for people who command nothing.
+    is_patient: bool,
+    /// Tells which requests are under way.
+    busy: &'a dyn Fn(&WantKey) -> bool,
 }
 
 /// What is missing before all replies can leave.
@@ -58,6 +75,11 @@ pub(super) struct Unprepared {
     pub(super) claims: Vec<Device>,
     /// There is more to do at once.
     pub(super) again: bool,
+    /// Devices of allowed users are among those that lack the key.
+    is_about_commanders: bool,
+    /// When a reply stops waiting for others, by the bot's own clock, in
+    /// milliseconds.
+    pub(super) patience_ends: Option<u64>,
 }
 
 impl Engine {
@@ -69,58 +91,74 @@ impl Engine {
             &transaction_id()?,
             "m.room.message",
             &content.to_string(),
+            self.own_now(),
         )?;
         Ok(())
     }
 
     /// Moves what can be moved from the replies to the outbox, and returns what
-    /// stands before the rest. While one claim is under way no other is prepared.
+    /// stands before the rest. While a claim is `busy` no other like it is prepared.
     pub(super) fn prepare_replies(
         &self,
         tx: &Transaction<'_>,
         now: u64,
-        claiming: bool,
+        busy: &dyn Fn(&WantKey) -> bool,
     ) -> Result<Unprepared, Error> {
         let mut unprepared = Unprepared::default();
+        let earliest = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
         for room in tx.rooms_with_replies()? {
-            match self.prepare_room(tx, &room, now, claiming)? {
-                Readiness::Done | Readiness::Wait => {}
-                Readiness::Share(Unprepared { claims, again }) => {
-                    unprepared.claims.extend(claims);
-                    unprepared.again |= again;
-                }
+            let (readiness, patience_ends) = self.prepare_room(tx, &room, now, busy)?;
+            if !matches!(readiness, Readiness::Done) {
+                unprepared.patience_ends = earliest(unprepared.patience_ends, patience_ends);
+            }
+            if let Readiness::Share(Unprepared { claims, again, .. }) = readiness {
+                unprepared.claims.extend(claims);
+                unprepared.again |= again;
             }
         }
         Ok(unprepared)
     }
 
+    /// Prepares one room, and tells until when its replies wait for others.
     fn prepare_room(
         &self,
         tx: &Transaction<'_>,
         room: &OwnedRoomId,
         now: u64,
-        claiming: bool,
-    ) -> Result<Readiness, Error> {
+        busy: &dyn Fn(&WantKey) -> bool,
+    ) -> Result<(Readiness, Option<u64>), Error> {
         if !tx.is_joined(room)? {
             let dropped = tx.drop_replies(room)?;
             warn!("not in {room} any more: {dropped} replies dropped");
-            return Ok(Readiness::Done);
+            return Ok((Readiness::Done, None));
         }
+        let replies = tx.replies(room)?;
         match tx.encryption(room)? {
-            Encryption::Unknown => Ok(Readiness::Wait),
+            Encryption::Unknown => Ok((Readiness::Wait, None)),
             Encryption::Unsupported => {
                 let dropped = tx.drop_replies(room)?;
                 warn!(
                     "{room} has an encryption this program does not know: {dropped} replies dropped"
                 );
-                Ok(Readiness::Done)
+                Ok((Readiness::Done, None))
             }
             Encryption::Plaintext => {
-                self.put_in_clear(tx, room)?;
-                Ok(Readiness::Done)
+                self.put_in_clear(tx, &replies)?;
+                Ok((Readiness::Done, None))
             }
             Encryption::Megolm(rotation) => {
-                self.prepare_encrypted(tx, room, rotation, now, claiming)
+                let ends = replies.iter().map(|reply| reply.queued_at).min();
+                let ends = ends.map(|queued_at| queued_at.saturating_add(PATIENCE_MS));
+                let is_patient = ends.is_some_and(|ends| self.own_now() < ends);
+                let preparation = Preparation {
+                    room,
+                    rotation,
+                    now,
+                    is_patient,
+                    busy,
+                };
+                let readiness = self.prepare_encrypted(tx, &replies, &preparation)?;
+                Ok((readiness, ends.filter(|_| is_patient)))
             }
         }
     }
@@ -128,12 +166,21 @@ impl Engine {
     fn prepare_encrypted(
         &self,
         tx: &Transaction<'_>,
-        room: &OwnedRoomId,
-        rotation: Rotation,
-        now: u64,
-        claiming: bool,
+        replies: &[Reply],
+        preparation: &Preparation<'_>,
     ) -> Result<Readiness, Error> {
-        if !tx.members_complete(room)? || tx.has_outdated_members(room, now)? {
+        let Preparation {
+            room,
+            rotation,
+            now,
+            is_patient,
+            ..
+        } = *preparation;
+        let must_wait = match is_patient {
+            true => !tx.members_complete(room)? || tx.has_outdated_members(room, now)?,
+            false => self.has_outdated_commanders(tx, room, now)?,
+        };
+        if must_wait {
             return Ok(Readiness::Wait);
         }
         let account = self.account(tx)?;
@@ -142,9 +189,10 @@ impl Engine {
             // who insists on signed devices would throw away the key.
             return Ok(Readiness::Wait);
         }
-        for reply in tx.replies(room)? {
+        for reply in replies {
             let mut group = self.outbound_group(tx, room, rotation, now)?;
-            match self.share(tx, room, &account, &group, now, claiming)? {
+            match self.share(tx, &account, &group, preparation)? {
+                Readiness::Share(missing) if !is_patient && !missing.is_about_commanders => {}
                 Readiness::Done => {}
                 unready => return Ok(unready),
             }
@@ -154,9 +202,23 @@ impl Engine {
                 .encrypt(&account, &reply.kind, &content)
                 .map_err(|_| Error::Account)?;
             tx.put_outbound_group(room, &group)?;
-            put_encrypted(tx, &reply, content)?;
+            put_encrypted(tx, reply, content)?;
         }
         Ok(Readiness::Done)
+    }
+
+    fn has_outdated_commanders(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        now: u64,
+    ) -> Result<bool, Error> {
+        for user in &self.commanders.users {
+            if tx.is_member(room, user)? && tx.must_ask_for_devices(user, now)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The room's session, or a new one when it is worn out, or of before the last
@@ -182,43 +244,74 @@ impl Engine {
         Ok(group)
     }
 
-    /// Gives the session to devices that lack it, some in each turn. Those without
-    /// an Olm session that are worth a claim wait for it, while others are served;
-    /// those that are not are told `m.no_olm`, once; those that may not have the
-    /// session, `m.unverified`.
+    /// Gives the session to devices that lack it, some in each turn, those of
+    /// allowed users first. Those without an Olm session that are worth a claim
+    /// wait for it, while others are served; those that are not are told `m.no_olm`,
+    /// once; those that may not have the session, `m.unverified`.
     fn share(
         &self,
         tx: &Transaction<'_>,
-        room: &RoomId,
         account: &Account,
         group: &OutboundGroup,
-        now: u64,
-        claiming: bool,
+        preparation: &Preparation<'_>,
     ) -> Result<Readiness, Error> {
-        let session_id = group.session_id();
-        let (mut missing, unclaimed): (Vec<_>, Vec<_>) = tx
-            .devices_without_share(
-                room,
-                &session_id,
-                &self.user,
-                self.commanders.trust,
-                now,
-                DEVICES_PER_TURN + CLAIMS_PER_TURN,
-            )?
+        let Preparation {
+            room, now, busy, ..
+        } = *preparation;
+        let is_commanders = |found: &Recipient| self.whose(&found.device.user) == Whose::Commanders;
+        let found = self.lacking(tx, room, group, now)?;
+        let (mut missing, unclaimed): (Vec<_>, Vec<_>) = found
             .into_iter()
             .partition(|recipient| !recipient.needs_claim);
-        let more = missing.len() > DEVICES_PER_TURN;
-        missing.truncate(DEVICES_PER_TURN);
-        let broken = !missing.is_empty() && self.give(tx, room, account, group, missing, now)?;
-        let again = more || broken;
+        missing.sort_by_key(|recipient| !is_commanders(recipient));
+        let mut is_about_commanders = unclaimed.iter().any(is_commanders);
+        let later = missing.split_off(missing.len().min(DEVICES_PER_TURN));
+        is_about_commanders |= later.iter().any(is_commanders);
+        let broken = !missing.is_empty() && {
+            let given_to_commanders = missing.iter().any(is_commanders);
+            let broken = self.give(tx, room, account, group, missing, now)?;
+            is_about_commanders |= broken && given_to_commanders;
+            broken
+        };
+        let again = !later.is_empty() || broken;
         if !again && unclaimed.is_empty() {
             return Ok(Readiness::Done);
         }
-        let claims = match claiming {
-            true => Vec::new(),
-            false => unclaimed.into_iter().map(|found| found.device).collect(),
+        let claims = unclaimed
+            .into_iter()
+            .map(|found| found.device)
+            .filter(|device| !busy(&WantKey::Claim(self.whose(&device.user))))
+            .collect();
+        Ok(Readiness::Share(Unprepared {
+            claims,
+            again,
+            is_about_commanders,
+            patience_ends: None,
+        }))
+    }
+
+    /// Devices that lack the session: some of many, but all of allowed users.
+    fn lacking(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        group: &OutboundGroup,
+        now: u64,
+    ) -> Result<Vec<Recipient>, Error> {
+        const MOST: usize = DEVICES_PER_TURN + CLAIMS_PER_TURN;
+        let session_id = group.session_id();
+        let trust = self.commanders.trust;
+        let of = |only: Option<&ruma::UserId>| {
+            tx.devices_without_share(room, &session_id, &self.user, trust, now, only, MOST)
         };
-        Ok(Readiness::Share(Unprepared { claims, again }))
+        let mut found = of(None)?;
+        if found.len() == MOST {
+            found.retain(|recipient| self.whose(&recipient.device.user) == Whose::Others);
+            for user in &self.commanders.users {
+                found.extend(of(Some(user))?);
+            }
+        }
+        Ok(found)
     }
 
     /// Queues the session, or that there will be none, for these devices. True

@@ -175,6 +175,11 @@ impl Event<'_> {
 }
 
 impl SyncBody<'_> {
+    /// How many to-device events there are.
+    pub fn to_device_events(&self) -> usize {
+        self.to_device.events.len()
+    }
+
     /// `signed_curve25519` keys on the server; what is not named is 0.
     pub fn one_time_keys(&self) -> u64 {
         self.device_one_time_keys_count

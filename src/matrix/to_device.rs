@@ -4,7 +4,10 @@ use log::{debug, warn};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::engine::{Engine, Error};
+use super::{
+    engine::{Engine, Error},
+    turn::Turn,
+};
 use crate::{
     crypto::{Account, Device, OlmEvent, OlmFault, OlmPayload, RoomKey, accept_room_key, decrypt},
     store::Transaction,
@@ -14,25 +17,34 @@ use crate::{
 const UNWEDGE_INTERVAL_MS: u64 = 3600 * 1000;
 
 impl Engine {
-    /// Takes in the to-device events of a sync, in order.
+    /// Takes in the to-device events of a sync in their order, from number `done`
+    /// on, until this turn of the loop is over; returns how many are done.
     pub(super) fn take_to_device(
         &self,
         tx: &Transaction<'_>,
         events: &[&RawValue],
+        done: usize,
         now: u64,
-    ) -> Result<(), Error> {
-        if events.is_empty() {
-            return Ok(());
+        turn: Turn,
+    ) -> Result<usize, Error> {
+        let mut position = done;
+        if position >= events.len() {
+            return Ok(position);
         }
         let mut account = self.account_mut(tx)?;
         let mut changed = false;
-        for raw in events {
+        for raw in events.iter().skip(done) {
+            if position > done && turn.is_over() {
+                break;
+            }
+            position += 1;
             changed |= self.take_to_device_event(tx, &mut account, raw, now)?;
         }
-        if changed {
-            self.save_account(tx, account)?;
+        match changed {
+            true => self.save_account(tx, account)?,
+            false => self.return_account(tx, account)?,
         }
-        Ok(())
+        Ok(position)
     }
 
     /// Takes in one to-device event. True when the account changed. Whatever is

@@ -18,16 +18,22 @@ use ruma::{
 use super::{
     api::{BuildError, Call},
     engine::{Engine, Error},
+    kept::Answer,
     own_steps::OwnStep,
     sending::Unprepared,
 };
 use crate::{
     crypto::Device,
-    store::{self, OutboxRow, Transaction},
+    store::{self, OutboxRow, OutdatedUser, Transaction},
 };
 
-/// Users of one `/keys/query`, and devices of one `/keys/claim`.
-const PER_REQUEST: usize = 250;
+/// Users of one `/keys/query`: so many that their lists fit into the answer's
+/// budget, as lists usually are.
+const USERS_PER_QUERY: usize = 100;
+
+/// Devices of one `/keys/claim`: each costs some curve operations when the answer
+/// is taken in.
+const DEVICES_PER_CLAIM: usize = 100;
 
 /// How long the homeserver should wait for other servers.
 const FEDERATION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,6 +54,19 @@ pub struct Wants {
     pub requests: Vec<Want>,
     /// More follows as soon as these are begun.
     pub again: bool,
+    /// When a reply stops waiting for others, by the bot's own clock, in
+    /// milliseconds.
+    pub patience_ends: Option<u64>,
+}
+
+/// Whose devices a request is about. Those of the bot and of allowed users are
+/// asked for apart from everybody else's: nobody else can delay them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Whose {
+    /// The bot's own, and those of who may command.
+    Commanders,
+    /// Everybody else's.
+    Others,
 }
 
 /// Requests with the same key are never under way together.
@@ -56,9 +75,9 @@ pub enum WantKey {
     /// `/keys/upload`.
     Upload,
     /// `/keys/query`.
-    Query,
+    Query(Whose),
     /// `/keys/claim`.
-    Claim,
+    Claim(Whose),
     /// What the bot's own identity needs next.
     OwnIdentity,
     /// `/rooms/{}/members`.
@@ -100,6 +119,25 @@ pub enum About {
     Outbox(i64, String),
 }
 
+impl About {
+    /// The endpoint that was asked.
+    pub fn answer(&self) -> Answer {
+        match self {
+            Self::Query(_) => Answer::Devices,
+            Self::Claim(_) => Answer::OneTimeKeys,
+            Self::Members(..) => Answer::Members,
+            Self::Gap(..) => Answer::Messages,
+            Self::Encryption(_) => Answer::RoomEncryption,
+            Self::OwnIdentity(OwnStep::Sign) => Answer::Signatures,
+            Self::OwnIdentity(OwnStep::Recover) => Answer::AccountData,
+            Self::OwnIdentity(OwnStep::Upload)
+            | Self::Upload { .. }
+            | Self::Join(_)
+            | Self::Outbox(..) => Answer::Nothing,
+        }
+    }
+}
+
 impl Engine {
     /// Prepares what can be sent, and returns all that is to be asked now, but
     /// for what would follow something `busy`. The caller commits before it sends
@@ -114,8 +152,13 @@ impl Engine {
     ) -> Result<Wants, Error> {
         let mut wants = Vec::new();
         self.withdraw_in_clear(tx, busy)?;
-        let Unprepared { claims, again } = match synced {
-            true => self.prepare_replies(tx, now, busy(&WantKey::Claim))?,
+        let Unprepared {
+            claims,
+            again,
+            patience_ends,
+            ..
+        } = match synced {
+            true => self.prepare_replies(tx, now, busy)?,
             false => Unprepared::default(),
         };
         let account = self.account(tx)?;
@@ -135,8 +178,9 @@ impl Engine {
         }
         // The bot's own device is asked for only when it can be there.
         let ask_own = account.device_keys_uploaded();
-        wants.extend(query(tx, now, (!ask_own).then_some(&*self.user))?);
-        wants.extend(claim(tx, claims)?);
+        wants.extend(self.query_commanders(tx, now, ask_own)?);
+        wants.extend(self.query_others(tx, now)?);
+        wants.extend(self.claims(tx, claims)?);
         for (room, generation) in tx.rooms_without_members()? {
             let mut request = get_member_events::v3::Request::new(room.clone());
             request.membership = Some(MembershipState::Join);
@@ -178,6 +222,7 @@ impl Engine {
         Ok(Wants {
             requests: wants,
             again,
+            patience_ends,
         })
     }
 
@@ -219,9 +264,72 @@ fn send(row: OutboxRow) -> Want {
     }
 }
 
-fn query(tx: &Transaction<'_>, now: u64, except: Option<&UserId>) -> Result<Option<Want>, Error> {
-    let mut users = tx.outdated_users(now, PER_REQUEST)?;
-    users.retain(|(user, _)| Some(&**user) != except);
+impl Engine {
+    /// Whose devices these are.
+    pub(super) fn whose(&self, user: &UserId) -> Whose {
+        match user == self.user || self.commanders.users.contains(user) {
+            true => Whose::Commanders,
+            false => Whose::Others,
+        }
+    }
+
+    fn query_commanders(
+        &self,
+        tx: &Transaction<'_>,
+        now: u64,
+        ask_own: bool,
+    ) -> Result<Option<Want>, Error> {
+        let mut outdated = Vec::new();
+        let own = ask_own.then_some(&self.user);
+        for user in own.into_iter().chain(&self.commanders.users) {
+            outdated.extend(tx.outdated_user(user, now)?);
+        }
+        query(Whose::Commanders, outdated)
+    }
+
+    fn query_others(&self, tx: &Transaction<'_>, now: u64) -> Result<Option<Want>, Error> {
+        let known = self.commanders.users.len() + 1;
+        let mut outdated = tx.outdated_users(now, USERS_PER_QUERY + known)?;
+        outdated.retain(|found| self.whose(&found.user) == Whose::Others);
+        query(Whose::Others, outdated)
+    }
+
+    /// A request for one-time keys for each group of devices.
+    fn claims(&self, tx: &Transaction<'_>, for_replies: Vec<Device>) -> Result<Vec<Want>, Error> {
+        let mut devices = for_replies;
+        for (user, id) in tx.devices_to_unwedge()? {
+            match tx.device(&user, &id)? {
+                Some(device) => devices.push(device),
+                None => {
+                    tx.finish_unwedge(&user, &id)?;
+                }
+            }
+        }
+        devices.sort_by(|a, b| (&a.user, &a.id).cmp(&(&b.user, &b.id)));
+        devices.dedup_by(|a, b| a.user == b.user && a.id == b.id);
+        let (commanders, others) = devices
+            .into_iter()
+            .partition(|device| self.whose(&device.user) == Whose::Commanders);
+        [(Whose::Commanders, commanders), (Whose::Others, others)]
+            .into_iter()
+            .filter_map(|(whose, devices)| claim(whose, devices).transpose())
+            .collect()
+    }
+}
+
+/// Asks for the first of these users' devices, as many together as each of them
+/// allows.
+fn query(whose: Whose, outdated: Vec<OutdatedUser>) -> Result<Option<Want>, Error> {
+    let mut most = USERS_PER_QUERY;
+    let mut users = Vec::new();
+    for found in outdated {
+        let allowed = found.together.unwrap_or(USERS_PER_QUERY).min(most);
+        if users.len() >= allowed {
+            break;
+        }
+        most = allowed;
+        users.push((found.user, found.generation));
+    }
     if users.is_empty() {
         return Ok(None);
     }
@@ -232,25 +340,14 @@ fn query(tx: &Transaction<'_>, now: u64, except: Option<&UserId>) -> Result<Opti
         .map(|(user, _)| (user.clone(), Vec::new()))
         .collect();
     Ok(Some(Want {
-        key: WantKey::Query,
+        key: WantKey::Query(whose),
         call: Call::new(request)?,
         about: About::Query(users),
     }))
 }
 
-fn claim(tx: &Transaction<'_>, for_replies: Vec<Device>) -> Result<Option<Want>, Error> {
-    let mut devices = for_replies;
-    for (user, id) in tx.devices_to_unwedge()? {
-        match tx.device(&user, &id)? {
-            Some(device) => devices.push(device),
-            None => {
-                tx.finish_unwedge(&user, &id)?;
-            }
-        }
-    }
-    devices.sort_by(|a, b| (&a.user, &a.id).cmp(&(&b.user, &b.id)));
-    devices.dedup_by(|a, b| a.user == b.user && a.id == b.id);
-    devices.truncate(PER_REQUEST);
+fn claim(whose: Whose, mut devices: Vec<Device>) -> Result<Option<Want>, Error> {
+    devices.truncate(DEVICES_PER_CLAIM);
     if devices.is_empty() {
         return Ok(None);
     }
@@ -263,7 +360,7 @@ fn claim(tx: &Transaction<'_>, for_replies: Vec<Device>) -> Result<Option<Want>,
     let mut request = claim_keys::v3::Request::new(keys);
     request.timeout = Some(FEDERATION_TIMEOUT);
     Ok(Some(Want {
-        key: WantKey::Claim,
+        key: WantKey::Claim(whose),
         call: Call::new(request)?,
         about: About::Claim(devices),
     }))

@@ -8,6 +8,7 @@ mod own_time;
 mod printable;
 mod secret;
 mod utc;
+mod wiped;
 
 pub use carried::{MAX_ID, MAX_POSITION, MAX_UIA_SESSION, is_carried};
 pub use clock::now_ms;
@@ -17,3 +18,4 @@ pub use own_time::OwnTime;
 pub use printable::{Printable, is_deceptive, printable};
 pub use secret::Secret;
 pub use utc::{civil, rfc3339};
+pub use wiped::wiped_json;

@@ -46,16 +46,18 @@ mod tests {
     #[test]
     fn it_follows_the_wall_clock_forward_and_never_back() {
         let mut time = OwnTime::resume(1_000, 500, 700);
-        assert_eq!(time.now(700), 1_200);
-        assert!(time.now(5_700) >= 6_200);
+        let close = |time: u64, expected: u64| (expected..expected + 1_000).contains(&time);
+        assert!(close(time.now(700), 1_200));
+        assert!(close(time.now(5_700), 6_200));
         let before = time.now(100);
-        assert!(before >= 6_200);
-        assert!((before..before + 1_000).contains(&time.now(100)));
-        assert!(time.now(200) >= before + 100);
+        assert!(close(before, 6_200));
+        assert!(close(time.now(100), before));
+        assert!(close(time.now(200), before + 100));
     }
 
     #[test]
     fn a_restart_with_a_clock_that_went_back_goes_on_from_where_it_was() {
-        assert_eq!(OwnTime::resume(1_000, 900, 200).now(200), 1_000);
+        let resumed = OwnTime::resume(1_000, 900, 200).now(200);
+        assert!((1_000..2_000).contains(&resumed));
     }
 }

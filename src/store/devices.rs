@@ -48,6 +48,29 @@ pub struct Recipient {
     pub needs_claim: bool,
 }
 
+/// A user whose devices have to be asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OutdatedUser {
+    /// Who.
+    pub user: OwnedUserId,
+    /// The question that the next answer is for.
+    pub generation: i64,
+    /// The most users that are asked for together with this one, after an answer
+    /// was too large.
+    pub together: Option<usize>,
+}
+
+impl OutdatedUser {
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let together: i64 = row.get(2)?;
+        Ok(Self {
+            user: parsed(row, 0)?,
+            generation: row.get(1)?,
+            together: usize::try_from(together).ok().filter(|most| *most > 0),
+        })
+    }
+}
+
 impl Transaction<'_> {
     /// Follows a user's devices from now on. The generation starts anywhere, so
     /// that an answer to a question from before does not match it.
@@ -97,20 +120,44 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Up to `limit` users to query now, with the generation asked for.
-    pub fn outdated_users(&self, now: u64, limit: usize) -> Result<Vec<(OwnedUserId, i64)>, Error> {
+    /// Up to `limit` users to query now; who was asked for together with many
+    /// first, so that one whose list is too large comes last.
+    pub fn outdated_users(&self, now: u64, limit: usize) -> Result<Vec<OutdatedUser>, Error> {
         self.all(
             concat!(
-                "SELECT user_id, generation FROM users WHERE outdated = 1 AND NOT ",
+                "SELECT user_id, generation, alone FROM users WHERE outdated = 1 AND NOT ",
                 put_off!("retry_after", "?1"),
-                " ORDER BY user_id LIMIT ?2"
+                " ORDER BY alone = 0 DESC, alone DESC, user_id LIMIT ?2"
             ),
             (now.cast_signed(), limit.cast_signed()),
-            |row| Ok((parsed(row, 0)?, row.get(1)?)),
+            OutdatedUser::read,
         )
     }
 
-    /// Whether a room's members include one whose devices must be asked for
+    /// This user, if they are to be queried now.
+    pub fn outdated_user(&self, user: &UserId, now: u64) -> Result<Option<OutdatedUser>, Error> {
+        self.one(
+            concat!(
+                "SELECT user_id, generation, alone FROM users
+                 WHERE user_id = ?2 AND outdated = 1 AND NOT ",
+                put_off!("retry_after", "?1"),
+            ),
+            (now.cast_signed(), user.as_str()),
+            OutdatedUser::read,
+        )
+    }
+
+    /// The answer with this user's devices was too large: at most `together` users
+    /// are asked for with them next time.
+    pub fn limit_query(&self, user: &UserId, together: usize) -> Result<(), Error> {
+        self.execute(
+            "UPDATE users SET alone = ?2 WHERE user_id = ?1",
+            (user.as_str(), together.cast_signed()),
+        )?;
+        Ok(())
+    }
+
+    /// A room's members include one whose devices must be asked for
     /// first. A user whose server cannot be reached does not hold others up.
     pub fn has_outdated_members(&self, room: &ruma::RoomId, now: u64) -> Result<bool, Error> {
         Ok(self
@@ -158,7 +205,7 @@ impl Transaction<'_> {
     /// The answer for this user was taken in, if it answers the latest question.
     pub fn mark_current(&self, user: &UserId, generation: i64) -> Result<(), Error> {
         self.execute(
-            "UPDATE users SET outdated = 0, retry_after = 0
+            "UPDATE users SET outdated = 0, retry_after = 0, alone = 0
              WHERE user_id = ?1 AND generation = ?2",
             (user.as_str(), generation),
         )?;
@@ -259,8 +306,9 @@ impl Transaction<'_> {
     /// Up to `limit` devices of a room's members, other than `own` user's, that
     /// have neither been given the outbound session `session_id` nor been told
     /// that they will not, as far as their standing has not changed since. Those
-    /// that cannot be reached are left out until they are tried again, those that
-    /// need a claim come last.
+    /// that cannot be reached are left out until they are tried again, those whose
+    /// lists are being asked for until they are known, and those that need a claim
+    /// come last. `only` names the one user who is looked at.
     pub fn devices_without_share(
         &self,
         room: &ruma::RoomId,
@@ -268,6 +316,7 @@ impl Transaction<'_> {
         own: &UserId,
         trust: DeviceTrust,
         now: u64,
+        only: Option<&UserId>,
         limit: usize,
     ) -> Result<Vec<Recipient>, Error> {
         self.all(
@@ -283,12 +332,15 @@ impl Transaction<'_> {
                      WHERE o.user_id = d.user_id AND o.curve25519 = d.curve25519
                          AND o.life = (SELECT life FROM own_clock)) AS claim
                  FROM members AS m JOIN devices AS d ON d.user_id = m.user_id AND d.deleted = 0
+                 LEFT JOIN users AS u ON u.user_id = m.user_id
                  LEFT JOIN identities AS i ON i.user_id = d.user_id
                  LEFT JOIN shares AS s ON s.session_id = ?2 AND s.user_id = d.user_id
                      AND s.device_id = d.device_id AND s.curve25519 = d.curve25519
                  LEFT JOIN olm_peers AS p ON p.user_id = d.user_id AND p.curve25519 = d.curve25519
-                 WHERE m.room_id = ?1 AND d.user_id <> ?3
-                     AND (s.session_id IS NULL OR (s.withheld AND may))
+                 WHERE m.room_id = ?1 AND d.user_id <> ?3 AND (?7 IS NULL OR m.user_id = ?7)
+                     AND NOT (coalesce(u.outdated, 0) AND NOT ",
+                put_off!("u.retry_after", "?5"),
+                ") AND (s.session_id IS NULL OR (s.withheld AND may))
                      AND NOT (may AND coalesce(p.withheld_sent, 0) AND ",
                 put_off!("coalesce(p.claim_after, 0)", "?5"),
                 " AND NOT EXISTS (
@@ -304,6 +356,7 @@ impl Transaction<'_> {
                 trust == DeviceTrust::CrossSigned,
                 now.cast_signed(),
                 limit.cast_signed(),
+                only.map(UserId::as_str),
             ),
             |row| {
                 Ok(Recipient {

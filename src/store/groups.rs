@@ -5,7 +5,7 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
 use super::{Error, Transaction, database::parsed, devices::fingerprint};
-use crate::crypto::{Device, InboundGroup, OutboundGroup};
+use crate::crypto::{Device, InboundGroup, OutboundGroup, Pickle};
 
 /// Sessions of the bot's own that are remembered after their use: more than any
 /// homeserver shows again.
@@ -131,7 +131,7 @@ impl Transaction<'_> {
             (room.as_str(), session_id),
             |row| {
                 let curve25519 = Curve25519PublicKey::from_bytes(row.get(1)?);
-                let pickle: Vec<u8> = row.get(3)?;
+                let pickle: Pickle = row.get(3)?;
                 Ok((parsed(row, 0)?, curve25519, fingerprint(row, 2)?, pickle))
             },
         )?;
@@ -159,7 +159,7 @@ impl Transaction<'_> {
     /// start. An older one may have gone on elsewhere, if this store is a copy put
     /// back: its next index may have been used.
     pub fn outbound_group(&self, room: &RoomId) -> Result<Option<OutboundGroup>, Error> {
-        let pickle: Option<Vec<u8>> = self.one(
+        let pickle: Option<Pickle> = self.one(
             "SELECT pickle FROM outbound_groups
              WHERE room_id = ?1 AND life = (SELECT life FROM own_clock)",
             [room.as_str()],
@@ -311,7 +311,7 @@ impl Transaction<'_> {
         session_id: &str,
         device: &Device,
     ) -> Result<Option<(OutboundGroup, u32)>, Error> {
-        let row: Option<(Vec<u8>, u32)> = self.one(
+        let row: Option<(Pickle, u32)> = self.one(
             "SELECT o.first_pickle, s.message_index
              FROM outbound_groups AS o JOIN shares AS s USING (session_id)
              WHERE o.room_id = ?1 AND o.session_id = ?2 AND o.first_pickle IS NOT NULL
@@ -359,7 +359,7 @@ fn read(
         .map_err(|_| Error::Corrupt("an inbound Megolm session"))
 }
 
-fn pickled(group: &InboundGroup) -> Result<Vec<u8>, Error> {
+fn pickled(group: &InboundGroup) -> Result<Pickle, Error> {
     group
         .pickle()
         .map_err(|_| Error::Corrupt("an inbound Megolm session"))

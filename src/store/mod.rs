@@ -15,6 +15,7 @@ mod olm;
 mod open_error;
 mod own_clock;
 mod own_identity;
+mod pickle;
 mod predecessor;
 mod queues;
 mod refused_keys;
@@ -27,7 +28,7 @@ mod tests;
 
 pub use counts::Counts;
 pub use database::{Error, Store, Transaction};
-pub use devices::Recipient;
+pub use devices::{OutdatedUser, Recipient};
 pub use gaps::Gap;
 pub use groups::StoredGroup;
 pub use held::{Held, HeldReason, Known, MAX_HELD};

@@ -8,7 +8,7 @@ use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use vodozemac::Curve25519PublicKey;
 
 use super::{Error, Transaction, database::parsed};
-use crate::crypto::{Device, OlmSession};
+use crate::crypto::{Device, OlmSession, Pickle};
 
 /// Sessions kept for one peer device; the specification asks for at least 4.
 const SESSIONS_PER_PEER: i64 = 8;
@@ -25,7 +25,7 @@ impl Transaction<'_> {
         user: &UserId,
         key: &Curve25519PublicKey,
     ) -> Result<Vec<OlmSession>, Error> {
-        let pickles: Vec<Vec<u8>> = self.all(
+        let pickles: Vec<Pickle> = self.all(
             "SELECT pickle FROM olm_sessions WHERE user_id = ?1 AND curve25519 = ?2
              ORDER BY decrypted_at DESC, created_at DESC, session_id",
             (user.as_str(), key.as_bytes()),
@@ -38,7 +38,7 @@ impl Transaction<'_> {
     /// one may have gone on elsewhere, if this store is a copy put back: its next
     /// key may have been used.
     pub fn olm_session_for_sending(&self, device: &Device) -> Result<Option<OlmSession>, Error> {
-        let pickle: Option<Vec<u8>> = self.one(
+        let pickle: Option<Pickle> = self.one(
             "SELECT pickle FROM olm_sessions WHERE user_id = ?1 AND curve25519 = ?2
                  AND life = (SELECT life FROM own_clock)
              ORDER BY decrypted_at DESC, created_at DESC, session_id LIMIT 1",

@@ -1,9 +1,8 @@
 //! The bot's own cross-signing identity: its private keys, and how far the
 //! server knows of it.
 
-use zeroize::Zeroizing;
-
 use super::{Error, Transaction};
+use crate::crypto::Seed;
 
 /// How far the bot's device is vouched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,9 +35,9 @@ pub enum OwnState {
 /// What the store holds of the identity.
 pub struct StoredIdentity {
     /// All private keys derive from it.
-    pub seed: Option<Zeroizing<[u8; 32]>>,
+    pub seed: Option<Seed>,
     /// The private self-signing key alone, from the account's secret storage.
-    pub self_signing: Option<Zeroizing<[u8; 32]>>,
+    pub self_signing: Option<Seed>,
     /// How far things are.
     pub state: OwnState,
     /// A request on the way failed and is tried again: nothing waits for it.
@@ -88,14 +87,10 @@ impl Transaction<'_> {
             [],
             |row| {
                 let state: String = row.get(2)?;
-                let key = |column| {
-                    row.get::<_, Option<[u8; 32]>>(column)
-                        .map(|key| key.map(Zeroizing::new))
-                };
                 Ok(OwnState::from_columns(&state, row.get(3)?).map(|state| {
                     Ok::<_, rusqlite::Error>(StoredIdentity {
-                        seed: key(0)?,
-                        self_signing: key(1)?,
+                        seed: row.get(0)?,
+                        self_signing: row.get(1)?,
                         state,
                         delayed: row.get(4)?,
                     })
@@ -124,13 +119,13 @@ impl Transaction<'_> {
     }
 
     /// Keeps the seed that the identity derives from.
-    pub fn put_own_seed(&self, seed: &[u8; 32]) -> Result<(), Error> {
+    pub fn put_own_seed(&self, seed: &Seed) -> Result<(), Error> {
         self.execute("UPDATE own_identity SET seed = ?1", [seed])?;
         Ok(())
     }
 
     /// Keeps the self-signing key that was recovered.
-    pub fn put_own_self_signing(&self, key: &[u8; 32]) -> Result<(), Error> {
+    pub fn put_own_self_signing(&self, key: &Seed) -> Result<(), Error> {
         self.execute("UPDATE own_identity SET self_signing = ?1", [key])?;
         Ok(())
     }

@@ -44,6 +44,8 @@ pub struct Reply {
     pub room: OwnedRoomId,
     /// The same for each attempt, so that the server shows it once.
     pub txn_id: String,
+    /// When it was queued, by the bot's own clock in milliseconds.
+    pub queued_at: u64,
     /// The event type, before encryption.
     pub kind: String,
     /// The content as JSON, before encryption.
@@ -176,17 +178,26 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Queues a message for a room.
+    /// Queues a message for a room, at this time by the bot's own clock in
+    /// milliseconds.
     pub fn put_reply(
         &self,
         room: &RoomId,
         txn_id: &str,
         kind: &str,
         content: &str,
+        queued_at: u64,
     ) -> Result<(), Error> {
         self.execute(
-            "INSERT INTO replies (room_id, txn_id, kind, content) VALUES (?1, ?2, ?3, ?4)",
-            (room.as_str(), txn_id, kind, content),
+            "INSERT INTO replies (room_id, txn_id, kind, content, queued_at)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            (
+                room.as_str(),
+                txn_id,
+                kind,
+                content,
+                queued_at.cast_signed(),
+            ),
         )?;
         Ok(())
     }
@@ -204,7 +215,7 @@ impl Transaction<'_> {
     /// A room's messages that are not in the outbox yet, in their order.
     pub fn replies(&self, room: &RoomId) -> Result<Vec<Reply>, Error> {
         self.all(
-            "SELECT id, room_id, txn_id, kind, content FROM replies
+            "SELECT id, room_id, txn_id, kind, content, queued_at FROM replies
              WHERE room_id = ?1
              AND id NOT IN (SELECT reply_id FROM outbox WHERE reply_id IS NOT NULL) ORDER BY id",
             [room.as_str()],
@@ -215,6 +226,7 @@ impl Transaction<'_> {
                     txn_id: row.get(2)?,
                     kind: row.get(3)?,
                     content: row.get(4)?,
+                    queued_at: row.get::<_, i64>(5)?.cast_unsigned(),
                 })
             },
         )

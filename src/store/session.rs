@@ -3,6 +3,7 @@
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 
 use super::{Error, Transaction, database::parsed};
+use crate::crypto::Pickle;
 use crate::ops::Secret;
 
 /// The device of this store.
@@ -165,12 +166,12 @@ impl Transaction<'_> {
     }
 
     /// The stored account.
-    pub fn account_pickle(&self) -> Result<Option<Vec<u8>>, Error> {
+    pub fn account_pickle(&self) -> Result<Option<Pickle>, Error> {
         self.one("SELECT pickle FROM account", [], |row| row.get(0))
     }
 
     /// Replaces the stored account.
-    pub fn put_account_pickle(&self, pickle: &[u8]) -> Result<(), Error> {
+    pub fn put_account_pickle(&self, pickle: &Pickle) -> Result<(), Error> {
         self.execute(
             "INSERT OR REPLACE INTO account (id, pickle) VALUES (1, ?1)",
             [pickle],

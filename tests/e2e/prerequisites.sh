@@ -3,6 +3,7 @@
 # anything long is started. Arguments choose what to look at; none means all.
 set -euo pipefail
 
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 missing=0
 lacks() {
     printf 'missing: %s\n' "$1" >&2
@@ -16,11 +17,23 @@ check_cargo() {
         return
     fi
     for target in x86_64-unknown-linux-musl aarch64-unknown-linux-musl; do
-        # In the repository, so that rustup reads rust-toolchain.toml and fetches what it names.
-        dir="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && rustc --print target-libdir --target "$target" 2>/dev/null || true)"
-        [ -n "$dir" ] && [ -d "$dir" ] ||
+        has_target "$target" || add_target "$target"
+        has_target "$target" ||
             lacks "the Rust standard library for $target: rustup target add $target."
     done
+}
+
+# In the repository, so that rustup reads rust-toolchain.toml and fetches what it names.
+has_target() {
+    local dir
+    dir="$(cd "$root" && rustc --print target-libdir --target "$1" 2>/dev/null || true)"
+    [ -n "$dir" ] && [ -d "$dir" ]
+}
+
+add_target() {
+    has rustup || return 0
+    echo "adding the Rust standard library for $1" >&2
+    (cd "$root" && rustup target add "$1") >&2 </dev/null || true
 }
 
 check_go() {

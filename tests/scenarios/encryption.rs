@@ -1155,13 +1155,19 @@ fn no_request_carries_more_than_250_devices() {
     let mut world = World::new();
     let mut phones: Vec<Person> = (0..300)
         .map(|n| {
-            let mut phone = Person::unpublished(&world.hs, BOB, &format!("PHONE{n}"));
+            let user = format!("@bob{}:test", n % 10);
+            let mut phone = Person::unpublished(&world.hs, &user, &format!("PHONE{n}"));
             phone.publish(|_| {});
             phone.publish_one_time_keys(1, |_| {});
             phone
         })
         .collect();
-    world.hs.add_room(ROOM, &[ALICE, BOT, BOB], true);
+    let bobs: Vec<String> = (0..10).map(|n| format!("@bob{n}:test")).collect();
+    let members: Vec<&str> = [ALICE, BOT]
+        .into_iter()
+        .chain(bobs.iter().map(String::as_str))
+        .collect();
+    world.hs.add_room(ROOM, &members, true);
     world.start();
     assert_eq!(world.ask("start"), ON);
     for request in world.hs.requests("PUT /sendToDevice/m.room.encrypted") {

@@ -10,6 +10,7 @@ pub mod apiserver;
 pub mod bot;
 pub mod evidence;
 pub mod faults;
+pub mod filling;
 pub mod health;
 pub mod homeserver;
 pub mod keycloak;

@@ -14,6 +14,7 @@ use super::*;
 mod identities;
 mod own_identity;
 mod recovery;
+mod wiping;
 
 const NOW: u64 = 1_800_000_000_000;
 
@@ -412,7 +413,7 @@ fn payload_of(account: &Account) -> OlmPayload {
         sender_curve25519: account.curve25519(),
         sender_ed25519: account.ed25519(),
         kind: "m.room_key".to_owned(),
-        content: raw(&json!({})),
+        content: SecretContent::copied(&raw(&json!({}))),
     }
 }
 

@@ -107,6 +107,8 @@ fn debug_shows_no_secret() {
         status: 200,
         headers: http::HeaderMap::new(),
         body: b"hunter2".into(),
+        skipped: Default::default(),
+        is_cut: false,
     };
     assert!(!format!("{response:?}").contains("hunter2"));
 }

@@ -30,6 +30,8 @@ fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Response
         status,
         headers: map,
         body: body.as_bytes().to_vec(),
+        skipped: Default::default(),
+        is_cut: false,
     }
 }
 

@@ -1,6 +1,11 @@
 //! Opening a store, committing to it, and what a session leaves in it.
 
 use super::*;
+use crate::crypto::Seed;
+
+fn seed(byte: u8) -> Seed {
+    Seed::copied(&[byte; 32]).unwrap()
+}
 
 #[test]
 fn only_the_owner_may_look_at_it() {
@@ -149,8 +154,8 @@ fn every_state_of_the_own_identity_is_read_back() {
     let mut store = directory.open();
     let tx = store.begin().unwrap();
     assert_eq!(tx.own_identity().unwrap().state, OwnState::Unknown);
-    tx.put_own_seed(&[7; 32]).unwrap();
-    tx.put_own_self_signing(&[8; 32]).unwrap();
+    tx.put_own_seed(&seed(7)).unwrap();
+    tx.put_own_self_signing(&seed(8)).unwrap();
     for state in [
         OwnState::Upload { uia_session: None },
         OwnState::Upload {
@@ -172,8 +177,9 @@ fn every_state_of_the_own_identity_is_read_back() {
         let stored = tx.own_identity().unwrap();
         assert_eq!(stored.state, state);
         assert!(!stored.delayed);
-        assert_eq!(stored.seed.as_deref(), Some(&[7; 32]));
-        assert_eq!(stored.self_signing.as_deref(), Some(&[8; 32]));
+        assert_eq!(stored.seed.as_ref().map(Seed::as_bytes), Some(&[7; 32]));
+        let self_signing = stored.self_signing.as_ref();
+        assert_eq!(self_signing.map(Seed::as_bytes), Some(&[8; 32]));
     }
 }
 
@@ -395,7 +401,7 @@ fn a_full_database_names_the_cure_and_keeps_what_it_had() {
     let mut store = directory.open();
     let fill = |store: &mut Store, name: &str| {
         let tx = store.begin()?;
-        tx.put_reply(room(), name, "m.room.message", &"x".repeat(100_000))?;
+        tx.put_reply(room(), name, "m.room.message", &"x".repeat(100_000), 0)?;
         tx.commit()
     };
     let limit = |store: &mut Store, pages: u32| {

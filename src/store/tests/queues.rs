@@ -60,7 +60,8 @@ fn a_lane_is_sent_in_order_and_a_reply_goes_with_its_request() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.put_reply(room(), "t1", "m.room.message", "{}").unwrap();
+    tx.put_reply(room(), "t1", "m.room.message", "{}", 0)
+        .unwrap();
     let reply = tx.replies(room()).unwrap().remove(0);
     tx.put_outbox("lane", "/keys", b"1", None).unwrap();
     tx.put_outbox("lane", "/message", b"2", Some(reply.id))
@@ -95,8 +96,10 @@ fn what_waits_to_be_sent_is_counted_once() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.put_reply(room(), "t1", "m.room.message", "{}").unwrap();
-    tx.put_reply(room(), "t2", "m.room.message", "{}").unwrap();
+    tx.put_reply(room(), "t1", "m.room.message", "{}", 0)
+        .unwrap();
+    tx.put_reply(room(), "t2", "m.room.message", "{}", 0)
+        .unwrap();
     let reply = tx.replies(room()).unwrap().remove(0);
     tx.put_outbox("lane", "/keys", b"1", None).unwrap();
     tx.put_outbox("lane", "/message", b"2", Some(reply.id))
@@ -131,11 +134,11 @@ fn an_answer_to_an_older_question_leaves_a_user_outdated() {
     let mut store = directory.open();
     let tx = store.begin().unwrap();
     tx.track_user(alice()).unwrap();
-    let (_, asked) = tx.outdated_users(0, 250).unwrap().remove(0);
+    let asked = tx.outdated_users(0, 250).unwrap().remove(0).generation;
     tx.mark_outdated(alice()).unwrap();
     tx.mark_current(alice(), asked).unwrap();
     assert!(tx.is_outdated(alice()).unwrap());
-    let (_, asked) = tx.outdated_users(0, 250).unwrap().remove(0);
+    let asked = tx.outdated_users(0, 250).unwrap().remove(0).generation;
     tx.mark_current(alice(), asked).unwrap();
     assert!(!tx.is_outdated(alice()).unwrap());
 }
@@ -151,7 +154,7 @@ fn withholding_is_told_once_until_a_session_exists() {
         .unwrap();
     let lacking = |now| {
         let trust = DeviceTrust::CrossSigned;
-        let found = tx.devices_without_share(room(), "a session", own(), trust, now, 10);
+        let found = tx.devices_without_share(room(), "a session", own(), trust, now, None, 10);
         found.unwrap().pop().map(|found| found.needs_claim)
     };
     assert_eq!(lacking(5), Some(true), "a claim comes first");
@@ -177,10 +180,12 @@ fn what_was_put_off_by_a_clock_that_went_back_is_due() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    let (phone, now) = (device(alice(), "PHONE"), 2 * YEAR_MS);
+    // Whose list is being asked for is not given keys: the device is another user's.
+    let bob = ruma::user_id!("@bob:test");
+    let (phone, now) = (device(bob, "PHONE"), 2 * YEAR_MS);
     tx.track_user(alice()).unwrap();
-    tx.set_member(room(), alice(), Membership::Joined).unwrap();
-    tx.apply_device_change(alice(), &DeviceChange::Put(Box::new(phone.clone())))
+    tx.set_member(room(), bob, Membership::Joined).unwrap();
+    tx.apply_device_change(bob, &DeviceChange::Put(Box::new(phone.clone())))
         .unwrap();
     for (ahead, due) in [(0, true), (60_000, false), (YEAR_MS, true)] {
         tx.postpone_query(alice(), now + ahead).unwrap();
@@ -188,7 +193,7 @@ fn what_was_put_off_by_a_clock_that_went_back_is_due() {
         assert_eq!(tx.must_ask_for_devices(alice(), now).unwrap(), due);
         tx.postpone_claim(&phone, now + ahead).unwrap();
         let trust = DeviceTrust::CrossSigned;
-        let found = tx.devices_without_share(room(), "a session", own(), trust, now, 9);
+        let found = tx.devices_without_share(room(), "a session", own(), trust, now, None, 9);
         assert_eq!(found.unwrap()[0].needs_claim, due);
     }
     assert!(tx.ask_unwedge(&phone, YEAR_MS, now + YEAR_MS).unwrap());

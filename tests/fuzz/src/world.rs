@@ -11,6 +11,7 @@ use http::uri::PathAndQuery;
 use openclaw_k8s_toggle_operator::{
     bot::{Policy, command::Command},
     crypto::{DeviceTrust, MEGOLM_ALGORITHM, Pin, PinSource, RecoveryKey, Seed, Standing},
+    json::Sifted,
     matrix::{About, Commanders, Engine, Error, Message, OwnKeys, Received, SyncBody, Want},
     ops::Secret,
     store::{Encryption, Store, Tokens, Transaction},
@@ -295,7 +296,11 @@ impl Run<'_> {
             About::Encryption(room) if room == CLEAR => engine.take_room_encryption(tx, room, None),
             About::Encryption(_) => Ok(()),
             About::Gap(room, token) => {
-                engine.take_gap(tx, room, token, b"{}", 600_000, NOW)
+                let answer = Sifted {
+                    body: b"{}".to_vec(),
+                    ..Sifted::default()
+                };
+                engine.take_gap(tx, room, token, &answer, 600_000, NOW)
             }
             About::Outbox(row, _) => Ok(tx.finish_outbox(*row).unwrap()),
         }

@@ -1,0 +1,210 @@
+//! Answers that are taken in piece by piece, so that no answer keeps the loop from
+//! everything else.
+
+use log::{error, warn};
+use ruma::OwnedUserId;
+
+use super::{answers::judge, end::End, operator::Operator, takes::ends_the_session};
+use crate::{
+    health::Tallies,
+    http::{self, Stage},
+    json::{Sifted, Skipped},
+    matrix::{self, Fault, SyncBody, Turn, WantKey},
+};
+
+/// To-device events of a sync that are taken in together with all the rest of it,
+/// in one transaction: as many as homeservers usually send at once.
+const TOGETHER: usize = 32;
+
+/// An answer, and how far it is taken in.
+pub(super) enum Backlog {
+    /// A sync, and how many of its to-device events are done.
+    Sync { answer: Sifted, done: usize },
+    /// Device lists, and for how many of the users who were asked about.
+    Query {
+        key: WantKey,
+        asked: Vec<(OwnedUserId, i64)>,
+        answer: Sifted,
+        done: usize,
+    },
+}
+
+impl Operator<'_> {
+    /// Takes in the next piece of what waits.
+    pub(super) async fn work_off(&mut self) -> Option<End> {
+        let end = match self.backlog.pop_front()? {
+            Backlog::Sync { answer, done } => self.take_sync_piece(answer, done),
+            Backlog::Query {
+                key,
+                asked,
+                answer,
+                done,
+            } => self.take_query_piece(key, asked, answer, done),
+        };
+        if !self.backlog.is_empty() {
+            // Requests and whoever asks the health port have their turn.
+            tokio::task::yield_now().await;
+        }
+        end
+    }
+
+    fn take_sync_piece(&mut self, answer: Sifted, done: usize) -> Option<End> {
+        let parsed: SyncBody<'_> = match serde_json::from_slice(&answer.body) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                self.syncing = false;
+                return self.sync_failed(&format!("a sync is malformed: {error}"), None);
+            }
+        };
+        if parsed.to_device_events() > done + TOGETHER {
+            let mut position = done;
+            let taken = self.transact(|engine, _, tx, now| {
+                position = engine.take_sync_to_device(tx, &parsed, done, now, Turn::begin())?;
+                Ok(())
+            });
+            return match taken {
+                Ok(()) => {
+                    drop(parsed);
+                    self.backlog.push_back(Backlog::Sync {
+                        answer,
+                        done: position,
+                    });
+                    None
+                }
+                Err(error) => self.sync_not_taken(&error),
+            };
+        }
+        let counts_hold = !self.uploaded_meanwhile;
+        self.recount = !counts_hold;
+        let synced_before = std::mem::replace(&mut self.synced, true);
+        self.syncing = false;
+        let taken = self.transact(|engine, policy, tx, now| {
+            engine.take_sync_to_device(tx, &parsed, done, now, Turn::endless())?;
+            let received = engine.take_sync(tx, &parsed, &answer.skipped, counts_hold, now)?;
+            for invite in &received.invites {
+                policy.judge_invite(tx, invite)?;
+            }
+            judge(engine, policy, tx, &received.messages)
+        });
+        match taken {
+            Ok(()) => {
+                self.sync_backoff.succeed();
+                self.vitals.synced(true);
+                if counts_hold {
+                    self.vitals.one_time_keys(parsed.one_time_keys());
+                }
+                None
+            }
+            Err(error) => {
+                self.synced = synced_before;
+                self.sync_not_taken(&error)
+            }
+        }
+    }
+
+    fn sync_not_taken(&mut self, error: &matrix::Error) -> Option<End> {
+        self.syncing = false;
+        if self.goes_on_without(error) {
+            return None;
+        }
+        if let Some(end) = ends_the_session(error) {
+            self.vitals.synced(false);
+            return Some(end);
+        }
+        if let matrix::Error::Store(error) = error {
+            error!("{error}");
+        }
+        self.sync_failed(error, None)
+    }
+
+    fn take_query_piece(
+        &mut self,
+        key: WantKey,
+        asked: Vec<(OwnedUserId, i64)>,
+        answer: Sifted,
+        done: usize,
+    ) -> Option<End> {
+        let mut position = done;
+        let is_too_large = answer.is_cut && asked.len() > 1;
+        let taken = self.transact(|engine, policy, tx, now| {
+            if is_too_large {
+                position = asked.len();
+                engine.split_query(tx, &asked, now)?;
+                return Ok(Tallies::default());
+            }
+            let mut messages = Vec::new();
+            let turn = Turn::begin();
+            position =
+                engine.take_query(tx, &asked, done, &answer.body, now, turn, &mut messages)?;
+            judge(engine, policy, tx, &messages)
+        });
+        match taken {
+            Ok(()) if position < asked.len() => {
+                self.backlog.push_back(Backlog::Query {
+                    key,
+                    asked,
+                    answer,
+                    done: position,
+                });
+                None
+            }
+            Ok(()) => {
+                self.flight.landed(&key);
+                self.flight.succeeded(&key);
+                self.again = true;
+                None
+            }
+            Err(error) => {
+                self.flight.landed(&key);
+                self.not_taken(&key, &error)
+            }
+        }
+    }
+
+    /// An answer could not be taken in: it is asked for again later.
+    pub(super) fn not_taken(&mut self, key: &WantKey, error: &matrix::Error) -> Option<End> {
+        if self.goes_on_without(error) {
+            self.flight.failed(key, None);
+            return None;
+        }
+        if let Some(end) = ends_the_session(error) {
+            return Some(end);
+        }
+        let wait = self.flight.failed(key, None);
+        error!("{key:?}: {error}; trying again in {} s", wait.as_secs());
+        None
+    }
+
+    /// Device lists did not come, perhaps for their size, or for one that takes too
+    /// long: fewer are asked for together.
+    pub(super) fn split_query(&mut self, asked: &[(OwnedUserId, i64)], fault: &Fault) {
+        let is_alone = asked.len() == 1;
+        let may_help = match fault {
+            Fault::Unreachable(error) => matches!(
+                error.fault,
+                http::Fault::TooLarge { .. }
+                    | http::Fault::Deadline {
+                        stage: Stage::Waiting | Stage::Receiving,
+                        ..
+                    }
+            ),
+            Fault::Broken { .. } => !is_alone,
+            _ => false,
+        };
+        if may_help {
+            self.attempt(|engine, _, tx, now| engine.split_query(tx, asked, now));
+        }
+    }
+
+    /// Says once of each kind that more was sent than is kept.
+    pub(super) fn note_skipped(&mut self, skipped: &Skipped) {
+        for (what, number) in skipped {
+            if self.said_skipped.insert(what) {
+                warn!(
+                    "an answer of the homeserver held {number} of kind {what} that are too large \
+                     or too many: skipped; from now on they are only counted"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Private one-time keys that were handed out and not used.
+//!
+//! Anybody can claim one-time keys and never use them. vodozemac keeps 5,000 of
+//! their private halves and does a curve operation for each when the account is
+//! read; it has no way to list or drop them but its own stored form.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use vodozemac::olm;
+use zeroize::Zeroizing;
+
+/// Private one-time keys kept; beyond it the oldest go. A key that was claimed is
+/// used within moments, so this is how many others may be claimed meanwhile.
+const KEPT: usize = 300;
+
+/// Keys beyond that before the oldest are dropped, since that costs as much as
+/// reading the account.
+const SLACK: usize = 50;
+
+#[derive(Serialize, Deserialize)]
+struct StoredAccount<'a> {
+    #[serde(borrow)]
+    signing_key: &'a RawValue,
+    #[serde(borrow)]
+    diffie_hellman_key: &'a RawValue,
+    #[serde(borrow)]
+    one_time_keys: StoredKeys<'a>,
+    #[serde(borrow)]
+    fallback_keys: &'a RawValue,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredKeys<'a> {
+    next_key_id: u64,
+    #[serde(borrow)]
+    public_keys: &'a RawValue,
+    #[serde(borrow)]
+    private_keys: BTreeMap<u64, &'a RawValue>,
+}
+
+/// The account with its newest private one-time keys alone; none if there is
+/// nothing to drop, or no way to.
+pub(super) fn without_old_keys(account: &olm::Account) -> Option<olm::Account> {
+    if account.stored_one_time_key_count() <= KEPT + SLACK {
+        return None;
+    }
+    let stored = Zeroizing::new(serde_json::to_vec(&account.pickle()).ok()?);
+    let mut parts: StoredAccount<'_> = serde_json::from_slice(&stored).ok()?;
+    let keys = &mut parts.one_time_keys.private_keys;
+    while keys.len() > KEPT {
+        keys.pop_first();
+    }
+    let stored = Zeroizing::new(serde_json::to_vec(&parts).ok()?);
+    let pickle = serde_json::from_slice(&stored).ok()?;
+    Some(olm::Account::from_pickle(pickle))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_keys_are_kept_and_nothing_else_changes() {
+        let mut account = olm::Account::new();
+        account.generate_fallback_key();
+        for _ in 0..8 {
+            account.generate_one_time_keys(50);
+            account.mark_keys_as_published();
+        }
+        account.generate_one_time_keys(7);
+        let kept = without_old_keys(&account).unwrap();
+        assert_eq!(kept.stored_one_time_key_count(), KEPT);
+        assert_eq!(kept.one_time_keys(), account.one_time_keys());
+        assert_eq!(kept.identity_keys(), account.identity_keys());
+        assert_eq!(kept.fallback_key(), account.fallback_key());
+        assert!(without_old_keys(&kept).is_none());
+    }
+}

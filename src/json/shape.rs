@@ -1,0 +1,36 @@
+//! Shapes: what is kept of a JSON value.
+
+/// What is kept of a JSON value. `null` counts as absent everywhere. A value that
+/// is not of its shape is left out, and costs the item it is a part of (see
+/// [`Many`]), unless its shape is [`Shape::Lenient`].
+#[derive(Debug)]
+pub enum Shape {
+    /// A string, a number or a boolean of at most this many bytes of JSON text.
+    Scalar(usize),
+    /// As [`Shape::Scalar`], but one that does not fit is as good as absent.
+    Lenient(usize),
+    /// Any value of at most this many bytes of JSON text, as it was sent.
+    Whole(usize),
+    /// Any value; only that it is there is kept, as `true`.
+    Present,
+    /// An object, and of its members only these. Of several members of one name
+    /// the first counts.
+    Object(&'static [(&'static str, Shape)]),
+    /// An object with names that are not known beforehand.
+    Map(&'static Many),
+    /// An array.
+    List(&'static Many),
+}
+
+/// Values of one kind, each kept or left out by itself.
+#[derive(Debug)]
+pub struct Many {
+    /// The name under which left out items are counted.
+    pub what: &'static str,
+    /// What is kept of each.
+    pub item: Shape,
+    /// The largest item kept, in bytes of what is kept of it.
+    pub size: usize,
+    /// The most items kept.
+    pub count: usize,
+}
