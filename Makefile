@@ -124,13 +124,13 @@ bench: release controlplane
 	@$(VENV); exec "$$venv/bin/python" -B tests/e2e/bench.py $(ARGS)
 
 # Root can make the control group; without one, what the kernel says of the
-# process has to do. Two at a time: they compute, and wait for each other's sake.
+# process has to do. Four at a time: most of them wait.
 memory: binary
 	cargo test --locked --test memory --no-run
 	@rm -f target/memory.jsonl
 	@BOT_BINARY="$(CURDIR)/target/$(shell uname -m)-unknown-linux-musl/release/$(NAME)" \
 	MEMORY_FIGURES="$(CURDIR)/target/memory.jsonl" RUST_BACKTRACE=0 \
-	cargo test --locked --test memory -- --nocapture --test-threads 2 $(ARGS)
+	cargo test --locked --test memory -- --nocapture --test-threads 4 $(ARGS)
 
 smoke:
 	@tests/e2e/smoke.sh

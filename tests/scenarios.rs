@@ -18,10 +18,16 @@ mod attacks;
 mod clock;
 #[path = "scenarios/commands.rs"]
 mod commands;
+#[path = "scenarios/congestion.rs"]
+mod congestion;
 #[path = "scenarios/crashes.rs"]
 mod crashes;
 #[path = "scenarios/encryption.rs"]
 mod encryption;
+#[path = "scenarios/files.rs"]
+mod files;
+#[path = "scenarios/foreign_text.rs"]
+mod foreign_text;
 #[path = "scenarios/full_disk.rs"]
 mod full_disk;
 #[path = "scenarios/gaps.rs"]
@@ -38,16 +44,24 @@ mod in_clear;
 mod logouts;
 #[path = "scenarios/old_commands.rs"]
 mod old_commands;
+#[path = "scenarios/other_lives.rs"]
+mod other_lives;
+#[path = "scenarios/own_master.rs"]
+mod own_master;
 #[path = "scenarios/replay.rs"]
 mod replay;
 #[path = "scenarios/server_words.rs"]
 mod server_words;
 #[path = "scenarios/sessions.rs"]
 mod sessions;
+#[path = "scenarios/signed_out.rs"]
+mod signed_out;
 mod support;
 #[path = "scenarios/survival.rs"]
 mod survival;
 #[path = "scenarios/trust.rs"]
 mod trust;
+#[path = "scenarios/unreachable.rs"]
+mod unreachable;
 #[path = "scenarios/withheld.rs"]
 mod withheld;

@@ -7,6 +7,7 @@ use crate::{
     health::Tallies,
     json::Sifted,
     matrix::{self, About, Engine, Message},
+    ops::shown,
     store::Transaction,
 };
 
@@ -152,7 +153,7 @@ pub(super) fn give_up(
             engine.own_step_refused(tx, *step, said.status, said.errcode, said.message)?;
         }
         About::Join(room) => {
-            warn!("the invite to {room} cannot be taken");
+            warn!("the invite to {} cannot be taken", shown(room));
             tx.forget_invite(room)?;
         }
         // There is no such state: the room is not encrypted.

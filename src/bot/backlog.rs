@@ -6,10 +6,11 @@ use ruma::OwnedUserId;
 
 use super::{answers::judge, end::End, operator::Operator, takes::ends_the_session};
 use crate::{
-    health::Tallies,
+    health::{Place, Tallies},
     http::{self, Stage},
     json::{Sifted, Skipped},
-    matrix::{self, Fault, SyncBody, Turn, WantKey},
+    matrix::{self, Fault, Queried, SyncBody, Turn, WantKey},
+    store::Cap,
 };
 
 /// To-device events of a sync that are taken in together with all the rest of it,
@@ -125,17 +126,20 @@ impl Operator<'_> {
         done: usize,
     ) -> Option<End> {
         let mut position = done;
-        let is_too_large = answer.is_cut && asked.len() > 1;
+        let queried = Queried {
+            asked: &asked,
+            done,
+            answer: &answer,
+        };
         let taken = self.transact(|engine, policy, tx, now| {
-            if is_too_large {
+            if engine.must_split(&queried) {
                 position = asked.len();
                 engine.split_query(tx, &asked, now)?;
                 return Ok(Tallies::default());
             }
             let mut messages = Vec::new();
             let turn = Turn::begin();
-            position =
-                engine.take_query(tx, &asked, done, &answer.body, now, turn, &mut messages)?;
+            position = engine.take_query(tx, &queried, now, turn, &mut messages)?;
             judge(engine, policy, tx, &messages)
         });
         match taken {
@@ -200,9 +204,25 @@ impl Operator<'_> {
         }
     }
 
-    /// Says once of each kind that more was sent than is kept.
+    /// Counts what had no room in the store, and says it once of each kind.
+    pub(super) fn note_dropped(&mut self, dropped: &[(Cap, u64)]) {
+        for (cap, number) in dropped {
+            self.vitals.skipped(Place::Store, cap.as_str(), *number);
+            if self.said_skipped.insert(cap.as_str()) {
+                warn!(
+                    "the store has as many {} as it may have, and does without {number} of them; \
+                     from now on that is only counted",
+                    cap.as_str()
+                );
+            }
+        }
+    }
+
+    /// Counts what had no room in answers, and says once of each kind that more was
+    /// sent than is kept.
     pub(super) fn note_skipped(&mut self, skipped: &Skipped) {
         for (what, number) in skipped {
+            self.vitals.skipped(Place::Answer, what, *number);
             if self.said_skipped.insert(what) {
                 warn!(
                     "an answer of the homeserver held {number} of kind {what} that are too large \

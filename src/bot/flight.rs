@@ -1,6 +1,7 @@
 //! Requests that are under way, and those that have to wait for their turn.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -17,11 +18,17 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// the other at its first start.
 const ROOM_REQUESTS: usize = 8;
 
+/// Lanes of the outbox under way together: the body of one request can be half a
+/// megabyte.
+const LANES: usize = 8;
+
 /// Which requests may be sent now.
 #[derive(Default)]
 pub(super) struct Flight {
     busy: BTreeSet<WantKey>,
     delayed: BTreeMap<WantKey, (Instant, Backoff)>,
+    /// Some lane had to wait for others.
+    crowded: Cell<bool>,
 }
 
 impl Flight {
@@ -33,11 +40,43 @@ impl Flight {
                 return false;
             }
         }
-        let waits = self
-            .delayed
-            .get(key)
-            .is_some_and(|(until, _)| *until > Instant::now());
-        !waits && self.busy.insert(key.clone())
+        if matches!(key, WantKey::Lane(_)) && self.lanes() >= LANES {
+            return false;
+        }
+        !self.must_wait(key) && self.busy.insert(key.clone())
+    }
+
+    fn must_wait(&self, key: &WantKey) -> bool {
+        let delayed = self.delayed.get(key);
+        delayed.is_some_and(|(until, _)| *until > Instant::now())
+    }
+
+    fn lanes(&self) -> usize {
+        let lanes = self.busy.iter();
+        lanes.filter(|key| matches!(key, WantKey::Lane(_))).count()
+    }
+
+    /// Tells of one lane after the other whether it cannot be sent from now:
+    /// it is under way, has to wait for its turn, or for one of the others.
+    pub(super) fn gate(&self) -> impl Fn(&WantKey) -> bool + '_ {
+        let left = Cell::new(LANES.saturating_sub(self.lanes()));
+        self.crowded.set(false);
+        move |key| {
+            if self.is_busy(key) || self.must_wait(key) {
+                return true;
+            }
+            let is_full = left.get() == 0;
+            match is_full {
+                true => self.crowded.set(true),
+                false => left.set(left.get() - 1),
+            }
+            is_full
+        }
+    }
+
+    /// Whether a lane that could be sent from had to wait for others.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.crowded.get()
     }
 
     /// Whether the request is under way.

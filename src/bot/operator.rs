@@ -41,6 +41,16 @@ use crate::{
 /// The loop looks around at least this often.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
 
+/// With nothing to do for so long after a commit, the write-ahead log is emptied.
+const IDLE: Duration = Duration::from_secs(3);
+
+/// Commits after which it is emptied however busy the bot is: some twenty commands.
+/// Each time costs three waits for the disk.
+const COMMITS_IN_LOG: u32 = 50;
+
+/// After this a log is tried again that somebody else was reading.
+const LOG_RETRY: Duration = Duration::from_secs(3);
+
 /// After this the store is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
@@ -144,6 +154,9 @@ pub struct Operator<'a> {
     /// Syncs in a row that were refused as bad requests.
     pub(super) bad_syncs: u32,
     pub(super) delivered: Vec<i64>,
+    /// Commits in the write-ahead log, and when it is to be emptied.
+    pub(super) commits_in_log: u32,
+    pub(super) empty_log_at: Option<Instant>,
     pub(super) keys_uploaded: bool,
     pub(super) settled: bool,
     pub(super) listening: bool,
@@ -203,6 +216,8 @@ impl<'a> Operator<'a> {
             not_before: Instant::now(),
             bad_syncs: 0,
             delivered: Vec::new(),
+            commits_in_log: 0,
+            empty_log_at: None,
             keys_uploaded: false,
             settled: false,
             listening: false,
@@ -231,6 +246,9 @@ impl<'a> Operator<'a> {
                     None
                 }
             };
+            if self.empty_log_at.is_some_and(|at| at <= Instant::now()) {
+                self.empty_log();
+            }
             let end = match end {
                 None => self.work_off().await,
                 end => end,
@@ -328,6 +346,8 @@ impl<'a> Operator<'a> {
             let busy = |key: &WantKey| self.flight.is_busy(key);
             self.engine.wants(&tx, self.synced, now, &busy)?
         };
+        let mut requests = requests;
+        requests.extend(self.engine.sends(&tx, &self.flight.gate())?);
         let work = match self.working {
             None if self.synced => next_work(&self.engine, self.policy, &tx, self.started_at, now)?,
             _ => None,
@@ -351,6 +371,7 @@ impl<'a> Operator<'a> {
             false => None,
         };
         let has_changes = tx.has_changes();
+        let dropped = tx.dropped();
         if has_changes {
             tx.put_own_clock(OwnClock {
                 own_time: own_now,
@@ -361,11 +382,18 @@ impl<'a> Operator<'a> {
         self.delivered.clear();
         if has_changes {
             self.vitals.stored();
+            self.commits_in_log += 1;
+            let wait = match self.commits_in_log >= COMMITS_IN_LOG {
+                true => Duration::ZERO,
+                false => IDLE,
+            };
+            self.empty_log_at = Some(Instant::now() + wait);
         }
         if let Some(counts) = counts {
             self.vitals.counted(counts);
         }
         self.vitals.count(&tallies);
+        self.note_dropped(&dropped);
         Ok(next)
     }
 
@@ -415,6 +443,22 @@ impl<'a> Operator<'a> {
         }
     }
 
+    /// Empties the write-ahead log, whose pages have ratchets of before. If it
+    /// cannot be now, nothing is lost, and it is tried again.
+    fn empty_log(&mut self) {
+        let emptied = self.store.checkpoint();
+        if let Err(error) = &emptied {
+            debug!("the write-ahead log stays for now: {error}");
+        }
+        self.empty_log_at = match emptied {
+            Ok(true) => {
+                self.commits_in_log = 0;
+                None
+            }
+            Ok(false) | Err(_) => Some(Instant::now() + LOG_RETRY),
+        };
+    }
+
     /// A transaction of the bot's own: when the store refuses, nothing was
     /// changed, and the loop comes by here again. Whether it was committed.
     pub(super) fn attempt<T: Into<Tallies>>(
@@ -449,6 +493,9 @@ impl<'a> Operator<'a> {
         if let (Some(ends), Some(own_time)) = (self.patience_ends, &mut self.own_time) {
             let wait = ends.saturating_sub(own_time.now(now_ms()));
             at = at.min(now + Duration::from_millis(wait));
+        }
+        if let Some(due) = self.empty_log_at {
+            at = at.min(due);
         }
         if self.may_sync() {
             at = at.min(self.sync_after);

@@ -13,7 +13,8 @@ use crate::{
     crypto::WithheldCode,
     health::{CommandKind, CommandOutcome, Tally},
     matrix::{Authorship, ClearWords, Commanders, Engine, Error, Invite, Message, What},
-    store::{Encryption, JournalEntry, Transaction},
+    ops::shown,
+    store::{Cap, Encryption, JournalEntry, Transaction, Urgency},
 };
 
 /// Who may command, and how.
@@ -48,18 +49,21 @@ impl Policy {
         if !self.allows_room(&invite.room) {
             warn!(
                 "ignoring the invite of {} to {}: the room is not in ALLOWED_ROOMS",
-                invite.inviter, invite.room
+                shown(&invite.inviter),
+                shown(&invite.room)
             );
         } else if self.allows(&invite.inviter) {
             info!(
                 "accepting the invite of {} to {}",
-                invite.inviter, invite.room
+                invite.inviter,
+                shown(&invite.room)
             );
             tx.put_invite(&invite.room, &invite.inviter)?;
         } else {
             warn!(
                 "ignoring the invite of {} to {}",
-                invite.inviter, invite.room
+                shown(&invite.inviter),
+                shown(&invite.room)
             );
         }
         Ok(())
@@ -100,6 +104,8 @@ impl Policy {
             What::InClear => (None, Err(replies::PLAINTEXT_REFUSED.to_owned())),
             What::Undecryptable(code) => (None, Err(replies::undecryptable(*code))),
             What::UnknownDevice => (None, Err(replies::UNKNOWN_DEVICE.to_owned())),
+            What::SignedOutDevice(_) => (None, Err(replies::SIGNED_OUT_DEVICE.to_owned())),
+            What::OutdatedList => (None, Err(replies::OUTDATED_LIST.to_owned())),
             What::UnverifiedDevice(device) => {
                 (None, Err(replies::unverified_device(device.as_str())))
             }
@@ -139,20 +145,26 @@ impl Policy {
         }
         log_receipt(message, payload);
         if let (true, Some(body)) = (self.echo, body) {
-            engine.reply(tx, &message.room, &replies::echo(body))?;
+            engine.remark(tx, &message.room, &replies::echo(body))?;
         }
         let (answer, tally) = match answer {
             Ok(command) => {
                 let (answer, outcome) = match self.too_late(&entry, now) {
                     Some(late) => (late, CommandOutcome::Late),
                     None if command == Command::Help => (help(engine, tx)?, CommandOutcome::Done),
+                    None if self.is_too_much(tx, &entry, command)? => {
+                        engine.reply_busy(tx, &message.room, replies::TOO_MUCH)?;
+                        tx.finish(&message.event_id)?;
+                        let refused = CommandOutcome::Refused;
+                        return Ok(Some(Tally::Command(command.into(), refused)));
+                    }
                     None => return Ok(None),
                 };
                 (answer, Tally::Command(command.into(), outcome))
             }
             Err(answer) => (answer, tally_unrun(message, body.is_some())),
         };
-        engine.reply(tx, &message.room, &answer)?;
+        engine.remark(tx, &message.room, &answer)?;
         tx.finish(&message.event_id)?;
         Ok(Some(tally))
     }
@@ -173,6 +185,28 @@ impl Policy {
             }
         }
         Ok(())
+    }
+
+    /// Whether too much waits to be done before this command.
+    fn is_too_much(
+        &self,
+        tx: &Transaction<'_>,
+        entry: &JournalEntry,
+        command: Command,
+    ) -> Result<bool, Error> {
+        let urgency = match command {
+            Command::Status | Command::Help => Urgency::Question,
+            Command::Start | Command::Stop => Urgency::Scaling,
+        };
+        if tx.takes_command(&entry.sender, &entry.room, urgency)? {
+            return Ok(false);
+        }
+        warn!(
+            "{} in {}: too many commands wait, {command} is not taken",
+            entry.sender, entry.room
+        );
+        tx.note_dropped(Cap::Commands, 1);
+        Ok(true)
     }
 
     /// Judges a journalled command once more before it is done: the process may
@@ -218,17 +252,17 @@ impl Policy {
             Some(device) => engine.authorship(tx, &entry.sender, &device)?,
             None => Authorship::Proven,
         };
-        if !self.allows(&entry.sender)
-            || !self.allows_room(&entry.room)
-            || in_clear
-            || author != Authorship::Proven
-        {
+        let may = self.allows(&entry.sender) && self.allows_room(&entry.room) && !in_clear;
+        if !may || author != Authorship::Proven {
             warn!(
                 "{} may no longer command: {command} is not run",
                 entry.sender
             );
-            let answer = replies::NO_LONGER_ALLOWED.to_owned();
-            return instead(answer, CommandOutcome::Refused);
+            let answer = match author {
+                Authorship::OutdatedList if may => replies::OUTDATED_LIST,
+                _ => replies::NO_LONGER_ALLOWED,
+            };
+            return instead(answer.to_owned(), CommandOutcome::Refused);
         }
         Ok(Some(Decision::Run(command)))
     }
@@ -278,6 +312,8 @@ fn tally_unrun(message: &Message, may: bool) -> Tally {
         }
         What::InClear
         | What::UnknownDevice
+        | What::SignedOutDevice(_)
+        | What::OutdatedList
         | What::UnverifiedDevice(_)
         | What::IdentityChanged
         | What::OlderSession
@@ -298,6 +334,7 @@ fn log_receipt(message: &Message, command: &str) {
         sender,
         ..
     } = message;
+    let (event_id, room) = (shown(event_id), shown(room));
     match &message.what {
         What::Text { device, .. } => {
             let how = match device {
@@ -317,7 +354,8 @@ fn log_receipt(message: &Message, command: &str) {
             code.map_or("its key has not come", WithheldCode::as_str)
         ),
         What::UnverifiedDevice(device) => warn!(
-            "{sender} in {room}: from {device}, which their identity has not signed ({event_id})"
+            "{sender} in {room}: from {}, which their identity has not signed ({event_id})",
+            shown(device)
         ),
         What::IdentityChanged => {
             warn!("{sender} in {room}: their identity is not the pinned one ({event_id})");
@@ -331,5 +369,12 @@ fn log_receipt(message: &Message, command: &str) {
         What::SpentSession => {
             warn!("{sender} in {room}: under a session that is done with ({event_id})");
         }
+        What::SignedOutDevice(device) => warn!(
+            "{sender} in {room}: from {}, which was signed out ({event_id})",
+            shown(device)
+        ),
+        What::OutdatedList => warn!(
+            "{sender} in {room}: their devices could not be asked for, for too long ({event_id})"
+        ),
     }
 }

@@ -18,6 +18,10 @@ use crate::{
     store::{JournalEntry, Transaction},
 };
 
+/// So many questions may wait before what changes something goes first: a flood of
+/// "status" keeps no "stop" from being done in time.
+const QUESTIONS_BEFORE_SCALING: i64 = 4;
+
 /// The oldest command that is not done. One at a time, in the order they came:
 /// "start" and "stop" must not overtake each other.
 pub(super) fn next_work(
@@ -27,7 +31,17 @@ pub(super) fn next_work(
     started_at: u64,
     now: u64,
 ) -> Result<Option<Work>, matrix::Error> {
-    let Some(entry) = tx.next_unfinished()? else {
+    let question = Command::Status.as_str();
+    let is_flooded = tx.count_unfinished(question)? > QUESTIONS_BEFORE_SCALING;
+    let urgent = match is_flooded {
+        true => tx.next_unfinished_but(question)?,
+        false => None,
+    };
+    let next = match urgent {
+        Some(urgent) => Some(urgent),
+        None => tx.next_unfinished()?,
+    };
+    let Some(entry) = next else {
         return Ok(None);
     };
     let decision = policy.reconsider(tx, engine, &entry, started_at, now)?;

@@ -21,6 +21,10 @@ use crate::{
 /// a homeserver that was moved or restored does not know it any more.
 const BAD_SYNCS: u32 = 3;
 
+/// Requests of the outbox that were taken by the server, after which more of what
+/// waits is prepared.
+const DELIVERED_TOGETHER: usize = 4;
+
 impl Operator<'_> {
     pub(super) fn take_sync(
         &mut self,
@@ -109,6 +113,9 @@ impl Operator<'_> {
         };
         let about = &about;
         self.flight.landed(key);
+        if matches!(about, About::Outbox(..)) && result.is_err() {
+            self.again |= self.flight.is_crowded();
+        }
         if matches!(about, About::Upload { .. }) {
             self.uploaded_meanwhile = true;
         }
@@ -217,10 +224,17 @@ impl Operator<'_> {
             for row in &self.delivered {
                 tx.finish_outbox(*row)?;
             }
-            self.engine.sends(&tx, &|key| self.flight.is_busy(key))
+            let sends = self.engine.sends(&tx, &self.flight.gate())?;
+            Ok((sends, tx.has_unprepared_replies()?))
         });
         match sends {
-            Ok(sends) => self.spawn_wants(sends),
+            Ok((sends, is_behind)) => {
+                // What had no room in the outbox has some now. Not after each one:
+                // every time is a commit.
+                self.again |=
+                    is_behind && (sends.is_empty() || self.delivered.len() >= DELIVERED_TOGETHER);
+                self.spawn_wants(sends);
+            }
             Err(error) => error!("{error}"),
         }
         None

@@ -18,12 +18,13 @@ mod pickle;
 mod recovery_key;
 mod room_key;
 mod secret_storage;
+mod supply;
 #[cfg(test)]
 mod tests;
 mod trust;
 mod withheld;
 
-pub use account::{Account, FallbackOnServer, KeyUpload, ONE_TIME_KEYS_ON_SERVER, ReplaceError};
+pub use account::{Account, FallbackOnServer, KeyUpload, ONE_TIME_KEYS_ON_SERVER};
 pub use canonical::{
     SignatureFault, canonical_json, ed25519_from_base64, sign, signed_object, verify, verify_by,
 };
@@ -44,6 +45,7 @@ pub use pickle::{Pickle, SecretContent};
 pub use recovery_key::{RecoveryKey, RecoveryKeyFault};
 pub use room_key::{RoomKey, RoomKeyFault};
 pub use secret_storage::SecretFault;
+pub use supply::ReplaceError;
 pub use trust::{DeviceTrust, KnownIdentity, Pin, PinSource, Standing};
 pub use withheld::{Withheld, WithheldCode};
 

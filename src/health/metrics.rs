@@ -108,6 +108,13 @@ impl Vitals {
             "Messages that wait to be sent.",
         )
         .value(read(&self.outbox));
+        let mut family = out.counter(
+            "openclaw_toggle_skipped_total",
+            "What had no room, in an answer of the homeserver or in the store, and was left out.",
+        );
+        for (place, what, count) in self.skipped.iter() {
+            family.labelled(&[("place", place), ("what", what)], count);
+        }
         out.counter(
             "openclaw_toggle_store_failures_total",
             "Transactions that could not be committed.",

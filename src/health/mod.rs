@@ -9,10 +9,12 @@ mod metrics;
 mod probe;
 mod process;
 mod server;
+mod skipped;
 mod vitals;
 
 pub use client::ask;
 pub use commands::{CommandKind, CommandOutcome, Tallies, Tally};
 pub use probe::{Probe, Snapshot, Verdict};
 pub use server::start;
+pub use skipped::Place;
 pub use vitals::Vitals;

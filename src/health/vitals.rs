@@ -9,6 +9,7 @@ use super::{
     commands::{Tallies, TallyCounters},
     histogram::Histogram,
     probe::Snapshot,
+    skipped::{Place, SkippedCounters},
 };
 use crate::store::Counts;
 
@@ -37,6 +38,7 @@ pub struct Vitals {
     pub(super) logins: Attempts,
     pub(super) store_failures: AtomicU64,
     pub(super) tallies: TallyCounters,
+    pub(super) skipped: SkippedCounters,
     /// Of scalings that were done, and of those that were not.
     pub(super) scaled: [Histogram; 2],
     pub(super) one_time_keys: AtomicU64,
@@ -78,6 +80,7 @@ impl Vitals {
             logins: Attempts::default(),
             store_failures: AtomicU64::new(0),
             tallies: TallyCounters::default(),
+            skipped: SkippedCounters::default(),
             scaled: Default::default(),
             one_time_keys: AtomicU64::new(0),
             olm_sessions: AtomicU64::new(0),
@@ -133,6 +136,11 @@ impl Vitals {
         for tally in tallies.iter() {
             self.tallies.add(*tally);
         }
+    }
+
+    /// So many of these had no room there.
+    pub fn skipped(&self, place: Place, what: &str, count: u64) {
+        self.skipped.add(place, what, count);
     }
 
     /// The API server was asked to scale.

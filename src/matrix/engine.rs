@@ -172,8 +172,12 @@ impl Engine {
         // What this store would send with may have been used by a copy of it: with
         // another life all of that is made anew.
         tx.begin_life()?;
+        let commanders = self.commanders.users.iter().map(|user| &**user);
+        tx.keep_users(commanders.chain([&*self.user]))?;
+        tx.enforce_caps()?;
         tx.track_user(&self.user)?;
         tx.mark_outdated(&self.user)?;
+        tx.put_commanders(&self.commanders.users)?;
         for user in &self.commanders.users {
             tx.track_user(user)?;
         }

@@ -9,7 +9,7 @@ use super::api::Call;
 use crate::{
     http::{Client, Error as HttpError, Limits, Request, Response},
     json::{Sieve, Sifted},
-    ops::Secret,
+    ops::{Secret, code, printable},
 };
 
 /// Everything but a sync is answered within this, or tried again.
@@ -26,7 +26,7 @@ const MAX_SMALL_BODY: usize = 128 * 1024;
 /// before it.
 const MAX_TARGET: usize = 60 * 1024;
 
-/// The longest text of the server's that is repeated in a log.
+/// The longest text of the server's that is repeated in a log, in bytes.
 const MAX_MESSAGE: usize = 200;
 
 /// Where the client-server API is.
@@ -233,7 +233,7 @@ fn longest(target: &str) -> String {
         .chain(values)
         .max_by_key(|(_, part)| part.len())
         .unwrap_or_default();
-    let name = shorten(name);
+    let name = printable(name, MAX_MESSAGE);
     let bytes = part.len();
     match target.len() > MAX_TARGET {
         true => format!("{name} is too long ({bytes} bytes)"),
@@ -290,21 +290,14 @@ fn read(response: Response) -> Result<Vec<u8>, Fault> {
             ..
         }) if (400..500).contains(&status) => Err(Fault::Refused {
             status,
-            errcode: shorten(&errcode),
-            message: shorten(&error),
+            errcode: code(&errcode).to_owned(),
+            message: printable(&error, MAX_MESSAGE),
         }),
         _ => Err(Fault::Broken {
             status,
             retry_after,
         }),
     }
-}
-
-fn shorten(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(MAX_MESSAGE)
-        .collect()
 }
 
 #[cfg(test)]

@@ -55,6 +55,10 @@ pub enum What {
     Undecryptable(Option<WithheldCode>),
     /// It was encrypted by a device that is not in its sender's list.
     UnknownDevice,
+    /// It was encrypted by this device, which was signed out.
+    SignedOutDevice(OwnedDeviceId),
+    /// Its sender's server could not be asked for their devices for too long.
+    OutdatedList,
     /// It was encrypted by this device, which its user's identity has not signed.
     UnverifiedDevice(OwnedDeviceId),
     /// Its sender has another identity than the pinned one.
@@ -327,6 +331,8 @@ impl Engine {
                 overdue_ms: self.overdue_ms(tx, room, stored.received_at)?,
             },
             Authorship::UnknownDevice => What::UnknownDevice,
+            Authorship::SignedOutDevice(device) => What::SignedOutDevice(device),
+            Authorship::OutdatedList => What::OutdatedList,
             Authorship::UnverifiedDevice(device) => What::UnverifiedDevice(device),
             Authorship::IdentityChanged => What::IdentityChanged,
         }))

@@ -8,10 +8,11 @@ use serde_json::value::RawValue;
 
 use super::{
     engine::{Engine, Error},
-    sending::{OutgoingToDevice, put_to_device},
+    sending::{OutgoingToDevice, TO_DEVICE, put_to_device},
 };
 use crate::{
     crypto::{Account, MEGOLM_ALGORITHM, Peer, Withheld, WithheldCode, encrypt_to_device},
+    ops::shown,
     store::Transaction,
 };
 
@@ -134,13 +135,16 @@ impl Engine {
         else {
             return Ok(());
         };
-        info!("{sender} {} is given a key again that it lost", device.id);
+        info!(
+            "{sender} {} is given a key again that it lost",
+            shown(&device.id)
+        );
         tx.put_olm_session(&device.user, &device.curve25519, &session, false, now)?;
         let message = OutgoingToDevice {
             user: device.user,
             device: device.id,
             content,
         };
-        put_to_device(tx, "to-device", "m.room.encrypted", vec![message])
+        put_to_device(tx, TO_DEVICE, "m.room.encrypted", vec![message])
     }
 }

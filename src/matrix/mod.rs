@@ -32,7 +32,7 @@ mod wants;
 
 pub use api::{BuildError, Call};
 pub use content::{TextMessage, text_message};
-pub use devices::OwnKeysDiffer;
+pub use devices::{OwnKeysDiffer, Queried};
 pub use discovery::{Discovered, Versions, discover, versions};
 pub use discovery_fault::{BaseUrlFault, DiscoveryError, DiscoveryFault, Source, VersionsFault};
 pub use engine::{Commanders, Engine, Error, OwnKeys};

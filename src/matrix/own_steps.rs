@@ -14,14 +14,17 @@ use super::{
     api::Call,
     engine::{Engine, Error},
     own_faults::{CONSEQUENCE, NEEDS_PERSON, NO_STORAGE, NOT_KEPT},
-    recovery::{DEFAULT_KEY, SELF_SIGNING},
+    recovery::{DEFAULT_KEY, MASTER, SELF_SIGNING},
     wants::{About, Want, WantKey},
 };
 use crate::{
     crypto::{Seed, signatures_upload},
-    ops::{MAX_ID, MAX_UIA_SESSION, Secret, is_carried},
+    ops::{MAX_ID, MAX_UIA_SESSION, Secret, code, is_carried, words},
     store::{OwnState, Transaction},
 };
+
+/// The longest words of a homeserver in the log, in characters.
+const MAX_SAID: usize = 200;
 
 /// One request towards the identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +87,7 @@ impl Engine {
                 self.account_data(&format!("m.secret_storage.key.{id}"))?,
             ),
             OwnState::FindSecret(_) => (OwnStep::Recover, self.account_data(SELF_SIGNING)?),
+            OwnState::FindMaster(_) => (OwnStep::Recover, self.account_data(MASTER)?),
             OwnState::Unknown
             | OwnState::Recovered
             | OwnState::Signed
@@ -187,16 +191,22 @@ impl Engine {
         errcode: &str,
         message: &str,
     ) -> Result<(), Error> {
-        match step {
-            OwnStep::Recover if status == 404 => self.stay_unsigned(tx, NO_STORAGE),
-            _ => self.stay_unsigned(
-                tx,
-                &format!(
-                    "My device is not signed by my account's identity: the homeserver refuses \
-                     ({status} {errcode}: {message}). {CONSEQUENCE}"
-                ),
-            ),
+        if matches!(step, OwnStep::Recover) && status == 404 {
+            return match tx.own_identity()?.state {
+                OwnState::FindMaster(_) => self.finish_recovery(tx),
+                _ => self.stay_unsigned(tx, NO_STORAGE),
+            };
         }
+        // People are told by `status`: that the server said no, and not its words.
+        warn!("the homeserver says: {}", words(message, MAX_SAID));
+        self.stay_unsigned(
+            tx,
+            &format!(
+                "My device is not signed by my account's identity: the homeserver refuses \
+                 ({status} {}). {CONSEQUENCE}",
+                code(errcode)
+            ),
+        )
     }
 }
 

@@ -78,7 +78,7 @@ impl Engine {
         if counts_hold {
             self.replenish(tx, body)?;
         }
-        take_device_lists(tx, &body.device_lists, &self.user)?;
+        self.take_device_lists(tx, &body.device_lists)?;
         if skipped.contains_key(what::CHANGED) {
             // Some of them are not known by name.
             tx.mark_all_outdated()?;
@@ -119,6 +119,34 @@ impl Engine {
         self.judge_held(tx, now, &mut received.messages)?;
         tx.set_next_batch(&body.next_batch)?;
         Ok(received)
+    }
+
+    fn take_device_lists(&self, tx: &Transaction<'_>, lists: &DeviceLists) -> Result<(), Error> {
+        for user in lists
+            .changed
+            .iter()
+            .filter_map(|user| <&UserId>::try_from(user.as_str()).ok())
+        {
+            tx.mark_outdated(user)?;
+        }
+        for user in lists
+            .left
+            .iter()
+            .filter_map(|user| <&UserId>::try_from(user.as_str()).ok())
+        {
+            // The server says that no encrypted room is shared any more. Where this
+            // store disagrees it follows the user on, and asks afresh. So it does
+            // for a commander whose server does not answer: for how long is not
+            // counted anew because they left and came again.
+            let is_waited_for = self.commanders.users.contains(user) && tx.is_outdated(user)?;
+            if user == self.user || is_waited_for || tx.shares_encrypted_room(user)? {
+                tx.mark_outdated(user)?;
+            } else if tx.is_tracked(user)? {
+                info!("the devices of {user} are no longer followed");
+                tx.untrack_user(user)?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes keys where the server has too few left.
@@ -191,31 +219,6 @@ fn check_position(next_batch: &str) -> Result<(), Error> {
             max: MAX_POSITION,
         }),
     }
-}
-
-fn take_device_lists(tx: &Transaction<'_>, lists: &DeviceLists, own: &UserId) -> Result<(), Error> {
-    for user in lists
-        .changed
-        .iter()
-        .filter_map(|user| <&UserId>::try_from(user.as_str()).ok())
-    {
-        tx.mark_outdated(user)?;
-    }
-    for user in lists
-        .left
-        .iter()
-        .filter_map(|user| <&UserId>::try_from(user.as_str()).ok())
-    {
-        // The server says that no encrypted room is shared any more. Where this
-        // store disagrees it follows the user on, and asks afresh.
-        if user == own || tx.shares_encrypted_room(user)? {
-            tx.mark_outdated(user)?;
-        } else if tx.is_tracked(user)? {
-            info!("the devices of {user} are no longer followed");
-            tx.untrack_user(user)?;
-        }
-    }
-    Ok(())
 }
 
 fn room_id(id: &str) -> Option<OwnedRoomId> {

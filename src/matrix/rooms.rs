@@ -27,6 +27,9 @@ impl Engine {
         now: u64,
         received: &mut Received,
     ) -> Result<(), Error> {
+        if !tx.has_room_for_room(room)? {
+            return Ok(());
+        }
         let first_sync = since.is_none();
         let new = tx.enter_room(room)?;
         if new {
@@ -121,7 +124,7 @@ impl Engine {
             tx.encryption(room)?,
             Encryption::Unknown | Encryption::Plaintext
         );
-        if encrypted && membership == Membership::Joined {
+        if encrypted && membership == Membership::Joined && tx.is_member(room, user)? {
             tx.track_user(user)?;
         }
         Ok(())

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     crypto::{Account, Device, MEGOLM_ALGORITHM, OutboundGroup, Peer, Rotation, encrypt_to_device},
+    ops::shown,
     store::{Encryption, Recipient, Reply, Transaction},
 };
 
@@ -85,7 +86,8 @@ pub(super) struct Unprepared {
 impl Engine {
     /// Queues a text for a room; it leaves when the room's devices have its key.
     pub fn reply(&self, tx: &Transaction<'_>, room: &RoomId, text: &str) -> Result<(), Error> {
-        let content = serde_json::json!({ "msgtype": "m.text", "body": text });
+        // Nobody is mentioned: clients that are not told look for names in the text.
+        let content = serde_json::json!({ "msgtype": "m.text", "body": text, "m.mentions": {} });
         tx.put_reply(
             room,
             &transaction_id()?,
@@ -94,6 +96,29 @@ impl Engine {
             self.own_now(),
         )?;
         Ok(())
+    }
+
+    /// Queues a text for a room that answers no command that ran. It is left unsaid
+    /// where too much else waits to be said.
+    pub fn remark(&self, tx: &Transaction<'_>, room: &RoomId, text: &str) -> Result<(), Error> {
+        let content = serde_json::json!({ "msgtype": "m.text", "body": text });
+        tx.put_remark(
+            room,
+            &transaction_id()?,
+            "m.room.message",
+            &content.to_string(),
+            self.own_now(),
+        )?;
+        Ok(())
+    }
+
+    /// As [`Engine::reply`], but not if the room's people were told that there is
+    /// too much to do a while ago.
+    pub fn reply_busy(&self, tx: &Transaction<'_>, room: &RoomId, text: &str) -> Result<(), Error> {
+        match tx.may_tell_busy(room, self.own_now())? {
+            true => self.reply(tx, room, text),
+            false => Ok(()),
+        }
     }
 
     /// Moves what can be moved from the replies to the outbox, and returns what
@@ -230,12 +255,11 @@ impl Engine {
         rotation: Rotation,
         now: u64,
     ) -> Result<OutboundGroup, Error> {
-        if let Some(group) = tx.outbound_group(room)? {
-            if !group.is_expired(rotation, now)
-                && !tx.has_departed_recipient(room, &group.session_id(), self.commanders.trust)?
-            {
-                return Ok(group);
-            }
+        if let Some(group) = tx.outbound_group(room)?
+            && !group.is_expired(rotation, now)
+            && !tx.has_departed_recipient(room, &group.session_id(), self.commanders.trust)?
+        {
+            return Ok(group);
         }
         tx.discard_outbound_group(room)?;
         debug!("a new Megolm session for {room}");
@@ -343,7 +367,8 @@ impl Engine {
             if !may_have_keys {
                 debug!(
                     "{} {} is not given the key: its user's identity has not signed it",
-                    device.user, device.id
+                    shown(&device.user),
+                    shown(&device.id)
                 );
                 tx.put_withheld(&session_id, &device)?;
                 refusals.push(addressed(device, unverified.clone()));
@@ -448,6 +473,9 @@ pub(super) fn send_call(
     ))
 }
 
+/// The lane of to-device messages that belong to no room.
+pub(super) const TO_DEVICE: &str = "to-device";
+
 /// Queues one `/sendToDevice`, unless there is nothing to send.
 pub(super) fn put_to_device(
     tx: &Transaction<'_>,
@@ -455,7 +483,7 @@ pub(super) fn put_to_device(
     kind: &str,
     messages: Vec<OutgoingToDevice>,
 ) -> Result<(), Error> {
-    if messages.is_empty() {
+    if messages.is_empty() || (lane == TO_DEVICE && !tx.has_room_for_to_device(lane)?) {
         return Ok(());
     }
     let mut bodies: send_event_to_device::v3::Messages = BTreeMap::new();

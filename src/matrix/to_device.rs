@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     crypto::{Account, Device, OlmEvent, OlmFault, OlmPayload, RoomKey, accept_room_key, decrypt},
+    ops::shown,
     store::Transaction,
 };
 
@@ -195,7 +196,11 @@ impl Engine {
         // m.dummy did its work by being decrypted; forwarded keys and secrets
         // were never asked for.
         if payload.kind != "m.room_key" {
-            debug!("{} sent {:?}: nothing to do", payload.sender, payload.kind);
+            debug!(
+                "{} sent {}: nothing to do",
+                shown(&payload.sender),
+                shown(&payload.kind)
+            );
             return Ok(());
         }
         if !self.commanders.users.contains(&payload.sender) {
@@ -213,10 +218,13 @@ impl Engine {
             }
         };
         // A key of a device that is not listed: the list may be the older of both.
+        // One that was signed out is asked for in vain.
         let (curve25519, ed25519) = (&payload.sender_curve25519, &payload.sender_ed25519);
-        if tx
-            .device_by_keys(&payload.sender, curve25519, ed25519)?
-            .is_none()
+        let sender = &payload.sender;
+        if tx.device_by_keys(sender, curve25519, ed25519)?.is_none()
+            && tx
+                .signed_out_by_keys(sender, curve25519, ed25519)?
+                .is_none()
         {
             tx.track_user(&payload.sender)?;
             tx.mark_outdated(&payload.sender)?;
@@ -258,7 +266,8 @@ impl Engine {
         if tx.ask_unwedge(device, now.saturating_sub(UNWEDGE_INTERVAL_MS), now)? {
             warn!(
                 "opening a new Olm session with {} {}",
-                device.user, device.id
+                shown(&device.user),
+                shown(&device.id)
             );
         }
         Ok(())

@@ -25,6 +25,10 @@ const SESSION_LIFETIME_MS: u64 = 2 * LONGEST_PERIOD_MS;
 /// was recorded of it, would be good for as long as the homeserver likes.
 const LONGEST_PERIOD_MS: u64 = 7 * 24 * 3600 * 1000;
 
+/// A device list that could not be asked for since it became outdated authorises
+/// nothing after this, by the bot's own clock.
+const OUTDATED_LIST_LIFETIME_MS: u64 = 3600 * 1000;
+
 /// Whether a device speaks for its user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Authorship {
@@ -32,6 +36,11 @@ pub enum Authorship {
     Proven,
     /// It is not in its user's list.
     UnknownDevice,
+    /// It was in its user's list, and then was not.
+    SignedOutDevice(OwnedDeviceId),
+    /// Its user's list has been outdated for too long: their server does not say
+    /// what it is now.
+    OutdatedList,
     /// Its user's identity has not signed it.
     UnverifiedDevice(OwnedDeviceId),
     /// Its user has another identity than the pinned one.
@@ -59,6 +68,14 @@ impl Engine {
         user: &UserId,
         keys: &DeviceKeys,
     ) -> Result<Authorship, Error> {
+        if let Some(device) = tx.signed_out_by_keys(user, &keys.curve25519, &keys.ed25519)? {
+            return Ok(Authorship::SignedOutDevice(device));
+        }
+        let age_ms = |since| self.own_now().saturating_sub(since);
+        let since = tx.outdated_since(user)?;
+        if since.is_some_and(|since| age_ms(since) >= OUTDATED_LIST_LIFETIME_MS) {
+            return Ok(Authorship::OutdatedList);
+        }
         let Some(device) = tx.device_by_keys(user, &keys.curve25519, &keys.ed25519)? else {
             return Ok(Authorship::UnknownDevice);
         };

@@ -140,7 +140,7 @@ impl About {
 
 impl Engine {
     /// Prepares what can be sent, and returns all that is to be asked now, but
-    /// for what would follow something `busy`. The caller commits before it sends
+    /// for what would follow something `busy` and for [`Engine::sends`]. The caller commits before it sends
     /// any of it, and leaves out what is already under way. Nothing is encrypted
     /// for rooms before a first sync was taken in (`synced`).
     pub fn wants(
@@ -150,6 +150,7 @@ impl Engine {
         now: u64,
         busy: &dyn Fn(&WantKey) -> bool,
     ) -> Result<Wants, Error> {
+        tx.date_outdated(self.own_now())?;
         let mut wants = Vec::new();
         self.withdraw_in_clear(tx, busy)?;
         let Unprepared {
@@ -218,7 +219,6 @@ impl Engine {
         }
         wants.extend(self.gap_wants(tx)?);
         wants.extend(self.own_identity_want(tx)?);
-        wants.extend(self.sends(tx, busy)?);
         Ok(Wants {
             requests: wants,
             again,
@@ -227,7 +227,7 @@ impl Engine {
     }
 
     /// The heads of the outbox's lanes, but for those that are `busy`: what is
-    /// under way need not be in memory twice. Reads only.
+    /// under way, or cannot be now, need not be in memory. Reads only.
     pub fn sends(
         &self,
         tx: &Transaction<'_>,

@@ -15,7 +15,7 @@ pub use clock::now_ms;
 pub use log_filter::{BadLogFilter, LogFilter};
 pub use logging::{MAX_LINE_BYTES, init, line};
 pub use own_time::OwnTime;
-pub use printable::{Printable, is_deceptive, printable};
+pub use printable::{Printable, code, is_deceptive, name, printable, shown, unlinked, words};
 pub use secret::Secret;
 pub use utc::{civil, rfc3339};
 pub use wiped::wiped_json;

@@ -4,14 +4,26 @@ use std::{
     fmt,
     fs::{self, File, TryLockError},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
+use log::debug;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, types::Type};
 
-use super::{crash, open_error::OpenError, schema};
+use super::{
+    crash,
+    gauge::{Fullness, Gauges},
+    open_error::OpenError,
+    schema,
+};
 
 const DATABASE: &str = "store.sqlite3";
+const LOG: &str = "store.sqlite3-wal";
+
+/// How long a transaction waits for that of another process.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
+
 const LOCK: &str = "store.lock";
 
 /// What helps when the volume is full or broken.
@@ -72,7 +84,10 @@ impl From<rusqlite::Error> for Error {
 
 /// The open database. One process at a time; one transaction at a time.
 pub struct Store {
-    connection: Connection,
+    pub(super) connection: Connection,
+    gauges: Gauges,
+    /// The write-ahead log.
+    pub(super) log: PathBuf,
     /// Held until the process ends: the kernel releases it even after SIGKILL.
     /// None beside the process that holds it.
     _lock: Option<File>,
@@ -82,6 +97,8 @@ pub struct Store {
 /// never happened.
 pub struct Transaction<'a> {
     pub(super) inner: rusqlite::Transaction<'a>,
+    pub(super) gauges: &'a Gauges,
+    pub(super) fullness: Fullness,
     changes_before: u64,
 }
 
@@ -131,10 +148,17 @@ impl Store {
         }
         configure(&connection).map_err(in_database)?;
         schema::migrate(&mut connection).map_err(in_database)?;
-        Ok(Self {
+        let store = Self {
             connection,
+            gauges: Gauges::default(),
+            log: directory.join(LOG),
             _lock: Some(lock),
-        })
+        };
+        // What a process that was killed has left there is read by nobody.
+        if let Err(error) = store.checkpoint() {
+            debug!("the write-ahead log stays for now: {error}");
+        }
+        Ok(store)
     }
 
     /// Opens a store that is there, beside the process that has it, for a
@@ -150,6 +174,8 @@ impl Store {
         match schema::version(&connection).map_err(in_database)? {
             schema::VERSION => Ok(Self {
                 connection,
+                gauges: Gauges::default(),
+                log: directory.join(LOG),
                 _lock: None,
             }),
             found if found > schema::VERSION => Err(OpenError::TooNew {
@@ -162,12 +188,15 @@ impl Store {
 
     /// Begins the only transaction there can be.
     pub fn begin(&mut self) -> Result<Transaction<'_>, Error> {
+        self.gauges.begin();
         let changes_before = self.connection.total_changes();
         let inner = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         Ok(Transaction {
             inner,
+            gauges: &self.gauges,
+            fullness: Fullness::default(),
             changes_before,
         })
     }
@@ -183,7 +212,9 @@ impl Store {
 impl Transaction<'_> {
     /// Makes everything since [`Store::begin`] durable: one fsync.
     pub fn commit(self) -> Result<(), Error> {
-        Ok(crash::around(|| self.inner.commit())?)
+        crash::around(|| self.inner.commit())?;
+        self.gauges.commit();
+        Ok(())
     }
 
     /// Whether there is anything to commit. A commit of nothing writes nothing, and
@@ -229,9 +260,9 @@ impl Transaction<'_> {
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // FULL: a commit is on the disk before anything is done because of it. No
     // temporary files: the root file system is read-only and has no /tmp. The
-    // page cache is kept small, the working set is a few dozen pages. A checkpoint
-    // costs three more waits for the disk: the log may grow to 4 MiB, some forty
-    // commands, and keeps that room.
+    // page cache is kept small, the working set is a few dozen pages. The log is cut
+    // by `Store::checkpoint`; that SQLite itself folds it in at 4 MiB is for a
+    // transaction as large as a first sync.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
@@ -240,10 +271,10 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA secure_delete = ON;
          PRAGMA cache_size = -256;
          PRAGMA mmap_size = 0;
-         PRAGMA busy_timeout = 3000;
          PRAGMA journal_size_limit = 4194304;
          PRAGMA wal_autocheckpoint = 1000;",
     )?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }

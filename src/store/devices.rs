@@ -1,9 +1,9 @@
 //! Users whose devices are followed, and those devices.
 
-use ruma::{DeviceId, OwnedUserId, UserId};
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
-use super::{Error, Transaction, database::parsed};
+use super::{Error, Transaction, caps, caps::Cap, database::parsed, gauge::Gauge, prune};
 use crate::crypto::{Device, DeviceChange, DeviceTrust, KnownDevice};
 
 /// Whether device `d` of a user with identity `i` may have room keys: its user
@@ -72,9 +72,17 @@ impl OutdatedUser {
 }
 
 impl Transaction<'_> {
-    /// Follows a user's devices from now on. The generation starts anywhere, so
-    /// that an answer to a question from before does not match it.
+    /// Follows a user's devices from now on, unless too many strangers are
+    /// followed. The generation starts anywhere, so that an answer to a question
+    /// from before does not match it.
     pub fn track_user(&self, user: &UserId) -> Result<(), Error> {
+        if self.is_tracked(user)? {
+            return Ok(());
+        }
+        if !self.is_kept(user)? && !self.fits(Gauge::Users, &prune::USERS)? {
+            self.note_dropped(Cap::TrackedUsers, 1);
+            return Ok(());
+        }
         self.execute(
             "INSERT OR IGNORE INTO users (user_id, outdated, generation)
              VALUES (?1, 1, abs(random() % 1000000007))",
@@ -94,9 +102,13 @@ impl Transaction<'_> {
             .is_some())
     }
 
-    /// Stops following; the devices stay as tombstones of their keys.
+    /// Stops following. A stranger is forgotten; the devices of a user who may
+    /// command stay as tombstones of their keys.
     pub fn untrack_user(&self, user: &UserId) -> Result<(), Error> {
         self.execute("DELETE FROM users WHERE user_id = ?1", [user.as_str()])?;
+        if !self.is_kept(user)? {
+            self.forget_stranger(user)?;
+        }
         Ok(())
     }
 
@@ -202,14 +214,38 @@ impl Transaction<'_> {
             .unwrap_or(true))
     }
 
-    /// The answer for this user was taken in, if it answers the latest question.
+    /// The answer for this user was taken in. One to an older question than the
+    /// latest leaves the list outdated, but only from now on.
     pub fn mark_current(&self, user: &UserId, generation: i64) -> Result<(), Error> {
         self.execute(
-            "UPDATE users SET outdated = 0, retry_after = 0, alone = 0
-             WHERE user_id = ?1 AND generation = ?2",
+            "UPDATE users SET outdated = generation <> ?2, outdated_since = 0, alone = 0,
+                 retry_after = CASE generation WHEN ?2 THEN 0 ELSE retry_after END
+             WHERE user_id = ?1",
             (user.as_str(), generation),
         )?;
         Ok(())
+    }
+
+    /// Writes down when lists became outdated, those that did since the last call:
+    /// at `own_now` by the bot's own clock, in milliseconds.
+    pub fn date_outdated(&self, own_now: u64) -> Result<(), Error> {
+        self.execute(
+            "UPDATE users SET outdated_since = ?1 WHERE outdated = 1 AND outdated_since = 0",
+            [own_now.cast_signed()],
+        )?;
+        Ok(())
+    }
+
+    /// Since when this user's list has been outdated without an answer, by the
+    /// bot's own clock in milliseconds; none while it is current, and until
+    /// [`Transaction::date_outdated`].
+    pub fn outdated_since(&self, user: &UserId) -> Result<Option<u64>, Error> {
+        self.one(
+            "SELECT outdated_since FROM users
+             WHERE user_id = ?1 AND outdated = 1 AND outdated_since <> 0",
+            [user.as_str()],
+            |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()),
+        )
     }
 
     /// The user's server did not answer: ask again after `until`.
@@ -275,10 +311,65 @@ impl Transaction<'_> {
         )
     }
 
+    /// The device of `user` that was signed out and had one of these two keys.
+    pub fn signed_out_by_keys(
+        &self,
+        user: &UserId,
+        curve25519: &Curve25519PublicKey,
+        ed25519: &Ed25519PublicKey,
+    ) -> Result<Option<OwnedDeviceId>, Error> {
+        self.one(
+            "SELECT device_id FROM devices
+             WHERE user_id = ?1 AND deleted = 1 AND (ed25519 = ?2 OR curve25519 = ?3)",
+            (user.as_str(), ed25519.as_bytes(), curve25519.as_bytes()),
+            |row| row.get::<_, String>(0).map(Into::into),
+        )
+    }
+
+    /// The devices that were signed out of those who command.
+    pub fn signed_out_devices(&self) -> Result<Vec<Device>, Error> {
+        self.all(
+            "SELECT user_id, device_id, curve25519, ed25519, signed_by
+             FROM devices JOIN commanders USING (user_id) WHERE deleted = 1
+             ORDER BY user_id, device_id",
+            [],
+            device,
+        )
+    }
+
+    /// Forgets that a device was signed out. False if it was not.
+    pub fn forget_signed_out(&self, user: &UserId, id: &DeviceId) -> Result<bool, Error> {
+        let changed = self.execute(
+            "DELETE FROM devices WHERE user_id = ?1 AND device_id = ?2 AND deleted = 1",
+            (user.as_str(), id.as_str()),
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Writes down who commands, for whoever looks at the store without the
+    /// configuration.
+    pub fn put_commanders<'a>(
+        &self,
+        users: impl IntoIterator<Item = &'a OwnedUserId>,
+    ) -> Result<(), Error> {
+        self.execute("DELETE FROM commanders", [])?;
+        for user in users {
+            self.execute(
+                "INSERT INTO commanders (user_id) VALUES (?1)",
+                [user.as_str()],
+            )?;
+        }
+        Ok(())
+    }
+
     /// Applies what a query changed.
     pub fn apply_device_change(&self, user: &UserId, change: &DeviceChange) -> Result<(), Error> {
         match change {
             DeviceChange::Put(device) => {
+                if !self.has_room_for(user, device)? {
+                    self.note_dropped(Cap::Devices, 1);
+                    return Ok(());
+                }
                 self.execute(
                     "INSERT OR REPLACE INTO devices
                      (user_id, device_id, curve25519, ed25519, signed_by, deleted)
@@ -297,9 +388,69 @@ impl Transaction<'_> {
                     "UPDATE devices SET deleted = 1 WHERE user_id = ?1 AND device_id = ?2",
                     (user.as_str(), id.as_str()),
                 )?;
+                self.prune_tombstones(user)?;
             }
             DeviceChange::Refuse(..) => {}
         }
+        Ok(())
+    }
+
+    /// Whether a device can be stored: it is known, or fits. A stranger's signed
+    /// device takes the place of an unsigned one. Of a user who may command
+    /// nothing is dropped for it.
+    fn has_room_for(&self, user: &UserId, device: &Device) -> Result<bool, Error> {
+        let known = self.one(
+            "SELECT 1 FROM devices WHERE user_id = ?1 AND device_id = ?2",
+            (user.as_str(), device.id.as_str()),
+            |_| Ok(()),
+        )?;
+        if known.is_some() {
+            return Ok(true);
+        }
+        let (live, all, unsigned): (i64, i64, i64) = self
+            .one(
+                "SELECT coalesce(sum(NOT deleted), 0), count(*), coalesce(sum(signed_by IS NULL), 0)
+                 FROM devices WHERE user_id = ?1",
+                [user.as_str()],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )?
+            .unwrap_or_default();
+        if self.is_kept(user)? {
+            let useless = device.signed_by.is_none() && self.identity(user)?.master.is_some();
+            return Ok(device.id.as_str().len() <= caps::DEVICE_ID
+                && all < caps::KEPT_DEVICES
+                && !(useless && unsigned >= caps::KEPT_UNSIGNED_DEVICES));
+        }
+        if device.id.as_str().len() > caps::STRANGER_DEVICE_ID {
+            return Ok(false);
+        }
+        if live < caps::STRANGER_DEVICES {
+            return self.fits(Gauge::Devices, &prune::DEVICES);
+        }
+        if device.signed_by.is_none() {
+            return Ok(false);
+        }
+        let gone = self.execute(
+            "DELETE FROM devices WHERE user_id = ?1 AND device_id = (
+                 SELECT device_id FROM devices
+                 WHERE user_id = ?1 AND NOT deleted AND signed_by IS NULL LIMIT 1)",
+            [user.as_str()],
+        )?;
+        self.note_dropped(Cap::Devices, gone);
+        Ok(gone == 1)
+    }
+
+    /// Forgets deleted devices of a stranger beyond the cap.
+    fn prune_tombstones(&self, user: &UserId) -> Result<(), Error> {
+        let gone = self.execute(
+            "DELETE FROM devices WHERE user_id = ?1 AND device_id IN (
+                 SELECT device_id FROM devices
+                 WHERE user_id = ?1 AND deleted
+                 AND user_id NOT IN (SELECT user_id FROM kept_users)
+                 ORDER BY signed_by IS NULL, device_id LIMIT -1 OFFSET ?2)",
+            (user.as_str(), caps::STRANGER_TOMBSTONES),
+        )?;
+        self.note_dropped(Cap::Devices, gone);
         Ok(())
     }
 

@@ -4,12 +4,11 @@
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
-use super::{Error, Transaction, database::parsed, devices::fingerprint};
+use super::{
+    Error, Transaction, caps, caps::Cap, database::parsed, devices::fingerprint, gauge::Gauge,
+    prune,
+};
 use crate::crypto::{Device, InboundGroup, OutboundGroup, Pickle};
-
-/// Sessions of the bot's own that are remembered after their use: more than any
-/// homeserver shows again.
-const SENT_GROUPS_KEPT: i64 = 5_000;
 
 /// A session that a device has shared, as it is stored.
 pub struct StoredGroup {
@@ -78,6 +77,7 @@ impl Transaction<'_> {
         group: &InboundGroup,
         own_now: u64,
     ) -> Result<(), Error> {
+        self.make_room_for_key(room, session_id, group)?;
         self.execute(
             "INSERT INTO inbound_groups
              (room_id, session_id, owner, curve25519, ed25519, pickle, received_at, next_index,
@@ -98,6 +98,47 @@ impl Transaction<'_> {
                 own_now.cast_signed(),
             ),
         )?;
+        Ok(())
+    }
+
+    /// A session of this device fits: the oldest go for it, and leave tombstones.
+    fn make_room_for_key(
+        &self,
+        room: &RoomId,
+        session_id: &str,
+        group: &InboundGroup,
+    ) -> Result<(), Error> {
+        let of_device = (
+            room.as_str(),
+            group.owner.as_str(),
+            group.curve25519.as_bytes(),
+        );
+        let known = self.one(
+            "SELECT 1 FROM inbound_groups WHERE room_id = ?1 AND owner = ?2 AND curve25519 = ?3
+             AND session_id = ?4",
+            (of_device.0, of_device.1, of_device.2, session_id),
+            |_| Ok(()),
+        )?;
+        if known.is_some() {
+            return Ok(());
+        }
+        let buried = self.execute(
+            "INSERT OR IGNORE INTO dead_groups (room_id, session_id, owner, curve25519, died_at)
+             SELECT room_id, session_id, owner, curve25519, (SELECT own_time FROM own_clock)
+             FROM inbound_groups WHERE room_id = ?1 AND owner = ?2 AND curve25519 = ?3
+             ORDER BY ordinal DESC LIMIT -1 OFFSET ?4",
+            (
+                of_device.0,
+                of_device.1,
+                of_device.2,
+                caps::ROOM_KEYS_OF_DEVICE - 1,
+            ),
+        )?;
+        if buried > 0 {
+            let gone = self.forget_dead_groups()?;
+            self.note_dropped(Cap::RoomKeys, gone);
+        }
+        self.fits(Gauge::RoomKeys, &prune::ROOM_KEYS)?;
         Ok(())
     }
 
@@ -205,7 +246,7 @@ impl Transaction<'_> {
     fn forget_oldest_sent_groups(&self) -> Result<(), Error> {
         self.execute(
             "DELETE FROM sent_groups WHERE rowid <= (SELECT max(rowid) FROM sent_groups) - ?1",
-            [SENT_GROUPS_KEPT],
+            [caps::SENT_GROUPS],
         )?;
         Ok(())
     }
@@ -255,8 +296,17 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// A row of this session fits: other sessions of the bot's go for it, the
+    /// oldest first.
+    fn make_room_for_share(&self, session_id: &str) -> Result<(), Error> {
+        while !self.fits(Gauge::Shares, &prune::SHARES)? && self.discard_oldest_group(session_id)? {
+        }
+        Ok(())
+    }
+
     /// Records that a device was given a session, from which index on.
     pub fn put_share(&self, session_id: &str, device: &Device, index: u32) -> Result<(), Error> {
+        self.make_room_for_share(session_id)?;
         self.execute(
             "INSERT OR REPLACE INTO shares
              (session_id, user_id, device_id, curve25519, message_index, withheld)
@@ -274,6 +324,7 @@ impl Transaction<'_> {
 
     /// Records that a device was told that it is not given a session.
     pub fn put_withheld(&self, session_id: &str, device: &Device) -> Result<(), Error> {
+        self.make_room_for_share(session_id)?;
         self.execute(
             "INSERT OR REPLACE INTO shares
              (session_id, user_id, device_id, curve25519, message_index, withheld)

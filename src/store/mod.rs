@@ -2,11 +2,16 @@
 //! what goes out. Everything is read and written inside a [`Transaction`], so
 //! that a sync is taken in whole or not at all.
 
+pub mod caps;
+
+mod checkpoint;
+mod congestion;
 mod counts;
 mod crash;
 mod database;
 mod devices;
 mod gaps;
+mod gauge;
 mod groups;
 mod held;
 mod identities;
@@ -17,6 +22,7 @@ mod own_clock;
 mod own_identity;
 mod pickle;
 mod predecessor;
+mod prune;
 mod queues;
 mod refused_keys;
 mod remains;
@@ -26,6 +32,8 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+pub use caps::Cap;
+pub use congestion::Urgency;
 pub use counts::Counts;
 pub use database::{Error, Store, Transaction};
 pub use devices::{OutdatedUser, Recipient};

@@ -7,11 +7,22 @@
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use vodozemac::Curve25519PublicKey;
 
-use super::{Error, Transaction, database::parsed};
+use super::{
+    Error, Transaction, caps,
+    caps::Cap,
+    database::parsed,
+    gauge::{Gauge, Limit},
+    prune,
+};
 use crate::crypto::{Device, OlmSession, Pickle};
 
-/// Sessions kept for one peer device; the specification asks for at least 4.
-const SESSIONS_PER_PEER: i64 = 8;
+/// What holds for the sessions of one user.
+struct SessionCaps {
+    of_peer: i64,
+    bytes: usize,
+    gauge: Gauge,
+    limit: &'static Limit,
+}
 
 /// Pre-key messages remembered. When they are as many, the fallback keys that
 /// they could be replayed against are given up, and then so are they.
@@ -49,7 +60,8 @@ impl Transaction<'_> {
     }
 
     /// Stores a session that was made or has advanced; the oldest of this peer
-    /// go when there are too many.
+    /// go when there are too many. One that its other end has made too long is
+    /// given up instead.
     pub fn put_olm_session(
         &self,
         user: &UserId,
@@ -61,6 +73,14 @@ impl Transaction<'_> {
         let pickle = session
             .pickle()
             .map_err(|_| Error::Corrupt("an Olm session"))?;
+        let of_user = self.session_caps(user)?;
+        if pickle.len() > of_user.bytes {
+            self.note_dropped(Cap::OlmSessions, 1);
+            return self.delete_olm_session(user, key, session);
+        }
+        if !self.has_this_session(user, key, session)? {
+            self.fits(of_user.gauge, of_user.limit)?;
+        }
         self.execute(
             "INSERT INTO olm_sessions
              (user_id, curve25519, session_id, pickle, created_at, decrypted_at, life)
@@ -81,7 +101,7 @@ impl Transaction<'_> {
              AND session_id NOT IN (
                  SELECT session_id FROM olm_sessions WHERE user_id = ?1 AND curve25519 = ?2
                  ORDER BY life DESC, max(decrypted_at, created_at) DESC, session_id LIMIT ?3)",
-            (user.as_str(), key.as_bytes(), SESSIONS_PER_PEER),
+            (user.as_str(), key.as_bytes(), of_user.of_peer),
         )?;
         // A device that can be reached again may be told again, should it
         // become unreachable.
@@ -95,15 +115,66 @@ impl Transaction<'_> {
 
     /// Forgets a session that nothing can be sent with.
     pub fn drop_olm_session(&self, device: &Device, session: &OlmSession) -> Result<(), Error> {
+        self.delete_olm_session(&device.user, &device.curve25519, session)
+    }
+
+    fn delete_olm_session(
+        &self,
+        user: &UserId,
+        key: &Curve25519PublicKey,
+        session: &OlmSession,
+    ) -> Result<(), Error> {
         self.execute(
             "DELETE FROM olm_sessions
              WHERE user_id = ?1 AND curve25519 = ?2 AND session_id = ?3",
-            (
-                device.user.as_str(),
-                device.curve25519.as_bytes(),
-                session.id(),
-            ),
+            (user.as_str(), key.as_bytes(), session.id()),
         )?;
+        Ok(())
+    }
+
+    fn has_this_session(
+        &self,
+        user: &UserId,
+        key: &Curve25519PublicKey,
+        session: &OlmSession,
+    ) -> Result<bool, Error> {
+        Ok(self
+            .one(
+                "SELECT 1 FROM olm_sessions
+                 WHERE user_id = ?1 AND curve25519 = ?2 AND session_id = ?3",
+                (user.as_str(), key.as_bytes(), session.id()),
+                |_| Ok(()),
+            )?
+            .is_some())
+    }
+
+    fn session_caps(&self, user: &UserId) -> Result<SessionCaps, Error> {
+        Ok(match self.is_kept(user)? {
+            true => SessionCaps {
+                of_peer: caps::KEPT_SESSIONS_OF_PEER,
+                bytes: caps::KEPT_OLM_SESSION_BYTES,
+                gauge: Gauge::KeptOlmSessions,
+                limit: &prune::KEPT_OLM_SESSIONS,
+            },
+            false => SessionCaps {
+                of_peer: caps::SESSIONS_OF_PEER,
+                bytes: caps::OLM_SESSION_BYTES,
+                gauge: Gauge::OlmSessions,
+                limit: &prune::OLM_SESSIONS,
+            },
+        })
+    }
+
+    /// A row for what is tried with this device fits: others may go for it.
+    fn make_room_for_peer(&self, device: &Device) -> Result<(), Error> {
+        let known = self.one(
+            "SELECT 1 FROM olm_peers WHERE user_id = ?1 AND curve25519 = ?2",
+            (device.user.as_str(), device.curve25519.as_bytes()),
+            |_| Ok(()),
+        )?;
+        if known.is_none() {
+            self.fits(Gauge::OlmPeers, &prune::OLM_PEERS)?;
+        }
         Ok(())
     }
 
@@ -141,6 +212,7 @@ impl Transaction<'_> {
 
     /// No claim for this device before `until`.
     pub fn postpone_claim(&self, device: &Device, until: u64) -> Result<(), Error> {
+        self.make_room_for_peer(device)?;
         self.execute(
             "INSERT INTO olm_peers (user_id, curve25519, claim_after) VALUES (?1, ?2, ?3)
              ON CONFLICT (user_id, curve25519) DO UPDATE SET claim_after = ?3",
@@ -155,6 +227,7 @@ impl Transaction<'_> {
 
     /// Marks that the device was told `m.no_olm`. False when it had been.
     pub fn mark_withheld(&self, device: &Device) -> Result<bool, Error> {
+        self.make_room_for_peer(device)?;
         let changed = self.execute(
             "INSERT INTO olm_peers (user_id, curve25519, withheld_sent) VALUES (?1, ?2, 1)
              ON CONFLICT (user_id, curve25519) DO UPDATE
@@ -168,6 +241,11 @@ impl Transaction<'_> {
     /// False when that was done after `not_after`: a device that sends rubbish
     /// cannot make the bot claim keys without end.
     pub fn ask_unwedge(&self, device: &Device, not_after: u64, now: u64) -> Result<bool, Error> {
+        let is_full = self.count("SELECT count(*) FROM unwedge")? >= caps::UNWEDGE;
+        if is_full && !self.is_kept(&device.user)? {
+            return Ok(false);
+        }
+        self.make_room_for_peer(device)?;
         let changed = self.execute(
             "INSERT INTO olm_peers (user_id, curve25519, unwedged_at) VALUES (?1, ?2, ?4)
              ON CONFLICT (user_id, curve25519) DO UPDATE
@@ -190,10 +268,14 @@ impl Transaction<'_> {
 
     /// Devices that wait for a new session.
     pub fn devices_to_unwedge(&self) -> Result<Vec<(OwnedUserId, OwnedDeviceId)>, Error> {
-        self.all("SELECT user_id, device_id FROM unwedge", [], |row| {
-            let device: String = row.get(1)?;
-            Ok((parsed(row, 0)?, device.into()))
-        })
+        self.all(
+            "SELECT user_id, device_id FROM unwedge LIMIT 250",
+            [],
+            |row| {
+                let device: String = row.get(1)?;
+                Ok((parsed(row, 0)?, device.into()))
+            },
+        )
     }
 
     /// A new session was made or given up. True when one had been asked for.

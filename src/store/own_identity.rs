@@ -1,7 +1,9 @@
 //! The bot's own cross-signing identity: its private keys, and how far the
 //! server knows of it.
 
-use super::{Error, Transaction};
+use vodozemac::Ed25519PublicKey;
+
+use super::{Error, Transaction, devices::optional_fingerprint};
 use crate::crypto::Seed;
 
 /// How far the bot's device is vouched for.
@@ -22,9 +24,13 @@ pub enum OwnState {
     FindKeyId,
     /// The description of this key is asked for.
     FindKey(String),
-    /// The secret, encrypted with this key, is asked for.
+    /// The self-signing key, encrypted with this key, is asked for.
     FindSecret(String),
-    /// The secret was found; what it is worth shows when the account is compared.
+    /// The self-signing key was found; the master key, encrypted with this key, is
+    /// asked for.
+    FindMaster(String),
+    /// What there was was found; what it is worth shows when the account is
+    /// compared.
     Recovered,
     /// The device stays unsigned. Why, and what to do, in a sentence.
     Unsigned(String),
@@ -38,6 +44,8 @@ pub struct StoredIdentity {
     pub seed: Option<Seed>,
     /// The private self-signing key alone, from the account's secret storage.
     pub self_signing: Option<Seed>,
+    /// The public master key whose private half lay beside it there.
+    pub master: Option<Ed25519PublicKey>,
     /// How far things are.
     pub state: OwnState,
     /// A request on the way failed and is tried again: nothing waits for it.
@@ -54,6 +62,7 @@ impl OwnState {
             Self::FindKeyId => ("find key id", ""),
             Self::FindKey(id) => ("find key", id),
             Self::FindSecret(id) => ("find secret", id),
+            Self::FindMaster(id) => ("find master", id),
             Self::Recovered => ("recovered", ""),
             Self::Unsigned(why) => ("unsigned", why),
             Self::Reset => ("reset", ""),
@@ -71,6 +80,7 @@ impl OwnState {
             "find key id" => Self::FindKeyId,
             "find key" => Self::FindKey(detail),
             "find secret" => Self::FindSecret(detail),
+            "find master" => Self::FindMaster(detail),
             "recovered" => Self::Recovered,
             "unsigned" => Self::Unsigned(detail),
             "reset" => Self::Reset,
@@ -83,7 +93,7 @@ impl Transaction<'_> {
     /// The bot's own identity.
     pub fn own_identity(&self) -> Result<StoredIdentity, Error> {
         self.one(
-            "SELECT seed, self_signing, state, detail, delayed FROM own_identity",
+            "SELECT seed, self_signing, state, detail, delayed, master FROM own_identity",
             [],
             |row| {
                 let state: String = row.get(2)?;
@@ -93,6 +103,7 @@ impl Transaction<'_> {
                         self_signing: row.get(1)?,
                         state,
                         delayed: row.get(4)?,
+                        master: optional_fingerprint(row, 5)?,
                     })
                 }))
             },
@@ -124,9 +135,19 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Keeps the self-signing key that was recovered.
+    /// Keeps the self-signing key that was recovered. The master key it belongs to
+    /// is not known yet.
     pub fn put_own_self_signing(&self, key: &Seed) -> Result<(), Error> {
-        self.execute("UPDATE own_identity SET self_signing = ?1", [key])?;
+        self.execute(
+            "UPDATE own_identity SET self_signing = ?1, master = NULL",
+            [key],
+        )?;
+        Ok(())
+    }
+
+    /// Keeps the master key that was recovered beside it.
+    pub fn put_own_master(&self, key: &Ed25519PublicKey) -> Result<(), Error> {
+        self.execute("UPDATE own_identity SET master = ?1", [key.as_bytes()])?;
         Ok(())
     }
 }

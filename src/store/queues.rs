@@ -4,10 +4,7 @@ use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
-use super::{Error, Transaction, database::parsed, devices::optional_fingerprint};
-
-/// Finished journal rows kept to know an event that is delivered again.
-const JOURNAL_KEPT: i64 = 2_000;
+use super::{Error, Transaction, caps, database::parsed, devices::optional_fingerprint};
 
 /// The keys that name a device beyond doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,10 +115,15 @@ impl Transaction<'_> {
 
     /// The oldest of what was asked for and is not done.
     pub fn next_unfinished(&self) -> Result<Option<JournalEntry>, Error> {
+        self.next_unfinished_but("")
+    }
+
+    /// The oldest of what was asked for and is not done, other than this.
+    pub fn next_unfinished_but(&self, payload: &str) -> Result<Option<JournalEntry>, Error> {
         self.one(
             "SELECT event_id, room_id, sender, payload, received_at, age_ms, curve25519, ed25519
-             FROM journal WHERE done = 0 ORDER BY rowid LIMIT 1",
-            [],
+             FROM journal WHERE done = 0 AND payload <> ?1 ORDER BY rowid LIMIT 1",
+            [payload],
             |row| {
                 let curve25519: Option<[u8; 32]> = row.get(6)?;
                 let ed25519 = optional_fingerprint(row, 7)?;
@@ -161,9 +163,9 @@ impl Transaction<'_> {
             [event.as_str()],
         )?;
         self.execute(
-            "DELETE FROM journal WHERE done = 1 AND rowid IN (
-                 SELECT rowid FROM journal ORDER BY rowid DESC LIMIT -1 OFFSET ?1)",
-            [JOURNAL_KEPT],
+            "DELETE FROM journal
+             WHERE done = 1 AND rowid <= (SELECT max(rowid) FROM journal) - ?1",
+            [caps::JOURNAL],
         )?;
         Ok(())
     }
@@ -199,7 +201,7 @@ impl Transaction<'_> {
                 queued_at.cast_signed(),
             ),
         )?;
-        Ok(())
+        self.make_way_for_answer(room)
     }
 
     /// Rooms with messages that are not in the outbox yet.
@@ -212,13 +214,23 @@ impl Transaction<'_> {
         )
     }
 
-    /// A room's messages that are not in the outbox yet, in their order.
+    /// A room's messages that are not in the outbox yet, in their order, and as many
+    /// as may be there beside what is: none while it is full.
     pub fn replies(&self, room: &RoomId) -> Result<Vec<Reply>, Error> {
         self.all(
             "SELECT id, room_id, txn_id, kind, content, queued_at FROM replies
              WHERE room_id = ?1
-             AND id NOT IN (SELECT reply_id FROM outbox WHERE reply_id IS NOT NULL) ORDER BY id",
-            [room.as_str()],
+             AND id NOT IN (SELECT reply_id FROM outbox WHERE reply_id IS NOT NULL)
+             AND (SELECT coalesce(sum(octet_length(body)), 0) FROM outbox WHERE lane = ?1) < ?3
+             AND (SELECT coalesce(sum(octet_length(body)), 0) FROM outbox) < ?4
+             ORDER BY id LIMIT max(0, ?2 - (SELECT count(*) FROM outbox
+                 WHERE lane = ?1 AND reply_id IS NOT NULL))",
+            (
+                room.as_str(),
+                caps::LANE_MESSAGES,
+                caps::LANE_BYTES,
+                caps::OUTBOX_BYTES,
+            ),
             |row| {
                 Ok(Reply {
                     id: row.get(0)?,

@@ -2,11 +2,8 @@
 
 use ruma::{RoomId, UserId};
 
-use super::{Error, Transaction};
+use super::{Error, Transaction, caps};
 use crate::crypto::WithheldCode;
-
-/// Refusals kept; beyond it the oldest go.
-const KEPT: i64 = 500;
 
 impl Transaction<'_> {
     /// Remembers that `sender` refused a session.
@@ -18,6 +15,10 @@ impl Transaction<'_> {
         code: WithheldCode,
         now: u64,
     ) -> Result<(), Error> {
+        // No session has such a name.
+        if session_id.len() > caps::SESSION_ID {
+            return Ok(());
+        }
         self.execute(
             "INSERT OR REPLACE INTO refused_keys (room_id, session_id, sender, code, received_at)
              VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -33,7 +34,7 @@ impl Transaction<'_> {
             "DELETE FROM refused_keys WHERE (room_id, session_id, sender) IN (
                  SELECT room_id, session_id, sender FROM refused_keys
                  ORDER BY received_at DESC LIMIT -1 OFFSET ?1)",
-            [KEPT],
+            [caps::REFUSED_KEYS],
         )?;
         Ok(())
     }

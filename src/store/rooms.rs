@@ -2,7 +2,7 @@
 
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
-use super::{Error, Transaction, database::parsed};
+use super::{Error, Transaction, caps, caps::Cap, database::parsed, gauge::Gauge, prune};
 use crate::crypto::{MEGOLM_ALGORITHM, Rotation};
 
 /// With so many rooms known, none is remembered before the bot is in it.
@@ -31,6 +31,20 @@ pub enum Membership {
 }
 
 impl Transaction<'_> {
+    /// Whether this room is known, or another one fits.
+    pub fn has_room_for_room(&self, room: &RoomId) -> Result<bool, Error> {
+        let known = self.one(
+            "SELECT 1 FROM rooms WHERE room_id = ?1",
+            [room.as_str()],
+            |_| Ok(()),
+        )?;
+        if known.is_some() || self.fits(Gauge::Rooms, &prune::ROOMS)? {
+            return Ok(true);
+        }
+        self.note_dropped(Cap::Rooms, 1);
+        Ok(false)
+    }
+
     /// The bot is in this room. True when that is news.
     pub fn enter_room(&self, room: &RoomId) -> Result<bool, Error> {
         let known = self.is_joined(room)?;
@@ -76,6 +90,7 @@ impl Transaction<'_> {
         )?;
         self.discard_outbound_group(room)?;
         self.execute("DELETE FROM members WHERE room_id = ?1", [room.as_str()])?;
+        self.recount(Gauge::Members);
         self.execute("DELETE FROM held WHERE room_id = ?1", [room.as_str()])?;
         self.execute("DELETE FROM gaps WHERE room_id = ?1", [room.as_str()])?;
         self.execute("DELETE FROM invites WHERE room_id = ?1", [room.as_str()])?;
@@ -141,6 +156,10 @@ impl Transaction<'_> {
         period_ms: Option<u64>,
         messages: Option<u64>,
     ) -> Result<(), Error> {
+        let algorithm = match algorithm.len() {
+            0..=caps::STATE_WORD => algorithm,
+            _ => "",
+        };
         let signed = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
         self.execute(
             "INSERT INTO rooms (room_id, joined, algorithm, rotation_period_ms,
@@ -172,6 +191,10 @@ impl Transaction<'_> {
     /// The room's `history_visibility`. True when it changed from one value to
     /// another.
     pub fn set_history_visibility(&self, room: &RoomId, value: &str) -> Result<bool, Error> {
+        let value = match value.len() {
+            0..=caps::STATE_WORD => value,
+            _ => "",
+        };
         let before: Option<String> = self
             .one(
                 "SELECT history_visibility FROM rooms WHERE room_id = ?1",
@@ -195,6 +218,7 @@ impl Transaction<'_> {
         membership: Membership,
     ) -> Result<bool, Error> {
         let changed = match membership {
+            Membership::Joined if !self.has_room_for_member(room, user)? => 0,
             Membership::Joined => self.execute(
                 "INSERT OR IGNORE INTO members (room_id, user_id) VALUES (?1, ?2)",
                 (room.as_str(), user.as_str()),
@@ -205,6 +229,9 @@ impl Transaction<'_> {
             )?,
         };
         let left = membership == Membership::NotJoined;
+        if left && changed == 1 {
+            self.recount(Gauge::Members);
+        }
         // A lazily loaded member that is known says nothing new.
         if changed == 1 || left {
             self.execute(
@@ -213,6 +240,24 @@ impl Transaction<'_> {
             )?;
         }
         Ok(left && changed == 1)
+    }
+
+    /// Whether a user can be stored as a member: a user who may command always,
+    /// a stranger if there are not too many of them.
+    fn has_room_for_member(&self, room: &RoomId, user: &UserId) -> Result<bool, Error> {
+        if self.is_member(room, user)? || self.is_kept(user)? {
+            return Ok(true);
+        }
+        let is_full = self.one(
+            "SELECT 1 FROM members WHERE room_id = ?1 LIMIT 1 OFFSET ?2",
+            (room.as_str(), caps::MEMBERS_OF_ROOM - 1),
+            |_| Ok(()),
+        )?;
+        if is_full.is_none() && self.fits(Gauge::Members, &prune::MEMBERS)? {
+            return Ok(true);
+        }
+        self.note_dropped(Cap::Members, 1);
+        Ok(false)
     }
 
     /// Replaces the members by the complete list that was asked for at
@@ -225,7 +270,11 @@ impl Transaction<'_> {
         generation: i64,
     ) -> Result<(), Error> {
         self.execute("DELETE FROM members WHERE room_id = ?1", [room.as_str()])?;
+        self.recount(Gauge::Members);
         for user in members {
+            if !self.has_room_for_member(room, user)? {
+                continue;
+            }
             self.execute(
                 "INSERT OR IGNORE INTO members (room_id, user_id) VALUES (?1, ?2)",
                 (room.as_str(), user.as_str()),
@@ -262,12 +311,13 @@ impl Transaction<'_> {
 
     /// Follows the devices of everyone in this room.
     pub fn track_members(&self, room: &RoomId) -> Result<(), Error> {
-        self.execute(
-            "INSERT OR IGNORE INTO users (user_id, outdated, generation)
-             SELECT user_id, 1, abs(random() % 1000000007) FROM members WHERE room_id = ?1",
+        let untracked: Vec<OwnedUserId> = self.all(
+            "SELECT user_id FROM members WHERE room_id = ?1
+             AND user_id NOT IN (SELECT user_id FROM users)",
             [room.as_str()],
+            |row| parsed(row, 0),
         )?;
-        Ok(())
+        untracked.iter().try_for_each(|user| self.track_user(user))
     }
 
     /// Rooms the bot is in that are encrypted and whose members are not all
@@ -302,8 +352,12 @@ impl Transaction<'_> {
         )
     }
 
-    /// An invite to take.
+    /// An invite to take, unless too many wait.
     pub fn put_invite(&self, room: &RoomId, inviter: &UserId) -> Result<(), Error> {
+        if self.count("SELECT count(*) FROM invites")? >= caps::INVITES {
+            self.note_dropped(Cap::Invites, 1);
+            return Ok(());
+        }
         self.execute(
             "INSERT OR REPLACE INTO invites (room_id, inviter) VALUES (?1, ?2)",
             (room.as_str(), inviter.as_str()),

@@ -231,7 +231,9 @@ ALTER TABLE session ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
     // bot has a clock of its own (`own_time`, milliseconds since the Unix epoch at
     // its first start, never back) and counts its starts (`life`): what was sent
     // with in another life is not sent with again. What a gap in a timeline left
-    // out is read back (`gaps`), and what waits for that keeps its place.
+    // out is read back (`gaps`), and what waits for that keeps its place. Who
+    // commands (`commanders`) is written down at each start, and so is the public
+    // master key that the account's secret storage proves (`own_identity.master`).
     "
 CREATE TABLE inbound_groups_of_devices (
     room_id TEXT NOT NULL,
@@ -244,7 +246,7 @@ CREATE TABLE inbound_groups_of_devices (
     next_index INTEGER NOT NULL DEFAULT 0,
     ordinal INTEGER NOT NULL,
     PRIMARY KEY (room_id, session_id, owner, curve25519)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 INSERT INTO inbound_groups_of_devices
 SELECT room_id, session_id, owner, curve25519, ed25519, pickle,
     min(received_at, CAST(strftime('%s', 'now') AS INTEGER) * 1000), next_index,
@@ -303,6 +305,9 @@ UPDATE olm_seen SET seen_at = CAST(strftime('%s', 'now') AS INTEGER) * 1000;
 -- A session of the bot's own is sent with in the life that made it.
 ALTER TABLE outbound_groups ADD COLUMN life INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE newest_groups ADD COLUMN judged_at INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE commanders (user_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+
+ALTER TABLE own_identity ADD COLUMN master BLOB;
 
 -- A gap without a token is none any more; what it left unread is told (`missed`).
 ALTER TABLE gaps ADD COLUMN events INTEGER NOT NULL DEFAULT 0;
@@ -318,6 +323,64 @@ WHERE reply_id IS NOT NULL AND path LIKE '%/send/m.room.message/%';
 UPDATE rooms SET algorithm = 'm.megolm.v1.aes-sha2' WHERE algorithm IS NULL AND (
     room_id IN (SELECT room_id FROM inbound_groups)
     OR room_id IN (SELECT room_id FROM journal WHERE curve25519 IS NOT NULL));
+-- Caps (see caps.rs): whose rows they never take, what may be left unsaid, when a
+-- room was last told that too much is asked there, what is found without a scan.
+-- A session is too long for the leaf of an index: without a rowid it would take a
+-- page of its own.
+CREATE TABLE kept_users (
+    user_id TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE olm_sessions_in_leaves (
+    user_id TEXT NOT NULL,
+    curve25519 BLOB NOT NULL,
+    session_id TEXT NOT NULL,
+    pickle BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    decrypted_at INTEGER NOT NULL,
+    life INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (user_id, curve25519, session_id)
+) STRICT;
+INSERT INTO olm_sessions_in_leaves SELECT * FROM olm_sessions;
+DROP TABLE olm_sessions;
+ALTER TABLE olm_sessions_in_leaves RENAME TO olm_sessions;
+DROP INDEX members_by_user;
+
+ALTER TABLE replies ADD COLUMN chatter INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rooms ADD COLUMN busy_told_at INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX journal_unfinished ON journal (done) WHERE done = 0;
+CREATE TRIGGER gaps_are_capped AFTER INSERT ON gaps
+WHEN (SELECT count(*) FROM gaps) > 100 BEGIN
+    DELETE FROM gaps WHERE room_id = (
+        SELECT room_id FROM gaps WHERE room_id <> NEW.room_id ORDER BY began_at LIMIT 1);
+END;
+CREATE TRIGGER held_is_capped AFTER INSERT ON held
+WHEN (SELECT sum(octet_length(event)) FROM held) > 1048576 BEGIN
+    DELETE FROM held WHERE rowid IN (
+        SELECT nth FROM (SELECT rowid AS nth,
+            sum(octet_length(event)) OVER (ORDER BY position DESC, rowid DESC) AS bytes FROM held)
+        WHERE bytes > 1048576);
+END;
+CREATE TRIGGER dead_groups_are_capped AFTER INSERT ON dead_groups
+WHEN (SELECT count(*) FROM dead_groups) > 3000 BEGIN
+    DELETE FROM dead_groups WHERE (room_id, session_id, owner, curve25519) IN (
+        SELECT room_id, session_id, owner, curve25519 FROM dead_groups AS g
+        ORDER BY EXISTS (SELECT 1 FROM devices AS d WHERE d.user_id = g.owner
+            AND d.curve25519 = g.curve25519 AND NOT d.deleted), died_at LIMIT 300);
+END;
+CREATE TRIGGER newest_groups_are_capped AFTER INSERT ON newest_groups
+WHEN (SELECT count(*) FROM newest_groups) > 3000 BEGIN
+    DELETE FROM newest_groups WHERE (room_id, owner, curve25519) IN (
+        SELECT room_id, owner, curve25519 FROM newest_groups AS g
+        ORDER BY EXISTS (SELECT 1 FROM devices AS d WHERE d.user_id = g.owner
+            AND d.curve25519 = g.curve25519 AND NOT d.deleted),
+            EXISTS (SELECT 1 FROM rooms AS r WHERE r.room_id = g.room_id AND r.joined),
+            ordinal LIMIT 300);
+END;
+CREATE TRIGGER olm_seen_is_capped BEFORE INSERT ON olm_seen
+WHEN (SELECT count(*) FROM olm_seen) >= 20000 BEGIN
+    SELECT RAISE(IGNORE);
+END;
 ",
 ];
 

@@ -149,7 +149,11 @@ fn what_is_no_answer_is_borne() {
             raw(format!("HTTP/1.1 200 OK\r\n{}", headers(1, 20_000_000))),
         ),
     ];
-    let mut cases: Vec<Case> = Vec::new();
+    let stalled = json!({"device_keys": {}, "org.example": fill(Shape::Flat, 1_000_000)});
+    let stalled = Response::json(200, &stalled).header("Content-Length", "2000000");
+    let mut cases = vec![case("a device list that stalls at 1 MB", move |stage| {
+        refuse(stage, "POST /keys/query", Fault::Answer(stalled.clone()));
+    })];
     for (name, fault) in faults {
         for pattern in ["GET /sync", "POST /keys/query"] {
             let fault = fault.clone();

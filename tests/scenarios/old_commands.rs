@@ -1,26 +1,26 @@
 //! What is old does not run: commands and keys that a homeserver recorded or
-//! held back and delivers after days, and copies of the store of days ago.
+//! held back and delivers after days.
 
-use crate::replay::{copy, sealed, store};
-use crate::support::evidence;
+use crate::replay::{sealed, store};
 use crate::support::faults::Fault;
-use crate::support::person::{Person, text_message};
+use crate::support::person::Person;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
 
-const DAY_MS: i64 = 24 * 3600 * 1000;
+pub const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// To a message that came after a newer one.
 const OLDER: &str = "I ignored an older message of yours, because it reached me after a newer \
-    one: please send it again if you still want it.";
+    one: please send it again if you still want it. If I say so every time, make your client use a \
+    new key (in Element, write /discardsession in this room).";
 
 /// To a message under a key that should have been replaced.
-const SPENT: &str = "Your message was encrypted with a key that your client should have replaced \
+pub const SPENT: &str = "Your message was encrypted with a key that your client should have replaced \
     by now, so I did not run it: please make your client use a new key (in Element, write \
     /discardsession in this room; in others, sign out and in again), and send it again.";
 
 /// Alice and the bot in an encrypted room; the bot's clock can be moved.
-fn aging(prepare: impl FnOnce(&mut World)) -> World {
+pub fn aging(prepare: impl FnOnce(&mut World)) -> World {
     let mut world = World::new();
     world.let_clock_move();
     world.alice.cross_sign();
@@ -37,7 +37,7 @@ fn on_day(world: &mut World, day: i64) {
 }
 
 /// Alice rotates as her client does of itself, and gets this answer.
-fn ask_anew(world: &mut World, text: &str) -> String {
+pub fn ask_anew(world: &mut World, text: &str) -> String {
     world.alice.rotate(ROOM);
     world.ask(text)
 }
@@ -166,6 +166,104 @@ fn a_fallback_key_is_replaced_by_the_bots_own_clock() {
 
 fn says_nothing_of_fallback_keys_too(world: &mut World) {
     says_nothing_of_fallback_keys(world);
+}
+
+/// The store of a bot that was ended.
+fn database(world: &mut World) -> rusqlite::Connection {
+    world.stop();
+    rusqlite::Connection::open(store(world).join("store.sqlite3")).unwrap()
+}
+
+fn remembered(database: &rusqlite::Connection) -> i64 {
+    let count = "SELECT count(*) FROM olm_seen";
+    database.query_row(count, [], |row| row.get(0)).unwrap()
+}
+
+/// Only what a commander could be played again is remembered: what opened, and what
+/// could open once more.
+#[test]
+fn olm_messages_are_remembered_of_those_who_command_and_where_they_open() {
+    let mut world = World::new();
+    let mut mallory = world.person(MALLORY, "MALLORYS");
+    world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], true);
+    world.start();
+    let device = world.bot_device();
+    mallory.share(ROOM);
+    assert_eq!(world.ask("start"), ON);
+    let mut rubbish = deliver_key(&mut world);
+    let curve = rubbish["ciphertext"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .next()
+        .unwrap()
+        .clone();
+    rubbish["ciphertext"][curve] = json!({"type": 1, "body": "AwoEAAAAABAAIgAAAAAAAAAAAA"});
+    world
+        .alice
+        .deliver((BOT, &device), "m.room.encrypted", rubbish);
+    world.alice.receive();
+    let normal = {
+        world.alice.rotate(ROOM);
+        deliver_key(&mut world)
+    };
+    world.hs.wait_next_sync();
+    let unwedged = |world: &mut World| world.bot().log().matches("opening a new Olm").count();
+    let before = unwedged(&mut world);
+    world
+        .alice
+        .deliver((BOT, &device), "m.room.encrypted", normal);
+    world.hs.wait_next_sync();
+    assert_eq!(unwedged(&mut world), before, "what came before is no wedge");
+    assert_eq!(ask_anew(&mut world, "stop"), OFF);
+    let pre_keys = world.alice.sent_olm_types.iter().filter(|kind| **kind == 0);
+    let pre_keys = i64::try_from(pre_keys.count()).unwrap();
+    assert!(pre_keys > 0);
+    assert_eq!(remembered(&database(&mut world)), pre_keys);
+}
+
+/// As many as can be remembered: the fallback keys that there were are given up, and
+/// with them what guarded them.
+#[test]
+fn when_no_more_olm_messages_can_be_remembered_the_fallback_key_is_replaced() {
+    let mut world = World::encrypted();
+    world.settle();
+    let device = world.bot_device();
+    let id = (BOT.to_owned(), device.clone());
+    let (kept, first) = world.hs.with(|state| {
+        let device = state.devices.get_mut(&id).unwrap();
+        let fallback = device.fallback.keys().next().unwrap().clone();
+        (std::mem::take(&mut device.one_time), fallback)
+    });
+    let mut tablet = world.person(ALICE, "ALICETABLET");
+    tablet.new_session((BOT, &device));
+    world.hs.with(|state| {
+        let device = state.devices.get_mut(&id).unwrap();
+        device.one_time.extend(kept);
+        device
+            .fallback
+            .values_mut()
+            .for_each(|(_, used)| *used = false);
+    });
+    let database = database(&mut world);
+    database
+        .execute(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+             INSERT INTO olm_seen SELECT CAST(printf('%032d', i) AS BLOB), 1 FROM n",
+            [],
+        )
+        .unwrap();
+    drop(database);
+    world.start();
+    // By the key that goes: it does not open any more.
+    tablet.share_with(ROOM, (BOT, &device), |_| {});
+    world.bot().wait_log("the fallback key is replaced");
+    world.hs.wait("another fallback key", |state| {
+        let found = state.only_device(BOT)?.1;
+        (*found.fallback.keys().next()? != first).then_some(())
+    });
+    assert_eq!(world.ask("start"), ON);
+    assert!(remembered(&self::database(&mut world)) < 10);
 }
 
 /// Twelve days and thirteen commands later the server delivers what it held back
@@ -316,69 +414,6 @@ fn a_room_key_sent_again_makes_a_session_no_younger() {
     world.assert_scaled_only(&[0]);
 }
 
-/// Day 0 is put back on day 12, and the server hides what the bot has said since:
-/// what was recorded runs not, and nothing is encrypted with a key used before.
-#[test]
-fn a_restored_copy_runs_no_recording_and_uses_no_key_twice() {
-    let mut world = aging(|_| {});
-    assert_eq!(world.ask("stop"), OFF);
-    world.settle();
-    world.stop();
-    let copied = world.dir.sub("copy");
-    copy(&store(&world), &copied);
-    world.start();
-    let recorded = sealed(&mut world, "start");
-    world.hs.event(ROOM, recorded.clone());
-    assert_eq!(world.next_body(), ON);
-    assert_eq!(world.ask("stop"), OFF);
-    world.settle();
-    world.stop();
-    copy(&copied, &store(&world));
-    hide_own_messages(&world);
-    world.jump(12 * DAY_MS);
-    world.start();
-    // The homeserver shows all again that the copy has not seen.
-    for _ in ["start", "stop"] {
-        assert_eq!(world.next_body(), SPENT);
-    }
-    world.hs.event(ROOM, recorded);
-    assert_eq!(ask_anew(&mut world, "start"), ON);
-    assert_eq!(world.api.scaled_to(), [0, 1, 0, 1]);
-    world.hs.with(|state| evidence::check(state));
-}
-
-fn hide_own_messages(world: &World) {
-    world.hs.rewrite("/sync", |body| {
-        let Some(rooms) = body["rooms"]["join"].as_object_mut() else {
-            return;
-        };
-        for (_, room) in rooms {
-            if let Some(events) = room["timeline"]["events"].as_array_mut() {
-                events.retain(|event| event["sender"] != BOT || !event["state_key"].is_null());
-            }
-        }
-    });
-}
-
-/// With every start the bot's own sessions are new ones, so that no copy of the
-/// store can use a key of another; nobody notices.
-#[test]
-fn every_start_sends_with_sessions_of_its_own() {
-    let mut world = World::encrypted();
-    let mut sessions = Vec::new();
-    for (text, answer) in [("start", ON), ("stop", OFF), ("start", ON)] {
-        world.say(text);
-        let seen = world.next();
-        assert_eq!(seen.body.as_deref(), Some(answer));
-        sessions.push(seen.outer["session_id"].to_string());
-        world.crash_and_restart();
-    }
-    sessions.dedup();
-    assert_eq!(sessions.len(), 3, "{sessions:?}");
-    assert_eq!(world.alice.olm_types, [1, 0, 0], "the first is Alice's own");
-    world.hs.with(|state| evidence::check(state));
-}
-
 /// Somebody else who may command claims Alice's session first: she is heard all
 /// the same, and each of her messages is good once.
 #[test]
@@ -420,130 +455,4 @@ fn claim(world: &mut World, thief: &mut Person) {
     let key = world.alice.room_key(ROOM);
     thief.share_with(ROOM, (BOT, &device), |payload| payload["content"] = key);
     world.hs.wait_next_sync();
-}
-
-/// The environment of a bot that was given a token of this device.
-fn with_token(world: &mut World) {
-    world.hs.with(|state| {
-        let who = (BOT.to_owned(), "GIVEN".to_owned());
-        state.tokens.insert("made-for-it".to_owned(), who.clone());
-        state.devices.entry(who).or_default();
-    });
-    world.env.remove("MATRIX_PASSWORD");
-    world.set("AUTH_METHOD", "token");
-    world.set("MATRIX_ACCESS_TOKEN", "made-for-it");
-    world.set("MATRIX_DEVICE_ID", "GIVEN");
-}
-
-/// An event of the bot's that it never sent.
-fn forged(world: &World) -> Value {
-    let mut forger = Person::unpublished(&world.hs, BOT, "GIVEN");
-    let content = forger.encrypt(ROOM, &text_message("I never said this"));
-    json!({"type": "m.room.encrypted", "sender": BOT, "content": content})
-}
-
-/// The homeserver shows it, and nobody can read it.
-fn show(world: &mut World, forged: &Value) {
-    world.hs.event(ROOM, forged.clone());
-    assert_eq!(world.next().body, None);
-}
-
-fn times_given_up(world: &mut World) -> usize {
-    world.bot().log().matches("keys are given up").count()
-}
-
-/// Such an event is the homeserver's word. It costs the keys, and nothing else:
-/// not the program, not the device, and the second time not even the keys.
-#[test]
-fn a_forged_event_of_the_bot_does_not_end_a_bot_with_a_token() {
-    let mut world = World::new();
-    with_token(&mut world);
-    world.alice.cross_sign();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.start();
-    assert_eq!(world.ask("start"), ON);
-    let recorded = sealed(&mut world, "start");
-    let event = forged(&world);
-    show(&mut world, &event);
-    world.bot().wait_log("keys are given up");
-    world.hs.event(ROOM, recorded);
-    assert_eq!(world.next_body(), SPENT);
-    assert_eq!(ask_anew(&mut world, "stop"), OFF);
-    show(&mut world, &event);
-    assert_eq!(world.ask("start"), ON);
-    assert_eq!(times_given_up(&mut world), 1);
-    world.crash_and_restart();
-    show(&mut world, &event);
-    assert_eq!(world.ask("stop"), OFF);
-    assert_eq!(times_given_up(&mut world), 0);
-    let another = forged(&world);
-    show(&mut world, &another);
-    world.bot().wait_log("keys are given up");
-    world.hs.wait_next_sync();
-    world.alice.receive();
-    assert_eq!(ask_anew(&mut world, "start"), ON);
-    assert_eq!(world.api.scaled_to(), [1, 0, 1, 0, 1]);
-    assert_eq!(world.bot_device(), "GIVEN");
-    world.hs.with(|state| evidence::check(state));
-}
-
-/// A real copy, with a token that no new device is to be had for.
-#[test]
-fn a_restored_copy_with_a_token_goes_on_with_new_keys() {
-    let mut world = World::new();
-    with_token(&mut world);
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.start();
-    assert_eq!(world.ask("start"), ON);
-    world.settle();
-    world.stop();
-    let copied = world.dir.sub("copy");
-    copy(&store(&world), &copied);
-    world.start();
-    assert_eq!(world.ask("stop"), OFF);
-    world.alice.new_session((BOT, "GIVEN"));
-    assert_eq!(ask_anew(&mut world, "start"), ON);
-    world.settle();
-    world.stop();
-    copy(&copied, &store(&world));
-    world.spawn().wait_log("keys are given up");
-    world.wait_listening();
-    world.hs.wait_next_sync();
-    world.alice.receive();
-    world.alice.rotate(ROOM);
-    world.assert_scaled_only(&[1, 0, 1]);
-    assert_eq!(ask_anew(&mut world, "stop"), OFF);
-    assert_eq!(world.bot_device(), "GIVEN");
-    world.hs.with(|state| evidence::ratchets(state));
-}
-
-/// Nor does a server that has other keys under the ids of the bot's.
-#[test]
-fn a_refused_upload_does_not_end_a_bot_with_a_token() {
-    let mut world = World::new();
-    with_token(&mut world);
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.start();
-    assert_eq!(world.ask("start"), ON);
-    world.settle();
-    let before = world.hs.requests("POST /keys/upload").len();
-    let refusal = Fault::matrix(400, "M_UNKNOWN");
-    world.hs.fault("POST /keys/upload", 1, refusal);
-    world
-        .hs
-        .with(|state| (0..10).for_each(|_| drop(state.claim(BOT, "GIVEN"))));
-    world.hs.nudge();
-    world.bot().wait_log("keys are given up");
-    world.hs.wait("another upload", |state| {
-        let uploads = state.requests("POST /keys/upload");
-        let taken = uploads
-            .iter()
-            .skip(before)
-            .any(|upload| upload.status == Some(200));
-        taken.then_some(())
-    });
-    world.hs.wait_idle(BOT, || 0);
-    world.alice.receive();
-    assert_eq!(ask_anew(&mut world, "stop"), OFF);
-    assert_eq!(world.bot_device(), "GIVEN");
 }

@@ -140,6 +140,9 @@ pub fn serve<S: Read + Write>(
                 let written = write_response(&mut stream, &response);
                 then();
                 written?;
+                if response.has("Connection") {
+                    return Ok(());
+                }
             }
             Answer::Cut => return Ok(()),
             Answer::Raw(bytes) => {

@@ -228,3 +228,27 @@ fn a_gap_is_waited_for_five_seconds() {
     }
     assert_eq!(engine.next_held_deadline(&tx, 7).unwrap(), None);
 }
+
+/// A server that leaves out nobody's messages sends pages of which nothing is kept.
+#[test]
+fn a_page_of_others_messages_is_not_the_last() {
+    let (_directory, mut store, engine) = world();
+    let tx = store.begin().unwrap();
+    limited(&engine, &tx, json!("p5"), &[alices(5)], "s2");
+    page(&engine, &tx, "p5", &json!({"chunk": [], "end": "p4"}));
+    page(&engine, &tx, "p4", &json!({"chunk": [alices(2)]}));
+    assert_eq!(judged(&engine, &tx), [2, 5]);
+    assert!(engine.rooms_to_tell(&tx).unwrap().is_empty());
+    // Something of allowed users had no room.
+    limited(&engine, &tx, json!("p9"), &[alices(9)], "s3");
+    let answer = Sifted {
+        body: json!({"chunk": [alices(8)]}).to_string().into_bytes(),
+        skipped: [(what::TIMELINE, 1)].into(),
+        ..Sifted::default()
+    };
+    engine
+        .take_gap(&tx, room(), "p9", &answer, MAX_AGE, NOW)
+        .unwrap();
+    assert_eq!(judged(&engine, &tx), [8, 9]);
+    assert_eq!(engine.rooms_to_tell(&tx).unwrap(), [room()]);
+}

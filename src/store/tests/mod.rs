@@ -23,9 +23,13 @@ use crate::{
     ops::Secret,
 };
 
+mod caps;
+mod files;
 mod keys;
+mod lists;
 mod opening;
 mod queues;
+mod year;
 
 /// A directory that goes with the test.
 struct Directory(PathBuf);

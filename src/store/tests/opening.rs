@@ -155,7 +155,12 @@ fn every_state_of_the_own_identity_is_read_back() {
     let tx = store.begin().unwrap();
     assert_eq!(tx.own_identity().unwrap().state, OwnState::Unknown);
     tx.put_own_seed(&seed(7)).unwrap();
+    let master = Ed25519SecretKey::new().public_key();
+    tx.put_own_master(&master).unwrap();
     tx.put_own_self_signing(&seed(8)).unwrap();
+    let proven = tx.own_identity().unwrap().master;
+    assert_eq!(proven, None, "it was that of another self-signing key");
+    tx.put_own_master(&master).unwrap();
     for state in [
         OwnState::Upload { uia_session: None },
         OwnState::Upload {
@@ -165,6 +170,7 @@ fn every_state_of_the_own_identity_is_read_back() {
         OwnState::FindKeyId,
         OwnState::FindKey("k".to_owned()),
         OwnState::FindSecret("k".to_owned()),
+        OwnState::FindMaster("k".to_owned()),
         OwnState::Recovered,
         OwnState::Unsigned("why".to_owned()),
         OwnState::Reset,
@@ -180,6 +186,7 @@ fn every_state_of_the_own_identity_is_read_back() {
         assert_eq!(stored.seed.as_ref().map(Seed::as_bytes), Some(&[7; 32]));
         let self_signing = stored.self_signing.as_ref();
         assert_eq!(self_signing.map(Seed::as_bytes), Some(&[8; 32]));
+        assert_eq!(stored.master, Some(master));
     }
 }
 

@@ -357,9 +357,10 @@ fn main() {
             &format!("honest-{endpoint}"),
             &[endpoint, 64],
         );
-        for (shape, what, place) in [(0, 0, 3), (6, 1, 1), (3, 1, 4)] {
+        for (shape, what, place) in [(0, 1, 3), (6, 1, 1), (3, 1, 4)] {
             let name = format!("grown-{endpoint}-{shape}");
-            let recipe = [endpoint, 90, what, place, shape, 0, 40];
+            // Half a MiB.
+            let recipe = [endpoint, 90, what, place, shape, 0, 64];
             put("whole_answers", &name, &recipe);
         }
         // A thousand of something, cut at the end.

@@ -10,9 +10,12 @@ use std::{
 use http::uri::PathAndQuery;
 use openclaw_k8s_toggle_operator::{
     bot::{Policy, command::Command},
-    crypto::{DeviceTrust, MEGOLM_ALGORITHM, Pin, PinSource, RecoveryKey, Seed, Standing},
+    crypto::{DeviceTrust, MEGOLM_ALGORITHM, Pickle, Pin, PinSource, RecoveryKey, Seed, Standing},
     json::Sifted,
-    matrix::{About, Commanders, Engine, Error, Message, OwnKeys, Received, SyncBody, Want},
+    matrix::{
+        About, Answer, Commanders, Engine, Error, Message, OwnKeys, Queried, Received, SyncBody,
+        Turn, Want,
+    },
     ops::Secret,
     store::{Encryption, Store, Tokens, Transaction},
 };
@@ -61,7 +64,7 @@ impl World {
             pins: BTreeMap::new(),
         };
         let own_keys = OwnKeys {
-            seed: Some(Rc::new(Seed::from_bytes([7; 32]))),
+            seed: Some(Rc::new(Seed::copied(&[7; 32]).unwrap())),
             recovery_key: Some(Rc::new(RecoveryKey::parse(RECOVERY_KEY).unwrap())),
             password: Some(Secret::new("password".to_owned())),
         };
@@ -110,7 +113,9 @@ impl World {
                 },
             )
             .unwrap();
-        run.tx.put_account_pickle(&people::bot_account()).unwrap();
+        run.tx
+            .put_account_pickle(&Pickle::copied(&people::bot_account()))
+            .unwrap();
         run.engine.prepare_account(&run.tx, NOW).unwrap();
         let member = |user: &str| {
             let mut event = event(
@@ -179,10 +184,26 @@ impl Run<'_> {
         }
     }
 
+    /// What the program keeps of an answer, however it arrives.
+    pub fn sift(&self, answer: Answer, body: &[u8]) -> Option<Sifted> {
+        let audience = self.engine.audience();
+        let mut sieve = answer.sieve(&audience);
+        for piece in body.chunks(1 + body.len() % 997) {
+            sieve.push(piece).ok()?;
+        }
+        let sifted = sieve.finish().ok()?;
+        assert!(sifted.body.len() < 4 << 20, "too much is kept");
+        Some(sifted)
+    }
+
     fn receive(&self, body: &[u8]) -> Option<Received> {
-        let body = serde_json::from_slice::<SyncBody<'_>>(body).ok()?;
+        let sifted = self.sift(Answer::Sync, body)?;
+        let body = serde_json::from_slice::<SyncBody<'_>>(&sifted.body).ok()?;
         // Making 50 keys is what a run would be spent on, were the counts to hold.
-        let received = self.engine.take_sync(&self.tx, &body, false, NOW);
+        let (tx, engine) = (&self.tx, self.engine);
+        let received = engine
+            .take_sync_to_device(tx, &body, 0, NOW, Turn::endless())
+            .and_then(|_| engine.take_sync(tx, &body, &sifted.skipped, false, NOW));
         match received.and_then(|all| self.engine.check_for_foreign().map(|()| all)) {
             Ok(received) => Some(received),
             // A message that this device never sent is the server's to invent, and so is
@@ -197,12 +218,20 @@ impl Run<'_> {
         for who in [ANNA.0, MALLORY.0, BOT.0] {
             self.tx.mark_outdated(&user(who)).unwrap();
         }
-        let asked = self.tx.outdated_users(NOW, 250).unwrap();
+        let asked: Vec<_> = self.tx.outdated_users(NOW, 250).unwrap();
+        let asked: Vec<_> = asked
+            .into_iter()
+            .map(|found| (found.user, found.generation))
+            .collect();
         let mut messages = Vec::new();
+        let Some(sifted) = self.sift(Answer::Devices, body) else {
+            return;
+        };
+        let (tx, turn) = (&self.tx, Turn::endless());
         let taken = self
             .engine
-            .take_query(&self.tx, &asked, body, NOW, &mut messages);
-        if tolerable(taken) {
+            .take_query(tx, &asked, 0, &sifted.body, NOW, turn, &mut messages);
+        if tolerable(taken.map(drop)) {
             self.judge(&Received {
                 messages,
                 invites: Vec::new(),
@@ -284,8 +313,17 @@ impl Run<'_> {
                 fallback,
             } => engine.take_upload(tx, *with_device_keys, fallback.as_deref()),
             About::Query(asked) => {
-                let body = honest_query().to_string();
-                engine.take_query(tx, asked, body.as_bytes(), NOW, &mut Vec::new())
+                let answer = Sifted {
+                    body: honest_query().to_string().into_bytes(),
+                    ..Sifted::default()
+                };
+                let queried = Queried {
+                    asked,
+                    done: 0,
+                    answer: &answer,
+                };
+                let taken = engine.take_query(tx, &queried, NOW, Turn::endless(), &mut Vec::new());
+                taken.map(drop)
             }
             About::Claim(_) | About::Join(_) => Ok(()),
             About::OwnIdentity(step) => engine.take_own_step(tx, *step, b"{}", NOW),

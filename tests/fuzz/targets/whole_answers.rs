@@ -9,7 +9,7 @@ use std::alloc::System;
 use cap::Cap;
 use openclaw_k8s_toggle_operator::{
     jwt::Jwks,
-    matrix::{OwnStep, read_flows, read_login, read_refresh, read_whoami},
+    matrix::{Answer as Kept, OwnStep, read_flows, read_login, read_refresh, read_whoami},
     ops::Secret,
     store::OwnState,
 };
@@ -41,7 +41,17 @@ target!(|world, data| {
 });
 
 fn read(run: &Run<'_>, answer: &Answer) {
-    let (tx, engine, body) = (&run.tx, run.engine, answer.body.as_slice());
+    let (tx, engine) = (&run.tx, run.engine);
+    let kept = match answer.endpoint {
+        Endpoint::Claim => Some(Kept::OneTimeKeys),
+        Endpoint::Members => Some(Kept::Members),
+        Endpoint::Encryption => Some(Kept::RoomEncryption),
+        Endpoint::Signatures => Some(Kept::Signatures),
+        _ => None,
+    };
+    let sifted = kept.and_then(|kept| run.sift(kept, &answer.body));
+    let body = sifted.as_ref().map_or(&answer.body, |sifted| &sifted.body);
+    let body = body.as_slice();
     match answer.endpoint {
         Endpoint::Sync => run.take_sync(body),
         Endpoint::Query => run.take_query(body),

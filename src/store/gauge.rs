@@ -1,0 +1,127 @@
+//! How many rows still fit into a table, without counting it each time.
+
+use std::cell::{Cell, RefCell};
+
+use super::{Error, Transaction, caps::Cap};
+
+/// A cap that is held where rows are inserted.
+pub(super) struct Limit {
+    /// What is counted when something goes, or is not taken.
+    pub(super) cap: Cap,
+    /// Rows that can be there.
+    pub(super) rows: i64,
+    /// Counts them: a walk over the table.
+    pub(super) count: &'static str,
+    /// Makes room for so many rows, as far as anything may go; returns how many
+    /// went.
+    pub(super) prune: fn(&Transaction<'_>, i64) -> Result<usize, Error>,
+}
+
+/// How many rows at least fit into each limited table, by its place among
+/// [`Gauge`]s: 0 until they are counted. Lower than the truth after deletions,
+/// never higher, since nobody else inserts.
+#[derive(Default)]
+pub(super) struct Gauges {
+    left: [Cell<i64>; Gauge::COUNT],
+    /// A transaction has changed them and is not committed.
+    unsure: Cell<bool>,
+}
+
+impl Gauges {
+    /// A transaction begins. If the last one was dropped, what it made room for
+    /// is there again.
+    pub(super) fn begin(&self) {
+        if self.unsure.replace(false) {
+            self.left.iter().for_each(|left| left.set(0));
+        }
+    }
+
+    /// The transaction was committed.
+    pub(super) fn commit(&self) {
+        self.unsure.set(false);
+    }
+}
+
+/// Names a limited table.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Gauge {
+    Users,
+    Members,
+    Devices,
+    OlmSessions,
+    KeptOlmSessions,
+    OlmPeers,
+    Shares,
+    Rooms,
+    RoomKeys,
+}
+
+impl Gauge {
+    const COUNT: usize = 9;
+}
+
+/// What one transaction found out about full tables.
+#[derive(Default)]
+pub(super) struct Fullness {
+    /// Tables that are full and stay so: not counted again in this transaction.
+    full: [Cell<bool>; Gauge::COUNT],
+    /// What went, or was not taken.
+    dropped: RefCell<Vec<(Cap, u64)>>,
+}
+
+impl Transaction<'_> {
+    /// Whether one more row fits, which the caller then inserts. What may go
+    /// makes room, a tenth of the table at once.
+    pub(super) fn fits(&self, gauge: Gauge, limit: &'static Limit) -> Result<bool, Error> {
+        let at = gauge as usize;
+        let (Some(left), Some(full)) = (self.gauges.left.get(at), self.fullness.full.get(at))
+        else {
+            return Ok(false);
+        };
+        self.gauges.unsure.set(true);
+        if left.get() <= 0 && !full.get() {
+            let mut fitting = limit.rows - self.count(limit.count)?;
+            if fitting <= 0 {
+                let gone = (limit.prune)(self, limit.rows / 10 - fitting + 1)?;
+                self.note_dropped(limit.cap, gone);
+                fitting = limit.rows - self.count(limit.count)?;
+            }
+            left.set(fitting);
+            full.set(fitting <= 0);
+        }
+        if left.get() <= 0 {
+            return Ok(false);
+        }
+        left.set(left.get() - 1);
+        Ok(true)
+    }
+
+    /// Something went from this table otherwise: if it was full it is counted again.
+    pub(super) fn recount(&self, gauge: Gauge) {
+        if let Some(full) = self.fullness.full.get(gauge as usize) {
+            full.set(false);
+        }
+    }
+
+    /// Notes that something was dropped, or not taken, because of a cap.
+    pub fn note_dropped(&self, cap: Cap, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        if count == 0 {
+            return;
+        }
+        let mut dropped = self.fullness.dropped.borrow_mut();
+        match dropped.iter_mut().find(|(known, _)| *known == cap) {
+            Some((_, sum)) => *sum = sum.saturating_add(count),
+            None => dropped.push((cap, count)),
+        }
+    }
+
+    /// What was dropped in this transaction, or not taken.
+    pub fn dropped(&self) -> Vec<(Cap, u64)> {
+        self.fullness.dropped.borrow().clone()
+    }
+
+    pub(super) fn count(&self, sql: &'static str) -> Result<i64, Error> {
+        Ok(self.one(sql, [], |row| row.get(0))?.unwrap_or_default())
+    }
+}

@@ -1,0 +1,115 @@
+//! What is in the files, whatever the rows say.
+
+use super::*;
+
+/// Parts of a pickle, and whether any file of the store holds one of them.
+pub(super) fn is_in_files(directory: &Path, secret: &[u8]) -> bool {
+    fs::read_dir(directory).unwrap().any(|file| {
+        let bytes = fs::read(file.unwrap().path()).unwrap();
+        let parts = secret.chunks_exact(48);
+        let mut parts = parts.map(|part| bytes.windows(48).any(|window| window == part));
+        parts.any(|found| found)
+    })
+}
+
+/// The ratchets of a session that is used again and again among others, as they
+/// were before its last use. What is the same in the last one is no secret of
+/// before.
+fn use_session(store: &mut Store, times: u32) -> Vec<Vec<u8>> {
+    let tx = store.begin().unwrap();
+    let (outbound, inbound) = shared_session();
+    let id = outbound.session_id();
+    tx.put_inbound_group(room(), &id, &inbound, 1).unwrap();
+    for number in 0..20 {
+        let (outbound, other) = shared_session();
+        let name = format!("{number}{}", outbound.session_id());
+        tx.put_inbound_group(room(), &name, &other, 1).unwrap();
+    }
+    tx.commit().unwrap();
+    let mut pickles = Vec::new();
+    for index in 0..times {
+        let tx = store.begin().unwrap();
+        let group = stored(&tx, &id);
+        pickles.push(group.pickle().unwrap().to_vec());
+        tx.use_up_message_index(room(), &id, index * 300).unwrap();
+        tx.commit().unwrap();
+    }
+    let tx = store.begin().unwrap();
+    let last = stored(&tx, &id).pickle().unwrap();
+    for pickle in &mut pickles {
+        let same = pickle
+            .iter()
+            .zip(last.iter())
+            .take_while(|(a, b)| a == b)
+            .count();
+        pickle.drain(..same);
+        pickle.truncate(200);
+    }
+    pickles
+}
+
+fn stored(tx: &Transaction<'_>, id: &str) -> InboundGroup {
+    let mut groups = tx.inbound_groups(room(), id, alice()).unwrap();
+    groups.remove(0).group
+}
+
+#[test]
+fn an_emptied_log_leaves_no_ratchet_of_before() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let pickles = use_session(&mut store, 10);
+    let still = |pickle: &&Vec<u8>| is_in_files(&directory.0, pickle);
+    assert!(pickles.iter().any(|pickle| still(&pickle)), "in the log");
+    assert!(store.checkpoint().unwrap());
+    assert_eq!(pickles.iter().filter(still).count(), 0);
+    let log = fs::metadata(directory.0.join("store.sqlite3-wal")).unwrap();
+    assert_eq!(log.len(), 0);
+}
+
+#[test]
+fn a_start_empties_the_log_that_a_killed_process_left() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let pickles = use_session(&mut store, 5);
+    // What a kill leaves: the files as they are.
+    let copy = Directory::new();
+    fs::create_dir_all(&copy.0).unwrap();
+    for name in ["store.sqlite3", "store.sqlite3-wal"] {
+        fs::copy(directory.0.join(name), copy.0.join(name)).unwrap();
+    }
+    let still = |pickle: &&Vec<u8>| is_in_files(&copy.0, pickle);
+    assert!(pickles.iter().any(|pickle| still(&pickle)));
+    let _store = copy.open();
+    assert_eq!(pickles.iter().filter(still).count(), 0);
+}
+
+#[test]
+fn a_reader_beside_neither_stops_nor_breaks_it() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    tx.put_reply(room(), "t", "m.room.message", "{}", 0)
+        .unwrap();
+    tx.commit().unwrap();
+    let reader = rusqlite::Connection::open(directory.0.join("store.sqlite3")).unwrap();
+    reader
+        .execute_batch("BEGIN; SELECT * FROM replies")
+        .unwrap();
+    let tx = store.begin().unwrap();
+    tx.put_reply(room(), "u", "m.room.message", "{}", 0)
+        .unwrap();
+    tx.commit().unwrap();
+    let began = std::time::Instant::now();
+    assert!(!store.checkpoint().unwrap(), "somebody reads");
+    assert!(began.elapsed() < std::time::Duration::from_secs(1));
+    let tx = store.begin().unwrap();
+    tx.put_reply(room(), "v", "m.room.message", "{}", 0)
+        .unwrap();
+    tx.commit().unwrap();
+    drop(reader);
+    assert!(store.checkpoint().unwrap());
+    let mut beside = Store::open_beside(&directory.0).unwrap();
+    let tx = beside.begin().unwrap();
+    assert!(!store.checkpoint().is_err(), "nor a transaction of another");
+    assert_eq!(tx.replies(room()).unwrap().len(), 3);
+}

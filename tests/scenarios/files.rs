@@ -1,0 +1,97 @@
+//! What a thief of the volume finds in the files, whatever the rows say.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::support::homeserver::DEADLINE;
+use crate::support::world::{OFF, ON, World};
+
+/// All ratchets that the store holds.
+fn ratchets(directory: &Path) -> Vec<Vec<u8>> {
+    let database = Connection::open(directory.join("store.sqlite3")).unwrap();
+    let sql = "SELECT pickle FROM olm_sessions UNION ALL SELECT pickle FROM inbound_groups
+               UNION ALL SELECT pickle FROM outbound_groups";
+    let mut statement = database.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| row.get(0)).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+/// Pieces of what `before` holds and `now` does not.
+fn gone(before: &[Vec<u8>], now: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let holds = |all: &[Vec<u8>], piece: &[u8]| {
+        all.iter()
+            .any(|one| one.windows(piece.len()).any(|window| window == piece))
+    };
+    let pieces = before.iter().flat_map(|ratchet| ratchet.chunks_exact(40));
+    let gone: Vec<Vec<u8>> = pieces
+        .filter(|piece| !holds(now, piece))
+        .map(<[u8]>::to_vec)
+        .collect();
+    assert!(gone.len() >= 8, "the ratchets have moved on");
+    gone
+}
+
+/// How many of these pieces are in one of the files.
+fn in_files(directory: &Path, pieces: &[Vec<u8>]) -> usize {
+    let files = fs::read_dir(directory).unwrap();
+    let files: Vec<Vec<u8>> = files
+        .map(|file| fs::read(file.unwrap().path()).unwrap())
+        .collect();
+    let is_there = |piece: &&Vec<u8>| {
+        files
+            .iter()
+            .any(|file| file.windows(piece.len()).any(|window| window == &piece[..]))
+    };
+    pieces.iter().filter(is_there).count()
+}
+
+fn wait_for_an_empty_log(directory: &Path) {
+    let log = directory.join("store.sqlite3-wal");
+    for _ in 0..DEADLINE.as_millis() / 20 {
+        if fs::metadata(&log).is_ok_and(|log| log.len() == 0) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("the write-ahead log stays");
+}
+
+#[test]
+fn an_idle_bot_keeps_no_ratchet_of_before() {
+    let mut world = World::encrypted();
+    let directory = world.dir.path().join("store");
+    assert_eq!(world.ask("start"), ON);
+    let before = ratchets(&directory);
+    assert_eq!(world.ask("stop"), OFF);
+    assert_eq!(
+        world.identities(&["list"]).0,
+        Some(0),
+        "somebody reads beside"
+    );
+    wait_for_an_empty_log(&directory);
+    let gone = gone(&before, &ratchets(&directory));
+    assert_eq!(in_files(&directory, &gone), 0);
+    assert_eq!(world.ask("start"), ON);
+    assert!(!world.bot().log().contains(" ERROR "));
+}
+
+#[test]
+fn a_start_leaves_no_ratchet_of_the_run_that_was_killed() {
+    let mut world = World::encrypted();
+    let directory = world.dir.path().join("store");
+    assert_eq!(world.ask("start"), ON);
+    let before = ratchets(&directory);
+    assert_eq!(world.ask("stop"), OFF);
+    world.bot().kill();
+    let copy = world.dir.sub("copy");
+    for name in ["store.sqlite3", "store.sqlite3-wal"] {
+        fs::copy(directory.join(name), copy.join(name)).unwrap();
+    }
+    let gone = gone(&before, &ratchets(&copy));
+    assert!(in_files(&directory, &gone) > 0, "what a kill leaves");
+    world.start();
+    assert_eq!(in_files(&directory, &gone), 0);
+}
