@@ -5,6 +5,7 @@ use log::warn;
 use super::policy::Policy;
 use crate::{
     health::Tallies,
+    json::Sifted,
     matrix::{self, About, Engine, Message},
     ops::shown,
     store::Transaction,
@@ -36,15 +37,16 @@ pub(super) fn judge_again(
     judge(engine, policy, tx, &messages)
 }
 
-/// Takes in the body of an answer.
+/// Takes in an answer.
 pub(super) fn take_body(
     engine: &Engine,
     policy: &Policy,
     tx: &Transaction<'_>,
     about: &About,
-    body: &[u8],
+    answer: &Sifted,
     now: u64,
 ) -> Result<Tallies, matrix::Error> {
+    let body = answer.body.as_slice();
     match about {
         About::Upload {
             with_device_keys,
@@ -62,7 +64,7 @@ pub(super) fn take_body(
         About::Join(room) => tx.forget_invite(room)?,
         About::Gap(room, token) => {
             let max_age = u64::try_from(policy.command_max_age.as_millis()).unwrap_or(u64::MAX);
-            engine.take_gap(tx, room, token, body, max_age, now)?;
+            engine.take_gap(tx, room, token, answer, max_age, now)?;
             return judge_again(engine, policy, tx, now);
         }
         About::Outbox(row, _) => tx.finish_outbox(*row)?,

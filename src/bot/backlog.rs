@@ -176,6 +176,10 @@ impl Operator<'_> {
         }
         let wait = self.flight.failed(key, None);
         error!("{key:?}: {error}; trying again in {} s", wait.as_secs());
+        if *key == WantKey::OwnIdentity {
+            // Nobody waits for it any more.
+            self.attempt(|engine, _, tx, _| engine.delay_own_identity(tx));
+        }
         None
     }
 

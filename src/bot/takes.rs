@@ -126,7 +126,7 @@ impl Operator<'_> {
                     return self.delivered(key, *row);
                 }
                 self.transact(|engine, policy, tx, now| {
-                    take_body(engine, policy, tx, about, &answer.body, now)
+                    take_body(engine, policy, tx, about, &answer, now)
                 })
             }
             Err(Fault::UnknownToken { soft_logout }) => {

@@ -19,11 +19,13 @@ use super::{
     api::Call,
     content::text_message,
     engine::{Engine, Error},
+    kept::what,
     rooms::parse,
     sync::{Event, encode},
     wants::{About, Want, WantKey},
 };
 use crate::{
+    json::Sifted,
     ops::{MAX_POSITION, is_carried},
     store::{Gap, Held, HeldReason, Known, MAX_HELD, Transaction},
 };
@@ -32,8 +34,9 @@ use crate::{
 /// people said waits meanwhile.
 pub const GAP_DEADLINE_MS: u64 = 5_000;
 
-/// Events that are asked for in one page.
-const PAGE_EVENTS: u32 = 25;
+/// Events that are asked for in one page: as many as are kept of it, however large
+/// they are.
+const PAGE_EVENTS: u32 = 16;
 
 /// Events of one page that are looked at, however many there are.
 const MAX_PAGE_EVENTS: usize = 100;
@@ -166,7 +169,7 @@ impl Engine {
         tx: &Transaction<'_>,
         room: &RoomId,
         token: &str,
-        body: &[u8],
+        answer: &Sifted,
         max_age_ms: u64,
         now: u64,
     ) -> Result<(), Error> {
@@ -181,15 +184,23 @@ impl Engine {
             debug!("a page of a gap in {room} that nobody waits for");
             return Ok(());
         };
-        let page: Page<'_> =
-            serde_json::from_slice(body).map_err(|_| Error::Malformed("messages of a room"))?;
+        let page: Page<'_> = serde_json::from_slice(&answer.body)
+            .map_err(|_| Error::Malformed("messages of a room"))?;
         gap.pages = gap.pages.saturating_add(1);
         let reached = self.read_page(tx, &mut gap, &page.chunk, max_age_ms, now)?;
-        let end = page.end.filter(|_| !page.chunk.is_empty());
-        let missed = match (reached, end) {
-            (Reached::End, _) | (Reached::EndOfPage, None) => false,
+        let is_whole = !answer.is_cut && !answer.skipped.contains_key(what::TIMELINE);
+        // What others said is left out of a page: an empty one that leads on may not
+        // be the last. Some servers let the last one lead to itself.
+        let is_last = page
+            .end
+            .as_ref()
+            .is_none_or(|end| end.is_empty() || (page.chunk.is_empty() && **end == *gap.token));
+        let missed = match (reached, page.end) {
+            (Reached::End, _) => false,
+            (Reached::EndOfPage, _) if is_last => !is_whole,
             (Reached::EndOfPage, Some(end))
-                if gap.pages < MAX_GAP_PAGES
+                if is_whole
+                    && gap.pages < MAX_GAP_PAGES
                     && *end != *gap.token
                     && is_carried(&end, MAX_POSITION) =>
             {

@@ -2,7 +2,7 @@
 //! outbox, and the last look before they are sent.
 
 use log::{error, warn};
-use ruma::{OwnedRoomId, RoomId};
+use ruma::OwnedRoomId;
 use serde_json::value::RawValue;
 
 use super::{
@@ -24,11 +24,18 @@ pub enum ClearWords {
 impl Engine {
     /// Moves the replies of a room that is not encrypted to the outbox. Where only
     /// one sentence may be said there, it stands for all of them, once.
-    pub(super) fn put_in_clear(&self, tx: &Transaction<'_>, room: &RoomId) -> Result<(), Error> {
-        for (number, reply) in tx.replies(room)?.iter().enumerate() {
+    pub(super) fn put_in_clear(
+        &self,
+        tx: &Transaction<'_>,
+        replies: &[Reply],
+    ) -> Result<(), Error> {
+        for (number, reply) in replies.iter().enumerate() {
             match self.clear_words {
                 ClearWords::Only(_) if number > 0 => {
-                    warn!("a reply in {room} is dropped: it would leave in clear");
+                    warn!(
+                        "a reply in {} is dropped: it would leave in clear",
+                        reply.room
+                    );
                     tx.drop_reply(reply.id)?;
                 }
                 words => put_words(tx, reply, words)?,

@@ -89,8 +89,8 @@ const MAX_DEVICES: usize = 1024 * KIB;
 const MAX_ONE_TIME_KEYS: usize = 512 * KIB;
 /// Of a list of members.
 const MAX_MEMBERS: usize = 768 * KIB;
-/// Of a page of a room's messages.
-const MAX_MESSAGES: usize = 1024 * KIB;
+/// Of a page of messages: more than its budgets together.
+const MAX_MESSAGES: usize = 1280 * KIB;
 /// Of account data, and of other small answers.
 const MAX_ACCOUNT_DATA: usize = 64 * KIB;
 
@@ -647,6 +647,27 @@ mod tests {
         let counts = (skipped[what::LARGE_DEVICE], skipped[what::IDENTITY]);
         assert_eq!(counts, (1, 1));
         assert!(size < KIB);
+    }
+
+    #[test]
+    fn of_a_page_of_messages_those_of_allowed_users_and_its_end_are_kept() {
+        let chunk = [
+            event("@mallory:test", json!({})),
+            event("@alice:test", json!({})),
+            event(
+                "@bot:test",
+                json!({"type": "m.room.member", "state_key": "@bot:test"}),
+            ),
+            event(
+                "@alice:test",
+                json!({"content": {"body": "x".repeat(40_000)}}),
+            ),
+        ];
+        let page = json!({"chunk": chunk, "end": "t1", "state": [{}], "start": "s"});
+        let (kept, skipped, _) = kept(Answer::Messages, &page);
+        assert_eq!(kept["end"], "t1");
+        assert_eq!(kept["chunk"].as_array().unwrap().len(), 2);
+        assert_eq!(skipped[what::TIMELINE], 1, "an allowed user's, too long");
     }
 
     #[test]

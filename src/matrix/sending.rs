@@ -168,7 +168,7 @@ impl Engine {
                 Ok((Readiness::Done, None))
             }
             Encryption::Plaintext => {
-                self.put_in_clear(tx, room)?;
+                self.put_in_clear(tx, &replies)?;
                 Ok((Readiness::Done, None))
             }
             Encryption::Megolm(rotation) => {

@@ -98,9 +98,12 @@ fn limited(engine: &Engine, tx: &Transaction<'_>, from: Value, events: &[Value],
 }
 
 fn page(engine: &Engine, tx: &Transaction<'_>, token: &str, page: &Value) {
-    let body = page.to_string();
+    let answer = Sifted {
+        body: page.to_string().into_bytes(),
+        ..Sifted::default()
+    };
     engine
-        .take_gap(tx, room(), token, body.as_bytes(), MAX_AGE, NOW)
+        .take_gap(tx, room(), token, &answer, MAX_AGE, NOW)
         .unwrap();
 }
 
@@ -156,7 +159,7 @@ fn the_reading_of_a_gap_has_an_end() {
     let long = json!("x".repeat(MAX_POSITION + 1));
     for (chunk, end, kept, told) in [
         (json!([own_join, alices(1)]), json!("p1"), vec![], false),
-        (json!([]), json!("p1"), vec![], false),
+        (json!([]), json!("p5"), vec![], false),
         (json!([old, alices(0)]), json!("p1"), vec![1], false),
         (
             json!([alices(1), 7, {}, [], null]),
@@ -165,7 +168,7 @@ fn the_reading_of_a_gap_has_an_end() {
             false,
         ),
         (json!([alices(1)]), json!("p5"), vec![1], true),
-        (json!([alices(1)]), json!(""), vec![1], true),
+        (json!([alices(1)]), json!(""), vec![1], false),
         (json!([alices(1)]), long, vec![1], true),
         (json!(strangers), json!("p1"), vec![], true),
         (json!(many), json!("p1"), (300..400).collect(), true),
@@ -224,4 +227,28 @@ fn a_gap_is_waited_for_five_seconds() {
         assert_eq!(!engine.rooms_to_tell(&tx).unwrap().is_empty(), told);
     }
     assert_eq!(engine.next_held_deadline(&tx, 7).unwrap(), None);
+}
+
+/// A server that leaves out nobody's messages sends pages of which nothing is kept.
+#[test]
+fn a_page_of_others_messages_is_not_the_last() {
+    let (_directory, mut store, engine) = world();
+    let tx = store.begin().unwrap();
+    limited(&engine, &tx, json!("p5"), &[alices(5)], "s2");
+    page(&engine, &tx, "p5", &json!({"chunk": [], "end": "p4"}));
+    page(&engine, &tx, "p4", &json!({"chunk": [alices(2)]}));
+    assert_eq!(judged(&engine, &tx), [2, 5]);
+    assert!(engine.rooms_to_tell(&tx).unwrap().is_empty());
+    // Something of allowed users had no room.
+    limited(&engine, &tx, json!("p9"), &[alices(9)], "s3");
+    let answer = Sifted {
+        body: json!({"chunk": [alices(8)]}).to_string().into_bytes(),
+        skipped: [(what::TIMELINE, 1)].into(),
+        ..Sifted::default()
+    };
+    engine
+        .take_gap(&tx, room(), "p9", &answer, MAX_AGE, NOW)
+        .unwrap();
+    assert_eq!(judged(&engine, &tx), [8, 9]);
+    assert_eq!(engine.rooms_to_tell(&tx).unwrap(), [room()]);
 }

@@ -227,12 +227,12 @@ fn a_store_of_the_first_format_is_taken_over() {
     .unwrap();
     old.execute_batch(
         "INSERT INTO rooms (room_id, joined, encryption_checked)
-         VALUES ('!ops:test', 1, 1), ('!plain:test', 1, 1);
+         VALUES ('!a:test', 1, 1), ('!plain:test', 1, 1);
          INSERT INTO replies (id, room_id, txn_id, kind, content)
          VALUES (1, '!plain:test', 't', 'm.room.message', '{}');
          INSERT INTO outbox (lane, path, body, reply_id) VALUES
              ('!plain:test', '/_matrix/client/v3/rooms/%21plain:test/send/m.room.message/t', x'', 1),
-             ('!ops:test', '/_matrix/client/v3/rooms/%21ops:test/send/m.room.encrypted/u', x'', 1);",
+             ('!a:test', '/_matrix/client/v3/rooms/%21ops:test/send/m.room.encrypted/u', x'', 1);",
     )
     .unwrap();
     old.execute(

@@ -334,7 +334,11 @@ impl Run<'_> {
             About::Encryption(room) if room == CLEAR => engine.take_room_encryption(tx, room, None),
             About::Encryption(_) => Ok(()),
             About::Gap(room, token) => {
-                engine.take_gap(tx, room, token, b"{}", 600_000, NOW)
+                let answer = Sifted {
+                    body: b"{}".to_vec(),
+                    ..Sifted::default()
+                };
+                engine.take_gap(tx, room, token, &answer, 600_000, NOW)
             }
             About::Outbox(row, _) => Ok(tx.finish_outbox(*row).unwrap()),
         }
