@@ -21,10 +21,14 @@ use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 const ROUNDS: usize = 20;
 
 /// A scraper that has no answer by then counts it as failed.
-const SCRAPE_TIMEOUT: Duration = Duration::from_secs(2);
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Files that the bot may open where that is scarce.
 const FEW_FILES: usize = 48;
+
+/// Who was turned out comes back this much later: many thousands a second,
+/// and not so many that it is the machine that is tested.
+const BACK_AFTER: Duration = Duration::from_millis(20);
 
 const SCRAPER: Ipv4Addr = Ipv4Addr::new(127, 0, 11, 1);
 
@@ -113,7 +117,7 @@ async fn stay(from: Ipv4Addr, to: SocketAddr, words: &'static [u8], opened: Arc<
             let _ = stream.try_write(words);
             while stream.readable().await.is_ok() && is_open(&stream) {}
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(BACK_AFTER).await;
     }
 }
 
