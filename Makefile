@@ -6,6 +6,8 @@
 #   make bench           what the bot costs; ARGS="--check --json FILE"
 #   make release         the static binaries for x86_64 and aarch64
 #   make check unit e2e  parts of `make test`; e2e takes ARGS for pytest, such as ARGS="-k restart -x"
+#   make memory          the release binary under the manifest's memory limit, against the
+#                        largest answers of everybody it talks to; CASE="a device"
 #   make fuzz            hostile input for as long as SECONDS says, 600 for each parser;
 #                        TARGET="sync to_device", ARGS="-max_len=65536"
 #   make image           the container images and their size; PLATFORMS=amd64, IMAGE=registry/name
@@ -53,7 +55,7 @@ VENV = venv="$$(tests/e2e/setup.sh)"
 # What everything but the end-to-end tests needs.
 TOOLS := cargo go python3 make cc cxx
 
-.PHONY: test demo bench release binary controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size picture gotools prerequisites clean
+.PHONY: test demo bench memory release binary controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size picture gotools prerequisites clean
 
 test:
 	@tests/e2e/run_all.sh
@@ -120,6 +122,15 @@ demo: binary controlplane
 
 bench: release controlplane
 	@$(VENV); exec "$$venv/bin/python" -B tests/e2e/bench.py $(ARGS)
+
+# Root can make the control group; without one, what the kernel says of the
+# process has to do. Four at a time: most of them wait.
+memory: binary
+	cargo test --locked --test memory --no-run
+	@rm -f target/memory.jsonl
+	@BOT_BINARY="$(CURDIR)/target/$(shell uname -m)-unknown-linux-musl/release/$(NAME)" \
+	MEMORY_FIGURES="$(CURDIR)/target/memory.jsonl" RUST_BACKTRACE=0 \
+	cargo test --locked --test memory -- --nocapture --test-threads 4 $(ARGS)
 
 smoke:
 	@tests/e2e/smoke.sh

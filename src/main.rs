@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use log::{LevelFilter, error, info};
+use log::{LevelFilter, error, info, warn};
 use openclaw_k8s_toggle_operator::{
     cli::{self, Invocation, JwtTest, Topic, UsageError},
     config::{Account, Faults, Overrides, Settings, health_address, store_path},
@@ -74,7 +74,7 @@ fn run(invocation: Invocation, out: &mut dyn Write) -> Result<(), Failure> {
         Invocation::JwtTest(test) => try_token(test, out)?,
         Invocation::HealthCheck(probe) => {
             let address = health_address(&env).map_err(misconfigured)?;
-            let answer = wait_for(health::ask(address.local(), probe))?.map_err(failed)?;
+            let answer = wait_for(health::ask(&address.local(), probe))?.map_err(failed)?;
             if !answer.ok {
                 return Err(failed(answer.text));
             }
@@ -104,6 +104,7 @@ fn operate() -> Result<(), Failure> {
     for line in settings.summary().lines() {
         info!("{line}");
     }
+    warn_of(&settings.account);
     wait_for(serve::serve(&settings))?.map_err(|why| {
         error!("{why}");
         (String::new(), FAILURE)
@@ -119,7 +120,14 @@ fn account(overrides: Overrides) -> Result<Account, Failure> {
     let account = Account::from_env(&env, overrides).map_err(misconfigured)?;
     let filter = LogFilter::level(LevelFilter::Info);
     ops::init(&filter).map_err(|error| failed(error.to_string()))?;
+    warn_of(&account);
     Ok(account)
+}
+
+fn warn_of(account: &Account) {
+    for warning in account.warnings() {
+        warn!("{warning}");
+    }
 }
 
 fn misconfigured(faults: Faults) -> Failure {

@@ -31,6 +31,10 @@ use crate::{
 /// A session that ended before this is counted as a failed one.
 const SHORT_SESSION: Duration = Duration::from_secs(60);
 
+/// A homeserver that shows traces of other lives without end gets one new device in
+/// this time; in between the bot goes on with the one it has.
+const NEW_DEVICE_INTERVAL: Duration = Duration::from_secs(3600);
+
 /// After so many of them in a row, tokens are no longer renewed.
 const SHORT_SESSIONS: u32 = 3;
 
@@ -45,7 +49,7 @@ pub async fn serve(settings: &Settings) -> Result<(), String> {
     let vitals = Vitals::new(settings.health.is_some(), settings.health_sync_max_age);
     let vitals = Arc::new(vitals);
     if let Some(address) = settings.health {
-        tell_health(address, &vitals).await?;
+        tell_health(address, &vitals)?;
     }
     let mut store = Store::open(&settings.store_path).map_err(|error| error.to_string())?;
     if let Some(found) = Predecessor::find(&settings.store_path, own_device(settings)) {
@@ -72,15 +76,13 @@ fn own_device(settings: &Settings) -> Option<&DeviceId> {
 }
 
 /// Answers probes from now on, while the bot logs in, too.
-async fn tell_health(address: HealthAddress, vitals: &Arc<Vitals>) -> Result<(), String> {
-    health::start(&address.candidates(), Arc::clone(vitals))
-        .await
-        .map_err(|error| {
-            format!(
-                "HEALTH_ADDR {address} cannot be listened on: {error}; set it to an address of \
-                 this machine and a port that is free, or unset it"
-            )
-        })?;
+fn tell_health(address: HealthAddress, vitals: &Arc<Vitals>) -> Result<(), String> {
+    health::start(&address.candidates(), Arc::clone(vitals)).map_err(|error| {
+        format!(
+            "HEALTH_ADDR {address} cannot be listened on: {error}; set it to an address of this \
+             machine and a port that is free, or unset it"
+        )
+    })?;
     info!("/livez, /readyz and /metrics are served on {address}");
     Ok(())
 }
@@ -130,6 +132,8 @@ async fn work(settings: &Settings, store: &mut Store, vitals: &Arc<Vitals>) -> R
         );
     }
     let mut logouts = Backoff::new();
+    let is_bound = matches!(settings.account.method, Method::Token(_));
+    let mut outlived: Option<Instant> = None;
     let mut short_in_a_row = 0;
     loop {
         let started = Instant::now();
@@ -144,22 +148,19 @@ async fn work(settings: &Settings, store: &mut Store, vitals: &Arc<Vitals>) -> R
             target: &settings.target,
             own_keys: Rc::clone(&own_keys),
             vitals: Arc::clone(vitals),
+            keeps_device: is_bound || outlived.is_some_and(|at| at.elapsed() < NEW_DEVICE_INTERVAL),
         };
         let end = Operator::new(store, access, surroundings).run().await;
         match &end {
             End::LoggedOut { .. } | End::Outlived(_) => {
                 match &end {
-                    End::Outlived(why) if matches!(settings.account.method, Method::Token(_)) => {
-                        return Err(format!(
-                            "{why}. Its keys must not be used again: have an access token of a \
-                             new device made, and set MATRIX_ACCESS_TOKEN and MATRIX_DEVICE_ID to \
-                             it"
-                        ));
+                    End::Outlived(why) => {
+                        outlived = Some(Instant::now());
+                        error!(
+                            "{why}. Its keys are given up, and the bot goes on as a new device: \
+                             remove {device} from the account"
+                        );
                     }
-                    End::Outlived(why) => error!(
-                        "{why}. Its keys are given up, and the bot goes on as a new device: \
-                         remove {device} from the account"
-                    ),
                     end => warn!("{end}: logging in again"),
                 }
                 let is_short = started.elapsed() < SHORT_SESSION;

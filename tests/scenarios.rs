@@ -14,6 +14,8 @@
 
 #[path = "scenarios/attacks.rs"]
 mod attacks;
+#[path = "scenarios/claims.rs"]
+mod claims;
 #[path = "scenarios/clock.rs"]
 mod clock;
 #[path = "scenarios/commands.rs"]
@@ -26,22 +28,42 @@ mod crashes;
 mod encryption;
 #[path = "scenarios/files.rs"]
 mod files;
+#[path = "scenarios/foreign_text.rs"]
+mod foreign_text;
 #[path = "scenarios/full_disk.rs"]
 mod full_disk;
+#[path = "scenarios/gaps.rs"]
+mod gaps;
 #[path = "scenarios/health.rs"]
 mod health;
+#[path = "scenarios/health_crowd.rs"]
+mod health_crowd;
 #[path = "scenarios/identity.rs"]
 mod identity;
+#[path = "scenarios/in_clear.rs"]
+mod in_clear;
 #[path = "scenarios/logouts.rs"]
 mod logouts;
+#[path = "scenarios/old_commands.rs"]
+mod old_commands;
+#[path = "scenarios/other_lives.rs"]
+mod other_lives;
+#[path = "scenarios/own_master.rs"]
+mod own_master;
 #[path = "scenarios/replay.rs"]
 mod replay;
+#[path = "scenarios/server_words.rs"]
+mod server_words;
 #[path = "scenarios/sessions.rs"]
 mod sessions;
+#[path = "scenarios/signed_out.rs"]
+mod signed_out;
 mod support;
 #[path = "scenarios/survival.rs"]
 mod survival;
 #[path = "scenarios/trust.rs"]
 mod trust;
+#[path = "scenarios/unreachable.rs"]
+mod unreachable;
 #[path = "scenarios/withheld.rs"]
 mod withheld;

@@ -236,7 +236,7 @@ fn conntest_logs_in_by_whatever_method_is_set() {
     assert_done(&run(&["conntest"], &env), 0, &seen, &[]);
     assert_eq!(keycloak.count("POST /token"), 1);
 
-    let _page = LoginPage::start(&world.hs, "bot", PASSWORD);
+    let page = LoginPage::start(&world.hs, "bot", PASSWORD);
     let env = set(&world.login_env(), &[("AUTH_METHOD", "sso")]);
     let seen = [&["providers   oidc-keycloak\n"][..], &seen].concat();
     let warned = "KEYCLOAK_URL is not set: the password is told to whatever login page";
@@ -247,6 +247,20 @@ fn conntest_logs_in_by_whatever_method_is_set() {
     let elsewhere = set(&env, &[("KEYCLOAK_URL", "https://keycloak.example")]);
     let refused = "and not at https://keycloak.example, which is KEYCLOAK_URL";
     assert_done(&run(&["conntest"], &elsewhere), 1, &[], &[refused]);
+
+    // Nor to another realm of the same Keycloak.
+    let own = set(&env, &[("KEYCLOAK_URL", &page.url())]);
+    let warned = "KEYCLOAK_REALM is not set: the password is told to the login page of any realm";
+    assert_done(&run(&["conntest"], &own), 0, &seen, &[warned]);
+    let own = set(&own, &[("KEYCLOAK_REALM", "matrix")]);
+    assert_done(&run(&["conntest"], &own), 0, &seen, &[]);
+    let told = page.posts();
+    for other in ["matri", "matrix2", "MATRIX"] {
+        let other = set(&own, &[("KEYCLOAK_REALM", other)]);
+        let refused = "/realms/matrix/auth and not at ";
+        assert_done(&run(&["conntest"], &other), 1, &[], &[refused]);
+    }
+    assert_eq!(page.posts(), told, "nothing was filled in");
 }
 
 #[test]
@@ -401,4 +415,37 @@ fn check_config_tells_everything_and_asks_nobody() {
     assert_done(&done, 1, &[], &said);
     assert_eq!(done.err.lines().count(), said.len(), "{}", done.err);
     assert_eq!(world.hs.requests("").len() + keycloak.count(""), 0);
+
+    // What is allowed, and had better be otherwise, is no fault.
+    assert!(!run(&["check-config"], &env).out.contains("warning"));
+    let in_clear = set(
+        &env,
+        &[
+            ("MATRIX_HOMESERVER", "http://synapse.svc:8008"),
+            ("KEYCLOAK_URL", "http://keycloak.svc:8080"),
+        ],
+    );
+    let warned = [
+        "warning: MATRIX_HOMESERVER is http://synapse.svc:8008, which is not encrypted: ",
+        "warning: KEYCLOAK_URL is http://keycloak.svc:8080, which is not encrypted: ",
+        "nothing is wrong with the configuration",
+    ];
+    assert_done(&run(&["check-config"], &in_clear), 0, &warned, &[]);
+}
+
+/// The bot says it at each start, and goes on.
+#[test]
+fn a_homeserver_on_plain_http_is_warned_of_at_the_start() {
+    let mut world = World::new();
+    world.set("MATRIX_HOMESERVER", "http://homeserver.invalid:8008");
+    world.spawn();
+    let line = world.bot().wait_log("which is not encrypted");
+    assert!(line.contains("WARN"), "{line}");
+    assert!(line.contains("MATRIX_HOMESERVER is http://homeserver.invalid:8008, "));
+    world.bot().wait_log("; trying again in ");
+    world.stop();
+
+    let mut world = World::encrypted();
+    assert_eq!(world.ask("start"), ON);
+    assert!(!world.bot().log().contains("not encrypted:"), "on loopback");
 }

@@ -5,21 +5,23 @@ use log::warn;
 use super::policy::Policy;
 use crate::{
     health::Tallies,
+    json::Sifted,
     matrix::{self, About, Engine, Message},
+    ops::shown,
     store::Transaction,
 };
 
-/// Journals messages, in order.
+/// Journals messages, in order; says first where some may be missing.
 pub(super) fn judge(
     engine: &Engine,
     policy: &Policy,
     tx: &Transaction<'_>,
     messages: &[Message],
-    now: u64,
 ) -> Result<Tallies, matrix::Error> {
+    policy.tell_missed(tx, engine)?;
     messages
         .iter()
-        .filter_map(|message| policy.judge_message(tx, engine, message, now).transpose())
+        .filter_map(|message| policy.judge_message(tx, engine, message).transpose())
         .collect()
 }
 
@@ -32,20 +34,24 @@ pub(super) fn judge_again(
 ) -> Result<Tallies, matrix::Error> {
     let mut messages = Vec::new();
     engine.judge_held(tx, now, &mut messages)?;
-    judge(engine, policy, tx, &messages, now)
+    judge(engine, policy, tx, &messages)
 }
 
-/// Takes in the body of an answer.
+/// Takes in an answer.
 pub(super) fn take_body(
     engine: &Engine,
     policy: &Policy,
     tx: &Transaction<'_>,
     about: &About,
-    body: &[u8],
+    answer: &Sifted,
     now: u64,
 ) -> Result<Tallies, matrix::Error> {
+    let body = answer.body.as_slice();
     match about {
-        About::Upload { with_device_keys } => engine.take_upload(tx, *with_device_keys)?,
+        About::Upload {
+            with_device_keys,
+            fallback,
+        } => engine.take_upload(tx, *with_device_keys, fallback.as_deref())?,
         // Taken in piece by piece.
         About::Query(_) => {}
         About::OwnIdentity(step) => engine.take_own_step(tx, *step, body, now)?,
@@ -56,6 +62,11 @@ pub(super) fn take_body(
             return judge_again(engine, policy, tx, now);
         }
         About::Join(room) => tx.forget_invite(room)?,
+        About::Gap(room, token) => {
+            let max_age = u64::try_from(policy.command_max_age.as_millis()).unwrap_or(u64::MAX);
+            engine.take_gap(tx, room, token, answer, max_age, now)?;
+            return judge_again(engine, policy, tx, now);
+        }
         About::Outbox(row, _) => tx.finish_outbox(*row)?,
     }
     Ok(Tallies::default())
@@ -76,7 +87,7 @@ pub(super) enum Refusal {
 /// Decides on a Matrix error that is the answer to a request.
 pub(super) fn refused(about: &About, status: u16, errcode: &str, message: &str) -> Refusal {
     match about {
-        About::OwnIdentity(_) => Refusal::Final,
+        About::OwnIdentity(_) | About::Gap(..) => Refusal::Final,
         // A server, or a worker of it, that does not know the endpoint yet.
         _ if errcode == "M_UNRECOGNIZED" => Refusal::Retry,
         // Another key under an id that this device has used: it was made by a
@@ -107,6 +118,27 @@ pub(super) struct Said<'a> {
     pub(super) message: &'a str,
 }
 
+/// Takes in that a request cannot be sent, for this reason: what it is about is given
+/// up, or stays as it is and is tried again.
+pub(super) fn give_up_unsendable(
+    engine: &Engine,
+    tx: &Transaction<'_>,
+    about: &About,
+    why: &str,
+) -> Result<(), matrix::Error> {
+    match about {
+        About::OwnIdentity(_) => engine.own_step_unsendable(tx, why),
+        About::Join(room) => Ok(tx.forget_invite(room)?),
+        About::Gap(room, _) => engine.give_up_gap(tx, room),
+        About::Outbox(row, lane) => Ok(tx.give_up_outbox(*row, lane)?),
+        About::Upload { .. }
+        | About::Query(_)
+        | About::Claim(_)
+        | About::Members(..)
+        | About::Encryption(_) => Ok(()),
+    }
+}
+
 /// Takes in that a request was refused for good.
 pub(super) fn give_up(
     engine: &Engine,
@@ -121,12 +153,16 @@ pub(super) fn give_up(
             engine.own_step_refused(tx, *step, said.status, said.errcode, said.message)?;
         }
         About::Join(room) => {
-            warn!("the invite to {room} cannot be taken");
+            warn!("the invite to {} cannot be taken", shown(room));
             tx.forget_invite(room)?;
         }
         // There is no such state: the room is not encrypted.
         About::Encryption(room) => {
             engine.take_room_encryption(tx, room, None)?;
+            return judge_again(engine, policy, tx, now);
+        }
+        About::Gap(room, _) => {
+            engine.give_up_gap(tx, room)?;
             return judge_again(engine, policy, tx, now);
         }
         About::Outbox(row, lane) => tx.give_up_outbox(*row, lane)?,

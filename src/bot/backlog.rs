@@ -9,7 +9,7 @@ use crate::{
     health::{Place, Tallies},
     http::{self, Stage},
     json::{Sifted, Skipped},
-    matrix::{self, Fault, SyncBody, Turn, WantKey},
+    matrix::{self, Fault, Queried, SyncBody, Turn, WantKey},
     store::Cap,
 };
 
@@ -85,7 +85,7 @@ impl Operator<'_> {
             for invite in &received.invites {
                 policy.judge_invite(tx, invite)?;
             }
-            judge(engine, policy, tx, &received.messages, now)
+            judge(engine, policy, tx, &received.messages)
         });
         match taken {
             Ok(()) => {
@@ -105,6 +105,9 @@ impl Operator<'_> {
 
     fn sync_not_taken(&mut self, error: &matrix::Error) -> Option<End> {
         self.syncing = false;
+        if self.goes_on_without(error) {
+            return None;
+        }
         if let Some(end) = ends_the_session(error) {
             self.vitals.synced(false);
             return Some(end);
@@ -123,18 +126,21 @@ impl Operator<'_> {
         done: usize,
     ) -> Option<End> {
         let mut position = done;
-        let is_too_large = answer.is_cut && asked.len() > 1;
+        let queried = Queried {
+            asked: &asked,
+            done,
+            answer: &answer,
+        };
         let taken = self.transact(|engine, policy, tx, now| {
-            if is_too_large {
+            if engine.must_split(&queried) {
                 position = asked.len();
                 engine.split_query(tx, &asked, now)?;
                 return Ok(Tallies::default());
             }
             let mut messages = Vec::new();
             let turn = Turn::begin();
-            position =
-                engine.take_query(tx, &asked, done, &answer.body, now, turn, &mut messages)?;
-            judge(engine, policy, tx, &messages, now)
+            position = engine.take_query(tx, &queried, now, turn, &mut messages)?;
+            judge(engine, policy, tx, &messages)
         });
         match taken {
             Ok(()) if position < asked.len() => {
@@ -161,11 +167,19 @@ impl Operator<'_> {
 
     /// An answer could not be taken in: it is asked for again later.
     pub(super) fn not_taken(&mut self, key: &WantKey, error: &matrix::Error) -> Option<End> {
+        if self.goes_on_without(error) {
+            self.flight.failed(key, None);
+            return None;
+        }
         if let Some(end) = ends_the_session(error) {
             return Some(end);
         }
         let wait = self.flight.failed(key, None);
         error!("{key:?}: {error}; trying again in {} s", wait.as_secs());
+        if *key == WantKey::OwnIdentity {
+            // Nobody waits for it any more.
+            self.attempt(|engine, _, tx, _| engine.delay_own_identity(tx));
+        }
         None
     }
 

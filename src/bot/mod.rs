@@ -12,6 +12,7 @@ mod operator;
 mod outcome;
 mod policy;
 mod renewal;
+mod rollback;
 mod starts;
 mod takes;
 #[cfg(test)]

@@ -105,6 +105,9 @@ pub struct Surroundings<'a> {
     pub own_keys: Rc<OwnKeys>,
     /// What is noted of it all.
     pub vitals: Arc<Vitals>,
+    /// Whether the bot goes on with the same device where the homeserver shows that
+    /// it has had another life.
+    pub keeps_device: bool,
 }
 
 /// One session: from login to logout.
@@ -143,7 +146,8 @@ pub struct Operator<'a> {
     pub(super) unsaved: Option<Outcome>,
     /// The bot's own clock; none before the first transaction.
     pub(super) own_time: Option<OwnTime>,
-    /// When this process began to serve, milliseconds since the Unix epoch.
+    pub(super) keeps_device: bool,
+    /// When this session began, by the bot's own clock, in milliseconds.
     pub(super) started_at: u64,
     /// Until then nothing is tried, after the store refused.
     pub(super) not_before: Instant,
@@ -170,12 +174,14 @@ impl<'a> Operator<'a> {
             target,
             own_keys,
             vitals,
+            keeps_device,
         } = surroundings;
         let engine = Engine::new(
             access.user.clone(),
             access.device.clone(),
             policy.commanders.clone(),
             own_keys,
+            policy.clear_words(),
         );
         let audience = engine.audience();
         Self {
@@ -205,7 +211,8 @@ impl<'a> Operator<'a> {
             working: None,
             unsaved: None,
             own_time: None,
-            started_at: now_ms(),
+            keeps_device,
+            started_at: 0,
             not_before: Instant::now(),
             bad_syncs: 0,
             delivered: Vec::new(),
@@ -227,6 +234,7 @@ impl<'a> Operator<'a> {
         if let Err(error) = started {
             return End::Fatal(error.to_string());
         }
+        self.started_at = self.engine.own_now();
         loop {
             let next = self.next_finished().await;
             self.vitals.turned();
@@ -326,6 +334,7 @@ impl<'a> Operator<'a> {
             tx.finish_outbox(*row)?;
         }
         let tallies = take(&self.engine, self.policy, &tx, now)?.into();
+        self.engine.check_for_foreign()?;
         // Before the first sync this store may be an older copy, which shows only
         // there: what it wants done was done, and what it would encrypt with was
         // used.
@@ -348,7 +357,7 @@ impl<'a> Operator<'a> {
             again,
             work,
             since: tx.next_batch()?,
-            held_until: self.engine.next_held_deadline(&tx)?,
+            held_until: self.engine.next_held_deadline(&tx, now)?,
             patience_ends,
             keys_uploaded: self.engine.keys_uploaded(&tx)?,
             fingerprints: match self.listening {

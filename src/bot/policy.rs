@@ -12,7 +12,8 @@ use super::{
 use crate::{
     crypto::WithheldCode,
     health::{CommandKind, CommandOutcome, Tally},
-    matrix::{Authorship, Commanders, Engine, Error, Invite, Message, What},
+    matrix::{Authorship, ClearWords, Commanders, Engine, Error, Invite, Message, What},
+    ops::shown,
     store::{Cap, Encryption, JournalEntry, Transaction, Urgency},
 };
 
@@ -48,18 +49,21 @@ impl Policy {
         if !self.allows_room(&invite.room) {
             warn!(
                 "ignoring the invite of {} to {}: the room is not in ALLOWED_ROOMS",
-                invite.inviter, invite.room
+                shown(&invite.inviter),
+                shown(&invite.room)
             );
         } else if self.allows(&invite.inviter) {
             info!(
                 "accepting the invite of {} to {}",
-                invite.inviter, invite.room
+                invite.inviter,
+                shown(&invite.room)
             );
             tx.put_invite(&invite.room, &invite.inviter)?;
         } else {
             warn!(
                 "ignoring the invite of {} to {}",
-                invite.inviter, invite.room
+                shown(&invite.inviter),
+                shown(&invite.room)
             );
         }
         Ok(())
@@ -73,8 +77,8 @@ impl Policy {
         tx: &Transaction<'_>,
         engine: &Engine,
         message: &Message,
-        now: u64,
     ) -> Result<Option<Tally>, Error> {
+        let now = engine.own_now();
         // The engine looks at nobody else's messages; that a stranger is not
         // heard does not rest on that alone.
         if !self.allows(&message.sender) {
@@ -84,6 +88,11 @@ impl Policy {
             _ if !self.allows_room(&message.room) => (None, Err(replies::ROOM_REFUSED.to_owned())),
             What::Text { device: None, .. } if self.require_encryption => {
                 (None, Err(replies::ENCRYPTION_REQUIRED.to_owned()))
+            }
+            What::Text { overdue_ms, .. }
+                if Duration::from_millis(*overdue_ms) >= self.command_max_age =>
+            {
+                (None, Err(replies::SPENT_SESSION.to_owned()))
             }
             What::Text { body, .. } => {
                 let command = Command::parse(strip_reply_fallback(body));
@@ -95,6 +104,8 @@ impl Policy {
             What::InClear => (None, Err(replies::PLAINTEXT_REFUSED.to_owned())),
             What::Undecryptable(code) => (None, Err(replies::undecryptable(*code))),
             What::UnknownDevice => (None, Err(replies::UNKNOWN_DEVICE.to_owned())),
+            What::SignedOutDevice(_) => (None, Err(replies::SIGNED_OUT_DEVICE.to_owned())),
+            What::OutdatedList => (None, Err(replies::OUTDATED_LIST.to_owned())),
             What::UnverifiedDevice(device) => {
                 (None, Err(replies::unverified_device(device.as_str())))
             }
@@ -102,11 +113,22 @@ impl Policy {
                 None,
                 Err(replies::identity_changed(message.sender.as_str())),
             ),
+            What::OlderSession => (None, Err(replies::OLDER_SESSION.to_owned())),
+            What::SpentSession => (None, Err(replies::SPENT_SESSION.to_owned())),
         };
-        let device = match &message.what {
-            What::Text { device, .. } => device.as_deref().copied(),
-            _ => None,
+        let (device, overdue_ms) = match &message.what {
+            What::Text {
+                device, overdue_ms, ..
+            } => (device.as_deref().copied(), *overdue_ms),
+            _ => (None, 0),
         };
+        if overdue_ms > 0 {
+            warn!(
+                "the session of {} should have been replaced {} s ago",
+                message.event_id,
+                overdue_ms / 1000
+            );
+        }
         let payload = answer.as_ref().map_or("", |command| command.as_str());
         let entry = JournalEntry {
             event_id: message.event_id.clone(),
@@ -115,7 +137,8 @@ impl Policy {
             device,
             payload: payload.to_owned(),
             received_at: now,
-            age_ms: message.age_ms,
+            // The server's word, and what the bot knows itself.
+            age_ms: message.age_ms.max(overdue_ms),
         };
         if !tx.journal(&entry)? {
             return Ok(None);
@@ -144,6 +167,24 @@ impl Policy {
         engine.remark(tx, &message.room, &answer)?;
         tx.finish(&message.event_id)?;
         Ok(Some(tally))
+    }
+
+    /// What the engine may say where nothing is encrypted.
+    pub fn clear_words(&self) -> ClearWords {
+        match self.require_encryption {
+            true => ClearWords::Only(replies::ENCRYPTION_REQUIRED),
+            false => ClearWords::Any,
+        }
+    }
+
+    /// Tells the people of rooms in which something was missed.
+    pub(super) fn tell_missed(&self, tx: &Transaction<'_>, engine: &Engine) -> Result<(), Error> {
+        for room in engine.rooms_to_tell(tx)? {
+            if self.allows_room(&room) {
+                engine.reply(tx, &room, replies::MISSED)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether too much waits to be done before this command.
@@ -193,7 +234,7 @@ impl Policy {
             let tally = Tally::Command(command.into(), outcome);
             Ok(Some(Decision::Answer { answer, tally }))
         };
-        if let Some(late) = self.too_late(entry, now) {
+        if let Some(late) = self.too_late(entry, engine.own_now()) {
             // It may have been done just before the process ended.
             let interrupted = entry.received_at < started_at;
             let answer = match interrupted {
@@ -211,26 +252,27 @@ impl Policy {
             Some(device) => engine.authorship(tx, &entry.sender, &device)?,
             None => Authorship::Proven,
         };
-        if !self.allows(&entry.sender)
-            || !self.allows_room(&entry.room)
-            || in_clear
-            || author != Authorship::Proven
-        {
+        let may = self.allows(&entry.sender) && self.allows_room(&entry.room) && !in_clear;
+        if !may || author != Authorship::Proven {
             warn!(
                 "{} may no longer command: {command} is not run",
                 entry.sender
             );
-            let answer = replies::NO_LONGER_ALLOWED.to_owned();
-            return instead(answer, CommandOutcome::Refused);
+            let answer = match author {
+                Authorship::OutdatedList if may => replies::OUTDATED_LIST,
+                _ => replies::NO_LONGER_ALLOWED,
+            };
+            return instead(answer.to_owned(), CommandOutcome::Refused);
         }
         Ok(Some(Decision::Run(command)))
     }
 
-    /// The answer to a command that is older than it may be.
-    fn too_late(&self, entry: &JournalEntry, now: u64) -> Option<String> {
+    /// The answer to a command that is older than it may be at this time of the
+    /// bot's own clock.
+    fn too_late(&self, entry: &JournalEntry, own_now: u64) -> Option<String> {
         let age = entry
             .age_ms
-            .saturating_add(now.saturating_sub(entry.received_at));
+            .saturating_add(own_now.saturating_sub(entry.received_at));
         let age = Duration::from_millis(age);
         (age >= self.command_max_age).then(|| {
             warn!(
@@ -268,9 +310,14 @@ fn tally_unrun(message: &Message, may: bool) -> Tally {
             let kind = command.map_or(CommandKind::None, CommandKind::from);
             Tally::Command(kind, CommandOutcome::Refused)
         }
-        What::InClear | What::UnknownDevice | What::UnverifiedDevice(_) | What::IdentityChanged => {
-            Tally::Command(CommandKind::None, CommandOutcome::Refused)
-        }
+        What::InClear
+        | What::UnknownDevice
+        | What::SignedOutDevice(_)
+        | What::OutdatedList
+        | What::UnverifiedDevice(_)
+        | What::IdentityChanged
+        | What::OlderSession
+        | What::SpentSession => Tally::Command(CommandKind::None, CommandOutcome::Refused),
     }
 }
 
@@ -287,6 +334,7 @@ fn log_receipt(message: &Message, command: &str) {
         sender,
         ..
     } = message;
+    let (event_id, room) = (shown(event_id), shown(room));
     match &message.what {
         What::Text { device, .. } => {
             let how = match device {
@@ -306,7 +354,8 @@ fn log_receipt(message: &Message, command: &str) {
             code.map_or("its key has not come", WithheldCode::as_str)
         ),
         What::UnverifiedDevice(device) => warn!(
-            "{sender} in {room}: from {device}, which their identity has not signed ({event_id})"
+            "{sender} in {room}: from {}, which their identity has not signed ({event_id})",
+            shown(device)
         ),
         What::IdentityChanged => {
             warn!("{sender} in {room}: their identity is not the pinned one ({event_id})");
@@ -314,5 +363,18 @@ fn log_receipt(message: &Message, command: &str) {
         What::UnknownDevice => {
             warn!("{sender} in {room}: from a device that is not in their list ({event_id})");
         }
+        What::OlderSession => {
+            warn!("{sender} in {room}: under an older session than one before ({event_id})");
+        }
+        What::SpentSession => {
+            warn!("{sender} in {room}: under a session that is done with ({event_id})");
+        }
+        What::SignedOutDevice(device) => warn!(
+            "{sender} in {room}: from {}, which was signed out ({event_id})",
+            shown(device)
+        ),
+        What::OutdatedList => warn!(
+            "{sender} in {room}: their devices could not be asked for, for too long ({event_id})"
+        ),
     }
 }

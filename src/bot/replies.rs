@@ -2,6 +2,7 @@
 //! the letter, since people and scripts know them.
 
 use crate::crypto::WithheldCode;
+use crate::ops::{name, unlinked};
 
 /// Longest echo in bytes, lobster included. An event holds 64 KiB of
 /// ciphertext, which escaping and Base64 can make eight times as long as its
@@ -28,6 +29,28 @@ pub const PLAINTEXT_REFUSED: &str = "This room is encrypted, so I only take encr
 pub const UNKNOWN_DEVICE: &str = "Your message came from a device that is not in your account's \
     list, so I did not run it: please send it from one of your own sessions.";
 
+/// To somebody whose message came after a newer one of the same device, under
+/// another session.
+pub const OLDER_SESSION: &str = "I ignored an older message of yours, because it reached me after \
+    a newer one: please send it again if you still want it. If I say so every time, make your \
+    client use a new key (in Element, write /discardsession in this room).";
+
+/// To somebody whose client goes on with a session that is done with.
+pub const SPENT_SESSION: &str = "Your message was encrypted with a key that your client should \
+    have replaced by now, so I did not run it: please make your client use a new key (in Element, \
+    write /discardsession in this room; in others, sign out and in again), and send it again.";
+
+/// To somebody whose message came from a session of theirs that was signed out.
+pub const SIGNED_OUT_DEVICE: &str = "Your message came from a session that was signed out, so I \
+    did not run your command: please log in anew on that device, verify the new session, and send \
+    it again. If you did not sign it out, ask my operator, to whom \"openclaw-k8s-toggle-operator \
+    identities list\" shows it.";
+
+/// To somebody whose server could not be asked for their devices for too long.
+pub const OUTDATED_LIST: &str = "I have not been able to ask your homeserver for your devices for \
+    more than an hour, so I did not run your command: please send it again when your homeserver \
+    can be reached, and tell its administrator if it stays so.";
+
 /// To somebody who wrote in a room that the configuration leaves out.
 pub const ROOM_REFUSED: &str = "I do not take commands in this room: please use one of the rooms \
     that my operator has named (ALLOWED_ROOMS).";
@@ -35,6 +58,10 @@ pub const ROOM_REFUSED: &str = "I do not take commands in this room: please use 
 /// To somebody who wrote in a room without encryption where that is not enough.
 pub const ENCRYPTION_REQUIRED: &str = "I only take commands in encrypted rooms: please switch on \
     encryption in this room's settings, or write to me in an encrypted one.";
+
+/// To a room in which a gap of the timeline could not be read back to its end.
+pub const MISSED: &str = "Some messages in this room did not reach me, so I did not run what they \
+    may have asked for: please send your command again if I have not answered it.";
 
 /// To somebody who was allowed to command when their command came, and is not
 /// any more.
@@ -57,38 +84,55 @@ pub fn help(fingerprints: &[String]) -> String {
     text
 }
 
-/// To somebody whose message could not be decrypted, with the reason their
-/// client gave for keeping the key back, if it gave one.
+/// To somebody whose message could not be decrypted, with the reason that was
+/// given for keeping the key back, if there was one.
+///
+/// That reason comes in clear, so it may be the word of whoever carries messages:
+/// each cure is harmless, or worth doing, where the reason is a lie.
 pub fn undecryptable(code: Option<WithheldCode>) -> String {
     let Some(code) = code else {
         return UNDECRYPTABLE.to_owned();
     };
-    let why = match code {
-        WithheldCode::Blacklisted => {
-            "it is told to block my device. Unblock me in your client, and send it again."
-        }
-        WithheldCode::Unverified => {
-            "my device is not verified. Verify it, or let your client send keys to unverified \
-             devices, and send it again; my operator sees in my log what I lack."
-        }
-        WithheldCode::Unauthorised => "I may not have it. Ask who set up your client.",
-        WithheldCode::Unavailable => "it has not got it itself. Send your command anew.",
-        WithheldCode::NoOlm => {
-            "it found no secure way to my device. I have opened a new one: send it again."
-        }
+    let (claim, cure) = match code {
+        WithheldCode::Blacklisted => (
+            "my session is blocked in it",
+            "See in your client whether that is so. Before you unblock me, compare the \
+             fingerprint it shows for my session with the one in my answer to \"help\" or in my \
+             log; block me where they differ.",
+        ),
+        WithheldCode::Unverified => (
+            "my session is not verified",
+            "Compare the fingerprint it shows for my session with the one in my answer to \
+             \"help\" or in my log, and verify me only if they are the same; then send it again.",
+        ),
+        WithheldCode::Unauthorised => (
+            "I may not have it",
+            "Ask my operator whether I may read this room.",
+        ),
+        WithheldCode::Unavailable => ("it has not got it itself", "Send your command again."),
+        WithheldCode::NoOlm => (
+            "it found no secure way to my session",
+            "I open a new one: send your command again.",
+        ),
     };
     format!(
-        "I could not decrypt your message: your client kept its key back ({}), because {why}",
+        "I could not decrypt your message. A notice says that your client kept its key back \
+         ({}: {claim}); it is not encrypted, so a server may have made it up. {cure}",
         code.as_str()
     )
 }
 
-/// To somebody whose device their own identity has not signed.
+/// To somebody whose device their own identity has not signed. That they sent
+/// the message is what such a device cannot prove.
 pub fn unverified_device(device: &str) -> String {
+    let whose = match name(device) {
+        Some(device) => format!("Your session {device}"),
+        None => "One of your sessions".to_owned(),
+    };
     format!(
-        "Your session {device} is not verified by your own identity, so I did not run your \
-         command: please verify it from another of your sessions (in Element: Settings, Sessions, \
-         Verify session), and send it again."
+        "{whose} is not verified by your own identity, so I did not run your command. If it is \
+         yours, verify it from another of your sessions (in Element: Settings, Sessions, Verify \
+         session), and send it again; if you do not know it, sign it out."
     )
 }
 
@@ -136,10 +180,10 @@ pub fn status(desired: i32, ready: i32, available: i32) -> String {
     )
 }
 
-/// To a text that is no command. The caller bounds it
-/// ([`super::command::Unknown`]).
+/// To a text that is no command, without its links and mentions. The caller
+/// bounds it ([`super::command::Unknown`]).
 pub fn unknown(text: &str) -> String {
-    format!("Unknown command: {text}\n\n{HELP}")
+    format!("Unknown command: {}\n\n{HELP}", unlinked(text))
 }
 
 /// To a command that arrived this many seconds after it was sent, and so was
@@ -245,6 +289,36 @@ mod tests {
             PLAINTEXT_REFUSED,
             "This room is encrypted, so I only take encrypted commands: please send it again from a client with encryption on."
         );
+    }
+
+    /// A guard that is lowered once stays so; what asks for it may be a lie.
+    #[test]
+    fn nobody_is_told_to_lower_their_guard() {
+        let mut all = vec![
+            UNDECRYPTABLE.to_owned(),
+            unverified_device("D"),
+            identity_changed("@a:b"),
+        ];
+        all.extend([PLAINTEXT_REFUSED, UNKNOWN_DEVICE, ROOM_REFUSED, HELP].map(str::to_owned));
+        all.extend([ENCRYPTION_REQUIRED, NO_LONGER_ALLOWED].map(str::to_owned));
+        all.extend(WithheldCode::ALL.map(|code| undecryptable(Some(code))));
+        for sentence in all {
+            for lower in [
+                "let your client",
+                "unverified devices",
+                "disable",
+                "turn off",
+            ] {
+                assert!(!sentence.contains(lower), "{sentence}");
+            }
+            // To verify or to unblock somebody is advised to who has compared.
+            let asks = ["verify me", "unblock", "Verify", "verify it"];
+            if asks.iter().any(|ask| sentence.contains(ask)) {
+                let is_safe = sentence.contains("ompare the fingerprint")
+                    || sentence.contains("If it is yours");
+                assert!(is_safe, "{sentence}");
+            }
+        }
     }
 
     #[test]

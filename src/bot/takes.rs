@@ -1,12 +1,12 @@
 //! What the loop takes in: syncs, and answers to requests.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
-use log::{error, warn};
+use log::{debug, error, warn};
 use tokio::time::Instant;
 
 use super::{
-    answers::{Refusal, Said, give_up, refused, take_body},
+    answers::{Refusal, Said, give_up, give_up_unsendable, refused, take_body},
     backlog::Backlog,
     end::End,
     operator::Operator,
@@ -53,6 +53,10 @@ impl Operator<'_> {
                 self.syncing = false;
                 if matches!(fault, Fault::Refused { status: 400, .. }) {
                     self.suspect_since();
+                }
+                if matches!(fault, Fault::Unsendable(_)) {
+                    warn!("what the bot has read so far fits into no request: reading anew");
+                    self.attempt(|_, _, tx, _| Ok(tx.forget_next_batch()?));
                 }
                 self.sync_failed(&fault, fault.retry_after())
             }
@@ -122,7 +126,7 @@ impl Operator<'_> {
                     return self.delivered(key, *row);
                 }
                 self.transact(|engine, policy, tx, now| {
-                    take_body(engine, policy, tx, about, &answer.body, now)
+                    take_body(engine, policy, tx, about, &answer, now)
                 })
             }
             Err(Fault::UnknownToken { soft_logout }) => {
@@ -146,6 +150,11 @@ impl Operator<'_> {
                 errcode,
                 message,
             }) => match refused(about, status, &errcode, &message) {
+                Refusal::Outlived(why) if self.keeps_device => {
+                    self.flight.failed(key, None);
+                    self.start_over(&why, &BTreeSet::new());
+                    return None;
+                }
                 Refusal::Outlived(why) => return Some(End::Outlived(why)),
                 Refusal::Fatal(why) => return Some(End::Fatal(why)),
                 Refusal::Retry => {
@@ -171,6 +180,18 @@ impl Operator<'_> {
                     })
                 }
             },
+            Err(Fault::Unsendable(why)) => {
+                let wait = self.flight.failed(key, None);
+                error!("{key:?} cannot be sent and is given up: {why}");
+                debug!(
+                    "if it is wanted all the same, again in {} s",
+                    wait.as_secs()
+                );
+                self.attempt(|engine, _, tx, _| give_up_unsendable(engine, tx, about, &why));
+                // What waited for it can be judged.
+                self.again = true;
+                return None;
+            }
             Err(fault) => {
                 if let About::Query(asked) = about {
                     self.split_query(asked, &fault);
@@ -224,7 +245,7 @@ impl Operator<'_> {
 pub(super) fn ends_the_session(error: &matrix::Error) -> Option<End> {
     match error {
         matrix::Error::OwnKeys(_) => Some(End::Fatal(error.to_string())),
-        matrix::Error::RolledBack => Some(End::Outlived(error.to_string())),
+        matrix::Error::RolledBack(_) => Some(End::Outlived(error.to_string())),
         _ => None,
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     },
     kube::{Api, Credentials, DeploymentName, Namespace, ServiceAccount, Target},
     login::{Access, SessionError, connect, log_in},
-    matrix::{Commanders, Engine, Homeserver, Message, SyncBody, What},
+    matrix::{About, ClearWords, Commanders, Engine, Homeserver, Message, SyncBody, What},
     ops::Secret,
     store::{Store, Tokens},
 };
@@ -115,7 +115,13 @@ fn policy() -> Policy {
 /// Knows these people as the ones to listen to.
 fn engine(commanders: &[&UserId]) -> Engine {
     let commanders = self::commanders(commanders);
-    Engine::new(bot().to_owned(), "DEVICE".into(), commanders, Rc::default())
+    Engine::new(
+        bot().to_owned(),
+        "DEVICE".into(),
+        commanders,
+        Rc::default(),
+        ClearWords::Any,
+    )
 }
 
 fn commanders(users: &[&UserId]) -> Commanders {
@@ -181,7 +187,16 @@ fn end_without_homeserver(uploaded: bool) -> (End, Duration) {
     let engine = engine(&[alice()]);
     engine.prepare_account(&tx, 0).unwrap();
     if uploaded {
-        engine.take_upload(&tx, true).unwrap();
+        let wants = engine.wants(&tx, false, 0, &|_| false).unwrap();
+        let upload = wants
+            .requests
+            .into_iter()
+            .find_map(|want| match want.about {
+                About::Upload { fallback, .. } => Some(fallback),
+                _ => None,
+            });
+        let fallback = upload.flatten();
+        engine.take_upload(&tx, true, fallback.as_deref()).unwrap();
     }
     tx.commit().unwrap();
     let target = Target {
@@ -205,6 +220,7 @@ fn end_without_homeserver(uploaded: bool) -> (End, Duration) {
             target: &target,
             own_keys: Rc::default(),
             vitals: Arc::clone(&vitals),
+            keeps_device: false,
         };
         let operator = Operator::new(&mut store, access, surroundings);
         let end = timeout(FOR_EVER, operator.run())
@@ -249,11 +265,12 @@ fn the_policy_alone_hears_no_stranger() {
                 sender: sender.to_owned(),
                 age_ms: 0,
                 what: What::Text {
+                    overdue_ms: 0,
                     body: body.to_owned(),
                     device: None,
                 },
             };
-            policy().judge_message(&tx, &engine, &message, 0).unwrap();
+            policy().judge_message(&tx, &engine, &message).unwrap();
         }
         assert_eq!(tx.next_unfinished().unwrap().is_some(), heard, "{sender}");
         assert_eq!(!tx.rooms_with_replies().unwrap().is_empty(), heard);
@@ -284,7 +301,9 @@ fn the_engine_alone_hears_no_stranger() {
     })
     .to_string();
     let body: SyncBody<'_> = serde_json::from_str(&sync).unwrap();
-    let received = engine(&[alice()])
+    let engine = engine(&[alice()]);
+    engine.prepare_account(&tx, 1).unwrap();
+    let received = engine
         .take_sync(&tx, &body, &Default::default(), false, 1)
         .unwrap();
     let senders: Vec<_> = received.messages.iter().map(|m| &*m.sender).collect();

@@ -114,7 +114,7 @@ fn identities() -> String {
     format!(
         "Usage:
   {name} identities list
-  {name} identities forget @user:server
+  {name} identities forget @user:server [DEVICE]
   {name} identities reset
 
 Works beside the running bot, on the store in CRYPTO_STORE_PATH; no other
@@ -122,11 +122,18 @@ variable is needed.
 
   list     Shows the users whose identity the bot has seen: the master key that
            the homeserver shows now, the pinned one, and whether the
-           configuration or the first use pinned it.
+           configuration or the first use pinned it; and the devices of those
+           who command that were signed out.
   forget   Takes a pin of first use away, so that the identity which the
            homeserver shows next is pinned. Ask the person first whether it is
            theirs, over another way than this homeserver! A pin of the
            configuration is changed in PINNED_IDENTITIES.
+           With the id of a device that was signed out, as list shows it: takes
+           that back, so that the device is believed again if the homeserver
+           lists it and the user's identity has signed it. A signed-out device
+           commands nothing and reads nothing for good, for who has its keys may
+           be somebody else by now; the person had better log in anew. For when
+           it never was signed out, and the homeserver lost it for a while.
   reset    Gives the bot's own account a new cross-signing identity, for when
            the keys of the old one are lost. Everybody who verified the bot has
            to do it again.

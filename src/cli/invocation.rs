@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use ruma::OwnedUserId;
+use ruma::{OwnedDeviceId, OwnedUserId};
 
 use super::help::Topic;
 use super::usage::{UsageError, shown};
@@ -42,6 +42,9 @@ pub enum IdentitiesCommand {
     List,
     /// Take away a user's pin of first use.
     Forget(OwnedUserId),
+    /// Believe a user's device again that was signed out, named by its id or as
+    /// `list` shows that.
+    ForgetDevice(OwnedUserId, OwnedDeviceId),
     /// Give the bot's own account a new cross-signing identity.
     Reset,
 }
@@ -150,7 +153,19 @@ fn identities(mut args: impl Iterator<Item = OsString>) -> Result<Invocation, Us
             let id = user.to_str().and_then(config::user_id);
             let id = id.ok_or_else(|| UsageError::NotAUser(shown(&user)))?;
             next = args.next();
-            Invocation::Identities(IdentitiesCommand::Forget(id))
+            // A second user is a slip: no client makes such device ids.
+            let device = next
+                .as_deref()
+                .and_then(OsStr::to_str)
+                .filter(|device| !device.is_empty() && !device.starts_with('@'))
+                .map(OwnedDeviceId::from);
+            Invocation::Identities(match device {
+                Some(device) => {
+                    next = args.next();
+                    IdentitiesCommand::ForgetDevice(id, device)
+                }
+                None => IdentitiesCommand::Forget(id),
+            })
         }
         _ => return Err(UsageError::UnknownAction(shown(&action))),
     };
@@ -247,11 +262,16 @@ mod tests {
     #[test]
     fn identities() {
         let user = config::user_id("@alice:example.com").unwrap();
+        let alice = user.clone();
         for (args, command) in [
             (&["list"][..], IdentitiesCommand::List),
             (
                 &["forget", "@alice:example.com"],
                 IdentitiesCommand::Forget(user),
+            ),
+            (
+                &["forget", "@alice:example.com", "ABCDEFGHIJ"],
+                IdentitiesCommand::ForgetDevice(alice, "ABCDEFGHIJ".into()),
             ),
             (&["reset"], IdentitiesCommand::Reset),
         ] {
@@ -302,6 +322,8 @@ mod tests {
             (&["list", "all"], "unexpected argument \"all\""),
             (&["reset", "@a:x"], "unexpected argument \"@a:x\""),
             (&["forget", "@a:x", "@b:x"], "unexpected argument \"@b:x\""),
+            (&["forget", "@a:x", ""], "unexpected argument \"\""),
+            (&["forget", "@a:x", "A", "B"], "unexpected argument \"B\""),
             (&["list", "--help", "me"], "unexpected argument \"me\""),
             (&["--help", "list"], "unexpected argument \"list\""),
         ] {

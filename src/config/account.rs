@@ -102,6 +102,7 @@ impl Account {
                     KEYCLOAK_URL.name,
                     value(sso.url.as_ref().map(BaseUrl::to_string).as_ref(), "any"),
                 ),
+                (KEYCLOAK_REALM.name, value(sso.realm.as_ref(), "any")),
             ]),
             Method::Token(token) => rows.extend([
                 (ACCESS_TOKEN.name, mask(Some(&token.token))),

@@ -28,14 +28,20 @@ impl HealthAddress {
             .collect()
     }
 
-    /// Where somebody on the same machine asks.
-    pub fn local(self) -> SocketAddr {
-        let ip = match self.ip {
-            Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => Ipv6Addr::LOCALHOST.into(),
-            Some(ip) if !ip.is_unspecified() => ip,
-            _ => Ipv4Addr::LOCALHOST.into(),
+    /// Where somebody on the same machine asks, one after the other: a system may
+    /// give the port of all addresses to one family alone.
+    pub fn local(self) -> Vec<SocketAddr> {
+        let v4 = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        let ips = match self.ip {
+            None => vec![v4, v6],
+            Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => vec![v4],
+            Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => vec![v6, v4],
+            Some(ip) => vec![ip],
         };
-        SocketAddr::new(ip, self.port)
+        ips.into_iter()
+            .map(|ip| SocketAddr::new(ip, self.port))
+            .collect()
     }
 }
 
@@ -93,13 +99,13 @@ pub(super) fn address(text: &str) -> Result<Option<HealthAddress>, Flaw> {
 mod tests {
     use super::*;
 
-    fn shown(text: &str) -> (String, Vec<String>, String) {
+    fn shown(text: &str) -> (String, Vec<String>, Vec<String>) {
         let address = address(text).unwrap().unwrap();
         let candidates = address.candidates();
         (
             address.to_string(),
             candidates.iter().map(SocketAddr::to_string).collect(),
-            address.local().to_string(),
+            address.local().iter().map(SocketAddr::to_string).collect(),
         )
     }
 
@@ -109,15 +115,16 @@ mod tests {
             (
                 ":8080",
                 &["[::]:8080", "0.0.0.0:8080"][..],
-                "127.0.0.1:8080",
+                &["127.0.0.1:8080", "[::1]:8080"][..],
             ),
-            ("0.0.0.0:80", &["0.0.0.0:80"], "127.0.0.1:80"),
-            ("[::]:80", &["[::]:80"], "[::1]:80"),
-            ("10.1.2.3:65535", &["10.1.2.3:65535"], "10.1.2.3:65535"),
-            ("[fd00::1]:1", &["[fd00::1]:1"], "[fd00::1]:1"),
+            ("0.0.0.0:80", &["0.0.0.0:80"], &["127.0.0.1:80"]),
+            ("[::]:80", &["[::]:80"], &["[::1]:80", "127.0.0.1:80"]),
+            ("10.1.2.3:65535", &["10.1.2.3:65535"], &["10.1.2.3:65535"]),
+            ("[fd00::1]:1", &["[fd00::1]:1"], &["[fd00::1]:1"]),
         ] {
             let candidates = candidates.iter().map(ToString::to_string).collect();
-            assert_eq!(shown(text), (text.into(), candidates, local.into()));
+            let local = local.iter().map(ToString::to_string).collect();
+            assert_eq!(shown(text), (text.into(), candidates, local));
         }
         assert_eq!(address(""), Ok(None));
     }

@@ -69,7 +69,7 @@ fn optional(text: &str) -> Result<Option<String>, Flaw> {
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
-fn realm(text: &str) -> Result<String, Flaw> {
+pub(super) fn realm(text: &str) -> Result<String, Flaw> {
     match text.contains('/') {
         true => Err(no_name(text)),
         false => visible(text),

@@ -12,8 +12,8 @@ use super::keycloak::{self, Keycloak};
 use super::variable::Variable;
 use super::variables::{
     ACCESS_TOKEN, ACCESS_TOKEN_FILE, AUTH_METHOD, DEVICE_ID, JWT_LOGIN_TYPE, JWT_SECRET,
-    JWT_SECRET_FILE, KEYCLOAK_URL, PASSWORD, PASSWORD_FILE, SSO_IDP_ID, TOTP_SECRET,
-    TOTP_SECRET_FILE,
+    JWT_SECRET_FILE, KEYCLOAK_REALM, KEYCLOAK_URL, PASSWORD, PASSWORD_FILE, SSO_IDP_ID,
+    TOTP_SECRET, TOTP_SECRET_FILE,
 };
 use crate::jwt::{MIN_SECRET_BYTES, Totp};
 use crate::ops::Secret;
@@ -76,6 +76,8 @@ pub struct Sso {
     pub totp: Option<Rc<Totp>>,
     /// Where the login page has to be (`KEYCLOAK_URL`).
     pub url: Option<BaseUrl>,
+    /// The realm that it has to be of (`KEYCLOAK_REALM`).
+    pub realm: Option<String>,
 }
 
 /// An access token made beforehand, and its device.
@@ -132,12 +134,17 @@ impl Method {
                     "" => Ok(None),
                     text => BaseUrl::parse(text).map(Some),
                 }));
+                let realm = faults.keep(KEYCLOAK_REALM.read(env, |text| match text {
+                    "" => Ok(None),
+                    text => keycloak::realm(text).map(Some),
+                }));
                 let provider = faults.keep(SSO_IDP_ID.read(env, id));
                 Some(Self::Sso(Sso {
                     provider: provider?,
                     password: password?,
                     totp: totp?,
                     url: url?,
+                    realm: realm?,
                 }))
             }
             MethodName::Token => {

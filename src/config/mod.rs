@@ -25,6 +25,7 @@ mod tests;
 mod user;
 mod variable;
 mod variables;
+mod warnings;
 
 pub use access::KubernetesAccess;
 pub use account::{Account, Overrides};

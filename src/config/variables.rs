@@ -58,7 +58,8 @@ pub(super) const KEYCLOAK_REALM: Variable = Variable {
         cure: "give the name of the realm that the bot's account is in",
         mistaken_for: &["KEYCLOAK_REALM_NAME"],
     },
-    meaning: "Name of Keycloak's realm",
+    meaning: "Name of Keycloak's realm; with AUTH_METHOD=sso and KEYCLOAK_URL, no other realm's \
+        login page is told the password",
 };
 pub(super) const KEYCLOAK_CLIENT_ID: Variable = Variable {
     name: "KEYCLOAK_CLIENT_ID",

@@ -1,8 +1,6 @@
 //! The bot's own device: identity keys, and the supply of one-time and
 //! fallback keys that others start Olm sessions with.
 
-use std::time::Duration;
-
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -10,33 +8,35 @@ use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, Ed25519Signature, olm};
 
 use super::{
     MEGOLM_ALGORITHM, OLM_ALGORITHM, canonical, canonical::SignatureFault,
-    one_time_keys::without_old_keys,
+    one_time_keys::without_old_keys, pickle::Pickle,
 };
 
 /// How many one-time keys the server should hold for others to claim.
 pub const ONE_TIME_KEYS_ON_SERVER: u64 = 50;
 
-/// A fallback key is replaced at this age even if nobody used it.
-const FALLBACK_KEY_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// How long the key before the current fallback key still opens messages that
-/// were on their way when it was replaced.
-const FALLBACK_KEY_GRACE: Duration = Duration::from_secs(3600);
-
 /// The account of one device, with what has to outlive the process. All times
-/// are milliseconds since the Unix epoch.
+/// are milliseconds by the bot's own clock, which never goes back.
 pub struct Account {
-    inner: olm::Account,
+    pub(super) inner: olm::Account,
     user: OwnedUserId,
     device: OwnedDeviceId,
-    state: KeyState,
+    pub(super) state: KeyState,
 }
 
 #[derive(Serialize, Deserialize, Default)]
-struct KeyState {
+pub(super) struct KeyState {
     device_keys_uploaded: bool,
-    fallback_key_made_at: u64,
-    forget_previous_fallback_at: Option<u64>,
+    pub(super) fallback_key_made_at: u64,
+    pub(super) forget_previous_fallback_at: Option<u64>,
+    #[serde(default)]
+    pub(super) previous_fallback_made_at: Option<u64>,
+    /// Whether the times are by the bot's own clock; those of earlier versions
+    /// were by the wall clock.
+    #[serde(default)]
+    pub(super) by_own_clock: bool,
+    /// In the ids of one-time and fallback keys, once all of them were replaced.
+    #[serde(default)]
+    pub(super) supply: String,
     #[serde(default)]
     cross_signature: Option<CrossSignature>,
 }
@@ -49,7 +49,7 @@ struct CrossSignature {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Pickle {
+struct Stored {
     account: olm::AccountPickle,
     state: KeyState,
 }
@@ -75,7 +75,10 @@ impl Account {
             inner: olm::Account::new(),
             user,
             device,
-            state: KeyState::default(),
+            state: KeyState {
+                by_own_clock: true,
+                ..KeyState::default()
+            },
         }
     }
 
@@ -85,7 +88,7 @@ impl Account {
         device: OwnedDeviceId,
         pickle: &[u8],
     ) -> Result<Self, serde_json::Error> {
-        let Pickle { account, state } = serde_json::from_slice(pickle)?;
+        let Stored { account, state } = serde_json::from_slice(pickle)?;
         Ok(Self {
             inner: olm::Account::from_pickle(account),
             user,
@@ -95,13 +98,13 @@ impl Account {
     }
 
     /// Everything secret and public of this account, for the store alone.
-    pub fn pickle(&self) -> Result<Vec<u8>, serde_json::Error> {
+    pub fn pickle(&self) -> Result<Pickle, serde_json::Error> {
         #[derive(Serialize)]
         struct Borrowed<'a> {
             account: olm::AccountPickle,
             state: &'a KeyState,
         }
-        serde_json::to_vec(&Borrowed {
+        Pickle::of(&Borrowed {
             account: self.inner.pickle(),
             state: &self.state,
         })
@@ -186,16 +189,14 @@ impl Account {
     /// otherwise declare keys published that the server never saw.
     ///
     /// True when the account changed and must be stored *before* the upload.
-    pub fn replenish(&mut self, one_time_keys: u64, fallback: FallbackOnServer, now: u64) -> bool {
-        if !self.needs_replenishing(one_time_keys, fallback, now) {
+    pub fn replenish(
+        &mut self,
+        one_time_keys: u64,
+        fallback: FallbackOnServer,
+        own_now: u64,
+    ) -> bool {
+        if !self.needs_replenishing(one_time_keys, fallback) {
             return false;
-        }
-        if self.may_forget_previous_fallback(now) {
-            self.state.forget_previous_fallback_at = None;
-            self.inner.forget_fallback_key();
-        }
-        if self.has_unpublished_keys() {
-            return true;
         }
         let missing = ONE_TIME_KEYS_ON_SERVER.saturating_sub(one_time_keys);
         self.inner
@@ -203,43 +204,17 @@ impl Account {
         if let Some(kept) = without_old_keys(&self.inner) {
             self.inner = kept;
         }
-        if self.wants_fallback(fallback, now) {
-            let first = self.state.fallback_key_made_at == 0;
-            self.inner.generate_fallback_key();
-            if !first {
-                let grace = u64::try_from(FALLBACK_KEY_GRACE.as_millis()).unwrap_or(u64::MAX);
-                self.state.forget_previous_fallback_at = Some(now.saturating_add(grace));
-            }
-            self.state.fallback_key_made_at = now;
+        if fallback == FallbackOnServer::UsedOrMissing {
+            self.replace_fallback(own_now);
         }
         true
     }
 
     /// Whether [`Account::replenish`] would change anything.
-    pub fn needs_replenishing(
-        &self,
-        one_time_keys: u64,
-        fallback: FallbackOnServer,
-        now: u64,
-    ) -> bool {
-        let makes_keys = !self.has_unpublished_keys()
-            && (one_time_keys < ONE_TIME_KEYS_ON_SERVER || self.wants_fallback(fallback, now));
-        makes_keys || self.may_forget_previous_fallback(now)
-    }
-
-    fn may_forget_previous_fallback(&self, now: u64) -> bool {
-        self.state
-            .forget_previous_fallback_at
-            .is_some_and(|at| at <= now)
-    }
-
-    fn wants_fallback(&self, on_server: FallbackOnServer, now: u64) -> bool {
-        let age = now.saturating_sub(self.state.fallback_key_made_at);
-        match on_server {
-            FallbackOnServer::Unused => u128::from(age) >= FALLBACK_KEY_MAX_AGE.as_millis(),
-            FallbackOnServer::UsedOrMissing => true,
-            FallbackOnServer::NotSupported => false,
-        }
+    pub fn needs_replenishing(&self, one_time_keys: u64, fallback: FallbackOnServer) -> bool {
+        !self.has_unpublished_keys()
+            && (one_time_keys < ONE_TIME_KEYS_ON_SERVER
+                || fallback == FallbackOnServer::UsedOrMissing)
     }
 
     /// What the server still has to be told, if anything. The same keys come
@@ -260,14 +235,14 @@ impl Account {
             self.sign(&mut signed)?;
             upload
                 .one_time_keys
-                .insert(key_name(id), CanonicalJsonValue::Object(signed));
+                .insert(self.key_name(id), CanonicalJsonValue::Object(signed));
         }
         for (id, key) in self.inner.fallback_key() {
             let mut signed = object(json!({ "key": key.to_base64(), "fallback": true }))?;
             self.sign(&mut signed)?;
             upload
                 .fallback_keys
-                .insert(key_name(id), CanonicalJsonValue::Object(signed));
+                .insert(self.key_name(id), CanonicalJsonValue::Object(signed));
         }
         let nothing = upload.device_keys.is_none()
             && upload.one_time_keys.is_empty()
@@ -282,6 +257,12 @@ impl Account {
         self.state.device_keys_uploaded |= with_device_keys;
     }
 
+    /// The id of the fallback key that waits for its upload.
+    pub fn unpublished_fallback(&self) -> Option<String> {
+        let id = self.inner.fallback_key().into_keys().next()?;
+        Some(self.key_name(id))
+    }
+
     /// The server lost the device keys: they are part of the next upload again.
     pub fn device_keys_are_missing(&mut self) {
         self.state.device_keys_uploaded = false;
@@ -290,6 +271,10 @@ impl Account {
     /// Whether the server has been given the device keys.
     pub fn device_keys_uploaded(&self) -> bool {
         self.state.device_keys_uploaded
+    }
+
+    fn key_name(&self, id: vodozemac::KeyId) -> String {
+        format!("signed_curve25519:{}{}", self.state.supply, id.to_base64())
     }
 
     fn has_unpublished_keys(&self) -> bool {
@@ -305,16 +290,12 @@ impl Account {
 /// What `device_unused_fallback_key_types` of a sync says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FallbackOnServer {
-    /// The field is absent: the server knows no fallback keys.
+    /// The field is absent: the server knows no fallback keys, or does not say.
     NotSupported,
     /// `signed_curve25519` is listed.
     Unused,
     /// It is not listed.
     UsedOrMissing,
-}
-
-fn key_name(id: vodozemac::KeyId) -> String {
-    format!("signed_curve25519:{}", id.to_base64())
 }
 
 pub(super) fn object(value: serde_json::Value) -> Result<CanonicalJsonObject, SignatureFault> {

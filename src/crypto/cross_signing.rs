@@ -22,8 +22,9 @@ const MASTER: &[u8] = b"openclaw-k8s-toggle-operator/cross-signing/1/master";
 const SELF_SIGNING: &[u8] = b"openclaw-k8s-toggle-operator/cross-signing/1/self-signing";
 const USER_SIGNING: &[u8] = b"openclaw-k8s-toggle-operator/cross-signing/1/user-signing";
 
-/// The one secret an identity is made of. Overwritten when dropped.
-pub struct Seed(Zeroizing<[u8; 32]>);
+/// The one secret an identity is made of. Wiped when dropped; on the heap, since
+/// whatever is moved about on the stack leaves copies there.
+pub struct Seed(Box<Zeroizing<[u8; 32]>>);
 
 /// Why a text is not a seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,14 +53,24 @@ impl fmt::Debug for Seed {
 impl Seed {
     /// A new one, of the system's randomness.
     pub fn generate() -> Result<Self, getrandom::Error> {
-        let mut bytes = Zeroizing::new([0; 32]);
-        getrandom::fill(bytes.as_mut_slice())?;
-        Ok(Self(bytes))
+        let mut seed = Self::zero();
+        getrandom::fill(seed.0.as_mut_slice())?;
+        Ok(seed)
     }
 
-    /// One that was stored.
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
+    /// One of these bytes. None unless there are 32.
+    pub fn copied(bytes: &[u8]) -> Option<Self> {
+        let mut seed = Self::zero();
+        if bytes.len() != seed.0.len() {
+            return None;
+        }
+        seed.0.copy_from_slice(bytes);
+        Some(seed)
+    }
+
+    /// Room for one: what is secret is written where it stays.
+    fn zero() -> Self {
+        Self(Box::new(Zeroizing::new([0; 32])))
     }
 
     /// Reads 32 bytes in base64, padded or not, with white space around it (a
@@ -67,11 +78,7 @@ impl Seed {
     pub fn from_base64(text: &str) -> Result<Self, SeedFault> {
         let decoded = vodozemac::base64_decode(text.trim()).map_err(|_| SeedFault::Encoding)?;
         let decoded = Zeroizing::new(decoded);
-        let bytes: &[u8; 32] = decoded
-            .as_slice()
-            .try_into()
-            .map_err(|_| SeedFault::Length(decoded.len()))?;
-        Ok(Self::from_bytes(*bytes))
+        Self::copied(&decoded).ok_or(SeedFault::Length(decoded.len()))
     }
 
     /// The secret itself, for the store alone.

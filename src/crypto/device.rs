@@ -11,6 +11,7 @@ use super::{
     canonical::{self, SignatureFault},
     identity::Identity,
 };
+use crate::ops::MAX_ID;
 
 /// A device whose keys were signed by the device itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub enum DeviceFault {
     KeyChanged,
     /// The id is one of the user's cross-signing keys (CVE-2022-39250).
     IdIsAKey,
+    /// A device with this id or one of these keys was seen deleted.
+    SignedOut,
 }
 
 impl fmt::Display for DeviceFault {
@@ -53,6 +56,9 @@ impl fmt::Display for DeviceFault {
             Self::Signature(fault) => fault.fmt(f),
             Self::KeyChanged => f.write_str("this device id had another fingerprint before"),
             Self::IdIsAKey => f.write_str("the device id is a cross-signing key"),
+            Self::SignedOut => f.write_str(
+                "it was signed out before, and stays so until \"identities forget\" names it",
+            ),
         }
     }
 }
@@ -94,7 +100,11 @@ impl Device {
         let user = text("user_id")
             .and_then(|user| OwnedUserId::try_from(user).ok())
             .ok_or(DeviceFault::Malformed)?;
-        let id: OwnedDeviceId = text("device_id").ok_or(DeviceFault::Malformed)?.into();
+        // It goes into claims and to-device messages.
+        let id: OwnedDeviceId = text("device_id")
+            .filter(|id| (1..=MAX_ID).contains(&id.len()))
+            .ok_or(DeviceFault::Malformed)?
+            .into();
         let key = |algorithm: &str| {
             object
                 .get("keys")
@@ -129,16 +139,29 @@ fn object(raw: &RawValue) -> Result<CanonicalJsonObject, DeviceFault> {
 pub struct KnownDevice {
     /// Its keys.
     pub device: Device,
-    /// A tombstone: the user no longer lists it, but the id keeps its key.
+    /// A tombstone: the user's list lacked it once, or had another device under its
+    /// id. It is not believed again.
     pub deleted: bool,
+}
+
+impl KnownDevice {
+    /// Whether `device` is one that this tombstone stands for: it has the id, or
+    /// one of the keys.
+    fn buries(&self, device: &Device) -> bool {
+        let known = &self.device;
+        self.deleted
+            && (known.id == device.id
+                || known.ed25519 == device.ed25519
+                || known.curve25519 == device.curve25519)
+    }
 }
 
 /// One consequence of a `/keys/query` answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeviceChange {
-    /// New, changed, or back from deletion.
+    /// New or changed.
     Put(Box<Device>),
-    /// No longer listed.
+    /// No longer listed: signed out.
     Delete(OwnedDeviceId),
     /// Listed, and not believed; what was known of the id stays as it was.
     Refuse(OwnedDeviceId, DeviceFault),
@@ -147,8 +170,12 @@ pub enum DeviceChange {
 /// Compares what is known of a user's devices with a complete answer. Ids in
 /// `cross_signing_keys` (unpadded base64) are refused as device ids. The same
 /// id with another curve25519 key but the same fingerprint is a change the
-/// device itself signed. With the user's `identity`, devices it vouches for are
-/// marked so; a device that gains or loses that is a change.
+/// device itself signed. With another fingerprint it is another device, and the
+/// one that had the id is gone. A device that was seen deleted is refused for
+/// good, whatever vouches for it: a homeserver takes a device id a second time,
+/// with the old keys and the identity's old signature. With the user's
+/// `identity`, devices it vouches for are marked so; a device that gains or loses
+/// that is a change.
 pub fn device_changes(
     user: &UserId,
     known: &[KnownDevice],
@@ -166,13 +193,25 @@ pub fn device_changes(
         let before = known.iter().find(|known| known.device.id == id);
         match Device::parse_signed(user, &id, raw, identity) {
             Err(fault) => changes.push(DeviceChange::Refuse(id, fault)),
-            Ok(device) => match before {
-                Some(before) if before.device.ed25519 != device.ed25519 => {
-                    changes.push(DeviceChange::Refuse(id, DeviceFault::KeyChanged));
+            Ok(device) => {
+                let fault = match before {
+                    Some(before) if before.device.ed25519 != device.ed25519 => {
+                        Some(DeviceFault::KeyChanged)
+                    }
+                    _ if known.iter().any(|known| known.buries(&device)) => {
+                        Some(DeviceFault::SignedOut)
+                    }
+                    _ => None,
+                };
+                if let Some(fault) = fault {
+                    if before.is_some_and(|before| !before.deleted) {
+                        changes.push(DeviceChange::Delete(id.clone()));
+                    }
+                    changes.push(DeviceChange::Refuse(id, fault));
+                } else if before.is_none_or(|before| before.device != device) {
+                    changes.push(DeviceChange::Put(Box::new(device)));
                 }
-                Some(before) if !before.deleted && before.device == device => {}
-                _ => changes.push(DeviceChange::Put(Box::new(device))),
-            },
+            }
         }
     }
     for gone in known {

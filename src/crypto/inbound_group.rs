@@ -13,7 +13,7 @@ use vodozemac::{
     megolm::{InboundGroupSession, InboundGroupSessionPickle, MegolmMessage, SessionOrdering},
 };
 
-use super::{MEGOLM_ALGORITHM, olm::OlmPayload, room_key::RoomKey};
+use super::{MEGOLM_ALGORITHM, olm::OlmPayload, pickle::Pickle, room_key::RoomKey};
 
 /// The inner event types that are acted on.
 const INNER_TYPES: [&str; 1] = ["m.room.message"];
@@ -178,8 +178,8 @@ impl InboundGroup {
     }
 
     /// The ratchet, for the store alone.
-    pub fn pickle(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(&self.inner.pickle())
+    pub fn pickle(&self) -> Result<Pickle, serde_json::Error> {
+        Pickle::of(&self.inner.pickle())
     }
 
     /// Gives up the ability to open messages before `index`: who steals the store

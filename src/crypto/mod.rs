@@ -14,9 +14,11 @@ mod inbound_group;
 mod olm;
 mod one_time_keys;
 mod outbound_group;
+mod pickle;
 mod recovery_key;
 mod room_key;
 mod secret_storage;
+mod supply;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -35,13 +37,15 @@ pub use device::{Device, DeviceChange, DeviceFault, KnownDevice, device_changes}
 pub use identity::{Identity, IdentityFault, identity_key_ids};
 pub use inbound_group::{InboundGroup, MegolmEvent, MegolmFault, MegolmPlaintext, accept_room_key};
 pub use olm::{
-    Decrypted, EncryptFault, OlmEvent, OlmFault, OlmPayload, OlmSession, PayloadFault, Peer,
-    decrypt, encrypt_to_device, outbound_session,
+    Decrypted, EncryptFault, OlmEvent, OlmFault, OlmPayload, OlmPosition, OlmSession, PayloadFault,
+    Peer, decrypt, encrypt_to_device, outbound_session,
 };
 pub use outbound_group::{OutboundGroup, Rotation};
+pub use pickle::{Pickle, SecretContent};
 pub use recovery_key::{RecoveryKey, RecoveryKeyFault};
 pub use room_key::{RoomKey, RoomKeyFault};
 pub use secret_storage::SecretFault;
+pub use supply::ReplaceError;
 pub use trust::{DeviceTrust, KnownIdentity, Pin, PinSource, Standing};
 pub use withheld::{Withheld, WithheldCode};
 

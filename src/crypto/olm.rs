@@ -10,15 +10,18 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use vodozemac::{
     Curve25519PublicKey, Ed25519PublicKey,
-    olm::{OlmMessage, Session, SessionConfig, SessionPickle},
+    olm::{DecryptionError, OlmMessage, Session, SessionConfig, SessionPickle},
 };
+use zeroize::Zeroizing;
 
 use super::{
     OLM_ALGORITHM,
     account::Account,
     canonical::{self, SignatureFault},
     device::{Device, DeviceFault},
+    pickle::{Pickle, SecretContent},
 };
+use crate::ops::wiped_json;
 
 /// The longest ciphertext taken, in base64 characters. Synapse caps an event
 /// at 64 KiB; to-device messages may be somewhat larger.
@@ -33,6 +36,8 @@ pub enum OlmFault {
     Algorithm,
     /// No ciphertext for this device's key.
     NotForUs,
+    /// Its key was used: it came before.
+    Repeated,
     /// No session opens it: the other end's session and ours have parted.
     Wedged,
     /// A pre-key message that no new session can be made from.
@@ -64,6 +69,7 @@ impl fmt::Display for OlmFault {
             Self::Malformed => f.write_str("it is malformed"),
             Self::Algorithm => f.write_str("its algorithm is not Olm"),
             Self::NotForUs => f.write_str("it is not for this device"),
+            Self::Repeated => f.write_str("it came before"),
             Self::Wedged => f.write_str("no Olm session opens it"),
             Self::NoSession => f.write_str("no Olm session can be made from it"),
             Self::Payload(fault) => write!(f, "its payload is refused ({fault:?})"),
@@ -80,6 +86,25 @@ pub struct OlmEvent {
     /// SHA-256 of the ciphertext, to know a message that was seen before.
     pub hash: [u8; 32],
     message: OlmMessage,
+}
+
+impl OlmEvent {
+    /// Whether a new session can be made from it.
+    pub fn is_pre_key(&self) -> bool {
+        matches!(self.message, OlmMessage::PreKey(_))
+    }
+
+    /// Its place in its session, which is proven once it is opened.
+    pub fn position(&self) -> OlmPosition {
+        let message = match &self.message {
+            OlmMessage::Normal(message) => message,
+            OlmMessage::PreKey(opening) => opening.message(),
+        };
+        OlmPosition {
+            chain: message.ratchet_key(),
+            index: message.chain_index(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -147,6 +172,15 @@ impl OlmEvent {
     }
 }
 
+/// The place of a message in its session.
+#[derive(Debug, Clone, Copy)]
+pub struct OlmPosition {
+    /// The ratchet key of its chain.
+    pub chain: Curve25519PublicKey,
+    /// Its number in the chain.
+    pub index: u64,
+}
+
 /// One Olm session with one peer device, as stored.
 pub struct OlmSession {
     inner: Session,
@@ -162,8 +196,8 @@ impl OlmSession {
     }
 
     /// The ratchet, for the store alone.
-    pub fn pickle(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(&self.inner.pickle())
+    pub fn pickle(&self) -> Result<Pickle, serde_json::Error> {
+        Pickle::of(&self.inner.pickle())
     }
 
     /// The id both ends compute.
@@ -192,7 +226,7 @@ pub struct OlmPayload {
     /// The inner event type.
     pub kind: String,
     /// The inner content.
-    pub content: Box<RawValue>,
+    pub content: SecretContent,
 }
 
 /// What became of a message that some session opened: the ratchet has moved
@@ -224,7 +258,7 @@ pub fn decrypt(
                     let plaintext = session
                         .inner
                         .decrypt(&event.message)
-                        .map_err(|_| OlmFault::Wedged)?;
+                        .map_err(|error| fault(&error))?;
                     (session, false, plaintext)
                 }
                 None => {
@@ -247,20 +281,37 @@ pub fn decrypt(
             }
         }
         OlmMessage::Normal(_) => {
+            let mut why = OlmFault::Wedged;
             let opened = sessions.into_iter().find_map(|mut session| {
-                let plaintext = session.inner.decrypt(&event.message).ok()?;
-                Some((session, plaintext))
+                match session.inner.decrypt(&event.message) {
+                    Ok(plaintext) => Some((session, plaintext)),
+                    Err(error) => {
+                        if fault(&error) == OlmFault::Repeated {
+                            why = OlmFault::Repeated;
+                        }
+                        None
+                    }
+                }
             });
-            let (session, plaintext) = opened.ok_or(OlmFault::Wedged)?;
+            let (session, plaintext) = opened.ok_or(why)?;
             (session, false, plaintext)
         }
     };
+    let plaintext = Zeroizing::new(plaintext);
     let payload = check_payload(account, event, &plaintext).map_err(OlmFault::Payload);
     Ok(Decrypted {
         session,
         new_session,
         payload,
     })
+}
+
+fn fault(error: &DecryptionError) -> OlmFault {
+    match error {
+        // Only the session that a message belongs to has its chain.
+        DecryptionError::MissingMessageKey(_) => OlmFault::Repeated,
+        _ => OlmFault::Wedged,
+    }
 }
 
 #[derive(Deserialize)]
@@ -319,7 +370,7 @@ fn check_payload(
         sender_curve25519: event.sender_key,
         sender_ed25519,
         kind: payload.kind,
-        content: payload.content.to_owned(),
+        content: SecretContent::copied(payload.content),
     })
 }
 
@@ -399,10 +450,10 @@ pub fn encrypt_to_device(
         },
         sender_device_keys: own_device_keys,
     };
-    let plain = serde_json::to_vec(&plain).map_err(|_| EncryptFault::Serialize)?;
+    let plain = wiped_json(&plain).map_err(|_| EncryptFault::Serialize)?;
     let message = session
         .inner
-        .encrypt(plain)
+        .encrypt(&*plain)
         .map_err(|_| EncryptFault::Session)?;
     let (kind, body) = message.to_parts();
     let content = serde_json::json!({

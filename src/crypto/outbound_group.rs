@@ -7,7 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use vodozemac::megolm::{GroupSession, GroupSessionPickle, InboundGroupSession, SessionConfig};
 
-use super::{MEGOLM_ALGORITHM, account::Account};
+use zeroize::Zeroizing;
+
+use super::{
+    MEGOLM_ALGORITHM,
+    account::Account,
+    pickle::{Pickle, SecretContent},
+};
 
 /// No room can ask for a new session more often than this: each one costs a
 /// message to every device.
@@ -51,9 +57,17 @@ pub struct OutboundGroup {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Pickle {
+struct Stored {
     made_at: u64,
     session: GroupSessionPickle,
+}
+
+#[derive(Serialize)]
+struct Key<'a> {
+    algorithm: &'a str,
+    room_id: &'a RoomId,
+    session_id: &'a str,
+    session_key: &'a str,
 }
 
 impl OutboundGroup {
@@ -68,7 +82,7 @@ impl OutboundGroup {
 
     /// The session as stored by [`OutboundGroup::pickle`].
     pub fn from_pickle(room: OwnedRoomId, pickle: &[u8]) -> Result<Self, serde_json::Error> {
-        let Pickle { made_at, session } = serde_json::from_slice(pickle)?;
+        let Stored { made_at, session } = serde_json::from_slice(pickle)?;
         Ok(Self {
             room,
             made_at,
@@ -77,8 +91,8 @@ impl OutboundGroup {
     }
 
     /// The ratchet, for the store alone.
-    pub fn pickle(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(&Pickle {
+    pub fn pickle(&self) -> Result<Pickle, serde_json::Error> {
+        Pickle::of(&Stored {
             made_at: self.made_at,
             session: self.inner.pickle(),
         })
@@ -104,31 +118,41 @@ impl OutboundGroup {
     }
 
     /// The content of the `m.room_key` for devices that get the key now.
-    pub fn room_key(&self) -> Result<Box<RawValue>, serde_json::Error> {
-        to_raw_value(&serde_json::json!({
-            "algorithm": MEGOLM_ALGORITHM,
-            "room_id": self.room,
-            "session_id": self.inner.session_id(),
-            "session_key": self.inner.session_key().to_base64(),
-        }))
+    pub fn room_key(&self) -> Result<SecretContent, serde_json::Error> {
+        SecretContent::of(&Key {
+            algorithm: MEGOLM_ALGORITHM,
+            room_id: &self.room,
+            session_id: &self.inner.session_id(),
+            session_key: &Zeroizing::new(self.inner.session_key().to_base64()),
+        })
     }
 
     /// The content of the `m.forwarded_room_key` that gives the session from
     /// `index` on to a device that was given it before. None where this ratchet
     /// has passed that index.
-    pub fn exported_key(&self, account: &Account, index: u32) -> Option<Box<RawValue>> {
+    pub fn exported_key(&self, account: &Account, index: u32) -> Option<SecretContent> {
+        #[derive(Serialize)]
+        struct Exported<'a> {
+            #[serde(flatten)]
+            key: Key<'a>,
+            sender_key: String,
+            sender_claimed_ed25519_key: String,
+            forwarding_curve25519_key_chain: [&'a str; 0],
+        }
         let key = self.inner.session_key();
         let mut session = InboundGroupSession::new(&key, SessionConfig::version_1());
         let exported = session.export_at(index)?;
-        to_raw_value(&serde_json::json!({
-            "algorithm": MEGOLM_ALGORITHM,
-            "room_id": self.room,
-            "session_id": self.inner.session_id(),
-            "session_key": exported.to_base64(),
-            "sender_key": account.curve25519().to_base64(),
-            "sender_claimed_ed25519_key": account.ed25519().to_base64(),
-            "forwarding_curve25519_key_chain": [],
-        }))
+        SecretContent::of(&Exported {
+            key: Key {
+                algorithm: MEGOLM_ALGORITHM,
+                room_id: &self.room,
+                session_id: &self.inner.session_id(),
+                session_key: &Zeroizing::new(exported.to_base64()),
+            },
+            sender_key: account.curve25519().to_base64(),
+            sender_claimed_ed25519_key: account.ed25519().to_base64(),
+            forwarding_curve25519_key_chain: [],
+        })
         .ok()
     }
 

@@ -1,10 +1,11 @@
 //! The content of `m.room_key`.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use ruma::OwnedRoomId;
 use serde::Deserialize;
 use vodozemac::megolm::{InboundGroupSession, SessionConfig, SessionKey};
+use zeroize::Zeroizing;
 
 use super::MEGOLM_ALGORITHM;
 
@@ -39,25 +40,30 @@ impl fmt::Display for RoomKeyFault {
 }
 
 #[derive(Deserialize)]
-struct Content {
+struct Content<'a> {
     algorithm: String,
     room_id: OwnedRoomId,
     session_id: String,
-    session_key: String,
+    // Borrowed unless its slashes are escaped, as some clients do.
+    #[serde(borrow)]
+    session_key: Cow<'a, str>,
 }
 
 impl RoomKey {
     /// Reads the decrypted content of an `m.room_key`.
     pub fn parse(content: &str) -> Result<Self, RoomKeyFault> {
-        let content: Content =
+        let content: Content<'_> =
             serde_json::from_str(content).map_err(|_| RoomKeyFault::Malformed)?;
         if content.algorithm != MEGOLM_ALGORITHM {
             return Err(RoomKeyFault::Algorithm);
         }
         // SessionKey checks the signature that proves possession of the
         // session's signing key.
-        let key =
-            SessionKey::from_base64(&content.session_key).map_err(|_| RoomKeyFault::Malformed)?;
+        let key = SessionKey::from_base64(&content.session_key);
+        if let Cow::Owned(copy) = content.session_key {
+            drop(Zeroizing::new(copy));
+        }
+        let key = key.map_err(|_| RoomKeyFault::Malformed)?;
         let session = InboundGroupSession::new(&key, SessionConfig::version_1());
         if session.session_id() != content.session_id {
             return Err(RoomKeyFault::SessionId);

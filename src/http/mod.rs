@@ -4,6 +4,7 @@
 
 mod backoff;
 mod client;
+mod connections;
 mod date;
 mod error;
 mod peer;

@@ -1,11 +1,12 @@
 //! Answering small requests, with a limit on everything a peer controls: how
-//! many there are, how long each may take, how much it may send.
+//! many there are ([`super::connections`]), how long each may take, how much it
+//! may send, and how long what was written for it is kept.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::future::{Future, ready};
+use std::future::{poll_fn, ready};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,24 +18,32 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use log::{debug, warn};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, error::Elapsed, sleep, timeout, timeout_at};
+use tokio::io::AsyncWrite;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-/// Connections at the same time.
-const MAX_CONNECTIONS: usize = 32;
+use super::connections::{Connections, Peer, file_limit};
 
-/// Who asks properly has been answered by then, whatever waits behind it.
-const GRACE: Duration = Duration::from_millis(100);
-
-/// From the first byte of a connection to its last.
+/// From the first byte of a connection to its last: also a head that trickles
+/// in, and an answer that nobody takes, end here.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The largest head of a request in bytes, and the least that hyper can do with.
 const MAX_HEAD: usize = 8 * 1024;
 
+/// Connections that wait until they are accepted. They are accepted at once, so
+/// this is for a burst; the system may allow fewer.
+const BACKLOG: u32 = 1024;
+
+/// Bytes that a peer may send after its request before its connection is closed.
+const MAX_SURPLUS: usize = 64 * 1024;
+
 /// After this new connections are taken again, when the system refused one.
-const ACCEPT_RETRY: Duration = Duration::from_secs(1);
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Files that a process may usually open, where the system does not say it.
+const USUAL_FILES: usize = 1024;
 
 /// An answer to a `GET`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,14 +56,15 @@ pub struct Page {
     pub body: String,
 }
 
-/// Listens on the first of these addresses that this machine has.
+/// Listens on the first of these addresses that this machine has. Within the
+/// context of a runtime.
 ///
 /// # Errors
 /// None of them can be listened on.
-pub async fn listen(candidates: &[SocketAddr]) -> io::Result<TcpListener> {
+pub fn listen(candidates: &[SocketAddr]) -> io::Result<TcpListener> {
     let mut refused = io::Error::from(ErrorKind::InvalidInput);
     for address in candidates {
-        match TcpListener::bind(address).await {
+        match bind(*address) {
             Ok(listener) => return Ok(listener),
             Err(error) => refused = error,
         }
@@ -69,63 +79,55 @@ pub async fn listen(candidates: &[SocketAddr]) -> io::Result<TcpListener> {
     Err(refused)
 }
 
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // A port of connections that have just ended can be taken again.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Answers `GET` and `HEAD` with the page of the path, for ever; None is a 404.
-/// One request a connection.
+/// One request a connection. Nobody waits for anybody: each connection is
+/// accepted at once, and if there are too many, another one is closed for it.
 pub async fn serve<F>(listener: TcpListener, page: F)
 where
     F: Fn(&str) -> Option<Page> + Send + Sync + 'static,
 {
     let page = Arc::new(page);
-    let mut connections = Connections::default();
+    let mut open = Connections::new(file_limit().unwrap_or(USUAL_FILES));
+    let mut is_refused = false;
     loop {
-        connections.make_room().await;
-        match listener.accept().await {
-            Ok((stream, _)) => connections.add(timeout(DEADLINE, talk(stream, Arc::clone(&page)))),
-            Err(error) => {
-                warn!("a connection cannot be taken: {error}");
+        let accepted = match open.due() {
+            Some(due) => timeout_at(due, listener.accept()).await,
+            None => Ok(listener.accept().await),
+        };
+        let now = Instant::now();
+        match accepted {
+            Err(_) => open.trim(now),
+            Ok(Ok((stream, peer))) => {
+                is_refused = false;
+                let peer = Peer::of(peer, stream.local_addr().ok());
+                open.make_room(peer, now);
+                let talk = timeout(DEADLINE, talk(stream, Arc::clone(&page)));
+                open.add(peer, tokio::spawn(talk).abort_handle(), now);
+            }
+            Ok(Err(error)) => {
+                // Said once, and not again before one was taken.
+                if !is_refused {
+                    warn!("a connection cannot be taken: {error}");
+                }
+                is_refused = true;
+                open.give_up_one();
                 sleep(ACCEPT_RETRY).await;
             }
         }
-    }
-}
-
-/// Those that are open.
-#[derive(Default)]
-struct Connections {
-    talks: JoinSet<()>,
-    by_age: VecDeque<(AbortHandle, Instant)>,
-}
-
-impl Connections {
-    fn add(&mut self, talk: impl Future<Output = Result<(), Elapsed>> + Send + 'static) {
-        let talk = async {
-            // One that took too long is closed, which is all there is to do.
-            let _ = talk.await;
-        };
-        let handle = self.talks.spawn(talk);
-        self.by_age.push_back((handle, Instant::now()));
-    }
-
-    /// Waits until one more may be open. The oldest has to go if it had its time:
-    /// waiting longer would keep out whoever asks next, which may be the kubelet.
-    async fn make_room(&mut self) {
-        loop {
-            while self.talks.try_join_next().is_some() {}
-            self.by_age.retain(|(talk, _)| !talk.is_finished());
-            let Some((oldest, since)) = self.by_age.front() else {
-                return;
-            };
-            if self.by_age.len() < MAX_CONNECTIONS {
-                return;
-            }
-            if timeout_at(*since + GRACE, self.talks.join_next())
-                .await
-                .is_err()
-            {
-                oldest.abort();
-                self.by_age.pop_front();
-            }
-        }
+        // Whoever was accepted is answered, and whoever had to go is gone, before
+        // the next one comes.
+        yield_now().await;
     }
 }
 
@@ -134,6 +136,11 @@ async fn talk<F>(stream: TcpStream, page: Arc<F>)
 where
     F: Fn(&str) -> Option<Page> + Send + Sync + 'static,
 {
+    // Closing discards what the peer did not take: the kernel would keep it for
+    // minutes. Whoever takes it and closes first loses nothing.
+    if stream.set_zero_linger().is_err() || stream.readable().await.is_err() {
+        return;
+    }
     let service = service_fn(|request: http::Request<Incoming>| {
         let answer = answer(request.method(), request.uri().path(), &*page);
         ready(Ok::<_, Infallible>(answer))
@@ -144,9 +151,28 @@ where
         .max_buf_size(MAX_HEAD)
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service)
+        .without_shutdown()
         .await;
-    if let Err(error) = done {
-        debug!("a request that is none: {error}");
+    match done {
+        Ok(parts) => take_leave(parts.io.into_inner()).await,
+        Err(error) => debug!("a request that is none: {error}"),
+    }
+}
+
+/// Says that nothing more comes, and waits until the peer says so too.
+async fn take_leave(mut stream: TcpStream) {
+    let mut surplus = MAX_SURPLUS;
+    let mut rest = [0; 1024];
+    let shut_down = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context));
+    if shut_down.await.is_err() {
+        return;
+    }
+    while stream.readable().await.is_ok() {
+        match stream.try_read(&mut rest) {
+            Ok(read) if read > 0 && read < surplus => surplus -= read,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            _ => return,
+        }
     }
 }
 

@@ -11,6 +11,9 @@ pub enum Shape {
     Lenient(usize),
     /// Any value of at most this many bytes of JSON text, as it was sent.
     Whole(usize),
+    /// As [`Shape::Whole`], but of a larger one it is kept that it is there, as
+    /// `true`, and it is counted under this name.
+    WholeOrPresent(usize, &'static str),
     /// Any value; only that it is there is kept, as `true`.
     Present,
     /// An object, and of its members only these. Of several members of one name

@@ -116,6 +116,8 @@ struct Raw {
     room: Option<usize>,
     /// What becomes of the member when there is no room for its value.
     is_lenient: bool,
+    /// It is kept that it is there, and counted under this name.
+    or_present: Option<&'static str>,
     /// There was no room for it, and it was not lenient.
     is_doomed: bool,
     has_begun: bool,
@@ -131,6 +133,7 @@ impl Raw {
         Self {
             room: None,
             is_lenient: false,
+            or_present: None,
             is_doomed: false,
             has_begun: false,
             depth: 0,
@@ -346,6 +349,10 @@ impl Sieve {
                 return Ok(true);
             }
             Shape::Whole(size) => Raw::copied(*size, false),
+            Shape::WholeOrPresent(size, what) => Raw {
+                or_present: Some(what),
+                ..Raw::copied(*size, false)
+            },
             Shape::Scalar(size) if !is_container => Raw::copied(*size, false),
             Shape::Lenient(size) if !is_container => Raw::copied(*size, true),
             Shape::Lenient(_) => Raw::passed(),
@@ -468,6 +475,14 @@ impl Sieve {
                 Some(left) => {
                     raw.room = Some(left);
                     self.out.extend_from_slice(part);
+                }
+                None if let Some(what) = raw.or_present => {
+                    raw.room = None;
+                    raw.is_lenient = true;
+                    let value_at = self.frames.last().map_or(0, |frame| frame.value_at);
+                    self.out.truncate(value_at);
+                    self.out.extend_from_slice(b"true");
+                    *self.skipped.entry(what).or_default() += 1;
                 }
                 None => {
                     raw.room = None;

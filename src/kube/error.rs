@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use super::clock;
 use super::target::Target;
-use super::text;
 use crate::http;
+use crate::ops::printable;
 
-/// The longest detail, in characters.
+/// The longest detail, in bytes.
 const MAX_DETAIL: usize = 512;
 
 /// Why the API server did not do what it was asked. There is no `Display`: the
@@ -115,14 +115,14 @@ impl Act {
     }
 }
 
-/// A text for the log: one line of at most 512 characters without control
+/// A text for the log: one line of at most 512 bytes without deceptive
 /// characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detail(String);
 
 impl Detail {
     pub(super) fn new(text: &str) -> Self {
-        Self(text::escaped(text, MAX_DETAIL))
+        Self(printable(text, MAX_DETAIL))
     }
 }
 

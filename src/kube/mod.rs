@@ -10,7 +10,6 @@ mod link;
 mod refusal;
 mod service_account;
 mod target;
-mod text;
 
 #[cfg(test)]
 mod tests;

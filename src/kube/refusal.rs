@@ -5,8 +5,8 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 
 use super::error::{Act, Detail, Error};
-use super::text;
 use crate::http::Response;
+use crate::ops::words;
 
 /// The longest reason shown to a person, in characters.
 const MAX_REASON: usize = 200;
@@ -54,7 +54,7 @@ fn refused(act: Act, code: u16, status: &Status, detail: Detail) -> Error {
     let said = [&status.message, &status.reason]
         .into_iter()
         .flatten()
-        .map(|said| text::plain(said, MAX_REASON))
+        .map(|said| words(said, MAX_REASON))
         .find(|said| !said.is_empty());
     Error::Refused {
         act,

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use log::{info, warn};
+use log::info;
 use ruma::DeviceId;
 use tokio::time::sleep;
 
@@ -206,12 +206,6 @@ impl<'a> Login<'a> {
 
     async fn through_the_page(&self, sso: &Sso, flows: &Flows) -> Result<Secret, Fault> {
         let provider = Provider::choose(&sso.provider, &flows.providers).map_err(Fault::Sso)?;
-        if sso.url.is_none() {
-            warn!(
-                "KEYCLOAK_URL is not set: the password is told to whatever login page the \
-                 homeserver leads to"
-            );
-        }
         let Some(totp) = &sso.totp else {
             return self.converse(sso, &provider, None).await;
         };
@@ -242,6 +236,7 @@ impl<'a> Login<'a> {
             password: &sso.password,
             code,
             provider_url: sso.url.as_ref().map(BaseUrl::as_str),
+            realm: sso.realm.as_deref(),
         };
         sso::login_token(&self.client, self.homeserver.base(), provider, &account)
             .await

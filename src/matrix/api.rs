@@ -1,19 +1,19 @@
 //! Requests as method, path and bytes: ruma knows the endpoints, and everything
 //! generic over them ends here.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, mem};
 
 use http::Method;
 use ruma::api::{
     MatrixVersion, OutgoingBody, OutgoingRequest, SupportedVersions, path_builder::PathBuilder,
 };
 use serde::Serialize;
+use zeroize::Zeroize;
 
-/// Room for the longest body with a secret in it, in bytes: a token of 64 KiB
-/// and what stands around it.
-const MAX_SECRET_BODY: usize = 72 * 1024;
+use crate::ops::wiped_json;
 
-/// One request to the homeserver, without its address and token.
+/// One request to the homeserver, without its address and token. The body is
+/// wiped when it is dropped, since it may hold a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Call {
     /// GET, POST or PUT.
@@ -41,6 +41,12 @@ impl BuildError {
     }
 }
 
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.body.zeroize();
+    }
+}
+
 /// The body may hold a password.
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,16 +59,14 @@ impl fmt::Debug for Call {
 }
 
 impl Call {
-    /// A `POST` of a body that holds a secret: written into a buffer that does
-    /// not grow, since that leaves copies behind.
+    /// A `POST` of a body that holds a secret. `body` is made of strings and maps
+    /// of them, whose JSON cannot fail; it would be empty.
     pub(super) fn secret(path: &str, body: &impl Serialize) -> Self {
-        let mut bytes = Vec::with_capacity(MAX_SECRET_BODY);
-        // Writing strings into memory cannot fail.
-        let _ = serde_json::to_writer(&mut bytes, body);
+        let mut bytes = wiped_json(body).unwrap_or_default();
         Self {
             method: Method::POST,
             path: path.to_owned(),
-            body: bytes,
+            body: mem::take(&mut *bytes),
         }
     }
 

@@ -10,6 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::{
     engine::{Engine, Error},
     judge::Message,
+    kept::what,
     own_identity::Shown,
     sending::{OutgoingToDevice, TO_DEVICE, put_to_device},
     turn::Turn,
@@ -20,6 +21,8 @@ use crate::{
         Account, Device, DeviceChange, Identity, KnownDevice, Peer, device_changes,
         encrypt_to_device, identity_key_ids, one_time_key, outbound_session,
     },
+    json::Sifted,
+    ops::shown,
     store::Transaction,
 };
 
@@ -50,37 +53,77 @@ impl fmt::Display for OwnKeysDiffer {
     }
 }
 
+/// An answer to a `/keys/query` that is being taken in.
+#[derive(Clone, Copy)]
+pub struct Queried<'a> {
+    /// The users who were asked about, and their generations.
+    pub asked: &'a [(OwnedUserId, i64)],
+    /// How many of them are done.
+    pub done: usize,
+    /// What was kept of the answer.
+    pub answer: &'a Sifted,
+}
+
+impl Queried<'_> {
+    /// There was no room for some devices.
+    fn is_partial(&self) -> bool {
+        let skipped = &self.answer.skipped;
+        skipped.contains_key(what::DEVICE) || skipped.contains_key(what::USER)
+    }
+}
+
 /// Something for each user, unparsed: one user's rubbish is nobody else's loss.
 type PerUser<'a> = BTreeMap<String, &'a RawValue>;
 
-/// The devices in one user's part of an answer; none if it is malformed.
-fn devices<'a>(answer: &PerUser<'a>, user: &UserId) -> BTreeMap<String, &'a RawValue> {
-    let Some(raw) = answer.get(user.as_str()) else {
-        return BTreeMap::new();
-    };
+/// The devices in one user's part of an answer; none if it has no such part, or a
+/// malformed one, which is not the same as an empty one: it says nothing.
+fn devices<'a>(answer: &PerUser<'a>, user: &UserId) -> Option<BTreeMap<String, &'a RawValue>> {
+    let raw = answer.get(user.as_str())?;
     serde_json::from_str(raw.get())
-        .inspect_err(|_| warn!("what the homeserver says of the devices of {user} is malformed"))
-        .unwrap_or_default()
+        .inspect_err(|_| {
+            warn!(
+                "what the homeserver says of the devices of {} is malformed",
+                shown(user)
+            );
+        })
+        .ok()
 }
 
 impl Engine {
-    /// The server has taken the keys of the last upload.
-    pub fn take_upload(&self, tx: &Transaction<'_>, with_device_keys: bool) -> Result<(), Error> {
+    /// The server has taken the keys of an upload. Where another fallback key was
+    /// made meanwhile, those that wait are others: they are uploaded once more.
+    pub fn take_upload(
+        &self,
+        tx: &Transaction<'_>,
+        with_device_keys: bool,
+        fallback: Option<&str>,
+    ) -> Result<(), Error> {
         let mut account = self.account_mut(tx)?;
+        if account.unpublished_fallback().as_deref() != fallback {
+            return Ok(());
+        }
         account.mark_as_uploaded(with_device_keys);
         self.save_account(tx, account)
     }
 
-    /// Takes in the part of the answer to a `/keys/query` that is about `asked`
-    /// (user and generation), from user number `done` on, until this turn of the
-    /// loop is over; returns how many are done. After the last one what waited for
-    /// the answer is judged.
+    /// Whether fewer users have to be asked for together, because the answer had no
+    /// room for all devices: a missing one would be taken for signed out.
+    pub fn must_split(&self, queried: &Queried<'_>) -> bool {
+        let is_about_commanders = queried
+            .asked
+            .iter()
+            .any(|(user, _)| self.whose(user) == Whose::Commanders);
+        queried.asked.len() > 1
+            && (queried.answer.is_cut || (is_about_commanders && queried.is_partial()))
+    }
+
+    /// Takes in the answer to a `/keys/query`, user by user, until this turn of the
+    /// loop is over; returns how many users are done. After the last one what
+    /// waited for the answer is judged.
     pub fn take_query(
         &self,
         tx: &Transaction<'_>,
-        asked: &[(OwnedUserId, i64)],
-        done: usize,
-        body: &[u8],
+        queried: &Queried<'_>,
         now: u64,
         turn: Turn,
         messages: &mut Vec<Message>,
@@ -96,8 +139,14 @@ impl Engine {
             #[serde(borrow, default)]
             self_signing_keys: PerUser<'a>,
         }
+        let Queried {
+            asked,
+            done,
+            answer,
+        } = *queried;
         let body: Body<'_> =
-            serde_json::from_slice(body).map_err(|_| Error::Malformed("device keys"))?;
+            serde_json::from_slice(&answer.body).map_err(|_| Error::Malformed("device keys"))?;
+        let is_partial = queried.is_partial();
         let mut position = done;
         for (user, generation) in asked.iter().skip(done) {
             if position > done && turn.is_over() {
@@ -105,13 +154,17 @@ impl Engine {
             }
             position += 1;
             let failed = body.failures.contains_key(user.server_name().as_str());
-            if failed && !body.device_keys.contains_key(user.as_str()) {
-                // Absent because the user's server failed: not deleted.
-                warn!("the devices of {user} cannot be asked for now");
-                tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
-                continue;
-            }
-            let mut answer = devices(&body.device_keys, user);
+            let mut answer = match devices(&body.device_keys, user) {
+                Some(answer) => answer,
+                // Its keys are uploaded again.
+                None if *user == self.user && !failed => BTreeMap::new(),
+                None => {
+                    // Nothing was said of them: that signs nobody out.
+                    warn!("the devices of {} cannot be asked for now", shown(user));
+                    tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
+                    continue;
+                }
+            };
             if self.whose(user) == Whose::Others {
                 limit_devices(&mut answer, &tx.known_devices(user)?);
             }
@@ -135,8 +188,23 @@ impl Engine {
             } else if let Some(identity) = &identity {
                 self.take_identity(tx, user, identity, now)?;
             }
-            apply(tx, user, &answer, &keys, identity.as_ref())?;
-            tx.mark_current(user, *generation)?;
+            let known = self.known_devices(tx, user)?;
+            let mut changes = device_changes(user, &known, &answer, &keys, identity.as_ref());
+            // From a server that failed, or where there was no room for all, it may
+            // be a part of the list: what it has not got may be there all the same.
+            // Nor is it known to be.
+            let is_missing = |change: &DeviceChange| matches!(change, DeviceChange::Delete(id) if !answer.contains_key(id.as_str()));
+            let may_be_part = failed || (is_partial && self.whose(user) == Whose::Commanders);
+            let in_part = may_be_part && changes.iter().any(is_missing);
+            if in_part {
+                changes.retain(|change| !is_missing(change));
+            }
+            self.apply(tx, user, &changes)?;
+            if in_part {
+                tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
+            } else {
+                tx.mark_current(user, *generation)?;
+            }
         }
         self.judge_held(tx, now, messages)?;
         Ok(position)
@@ -154,11 +222,53 @@ impl Engine {
         for (user, _) in asked {
             match asked.len() {
                 1 => {
-                    warn!("the device list of {user} is too large, or takes too long: put off");
+                    warn!(
+                        "the device list of {} is too large, or takes too long: put off",
+                        shown(user)
+                    );
                     tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
                 }
                 together => tx.limit_query(user, together / 2)?,
             }
+        }
+        Ok(())
+    }
+
+    /// What is known of a user's devices. The bot's own account has no
+    /// tombstones: nothing depends on its other devices, and a homeserver that
+    /// lost the keys of this one is given them again.
+    fn known_devices(
+        &self,
+        tx: &Transaction<'_>,
+        user: &UserId,
+    ) -> Result<Vec<KnownDevice>, Error> {
+        let mut known = tx.known_devices(user)?;
+        if user == self.user {
+            known.retain(|known| !known.deleted);
+        }
+        Ok(known)
+    }
+
+    fn apply(
+        &self,
+        tx: &Transaction<'_>,
+        user: &UserId,
+        changes: &[DeviceChange],
+    ) -> Result<(), Error> {
+        let whose = shown(user);
+        for change in changes {
+            match change {
+                DeviceChange::Put(device) => debug!("{whose} has device {}", shown(&device.id)),
+                DeviceChange::Delete(id) if self.commanders.users.contains(user) => info!(
+                    "device {} of {whose} is signed out: it commands nothing any more",
+                    shown(id)
+                ),
+                DeviceChange::Delete(id) => debug!("{whose} no longer has device {}", shown(id)),
+                DeviceChange::Refuse(id, fault) => {
+                    warn!("device {} of {whose} is not believed: {fault}", shown(id));
+                }
+            }
+            tx.apply_device_change(user, change)?;
         }
         Ok(())
     }
@@ -214,7 +324,8 @@ impl Engine {
                 .as_ref()
                 .is_none_or(|(user, _)| *user != &device.user)
             {
-                of_user = Some((&device.user, devices(&body.one_time_keys, &device.user)));
+                let keys = devices(&body.one_time_keys, &device.user).unwrap_or_default();
+                of_user = Some((&device.user, keys));
             }
             let claimed = of_user
                 .as_ref()
@@ -224,13 +335,15 @@ impl Engine {
             let session = claimed.and_then(|(name, raw)| {
                 one_time_key(device, &name, raw)
                     .inspect_err(|fault| {
-                        warn!("a one-time key of {} {}: {fault}", device.user, device.id);
+                        let (user, id) = (shown(&device.user), shown(&device.id));
+                        warn!("a one-time key of {user} {id}: {fault}");
                     })
                     .ok()
                     .and_then(|key| outbound_session(&account, device.curve25519, key))
             });
             let Some(session) = session else {
-                info!("{} {} has no usable one-time key", device.user, device.id);
+                let (user, id) = (shown(&device.user), shown(&device.id));
+                info!("{user} {id} has no usable one-time key");
                 tx.postpone_claim(device, now.saturating_add(CLAIM_RETRY_MS))?;
                 tx.finish_unwedge(&device.user, &device.id)?;
                 continue;
@@ -294,27 +407,6 @@ fn identity(
 ) -> Option<Identity> {
     let identity = Identity::parse(user, master?, self_signing);
     identity
-        .inspect_err(|fault| warn!("the identity of {user} is not believed: {fault}"))
+        .inspect_err(|fault| warn!("the identity of {} is not believed: {fault}", shown(user)))
         .ok()
-}
-
-fn apply(
-    tx: &Transaction<'_>,
-    user: &UserId,
-    answer: &BTreeMap<String, &RawValue>,
-    cross_signing_keys: &[String],
-    identity: Option<&Identity>,
-) -> Result<(), Error> {
-    let known = tx.known_devices(user)?;
-    for change in device_changes(user, &known, answer, cross_signing_keys, identity) {
-        match &change {
-            DeviceChange::Put(device) => debug!("{user} has device {}", device.id),
-            DeviceChange::Delete(id) => debug!("{user} no longer has device {id}"),
-            DeviceChange::Refuse(id, fault) => {
-                warn!("device {id} of {user} is not believed: {fault}");
-            }
-        }
-        tx.apply_device_change(user, &change)?;
-    }
-    Ok(())
 }

@@ -8,14 +8,14 @@ use std::{
     sync::Arc,
 };
 
+use log::warn;
 use ruma::{OwnedDeviceId, OwnedUserId};
 use vodozemac::Ed25519PublicKey;
-use zeroize::Zeroizing;
 
-use super::{api::BuildError, devices::OwnKeysDiffer, kept::Audience};
+use super::{api::BuildError, devices::OwnKeysDiffer, in_clear::ClearWords, kept::Audience};
 use crate::{
-    crypto::{Account, DeviceTrust, FallbackOnServer, RecoveryKey, Seed, SignatureFault},
-    ops::Secret,
+    crypto::{Account, DeviceTrust, FallbackOnServer, Pickle, RecoveryKey, Seed, SignatureFault},
+    ops::{MAX_POSITION, Secret, is_carried},
     store::{self, Transaction},
 };
 
@@ -31,8 +31,11 @@ pub struct Engine {
     pub(super) commanders: Commanders,
     /// What its own identity can come from.
     pub(super) own_keys: Rc<OwnKeys>,
+    /// What may be said where nothing is encrypted.
+    pub(super) clear_words: ClearWords,
     last_account: RefCell<Option<LastAccount>>,
     own_now: Cell<u64>,
+    pub(super) foreign: RefCell<BTreeSet<String>>,
 }
 
 /// Whose messages are looked at, and how their devices are believed.
@@ -59,7 +62,7 @@ pub struct OwnKeys {
 
 /// The account that was read or stored last.
 struct LastAccount {
-    pickle: Zeroizing<Vec<u8>>,
+    pickle: Pickle,
     account: Rc<Account>,
 }
 
@@ -70,14 +73,24 @@ pub enum Error {
     Store(store::Error),
     /// The answer is not what the specification asks for.
     Malformed(&'static str),
+    /// Part of the answer would have to go into a later request, and cannot.
+    NotCarried {
+        /// Which part.
+        what: &'static str,
+        /// Its length.
+        bytes: usize,
+        /// The longest that can, in bytes.
+        max: usize,
+    },
     /// A request could not be built.
     Build(BuildError),
     /// The bot's own keys have no signed form, which a sound account has.
     Account,
     /// The server holds other keys for this very device.
     OwnKeys(OwnKeysDiffer),
-    /// The device has sent what this store does not remember.
-    RolledBack,
+    /// The homeserver shows messages of this device, under these sessions, that this
+    /// store does not remember.
+    RolledBack(BTreeSet<String>),
 }
 
 impl fmt::Display for Error {
@@ -85,10 +98,15 @@ impl fmt::Display for Error {
         match self {
             Self::Store(error) => error.fmt(f),
             Self::Malformed(what) => write!(f, "the homeserver's answer is malformed: {what}"),
+            Self::NotCarried { what, bytes, max } => write!(
+                f,
+                "the {what} fits into no request: it has {bytes} bytes, and up to {max} of \
+                 printable ASCII can be sent back"
+            ),
             Self::Build(error) => error.fmt(f),
             Self::Account => f.write_str("the stored account cannot sign"),
             Self::OwnKeys(error) => error.fmt(f),
-            Self::RolledBack => f.write_str(
+            Self::RolledBack(_) => f.write_str(
                 "the store in CRYPTO_STORE_PATH is an older copy: this device has sent messages \
                  that it does not remember",
             ),
@@ -121,14 +139,17 @@ impl Engine {
         device: OwnedDeviceId,
         commanders: Commanders,
         own_keys: Rc<OwnKeys>,
+        clear_words: ClearWords,
     ) -> Self {
         Self {
             user,
             device,
             commanders,
             own_keys,
+            clear_words,
             last_account: RefCell::new(None),
             own_now: Cell::new(0),
+            foreign: RefCell::default(),
         }
     }
 
@@ -136,36 +157,48 @@ impl Engine {
     /// each transaction.
     pub fn set_own_now(&self, own_now: u64) {
         self.own_now.set(own_now);
+        self.foreign.take();
     }
 
     /// The time by the bot's own clock, in milliseconds: what ages by it does so
     /// whatever the wall clock does.
-    pub(super) fn own_now(&self) -> u64 {
+    pub fn own_now(&self) -> u64 {
         self.own_now.get()
     }
 
     /// Makes the account where there is none, and asks for a fresh look at the
     /// server's idea of the bot's own devices. Once at each start.
     pub fn prepare_account(&self, tx: &Transaction<'_>, now: u64) -> Result<(), Error> {
+        // What this store would send with may have been used by a copy of it: with
+        // another life all of that is made anew.
         tx.begin_life()?;
         let commanders = self.commanders.users.iter().map(|user| &**user);
         tx.keep_users(commanders.chain([&*self.user]))?;
         tx.enforce_caps()?;
         tx.track_user(&self.user)?;
         tx.mark_outdated(&self.user)?;
+        tx.put_commanders(&self.commanders.users)?;
         for user in &self.commanders.users {
             tx.track_user(user)?;
         }
         self.pin_configured(tx, now)?;
         self.begin_own_identity(tx)?;
+        tx.begin_gaps_again(self.own_now())?;
+        if tx
+            .next_batch()?
+            .is_some_and(|since| !is_carried(&since, MAX_POSITION))
+        {
+            warn!("how far the bot has read fits into no request: reading anew from now");
+            tx.forget_next_batch()?;
+        }
         if tx.account_pickle()?.is_none() {
             // With a first supply of keys: one upload brings them all.
             let mut account = Account::new(self.user.clone(), self.device.clone());
-            account.replenish(0, FallbackOnServer::UsedOrMissing, now);
+            account.replenish(0, FallbackOnServer::UsedOrMissing, self.own_now());
             self.save_account(tx, account)?;
             self.sign_beforehand(tx)?;
         }
-        Ok(())
+        self.age_keys(tx)
     }
 
     /// Whether the server has been given this device's keys.
@@ -240,7 +273,7 @@ impl Engine {
         let pickle = account.pickle().map_err(|_| Error::Account)?;
         tx.put_account_pickle(&pickle)?;
         *self.last_account.borrow_mut() = Some(LastAccount {
-            pickle: Zeroizing::new(pickle),
+            pickle,
             account: Rc::new(account),
         });
         Ok(())
@@ -252,9 +285,7 @@ impl Engine {
     }
 }
 
-fn stored_account(tx: &Transaction<'_>) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let pickle = tx
-        .account_pickle()?
-        .ok_or(store::Error::Corrupt("the account"))?;
-    Ok(Zeroizing::new(pickle))
+fn stored_account(tx: &Transaction<'_>) -> Result<Pickle, Error> {
+    let pickle = tx.account_pickle()?;
+    Ok(pickle.ok_or(store::Error::Corrupt("the account"))?)
 }

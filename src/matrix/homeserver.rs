@@ -1,6 +1,6 @@
 //! One request to the homeserver and what its answer means.
 
-use std::{fmt, time::Duration};
+use std::{fmt, mem, time::Duration};
 
 use http::header::{CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use super::api::Call;
 use crate::{
     http::{Client, Error as HttpError, Limits, Request, Response},
     json::{Sieve, Sifted},
-    ops::Secret,
+    ops::{Secret, code, printable},
 };
 
 /// Everything but a sync is answered within this, or tried again.
@@ -22,7 +22,11 @@ const MAX_SIFTED_BODY: usize = 256 * 1024 * 1024;
 /// The largest answer about a session, in bytes: room for a token of 64 KiB.
 const MAX_SMALL_BODY: usize = 128 * 1024;
 
-/// The longest text of the server's that is repeated in a log.
+/// The longest path and query that a request can have, in bytes, with an address
+/// before it.
+const MAX_TARGET: usize = 60 * 1024;
+
+/// The longest text of the server's that is repeated in a log, in bytes.
 const MAX_MESSAGE: usize = 200;
 
 /// Where the client-server API is.
@@ -71,6 +75,9 @@ pub enum Fault {
     },
     /// The request could not be built from this address or token.
     Unusable(&'static str),
+    /// The address is sound, and what the request was to carry does not fit: what it
+    /// is.
+    Unsendable(String),
 }
 
 impl fmt::Display for Fault {
@@ -103,6 +110,7 @@ impl fmt::Display for Fault {
                 write!(f, "the homeserver refuses: {status} {errcode} ({message})")
             }
             Self::Unusable(what) => f.write_str(what),
+            Self::Unsendable(what) => write!(f, "the request cannot be sent: {what}"),
         }
     }
 }
@@ -174,6 +182,14 @@ impl Homeserver {
         })
     }
 
+    /// Why no request can be made of a path: it, or the address.
+    fn unsendable(&self, target: &str, limits: Limits) -> Fault {
+        match Request::new(http::Method::GET, &self.base, Vec::new(), limits) {
+            Ok(_) => Fault::Unsendable(longest(target)),
+            Err(_) => Fault::Unusable("MATRIX_HOMESERVER is no usable address"),
+        }
+    }
+
     async fn within(
         &self,
         limits: Limits,
@@ -188,13 +204,14 @@ impl Homeserver {
     fn request(
         &self,
         limits: Limits,
-        call: Call,
+        mut call: Call,
         token: Option<&Secret>,
     ) -> Result<Request, Fault> {
         let url = format!("{}{}", self.base, call.path);
         let has_body = !call.body.is_empty();
-        let mut request = Request::new(call.method, &url, call.body, limits)
-            .map_err(|_| Fault::Unusable("MATRIX_HOMESERVER is no usable address"))?;
+        let mut request =
+            Request::new(call.method.clone(), &url, mem::take(&mut call.body), limits)
+                .map_err(|_| self.unsendable(&call.path, limits))?;
         if has_body {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -204,6 +221,23 @@ impl Homeserver {
                 .map_err(|_| Fault::Unusable("the access token does not fit into a header"))?;
         }
         Ok(request)
+    }
+}
+
+/// The longest part of a path and query, by name.
+fn longest(target: &str) -> String {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let segments = path.split('/').map(|part| ("a part of its path", part));
+    let values = query.split('&').filter_map(|pair| pair.split_once('='));
+    let (name, part) = segments
+        .chain(values)
+        .max_by_key(|(_, part)| part.len())
+        .unwrap_or_default();
+    let name = printable(name, MAX_MESSAGE);
+    let bytes = part.len();
+    match target.len() > MAX_TARGET {
+        true => format!("{name} is too long ({bytes} bytes)"),
+        false => format!("its path or query is none ({name} is the longest part: {bytes} bytes)"),
     }
 }
 
@@ -256,21 +290,14 @@ fn read(response: Response) -> Result<Vec<u8>, Fault> {
             ..
         }) if (400..500).contains(&status) => Err(Fault::Refused {
             status,
-            errcode: shorten(&errcode),
-            message: shorten(&error),
+            errcode: code(&errcode).to_owned(),
+            message: printable(&error, MAX_MESSAGE),
         }),
         _ => Err(Fault::Broken {
             status,
             retry_after,
         }),
     }
-}
-
-fn shorten(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(MAX_MESSAGE)
-        .collect()
 }
 
 #[cfg(test)]
@@ -307,6 +334,31 @@ mod tests {
         assert!(matches!(
             answer(403, r#"{"errcode":"M_FORBIDDEN","error":"no"}"#),
             Err(Fault::Refused { status: 403, .. })
+        ));
+    }
+
+    #[test]
+    fn what_does_not_fit_into_a_request_is_named() {
+        let client = Client::new(crate::http::Roots::Mozilla).unwrap();
+        let limits = Limits {
+            deadline: DEADLINE,
+            body: 1,
+        };
+        let target = format!("/sync?timeout=0&since={}", "x".repeat(70_000));
+        let sound = Homeserver::new(client.clone(), "http://localhost".to_owned());
+        assert_eq!(
+            sound.unsendable(&target, limits).to_string(),
+            "the request cannot be sent: since is too long (70000 bytes)"
+        );
+        let target = format!("/rooms/{}/join", "x".repeat(70_000));
+        assert_eq!(
+            sound.unsendable(&target, limits).to_string(),
+            "the request cannot be sent: a part of its path is too long (70000 bytes)"
+        );
+        let address = Homeserver::new(client, "localhost".to_owned());
+        assert!(matches!(
+            address.unsendable("/sync", limits),
+            Fault::Unusable(_)
         ));
     }
 

@@ -8,12 +8,13 @@ use serde_json::value::RawValue;
 use super::{
     content::{cleartext_relation_is_plain, text_message},
     engine::{Engine, Error},
+    gaps::may_say_something,
     sync::Event,
     trust::Authorship,
 };
 use crate::{
-    crypto::{MegolmEvent, MegolmFault, WithheldCode},
-    store::{DeviceKeys, Encryption, Held, HeldReason, Transaction},
+    crypto::{MegolmEvent, MegolmFault, MegolmPlaintext, WithheldCode},
+    store::{DeviceKeys, Encryption, Held, HeldReason, StoredGroup, Transaction},
 };
 
 /// How long a message waits for its room key before its sender is told. Keys
@@ -44,6 +45,9 @@ pub enum What {
         /// The device it came from end-to-end encrypted, one that speaks for
         /// its user; none where the room never was encrypted.
         device: Option<Box<DeviceKeys>>,
+        /// For how long its session should have been replaced, in milliseconds: the
+        /// message is at least as old, or its client is slow to replace sessions.
+        overdue_ms: u64,
     },
     /// A text in clear in a room that is or was encrypted.
     InClear,
@@ -51,10 +55,18 @@ pub enum What {
     Undecryptable(Option<WithheldCode>),
     /// It was encrypted by a device that is not in its sender's list.
     UnknownDevice,
+    /// It was encrypted by this device, which was signed out.
+    SignedOutDevice(OwnedDeviceId),
+    /// Its sender's server could not be asked for their devices for too long.
+    OutdatedList,
     /// It was encrypted by this device, which its user's identity has not signed.
     UnverifiedDevice(OwnedDeviceId),
     /// Its sender has another identity than the pinned one.
     IdentityChanged,
+    /// It came under an older session than another message of its device before.
+    OlderSession,
+    /// It came under a session that is done with.
+    SpentSession,
 }
 
 /// What can be said of an event now.
@@ -102,11 +114,29 @@ impl Engine {
         else {
             return Ok(());
         };
-        if tx.is_known_event(event_id)? {
+        if tx.known_event(event_id)?.is_some() {
             debug!("{event_id} came again: ignored");
             return Ok(());
         }
         let age_ms = event.age_ms(now);
+        let hold = |reason| {
+            let held = Held {
+                event_id: event_id.to_owned(),
+                room: room.to_owned(),
+                sender: sender.to_owned(),
+                event: raw.get().to_owned(),
+                received_at: now,
+                age_ms,
+                reason,
+            };
+            self.hold(tx, &held, None)
+        };
+        if tx.gap(room)?.is_some() {
+            return match may_say_something(event) {
+                true => hold(HeldReason::Gap),
+                false => Ok(()),
+            };
+        }
         match self.judge(
             tx,
             &Candidate {
@@ -125,31 +155,24 @@ impl Engine {
                 age_ms,
                 what,
             }),
-            Verdict::Wait(reason) => {
-                debug!("{event_id} waits ({reason:?})");
-                tx.hold(&Held {
-                    event_id: event_id.to_owned(),
-                    room: room.to_owned(),
-                    sender: sender.to_owned(),
-                    event: raw.get().to_owned(),
-                    received_at: now,
-                    age_ms,
-                    reason,
-                })?;
-            }
+            Verdict::Wait(reason) => hold(reason)?,
         }
         Ok(())
     }
 
-    /// Judges again what waited: a key, a device list or a room's state may have
-    /// come, or the time may be over.
+    /// Judges again what waited: a key, a device list, a room's state or a gap's last
+    /// page may have come, or the time may be over. One event is in memory at a time.
     pub fn judge_held(
         &self,
         tx: &Transaction<'_>,
         now: u64,
         messages: &mut Vec<Message>,
     ) -> Result<(), Error> {
-        for held in tx.held()? {
+        self.give_up_overdue_gaps(tx)?;
+        for row in tx.held_rows()? {
+            let Some(held) = tx.held_row(row)? else {
+                continue;
+            };
             let Ok(event) = serde_json::from_str::<Event<'_>>(&held.event) else {
                 tx.release(&held.event_id)?;
                 continue;
@@ -171,7 +194,7 @@ impl Engine {
                 }
                 Verdict::Wait(reason) => {
                     if reason != held.reason {
-                        tx.hold(&Held { reason, ..held })?;
+                        tx.set_held_reason(&held.event_id, reason)?;
                     }
                     continue;
                 }
@@ -190,15 +213,13 @@ impl Engine {
         Ok(())
     }
 
-    /// When the next waiting event runs out of time, in milliseconds since the
-    /// Unix epoch.
-    pub fn next_held_deadline(&self, tx: &Transaction<'_>) -> Result<Option<u64>, Error> {
-        Ok(tx
-            .held()?
-            .iter()
-            .filter(|held| held.reason == HeldReason::NoKey)
-            .map(|held| held.received_at.saturating_add(KEY_GRACE_MS))
-            .min())
+    /// When the next waiting event, or what it waits for, runs out of time, in
+    /// milliseconds since the Unix epoch, where it is `now`.
+    pub fn next_held_deadline(&self, tx: &Transaction<'_>, now: u64) -> Result<Option<u64>, Error> {
+        let key = tx.held_since(HeldReason::NoKey)?;
+        let key = key.map(|since| since.saturating_add(KEY_GRACE_MS));
+        let gap = self.next_gap_deadline(tx, now)?;
+        Ok([key, gap].into_iter().flatten().min())
     }
 
     fn judge(
@@ -219,6 +240,7 @@ impl Engine {
                     Encryption::Plaintext => Verdict::Is(What::Text {
                         body: text.body,
                         device: None,
+                        overdue_ms: 0,
                     }),
                     Encryption::Megolm(_) | Encryption::Unsupported => Verdict::Is(What::InClear),
                 })
@@ -252,48 +274,124 @@ impl Engine {
                 return Ok(Verdict::Nothing);
             }
         };
-        let Some(mut group) = tx.inbound_group(room, &megolm.session_id)? else {
-            return Ok(match tx.refused_key(room, &megolm.session_id, sender)? {
+        let session_id = &megolm.session_id;
+        let groups = tx.inbound_groups(room, session_id, sender)?;
+        if groups.is_empty() {
+            if tx.is_dead_group(room, session_id, sender)? {
+                return Ok(Verdict::Is(What::SpentSession));
+            }
+            return Ok(match tx.refused_key(room, session_id, sender)? {
                 Some(code) => Verdict::Is(What::Undecryptable(Some(code))),
                 None => Verdict::Wait(HeldReason::NoKey),
             });
-        };
-        if megolm.index() < tx.next_message_index(room, &megolm.session_id)? {
+        }
+        if u64::from(megolm.index()) < tx.next_message_index(room, session_id)? {
             warn!("{event_id} in {room} is an older message played again: ignored");
             return Ok(Verdict::Nothing);
         }
-        let plaintext = match group.decrypt(room, sender, &megolm) {
-            Ok(plaintext) => plaintext,
+        let opened = match open(groups, room, sender, &megolm) {
+            Ok(opened) => opened,
             Err(MegolmFault::TooEarly) => return Ok(Verdict::Is(What::Undecryptable(None))),
             Err(fault) => {
                 warn!("{event_id} of {sender} is ignored: {fault}");
                 return Ok(Verdict::Nothing);
             }
         };
+        self.take_proof_of_encryption(tx, room)?;
         // The key came in an Olm message from this very device; that the device
         // is the sender's is proven by its signed entry in the sender's list.
         if tx.must_ask_for_devices(sender, now)? {
             tx.track_user(sender)?;
             return Ok(Verdict::Wait(HeldReason::NotYetJudged));
         }
-        let keys = DeviceKeys {
-            curve25519: group.curve25519,
-            ed25519: group.ed25519,
-        };
         // From here on it is judged for good: what follows has the same index
         // only if it is the same message again.
-        tx.use_up_message_index(room, &megolm.session_id, group, plaintext.index)?;
+        tx.use_up_message_index(room, session_id, megolm.index())?;
+        let (stored, plaintext, authorship) = self.author_of(tx, sender, opened)?;
+        let keys = DeviceKeys {
+            curve25519: stored.group.curve25519,
+            ed25519: stored.group.ed25519,
+        };
+        let is_newest = authorship == Authorship::Proven
+            && tx.is_newest_group(
+                room,
+                sender,
+                &keys.curve25519,
+                stored.ordinal,
+                self.own_now(),
+            )?;
         let Some(text) = text_message(&plaintext.content) else {
             return Ok(Verdict::Nothing);
         };
-        Ok(Verdict::Is(match self.authorship(tx, sender, &keys)? {
+        Ok(Verdict::Is(match authorship {
+            Authorship::Proven if !is_newest => What::OlderSession,
             Authorship::Proven => What::Text {
                 body: text.body,
                 device: Some(Box::new(keys)),
+                overdue_ms: self.overdue_ms(tx, room, stored.received_at)?,
             },
             Authorship::UnknownDevice => What::UnknownDevice,
+            Authorship::SignedOutDevice(device) => What::SignedOutDevice(device),
+            Authorship::OutdatedList => What::OutdatedList,
             Authorship::UnverifiedDevice(device) => What::UnverifiedDevice(device),
             Authorship::IdentityChanged => What::IdentityChanged,
         }))
     }
+
+    /// Which of the devices that claim the session of a message has written it: one
+    /// that speaks for its user, where there is one. The claim of another is a lie
+    /// that costs nobody anything.
+    fn author_of(
+        &self,
+        tx: &Transaction<'_>,
+        sender: &UserId,
+        opened: Opened,
+    ) -> Result<(StoredGroup, MegolmPlaintext, Authorship), Error> {
+        let Opened { first, others } = opened;
+        let ask = |stored: &StoredGroup| {
+            let keys = DeviceKeys {
+                curve25519: stored.group.curve25519,
+                ed25519: stored.group.ed25519,
+            };
+            self.authorship(tx, sender, &keys)
+        };
+        let (stored, plaintext) = first;
+        let authorship = ask(&stored)?;
+        if authorship != Authorship::Proven {
+            for (stored, plaintext) in others {
+                if ask(&stored)? == Authorship::Proven {
+                    return Ok((stored, plaintext, Authorship::Proven));
+                }
+            }
+        }
+        Ok((stored, plaintext, authorship))
+    }
+}
+
+/// A message as each of the devices' sessions opened it that claim to have made it.
+struct Opened {
+    first: (StoredGroup, MegolmPlaintext),
+    others: Vec<(StoredGroup, MegolmPlaintext)>,
+}
+
+/// Opens a message by each of the sessions of its id, or tells why the last one
+/// did not.
+fn open(
+    groups: Vec<StoredGroup>,
+    room: &RoomId,
+    sender: &UserId,
+    megolm: &MegolmEvent,
+) -> Result<Opened, MegolmFault> {
+    let mut opened = Vec::new();
+    let mut fault = MegolmFault::Undecryptable;
+    for mut stored in groups {
+        match stored.group.decrypt(room, sender, megolm) {
+            Ok(plaintext) => opened.push((stored, plaintext)),
+            Err(why) => fault = why,
+        }
+    }
+    let mut opened = opened.into_iter();
+    let first = opened.next().ok_or(fault)?;
+    let others = opened.collect();
+    Ok(Opened { first, others })
 }

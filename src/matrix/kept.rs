@@ -34,6 +34,8 @@ pub enum Answer {
     OneTimeKeys,
     /// `/rooms/{}/members`.
     Members,
+    /// `/rooms/{}/messages`.
+    Messages,
     /// `/rooms/{}/state/m.room.encryption`.
     RoomEncryption,
     /// `/keys/signatures/upload`.
@@ -52,6 +54,7 @@ impl Answer {
             Self::Devices => Sieve::new(&DEVICES, MAX_DEVICES, gate()),
             Self::OneTimeKeys => Sieve::new(&ONE_TIME_KEYS, MAX_ONE_TIME_KEYS, Box::new(Open)),
             Self::Members => Sieve::new(&MEMBERS, MAX_MEMBERS, gate()),
+            Self::Messages => Sieve::new(&MESSAGES, MAX_MESSAGES, gate()),
             Self::RoomEncryption => Sieve::new(&CONTENT, MAX_ACCOUNT_DATA, Box::new(Open)),
             Self::Signatures => Sieve::new(&SIGNATURES, MAX_ACCOUNT_DATA, Box::new(Open)),
             Self::AccountData => Sieve::new(&ACCOUNT_DATA, MAX_ACCOUNT_DATA, Box::new(Open)),
@@ -70,6 +73,7 @@ pub(super) mod what {
     pub(in crate::matrix) const MEMBER: &str = "member";
     pub(in crate::matrix) const USER: &str = "user";
     pub(in crate::matrix) const DEVICE: &str = "device";
+    pub(in crate::matrix) const LARGE_DEVICE: &str = "large_device";
     pub(in crate::matrix) const IDENTITY: &str = "cross_signing_key";
     pub(in crate::matrix) const ONE_TIME_KEY: &str = "one_time_key";
     pub(in crate::matrix) const OTHER: &str = "other";
@@ -85,6 +89,8 @@ const MAX_DEVICES: usize = 1024 * KIB;
 const MAX_ONE_TIME_KEYS: usize = 512 * KIB;
 /// Of a list of members.
 const MAX_MEMBERS: usize = 768 * KIB;
+/// Of a page of messages: more than its budgets together.
+const MAX_MESSAGES: usize = 1280 * KIB;
 /// Of account data, and of other small answers.
 const MAX_ACCOUNT_DATA: usize = 64 * KIB;
 
@@ -222,7 +228,8 @@ const KEY_TYPES: Many = Many {
 const NOTHING: Shape = Shape::Object(&[]);
 
 const SYNC: Shape = Shape::Object(&[
-    ("next_batch", Shape::Scalar(4 * KIB + 2)),
+    // One that is too long is refused by name.
+    ("next_batch", Shape::Lenient(128 * KIB)),
     (
         "rooms",
         Shape::Object(&[
@@ -250,12 +257,13 @@ const SYNC: Shape = Shape::Object(&[
 ]);
 
 /// The largest device object, in bytes of JSON text: its signature covers fields
-/// that nobody here knows, so it is kept as it is.
+/// that nobody here knows, so it is kept as it is. Of a larger one it is kept that
+/// it is listed: what is missing from a list was signed out.
 const MAX_DEVICE: usize = 16 * KIB;
 
 const USER_DEVICES: Many = Many {
     what: what::DEVICE,
-    item: Shape::Whole(MAX_DEVICE),
+    item: Shape::WholeOrPresent(MAX_DEVICE, what::LARGE_DEVICE),
     size: MAX_DEVICE,
     count: 500,
 };
@@ -315,6 +323,11 @@ const ROOM_MEMBERS: Many = Many {
     count: 10_000,
 };
 const MEMBERS: Shape = Shape::Object(&[("chunk", Shape::List(&ROOM_MEMBERS))]);
+
+const MESSAGES: Shape = Shape::Object(&[
+    ("chunk", Shape::List(&TIMELINE_EVENTS)),
+    ("end", Shape::Lenient(128 * KIB)),
+]);
 
 const SIGNATURES: Shape = Shape::Object(&[("failures", Shape::Map(&FAILURES))]);
 
@@ -626,12 +639,35 @@ mod tests {
         let (kept, skipped, size) = kept(Answer::Devices, &sent);
         let names =
             |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
-        assert_eq!(names(&kept["device_keys"]["@m:test"]), ["A", "C"]);
+        assert_eq!(names(&kept["device_keys"]["@m:test"]), ["A", "B", "C"]);
+        assert_eq!(kept["device_keys"]["@m:test"]["B"], json!(true));
         assert_eq!(names(&kept["device_keys"]["@alice:test"]), ["D"]);
         assert_eq!(names(&kept["master_keys"]), ["@alice:test"]);
         assert_eq!(kept["failures"], json!({"evil": true}));
-        assert_eq!((skipped[what::DEVICE], skipped[what::IDENTITY]), (1, 1));
+        let counts = (skipped[what::LARGE_DEVICE], skipped[what::IDENTITY]);
+        assert_eq!(counts, (1, 1));
         assert!(size < KIB);
+    }
+
+    #[test]
+    fn of_a_page_of_messages_those_of_allowed_users_and_its_end_are_kept() {
+        let chunk = [
+            event("@mallory:test", json!({})),
+            event("@alice:test", json!({})),
+            event(
+                "@bot:test",
+                json!({"type": "m.room.member", "state_key": "@bot:test"}),
+            ),
+            event(
+                "@alice:test",
+                json!({"content": {"body": "x".repeat(40_000)}}),
+            ),
+        ];
+        let page = json!({"chunk": chunk, "end": "t1", "state": [{}], "start": "s"});
+        let (kept, skipped, _) = kept(Answer::Messages, &page);
+        assert_eq!(kept["end"], "t1");
+        assert_eq!(kept["chunk"].as_array().unwrap().len(), 2);
+        assert_eq!(skipped[what::TIMELINE], 1, "an allowed user's, too long");
     }
 
     #[test]

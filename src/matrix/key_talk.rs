@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     crypto::{Account, MEGOLM_ALGORITHM, Peer, Withheld, WithheldCode, encrypt_to_device},
+    ops::shown,
     store::Transaction,
 };
 
@@ -134,7 +135,10 @@ impl Engine {
         else {
             return Ok(());
         };
-        info!("{sender} {} is given a key again that it lost", device.id);
+        info!(
+            "{sender} {} is given a key again that it lost",
+            shown(&device.id)
+        );
         tx.put_olm_session(&device.user, &device.curve25519, &session, false, now)?;
         let message = OutgoingToDevice {
             user: device.user,

@@ -11,7 +11,7 @@ use zeroize::Zeroize;
 
 use super::api::Call;
 use super::tokens::TokenAnswer;
-use crate::ops::{Secret, printable};
+use crate::ops::{MAX_ID, Secret, is_carried, printable};
 use crate::store::Tokens;
 
 const PATH: &str = "/_matrix/client/v3/login";
@@ -226,6 +226,9 @@ pub fn read_login(mut body: Vec<u8>, now: u64) -> Result<LoggedIn, LoginError> {
     let answer: Result<Answer, _> = serde_json::from_slice(&body);
     body.zeroize();
     let answer = answer.map_err(|_| LoginError::Malformed)?;
+    if !is_carried(answer.device_id.as_str(), MAX_ID) {
+        return Err(LoginError::Malformed);
+    }
     let tokens = TokenAnswer {
         access_token: answer.access_token,
         refresh_token: answer.refresh_token,

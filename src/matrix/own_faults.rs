@@ -1,6 +1,8 @@
 //! Why the bot's device is not signed by its account's identity, and what to do:
 //! said in the log and by `status`.
 
+use crate::ops::name;
+
 pub(super) const CONSEQUENCE: &str = "Clients that exclude unverified devices neither give me keys nor show \
     my replies.";
 
@@ -26,9 +28,15 @@ pub(super) const STALE_SECRET: &str = "My device is not signed by my account's i
     in the account's secret storage is not the one of its identity. Set up recovery for the \
     account anew in a client, and give me the MATRIX_RECOVERY_KEY it shows.";
 
+pub(super) const UNPROVEN: &str = "I cannot tell whether the identity that the homeserver shows for \
+    my account is the account's own: its secret storage holds no master key. Set up recovery for \
+    the account anew in a client, and give me the MATRIX_RECOVERY_KEY it shows.";
+
 pub(super) fn foreign(device: &ruma::DeviceId) -> String {
+    // With a token, its id is whatever the configuration says.
+    let device = name(device.as_str()).map_or_else(String::new, |name| format!(" {name}"));
     format!(
-        "My device {device} is not signed by my account's identity: the account has an identity \
+        "My device{device} is not signed by my account's identity: the account has an identity \
          whose keys I do not hold. {CONSEQUENCE} Give me MATRIX_RECOVERY_KEY (the account's \
          recovery key), or run \"openclaw-k8s-toggle-operator identities reset\" beside me to \
          replace the identity."

@@ -10,12 +10,13 @@ use vodozemac::{Ed25519PublicKey, Ed25519Signature};
 
 use super::{
     engine::{Engine, Error},
-    own_faults::{NOT_KEPT, NOT_SHOWN, STALE_SECRET, UNSEEN, foreign},
+    own_faults::{NOT_KEPT, NOT_SHOWN, STALE_SECRET, UNPROVEN, UNSEEN, foreign},
 };
 use crate::{
     crypto::{
         Identity, OwnIdentity, Pin, PinSource, Seed, SelfSigning, fingerprint, signed_object,
     },
+    ops::name,
     store::{OwnState, StoredIdentity, Transaction},
 };
 
@@ -40,10 +41,13 @@ impl Engine {
         Ok(own.delayed || matches!(own.state, OwnState::Signed | OwnState::Unsigned(_)))
     }
 
-    /// Why the bot's device is not vouched for and what to do about it, if so.
+    /// Why the bot's device is not vouched for, or by an identity that is not proven
+    /// to be the account's, and what to do about it, if so.
     pub fn own_identity_fault(&self, tx: &Transaction<'_>) -> Result<Option<String>, Error> {
-        Ok(match tx.own_identity()?.state {
+        let own = tx.own_identity()?;
+        Ok(match own.state {
             OwnState::Unsigned(why) => Some(why),
+            OwnState::Signed if tx.identity(&self.user)?.pin.is_none() => Some(UNPROVEN.to_owned()),
             _ => None,
         })
     }
@@ -52,9 +56,9 @@ impl Engine {
     /// its identity where that has signed the device.
     pub fn fingerprints(&self, tx: &Transaction<'_>) -> Result<Vec<String>, Error> {
         let account = self.account(tx)?;
+        let device = name(self.device.as_str()).unwrap_or("of this account");
         let mut lines = vec![format!(
-            "Device {}: {}",
-            self.device,
+            "Device {device}: {}",
             fingerprint(&account.ed25519())
         )];
         if tx.own_identity()?.state == OwnState::Signed
@@ -68,12 +72,8 @@ impl Engine {
     /// The identity that the bot holds all keys of: the configuration's seed
     /// comes before the stored one.
     pub(super) fn own_identity(&self, own: &StoredIdentity) -> Option<OwnIdentity> {
-        let stored = own.seed.as_deref();
-        let seed = match &self.own_keys.seed {
-            Some(seed) => *seed.as_bytes(),
-            None => *stored?,
-        };
-        OwnIdentity::from_seed(&Seed::from_bytes(seed))
+        let seed = self.own_keys.seed.as_deref().or(own.seed.as_ref())?;
+        OwnIdentity::from_seed(seed)
     }
 
     /// Compares what the server shows of the account with what the bot holds, and
@@ -96,11 +96,12 @@ impl Engine {
                 _ if matches!(own.state, OwnState::Unsigned(_)) => Ok(()),
                 _ if own.state == OwnState::Signed => self.stay_unsigned(tx, NOT_SHOWN),
                 (None, Some(_)) => self.stay_unsigned(tx, UNSEEN),
+                (None, None) if own.self_signing.is_some() => self.stay_unsigned(tx, UNSEEN),
                 (None, None) => {
                     let seed = Seed::generate().map_err(|error| {
                         Error::Build(super::BuildError::randomness(&error.to_string()))
                     })?;
-                    tx.put_own_seed(seed.as_bytes())?;
+                    tx.put_own_seed(&seed)?;
                     info!("the account has no identity yet: making one");
                     Ok(tx.set_own_state(&OwnState::Upload { uia_session: None })?)
                 }
@@ -120,8 +121,11 @@ impl Engine {
             self.pin_own(tx, identity.master(), now)?;
             return self.sign(tx, identity, shown, mine.self_signing(), &own.state);
         }
-        // Anything else is the server's word, and it is held to its first one.
-        let is_another = pin.is_some_and(|pin| pin.master != identity.master());
+        // Anything else is the server's word, and it is held to its first one, or to
+        // what the account's secret storage proves.
+        let is_another = pin
+            .as_ref()
+            .is_some_and(|pin| pin.master != identity.master());
         if is_another {
             warn!(
                 "the homeserver names another identity of {} than before: {}",
@@ -134,11 +138,28 @@ impl Engine {
         // change of identity changes both.
         let is_claimed =
             is_another && self.account(tx)?.cross_signed_by() == identity.self_signing();
+        let is_proven = own.master == Some(identity.master());
         if let Some(key) = recovered.filter(|key| !is_claimed && key.belongs_to(identity)) {
-            self.pin_own(tx, identity.master(), now)?;
-            return self.sign(tx, identity, shown, &key, &own.state);
+            let asks = own.state == OwnState::Unknown && self.own_keys.recovery_key.is_some();
+            if is_proven || (pin.is_some() && !is_another) {
+                self.pin_own(tx, identity.master(), now)?;
+                return self.sign(tx, identity, shown, &key, &own.state);
+            }
+            // Without a master key to prove it, its identity is not named. The
+            // device is signed all the same: that says nothing of the master key.
+            if own.master.is_none() && pin.is_none() && !asks {
+                warn!("{UNPROVEN}");
+                return self.sign(tx, identity, shown, &key, &own.state);
+            }
         }
-        if !is_another && self.adopt_signature(tx, identity, shown)? {
+        // Where the bot was given what proves an identity, no other is believed
+        // because it has signed the device: the server can have made it.
+        let given = &self.own_keys;
+        let may_adopt = match pin {
+            Some(_) => !is_another,
+            None => is_proven || (given.recovery_key.is_none() && given.seed.is_none()),
+        };
+        if may_adopt && self.adopt_signature(tx, identity, shown)? {
             self.pin_own(tx, identity.master(), now)?;
             if matches!(own.state, OwnState::Unsigned(_)) {
                 info!("another session of the account has signed the bot's device");
@@ -268,6 +289,5 @@ impl Engine {
 
 /// The self-signing key from the account's secret storage.
 fn recovered(own: &StoredIdentity) -> Option<SelfSigning> {
-    let bytes = own.self_signing.as_deref()?;
-    Some(SelfSigning::from_seed(&Seed::from_bytes(*bytes)))
+    own.self_signing.as_ref().map(SelfSigning::from_seed)
 }

@@ -5,22 +5,26 @@
 
 use log::{info, warn};
 use ruma::{
-    CanonicalJsonObject, api::client::config::get_global_account_data,
+    CanonicalJsonObject, UserId, api::client::config::get_global_account_data,
     events::GlobalAccountDataEventType,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     api::Call,
     engine::{Engine, Error},
     own_faults::{CONSEQUENCE, NEEDS_PERSON, NO_STORAGE, NOT_KEPT},
-    recovery::{DEFAULT_KEY, SELF_SIGNING},
+    recovery::{DEFAULT_KEY, MASTER, SELF_SIGNING},
     wants::{About, Want, WantKey},
 };
 use crate::{
     crypto::{Seed, signatures_upload},
+    ops::{MAX_ID, MAX_UIA_SESSION, Secret, code, is_carried, words},
     store::{OwnState, Transaction},
 };
+
+/// The longest words of a homeserver in the log, in characters.
+const MAX_SAID: usize = 200;
 
 /// One request towards the identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,14 +42,13 @@ impl Engine {
     pub(super) fn own_identity_want(&self, tx: &Transaction<'_>) -> Result<Option<Want>, Error> {
         let mut own = tx.own_identity()?;
         if own.state == OwnState::Reset {
-            let seed = match &self.own_keys.seed {
-                Some(seed) => Seed::from_bytes(*seed.as_bytes()),
-                None => Seed::generate().map_err(|error| {
-                    Error::Build(super::BuildError::randomness(&error.to_string()))
-                })?,
-            };
             warn!("the bot gets a new identity, as the operator asked");
-            tx.put_own_seed(seed.as_bytes())?;
+            match &self.own_keys.seed {
+                Some(seed) => tx.put_own_seed(seed)?,
+                None => tx.put_own_seed(&Seed::generate().map_err(|error| {
+                    Error::Build(super::BuildError::randomness(&error.to_string()))
+                })?)?,
+            }
             tx.set_own_state(&OwnState::Upload { uia_session: None })?;
             own = tx.own_identity()?;
         }
@@ -54,20 +57,14 @@ impl Engine {
                 let Some(mine) = self.own_identity(&own) else {
                     return Ok(None);
                 };
-                let mut body = mine.device_signing_upload(&self.user)?;
-                if let (Some(session), Some(password)) = (uia_session, &self.own_keys.password) {
-                    let auth = serde_json::json!({
-                        "type": "m.login.password",
-                        "identifier": { "type": "m.id.user", "user": self.user },
-                        "password": password.expose(),
-                        "session": session,
-                    });
-                    body.insert(
-                        "auth".to_owned(),
-                        auth.try_into().map_err(|_| Error::Account)?,
-                    );
-                }
-                (OwnStep::Upload, post("device_signing/upload", &body)?)
+                let keys = mine.device_signing_upload(&self.user)?;
+                let call = match (uia_session, &self.own_keys.password) {
+                    (Some(session), Some(password)) => {
+                        authenticated_upload(&keys, &self.user, password, session)
+                    }
+                    _ => post("device_signing/upload", &keys)?,
+                };
+                (OwnStep::Upload, call)
             }
             OwnState::Sign => {
                 let account = self.account(tx)?;
@@ -81,11 +78,16 @@ impl Engine {
                 (OwnStep::Sign, post("signatures/upload", &body)?)
             }
             OwnState::FindKeyId => (OwnStep::Recover, self.account_data(DEFAULT_KEY)?),
+            OwnState::FindKey(id) if !is_carried(id, MAX_ID) => {
+                self.stay_unsigned(tx, NO_STORAGE)?;
+                return Ok(None);
+            }
             OwnState::FindKey(id) => (
                 OwnStep::Recover,
                 self.account_data(&format!("m.secret_storage.key.{id}"))?,
             ),
             OwnState::FindSecret(_) => (OwnStep::Recover, self.account_data(SELF_SIGNING)?),
+            OwnState::FindMaster(_) => (OwnStep::Recover, self.account_data(MASTER)?),
             OwnState::Unknown
             | OwnState::Recovered
             | OwnState::Signed
@@ -161,7 +163,10 @@ impl Engine {
         };
         match session {
             Some(session)
-                if by_password && uia_session.is_none() && self.own_keys.password.is_some() =>
+                if by_password
+                    && uia_session.is_none()
+                    && self.own_keys.password.is_some()
+                    && is_carried(session, MAX_UIA_SESSION) =>
             {
                 Ok(tx.set_own_state(&OwnState::Upload {
                     uia_session: Some(session.to_owned()),
@@ -169,6 +174,12 @@ impl Engine {
             }
             _ => self.stay_unsigned(tx, NEEDS_PERSON),
         }
+    }
+
+    /// The last step cannot be sent, for this reason.
+    pub fn own_step_unsendable(&self, tx: &Transaction<'_>, why: &str) -> Result<(), Error> {
+        let why = format!("My device is not signed by my account's identity: {why}. {CONSEQUENCE}");
+        self.stay_unsigned(tx, &why)
     }
 
     /// The server refuses the last step for good.
@@ -180,17 +191,69 @@ impl Engine {
         errcode: &str,
         message: &str,
     ) -> Result<(), Error> {
-        match step {
-            OwnStep::Recover if status == 404 => self.stay_unsigned(tx, NO_STORAGE),
-            _ => self.stay_unsigned(
-                tx,
-                &format!(
-                    "My device is not signed by my account's identity: the homeserver refuses \
-                     ({status} {errcode}: {message}). {CONSEQUENCE}"
-                ),
-            ),
+        if matches!(step, OwnStep::Recover) && status == 404 {
+            return match tx.own_identity()?.state {
+                OwnState::FindMaster(_) => self.finish_recovery(tx),
+                _ => self.stay_unsigned(tx, NO_STORAGE),
+            };
         }
+        // People are told by `status`: that the server said no, and not its words.
+        warn!("the homeserver says: {}", words(message, MAX_SAID));
+        self.stay_unsigned(
+            tx,
+            &format!(
+                "My device is not signed by my account's identity: the homeserver refuses \
+                 ({status} {}). {CONSEQUENCE}",
+                code(errcode)
+            ),
+        )
     }
+}
+
+/// The upload of the identity with the account's password, in a body that is
+/// wiped.
+///
+/// Specification: client-server API v1.11, 5.5.2.1 "Password-based"
+/// (<https://spec.matrix.org/v1.11/client-server-api/#password-based>).
+fn authenticated_upload(
+    keys: &CanonicalJsonObject,
+    user: &UserId,
+    password: &Secret,
+    session: &str,
+) -> Call {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        #[serde(flatten)]
+        keys: &'a CanonicalJsonObject,
+        auth: Auth<'a>,
+    }
+    #[derive(Serialize)]
+    struct Auth<'a> {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        identifier: Identifier<'a>,
+        password: &'a str,
+        session: &'a str,
+    }
+    #[derive(Serialize)]
+    struct Identifier<'a> {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        user: &'a UserId,
+    }
+    let body = Body {
+        keys,
+        auth: Auth {
+            kind: "m.login.password",
+            identifier: Identifier {
+                kind: "m.id.user",
+                user,
+            },
+            password: password.expose(),
+            session,
+        },
+    };
+    Call::secret("/_matrix/client/v3/keys/device_signing/upload", &body)
 }
 
 fn post(endpoint: &str, body: &CanonicalJsonObject) -> Result<Call, Error> {

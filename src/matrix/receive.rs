@@ -14,11 +14,12 @@ use super::{
     sync::{DeviceLists, Event, InvitedRoom, SyncBody},
     turn::Turn,
 };
-use crate::{crypto::FallbackOnServer, json::Skipped, store::Transaction};
-
-/// Olm messages are remembered this long: longer than any fallback key that
-/// they could be replayed against.
-const OLM_MEMORY_MS: u64 = 30 * 24 * 3600 * 1000;
+use crate::{
+    crypto::FallbackOnServer,
+    json::Skipped,
+    ops::{MAX_POSITION, is_carried},
+    store::Transaction,
+};
 
 /// What a sync brought for the layer above.
 #[derive(Default)]
@@ -49,6 +50,9 @@ impl Engine {
         now: u64,
         turn: Turn,
     ) -> Result<usize, Error> {
+        if done == 0 {
+            self.age_keys(tx)?;
+        }
         self.take_to_device(tx, &body.to_device.events, done, now, turn)
     }
 
@@ -64,16 +68,17 @@ impl Engine {
         counts_hold: bool,
         now: u64,
     ) -> Result<Received, Error> {
-        let first = tx.next_batch()?.is_none();
-        if first {
+        check_position(&body.next_batch)?;
+        let since = tx.next_batch()?;
+        if since.is_none() {
             // An initial sync has no device_lists: whatever is known may be old.
             tx.mark_all_outdated()?;
         }
         let mut received = Received::default();
         if counts_hold {
-            self.replenish(tx, body, now)?;
+            self.replenish(tx, body)?;
         }
-        take_device_lists(tx, &body.device_lists, &self.user)?;
+        self.take_device_lists(tx, &body.device_lists)?;
         if skipped.contains_key(what::CHANGED) {
             // Some of them are not known by name.
             tx.mark_all_outdated()?;
@@ -94,7 +99,8 @@ impl Engine {
             let Some(room) = room_id(id) else { continue };
             match serde_json::from_str(raw.get()) {
                 Ok(joined) => {
-                    self.take_joined_room(tx, &room, &joined, first, now, &mut received)?;
+                    let since = since.as_deref();
+                    self.take_joined_room(tx, &room, &joined, since, now, &mut received)?;
                     if state_is_cut {
                         // Who left may be among what had no room.
                         tx.set_members_incomplete(&room)?;
@@ -115,8 +121,36 @@ impl Engine {
         Ok(received)
     }
 
+    fn take_device_lists(&self, tx: &Transaction<'_>, lists: &DeviceLists) -> Result<(), Error> {
+        for user in lists
+            .changed
+            .iter()
+            .filter_map(|user| <&UserId>::try_from(user.as_str()).ok())
+        {
+            tx.mark_outdated(user)?;
+        }
+        for user in lists
+            .left
+            .iter()
+            .filter_map(|user| <&UserId>::try_from(user.as_str()).ok())
+        {
+            // The server says that no encrypted room is shared any more. Where this
+            // store disagrees it follows the user on, and asks afresh. So it does
+            // for a commander whose server does not answer: for how long is not
+            // counted anew because they left and came again.
+            let is_waited_for = self.commanders.users.contains(user) && tx.is_outdated(user)?;
+            if user == self.user || is_waited_for || tx.shares_encrypted_room(user)? {
+                tx.mark_outdated(user)?;
+            } else if tx.is_tracked(user)? {
+                info!("the devices of {user} are no longer followed");
+                tx.untrack_user(user)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes keys where the server has too few left.
-    fn replenish(&self, tx: &Transaction<'_>, body: &SyncBody<'_>, now: u64) -> Result<(), Error> {
+    fn replenish(&self, tx: &Transaction<'_>, body: &SyncBody<'_>) -> Result<(), Error> {
         let fallback = match &body.device_unused_fallback_key_types {
             None => FallbackOnServer::NotSupported,
             Some(types) if types.iter().any(|kind| kind == "signed_curve25519") => {
@@ -125,12 +159,22 @@ impl Engine {
             Some(_) => FallbackOnServer::UsedOrMissing,
         };
         let count = body.one_time_keys();
-        if self.account(tx)?.needs_replenishing(count, fallback, now) {
+        if self.account(tx)?.needs_replenishing(count, fallback) {
             let mut account = self.account_mut(tx)?;
-            account.replenish(count, fallback, now);
+            account.replenish(count, fallback, self.own_now());
             self.save_account(tx, account)?;
-            // Now and then is enough, and new keys are made now and then.
-            tx.forget_olm_messages(now.saturating_sub(OLM_MEMORY_MS))?;
+        }
+        Ok(())
+    }
+
+    /// Replaces and forgets fallback keys by the bot's own clock, and then what
+    /// guarded the forgotten ones: before anything is opened with them.
+    pub(super) fn age_keys(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+        if self.account(tx)?.needs_aging(self.own_now()) {
+            let mut account = self.account_mut(tx)?;
+            account.age(self.own_now());
+            tx.forget_olm_messages(account.oldest_fallback_made_at())?;
+            self.save_account(tx, account)?;
         }
         Ok(())
     }
@@ -165,29 +209,16 @@ impl Engine {
     }
 }
 
-fn take_device_lists(tx: &Transaction<'_>, lists: &DeviceLists, own: &UserId) -> Result<(), Error> {
-    for user in lists
-        .changed
-        .iter()
-        .filter_map(|user| <&UserId>::try_from(user.as_str()).ok())
-    {
-        tx.mark_outdated(user)?;
+/// Whether the next sync can begin there.
+fn check_position(next_batch: &str) -> Result<(), Error> {
+    match is_carried(next_batch, MAX_POSITION) {
+        true => Ok(()),
+        false => Err(Error::NotCarried {
+            what: "next_batch of a sync",
+            bytes: next_batch.len(),
+            max: MAX_POSITION,
+        }),
     }
-    for user in lists
-        .left
-        .iter()
-        .filter_map(|user| <&UserId>::try_from(user.as_str()).ok())
-    {
-        // The server says that no encrypted room is shared any more. Where this
-        // store disagrees it follows the user on, and asks afresh.
-        if user == own || tx.shares_encrypted_room(user)? {
-            tx.mark_outdated(user)?;
-        } else if tx.is_tracked(user)? {
-            info!("the devices of {user} are no longer followed");
-            tx.untrack_user(user)?;
-        }
-    }
-    Ok(())
 }
 
 fn room_id(id: &str) -> Option<OwnedRoomId> {

@@ -1,4 +1,5 @@
-//! The account's secret storage: from the recovery key to the self-signing key.
+//! The account's secret storage: from the recovery key to the self-signing key,
+//! and to the master key above it.
 //!
 //! Specification: client-server API, "Secret storage".
 
@@ -10,7 +11,8 @@ use super::{
     own_faults::{NO_STORAGE, unrecovered},
 };
 use crate::{
-    crypto::Seed,
+    crypto::{SecretFault, Seed, public_of_base64_seed},
+    ops::{MAX_ID, is_carried},
     store::{OwnState, Transaction},
 };
 
@@ -19,6 +21,11 @@ pub(super) const DEFAULT_KEY: &str = "m.secret_storage.default_key";
 
 /// The secret: the private half of the key that signs the account's devices.
 pub(super) const SELF_SIGNING: &str = "m.cross_signing.self_signing";
+
+/// The secret: the private half of the key that stands for the account. Only its
+/// public half is kept: a self-signing key is public, and any master key can claim
+/// it, so it does not say under which one it belongs (CVE-2024-40648).
+pub(super) const MASTER: &str = "m.cross_signing.master";
 
 impl Engine {
     /// One step on the way to the self-signing key in the secret storage.
@@ -40,8 +47,10 @@ impl Engine {
                     key: String,
                 }
                 match serde_json::from_str::<DefaultKey>(raw.get()) {
-                    Ok(DefaultKey { key }) => Ok(tx.set_own_state(&OwnState::FindKey(key))?),
-                    Err(_) => self.stay_unsigned(tx, NO_STORAGE),
+                    Ok(DefaultKey { key }) if is_carried(&key, MAX_ID) => {
+                        Ok(tx.set_own_state(&OwnState::FindKey(key))?)
+                    }
+                    Ok(_) | Err(_) => self.stay_unsigned(tx, NO_STORAGE),
                 }
             }
             OwnState::FindKey(id) => match recovery_key.opens(raw) {
@@ -56,14 +65,37 @@ impl Engine {
                 };
                 match key {
                     Ok(key) => {
-                        tx.put_own_self_signing(key.as_bytes())?;
-                        tx.set_own_state(&OwnState::Recovered)?;
-                        Ok(tx.mark_outdated(&self.user)?)
+                        tx.put_own_self_signing(&key)?;
+                        Ok(tx.set_own_state(&OwnState::FindMaster(id))?)
+                    }
+                    Err(fault) => self.stay_unsigned(tx, &unrecovered(&fault)),
+                }
+            }
+            OwnState::FindMaster(id) => {
+                let secret = match recovery_key.decrypt(MASTER, &id, raw) {
+                    Ok(secret) => secret,
+                    // What was deleted is an empty object.
+                    Err(SecretFault::NotStored | SecretFault::Malformed) => {
+                        return self.finish_recovery(tx);
+                    }
+                    Err(fault) => return self.stay_unsigned(tx, &unrecovered(&fault)),
+                };
+                match public_of_base64_seed(&secret) {
+                    Ok(master) => {
+                        tx.put_own_master(&master)?;
+                        self.finish_recovery(tx)
                     }
                     Err(fault) => self.stay_unsigned(tx, &unrecovered(&fault)),
                 }
             }
             _ => Ok(()),
         }
+    }
+
+    /// What the secret storage holds was found: it is compared with what the
+    /// homeserver shows now.
+    pub(super) fn finish_recovery(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+        tx.set_own_state(&OwnState::Recovered)?;
+        Ok(tx.mark_outdated(&self.user)?)
     }
 }

@@ -16,20 +16,21 @@ use crate::{
 };
 
 impl Engine {
-    /// Takes in one joined room. In the very first sync of a device, and before
-    /// the bot's own join, messages are history, not commands.
+    /// Takes in one joined room of the sync after `since`. In the very first sync of
+    /// a device, and before the bot's own join, messages are history, not commands.
     pub(super) fn take_joined_room(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
         joined: &JoinedRoom<'_>,
-        first_sync: bool,
+        since: Option<&str>,
         now: u64,
         received: &mut Received,
     ) -> Result<(), Error> {
         if !tx.has_room_for_room(room)? {
             return Ok(());
         }
+        let first_sync = since.is_none();
         let new = tx.enter_room(room)?;
         if new {
             debug!("in {room}");
@@ -40,6 +41,9 @@ impl Engine {
             debug!("the server left a gap in {room}, or this is the first look at it");
             tx.set_members_incomplete(room)?;
             tx.discard_outbound_group(room)?;
+        }
+        if let (true, false, Some(since)) = (joined.timeline.limited, new, since) {
+            self.meet_gap(tx, room, joined.timeline.prev_batch, since)?;
         }
         for raw in &joined.state.events {
             if let Some(event) = parse(raw) {
@@ -69,7 +73,7 @@ impl Engine {
         Ok(())
     }
 
-    fn is_own_join(&self, event: &Event<'_>) -> bool {
+    pub(super) fn is_own_join(&self, event: &Event<'_>) -> bool {
         event.kind == "m.room.member"
             && event.state_key.as_deref() == Some(self.user.as_str())
             && membership(event.content) == Some(Membership::Joined)
@@ -122,6 +126,19 @@ impl Engine {
         );
         if encrypted && membership == Membership::Joined && tx.is_member(room, user)? {
             tx.track_user(user)?;
+        }
+        Ok(())
+    }
+
+    /// A key or a message shows that this room's people hold it encrypted.
+    pub(super) fn take_proof_of_encryption(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+    ) -> Result<(), Error> {
+        if tx.prove_encrypted(room)? {
+            info!("{room} is encrypted: somebody writes so there");
+            tx.track_members(room)?;
         }
         Ok(())
     }
@@ -220,7 +237,7 @@ fn membership(content: &RawValue) -> Option<Membership> {
     })
 }
 
-fn parse<'a>(raw: &'a RawValue) -> Option<Event<'a>> {
+pub(super) fn parse<'a>(raw: &'a RawValue) -> Option<Event<'a>> {
     serde_json::from_str(raw.get())
         .inspect_err(|_| debug!("a malformed event is skipped"))
         .ok()

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use log::{debug, warn};
+use log::{debug, error, warn};
 use ruma::{
     OwnedDeviceId, OwnedRoomId, OwnedTransactionId, OwnedUserId, RoomId,
     api::client::{message::send_message_event, to_device::send_event_to_device},
@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     crypto::{Account, Device, MEGOLM_ALGORITHM, OutboundGroup, Peer, Rotation, encrypt_to_device},
+    ops::shown,
     store::{Encryption, Recipient, Reply, Transaction},
 };
 
@@ -85,7 +86,8 @@ pub(super) struct Unprepared {
 impl Engine {
     /// Queues a text for a room; it leaves when the room's devices have its key.
     pub fn reply(&self, tx: &Transaction<'_>, room: &RoomId, text: &str) -> Result<(), Error> {
-        let content = serde_json::json!({ "msgtype": "m.text", "body": text });
+        // Nobody is mentioned: clients that are not told look for names in the text.
+        let content = serde_json::json!({ "msgtype": "m.text", "body": text, "m.mentions": {} });
         tx.put_reply(
             room,
             &transaction_id()?,
@@ -166,11 +168,7 @@ impl Engine {
                 Ok((Readiness::Done, None))
             }
             Encryption::Plaintext => {
-                for reply in &replies {
-                    let content = RawValue::from_string(reply.content.clone())
-                        .map_err(|_| crate::store::Error::Corrupt("a reply"))?;
-                    put_message(tx, reply, &reply.kind, content)?;
-                }
+                self.put_in_clear(tx, &replies)?;
                 Ok((Readiness::Done, None))
             }
             Encryption::Megolm(rotation) => {
@@ -229,7 +227,7 @@ impl Engine {
                 .encrypt(&account, &reply.kind, &content)
                 .map_err(|_| Error::Account)?;
             tx.put_outbound_group(room, &group)?;
-            put_message(tx, reply, "m.room.encrypted", content)?;
+            put_encrypted(tx, reply, content)?;
         }
         Ok(Readiness::Done)
     }
@@ -248,8 +246,8 @@ impl Engine {
         Ok(false)
     }
 
-    /// The room's session, or a new one when it is worn out or when somebody who
-    /// has it should not read on.
+    /// The room's session, or a new one when it is worn out, or of before the last
+    /// start, or when somebody who has it should not read on.
     fn outbound_group(
         &self,
         tx: &Transaction<'_>,
@@ -257,14 +255,13 @@ impl Engine {
         rotation: Rotation,
         now: u64,
     ) -> Result<OutboundGroup, Error> {
-        if let Some(group) = tx.outbound_group(room)? {
-            if !group.is_expired(rotation, now)
-                && !tx.has_departed_recipient(room, &group.session_id(), self.commanders.trust)?
-            {
-                return Ok(group);
-            }
-            tx.discard_outbound_group(room)?;
+        if let Some(group) = tx.outbound_group(room)?
+            && !group.is_expired(rotation, now)
+            && !tx.has_departed_recipient(room, &group.session_id(), self.commanders.trust)?
+        {
+            return Ok(group);
         }
+        tx.discard_outbound_group(room)?;
         debug!("a new Megolm session for {room}");
         let group = OutboundGroup::new(room.clone(), now);
         tx.put_outbound_group(room, &group)?;
@@ -370,7 +367,8 @@ impl Engine {
             if !may_have_keys {
                 debug!(
                     "{} {} is not given the key: its user's identity has not signed it",
-                    device.user, device.id
+                    shown(&device.user),
+                    shown(&device.id)
                 );
                 tx.put_withheld(&session_id, &device)?;
                 refusals.push(addressed(device, unverified.clone()));
@@ -447,20 +445,32 @@ fn withheld(
     .map_err(|_| Error::Account)
 }
 
-fn put_message(
-    tx: &Transaction<'_>,
+/// Queues a reply that was encrypted.
+fn put_encrypted(tx: &Transaction<'_>, reply: &Reply, content: Box<RawValue>) -> Result<(), Error> {
+    match send_call(reply, "m.room.encrypted", content) {
+        Ok(call) => {
+            tx.put_outbox(reply.room.as_str(), &call.path, &call.body, Some(reply.id))?;
+        }
+        Err(fault) => {
+            error!("a reply is given up: {fault}");
+            tx.drop_reply(reply.id)?;
+        }
+    }
+    Ok(())
+}
+
+/// The call that sends a reply as this content.
+pub(super) fn send_call(
     reply: &Reply,
     kind: &str,
     content: Box<RawValue>,
-) -> Result<(), Error> {
-    let call = Call::new(send_message_event::v3::Request::new_raw(
+) -> Result<Call, BuildError> {
+    Call::new(send_message_event::v3::Request::new_raw(
         reply.room.clone(),
         OwnedTransactionId::from(reply.txn_id.as_str()),
         MessageLikeEventType::from(kind),
         Raw::from_json(content),
-    ))?;
-    tx.put_outbox(reply.room.as_str(), &call.path, &call.body, Some(reply.id))?;
-    Ok(())
+    ))
 }
 
 /// The lane of to-device messages that belong to no room.

@@ -12,9 +12,7 @@ use super::api::Call;
 /// How long the server may hold a sync back when nothing happens.
 pub const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Events of one room in one sync. Commands that were sent before a gap are
-/// not looked for: they are older than any limit on their age in a room this
-/// busy.
+/// Events of one room in one sync. What lies before them is read back.
 const TIMELINE_LIMIT: u32 = 50;
 
 /// The call for the next sync. `wait` is false for the first one after a start,
@@ -61,7 +59,7 @@ pub fn sync_call(since: Option<&str>, wait: bool) -> Call {
 }
 
 /// Percent-encodes everything but the unreserved characters of RFC 3986.
-fn encode(text: &str) -> String {
+pub(super) fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -129,6 +127,9 @@ pub(super) struct Timeline<'a> {
     pub(super) events: Vec<&'a RawValue>,
     #[serde(default)]
     pub(super) limited: bool,
+    /// Where a gap ends; read only where there is one.
+    #[serde(borrow, default)]
+    pub(super) prev_batch: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

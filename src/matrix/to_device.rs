@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     crypto::{Account, Device, OlmEvent, OlmFault, OlmPayload, RoomKey, accept_room_key, decrypt},
+    ops::shown,
     store::Transaction,
 };
 
@@ -92,12 +93,17 @@ impl Engine {
             debug!("an encrypted to-device event of a stranger: dropped");
             return Ok(false);
         }
-        if tx.has_seen_olm_message(&event.hash)? {
-            debug!(
-                "an encrypted to-device event of {} came twice: dropped",
-                event.sender
-            );
-            return Ok(false);
+        let is_guarded = event.is_pre_key() && self.commanders.users.contains(&event.sender);
+        let mut changed = false;
+        if is_guarded {
+            if tx.has_seen_olm_message(&event.hash)? {
+                debug!(
+                    "an encrypted to-device event of {} came twice: dropped",
+                    event.sender
+                );
+                return Ok(false);
+            }
+            changed = self.make_room_for_guards(tx, account)?;
         }
         let sessions = tx.olm_sessions(&event.sender, &event.sender_key)?;
         let decrypted = match decrypt(account, sessions, &event) {
@@ -113,24 +119,20 @@ impl Engine {
                 {
                     self.unwedge(tx, &device, now)?;
                 }
-                return Ok(false);
+                return Ok(changed);
             }
         };
-        // Rubbish is not remembered, and nobody's messages do anything but theirs.
-        if self.commanders.users.contains(&event.sender) && !tx.see_olm_message(&event.hash, now)? {
-            warn!(
-                "an encrypted to-device event of {} is dropped: too many to remember",
-                event.sender
-            );
-            return Ok(decrypted.new_session);
+        if is_guarded {
+            tx.see_olm_message(&event.hash, self.own_now())?;
         }
+        changed |= decrypted.new_session;
         if decrypted.new_session && !self.is_welcome(tx, &event, decrypted.payload.is_ok())? {
             // The one-time key is used up; nothing else is kept.
             debug!(
                 "a new Olm session of {} is of no use: dropped",
                 event.sender
             );
-            return Ok(true);
+            return Ok(changed);
         }
         tx.put_olm_session(
             &event.sender,
@@ -142,8 +144,15 @@ impl Engine {
         if decrypted.new_session {
             tx.forget_shares_with(&event.sender, &event.sender_key)?;
         }
+        let sent_before = tx.note_olm_position(
+            &event.sender,
+            &event.sender_key,
+            &decrypted.session.id(),
+            event.position(),
+            self.own_now(),
+        )?;
         match decrypted.payload {
-            Ok(payload) => self.take_payload(tx, &payload, now)?,
+            Ok(payload) => self.take_payload(tx, &payload, sent_before)?,
             Err(fault) => {
                 warn!(
                     "an encrypted to-device event of {} is dropped: {fault}",
@@ -151,7 +160,29 @@ impl Engine {
                 );
             }
         }
-        Ok(decrypted.new_session)
+        Ok(changed)
+    }
+
+    /// A pre-key message opens as long as the key is there that it was made for,
+    /// which for a fallback key is long after the session was forgotten: so each one
+    /// of a commander's is remembered as long. Where no more can be remembered the
+    /// fallback keys go, and with them all that there is to guard. True when they did.
+    ///
+    /// Others can achieve nothing by a message played again: no room key of theirs
+    /// is kept, and the session that they would have the bot send with is between
+    /// the bot and the device that made it.
+    fn make_room_for_guards(
+        &self,
+        tx: &Transaction<'_>,
+        account: &mut Account,
+    ) -> Result<bool, Error> {
+        if !tx.is_olm_memory_full()? {
+            return Ok(false);
+        }
+        warn!("too many Olm messages by one key to remember: the fallback key is replaced");
+        account.replace_fallback_at_once(self.own_now());
+        tx.forget_olm_messages(u64::MAX)?;
+        Ok(true)
     }
 
     /// Whether a new session is worth keeping: it is of a listed device, or of a
@@ -168,16 +199,22 @@ impl Engine {
         Ok(listed.is_some() || (payload_is_sound && is_commander))
     }
 
+    /// Takes in what a device says. It said so before `sent_before`, if it is older
+    /// than what came from it by then.
     fn take_payload(
         &self,
         tx: &Transaction<'_>,
         payload: &OlmPayload,
-        now: u64,
+        sent_before: Option<u64>,
     ) -> Result<(), Error> {
         // m.dummy did its work by being decrypted; forwarded keys and secrets
         // were never asked for.
         if payload.kind != "m.room_key" {
-            debug!("{} sent {:?}: nothing to do", payload.sender, payload.kind);
+            debug!(
+                "{} sent {}: nothing to do",
+                shown(&payload.sender),
+                shown(&payload.kind)
+            );
             return Ok(());
         }
         if !self.commanders.users.contains(&payload.sender) {
@@ -195,22 +232,39 @@ impl Engine {
             }
         };
         // A key of a device that is not listed: the list may be the older of both.
+        // One that was signed out is asked for in vain.
         let (curve25519, ed25519) = (&payload.sender_curve25519, &payload.sender_ed25519);
-        if tx
-            .device_by_keys(&payload.sender, curve25519, ed25519)?
-            .is_none()
+        let sender = &payload.sender;
+        if tx.device_by_keys(sender, curve25519, ed25519)?.is_none()
+            && tx
+                .signed_out_by_keys(sender, curve25519, ed25519)?
+                .is_none()
         {
             tx.track_user(&payload.sender)?;
             tx.mark_outdated(&payload.sender)?;
         }
         let (room, session_id) = (key.room.clone(), key.session_id.clone());
-        let stored = tx.inbound_group(&room, &session_id)?;
-        match accept_room_key(payload, key, stored) {
+        if tx.is_dead_group(&room, &session_id, &payload.sender)? {
+            warn!(
+                "a room key of {} for a session in {room} that is done with: dropped",
+                payload.sender
+            );
+            return Ok(());
+        }
+        let stored = tx.inbound_group(&room, &session_id, &payload.sender, curve25519)?;
+        let accepted = accept_room_key(payload, key, stored);
+        if accepted.is_ok() {
+            self.take_proof_of_encryption(tx, &room)?;
+        }
+        match accepted {
             Ok(Some(mut group)) => {
                 debug!("a room key of {} for {room}", payload.sender);
-                group.advance_to(tx.next_message_index(&room, &session_id)?);
-                tx.put_inbound_group(&room, &session_id, &group, now)?;
-                self.expire_sessions(tx, &room, &group, now)?;
+                let next = tx.next_message_index(&room, &session_id)?;
+                group.advance_to(u32::try_from(next).unwrap_or(u32::MAX));
+                // A key that was held back is as old as what overtook it.
+                let received_at = sent_before.map_or(self.own_now(), |at| at.saturating_sub(1));
+                tx.put_inbound_group(&room, &session_id, &group, received_at)?;
+                self.expire_sessions(tx, &room, &group)?;
             }
             Ok(None) => debug!("a room key of {} that is known", payload.sender),
             Err(fault) => warn!("a room key of {} is dropped: {fault}", payload.sender),
@@ -228,7 +282,8 @@ impl Engine {
         if tx.ask_unwedge(device, now.saturating_sub(UNWEDGE_INTERVAL_MS), now)? {
             warn!(
                 "opening a new Olm session with {} {}",
-                device.user, device.id
+                shown(&device.user),
+                shown(&device.id)
             );
         }
         Ok(())

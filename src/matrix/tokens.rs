@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 use super::api::Call;
-use crate::ops::Secret;
+use crate::ops::{MAX_ID, Secret, is_carried};
 use crate::store::Tokens;
 
 /// Lives longer than this, in milliseconds, are as good as endless: 100 years.
@@ -54,7 +54,7 @@ impl TokenAnswer {
 /// Whether a header can carry it.
 fn is_token(token: &Secret) -> bool {
     let text = token.expose();
-    (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    is_carried(text, MAX_TOKEN) && !text.contains(' ')
 }
 
 /// The call that turns a refresh token into the next tokens.
@@ -104,7 +104,14 @@ pub fn read_whoami(body: &[u8]) -> Option<(OwnedUserId, Option<OwnedDeviceId>)> 
         device_id: Option<OwnedDeviceId>,
     }
     let answer: Answer = serde_json::from_slice(body).ok()?;
-    Some((answer.user_id, answer.device_id))
+    let device = answer.device_id;
+    if device
+        .as_ref()
+        .is_some_and(|device| !is_carried(device.as_str(), MAX_ID))
+    {
+        return None;
+    }
+    Some((answer.user_id, device))
 }
 
 #[cfg(test)]

@@ -15,9 +15,19 @@ use crate::{
     store::{DeviceKeys, Encryption, Transaction},
 };
 
-/// A room's session is taken for expired after this, or after twice the room's
-/// own rotation period where that is longer.
-const SESSION_LIFETIME_MS: u64 = 14 * 24 * 3600 * 1000;
+/// A session that another one of its device has followed is forgotten at this
+/// age: twice as long as one may command ([`LONGEST_PERIOD_MS`]).
+const SESSION_LIFETIME_MS: u64 = 2 * LONGEST_PERIOD_MS;
+
+/// Clients replace a session at the latest after this, or after the room's own
+/// period where that is shorter. It is the specification's default. A room can ask
+/// for longer, but that is the homeserver's word: with it a session, and whatever
+/// was recorded of it, would be good for as long as the homeserver likes.
+const LONGEST_PERIOD_MS: u64 = 7 * 24 * 3600 * 1000;
+
+/// A device list that could not be asked for since it became outdated authorises
+/// nothing after this, by the bot's own clock.
+const OUTDATED_LIST_LIFETIME_MS: u64 = 3600 * 1000;
 
 /// Whether a device speaks for its user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +36,11 @@ pub enum Authorship {
     Proven,
     /// It is not in its user's list.
     UnknownDevice,
+    /// It was in its user's list, and then was not.
+    SignedOutDevice(OwnedDeviceId),
+    /// Its user's list has been outdated for too long: their server does not say
+    /// what it is now.
+    OutdatedList,
     /// Its user's identity has not signed it.
     UnverifiedDevice(OwnedDeviceId),
     /// Its user has another identity than the pinned one.
@@ -39,6 +54,11 @@ struct Author<'a> {
     device_id: std::borrow::Cow<'a, str>,
 }
 
+/// A session's id is the public half of a signing key.
+fn is_session_id(id: &str) -> bool {
+    vodozemac::base64_decode(id).is_ok_and(|key| key.len() == 32)
+}
+
 impl Engine {
     /// Whether the device with these keys speaks for `user`, by the list that is
     /// stored now.
@@ -48,6 +68,14 @@ impl Engine {
         user: &UserId,
         keys: &DeviceKeys,
     ) -> Result<Authorship, Error> {
+        if let Some(device) = tx.signed_out_by_keys(user, &keys.curve25519, &keys.ed25519)? {
+            return Ok(Authorship::SignedOutDevice(device));
+        }
+        let age_ms = |since| self.own_now().saturating_sub(since);
+        let since = tx.outdated_since(user)?;
+        if since.is_some_and(|since| age_ms(since) >= OUTDATED_LIST_LIFETIME_MS) {
+            return Ok(Authorship::OutdatedList);
+        }
         let Some(device) = tx.device_by_keys(user, &keys.curve25519, &keys.ed25519)? else {
             return Ok(Authorship::UnknownDevice);
         };
@@ -139,20 +167,34 @@ impl Engine {
         tx: &Transaction<'_>,
         room: &RoomId,
         newer: &InboundGroup,
-        now: u64,
     ) -> Result<(), Error> {
-        let period = match tx.encryption(room)? {
-            Encryption::Megolm(rotation) => rotation.period_ms(),
-            _ => 0,
-        };
-        let lifetime = period.saturating_mul(2).max(SESSION_LIFETIME_MS);
-        tx.expire_inbound_groups(room, newer, now.saturating_sub(lifetime))?;
+        let own_now = self.own_now();
+        let before = own_now.saturating_sub(SESSION_LIFETIME_MS);
+        tx.expire_inbound_groups(room, newer, before, own_now)?;
         Ok(())
     }
 
+    /// For how long a session has been in use that should have been replaced, in
+    /// milliseconds: since its key came, by the bot's own clock, and the room's
+    /// period has passed.
+    pub(super) fn overdue_ms(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        received_at: u64,
+    ) -> Result<u64, Error> {
+        let period = match tx.encryption(room)? {
+            Encryption::Megolm(rotation) => rotation.period_ms().min(LONGEST_PERIOD_MS),
+            _ => LONGEST_PERIOD_MS,
+        };
+        let age = self.own_now().saturating_sub(received_at);
+        Ok(age.saturating_sub(period))
+    }
+
     /// Looks at a message of the bot's own account. One that this device sent and
-    /// this store does not remember proves that the store is older than the
-    /// device's last life.
+    /// this store does not remember shows that the store is older than the device's
+    /// last life, if the homeserver is to be believed:
+    /// [`Engine::check_for_foreign`].
     pub(super) fn recognise_own(
         &self,
         tx: &Transaction<'_>,
@@ -166,8 +208,11 @@ impl Engine {
         let Ok(megolm) = MegolmEvent::parse(event.content) else {
             return Ok(());
         };
-        if is_ours && !tx.has_sent(&megolm.session_id, megolm.index())? {
-            return Err(Error::RolledBack);
+        if is_ours
+            && is_session_id(&megolm.session_id)
+            && !tx.has_sent(&megolm.session_id, megolm.index())?
+        {
+            self.foreign.borrow_mut().insert(megolm.session_id);
         }
         Ok(())
     }

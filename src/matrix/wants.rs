@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use http::Method;
+use log::warn;
 use ruma::{
     OneTimeKeyAlgorithm, OwnedRoomId, OwnedUserId, UserId,
     api::client::{
@@ -15,7 +16,7 @@ use ruma::{
 };
 
 use super::{
-    api::Call,
+    api::{BuildError, Call},
     engine::{Engine, Error},
     kept::Answer,
     own_steps::OwnStep,
@@ -85,6 +86,8 @@ pub enum WantKey {
     Encryption(OwnedRoomId),
     /// `/rooms/{}/join`.
     Join(OwnedRoomId),
+    /// `/rooms/{}/messages`.
+    Gap(OwnedRoomId),
     /// The head of a lane of the outbox.
     Lane(String),
 }
@@ -95,6 +98,8 @@ pub enum About {
     Upload {
         /// The identity of the device among them.
         with_device_keys: bool,
+        /// The id of the fallback key among them.
+        fallback: Option<String>,
     },
     /// These users' devices were asked for, at these generations.
     Query(Vec<(OwnedUserId, i64)>),
@@ -108,6 +113,8 @@ pub enum About {
     Encryption(OwnedRoomId),
     /// This room was to be joined.
     Join(OwnedRoomId),
+    /// What lies before this position in this room's timeline was asked for.
+    Gap(OwnedRoomId, String),
     /// This row of the outbox was sent, in this lane.
     Outbox(i64, String),
 }
@@ -119,6 +126,7 @@ impl About {
             Self::Query(_) => Answer::Devices,
             Self::Claim(_) => Answer::OneTimeKeys,
             Self::Members(..) => Answer::Members,
+            Self::Gap(..) => Answer::Messages,
             Self::Encryption(_) => Answer::RoomEncryption,
             Self::OwnIdentity(OwnStep::Sign) => Answer::Signatures,
             Self::OwnIdentity(OwnStep::Recover) => Answer::AccountData,
@@ -142,7 +150,9 @@ impl Engine {
         now: u64,
         busy: &dyn Fn(&WantKey) -> bool,
     ) -> Result<Wants, Error> {
+        tx.date_outdated(self.own_now())?;
         let mut wants = Vec::new();
+        self.withdraw_in_clear(tx, busy)?;
         let Unprepared {
             claims,
             again,
@@ -163,6 +173,7 @@ impl Engine {
                 },
                 about: About::Upload {
                     with_device_keys: upload.device_keys.is_some(),
+                    fallback: account.unpublished_fallback(),
                 },
             });
         }
@@ -174,11 +185,11 @@ impl Engine {
         for (room, generation) in tx.rooms_without_members()? {
             let mut request = get_member_events::v3::Request::new(room.clone());
             request.membership = Some(MembershipState::Join);
-            wants.push(Want {
-                key: WantKey::Members(room.clone()),
-                call: Call::new(request)?,
-                about: About::Members(room, generation),
-            });
+            let key = WantKey::Members(room.clone());
+            if let Some(call) = built(&key, Call::new(request)) {
+                let about = About::Members(room, generation);
+                wants.push(Want { key, call, about });
+            }
         }
         for room in tx.rooms_without_encryption()? {
             let request = get_state_event_for_key::v3::Request::new(
@@ -186,19 +197,27 @@ impl Engine {
                 StateEventType::RoomEncryption,
                 String::new(),
             );
-            wants.push(Want {
-                key: WantKey::Encryption(room.clone()),
-                call: Call::new(request)?,
-                about: About::Encryption(room),
-            });
+            let key = WantKey::Encryption(room.clone());
+            if let Some(call) = built(&key, Call::new(request)) {
+                let about = About::Encryption(room);
+                wants.push(Want { key, call, about });
+            }
         }
         for room in tx.invites()? {
-            wants.push(Want {
-                key: WantKey::Join(room.clone()),
-                call: Call::new(join_room_by_id::v3::Request::new(room.clone()))?,
-                about: About::Join(room),
-            });
+            let key = WantKey::Join(room.clone());
+            match built(
+                &key,
+                Call::new(join_room_by_id::v3::Request::new(room.clone())),
+            ) {
+                Some(call) => wants.push(Want {
+                    key,
+                    call,
+                    about: About::Join(room),
+                }),
+                None => tx.forget_invite(&room)?,
+            }
         }
+        wants.extend(self.gap_wants(tx)?);
         wants.extend(self.own_identity_want(tx)?);
         Ok(Wants {
             requests: wants,
@@ -216,12 +235,21 @@ impl Engine {
     ) -> Result<Vec<Want>, store::Error> {
         let mut sends = Vec::new();
         for (id, lane) in tx.outbox_heads()? {
-            if !busy(&WantKey::Lane(lane)) {
-                sends.extend(tx.outbox_row(id)?.map(send));
+            if !busy(&WantKey::Lane(lane))
+                && let Some(row) = tx.outbox_row(id)?
+                && self.may_leave(tx, &row)?
+            {
+                sends.push(send(row));
             }
         }
         Ok(sends)
     }
+}
+
+/// The call, if there can be one: what cannot be asked for stops nothing else.
+fn built(key: &WantKey, call: Result<Call, BuildError>) -> Option<Call> {
+    call.inspect_err(|fault| warn!("{key:?} is not asked for: {fault}"))
+        .ok()
 }
 
 fn send(row: OutboxRow) -> Want {

@@ -28,13 +28,13 @@ impl OwnTime {
         let at = Instant::now();
         let elapsed = at.saturating_duration_since(self.at).as_millis();
         let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
-        if elapsed == 0 && wall_ms <= self.wall_ms {
-            return self.own_ms;
-        }
         let by_wall = wall_ms.saturating_sub(self.wall_ms);
-        self.own_ms = self.own_ms.saturating_add(elapsed.max(by_wall));
         self.wall_ms = wall_ms;
-        self.at = at;
+        let passed = elapsed.max(by_wall);
+        if passed > 0 {
+            self.own_ms = self.own_ms.saturating_add(passed);
+            self.at = at;
+        }
         self.own_ms
     }
 }

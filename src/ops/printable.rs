@@ -1,17 +1,133 @@
-//! Text of unknown origin made safe to show on a terminal or in a log.
+//! Text that others chose, made safe to show: the one place that knows how.
+//!
+//! - [`name`] for names in a reply: as they are, or not at all;
+//! - [`words`] for sentences of a server in a reply or an error, and [`unlinked`]
+//!   for those of a person;
+//! - [`code`] for the codes of a Matrix error;
+//! - [`shown`] for names in a log line;
+//! - [`printable`] for any other text on a terminal or in a log.
 
 use std::fmt::{self, Write};
 
 /// Stands at the end of a text that was cut.
 const CUT: char = '…';
 
+/// The longest name in a reply, in characters.
+const MAX_NAME: usize = 32;
+
+/// The longest name in a log line, in characters: an id of Matrix, as servers
+/// make them, has 44.
+const MAX_SHOWN: usize = 64;
+
 /// Whether a character can make a text look like something it is not: control
 /// characters move the cursor or start a new line, the Unicode line separators
-/// do the latter in some viewers, and the direction marks reorder what is read.
+/// do the latter in some viewers, the direction marks reorder what is read, and
+/// the others are not seen.
 pub fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            // Soft hyphen, grapheme joiner, Arabic letter mark.
+            '\u{ad}' | '\u{34f}' | '\u{61c}'
+            // Fillers of Hangul, vowels of Khmer without a shape.
+            | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{17b4}' | '\u{17b5}'
+            // Selectors of variants, of Mongolian and of all scripts.
+            | '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}'
+            // Zero width, direction, lines, invisible operators.
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            // Byte order mark, annotations, formatting of shorthand and music, tags.
+            | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A name that somebody else chose, for a reply: if it has at most 32 characters,
+/// all of them ASCII letters, digits, `-` or `_`. Such a name is no link, no
+/// mention and no sentence, and looks like no other. None for any other: a reply
+/// then says what it is the name of.
+pub fn name(text: &str) -> Option<&str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    ((1..=MAX_NAME).contains(&text.len()) && text.chars().all(is_plain)).then_some(text)
+}
+
+/// The code of a Matrix error as the specification forms them: `M_` and at most
+/// 62 capitals, digits and `_`. Of any other only that there is one.
+pub fn code(text: &str) -> &str {
+    let is_plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let is_code = text
+        .strip_prefix("M_")
+        .is_some_and(|rest| (1..MAX_SHOWN - 1).contains(&rest.len()) && rest.chars().all(is_plain));
+    if is_code { text } else { "an unknown code" }
+}
+
+/// What a server says, for a person: on one line, of at most `max_chars`
+/// characters, and without links and mentions ([`unlinked`]).
+///
+/// Deceptive characters and white space become one space. After the limit comes
+/// `…`. Without a full stop, so that it can end a sentence.
+pub fn words(text: &str, max_chars: usize) -> String {
+    let is_space = |c: char| c.is_whitespace() || is_deceptive(c);
+    let mut line = String::new();
+    // What is cut off below needs no looking at.
+    for c in text
+        .trim_start_matches(is_space)
+        .chars()
+        .take(4 * max_chars)
+    {
+        match is_space(c) {
+            true if line.ends_with(' ') => {}
+            true => line.push(' '),
+            false => line.push(c),
+        }
+    }
+    let whole = unlinked(&line);
+    match whole.char_indices().nth(max_chars) {
+        Some((end, _)) => {
+            let kept = whole.get(..end).unwrap_or_default();
+            format!("{}{CUT}", kept.trim_end())
+        }
+        None => whole.trim_end_matches(['.', ' ']).to_owned(),
+    }
+}
+
+/// A text that no client makes a link or a mention of: a dot within a word is
+/// written `[.]`, the colon of a scheme `[:]`, an at sign `[at]`.
+pub fn unlinked(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let after = rest.peek().copied().unwrap_or(' ');
+        match c {
+            '.' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}'
+                if before.is_alphanumeric() && after.is_alphanumeric() =>
+            {
+                out.push_str("[.]");
+            }
+            ':' if before.is_alphabetic() && !after.is_whitespace() => out.push_str("[:]"),
+            '@' | '\u{ff20}' => out.push_str("[at]"),
+            c => out.push(c),
+        }
+        before = c;
+    }
+    out
+}
+
+/// A name that somebody else chose, for a log line: white space and deceptive
+/// characters are escaped, and after 64 characters comes `…`.
+pub fn shown<T: AsRef<str> + ?Sized>(text: &T) -> impl fmt::Display + use<'_, T> {
+    fmt::from_fn(|f| {
+        let text = text.as_ref();
+        for c in text.chars().take(MAX_SHOWN) {
+            if c.is_whitespace() || is_deceptive(c) {
+                write!(f, "{}", c.escape_unicode())?;
+            } else {
+                f.write_char(c)?;
+            }
+        }
+        match text.chars().nth(MAX_SHOWN) {
+            Some(_) => f.write_char(CUT),
+            None => Ok(()),
+        }
+    })
 }
 
 /// The text on one line and at most `max_bytes` long: deceptive characters are
@@ -89,50 +205,5 @@ impl Write for Printable {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_text_stays_as_it_is() {
-        assert_eq!(printable("Grüße 🦞 \\ \"x\"", 80), "Grüße 🦞 \\ \"x\"");
-    }
-
-    #[test]
-    fn control_line_and_direction_characters_are_escaped() {
-        assert_eq!(
-            printable(
-                "a\r\nb\u{1b}[2Jc\u{85}\u{2028}\u{202e}\u{2066}\u{200f}",
-                200
-            ),
-            r"a\r\nb\u{1b}[2Jc\u{85}\u{2028}\u{202e}\u{2066}\u{200f}"
-        );
-    }
-
-    #[test]
-    fn the_limit_holds_for_every_length_and_never_splits_an_escape() {
-        let text = "aé🦞\n\u{1b}".repeat(4);
-        let whole = printable(&text, 1000);
-        for max in 0..=whole.len() + 2 {
-            let shown = printable(&text, max);
-            assert!(shown.len() <= max, "{shown:?} at {max}");
-            if max >= whole.len() {
-                assert_eq!(shown, whole);
-            } else if max >= 3 {
-                let kept = shown.strip_suffix('…').unwrap();
-                assert!(whole.starts_with(kept));
-                assert!(!kept.ends_with('\\'), "{shown:?} at {max}");
-                assert!(!kept.ends_with("1b"), "{shown:?} at {max}");
-            } else {
-                assert_eq!(shown, "");
-            }
-        }
-    }
-
-    #[test]
-    fn a_full_sink_takes_nothing_more() {
-        let mut sink = Printable::new(6);
-        assert!(sink.write_str("longer than six").is_err());
-        assert!(sink.write_str("x").is_err());
-        assert_eq!(sink.finish(), "lon…");
-    }
-}
+#[path = "printable/tests.rs"]
+mod tests;

@@ -33,7 +33,7 @@ impl fmt::Display for Party {
 
 /// Why there is no login token. `Display` is one sentence with the party at
 /// fault and the cure; of pages it repeats a short text, of addresses scheme,
-/// host and port, and never a secret.
+/// host and port, at most the path besides, and never a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// The homeserver lists no such identity provider.
@@ -88,10 +88,12 @@ pub enum Fault {
     },
     /// The homeserver led to another login page than the one configured.
     OtherProvider {
-        /// Its scheme, host and port.
-        origin: String,
+        /// Its scheme, host and port, and its path where only that differs.
+        page: String,
         /// What is configured.
         wanted: String,
+        /// Where.
+        variables: &'static str,
     },
     /// The form would be sent elsewhere than where its page is from, or in an
     /// address.
@@ -220,16 +222,21 @@ impl fmt::Display for Fault {
                  there: give Keycloak a certificate and name its https address in the \
                  homeserver's oidc_providers"
             ),
-            Self::OtherProvider { origin, wanted } => write!(
+            Self::OtherProvider {
+                page,
+                wanted,
+                variables,
+            } => write!(
                 f,
-                "the homeserver leads to a login page at {origin} and not at {wanted}, which is \
-                 KEYCLOAK_URL, so the password is not sent there: correct KEYCLOAK_URL if that is \
-                 your Keycloak's public address, and look at the homeserver's oidc_providers if \
-                 not"
+                "the homeserver leads to a login page at {} and not at {}, which is {variables}, \
+                 so the password is not sent there: correct {variables} if that is your \
+                 Keycloak's public address, and look at the homeserver's oidc_providers if not",
+                printable(page, MAX_QUOTED),
+                printable(wanted, MAX_QUOTED)
             ),
             Self::FormLeadsAway => f.write_str(
-                "Keycloak's login form does not lead back to the server it is from, so the \
-                 password is not sent: check Keycloak's hostname setting and theme",
+                "Keycloak's login form does not lead back to the server it is from, or to its \
+                 realm, so the password is not sent: check Keycloak's hostname setting and theme",
             ),
             Self::PasswordRefused { text } => write!(
                 f,

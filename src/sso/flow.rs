@@ -12,6 +12,7 @@ use super::cookies::Jar;
 use super::fault::{Fault, Party};
 use super::form::Form;
 use super::page::{Mark, Page};
+use super::place::Place;
 use super::provider::Provider;
 use super::redirect::{REDIRECT_URL, RedirectFault, Target, shown, target};
 use crate::http::{Response, is_private};
@@ -29,9 +30,12 @@ pub struct Account<'a> {
     /// Makes the one-time password of the moment it is called; `None` if there
     /// is none for this account. It is called once at most.
     pub code: Option<&'a dyn Fn() -> Secret>,
-    /// Where the login page has to be (scheme, host and port count); `None` for
-    /// wherever the homeserver leads to, which then learns the password.
+    /// The Keycloak that the login page has to be of: scheme, host, port and path
+    /// count. `None` for wherever the homeserver leads to, which then learns the
+    /// password.
     pub provider_url: Option<&'a str>,
+    /// The realm that it has to be of; `None` for any of that Keycloak.
+    pub realm: Option<&'a str>,
 }
 
 /// A request to send.
@@ -78,6 +82,8 @@ enum Question {
 /// A login under way.
 pub(super) struct Flow<'a> {
     account: &'a Account<'a>,
+    /// Where a form may be that is filled in.
+    place: Option<Place>,
     /// The request whose answer is due.
     url: Url,
     is_post: bool,
@@ -106,8 +112,10 @@ impl<'a> Flow<'a> {
             .push(provider.as_str());
         url.query_pairs_mut()
             .append_pair("redirectUrl", REDIRECT_URL);
+        let place = account.provider_url;
         let flow = Self {
             account,
+            place: place.map(|url| Place::new(url, account.realm)),
             url,
             is_post: false,
             jar: Jar::default(),
@@ -190,27 +198,14 @@ impl<'a> Flow<'a> {
         }
         // A homeserver first leads to its public address, to itself.
         if self.keycloak.is_none() && !is_homeservers(&next) {
-            self.expected(&next)?;
+            if let Some(place) = self.place.as_ref().filter(|place| !place.is_host_of(&next)) {
+                return Err(other_provider(shown(&next.origin()), place));
+            }
             self.keycloak = Some(next.origin());
         }
         self.url = next;
         self.is_post = false;
         Ok(Step::Ask(self.ask(None)))
-    }
-
-    /// Whether a login page at `next` may be told the password.
-    fn expected(&self, next: &Url) -> Result<(), Fault> {
-        let Some(wanted) = self.account.provider_url else {
-            return Ok(());
-        };
-        let wanted = Url::parse(wanted).map(|url| url.origin());
-        if wanted.as_ref().is_ok_and(|origin| *origin == next.origin()) {
-            return Ok(());
-        }
-        Err(Fault::OtherProvider {
-            origin: shown(&next.origin()),
-            wanted: wanted.map_or_else(|_| String::new(), |origin| shown(&origin)),
-        })
     }
 
     fn at_homeserver(&self, answer: &Response, page: Page) -> Result<Step, Fault> {
@@ -282,6 +277,11 @@ impl<'a> Flow<'a> {
                 Question::User | Question::Password => Fault::PasswordRefused { text },
             });
         }
+        // Homeserver and Keycloak may have led on since, within one host.
+        if let Some(place) = self.place.as_ref().filter(|place| !place.holds(&self.url)) {
+            let page = format!("{}{}", shown(&self.url.origin()), self.url.path());
+            return Err(other_provider(page, place));
+        }
         let Account { user, password, .. } = self.account;
         let to = self.action(form)?;
         let body = match question {
@@ -301,13 +301,15 @@ impl<'a> Flow<'a> {
     }
 
     /// Where a form of the current page is sent: to the server that the page
-    /// is from, in the body, where nobody else can read it.
+    /// is from, and its realm where that counts, in the body, where nobody else
+    /// can read it.
     fn action(&self, form: &Form) -> Result<Url, Fault> {
         let mut to = self
             .url
             .join(&form.action)
             .map_err(|_| Fault::FormLeadsAway)?;
-        if !form.is_post || to.origin() != self.url.origin() {
+        let stays = self.place.as_ref().is_none_or(|place| place.holds(&to));
+        if !form.is_post || !stays || to.origin() != self.url.origin() {
             return Err(Fault::FormLeadsAway);
         }
         if !is_private(&to) {
@@ -324,6 +326,14 @@ impl<'a> Flow<'a> {
 fn is_homeservers(url: &Url) -> bool {
     let path = url.path();
     path.contains("/_matrix/client/") || path.contains("/_synapse/client/")
+}
+
+fn other_provider(page: String, place: &Place) -> Fault {
+    Fault::OtherProvider {
+        page,
+        wanted: place.to_string(),
+        variables: place.variables(),
+    }
 }
 
 fn words(page: &Page, marks: &[Mark]) -> String {

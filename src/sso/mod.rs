@@ -11,6 +11,7 @@ mod form;
 mod html;
 mod login;
 mod page;
+mod place;
 mod provider;
 mod redirect;
 

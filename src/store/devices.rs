@@ -214,14 +214,38 @@ impl Transaction<'_> {
             .unwrap_or(true))
     }
 
-    /// The answer for this user was taken in, if it answers the latest question.
+    /// The answer for this user was taken in. One to an older question than the
+    /// latest leaves the list outdated, but only from now on.
     pub fn mark_current(&self, user: &UserId, generation: i64) -> Result<(), Error> {
         self.execute(
-            "UPDATE users SET outdated = 0, retry_after = 0, alone = 0
-             WHERE user_id = ?1 AND generation = ?2",
+            "UPDATE users SET outdated = generation <> ?2, outdated_since = 0, alone = 0,
+                 retry_after = CASE generation WHEN ?2 THEN 0 ELSE retry_after END
+             WHERE user_id = ?1",
             (user.as_str(), generation),
         )?;
         Ok(())
+    }
+
+    /// Writes down when lists became outdated, those that did since the last call:
+    /// at `own_now` by the bot's own clock, in milliseconds.
+    pub fn date_outdated(&self, own_now: u64) -> Result<(), Error> {
+        self.execute(
+            "UPDATE users SET outdated_since = ?1 WHERE outdated = 1 AND outdated_since = 0",
+            [own_now.cast_signed()],
+        )?;
+        Ok(())
+    }
+
+    /// Since when this user's list has been outdated without an answer, by the
+    /// bot's own clock in milliseconds; none while it is current, and until
+    /// [`Transaction::date_outdated`].
+    pub fn outdated_since(&self, user: &UserId) -> Result<Option<u64>, Error> {
+        self.one(
+            "SELECT outdated_since FROM users
+             WHERE user_id = ?1 AND outdated = 1 AND outdated_since <> 0",
+            [user.as_str()],
+            |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()),
+        )
     }
 
     /// The user's server did not answer: ask again after `until`.
@@ -405,7 +429,8 @@ impl Transaction<'_> {
                 may_have_keys!("?4"),
                 " AND NOT EXISTS (
                      SELECT 1 FROM olm_sessions AS o
-                     WHERE o.user_id = d.user_id AND o.curve25519 = d.curve25519) AS claim
+                     WHERE o.user_id = d.user_id AND o.curve25519 = d.curve25519
+                         AND o.life = (SELECT life FROM own_clock)) AS claim
                  FROM members AS m JOIN devices AS d ON d.user_id = m.user_id AND d.deleted = 0
                  LEFT JOIN users AS u ON u.user_id = m.user_id
                  LEFT JOIN identities AS i ON i.user_id = d.user_id
@@ -420,7 +445,8 @@ impl Transaction<'_> {
                 put_off!("coalesce(p.claim_after, 0)", "?5"),
                 " AND NOT EXISTS (
                          SELECT 1 FROM olm_sessions AS o
-                         WHERE o.user_id = d.user_id AND o.curve25519 = d.curve25519))
+                         WHERE o.user_id = d.user_id AND o.curve25519 = d.curve25519
+                             AND o.life = (SELECT life FROM own_clock)))
                  ORDER BY claim, d.user_id, d.device_id LIMIT ?6"
             ),
             (
@@ -471,7 +497,7 @@ impl Transaction<'_> {
     }
 }
 
-fn device(row: &rusqlite::Row<'_>) -> rusqlite::Result<Device> {
+pub(super) fn device(row: &rusqlite::Row<'_>) -> rusqlite::Result<Device> {
     let id: String = row.get(1)?;
     Ok(Device {
         user: parsed(row, 0)?,

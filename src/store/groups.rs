@@ -1,56 +1,95 @@
 //! Megolm sessions of both directions, with whom they were shared, and how far
 //! their ratchets have come.
 
-use ruma::{OwnedRoomId, RoomId, UserId};
-use vodozemac::Curve25519PublicKey;
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
+use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
 use super::{
     Error, Transaction, caps, caps::Cap, database::parsed, devices::fingerprint, gauge::Gauge,
     prune,
 };
-use crate::crypto::{Device, InboundGroup, OutboundGroup};
+use crate::crypto::{Device, InboundGroup, OutboundGroup, Pickle};
+
+/// A session that a device has shared, as it is stored.
+pub struct StoredGroup {
+    /// The session.
+    pub group: InboundGroup,
+    /// When its key came first, by the bot's own clock, in milliseconds.
+    pub received_at: u64,
+    /// Its place in the order in which sessions came.
+    pub ordinal: i64,
+}
 
 impl Transaction<'_> {
-    /// The session of this id in this room.
+    /// The session of this id in this room that this device has shared.
     pub fn inbound_group(
         &self,
         room: &RoomId,
         session_id: &str,
+        owner: &UserId,
+        curve25519: &Curve25519PublicKey,
     ) -> Result<Option<InboundGroup>, Error> {
-        let row = self.one(
-            "SELECT owner, curve25519, ed25519, pickle FROM inbound_groups
-             WHERE room_id = ?1 AND session_id = ?2",
-            (room.as_str(), session_id),
-            |row| {
-                let curve25519 = Curve25519PublicKey::from_bytes(row.get(1)?);
-                let pickle: Vec<u8> = row.get(3)?;
-                Ok((parsed(row, 0)?, curve25519, fingerprint(row, 2)?, pickle))
-            },
-        )?;
-        row.map(|(owner, curve25519, ed25519, pickle)| {
-            InboundGroup::from_pickle(owner, curve25519, ed25519, &pickle)
-                .map_err(|_| Error::Corrupt("an inbound Megolm session"))
-        })
-        .transpose()
+        let stored = self.inbound_groups(room, session_id, owner)?;
+        let mut groups = stored.into_iter().map(|stored| stored.group);
+        Ok(groups.find(|group| group.curve25519 == *curve25519))
     }
 
-    /// Stores a session somebody shared.
+    /// The sessions of this id in this room that a user's devices have shared, the
+    /// one received first before the others. There is one maker of a session, but
+    /// whoever has its key can claim to be that.
+    pub fn inbound_groups(
+        &self,
+        room: &RoomId,
+        session_id: &str,
+        owner: &UserId,
+    ) -> Result<Vec<StoredGroup>, Error> {
+        let rows = self.all(
+            "SELECT curve25519, ed25519, pickle, received_at, ordinal FROM inbound_groups
+             WHERE room_id = ?1 AND session_id = ?2 AND owner = ?3 ORDER BY ordinal",
+            (room.as_str(), session_id, owner.as_str()),
+            |row| {
+                let curve25519 = Curve25519PublicKey::from_bytes(row.get(0)?);
+                let pickle: Vec<u8> = row.get(2)?;
+                let received_at = row.get::<_, i64>(3)?.cast_unsigned();
+                let ed25519 = fingerprint(row, 1)?;
+                Ok((curve25519, ed25519, pickle, received_at, row.get(4)?))
+            },
+        )?;
+        rows.into_iter()
+            .map(|(curve25519, ed25519, pickle, received_at, ordinal)| {
+                let group = read(owner.to_owned(), curve25519, ed25519, &pickle)?;
+                Ok(StoredGroup {
+                    group,
+                    received_at,
+                    ordinal,
+                })
+            })
+            .collect()
+    }
+
+    /// Stores a session that a device has shared. When that was, by the bot's own
+    /// clock, and after which others of the device in this room, does not change
+    /// when its key comes again; what was judged under any claim to it stays judged.
     pub fn put_inbound_group(
         &self,
         room: &RoomId,
         session_id: &str,
         group: &InboundGroup,
-        now: u64,
+        received_at: u64,
     ) -> Result<(), Error> {
-        let pickle = group
-            .pickle()
-            .map_err(|_| Error::Corrupt("an inbound Megolm session"))?;
         self.make_room_for_key(room, session_id, group)?;
         self.execute(
             "INSERT INTO inbound_groups
-             (room_id, session_id, owner, curve25519, ed25519, pickle, received_at, ordinal)
+             (room_id, session_id, owner, curve25519, ed25519, pickle, received_at, next_index,
+              ordinal)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,
-                 (SELECT coalesce(max(ordinal), 0) + 1 FROM inbound_groups))
+                 (SELECT coalesce(max(next_index), 0) FROM inbound_groups
+                  WHERE room_id = ?1 AND session_id = ?2),
+                 coalesce((SELECT min(ordinal) - 1 FROM inbound_groups
+                           WHERE room_id = ?1 AND owner = ?3 AND curve25519 = ?4
+                               AND received_at > ?7),
+                          1 + max((SELECT coalesce(max(ordinal), 0) FROM inbound_groups),
+                                  (SELECT coalesce(max(ordinal), 0) FROM newest_groups))))
              ON CONFLICT (room_id, session_id, owner, curve25519) DO UPDATE SET pickle = ?6",
             (
                 room.as_str(),
@@ -58,8 +97,8 @@ impl Transaction<'_> {
                 group.owner.as_str(),
                 group.curve25519.as_bytes(),
                 group.ed25519.as_bytes(),
-                pickle,
-                now.cast_signed(),
+                pickled(group)?,
+                received_at.cast_signed(),
             ),
         )?;
         Ok(())
@@ -106,66 +145,67 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// The lowest ratchet index of this session that may still bring a message.
-    /// A key that is received again does not lower it.
-    pub fn next_message_index(&self, room: &RoomId, session_id: &str) -> Result<u32, Error> {
-        Ok(self
+    /// The lowest ratchet index of this session that may still bring a message,
+    /// one more than the last there is at most. A key that is received again does
+    /// not lower it.
+    pub fn next_message_index(&self, room: &RoomId, session_id: &str) -> Result<u64, Error> {
+        let next: Option<i64> = self
             .one(
-                "SELECT next_index FROM inbound_groups WHERE room_id = ?1 AND session_id = ?2",
+                "SELECT max(next_index) FROM inbound_groups
+                 WHERE room_id = ?1 AND session_id = ?2",
                 (room.as_str(), session_id),
                 |row| row.get(0),
             )?
-            .unwrap_or_default())
+            .flatten();
+        Ok(next.unwrap_or_default().cast_unsigned())
     }
 
     /// The message at `index` was judged for good: neither it nor an earlier one
-    /// of this session will be taken again. Each index encrypts one message, so
-    /// this one number is all there is to remember.
+    /// of this session will be taken again, whoever claims the session. Each index
+    /// encrypts one message, so this one number is all there is to remember.
     pub fn use_up_message_index(
         &self,
         room: &RoomId,
         session_id: &str,
-        mut group: InboundGroup,
         index: u32,
     ) -> Result<(), Error> {
-        let next = index.saturating_add(1);
-        group.advance_to(next);
-        let pickle = group
-            .pickle()
-            .map_err(|_| Error::Corrupt("an inbound Megolm session"))?;
-        self.execute(
-            "UPDATE inbound_groups SET pickle = ?3, next_index = max(next_index, ?4)
+        let rows = self.all(
+            "SELECT owner, curve25519, ed25519, pickle FROM inbound_groups
              WHERE room_id = ?1 AND session_id = ?2",
-            (room.as_str(), session_id, pickle, next),
+            (room.as_str(), session_id),
+            |row| {
+                let curve25519 = Curve25519PublicKey::from_bytes(row.get(1)?);
+                let pickle: Pickle = row.get(3)?;
+                Ok((parsed(row, 0)?, curve25519, fingerprint(row, 2)?, pickle))
+            },
         )?;
+        let next = i64::from(index) + 1;
+        for (owner, curve25519, ed25519, pickle) in rows {
+            let mut group = read(owner, curve25519, ed25519, &pickle)?;
+            group.advance_to(index.saturating_add(1));
+            self.execute(
+                "UPDATE inbound_groups SET pickle = ?5, next_index = max(next_index, ?6)
+                 WHERE room_id = ?1 AND session_id = ?2 AND owner = ?3 AND curve25519 = ?4",
+                (
+                    room.as_str(),
+                    session_id,
+                    group.owner.as_str(),
+                    group.curve25519.as_bytes(),
+                    pickled(&group)?,
+                    next,
+                ),
+            )?;
+        }
         Ok(())
     }
 
-    /// Forgets sessions received before `before` from the device that has shared
-    /// `newer` in this room: it rotated since, and what they open now is not
-    /// fresh. Without a newer one a session stays, whatever the clock says.
-    pub fn expire_inbound_groups(
-        &self,
-        room: &RoomId,
-        newer: &InboundGroup,
-        before: u64,
-    ) -> Result<usize, Error> {
-        self.execute(
-            "DELETE FROM inbound_groups
-             WHERE room_id = ?1 AND owner = ?2 AND curve25519 = ?3 AND received_at < ?4",
-            (
-                room.as_str(),
-                newer.owner.as_str(),
-                newer.curve25519.as_bytes(),
-                before.cast_signed(),
-            ),
-        )
-    }
-
-    /// The session the bot sends with in this room.
+    /// The session the bot sends with in this room: one that was made since the last
+    /// start. An older one may have gone on elsewhere, if this store is a copy put
+    /// back: its next index may have been used.
     pub fn outbound_group(&self, room: &RoomId) -> Result<Option<OutboundGroup>, Error> {
-        let pickle: Option<Vec<u8>> = self.one(
-            "SELECT pickle FROM outbound_groups WHERE room_id = ?1",
+        let pickle: Option<Pickle> = self.one(
+            "SELECT pickle FROM outbound_groups
+             WHERE room_id = ?1 AND life = (SELECT life FROM own_clock)",
             [room.as_str()],
             |row| row.get(0),
         )?;
@@ -187,9 +227,10 @@ impl Transaction<'_> {
             .map_err(|_| Error::Corrupt("an outbound Megolm session"))?;
         let first = (group.index() == 0).then_some(&pickle);
         self.execute(
-            "INSERT INTO outbound_groups (room_id, session_id, pickle, first_pickle)
-             VALUES (?1, ?2, ?3, ?4)
+            "INSERT INTO outbound_groups (room_id, session_id, pickle, first_pickle, life)
+             VALUES (?1, ?2, ?3, ?4, (SELECT life FROM own_clock))
              ON CONFLICT (room_id) DO UPDATE SET session_id = ?2, pickle = ?3,
+                 life = excluded.life,
                  first_pickle = CASE WHEN session_id = ?2 THEN coalesce(?4, first_pickle)
                                      ELSE ?4 END",
             (room.as_str(), group.session_id(), &pickle, first),
@@ -200,13 +241,28 @@ impl Transaction<'_> {
             (group.session_id(), group.index()),
         )?;
         if group.index() == 0 {
-            self.execute(
-                "DELETE FROM sent_groups
-                 WHERE rowid <= (SELECT max(rowid) FROM sent_groups) - ?1",
-                [caps::SENT_GROUPS],
-            )?;
+            self.forget_oldest_sent_groups()?;
         }
         Ok(())
+    }
+
+    fn forget_oldest_sent_groups(&self) -> Result<(), Error> {
+        self.execute(
+            "DELETE FROM sent_groups WHERE rowid <= (SELECT max(rowid) FROM sent_groups) - ?1",
+            [caps::SENT_GROUPS],
+        )?;
+        Ok(())
+    }
+
+    /// Remembers a session that the homeserver shows as this device's, and that
+    /// this store never made: what it says of it is no news any more.
+    pub fn put_foreign_group(&self, session_id: &str) -> Result<(), Error> {
+        self.execute(
+            "INSERT INTO sent_groups (session_id, next_index) VALUES (?1, ?2)
+             ON CONFLICT (session_id) DO UPDATE SET next_index = ?2",
+            (session_id, i64::from(u32::MAX) + 1),
+        )?;
+        self.forget_oldest_sent_groups()
     }
 
     /// Whether a message of this device at this index of this session was
@@ -220,6 +276,13 @@ impl Transaction<'_> {
                 |row| row.get(0),
             )?
             .unwrap_or(false))
+    }
+
+    /// The next message in any room starts a new session.
+    pub fn discard_outbound_groups(&self) -> Result<(), Error> {
+        self.inner
+            .execute_batch("DELETE FROM shares; DELETE FROM outbound_groups;")?;
+        Ok(())
     }
 
     /// The next message in this room starts a new session.
@@ -302,7 +365,7 @@ impl Transaction<'_> {
         session_id: &str,
         device: &Device,
     ) -> Result<Option<(OutboundGroup, u32)>, Error> {
-        let row: Option<(Vec<u8>, u32)> = self.one(
+        let row: Option<(Pickle, u32)> = self.one(
             "SELECT o.first_pickle, s.message_index
              FROM outbound_groups AS o JOIN shares AS s USING (session_id)
              WHERE o.room_id = ?1 AND o.session_id = ?2 AND o.first_pickle IS NOT NULL
@@ -338,4 +401,20 @@ impl Transaction<'_> {
         )?;
         Ok(())
     }
+}
+
+fn read(
+    owner: OwnedUserId,
+    curve25519: Curve25519PublicKey,
+    ed25519: Ed25519PublicKey,
+    pickle: &[u8],
+) -> Result<InboundGroup, Error> {
+    InboundGroup::from_pickle(owner, curve25519, ed25519, pickle)
+        .map_err(|_| Error::Corrupt("an inbound Megolm session"))
+}
+
+fn pickled(group: &InboundGroup) -> Result<Pickle, Error> {
+    group
+        .pickle()
+        .map_err(|_| Error::Corrupt("an inbound Megolm session"))
 }

@@ -14,7 +14,7 @@ use super::{
     gauge::{Gauge, Limit},
     prune,
 };
-use crate::crypto::{Device, OlmSession};
+use crate::crypto::{Device, OlmSession, Pickle};
 
 /// What holds for the sessions of one user.
 struct SessionCaps {
@@ -24,6 +24,10 @@ struct SessionCaps {
     limit: &'static Limit,
 }
 
+/// Pre-key messages remembered. When they are as many, the fallback keys that
+/// they could be replayed against are given up, and then so are they.
+const OLM_MESSAGES_KEPT: i64 = 20_000;
+
 impl Transaction<'_> {
     /// All sessions of a peer, the one to send with first: it decrypted a
     /// message most recently, else it is the newest.
@@ -32,7 +36,7 @@ impl Transaction<'_> {
         user: &UserId,
         key: &Curve25519PublicKey,
     ) -> Result<Vec<OlmSession>, Error> {
-        let pickles: Vec<Vec<u8>> = self.all(
+        let pickles: Vec<Pickle> = self.all(
             "SELECT pickle FROM olm_sessions WHERE user_id = ?1 AND curve25519 = ?2
              ORDER BY decrypted_at DESC, created_at DESC, session_id",
             (user.as_str(), key.as_bytes()),
@@ -41,21 +45,13 @@ impl Transaction<'_> {
         pickles.iter().map(|pickle| read(pickle)).collect()
     }
 
-    /// Whether there is a session to send with.
-    pub fn has_olm_session(&self, device: &Device) -> Result<bool, Error> {
-        Ok(self
-            .one(
-                "SELECT 1 FROM olm_sessions WHERE user_id = ?1 AND curve25519 = ?2 LIMIT 1",
-                (device.user.as_str(), device.curve25519.as_bytes()),
-                |_| Ok(()),
-            )?
-            .is_some())
-    }
-
-    /// The session to send with.
+    /// The session to send with: one that was made since the last start. An older
+    /// one may have gone on elsewhere, if this store is a copy put back: its next
+    /// key may have been used.
     pub fn olm_session_for_sending(&self, device: &Device) -> Result<Option<OlmSession>, Error> {
-        let pickle: Option<Vec<u8>> = self.one(
+        let pickle: Option<Pickle> = self.one(
             "SELECT pickle FROM olm_sessions WHERE user_id = ?1 AND curve25519 = ?2
+                 AND life = (SELECT life FROM own_clock)
              ORDER BY decrypted_at DESC, created_at DESC, session_id LIMIT 1",
             (device.user.as_str(), device.curve25519.as_bytes()),
             |row| row.get(0),
@@ -87,8 +83,8 @@ impl Transaction<'_> {
         }
         self.execute(
             "INSERT INTO olm_sessions
-             (user_id, curve25519, session_id, pickle, created_at, decrypted_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             (user_id, curve25519, session_id, pickle, created_at, decrypted_at, life)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT life FROM own_clock))
              ON CONFLICT (user_id, curve25519, session_id) DO UPDATE
              SET pickle = ?4, decrypted_at = max(decrypted_at, ?6)",
             (
@@ -104,7 +100,7 @@ impl Transaction<'_> {
             "DELETE FROM olm_sessions WHERE user_id = ?1 AND curve25519 = ?2
              AND session_id NOT IN (
                  SELECT session_id FROM olm_sessions WHERE user_id = ?1 AND curve25519 = ?2
-                 ORDER BY max(decrypted_at, created_at) DESC, session_id LIMIT ?3)",
+                 ORDER BY life DESC, max(decrypted_at, created_at) DESC, session_id LIMIT ?3)",
             (user.as_str(), key.as_bytes(), of_user.of_peer),
         )?;
         // A device that can be reached again may be told again, should it
@@ -182,29 +178,34 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Whether a message is remembered.
+    /// Whether this pre-key message was decrypted before.
     pub fn has_seen_olm_message(&self, hash: &[u8; 32]) -> Result<bool, Error> {
         Ok(self
             .one("SELECT 1 FROM olm_seen WHERE hash = ?1", [hash], |_| Ok(()))?
             .is_some())
     }
 
-    /// Remembers a message. False when it was seen before, or when no more can be
-    /// remembered.
-    pub fn see_olm_message(&self, hash: &[u8; 32], now: u64) -> Result<bool, Error> {
-        let new = self.execute(
+    /// Remembers a pre-key message that was decrypted, when by the bot's own clock.
+    pub fn see_olm_message(&self, hash: &[u8; 32], own_now: u64) -> Result<(), Error> {
+        self.execute(
             "INSERT OR IGNORE INTO olm_seen (hash, seen_at) VALUES (?1, ?2)",
-            (hash, now.cast_signed()),
+            (hash, own_now.cast_signed()),
         )?;
-        Ok(new == 1)
+        Ok(())
     }
 
-    /// Forgets messages seen before `before`, once the fallback key they could
-    /// be replayed against is gone.
+    /// Whether no more pre-key messages can be remembered.
+    pub fn is_olm_memory_full(&self) -> Result<bool, Error> {
+        let seen: Option<i64> = self.one("SELECT count(*) FROM olm_seen", [], |row| row.get(0))?;
+        Ok(seen.unwrap_or_default() >= OLM_MESSAGES_KEPT)
+    }
+
+    /// Forgets pre-key messages seen before `before`: when the oldest fallback key
+    /// was made whose private half is still there.
     pub fn forget_olm_messages(&self, before: u64) -> Result<(), Error> {
         self.execute(
             "DELETE FROM olm_seen WHERE seen_at < ?1",
-            [before.cast_signed()],
+            [i64::try_from(before).unwrap_or(i64::MAX)],
         )?;
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! The bot's own cross-signing identity: its private keys, and how far the
 //! server knows of it.
 
-use zeroize::Zeroizing;
+use vodozemac::Ed25519PublicKey;
 
-use super::{Error, Transaction};
+use super::{Error, Transaction, devices::optional_fingerprint};
+use crate::crypto::Seed;
 
 /// How far the bot's device is vouched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,9 +24,13 @@ pub enum OwnState {
     FindKeyId,
     /// The description of this key is asked for.
     FindKey(String),
-    /// The secret, encrypted with this key, is asked for.
+    /// The self-signing key, encrypted with this key, is asked for.
     FindSecret(String),
-    /// The secret was found; what it is worth shows when the account is compared.
+    /// The self-signing key was found; the master key, encrypted with this key, is
+    /// asked for.
+    FindMaster(String),
+    /// What there was was found; what it is worth shows when the account is
+    /// compared.
     Recovered,
     /// The device stays unsigned. Why, and what to do, in a sentence.
     Unsigned(String),
@@ -36,9 +41,11 @@ pub enum OwnState {
 /// What the store holds of the identity.
 pub struct StoredIdentity {
     /// All private keys derive from it.
-    pub seed: Option<Zeroizing<[u8; 32]>>,
+    pub seed: Option<Seed>,
     /// The private self-signing key alone, from the account's secret storage.
-    pub self_signing: Option<Zeroizing<[u8; 32]>>,
+    pub self_signing: Option<Seed>,
+    /// The public master key whose private half lay beside it there.
+    pub master: Option<Ed25519PublicKey>,
     /// How far things are.
     pub state: OwnState,
     /// A request on the way failed and is tried again: nothing waits for it.
@@ -55,6 +62,7 @@ impl OwnState {
             Self::FindKeyId => ("find key id", ""),
             Self::FindKey(id) => ("find key", id),
             Self::FindSecret(id) => ("find secret", id),
+            Self::FindMaster(id) => ("find master", id),
             Self::Recovered => ("recovered", ""),
             Self::Unsigned(why) => ("unsigned", why),
             Self::Reset => ("reset", ""),
@@ -72,6 +80,7 @@ impl OwnState {
             "find key id" => Self::FindKeyId,
             "find key" => Self::FindKey(detail),
             "find secret" => Self::FindSecret(detail),
+            "find master" => Self::FindMaster(detail),
             "recovered" => Self::Recovered,
             "unsigned" => Self::Unsigned(detail),
             "reset" => Self::Reset,
@@ -84,20 +93,17 @@ impl Transaction<'_> {
     /// The bot's own identity.
     pub fn own_identity(&self) -> Result<StoredIdentity, Error> {
         self.one(
-            "SELECT seed, self_signing, state, detail, delayed FROM own_identity",
+            "SELECT seed, self_signing, state, detail, delayed, master FROM own_identity",
             [],
             |row| {
                 let state: String = row.get(2)?;
-                let key = |column| {
-                    row.get::<_, Option<[u8; 32]>>(column)
-                        .map(|key| key.map(Zeroizing::new))
-                };
                 Ok(OwnState::from_columns(&state, row.get(3)?).map(|state| {
                     Ok::<_, rusqlite::Error>(StoredIdentity {
-                        seed: key(0)?,
-                        self_signing: key(1)?,
+                        seed: row.get(0)?,
+                        self_signing: row.get(1)?,
                         state,
                         delayed: row.get(4)?,
+                        master: optional_fingerprint(row, 5)?,
                     })
                 }))
             },
@@ -124,14 +130,24 @@ impl Transaction<'_> {
     }
 
     /// Keeps the seed that the identity derives from.
-    pub fn put_own_seed(&self, seed: &[u8; 32]) -> Result<(), Error> {
+    pub fn put_own_seed(&self, seed: &Seed) -> Result<(), Error> {
         self.execute("UPDATE own_identity SET seed = ?1", [seed])?;
         Ok(())
     }
 
-    /// Keeps the self-signing key that was recovered.
-    pub fn put_own_self_signing(&self, key: &[u8; 32]) -> Result<(), Error> {
-        self.execute("UPDATE own_identity SET self_signing = ?1", [key])?;
+    /// Keeps the self-signing key that was recovered. The master key it belongs to
+    /// is not known yet.
+    pub fn put_own_self_signing(&self, key: &Seed) -> Result<(), Error> {
+        self.execute(
+            "UPDATE own_identity SET self_signing = ?1, master = NULL",
+            [key],
+        )?;
+        Ok(())
+    }
+
+    /// Keeps the master key that was recovered beside it.
+    pub fn put_own_master(&self, key: &Ed25519PublicKey) -> Result<(), Error> {
+        self.execute("UPDATE own_identity SET master = ?1", [key.as_bytes()])?;
         Ok(())
     }
 }

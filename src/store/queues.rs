@@ -1,38 +1,10 @@
-//! What came in and is not finished, and what has to go out.
+//! What was asked for and is not finished, and what has to go out.
 
 use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
 use super::{Error, Transaction, caps, database::parsed, devices::optional_fingerprint};
-
-/// Why an event waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeldReason {
-    /// Its Megolm session has not arrived.
-    NoKey,
-    /// The server has to be asked something first: for the sender's devices, or
-    /// whether the room is encrypted.
-    NotYetJudged,
-}
-
-/// An event that cannot be judged yet.
-pub struct Held {
-    /// Its id.
-    pub event_id: OwnedEventId,
-    /// Where it was sent.
-    pub room: OwnedRoomId,
-    /// Who the server says sent it.
-    pub sender: OwnedUserId,
-    /// The whole event as it came.
-    pub event: String,
-    /// When it came, milliseconds since the Unix epoch.
-    pub received_at: u64,
-    /// How old it was then, in milliseconds.
-    pub age_ms: u64,
-    /// What it waits for.
-    pub reason: HeldReason,
-}
 
 /// The keys that name a device beyond doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +27,7 @@ pub struct JournalEntry {
     pub device: Option<DeviceKeys>,
     /// What, in the words of the layer above.
     pub payload: String,
-    /// When it came, milliseconds since the Unix epoch.
+    /// When it came, by the bot's own clock, in milliseconds.
     pub received_at: u64,
     /// How old it was then, in milliseconds.
     pub age_ms: u64,
@@ -77,6 +49,17 @@ pub struct Reply {
     pub content: String,
 }
 
+/// Whether a request shows words to whoever sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InClear {
+    /// It does not: keys, and what is encrypted.
+    No,
+    /// It shows a reply.
+    Words,
+    /// It shows the one sentence that may be shown where encryption is required.
+    Sentence,
+}
+
 /// A request that is sent until the server takes it, byte for byte the same.
 pub struct OutboxRow {
     /// Its row.
@@ -87,76 +70,29 @@ pub struct OutboxRow {
     pub path: String,
     /// The body.
     pub body: Vec<u8>,
+    /// What it shows.
+    pub in_clear: InClear,
+}
+
+impl InClear {
+    fn number(self) -> i64 {
+        match self {
+            Self::No => 0,
+            Self::Words => 1,
+            Self::Sentence => 2,
+        }
+    }
+
+    fn of_number(number: i64) -> Self {
+        match number {
+            0 => Self::No,
+            2 => Self::Sentence,
+            _ => Self::Words,
+        }
+    }
 }
 
 impl Transaction<'_> {
-    /// Keeps an event until it can be judged.
-    pub fn hold(&self, held: &Held) -> Result<(), Error> {
-        self.execute(
-            "INSERT INTO held (event_id, room_id, sender, event, received_at, age_ms, reason)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (event_id) DO UPDATE SET reason = ?7",
-            (
-                held.event_id.as_str(),
-                held.room.as_str(),
-                held.sender.as_str(),
-                held.event.as_str(),
-                held.received_at.cast_signed(),
-                held.age_ms.cast_signed(),
-                matches!(held.reason, HeldReason::NotYetJudged),
-            ),
-        )?;
-        self.execute(
-            "DELETE FROM held WHERE rowid IN (
-                 SELECT rowid FROM held ORDER BY rowid DESC LIMIT -1 OFFSET ?1)",
-            [caps::HELD],
-        )?;
-        Ok(())
-    }
-
-    /// Events that wait, in the order they came.
-    pub fn held(&self) -> Result<Vec<Held>, Error> {
-        self.all(
-            "SELECT event_id, room_id, sender, event, received_at, age_ms, reason FROM held
-             ORDER BY rowid",
-            [],
-            |row| {
-                let not_yet_judged: bool = row.get(6)?;
-                Ok(Held {
-                    event_id: parsed(row, 0)?,
-                    room: parsed(row, 1)?,
-                    sender: parsed(row, 2)?,
-                    event: row.get(3)?,
-                    received_at: row.get::<_, i64>(4)?.cast_unsigned(),
-                    age_ms: row.get::<_, i64>(5)?.cast_unsigned(),
-                    reason: if not_yet_judged {
-                        HeldReason::NotYetJudged
-                    } else {
-                        HeldReason::NoKey
-                    },
-                })
-            },
-        )
-    }
-
-    /// The event has been judged.
-    pub fn release(&self, event: &EventId) -> Result<(), Error> {
-        self.execute("DELETE FROM held WHERE event_id = ?1", [event.as_str()])?;
-        Ok(())
-    }
-
-    /// Whether this event was taken into the journal before.
-    pub fn is_known_event(&self, event: &EventId) -> Result<bool, Error> {
-        Ok(self
-            .one(
-                "SELECT 1 FROM journal WHERE event_id = ?1
-                 UNION ALL SELECT 1 FROM held WHERE event_id = ?1",
-                [event.as_str()],
-                |_| Ok(()),
-            )?
-            .is_some())
-    }
-
     /// Writes down what was asked for. False when it was before.
     pub fn journal(&self, entry: &JournalEntry) -> Result<bool, Error> {
         let new = self.execute(
@@ -209,6 +145,16 @@ impl Transaction<'_> {
         )
     }
 
+    /// All of what was asked for and is not done: event, room and payload, in
+    /// order.
+    pub fn unfinished(&self) -> Result<Vec<(OwnedEventId, OwnedRoomId, String)>, Error> {
+        self.all(
+            "SELECT event_id, room_id, payload FROM journal WHERE done = 0 ORDER BY rowid",
+            [],
+            |row| Ok((parsed(row, 0)?, parsed(row, 1)?, row.get(2)?)),
+        )
+    }
+
     /// It is done; its answer is in the replies of the same transaction. What
     /// was asked is wiped, that it was asked is kept for a while.
     pub fn finish(&self, event: &EventId) -> Result<(), Error> {
@@ -228,7 +174,8 @@ impl Transaction<'_> {
     /// said.
     pub fn forget_unfinished(&self) -> Result<(), Error> {
         self.inner.execute_batch(
-            "DELETE FROM held; DELETE FROM journal WHERE done = 0; DELETE FROM replies;",
+            "DELETE FROM held; DELETE FROM gaps; DELETE FROM journal WHERE done = 0;
+             DELETE FROM replies;",
         )?;
         Ok(())
     }
@@ -302,7 +249,13 @@ impl Transaction<'_> {
         self.execute("DELETE FROM replies WHERE room_id = ?1", [room.as_str()])
     }
 
-    /// Queues a request; with the reply it carries, if it does.
+    /// Drops one reply.
+    pub fn drop_reply(&self, id: i64) -> Result<(), Error> {
+        self.execute("DELETE FROM replies WHERE id = ?1", [id])?;
+        Ok(())
+    }
+
+    /// Queues a request that shows no words; with the reply it carries, if it does.
     pub fn put_outbox(
         &self,
         lane: &str,
@@ -315,6 +268,48 @@ impl Transaction<'_> {
             (lane, path, body, reply),
         )?;
         Ok(())
+    }
+
+    /// Queues a request that shows words, for the reply it stands for.
+    pub fn put_outbox_in_clear(
+        &self,
+        lane: &str,
+        path: &str,
+        body: &[u8],
+        reply: i64,
+        words: InClear,
+    ) -> Result<(), Error> {
+        self.execute(
+            "INSERT INTO outbox (lane, path, body, reply_id, in_clear)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            (lane, path, body, reply, words.number()),
+        )?;
+        Ok(())
+    }
+
+    /// The lanes in which words wait.
+    pub fn lanes_in_clear(&self) -> Result<Vec<String>, Error> {
+        self.all(
+            "SELECT DISTINCT lane FROM outbox WHERE in_clear <> 0",
+            [],
+            |row| row.get(0),
+        )
+    }
+
+    /// Takes the requests of a lane back that show words, `sentence` those too that
+    /// show no others than that; but for the lane's head if it is `under_way`. Their
+    /// replies wait again. Gives how many there were.
+    pub fn withdraw_in_clear(
+        &self,
+        lane: &str,
+        sentence: bool,
+        under_way: bool,
+    ) -> Result<usize, Error> {
+        self.execute(
+            "DELETE FROM outbox WHERE lane = ?1 AND (in_clear = ?2 OR (?3 AND in_clear <> 0))
+             AND NOT (?4 AND id = (SELECT min(id) FROM outbox WHERE lane = ?1))",
+            (lane, InClear::Words.number(), sentence, under_way),
+        )
     }
 
     /// The first request of each lane, as row and lane, in the order they were
@@ -330,7 +325,7 @@ impl Transaction<'_> {
     /// One request of the outbox.
     pub fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>, Error> {
         self.one(
-            "SELECT id, lane, path, body FROM outbox WHERE id = ?1",
+            "SELECT id, lane, path, body, in_clear FROM outbox WHERE id = ?1",
             [id],
             |row| {
                 Ok(OutboxRow {
@@ -338,6 +333,7 @@ impl Transaction<'_> {
                     lane: row.get(1)?,
                     path: row.get(2)?,
                     body: row.get(3)?,
+                    in_clear: InClear::of_number(row.get(4)?),
                 })
             },
         )

@@ -5,6 +5,9 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use super::{Error, Transaction, caps, caps::Cap, database::parsed, gauge::Gauge, prune};
 use crate::crypto::{MEGOLM_ALGORITHM, Rotation};
 
+/// With so many rooms known, none is remembered before the bot is in it.
+const MAX_ROOMS_AHEAD: i64 = 1_000;
+
 /// How a room is to be spoken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Encryption {
@@ -51,7 +54,30 @@ impl Transaction<'_> {
             [room.as_str()],
         )?;
         self.execute("DELETE FROM invites WHERE room_id = ?1", [room.as_str()])?;
+        // The key may have come first.
+        self.execute(
+            "UPDATE rooms SET algorithm = ?2 WHERE room_id = ?1 AND algorithm IS NULL
+             AND EXISTS (SELECT 1 FROM inbound_groups WHERE room_id = ?1)",
+            (room.as_str(), MEGOLM_ALGORITHM),
+        )?;
         Ok(!known)
+    }
+
+    /// People of this room hold it encrypted, whatever the server says of it. True
+    /// if nothing was known of that. A room that the bot was never in is remembered
+    /// while there is room; beyond that the key that came for it tells, as long as
+    /// it is kept.
+    pub fn prove_encrypted(&self, room: &RoomId) -> Result<bool, Error> {
+        self.execute(
+            "INSERT OR IGNORE INTO rooms (room_id, joined)
+             SELECT ?1, 0 WHERE (SELECT count(*) FROM rooms) < ?2",
+            (room.as_str(), MAX_ROOMS_AHEAD),
+        )?;
+        let changed = self.execute(
+            "UPDATE rooms SET algorithm = ?2 WHERE room_id = ?1 AND algorithm IS NULL",
+            (room.as_str(), MEGOLM_ALGORITHM),
+        )?;
+        Ok(changed == 1)
     }
 
     /// The bot is no longer in this room. That it was encrypted is not
@@ -66,6 +92,7 @@ impl Transaction<'_> {
         self.execute("DELETE FROM members WHERE room_id = ?1", [room.as_str()])?;
         self.recount(Gauge::Members);
         self.execute("DELETE FROM held WHERE room_id = ?1", [room.as_str()])?;
+        self.execute("DELETE FROM gaps WHERE room_id = ?1", [room.as_str()])?;
         self.execute("DELETE FROM invites WHERE room_id = ?1", [room.as_str()])?;
         self.execute("DELETE FROM replies WHERE room_id = ?1", [room.as_str()])?;
         self.execute("DELETE FROM outbox WHERE lane = ?1", [room.as_str()])?;
@@ -133,14 +160,6 @@ impl Transaction<'_> {
             0..=caps::STATE_WORD => algorithm,
             _ => "",
         };
-        // What was to be said in clear is said encrypted instead; but for the
-        // first, which may be on its way.
-        self.execute(
-            "DELETE FROM outbox WHERE lane = ?1 AND reply_id IS NOT NULL
-             AND id > (SELECT min(id) FROM outbox WHERE lane = ?1)
-             AND EXISTS (SELECT 1 FROM rooms WHERE room_id = ?1 AND algorithm IS NULL)",
-            [room.as_str()],
-        )?;
         let signed = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
         self.execute(
             "INSERT INTO rooms (room_id, joined, algorithm, rotation_period_ms,

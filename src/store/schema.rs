@@ -231,7 +231,9 @@ ALTER TABLE session ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
     // bot has a clock of its own (`own_time`, milliseconds since the Unix epoch at
     // its first start, never back) and counts its starts (`life`): what was sent
     // with in another life is not sent with again. What a gap in a timeline left
-    // out is read back (`gaps`), and what waits for that keeps its place.
+    // out is read back (`gaps`), and what waits for that keeps its place. Who
+    // commands (`commanders`) is written down at each start, and so is the public
+    // master key that the account's secret storage proves (`own_identity.master`).
     "
 CREATE TABLE inbound_groups_of_devices (
     room_id TEXT NOT NULL,
@@ -246,7 +248,8 @@ CREATE TABLE inbound_groups_of_devices (
     PRIMARY KEY (room_id, session_id, owner, curve25519)
 ) STRICT;
 INSERT INTO inbound_groups_of_devices
-SELECT room_id, session_id, owner, curve25519, ed25519, pickle, received_at, next_index,
+SELECT room_id, session_id, owner, curve25519, ed25519, pickle,
+    min(received_at, CAST(strftime('%s', 'now') AS INTEGER) * 1000), next_index,
     row_number() OVER (ORDER BY received_at) FROM inbound_groups;
 DROP TABLE inbound_groups;
 ALTER TABLE inbound_groups_of_devices RENAME TO inbound_groups;
@@ -295,6 +298,34 @@ CREATE TABLE gaps (
     told INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
+-- What was timed by the wall clock is timed by the bot's own from now on: nothing
+-- of it lies in the future, and what guards against a replay is not older than now.
+UPDATE journal SET received_at = min(received_at, CAST(strftime('%s', 'now') AS INTEGER) * 1000);
+UPDATE olm_seen SET seen_at = CAST(strftime('%s', 'now') AS INTEGER) * 1000;
+-- How far each chain of an Olm session has come: what comes out of order is as
+-- old as the gap it left.
+ALTER TABLE olm_sessions ADD COLUMN chains TEXT NOT NULL DEFAULT '[]';
+-- A session of the bot's own is sent with in the life that made it.
+ALTER TABLE outbound_groups ADD COLUMN life INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE newest_groups ADD COLUMN judged_at INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE commanders (user_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+
+ALTER TABLE own_identity ADD COLUMN master BLOB;
+
+-- A gap without a token is none any more; what it left unread is told (`missed`).
+ALTER TABLE gaps ADD COLUMN events INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gaps ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gaps ADD COLUMN top INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gaps ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;
+
+-- A request that shows words is told from the others, and a room that a key came
+-- for, or a message out of which something is to be done, is an encrypted one.
+ALTER TABLE outbox ADD COLUMN in_clear INTEGER NOT NULL DEFAULT 0;
+UPDATE outbox SET in_clear = 1
+WHERE reply_id IS NOT NULL AND path LIKE '%/send/m.room.message/%';
+UPDATE rooms SET algorithm = 'm.megolm.v1.aes-sha2' WHERE algorithm IS NULL AND (
+    room_id IN (SELECT room_id FROM inbound_groups)
+    OR room_id IN (SELECT room_id FROM journal WHERE curve25519 IS NOT NULL));
 -- Caps (see caps.rs): whose rows they never take, what may be left unsaid, when a
 -- room was last told that too much is asked there, what is found without a scan.
 -- A session is too long for the leaf of an index: without a rowid it would take a

@@ -3,6 +3,7 @@
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 
 use super::{Error, Transaction, database::parsed};
+use crate::crypto::Pickle;
 use crate::ops::Secret;
 
 /// The device of this store.
@@ -165,15 +166,28 @@ impl Transaction<'_> {
     }
 
     /// The stored account.
-    pub fn account_pickle(&self) -> Result<Option<Vec<u8>>, Error> {
+    pub fn account_pickle(&self) -> Result<Option<Pickle>, Error> {
         self.one("SELECT pickle FROM account", [], |row| row.get(0))
     }
 
     /// Replaces the stored account.
-    pub fn put_account_pickle(&self, pickle: &[u8]) -> Result<(), Error> {
+    pub fn put_account_pickle(&self, pickle: &Pickle) -> Result<(), Error> {
         self.execute(
             "INSERT OR REPLACE INTO account (id, pickle) VALUES (1, ?1)",
             [pickle],
+        )?;
+        Ok(())
+    }
+
+    /// Forgets what this device has agreed on with others, and what it was about to
+    /// send; it stays the same device. Sessions of others are buried, not forgotten:
+    /// [`Transaction::bury_inbound_groups`].
+    pub fn forget_sessions(&self) -> Result<(), Error> {
+        self.discard_outbound_groups()?;
+        self.inner.execute_batch(
+            "DELETE FROM olm_sessions; DELETE FROM olm_seen; DELETE FROM olm_peers;
+             DELETE FROM unwedge; DELETE FROM refused_keys;
+             DELETE FROM held; DELETE FROM replies; DELETE FROM outbox;",
         )?;
         Ok(())
     }
@@ -183,10 +197,16 @@ impl Transaction<'_> {
     /// device ids keep their keys), the bot's own identity and the pins stay, and
     /// so do commands and replies: what was encrypted and not yet taken by the
     /// server is encrypted anew. Messages that wait stay too: their keys are gone,
-    /// and their senders must be told.
+    /// and their senders must be told. The keys' rooms stay encrypted, those too
+    /// that the bot is not in yet. Gaps are not read any further.
     pub fn forget_device(&self) -> Result<(), Error> {
         self.inner.execute_batch(
-            "DELETE FROM session; DELETE FROM pending_device; DELETE FROM account; DELETE FROM olm_sessions;
+            "INSERT INTO rooms (room_id, joined, algorithm)
+             SELECT DISTINCT room_id, 0, 'm.megolm.v1.aes-sha2' FROM inbound_groups WHERE true
+             ON CONFLICT (room_id) DO UPDATE SET algorithm = coalesce(algorithm, excluded.algorithm);
+             UPDATE held SET reason = 1 WHERE reason = 2;
+             UPDATE gaps SET token = '', missed = 1 WHERE token <> '';
+             DELETE FROM session; DELETE FROM pending_device; DELETE FROM account; DELETE FROM olm_sessions;
              DELETE FROM olm_seen; DELETE FROM olm_peers; DELETE FROM unwedge;
              DELETE FROM inbound_groups; DELETE FROM refused_keys;
              DELETE FROM outbound_groups; DELETE FROM sent_groups; DELETE FROM shares;

@@ -36,6 +36,9 @@ pub fn run(env: &impl Fn(&str) -> Option<OsString>) -> Result<String, String> {
              container\n"
         ));
     }
+    for warning in settings.account.warnings() {
+        text.push_str(&format!("warning: {warning}\n"));
+    }
     text.push_str("nothing is wrong with the configuration; conntest tells whether it logs in\n");
     Ok(text)
 }

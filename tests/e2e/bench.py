@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import platform
-import re
 import sqlite3
 import statistics
 import subprocess
@@ -20,15 +19,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from toggle_e2e import texts
-from toggle_e2e.binary import REPOSITORY, TRIPLES, normal_crates, read_elf, release_binary
-from toggle_e2e.bot import Bot, default_binary
+from toggle_e2e.binary import TRIPLES, normal_crates, read_elf, release_binary
+from toggle_e2e.bot import Bot
 from toggle_e2e.floor import CYCLE, Task
+from toggle_e2e.hermetic import Row, measure_hostile, measure_large
 from toggle_e2e.net import end_cleanly_on_sigterm
 from toggle_e2e.person import Person
 from toggle_e2e.syncs import launcher
@@ -42,7 +42,6 @@ BUDGET_KEPT_START = 0.15
 BUDGET_RATIO = 1.05
 # An SD card takes 10 to 50 ms for each.
 BUDGET_SYNCS = 3
-BUDGET_PEAK_KB = 16_000
 
 COMMANDS = 60
 # The homeserver's own times spread by a fifth: a median of 60 is good to some
@@ -55,16 +54,6 @@ COUNTED_COMMANDS = 80
 SESSIONS = 10_000
 # Lets a scaling's aftermath (pods made, pods deleted) pass before the next command is timed.
 PAUSE = 0.25
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table."""
-
-    what: str
-    measured: str
-    budget: str = ""
-    kept: bool | None = None
 
 
 class FloorProcess:
@@ -371,57 +360,6 @@ def fill_with_sessions(bot: Bot, room_id: str) -> None:
         raise SystemExit(f"the store has {count} sessions only")
 
 
-def measure_large() -> tuple[list[Row], dict[str, Any]]:
-    """What the hermetic tests measure with this binary: a large room, one message."""
-    say("a room with 1,000 devices, and messages one by one, at a homeserver that costs nothing")
-    asked = ["cargo", "test", "--locked", "--test", "scale", "--", "--ignored", "--nocapture", "--test-threads", "1"]
-    ran = subprocess.run(
-        asked,
-        cwd=REPOSITORY,
-        env=os.environ | {"BOT_BINARY": str(default_binary())},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if ran.returncode != 0:
-        raise SystemExit(f"{' '.join(asked)} failed:\n{ran.stdout[-4000:]}")
-    facts: dict[str, Any] = {}
-    for found in re.findall(r"figures (\{.*\})$", ran.stdout, re.MULTILINE):
-        facts |= json.loads(found)
-    share, message = facts["share"], facts["message"]
-    peak = share["peak_kb"]
-    rows = [
-        Row(
-            "1,000 devices: command → answer, of it computing",
-            f"{share['seconds']:.2f} s, {share['cpu_seconds']:.2f} s",
-        ),
-        Row(
-            "  requests, of at most 250 devices each",
-            f"{share['requests']}: {share['claims']} claims, {share['shares']} shares, the answer",
-        ),
-        Row("  peak memory", f"{peak} kB", f"≤ {BUDGET_PEAK_KB} kB", peak <= BUDGET_PEAK_KB),
-        Row("  longest turn of the loop and the requests in it", f"{share['longest_turn_seconds'] * 1000:.0f} ms"),
-        Row(
-            "  the next command → answer, of it computing; computing in a room of two",
-            f"{share['second_seconds'] * 1000:.0f} ms, {share['second_cpu_seconds'] * 1000:.1f} ms; "
-            f"{share['small_cpu_seconds'] * 1000:.1f} ms",
-        ),
-        Row(
-            "  requests for the next answer",
-            str(share["second_requests"]),
-            "1",
-            share["second_requests"] == 1,
-        ),
-        Row("an Olm message, from the sync to the store", f"{message['olm_decrypt_us']:.0f} µs"),
-        Row("a Megolm message, from the sync to the store", f"{message['megolm_decrypt_us']:.0f} µs"),
-        Row("  and its encrypted answer, journalled and sent", f"{message['help_to_sent_reply_us']:.0f} µs in all"),
-        Row(
-            "a key to a device: claimed, checked, encrypted, stored", f"{share['cpu_seconds'] * 1000:.0f} µs"
-        ),
-    ]
-    return rows, facts
-
-
 def show(rows: list[Row]) -> None:
     """Prints the table."""
     width = max(len(row.what) for row in rows)
@@ -441,7 +379,11 @@ def main() -> int:
     given = parser.parse_args()
 
     rows, facts = measure_files()
+    say("a room with 1,000 devices, and messages one by one, at a homeserver that costs nothing")
     large, more = measure_large()
+    facts |= more
+    say("what strangers may send: floods, claimed keys, and the largest answers of each endpoint")
+    hostile, more = measure_hostile()
     facts |= more
     with tempfile.TemporaryDirectory(prefix="toggle-bench-", ignore_cleanup_errors=True) as workdir:
         # The server's own cost of a password, as a first login pays it.
@@ -455,7 +397,7 @@ def main() -> int:
                 say("the end of the homeserver's log:\n" + world.synapse.tail(20))
                 say(f"the ends of the cluster's logs:\n{world.cluster.tail_logs(20)}")
                 raise
-    rows += measured + counted + large
+    rows += measured + counted + large + hostile
     facts |= more | syncs
     facts["machine"] = {
         "cpus": os.cpu_count(),

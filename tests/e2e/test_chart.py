@@ -225,7 +225,7 @@ def test_the_notes_warn_of_what_is_off(world: World) -> None:
     plain = notes(world.cluster, LEAST)
     assert "WARNING" not in plain and "commands.allowedRooms is empty" in plain
     assert "As @alice:example.com, invite the bot" in plain
-    assert "networkPolicy.ingressFrom is empty. Every pod may ask the health port" in plain
+    assert "pods in namespace monitoring may ask the health port" in plain
 
     looser = {"requireEncryption": False, "deviceTrust": "tofu", "allowedRooms": ["!a:example.com"]}
     values = LEAST | {
@@ -237,8 +237,10 @@ def test_the_notes_warn_of_what_is_off(world: World) -> None:
     for warning in ("requireEncryption is off", "deviceTrust is tofu", "secrets.*.value", "networkPolicy.enabled is"):
         assert warning in said
     assert "allowedRooms" not in said and "ingressFrom" not in said
-    closed = changed("networkPolicy.ingressFrom", [{"podSelector": {}}])
+    closed = changed("networkPolicy.monitoringNamespace", "")
     assert "health port" not in notes(world.cluster, closed)
+    scraped = notes(world.cluster, closed | {"metrics": {"service": {"enabled": True}}})
+    assert "No Prometheus may ask the health port" in scraped
 
 
 def test_helm_test_logs_in_and_leaves_no_device(world: World, tmp_path: Path) -> None:

@@ -120,8 +120,11 @@ def test_the_probes_ask_what_the_bot_answers(world: World, cluster: ControlPlane
         finally:
             connection.close()
 
-    paths = [container_of(pod)[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe")]
-    assert paths == ["/livez", "/livez"] and answers("/livez")
+    for probe in ("startupProbe", "livenessProbe"):
+        program, *arguments = container_of(pod)[probe]["exec"]["command"]
+        assert program == "/openclaw-k8s-toggle-operator"
+        code, output = run_to_end({"HEALTH_ADDR": f":{port}"}, tuple(arguments))
+        assert code == 0, output
     ready = container_of(pod)["readinessProbe"]["httpGet"]["path"]
     wait_for(f"{ready} to be answered", lambda: answers(ready), 10, detail=bot.tail)
 
@@ -135,10 +138,12 @@ def test_what_is_named_twice_is_the_same() -> None:
     assert role["metadata"]["namespace"] == told["DEPLOYMENT_NAMESPACE"]
     [port] = container_of(pod)["ports"]
     assert told["HEALTH_ADDR"] == f":{port['containerPort']}"
-    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert container_of(pod)[probe]["httpGet"]["port"] == port["name"]
+    assert container_of(pod)["readinessProbe"]["httpGet"]["port"] == port["name"]
     [ingress] = of_kind(documents, "NetworkPolicy")["spec"]["ingress"]
     assert [one["port"] for one in ingress["ports"]] == [port["name"]]
+    # Nobody but one namespace.
+    [peer] = ingress["from"]
+    assert peer == {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
     assert told["CRYPTO_STORE_PATH"] in [mount["mountPath"] for mount in container_of(pod)["volumeMounts"]]
 
 

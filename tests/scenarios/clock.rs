@@ -1,8 +1,9 @@
 //! A clock that jumps by a year, as a machine without a battery has it: what
-//! people ask for is done all the same, and nothing goes round in circles.
+//! people ask for is done all the same, and nothing goes round in circles. When it
+//! jumps forward a year may have passed, in which each client has replaced its
+//! keys: one that has not is told to.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::support::evidence;
@@ -17,26 +18,26 @@ const WINDOW: Duration = Duration::from_millis(300);
 /// Alice and the bot, whose clock can be moved.
 struct Moved {
     world: World,
-    file: PathBuf,
 }
 
 impl Moved {
     fn new() -> Self {
         let mut world = World::new();
-        let file = world.dir.path().join("clock");
-        std::fs::write(&file, "0").unwrap();
-        world.set("OPENCLAW_TEST_CLOCK", &file.display().to_string());
+        world.let_clock_move();
         world.hs.add_room(ROOM, &[ALICE, BOT], true);
         world.start();
-        Self { world, file }
+        Self { world }
     }
 
-    /// The clock is wrong by so many milliseconds from now on. A rename, so that
-    /// the file is never seen half written.
     fn jump(&self, offset: i64) {
-        let next = self.file.with_extension("next");
-        std::fs::write(&next, offset.to_string()).unwrap();
-        std::fs::rename(&next, &self.file).unwrap();
+        self.world.jump(offset);
+    }
+
+    /// Alice goes on with a key that should be a year old, and is told to replace it.
+    fn replaces_her_key(&mut self) {
+        let answer = self.world.ask("start");
+        assert!(answer.contains("should have replaced by now"), "{answer}");
+        self.world.alice.rotate(ROOM);
     }
 
     fn idle(&self) {
@@ -59,6 +60,9 @@ fn commands_are_answered_and_sessions_rotate_once_whatever_the_clock_does() {
     for (jumps, offset) in [YEAR_MS, 0, -YEAR_MS, YEAR_MS].into_iter().enumerate() {
         moved.idle();
         moved.jump(offset);
+        if offset == YEAR_MS {
+            moved.replaces_her_key();
+        }
         for (command, answer, replicas) in [("stop", OFF, 0), ("start", ON, 1)] {
             assert_eq!(moved.world.ask(command), answer, "at {offset} ms");
             wanted.push(replicas);
@@ -83,6 +87,7 @@ fn a_clock_that_jumps_while_the_bot_is_away_changes_nothing() {
     for offset in [YEAR_MS, -YEAR_MS] {
         moved.world.bot().kill();
         moved.jump(offset);
+        moved.world.alice.rotate(ROOM);
         moved.world.say("stop");
         moved.world.start();
         assert_eq!(moved.world.next_body(), OFF, "at {offset} ms");

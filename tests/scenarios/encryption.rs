@@ -870,20 +870,6 @@ fn a_room_encrypted_later_is_answered_encrypted_from_then_on() {
     );
 }
 
-/// MUST 25: commands in a gap are not fetched.
-#[test]
-fn commands_in_a_gap_stay_undone() {
-    let mut world = World::encrypted();
-    world.ask("status");
-    let content = world.alice.encrypt(ROOM, &text_message("start"));
-    world.hs.skipped_event(
-        ROOM,
-        json!({"type": "m.room.encrypted", "sender": ALICE, "content": content}),
-    );
-    world.assert_nothing_done();
-    assert!(world.hs.requests("GET /messages").is_empty());
-}
-
 /// MUST 27.
 #[test]
 fn a_member_who_leaves_cannot_read_on() {

@@ -61,9 +61,11 @@ fn with_secret_storage() -> (World, Person, Storage) {
     let old = an_older_life(&world);
     let storage = Storage::new();
     storage.publish(&world.hs, BOT);
-    let (_, self_signing) = old.cross_signing.as_ref().unwrap();
-    let secret = unpadded(self_signing.to_bytes().as_slice());
-    storage.store(&world.hs, BOT, SECRET, &secret);
+    let (master, self_signing) = old.cross_signing.as_ref().unwrap();
+    for (name, key) in [("m.cross_signing.master", master), (SECRET, self_signing)] {
+        let secret = unpadded(key.to_bytes().as_slice());
+        storage.store(&world.hs, BOT, name, &secret);
+    }
     world.set("MATRIX_RECOVERY_KEY", &storage.recovery_key());
     world.hs.add_room(ROOM, &[ALICE, BOT], true);
     (world, old, storage)

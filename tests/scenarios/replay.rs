@@ -11,7 +11,7 @@ use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
 
 /// A ciphertext of Alice's as an event without an id.
-fn sealed(world: &mut World, text: &str) -> Value {
+pub fn sealed(world: &mut World, text: &str) -> Value {
     let content = world.alice.encrypt(ROOM, &text_message(text));
     json!({"type": "m.room.encrypted", "sender": ALICE, "content": content})
 }
@@ -93,7 +93,7 @@ fn a_recording_is_not_good_in_another_room_after_it_was_executed() {
     assert_ignored(&mut world, &[1, 0]);
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     let _ = std::fs::remove_dir_all(to);
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -102,7 +102,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn store(world: &World) -> PathBuf {
+pub fn store(world: &World) -> PathBuf {
     PathBuf::from(&world.env["CRYPTO_STORE_PATH"])
 }
 

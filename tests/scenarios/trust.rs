@@ -22,8 +22,8 @@ fn with_cross_signed_alice() -> World {
 fn unverified(device: &str) -> String {
     format!(
         "Your session {device} is not verified by your own identity, so I did not run your \
-         command: please verify it from another of your sessions (in Element: Settings, Sessions, \
-         Verify session), and send it again."
+         command. If it is yours, verify it from another of your sessions (in Element: Settings, \
+         Sessions, Verify session), and send it again; if you do not know it, sign it out."
     )
 }
 

@@ -83,6 +83,8 @@ pub struct State {
     pub omit_zero_counts: bool,
     /// No sync is answered with what happens meanwhile.
     pub quiet: bool,
+    /// Answers that grow and are being written.
+    pub growing: usize,
     position: u64,
     nudged: bool,
     /// The number of the newest sync of a device; an older one waits for nobody.
@@ -112,7 +114,7 @@ impl Homeserver {
         });
         let serving = Arc::clone(&shared);
         let listener = Listener::start(move |stream| {
-            let _ = serve(stream, |request| serving.answer(&request));
+            let _ = serve(stream, |request| serving.watch(serving.answer(&request)));
         });
         Self {
             shared,
@@ -130,7 +132,7 @@ impl Homeserver {
         Listener::start(move |stream| {
             if let Ok(session) = ServerConnection::new(Arc::clone(&identity)) {
                 let stream = StreamOwned::new(session, stream);
-                let _ = serve(stream, |request| shared.answer(&request));
+                let _ = serve(stream, |request| shared.watch(shared.answer(&request)));
             }
         })
     }
@@ -152,17 +154,26 @@ impl Homeserver {
     }
 
     /// Waits until `f` finds something in the state.
-    pub fn wait<T>(&self, what: &str, mut f: impl FnMut(&mut State) -> Option<T>) -> T {
-        let until = Instant::now() + DEADLINE;
+    pub fn wait<T>(&self, what: &str, f: impl FnMut(&mut State) -> Option<T>) -> T {
+        self.wait_within(DEADLINE, f)
+            .unwrap_or_else(|| panic!("waited {DEADLINE:?} for {what}"))
+    }
+
+    /// As [`Homeserver::wait`], for as long as this; None if it was in vain.
+    pub fn wait_within<T>(
+        &self,
+        time: Duration,
+        mut f: impl FnMut(&mut State) -> Option<T>,
+    ) -> Option<T> {
+        let until = Instant::now() + time;
         let mut state = self.shared.lock();
         loop {
             if let Some(found) = f(&mut state) {
-                return found;
+                return Some(found);
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                drop(state);
-                panic!("waited {DEADLINE:?} for {what}");
+                return None;
             }
             state = self
                 .shared
@@ -613,7 +624,7 @@ impl State {
             .filter(|((owner, _), _)| owner == user)
             .filter_map(|((_, id), device)| {
                 let mut keys = device.keys.clone()?;
-                keys["unsigned"] = json!({"device_display_name": id});
+                keys["unsigned"]["device_display_name"] = json!(id);
                 Some((id.clone(), keys))
             })
             .collect()
@@ -635,6 +646,23 @@ pub(super) fn error(status: u16, code: &str, text: &str) -> Outcome {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts an answer that grows for as long as it is being written.
+    fn watch(self: &Arc<Self>, answer: Answer) -> Answer {
+        let Answer::Reply(response) = answer else {
+            return answer;
+        };
+        if response.growing().is_none() {
+            return Answer::Reply(response);
+        }
+        self.lock().growing += 1;
+        let shared = Arc::clone(self);
+        let written = move || {
+            shared.lock().growing -= 1;
+            shared.changed.notify_all();
+        };
+        Answer::Watched(response, Box::new(written))
     }
 
     fn answer(&self, request: &Request) -> Answer {
@@ -900,6 +928,10 @@ impl State {
                     .collect();
                 (200, json!({"joined_rooms": rooms}))
             }
+            ("GET", ["rooms", room, "messages"]) => match self.rooms.get(*room) {
+                Some(room) if room.has(user) => room.messages(device, request),
+                _ => error(403, "M_FORBIDDEN", "not in the room"),
+            },
             ("GET", ["rooms", room, what @ ..]) => self.room_state(room, what, request, user),
             ("GET", ["user", _, "account_data", kind]) => {
                 match self.account_data.get(&(user.into(), (*kind).into())) {

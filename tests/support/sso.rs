@@ -1,6 +1,9 @@
 //! The login page of an identity provider on loopback, and the ways of a
 //! homeserver to it and back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
 
 use super::faults::Fault;
@@ -16,7 +19,8 @@ const PATH: &str = "/realms/matrix/login-actions/authenticate";
 
 /// The page; it is there for as long as this is kept.
 pub struct LoginPage {
-    _listener: Listener,
+    listener: Listener,
+    posts: Arc<AtomicUsize>,
 }
 
 impl LoginPage {
@@ -28,8 +32,13 @@ impl LoginPage {
         }
         let right = (user.to_owned(), password.to_owned());
         let back = format!("{}/_synapse/client/oidc/callback?code={CODE}", hs.url());
+        let posts = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&posts);
         let listener = Listener::start(move |stream| {
             let _ = serve(stream, |request| {
+                if request.method == "POST" {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                }
                 Answer::Reply(answer(&request, &right, &back))
             });
         });
@@ -60,9 +69,17 @@ impl LoginPage {
                 flow["identity_providers"] = json!([{"id": "oidc-keycloak", "name": "Keycloak"}]);
             }
         });
-        Self {
-            _listener: listener,
-        }
+        Self { listener, posts }
+    }
+
+    /// The Keycloak that it is a page of.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.listener.port)
+    }
+
+    /// How often a form was sent to it.
+    pub fn posts(&self) -> usize {
+        self.posts.load(Ordering::Relaxed)
     }
 }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::filling;
+
 /// One request as it came in.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -96,11 +98,24 @@ impl Response {
         self.headers.push((name.into(), value.into()));
         self
     }
+
+    fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(key, _)| key == name)
+    }
+
+    /// The body, if there are places in it that grow while it is written.
+    pub fn growing(&self) -> Option<&str> {
+        let text = std::str::from_utf8(&self.body).ok()?;
+        filling::grows(text).then_some(text)
+    }
 }
 
 /// How a handler ends a request.
 pub enum Answer {
     Reply(Response),
+    /// The same, and what is done when the client has all of it, or no longer
+    /// wants it.
+    Watched(Response, Box<dyn FnOnce()>),
     /// Close the connection without a byte.
     Cut,
     /// These bytes as they are, then close.
@@ -115,7 +130,20 @@ pub fn serve<S: Read + Write>(
     let mut pending = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut pending)? {
         match handle(request) {
-            Answer::Reply(response) => write_response(&mut stream, &response)?,
+            Answer::Reply(response) => {
+                write_response(&mut stream, &response)?;
+                if response.has("Connection") {
+                    return Ok(());
+                }
+            }
+            Answer::Watched(response, then) => {
+                let written = write_response(&mut stream, &response);
+                then();
+                written?;
+                if response.has("Connection") {
+                    return Ok(());
+                }
+            }
             Answer::Cut => return Ok(()),
             Answer::Raw(bytes) => {
                 stream.write_all(&bytes)?;
@@ -203,16 +231,57 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
         .position(|window| window == needle)
 }
 
+/// Writes an answer, and what grows in its body at its full size. Its length is
+/// what the headers say, where they say anything.
 fn write_response<S: Write>(stream: &mut S, response: &Response) -> io::Result<()> {
     let mut head = format!("HTTP/1.1 {} Whatever\r\n", response.status);
     for (name, value) in &response.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    head.push_str(&format!("Content-Length: {}\r\n\r\n", response.body.len()));
+    let growing = response.growing();
+    let length = match growing {
+        Some(text) => filling::length(text),
+        None => Some(response.body.len() as u64),
+    };
+    match length {
+        _ if response.has("Content-Length") => {}
+        Some(length) => head.push_str(&format!("Content-Length: {length}\r\n")),
+        None => head.push_str("Transfer-Encoding: chunked\r\n"),
+    }
+    head.push_str("\r\n");
     let mut bytes = head.into_bytes();
-    bytes.extend_from_slice(&response.body);
+    let Some(text) = growing else {
+        bytes.extend_from_slice(&response.body);
+        stream.write_all(&bytes)?;
+        return stream.flush();
+    };
     stream.write_all(&bytes)?;
+    if length.is_some() || response.has("Content-Length") {
+        filling::write(text, stream)?;
+    } else {
+        let mut chunks = io::BufWriter::with_capacity(16 * 1024, Chunks(&mut *stream));
+        filling::write(text, &mut chunks)?;
+        chunks.flush()?;
+        drop(chunks);
+        stream.write_all(b"0\r\n\r\n")?;
+    }
     stream.flush()
+}
+
+/// Writes each piece as a chunk.
+struct Chunks<'a, S>(&'a mut S);
+
+impl<S: Write> Write for Chunks<'_, S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        write!(self.0, "{:x}\r\n", bytes.len())?;
+        self.0.write_all(bytes)?;
+        self.0.write_all(b"\r\n")?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Percent-decoding; what is not valid stays as it is.

@@ -1,6 +1,7 @@
 //! Everything one scenario needs: both fakes, the bot, and Alice.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::apiserver::ApiServer;
@@ -101,6 +102,25 @@ impl World {
 
     pub fn set(&mut self, name: &str, value: &str) {
         self.env.insert(name.into(), value.into());
+    }
+
+    /// The bot's clock can be moved by [`World::jump`] from the next start on.
+    pub fn let_clock_move(&mut self) {
+        let file = self.clock();
+        std::fs::write(&file, "0").expect("the directory is there");
+        self.set("OPENCLAW_TEST_CLOCK", &file.display().to_string());
+    }
+
+    /// The bot's clock is wrong by so many milliseconds from now on. A rename, so
+    /// that the file is never seen half written.
+    pub fn jump(&self, offset: i64) {
+        let next = self.clock().with_extension("next");
+        std::fs::write(&next, offset.to_string()).expect("the directory is there");
+        std::fs::rename(&next, self.clock()).expect("both are there");
+    }
+
+    fn clock(&self) -> PathBuf {
+        self.dir.path().join("clock")
     }
 
     /// Starts the bot and waits until it listens and people can write to it.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use vodozemac::Ed25519Keypair;
 
 mod login;
+mod warnings;
 
 use super::{Faults, Method, Settings, VARIABLES};
 use crate::crypto::DeviceTrust;

@@ -14,6 +14,9 @@ use super::*;
 mod identities;
 mod own_identity;
 mod recovery;
+mod signed_out;
+mod supply;
+mod wiping;
 
 const NOW: u64 = 1_800_000_000_000;
 
@@ -174,18 +177,6 @@ fn no_keys_are_made_while_others_wait_for_their_upload() {
 }
 
 #[test]
-fn a_fallback_key_is_replaced_when_used_and_when_old() {
-    let week = 7 * 24 * 3600 * 1000;
-    let mut account = bot();
-    account.mark_as_uploaded(true);
-    assert!(!account.replenish(50, FallbackOnServer::Unused, NOW + week - 1));
-    assert!(account.replenish(50, FallbackOnServer::Unused, NOW + week));
-    account.mark_as_uploaded(true);
-    assert!(!account.replenish(50, FallbackOnServer::NotSupported, NOW + week + 1));
-    assert!(account.replenish(50, FallbackOnServer::UsedOrMissing, NOW + week + 1));
-}
-
-#[test]
 fn every_claim_of_a_payload_is_checked() {
     assert_eq!(payload_fault(|_| {}), None);
     assert_eq!(
@@ -239,7 +230,7 @@ fn a_known_session_is_not_made_twice() {
     let replay = decrypt(&mut bot, stored(), &first).map(drop);
     assert_eq!(
         replay,
-        Err(OlmFault::Wedged),
+        Err(OlmFault::Repeated),
         "and not one more session for a replay"
     );
 }
@@ -290,11 +281,15 @@ fn a_device_list_keeps_keys_and_tombstones() {
 
     let tombstone = KnownDevice {
         deleted: true,
-        ..known
+        ..known.clone()
     };
     assert_eq!(
         device_changes(user, std::slice::from_ref(&tombstone), &none, &[], None),
         []
+    );
+    assert_eq!(
+        device_changes(user, std::slice::from_ref(&tombstone), &answer, &[], None),
+        [DeviceChange::Refuse("PHONE".into(), DeviceFault::SignedOut)]
     );
     let other = raw(&changed.device_keys().unwrap());
     let reused: BTreeMap<String, &RawValue> = [("PHONE".to_owned(), &*other)].into();
@@ -304,6 +299,14 @@ fn a_device_list_keeps_keys_and_tombstones() {
             "PHONE".into(),
             DeviceFault::KeyChanged
         )]
+    );
+    assert_eq!(
+        device_changes(user, &[known], &reused, &[], None),
+        [
+            DeviceChange::Delete("PHONE".into()),
+            DeviceChange::Refuse("PHONE".into(), DeviceFault::KeyChanged)
+        ],
+        "the device that had the id is gone"
     );
     assert_eq!(
         device_changes(user, &[], &answer, &["PHONE".to_owned()], None),
@@ -326,7 +329,7 @@ fn payload_of(account: &Account) -> OlmPayload {
         sender_curve25519: account.curve25519(),
         sender_ed25519: account.ed25519(),
         kind: "m.room_key".to_owned(),
-        content: raw(&json!({})),
+        content: SecretContent::copied(&raw(&json!({}))),
     }
 }
 

@@ -13,7 +13,7 @@ fn user() -> &'static UserId {
 }
 
 fn own() -> OwnIdentity {
-    OwnIdentity::from_seed(&Seed::from_bytes([7; 32])).unwrap()
+    OwnIdentity::from_seed(&Seed::copied(&[7; 32]).unwrap()).unwrap()
 }
 
 fn signed_bot() -> Account {
@@ -145,7 +145,7 @@ fn signatures_are_uploaded_with_the_device_and_the_master_key() {
 #[test]
 fn no_other_master_key_is_signed() {
     let own = own();
-    let other = OwnIdentity::from_seed(&Seed::from_bytes([8; 32])).unwrap();
+    let other = OwnIdentity::from_seed(&Seed::copied(&[8; 32]).unwrap()).unwrap();
     let read = |user: &UserId, master: &CanonicalJsonObject| {
         own_master_key(user, &raw(master), &own.master()).map(drop)
     };
@@ -206,7 +206,7 @@ fn a_cross_signature_must_match() {
 
     // A new identity takes the place of the one before.
     let mut account = signed_bot();
-    let other = OwnIdentity::from_seed(&Seed::from_bytes([8; 32])).unwrap();
+    let other = OwnIdentity::from_seed(&Seed::copied(&[8; 32]).unwrap()).unwrap();
     let signature = other.self_signing().sign_device(&account).unwrap();
     account
         .set_cross_signature(&other.self_signing().public(), &signature)

@@ -34,7 +34,7 @@ fn a_missing_right_is_named() {
 fn a_refusal_gives_the_reason_and_nothing_more() {
     let denied = "admission webhook \"x.y\" denied the request:\n\u{202e}no\tscaling\u{7} today.";
     let shown = "The Kubernetes API server refused to scale deployment bot in namespace claw: \
-                 admission webhook \"x.y\" denied the request: no scaling today.";
+                 admission webhook \"x[.]y\" denied the request: no scaling today.";
     assert_eq!(sentence(status(403, "Forbidden", denied)), shown);
     let (sentence_422, detail) = faces(status(422, "Invalid", denied));
     assert_eq!(sentence_422, shown);
@@ -48,7 +48,7 @@ fn a_refusal_gives_the_reason_and_nothing_more() {
         long.ends_with("xxx….") && long.chars().count() < 300,
         "{long}"
     );
-    assert_eq!(detail.chars().count(), 512);
+    assert_eq!(detail.len(), 512);
     assert!(sentence(status(410, "Gone", "")).ends_with(": Gone."));
     assert!(sentence(status(410, "", "")).ends_with(": status 410."));
 }

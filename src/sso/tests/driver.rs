@@ -13,6 +13,7 @@ fn login_over_http(base: &str) -> Result<Secret, Fault> {
         password: &password,
         code: None,
         provider_url: None,
+        realm: None,
     };
     run(login_token(&client, base, &provider(), &account))
 }

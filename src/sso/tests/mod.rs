@@ -3,6 +3,7 @@
 mod driver;
 mod hostile;
 mod pages;
+mod realms;
 mod refusals;
 
 use std::time::SystemTime;
@@ -88,8 +89,14 @@ fn login_at(base: &str, code: Option<&dyn Fn() -> Secret>, answers: Vec<Response
         password: &password,
         code,
         provider_url: None,
+        realm: None,
     };
-    let (mut flow, ask) = Flow::begin(base, &provider(), &account).unwrap();
+    converse(base, &account, answers)
+}
+
+/// A login of `account` at `base` that gets these answers one after the other.
+fn converse(base: &str, account: &Account<'_>, answers: Vec<Response>) -> Outcome {
+    let (mut flow, ask) = Flow::begin(base, &provider(), account).unwrap();
     let mut asked = vec![ask];
     for answer in answers {
         match flow.take(answer, SystemTime::now()) {
@@ -280,6 +287,7 @@ fn another_login_page_than_the_configured_one_is_not_told_the_password() {
             password: &password,
             code: None,
             provider_url,
+            realm: None,
         };
         let (mut flow, _) = Flow::begin("https://hs.example", &provider(), &account).unwrap();
         flow.take(redirect(to), SystemTime::now()).map(drop)

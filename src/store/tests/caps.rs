@@ -306,7 +306,11 @@ fn room_keys_that_go_leave_tombstones_and_listed_devices_keep_theirs() {
     let of_device = rows(&tx, "SELECT count(*) FROM inbound_groups");
     assert_eq!(of_device, caps::ROOM_KEYS_OF_DEVICE);
     assert_eq!(rows(&tx, "SELECT count(*) FROM dead_groups"), 4);
-    assert!(tx.inbound_group(room(), "mine19").unwrap().is_some());
+    assert!(
+        tx.inbound_group(room(), "mine19", alice(), &group.curve25519)
+            .unwrap()
+            .is_some()
+    );
     // Keys of devices that nobody lists.
     let pickle = group.pickle().unwrap();
     for number in 0..u32::try_from(caps::ROOM_KEYS).unwrap() + 200 {
@@ -316,7 +320,11 @@ fn room_keys_that_go_leave_tombstones_and_listed_devices_keep_theirs() {
             .unwrap();
     }
     assert!(rows(&tx, "SELECT count(*) FROM inbound_groups") <= caps::ROOM_KEYS);
-    assert!(tx.inbound_group(room(), "mine19").unwrap().is_some());
+    assert!(
+        tx.inbound_group(room(), "mine19", alice(), &group.curve25519)
+            .unwrap()
+            .is_some()
+    );
     assert!(rows(&tx, "SELECT count(*) FROM dead_groups") > 200);
 }
 

@@ -29,21 +29,28 @@ fn use_session(store: &mut Store, times: u32) -> Vec<Vec<u8>> {
     let mut pickles = Vec::new();
     for index in 0..times {
         let tx = store.begin().unwrap();
-        let group = tx.inbound_group(room(), &id).unwrap().unwrap();
-        pickles.push(group.pickle().unwrap());
-        tx.use_up_message_index(room(), &id, group, index * 300)
-            .unwrap();
+        let group = stored(&tx, &id);
+        pickles.push(group.pickle().unwrap().to_vec());
+        tx.use_up_message_index(room(), &id, index * 300).unwrap();
         tx.commit().unwrap();
     }
     let tx = store.begin().unwrap();
-    let last = tx.inbound_group(room(), &id).unwrap().unwrap().pickle();
-    let last = last.unwrap();
+    let last = stored(&tx, &id).pickle().unwrap();
     for pickle in &mut pickles {
-        let same = pickle.iter().zip(&last).take_while(|(a, b)| a == b).count();
+        let same = pickle
+            .iter()
+            .zip(last.iter())
+            .take_while(|(a, b)| a == b)
+            .count();
         pickle.drain(..same);
         pickle.truncate(200);
     }
     pickles
+}
+
+fn stored(tx: &Transaction<'_>, id: &str) -> InboundGroup {
+    let mut groups = tx.inbound_groups(room(), id, alice()).unwrap();
+    groups.remove(0).group
 }
 
 #[test]

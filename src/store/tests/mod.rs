@@ -17,8 +17,8 @@ use vodozemac::{
 use super::*;
 use crate::{
     crypto::{
-        Account, Device, DeviceChange, DeviceTrust, InboundGroup, MEGOLM_ALGORITHM, OutboundGroup,
-        Pin, PinSource, Rotation,
+        Account, Device, DeviceChange, DeviceTrust, InboundGroup, MEGOLM_ALGORITHM, OlmSession,
+        OutboundGroup, Pin, PinSource, Rotation, outbound_session,
     },
     ops::Secret,
 };
@@ -26,6 +26,7 @@ use crate::{
 mod caps;
 mod files;
 mod keys;
+mod lists;
 mod opening;
 mod queues;
 mod year;

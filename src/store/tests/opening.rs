@@ -1,6 +1,11 @@
 //! Opening a store, committing to it, and what a session leaves in it.
 
 use super::*;
+use crate::crypto::Seed;
+
+fn seed(byte: u8) -> Seed {
+    Seed::copied(&[byte; 32]).unwrap()
+}
 
 #[test]
 fn only_the_owner_may_look_at_it() {
@@ -149,8 +154,13 @@ fn every_state_of_the_own_identity_is_read_back() {
     let mut store = directory.open();
     let tx = store.begin().unwrap();
     assert_eq!(tx.own_identity().unwrap().state, OwnState::Unknown);
-    tx.put_own_seed(&[7; 32]).unwrap();
-    tx.put_own_self_signing(&[8; 32]).unwrap();
+    tx.put_own_seed(&seed(7)).unwrap();
+    let master = Ed25519SecretKey::new().public_key();
+    tx.put_own_master(&master).unwrap();
+    tx.put_own_self_signing(&seed(8)).unwrap();
+    let proven = tx.own_identity().unwrap().master;
+    assert_eq!(proven, None, "it was that of another self-signing key");
+    tx.put_own_master(&master).unwrap();
     for state in [
         OwnState::Upload { uia_session: None },
         OwnState::Upload {
@@ -160,6 +170,7 @@ fn every_state_of_the_own_identity_is_read_back() {
         OwnState::FindKeyId,
         OwnState::FindKey("k".to_owned()),
         OwnState::FindSecret("k".to_owned()),
+        OwnState::FindMaster("k".to_owned()),
         OwnState::Recovered,
         OwnState::Unsigned("why".to_owned()),
         OwnState::Reset,
@@ -172,8 +183,10 @@ fn every_state_of_the_own_identity_is_read_back() {
         let stored = tx.own_identity().unwrap();
         assert_eq!(stored.state, state);
         assert!(!stored.delayed);
-        assert_eq!(stored.seed.as_deref(), Some(&[7; 32]));
-        assert_eq!(stored.self_signing.as_deref(), Some(&[8; 32]));
+        assert_eq!(stored.seed.as_ref().map(Seed::as_bytes), Some(&[7; 32]));
+        let self_signing = stored.self_signing.as_ref();
+        assert_eq!(self_signing.map(Seed::as_bytes), Some(&[8; 32]));
+        assert_eq!(stored.master, Some(master));
     }
 }
 
@@ -212,6 +225,16 @@ fn a_store_of_the_first_format_is_taken_over() {
         [room().as_str()],
     )
     .unwrap();
+    old.execute_batch(
+        "INSERT INTO rooms (room_id, joined, encryption_checked)
+         VALUES ('!a:test', 1, 1), ('!plain:test', 1, 1);
+         INSERT INTO replies (id, room_id, txn_id, kind, content)
+         VALUES (1, '!plain:test', 't', 'm.room.message', '{}');
+         INSERT INTO outbox (lane, path, body, reply_id) VALUES
+             ('!plain:test', '/_matrix/client/v3/rooms/%21plain:test/send/m.room.message/t', x'', 1),
+             ('!a:test', '/_matrix/client/v3/rooms/%21ops:test/send/m.room.encrypted/u', x'', 1);",
+    )
+    .unwrap();
     old.execute(
         "INSERT INTO users (user_id, outdated) VALUES (?1, 0)",
         [alice().as_str()],
@@ -221,7 +244,9 @@ fn a_store_of_the_first_format_is_taken_over() {
     let mut store = directory.open();
     let tx = store.begin().unwrap();
     assert_eq!(tx.next_message_index(room(), &id).unwrap(), 5);
-    assert!(tx.inbound_group(room(), &id).unwrap().is_some());
+    let groups = tx.inbound_groups(room(), &id, alice()).unwrap();
+    assert_eq!(groups.len(), 1);
+    assert_eq!(groups[0].group.curve25519, inbound.curve25519);
     assert!(
         tx.is_outdated(alice()).unwrap(),
         "who signed what is asked for"
@@ -231,6 +256,109 @@ fn a_store_of_the_first_format_is_taken_over() {
         tx.has_sent("in use", 7).unwrap(),
         "what the version before sent is no trace of another life"
     );
+    let encrypted = |room| matches!(tx.encryption(room).unwrap(), Encryption::Megolm(_));
+    assert!(encrypted(room()), "a key came for it");
+    assert!(!encrypted(room_id!("!plain:test")));
+    assert_eq!(tx.lanes_in_clear().unwrap(), ["!plain:test"]);
+}
+
+/// A room that a key came for is an encrypted one, in whatever order things come.
+#[test]
+fn a_room_is_proven_encrypted_before_and_after_the_bot_is_in_it() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    let (ahead, known) = (room_id!("!ahead:test"), room_id!("!known:test"));
+    tx.enter_room(known).unwrap();
+    tx.set_not_encrypted(known).unwrap();
+    assert_eq!(tx.encryption(known).unwrap(), Encryption::Plaintext);
+    for room in [ahead, known] {
+        assert!(tx.prove_encrypted(room).unwrap());
+        assert!(!tx.prove_encrypted(room).unwrap(), "that is no news");
+        tx.enter_room(room).unwrap();
+        tx.set_not_encrypted(room).unwrap();
+        tx.leave_room(room).unwrap();
+        tx.forget_device().unwrap();
+        tx.enter_room(room).unwrap();
+        tx.set_not_encrypted(room).unwrap();
+        let encryption = tx.encryption(room).unwrap();
+        assert!(
+            matches!(encryption, Encryption::Megolm(_)),
+            "{encryption:?}"
+        );
+    }
+    // With too many of them only the key itself tells, and what is left of it.
+    for number in 0..1_000 {
+        let id: ruma::OwnedRoomId = format!("!{number}:test").try_into().unwrap();
+        tx.prove_encrypted(&id).unwrap();
+    }
+    let (_, inbound) = shared_session();
+    let late = room_id!("!late:test");
+    tx.put_inbound_group(late, "id", &inbound, 1).unwrap();
+    assert!(!tx.prove_encrypted(late).unwrap());
+    tx.forget_device().unwrap();
+    tx.enter_room(late).unwrap();
+    assert!(matches!(
+        tx.encryption(late).unwrap(),
+        Encryption::Megolm(_)
+    ));
+}
+
+/// A store of the third format: its times are not in the future of the bot's own
+/// clock, and its sessions keep their order.
+#[test]
+fn a_store_of_the_third_format_is_taken_over() {
+    let directory = Directory::new();
+    fs::create_dir_all(&directory.0).unwrap();
+    let (outbound, inbound) = shared_session();
+    let (_, earlier) = shared_session();
+    let id = outbound.session_id();
+    let old = rusqlite::Connection::open(directory.0.join("store.sqlite3")).unwrap();
+    for migration in &schema::MIGRATIONS[..3] {
+        old.execute_batch(migration).unwrap();
+    }
+    old.pragma_update(None, "user_version", 3).unwrap();
+    let future = i64::MAX / 2;
+    for (id, group, received_at) in [(id.as_str(), &inbound, future), ("earlier", &earlier, 7)] {
+        old.execute(
+            "INSERT INTO inbound_groups VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 5)",
+            (
+                room().as_str(),
+                id,
+                alice().as_str(),
+                group.curve25519.as_bytes(),
+                group.ed25519.as_bytes(),
+                group.pickle().unwrap(),
+                received_at,
+            ),
+        )
+        .unwrap();
+    }
+    old.execute("INSERT INTO olm_seen VALUES (?1, 7)", [[9_u8; 32]])
+        .unwrap();
+    old.execute(
+        "INSERT INTO journal (event_id, room_id, sender, payload, received_at, age_ms)
+         VALUES ('$e', ?1, ?2, 'start', ?3, 0)",
+        (room().as_str(), alice().as_str(), future),
+    )
+    .unwrap();
+    old.close().unwrap();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    let own_now = tx.own_clock().unwrap().own_time;
+    let group = |id| tx.inbound_groups(room(), id, alice()).unwrap().remove(0);
+    assert_eq!(tx.next_message_index(room(), &id).unwrap(), 5);
+    assert!(group(&id).received_at <= own_now);
+    assert_eq!(group("earlier").received_at, 7);
+    assert!(group("earlier").ordinal < group(&id).ordinal);
+    assert!(tx.next_unfinished().unwrap().unwrap().received_at <= own_now);
+    tx.forget_olm_messages(8).unwrap();
+    assert!(
+        tx.has_seen_olm_message(&[9; 32]).unwrap(),
+        "what guards counts from now"
+    );
+    tx.begin_life().unwrap();
+    assert_eq!(tx.life().unwrap(), 1);
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn an_event_is_journalled_once_and_remembered() {
     assert_eq!(next().as_deref(), Some(second));
     tx.finish(second).unwrap();
     assert_eq!(next(), None);
-    assert!(tx.is_known_event(first).unwrap());
+    assert!(tx.known_event(first).unwrap() == Some(Known::Judged));
     assert!(
         !tx.journal(&entry(first)).unwrap(),
         "done, and not done again"
@@ -31,18 +31,25 @@ fn what_waits_is_bounded_and_in_order() {
     let tx = store.begin().unwrap();
     for number in 0..300 {
         let event_id: OwnedEventId = format!("$e{number}").try_into().unwrap();
-        tx.hold(&Held {
-            event_id,
-            room: room().to_owned(),
-            sender: alice().to_owned(),
-            event: "{}".to_owned(),
-            received_at: number,
-            age_ms: 0,
-            reason: HeldReason::NoKey,
-        })
+        tx.hold(
+            &Held {
+                event_id,
+                room: room().to_owned(),
+                sender: alice().to_owned(),
+                event: "{}".to_owned(),
+                received_at: number,
+                age_ms: 0,
+                reason: HeldReason::NoKey,
+            },
+            None,
+        )
         .unwrap();
     }
-    let held = tx.held().unwrap();
+    let rows = tx.held_rows().unwrap();
+    let held: Vec<Held> = rows
+        .into_iter()
+        .map(|row| tx.held_row(row).unwrap().unwrap())
+        .collect();
     assert_eq!(held.len(), 256);
     assert_eq!(held[0].event_id, "$e44");
     assert!(held.is_sorted_by_key(|held| held.received_at));

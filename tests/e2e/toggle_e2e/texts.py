@@ -70,8 +70,9 @@ UNREADABLE = "I could not decrypt your message. This may happen after a restart.
 def unverified(device_id: str) -> str:
     """To a person whose identity has not signed the device they command from."""
     return (
-        f"Your session {device_id} is not verified by your own identity, so I did not run your command: please verify"
-        " it from another of your sessions (in Element: Settings, Sessions, Verify session), and send it again."
+        f"Your session {device_id} is not verified by your own identity, so I did not run your command. If it is yours,"
+        " verify it from another of your sessions (in Element: Settings, Sessions, Verify session), and send it again;"
+        " if you do not know it, sign it out."
     )
 
 

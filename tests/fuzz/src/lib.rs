@@ -8,9 +8,17 @@
 #[cfg(fuzzing)]
 compile_error!("with cfg(fuzzing) vodozemac checks neither MACs nor signatures");
 
+#[allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "the tests' own, which stop at the first surprise"
+)]
+#[path = "../../support/filling.rs"]
+pub mod filling;
 mod logger;
 pub mod people;
 pub mod secrets;
+pub mod whole;
 mod world;
 
 pub use world::{CLEAR, NEW, NOW, RECOVERY_KEY, Run, SECRET, World, honest_query, tolerable, user};

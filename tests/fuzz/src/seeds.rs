@@ -349,4 +349,24 @@ fn main() {
         "one-time-uri",
         b"ootpauth://totp/matrix:bot?secret=JBSWY3DPEHPK3PXP&digits=6&period=30",
     );
+
+    // Recipes: each endpoint as it is, and with something large in it.
+    for endpoint in 0..8u8 {
+        put(
+            "whole_answers",
+            &format!("honest-{endpoint}"),
+            &[endpoint, 64],
+        );
+        for (shape, what, place) in [(0, 1, 3), (6, 1, 1), (3, 1, 4)] {
+            let name = format!("grown-{endpoint}-{shape}");
+            // Half a MiB.
+            let recipe = [endpoint, 90, what, place, shape, 0, 64];
+            put("whole_answers", &name, &recipe);
+        }
+        // A thousand of something, cut at the end.
+        let repeated = [
+            endpoint, 3, 2, 1, 0, 232, 3, 2, 4, 0, 232, 3, 3, 0, 0, 255, 20,
+        ];
+        put("whole_answers", &format!("repeated-{endpoint}"), &repeated);
+    }
 }

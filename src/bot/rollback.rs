@@ -1,0 +1,50 @@
+//! Going on after the trace of another life of this device, with the same device.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use log::error;
+use tokio::time::Instant;
+
+use super::{operator::Operator, replies};
+use crate::{health::Tallies, matrix};
+
+/// After keys were given up the next sync waits this long: a homeserver that makes
+/// up traces without end keeps the bot from its work, as it can anyway, but not the
+/// machine busy.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Operator<'_> {
+    /// Takes the homeserver's word that this device has had another life, if that
+    /// is what is wrong, and if there is no new device to be had for it. It costs
+    /// the keys, not the program: the word may be a lie.
+    pub(super) fn goes_on_without(&mut self, error: &matrix::Error) -> bool {
+        let matrix::Error::RolledBack(foreign) = error else {
+            return false;
+        };
+        if self.keeps_device {
+            self.start_over(&error.to_string(), foreign);
+        }
+        self.keeps_device
+    }
+
+    /// Gives up all keys that another life of this device may have used. What was
+    /// asked for and is not done may have been done in that life.
+    pub(super) fn start_over(&mut self, why: &str, foreign: &BTreeSet<String>) {
+        error!(
+            "{why}. Or the homeserver lies. The device's keys are given up and replaced: who \
+             commands has to make their client use a new key"
+        );
+        self.sync_after = Instant::now() + PAUSE;
+        let working = self.working.clone();
+        self.attempt(|engine, _, tx, now| {
+            engine.start_over(tx, foreign.iter().map(String::as_str), now)?;
+            for (event_id, room, command) in tx.unfinished()? {
+                if Some(&event_id) != working.as_ref() {
+                    engine.reply(tx, &room, &replies::interrupted(&command))?;
+                    tx.finish(&event_id)?;
+                }
+            }
+            Ok(Tallies::default())
+        });
+    }
+}

@@ -1,0 +1,82 @@
+//! What is allowed, and had better be otherwise.
+
+use url::Url;
+
+use super::login::{Jwt, JwtSource, Method, Sso};
+use super::variables::{HOMESERVER, KEYCLOAK_REALM, KEYCLOAK_URL};
+use super::{Account, BaseUrl, Homeserver};
+use crate::http::is_private;
+
+impl Account {
+    /// A sentence for each setting that lets others read or use what a login
+    /// takes: the name of the variable, what is at stake, and what to do.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Homeserver::Url(url) = &self.homeserver
+            && is_in_clear(url)
+        {
+            let (name, at_stake) = (HOMESERVER.name, homeserver_stake(&self.method));
+            warnings.push(format!(
+                "{name} is {url}, which is not encrypted: {at_stake} go there in clear, and \
+                 whoever is on the way can read them, use them and change the answers. Give an \
+                 https:// URL, or keep that way within one cluster whose network encrypts it or \
+                 that you trust"
+            ));
+        }
+        match &self.method {
+            Method::Jwt(Jwt {
+                source: JwtSource::Keycloak(keycloak),
+                ..
+            }) if is_in_clear(&keycloak.url) => warnings.push(format!(
+                "{} is {}, which is not encrypted: the password, the client's secret, one-time \
+                 passwords and tokens go there in clear, and whoever is on the way can read and \
+                 use them. Give an https:// URL, or keep that way within one cluster whose \
+                 network encrypts it or that you trust",
+                KEYCLOAK_URL.name, keycloak.url
+            )),
+            Method::Sso(sso) => warnings.extend(of_login_page(sso)),
+            _ => {}
+        }
+        warnings
+    }
+}
+
+/// What a login of this method gives the homeserver.
+fn homeserver_stake(method: &Method) -> &'static str {
+    match method {
+        Method::Password(_) => "the password, access tokens and the contents of unencrypted rooms",
+        Method::Jwt(_) | Method::Sso(_) => {
+            "login tokens, access tokens and the contents of unencrypted rooms"
+        }
+        Method::Token(_) => "the access token and the contents of unencrypted rooms",
+    }
+}
+
+fn of_login_page(sso: &Sso) -> Option<String> {
+    let (url_name, realm_name) = (KEYCLOAK_URL.name, KEYCLOAK_REALM.name);
+    let Some(url) = &sso.url else {
+        return Some(format!(
+            "{url_name} is not set: the password is told to whatever login page the homeserver \
+             leads to"
+        ));
+    };
+    if is_in_clear(url) {
+        return Some(format!(
+            "{url_name} is {url}, which is not encrypted: a login page there is not told the \
+             password. Give Keycloak a certificate, and its https:// URL here"
+        ));
+    }
+    let names_realm = url.as_str().contains("/realms/");
+    (sso.realm.is_none() && !names_realm).then(|| {
+        format!(
+            "{realm_name} is not set: the password is told to the login page of any realm of \
+             {url} that the homeserver leads to. Give the name of the realm that the bot's \
+             account is in"
+        )
+    })
+}
+
+/// Whether what is sent there can be read on the way.
+fn is_in_clear(url: &BaseUrl) -> bool {
+    Url::parse(url.as_str()).is_ok_and(|url| !is_private(&url))
+}

@@ -1,0 +1,143 @@
+//! How long keys that others start Olm sessions with are good, and giving all of
+//! them up.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use vodozemac::olm;
+use zeroize::Zeroizing;
+
+use super::account::{Account, FallbackOnServer};
+
+/// A fallback key is replaced at this age even if nobody used it.
+const FALLBACK_KEY_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long the key before the current fallback key still opens messages that
+/// were on their way when it was replaced.
+const FALLBACK_KEY_GRACE: Duration = Duration::from_secs(3600);
+
+impl Account {
+    /// Replaces a fallback key that is old and forgets the one before when its time
+    /// has come, whatever the server says or fails to do: a key that is kept as
+    /// long as somebody else likes can be played recordings against as long.
+    ///
+    /// True when the account changed and must be stored.
+    pub fn age(&mut self, own_now: u64) -> bool {
+        if !self.needs_aging(own_now) {
+            return false;
+        }
+        if !self.state.by_own_clock {
+            // What was sent by the keys of an earlier version was remembered for a
+            // while only.
+            self.state.by_own_clock = true;
+            self.replace_fallback_at_once(own_now);
+            return true;
+        }
+        if self.may_forget_previous_fallback(own_now) {
+            self.forget_previous_fallback();
+        }
+        if self.is_fallback_old(own_now) {
+            self.replace_fallback(own_now);
+        }
+        true
+    }
+
+    /// Whether [`Account::age`] would change anything.
+    pub fn needs_aging(&self, own_now: u64) -> bool {
+        !self.state.by_own_clock
+            || self.may_forget_previous_fallback(own_now)
+            || self.is_fallback_old(own_now)
+    }
+
+    /// Makes a fallback key and forgets all earlier ones: no message opens by them
+    /// any more.
+    pub fn replace_fallback_at_once(&mut self, own_now: u64) {
+        self.replace_fallback(own_now);
+        self.forget_previous_fallback();
+    }
+
+    /// When the oldest fallback key was made whose private half is still there. A
+    /// pre-key message that came before opens nothing any more.
+    pub fn oldest_fallback_made_at(&self) -> u64 {
+        match self.state.forget_previous_fallback_at {
+            Some(_) => self.state.previous_fallback_made_at.unwrap_or_default(),
+            None => self.state.fallback_key_made_at,
+        }
+    }
+
+    pub(super) fn replace_fallback(&mut self, own_now: u64) {
+        let first = self.state.fallback_key_made_at == 0;
+        self.inner.generate_fallback_key();
+        if !first {
+            let grace = u64::try_from(FALLBACK_KEY_GRACE.as_millis()).unwrap_or(u64::MAX);
+            self.state.forget_previous_fallback_at = Some(own_now.saturating_add(grace));
+            self.state.previous_fallback_made_at = Some(self.state.fallback_key_made_at);
+        }
+        self.state.fallback_key_made_at = own_now;
+    }
+
+    fn forget_previous_fallback(&mut self) {
+        self.inner.forget_fallback_key();
+        self.state.forget_previous_fallback_at = None;
+        self.state.previous_fallback_made_at = None;
+    }
+
+    fn may_forget_previous_fallback(&self, own_now: u64) -> bool {
+        self.state
+            .forget_previous_fallback_at
+            .is_some_and(|at| at <= own_now)
+    }
+
+    fn is_fallback_old(&self, own_now: u64) -> bool {
+        let age = own_now.saturating_sub(self.state.fallback_key_made_at);
+        u128::from(age) >= FALLBACK_KEY_MAX_AGE.as_millis()
+    }
+
+    /// Replaces all one-time and fallback keys: whatever was encrypted by them opens
+    /// nothing any more. The device stays the same. The new keys have ids that no
+    /// other life of this device can have used.
+    pub fn replace_all_keys(&mut self, own_now: u64) -> Result<(), ReplaceError> {
+        #[derive(Serialize, Deserialize)]
+        struct Parts<'a> {
+            #[serde(borrow)]
+            signing_key: &'a RawValue,
+            #[serde(borrow)]
+            diffie_hellman_key: &'a RawValue,
+            #[serde(borrow)]
+            one_time_keys: &'a RawValue,
+            #[serde(borrow)]
+            fallback_keys: &'a RawValue,
+        }
+        let text =
+            |account: &olm::Account| serde_json::to_string(&account.pickle()).map(Zeroizing::new);
+        let (own, fresh) = (text(&self.inner)?, text(&olm::Account::new())?);
+        let own: Parts<'_> = serde_json::from_str(&own)?;
+        let fresh: Parts<'_> = serde_json::from_str(&fresh)?;
+        let parts = Parts {
+            one_time_keys: fresh.one_time_keys,
+            fallback_keys: fresh.fallback_keys,
+            ..own
+        };
+        let replaced = Zeroizing::new(serde_json::to_string(&parts)?);
+        let mut supply = [0_u8; 8];
+        getrandom::fill(&mut supply).map_err(|_| ReplaceError)?;
+        self.inner = olm::Account::from_pickle(serde_json::from_str(&replaced)?);
+        self.state.supply = supply.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.state.fallback_key_made_at = 0;
+        self.forget_previous_fallback();
+        self.replenish(0, FallbackOnServer::UsedOrMissing, own_now);
+        Ok(())
+    }
+}
+
+/// Why keys could not be replaced: there is no randomness, or the account has no
+/// stored form.
+#[derive(Debug)]
+pub struct ReplaceError;
+
+impl From<serde_json::Error> for ReplaceError {
+    fn from(_: serde_json::Error) -> Self {
+        Self
+    }
+}

@@ -1,0 +1,200 @@
+//! Events that cannot be judged yet.
+
+use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
+
+use super::{Error, Transaction, database::parsed};
+
+/// Events held back at the same time; beyond it the oldest is given up.
+pub const MAX_HELD: i64 = 256;
+
+/// Why an event waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldReason {
+    /// Its Megolm session has not arrived.
+    NoKey,
+    /// The server has to be asked something first: for the sender's devices, or
+    /// whether the room is encrypted.
+    NotYetJudged,
+    /// A gap in its room's timeline is being read: what was said before comes
+    /// first.
+    Gap,
+}
+
+impl HeldReason {
+    fn number(self) -> i64 {
+        match self {
+            Self::NoKey => 0,
+            Self::NotYetJudged => 1,
+            Self::Gap => 2,
+        }
+    }
+
+    fn of_number(number: i64) -> Self {
+        match number {
+            0 => Self::NoKey,
+            2 => Self::Gap,
+            _ => Self::NotYetJudged,
+        }
+    }
+}
+
+/// An event that cannot be judged yet.
+pub struct Held {
+    /// Its id.
+    pub event_id: OwnedEventId,
+    /// Where it was sent.
+    pub room: OwnedRoomId,
+    /// Who the server says sent it.
+    pub sender: OwnedUserId,
+    /// The whole event as it came.
+    pub event: String,
+    /// When it came, milliseconds since the Unix epoch.
+    pub received_at: u64,
+    /// How old it was then, in milliseconds.
+    pub age_ms: u64,
+    /// What it waits for.
+    pub reason: HeldReason,
+}
+
+/// What the store knows of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// It was judged.
+    Judged,
+    /// It waits.
+    Held(HeldReason),
+}
+
+impl Transaction<'_> {
+    /// Keeps an event until it can be judged: behind all that wait, or at this
+    /// place among them. One that waits already stays as it is. Gives how many were
+    /// given up for it.
+    pub fn hold(&self, held: &Held, position: Option<i64>) -> Result<usize, Error> {
+        self.execute(
+            "INSERT OR IGNORE INTO held
+             (event_id, room_id, sender, event, received_at, age_ms, reason, position)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,
+                 coalesce(?8, 1 + max(
+                     (SELECT coalesce(max(position), 0) FROM held),
+                     (SELECT coalesce(max(top), 0) FROM gaps WHERE token <> ''))))",
+            (
+                held.event_id.as_str(),
+                held.room.as_str(),
+                held.sender.as_str(),
+                held.event.as_str(),
+                held.received_at.cast_signed(),
+                held.age_ms.cast_signed(),
+                held.reason.number(),
+                position,
+            ),
+        )?;
+        self.execute(
+            "DELETE FROM held WHERE rowid IN (
+                 SELECT rowid FROM held ORDER BY position DESC, rowid DESC LIMIT -1 OFFSET ?1)",
+            [MAX_HELD],
+        )
+    }
+
+    /// Events that wait and may be judged, as rows, in the order they were said:
+    /// all but those of gaps. Their bodies can be large: [`Transaction::held_row`]
+    /// reads one.
+    pub fn held_rows(&self) -> Result<Vec<i64>, Error> {
+        self.all(
+            "SELECT rowid FROM held WHERE reason <> ?1 ORDER BY position, rowid",
+            [HeldReason::Gap.number()],
+            |row| row.get(0),
+        )
+    }
+
+    /// One event that waits.
+    pub fn held_row(&self, id: i64) -> Result<Option<Held>, Error> {
+        self.one(
+            "SELECT event_id, room_id, sender, event, received_at, age_ms, reason FROM held
+             WHERE rowid = ?1",
+            [id],
+            |row| {
+                Ok(Held {
+                    event_id: parsed(row, 0)?,
+                    room: parsed(row, 1)?,
+                    sender: parsed(row, 2)?,
+                    event: row.get(3)?,
+                    received_at: row.get::<_, i64>(4)?.cast_unsigned(),
+                    age_ms: row.get::<_, i64>(5)?.cast_unsigned(),
+                    reason: HeldReason::of_number(row.get(6)?),
+                })
+            },
+        )
+    }
+
+    /// How many events wait.
+    pub fn held_count(&self) -> Result<i64, Error> {
+        Ok(self
+            .one("SELECT count(*) FROM held", [], |row| row.get(0))?
+            .unwrap_or_default())
+    }
+
+    /// When the first event came that waits for this, milliseconds since the Unix
+    /// epoch.
+    pub fn held_since(&self, reason: HeldReason) -> Result<Option<u64>, Error> {
+        let since: Option<i64> = self
+            .one(
+                "SELECT min(received_at) FROM held WHERE reason = ?1",
+                [reason.number()],
+                |row| row.get(0),
+            )?
+            .flatten();
+        Ok(since.map(i64::cast_unsigned))
+    }
+
+    /// An event goes on waiting, for something else.
+    pub fn set_held_reason(&self, event: &EventId, reason: HeldReason) -> Result<(), Error> {
+        self.execute(
+            "UPDATE held SET reason = ?2 WHERE event_id = ?1",
+            (event.as_str(), reason.number()),
+        )?;
+        Ok(())
+    }
+
+    /// An event that waits was said before what has a later position.
+    pub fn set_held_position(&self, event: &EventId, position: i64) -> Result<(), Error> {
+        self.execute(
+            "UPDATE held SET position = ?2 WHERE event_id = ?1",
+            (event.as_str(), position),
+        )?;
+        Ok(())
+    }
+
+    /// What waits for the gap of this room can be judged.
+    pub(super) fn release_gap(&self, room: &RoomId) -> Result<(), Error> {
+        self.execute(
+            "UPDATE held SET reason = ?2 WHERE room_id = ?1 AND reason = ?3",
+            (
+                room.as_str(),
+                HeldReason::NotYetJudged.number(),
+                HeldReason::Gap.number(),
+            ),
+        )?;
+        Ok(())
+    }
+
+    /// The event has been judged.
+    pub fn release(&self, event: &EventId) -> Result<(), Error> {
+        self.execute("DELETE FROM held WHERE event_id = ?1", [event.as_str()])?;
+        Ok(())
+    }
+
+    /// Whether this event was taken into the journal before, or waits.
+    pub fn known_event(&self, event: &EventId) -> Result<Option<Known>, Error> {
+        self.one(
+            "SELECT -1 FROM journal WHERE event_id = ?1
+             UNION ALL SELECT reason FROM held WHERE event_id = ?1",
+            [event.as_str()],
+            |row| {
+                Ok(match row.get(0)? {
+                    -1 => Known::Judged,
+                    reason => Known::Held(HeldReason::of_number(reason)),
+                })
+            },
+        )
+    }
+}

@@ -1,0 +1,123 @@
+//! The order of Olm messages. A ratchet numbers them, so that the homeserver cannot
+//! hold one back unnoticed and deliver it as new.
+
+use ruma::UserId;
+use serde::{Deserialize, Serialize};
+use vodozemac::Curve25519PublicKey;
+
+use super::{Error, Transaction};
+use crate::crypto::OlmPosition;
+
+/// Chains remembered of a session: more than are kept to open messages with.
+const CHAINS_KEPT: usize = 8;
+
+/// A sender's chain of messages, in the order in which they begin. Times are by the
+/// bot's own clock, in milliseconds.
+#[derive(Serialize, Deserialize)]
+struct Chain {
+    /// Its ratchet key, in base64.
+    key: String,
+    /// The lowest index beyond all that have come.
+    next: u64,
+    /// When its first message came.
+    since: u64,
+    /// When the first message came that left others out.
+    gap_since: Option<u64>,
+}
+
+impl Transaction<'_> {
+    /// Notes that a message of this session at this place was opened. The time at
+    /// which a later one had come, if one had: it was sent before that.
+    pub fn note_olm_position(
+        &self,
+        user: &UserId,
+        peer: &Curve25519PublicKey,
+        session_id: &str,
+        position: OlmPosition,
+        own_now: u64,
+    ) -> Result<Option<u64>, Error> {
+        let text: Option<String> = self.one(
+            "SELECT chains FROM olm_sessions
+             WHERE user_id = ?1 AND curve25519 = ?2 AND session_id = ?3",
+            (user.as_str(), peer.as_bytes(), session_id),
+            |row| row.get(0),
+        )?;
+        let corrupt = |_| Error::Corrupt("the order of Olm messages");
+        let mut chains: Vec<Chain> = text
+            .map_or(Ok(Vec::new()), |text| serde_json::from_str(&text))
+            .map_err(corrupt)?;
+        let sent_before = note(&mut chains, position, own_now);
+        let text = serde_json::to_string(&chains).map_err(corrupt)?;
+        self.execute(
+            "UPDATE olm_sessions SET chains = ?4
+             WHERE user_id = ?1 AND curve25519 = ?2 AND session_id = ?3",
+            (user.as_str(), peer.as_bytes(), session_id, text),
+        )?;
+        Ok(sent_before)
+    }
+}
+
+fn note(chains: &mut Vec<Chain>, position: OlmPosition, own_now: u64) -> Option<u64> {
+    let OlmPosition { chain, index } = position;
+    let key = chain.to_base64();
+    let next = index.saturating_add(1);
+    let Some(at) = chains.iter().position(|chain| chain.key == key) else {
+        // A chain begins when its sender has had an answer, never before another.
+        chains.push(Chain {
+            key,
+            next,
+            since: own_now,
+            gap_since: (index > 0).then_some(own_now),
+        });
+        let surplus = chains.len().saturating_sub(CHAINS_KEPT);
+        chains.drain(..surplus);
+        return None;
+    };
+    let followed_since = chains.get(at + 1).map(|chain| chain.since);
+    let chain = chains.get_mut(at)?;
+    let skipped_since = if index >= chain.next {
+        if index > chain.next {
+            chain.gap_since.get_or_insert(own_now);
+        }
+        chain.next = next;
+        None
+    } else {
+        chain.gap_since
+    };
+    // Whichever is earlier.
+    [followed_since, skipped_since].into_iter().flatten().min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_was_sent_before_those_that_left_it_out() {
+        let mut chains = Vec::new();
+        let mut note = |chain: u8, index, now| {
+            let chain = Curve25519PublicKey::from_bytes([chain; 32]);
+            note(&mut chains, OlmPosition { chain, index }, now)
+        };
+        assert_eq!(note(1, 0, 10), None);
+        assert_eq!(note(1, 1, 20), None);
+        assert_eq!(note(1, 4, 30), None);
+        assert_eq!(note(1, 7, 40), None);
+        assert_eq!(note(1, 3, 50), Some(30));
+        assert_eq!(note(1, 6, 60), Some(30), "the earlier gap may be its own");
+        assert_eq!(note(2, 1, 70), None, "another chain begins");
+        assert_eq!(note(1, 8, 80), Some(70), "and is ahead of the one before");
+        assert_eq!(note(2, 0, 90), Some(70));
+        assert_eq!(note(2, 2, 100), None);
+    }
+
+    #[test]
+    fn there_is_an_end_to_what_is_remembered() {
+        let mut chains = Vec::new();
+        for number in 0..100 {
+            let chain = Curve25519PublicKey::from_bytes([number; 32]);
+            note(&mut chains, OlmPosition { chain, index: 0 }, 1);
+        }
+        assert_eq!(chains.len(), CHAINS_KEPT);
+    }
+}

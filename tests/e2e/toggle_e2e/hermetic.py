@@ -1,0 +1,145 @@
+"""What the hermetic tests measure with the release binary, as rows of the bench."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+from .binary import REPOSITORY
+from .bot import default_binary
+
+BUDGET_PEAK_KB = 16_000
+# What the manifest allows; each case that is over it is named by `make memory`.
+BUDGET_WORST_KB = 16 * 1024
+BUDGET_TURN = 0.050
+BUDGET_TO_DEVICE = 0.005
+BUDGET_ANSWER = 10
+
+# Where `make memory` writes a line for each case.
+CASES = REPOSITORY / "target" / "memory.jsonl"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table."""
+
+    what: str
+    measured: str
+    budget: str = ""
+    kept: bool | None = None
+
+
+def figures(test: str) -> dict[str, Any]:
+    """Runs the measurements of a test program and gives what they print."""
+    asked = ["cargo", "test", "--locked", "--test", test, "--", "--ignored", "--nocapture", "--test-threads", "1"]
+    ran = subprocess.run(
+        asked,
+        cwd=REPOSITORY,
+        env=os.environ | {"BOT_BINARY": str(default_binary())},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if ran.returncode != 0:
+        raise SystemExit(f"{' '.join(asked)} failed:\n{ran.stdout[-4000:]}")
+    facts: dict[str, Any] = {}
+    for found in re.findall(r"figures (\{.*\})$", ran.stdout, re.MULTILINE):
+        facts |= json.loads(found)
+    return facts
+
+
+def measure_large() -> tuple[list[Row], dict[str, Any]]:
+    """What the hermetic tests measure with this binary: a large room, one message."""
+    facts = figures("scale")
+    share, message = facts["share"], facts["message"]
+    peak = share["peak_kb"]
+    rows = [
+        Row(
+            "1,000 devices: command → answer, of it computing",
+            f"{share['seconds']:.2f} s, {share['cpu_seconds']:.2f} s",
+        ),
+        Row(
+            "  requests, of at most 250 devices each",
+            f"{share['requests']}: {share['claims']} claims, {share['shares']} shares, the answer",
+        ),
+        Row("  peak memory", f"{peak} kB", f"≤ {BUDGET_PEAK_KB} kB", peak <= BUDGET_PEAK_KB),
+        Row("  longest turn of the loop and the requests in it", f"{share['longest_turn_seconds'] * 1000:.0f} ms"),
+        Row(
+            "  the next command → answer, of it computing; computing in a room of two",
+            f"{share['second_seconds'] * 1000:.0f} ms, {share['second_cpu_seconds'] * 1000:.1f} ms; "
+            f"{share['small_cpu_seconds'] * 1000:.1f} ms",
+        ),
+        Row(
+            "  requests for the next answer",
+            str(share["second_requests"]),
+            "1",
+            share["second_requests"] == 1,
+        ),
+        Row("an Olm message, from the sync to the store", f"{message['olm_decrypt_us']:.0f} µs"),
+        Row("a Megolm message, from the sync to the store", f"{message['megolm_decrypt_us']:.0f} µs"),
+        Row("  and its encrypted answer, journalled and sent", f"{message['help_to_sent_reply_us']:.0f} µs in all"),
+        Row(
+            "a key to a device: claimed, checked, encrypted, stored", f"{share['cpu_seconds'] * 1000:.0f} µs"
+        ),
+    ]
+    return rows, facts
+
+
+def measure_hostile() -> tuple[list[Row], dict[str, Any]]:
+    """What strangers may send: floods, claimed keys, and the largest answers."""
+    facts = figures("memory")
+    rubbish, claims = facts["rubbish"], facts["claims"]
+    turn, answered = rubbish["longest_turn_seconds"], rubbish["answered_seconds"]
+    before, after = claims["before_seconds"], claims["after_seconds"]
+    rows = [
+        Row(
+            f"{rubbish['messages']:,} rubbish messages in a sync: computing, all taken in after",
+            f"{rubbish['cpu_seconds']:.2f} s, {rubbish['seconds']:.2f} s",
+        ),
+        Row(
+            "  longest turn of the loop, as a health request waits",
+            f"{turn * 1000:.0f} ms",
+            f"≤ {BUDGET_TURN * 1000:.0f} ms",
+            turn <= BUDGET_TURN,
+        ),
+        Row(
+            "  a command sent with them: its answer after",
+            "none" if answered is None else f"{answered:.2f} s",
+            f"≤ {BUDGET_ANSWER} s",
+            answered is not None and answered <= BUDGET_ANSWER,
+        ),
+        Row(
+            f"a to-device message after {claims['claims']:,} claimed keys, and before",
+            f"{after * 1000:.1f} ms, {before * 1000:.1f} ms",
+            f"≤ {BUDGET_TO_DEVICE * 1000:.0f} ms",
+            after <= BUDGET_TO_DEVICE,
+        ),
+    ]
+    cases = worst_answers()
+    for endpoint in dict.fromkeys(case["endpoint"] for case in cases):
+        of_it = [case for case in cases if case["endpoint"] == endpoint]
+        failed = [case for case in of_it if case["failed"]]
+        peak = max(case["resident_kb"] for case in of_it)
+        said = f", {len(failed)} of {len(of_it)} cases failed" if failed else f" in {len(of_it)} cases"
+        rows.append(
+            Row(
+                f"peak memory, the largest of {endpoint}",
+                f"{peak} kB{said}",
+                f"≤ {BUDGET_WORST_KB} kB",
+                peak <= BUDGET_WORST_KB and not failed,
+            )
+        )
+    return rows, facts | {"worst_answers": cases}
+
+
+def worst_answers() -> list[dict[str, Any]]:
+    """The cases of `make memory`, which is run where the binary is newer."""
+    binary = default_binary()
+    if not CASES.is_file() or CASES.stat().st_mtime < binary.stat().st_mtime:
+        # A case that fails is a row of its own.
+        subprocess.run(["make", "--no-print-directory", "memory"], cwd=REPOSITORY, stdout=subprocess.DEVNULL, check=False)
+    return [json.loads(line) for line in CASES.read_text().splitlines()]

@@ -1,0 +1,87 @@
+//! Whole answers, dense, nested, huge and cut, read with little memory: a recipe
+//! says what is answered and how it grew (`src/whole.rs`). An answer that takes
+//! more than [`ROOM`] to read ends the process.
+
+#![no_main]
+
+use std::alloc::System;
+
+use cap::Cap;
+use openclaw_k8s_toggle_operator::{
+    jwt::Jwks,
+    matrix::{Answer as Kept, OwnStep, read_flows, read_login, read_refresh, read_whoami},
+    ops::Secret,
+    store::OwnState,
+};
+use openclaw_k8s_toggle_operator_fuzz::{
+    NOW, Run, SECRET,
+    people::{ANNA, MALLORY},
+    target, tolerable, user,
+    whole::{Answer, Endpoint, answer},
+};
+use ruma::RoomId;
+
+/// What may be allocated while an answer is read, in bytes: what the manifest's
+/// limit leaves to a bot that is warm. SQLite's own memory is not counted.
+const ROOM: usize = 8 * 1024 * 1024;
+
+#[global_allocator]
+static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
+
+target!(|world, data| {
+    let Some(answer) = answer(data) else {
+        return;
+    };
+    let run = world.run();
+    let limit = ALLOCATOR.allocated().saturating_add(ROOM);
+    ALLOCATOR.set_limit(limit).unwrap();
+    read(&run, &answer);
+    ALLOCATOR.set_limit(usize::MAX).unwrap();
+    run.check();
+});
+
+fn read(run: &Run<'_>, answer: &Answer) {
+    let (tx, engine) = (&run.tx, run.engine);
+    let kept = match answer.endpoint {
+        Endpoint::Claim => Some(Kept::OneTimeKeys),
+        Endpoint::Members => Some(Kept::Members),
+        Endpoint::Encryption => Some(Kept::RoomEncryption),
+        Endpoint::Signatures => Some(Kept::Signatures),
+        _ => None,
+    };
+    let sifted = kept.and_then(|kept| run.sift(kept, &answer.body));
+    let body = sifted.as_ref().map_or(&answer.body, |sifted| &sifted.body);
+    let body = body.as_slice();
+    match answer.endpoint {
+        Endpoint::Sync => run.take_sync(body),
+        Endpoint::Query => run.take_query(body),
+        Endpoint::Claim => {
+            let devices = [ANNA, MALLORY].iter();
+            let asked: Vec<_> = devices
+                .filter_map(|(name, device)| tx.device(&user(name), (*device).into()).unwrap())
+                .collect();
+            tolerable(engine.take_claim(tx, &asked, body, NOW));
+        }
+        Endpoint::Members => {
+            let room = <&RoomId>::try_from(SECRET).unwrap();
+            tx.set_members_incomplete(room).unwrap();
+            for (id, generation) in tx.rooms_without_members().unwrap() {
+                tolerable(engine.take_members(tx, &id, generation, body));
+            }
+        }
+        Endpoint::Encryption => {
+            let room = <&RoomId>::try_from(SECRET).unwrap();
+            tolerable(engine.take_room_encryption(tx, room, Some(body)));
+        }
+        Endpoint::Signatures => {
+            tx.set_own_state(&OwnState::Sign).unwrap();
+            tolerable(engine.take_own_step(tx, OwnStep::Sign, body, NOW));
+        }
+        Endpoint::Login => {
+            let _ = (read_flows(body), read_whoami(body));
+            let _ = read_login(body.to_vec(), NOW);
+            let _ = read_refresh(body.to_vec(), &Secret::new("last".to_owned()), NOW);
+        }
+        Endpoint::Keys => drop(Jwks::parse(body)),
+    }
+}
