@@ -242,7 +242,7 @@ pub struct TableCap {
 const COMMANDERS: i64 = 5;
 
 /// All tables. The rows of the first block are strangers' doing.
-pub const TABLES: [TableCap; 28] = [
+pub const TABLES: [TableCap; 29] = [
     table(
         "users",
         TRACKED_USERS + COMMANDERS + 1,
@@ -327,6 +327,7 @@ pub const TABLES: [TableCap; 28] = [
         "the gap that was found first: its commands are not looked for any longer",
     ),
     table("kept_users", COMMANDERS + 1, 400, "is the configuration's"),
+    table("commanders", COMMANDERS, 400, "is the configuration's"),
     // What only users who may command, or their homeserver, can add to.
     table(
         "olm_seen",
