@@ -346,14 +346,14 @@ pub const TABLES: [TableCap; 29] = [
         "dead_groups",
         DEAD_GROUPS,
         900,
-        "of unlisted devices, then the oldest. What brought such a key cannot be opened twice either: \
+        "the oldest. What brought such a key cannot be opened twice either: \
          its Olm session has moved on, its hash is kept as long as a key that could open it",
     ),
     table(
         "newest_groups",
         NEWEST_GROUPS,
         820,
-        "of unlisted devices, which command nothing; then of rooms the bot is not in",
+        "what was used longest ago",
     ),
     table(
         "refused_keys",
