@@ -44,9 +44,9 @@ const LONGEST_NAP: Duration = Duration::from_secs(60);
 /// With nothing to do for so long after a commit, the write-ahead log is emptied.
 const IDLE: Duration = Duration::from_secs(3);
 
-/// Commits after which it is emptied however busy the bot is: some twenty commands.
-/// Each time costs three waits for the disk.
-const COMMITS_IN_LOG: u32 = 50;
+/// Commits after which it is emptied however busy the bot is: some 25 commands.
+/// Each time costs four waits for the disk.
+const COMMITS_IN_LOG: u32 = 75;
 
 /// After this a log is tried again that somebody else was reading.
 const LOG_RETRY: Duration = Duration::from_secs(3);

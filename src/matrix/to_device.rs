@@ -144,13 +144,17 @@ impl Engine {
         if decrypted.new_session {
             tx.forget_shares_with(&event.sender, &event.sender_key)?;
         }
-        let sent_before = tx.note_olm_position(
-            &event.sender,
-            &event.sender_key,
-            &decrypted.session.id(),
-            event.position(),
-            self.own_now(),
-        )?;
+        // A stranger's messages do nothing whose age matters.
+        let sent_before = match self.commanders.users.contains(&event.sender) {
+            true => tx.note_olm_position(
+                &event.sender,
+                &event.sender_key,
+                &decrypted.session.id(),
+                event.position(),
+                self.own_now(),
+            )?,
+            false => None,
+        };
         match decrypted.payload {
             Ok(payload) => self.take_payload(tx, &payload, sent_before)?,
             Err(fault) => {

@@ -90,11 +90,8 @@ impl Engine {
     /// Writes the configuration's pins into the store, and takes away those that
     /// it no longer has. Commanders without any are asked for.
     pub(super) fn pin_configured(&self, tx: &Transaction<'_>, now: u64) -> Result<(), Error> {
-        for (user, identity) in tx.identities()? {
-            let configured = identity
-                .pin
-                .is_some_and(|pin| pin.source == PinSource::Configuration);
-            if configured && !self.commanders.pins.contains_key(&user) {
+        for user in tx.configured_pins()? {
+            if !self.commanders.pins.contains_key(&user) {
                 tx.forget_pin(&user)?;
             }
         }

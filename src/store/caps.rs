@@ -271,7 +271,7 @@ pub const TABLES: [TableCap; 29] = [
     table(
         "olm_sessions",
         OLM_SESSIONS + KEPT_OLM_SESSIONS,
-        4_000,
+        4_200,
         "those that decrypted nothing for longest; of users who may command those of unlisted devices. \
          A session that is gone opens nothing again: its device gets another",
     ),
@@ -346,14 +346,14 @@ pub const TABLES: [TableCap; 29] = [
         "dead_groups",
         DEAD_GROUPS,
         900,
-        "the oldest. What brought such a key cannot be opened twice either: \
+        "of unlisted devices, then the oldest. What brought such a key cannot be opened twice either: \
          its Olm session has moved on, its hash is kept as long as a key that could open it",
     ),
     table(
         "newest_groups",
         NEWEST_GROUPS,
         820,
-        "what was used longest ago",
+        "of unlisted devices, which command nothing, then what was used longest ago",
     ),
     table(
         "refused_keys",

@@ -13,7 +13,7 @@ use super::{Error, Store, database::BUSY_TIMEOUT};
 
 impl Store {
     /// Folds the write-ahead log into the database and cuts it to nothing: some
-    /// three waits for the disk. False, with nothing lost, while somebody else
+    /// four waits for the disk. False, with nothing lost, while somebody else
     /// reads or writes; it does not wait for them.
     pub fn checkpoint(&self) -> Result<bool, Error> {
         if self.log_is_empty() {

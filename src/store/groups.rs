@@ -139,6 +139,7 @@ impl Transaction<'_> {
         )?;
         if buried > 0 {
             let gone = self.forget_dead_groups()?;
+            self.forget_oldest_tombstones()?;
             self.note_dropped(Cap::RoomKeys, gone);
         }
         self.fits(Gauge::RoomKeys, &prune::ROOM_KEYS)?;

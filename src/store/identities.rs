@@ -31,6 +31,15 @@ impl Transaction<'_> {
         )
     }
 
+    /// Users whose identity the configuration has pinned.
+    pub fn configured_pins(&self) -> Result<Vec<OwnedUserId>, Error> {
+        self.all(
+            "SELECT user_id FROM identities WHERE pin_source = 'configuration'",
+            [],
+            |row| parsed(row, 0),
+        )
+    }
+
     /// The homeserver names this master key.
     pub fn put_identity(&self, user: &UserId, master: &Ed25519PublicKey) -> Result<(), Error> {
         self.execute(

@@ -7,13 +7,14 @@ use vodozemac::Curve25519PublicKey;
 use super::{Error, Transaction, caps};
 use crate::crypto::InboundGroup;
 
-/// Tombstones kept; beyond it the oldest go. A device that rotates as often as it
+/// Tombstones kept; beyond it those of unlisted devices go, then the oldest: a
+/// homeserver that makes up devices cannot push out those of true ones. A device that rotates as often as it
 /// may, each hour, in one room, fills this in four months; one that rotates weekly
 /// in half a century.
 pub const DEAD_GROUPS_KEPT: i64 = caps::DEAD_GROUPS;
 
-/// Devices in rooms whose newest session is remembered; beyond it those go whose
-/// last message is the longest ago.
+/// Devices in rooms whose newest session is remembered; beyond it unlisted ones go,
+/// then those whose last message is the longest ago.
 pub const NEWEST_GROUPS_KEPT: i64 = caps::NEWEST_GROUPS;
 
 impl Transaction<'_> {
@@ -65,11 +66,13 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    fn forget_oldest_tombstones(&self) -> Result<(), Error> {
+    pub(super) fn forget_oldest_tombstones(&self) -> Result<(), Error> {
         self.execute(
-            "DELETE FROM dead_groups WHERE (room_id, session_id, owner, curve25519) IN (
-                 SELECT room_id, session_id, owner, curve25519 FROM dead_groups
-                 ORDER BY died_at DESC LIMIT -1 OFFSET ?1)",
+            "DELETE FROM dead_groups WHERE (SELECT count(*) FROM dead_groups) > ?1
+             AND (room_id, session_id, owner, curve25519) IN (
+                 SELECT room_id, session_id, owner, curve25519 FROM dead_groups AS g
+                 ORDER BY EXISTS (SELECT 1 FROM devices AS d WHERE d.user_id = g.owner
+                     AND d.curve25519 = g.curve25519) DESC, died_at DESC LIMIT -1 OFFSET ?1)",
             [DEAD_GROUPS_KEPT],
         )?;
         Ok(())
@@ -121,8 +124,9 @@ impl Transaction<'_> {
         self.execute(
             "DELETE FROM newest_groups WHERE (SELECT count(*) FROM newest_groups) > ?1
              AND (room_id, owner, curve25519) IN (
-                 SELECT room_id, owner, curve25519 FROM newest_groups
-                 ORDER BY judged_at DESC LIMIT -1 OFFSET ?1)",
+                 SELECT room_id, owner, curve25519 FROM newest_groups AS g
+                 ORDER BY EXISTS (SELECT 1 FROM devices AS d WHERE d.user_id = g.owner
+                     AND d.curve25519 = g.curve25519) DESC, judged_at DESC LIMIT -1 OFFSET ?1)",
             [NEWEST_GROUPS_KEPT],
         )?;
         Ok(is_newest == 1)

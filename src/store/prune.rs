@@ -167,7 +167,9 @@ pub(super) static ROOM_KEYS: Limit = Limit {
                  AND d.curve25519 = g.curve25519 AND NOT d.deleted), ordinal LIMIT ?1",
             [count],
         )?;
-        tx.forget_dead_groups()
+        let gone = tx.forget_dead_groups()?;
+        tx.forget_oldest_tombstones()?;
+        Ok(gone)
     },
 };
 

@@ -345,7 +345,9 @@ CREATE TABLE olm_sessions_in_leaves (
     chains TEXT NOT NULL DEFAULT '[]',
     PRIMARY KEY (user_id, curve25519, session_id)
 ) STRICT;
-INSERT INTO olm_sessions_in_leaves SELECT * FROM olm_sessions;
+INSERT INTO olm_sessions_in_leaves
+SELECT user_id, curve25519, session_id, pickle, created_at, decrypted_at, life, chains
+FROM olm_sessions;
 DROP TABLE olm_sessions;
 ALTER TABLE olm_sessions_in_leaves RENAME TO olm_sessions;
 DROP INDEX members_by_user;

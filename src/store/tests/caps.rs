@@ -441,3 +441,32 @@ fn nothing_more_is_prepared_for_a_full_outbox() {
     assert!(tx.replies(other).unwrap().is_empty(), "all of it is");
     assert!(tx.has_unprepared_replies().unwrap());
 }
+
+/// A homeserver that makes up devices of an allowed user pushes out none of what
+/// guards a true one.
+#[test]
+fn tombstones_of_listed_devices_outlast_those_of_made_up_ones() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    tx.keep_users([alice()].into_iter()).unwrap();
+    let (_, group) = shared_session();
+    put(
+        &tx,
+        &Device {
+            curve25519: group.curve25519,
+            ..cheap_device(alice(), 1)
+        },
+    );
+    tx.put_inbound_group(room(), "hers", &group, 1).unwrap();
+    tx.bury_inbound_groups(1).unwrap();
+    let pickle = group.pickle().unwrap();
+    for number in 0..u32::try_from(caps::DEAD_GROUPS + caps::ROOM_KEYS).unwrap() + 200 {
+        let owner = alice().to_owned();
+        let made_up = InboundGroup::from_pickle(owner, key(number), group.ed25519, &pickle);
+        tx.put_inbound_group(room(), &format!("s{number}"), &made_up.unwrap(), 2)
+            .unwrap();
+    }
+    assert!(rows(&tx, "SELECT count(*) FROM dead_groups") <= caps::DEAD_GROUPS);
+    assert!(tx.is_dead_group(room(), "hers", alice()).unwrap());
+}

@@ -193,7 +193,7 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
         let mut events = Vec::new();
         for who in (0..50).map(|nth| base + number * 50 + nth) {
             events.push(member(who, "join"));
-            if who % 3 == 0 {
+            if who.is_multiple_of(3) {
                 events.push(member(who, "leave"));
             }
         }

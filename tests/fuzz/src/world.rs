@@ -302,7 +302,9 @@ impl Run<'_> {
 
     fn wants(&self) -> Vec<Want> {
         let wants = self.engine.wants(&self.tx, true, NOW, &|_| false);
-        wants.expect("what is next can be asked").requests
+        let mut wants = wants.expect("what is next can be asked").requests;
+        wants.extend(self.engine.sends(&self.tx, &|_| false).unwrap());
+        wants
     }
 
     fn answer(&self, want: &Want, members: &[Value]) {
