@@ -22,7 +22,7 @@ impl Place {
 
 /// Everything that can have no room somewhere: each is a series from the start.
 /// What is not among them is counted as the last of its place.
-const KINDS: [(Place, &str); 25] = [
+const KINDS: [(Place, &str); 27] = [
     (Place::Answer, "timeline_event"),
     (Place::Answer, "state_event"),
     (Place::Answer, "invite"),
@@ -34,6 +34,8 @@ const KINDS: [(Place, &str); 25] = [
     (Place::Answer, "device"),
     (Place::Answer, "cross_signing_key"),
     (Place::Answer, "one_time_key"),
+    (Place::Answer, "large_device"),
+    (Place::Answer, "long_name"),
     (Place::Answer, "other"),
     (Place::Store, "tracked_users"),
     (Place::Store, "members"),
