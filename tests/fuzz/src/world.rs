@@ -10,7 +10,7 @@ use std::{
 use http::uri::PathAndQuery;
 use openclaw_k8s_toggle_operator::{
     bot::{Policy, command::Command},
-    crypto::{DeviceTrust, MEGOLM_ALGORITHM, Pin, PinSource, RecoveryKey, Seed, Standing},
+    crypto::{DeviceTrust, MEGOLM_ALGORITHM, Pickle, Pin, PinSource, RecoveryKey, Seed, Standing},
     matrix::{About, Commanders, Engine, Error, Message, OwnKeys, Received, SyncBody, Want},
     ops::Secret,
     store::{Encryption, Store, Tokens, Transaction},
@@ -60,7 +60,7 @@ impl World {
             pins: BTreeMap::new(),
         };
         let own_keys = OwnKeys {
-            seed: Some(Rc::new(Seed::from_bytes([7; 32]))),
+            seed: Some(Rc::new(Seed::copied(&[7; 32]).expect("a seed"))),
             recovery_key: Some(Rc::new(RecoveryKey::parse(RECOVERY_KEY).unwrap())),
             password: Some(Secret::new("password".to_owned())),
         };
@@ -103,7 +103,7 @@ impl World {
                 },
             )
             .unwrap();
-        run.tx.put_account_pickle(&people::bot_account()).unwrap();
+        run.tx.put_account_pickle(&Pickle::copied(&people::bot_account())).unwrap();
         run.engine.prepare_account(&run.tx, NOW).unwrap();
         let member = |user: &str| {
             let mut event = event(
