@@ -342,6 +342,7 @@ CREATE TABLE olm_sessions_in_leaves (
     created_at INTEGER NOT NULL,
     decrypted_at INTEGER NOT NULL,
     life INTEGER NOT NULL DEFAULT 0,
+    chains TEXT NOT NULL DEFAULT '[]',
     PRIMARY KEY (user_id, curve25519, session_id)
 ) STRICT;
 INSERT INTO olm_sessions_in_leaves SELECT * FROM olm_sessions;
