@@ -390,7 +390,7 @@ impl Budgets {
         }
     }
 
-    fn to_device(&mut self, head: &Head<'_>, size: usize) -> Admission {
+    fn device_event(&mut self, head: &Head<'_>, size: usize) -> Admission {
         match head.kind.as_ref() {
             "m.room.encrypted" | "m.room_key.withheld" | "m.room_key_request" => {}
             _ => return Admission::Irrelevant,
@@ -427,7 +427,7 @@ impl Gate for Budgets {
         };
         let size = item.len();
         match what {
-            what::TO_DEVICE => self.to_device(&head, size),
+            what::TO_DEVICE => self.device_event(&head, size),
             what::INVITE => match head.state_key.as_deref() {
                 Some(user) if user == self.audience.own.as_str() => spend(&mut self.invites, size),
                 _ => Admission::Irrelevant,

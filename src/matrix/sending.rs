@@ -22,7 +22,7 @@ use super::{
 use crate::{
     crypto::{Account, Device, MEGOLM_ALGORITHM, OutboundGroup, Peer, Rotation, encrypt_to_device},
     ops::shown,
-    store::{Encryption, Recipient, Reply, Transaction},
+    store::{Encryption, Recipient, Reply, Sharing, Transaction},
 };
 
 /// A to-device message that is ready to leave.
@@ -323,11 +323,14 @@ impl Engine {
         now: u64,
     ) -> Result<Vec<Recipient>, Error> {
         const MOST: usize = DEVICES_PER_TURN + CLAIMS_PER_TURN;
-        let session_id = group.session_id();
-        let trust = self.commanders.trust;
-        let of = |only: Option<&ruma::UserId>| {
-            tx.devices_without_share(room, &session_id, &self.user, trust, now, only, MOST)
+        let sharing = Sharing {
+            room,
+            session_id: &group.session_id(),
+            own: &self.user,
+            trust: self.commanders.trust,
+            now,
         };
+        let of = |only: Option<&ruma::UserId>| tx.devices_without_share(&sharing, only, MOST);
         let mut found = of(None)?;
         if found.len() == MOST {
             found.retain(|recipient| self.whose(&recipient.device.user) == Whose::Others);

@@ -242,7 +242,7 @@ pub struct TableCap {
 const COMMANDERS: i64 = 5;
 
 /// All tables. The rows of the first block are strangers' doing.
-pub const TABLES: [TableCap; 28] = [
+pub const TABLES: [TableCap; 29] = [
     table(
         "users",
         TRACKED_USERS + COMMANDERS + 1,
@@ -327,6 +327,7 @@ pub const TABLES: [TableCap; 28] = [
         "the gap that was found first: its commands are not looked for any longer",
     ),
     table("kept_users", COMMANDERS + 1, 400, "is the configuration's"),
+    table("commanders", COMMANDERS, 400, "is the configuration's"),
     // What only users who may command, or their homeserver, can add to.
     table(
         "olm_seen",
@@ -345,14 +346,14 @@ pub const TABLES: [TableCap; 28] = [
         "dead_groups",
         DEAD_GROUPS,
         900,
-        "of unlisted devices, then the oldest. What brought such a key cannot be opened twice either: \
+        "the oldest. What brought such a key cannot be opened twice either: \
          its Olm session has moved on, its hash is kept as long as a key that could open it",
     ),
     table(
         "newest_groups",
         NEWEST_GROUPS,
         820,
-        "of unlisted devices, which command nothing; then of rooms the bot is not in",
+        "what was used longest ago",
     ),
     table(
         "refused_keys",

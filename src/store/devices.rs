@@ -48,6 +48,21 @@ pub struct Recipient {
     pub needs_claim: bool,
 }
 
+/// An outbound session that is shared in a room.
+#[derive(Clone, Copy)]
+pub struct Sharing<'a> {
+    /// Where.
+    pub room: &'a ruma::RoomId,
+    /// The session.
+    pub session_id: &'a str,
+    /// The bot.
+    pub own: &'a UserId,
+    /// The rule by which a device may have keys.
+    pub trust: DeviceTrust,
+    /// Milliseconds since the Unix epoch.
+    pub now: u64,
+}
+
 /// A user whose devices have to be asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OutdatedUser {
@@ -403,22 +418,25 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Up to `limit` devices of a room's members, other than `own` user's, that
-    /// have neither been given the outbound session `session_id` nor been told
+    /// Up to `limit` devices of a room's members, other than the bot's, that
+    /// have neither been given the outbound session nor been told
     /// that they will not, as far as their standing has not changed since. Those
     /// that cannot be reached are left out until they are tried again, those whose
     /// lists are being asked for until they are known, and those that need a claim
     /// come last. `only` names the one user who is looked at.
     pub fn devices_without_share(
         &self,
-        room: &ruma::RoomId,
-        session_id: &str,
-        own: &UserId,
-        trust: DeviceTrust,
-        now: u64,
+        sharing: &Sharing<'_>,
         only: Option<&UserId>,
         limit: usize,
     ) -> Result<Vec<Recipient>, Error> {
+        let Sharing {
+            room,
+            session_id,
+            own,
+            trust,
+            now,
+        } = *sharing;
         self.all(
             concat!(
                 "SELECT d.user_id, d.device_id, d.curve25519, d.ed25519, d.signed_by, ",

@@ -38,7 +38,7 @@ pub use caps::Cap;
 pub use congestion::Urgency;
 pub use counts::Counts;
 pub use database::{Error, Store, Transaction};
-pub use devices::{OutdatedUser, Recipient};
+pub use devices::{OutdatedUser, Recipient, Sharing};
 pub use gaps::Gap;
 pub use groups::StoredGroup;
 pub use held::{Held, HeldReason, Known, MAX_HELD};

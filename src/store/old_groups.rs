@@ -4,17 +4,17 @@
 use ruma::{RoomId, UserId};
 use vodozemac::Curve25519PublicKey;
 
-use super::{Error, Transaction};
+use super::{Error, Transaction, caps};
 use crate::crypto::InboundGroup;
 
 /// Tombstones kept; beyond it the oldest go. A device that rotates as often as it
-/// may, each hour, in one room, fills this in more than a year; one that rotates
-/// weekly in two centuries.
-pub const DEAD_GROUPS_KEPT: i64 = 10_000;
+/// may, each hour, in one room, fills this in four months; one that rotates weekly
+/// in half a century.
+pub const DEAD_GROUPS_KEPT: i64 = caps::DEAD_GROUPS;
 
 /// Devices in rooms whose newest session is remembered; beyond it those go whose
 /// last message is the longest ago.
-pub const NEWEST_GROUPS_KEPT: i64 = 10_000;
+pub const NEWEST_GROUPS_KEPT: i64 = caps::NEWEST_GROUPS;
 
 impl Transaction<'_> {
     /// Forgets sessions received before `before` from the device that has shared

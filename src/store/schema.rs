@@ -365,22 +365,6 @@ WHEN (SELECT sum(octet_length(event)) FROM held) > 1048576 BEGIN
             sum(octet_length(event)) OVER (ORDER BY position DESC, rowid DESC) AS bytes FROM held)
         WHERE bytes > 1048576);
 END;
-CREATE TRIGGER dead_groups_are_capped AFTER INSERT ON dead_groups
-WHEN (SELECT count(*) FROM dead_groups) > 3000 BEGIN
-    DELETE FROM dead_groups WHERE (room_id, session_id, owner, curve25519) IN (
-        SELECT room_id, session_id, owner, curve25519 FROM dead_groups AS g
-        ORDER BY EXISTS (SELECT 1 FROM devices AS d WHERE d.user_id = g.owner
-            AND d.curve25519 = g.curve25519 AND NOT d.deleted), died_at LIMIT 300);
-END;
-CREATE TRIGGER newest_groups_are_capped AFTER INSERT ON newest_groups
-WHEN (SELECT count(*) FROM newest_groups) > 3000 BEGIN
-    DELETE FROM newest_groups WHERE (room_id, owner, curve25519) IN (
-        SELECT room_id, owner, curve25519 FROM newest_groups AS g
-        ORDER BY EXISTS (SELECT 1 FROM devices AS d WHERE d.user_id = g.owner
-            AND d.curve25519 = g.curve25519 AND NOT d.deleted),
-            EXISTS (SELECT 1 FROM rooms AS r WHERE r.room_id = g.room_id AND r.joined),
-            ordinal LIMIT 300);
-END;
 CREATE TRIGGER olm_seen_is_capped BEFORE INSERT ON olm_seen
 WHEN (SELECT count(*) FROM olm_seen) >= 20000 BEGIN
     SELECT RAISE(IGNORE);

@@ -88,8 +88,6 @@ fn what_the_schema_says_of_caps_is_what_they_are() {
     for text in [
         format!("FROM gaps) > {} BEGIN", caps::GAPS),
         format!("FROM held) > {} BEGIN", caps::HELD_BYTES),
-        format!("FROM dead_groups) > {} BEGIN", caps::DEAD_GROUPS),
-        format!("FROM newest_groups) > {} BEGIN", caps::NEWEST_GROUPS),
         format!("FROM olm_seen) >= {} BEGIN", caps::OLM_SEEN),
     ] {
         let last = MIGRATIONS.last().unwrap();

@@ -276,7 +276,7 @@ fn keys_go_to_those_who_may_have_them() {
                 let group = OutboundGroup::new(room().to_owned(), 1);
                 let id = group.session_id();
                 let missing = || {
-                    tx.devices_without_share(room(), &id, own(), trust, 5, None, 10)
+                    tx.devices_without_share(&sharing(&id, trust, 5), None, 10)
                         .unwrap()
                 };
                 let found = missing();
@@ -331,7 +331,7 @@ fn a_recipient_that_is_gone_is_noticed() {
     let without = || {
         let (id, trust) = (group.session_id(), DeviceTrust::CrossSigned);
         let missing = tx
-            .devices_without_share(room(), &id, own(), trust, 1, None, 10)
+            .devices_without_share(&sharing(&id, trust, 1), None, 10)
             .unwrap();
         missing
             .into_iter()

@@ -46,6 +46,7 @@ fn a_device_that_is_gone_is_remembered_by_either_key_until_it_is_forgotten() {
         tx.signed_out_by_keys(alice(), &curve.curve25519, &ed.ed25519)
             .unwrap()
     };
+    tx.keep_users([alice()].into_iter()).unwrap();
     tx.apply_device_change(alice(), &DeviceChange::Put(Box::new(phone.clone())))
         .unwrap();
     assert_eq!(by_keys(&phone, &phone), None);

@@ -105,3 +105,13 @@ fn shared_session() -> (GroupSession, InboundGroup) {
         InboundGroup::from_pickle(owner, curve25519, ed25519, &pickle).unwrap(),
     )
 }
+
+fn sharing(session_id: &str, trust: DeviceTrust, now: u64) -> Sharing<'_> {
+    Sharing {
+        room: room(),
+        session_id,
+        own: own(),
+        trust,
+        now,
+    }
+}

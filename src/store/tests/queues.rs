@@ -154,7 +154,7 @@ fn withholding_is_told_once_until_a_session_exists() {
         .unwrap();
     let lacking = |now| {
         let trust = DeviceTrust::CrossSigned;
-        let found = tx.devices_without_share(room(), "a session", own(), trust, now, None, 10);
+        let found = tx.devices_without_share(&sharing("a session", trust, now), None, 10);
         found.unwrap().pop().map(|found| found.needs_claim)
     };
     assert_eq!(lacking(5), Some(true), "a claim comes first");
@@ -193,7 +193,7 @@ fn what_was_put_off_by_a_clock_that_went_back_is_due() {
         assert_eq!(tx.must_ask_for_devices(alice(), now).unwrap(), due);
         tx.postpone_claim(&phone, now + ahead).unwrap();
         let trust = DeviceTrust::CrossSigned;
-        let found = tx.devices_without_share(room(), "a session", own(), trust, now, None, 9);
+        let found = tx.devices_without_share(&sharing("a session", trust, now), None, 9);
         assert_eq!(found.unwrap()[0].needs_claim, due);
     }
     assert!(tx.ask_unwedge(&phone, YEAR_MS, now + YEAR_MS).unwrap());

@@ -218,7 +218,7 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
         };
         tx.apply_device_change(&owner, &DeviceChange::Put(Box::new(device.clone())))
             .unwrap();
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             tx.apply_device_change(&owner, &DeviceChange::Delete(device.id.clone()))
                 .unwrap();
         }
@@ -292,7 +292,7 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
         let text = "x".repeat(caps::CHATTER_BYTES);
         tx.put_remark(&room_of(number % 8), &format!("{number}"), "m", &text, 0)
             .unwrap();
-        if number % 10 > 0 {
+        if !number.is_multiple_of(10) {
             return;
         }
         let held = Held {
