@@ -86,8 +86,7 @@ pub(super) struct Unprepared {
 impl Engine {
     /// Queues a text for a room; it leaves when the room's devices have its key.
     pub fn reply(&self, tx: &Transaction<'_>, room: &RoomId, text: &str) -> Result<(), Error> {
-        // Nobody is mentioned: clients that are not told look for names in the text.
-        let content = serde_json::json!({ "msgtype": "m.text", "body": text, "m.mentions": {} });
+        let content = text_content(text);
         tx.put_reply(
             room,
             &transaction_id()?,
@@ -101,7 +100,7 @@ impl Engine {
     /// Queues a text for a room that answers no command that ran. It is left unsaid
     /// where too much else waits to be said.
     pub fn remark(&self, tx: &Transaction<'_>, room: &RoomId, text: &str) -> Result<(), Error> {
-        let content = serde_json::json!({ "msgtype": "m.text", "body": text });
+        let content = text_content(text);
         tx.put_remark(
             room,
             &transaction_id()?,
@@ -407,6 +406,12 @@ impl Engine {
         put_to_device(tx, room.as_str(), "m.room_key.withheld", refusals)?;
         Ok(broken)
     }
+}
+
+/// A message of this text. Nobody is mentioned: clients that are not told look for
+/// names in the text.
+pub(super) fn text_content(text: &str) -> serde_json::Value {
+    serde_json::json!({ "msgtype": "m.text", "body": text, "m.mentions": {} })
 }
 
 fn addressed(device: Device, content: Box<RawValue>) -> OutgoingToDevice {

@@ -44,7 +44,7 @@ fn a_device_is_named_only_by_a_name_that_is_nothing_else() {
     assert_eq!(world.ask("start"), ON);
     let long = "D".repeat(33);
     let bait = bait();
-    let padded = format!("{bait}{}", "x".repeat(512 - bait.len()));
+    let padded = format!("{bait}{}", "x".repeat(255 - bait.len()));
     let names = [
         ("ADDED", true),
         ("evil.example", false),
