@@ -347,7 +347,7 @@ impl<'a> Operator<'a> {
             self.engine.wants(&tx, self.synced, now, &busy)?
         };
         let mut requests = requests;
-        requests.extend(self.engine.sends(&tx, &self.flight.gate())?);
+        requests.extend(self.engine.sends(&tx, self.synced, &self.flight.gate())?);
         let work = match self.working {
             None if self.synced => next_work(&self.engine, self.policy, &tx, self.started_at, now)?,
             _ => None,

@@ -224,7 +224,7 @@ impl Operator<'_> {
             for row in &self.delivered {
                 tx.finish_outbox(*row)?;
             }
-            let sends = self.engine.sends(&tx, &self.flight.gate())?;
+            let sends = self.engine.sends(&tx, self.synced, &self.flight.gate())?;
             Ok((sends, tx.has_unprepared_replies()?))
         });
         match sends {

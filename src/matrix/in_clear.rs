@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{
     engine::{Engine, Error},
-    sending::send_call,
+    sending::{send_call, text_content},
     wants::WantKey,
 };
 use crate::store::{self, Encryption, InClear, OutboxRow, Reply, Transaction};
@@ -91,10 +91,7 @@ fn is_plaintext(tx: &Transaction<'_>, lane: &str) -> Result<bool, store::Error> 
 fn put_words(tx: &Transaction<'_>, reply: &Reply, words: ClearWords) -> Result<(), Error> {
     let (content, shown) = match words {
         ClearWords::Any => (reply.content.clone(), InClear::Words),
-        ClearWords::Only(sentence) => {
-            let content = serde_json::json!({ "msgtype": "m.text", "body": sentence });
-            (content.to_string(), InClear::Sentence)
-        }
+        ClearWords::Only(sentence) => (text_content(sentence).to_string(), InClear::Sentence),
     };
     let content = RawValue::from_string(content).map_err(|_| store::Error::Corrupt("a reply"))?;
     match send_call(reply, "m.room.message", content) {

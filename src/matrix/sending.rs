@@ -86,7 +86,6 @@ pub(super) struct Unprepared {
 impl Engine {
     /// Queues a text for a room; it leaves when the room's devices have its key.
     pub fn reply(&self, tx: &Transaction<'_>, room: &RoomId, text: &str) -> Result<(), Error> {
-        // Nobody is mentioned: clients that are not told look for names in the text.
         let content = text_content(text);
         tx.put_reply(
             room,
@@ -409,8 +408,9 @@ impl Engine {
     }
 }
 
-/// A text that mentions nobody, whatever names stand in it.
-fn text_content(text: &str) -> serde_json::Value {
+/// A message of this text. Nobody is mentioned: clients that are not told look for
+/// names in the text.
+pub(super) fn text_content(text: &str) -> serde_json::Value {
     serde_json::json!({ "msgtype": "m.text", "body": text, "m.mentions": {} })
 }
 

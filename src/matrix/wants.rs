@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     crypto::Device,
-    store::{self, OutboxRow, OutdatedUser, Transaction},
+    store::{self, InClear, OutboxRow, OutdatedUser, Transaction},
 };
 
 /// Users of one `/keys/query`: so many that their lists fit into the answer's
@@ -227,17 +227,20 @@ impl Engine {
     }
 
     /// The heads of the outbox's lanes, but for those that are `busy`: what is
-    /// under way, or cannot be now, need not be in memory. Reads only.
+    /// under way, or cannot be now, need not be in memory. Nothing leaves in clear
+    /// before a first sync was taken in (`synced`): it may tell that the room is
+    /// encrypted. Reads only.
     pub fn sends(
         &self,
         tx: &Transaction<'_>,
+        synced: bool,
         busy: &dyn Fn(&WantKey) -> bool,
     ) -> Result<Vec<Want>, store::Error> {
         let mut sends = Vec::new();
         for (id, lane) in tx.outbox_heads()? {
             if !busy(&WantKey::Lane(lane))
                 && let Some(row) = tx.outbox_row(id)?
-                && self.may_leave(tx, &row)?
+                && (row.in_clear == InClear::No || (synced && self.may_leave(tx, &row)?))
             {
                 sends.push(send(row));
             }

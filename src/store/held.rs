@@ -177,6 +177,16 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// What waits for a gap that is read no more can be judged.
+    pub fn release_without_gap(&self) -> Result<(), Error> {
+        self.execute(
+            "UPDATE held SET reason = ?1 WHERE reason = ?2
+             AND room_id NOT IN (SELECT room_id FROM gaps WHERE token <> '')",
+            (HeldReason::NotYetJudged.number(), HeldReason::Gap.number()),
+        )?;
+        Ok(())
+    }
+
     /// The event has been judged.
     pub fn release(&self, event: &EventId) -> Result<(), Error> {
         self.execute("DELETE FROM held WHERE event_id = ?1", [event.as_str()])?;

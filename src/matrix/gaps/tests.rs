@@ -252,3 +252,18 @@ fn a_page_of_others_messages_is_not_the_last() {
     assert_eq!(judged(&engine, &tx), [8, 9]);
     assert_eq!(engine.rooms_to_tell(&tx).unwrap(), [room()]);
 }
+
+/// With gaps in very many rooms at once some are not read: what was said after them
+/// does not wait for ever.
+#[test]
+fn what_waits_for_a_gap_that_had_no_room_is_judged() {
+    let (_directory, mut store, engine) = world();
+    let tx = store.begin().unwrap();
+    limited(&engine, &tx, json!("p5"), &[alices(5)], "s2");
+    for number in 0..300 {
+        let other: OwnedRoomId = format!("!{number}:test").try_into().unwrap();
+        tx.open_gap(&other, "p1", "s1", NOW + 1).unwrap();
+    }
+    assert_eq!(tx.gap(room()).unwrap(), None);
+    assert_eq!(judged(&engine, &tx), [5]);
+}
