@@ -32,8 +32,8 @@ pub(super) enum Backlog {
 
 impl Operator<'_> {
     /// Takes in the next piece of what waits.
-    pub(super) async fn work_off(&mut self) -> Option<End> {
-        let end = match self.backlog.pop_front()? {
+    pub(super) fn work_off(&mut self) -> Option<End> {
+        match self.backlog.pop_front()? {
             Backlog::Sync { answer, done } => self.take_sync_piece(answer, done),
             Backlog::Query {
                 key,
@@ -41,12 +41,7 @@ impl Operator<'_> {
                 answer,
                 done,
             } => self.take_query_piece(key, asked, answer, done),
-        };
-        if !self.backlog.is_empty() {
-            // Requests and whoever asks the health port have their turn.
-            tokio::task::yield_now().await;
         }
-        end
     }
 
     fn take_sync_piece(&mut self, answer: Sifted, done: usize) -> Option<End> {

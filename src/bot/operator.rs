@@ -51,6 +51,9 @@ const COMMITS_IN_LOG: u32 = 75;
 /// After this a log is tried again that somebody else was reading.
 const LOG_RETRY: Duration = Duration::from_secs(3);
 
+/// A turn of the loop that takes so long is logged: others wait meanwhile.
+const NOTED_TURN: Duration = Duration::from_millis(10);
+
 /// After this the store is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
@@ -238,6 +241,7 @@ impl<'a> Operator<'a> {
         loop {
             let next = self.next_finished().await;
             self.vitals.turned();
+            let began = Instant::now();
             let end = match next {
                 Some(Ok(finished)) => self.take(finished),
                 Some(Err(error)) => Some(End::Fatal(format!("a task broke: {error}"))),
@@ -249,10 +253,15 @@ impl<'a> Operator<'a> {
             if self.empty_log_at.is_some_and(|at| at <= Instant::now()) {
                 self.empty_log();
             }
-            let end = match end {
-                None => self.work_off().await,
-                end => end,
-            };
+            let end = end.or_else(|| self.work_off());
+            let took = began.elapsed();
+            if took >= NOTED_TURN {
+                debug!("a turn of the loop took {} ms", took.as_millis());
+            }
+            if end.is_none() && !self.backlog.is_empty() {
+                // Requests that are under way have their turn.
+                tokio::task::yield_now().await;
+            }
             if let Some(end) = end {
                 if !matches!(end, End::Outlived(_)) {
                     self.finish_work().await;

@@ -39,7 +39,7 @@ fn figures_of_ten_thousand_rubbish_messages() {
     stage.world.hs.wait_next_sync();
     let pid = stage.world.bot().id();
     let cpu = on_cpu(pid);
-    let watch = Watch::start(stage.health());
+    let watch = Watch::start(stage.world.bot());
     let started = Instant::now();
     stage.world.hs.to_device(BOT, "*", events);
     let answered = stage.ask_patiently(ALL);
@@ -56,7 +56,7 @@ fn figures_of_ten_thousand_rubbish_messages() {
             "taken_in": taken.is_some(),
             "seconds": took.as_secs_f64(),
             "cpu_seconds": (on_cpu(pid) - cpu).as_secs_f64(),
-            "longest_turn_seconds": watch.stop().as_secs_f64(),
+            "longest_turn_seconds": watch.stop(stage.world.bot()).as_secs_f64(),
             "answered_seconds": answered.map(|time| time.as_secs_f64()),
         }),
     );

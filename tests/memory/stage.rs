@@ -1,18 +1,15 @@
 //! One bot with its people, what is done to it, and how it bore that.
 
 use std::fs;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Once};
-use std::thread;
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::cgroup::{Group, limit};
-use crate::support::health::Health;
+use crate::support::bot::Bot;
 use crate::support::homeserver::State;
 use crate::support::person::Person;
 use crate::support::world::{ALICE, BOT, MALLORY, ROOM, World};
@@ -61,7 +58,6 @@ pub enum Store {
 pub struct Stage {
     pub world: World,
     pub mallory: Person,
-    health: Health,
     group: Option<Group>,
     /// What is done was done before.
     pub again: bool,
@@ -96,7 +92,6 @@ impl Stage {
 
     fn within(group: Option<Group>) -> Self {
         let mut world = World::new();
-        let health = Health::of(&mut world);
         let mallory = world.person(MALLORY, "MALLORYPHONE");
         world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], true);
         if measured() {
@@ -105,7 +100,6 @@ impl Stage {
         Self {
             world,
             mallory,
-            health,
             group,
             again: false,
             asked: 0,
@@ -142,10 +136,6 @@ impl Stage {
     pub fn next(&mut self) -> usize {
         self.number += 1;
         self.number
-    }
-
-    pub fn health(&self) -> Health {
-        self.health.clone()
     }
 
     /// What the store's files are together.
@@ -288,7 +278,7 @@ pub fn run(
     let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
     let before_kb = status_kb(pid, "VmRSS").unwrap_or(0);
     let cpu = on_cpu(pid);
-    let watch = Watch::start(stage.health.clone());
+    let watch = Watch::start(stage.world.bot());
     let mut answered = None;
     let went = catch_unwind(AssertUnwindSafe(|| {
         attack(stage);
@@ -309,7 +299,7 @@ pub fn run(
         }
         stage.nothing_is_lost()
     }));
-    let longest_turn = watch.stop();
+    let longest_turn = watch.stop(stage.world.bot());
     let alive = stage.bot_is_alive();
     let went = went.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
@@ -342,49 +332,29 @@ pub fn run(
     }
 }
 
-/// Asks for `/livez` again and again. The bot answers from the thread of its
-/// loop, between two turns: the longest wait is the longest turn, and what the
-/// machine did meanwhile.
+/// The turns of the loop from now on. The bot logs those of 10 ms and more itself:
+/// its health port has a thread of its own, and shows nothing of them.
 pub struct Watch {
-    over: Arc<AtomicBool>,
-    longest: Arc<AtomicU64>,
-    thread: thread::JoinHandle<()>,
+    /// Lines of the log that were there before.
+    before: usize,
 }
 
 impl Watch {
-    pub fn start(health: Health) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let longest = Arc::new(AtomicU64::new(0));
-        let (ends, worst) = (Arc::clone(&over), Arc::clone(&longest));
-        let thread = thread::spawn(move || {
-            while !ends.load(Ordering::Relaxed) {
-                let started = Instant::now();
-                let asked = alive(&health);
-                let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-                worst.fetch_max(took, Ordering::Relaxed);
-                let pause = if asked.is_ok() { 5 } else { 100 };
-                thread::sleep(Duration::from_millis(pause));
-            }
-        });
+    pub fn start(bot: &Bot) -> Self {
         Self {
-            over,
-            longest,
-            thread,
+            before: bot.log().lines().count(),
         }
     }
 
-    pub fn stop(self) -> Duration {
-        self.over.store(true, Ordering::Relaxed);
-        let _ = self.thread.join();
-        Duration::from_micros(self.longest.load(Ordering::Relaxed))
+    /// The longest turn; zero if none took 10 ms.
+    pub fn stop(self, bot: &Bot) -> Duration {
+        let log = bot.log();
+        let turns = log.lines().skip(self.before).filter_map(|line| {
+            let (_, took) = line.split_once("a turn of the loop took ")?;
+            took.strip_suffix(" ms")?.parse().ok()
+        });
+        Duration::from_millis(turns.max().unwrap_or(0))
     }
-}
-
-fn alive(health: &Health) -> io::Result<()> {
-    let mut stream = TcpStream::connect_timeout(&health.address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")?;
-    stream.read(&mut [0; 64]).map(drop)
 }
 
 /// How long a process has computed so far.

@@ -101,7 +101,7 @@ def measure_hostile() -> tuple[list[Row], dict[str, Any]]:
             f"{rubbish['cpu_seconds']:.2f} s, {rubbish['seconds']:.2f} s",
         ),
         Row(
-            "  longest turn of the loop, as a health request waits",
+            "  longest turn of the loop, as the bot notes it",
             f"{turn * 1000:.0f} ms",
             f"≤ {BUDGET_TURN * 1000:.0f} ms",
             turn <= BUDGET_TURN,
