@@ -127,6 +127,7 @@ fn replies_that_waited_in_clear_leave_encrypted() {
         hs.wait_requests(SEND_IN_CLEAR, 1);
         world.say_plain("help");
         world.bot().wait_log("help (in clear");
+        world.hs.wait_next_sync();
         let content = world.alice.room_key(ROOM);
         let device = world.bot_device();
         let payload = world.alice.payload((BOT, &device), "m.room_key", &content);
