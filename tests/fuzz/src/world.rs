@@ -227,10 +227,14 @@ impl Run<'_> {
         let Some(sifted) = self.sift(Answer::Devices, body) else {
             return;
         };
-        let (tx, turn) = (&self.tx, Turn::endless());
+        let queried = Queried {
+            asked: &asked,
+            done: 0,
+            answer: &sifted,
+        };
         let taken = self
             .engine
-            .take_query(tx, &asked, 0, &sifted.body, NOW, turn, &mut messages);
+            .take_query(&self.tx, &queried, NOW, Turn::endless(), &mut messages);
         if tolerable(taken.map(drop)) {
             self.judge(&Received {
                 messages,
@@ -303,7 +307,7 @@ impl Run<'_> {
     fn wants(&self) -> Vec<Want> {
         let wants = self.engine.wants(&self.tx, true, NOW, &|_| false);
         let mut wants = wants.expect("what is next can be asked").requests;
-        wants.extend(self.engine.sends(&self.tx, &|_| false).unwrap());
+        wants.extend(self.engine.sends(&self.tx, true, &|_| false).unwrap());
         wants
     }
 
