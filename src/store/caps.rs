@@ -14,9 +14,9 @@
 /// Longest id of a stranger's device, in bytes. No client makes longer ones.
 pub const STRANGER_DEVICE_ID: usize = 128;
 
-/// Longest id of a device of a user who may command, in bytes: what Synapse
-/// allows.
-pub const DEVICE_ID: usize = 512;
+/// Longest id of a device of a user who may command, in bytes: as what is read of a
+/// list has it.
+pub const DEVICE_ID: usize = 255;
 
 /// Longest id of a Megolm session that is remembered, in bytes. Real ones have 43.
 pub const SESSION_ID: usize = 64;
@@ -258,7 +258,7 @@ pub const TABLES: [TableCap; 29] = [
     table(
         "devices",
         DEVICES + COMMANDERS * KEPT_DEVICES,
-        860,
+        800,
         "of a stranger: unsigned devices for signed ones, tombstones in the order of their ids; of a \
          user who may command nothing goes, and no new device is taken",
     ),

@@ -51,7 +51,7 @@ KEPT_STARTS = 11
 FIRST_STARTS = 5
 # Enough for a checkpoint among them.
 COUNTED_COMMANDS = 80
-SESSIONS = 10_000
+SESSIONS = 1_500
 # Lets a scaling's aftermath (pods made, pods deleted) pass before the next command is timed.
 PAUSE = 0.25
 
