@@ -18,6 +18,9 @@ BUDGET_WORST_KB = 16 * 1024
 BUDGET_TURN = 0.050
 BUDGET_TO_DEVICE = 0.005
 BUDGET_ANSWER = 10
+# The volume of the manifest has 100 MiB.
+BUDGET_STORE_MIB = 64
+MIB = 1024 * 1024
 
 # Where `make memory` writes a line for each case.
 CASES = REPOSITORY / "target" / "memory.jsonl"
@@ -35,11 +38,16 @@ class Row:
 
 def figures(test: str) -> dict[str, Any]:
     """Runs the measurements of a test program and gives what they print."""
-    asked = ["cargo", "test", "--locked", "--test", test, "--", "--ignored", "--nocapture", "--test-threads", "1"]
+    return printed(["--test", test, "--", "--ignored", "--nocapture", "--test-threads", "1"])
+
+
+def printed(arguments: list[str], more: dict[str, str] | None = None) -> dict[str, Any]:
+    """Runs tests with these arguments, and more variables, and gives the figures that they print."""
+    asked = ["cargo", "test", "--locked", *arguments]
     ran = subprocess.run(
         asked,
         cwd=REPOSITORY,
-        env=os.environ | {"BOT_BINARY": str(default_binary())},
+        env=os.environ | {"BOT_BINARY": str(default_binary())} | (more or {}),
         stdout=subprocess.PIPE,
         text=True,
         check=False,
@@ -119,6 +127,17 @@ def measure_hostile() -> tuple[list[Row], dict[str, Any]]:
             after <= BUDGET_TO_DEVICE,
         ),
     ]
+    year = printed(["--lib", "store::tests::year", "--", "--nocapture"], {"OPENCLAW_TEST_YEAR_TIMES": "3"})["year"]
+    largest = year["largest_bytes"]
+    rows.append(
+        Row(
+            "the store after a simulated year of rubbish, and the largest on the way",
+            f"{year['end_bytes'] / MIB:.1f} MiB, {largest / MIB:.1f} MiB",
+            f"≤ {BUDGET_STORE_MIB} MiB",
+            largest <= BUDGET_STORE_MIB * MIB,
+        )
+    )
+    facts |= {"year": year}
     cases = worst_answers()
     for endpoint in dict.fromkeys(case["endpoint"] for case in cases):
         of_it = [case for case in cases if case["endpoint"] == endpoint]
