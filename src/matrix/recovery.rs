@@ -78,18 +78,29 @@ impl Engine {
                     Err(SecretFault::NotStored | SecretFault::Malformed) => {
                         return self.finish_recovery(tx);
                     }
-                    Err(fault) => return self.stay_unsigned(tx, &unrecovered(&fault)),
+                    Err(fault) => return self.give_up_recovery(tx, &fault),
                 };
                 match public_of_base64_seed(&secret) {
                     Ok(master) => {
                         tx.put_own_master(&master)?;
                         self.finish_recovery(tx)
                     }
-                    Err(fault) => self.stay_unsigned(tx, &unrecovered(&fault)),
+                    Err(fault) => self.give_up_recovery(tx, &fault),
                 }
             }
             _ => Ok(()),
         }
+    }
+
+    /// One of the two secrets is not what it should be: neither is used, whenever the
+    /// account is looked at again.
+    fn give_up_recovery(
+        &self,
+        tx: &Transaction<'_>,
+        fault: &dyn std::fmt::Display,
+    ) -> Result<(), Error> {
+        tx.forget_own_self_signing()?;
+        self.stay_unsigned(tx, &unrecovered(fault))
     }
 
     /// What the secret storage holds was found: it is compared with what the

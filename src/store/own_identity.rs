@@ -145,6 +145,15 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// Forgets the self-signing key that was recovered, and the master key.
+    pub fn forget_own_self_signing(&self) -> Result<(), Error> {
+        self.execute(
+            "UPDATE own_identity SET self_signing = NULL, master = NULL",
+            [],
+        )?;
+        Ok(())
+    }
+
     /// Keeps the master key that was recovered beside it.
     pub fn put_own_master(&self, key: &Ed25519PublicKey) -> Result<(), Error> {
         self.execute("UPDATE own_identity SET master = ?1", [key.as_bytes()])?;

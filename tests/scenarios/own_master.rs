@@ -271,6 +271,12 @@ fn a_stored_master_key_of_another_identity_names_nothing() {
     let (status, help) = account.said();
     assert!(status.contains("the stored secret was changed"), "{status}");
     assert!(!help.contains("Identity:"), "{help}");
+    // Whenever the account's devices are looked at again, too.
+    account.world.hs.device_changed(BOT);
+    account.world.hs.wait_next_sync();
+    account.world.hs.wait_next_sync();
+    let (status, _) = account.said();
+    assert!(status.contains("the stored secret was changed"), "{status}");
 }
 
 /// With its identity unproven the bot still makes no other: the server hides the
