@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The largest answer that is read to its end, in bytes; what is kept of it is
 /// much less.
-const MAX_SIFTED_BODY: usize = 96 * 1024 * 1024;
+const MAX_SIFTED_BODY: usize = 256 * 1024 * 1024;
 
 /// The largest answer about a session, in bytes: room for a token of 64 KiB.
 const MAX_SMALL_BODY: usize = 128 * 1024;

@@ -43,7 +43,7 @@ const CLAIMS_PER_TURN: usize = 250;
 /// known, for keys to reach them, and for the list of who is in the room. However
 /// many they are and whatever their servers do, a command is answered after that.
 /// Who could not be reached by then can read the next reply.
-const PATIENCE_MS: u64 = 8_000;
+const PATIENCE_MS: u64 = 5_000;
 
 /// How far a room's replies have come.
 enum Readiness {

@@ -95,7 +95,10 @@ impl Stage {
         let mallory = world.person(MALLORY, "MALLORYPHONE");
         world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], true);
         if measured() {
-            world.set("RUST_LOG", "info");
+            world.set(
+                "RUST_LOG",
+                "info,openclaw_k8s_toggle_operator::bot::operator=debug",
+            );
         }
         Self {
             world,
