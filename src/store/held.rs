@@ -2,10 +2,10 @@
 
 use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 
-use super::{Error, Transaction, database::parsed};
+use super::{Error, Transaction, caps, database::parsed};
 
 /// Events held back at the same time; beyond it the oldest is given up.
-pub const MAX_HELD: i64 = 256;
+pub const MAX_HELD: i64 = caps::HELD;
 
 /// Why an event waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

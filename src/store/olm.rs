@@ -26,7 +26,7 @@ struct SessionCaps {
 
 /// Pre-key messages remembered. When they are as many, the fallback keys that
 /// they could be replayed against are given up, and then so are they.
-const OLM_MESSAGES_KEPT: i64 = 20_000;
+const OLM_MESSAGES_KEPT: i64 = caps::OLM_SEEN;
 
 impl Transaction<'_> {
     /// All sessions of a peer, the one to send with first: it decrypted a
