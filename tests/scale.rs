@@ -412,3 +412,74 @@ fn cost(world: &mut World, mut send: impl FnMut(&mut World, u32)) -> f64 {
     }
     more / f64::from(ROUNDS * (MANY - FEW))
 }
+
+/// Commands of each kind whose own share is measured.
+const SHARES: usize = 60;
+
+/// The bot's own share of a command: from the moment its sync is handed over to the
+/// arrival of the API call, and from the API server's answer to the arrival of the
+/// reply; what the bot computed for it, and for being idle.
+#[test]
+#[ignore = "a measurement"]
+fn figures_of_the_own_share() {
+    let mut world = World::new();
+    world.set("RUST_LOG", "info");
+    world.hs.add_room(ROOM, &[ALICE, BOT], true);
+    world.start();
+    for text in ["status", "start", "stop", "help"] {
+        world.ask(text);
+    }
+    let mut shares = BTreeMap::new();
+    let (mut before_call, mut after_call) = (Vec::new(), Vec::new());
+    let mut cpu = Duration::ZERO;
+    for _ in 0..SHARES {
+        for text in ["status", "start", "stop", "help"] {
+            world.hs.wait_idle(BOT, || 0);
+            let (hs_mark, api_mark) = (mark(&world), world.api.with(|state| state.calls.len()));
+            let spent = on_cpu(&mut world);
+            world.ask(text);
+            world.hs.wait_idle(BOT, || 0);
+            cpu += on_cpu(&mut world) - spent;
+            let (synced, sent) = world.hs.with(|state| {
+                let log = &state.log[hs_mark.saturating_sub(1)..];
+                let sent = log.iter().find(|entry| entry.is("PUT /send/m.room.encrypted"));
+                let sent = sent.unwrap().at;
+                let answered = log.iter().filter(|entry| entry.path.ends_with("/sync"));
+                let answered = answered.filter_map(|entry| entry.answered);
+                (answered.filter(|at| *at < sent).min().unwrap(), sent)
+            });
+            let call = world.api.with(|state| state.calls.get(api_mark).cloned());
+            let share = match call {
+                Some(call) => {
+                    before_call.push(call.at - synced);
+                    after_call.push(sent - call.answered.unwrap());
+                    (call.at - synced) + (sent - call.answered.unwrap())
+                }
+                None => sent - synced,
+            };
+            shares.entry(text).or_insert_with(Vec::new).push(share);
+        }
+    }
+    let all: Vec<Duration> = shares.values().flatten().copied().collect();
+    let by_command: BTreeMap<&str, f64> = shares
+        .into_iter()
+        .map(|(text, shares)| (text, median(shares)))
+        .collect();
+    let commands = f64::from(u32::try_from(all.len()).unwrap());
+    report(
+        "own_share",
+        &json!({
+            "ms": median(all),
+            "by_command_ms": by_command,
+            "before_call_ms": median(before_call),
+            "after_call_ms": median(after_call),
+            "cpu_ms": cpu.as_secs_f64() * 1000.0 / commands,
+        }),
+    );
+}
+
+/// The median, in milliseconds.
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[times.len() / 2].as_secs_f64() * 1000.0
+}

@@ -62,7 +62,8 @@ pub struct OwnKeys {
 
 /// The account that was read or stored last.
 struct LastAccount {
-    pickle: Pickle,
+    /// Of the store: tells whether this is still the stored one.
+    revision: u64,
     account: Rc<Account>,
 }
 
@@ -216,49 +217,43 @@ impl Engine {
     }
 
     /// The stored account, to look at. Reading it back costs a curve operation
-    /// for each of its keys, so the last one read is kept, together with the
-    /// bytes it was read from: they tell whether it is still the stored one,
-    /// whatever was committed or dropped in between.
+    /// for each of its keys, so the last one read is kept, with its revision: that
+    /// tells whether it is still the stored one, whatever was committed or dropped
+    /// in between.
     pub(super) fn account(&self, tx: &Transaction<'_>) -> Result<Rc<Account>, Error> {
-        let pickle = stored_account(tx)?;
         if let Some(last) = &*self.last_account.borrow()
-            && last.pickle == pickle
+            && last.revision == tx.account_revision()
         {
             return Ok(Rc::clone(&last.account));
         }
-        let account = Rc::new(self.read_account(&pickle)?);
-        *self.last_account.borrow_mut() = Some(LastAccount {
-            pickle,
-            account: Rc::clone(&account),
-        });
+        let account = Rc::new(self.read_account(&stored_account(tx)?)?);
+        self.keep_account(tx, Rc::clone(&account));
         Ok(account)
     }
 
     /// The stored account, to change; [`Engine::save_account`] stores the change,
     /// and [`Engine::return_account`] gives back one that was not changed.
     pub(super) fn account_mut(&self, tx: &Transaction<'_>) -> Result<Account, Error> {
-        let pickle = stored_account(tx)?;
         let last = self.last_account.borrow_mut().take();
         if let Some(last) = last
-            && last.pickle == pickle
+            && last.revision == tx.account_revision()
             && let Ok(account) = Rc::try_unwrap(last.account)
         {
             return Ok(account);
         }
-        self.read_account(&pickle)
+        self.read_account(&stored_account(tx)?)
     }
 
     /// Keeps an account that [`Engine::account_mut`] gave and nobody changed.
-    pub(super) fn return_account(
-        &self,
-        tx: &Transaction<'_>,
-        account: Account,
-    ) -> Result<(), Error> {
+    pub(super) fn return_account(&self, tx: &Transaction<'_>, account: Account) {
+        self.keep_account(tx, Rc::new(account));
+    }
+
+    fn keep_account(&self, tx: &Transaction<'_>, account: Rc<Account>) {
         *self.last_account.borrow_mut() = Some(LastAccount {
-            pickle: stored_account(tx)?,
-            account: Rc::new(account),
+            revision: tx.account_revision(),
+            account,
         });
-        Ok(())
     }
 
     /// Who is listened to, for the requests that are under way.
@@ -272,10 +267,7 @@ impl Engine {
     pub(super) fn save_account(&self, tx: &Transaction<'_>, account: Account) -> Result<(), Error> {
         let pickle = account.pickle().map_err(|_| Error::Account)?;
         tx.put_account_pickle(&pickle)?;
-        *self.last_account.borrow_mut() = Some(LastAccount {
-            pickle,
-            account: Rc::new(account),
-        });
+        self.keep_account(tx, Rc::new(account));
         Ok(())
     }
 

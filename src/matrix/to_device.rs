@@ -43,7 +43,7 @@ impl Engine {
         }
         match changed {
             true => self.save_account(tx, account)?,
-            false => self.return_account(tx, account)?,
+            false => self.return_account(tx, account),
         }
         Ok(position)
     }

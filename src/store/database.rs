@@ -3,6 +3,7 @@
 use std::{
     fmt,
     fs::{self, File, TryLockError},
+    io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::Duration,
@@ -12,6 +13,7 @@ use log::debug;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, types::Type};
 
 use super::{
+    account_revision::AccountRevision,
     crash,
     gauge::{Fullness, Gauges},
     open_error::OpenError,
@@ -25,6 +27,11 @@ const LOG: &str = "store.sqlite3-wal";
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 
 const LOCK: &str = "store.lock";
+
+/// Prepared statements that are kept: all that a command takes, and some. One that
+/// is not kept is parsed and planned again at each use, which costs more than
+/// running it.
+const PREPARED_STATEMENTS: usize = 192;
 
 /// What helps when the volume is full or broken.
 pub(super) const CURE: &str = "make room on the volume of CRYPTO_STORE_PATH, or mend it: no command is run \
@@ -52,6 +59,8 @@ pub enum Error {
     Sqlite(rusqlite::Error),
     /// A row that this program wrote cannot be read back.
     Corrupt(&'static str),
+    /// The write-ahead log cannot be overwritten. What was committed is safe.
+    Log(io::Error),
 }
 
 impl fmt::Display for Error {
@@ -62,6 +71,7 @@ impl fmt::Display for Error {
             }
             Self::Sqlite(error) => write!(f, "the store refuses: {error}"),
             Self::Corrupt(what) => write!(f, "the store is damaged: {what} cannot be read"),
+            Self::Log(error) => write!(f, "the write-ahead log cannot be overwritten: {error}"),
         }
     }
 }
@@ -73,6 +83,18 @@ impl Error {
             return false;
         };
         error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+    }
+
+    /// Whether somebody else has the database just now, for reading or writing.
+    pub(super) fn is_locked(&self) -> bool {
+        let Self::Sqlite(error) = self else {
+            return false;
+        };
+        let code = error.sqlite_error_code();
+        matches!(
+            code,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+        )
     }
 }
 
@@ -86,6 +108,7 @@ impl From<rusqlite::Error> for Error {
 pub struct Store {
     pub(super) connection: Connection,
     gauges: Gauges,
+    account: AccountRevision,
     /// The write-ahead log.
     pub(super) log: PathBuf,
     /// Held until the process ends: the kernel releases it even after SIGKILL.
@@ -99,6 +122,7 @@ pub struct Transaction<'a> {
     pub(super) inner: rusqlite::Transaction<'a>,
     pub(super) gauges: &'a Gauges,
     pub(super) fullness: Fullness,
+    pub(super) account: &'a AccountRevision,
     changes_before: u64,
 }
 
@@ -148,9 +172,10 @@ impl Store {
         }
         configure(&connection).map_err(in_database)?;
         schema::migrate(&mut connection).map_err(in_database)?;
-        let store = Self {
+        let mut store = Self {
             connection,
             gauges: Gauges::default(),
+            account: AccountRevision::default(),
             log: directory.join(LOG),
             _lock: Some(lock),
         };
@@ -175,6 +200,7 @@ impl Store {
             schema::VERSION => Ok(Self {
                 connection,
                 gauges: Gauges::default(),
+                account: AccountRevision::default(),
                 log: directory.join(LOG),
                 _lock: None,
             }),
@@ -189,6 +215,7 @@ impl Store {
     /// Begins the only transaction there can be.
     pub fn begin(&mut self) -> Result<Transaction<'_>, Error> {
         self.gauges.begin();
+        self.account.begin();
         let changes_before = self.connection.total_changes();
         let inner = self
             .connection
@@ -197,6 +224,7 @@ impl Store {
             inner,
             gauges: &self.gauges,
             fullness: Fullness::default(),
+            account: &self.account,
             changes_before,
         })
     }
@@ -214,6 +242,7 @@ impl Transaction<'_> {
     pub fn commit(self) -> Result<(), Error> {
         crash::around(|| self.inner.commit())?;
         self.gauges.commit();
+        self.account.commit();
         Ok(())
     }
 
@@ -275,7 +304,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA wal_autocheckpoint = 1000;",
     )?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
     Ok(())
 }
 

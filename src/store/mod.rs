@@ -4,6 +4,7 @@
 
 pub mod caps;
 
+mod account_revision;
 mod checkpoint;
 mod congestion;
 mod counts;

@@ -176,6 +176,7 @@ impl Transaction<'_> {
             "INSERT OR REPLACE INTO account (id, pickle) VALUES (1, ?1)",
             [pickle],
         )?;
+        self.account.written();
         Ok(())
     }
 
@@ -200,6 +201,7 @@ impl Transaction<'_> {
     /// and their senders must be told. The keys' rooms stay encrypted, those too
     /// that the bot is not in yet. Gaps are not read any further.
     pub fn forget_device(&self) -> Result<(), Error> {
+        self.account.written();
         self.inner.execute_batch(
             "INSERT INTO rooms (room_id, joined, algorithm)
              SELECT DISTINCT room_id, 0, 'm.megolm.v1.aes-sha2' FROM inbound_groups WHERE true

@@ -56,7 +56,7 @@ fn in_files(directory: &Path, pieces: &[Vec<u8>]) -> usize {
 fn wait_for_an_empty_log(directory: &Path) {
     let log = directory.join("store.sqlite3-wal");
     for _ in 0..DEADLINE.as_millis() / 20 {
-        if fs::metadata(&log).is_ok_and(|log| log.len() == 0) {
+        if fs::read(&log).is_ok_and(|log| log.iter().all(|byte| *byte == 0)) {
             return;
         }
         std::thread::sleep(Duration::from_millis(20));

@@ -27,6 +27,8 @@ pub struct Call {
     pub target: String,
     pub content_type: String,
     pub body: Value,
+    /// When its answer was ready to be written; None while it is not.
+    pub answered: Option<Instant>,
 }
 
 impl Call {
@@ -292,7 +294,7 @@ impl Shared {
 
     fn answer(&self, request: &Request) -> Answer {
         let path = request.path();
-        let fault = {
+        let (call, fault) = {
             let mut state = self.lock();
             state.calls.push(Call {
                 at: Instant::now(),
@@ -304,8 +306,10 @@ impl Shared {
                     .unwrap_or_default()
                     .to_owned(),
                 body: request.json(),
+                answered: None,
             });
-            state.faults.take(&request.method, &path)
+            let call = state.calls.len() - 1;
+            (call, state.faults.take(&request.method, &path))
         };
         self.changed.notify_all();
         let after = match fault {
@@ -326,7 +330,12 @@ impl Shared {
             }
             after => after,
         };
-        let response = self.lock().handle(request);
+        let response = {
+            let mut state = self.lock();
+            let response = state.handle(request);
+            state.calls[call].answered = Some(Instant::now());
+            response
+        };
         self.changed.notify_all();
         match after {
             Some(Fault::CutAfter) => Answer::Cut,

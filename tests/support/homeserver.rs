@@ -45,6 +45,8 @@ pub struct Logged {
     pub device: Option<String>,
     /// None while it is not answered, or was never.
     pub status: Option<u16>,
+    /// When its answer was ready to be written.
+    pub answered: Option<Instant>,
 }
 
 impl Logged {
@@ -681,6 +683,7 @@ impl Shared {
                 body: request.json(),
                 device,
                 status: None,
+                answered: None,
             });
             let fault = state.faults.take(&request.method, &path);
             (state.log.len() - 1, fault)
@@ -739,7 +742,10 @@ impl Shared {
     }
 
     fn finish(&self, entry: usize, status: u16) {
-        self.lock().log[entry].status = Some(status);
+        let mut state = self.lock();
+        state.log[entry].status = Some(status);
+        state.log[entry].answered = Some(Instant::now());
+        drop(state);
         self.changed.notify_all();
     }
 

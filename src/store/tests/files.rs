@@ -53,6 +53,16 @@ fn stored(tx: &Transaction<'_>, id: &str) -> InboundGroup {
     groups.remove(0).group
 }
 
+/// What a kill leaves: the files as they are.
+fn copy_of(directory: &Directory) -> Directory {
+    let copy = Directory::new();
+    fs::create_dir_all(&copy.0).unwrap();
+    for name in ["store.sqlite3", "store.sqlite3-wal"] {
+        fs::copy(directory.0.join(name), copy.0.join(name)).unwrap();
+    }
+    copy
+}
+
 #[test]
 fn an_emptied_log_leaves_no_ratchet_of_before() {
     let directory = Directory::new();
@@ -62,8 +72,16 @@ fn an_emptied_log_leaves_no_ratchet_of_before() {
     assert!(pickles.iter().any(|pickle| still(&pickle)), "in the log");
     assert!(store.checkpoint().unwrap());
     assert_eq!(pickles.iter().filter(still).count(), 0);
-    let log = fs::metadata(directory.0.join("store.sqlite3-wal")).unwrap();
-    assert_eq!(log.len(), 0);
+    let log = fs::read(directory.0.join("store.sqlite3-wal")).unwrap();
+    assert!(!log.is_empty() && log.iter().all(|byte| *byte == 0));
+    // What is written into it next is as durable as before.
+    let tx = store.begin().unwrap();
+    tx.put_reply(room(), "t", "m.room.message", "{}", 0)
+        .unwrap();
+    tx.commit().unwrap();
+    let copy = copy_of(&directory);
+    let tx_of_copy = |store: &mut Store| store.begin().unwrap().replies(room()).unwrap().len();
+    assert_eq!(tx_of_copy(&mut copy.open()), 1);
 }
 
 #[test]
@@ -71,12 +89,7 @@ fn a_start_empties_the_log_that_a_killed_process_left() {
     let directory = Directory::new();
     let mut store = directory.open();
     let pickles = use_session(&mut store, 5);
-    // What a kill leaves: the files as they are.
-    let copy = Directory::new();
-    fs::create_dir_all(&copy.0).unwrap();
-    for name in ["store.sqlite3", "store.sqlite3-wal"] {
-        fs::copy(directory.0.join(name), copy.0.join(name)).unwrap();
-    }
+    let copy = copy_of(&directory);
     let still = |pickle: &&Vec<u8>| is_in_files(&copy.0, pickle);
     assert!(pickles.iter().any(|pickle| still(&pickle)));
     let _store = copy.open();
@@ -112,4 +125,61 @@ fn a_reader_beside_neither_stops_nor_breaks_it() {
     let tx = beside.begin().unwrap();
     assert!(store.checkpoint().is_ok(), "nor a transaction of another");
     assert_eq!(tx.replies(room()).unwrap().len(), 3);
+}
+
+/// A start wipes what a kill in the middle of the wiping left, and reads none of it.
+#[test]
+fn a_log_that_is_half_overwritten_is_overwritten_at_the_next_start() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let pickles = use_session(&mut store, 10);
+    assert!(store.checkpoint().unwrap());
+    let database = fs::read(directory.0.join("store.sqlite3")).unwrap();
+    let tx = store.begin().unwrap();
+    tx.put_reply(room(), "t", "m.room.message", "{}", 0)
+        .unwrap();
+    tx.commit().unwrap();
+    let copy = copy_of(&directory);
+    let path = copy.0.join("store.sqlite3-wal");
+    let mut log = fs::read(&path).unwrap();
+    log[..32].fill(0);
+    fs::write(&path, &log).unwrap();
+    fs::write(copy.0.join("store.sqlite3"), &database).unwrap();
+    let mut store = copy.open();
+    assert_eq!(store.begin().unwrap().replies(room()).unwrap().len(), 0);
+    let log = fs::read(&path).unwrap();
+    assert!(log.iter().all(|byte| *byte == 0));
+    let still = |pickle: &&Vec<u8>| is_in_files(&copy.0, pickle);
+    assert_eq!(pickles.iter().filter(still).count(), 0);
+}
+
+/// A commit of another process between the folding and the overwriting stays.
+#[test]
+fn a_commit_beside_is_never_overwritten() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let written = std::thread::scope(|scope| {
+        let beside = scope.spawn(|| {
+            let mut beside = Store::open_beside(&directory.0).unwrap();
+            let mut written = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let Ok(tx) = beside.begin() else { continue };
+                tx.put_reply(room(), &format!("t{written}"), "m.room.message", "{}", 0)
+                    .unwrap();
+                tx.commit().unwrap();
+                written += 1;
+            }
+            written
+        });
+        for _ in 0..300 {
+            let _ = store.checkpoint().unwrap();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        beside.join().unwrap()
+    });
+    assert!(written > 0);
+    let count = |store: &mut Store| store.begin().unwrap().replies(room()).unwrap().len();
+    assert_eq!(count(&mut store), written);
+    assert_eq!(count(&mut copy_of(&directory).open()), written);
 }
