@@ -69,7 +69,8 @@ mod tests {
         let targets = targets.iter().map(|target| ip(target)).collect();
         let sorted = sorted_by(targets, |target| {
             let own = own.iter().map(|own| ip(own));
-            own.into_iter().find(|own| own.is_ipv4() == target.is_ipv4())
+            own.into_iter()
+                .find(|own| own.is_ipv4() == target.is_ipv4())
         });
         sorted.iter().map(|to| to.ip().to_string()).collect()
     }
@@ -89,7 +90,10 @@ mod tests {
             assert_eq!(on(own, &[v4, v6]), order, "{own:?}");
         }
         // Within the cluster, private addresses talk to each other.
-        assert_eq!(on(&["10.1.2.3", "fd00::2"], &["10.9.9.9", "fd00::9"]), ["fd00::9", "10.9.9.9"]);
+        assert_eq!(
+            on(&["10.1.2.3", "fd00::2"], &["10.9.9.9", "fd00::9"]),
+            ["fd00::9", "10.9.9.9"]
+        );
     }
 
     #[test]

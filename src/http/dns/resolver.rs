@@ -110,9 +110,9 @@ async fn look_up(conf: Conf, host: &str) -> Result<Vec<IpAddr>, Unresolved> {
                     };
                     for family in families.iter().copied() {
                         let (servers, name) = (Arc::clone(&servers), name.clone());
-                        asking.spawn(async move {
-                            (number, family, servers.ask(&name, family).await)
-                        });
+                        asking.spawn(
+                            async move { (number, family, servers.ask(&name, family).await) },
+                        );
                     }
                 }
                 continue;
