@@ -3,7 +3,7 @@
 //! than it needs: the question is repeated as it came.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -53,19 +53,8 @@ pub fn start(at: IpAddr, tcp: bool, rules: impl Fn(&str, u16) -> Mood + Send + S
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let rules = Arc::clone(&rules);
-                let mut stream = stream.expect("somebody came");
-                thread::spawn(move || {
-                    let mut length = [0; 2];
-                    stream.read_exact(&mut length).ok()?;
-                    let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
-                    stream.read_exact(&mut query).ok()?;
-                    for answer in answers(&query, &rules, true) {
-                        let length = u16::try_from(answer.len()).ok()?;
-                        stream.write_all(&length.to_be_bytes()).ok()?;
-                        stream.write_all(&answer).ok()?;
-                    }
-                    Some(())
-                });
+                let stream = stream.expect("somebody came");
+                thread::spawn(move || talk(stream, &rules));
             }
         });
     }
@@ -87,6 +76,21 @@ pub fn start(at: IpAddr, tcp: bool, rules: impl Fn(&str, u16) -> Mood + Send + S
             });
         }
     });
+}
+
+/// One question after the other by TCP, until the client has had enough.
+fn talk(mut stream: TcpStream, rules: &Arc<Rules>) -> Option<()> {
+    loop {
+        let mut length = [0; 2];
+        stream.read_exact(&mut length).ok()?;
+        let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
+        stream.read_exact(&mut query).ok()?;
+        for answer in answers(&query, rules, true) {
+            let length = u16::try_from(answer.len()).ok()?;
+            stream.write_all(&length.to_be_bytes()).ok()?;
+            stream.write_all(&answer).ok()?;
+        }
+    }
 }
 
 fn asked(query: &[u8], rules: &Arc<Rules>) -> Mood {

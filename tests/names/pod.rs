@@ -14,6 +14,9 @@ use crate::support::bot::Bot;
 /// Set within the namespace.
 const INSIDE: &str = "NAMES_INSIDE_A_POD";
 
+/// Where `ip` and `mount` are, for a shell.
+const PATH: &str = "PATH=/usr/bin:/bin:/usr/sbin:/sbin";
+
 /// Programs that run at the same time.
 const AT_ONCE: usize = 16;
 
@@ -24,19 +27,21 @@ pub fn within(test: &str, inside: impl FnOnce()) {
     if env::var_os(INSIDE).is_some() {
         return inside();
     }
-    let mut command = unshare(&["--net"]);
-    if !has_namespaces(&mut unshare(&["--net"])) {
+    let Some(way) = ways()
+        .into_iter()
+        .find(|way| leads_there(&mut unshare(way)))
+    else {
         let why = "no network namespace can be made: run as root, or let users make namespaces";
         let must = env::var_os("BOT_BINARY").is_some() || env::var_os("CI").is_some();
         assert!(!must, "{why}");
         return say(&format!("{why}; {test} was not run"));
-    }
+    };
     let this = env::current_exe().expect("this test is a program");
-    let done = command
+    let done = unshare(&way)
         .args([
             "/bin/sh",
             "-c",
-            "PATH=$PATH:/usr/sbin:/sbin; ip link set lo up && exec \"$0\" \"$@\"",
+            &format!("{PATH}; ip link set lo up && exec \"$0\" \"$@\""),
         ])
         .arg(this)
         .args(["--exact", test, "--nocapture"])
@@ -50,30 +55,40 @@ pub fn within(test: &str, inside: impl FnOnce()) {
     assert!(done.status.success(), "failed within the namespace");
 }
 
-fn has_namespaces(unshare: &mut Command) -> bool {
+/// How to become root in namespaces of one's own; `sudo` where it wants no password.
+fn ways() -> Vec<Vec<&'static str>> {
+    match is_root() {
+        true => vec![vec!["unshare", "--net"]],
+        false => vec![
+            vec!["unshare", "--user", "--map-root-user", "--net"],
+            vec![
+                "sudo",
+                "--non-interactive",
+                "--preserve-env",
+                "unshare",
+                "--net",
+            ],
+        ],
+    }
+}
+
+/// A command in namespaces, one for mounts among them.
+fn unshare(way: &[&str]) -> Command {
+    let mut words = way.iter();
+    let mut command = Command::new(words.next().expect("a program"));
+    command.args(words);
+    command.args(["--mount", "--propagation", "private"]);
+    command
+}
+
+fn leads_there(unshare: &mut Command) -> bool {
     let status = unshare
-        .args([
-            "/bin/sh",
-            "-c",
-            "PATH=$PATH:/usr/sbin:/sbin; ip link set lo up",
-        ])
+        .args(["/bin/sh", "-c", &format!("{PATH}; ip link set lo up")])
+        .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
     status.is_ok_and(|status| status.success())
-}
-
-/// `unshare`, with these namespaces and one for mounts, as root in there.
-fn unshare(namespaces: &[&str]) -> Command {
-    let places = ["/usr/bin/unshare", "/bin/unshare"];
-    let found = places.into_iter().find(|place| Path::new(place).exists());
-    let mut command = Command::new(found.unwrap_or("unshare"));
-    if !is_root() {
-        command.args(["--user", "--map-root-user"]);
-    }
-    command.args(["--mount", "--propagation", "private"]);
-    command.args(namespaces);
-    command
 }
 
 fn is_root() -> bool {
@@ -84,13 +99,16 @@ fn is_root() -> bool {
 
 /// The bot's binary, which sees these two files instead of the system's.
 pub fn program(resolv_conf: &Path, hosts: &Path) -> Command {
-    let mut command = unshare(&[]);
+    // Its own environment is empty: no PATH leads there.
+    let places = ["/usr/bin/unshare", "/bin/unshare"];
+    let place = places.into_iter().find(|place| Path::new(place).exists());
+    let mut command = unshare(&[place.unwrap_or("unshare")]);
     command
         .args(["/bin/sh", "-c"])
-        .arg(
-            "PATH=/usr/bin:/bin:/usr/sbin:/sbin; mount --bind \"$1\" /etc/resolv.conf && \
-             mount --bind \"$2\" /etc/hosts && bot=$0 && shift 2 && exec \"$bot\" \"$@\"",
-        )
+        .arg(&format!(
+            "{PATH}; mount --bind \"$1\" /etc/resolv.conf && \
+             mount --bind \"$2\" /etc/hosts && bot=$0 && shift 2 && exec \"$bot\" \"$@\""
+        ))
         .arg(Bot::program().get_program())
         .args([resolv_conf, hosts]);
     command

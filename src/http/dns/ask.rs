@@ -26,6 +26,10 @@ const NEXT: Duration = Duration::from_secs(1);
 /// How long a server that cut its answer has to send it whole, by TCP.
 const FOR_THE_WHOLE: Duration = Duration::from_secs(2);
 
+/// Datagrams that are passed over before a question is asked anew, from another
+/// port: so many guesses has who does not see it, of 65,536 ids.
+const MAX_STRANGE: usize = 100;
+
 /// The largest datagram that is read whole, in bytes; without EDNS a server has
 /// 512.
 const MAX_DATAGRAM: usize = 4 * 1024;
@@ -216,7 +220,7 @@ async fn by_datagram(server: SocketAddr, question: &Question) -> io::Result<Repl
     let socket = UdpSocket::bind((any, 0)).await?;
     socket.connect(server).await?;
     socket.send(&question.message()).await?;
-    loop {
+    for _ in 0..MAX_STRANGE {
         let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
         if ready.is_error() {
             let error = socket.take_error()?;
@@ -226,6 +230,7 @@ async fn by_datagram(server: SocketAddr, question: &Question) -> io::Result<Repl
             return Ok(reply);
         }
     }
+    Err(io::ErrorKind::InvalidData.into())
 }
 
 fn received(socket: &UdpSocket, question: &Question) -> io::Result<Option<Reply>> {

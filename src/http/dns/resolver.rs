@@ -20,6 +20,7 @@ use super::message::{Family, WireName};
 use super::search::{Search, Step};
 use super::unresolved::{Tried, Unresolved, Why};
 use super::{hosts, order};
+use crate::ops::shown;
 
 /// Bytes that are read of `resolv.conf`.
 const MAX_CONF: u64 = 64 * 1024;
@@ -122,7 +123,8 @@ async fn look_up(conf: Conf, host: &str) -> Result<Vec<IpAddr>, Unresolved> {
                 let addresses = search.into_addresses(number);
                 let name = names.get(number).map_or(host, |(name, _)| name.as_str());
                 log::debug!(
-                    "{host} is {name}, {} addresses, found in {} ms",
+                    "{host} is {}, {} addresses, found in {} ms",
+                    shown(name),
                     addresses.len(),
                     began.elapsed().as_millis()
                 );

@@ -184,11 +184,9 @@ impl Clause<'_> {
                 self.show_names(tried, f)
             }
             Said::NotResponsible => {
-                write!(
-                    f,
-                    "{server} is not responsible and asks nobody who is, it answered"
-                )?;
-                self.show_names(tried, f)
+                write!(f, "{server} answered")?;
+                self.show_names(tried, f)?;
+                f.write_str(" that it is not responsible, and named nobody who is")
             }
             Said::Malformed => {
                 write!(f, "{server} sent an answer that cannot be read")?;
