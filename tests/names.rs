@@ -4,8 +4,8 @@
 //! was expected.
 //!
 //! `make names` runs the release binary (`BOT_BINARY`), which is linked with
-//! another C library than the debug binary of plain `cargo test`. `CASE=…` picks
-//! the cases whose name contains that.
+//! another C library than the debug binary of plain `cargo test`, which leaves out
+//! what takes seconds. `CASE=…` picks the cases whose name contains that.
 
 #![allow(
     clippy::unwrap_used,

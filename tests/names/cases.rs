@@ -32,6 +32,8 @@ pub struct Case {
     servers: Vec<Option<(Oddity, bool)>>,
     said: Vec<&'static str>,
     at_most: Duration,
+    /// Run for the release binary alone: most of it is waiting.
+    is_slow: bool,
 }
 
 fn case(
@@ -45,7 +47,9 @@ fn case(
         hosts: "127.0.0.1 localhost\n",
         servers: vec![Some((Arc::new(odd), true))],
         said: vec!["logged out"],
-        at_most: Duration::from_secs(3),
+        // musl waits five seconds for a server that refuses.
+        at_most: Duration::from_secs(4),
+        is_slow: false,
     }
 }
 
@@ -86,7 +90,9 @@ impl Case {
         self
     }
 
+    /// It takes some seconds by its nature, and no more than these.
     fn within(mut self, seconds: u64) -> Self {
+        self.is_slow = true;
         self.at_most = Duration::from_secs(seconds);
         self
     }
@@ -156,9 +162,7 @@ pub fn all() -> Vec<Case> {
         case("A: silence, AAAA is fine", only_v6(Silence)),
         case("A: after 2.5 s", of(A, Late(2500, right()))).within(6),
         case("A: after 5 s", of(A, Late(5000, right()))).within(9),
-        case("first server: silence", always(Silence))
-            .and_a_good_one()
-            .within(6),
+        case("first server: silence", always(Silence)).and_a_good_one(),
         case(
             "in order: the cluster's name after 1.5 s",
             |name, kind| match (name, kind) {
@@ -168,8 +172,7 @@ pub fn all() -> Vec<Case> {
                 _ => None,
             },
         )
-        .host("matrix.dev")
-        .within(6),
+        .host("matrix.dev"),
     ];
     let errors = [
         ("FORMERR", Code(1)),
@@ -363,6 +366,11 @@ fn world() -> &'static World {
     })
 }
 
+/// Whether the release binary is looked at, and time is no matter.
+fn is_measured() -> bool {
+    std::env::var_os("BOT_BINARY").is_some()
+}
+
 fn port(world: &World) -> u16 {
     let url = world.hs.url();
     let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
@@ -372,7 +380,8 @@ fn port(world: &World) -> u16 {
 /// Runs `conntest` in the case's pod, unless other cases are asked for.
 pub fn run(case: &Case) -> Option<Row> {
     let wanted = std::env::var("CASE").unwrap_or_default();
-    if !case.name.contains(&wanted) {
+    let is_left_out = case.is_slow && wanted.is_empty() && !is_measured();
+    if is_left_out || !case.name.contains(&wanted) {
         return None;
     }
     let mut conf = case.conf.clone();

@@ -105,7 +105,7 @@ pub fn program(resolv_conf: &Path, hosts: &Path) -> Command {
     let mut command = unshare(&[place.unwrap_or("unshare")]);
     command
         .args(["/bin/sh", "-c"])
-        .arg(&format!(
+        .arg(format!(
             "{PATH}; mount --bind \"$1\" /etc/resolv.conf && \
              mount --bind \"$2\" /etc/hosts && bot=$0 && shift 2 && exec \"$bot\" \"$@\""
         ))

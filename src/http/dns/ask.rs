@@ -176,28 +176,32 @@ async fn put(
     family: Family,
     by_tcp: bool,
 ) -> Result<Vec<IpAddr>, Said> {
-    let unreachable = |error: io::Error| Said::Unreachable(error.kind());
     let question = Question {
-        id: random().map_err(unreachable)?,
+        id: random().map_err(fault)?,
         name,
         family,
     };
-    let reply = match by_tcp {
-        true => by_stream(server, &question).await.map_err(unreachable)?,
-        false => {
-            let cut = by_datagram(server, &question).await.map_err(unreachable)?;
-            let whole = match cut.is_cut {
-                true => timeout(FOR_THE_WHOLE, by_stream(server, &question)).await,
-                false => Ok(Ok(cut.clone())),
-            };
-            match (whole, &cut.says) {
-                (Ok(Ok(whole)), Says::NoAddress | Says::Malformed) => whole,
-                (Ok(Ok(whole)), _) if matches!(whole.says, Says::Addresses(_)) => whole,
-                // What came before the cut is better than nothing.
-                _ => cut,
-            }
-        }
-    };
+    if by_tcp {
+        return addresses(by_stream(server, &question).await.map_err(fault)?);
+    }
+    let reply = by_datagram(server, &question).await.map_err(fault)?;
+    if reply.is_cut
+        && let Ok(Ok(whole)) = timeout(FOR_THE_WHOLE, by_stream(server, &question)).await
+    {
+        // What came before the cut is better than nothing.
+        return addresses(whole).or_else(|said| addresses(reply).map_err(|_| said));
+    }
+    addresses(reply)
+}
+
+fn fault(error: io::Error) -> Said {
+    match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Said::Malformed,
+        kind => Said::Unreachable(kind),
+    }
+}
+
+fn addresses(reply: Reply) -> Result<Vec<IpAddr>, Said> {
     Err(match reply.says {
         Says::Addresses(addresses) => return Ok(addresses),
         // What there is may be behind the cut.

@@ -117,17 +117,15 @@ fn show(tried: &[Tried], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         .filter(|clause| matches!(clause.said, Said::NoName | Said::NoAddress))
         .filter(|clause| clause.names.iter().any(|(name, _)| name.is_itself))
         .collect();
-    let mut shown_clauses = 0;
     let all = faults.len() + verdicts.len();
-    for clause in faults.into_iter().chain(verdicts) {
-        if shown_clauses == MAX_CLAUSES {
+    for (number, clause) in faults.into_iter().chain(verdicts).enumerate() {
+        if number == MAX_CLAUSES {
             return write!(f, "; and {} more", all - MAX_CLAUSES);
         }
-        if shown_clauses > 0 {
+        if number > 0 {
             f.write_str("; ")?;
         }
         clause.show(tried, f)?;
-        shown_clauses += 1;
     }
     Ok(())
 }

@@ -159,7 +159,7 @@ fn of_an_answer_that_was_cut_the_beginning_counts() {
     let half = one[..one.len() - 2].to_vec();
     let cut = read(OK | 0x0200, &[one.clone(), half.clone()]).unwrap();
     assert_eq!((cut.says, cut.is_cut), (addresses(&["10.0.0.1"]), true));
-    let cut = read(OK | 0x0200, &[half.clone()]).unwrap();
+    let cut = read(OK | 0x0200, std::slice::from_ref(&half)).unwrap();
     assert_eq!((cut.says, cut.is_cut), (Says::NoAddress, true));
     // Not said to be cut, it is broken.
     assert_eq!(says(OK, &[one.clone(), half]), Some(Says::Malformed));
