@@ -16,6 +16,8 @@
     reason = "a test stops at the first surprise"
 )]
 
+#[path = "names/case.rs"]
+mod case;
 #[path = "names/cases.rs"]
 mod cases;
 #[path = "names/nameserver.rs"]
@@ -37,7 +39,7 @@ mod fake_proxy;
 fn every_mood_of_a_name_server_is_survived_or_told() {
     pod::within("every_mood_of_a_name_server_is_survived_or_told", || {
         let cases = cases::all();
-        pod::side_by_side(&cases, cases::run);
+        pod::side_by_side(&cases, case::run);
     });
 }
 
