@@ -220,8 +220,17 @@ pub fn all() -> Vec<Case> {
             "answered SERVFAIL to matrix.example.org.corp.example; ",
             "knows no such name",
         ]),
-        case("error: REFUSED to AAAA, no address", of(A, Empty))
-            .fails(&["knows the name, and no address of it"]),
+        case("error: REFUSED to AAAA, no A", |name, kind| {
+            match (name, kind) {
+                (HOST, A) => Some(Empty),
+                (HOST, _) => Some(Code(5)),
+                _ => None,
+            }
+        })
+        .fails(&[
+            "answered REFUSED to matrix.example.org (AAAA); ",
+            "knows the name, and no address of it (A)",
+        ]),
         case(
             "error: aliases in a ring",
             of(A, Alias(vec!["a.a", "b.b", "a.a"], vec![])),
