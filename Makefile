@@ -8,6 +8,8 @@
 #   make check unit e2e  parts of `make test`; e2e takes ARGS for pytest, such as ARGS="-k restart -x"
 #   make memory          the release binary under the manifest's memory limit, against the
 #                        largest answers of everybody it talks to; CASE="a device"
+#   make names           the release binary in a network namespace whose name server is in each of
+#                        its moods; CASE="search domain"
 #   make fuzz            hostile input for as long as SECONDS says, 600 for each parser;
 #                        TARGET="sync to_device", ARGS="-max_len=65536"
 #   make image           the container images and their size; PLATFORMS=amd64, IMAGE=registry/name
@@ -55,7 +57,7 @@ VENV = venv="$$(tests/e2e/setup.sh)"
 # What everything but the end-to-end tests needs.
 TOOLS := cargo go python3 make cc cxx
 
-.PHONY: test demo bench memory release binary controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size picture gotools prerequisites clean
+.PHONY: test demo bench memory names release binary controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size picture gotools prerequisites clean
 
 test:
 	@tests/e2e/run_all.sh
@@ -131,6 +133,12 @@ memory: binary
 	@BOT_BINARY="$(CURDIR)/target/$(shell uname -m)-unknown-linux-musl/release/$(NAME)" \
 	MEMORY_FIGURES="$(CURDIR)/target/memory.jsonl" RUST_BACKTRACE=0 \
 	cargo test --locked --test memory -- --nocapture --test-threads 4 $(ARGS)
+
+# The C library of the release binary is another than that of the debug binary. Root
+# can make the namespaces, or whoever may make user namespaces.
+names: binary
+	@BOT_BINARY="$(CURDIR)/target/$(shell uname -m)-unknown-linux-musl/release/$(NAME)" \
+	cargo test --locked --test names -- --nocapture $(ARGS)
 
 smoke:
 	@tests/e2e/smoke.sh

@@ -14,6 +14,7 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 use tokio::time::timeout;
 
+use super::dns::Resolver;
 use super::error::{Error, Fault, ProxyFault, Stage};
 use super::proxy::Proxy;
 use super::request::Request;
@@ -84,7 +85,7 @@ impl Client {
             .with_no_client_auth();
         tls.resumption = Resumption::in_memory_sessions(TLS_SESSIONS);
 
-        let mut tcp = HttpConnector::new();
+        let mut tcp = HttpConnector::new_with_resolver(Resolver::new());
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));

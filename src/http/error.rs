@@ -6,6 +6,7 @@ use std::{fmt, io, iter};
 
 use rustls::{AlertDescription, CertificateError};
 
+use super::dns::Unresolved;
 use super::peer::Peer;
 use super::tunnel::NoTunnel;
 
@@ -23,7 +24,7 @@ pub struct Error {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// The host's name has no address, or no name server answered.
-    Resolve,
+    Resolve(Unresolved),
     /// Nobody listens there.
     Refused,
     /// The connection failed in another way.
@@ -89,10 +90,10 @@ pub enum TlsFault {
 }
 
 /// Why a proxy opened no connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProxyFault {
     /// The proxy's name has no address, or no name server answered.
-    Resolve,
+    Resolve(Unresolved),
     /// Nobody listens there.
     Refused,
     /// The connection to the proxy failed in another way.
@@ -124,7 +125,7 @@ impl Fault {
         if let Some(none) = causes(error).find_map(|cause| cause.downcast_ref::<NoTunnel>()) {
             return Self::Proxy {
                 proxy: none.proxy.clone(),
-                why: none.why,
+                why: none.why.clone(),
             };
         }
         if error.is_connect() {
@@ -136,9 +137,8 @@ impl Fault {
 
     /// Translates an error before there was a connection.
     pub(super) fn of_connecting(error: &(dyn StdError + 'static)) -> Self {
-        // hyper-util has no type for this; a test holds the text in place.
-        if causes(error).any(|cause| cause.to_string() == "dns error") {
-            return Self::Resolve;
+        if let Some(why) = causes(error).find_map(|cause| cause.downcast_ref::<Unresolved>()) {
+            return Self::Resolve(why.clone());
         }
         let kind = causes(error)
             .filter_map(|cause| cause.downcast_ref::<io::Error>())
@@ -214,7 +214,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let peer = &self.peer;
         match &self.fault {
-            Fault::Resolve => write!(f, "the name {} cannot be resolved", peer.host()),
+            Fault::Resolve(why) => {
+                write!(f, "the name {} cannot be resolved: {why}", peer.host())
+            }
             Fault::Refused => write!(f, "{peer} refused the connection"),
             Fault::Connect(kind) => write!(f, "no connection to {peer}: {kind}"),
             Fault::Tls(fault) => write!(f, "no secure connection to {peer}: {fault}"),
@@ -250,15 +252,19 @@ impl fmt::Display for Error {
 impl StdError for Error {}
 
 impl ProxyFault {
-    fn show(self, f: &mut fmt::Formatter<'_>, proxy: &Peer, peer: &Peer) -> fmt::Result {
+    fn show(&self, f: &mut fmt::Formatter<'_>, proxy: &Peer, peer: &Peer) -> fmt::Result {
         match self {
-            Self::Resolve => write!(f, "the proxy's name {} cannot be resolved", proxy.host()),
+            Self::Resolve(why) => write!(
+                f,
+                "the proxy's name {} cannot be resolved: {why}",
+                proxy.host()
+            ),
             Self::Refused => write!(f, "the proxy {proxy} refused the connection"),
             Self::Connect(kind) => write!(f, "no connection to the proxy {proxy}: {kind}"),
             Self::Deadline { after } => write!(
                 f,
                 "the proxy {proxy} opened no connection to {peer} within {}",
-                Rounded(after)
+                Rounded(*after)
             ),
             Self::Closed => {
                 write!(

@@ -6,6 +6,7 @@ mod backoff;
 mod client;
 mod connections;
 mod date;
+mod dns;
 mod error;
 mod peer;
 mod proxy;
@@ -24,6 +25,7 @@ mod tests;
 
 pub use backoff::{Backoff, MAX_ATTEMPTS, MAX_WAIT};
 pub use client::{Client, TlsUnavailable};
+pub use dns::Unresolved;
 pub use error::{Error, Fault, ProxyFault, Stage, TlsFault};
 pub use peer::{BadUrl, Peer, is_private};
 pub use proxy::{Proxy, ProxyError};

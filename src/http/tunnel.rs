@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 use zeroize::Zeroizing;
 
+use super::dns::Resolver;
 use super::error::{Fault, ProxyFault};
 use super::peer::Peer;
 use super::proxy::Proxy;
@@ -52,12 +53,12 @@ fn now_awaiting(proxy: Option<&Peer>) {
 /// Opens connections for the pool.
 #[derive(Clone)]
 pub(super) struct Connector {
-    tcp: HttpConnector,
+    tcp: HttpConnector<Resolver>,
     proxy: Option<Arc<Proxy>>,
 }
 
 impl Connector {
-    pub(super) fn new(tcp: HttpConnector, proxy: Option<Arc<Proxy>>) -> Self {
+    pub(super) fn new(tcp: HttpConnector<Resolver>, proxy: Option<Arc<Proxy>>) -> Self {
         Self { tcp, proxy }
     }
 }
@@ -99,7 +100,7 @@ impl Service<Uri> for Connector {
 /// Why there is no connection to the proxy itself.
 fn unconnected(error: &(dyn StdError + 'static)) -> ProxyFault {
     match Fault::of_connecting(error) {
-        Fault::Resolve => ProxyFault::Resolve,
+        Fault::Resolve(why) => ProxyFault::Resolve(why),
         Fault::Refused => ProxyFault::Refused,
         Fault::Connect(kind) => ProxyFault::Connect(kind),
         _ => ProxyFault::Closed,

@@ -146,7 +146,7 @@ impl Party {
     /// came as far as to it.
     fn of_silence(error: &http::Error, server: Self) -> Self {
         match &error.fault {
-            http::Fault::Resolve
+            http::Fault::Resolve(_)
             | http::Fault::Tls(_)
             | http::Fault::Connect(_)
             | http::Fault::Proxy { .. }

@@ -40,6 +40,7 @@ step unit - make --no-print-directory unit
 step fuzz - make --no-print-directory fuzz SECONDS=10
 step release - make --no-print-directory release
 step memory release make --no-print-directory memory
+step names release make --no-print-directory names
 step smoke release make --no-print-directory smoke
 step size release make --no-print-directory size ARGS=--check
 step sbom release make --no-print-directory sbom

@@ -194,7 +194,11 @@ fn certificates() -> (Arc<ServerConfig>, String) {
     let ca = params.self_signed(&ca_key).expect("a certificate");
     let issuer = Issuer::new(params, ca_key);
     let mut leaf = CertificateParams::new(Vec::<String>::new()).expect("no names");
-    leaf.subject_alt_names = vec![SanType::IpAddress(IpAddr::from([127, 0, 0, 1]))];
+    let name = "kubernetes.default.svc".try_into().expect("a name");
+    leaf.subject_alt_names = vec![
+        SanType::IpAddress(IpAddr::from([127, 0, 0, 1])),
+        SanType::DnsName(name),
+    ];
     let key = KeyPair::generate().expect("a key");
     let certificate = leaf.signed_by(&key, &issuer).expect("a certificate");
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -245,15 +245,13 @@ fn nobody_listening_is_refused() {
 #[test]
 fn a_name_without_address_is_not_resolved() {
     run(async {
-        // A label this long never leaves the resolver: it holds without network.
-        let label = "a".repeat(63);
-        let host = format!("{label}.{label}.{label}.{}", "b".repeat(61));
-        let request = get(&format!("http://{host}/"), LIMITS);
+        // No server is asked for such a name: it holds without network.
+        let request = get("http://hs.invalid/", LIMITS);
         let error = client().send(request).await.unwrap_err();
-        assert_eq!(error.fault, Fault::Resolve);
+        assert!(matches!(error.fault, Fault::Resolve(_)));
         assert_eq!(
             error.to_string(),
-            format!("the name {host} cannot be resolved")
+            "the name hs.invalid cannot be resolved: by its ending it is the name of nothing"
         );
     });
 }

@@ -350,6 +350,27 @@ fn main() {
         b"ootpauth://totp/matrix:bot?secret=JBSWY3DPEHPK3PXP&digits=6&period=30",
     );
 
+    // A name server's: flags, how many records, an alias, an address.
+    let alias = b"\xc0\x0c\0\x05\0\x01\0\0\0\x09\0\x03\x01a\0";
+    let address = b"\xc0\x0c\0\x01\0\x01\0\0\0\x09\0\x04\x0a\0\0\x01";
+    let of_alias = b"\x01a\0\0\x1c\0\x01\0\0\0\x09\0\x10\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01";
+    put(
+        "dns_message",
+        "address",
+        &[b"\x81\x80\x01", &address[..]].concat(),
+    );
+    put(
+        "dns_message",
+        "cut",
+        &[b"\x83\x80\x02", &address[..], &alias[..7]].concat(),
+    );
+    put(
+        "dns_message",
+        "alias",
+        &[b"\x81\x80\x02", &alias[..], &of_alias[..]].concat(),
+    );
+    put("dns_message", "refused", b"\x81\x85\0");
+
     // Recipes: each endpoint as it is, and with something large in it.
     for endpoint in 0..8u8 {
         put(

@@ -1,0 +1,217 @@
+//! Which of the names that a name may stand for is taken, and when the next one
+//! is asked for: the rules, without IO. Times are since the search began.
+//!
+//! A candidate is asked for once all before it have failed, in whatever way, or
+//! after [`HEDGE`] of silence. It is taken once it has an address and all before
+//! it have failed or were silent for too long: which server answers first never
+//! decides who is connected to.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::message::Family;
+use super::unresolved::Answered;
+
+/// After so long without an end to what was asked, all that is left is asked too.
+const HEDGE: Duration = Duration::from_secs(1);
+
+/// A candidate that was silent for so long keeps later ones waiting no longer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The same for a family of a name that does not exist, says the other one.
+const PATIENCE_FOR_NO_NAME: Duration = Duration::from_secs(1);
+
+/// What has addresses of one family waits so long for those of the other
+/// (RFC 8305, section 3, has 50 ms for one direction).
+const OTHER_FAMILY: Duration = Duration::from_millis(300);
+
+/// The candidates of one name.
+#[derive(Debug)]
+pub(super) struct Search {
+    candidates: Vec<Candidate>,
+    /// [`PATIENCE`], or less if the configuration says so.
+    patience: Duration,
+    last_start: Duration,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    started: Option<Duration>,
+    /// When the first address came.
+    found_at: Option<Duration>,
+    families: Vec<(Family, Option<Outcome>)>,
+}
+
+/// What became of the question for one family of a candidate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// One address or more.
+    Found(Vec<IpAddr>),
+    /// None, by the last word of each server that was asked.
+    Nothing(Vec<Answered>),
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// To ask for these candidates, by their numbers.
+    Ask(Vec<usize>),
+    /// To wait for an outcome, and where a time is given no longer than until then.
+    Wait(Option<Duration>),
+    /// To take the addresses of this candidate.
+    Take(usize),
+    /// To give up.
+    GiveUp,
+}
+
+/// How far a candidate is.
+enum State {
+    Unasked,
+    /// Has addresses, and waits for more until this time.
+    Found(Duration),
+    Failed,
+    /// Keeps later ones waiting until this time.
+    Open(Duration),
+}
+
+impl Search {
+    /// So many candidates, none asked for.
+    pub(super) fn new(candidates: usize, families: &[Family], patience: Duration) -> Self {
+        let candidate = || Candidate {
+            started: None,
+            found_at: None,
+            families: families.iter().map(|family| (*family, None)).collect(),
+        };
+        Self {
+            candidates: (0..candidates).map(|_| candidate()).collect(),
+            patience: patience.min(PATIENCE),
+            last_start: Duration::ZERO,
+        }
+    }
+
+    /// Takes an outcome in.
+    pub(super) fn answered(
+        &mut self,
+        number: usize,
+        family: Family,
+        outcome: Outcome,
+        now: Duration,
+    ) {
+        let Some(candidate) = self.candidates.get_mut(number) else {
+            return;
+        };
+        if let Outcome::Found(_) = outcome {
+            candidate.found_at.get_or_insert(now);
+        }
+        let of_family = candidate.families.iter_mut().find(|(of, _)| *of == family);
+        if let Some((_, slot)) = of_family {
+            *slot = Some(outcome);
+        }
+    }
+
+    /// What is to be done now.
+    pub(super) fn step(&mut self, now: Duration) -> Step {
+        // Until when those before the candidate that is looked at keep it waiting.
+        let mut held: Option<Duration> = None;
+        for (number, candidate) in self.candidates.iter().enumerate() {
+            match candidate.state(self.patience) {
+                State::Failed => {}
+                // What comes after one that has addresses is never taken.
+                State::Found(_) if held.is_some() => return Step::Wait(held),
+                State::Found(settled) if now < settled => return Step::Wait(Some(settled)),
+                State::Found(_) => return Step::Take(number),
+                State::Open(holds) if now < holds => {
+                    held = Some(held.map_or(holds, |until| until.min(holds)));
+                }
+                State::Open(_) => {}
+                State::Unasked => {
+                    let hedge = self.last_start + HEDGE;
+                    return match self.is_asking() {
+                        false => self.start(number, number + 1, now),
+                        true if now >= hedge => self.start(number, self.candidates.len(), now),
+                        true => Step::Wait(Some(held.map_or(hedge, |until| until.min(hedge)))),
+                    };
+                }
+            }
+        }
+        match self.is_asking() {
+            true => Step::Wait(held),
+            false => Step::GiveUp,
+        }
+    }
+
+    /// The addresses of a candidate, of both families.
+    pub(super) fn into_addresses(self, number: usize) -> Vec<IpAddr> {
+        let candidate = self.candidates.into_iter().nth(number);
+        let families = candidate.map(|candidate| candidate.families);
+        let outcomes = families.into_iter().flatten();
+        let found = outcomes.filter_map(|(_, outcome)| match outcome {
+            Some(Outcome::Found(addresses)) => Some(addresses),
+            _ => None,
+        });
+        found.flatten().collect()
+    }
+
+    /// What was said to each question, candidate by candidate, after all of them
+    /// have failed.
+    pub(super) fn into_failures(self) -> Vec<Vec<(Family, Vec<Answered>)>> {
+        let of = |candidate: Candidate| {
+            let families = candidate.families.into_iter();
+            let failures = families.map(|(family, outcome)| match outcome {
+                Some(Outcome::Nothing(why)) => (family, why),
+                Some(Outcome::Found(_)) | None => (family, Vec::new()),
+            });
+            failures.collect()
+        };
+        self.candidates.into_iter().map(of).collect()
+    }
+
+    /// Whether something that was asked for has not failed yet.
+    fn is_asking(&self) -> bool {
+        let mut asked = self.candidates.iter();
+        asked.any(|candidate| candidate.started.is_some() && !candidate.has_failed())
+    }
+
+    /// Starts the candidates of these numbers, the second one left out.
+    fn start(&mut self, first: usize, end: usize, now: Duration) -> Step {
+        for candidate in self.candidates.iter_mut().take(end).skip(first) {
+            candidate.started = Some(now);
+        }
+        self.last_start = now;
+        Step::Ask((first..end).collect())
+    }
+}
+
+impl Candidate {
+    fn state(&self, patience: Duration) -> State {
+        let Some(started) = self.started else {
+            return State::Unasked;
+        };
+        let is_pending = self.families.iter().any(|(_, outcome)| outcome.is_none());
+        match self.found_at {
+            Some(found) if is_pending => return State::Found(found + OTHER_FAMILY),
+            Some(found) => return State::Found(found),
+            None if !is_pending => return State::Failed,
+            None => {}
+        }
+        let is_no_name = self.families.iter().any(|(_, outcome)| {
+            let why = match outcome {
+                Some(Outcome::Nothing(why)) => why.as_slice(),
+                _ => &[],
+            };
+            why.iter().any(Answered::is_no_name)
+        });
+        State::Open(match is_no_name {
+            true => started + patience.min(PATIENCE_FOR_NO_NAME),
+            false => started + patience,
+        })
+    }
+
+    fn has_failed(&self) -> bool {
+        self.started.is_some()
+            && self
+                .families
+                .iter()
+                .all(|(_, outcome)| matches!(outcome, Some(Outcome::Nothing(_))))
+    }
+}

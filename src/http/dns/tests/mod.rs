@@ -1,0 +1,6 @@
+//! The rules of resolving names, on values.
+
+mod conf;
+mod message;
+mod search;
+mod sentences;
