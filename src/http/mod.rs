@@ -7,6 +7,7 @@ mod client;
 mod connections;
 mod date;
 mod error;
+mod no_proxy;
 mod peer;
 mod proxy;
 mod request;
