@@ -2,8 +2,8 @@
 
 use url::Url;
 
-use super::login::{Jwt, JwtSource, Method, Sso};
 use super::fault::quoted;
+use super::login::{Jwt, JwtSource, Method, Sso};
 use super::variables::{HOMESERVER, KEYCLOAK_REALM, KEYCLOAK_URL, NO_PROXY};
 use super::{Account, BaseUrl, Homeserver};
 use crate::http::{Proxy, is_private};

@@ -128,7 +128,9 @@ fn address(text: &str) -> Option<IpAddr> {
         .and_then(|rest| rest.strip_suffix(']'))
         .filter(|bare| bare.contains(':'))
         .unwrap_or(text);
-    bare.parse().ok().map(|address: IpAddr| address.to_canonical())
+    bare.parse()
+        .ok()
+        .map(|address: IpAddr| address.to_canonical())
 }
 
 fn network_of(network: &str, bits: &str) -> Option<Hosts> {
@@ -191,7 +193,11 @@ mod tests {
         ),
         (".a.example", "a.example b.a.example", "ba.example"),
         ("*.a.example", "a.example b.a.example", "ba.example"),
-        ("A.Example.", "a.example b.a.example. a.example:1", "ba.example"),
+        (
+            "A.Example.",
+            "a.example b.a.example. a.example:1",
+            "ba.example",
+        ),
         ("..a.example", "a.example", "b.example"),
         // With a port, for that port alone; https has 443 if none is written.
         (
@@ -222,7 +228,11 @@ mod tests {
             "hs.matrix.svc hs.matrix.svc.cluster.local",
             "hs.example",
         ),
-        ("a.example b.example\tc.example", "b.example c.example", "d.example"),
+        (
+            "a.example b.example\tc.example",
+            "b.example c.example",
+            "d.example",
+        ),
         ("x, *", "a.example 10.0.0.1 [::1] a.example:8448", ""),
     ];
 

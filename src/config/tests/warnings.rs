@@ -143,5 +143,8 @@ fn exceptions_to_the_proxy_without_effect_are_named() {
     assert!(warned.starts_with(start), "{warned}");
     let many = told("*1,*2,*3,*4,*5,*6,*7");
     assert!(many.contains("\"*5\" and 2 more, which"), "{many}");
-    assert!(on_https(&[("NO_PROXY", "*1")]).is_empty(), "there is no proxy");
+    assert!(
+        on_https(&[("NO_PROXY", "*1")]).is_empty(),
+        "there is no proxy"
+    );
 }
