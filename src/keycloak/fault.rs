@@ -202,7 +202,7 @@ impl fmt::Display for Fault {
             ),
             Self::WrongPath => f.write_str(
                 "there is no Keycloak at this path: check KEYCLOAK_URL, which ends in /auth for \
-                 versions before 17 and where it is set so, and else does not",
+                 versions before 17 and where it is set so, and else in no path",
             ),
             Self::HttpsRequired => f.write_str(
                 "Keycloak's realm takes https only: use https in KEYCLOAK_URL, or relax Require \
@@ -232,8 +232,8 @@ impl fmt::Display for Fault {
             }
             Self::Redirected { to } => write!(
                 f,
-                "Keycloak's URL redirects to \"{to}\", which is not followed: set KEYCLOAK_URL to \
-                 where it leads"
+                "Keycloak's URL redirects to \"{to}\", which is not followed: write that into \
+                 KEYCLOAK_URL, if it is Keycloak's own address"
             ),
             Self::NoToken => f.write_str(
                 "Keycloak's answer holds no access token: check that KEYCLOAK_URL leads to a \
