@@ -3,6 +3,7 @@
 //! nothing of Matrix or Kubernetes.
 
 mod backoff;
+mod certificate_fault;
 mod client;
 mod connections;
 mod date;
@@ -15,7 +16,10 @@ mod request;
 mod response;
 mod roots;
 mod server;
+mod tls_fault;
+mod trust;
 mod tunnel;
+mod x509;
 
 #[cfg(test)]
 pub(crate) mod fake;
@@ -25,8 +29,9 @@ pub(crate) mod fake_proxy;
 mod tests;
 
 pub use backoff::{Backoff, MAX_ATTEMPTS, MAX_WAIT};
+pub use certificate_fault::CertificateFault;
 pub use client::{Client, TlsUnavailable};
-pub use error::{Error, Fault, ProxyFault, Stage, TlsFault};
+pub use error::{Error, Fault, ProxyFault, Stage};
 pub use peer::{BadUrl, Peer, is_private};
 pub use proxy::{Proxy, ProxyError};
 pub use redirect::Redirect;
@@ -34,3 +39,4 @@ pub use request::{BadToken, Limits, Request};
 pub use response::{MAX_RETRY_AFTER, Response};
 pub use roots::{Bundle, BundleError, Roots};
 pub use server::{Page, listen, serve};
+pub use tls_fault::TlsFault;

@@ -136,12 +136,13 @@ impl fmt::Display for Fault {
         match self {
             Self::Url(fault) => write!(f, "KEYCLOAK_URL cannot be used: {fault}"),
             Self::Unreachable(error) => {
-                let cure = match error.fault {
-                    http::Fault::Tls(_) => {
-                        "check Keycloak's certificate, EXTRA_CA_FILE and this machine's clock"
-                    }
-                    _ => "check KEYCLOAK_URL, and the network and proxy between",
+                let cure = match &error.fault {
+                    http::Fault::Tls(fault) => fault.cure("EXTRA_CA_FILE"),
+                    _ => None,
                 };
+                let cure = cure.unwrap_or_else(|| {
+                    "check KEYCLOAK_URL, and the network and proxy between".to_owned()
+                });
                 write!(f, "Keycloak cannot be reached: {error}; {cure}")
             }
             Self::Credentials { user, one_time } => {

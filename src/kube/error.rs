@@ -156,10 +156,17 @@ impl Error {
             Self::Unauthorized { .. } => "The Kubernetes API server does not accept my token: \
                  check that my pod runs in this cluster with its service account's token."
                 .to_owned(),
-            Self::Unreachable { since, cause } => format!(
-                "The Kubernetes API server has not answered since {}: {cause}.",
-                clock::utc(*since, now)
-            ),
+            Self::Unreachable { since, cause } => {
+                let cure = match &cause.fault {
+                    http::Fault::Tls(fault) => fault.cure("ca.crt of my service account"),
+                    _ => None,
+                };
+                let cure = cure.map_or_else(String::new, |cure| format!("; {cure}"));
+                format!(
+                    "The Kubernetes API server has not answered since {}: {cause}{cure}.",
+                    clock::utc(*since, now)
+                )
+            }
             Self::Timeout {
                 act: Act::Scale, ..
             } => format!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::diagnosis::Diagnosis;
 use crate::config::MethodName;
-use crate::http::{self, Stage, TlsFault, TlsUnavailable};
+use crate::http::{self, Stage, TlsUnavailable};
 use crate::jwt::MintError;
 use crate::matrix::{self, DiscoveryError, DiscoveryFault, LoginError, VersionsFault};
 use crate::{keycloak, sso};
@@ -371,21 +371,16 @@ fn unanswered(error: &DiscoveryError) -> Option<&http::Error> {
 /// What to do where a server cannot be reached.
 fn cure(error: &http::Error, variable: &str) -> String {
     match way_cure(error) {
-        Some(cure) => cure.to_owned(),
+        Some(cure) => cure,
         None => format!("check {variable}, and that the server runs"),
     }
 }
 
 /// What to do where the way to a server is at fault.
-fn way_cure(error: &http::Error) -> Option<&'static str> {
+fn way_cure(error: &http::Error) -> Option<String> {
     match &error.fault {
-        http::Fault::Tls(TlsFault::UnknownIssuer) => {
-            Some("give the certificate of the authority that issued it in EXTRA_CA_FILE")
-        }
-        http::Fault::Tls(TlsFault::Expired | TlsFault::NotYetValid) => {
-            Some("have the server's certificate renewed, or set this machine's clock")
-        }
-        http::Fault::Proxy { .. } => Some("check HTTPS_PROXY and NO_PROXY"),
+        http::Fault::Tls(fault) => fault.cure("EXTRA_CA_FILE"),
+        http::Fault::Proxy { .. } => Some("check HTTPS_PROXY and NO_PROXY".to_owned()),
         _ => None,
     }
 }

@@ -41,8 +41,11 @@ fn a_new_ca_is_taken_up_when_the_old_one_fails() {
         let new = Authority::new();
         cluster.server.rotate(new.issue());
         let error = cluster.scale().await.unwrap_err();
-        let end = ": its certificate has an unknown issuer.";
-        assert!(error.sentence(&target()).ends_with(end), "{error:?}");
+        let told = error.sentence(&target());
+        let end = "; give the authority's certificate of now in ca.crt of my service account: it \
+                   was made anew under the same name.";
+        assert!(told.contains("signed with another key"), "{told}");
+        assert!(told.ends_with(end), "{told}");
         // An empty and a broken file change nothing.
         for unusable in ["", "-----BEGIN CERTIFICATE-----"] {
             cluster.account.write("ca.crt", unusable);
