@@ -381,6 +381,9 @@ fn way_cure(error: &http::Error) -> Option<String> {
     match &error.fault {
         http::Fault::Tls(fault) => fault.cure("EXTRA_CA_FILE"),
         http::Fault::Proxy { .. } => Some("check HTTPS_PROXY and NO_PROXY".to_owned()),
+        http::Fault::NotHttp => {
+            Some("check the address: where a port speaks TLS, https:// stands before it".to_owned())
+        }
         _ => None,
     }
 }

@@ -42,10 +42,12 @@ fn a_new_ca_is_taken_up_when_the_old_one_fails() {
         cluster.server.rotate(new.issue());
         let error = cluster.scale().await.unwrap_err();
         let told = error.sentence(&target());
-        let end = "; give the authority's certificate of now in ca.crt of my service account: it \
-                   was made anew under the same name.";
-        assert!(told.contains("signed with another key"), "{told}");
+        let end = "but is signed with another key; my log says what to do.";
         assert!(told.ends_with(end), "{told}");
+        let detail = error.detail().to_string();
+        let cure = "; give the authority's certificate of now in ca.crt of the service account: \
+                    it was made anew under the same name";
+        assert!(detail.ends_with(cure), "{detail}");
         // An empty and a broken file change nothing.
         for unusable in ["", "-----BEGIN CERTIFICATE-----"] {
             cluster.account.write("ca.crt", unusable);
