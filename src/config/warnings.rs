@@ -43,6 +43,14 @@ impl Account {
             _ => {}
         }
         warnings.extend(self.network.proxy.as_deref().and_then(of_exceptions));
+        warnings.extend(self.network.idle.iter().map(|(name, idle)| {
+            format!(
+                "{name} holds {}, whose kind of key is not accepted: no certificate that it \
+                 signed is believed. Make the authority anew with a key of P-256, P-384, Ed25519, \
+                 or RSA of 2048 bits or more (docs/certificates.md)",
+                few(idle.iter().cloned())
+            )
+        }));
         warnings
     }
 }
@@ -82,29 +90,30 @@ fn of_login_page(sso: &Sso) -> Option<String> {
     })
 }
 
+/// The first of these, and how many more there are.
+fn few(mut names: impl Iterator<Item = String>) -> String {
+    let named: Vec<String> = names.by_ref().take(MAX_NAMED).collect();
+    match names.count() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
 /// The exceptions that leave out nobody.
 fn of_exceptions(proxy: &Proxy) -> Option<String> {
     let idle = proxy.idle_exceptions();
-    let named: Vec<String> = idle
-        .iter()
-        .take(MAX_NAMED)
-        // What looks like credentials may be some.
-        .map(|entry| match entry.contains('@') {
-            true => "\"[masked]\"".to_owned(),
-            false => quoted(entry),
-        })
-        .collect();
-    let more = match idle.len().saturating_sub(MAX_NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+    // What looks like credentials may be some.
+    let named = idle.iter().map(|entry| match entry.contains('@') {
+        true => "\"[masked]\"".to_owned(),
+        false => quoted(entry),
+    });
     (!idle.is_empty()).then(|| {
         format!(
-            "{} holds {}{more}, which can match no server and has no effect: write hosts, domains \
+            "{} holds {}, which can match no server and has no effect: write hosts, domains \
              or IP addresses, each with :port if need be, or networks such as 10.0.0.0/8, \
              separated by commas",
             NO_PROXY.name,
-            named.join(", ")
+            few(named)
         )
     })
 }

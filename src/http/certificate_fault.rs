@@ -6,11 +6,8 @@ use std::fmt;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CertificateError, RootCertStore};
 
-use super::x509::{Certificate, called, rsa_bits};
+use super::x509::{Certificate, MIN_RSA_BITS, called, rsa_bits};
 use crate::ops::{civil, printable};
-
-/// The shortest RSA key whose signatures are believed, in bits.
-const MIN_RSA_BITS: usize = 2048;
 
 /// The longest text of a certificate that is shown, in bytes.
 const MAX_SHOWN: usize = 64;

@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use webpki_roots::TLS_SERVER_ROOTS;
 
 use super::trust::{Pins, Trust};
+use super::x509::{Certificate, called, weakness};
 
 /// Which certificate authorities a client believes.
 #[derive(Debug, Clone)]
@@ -28,8 +29,8 @@ impl Roots {
         };
         match self {
             Self::Mozilla => (mozilla(), Pins::new()),
-            Self::Bundle(Bundle { store, pins }) => (store, pins),
-            Self::MozillaAnd(Bundle { store, pins }) => {
+            Self::Bundle(Bundle { store, pins, .. }) => (store, pins),
+            Self::MozillaAnd(Bundle { store, pins, .. }) => {
                 let mut all = mozilla();
                 all.extend(store.roots);
                 (all, pins)
@@ -43,6 +44,7 @@ impl Roots {
 pub struct Bundle {
     store: RootCertStore,
     pins: Pins,
+    idle: Vec<String>,
 }
 
 impl Bundle {
@@ -54,9 +56,15 @@ impl Bundle {
         let pem = pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(pem);
         let mut store = RootCertStore::empty();
         let mut pins = Pins::new();
+        let mut idle = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate = certificate.map_err(|_| BundleError::Pem)?;
             let pin = Trust::pin(&certificate);
+            if let Some(read) = Certificate::read(&certificate)
+                && let Some(weakness) = weakness(read.key)
+            {
+                idle.push(format!("{} ({weakness})", called(read.subject)));
+            }
             store
                 .add(certificate)
                 .map_err(|_| BundleError::Certificate)?;
@@ -67,13 +75,20 @@ impl Bundle {
         if store.is_empty() {
             return Err(BundleError::of_other(pem));
         }
-        Ok(Self { store, pins })
+        Ok(Self { store, pins, idle })
+    }
+
+    /// The authorities whose signatures are not believed because of the kind of
+    /// their key, by name and key; safe to show.
+    pub fn idle(&self) -> &[String] {
+        &self.idle
     }
 
     /// The certificates of both.
     pub fn and(mut self, other: Self) -> Self {
         self.store.extend(other.store.roots);
         self.pins.extend(other.pins);
+        self.idle.extend(other.idle);
         self
     }
 }

@@ -23,6 +23,13 @@ const NAMES: [[u8; 3]; 3] = [[0x55, 4, 3], [0x55, 4, 10], [0x55, 4, 11]];
 /// `rsaEncryption` (RFC 8017, appendix A).
 const RSA: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
 
+/// `id-ecPublicKey` and, as its parameter, `secp521r1` (RFC 5480, section 2.1).
+const EC: [u8; 7] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+const P521: [u8; 5] = [0x2b, 0x81, 4, 0, 0x23];
+
+/// The shortest RSA key whose signatures are believed, in bits.
+pub(super) const MIN_RSA_BITS: usize = 2048;
+
 /// What is looked at of a certificate; all fields are contents without a header.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Certificate<'a> {
@@ -81,6 +88,17 @@ pub(super) fn called(name: &[u8]) -> String {
         Some(text) => format!("\"{}\"", printable(&text, MAX_NAME)),
         None => "somebody without a name".to_owned(),
     }
+}
+
+/// Why nothing that this key signs is believed, if that is so whatever it is: what
+/// it is and how it falls short.
+pub(super) fn weakness(key: &[u8]) -> Option<String> {
+    if let Some(bits) = rsa_bits(key) {
+        return (bits < MIN_RSA_BITS).then(|| format!("RSA of {bits} bits"));
+    }
+    let mut algorithm = Reader(Reader(key).take(SEQUENCE)?);
+    let is_elliptic = algorithm.take(OBJECT_ID)? == EC;
+    (is_elliptic && algorithm.take(OBJECT_ID)? == P521).then(|| "ECDSA on P-521".to_owned())
 }
 
 /// The length of an RSA key in bits; none for another key.
@@ -164,7 +182,13 @@ mod tests {
             let root = Certificate::read(&root).unwrap();
             assert!(root.is_self_issued());
             assert_eq!(rsa_bits(root.key), Some(bits));
+            let weak = (bits < MIN_RSA_BITS).then(|| "RSA of 1024 bits".to_owned());
+            assert_eq!(weakness(root.key), weak);
         }
+        let p521 = der(include_str!("tests/certificates/signed-by-p-521.root.pem"));
+        let weak = weakness(Certificate::read(&p521).unwrap().key);
+        assert_eq!(weak.as_deref(), Some("ECDSA on P-521"));
+        assert_eq!(weakness(leaf.key), None);
         let first = der(include_str!("tests/certificates/version-1.pem"));
         assert_eq!(
             called(Certificate::read(&first).unwrap().subject),
@@ -186,7 +210,7 @@ mod tests {
                 wrong[at] = byte;
                 if let Some(read) = Certificate::read(&wrong) {
                     assert!(called(read.issuer).len() < 100);
-                    rsa_bits(read.key);
+                    assert!(weakness(read.key).is_none_or(|weak| weak.len() < 100));
                 }
             }
         }

@@ -148,3 +148,26 @@ fn exceptions_to_the_proxy_without_effect_are_named() {
         "there is no proxy"
     );
 }
+
+#[test]
+fn authorities_whose_key_is_of_no_use_are_named() {
+    let told = |variable, made: &str| {
+        let path = format!(
+            "{}/src/http/tests/certificates/{made}.root.pem",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        on_https(&[(variable, &path)]).concat()
+    };
+    for (made, key) in [
+        ("signed-by-p-521", "\"P-521 Root\" (ECDSA on P-521)"),
+        ("signed-by-rsa-1024", "\"RSA Root\" (RSA of 1024 bits)"),
+    ] {
+        for variable in ["SSL_CERT_FILE", "EXTRA_CA_FILE"] {
+            let start = format!("{variable} holds {key}, whose kind of key is not accepted: ");
+            let told = told(variable, made);
+            assert!(told.starts_with(&start), "{told}");
+        }
+    }
+    assert_eq!(told("EXTRA_CA_FILE", "signed-by-sha-1"), "");
+    assert_eq!(told("EXTRA_CA_FILE", "issued"), "");
+}
