@@ -89,7 +89,8 @@ pub enum CertificateFault {
         /// The moment of now.
         now: u64,
     },
-    /// It says that it is an authority, and was not given as one.
+    /// It says that it is an authority, and is not one that was given and may issue
+    /// certificates for every name.
     Authority,
     /// Who issued it is no authority.
     NoAuthority,
@@ -140,7 +141,16 @@ impl CertificateFault {
                 from: not_before.as_secs(),
                 now: time.as_secs(),
             },
-            error => Self::alone(error),
+            error => match (Self::alone(error), read) {
+                (Self::Authority, Some(leaf))
+                    if leaf.is_self_issued() && !is_root(&leaf, roots) =>
+                {
+                    Self::SelfSigned {
+                        name: called(leaf.subject),
+                    }
+                }
+                (fault, _) => fault,
+            },
         }
     }
 
@@ -247,6 +257,13 @@ fn short_key(
         .map(|root| root.subject_public_key_info.as_ref());
     let bits = own.chain(of_roots).filter_map(rsa_bits).min()?;
     (bits < MIN_RSA_BITS).then_some(bits)
+}
+
+fn is_root(certificate: &Certificate<'_>, roots: &RootCertStore) -> bool {
+    roots.roots.iter().any(|root| {
+        root.subject.as_ref() == certificate.subject
+            && root.subject_public_key_info.as_ref() == certificate.key
+    })
 }
 
 /// Whether the time of a certificate is this one. Its year may lack the century.
