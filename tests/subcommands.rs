@@ -5,10 +5,13 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
     missing_docs,
     reason = "a test stops at the first surprise"
 )]
 
+#[path = "subcommands/families.rs"]
+mod families;
 #[path = "subcommands/logout.rs"]
 mod logout;
 #[path = "subcommands/redaction.rs"]

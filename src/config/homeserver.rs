@@ -6,6 +6,7 @@ use ruma::{OwnedServerName, ServerName};
 
 use super::base_url::BaseUrl;
 use super::fault::{Flaw, quoted};
+use super::habits;
 
 /// Where the homeserver is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,7 @@ pub enum Homeserver {
 
 impl Homeserver {
     pub(super) fn parse(text: &str) -> Result<Self, Flaw> {
+        habits::homeserver(text)?;
         if text.contains("//") || text.contains('@') {
             return BaseUrl::parse(text).map(Self::Url);
         }

@@ -8,6 +8,7 @@ use ruma::OwnedDeviceId;
 use super::base_url::BaseUrl;
 use super::fault::{Fault, Faults, Flaw, quoted};
 use super::file;
+use super::habits;
 use super::keycloak::{self, Keycloak};
 use super::variable::Variable;
 use super::variables::{
@@ -132,7 +133,10 @@ impl Method {
                 let totp = faults.keep(totp(env));
                 let url = faults.keep(KEYCLOAK_URL.read(env, |text| match text {
                     "" => Ok(None),
-                    text => BaseUrl::parse(text).map(Some),
+                    text => {
+                        habits::keycloak(text, true)?;
+                        BaseUrl::parse(text).map(Some)
+                    }
                 }));
                 let realm = faults.keep(KEYCLOAK_REALM.read(env, |text| match text {
                     "" => Ok(None),
@@ -316,13 +320,16 @@ pub(super) fn totp(
     })
 }
 
-/// A URL of this variable.
+/// Keycloak's URL, in this variable.
 pub(super) fn url(
     env: &impl Fn(&str) -> Option<OsString>,
     variable: &Variable,
     why: &str,
 ) -> Result<BaseUrl, Vec<Fault>> {
-    variable.needed(env, why, BaseUrl::parse)
+    variable.needed(env, why, |text| {
+        habits::keycloak(text, false)?;
+        BaseUrl::parse(text)
+    })
 }
 
 /// An id that another program made up: visible, and not too long.

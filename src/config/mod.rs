@@ -7,6 +7,7 @@ mod base_url;
 mod deployment;
 mod fault;
 mod file;
+mod habits;
 mod health;
 mod homeserver;
 mod keycloak;

@@ -20,6 +20,8 @@ pub struct Network {
     pub roots: Roots,
     /// The proxy, if any (`HTTPS_PROXY`, `NO_PROXY`).
     pub proxy: Option<Arc<Proxy>>,
+    /// The variables whose files hold authorities that are of no use, and those.
+    pub(super) idle: Vec<(&'static str, Vec<String>)>,
     cert_file: Option<String>,
     extra_ca_file: Option<String>,
 }
@@ -35,7 +37,16 @@ impl Network {
         let (certificates, extra) = (certificates?, extra?);
         let name =
             |bundle: &Option<(String, Bundle)>| bundle.as_ref().map(|(path, _)| path.clone());
+        let idle = [
+            (CERT_FILE.name, &certificates),
+            (EXTRA_CA_FILE.name, &extra),
+        ]
+        .into_iter()
+        .filter_map(|(name, read)| Some((name, read.as_ref()?.1.idle().to_vec())))
+        .filter(|(_, idle)| !idle.is_empty())
+        .collect();
         Some(Self {
+            idle,
             cert_file: name(&certificates),
             extra_ca_file: name(&extra),
             roots: match (certificates, extra) {

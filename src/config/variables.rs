@@ -173,8 +173,8 @@ pub(super) const PROXY_FILE: Variable = Variable {
 pub(super) const NO_PROXY: Variable = Variable {
     name: "NO_PROXY",
     presence: Presence::Optional,
-    meaning: "Hosts, domains and networks reached without the proxy, separated by commas; also \
-        as no_proxy",
+    meaning: "Hosts and domains, each with :port if need be, and networks reached without the \
+        proxy, separated by commas; also as no_proxy",
 };
 pub(super) const RECOVERY_KEY: Variable = Variable {
     name: "MATRIX_RECOVERY_KEY",

@@ -2,14 +2,19 @@
 
 use url::Url;
 
+use super::fault::quoted;
 use super::login::{Jwt, JwtSource, Method, Sso};
-use super::variables::{HOMESERVER, KEYCLOAK_REALM, KEYCLOAK_URL};
+use super::variables::{HOMESERVER, KEYCLOAK_REALM, KEYCLOAK_URL, NO_PROXY};
 use super::{Account, BaseUrl, Homeserver};
-use crate::http::is_private;
+use crate::http::{Proxy, is_private};
+
+/// Entries of a list that are named; there may be hundreds.
+const MAX_NAMED: usize = 5;
 
 impl Account {
     /// A sentence for each setting that lets others read or use what a login
-    /// takes: the name of the variable, what is at stake, and what to do.
+    /// takes, or that has no effect: the name of the variable, what is at stake,
+    /// and what to do.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if let Homeserver::Url(url) = &self.homeserver
@@ -37,6 +42,15 @@ impl Account {
             Method::Sso(sso) => warnings.extend(of_login_page(sso)),
             _ => {}
         }
+        warnings.extend(self.network.proxy.as_deref().and_then(of_exceptions));
+        warnings.extend(self.network.idle.iter().map(|(name, idle)| {
+            format!(
+                "{name} holds {}, whose kind of key is not accepted: no certificate that it \
+                 signed is believed. Make the authority anew with a key of P-256, P-384, Ed25519, \
+                 or RSA of 2048 bits or more (docs/certificates.md)",
+                few(idle.iter().cloned())
+            )
+        }));
         warnings
     }
 }
@@ -72,6 +86,34 @@ fn of_login_page(sso: &Sso) -> Option<String> {
             "{realm_name} is not set: the password is told to the login page of any realm of \
              {url} that the homeserver leads to. Give the name of the realm that the bot's \
              account is in"
+        )
+    })
+}
+
+/// The first of these, and how many more there are.
+fn few(mut names: impl Iterator<Item = String>) -> String {
+    let named: Vec<String> = names.by_ref().take(MAX_NAMED).collect();
+    match names.count() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+/// The exceptions that leave out nobody.
+fn of_exceptions(proxy: &Proxy) -> Option<String> {
+    let idle = proxy.idle_exceptions();
+    // What looks like credentials may be some.
+    let named = idle.iter().map(|entry| match entry.contains('@') {
+        true => "\"[masked]\"".to_owned(),
+        false => quoted(entry),
+    });
+    (!idle.is_empty()).then(|| {
+        format!(
+            "{} holds {}, which can match no server and has no effect: write hosts, domains \
+             or IP addresses, each with :port if need be, or networks such as 10.0.0.0/8, \
+             separated by commas",
+            NO_PROXY.name,
+            few(named)
         )
     })
 }

@@ -20,6 +20,7 @@ use super::proxy::Proxy;
 use super::request::Request;
 use super::response::Response;
 use super::roots::Roots;
+use super::trust::Trust;
 use super::tunnel::{self, Connector};
 use crate::json::{Sieve, Sifted};
 
@@ -80,8 +81,13 @@ impl Client {
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|_| TlsUnavailable)?;
+        let (roots, pins) = roots.store();
+        let provider = Arc::clone(builder.crypto_provider());
+        let trust = Trust::new(roots, pins, provider).map_err(|_| TlsUnavailable)?;
+        // "Dangerous" for whoever leaves something out: `Trust` adds to webpki.
         let mut tls = builder
-            .with_root_certificates(roots.store())
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(trust))
             .with_no_client_auth();
         tls.resumption = Resumption::in_memory_sessions(TLS_SESSIONS);
 

@@ -4,10 +4,9 @@ use std::error::Error as StdError;
 use std::time::Duration;
 use std::{fmt, io, iter};
 
-use rustls::{AlertDescription, CertificateError};
-
 use super::dns::Unresolved;
 use super::peer::Peer;
+use super::tls_fault::TlsFault;
 use super::tunnel::NoTunnel;
 
 /// No whole answer came from `peer`. `Display` is one short sentence without a
@@ -66,27 +65,6 @@ pub enum Stage {
     Waiting,
     /// The head of the answer was there.
     Receiving,
-}
-
-/// Why there is no secure connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsFault {
-    /// The certificate was issued by nobody we believe.
-    UnknownIssuer,
-    /// The certificate is for another host.
-    WrongName,
-    /// The certificate is too old.
-    Expired,
-    /// The certificate is not valid yet, or our clock is slow.
-    NotYetValid,
-    /// The certificate is unusable in another way.
-    BadCertificate,
-    /// The server does not speak TLS on this port.
-    NotTls,
-    /// The server gave this alert.
-    Alert(AlertDescription),
-    /// The handshake failed in another way.
-    Handshake,
 }
 
 /// Why a proxy opened no connection.
@@ -166,33 +144,6 @@ impl Fault {
             return Self::NotHttp;
         }
         Self::Closed(stage)
-    }
-}
-
-impl TlsFault {
-    fn of(error: &rustls::Error) -> Self {
-        match error {
-            rustls::Error::InvalidCertificate(fault) => Self::of_certificate(fault),
-            rustls::Error::InvalidMessage(_) => Self::NotTls,
-            rustls::Error::AlertReceived(alert) => Self::Alert(*alert),
-            _ => Self::Handshake,
-        }
-    }
-
-    fn of_certificate(fault: &CertificateError) -> Self {
-        match fault {
-            // A signature is wrong when a known issuer's name was used with
-            // another key, as by a cluster's CA that was made anew.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer,
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                Self::WrongName
-            }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                Self::NotYetValid
-            }
-            _ => Self::BadCertificate,
-        }
     }
 }
 
@@ -307,20 +258,5 @@ impl fmt::Display for Rounded {
             millis @ ..1000 => write!(f, "{millis} ms"),
             millis => write!(f, "{} s", (millis + 500) / 1000),
         }
-    }
-}
-
-impl fmt::Display for TlsFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::UnknownIssuer => "its certificate has an unknown issuer",
-            Self::WrongName => "its certificate is for another name",
-            Self::Expired => "its certificate has expired",
-            Self::NotYetValid => "its certificate is not valid yet",
-            Self::BadCertificate => "its certificate is not acceptable",
-            Self::NotTls => "it does not speak TLS on this port",
-            Self::Alert(alert) => return write!(f, "it answered with the alert {alert:?}"),
-            Self::Handshake => "the TLS handshake failed",
-        })
     }
 }

@@ -3,18 +3,24 @@
 //! nothing of Matrix or Kubernetes.
 
 mod backoff;
+mod certificate_fault;
 mod client;
 mod connections;
 mod date;
 mod dns;
 mod error;
+mod no_proxy;
 mod peer;
 mod proxy;
+mod redirect;
 mod request;
 mod response;
 mod roots;
 mod server;
+mod tls_fault;
+mod trust;
 mod tunnel;
+mod x509;
 
 #[cfg(test)]
 pub(crate) mod fake;
@@ -24,12 +30,15 @@ pub(crate) mod fake_proxy;
 mod tests;
 
 pub use backoff::{Backoff, MAX_ATTEMPTS, MAX_WAIT};
+pub use certificate_fault::CertificateFault;
 pub use client::{Client, TlsUnavailable};
 pub use dns::Unresolved;
-pub use error::{Error, Fault, ProxyFault, Stage, TlsFault};
+pub use error::{Error, Fault, ProxyFault, Stage};
 pub use peer::{BadUrl, Peer, is_private};
 pub use proxy::{Proxy, ProxyError};
+pub use redirect::Redirect;
 pub use request::{BadToken, Limits, Request};
 pub use response::{MAX_RETRY_AFTER, Response};
 pub use roots::{Bundle, BundleError, Roots};
 pub use server::{Page, listen, serve};
+pub use tls_fault::TlsFault;

@@ -50,6 +50,11 @@ impl Peer {
     pub fn host(&self) -> &str {
         &self.host
     }
+
+    /// The port, that of the scheme if the URL has none.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
 }
 
 impl fmt::Display for Peer {

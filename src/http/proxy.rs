@@ -5,10 +5,10 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Uri;
-use hyper_util::client::proxy::matcher::Matcher;
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
+use super::no_proxy::NoProxy;
 use super::peer::{BadUrl, Peer};
 use crate::ops::Secret;
 
@@ -19,7 +19,7 @@ pub struct Proxy {
     peer: Peer,
     /// User name and password as HTTP's `Basic` scheme writes them.
     basic: Option<Secret>,
-    matcher: Matcher,
+    no_proxy: NoProxy,
 }
 
 impl Proxy {
@@ -27,9 +27,9 @@ impl Proxy {
     /// left out and the port is 80 by default. User name and password are
     /// percent-decoded.
     ///
-    /// `no_proxy` lists, separated by commas, who is connected to directly: a
-    /// domain with all below it (a leading `.` or `*.` changes nothing), an IP
-    /// address, a network such as `10.0.0.0/8`, or `*` for everybody.
+    /// `no_proxy` lists who is connected to directly: domains, addresses and
+    /// networks, separated by commas, each but a network with a port if need be,
+    /// or `*` for everybody.
     pub fn parse(url: &str, no_proxy: &str) -> Result<Self, ProxyError> {
         let rest = match url.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
@@ -48,28 +48,22 @@ impl Proxy {
             .map_err(|_| ProxyError::Url(BadUrl::Syntax))?;
         let peer = Peer::of(&uri).map_err(ProxyError::Url)?;
 
-        let everybody = no_proxy.split(',').any(|entry| entry.trim() == "*");
-        let direct: Vec<_> = no_proxy
-            .split(',')
-            .map(|entry| entry.trim().trim_start_matches('*'))
-            .collect();
-        // The matcher's own `*` covers names, not addresses.
-        let through = if everybody { "" } else { "http://proxy" };
-        let matcher = Matcher::builder()
-            .https(through)
-            .no(direct.join(","))
-            .build();
         Ok(Self {
             uri,
             peer,
             basic: basic(credentials),
-            matcher,
+            no_proxy: NoProxy::parse(no_proxy),
         })
     }
 
     /// Whether a request for `uri` goes through the proxy: never for `http`.
     pub fn serves(&self, uri: &Uri) -> bool {
-        self.matcher.intercept(uri).is_some()
+        uri.scheme_str() == Some("https") && !self.no_proxy.names(uri)
+    }
+
+    /// The entries of `no_proxy` that can match no server, as they were written.
+    pub fn idle_exceptions(&self) -> &[String] {
+        self.no_proxy.idle()
     }
 
     /// Host and port of the proxy.

@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::future::{poll_fn, ready};
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use log::{debug, warn};
+use socket2::{Domain, Socket, Type};
 use tokio::io::AsyncWrite;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -34,7 +35,7 @@ const MAX_HEAD: usize = 8 * 1024;
 
 /// Connections that wait until they are accepted. They are accepted at once, so
 /// this is for a burst; the system may allow fewer.
-const BACKLOG: u32 = 1024;
+const BACKLOG: i32 = 1024;
 
 /// Bytes that a peer may send after its request before its connection is closed.
 const MAX_SURPLUS: usize = 64 * 1024;
@@ -80,14 +81,18 @@ pub fn listen(candidates: &[SocketAddr]) -> io::Result<TcpListener> {
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
-    }?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
     // A port of connections that have just ended can be taken again.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+    socket.set_reuse_address(true)?;
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        // All addresses are those of IPv4 too, also where the system's default
+        // (net.ipv6.bindv6only) says otherwise.
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 /// Answers `GET` and `HEAD` with the page of the path, for ever; None is a 404.

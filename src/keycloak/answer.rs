@@ -5,6 +5,7 @@
 
 use http::header::{CONTENT_TYPE, LOCATION};
 use serde::Deserialize;
+use url::Url;
 
 use super::fault::Fault;
 use super::realm::Realm;
@@ -70,7 +71,7 @@ pub(super) fn fault(response: &Response, realm: &Realm) -> Fault {
         }
         (429, _) => Fault::Limited { retry_after },
         (300..=399, _) => Fault::Redirected {
-            to: location(response),
+            to: location(response, realm),
         },
         (_, None) if is_html(response) => Fault::Page {
             status,
@@ -113,15 +114,22 @@ fn said(refusal: &Refusal) -> String {
     printable(&both, MAX_SAID_BYTES)
 }
 
-/// Where a redirect leads, without a query.
-fn location(response: &Response) -> String {
+/// Where a redirect leads, without user name and query; where that is the same
+/// realm, what stands before it: the address to write instead.
+fn location(response: &Response, realm: &Realm) -> String {
     let to = response
         .headers
         .get(LOCATION)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let path = to.split(['?', '#']).next().unwrap_or_default();
-    printable(path, MAX_SAID_BYTES)
+    let to = Url::parse(&realm.url()).and_then(|asked| asked.join(to));
+    let to = to.map_or_else(
+        |_| String::new(),
+        |to| format!("{}{}", to.origin().ascii_serialization(), to.path()),
+    );
+    let base = to.split_once("/realms/").map(|(base, _)| base);
+    let address = base.filter(|base| *base != realm.base).unwrap_or(&to);
+    printable(address, MAX_SAID_BYTES)
 }
 
 fn is_html(response: &Response) -> bool {

@@ -136,12 +136,13 @@ impl fmt::Display for Fault {
         match self {
             Self::Url(fault) => write!(f, "KEYCLOAK_URL cannot be used: {fault}"),
             Self::Unreachable(error) => {
-                let cure = match error.fault {
-                    http::Fault::Tls(_) => {
-                        "check Keycloak's certificate, EXTRA_CA_FILE and this machine's clock"
-                    }
-                    _ => "check KEYCLOAK_URL, and the network and proxy between",
+                let cure = match &error.fault {
+                    http::Fault::Tls(fault) => fault.cure("EXTRA_CA_FILE"),
+                    _ => None,
                 };
+                let cure = cure.unwrap_or_else(|| {
+                    "check KEYCLOAK_URL, and the network and proxy between".to_owned()
+                });
                 write!(f, "Keycloak cannot be reached: {error}; {cure}")
             }
             Self::Credentials { user, one_time } => {
@@ -202,7 +203,7 @@ impl fmt::Display for Fault {
             ),
             Self::WrongPath => f.write_str(
                 "there is no Keycloak at this path: check KEYCLOAK_URL, which ends in /auth for \
-                 versions before 17 and where it is set so, and else does not",
+                 versions before 17 and where it is set so, and else in no path",
             ),
             Self::HttpsRequired => f.write_str(
                 "Keycloak's realm takes https only: use https in KEYCLOAK_URL, or relax Require \
@@ -232,8 +233,8 @@ impl fmt::Display for Fault {
             }
             Self::Redirected { to } => write!(
                 f,
-                "Keycloak's URL redirects to \"{to}\", which is not followed: set KEYCLOAK_URL to \
-                 where it leads"
+                "Keycloak's URL redirects to \"{to}\", which is not followed: write that into \
+                 KEYCLOAK_URL, if it is Keycloak's own address"
             ),
             Self::NoToken => f.write_str(
                 "Keycloak's answer holds no access token: check that KEYCLOAK_URL leads to a \

@@ -233,6 +233,13 @@ fn what_stands_in_front_of_keycloak_is_recognised() {
             to: "https://kc.example/x".to_owned()
         }
     );
+    // The same realm somewhere else: what stands before it is to be written.
+    let there = "Location: https://u:p@kc.example/auth/realms/matrix/x?secret=1\r\n";
+    let said = fault(Reply::with(301, there, "")).to_string();
+    assert!(
+        said.contains("redirects to \"https://kc.example/auth\", which is not followed: write"),
+        "{said}"
+    );
     let wait = Some(Duration::from_secs(7));
     for (status, html) in [(429, ""), (429, "<html>"), (503, ""), (503, "<html>")] {
         let fault = fault(Reply::with(status, "Retry-After: 7\r\n", html));
@@ -280,7 +287,8 @@ fn nobody_there_is_named_and_may_come_back() {
         let realm = realm(server.url(""));
         let said = realm.keys(&client()).await.unwrap_err().to_string();
         assert!(
-            said.contains("unknown issuer; check Keycloak's certificate, EXTRA_CA_FILE"),
+            said.contains("its certificate is self-signed")
+                && said.contains("; give this very certificate in EXTRA_CA_FILE"),
             "{said}"
         );
     });

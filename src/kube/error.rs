@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use super::clock;
 use super::target::Target;
-use crate::http;
-use crate::ops::printable;
+use crate::http::{self, TlsFault};
+use crate::ops::{printable, unlinked};
 
 /// The longest detail, in bytes.
 const MAX_DETAIL: usize = 512;
@@ -156,10 +156,19 @@ impl Error {
             Self::Unauthorized { .. } => "The Kubernetes API server does not accept my token: \
                  check that my pod runs in this cluster with its service account's token."
                 .to_owned(),
-            Self::Unreachable { since, cause } => format!(
-                "The Kubernetes API server has not answered since {}: {cause}.",
-                clock::utc(*since, now)
-            ),
+            Self::Unreachable { since, cause } => {
+                let since = clock::utc(*since, now);
+                let why = match &cause.fault {
+                    // Who answers in the API server's place chose the names in it.
+                    http::Fault::Tls(fault) => format!(
+                        "no secure connection to {}: {}; my log says what to do",
+                        cause.peer,
+                        unlinked(&fault.to_string())
+                    ),
+                    _ => cause.to_string(),
+                };
+                format!("The Kubernetes API server has not answered since {since}: {why}.")
+            }
             Self::Timeout {
                 act: Act::Scale, ..
             } => format!(
@@ -206,7 +215,16 @@ impl Error {
             | Self::Refused { detail, .. }
             | Self::Broken { detail } => detail.clone(),
             Self::Unreachable { cause, .. } | Self::Timeout { cause, .. } => {
-                Detail::new(&cause.to_string())
+                let cure = match &cause.fault {
+                    http::Fault::Tls(TlsFault::Certificate(fault)) => {
+                        format!("; {}", fault.cure("ca.crt of the service account"))
+                    }
+                    http::Fault::Tls(_) => "; check KUBERNETES_SERVICE_HOST and \
+                        KUBERNETES_SERVICE_PORT, which have to lead to the API server"
+                        .to_owned(),
+                    _ => String::new(),
+                };
+                Detail::new(&format!("{cause}{cure}"))
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::header::LOCATION;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 
 use super::error::{Act, Detail, Error};
@@ -79,7 +80,15 @@ fn detail(act: Act, response: &Response, status: Option<&Status>) -> Detail {
         None => start_of(&response.body),
     };
     let (verb, resource, code) = (act.verb(), act.resource(), response.status);
-    Detail::new(&format!("{verb} {resource}: status {code}: {said}"))
+    // Where it leads, so that the log says whose address this is.
+    let to = response
+        .headers
+        .get(LOCATION)
+        .filter(|_| (300..400).contains(&code))
+        .map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
+    let to = to.map(|to| format!(", redirects to {}", to.split('?').next().unwrap_or(&to)));
+    let to = to.unwrap_or_default();
+    Detail::new(&format!("{verb} {resource}: status {code}{to}: {said}"))
 }
 
 /// As much of a body as a detail can show.

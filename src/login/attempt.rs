@@ -14,8 +14,8 @@ use crate::config::{
 };
 use crate::http::{Client, TlsUnavailable};
 use crate::matrix::{
-    self, Flows, Homeserver, LoggedIn, LoginError, LoginInfo, discover, flows_call, is_user,
-    login_call, logout_call, read_flows, read_login, read_whoami, whoami_call,
+    self, Flows, Homeserver, LoggedIn, LoginError, LoginInfo, VersionsFault, discover, flows_call,
+    is_user, login_call, logout_call, read_flows, read_login, read_whoami, versions, whoami_call,
 };
 use crate::ops::{Secret, now_ms, printable};
 use crate::sso::{self, Provider};
@@ -143,9 +143,38 @@ impl<'a> Login<'a> {
     /// It does not answer as it should.
     pub async fn flows(&self) -> Result<Flows, Fault> {
         match self.homeserver.ask(flows_call(), None).await {
-            Ok(body) => read_flows(&body).ok_or(Fault::Answer(LoginError::Malformed)),
-            Err(matrix::Fault::Refused { status: 404, .. }) => Err(Fault::NoLogins),
-            Err(fault) => Err(Fault::Homeserver(fault)),
+            Ok(body) => match read_flows(&body) {
+                Some(flows) => Ok(flows),
+                None => Err(self.unless_none(Fault::Answer(LoginError::Malformed)).await),
+            },
+            Err(matrix::Fault::Refused { status: 404, .. }) => {
+                Err(self.unless_none(Fault::NoLogins).await)
+            }
+            Err(fault) => Err(self.unless_none(Fault::Homeserver(fault)).await),
+        }
+    }
+
+    /// The fault, unless it is that there is no homeserver at this address: asked
+    /// where the answer is one that other web servers give too.
+    async fn unless_none(&self, fault: Fault) -> Fault {
+        let is_of_any = match &fault {
+            Fault::NoLogins | Fault::Answer(LoginError::Malformed) => true,
+            Fault::Homeserver(matrix::Fault::Broken {
+                status, redirect, ..
+            }) => *status < 500 && redirect.is_none(),
+            Fault::Refused {
+                fault: matrix::Fault::Refused { status: 404, .. },
+                ..
+            } => true,
+            _ => false,
+        };
+        if !is_of_any {
+            return fault;
+        }
+        match versions(&self.client, self.homeserver.base()).await {
+            // That it does not answer now says nothing of what it is.
+            Ok(_) | Err(VersionsFault::Unanswered(_)) => fault,
+            Err(none) => Fault::NoHomeserver(none),
         }
     }
 
@@ -250,7 +279,11 @@ impl<'a> Login<'a> {
             matrix::Fault::UnknownToken { .. } => Fault::TokenEnded,
             fault @ matrix::Fault::Refused { .. } => self.refused(fault),
             fault => Fault::Homeserver(fault),
-        })?;
+        });
+        let body = match body {
+            Ok(body) => body,
+            Err(fault) => return Err(self.unless_none(fault).await),
+        };
         let (user, found) = read_whoami(&body).ok_or(Fault::Answer(LoginError::Malformed))?;
         if !is_user(&user, asked) {
             return Err(Fault::Answer(LoginError::OtherUser(user)));
@@ -272,3 +305,6 @@ impl<'a> Login<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

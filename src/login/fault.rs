@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::diagnosis::Diagnosis;
 use crate::config::MethodName;
-use crate::http::{self, Stage, TlsFault, TlsUnavailable};
+use crate::http::{self, Stage, TlsUnavailable};
 use crate::jwt::MintError;
 use crate::matrix::{self, DiscoveryError, DiscoveryFault, LoginError, VersionsFault};
 use crate::{keycloak, sso};
@@ -53,7 +53,7 @@ pub enum Fault {
         /// Those that it offers.
         offered: Vec<String>,
     },
-    /// The homeserver has no logins of its own.
+    /// The homeserver, which is one, has no logins of its own.
     NoLogins,
     /// The homeserver refuses what it was given.
     Refused {
@@ -104,8 +104,15 @@ impl Party {
     fn of_versions(fault: &VersionsFault) -> Self {
         match fault {
             VersionsFault::Unanswered(error) => Self::of_silence(error, Self::Homeserver),
-            VersionsFault::Url(_) => Self::Configuration,
-            VersionsFault::Status { .. } | VersionsFault::Malformed { .. } => Self::Homeserver,
+            VersionsFault::Status {
+                status: 429 | 500..=599,
+                ..
+            } => Self::Homeserver,
+            // What answers there is none.
+            VersionsFault::Url(_)
+            | VersionsFault::Status { .. }
+            | VersionsFault::Malformed { .. }
+            | VersionsFault::Redirected { .. } => Self::Configuration,
         }
     }
 
@@ -170,14 +177,22 @@ impl Fault {
             | Self::Answer(LoginError::OtherUser(_)) => Party::Configuration,
             Self::Discovery(error) => match &error.fault {
                 DiscoveryFault::Unanswered(error) => Party::of_silence(error, Party::Homeserver),
-                DiscoveryFault::NoHomeserver { fault, .. } => Party::of_versions(fault),
+                DiscoveryFault::NoHomeserver {
+                    fault: VersionsFault::Unanswered(error),
+                    ..
+                } => Party::of_silence(error, Party::Homeserver),
                 _ => Party::Homeserver,
             },
             Self::NoHomeserver(fault) => Party::of_versions(fault),
             Self::Homeserver(matrix::Fault::Unreachable(error)) => {
                 Party::of_silence(error, Party::Homeserver)
             }
-            Self::Homeserver(matrix::Fault::Unusable(_)) => Party::Configuration,
+            Self::Homeserver(
+                matrix::Fault::Unusable(_)
+                | matrix::Fault::Broken {
+                    redirect: Some(_), ..
+                },
+            ) => Party::Configuration,
             Self::Homeserver(_) | Self::NotOffered { .. } | Self::NoLogins | Self::Answer(_) => {
                 Party::Homeserver
             }
@@ -200,6 +215,9 @@ impl Fault {
         match self {
             Self::Discovery(error) => error.is_transient(),
             Self::NoHomeserver(fault) => fault.is_transient(),
+            Self::Homeserver(matrix::Fault::Broken {
+                redirect: Some(to), ..
+            }) => !to.is_permanent(),
             Self::Homeserver(fault) => fault.is_transient(),
             // One 403 stands for everything, a moment's trouble included.
             Self::TokenRefused { diagnosis, .. } => diagnosis.is_transient(),
@@ -248,7 +266,7 @@ impl fmt::Display for Fault {
             Self::NoHomeserver(fault) => {
                 let cure = match fault {
                     VersionsFault::Unanswered(error) => cure(error, "MATRIX_HOMESERVER"),
-                    _ => "check MATRIX_HOMESERVER".to_owned(),
+                    _ => fault.cure("MATRIX_HOMESERVER"),
                 };
                 write!(f, "no homeserver is found: {fault}; {cure}")
             }
@@ -353,21 +371,19 @@ fn unanswered(error: &DiscoveryError) -> Option<&http::Error> {
 /// What to do where a server cannot be reached.
 fn cure(error: &http::Error, variable: &str) -> String {
     match way_cure(error) {
-        Some(cure) => cure.to_owned(),
+        Some(cure) => cure,
         None => format!("check {variable}, and that the server runs"),
     }
 }
 
 /// What to do where the way to a server is at fault.
-fn way_cure(error: &http::Error) -> Option<&'static str> {
+fn way_cure(error: &http::Error) -> Option<String> {
     match &error.fault {
-        http::Fault::Tls(TlsFault::UnknownIssuer) => {
-            Some("give the certificate of the authority that issued it in EXTRA_CA_FILE")
+        http::Fault::Tls(fault) => fault.cure("EXTRA_CA_FILE"),
+        http::Fault::Proxy { .. } => Some("check HTTPS_PROXY and NO_PROXY".to_owned()),
+        http::Fault::NotHttp => {
+            Some("check the address: where a port speaks TLS, https:// stands before it".to_owned())
         }
-        http::Fault::Tls(TlsFault::Expired | TlsFault::NotYetValid) => {
-            Some("have the server's certificate renewed, or set this machine's clock")
-        }
-        http::Fault::Proxy { .. } => Some("check HTTPS_PROXY and NO_PROXY"),
         _ => None,
     }
 }

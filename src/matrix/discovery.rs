@@ -13,9 +13,9 @@ use serde_json::Value;
 use url::Url;
 
 use super::discovery_fault::{
-    BaseUrlFault, DiscoveryError, DiscoveryFault, Source, VersionsFault, well_known_url,
+    BaseUrlFault, DiscoveryError, DiscoveryFault, Hint, Source, VersionsFault, well_known_url,
 };
-use crate::http::{BadUrl, Client, Limits, Request, is_private};
+use crate::http::{BadUrl, Client, Limits, Redirect, Request, is_private};
 use crate::ops::printable;
 
 /// For each of the requests made here.
@@ -100,7 +100,8 @@ pub async fn versions(http: &Client, base: &str) -> Result<Versions, VersionsFau
     struct Answer {
         versions: Vec<String>,
     }
-    let url = format!("{base}/_matrix/client/versions");
+    const PATH: &str = "/_matrix/client/versions";
+    let url = format!("{base}{PATH}");
     let request =
         Request::new(Method::GET, &url, Vec::new(), LIMITS).map_err(VersionsFault::Url)?;
     let response = http
@@ -109,11 +110,15 @@ pub async fn versions(http: &Client, base: &str) -> Result<Versions, VersionsFau
         .map_err(VersionsFault::Unanswered)?;
     let url = printable(&url, MAX_SHOWN);
     let status = response.status;
+    if let Some(to) = Redirect::of(&response, base, PATH) {
+        return Err(VersionsFault::Redirected { url, to });
+    }
+    let hint = Hint::of(base, &response);
     if status != 200 {
-        return Err(VersionsFault::Status { url, status });
+        return Err(VersionsFault::Status { url, status, hint });
     }
     let Ok(answer) = serde_json::from_slice::<Answer>(&response.body) else {
-        return Err(VersionsFault::Malformed { url });
+        return Err(VersionsFault::Malformed { url, hint });
     };
     let names = answer.versions.iter().take(MAX_VERSIONS);
     Ok(Versions {

@@ -4,7 +4,14 @@ use std::fmt;
 
 use ruma::{OwnedServerName, ServerName};
 
-use crate::http::{BadUrl, Error as HttpError, Fault as HttpFault};
+use crate::http::{BadUrl, Error as HttpError, Fault as HttpFault, Redirect, Response};
+
+/// What web servers say to plain HTTP on a port of TLS: Go, nginx, Apache.
+const WANTS_TLS: [&[u8]; 3] = [
+    b"Client sent an HTTP request to an HTTPS server",
+    b"The plain HTTP request was sent to HTTPS port",
+    b"speaking plain HTTP to an SSL-enabled server port",
+];
 
 /// No homeserver was found for `server`. `Display` is one sentence without a
 /// full stop, with the cure.
@@ -89,12 +96,50 @@ pub enum VersionsFault {
         url: String,
         /// What it answered.
         status: u16,
+        /// What it may be instead.
+        hint: Option<Hint>,
     },
     /// Not the JSON that a homeserver answers.
     Malformed {
         /// What was asked, shortened and safe to show.
         url: String,
+        /// What it may be instead.
+        hint: Option<Hint>,
     },
+    /// The answer is somewhere else.
+    Redirected {
+        /// What was asked, shortened and safe to show.
+        url: String,
+        /// Where it is.
+        to: Redirect,
+    },
+}
+
+/// What an address that is no homeserver's may be. `Display` is what to write
+/// instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    /// A port of TLS, asked by plain HTTP.
+    WantsTls,
+    /// The port that homeservers use among themselves.
+    OtherServers,
+    /// A web site.
+    Page,
+}
+
+impl Hint {
+    /// What the answer of an address that is no homeserver's tells of it.
+    pub(super) fn of(base: &str, response: &Response) -> Option<Self> {
+        let body = response.body.trim_ascii_start();
+        let says = |words: &[u8]| body.windows(words.len()).any(|part| part == words);
+        if WANTS_TLS.iter().any(|words| says(words)) {
+            return Some(Self::WantsTls);
+        }
+        if base.ends_with(":8448") {
+            return Some(Self::OtherServers);
+        }
+        body.starts_with(b"<").then_some(Self::Page)
+    }
 }
 
 impl DiscoveryError {
@@ -121,7 +166,7 @@ impl VersionsFault {
         match self {
             Self::Unanswered(error) => may_answer(error),
             Self::Status { status, .. } => may_change(*status),
-            Self::Url(_) | Self::Malformed { .. } => false,
+            Self::Url(_) | Self::Malformed { .. } | Self::Redirected { .. } => false,
         }
     }
 }
@@ -176,6 +221,28 @@ impl fmt::Display for DiscoveryError {
     }
 }
 
+impl VersionsFault {
+    /// What to write into `variable`, which holds the address.
+    pub fn cure(&self, variable: &str) -> String {
+        match self {
+            Self::Redirected { to, .. } => to.cure(variable),
+            Self::Status {
+                hint: Some(hint), ..
+            }
+            | Self::Malformed {
+                hint: Some(hint), ..
+            } => {
+                format!("check {variable}: {hint}")
+            }
+            Self::Status { .. } | Self::Malformed { .. } => format!(
+                "check {variable}: give the homeserver's URL without a path behind it, or the \
+                 name that its users' ids end in"
+            ),
+            Self::Url(_) | Self::Unanswered(_) => format!("check {variable}"),
+        }
+    }
+}
+
 impl std::error::Error for DiscoveryError {}
 
 impl fmt::Display for BaseUrlFault {
@@ -190,14 +257,33 @@ impl fmt::Display for BaseUrlFault {
     }
 }
 
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WantsTls => "this port speaks TLS: write https:// before it",
+            Self::OtherServers => {
+                "8448 is the port for other homeservers: give the one for clients, most often 443 \
+                 or, within a cluster, 8008"
+            }
+            Self::Page => {
+                "a web site answers there, perhaps a web client such as Element: give the \
+                 homeserver's own URL, or the name that its users' ids end in"
+            }
+        })
+    }
+}
+
 impl fmt::Display for VersionsFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unanswered(error) => error.fmt(f),
             Self::Url(fault) => fault.fmt(f),
-            Self::Status { url, status } => write!(f, "{url} answers {status}"),
-            Self::Malformed { url } => {
+            Self::Status { url, status, .. } => write!(f, "{url} answers {status}"),
+            Self::Malformed { url, .. } => {
                 write!(f, "{url} does not answer with a list of versions")
+            }
+            Self::Redirected { url, to } => {
+                write!(f, "{url} redirects to {to}, which is not followed")
             }
         }
     }

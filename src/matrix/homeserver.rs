@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::api::Call;
 use crate::{
-    http::{Client, Error as HttpError, Limits, Request, Response},
+    http::{Client, Error as HttpError, Limits, Redirect, Request, Response},
     json::{Sieve, Sifted},
     ops::{Secret, code, printable},
 };
@@ -49,6 +49,8 @@ pub enum Fault {
         status: u16,
         /// Not before this.
         retry_after: Option<Duration>,
+        /// Where it says that the answer is, which is not asked there.
+        redirect: Option<Redirect>,
     },
     /// 401 `M_UNKNOWN_TOKEN`: the access token is no longer valid.
     UnknownToken {
@@ -85,6 +87,15 @@ impl fmt::Display for Fault {
         match self {
             Self::Unreachable(error) => write!(f, "the homeserver cannot be reached: {error}"),
             Self::Limited(_) => f.write_str("the homeserver asks to slow down (429)"),
+            Self::Broken {
+                status,
+                redirect: Some(to),
+                ..
+            } => write!(
+                f,
+                "the homeserver's address redirects to {to} ({status}), which is not followed: {}",
+                to.cure("MATRIX_HOMESERVER")
+            ),
             Self::Broken { status, .. } => {
                 write!(
                     f,
@@ -170,13 +181,14 @@ impl Homeserver {
             deadline: DEADLINE + extra,
             body: MAX_SIFTED_BODY,
         };
+        let path = call.path.clone();
         let request = self.request(limits, call, token)?;
         let response = self.client.send_sifted(request, sieve).await;
         let mut response = response.map_err(Fault::Unreachable)?;
         let skipped = std::mem::take(&mut response.skipped);
         let is_cut = response.is_cut;
         Ok(Sifted {
-            body: read(response)?,
+            body: self.read(response, &path)?,
             skipped,
             is_cut,
         })
@@ -196,9 +208,27 @@ impl Homeserver {
         call: Call,
         token: Option<&Secret>,
     ) -> Result<Vec<u8>, Fault> {
+        let path = call.path.clone();
         let request = self.request(limits, call, token)?;
         let response = self.client.send(request).await;
-        read(response.map_err(Fault::Unreachable)?)
+        self.read(response.map_err(Fault::Unreachable)?, &path)
+    }
+
+    /// The body of a 2xx answer to the question for `path`.
+    fn read(&self, response: Response, path: &str) -> Result<Vec<u8>, Fault> {
+        let redirect = Redirect::of(&response, &self.base, path);
+        read(response).map_err(|fault| match fault {
+            Fault::Broken {
+                status,
+                retry_after,
+                ..
+            } => Fault::Broken {
+                status,
+                retry_after,
+                redirect,
+            },
+            fault => fault,
+        })
     }
 
     fn request(
@@ -296,6 +326,7 @@ fn read(response: Response) -> Result<Vec<u8>, Fault> {
         _ => Err(Fault::Broken {
             status,
             retry_after,
+            redirect: None,
         }),
     }
 }

@@ -34,7 +34,9 @@ pub use api::{BuildError, Call};
 pub use content::{TextMessage, text_message};
 pub use devices::{OwnKeysDiffer, Queried};
 pub use discovery::{Discovered, Versions, discover, versions};
-pub use discovery_fault::{BaseUrlFault, DiscoveryError, DiscoveryFault, Source, VersionsFault};
+pub use discovery_fault::{
+    BaseUrlFault, DiscoveryError, DiscoveryFault, Hint, Source, VersionsFault,
+};
 pub use engine::{Commanders, Engine, Error, OwnKeys};
 pub use gaps::GAP_DEADLINE_MS;
 pub use homeserver::{Fault, Homeserver};

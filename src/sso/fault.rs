@@ -180,11 +180,17 @@ impl fmt::Display for Fault {
                 "MATRIX_HOMESERVER is no usable address: give its URL, such as \
                  https://matrix.example.com",
             ),
-            Self::Unreachable { party, error } => write!(
-                f,
-                "the way to {party} is broken: {error}; check that it runs, and the network, \
-                 proxy and certificates in between"
-            ),
+            Self::Unreachable { party, error } => {
+                let cure = match &error.fault {
+                    http::Fault::Tls(fault) => fault.cure("EXTRA_CA_FILE"),
+                    _ => None,
+                };
+                let cure = cure.unwrap_or_else(|| {
+                    "check that it runs, and the network, proxy and certificates in between"
+                        .to_owned()
+                });
+                write!(f, "the way to {party} is broken: {error}; {cure}")
+            }
             Self::TooLong(limit) => write!(
                 f,
                 "the homeserver and Keycloak took more than {} s for the login: look at which \

@@ -18,6 +18,7 @@ use super::{
     gauge::{Fullness, Gauges},
     open_error::OpenError,
     schema,
+    volume::Trouble,
 };
 
 const DATABASE: &str = "store.sqlite3";
@@ -33,25 +34,6 @@ const LOCK: &str = "store.lock";
 /// running it.
 const PREPARED_STATEMENTS: usize = 192;
 
-/// What helps when the volume is full or broken.
-pub(super) const CURE: &str = "make room on the volume of CRYPTO_STORE_PATH, or mend it: no command is run \
-    until then";
-
-pub(super) fn is_about_the_volume(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error_code();
-    matches!(code, Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure))
-}
-
-/// Whether a file belongs to somebody else: one of SQLite's own beside the store,
-/// since the store itself is looked at before.
-pub(super) fn is_about_rights(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error_code();
-    matches!(
-        code,
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
-    )
-}
-
 /// Why a statement failed.
 #[derive(Debug)]
 pub enum Error {
@@ -66,10 +48,10 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sqlite(error) if is_about_the_volume(error) => {
-                write!(f, "the store cannot be written: {error}; {CURE}")
-            }
-            Self::Sqlite(error) => write!(f, "the store refuses: {error}"),
+            Self::Sqlite(error) => match Trouble::of(error) {
+                Some(trouble) => write!(f, "the store cannot be written: {error}; {trouble}"),
+                None => write!(f, "the store refuses: {error}"),
+            },
             Self::Corrupt(what) => write!(f, "the store is damaged: {what} cannot be read"),
             Self::Log(error) => write!(f, "the write-ahead log cannot be overwritten: {error}"),
         }
@@ -153,7 +135,7 @@ impl Store {
                 return Err(OpenError::InUse(directory.to_owned()));
             }
             Err(TryLockError::Error(error)) => {
-                return Err(OpenError::NotWritable(directory.join(LOCK), error));
+                return Err(OpenError::NoLocks(directory.join(LOCK), error));
             }
         }
         // SQLite gives its side files the mode of the database itself.

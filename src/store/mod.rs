@@ -34,6 +34,7 @@ mod session;
 mod signed_out;
 #[cfg(test)]
 mod tests;
+mod volume;
 
 pub use caps::Cap;
 pub use congestion::Urgency;

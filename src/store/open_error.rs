@@ -7,9 +7,12 @@ use std::{
 };
 
 use super::{
-    database::{CURE, is_about_rights, is_about_the_volume},
     schema,
+    volume::{self, Trouble},
 };
+
+/// `EIO` (`errno(3)`).
+const IO: i32 = 5;
 
 /// Why the store cannot be used. Each says what to change.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub enum OpenError {
     NoDirectory(PathBuf, io::Error),
     /// A file in it cannot be made or written.
     NotWritable(PathBuf, io::Error),
+    /// The volume grants no lock on this file.
+    NoLocks(PathBuf, io::Error),
     /// Another process has it.
     InUse(PathBuf),
     /// It was written by a later version of this program.
@@ -38,14 +43,15 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoDirectory(path, error) => write!(
-                f,
-                "CRYPTO_STORE_PATH: there is no directory {}, and none can be made: {error}; \
-                 mount a volume there that {} may write to",
-                path.display(),
-                own_user()
-            ),
+            Self::NoDirectory(path, error) => no_directory(f, path, error),
             Self::NotWritable(path, error) => not_writable(f, path, error),
+            Self::NoLocks(path, error) => write!(
+                f,
+                "no lock is to be had on {}: {error}{}; {}",
+                path.display(),
+                OnVolume(path),
+                Trouble::NoLocks
+            ),
             Self::InUse(path) => write!(
                 f,
                 "another process is using the store in {}: stop it first, or wait until the old \
@@ -71,25 +77,64 @@ impl fmt::Display for OpenError {
                 "the store in {} has an older format: start the bot with this version first",
                 path.display()
             ),
-            Self::Database(path, error) if is_about_the_volume(error) => write!(
-                f,
-                "the store in {} cannot be written: {error}; {CURE}",
-                path.display()
-            ),
-            Self::Database(path, error) if is_about_rights(error) => write!(
-                f,
-                "the store in {} cannot be opened: {error}; give all files there to {}, by \
-                 fsGroup or by chown -R on the node",
-                path.display(),
-                own_user()
-            ),
-            Self::Database(path, error) => write!(
-                f,
-                "the store in {} cannot be opened: {error}; restore it from a copy, or move it \
-                 away to start as a new device",
-                path.display()
-            ),
+            Self::Database(path, error) => {
+                let trouble = Trouble::of(error);
+                let act = match trouble {
+                    Some(Trouble::NoRoom) => "written",
+                    _ => "opened",
+                };
+                write!(
+                    f,
+                    "the store in {} cannot be {act}: {error}",
+                    path.display()
+                )?;
+                match trouble {
+                    Some(Trouble::Rights) => write!(
+                        f,
+                        "; give all files there to {}, by fsGroup or by chown -R on the node, and \
+                         mount the volume without readOnly",
+                        own_user()
+                    ),
+                    Some(trouble @ (Trouble::Damaged | Trouble::NotADatabase)) => {
+                        write!(f, "; {trouble}")
+                    }
+                    Some(trouble) => write!(f, "{}; {trouble}", OnVolume(path)),
+                    // A fault of this program's or of this machine's: nothing here
+                    // is to be given up for it.
+                    None => f.write_str("; keep its files, and report this"),
+                }
+            }
         }
+    }
+}
+
+/// The kind of a path's file system, if it is known: behind an error.
+struct OnVolume<'a>(&'a Path);
+
+impl fmt::Display for OnVolume<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match volume::kind(self.0) {
+            Some(kind) => write!(f, " (file system {kind})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A file where the directory should be is not cured by a volume.
+fn no_directory(f: &mut fmt::Formatter<'_>, path: &Path, error: &io::Error) -> fmt::Result {
+    write!(
+        f,
+        "CRYPTO_STORE_PATH: there is no directory {}, and none can be made: {error}; ",
+        path.display()
+    )?;
+    match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            f.write_str("there is a file in its place: give the path of a directory")
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            write!(f, "{}", Trouble::NoRoom)
+        }
+        _ => write!(f, "mount a volume there that {} may write to", own_user()),
     }
 }
 
@@ -117,7 +162,13 @@ fn not_writable(f: &mut fmt::Formatter<'_>, path: &Path, error: &io::Error) -> f
                 own_user()
             )
         }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => f.write_str(CURE),
+        io::ErrorKind::IsADirectory => {
+            f.write_str("there is a directory in its place: give the bot a directory of its own")
+        }
+        io::ErrorKind::StorageFull
+        | io::ErrorKind::QuotaExceeded
+        | io::ErrorKind::StaleNetworkFileHandle => write!(f, "{}", Trouble::NoRoom),
+        _ if error.raw_os_error() == Some(IO) => write!(f, "{}", Trouble::NoRoom),
         _ => write!(f, "mount a volume there that {} may write to", own_user()),
     }
 }

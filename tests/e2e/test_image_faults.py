@@ -105,7 +105,7 @@ def test_a_file_that_is_no_database(attempt: Attempt, images: Images) -> None:
     volume = images.volume()
     file_of_the_bots(volume / "store.sqlite3", b"no database, but as long as one " * 64)
     line = attempt.says_with(volume)
-    assert f"the store in {STORE} cannot be opened: file is not a database" in line and "start as a new device" in line
+    assert f"the store in {STORE} cannot be opened: file is not a database" in line and "is not the bot's" in line
 
 
 def test_a_store_of_a_later_version(attempt: Attempt, images: Images, tmp_path: Path) -> None:

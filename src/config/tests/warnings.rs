@@ -1,4 +1,5 @@
-//! What is warned of: secrets on the way in clear, and who else may be told one.
+//! What is warned of: secrets on the way in clear, who else may be told one, and
+//! what has no effect.
 
 use std::ffi::OsString;
 
@@ -124,4 +125,49 @@ fn a_login_page_that_may_be_anywhere_is_warned_of() {
     assert_eq!(sso(&[url, ("KEYCLOAK_REALM", "matrix")]), "");
     let of_realm = ("KEYCLOAK_URL", "https://keycloak.example/realms/matrix");
     assert_eq!(sso(&[of_realm]), "");
+}
+
+#[test]
+fn exceptions_to_the_proxy_without_effect_are_named() {
+    let told = |no_proxy| {
+        on_https(&[
+            ("HTTPS_PROXY", "http://proxy.example:3128"),
+            ("no_proxy", no_proxy),
+        ])
+        .concat()
+    };
+    assert_eq!(told("hs.example:8448, .svc, 10.0.0.0/8, [::1]:443, *"), "");
+    let warned = told("http://hs.example,.svc,10.0.0.0/33,b:hunter2@c");
+    let start = "NO_PROXY holds \"http://hs.example\", \"10.0.0.0/33\", \"[masked]\", which can \
+                 match no server and has no effect: write hosts,";
+    assert!(warned.starts_with(start), "{warned}");
+    let many = told("*1,*2,*3,*4,*5,*6,*7");
+    assert!(many.contains("\"*5\" and 2 more, which"), "{many}");
+    assert!(
+        on_https(&[("NO_PROXY", "*1")]).is_empty(),
+        "there is no proxy"
+    );
+}
+
+#[test]
+fn authorities_whose_key_is_of_no_use_are_named() {
+    let told = |variable, made: &str| {
+        let path = format!(
+            "{}/src/http/tests/certificates/{made}.root.pem",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        on_https(&[(variable, &path)]).concat()
+    };
+    for (made, key) in [
+        ("signed-by-p-521", "\"P-521 Root\" (ECDSA on P-521)"),
+        ("signed-by-rsa-1024", "\"RSA Root\" (RSA of 1024 bits)"),
+    ] {
+        for variable in ["SSL_CERT_FILE", "EXTRA_CA_FILE"] {
+            let start = format!("{variable} holds {key}, whose kind of key is not accepted: ");
+            let told = told(variable, made);
+            assert!(told.starts_with(&start), "{told}");
+        }
+    }
+    assert_eq!(told("EXTRA_CA_FILE", "signed-by-sha-1"), "");
+    assert_eq!(told("EXTRA_CA_FILE", "issued"), "");
 }

@@ -41,8 +41,13 @@ fn a_new_ca_is_taken_up_when_the_old_one_fails() {
         let new = Authority::new();
         cluster.server.rotate(new.issue());
         let error = cluster.scale().await.unwrap_err();
-        let end = ": its certificate has an unknown issuer.";
-        assert!(error.sentence(&target()).ends_with(end), "{error:?}");
+        let told = error.sentence(&target());
+        let end = "but is signed with another key; my log says what to do.";
+        assert!(told.ends_with(end), "{told}");
+        let detail = error.detail().to_string();
+        let cure = "; give the authority's certificate of now in ca.crt of the service account: \
+                    it was made anew under the same name";
+        assert!(detail.ends_with(cure), "{detail}");
         // An empty and a broken file change nothing.
         for unusable in ["", "-----BEGIN CERTIFICATE-----"] {
             cluster.account.write("ca.crt", unusable);

@@ -89,6 +89,13 @@ fn some_other_web_server_is_not_understood() {
         assert_eq!(sentence, confused);
         assert!(detail.ends_with("<html>\\n<h1>It works!</h1>"), "{detail}");
     }
+    let login = "Location: https://sso.example/login?next=1\r\n";
+    let (sentence_of_redirect, detail) = faces(Reply::with(302, login, ""));
+    assert_eq!(sentence_of_redirect, confused);
+    assert!(
+        detail.contains("status 302, redirects to https://sso.example/login: "),
+        "{detail}"
+    );
     // JSON, but of another kind.
     assert_eq!(sentence(Reply::new(404, "{}")), confused);
     assert_eq!(sentence(Reply::new(200, "{}")), confused);

@@ -292,7 +292,12 @@ fn what_is_found_has_to_be_a_homeserver() {
         let versions = "https://hs.example.com/_matrix/client/versions";
         for (reply, words, transient) in [
             (Reply::new(404, "<html>"), "answers 404", false),
-            (leads("https://example.com/"), "answers 302", false),
+            (Reply::new(302, ""), "answers 302", false),
+            (
+                leads("https://example.com/"),
+                "redirects to https://example.com, which is not followed",
+                false,
+            ),
             (Reply::new(502, "<html>"), "answers 502", true),
             (
                 Reply::new(200, "<html>"),

@@ -61,6 +61,69 @@ fn something_else_than_a_database_is_named() {
     .unwrap();
     let refused = Store::open(&directory.0).map(drop).unwrap_err();
     assert!(matches!(refused, OpenError::Database(..)), "{refused}");
+    let told = refused.to_string();
+    assert!(
+        told.contains("is not the bot's: check CRYPTO_STORE_PATH"),
+        "{told}"
+    );
+}
+
+/// What is wrong with a volume is no fault of the store's: nobody is told to give
+/// it up.
+#[test]
+fn a_volume_that_lacks_something_is_told_from_a_damaged_store() {
+    let directory = Directory::new();
+    directory.open().close().unwrap();
+    let lock = directory.0.join("store.lock");
+    // ENOLCK, EOPNOTSUPP, ENOSYS, EINVAL: what network file systems and FUSE answer.
+    for code in [37, 95, 38, 22] {
+        let error = std::io::Error::from_raw_os_error(code);
+        let told = OpenError::NoLocks(lock.clone(), error).to_string();
+        let start = format!("no lock is to be had on {}: ", lock.display());
+        assert!(told.starts_with(&start), "{told}");
+        assert!(told.contains(" (file system "), "{told}");
+        assert!(
+            told.contains("not NFS, SMB or FUSE") && !told.contains("device"),
+            "{told}"
+        );
+    }
+    let refused = |code: i32| {
+        let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        OpenError::Database(directory.0.clone(), error).to_string()
+    };
+    for (code, cure) in [
+        (rusqlite::ffi::SQLITE_IOERR_RDLOCK, "knows no locks"),
+        (rusqlite::ffi::SQLITE_BUSY, "knows no locks"),
+        (
+            rusqlite::ffi::SQLITE_IOERR_SHMMAP,
+            "no file be shared in memory",
+        ),
+        (rusqlite::ffi::SQLITE_IOERR_FSYNC, "bring to the disk"),
+        (
+            rusqlite::ffi::SQLITE_CANTOPEN,
+            "give all files there to user id ",
+        ),
+        (rusqlite::ffi::SQLITE_NOMEM, "keep its files"),
+    ] {
+        let told = refused(code);
+        assert!(
+            told.contains(cure) && !told.contains("new device"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_page_that_was_overwritten_is_damage() {
+    let directory = Directory::new();
+    directory.open().close().unwrap();
+    let path = directory.0.join("store.sqlite3");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100..4096].fill(0xff);
+    fs::write(&path, bytes).unwrap();
+    let told = Store::open(&directory.0).map(drop).unwrap_err().to_string();
+    assert!(told.contains("keep all files of the store"), "{told}");
+    assert!(told.contains("is damaged"), "{told}");
 }
 
 #[test]
@@ -70,14 +133,12 @@ fn what_cannot_be_written_is_named_with_its_cure() {
     fs::create_dir_all(directory.0.join("store.lock")).unwrap();
     let text = said(&directory.0);
     assert!(text.contains("store.lock: Is a directory"), "{text}");
-    assert!(
-        text.contains("mount a volume there that user id "),
-        "{text}"
-    );
+    assert!(text.contains("a directory in its place"), "{text}");
     fs::remove_dir(directory.0.join("store.lock")).unwrap();
     fs::write(directory.0.join("file"), "").unwrap();
     let text = said(&directory.0.join("file"));
     assert!(text.contains("there is no directory "), "{text}");
+    assert!(text.contains("a file in its place"), "{text}");
 
     let refused = |code: i32| {
         OpenError::NotWritable(
@@ -90,7 +151,9 @@ fn what_cannot_be_written_is_named_with_its_cure() {
     assert!(denied.contains(" belongs to user id "), "{denied}");
     assert!(denied.contains("fsGroup"), "{denied}");
     assert!(read_only.contains("without readOnly"), "{read_only}");
-    assert!(full.contains("make room on the volume"), "{full}");
+    for full in [full, refused(122), refused(5), refused(116)] {
+        assert!(full.contains("make room on the volume"), "{full}");
+    }
 }
 
 fn tokens(access: &str) -> Tokens {

@@ -1,0 +1,298 @@
+//! Which servers are connected to without the proxy (`NO_PROXY`).
+//!
+//! There is no specification. What is read here is what curl, Go's `httpproxy`
+//! and Python's `urllib` have in common, and where one of them reads more (a
+//! port: Go and Python; a network: curl and Go) that as well.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use http::Uri;
+
+use super::peer::Peer;
+
+/// The longest name that DNS has, in bytes.
+const MAX_NAME: usize = 253;
+
+/// The servers that a list leaves out, and the entries of the list that leave
+/// out none.
+#[derive(Debug, Default)]
+pub(super) struct NoProxy {
+    entries: Vec<Entry>,
+    /// Entries that can match no server, as they were written.
+    idle: Vec<String>,
+}
+
+/// An entry: whom it names, and on which port, if not on every one.
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    hosts: Hosts,
+    port: Option<u16>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Hosts {
+    /// `*`.
+    All,
+    /// This name and all below it; lower case, no dot at either end.
+    Domain(String),
+    /// The addresses that share so many first bits with this one.
+    Network(IpAddr, u32),
+}
+
+impl NoProxy {
+    /// Reads a list, separated by commas or white space, of: a domain with all
+    /// below it (a leading `.` or `*.` and a final `.` change nothing), an IP
+    /// address, each with or without `:port` (an IPv6 address has brackets
+    /// then), a network such as `10.0.0.0/8`, or `*` for everybody.
+    pub(super) fn parse(list: &str) -> Self {
+        let mut read = Self::default();
+        for text in list.split(|c: char| c == ',' || c.is_whitespace()) {
+            match text.parse() {
+                Ok(entry) => read.entries.push(entry),
+                Err(()) if text.is_empty() => {}
+                Err(()) => read.idle.push(text.to_owned()),
+            }
+        }
+        read
+    }
+
+    /// Whether the server that `uri` leads to is on the list.
+    pub(super) fn names(&self, uri: &Uri) -> bool {
+        let Ok(peer) = Peer::of(uri) else {
+            return false;
+        };
+        let host = peer.host().to_ascii_lowercase();
+        let host = host.strip_suffix('.').unwrap_or(&host);
+        let address = address(host);
+        self.entries.iter().any(|entry| {
+            let is_port = entry.port.is_none_or(|port| port == peer.port());
+            is_port && entry.hosts.cover(host, address)
+        })
+    }
+
+    /// The entries that can match no server, as they were written.
+    pub(super) fn idle(&self) -> &[String] {
+        &self.idle
+    }
+}
+
+impl Hosts {
+    fn cover(&self, host: &str, address: Option<IpAddr>) -> bool {
+        match (self, address) {
+            (Self::All, _) => true,
+            (Self::Domain(name), None) => host
+                .strip_suffix(name.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.')),
+            (Self::Network(network, bits), Some(address)) => is_within(*network, *bits, address),
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Entry {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let text = text.to_ascii_lowercase();
+        let of = |hosts, port| Ok(Self { hosts, port });
+        if text == "*" {
+            return of(Hosts::All, None);
+        }
+        if let Some((network, bits)) = text.split_once('/') {
+            return of(network_of(network, bits).ok_or(())?, None);
+        }
+        // Before a port is looked for: `::1` ends in what could be one.
+        if let Some(address) = address(&text) {
+            return of(Hosts::Network(address, bits_of(address)), None);
+        }
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port_of(port).ok_or(())?)),
+            None => (text.as_str(), None),
+        };
+        match address(host) {
+            // Which of its colons begins the port cannot be told.
+            Some(IpAddr::V6(_)) if !host.starts_with('[') => Err(()),
+            Some(address) => of(Hosts::Network(address, bits_of(address)), port),
+            None if host == "*" => of(Hosts::All, port),
+            None => of(Hosts::Domain(domain(host).ok_or(())?), port),
+        }
+    }
+}
+
+/// An IP address, with or without brackets; an IPv4 address written as IPv6 is
+/// the IPv4 one.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .filter(|bare| bare.contains(':'))
+        .unwrap_or(text);
+    bare.parse()
+        .ok()
+        .map(|address: IpAddr| address.to_canonical())
+}
+
+fn network_of(network: &str, bits: &str) -> Option<Hosts> {
+    let address = address(network)?;
+    let is_number = bits.bytes().all(|byte| byte.is_ascii_digit());
+    let bits = bits.parse().ok().filter(|_| is_number)?;
+    (bits <= bits_of(address)).then_some(Hosts::Network(address, bits))
+}
+
+/// Zero is no port that a server listens on, and `+` no part of one.
+fn port_of(text: &str) -> Option<u16> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|port| is_number && *port != 0)
+}
+
+/// A name without what changes nothing, if a server can have it.
+fn domain(text: &str) -> Option<String> {
+    let name = text.strip_prefix('*').unwrap_or(text);
+    let is_part = name.len() == text.len() || name.starts_with('.');
+    let name = name.trim_start_matches('.');
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_label = |label: &str| {
+        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        !label.is_empty() && label.bytes().all(is_letter)
+    };
+    // A number at its end would make it an address, and it is none.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_address = last.bytes().all(|byte| byte.is_ascii_digit());
+    let is_name = is_part && !is_address && name.len() <= MAX_NAME && name.split('.').all(is_label);
+    is_name.then(|| name.to_owned())
+}
+
+const fn bits_of(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+fn is_within(network: IpAddr, bits: u32, address: IpAddr) -> bool {
+    let (differ, all) = match (network, address) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (u128::from(a.to_bits() ^ b.to_bits()), 32),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits(), 128),
+        _ => return false,
+    };
+    differ.checked_shr(all - bits.min(all)).unwrap_or(0) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each line: a list, whom it leaves out, and whom not; all by `https`.
+    const LISTS: [(&str, &str, &str); 24] = [
+        ("", "", "a.example 10.0.0.1 [::1]"),
+        (
+            "a.example",
+            "a.example A.EXAMPLE:8448 b.a.example a.example.",
+            "ba.example example a.example.org",
+        ),
+        (".a.example", "a.example b.a.example", "ba.example"),
+        ("*.a.example", "a.example b.a.example", "ba.example"),
+        (
+            "A.Example.",
+            "a.example b.a.example. a.example:1",
+            "ba.example",
+        ),
+        ("..a.example", "a.example", "b.example"),
+        // With a port, for that port alone; https has 443 if none is written.
+        (
+            "a.example:8448",
+            "a.example:8448 b.a.example:8448",
+            "a.example a.example:443 a.example:844",
+        ),
+        ("a.example:443", "a.example a.example:443", "a.example:8448"),
+        (".a.example:443", "b.a.example", "b.a.example:8448"),
+        ("*.a.example:8448", "b.a.example:8448", "b.a.example"),
+        ("*:8448", "a.example:8448 [::1]:8448", "a.example"),
+        ("10.0.0.1:6443", "10.0.0.1:6443", "10.0.0.1 10.0.0.2:6443"),
+        ("[::1]:8448", "[::1]:8448", "[::1] [::2]:8448"),
+        ("10.0.0.1, ::1", "10.0.0.1 [::1]:8448", "10.0.0.2 [::2]"),
+        ("[fd00::1]", "[fd00::1] [FD00:0::1]:8448", "[fd00::2]"),
+        ("::ffff:10.0.0.1", "10.0.0.1 [::ffff:10.0.0.1]", "10.0.0.2"),
+        (
+            "10.0.0.0/8,fd00::/8",
+            "10.255.0.1 [fd12::1]",
+            "11.0.0.1 [fe12::1] a.10.0.0.1.example",
+        ),
+        ("10.9.8.7/8", "10.255.0.1", "11.0.0.1"),
+        ("0.0.0.0/0", "10.0.0.1 255.1.1.1", "[::1] a.example"),
+        ("::/0", "[::1] [fd00::]", "10.0.0.1 a.example"),
+        ("10.0.0.1/32", "10.0.0.1", "10.0.0.0"),
+        (
+            "svc, .cluster.local ,,",
+            "hs.matrix.svc hs.matrix.svc.cluster.local",
+            "hs.example",
+        ),
+        (
+            "a.example b.example\tc.example",
+            "b.example c.example",
+            "d.example",
+        ),
+        ("x, *", "a.example 10.0.0.1 [::1] a.example:8448", ""),
+    ];
+
+    #[test]
+    fn who_is_left_out() {
+        for (list, direct, proxied) in LISTS {
+            let read = NoProxy::parse(list);
+            assert!(read.idle().is_empty(), "{list}: {:?}", read.idle());
+            let names = |host: &str| read.names(&format!("https://{host}").parse().unwrap());
+            for host in direct.split_whitespace() {
+                assert!(names(host), "{host} with {list}");
+            }
+            for host in proxied.split_whitespace() {
+                assert!(!names(host), "{host} with {list}");
+            }
+        }
+        let plain: Uri = "http://a.example/".parse().unwrap();
+        assert!(NoProxy::parse("a.example:80").names(&plain));
+        assert!(!NoProxy::parse("a.example:443").names(&plain));
+    }
+
+    #[test]
+    fn entries_that_can_match_nobody_are_kept_apart() {
+        for entry in [
+            "http://a.example",
+            "https://a.example:8448",
+            "a.example/matrix",
+            "*foo",
+            "*a.example",
+            "a.*.example",
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "10.0.0.0/255.0.0.0",
+            "10.0.0/8",
+            "10.0.0.0/8:443",
+            "fd00::/129",
+            "10.0.0",
+            "10.0.0.256",
+            "10.0.0.*",
+            "a.example:",
+            "a.example:0",
+            "a.example:65536",
+            "a.example:https",
+            "[::1",
+            "[::1]:x",
+            "[a.example]",
+            "fe80::1%eth0",
+            "bob@a.example",
+            "a.example;b.example",
+            "a.example|b.example",
+            "\"a.example",
+            "m\u{fc}nchen.example",
+            ".",
+            "*.",
+            "**",
+        ] {
+            let read = NoProxy::parse(&format!("b.example,{entry}"));
+            assert_eq!(read.idle(), [entry]);
+            assert_eq!(read.entries.len(), 1);
+        }
+    }
+}
