@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use super::{
     api::{BuildError, Call},
     engine::{Engine, Error},
-    wants::{WantKey, Whose},
+    wants::{DEVICES_PER_CLAIM, WantKey, Whose},
 };
 use crate::{
     crypto::{Account, Device, MEGOLM_ALGORITHM, OutboundGroup, Peer, Rotation, encrypt_to_device},
@@ -36,8 +36,9 @@ pub(super) struct OutgoingToDevice {
 /// each: a turn of the loop is to take less than 50 ms.
 const DEVICES_PER_TURN: usize = 50;
 
-/// Devices that are looked at for a claim in one transaction.
-const CLAIMS_PER_TURN: usize = 250;
+/// Devices that are looked at for a claim in one transaction: as many as one asks for.
+/// While one is under way there is none to be looked for.
+const CLAIMS_PER_TURN: usize = DEVICES_PER_CLAIM;
 
 /// A reply waits so long for people who command nothing: for their devices to be
 /// known, for keys to reach them, and for the list of who is in the room. However
@@ -282,7 +283,11 @@ impl Engine {
             room, now, busy, ..
         } = *preparation;
         let is_commanders = |found: &Recipient| self.whose(&found.device.user) == Whose::Commanders;
-        let found = self.lacking(tx, room, group, now)?;
+        let claims = match busy(&WantKey::Claim(Whose::Others)) {
+            true => 1,
+            false => CLAIMS_PER_TURN,
+        };
+        let found = self.lacking(tx, room, group, DEVICES_PER_TURN + claims, now)?;
         let (mut missing, unclaimed): (Vec<_>, Vec<_>) = found
             .into_iter()
             .partition(|recipient| !recipient.needs_claim);
@@ -313,15 +318,16 @@ impl Engine {
         }))
     }
 
-    /// Devices that lack the session: some of many, but all of allowed users.
+    /// Devices that lack the session: at most `most` of many, but all of allowed
+    /// users. Reading one costs a curve operation.
     fn lacking(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
         group: &OutboundGroup,
+        most: usize,
         now: u64,
     ) -> Result<Vec<Recipient>, Error> {
-        const MOST: usize = DEVICES_PER_TURN + CLAIMS_PER_TURN;
         let sharing = Sharing {
             room,
             session_id: &group.session_id(),
@@ -329,9 +335,9 @@ impl Engine {
             trust: self.commanders.trust,
             now,
         };
-        let of = |only: Option<&ruma::UserId>| tx.devices_without_share(&sharing, only, MOST);
+        let of = |only: Option<&ruma::UserId>| tx.devices_without_share(&sharing, only, most);
         let mut found = of(None)?;
-        if found.len() == MOST {
+        if found.len() == most {
             found.retain(|recipient| self.whose(&recipient.device.user) == Whose::Others);
             for user in &self.commanders.users {
                 found.extend(of(Some(user))?);
