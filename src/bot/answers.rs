@@ -1,13 +1,10 @@
 //! What the homeserver's answers to the engine's requests mean.
 
-use log::warn;
-
 use super::policy::Policy;
 use crate::{
     health::Tallies,
     json::Sifted,
     matrix::{self, About, Engine, Message},
-    ops::shown,
     store::Transaction,
 };
 
@@ -52,8 +49,8 @@ pub(super) fn take_body(
             with_device_keys,
             fallback,
         } => engine.take_upload(tx, *with_device_keys, fallback.as_deref())?,
-        // Taken in piece by piece.
-        About::Query(_) => {}
+        // Taken in elsewhere.
+        About::Query(_) | About::Invites => {}
         About::OwnIdentity(step) => engine.take_own_step(tx, *step, body, now)?,
         About::Claim(asked) => engine.take_claim(tx, asked, body, now)?,
         About::Members(room, generation) => engine.take_members(tx, room, *generation, body)?,
@@ -102,9 +99,10 @@ pub(super) fn refused(about: &About, status: u16, errcode: &str, message: &str) 
              start as a new device"
         )),
         // That the bot is no longer in a room is told by a sync, not by a refusal.
-        About::Query(_) | About::Claim(_) | About::Members(..) => Refusal::Retry,
+        About::Query(_) | About::Claim(_) | About::Members(..) | About::Invites => Refusal::Retry,
         About::Encryption(_) if errcode != "M_NOT_FOUND" => Refusal::Retry,
-        About::Encryption(_) | About::Join(_) | About::Outbox(..) => Refusal::Final,
+        About::Join(_) => Refusal::Retry,
+        About::Encryption(_) | About::Outbox(..) => Refusal::Final,
     }
 }
 
@@ -135,6 +133,7 @@ pub(super) fn give_up_unsendable(
         | About::Query(_)
         | About::Claim(_)
         | About::Members(..)
+        | About::Invites
         | About::Encryption(_) => Ok(()),
     }
 }
@@ -152,10 +151,6 @@ pub(super) fn give_up(
         About::OwnIdentity(step) => {
             engine.own_step_refused(tx, *step, said.status, said.errcode, said.message)?;
         }
-        About::Join(room) => {
-            warn!("the invite to {} cannot be taken", shown(room));
-            tx.forget_invite(room)?;
-        }
         // There is no such state: the room is not encrypted.
         About::Encryption(room) => {
             engine.take_room_encryption(tx, room, None)?;
@@ -166,7 +161,13 @@ pub(super) fn give_up(
             return judge_again(engine, policy, tx, now);
         }
         About::Outbox(row, lane) => tx.give_up_outbox(*row, lane)?,
-        About::Upload { .. } | About::Query(_) | About::Claim(_) | About::Members(..) => {}
+        // Never given up.
+        About::Upload { .. }
+        | About::Query(_)
+        | About::Claim(_)
+        | About::Members(..)
+        | About::Join(_)
+        | About::Invites => {}
     }
     Ok(Tallies::default())
 }

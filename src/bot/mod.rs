@@ -8,6 +8,7 @@ mod answers;
 mod backlog;
 mod end;
 mod flight;
+mod invites;
 mod operator;
 mod outcome;
 mod policy;
@@ -20,5 +21,6 @@ mod tests;
 mod work;
 
 pub use end::End;
+pub use invites::Verdict;
 pub use operator::{Operator, Surroundings};
 pub use policy::Policy;

@@ -19,6 +19,7 @@ use super::{
     backlog::Backlog,
     end::End,
     flight::Flight,
+    invites::InviteLog,
     outcome::Outcome,
     policy::{Decision, Policy},
     renewal::Renewal,
@@ -126,6 +127,7 @@ pub struct Operator<'a> {
     pub(super) renewal: Renewal,
     pub(super) tasks: JoinSet<Finished>,
     pub(super) flight: Flight,
+    pub(super) invite_log: InviteLog,
     pub(super) syncing: bool,
     /// Keys were uploaded while the sync was under way.
     pub(super) uploaded_meanwhile: bool,
@@ -199,6 +201,7 @@ impl<'a> Operator<'a> {
             renewal: Renewal::default(),
             tasks: JoinSet::new(),
             flight: Flight::default(),
+            invite_log: InviteLog::default(),
             syncing: false,
             uploaded_meanwhile: false,
             recount: false,
@@ -233,10 +236,16 @@ impl<'a> Operator<'a> {
     pub async fn run(mut self) -> End {
         self.vitals.session_began();
         self.spawn_preflight();
-        let started = self.transact(|engine, _, tx, now| engine.prepare_account(tx, now).map(drop));
+        let mut invites = Vec::new();
+        let started = self.transact(|engine, policy, tx, now| {
+            engine.prepare_account(tx, now)?;
+            invites = policy.judge_standing_invites(tx)?;
+            Ok(())
+        });
         if let Err(error) = started {
             return End::Fatal(error.to_string());
         }
+        self.invite_log.tell(&invites);
         self.started_at = self.engine.own_now();
         loop {
             let next = self.next_finished().await;

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     crypto::WithheldCode,
     health::{CommandKind, CommandOutcome, Tally},
-    matrix::{Authorship, ClearWords, Commanders, Engine, Error, Invite, Message, What},
+    matrix::{Authorship, ClearWords, Commanders, Engine, Error, Message, What},
     ops::shown,
     store::{Cap, Encryption, JournalEntry, Transaction, Urgency},
 };
@@ -38,35 +38,10 @@ impl Policy {
         self.commanders.users.contains(user)
     }
 
-    fn allows_room(&self, room: &RoomId) -> bool {
+    pub(super) fn allows_room(&self, room: &RoomId) -> bool {
         self.allowed_rooms
             .as_ref()
             .is_none_or(|rooms| rooms.contains(room))
-    }
-
-    /// Takes an invite, or leaves it.
-    pub fn judge_invite(&self, tx: &Transaction<'_>, invite: &Invite) -> Result<(), Error> {
-        if !self.allows_room(&invite.room) {
-            warn!(
-                "ignoring the invite of {} to {}: the room is not in ALLOWED_ROOMS",
-                shown(&invite.inviter),
-                shown(&invite.room)
-            );
-        } else if self.allows(&invite.inviter) {
-            info!(
-                "accepting the invite of {} to {}",
-                invite.inviter,
-                shown(&invite.room)
-            );
-            tx.put_invite(&invite.room, &invite.inviter)?;
-        } else {
-            warn!(
-                "ignoring the invite of {} to {}",
-                shown(&invite.inviter),
-                shown(&invite.room)
-            );
-        }
-        Ok(())
     }
 
     /// Journals a message. What needs the cluster stays unfinished for the loop;

@@ -125,6 +125,12 @@ impl Operator<'_> {
                 if let About::Outbox(row, _) = about {
                     return self.delivered(key, *row);
                 }
+                if let About::Invites = about {
+                    return self.take_listed_invites(key, &answer);
+                }
+                if let About::Join(room) = about {
+                    self.invite_log.joined(room);
+                }
                 self.transact(|engine, policy, tx, now| {
                     take_body(engine, policy, tx, about, &answer, now)
                 })
@@ -145,6 +151,12 @@ impl Operator<'_> {
             }) if matches!(about, About::OwnIdentity(_)) => self.transact(|engine, _, tx, _| {
                 engine.take_own_challenge(tx, session.as_deref(), by_password)
             }),
+            Err(fault) if let About::Join(room) = about
+                && !matches!(fault, Fault::Unsendable(_)) =>
+            {
+                self.join_failed(key, room, &fault);
+                return None;
+            }
             Err(Fault::Refused {
                 status,
                 errcode,
@@ -208,6 +220,26 @@ impl Operator<'_> {
         match taken {
             Ok(()) => {
                 self.flight.succeeded(key);
+                None
+            }
+            Err(error) => self.not_taken(key, &error),
+        }
+    }
+
+    /// Judges all invites that stand.
+    fn take_listed_invites(&mut self, key: &WantKey, answer: &Sifted) -> Option<End> {
+        let mut invites = Vec::new();
+        let taken = self.transact(|engine, policy, tx, _| {
+            for invite in engine.take_invites(tx, answer)? {
+                let verdict = policy.judge_invite(tx, &invite)?;
+                invites.push((invite, verdict));
+            }
+            Ok(())
+        });
+        match taken {
+            Ok(()) => {
+                self.flight.succeeded(key);
+                self.invite_log.tell(&invites);
                 None
             }
             Err(error) => self.not_taken(key, &error),

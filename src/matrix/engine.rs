@@ -36,6 +36,8 @@ pub struct Engine {
     last_account: RefCell<Option<LastAccount>>,
     own_now: Cell<u64>,
     pub(super) foreign: RefCell<BTreeSet<String>>,
+    /// All invites that stand are to be asked for: once in each start at most.
+    pub(super) lists_invites: Cell<bool>,
 }
 
 /// Whose messages are looked at, and how their devices are believed.
@@ -150,6 +152,7 @@ impl Engine {
             last_account: RefCell::new(None),
             own_now: Cell::new(0),
             foreign: RefCell::default(),
+            lists_invites: Cell::new(false),
         }
     }
 
@@ -191,6 +194,7 @@ impl Engine {
             warn!("how far the bot has read fits into no request: reading anew from now");
             tx.forget_next_batch()?;
         }
+        self.lists_invites.set(!tx.invites_listed()?);
         if tx.account_pickle()?.is_none() {
             // With a first supply of keys: one upload brings them all.
             let mut account = Account::new(self.user.clone(), self.device.clone());

@@ -28,6 +28,8 @@ pub enum Answer {
     Nothing,
     /// `/sync`.
     Sync,
+    /// `/sync` from the beginning, for the invites that stand.
+    Invites,
     /// `/keys/query`.
     Devices,
     /// `/keys/claim`.
@@ -51,6 +53,7 @@ impl Answer {
         match self {
             Self::Nothing => Sieve::new(&NOTHING, 0, Box::new(Open)),
             Self::Sync => Sieve::new(&SYNC, MAX_SYNC, gate()),
+            Self::Invites => Sieve::new(&INVITES, MAX_INVITES, gate()),
             Self::Devices => Sieve::new(&DEVICES, MAX_DEVICES, gate()),
             Self::OneTimeKeys => Sieve::new(&ONE_TIME_KEYS, MAX_ONE_TIME_KEYS, Box::new(Open)),
             Self::Members => Sieve::new(&MEMBERS, MAX_MEMBERS, gate()),
@@ -85,6 +88,8 @@ const KIB: usize = 1024;
 const MAX_SYNC: usize = 3584 * KIB;
 /// Of an answer about devices.
 const MAX_DEVICES: usize = 1024 * KIB;
+/// Of a list of invites: more than its budgets together.
+const MAX_INVITES: usize = 192 * KIB;
 /// Of an answer with one-time keys.
 const MAX_ONE_TIME_KEYS: usize = 512 * KIB;
 /// Of a list of members.
@@ -105,8 +110,10 @@ const STATE_BUDGET: usize = 640 * KIB;
 const COMMANDERS_TO_DEVICE_BUDGET: usize = 640 * KIB;
 /// For to-device messages of everybody else.
 const OTHERS_TO_DEVICE_BUDGET: usize = 256 * KIB;
-/// For invitations.
-const INVITES_BUDGET: usize = 64 * KIB;
+/// For invitations by allowed users.
+const COMMANDERS_INVITES_BUDGET: usize = 64 * KIB;
+/// For invitations by everybody else.
+const OTHERS_INVITES_BUDGET: usize = 64 * KIB;
 /// Bytes of one list for members who are not allowed users.
 const MEMBERS_BUDGET: usize = 640 * KIB;
 
@@ -156,11 +163,12 @@ const STATE_EVENTS: Many = Many {
     size: 32 * KIB,
     count: 10_000,
 };
+/// The bot's own membership alone is kept: a second one tells that somebody lies.
 const INVITE_EVENTS: Many = Many {
     what: what::INVITE,
     item: Shape::Object(EVENT),
     size: 4 * KIB,
-    count: 100,
+    count: 2,
 };
 const JOINED: Many = Many {
     what: what::ROOM,
@@ -182,13 +190,13 @@ const JOINED: Many = Many {
     count: 1_000,
 };
 const INVITED: Many = Many {
-    what: what::ROOM,
+    what: what::INVITE,
     item: Shape::Object(&[(
         "invite_state",
         Shape::Object(&[("events", Shape::List(&INVITE_EVENTS))]),
     )]),
-    size: usize::MAX,
-    count: 200,
+    size: 8 * KIB,
+    count: 1_000,
 };
 const LEFT: Many = Many {
     what: what::ROOM,
@@ -254,6 +262,14 @@ const SYNC: Shape = Shape::Object(&[
         Shape::Object(&[("signed_curve25519", SHORT)]),
     ),
     ("device_unused_fallback_key_types", Shape::List(&KEY_TYPES)),
+]);
+
+const INVITES: Shape = Shape::Object(&[
+    ("next_batch", Shape::Lenient(128 * KIB)),
+    (
+        "rooms",
+        Shape::Object(&[("invite", Shape::Map(&INVITED))]),
+    ),
 ]);
 
 /// The largest device object, in bytes of JSON text: its signature covers fields
@@ -341,7 +357,8 @@ struct Budgets {
     state: usize,
     commanders_to_device: usize,
     others_to_device: usize,
-    invites: usize,
+    commanders_invites: usize,
+    others_invites: usize,
     members: usize,
 }
 
@@ -365,7 +382,8 @@ impl Budgets {
             state: STATE_BUDGET,
             commanders_to_device: COMMANDERS_TO_DEVICE_BUDGET,
             others_to_device: OTHERS_TO_DEVICE_BUDGET,
-            invites: INVITES_BUDGET,
+            commanders_invites: COMMANDERS_INVITES_BUDGET,
+            others_invites: OTHERS_INVITES_BUDGET,
             members: MEMBERS_BUDGET,
         }
     }
@@ -387,6 +405,33 @@ impl Budgets {
         } else {
             // Nobody else's messages are looked at.
             Admission::Irrelevant
+        }
+    }
+
+    /// A room that the bot is invited to, as far as its stripped state was kept.
+    fn invited_room(&mut self, room: &[u8], item: &[u8]) -> Admission {
+        #[derive(Deserialize)]
+        struct Invited<'a> {
+            #[serde(borrow)]
+            invite_state: State<'a>,
+        }
+        #[derive(Deserialize)]
+        struct State<'a> {
+            #[serde(borrow)]
+            events: Vec<Head<'a>>,
+        }
+        let Ok(invited) = serde_json::from_slice::<Invited<'_>>(item) else {
+            return Admission::Irrelevant;
+        };
+        let senders = &invited.invite_state.events;
+        let size = room.len() + item.len();
+        if senders.is_empty() {
+            // Nobody is named: it is no invite.
+            return Admission::Irrelevant;
+        }
+        match senders.iter().all(|head| self.is_commander(&head.sender)) {
+            true => spend(&mut self.commanders_invites, size),
+            false => spend(&mut self.others_invites, size),
         }
     }
 
@@ -413,7 +458,10 @@ fn spend(budget: &mut usize, size: usize) -> Admission {
 }
 
 impl Gate for Budgets {
-    fn admit(&mut self, what: &'static str, _: &[u8], item: &[u8]) -> Admission {
+    fn admit(&mut self, what: &'static str, name: &[u8], item: &[u8]) -> Admission {
+        if what == what::INVITE && !name.is_empty() {
+            return self.invited_room(name, item);
+        }
         let is_event = matches!(
             what,
             what::TIMELINE | what::STATE | what::INVITE | what::TO_DEVICE | what::MEMBER
@@ -429,7 +477,7 @@ impl Gate for Budgets {
         match what {
             what::TO_DEVICE => self.device_event(&head, size),
             what::INVITE => match head.state_key.as_deref() {
-                Some(user) if user == self.audience.own.as_str() => spend(&mut self.invites, size),
+                Some(user) if user == self.audience.own.as_str() => Admission::Keep,
                 _ => Admission::Irrelevant,
             },
             what::MEMBER => match head.state_key.as_deref() {

@@ -43,6 +43,27 @@ pub fn sync_call(since: Option<&str>, wait: bool) -> Call {
         },
     });
     let timeout = if wait { SYNC_TIMEOUT.as_millis() } else { 0 };
+    filtered(&filter, timeout, since)
+}
+
+/// The call that asks for all invites that stand: a sync from the beginning, of which
+/// everything else is filtered out.
+pub(super) fn invites_call() -> Call {
+    let nothing = serde_json::json!({ "not_types": ["*"] });
+    let filter = serde_json::json!({
+        "presence": nothing,
+        "account_data": nothing,
+        "room": {
+            "account_data": nothing,
+            "ephemeral": nothing,
+            "state": { "not_types": ["*"], "lazy_load_members": true },
+            "timeline": { "not_types": ["*"], "limit": 1 },
+        },
+    });
+    filtered(&filter, 0, None)
+}
+
+fn filtered(filter: &Value, timeout: u128, since: Option<&str>) -> Call {
     let mut path = format!(
         "/_matrix/client/v3/sync?filter={}&set_presence=offline&timeout={timeout}",
         encode(&filter.to_string())
