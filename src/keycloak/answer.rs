@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::fault::Fault;
 use super::realm::Realm;
 use crate::http::Response;
+use crate::json::{self, lenient};
 use crate::ops::printable;
 
 /// The longest texts of a server that are quoted, in bytes.
@@ -22,7 +23,7 @@ const MAX_HEAD_BYTES: usize = 8 * 1024;
 #[derive(Deserialize)]
 struct Refusal {
     error: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     error_description: String,
 }
 
@@ -94,7 +95,7 @@ pub(super) fn fault(response: &Response, realm: &Realm) -> Fault {
 }
 
 fn refusal(response: &Response) -> Option<Refusal> {
-    serde_json::from_slice(&response.body).ok()
+    json::read(&response.body)
 }
 
 fn is_object(response: &Response) -> bool {
