@@ -86,7 +86,8 @@ impl Operator<'_> {
         });
         match taken {
             Ok(()) => {
-                self.invite_log.tell(&invites);
+                self.said.invites(&invites);
+                self.said.clock(self.homeserver.ahead_ms());
                 self.sync_backoff.succeed();
                 self.vitals.synced(true);
                 if counts_hold {

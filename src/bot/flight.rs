@@ -133,9 +133,8 @@ impl Flight {
     pub(super) fn forget_unwanted(&mut self) {
         let now = Instant::now();
         let (busy, waiting) = (&self.busy, &self.waiting);
-        self.delayed.retain(|key, (until, _)| {
-            *until > now || busy.contains(key) || waiting.contains(key)
-        });
+        self.delayed
+            .retain(|key, (until, _)| *until > now || busy.contains(key) || waiting.contains(key));
         self.waiting.clear();
     }
 
@@ -172,7 +171,9 @@ mod tests {
             WantKey::Join(ruma::OwnedRoomId::try_from(format!("!{number}:test")).unwrap())
         };
         let last = key(ROOM_REQUESTS);
-        flight.delayed.insert(last.clone(), (Instant::now(), Backoff::new()));
+        flight
+            .delayed
+            .insert(last.clone(), (Instant::now(), Backoff::new()));
         for number in 0..ROOM_REQUESTS {
             assert!(flight.take_off(&key(number)));
         }

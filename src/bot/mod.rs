@@ -14,6 +14,7 @@ mod outcome;
 mod policy;
 mod renewal;
 mod rollback;
+mod said;
 mod starts;
 mod takes;
 #[cfg(test)]

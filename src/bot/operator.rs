@@ -19,10 +19,10 @@ use super::{
     backlog::Backlog,
     end::End,
     flight::Flight,
-    invites::InviteLog,
     outcome::Outcome,
     policy::{Decision, Policy},
     renewal::Renewal,
+    said::Said,
     starts::next_work,
 };
 use crate::{
@@ -127,7 +127,7 @@ pub struct Operator<'a> {
     pub(super) renewal: Renewal,
     pub(super) tasks: JoinSet<Finished>,
     pub(super) flight: Flight,
-    pub(super) invite_log: InviteLog,
+    pub(super) said: Said,
     pub(super) syncing: bool,
     /// Keys were uploaded while the sync was under way.
     pub(super) uploaded_meanwhile: bool,
@@ -201,7 +201,7 @@ impl<'a> Operator<'a> {
             renewal: Renewal::default(),
             tasks: JoinSet::new(),
             flight: Flight::default(),
-            invite_log: InviteLog::default(),
+            said: Said::default(),
             syncing: false,
             uploaded_meanwhile: false,
             recount: false,
@@ -245,7 +245,7 @@ impl<'a> Operator<'a> {
         if let Err(error) = started {
             return End::Fatal(error.to_string());
         }
-        self.invite_log.tell(&invites);
+        self.said.invites(&invites);
         self.started_at = self.engine.own_now();
         loop {
             let next = self.next_finished().await;
@@ -348,6 +348,7 @@ impl<'a> Operator<'a> {
             .get_or_insert_with(|| OwnTime::resume(stored.own_time, stored.wall_time, now))
             .now(now);
         self.engine.set_own_now(own_now);
+        self.engine.set_server_ahead(self.homeserver.ahead_ms());
         for row in &self.delivered {
             tx.finish_outbox(*row)?;
         }

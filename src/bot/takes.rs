@@ -112,6 +112,7 @@ impl Operator<'_> {
             (about, _) => about,
         };
         let about = &about;
+        let result = result.map_err(|fault| worded(about, fault));
         self.flight.landed(key);
         if matches!(about, About::Outbox(..)) && result.is_err() {
             self.again |= self.flight.is_crowded();
@@ -128,9 +129,7 @@ impl Operator<'_> {
                 if let About::Invites = about {
                     return self.take_listed_invites(key, &answer);
                 }
-                if let About::Join(room) = about {
-                    self.invite_log.joined(room);
-                }
+                self.said.taken(key);
                 self.transact(|engine, policy, tx, now| {
                     take_body(engine, policy, tx, about, &answer, now)
                 })
@@ -151,8 +150,9 @@ impl Operator<'_> {
             }) if matches!(about, About::OwnIdentity(_)) => self.transact(|engine, _, tx, _| {
                 engine.take_own_challenge(tx, session.as_deref(), by_password)
             }),
-            Err(fault) if let About::Join(room) = about
-                && !matches!(fault, Fault::Unsendable(_)) =>
+            Err(fault)
+                if let About::Join(room) = about
+                    && !matches!(fault, Fault::Unsendable(_)) =>
             {
                 self.join_failed(key, room, &fault);
                 return None;
@@ -162,19 +162,27 @@ impl Operator<'_> {
                 errcode,
                 message,
             }) => match refused(about, status, &errcode, &message) {
-                Refusal::Outlived(why) if self.keeps_device => {
+                Refusal::Outlived(why) if !self.keeps_device => return Some(End::Outlived(why)),
+                Refusal::Outlived(why) | Refusal::IdsTaken(why) => {
                     self.flight.failed(key, None);
                     self.start_over(&why, &BTreeSet::new());
                     return None;
                 }
-                Refusal::Outlived(why) => return Some(End::Outlived(why)),
-                Refusal::Fatal(why) => return Some(End::Fatal(why)),
                 Refusal::Retry => {
+                    let refusal = format!("{status} {errcode} ({message})");
                     let wait = self.flight.failed(key, None);
-                    warn!(
-                        "{key:?}: {status} {errcode} ({message}); trying again in {} s",
-                        wait.as_secs()
-                    );
+                    let seconds = wait.as_secs();
+                    match about {
+                        _ if !self.said.is_news(key, &refusal) => {
+                            debug!("{key:?}: {refusal} again; next in {seconds} s");
+                        }
+                        About::Upload { .. } => error!(
+                            "the homeserver refuses this device's keys: {refusal}; until it takes \
+                             them nobody can write to the bot encrypted, and its log tells why (look \
+                             for POST /keys/upload); trying again in {seconds} s"
+                        ),
+                        _ => warn!("{key:?}: {refusal}; trying again in {seconds} s"),
+                    }
                     return None;
                 }
                 Refusal::Final => {
@@ -239,7 +247,7 @@ impl Operator<'_> {
         match taken {
             Ok(()) => {
                 self.flight.succeeded(key);
-                self.invite_log.tell(&invites);
+                self.said.invites(&invites);
                 None
             }
             Err(error) => self.not_taken(key, &error),
@@ -270,6 +278,22 @@ impl Operator<'_> {
             Err(error) => error!("{error}"),
         }
         None
+    }
+}
+
+/// What a server says of keys counts, also where it has no code for it.
+fn worded(about: &About, fault: Fault) -> Fault {
+    match (about, fault) {
+        (About::Upload { .. }, Fault::Broken { status, words, .. })
+            if (400..500).contains(&status) && !words.is_empty() =>
+        {
+            Fault::Refused {
+                status,
+                errcode: "without a code".to_owned(),
+                message: words,
+            }
+        }
+        (_, fault) => fault,
     }
 }
 

@@ -35,6 +35,7 @@ pub struct Engine {
     pub(super) clear_words: ClearWords,
     last_account: RefCell<Option<LastAccount>>,
     own_now: Cell<u64>,
+    server_ahead: Cell<Option<i64>>,
     pub(super) foreign: RefCell<BTreeSet<String>>,
     /// All invites that stand are to be asked for: once in each start at most.
     pub(super) lists_invites: Cell<bool>,
@@ -151,6 +152,7 @@ impl Engine {
             clear_words,
             last_account: RefCell::new(None),
             own_now: Cell::new(0),
+            server_ahead: Cell::new(None),
             foreign: RefCell::default(),
             lists_invites: Cell::new(false),
         }
@@ -161,6 +163,17 @@ impl Engine {
     pub fn set_own_now(&self, own_now: u64) {
         self.own_now.set(own_now);
         self.foreign.take();
+    }
+
+    /// Tells by how much the homeserver's clock is ahead of this machine's, in
+    /// milliseconds; None where that is not known.
+    pub fn set_server_ahead(&self, ahead: Option<i64>) {
+        self.server_ahead.set(ahead);
+    }
+
+    /// By how much the homeserver's clock is ahead.
+    pub(super) fn server_ahead(&self) -> Option<i64> {
+        self.server_ahead.get()
     }
 
     /// The time by the bot's own clock, in milliseconds: what ages by it does so

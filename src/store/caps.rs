@@ -376,7 +376,7 @@ pub const TABLES: [TableCap; 29] = [
     table(
         "journal",
         JOURNAL + COMMANDS,
-        1_800,
+        1_530,
         "of the finished, the oldest: an event of 2,000 messages ago. Of the others none: while there \
          are so many, no other command is taken, and its sender is told so",
     ),

@@ -48,6 +48,6 @@ pub use open_error::OpenError;
 pub use own_clock::OwnClock;
 pub use own_identity::{OwnState, StoredIdentity};
 pub use predecessor::Predecessor;
-pub use queues::{DeviceKeys, InClear, JournalEntry, OutboxRow, Reply};
+pub use queues::{DeviceKeys, InClear, JournalEntry, OutboxRow, Reply, Unfinished};
 pub use rooms::{Encryption, Membership};
 pub use session::{Proof, Session, Tokens};
