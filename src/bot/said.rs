@@ -1,4 +1,4 @@
-//! What one run of the program has said in the log, so that it says it once: what
+//! What one session has said in the log, so that it says it once: what
 //! others repeat does not fill it.
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ const REMEMBERED: usize = 300;
 /// answer is on its way for as long.
 const APART_MS: u64 = 30_000;
 
-/// What was said in this run.
+/// What was said in this session.
 #[derive(Default)]
 pub(super) struct Said {
     invites: u32,

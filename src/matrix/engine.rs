@@ -37,6 +37,9 @@ pub struct Engine {
     own_now: Cell<u64>,
     server_ahead: Cell<Option<i64>>,
     pub(super) foreign: RefCell<BTreeSet<String>>,
+    /// When keys began to be made because the server had too few, by the bot's own
+    /// clock, and how often since.
+    pub(super) supplies: Cell<(u64, u32)>,
     /// All invites that stand are to be asked for: once in each start at most.
     pub(super) lists_invites: Cell<bool>,
 }
@@ -154,6 +157,7 @@ impl Engine {
             own_now: Cell::new(0),
             server_ahead: Cell::new(None),
             foreign: RefCell::default(),
+            supplies: Cell::new((0, 0)),
             lists_invites: Cell::new(false),
         }
     }

@@ -162,12 +162,33 @@ impl Engine {
             Some(_) => FallbackOnServer::UsedOrMissing,
         };
         let count = body.one_time_keys();
-        if self.account(tx)?.needs_replenishing(count, fallback) {
+        if self.account(tx)?.needs_replenishing(count, fallback)
+            && self.may_supply(body.tells_one_time_keys())
+        {
             let mut account = self.account_mut(tx)?;
             account.replenish(count, fallback, self.own_now());
             self.save_account(tx, account)?;
         }
         Ok(())
+    }
+
+    /// Whether keys may be made once more. A server that never has enough, by what it
+    /// says or leaves unsaid, is not given more without an end: until then the
+    /// fallback key does.
+    fn may_supply(&self, is_told: bool) -> bool {
+        let (window_ms, most) = match is_told {
+            true => (10 * 60_000, 20),
+            false => (3_600_000, 1),
+        };
+        let (mut began, mut count) = self.supplies.get();
+        let now = self.own_now();
+        if count == 0 || now.saturating_sub(began) >= window_ms {
+            (began, count) = (now, 0);
+        }
+        let may = count < most;
+        self.supplies
+            .set((began, count.saturating_add(u32::from(may))));
+        may
     }
 
     /// Replaces and forgets fallback keys by the bot's own clock, and then what

@@ -106,7 +106,7 @@ pub struct SyncBody<'a> {
     #[serde(default)]
     pub(super) device_lists: DeviceLists,
     #[serde(default)]
-    device_one_time_keys_count: BTreeMap<String, Value>,
+    device_one_time_keys_count: Option<BTreeMap<String, Value>>,
     #[serde(default)]
     pub(super) device_unused_fallback_key_types: Option<Vec<String>>,
 }
@@ -214,10 +214,16 @@ impl SyncBody<'_> {
     /// `signed_curve25519` keys on the server; what is not named is 0.
     pub fn one_time_keys(&self) -> u64 {
         self.device_one_time_keys_count
-            .get("signed_curve25519")
-            .cloned()
+            .as_ref()
+            .and_then(|counts| counts.get("signed_curve25519").cloned())
             .and_then(u64::of)
             .unwrap_or_default()
+    }
+
+    /// Whether the server tells how many keys it has. One that does not is taken to
+    /// have none, and may never tell.
+    pub(super) fn tells_one_time_keys(&self) -> bool {
+        self.device_one_time_keys_count.is_some()
     }
 }
 

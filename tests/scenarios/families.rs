@@ -154,6 +154,37 @@ fn conversation(family: Family) {
     assert!(!log.contains("malformed"), "{log}");
 }
 
+/// A server that never has enough keys, by what it says or leaves unsaid, is not sent
+/// more of them without an end.
+#[test]
+fn a_server_that_never_has_enough_keys_is_not_flooded() {
+    let families: [(Family, usize); 3] = [
+        (without_counts, 2),
+        (|body| body["device_one_time_keys_count"] = Value::Null, 2),
+        (
+            |body| body["device_one_time_keys_count"] = json!({"signed_curve25519": 0}),
+            21,
+        ),
+    ];
+    for (family, most) in families {
+        let mut world = World::new();
+        world.hs.rewrite("/sync", family);
+        world.hs.add_room(ROOM, &[ALICE, BOT], true);
+        world.start();
+        assert_eq!(world.ask("start"), ON);
+        world.hs.wait_idle(BOT, || 0);
+        let uploads = world.hs.requests("POST /keys/upload").len();
+        assert!(uploads <= most, "{uploads} uploads");
+        assert_eq!(world.ask("stop"), OFF);
+    }
+}
+
+fn without_counts(body: &mut Value) {
+    if let Some(body) = body.as_object_mut() {
+        body.remove("device_one_time_keys_count");
+    }
+}
+
 /// Room version 12: a room's id names no server. Historical user ids have characters
 /// that new ones may not have.
 #[test]
