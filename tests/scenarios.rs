@@ -26,6 +26,8 @@ mod congestion;
 mod crashes;
 #[path = "scenarios/encryption.rs"]
 mod encryption;
+#[path = "scenarios/families.rs"]
+mod families;
 #[path = "scenarios/files.rs"]
 mod files;
 #[path = "scenarios/foreign_text.rs"]
@@ -42,6 +44,8 @@ mod health_crowd;
 mod identity;
 #[path = "scenarios/in_clear.rs"]
 mod in_clear;
+#[path = "scenarios/invites.rs"]
+mod invites;
 #[path = "scenarios/logouts.rs"]
 mod logouts;
 #[path = "scenarios/old_commands.rs"]
@@ -61,6 +65,8 @@ mod signed_out;
 mod support;
 #[path = "scenarios/survival.rs"]
 mod survival;
+#[path = "scenarios/threads.rs"]
+mod threads;
 #[path = "scenarios/trust.rs"]
 mod trust;
 #[path = "scenarios/unreachable.rs"]

@@ -1,13 +1,10 @@
 //! What the homeserver's answers to the engine's requests mean.
 
-use log::warn;
-
 use super::policy::Policy;
 use crate::{
     health::Tallies,
     json::Sifted,
     matrix::{self, About, Engine, Message},
-    ops::shown,
     store::Transaction,
 };
 
@@ -52,8 +49,8 @@ pub(super) fn take_body(
             with_device_keys,
             fallback,
         } => engine.take_upload(tx, *with_device_keys, fallback.as_deref())?,
-        // Taken in piece by piece.
-        About::Query(_) => {}
+        // Taken in elsewhere.
+        About::Query(_) | About::Invites => {}
         About::OwnIdentity(step) => engine.take_own_step(tx, *step, body, now)?,
         About::Claim(asked) => engine.take_claim(tx, asked, body, now)?,
         About::Members(room, generation) => engine.take_members(tx, room, *generation, body)?,
@@ -80,8 +77,9 @@ pub(super) enum Refusal {
     Retry,
     /// The store is older than the device: its keys must not be used again.
     Outlived(String),
-    /// The program must stop.
-    Fatal(String),
+    /// Somebody has used this device before, whom the store does not know: its keys
+    /// need other ids.
+    IdsTaken(String),
 }
 
 /// Decides on a Matrix error that is the answer to a request.
@@ -90,22 +88,37 @@ pub(super) fn refused(about: &About, status: u16, errcode: &str, message: &str) 
         About::OwnIdentity(_) | About::Gap(..) => Refusal::Final,
         // A server, or a worker of it, that does not know the endpoint yet.
         _ if errcode == "M_UNRECOGNIZED" => Refusal::Retry,
-        // Another key under an id that this device has used: it was made by a
-        // life of the device that the store does not know.
-        About::Upload { .. } if status == 400 => Refusal::Outlived(format!(
-            "the homeserver has other keys of this device than the store in CRYPTO_STORE_PATH \
-             ({status} {errcode}: {message}): the store is an older copy"
-        )),
-        About::Upload { .. } => Refusal::Fatal(format!(
-            "the homeserver refuses this device's keys ({status} {errcode}: {message}): the store \
-             in CRYPTO_STORE_PATH is older than the device, or of another one; move it away to \
-             start as a new device"
-        )),
+        // Another key under an id that this device has used: it was made by a life of
+        // the device that the store does not know. No other refusal says that.
+        About::Upload {
+            with_device_keys, ..
+        } if says_that_a_key_exists(message) => {
+            let answer = format!(
+                "the homeserver has other keys of this device than the store in CRYPTO_STORE_PATH \
+                 ({status} {errcode}: {message})"
+            );
+            match with_device_keys {
+                true => Refusal::IdsTaken(format!("{answer}: the device was used before")),
+                false => Refusal::Outlived(format!("{answer}: the store is an older copy")),
+            }
+        }
+        About::Upload { .. } => Refusal::Retry,
         // That the bot is no longer in a room is told by a sync, not by a refusal.
-        About::Query(_) | About::Claim(_) | About::Members(..) => Refusal::Retry,
+        About::Query(_) | About::Claim(_) | About::Members(..) | About::Invites => Refusal::Retry,
         About::Encryption(_) if errcode != "M_NOT_FOUND" => Refusal::Retry,
-        About::Encryption(_) | About::Join(_) | About::Outbox(..) => Refusal::Final,
+        About::Join(_) => Refusal::Retry,
+        About::Encryption(_) | About::Outbox(..) => Refusal::Final,
     }
+}
+
+/// Whether a homeserver's words are that a one-time key has this id already: as
+/// Synapse and Dendrite say it, whose errors have no code of their own for it.
+fn says_that_a_key_exists(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    let names_key = ["one time key", "one-time key", "fallback key", "key id"]
+        .iter()
+        .any(|name| message.contains(name));
+    names_key && message.contains("already exists")
 }
 
 /// A Matrix error.
@@ -135,6 +148,7 @@ pub(super) fn give_up_unsendable(
         | About::Query(_)
         | About::Claim(_)
         | About::Members(..)
+        | About::Invites
         | About::Encryption(_) => Ok(()),
     }
 }
@@ -152,10 +166,6 @@ pub(super) fn give_up(
         About::OwnIdentity(step) => {
             engine.own_step_refused(tx, *step, said.status, said.errcode, said.message)?;
         }
-        About::Join(room) => {
-            warn!("the invite to {} cannot be taken", shown(room));
-            tx.forget_invite(room)?;
-        }
         // There is no such state: the room is not encrypted.
         About::Encryption(room) => {
             engine.take_room_encryption(tx, room, None)?;
@@ -166,7 +176,58 @@ pub(super) fn give_up(
             return judge_again(engine, policy, tx, now);
         }
         About::Outbox(row, lane) => tx.give_up_outbox(*row, lane)?,
-        About::Upload { .. } | About::Query(_) | About::Claim(_) | About::Members(..) => {}
+        // Never given up.
+        About::Upload { .. }
+        | About::Query(_)
+        | About::Claim(_)
+        | About::Members(..)
+        | About::Join(_)
+        | About::Invites => {}
     }
     Ok(Tallies::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upload(with_device_keys: bool, status: u16, errcode: &str, words: &str) -> Refusal {
+        let about = About::Upload {
+            with_device_keys,
+            fallback: None,
+        };
+        refused(&about, status, errcode, words)
+    }
+
+    #[test]
+    fn a_refused_upload_is_read_by_what_it_says() {
+        let exists = [
+            "One time key signed_curve25519:AAAAAA already exists. Old key: {}; new key: {}",
+            r#"{"@bot:x":{"D":{"Error":"@bot:x device D: algorithm / key ID signed_curve25519:AAAAAA one-time key already exists"}}}"#,
+        ];
+        for (words, status, errcode) in [
+            (exists[0], 400, "M_UNKNOWN"),
+            (exists[0], 409, "M_DUPLICATE_ONE_TIME_KEY"),
+            (exists[1], 400, "without a code"),
+        ] {
+            let of_used = upload(false, status, errcode, words);
+            assert!(matches!(of_used, Refusal::Outlived(why) if why.contains("older copy")));
+            let of_new = upload(true, status, errcode, words);
+            assert!(matches!(of_new, Refusal::IdsTaken(why) if !why.contains("older copy")));
+        }
+        for (status, errcode, words) in [
+            (400, "M_BAD_JSON", "Invalid device keys"),
+            (400, "M_UNKNOWN", ""),
+            (400, "M_INVALID_PARAM", "device_id already exists elsewhere"),
+            (403, "M_FORBIDDEN", "no"),
+            (404, "M_NOT_FOUND", "no such device"),
+            (404, "M_UNRECOGNIZED", "Unrecognized request"),
+            (413, "M_TOO_LARGE", "too large"),
+        ] {
+            for is_first in [true, false] {
+                let refusal = upload(is_first, status, errcode, words);
+                assert!(matches!(refusal, Refusal::Retry), "{status} {errcode}");
+            }
+        }
+    }
 }

@@ -74,16 +74,20 @@ impl Operator<'_> {
         self.recount = !counts_hold;
         let synced_before = std::mem::replace(&mut self.synced, true);
         self.syncing = false;
+        let mut invites = Vec::new();
         let taken = self.transact(|engine, policy, tx, now| {
             engine.take_sync_to_device(tx, &parsed, done, now, Turn::endless())?;
             let received = engine.take_sync(tx, &parsed, &answer.skipped, counts_hold, now)?;
-            for invite in &received.invites {
-                policy.judge_invite(tx, invite)?;
+            for invite in received.invites {
+                let verdict = policy.judge_invite(tx, &invite)?;
+                invites.push((invite, verdict));
             }
             judge(engine, policy, tx, &received.messages)
         });
         match taken {
             Ok(()) => {
+                self.said.invites(&invites);
+                self.said.clock(self.homeserver.ahead_ms());
                 self.sync_backoff.succeed();
                 self.vitals.synced(true);
                 if counts_hold {

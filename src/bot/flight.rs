@@ -27,6 +27,8 @@ const LANES: usize = 8;
 pub(super) struct Flight {
     busy: BTreeSet<WantKey>,
     delayed: BTreeMap<WantKey, (Instant, Backoff)>,
+    /// Requests about rooms that had to wait for others.
+    waiting: BTreeSet<WantKey>,
     /// Some lane had to wait for others.
     crowded: Cell<bool>,
 }
@@ -34,16 +36,19 @@ pub(super) struct Flight {
 impl Flight {
     /// Marks a request as sent, unless it is under way or has to wait.
     pub(super) fn take_off(&mut self, key: &WantKey) -> bool {
-        if is_about_a_room(key) {
-            let others = self.busy.iter().filter(|key| is_about_a_room(key));
-            if others.count() >= ROOM_REQUESTS {
-                return false;
-            }
+        if is_about_a_room(key) && self.rooms_are_full() {
+            self.waiting.insert(key.clone());
+            return false;
         }
         if matches!(key, WantKey::Lane(_)) && self.lanes() >= LANES {
             return false;
         }
         !self.must_wait(key) && self.busy.insert(key.clone())
+    }
+
+    fn rooms_are_full(&self) -> bool {
+        let busy = self.busy.iter().filter(|key| is_about_a_room(key));
+        busy.count() >= ROOM_REQUESTS
     }
 
     fn must_wait(&self, key: &WantKey) -> bool {
@@ -112,6 +117,17 @@ impl Flight {
         wait
     }
 
+    /// As [`Flight::failed`], of what does not change soon: up to an hour.
+    pub(super) fn failed_slowly(&mut self, key: &WantKey, asked: Option<Duration>) -> Duration {
+        let (until, backoff) = self
+            .delayed
+            .entry(key.clone())
+            .or_insert_with(|| (Instant::now(), Backoff::new()));
+        let wait = backoff.fail_slowly(asked);
+        *until = Instant::now() + wait;
+        wait
+    }
+
     /// Whether the request failed and waits for its next turn.
     pub(super) fn is_delayed(&self, key: &WantKey) -> bool {
         self.delayed.contains_key(key)
@@ -121,17 +137,21 @@ impl Flight {
     /// come is wanted no more.
     pub(super) fn forget_unwanted(&mut self) {
         let now = Instant::now();
-        let busy = &self.busy;
+        let (busy, waiting) = (&self.busy, &self.waiting);
         self.delayed
-            .retain(|key, (until, _)| *until > now || busy.contains(key));
+            .retain(|key, (until, _)| *until > now || busy.contains(key) || waiting.contains(key));
+        self.waiting.clear();
     }
 
     /// When the next waiting request may be sent.
     pub(super) fn next_turn(&self) -> Option<Instant> {
+        let now = Instant::now();
         self.delayed
             .iter()
             .filter(|(key, _)| !self.busy.contains(*key))
             .map(|(_, (until, _))| *until)
+            // What only waits for others has no time of its own.
+            .filter(|until| *until > now || !self.rooms_are_full())
             .min()
     }
 }
@@ -141,4 +161,36 @@ fn is_about_a_room(key: &WantKey) -> bool {
         key,
         WantKey::Members(_) | WantKey::Encryption(_) | WantKey::Join(_)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More refused joins than are under way at once: none of them begins anew with
+    /// short waits because it had no turn.
+    #[test]
+    fn what_waits_for_its_turn_is_not_forgotten() {
+        let mut flight = Flight::default();
+        let key = |number: usize| {
+            WantKey::Join(ruma::OwnedRoomId::try_from(format!("!{number}:test")).unwrap())
+        };
+        let last = key(ROOM_REQUESTS);
+        flight
+            .delayed
+            .insert(last.clone(), (Instant::now(), Backoff::new()));
+        for number in 0..ROOM_REQUESTS {
+            assert!(flight.take_off(&key(number)));
+        }
+        assert!(!flight.take_off(&last));
+        flight.forget_unwanted();
+        assert!(flight.is_delayed(&last));
+        assert_eq!(flight.next_turn(), None, "the loop does not spin");
+        flight.landed(&key(0));
+        assert!(flight.next_turn().is_some());
+        assert!(flight.take_off(&last));
+        flight.landed(&last);
+        flight.forget_unwanted();
+        assert!(!flight.is_delayed(&last), "it is wanted no more");
+    }
 }

@@ -8,11 +8,13 @@ mod answers;
 mod backlog;
 mod end;
 mod flight;
+mod invites;
 mod operator;
 mod outcome;
 mod policy;
 mod renewal;
 mod rollback;
+mod said;
 mod starts;
 mod takes;
 #[cfg(test)]
@@ -20,5 +22,6 @@ mod tests;
 mod work;
 
 pub use end::End;
+pub use invites::Verdict;
 pub use operator::{Operator, Surroundings};
 pub use policy::Policy;

@@ -22,6 +22,7 @@ use super::{
     outcome::Outcome,
     policy::{Decision, Policy},
     renewal::Renewal,
+    said::Said,
     starts::next_work,
 };
 use crate::{
@@ -131,6 +132,7 @@ pub struct Operator<'a> {
     pub(super) renewal: Renewal,
     pub(super) tasks: JoinSet<Finished>,
     pub(super) flight: Flight,
+    pub(super) said: Said,
     pub(super) syncing: bool,
     /// Keys were uploaded while the sync was under way.
     pub(super) uploaded_meanwhile: bool,
@@ -206,6 +208,7 @@ impl<'a> Operator<'a> {
             renewal: Renewal::default(),
             tasks: JoinSet::new(),
             flight: Flight::default(),
+            said: Said::default(),
             syncing: false,
             uploaded_meanwhile: false,
             recount: false,
@@ -241,10 +244,16 @@ impl<'a> Operator<'a> {
     pub async fn run(mut self) -> End {
         self.vitals.session_began();
         self.spawn_preflight();
-        let started = self.transact(|engine, _, tx, now| engine.prepare_account(tx, now).map(drop));
+        let mut invites = Vec::new();
+        let started = self.transact(|engine, policy, tx, now| {
+            engine.prepare_account(tx, now)?;
+            invites = policy.judge_standing_invites(tx)?;
+            Ok(())
+        });
         if let Err(error) = started {
             return End::Fatal(error.to_string());
         }
+        self.said.invites(&invites);
         self.started_at = self.engine.own_now();
         loop {
             let next = self.next_finished().await;
@@ -347,6 +356,7 @@ impl<'a> Operator<'a> {
             .get_or_insert_with(|| OwnTime::resume(stored.own_time, stored.wall_time, now))
             .now(now);
         self.engine.set_own_now(own_now);
+        self.engine.set_server_ahead(self.homeserver.ahead_ms());
         for row in &self.delivered {
             tx.finish_outbox(*row)?;
         }

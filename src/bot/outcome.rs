@@ -1,13 +1,13 @@
 //! What came of a command, from the moment it is known until it is written down.
 
 use log::error;
-use ruma::{OwnedEventId, OwnedRoomId};
+use ruma::{EventId, OwnedEventId, OwnedRoomId};
 use tokio::time::{Duration, Instant, timeout_at};
 
 use super::operator::{Finished, Operator};
 use crate::{
     health::{Tallies, Tally},
-    matrix::{self, Engine},
+    matrix::{self, Engine, InThread},
     store::Transaction,
 };
 
@@ -18,6 +18,8 @@ const LAST_WORK: Duration = Duration::from_secs(15);
 pub(super) struct Outcome {
     pub(super) event_id: OwnedEventId,
     pub(super) room: OwnedRoomId,
+    /// The first message of the thread that it was asked in.
+    pub(super) thread: Option<OwnedEventId>,
     pub(super) answer: String,
     pub(super) is_status: bool,
     pub(super) tally: Tally,
@@ -74,6 +76,15 @@ impl Operator<'_> {
     }
 }
 
+/// The thread that the answer to a message belongs into.
+pub(super) fn in_thread<'a>(
+    root: Option<&'a EventId>,
+    answered: &'a EventId,
+) -> Option<InThread<'a>> {
+    let root = root?;
+    Some(InThread { root, answered })
+}
+
 /// Writes down what came of a command, and that it is done.
 fn put_outcome(
     engine: &Engine,
@@ -88,7 +99,8 @@ fn put_outcome(
         Some(fault) => &format!("{}\n\n⚠ {fault}", outcome.answer),
         None => &outcome.answer,
     };
-    engine.reply(tx, &outcome.room, answer)?;
+    let thread = in_thread(outcome.thread.as_deref(), &outcome.event_id);
+    engine.reply(tx, &outcome.room, thread, answer)?;
     tx.finish(&outcome.event_id)?;
     Ok([outcome.tally].into_iter().collect())
 }

@@ -7,12 +7,13 @@ use ruma::{OwnedRoomId, RoomId, UserId};
 
 use super::{
     command::{Command, strip_reply_fallback},
+    outcome::in_thread,
     replies,
 };
 use crate::{
     crypto::WithheldCode,
     health::{CommandKind, CommandOutcome, Tally},
-    matrix::{Authorship, ClearWords, Commanders, Engine, Error, Invite, Message, What},
+    matrix::{Age, Authorship, ClearWords, Commanders, Engine, Error, Message, What},
     ops::shown,
     store::{Cap, Encryption, JournalEntry, Transaction, Urgency},
 };
@@ -38,35 +39,10 @@ impl Policy {
         self.commanders.users.contains(user)
     }
 
-    fn allows_room(&self, room: &RoomId) -> bool {
+    pub(super) fn allows_room(&self, room: &RoomId) -> bool {
         self.allowed_rooms
             .as_ref()
             .is_none_or(|rooms| rooms.contains(room))
-    }
-
-    /// Takes an invite, or leaves it.
-    pub fn judge_invite(&self, tx: &Transaction<'_>, invite: &Invite) -> Result<(), Error> {
-        if !self.allows_room(&invite.room) {
-            warn!(
-                "ignoring the invite of {} to {}: the room is not in ALLOWED_ROOMS",
-                shown(&invite.inviter),
-                shown(&invite.room)
-            );
-        } else if self.allows(&invite.inviter) {
-            info!(
-                "accepting the invite of {} to {}",
-                invite.inviter,
-                shown(&invite.room)
-            );
-            tx.put_invite(&invite.room, &invite.inviter)?;
-        } else {
-            warn!(
-                "ignoring the invite of {} to {}",
-                shown(&invite.inviter),
-                shown(&invite.room)
-            );
-        }
-        Ok(())
     }
 
     /// Journals a message. What needs the cluster stays unfinished for the loop;
@@ -138,22 +114,24 @@ impl Policy {
             payload: payload.to_owned(),
             received_at: now,
             // The server's word, and what the bot knows itself.
-            age_ms: message.age_ms.max(overdue_ms),
+            age_ms: message.age.ms.max(overdue_ms),
+            thread: message.thread.clone(),
         };
         if !tx.journal(&entry)? {
             return Ok(None);
         }
         log_receipt(message, payload);
+        let thread = in_thread(message.thread.as_deref(), &message.event_id);
         if let (true, Some(body)) = (self.echo, body) {
-            engine.remark(tx, &message.room, &replies::echo(body))?;
+            engine.remark(tx, &message.room, thread, &replies::echo(body))?;
         }
         let (answer, tally) = match answer {
             Ok(command) => {
-                let (answer, outcome) = match self.too_late(&entry, now) {
+                let (answer, outcome) = match self.too_late(&entry, message.age, now) {
                     Some(late) => (late, CommandOutcome::Late),
                     None if command == Command::Help => (help(engine, tx)?, CommandOutcome::Done),
                     None if self.is_too_much(tx, &entry, command)? => {
-                        engine.reply_busy(tx, &message.room, replies::TOO_MUCH)?;
+                        engine.reply_busy(tx, &message.room, thread, replies::TOO_MUCH)?;
                         tx.finish(&message.event_id)?;
                         let refused = CommandOutcome::Refused;
                         return Ok(Some(Tally::Command(command.into(), refused)));
@@ -164,7 +142,7 @@ impl Policy {
             }
             Err(answer) => (answer, tally_unrun(message, body.is_some())),
         };
-        engine.remark(tx, &message.room, &answer)?;
+        engine.remark(tx, &message.room, thread, &answer)?;
         tx.finish(&message.event_id)?;
         Ok(Some(tally))
     }
@@ -181,7 +159,7 @@ impl Policy {
     pub(super) fn tell_missed(&self, tx: &Transaction<'_>, engine: &Engine) -> Result<(), Error> {
         for room in engine.rooms_to_tell(tx)? {
             if self.allows_room(&room) {
-                engine.reply(tx, &room, replies::MISSED)?;
+                engine.reply(tx, &room, None, replies::MISSED)?;
             }
         }
         Ok(())
@@ -234,7 +212,7 @@ impl Policy {
             let tally = Tally::Command(command.into(), outcome);
             Ok(Some(Decision::Answer { answer, tally }))
         };
-        if let Some(late) = self.too_late(entry, engine.own_now()) {
+        if let Some(late) = self.too_late(entry, Age::default(), engine.own_now()) {
             // It may have been done just before the process ended.
             let interrupted = entry.received_at < started_at;
             let answer = match interrupted {
@@ -268,12 +246,25 @@ impl Policy {
     }
 
     /// The answer to a command that is older than it may be at this time of the
-    /// bot's own clock.
-    fn too_late(&self, entry: &JournalEntry, own_now: u64) -> Option<String> {
+    /// bot's own clock; another one where only the difference of two clocks may
+    /// make it so.
+    fn too_late(&self, entry: &JournalEntry, told: Age, own_now: u64) -> Option<String> {
         let age = entry
             .age_ms
             .saturating_add(own_now.saturating_sub(entry.received_at));
         let age = Duration::from_millis(age);
+        let limit = u64::try_from(self.command_max_age.as_millis()).unwrap_or(u64::MAX);
+        if let (true, Some(apart)) = (entry.age_ms >= limit, told.is_doubtful(limit)) {
+            warn!(
+                "{:?} of {} is {} s old, if the homeserver's clock is right, which is {}: not run; \
+                 set both clocks by NTP",
+                entry.payload,
+                entry.sender,
+                age.as_secs(),
+                replies::apart(apart)
+            );
+            return Some(replies::clocks_differ(&entry.payload, apart));
+        }
         (age >= self.command_max_age).then(|| {
             warn!(
                 "{:?} of {} is {} s old: not run",

@@ -2,6 +2,7 @@
 //! the letter, since people and scripts know them.
 
 use crate::crypto::WithheldCode;
+use crate::matrix::ClocksDiffer;
 use crate::ops::{name, unlinked};
 
 /// Longest echo in bytes, lobster included. An event holds 64 KiB of
@@ -38,7 +39,8 @@ pub const OLDER_SESSION: &str = "I ignored an older message of yours, because it
 /// To somebody whose client goes on with a session that is done with.
 pub const SPENT_SESSION: &str = "Your message was encrypted with a key that your client should \
     have replaced by now, so I did not run it: please make your client use a new key (in Element, \
-    write /discardsession in this room; in others, sign out and in again), and send it again.";
+    write /discardsession in this room; elsewhere, let somebody leave the room and come back), and \
+    send it again.";
 
 /// To somebody whose message came from a session of theirs that was signed out.
 pub const SIGNED_OUT_DEVICE: &str = "Your message came from a session that was signed out, so I \
@@ -190,15 +192,38 @@ pub fn unknown(text: &str) -> String {
 /// not run. Shown in the largest of seconds, minutes and hours that gives at
 /// least two, rounded down.
 pub fn too_late(command: &str, seconds: u64) -> String {
-    let late = match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        _ => format!("{} h", seconds / 3600),
-    };
+    let late = lasting(seconds);
     format!(
         "Your command \"{command}\" reached me {late} late, so I did not run it: please send it \
          again if you still want it."
     )
+}
+
+/// So many seconds, as people say it.
+fn lasting(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3600),
+    }
+}
+
+/// To a command of which the clocks do not tell how old it is.
+pub fn clocks_differ(command: &str, apart: ClocksDiffer) -> String {
+    format!(
+        "I cannot tell how old your command \"{command}\" is, so I did not run it: my homeserver's \
+         clock is {} my own. Please have both set (by NTP), and send it again.",
+        self::apart(apart)
+    )
+}
+
+/// By how much, and in which direction, a homeserver's clock is apart.
+pub fn apart(apart: ClocksDiffer) -> String {
+    let direction = match apart.server_is_ahead {
+        true => "ahead of",
+        false => "behind",
+    };
+    format!("{} {direction}", lasting(apart.ms / 1000))
 }
 
 /// To a command that was under way when the program ended, and is too old to be
@@ -334,6 +359,24 @@ mod tests {
         ] {
             assert!(too_late("stop", seconds).contains(shown));
         }
+    }
+
+    #[test]
+    fn clocks_that_are_apart_are_told_with_the_direction() {
+        let apart = |ms, server_is_ahead| {
+            clocks_differ(
+                "start",
+                ClocksDiffer {
+                    ms,
+                    server_is_ahead,
+                },
+            )
+        };
+        assert_eq!(
+            apart(300_000, false),
+            "I cannot tell how old your command \"start\" is, so I did not run it: my homeserver's clock is 5 min behind my own. Please have both set (by NTP), and send it again."
+        );
+        assert!(apart(119_900, true).contains("clock is 119 s ahead of my own."));
     }
 
     #[test]

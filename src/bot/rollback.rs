@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use log::error;
 use tokio::time::Instant;
 
-use super::{operator::Operator, replies};
+use super::{operator::Operator, outcome::in_thread, replies};
 use crate::{health::Tallies, matrix};
 
 /// After keys were given up the next sync waits this long: a homeserver that makes
@@ -38,10 +38,12 @@ impl Operator<'_> {
         let working = self.working.clone();
         self.attempt(|engine, _, tx, now| {
             engine.start_over(tx, foreign.iter().map(String::as_str), now)?;
-            for (event_id, room, command) in tx.unfinished()? {
-                if Some(&event_id) != working.as_ref() {
-                    engine.reply(tx, &room, &replies::interrupted(&command))?;
-                    tx.finish(&event_id)?;
+            for asked in tx.unfinished()? {
+                if Some(&asked.event_id) != working.as_ref() {
+                    let thread = in_thread(asked.thread.as_deref(), &asked.event_id);
+                    let answer = replies::interrupted(&asked.payload);
+                    engine.reply(tx, &asked.room, thread, &answer)?;
+                    tx.finish(&asked.event_id)?;
                 }
             }
             Ok(Tallies::default())

@@ -95,7 +95,12 @@ impl Operator<'_> {
 
     pub(super) fn spawn_work(&mut self, work: Work) {
         let Work { entry, decision } = work;
-        let JournalEntry { event_id, room, .. } = entry;
+        let JournalEntry {
+            event_id,
+            room,
+            thread,
+            ..
+        } = entry;
         self.working = Some(event_id.clone());
         let (kube, target) = (self.kube.clone(), self.target.clone());
         let vitals = Arc::clone(&self.vitals);
@@ -115,6 +120,7 @@ impl Operator<'_> {
             Finished::Command(Outcome {
                 event_id,
                 room,
+                thread,
                 answer,
                 is_status,
                 tally,

@@ -112,6 +112,7 @@ impl Operator<'_> {
             (about, _) => about,
         };
         let about = &about;
+        let result = result.map_err(|fault| worded(about, fault));
         self.flight.landed(key);
         if matches!(about, About::Outbox(..)) && result.is_err() {
             self.again |= self.flight.is_crowded();
@@ -125,6 +126,10 @@ impl Operator<'_> {
                 if let About::Outbox(row, _) = about {
                     return self.delivered(key, *row);
                 }
+                if let About::Invites = about {
+                    return self.take_listed_invites(key, &answer);
+                }
+                self.said.taken(key);
                 self.transact(|engine, policy, tx, now| {
                     take_body(engine, policy, tx, about, &answer, now)
                 })
@@ -145,24 +150,39 @@ impl Operator<'_> {
             }) if matches!(about, About::OwnIdentity(_)) => self.transact(|engine, _, tx, _| {
                 engine.take_own_challenge(tx, session.as_deref(), by_password)
             }),
+            Err(fault)
+                if let About::Join(room) = about
+                    && !matches!(fault, Fault::Unsendable(_)) =>
+            {
+                self.join_failed(key, room, &fault);
+                return None;
+            }
             Err(Fault::Refused {
                 status,
                 errcode,
                 message,
             }) => match refused(about, status, &errcode, &message) {
-                Refusal::Outlived(why) if self.keeps_device => {
+                Refusal::Outlived(why) if !self.keeps_device => return Some(End::Outlived(why)),
+                Refusal::Outlived(why) | Refusal::IdsTaken(why) => {
                     self.flight.failed(key, None);
                     self.start_over(&why, &BTreeSet::new());
                     return None;
                 }
-                Refusal::Outlived(why) => return Some(End::Outlived(why)),
-                Refusal::Fatal(why) => return Some(End::Fatal(why)),
                 Refusal::Retry => {
+                    let refusal = format!("{status} {errcode} ({message})");
                     let wait = self.flight.failed(key, None);
-                    warn!(
-                        "{key:?}: {status} {errcode} ({message}); trying again in {} s",
-                        wait.as_secs()
-                    );
+                    let seconds = wait.as_secs();
+                    match about {
+                        _ if !self.said.is_news(key, &refusal) => {
+                            debug!("{key:?}: {refusal} again; next in {seconds} s");
+                        }
+                        About::Upload { .. } => error!(
+                            "the homeserver refuses this device's keys: {refusal}; until it takes \
+                             them nobody can write to the bot encrypted, and its log tells why (look \
+                             for POST /keys/upload); trying again in {seconds} s"
+                        ),
+                        _ => warn!("{key:?}: {refusal}; trying again in {seconds} s"),
+                    }
                     return None;
                 }
                 Refusal::Final => {
@@ -214,6 +234,26 @@ impl Operator<'_> {
         }
     }
 
+    /// Judges all invites that stand.
+    fn take_listed_invites(&mut self, key: &WantKey, answer: &Sifted) -> Option<End> {
+        let mut invites = Vec::new();
+        let taken = self.transact(|engine, policy, tx, _| {
+            for invite in engine.take_invites(tx, answer)? {
+                let verdict = policy.judge_invite(tx, &invite)?;
+                invites.push((invite, verdict));
+            }
+            Ok(())
+        });
+        match taken {
+            Ok(()) => {
+                self.flight.succeeded(key);
+                self.said.invites(&invites);
+                None
+            }
+            Err(error) => self.not_taken(key, &error),
+        }
+    }
+
     /// A request of the outbox was taken by the server. That is written down
     /// with the next commit, not with one of its own: should it be lost, the
     /// same request goes out again and the server knows its transaction id.
@@ -239,6 +279,22 @@ impl Operator<'_> {
             Err(error) => error!("{error}"),
         }
         None
+    }
+}
+
+/// What a server says of keys counts, also where it has no code for it.
+fn worded(about: &About, fault: Fault) -> Fault {
+    match (about, fault) {
+        (About::Upload { .. }, Fault::Broken { status, words, .. })
+            if (400..500).contains(&status) && !words.is_empty() =>
+        {
+            Fault::Refused {
+                status,
+                errcode: "without a code".to_owned(),
+                message: words,
+            }
+        }
+        (_, fault) => fault,
     }
 }
 

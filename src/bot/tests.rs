@@ -263,7 +263,8 @@ fn the_policy_alone_hears_no_stranger() {
                 event_id: id.to_owned(),
                 room: room().to_owned(),
                 sender: sender.to_owned(),
-                age_ms: 0,
+                age: Default::default(),
+                thread: None,
                 what: What::Text {
                     overdue_ms: 0,
                     body: body.to_owned(),

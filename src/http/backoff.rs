@@ -11,6 +11,12 @@ pub const MAX_WAIT: Duration = Duration::from_secs(60);
 /// attempt.
 pub const MAX_ATTEMPTS: u32 = 20;
 
+/// The first wait of [`Backoff::fail_slowly`], before jitter.
+const FIRST_SLOW_WAIT: Duration = Duration::from_secs(5);
+
+/// The longest wait of [`Backoff::fail_slowly`], before jitter.
+const MAX_SLOW_WAIT: Duration = Duration::from_secs(3600);
+
 /// Jitter is at most the wait divided by this: 20 %.
 const JITTER_DIVISOR: u64 = 5;
 
@@ -44,6 +50,21 @@ impl Backoff {
             .min(MAX_WAIT);
         let asked = asked.unwrap_or_default().min(MAX_RETRY_AFTER);
         Some(grown.max(asked) + jitter(grown))
+    }
+
+    /// Notes a failure that is not likely to pass soon, and returns how long to wait
+    /// before the next attempt, without an end to them: after the n-th one
+    /// min(5 · 2ⁿ⁻¹ s, 1 h), plus jitter; at least what the server asked for, as
+    /// [`Backoff::fail`] has it.
+    pub fn fail_slowly(&mut self, asked: Option<Duration>) -> Duration {
+        let doublings = self.failures;
+        self.failures = self.failures.saturating_add(1);
+        let grown = 2_u64
+            .checked_pow(doublings)
+            .and_then(|times| FIRST_SLOW_WAIT.checked_mul(u32::try_from(times).ok()?))
+            .map_or(MAX_SLOW_WAIT, |wait| wait.min(MAX_SLOW_WAIT));
+        let asked = asked.unwrap_or_default().min(MAX_RETRY_AFTER);
+        grown.max(asked) + jitter(grown)
     }
 
     /// Whether the last attempt failed.
@@ -81,6 +102,21 @@ mod tests {
         }
         assert_eq!(backoff.fail(None), None);
         assert_eq!(backoff.fail(None), None);
+    }
+
+    #[test]
+    fn slow_waits_double_up_to_an_hour_without_an_end() {
+        let mut backoff = Backoff::new();
+        for n in 0..100 {
+            let base = Duration::from_secs(5 * 2_u64.pow(n.min(20))).min(MAX_SLOW_WAIT);
+            let wait = backoff.fail_slowly(None);
+            assert!(
+                wait >= base && wait <= base + base / 5,
+                "failure {n}: {wait:?}"
+            );
+        }
+        let asked = Backoff::new().fail_slowly(Some(Duration::from_secs(90)));
+        assert!(asked >= Duration::from_secs(90) && asked < Duration::from_secs(92));
     }
 
     #[test]

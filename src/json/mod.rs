@@ -3,10 +3,12 @@
 //! document of a [`Shape`]. Its memory depends on what is kept, not on what is
 //! sent.
 
+mod lenient;
 mod shape;
 mod sieve;
 #[cfg(test)]
 mod tests;
 
+pub use lenient::{Lenient, lenient, read, whole_number};
 pub use shape::{Many, Shape};
 pub use sieve::{Admission, Gate, Malformed, Open, Sieve, Sifted, Skipped};

@@ -2,7 +2,8 @@
 
 /// What is kept of a JSON value. `null` counts as absent everywhere. A value that
 /// is not of its shape is left out, and costs the item it is a part of (see
-/// [`Many`]), unless its shape is [`Shape::Lenient`].
+/// [`Many`]), unless its shape is [`Shape::Lenient`]. An
+/// empty list in place of an object, and the other way round, counts as absent, too.
 #[derive(Debug)]
 pub enum Shape {
     /// A string, a number or a boolean of at most this many bytes of JSON text.

@@ -125,6 +125,10 @@ struct Raw {
     /// There was no room for it, and it was not lenient.
     is_doomed: bool,
     has_begun: bool,
+    /// It is a container where one of the other kind is wanted.
+    is_container: bool,
+    /// There is something in it.
+    has_content: bool,
     /// Containers open inside the value.
     depth: usize,
     is_word: bool,
@@ -140,6 +144,8 @@ impl Raw {
             or_present: None,
             is_doomed: false,
             has_begun: false,
+            is_container: false,
+            has_content: false,
             depth: 0,
             is_word: false,
             in_string: false,
@@ -188,6 +194,11 @@ impl Raw {
                 }
                 return Ok((position, true));
             }
+            self.has_content |= match byte {
+                b'{' | b'[' => self.depth > 0,
+                b'}' | b']' => false,
+                _ => !byte.is_ascii_whitespace(),
+            };
             match byte {
                 b'"' => self.in_string = true,
                 b'{' | b'[' => self.depth += 1,
@@ -373,6 +384,7 @@ impl Sieve {
                 // Not of its shape: it is passed over, and then its item is lost.
                 Raw {
                     is_doomed: true,
+                    is_container: is_container && !matches!(shape, Shape::Scalar(_)),
                     ..Raw::passed()
                 }
             }
@@ -506,6 +518,11 @@ impl Sieve {
     fn raw_ended(&mut self, raw: Raw) {
         let ended = match raw.room {
             Some(_) => Ended::Written,
+            // Some write an empty list for an empty object, and the other way round.
+            None if raw.is_doomed && raw.is_container && !raw.has_content => {
+                self.drop_member();
+                Ended::Left
+            }
             None if raw.is_doomed => Ended::Doomed,
             // That it is there was written before it was passed over.
             None if raw.is_lenient => Ended::Written,

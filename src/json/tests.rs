@@ -56,6 +56,22 @@ fn sift(text: &str) -> Result<(String, u64), Malformed> {
 fn what_is_asked_for_is_kept_and_nothing_else() {
     for (text, kept, skipped) in [
         (r#"{}"#, r#"{}"#, 0),
+        // Empty containers of the other kind, and ones that are not empty.
+        (
+            r#"{"next":"a","items":{ },"people":[ ]}"#,
+            r#"{"next":"a"}"#,
+            0,
+        ),
+        (
+            r#"{"items":[{"type":"t","inner":[ ]}, [], {"type":"u","inner":[1]}, {"type":[]}]}"#,
+            r#"{"items":[{"type":"t"}]}"#,
+            2,
+        ),
+        (
+            r#"{"next":"a","people":[[]],"items":{"a":1}}"#,
+            r#"{"next":"a"}"#,
+            0,
+        ),
         (
             r#" { "next" : "a" , "x" : [1,{"y":"]}"}] } "#,
             r#"{"next":"a"}"#,

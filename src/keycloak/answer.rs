@@ -10,6 +10,7 @@ use url::Url;
 use super::fault::Fault;
 use super::realm::Realm;
 use crate::http::Response;
+use crate::json::{self, lenient};
 use crate::ops::printable;
 
 /// The longest texts of a server that are quoted, in bytes.
@@ -23,7 +24,7 @@ const MAX_HEAD_BYTES: usize = 8 * 1024;
 #[derive(Deserialize)]
 struct Refusal {
     error: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     error_description: String,
 }
 
@@ -95,7 +96,7 @@ pub(super) fn fault(response: &Response, realm: &Realm) -> Fault {
 }
 
 fn refusal(response: &Response) -> Option<Refusal> {
-    serde_json::from_slice(&response.body).ok()
+    json::read(&response.body)
 }
 
 fn is_object(response: &Response) -> bool {

@@ -6,13 +6,13 @@ use std::time::Duration;
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use serde_json::Number;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::answer;
 use super::fault::Fault;
 use super::realm::Realm;
 use crate::http::Client;
+use crate::json::lenient;
 use crate::ops::Secret;
 
 /// What stands in a form as it is.
@@ -34,9 +34,12 @@ pub struct TokenAnswer {
 
 #[derive(Deserialize)]
 struct Answer {
+    #[serde(default, deserialize_with = "lenient")]
     access_token: Option<String>,
-    expires_in: Option<Number>,
+    #[serde(default, deserialize_with = "lenient")]
+    expires_in: Option<i64>,
     /// Read to be wiped.
+    #[serde(default, deserialize_with = "lenient")]
     refresh_token: Option<String>,
 }
 
@@ -69,7 +72,7 @@ impl Realm {
                     token: Secret::new(token),
                     expires_in: answer
                         .expires_in
-                        .and_then(|seconds| seconds.as_u64())
+                        .and_then(|seconds| u64::try_from(seconds).ok())
                         .map(Duration::from_secs),
                 });
             }

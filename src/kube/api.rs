@@ -1,7 +1,5 @@
 //! What can be asked of the API server.
 
-use k8s_openapi::api::apps::v1 as apps;
-use k8s_openapi::api::autoscaling::v1::ScaleSpec;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -11,6 +9,7 @@ use super::error::{Act, Detail, Error};
 use super::link::Link;
 use super::refusal::start_of;
 use super::target::Target;
+use crate::json::whole_number;
 
 /// The API server of a cluster. Clones share one state; calls may run at the
 /// same time and be spawned.
@@ -123,7 +122,7 @@ struct Deployment {
     #[serde(rename = "kind")]
     _kind: DeploymentKind,
     spec: Option<DeploymentSpec>,
-    status: Option<apps::DeploymentStatus>,
+    status: Option<Readiness>,
 }
 
 #[derive(Deserialize)]
@@ -140,7 +139,17 @@ enum DeploymentKind {
 
 #[derive(Deserialize, Default)]
 struct DeploymentSpec {
+    #[serde(default, deserialize_with = "whole_number")]
     replicas: Option<i32>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Readiness {
+    #[serde(default, deserialize_with = "whole_number")]
+    ready_replicas: Option<i32>,
+    #[serde(default, deserialize_with = "whole_number")]
+    available_replicas: Option<i32>,
 }
 
 /// The part of a Scale that is looked at.
@@ -150,7 +159,7 @@ struct Scale {
     _api_version: AutoscalingV1,
     #[serde(rename = "kind")]
     _kind: ScaleKind,
-    spec: Option<ScaleSpec>,
+    spec: Option<DeploymentSpec>,
 }
 
 #[derive(Deserialize)]

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use http::header::LOCATION;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusDetails};
+use serde_json::{Map, Value};
 
 use super::error::{Act, Detail, Error};
 use crate::http::Response;
+use crate::json::Lenient;
 use crate::ops::words;
 
 /// The longest reason shown to a person, in characters.
@@ -18,9 +20,8 @@ const MAX_REASON: usize = 200;
 pub(super) fn refusal(act: Act, response: &Response) -> Error {
     let code = response.status;
     // The type takes any JSON object; this field makes it a refusal.
-    let status = serde_json::from_slice(&response.body)
-        .ok()
-        .filter(|status: &Status| status.status.as_deref() == Some("Failure"));
+    let status =
+        read(&response.body).filter(|status: &Status| status.status.as_deref() == Some("Failure"));
     let detail = detail(act, response, status.as_ref());
     match (code, status) {
         (401, _) => Error::Unauthorized { detail },
@@ -42,6 +43,27 @@ pub(super) fn refusal(act: Act, response: &Response) -> Error {
         (400..=499, Some(status)) => refused(act, code, &status, detail),
         _ => Error::Broken { detail },
     }
+}
+
+/// The fields of a `Status` that are looked at. One of another kind is as good as
+/// absent.
+fn read(body: &[u8]) -> Option<Status> {
+    let object: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let text = |name: &str| Some(object.get(name)?.as_str()?.to_owned());
+    let seconds = object.get("details").and_then(|details| {
+        let seconds = details.as_object()?.get("retryAfterSeconds")?;
+        <i64 as Lenient>::of(seconds.clone())?.try_into().ok()
+    });
+    Some(Status {
+        status: text("status"),
+        message: text("message"),
+        reason: text("reason"),
+        details: Some(StatusDetails {
+            retry_after_seconds: seconds,
+            ..StatusDetails::default()
+        }),
+        ..Status::default()
+    })
 }
 
 /// Missing rights read `… is forbidden: User "…" cannot patch resource …`;

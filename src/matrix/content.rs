@@ -1,7 +1,10 @@
 //! Message contents: which of them can be a command.
 
+use ruma::{EventId, OwnedEventId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use crate::ops::{MAX_ID, is_carried};
 
 /// The longest body looked at, in bytes: no command is near it.
 const MAX_BODY: usize = 4096;
@@ -26,6 +29,72 @@ struct Content {
 #[derive(Deserialize)]
 struct RelatesTo {
     rel_type: Option<String>,
+}
+
+/// The thread that an answer belongs into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InThread<'a> {
+    /// Its first message.
+    pub root: &'a EventId,
+    /// The message in it that is answered.
+    pub answered: &'a EventId,
+}
+
+impl InThread<'_> {
+    /// Puts a message's content into the thread: clients that know no threads show
+    /// it as a reply to what is answered.
+    ///
+    /// Specification: client-server API, "Threading", "Fallback for unthreaded clients".
+    pub(super) fn put(self, content: &mut serde_json::Value) {
+        let relation = serde_json::json!({
+            "rel_type": "m.thread",
+            "event_id": self.root,
+            "is_falling_back": true,
+            "m.in_reply_to": { "event_id": self.answered },
+        });
+        relate(content, relation);
+    }
+}
+
+/// Relates a message's content to other events.
+pub(super) fn relate(content: &mut serde_json::Value, relation: serde_json::Value) {
+    if let Some(content) = content.as_object_mut() {
+        content.insert(RELATES_TO.to_owned(), relation);
+    }
+}
+
+/// The member of a content that relates it to other events.
+const RELATES_TO: &str = "m.relates_to";
+
+/// The first message of the thread that an event is in, by the part of its content
+/// that is not encrypted: it is there that relations stand. It is the server's word,
+/// and decides only where in its room an answer is shown.
+pub(super) fn thread_of(content: &RawValue) -> Option<OwnedEventId> {
+    #[derive(Deserialize)]
+    struct Threaded {
+        #[serde(rename = "m.relates_to")]
+        relates_to: Thread,
+    }
+    #[derive(Deserialize)]
+    struct Thread {
+        rel_type: String,
+        event_id: OwnedEventId,
+    }
+    let Threaded { relates_to } = serde_json::from_str(content.get()).ok()?;
+    let is_carried = is_carried(relates_to.event_id.as_str(), MAX_ID);
+    (relates_to.rel_type == "m.thread" && is_carried).then_some(relates_to.event_id)
+}
+
+/// Takes the relation out of a reply's content: encrypted, it stands beside the
+/// ciphertext. None for a reply without one.
+pub(super) fn take_relation(content: &str) -> Option<(String, serde_json::Value)> {
+    if !content.contains(RELATES_TO) {
+        return None;
+    }
+    let mut content: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(content).ok()?;
+    let relation = content.remove(RELATES_TO)?;
+    Some((serde_json::Value::Object(content).to_string(), relation))
 }
 
 /// Reads a message content. None for anything but a plain text: notices (other
@@ -88,6 +157,54 @@ mod tests {
             read(&format!(r#"{{"msgtype":"m.text","body":"{long}"}}"#)),
             None
         );
+    }
+
+    #[test]
+    fn the_root_of_a_thread_is_an_event() {
+        let root = |relation: &str| {
+            let content = format!(r#"{{"body":"x","m.relates_to":{relation}}}"#);
+            thread_of(&RawValue::from_string(content).unwrap()).map(|root| root.to_string())
+        };
+        let thread = r#"{"rel_type":"m.thread","event_id":"$root"}"#;
+        assert_eq!(root(thread).as_deref(), Some("$root"));
+        let long = format!(
+            r#"{{"rel_type":"m.thread","event_id":"${}"}}"#,
+            "x".repeat(255)
+        );
+        for other in [
+            r#"{"rel_type":"m.thread","event_id":"root"}"#,
+            r#"{"rel_type":"m.thread","event_id":""}"#,
+            r#"{"rel_type":"m.thread","event_id":5}"#,
+            r#"{"rel_type":"m.thread"}"#,
+            r#"{"rel_type":"m.replace","event_id":"$root"}"#,
+            r#"{"m.in_reply_to":{"event_id":"$root"}}"#,
+            r#"{"rel_type":"m.thread","event_id":"$a\nb"}"#,
+            "null",
+            "[]",
+            long.as_str(),
+        ] {
+            assert_eq!(root(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_relation_is_taken_out_of_a_content_and_out_of_no_text() {
+        let (root, answered) = (ruma::event_id!("$root"), ruma::event_id!("$asked"));
+        let plain = serde_json::json!({"msgtype": "m.text", "body": "on", "m.mentions": {}});
+        let mut content = plain.clone();
+        InThread { root, answered }.put(&mut content);
+        let (rest, relation) = take_relation(&content.to_string()).unwrap();
+        assert_eq!(rest, plain.to_string());
+        assert_eq!(
+            relation,
+            serde_json::json!({
+                "rel_type": "m.thread", "event_id": "$root", "is_falling_back": true,
+                "m.in_reply_to": {"event_id": "$asked"},
+            })
+        );
+        assert_eq!(take_relation(&plain.to_string()), None);
+        let text = serde_json::json!({"msgtype": "m.text", "body": r#""m.relates_to":{}"#});
+        assert_eq!(take_relation(&text.to_string()), None);
     }
 
     #[test]

@@ -46,8 +46,11 @@ impl fmt::Display for OwnKeysDiffer {
         write!(
             f,
             "the homeserver holds other keys for the bot's device {} than the store in \
-             CRYPTO_STORE_PATH: the store is not this device's (a copy, or a restored backup), or \
-             the homeserver lies; move the store away to start as a new device",
+             CRYPTO_STORE_PATH: the store is a copy, or restored, or another program uses this \
+             device, or the homeserver was restored or lies. Nothing was changed. Put the device's \
+             own store back; or remove the device from the account (in Element: Settings, \
+             Sessions), and the bot logs in as a new one and keeps its identity (with \
+             AUTH_METHOD=token, given the token of a new one)",
             self.device
         )
     }

@@ -35,7 +35,13 @@ pub struct Engine {
     pub(super) clear_words: ClearWords,
     last_account: RefCell<Option<LastAccount>>,
     own_now: Cell<u64>,
+    server_ahead: Cell<Option<i64>>,
     pub(super) foreign: RefCell<BTreeSet<String>>,
+    /// When keys began to be made because the server had too few, by the bot's own
+    /// clock, and how often since.
+    pub(super) supplies: Cell<(u64, u32)>,
+    /// All invites that stand are to be asked for: once in each start at most.
+    pub(super) lists_invites: Cell<bool>,
 }
 
 /// Whose messages are looked at, and how their devices are believed.
@@ -150,7 +156,10 @@ impl Engine {
             clear_words,
             last_account: RefCell::new(None),
             own_now: Cell::new(0),
+            server_ahead: Cell::new(None),
             foreign: RefCell::default(),
+            supplies: Cell::new((0, 0)),
+            lists_invites: Cell::new(false),
         }
     }
 
@@ -159,6 +168,17 @@ impl Engine {
     pub fn set_own_now(&self, own_now: u64) {
         self.own_now.set(own_now);
         self.foreign.take();
+    }
+
+    /// Tells by how much the homeserver's clock is ahead of this machine's, in
+    /// milliseconds; None where that is not known.
+    pub fn set_server_ahead(&self, ahead: Option<i64>) {
+        self.server_ahead.set(ahead);
+    }
+
+    /// By how much the homeserver's clock is ahead.
+    pub(super) fn server_ahead(&self) -> Option<i64> {
+        self.server_ahead.get()
     }
 
     /// The time by the bot's own clock, in milliseconds: what ages by it does so
@@ -192,6 +212,7 @@ impl Engine {
             warn!("how far the bot has read fits into no request: reading anew from now");
             tx.forget_next_batch()?;
         }
+        self.lists_invites.set(!tx.invites_listed()?);
         if tx.account_pickle()?.is_none() {
             // With a first supply of keys: one upload brings them all.
             let mut account = Account::new(self.user.clone(), self.device.clone());

@@ -25,7 +25,7 @@ use super::{
     wants::{About, Want, WantKey},
 };
 use crate::{
-    json::Sifted,
+    json::{Sifted, lenient},
     ops::{MAX_POSITION, is_carried},
     store::{Gap, Held, HeldReason, Known, MAX_HELD, Transaction},
 };
@@ -177,8 +177,8 @@ impl Engine {
         struct Page<'a> {
             #[serde(borrow, default)]
             chunk: Vec<&'a RawValue>,
-            #[serde(borrow, default)]
-            end: Option<Cow<'a, str>>,
+            #[serde(default, deserialize_with = "lenient")]
+            end: Option<String>,
         }
         let Some(mut gap) = tx.gap(room)?.filter(|gap| gap.token == token) else {
             debug!("a page of a gap in {room} that nobody waits for");
@@ -194,17 +194,17 @@ impl Engine {
         let is_last = page
             .end
             .as_ref()
-            .is_none_or(|end| end.is_empty() || (page.chunk.is_empty() && **end == *gap.token));
+            .is_none_or(|end| end.is_empty() || (page.chunk.is_empty() && *end == gap.token));
         let missed = match (reached, page.end) {
             (Reached::End, _) => false,
             (Reached::EndOfPage, _) if is_last => !is_whole,
             (Reached::EndOfPage, Some(end))
                 if is_whole
                     && gap.pages < MAX_GAP_PAGES
-                    && *end != *gap.token
+                    && end != gap.token
                     && is_carried(&end, MAX_POSITION) =>
             {
-                gap.token = end.into_owned();
+                gap.token = end;
                 return Ok(tx.put_gap(&gap)?);
             }
             (Reached::Bound | Reached::EndOfPage, _) => true,
@@ -260,7 +260,7 @@ impl Engine {
             }
             gap.events += 1;
             gap.position -= 1;
-            let age_ms = event.age_ms(now);
+            let age_ms = event.age(now, self.server_ahead()).ms;
             let held = Held {
                 event_id: event_id.to_owned(),
                 room: gap.room.clone(),

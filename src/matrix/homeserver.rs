@@ -5,11 +5,11 @@ use std::{fmt, mem, time::Duration};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
 
-use super::api::Call;
+use super::{api::Call, clock::ServerClock};
 use crate::{
     http::{Client, Error as HttpError, Limits, Redirect, Request, Response},
-    json::{Sieve, Sifted},
-    ops::{Secret, code, printable},
+    json::{self, Lenient, Sieve, Sifted, lenient},
+    ops::{Secret, code, now_ms, printable},
 };
 
 /// Everything but a sync is answered within this, or tried again.
@@ -34,6 +34,7 @@ const MAX_MESSAGE: usize = 200;
 pub struct Homeserver {
     client: Client,
     base: String,
+    clock: ServerClock,
 }
 
 /// Why there is no usable answer.
@@ -51,6 +52,8 @@ pub enum Fault {
         retry_after: Option<Duration>,
         /// Where it says that the answer is, which is not asked there.
         redirect: Option<Redirect>,
+        /// What a JSON object without a code says, shortened; empty for anything else.
+        words: String,
     },
     /// 401 `M_UNKNOWN_TOKEN`: the access token is no longer valid.
     UnknownToken {
@@ -96,12 +99,14 @@ impl fmt::Display for Fault {
                 "the homeserver's address redirects to {to} ({status}), which is not followed: {}",
                 to.cure("MATRIX_HOMESERVER")
             ),
-            Self::Broken { status, .. } => {
-                write!(
-                    f,
-                    "the homeserver answers with status {status} and no Matrix content"
-                )
-            }
+            Self::Broken { status, words, .. } if words.is_empty() => write!(
+                f,
+                "the homeserver answers with status {status} and no Matrix content"
+            ),
+            Self::Broken { status, words, .. } => write!(
+                f,
+                "the homeserver answers with status {status} and no error code: {words}"
+            ),
             Self::UnknownToken { soft_logout: true } => {
                 f.write_str("the session has expired (soft logout)")
             }
@@ -150,7 +155,17 @@ impl Fault {
 impl Homeserver {
     /// `base` is scheme, host, port and path, without a slash at the end.
     pub fn new(client: Client, base: String) -> Self {
-        Self { client, base }
+        Self {
+            client,
+            base,
+            clock: ServerClock::default(),
+        }
+    }
+
+    /// By how much the homeserver's clock is ahead of this machine's (negative where
+    /// it is behind), in milliseconds; None where its answers do not tell.
+    pub fn ahead_ms(&self) -> Option<i64> {
+        self.clock.ahead_ms()
     }
 
     /// Scheme, host, port and path, without a slash at the end.
@@ -185,6 +200,9 @@ impl Homeserver {
         let request = self.request(limits, call, token)?;
         let response = self.client.send_sifted(request, sieve).await;
         let mut response = response.map_err(Fault::Unreachable)?;
+        if (200..300).contains(&response.status) {
+            self.clock.note(response.date(), now_ms());
+        }
         let skipped = std::mem::take(&mut response.skipped);
         let is_cut = response.is_cut;
         Ok(Sifted {
@@ -221,11 +239,13 @@ impl Homeserver {
             Fault::Broken {
                 status,
                 retry_after,
+                words,
                 ..
             } => Fault::Broken {
                 status,
                 retry_after,
                 redirect,
+                words,
             },
             fault => fault,
         })
@@ -274,26 +294,34 @@ fn longest(target: &str) -> String {
 fn read(response: Response) -> Result<Vec<u8>, Fault> {
     #[derive(Deserialize)]
     struct Body {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "lenient")]
         errcode: Option<String>,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "lenient")]
         error: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "lenient")]
         soft_logout: bool,
+        #[serde(default, deserialize_with = "lenient")]
         retry_after_ms: Option<u64>,
+        #[serde(default, deserialize_with = "lenient")]
         flows: Option<Vec<Flow>>,
+        #[serde(default, deserialize_with = "lenient")]
         session: Option<String>,
     }
-    #[derive(Deserialize)]
+    #[derive(Deserialize, Default)]
     struct Flow {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "lenient")]
         stages: Vec<String>,
+    }
+    impl Lenient for Flow {
+        fn of(value: serde_json::Value) -> Option<Self> {
+            Self::deserialize(value).ok()
+        }
     }
     if (200..300).contains(&response.status) {
         return Ok(response.body);
     }
     let status = response.status;
-    let body: Option<Body> = serde_json::from_slice(&response.body).ok();
+    let body: Option<Body> = json::read(&response.body);
     let retry_after = response.retry_after().or_else(|| {
         let asked = body.as_ref()?.retry_after_ms.map(Duration::from_millis)?;
         Some(asked.min(crate::http::MAX_RETRY_AFTER))
@@ -323,103 +351,18 @@ fn read(response: Response) -> Result<Vec<u8>, Fault> {
             errcode: code(&errcode).to_owned(),
             message: printable(&error, MAX_MESSAGE),
         }),
-        _ => Err(Fault::Broken {
+        body => Err(Fault::Broken {
             status,
             retry_after,
             redirect: None,
+            words: match body {
+                Some(body) if !body.error.is_empty() => printable(&body.error, MAX_MESSAGE),
+                Some(_) => printable(&String::from_utf8_lossy(&response.body), MAX_MESSAGE),
+                None => String::new(),
+            },
         }),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use http::HeaderMap;
-
-    use super::*;
-
-    fn answer(status: u16, body: &str) -> Result<Vec<u8>, Fault> {
-        read(Response {
-            status,
-            headers: HeaderMap::new(),
-            body: body.as_bytes().to_vec(),
-            skipped: Default::default(),
-            is_cut: false,
-        })
-    }
-
-    #[test]
-    fn matrix_errors_are_told_from_a_proxys_pages() {
-        assert!(matches!(answer(200, "{}"), Ok(body) if body == b"{}"));
-        assert!(matches!(
-            answer(502, "<html>"),
-            Err(Fault::Broken { status: 502, .. })
-        ));
-        assert!(matches!(
-            answer(404, "<html>"),
-            Err(Fault::Broken { status: 404, .. })
-        ));
-        assert!(matches!(
-            answer(302, ""),
-            Err(Fault::Broken { status: 302, .. })
-        ));
-        assert!(matches!(
-            answer(403, r#"{"errcode":"M_FORBIDDEN","error":"no"}"#),
-            Err(Fault::Refused { status: 403, .. })
-        ));
-    }
-
-    #[test]
-    fn what_does_not_fit_into_a_request_is_named() {
-        let client = Client::new(crate::http::Roots::Mozilla).unwrap();
-        let limits = Limits {
-            deadline: DEADLINE,
-            body: 1,
-        };
-        let target = format!("/sync?timeout=0&since={}", "x".repeat(70_000));
-        let sound = Homeserver::new(client.clone(), "http://localhost".to_owned());
-        assert_eq!(
-            sound.unsendable(&target, limits).to_string(),
-            "the request cannot be sent: since is too long (70000 bytes)"
-        );
-        let target = format!("/rooms/{}/join", "x".repeat(70_000));
-        assert_eq!(
-            sound.unsendable(&target, limits).to_string(),
-            "the request cannot be sent: a part of its path is too long (70000 bytes)"
-        );
-        let address = Homeserver::new(client, "localhost".to_owned());
-        assert!(matches!(
-            address.unsendable("/sync", limits),
-            Fault::Unusable(_)
-        ));
-    }
-
-    #[test]
-    fn a_rate_limit_says_when_to_come_back() {
-        let fault = answer(
-            429,
-            r#"{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":1500}"#,
-        );
-        assert_eq!(
-            fault.unwrap_err().retry_after(),
-            Some(Duration::from_millis(1500))
-        );
-        assert!(matches!(
-            answer(429, "slow down"),
-            Err(Fault::Limited(None))
-        ));
-    }
-
-    #[test]
-    fn soft_and_hard_logout_are_told_apart() {
-        let soft = r#"{"errcode":"M_UNKNOWN_TOKEN","soft_logout":true}"#;
-        assert!(matches!(
-            answer(401, soft),
-            Err(Fault::UnknownToken { soft_logout: true })
-        ));
-        let hard = r#"{"errcode":"M_UNKNOWN_TOKEN"}"#;
-        assert!(matches!(
-            answer(401, hard),
-            Err(Fault::UnknownToken { soft_logout: false })
-        ));
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ use ruma::OwnedRoomId;
 use serde_json::value::RawValue;
 
 use super::{
+    content::{relate, take_relation},
     engine::{Engine, Error},
     sending::{send_call, text_content},
     wants::WantKey,
@@ -91,7 +92,13 @@ fn is_plaintext(tx: &Transaction<'_>, lane: &str) -> Result<bool, store::Error> 
 fn put_words(tx: &Transaction<'_>, reply: &Reply, words: ClearWords) -> Result<(), Error> {
     let (content, shown) = match words {
         ClearWords::Any => (reply.content.clone(), InClear::Words),
-        ClearWords::Only(sentence) => (text_content(sentence).to_string(), InClear::Sentence),
+        ClearWords::Only(sentence) => {
+            let mut content = text_content(sentence);
+            if let Some((_, relation)) = take_relation(&reply.content) {
+                relate(&mut content, relation);
+            }
+            (content.to_string(), InClear::Sentence)
+        }
     };
     let content = RawValue::from_string(content).map_err(|_| store::Error::Corrupt("a reply"))?;
     match send_call(reply, "m.room.message", content) {

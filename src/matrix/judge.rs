@@ -6,7 +6,8 @@ use ruma::{EventId, OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomI
 use serde_json::value::RawValue;
 
 use super::{
-    content::{cleartext_relation_is_plain, text_message},
+    clock::Age,
+    content::{cleartext_relation_is_plain, text_message, thread_of},
     engine::{Engine, Error},
     gaps::may_say_something,
     sync::Event,
@@ -29,8 +30,10 @@ pub struct Message {
     pub room: OwnedRoomId,
     /// Who: proven for an encrypted message, the server's word otherwise.
     pub sender: OwnedUserId,
-    /// How old it is, in milliseconds.
-    pub age_ms: u64,
+    /// How old it is.
+    pub age: Age,
+    /// The first message of the thread that it is in.
+    pub thread: Option<OwnedEventId>,
     /// What became of it.
     pub what: What,
 }
@@ -118,7 +121,7 @@ impl Engine {
             debug!("{event_id} came again: ignored");
             return Ok(());
         }
-        let age_ms = event.age_ms(now);
+        let age = event.age(now, self.server_ahead());
         let hold = |reason| {
             let held = Held {
                 event_id: event_id.to_owned(),
@@ -126,7 +129,7 @@ impl Engine {
                 sender: sender.to_owned(),
                 event: raw.get().to_owned(),
                 received_at: now,
-                age_ms,
+                age_ms: age.ms,
                 reason,
             };
             self.hold(tx, &held, None)
@@ -152,7 +155,8 @@ impl Engine {
                 event_id: event_id.to_owned(),
                 room: room.to_owned(),
                 sender: sender.to_owned(),
-                age_ms,
+                age,
+                thread: thread_of(event.content),
                 what,
             }),
             Verdict::Wait(reason) => hold(reason)?,
@@ -205,7 +209,12 @@ impl Engine {
                     event_id: held.event_id,
                     room: held.room,
                     sender: held.sender,
-                    age_ms: held.age_ms.saturating_add(waited),
+                    age: Age {
+                        ms: held.age_ms.saturating_add(waited),
+                        // That the clocks are apart was so when it came, too.
+                        doubt: event.age(now, self.server_ahead()).doubt,
+                    },
+                    thread: thread_of(event.content),
                     what,
                 });
             }

@@ -28,6 +28,8 @@ pub enum Answer {
     Nothing,
     /// `/sync`.
     Sync,
+    /// `/sync` from the beginning, for the invites that stand.
+    Invites,
     /// `/keys/query`.
     Devices,
     /// `/keys/claim`.
@@ -51,6 +53,7 @@ impl Answer {
         match self {
             Self::Nothing => Sieve::new(&NOTHING, 0, Box::new(Open)),
             Self::Sync => Sieve::new(&SYNC, MAX_SYNC, gate()),
+            Self::Invites => Sieve::new(&INVITES, MAX_INVITES, gate()),
             Self::Devices => Sieve::new(&DEVICES, MAX_DEVICES, gate()),
             Self::OneTimeKeys => Sieve::new(&ONE_TIME_KEYS, MAX_ONE_TIME_KEYS, Box::new(Open)),
             Self::Members => Sieve::new(&MEMBERS, MAX_MEMBERS, gate()),
@@ -85,6 +88,8 @@ const KIB: usize = 1024;
 const MAX_SYNC: usize = 3584 * KIB;
 /// Of an answer about devices.
 const MAX_DEVICES: usize = 1024 * KIB;
+/// Of a list of invites: more than its budgets together.
+const MAX_INVITES: usize = 192 * KIB;
 /// Of an answer with one-time keys.
 const MAX_ONE_TIME_KEYS: usize = 512 * KIB;
 /// Of a list of members.
@@ -105,8 +110,10 @@ const STATE_BUDGET: usize = 640 * KIB;
 const COMMANDERS_TO_DEVICE_BUDGET: usize = 640 * KIB;
 /// For to-device messages of everybody else.
 const OTHERS_TO_DEVICE_BUDGET: usize = 256 * KIB;
-/// For invitations.
-const INVITES_BUDGET: usize = 64 * KIB;
+/// For invitations by allowed users.
+const COMMANDERS_INVITES_BUDGET: usize = 64 * KIB;
+/// For invitations by everybody else.
+const OTHERS_INVITES_BUDGET: usize = 64 * KIB;
 /// Bytes of one list for members who are not allowed users.
 const MEMBERS_BUDGET: usize = 640 * KIB;
 
@@ -156,11 +163,12 @@ const STATE_EVENTS: Many = Many {
     size: 32 * KIB,
     count: 10_000,
 };
+/// The bot's own membership alone is kept: a second one tells that somebody lies.
 const INVITE_EVENTS: Many = Many {
     what: what::INVITE,
     item: Shape::Object(EVENT),
     size: 4 * KIB,
-    count: 100,
+    count: 2,
 };
 const JOINED: Many = Many {
     what: what::ROOM,
@@ -182,13 +190,13 @@ const JOINED: Many = Many {
     count: 1_000,
 };
 const INVITED: Many = Many {
-    what: what::ROOM,
+    what: what::INVITE,
     item: Shape::Object(&[(
         "invite_state",
         Shape::Object(&[("events", Shape::List(&INVITE_EVENTS))]),
     )]),
-    size: usize::MAX,
-    count: 200,
+    size: 8 * KIB,
+    count: 1_000,
 };
 const LEFT: Many = Many {
     what: what::ROOM,
@@ -254,6 +262,11 @@ const SYNC: Shape = Shape::Object(&[
         Shape::Object(&[("signed_curve25519", SHORT)]),
     ),
     ("device_unused_fallback_key_types", Shape::List(&KEY_TYPES)),
+]);
+
+const INVITES: Shape = Shape::Object(&[
+    ("next_batch", Shape::Lenient(128 * KIB)),
+    ("rooms", Shape::Object(&[("invite", Shape::Map(&INVITED))])),
 ]);
 
 /// The largest device object, in bytes of JSON text: its signature covers fields
@@ -341,7 +354,8 @@ struct Budgets {
     state: usize,
     commanders_to_device: usize,
     others_to_device: usize,
-    invites: usize,
+    commanders_invites: usize,
+    others_invites: usize,
     members: usize,
 }
 
@@ -365,7 +379,8 @@ impl Budgets {
             state: STATE_BUDGET,
             commanders_to_device: COMMANDERS_TO_DEVICE_BUDGET,
             others_to_device: OTHERS_TO_DEVICE_BUDGET,
-            invites: INVITES_BUDGET,
+            commanders_invites: COMMANDERS_INVITES_BUDGET,
+            others_invites: OTHERS_INVITES_BUDGET,
             members: MEMBERS_BUDGET,
         }
     }
@@ -387,6 +402,33 @@ impl Budgets {
         } else {
             // Nobody else's messages are looked at.
             Admission::Irrelevant
+        }
+    }
+
+    /// A room that the bot is invited to, as far as its stripped state was kept.
+    fn invited_room(&mut self, room: &[u8], item: &[u8]) -> Admission {
+        #[derive(Deserialize)]
+        struct Invited<'a> {
+            #[serde(borrow)]
+            invite_state: State<'a>,
+        }
+        #[derive(Deserialize)]
+        struct State<'a> {
+            #[serde(borrow)]
+            events: Vec<Head<'a>>,
+        }
+        let Ok(invited) = serde_json::from_slice::<Invited<'_>>(item) else {
+            return Admission::Irrelevant;
+        };
+        let senders = &invited.invite_state.events;
+        let size = room.len() + item.len();
+        if senders.is_empty() {
+            // Nobody is named: it is no invite.
+            return Admission::Irrelevant;
+        }
+        match senders.iter().all(|head| self.is_commander(&head.sender)) {
+            true => spend(&mut self.commanders_invites, size),
+            false => spend(&mut self.others_invites, size),
         }
     }
 
@@ -413,7 +455,10 @@ fn spend(budget: &mut usize, size: usize) -> Admission {
 }
 
 impl Gate for Budgets {
-    fn admit(&mut self, what: &'static str, _: &[u8], item: &[u8]) -> Admission {
+    fn admit(&mut self, what: &'static str, name: &[u8], item: &[u8]) -> Admission {
+        if what == what::INVITE && !name.is_empty() {
+            return self.invited_room(name, item);
+        }
         let is_event = matches!(
             what,
             what::TIMELINE | what::STATE | what::INVITE | what::TO_DEVICE | what::MEMBER
@@ -429,7 +474,7 @@ impl Gate for Budgets {
         match what {
             what::TO_DEVICE => self.device_event(&head, size),
             what::INVITE => match head.state_key.as_deref() {
-                Some(user) if user == self.audience.own.as_str() => spend(&mut self.invites, size),
+                Some(user) if user == self.audience.own.as_str() => Admission::Keep,
                 _ => Admission::Irrelevant,
             },
             what::MEMBER => match head.state_key.as_deref() {
@@ -442,247 +487,4 @@ impl Gate for Budgets {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    const KIB: usize = 1024;
-
-    fn audience() -> Arc<Audience> {
-        let user = |id: &str| OwnedUserId::try_from(id).unwrap();
-        Arc::new(Audience {
-            own: user("@bot:test"),
-            commanders: [user("@alice:test")].into(),
-        })
-    }
-
-    fn kept(answer: Answer, sent: &Value) -> (Value, crate::json::Skipped, usize) {
-        let mut sieve = answer.sieve(&audience());
-        for piece in sent.to_string().as_bytes().chunks(1000) {
-            sieve.push(piece).unwrap();
-        }
-        let sifted = sieve.finish().unwrap();
-        let kept = serde_json::from_slice(&sifted.body).unwrap();
-        (kept, sifted.skipped, sifted.body.len())
-    }
-
-    fn event(sender: &str, more: Value) -> Value {
-        let mut event = json!({
-            "type": "m.room.message", "sender": sender, "event_id": "$e", "origin_server_ts": 1,
-            "content": {"msgtype": "m.text", "body": "start", "x": [[[0]]]},
-            "unsigned": {"age": 5, "x": "y".repeat(100)},
-        });
-        for (name, value) in more.as_object().unwrap() {
-            event[name] = value.clone();
-        }
-        event
-    }
-
-    fn timeline(events: &[Value]) -> Value {
-        json!({"next_batch": "s1", "rooms": {"join": {"!r:test": {"timeline": {
-            "events": events, "limited": true, "prev_batch": "p"}}}}})
-    }
-
-    fn kept_timeline(events: &[Value]) -> Vec<Value> {
-        let (kept, ..) = kept(Answer::Sync, &timeline(events));
-        assert_eq!(kept["next_batch"], "s1");
-        let timeline = &kept["rooms"]["join"]["!r:test"]["timeline"];
-        assert_eq!(timeline["limited"], true);
-        timeline["events"].as_array().unwrap().clone()
-    }
-
-    #[test]
-    fn of_a_message_only_known_fields_are_kept() {
-        let kept = kept_timeline(&[event("@alice:test", json!({"room_id": "!r:test"}))]);
-        assert_eq!(
-            kept,
-            [json!({
-                "type": "m.room.message", "sender": "@alice:test", "event_id": "$e",
-                "origin_server_ts": 1, "content": {"msgtype": "m.text", "body": "start"},
-                "unsigned": {"age": 5},
-            })]
-        );
-    }
-
-    #[test]
-    fn messages_of_people_who_may_not_command_are_not_kept() {
-        let others: Vec<Value> = (0..3000)
-            .map(|_| {
-                event(
-                    "@mallory:test",
-                    json!({"content": {"body": "x".repeat(500)}}),
-                )
-            })
-            .collect();
-        let mut events = others.clone();
-        events.push(event("@alice:test", json!({})));
-        events.extend(others);
-        events.push(event("@bot:test", json!({})));
-        assert_eq!(kept_timeline(&events).len(), 2);
-    }
-
-    /// What would make a message of something else must not be lost by its size or
-    /// its kind.
-    #[test]
-    fn an_event_that_is_not_of_its_shape_is_no_message() {
-        for odd in [
-            json!({"content": {"msgtype": "m.text", "body": "start",
-                "m.relates_to": {"rel_type": ["m.replace"]}}}),
-            json!({"content": {"msgtype": "m.text", "body": "start",
-                "m.relates_to": {"rel_type": "m.replace".repeat(100)}}}),
-            json!({"content": {"msgtype": "m.text", "body": "start", "m.relates_to": "x"}}),
-            json!({"content": {"msgtype": ["m.text"], "body": "start"}}),
-            json!({"content": "start"}),
-            json!({"state_key": {}}),
-            json!({"state_key": "s".repeat(300)}),
-            json!({"sender": ["@alice:test"]}),
-            json!({"event_id": "$".repeat(300)}),
-        ] {
-            let kept = kept_timeline(&[event("@alice:test", odd.clone())]);
-            assert_eq!(kept, Vec::<Value>::new(), "{odd}");
-        }
-        let edit = json!({"content": {"msgtype": "m.text", "body": "start",
-            "m.new_content": {"body": {"deep": ["x".repeat(1000)]}}}});
-        let kept = kept_timeline(&[event("@alice:test", edit)]);
-        assert_eq!(kept[0]["content"]["m.new_content"], true);
-    }
-
-    #[test]
-    fn large_state_is_reduced_and_an_odd_encryption_event_stays_one() {
-        let member = |n: usize| {
-            json!({"type": "m.room.member", "sender": "@m:test", "event_id": "$m",
-                "state_key": format!("@m{n}:test"),
-                "content": {"membership": "join", "displayname": "n".repeat(60 * KIB)}})
-        };
-        let odd = json!({"type": "m.room.encryption", "sender": "@m:test", "event_id": "$m",
-            "state_key": "", "content": {"algorithm": {"a": 1}, "rotation_period_ms": [1]}});
-        let mut state: Vec<Value> = (0..300).map(member).collect();
-        state.push(odd);
-        let sent = json!({"next_batch": "s", "rooms": {"join": {"!r:test": {"state": {
-            "events": state}}}}});
-        let (kept, skipped, size) = kept(Answer::Sync, &sent);
-        let events = &kept["rooms"]["join"]["!r:test"]["state"]["events"];
-        assert_eq!(events.as_array().unwrap().len(), 301);
-        assert_eq!(events[300]["content"], json!({}));
-        assert!(skipped.is_empty() && size < 64 * KIB, "{size} {skipped:?}");
-    }
-
-    #[test]
-    fn no_ones_to_device_events_take_the_room_of_an_allowed_users() {
-        let of = |sender: &str, kind: &str, size: usize| json!({"type": kind, "sender": sender, "content": {"x": "x".repeat(size)}});
-        let encrypted = "m.room.encrypted";
-        let mut events = vec![
-            of("@mallory:evil", encrypted, 12 << 20),
-            of("@mallory:evil", "m.unknown", 100),
-        ];
-        events.extend((0..10_000).map(|_| of("@mallory:evil", encrypted, 300)));
-        events.push(of("@alice:test", encrypted, 100 * KIB));
-        let sent = json!({"to_device": {"events": events}, "next_batch": "s"});
-        let (kept, skipped, size) = kept(Answer::Sync, &sent);
-        let events = kept["to_device"]["events"].as_array().unwrap();
-        assert_eq!(events.last().unwrap()["sender"], "@alice:test");
-        assert!(skipped[what::TO_DEVICE] > 9_000 && size < 400 * KIB);
-        assert_eq!(kept["next_batch"], "s");
-    }
-
-    /// Each budget at its end at once: no more than the most that is kept.
-    #[test]
-    fn a_sync_is_never_larger_than_its_budgets() {
-        let user = |n: usize| format!("@{n}{}:test", "u".repeat(240 - n.to_string().len()));
-        let users: Vec<String> = (0..20_000).map(user).collect();
-        let rooms = |value: Value| -> Value {
-            let of = |n: usize| (format!("!{n}{}:test", "r".repeat(240)), value.clone());
-            (0..3000).map(of).collect::<serde_json::Map<_, _>>().into()
-        };
-        let message = event(
-            "@alice:test",
-            json!({"content": {"body": "b".repeat(10 * KIB)}}),
-        );
-        let events: Vec<Value> = (0..200).map(|_| message.clone()).collect();
-        let member = json!({"type": "m.room.member", "sender": user(1), "state_key": user(1),
-            "content": {"membership": "join"}});
-        let encrypted = |sender: &str| {
-            let event = json!({"type": "m.room.encrypted", "sender": sender,
-                "content": {"x": "x".repeat(90 * KIB)}});
-            vec![event; 30]
-        };
-        let mut to_device = encrypted("@alice:test");
-        to_device.extend(encrypted("@mallory:evil"));
-        let joined = json!({"timeline": {"events": events}, "state": {"events": vec![member; 9]}});
-        let mut all = rooms(json!({}));
-        all["!a:test"] = joined;
-        let sent = json!({
-            "device_lists": {"changed": users, "left": users},
-            "rooms": {"join": all, "invite": rooms(json!({})), "leave": rooms(json!({}))},
-            "to_device": {"events": to_device},
-            "next_batch": "s",
-        });
-        let (kept, skipped, size) = kept(Answer::Sync, &sent);
-        assert!(size <= MAX_SYNC, "{size}");
-        assert!(skipped.contains_key(what::CHANGED), "{skipped:?}");
-        assert_eq!(kept["next_batch"], "s");
-    }
-
-    #[test]
-    fn a_device_list_is_kept_as_far_as_there_is_room() {
-        let device = |size: usize| json!({"user_id": "@m:test", "x": "x".repeat(size)});
-        let sent = json!({
-            "device_keys": {
-                "@m:test": {"A": device(100), "B": device(800 * KIB), "C": device(100)},
-                "@alice:test": {"D": device(100)},
-            },
-            "failures": {"evil": {"x": "x".repeat(1 << 20)}},
-            "master_keys": {"@m:test": device(100 * KIB), "@alice:test": device(10)},
-            "user_signing_keys": {"@m:test": device(100 * KIB)},
-        });
-        let (kept, skipped, size) = kept(Answer::Devices, &sent);
-        let names =
-            |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
-        assert_eq!(names(&kept["device_keys"]["@m:test"]), ["A", "B", "C"]);
-        assert_eq!(kept["device_keys"]["@m:test"]["B"], json!(true));
-        assert_eq!(names(&kept["device_keys"]["@alice:test"]), ["D"]);
-        assert_eq!(names(&kept["master_keys"]), ["@alice:test"]);
-        assert_eq!(kept["failures"], json!({"evil": true}));
-        let counts = (skipped[what::LARGE_DEVICE], skipped[what::IDENTITY]);
-        assert_eq!(counts, (1, 1));
-        assert!(size < KIB);
-    }
-
-    #[test]
-    fn of_a_page_of_messages_those_of_allowed_users_and_its_end_are_kept() {
-        let chunk = [
-            event("@mallory:test", json!({})),
-            event("@alice:test", json!({})),
-            event(
-                "@bot:test",
-                json!({"type": "m.room.member", "state_key": "@bot:test"}),
-            ),
-            event(
-                "@alice:test",
-                json!({"content": {"body": "x".repeat(40_000)}}),
-            ),
-        ];
-        let page = json!({"chunk": chunk, "end": "t1", "state": [{}], "start": "s"});
-        let (kept, skipped, _) = kept(Answer::Messages, &page);
-        assert_eq!(kept["end"], "t1");
-        assert_eq!(kept["chunk"].as_array().unwrap().len(), 2);
-        assert_eq!(skipped[what::TIMELINE], 1, "an allowed user's, too long");
-    }
-
-    #[test]
-    fn of_many_members_allowed_users_are_kept() {
-        let member = |user: String| {
-            json!({"type": "m.room.member", "sender": "@a:test", "state_key": user,
-                "content": {"membership": "join", "displayname": "n".repeat(1000)}})
-        };
-        let mut chunk: Vec<Value> = (0..9_000)
-            .map(|n| member(format!("@{n}{}:test", "m".repeat(100))))
-            .collect();
-        chunk.push(member("@alice:test".to_owned()));
-        let (kept, skipped, size) = kept(Answer::Members, &json!({"chunk": chunk}));
-        let kept = kept["chunk"].as_array().unwrap();
-        assert_eq!(kept.last().unwrap()["state_key"], "@alice:test");
-        assert!(skipped[what::MEMBER] > 0 && size < MAX_MEMBERS);
-    }
-}
+mod tests;

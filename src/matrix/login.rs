@@ -11,6 +11,7 @@ use zeroize::Zeroize;
 
 use super::api::Call;
 use super::tokens::TokenAnswer;
+use crate::json::{self, Lenient, lenient};
 use crate::ops::{MAX_ID, Secret, is_carried, printable};
 use crate::store::Tokens;
 
@@ -143,22 +144,28 @@ pub fn flows_call() -> Call {
 pub fn read_flows(body: &[u8]) -> Option<Flows> {
     #[derive(Deserialize)]
     struct Answer {
-        flows: Vec<Flow>,
+        flows: Vec<serde_json::Value>,
     }
     #[derive(Deserialize)]
     struct Flow {
         #[serde(rename = "type")]
         kind: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "lenient")]
         identity_providers: Vec<Provider>,
     }
-    #[derive(Deserialize)]
+    #[derive(Deserialize, Default)]
     struct Provider {
         id: String,
     }
-    let answer: Answer = serde_json::from_slice(body).ok()?;
+    impl Lenient for Provider {
+        fn of(value: serde_json::Value) -> Option<Self> {
+            Self::deserialize(value).ok()
+        }
+    }
+    let answer: Answer = json::read(body)?;
     let mut flows = Flows::default();
-    for flow in answer.flows.into_iter().take(MAX_FLOWS) {
+    let readable = answer.flows.into_iter().take(MAX_FLOWS);
+    for flow in readable.filter_map(|flow| Flow::deserialize(flow).ok()) {
         let providers = flow.identity_providers.into_iter().take(MAX_FLOWS);
         flows
             .providers
@@ -220,7 +227,9 @@ pub fn read_login(mut body: Vec<u8>, now: u64) -> Result<LoggedIn, LoginError> {
         user_id: OwnedUserId,
         device_id: OwnedDeviceId,
         access_token: String,
+        #[serde(default, deserialize_with = "lenient")]
         refresh_token: Option<String>,
+        #[serde(default, deserialize_with = "lenient")]
         expires_in_ms: Option<i64>,
     }
     let answer: Result<Answer, _> = serde_json::from_slice(&body);
@@ -366,6 +375,14 @@ mod tests {
         .unwrap();
         assert_eq!(flows.kinds, ["m.login.password", "m.login.sso", r"a\nb"]);
         assert_eq!(flows.providers, ["oidc-keycloak", "oidc-x"]);
+        let odd = read_flows(
+            br#"{"flows": [null, 5, {"type": null}, {"type": "m.login.password",
+                "identity_providers": null}, {"type": "m.login.sso", "identity_providers": [
+                null, {"name": "x"}, {"id": "oidc-x", "brand": null}]}], "x": 1}"#,
+        )
+        .unwrap();
+        assert_eq!(odd.kinds, ["m.login.password", "m.login.sso"]);
+        assert_eq!(odd.providers, ["oidc-x"]);
         for body in [&b"<html>"[..], b"{}", br#"{"flows": {}}"#] {
             assert_eq!(read_flows(body), None);
         }

@@ -3,6 +3,7 @@
 //! store what to ask next, without IO of its own.
 
 mod api;
+mod clock;
 mod content;
 mod devices;
 mod discovery;
@@ -31,7 +32,8 @@ mod turn;
 mod wants;
 
 pub use api::{BuildError, Call};
-pub use content::{TextMessage, text_message};
+pub use clock::{Age, ClocksDiffer};
+pub use content::{InThread, TextMessage, text_message};
 pub use devices::{OwnKeysDiffer, Queried};
 pub use discovery::{Discovered, Versions, discover, versions};
 pub use discovery_fault::{

@@ -7,8 +7,9 @@ pub(super) const CONSEQUENCE: &str = "Clients that exclude unverified devices ne
     my replies.";
 
 pub(super) const UNSEEN: &str = "My device is not signed by my account's identity: the homeserver no longer \
-    shows the identity that the account had. Ask its administrator; a new one is made by \
-    \"openclaw-k8s-toggle-operator identities reset\" beside me.";
+    shows the identity that the account had. Ask its administrator. If it is lost for good, a new one is \
+    made by \"openclaw-k8s-toggle-operator identities reset\" beside me: everybody who has \
+    verified me must do so again.";
 
 pub(super) const NOT_KEPT: &str = "My device is not signed by my account's identity: the homeserver did not \
     keep the signature. I try again at my next start.";
@@ -38,8 +39,9 @@ pub(super) fn foreign(device: &ruma::DeviceId) -> String {
     format!(
         "My device{device} is not signed by my account's identity: the account has an identity \
          whose keys I do not hold. {CONSEQUENCE} Give me MATRIX_RECOVERY_KEY (the account's \
-         recovery key), or run \"openclaw-k8s-toggle-operator identities reset\" beside me to \
-         replace the identity."
+         recovery key), or sign my device from another session of the account. If nobody has \
+         either any more, \"openclaw-k8s-toggle-operator identities reset\" beside me replaces the \
+         identity: everybody who has verified me must do so again."
     )
 }
 

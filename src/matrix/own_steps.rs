@@ -191,7 +191,8 @@ impl Engine {
         errcode: &str,
         message: &str,
     ) -> Result<(), Error> {
-        if matches!(step, OwnStep::Recover) && status == 404 {
+        // Another 404 does not say that there is none.
+        if matches!(step, OwnStep::Recover) && status == 404 && errcode == "M_NOT_FOUND" {
             return match tx.own_identity()?.state {
                 OwnState::FindMaster(_) => self.finish_recovery(tx),
                 _ => self.stay_unsigned(tx, NO_STORAGE),

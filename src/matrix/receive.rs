@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     crypto::FallbackOnServer,
-    json::Skipped,
+    json::{Sifted, Skipped},
     ops::{MAX_POSITION, is_carried},
     store::Transaction,
 };
@@ -31,6 +31,7 @@ pub struct Received {
 }
 
 /// Somebody wants the bot in a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invite {
     /// Where.
     pub room: OwnedRoomId,
@@ -110,12 +111,14 @@ impl Engine {
                 Err(_) => warn!("what the server says of {room} is malformed: skipped"),
             }
         }
-        for (id, raw) in &body.rooms.invite {
-            let Some(room) = room_id(id) else { continue };
-            if let Some(inviter) = self.inviter(raw) {
-                received.invites.push(Invite { room, inviter });
+        received.invites = self.read_invites(body);
+        for invite in &received.invites {
+            if tx.is_joined(&invite.room)? {
+                // Who is invited is no longer in the room.
+                tx.leave_room(&invite.room)?;
             }
         }
+        self.note_listed_invites(tx, &received.invites, since.is_none(), skipped)?;
         self.judge_held(tx, now, &mut received.messages)?;
         tx.set_next_batch(&body.next_batch)?;
         Ok(received)
@@ -159,12 +162,33 @@ impl Engine {
             Some(_) => FallbackOnServer::UsedOrMissing,
         };
         let count = body.one_time_keys();
-        if self.account(tx)?.needs_replenishing(count, fallback) {
+        if self.account(tx)?.needs_replenishing(count, fallback)
+            && self.may_supply(body.tells_one_time_keys())
+        {
             let mut account = self.account_mut(tx)?;
             account.replenish(count, fallback, self.own_now());
             self.save_account(tx, account)?;
         }
         Ok(())
+    }
+
+    /// Whether keys may be made once more. A server that never has enough, by what it
+    /// says or leaves unsaid, is not given more without an end: until then the
+    /// fallback key does.
+    fn may_supply(&self, is_told: bool) -> bool {
+        let (window_ms, most) = match is_told {
+            true => (10 * 60_000, 20),
+            false => (3_600_000, 1),
+        };
+        let (mut began, mut count) = self.supplies.get();
+        let now = self.own_now();
+        if count == 0 || now.saturating_sub(began) >= window_ms {
+            (began, count) = (now, 0);
+        }
+        let may = count < most;
+        self.supplies
+            .set((began, count.saturating_add(u32::from(may))));
+        may
     }
 
     /// Replaces and forgets fallback keys by the bot's own clock, and then what
@@ -177,6 +201,65 @@ impl Engine {
             self.save_account(tx, account)?;
         }
         Ok(())
+    }
+
+    fn read_invites(&self, body: &SyncBody<'_>) -> Vec<Invite> {
+        let named = body.rooms.invite.iter();
+        named
+            .filter_map(|(id, raw)| {
+                Some(Invite {
+                    inviter: self.inviter(raw)?,
+                    room: room_id(id)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Notes whether all invites that stand are known now. A sync from the beginning
+    /// lists them all: what it does not list was withdrawn. Later ones list each once.
+    fn note_listed_invites(
+        &self,
+        tx: &Transaction<'_>,
+        listed: &[Invite],
+        is_first: bool,
+        skipped: &Skipped,
+    ) -> Result<(), Error> {
+        if skipped.contains_key(what::INVITE) {
+            tx.set_invites_listed(false)?;
+        } else if is_first {
+            self.lists_invites.set(false);
+            tx.set_invites_listed(true)?;
+            for known in tx.standing_invites()? {
+                if !listed.iter().any(|invite| invite.room == known.room) {
+                    tx.forget_invite(&known.room)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in the answer to the request for all invites that stand; it may be older
+    /// than what a sync has told meanwhile.
+    pub fn take_invites(
+        &self,
+        tx: &Transaction<'_>,
+        answer: &Sifted,
+    ) -> Result<Vec<Invite>, Error> {
+        let body: SyncBody<'_> = serde_json::from_slice(&answer.body)
+            .map_err(|_| Error::Malformed("the list of invites"))?;
+        self.lists_invites.set(false);
+        tx.set_invites_listed(!answer.skipped.contains_key(what::INVITE))?;
+        let mut listed = self.read_invites(&body);
+        let mut joined = Ok(());
+        listed.retain(|invite| match tx.is_joined(&invite.room) {
+            Ok(is_joined) => !is_joined,
+            Err(error) => {
+                joined = Err(error);
+                false
+            }
+        });
+        joined?;
+        Ok(listed)
     }
 
     /// Who invited the bot, by the bot's own stripped member event.

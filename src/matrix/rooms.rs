@@ -154,7 +154,7 @@ impl Engine {
         #[derive(Deserialize)]
         struct Members<'a> {
             #[serde(borrow)]
-            chunk: Vec<Member<'a>>,
+            chunk: Vec<&'a RawValue>,
         }
         #[derive(Deserialize)]
         struct Member<'a> {
@@ -168,6 +168,7 @@ impl Engine {
         let joined: Vec<OwnedUserId> = members
             .chunk
             .iter()
+            .filter_map(|raw| serde_json::from_str::<Member<'_>>(raw.get()).ok())
             .filter(|member| membership(member.content) == Some(Membership::Joined))
             .filter_map(|member| OwnedUserId::try_from(member.state_key.as_ref()).ok())
             .collect();

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use super::{
     api::{BuildError, Call},
+    content::{InThread, relate, take_relation},
     engine::{Engine, Error},
     wants::{DEVICES_PER_CLAIM, WantKey, Whose},
 };
@@ -85,9 +86,16 @@ pub(super) struct Unprepared {
 }
 
 impl Engine {
-    /// Queues a text for a room; it leaves when the room's devices have its key.
-    pub fn reply(&self, tx: &Transaction<'_>, room: &RoomId, text: &str) -> Result<(), Error> {
-        let content = text_content(text);
+    /// Queues a text for a room, or for a thread in it; it leaves when the room's
+    /// devices have its key.
+    pub fn reply(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        thread: Option<InThread<'_>>,
+        text: &str,
+    ) -> Result<(), Error> {
+        let content = threaded(text, thread);
         tx.put_reply(
             room,
             &transaction_id()?,
@@ -100,8 +108,14 @@ impl Engine {
 
     /// Queues a text for a room that answers no command that ran. It is left unsaid
     /// where too much else waits to be said.
-    pub fn remark(&self, tx: &Transaction<'_>, room: &RoomId, text: &str) -> Result<(), Error> {
-        let content = text_content(text);
+    pub fn remark(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        thread: Option<InThread<'_>>,
+        text: &str,
+    ) -> Result<(), Error> {
+        let content = threaded(text, thread);
         tx.put_remark(
             room,
             &transaction_id()?,
@@ -114,9 +128,15 @@ impl Engine {
 
     /// As [`Engine::reply`], but not if the room's people were told that there is
     /// too much to do a while ago.
-    pub fn reply_busy(&self, tx: &Transaction<'_>, room: &RoomId, text: &str) -> Result<(), Error> {
+    pub fn reply_busy(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        thread: Option<InThread<'_>>,
+        text: &str,
+    ) -> Result<(), Error> {
         match tx.may_tell_busy(room, self.own_now())? {
-            true => self.reply(tx, room, text),
+            true => self.reply(tx, room, thread, text),
             false => Ok(()),
         }
     }
@@ -221,11 +241,18 @@ impl Engine {
                 Readiness::Done => {}
                 unready => return Ok(unready),
             }
-            let content = RawValue::from_string(reply.content.clone())
-                .map_err(|_| crate::store::Error::Corrupt("a reply"))?;
-            let content = group
+            let corrupt = |_| crate::store::Error::Corrupt("a reply");
+            let (content, relation) = match take_relation(&reply.content) {
+                Some((content, relation)) => (content, Some(relation)),
+                None => (reply.content.clone(), None),
+            };
+            let content = RawValue::from_string(content).map_err(corrupt)?;
+            let mut content = group
                 .encrypt(&account, &reply.kind, &content)
                 .map_err(|_| Error::Account)?;
+            if let Some(relation) = relation {
+                content = beside(&content, relation)?;
+            }
             tx.put_outbound_group(room, &group)?;
             put_encrypted(tx, reply, content)?;
         }
@@ -418,6 +445,23 @@ impl Engine {
 /// names in the text.
 pub(super) fn text_content(text: &str) -> serde_json::Value {
     serde_json::json!({ "msgtype": "m.text", "body": text, "m.mentions": {} })
+}
+
+/// The same, in a thread if there is one.
+fn threaded(text: &str, thread: Option<InThread<'_>>) -> serde_json::Value {
+    let mut content = text_content(text);
+    if let Some(thread) = thread {
+        thread.put(&mut content);
+    }
+    content
+}
+
+/// Puts a relation beside a ciphertext, where servers and clients look for it.
+fn beside(content: &RawValue, relation: serde_json::Value) -> Result<Box<RawValue>, Error> {
+    let content: Result<serde_json::Value, _> = serde_json::from_str(content.get());
+    let mut content = content.map_err(|_| Error::Account)?;
+    relate(&mut content, relation);
+    serde_json::value::to_raw_value(&content).map_err(|_| Error::Account)
 }
 
 fn addressed(device: Device, content: Box<RawValue>) -> OutgoingToDevice {

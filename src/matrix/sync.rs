@@ -4,10 +4,11 @@
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use http::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 
-use super::api::Call;
+use super::{api::Call, clock::Age};
+use crate::json::{Lenient, lenient};
 
 /// How long the server may hold a sync back when nothing happens.
 pub const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
@@ -43,6 +44,27 @@ pub fn sync_call(since: Option<&str>, wait: bool) -> Call {
         },
     });
     let timeout = if wait { SYNC_TIMEOUT.as_millis() } else { 0 };
+    filtered(&filter, timeout, since)
+}
+
+/// The call that asks for all invites that stand: a sync from the beginning, of which
+/// everything else is filtered out.
+pub(super) fn invites_call() -> Call {
+    let nothing = serde_json::json!({ "not_types": ["*"] });
+    let filter = serde_json::json!({
+        "presence": nothing,
+        "account_data": nothing,
+        "room": {
+            "account_data": nothing,
+            "ephemeral": nothing,
+            "state": { "not_types": ["*"], "lazy_load_members": true },
+            "timeline": { "not_types": ["*"], "limit": 1 },
+        },
+    });
+    filtered(&filter, 0, None)
+}
+
+fn filtered(filter: &Value, timeout: u128, since: Option<&str>) -> Call {
     let mut path = format!(
         "/_matrix/client/v3/sync?filter={}&set_presence=offline&timeout={timeout}",
         encode(&filter.to_string())
@@ -84,7 +106,7 @@ pub struct SyncBody<'a> {
     #[serde(default)]
     pub(super) device_lists: DeviceLists,
     #[serde(default)]
-    device_one_time_keys_count: BTreeMap<String, Value>,
+    device_one_time_keys_count: Option<BTreeMap<String, Value>>,
     #[serde(default)]
     pub(super) device_unused_fallback_key_types: Option<Vec<String>>,
 }
@@ -125,11 +147,17 @@ pub(super) struct JoinedRoom<'a> {
 pub(super) struct Timeline<'a> {
     #[serde(borrow, default)]
     pub(super) events: Vec<&'a RawValue>,
-    #[serde(default)]
+    /// What is no answer to that may be a yes.
+    #[serde(default, deserialize_with = "is_limited")]
     pub(super) limited: bool,
     /// Where a gap ends; read only where there is one.
     #[serde(borrow, default)]
     pub(super) prev_batch: Option<&'a RawValue>,
+}
+
+fn is_limited<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    let value = Value::deserialize(from)?;
+    Ok(!value.is_null() && bool::of(value).unwrap_or(true))
 }
 
 #[derive(Deserialize)]
@@ -149,7 +177,7 @@ pub(super) struct Event<'a> {
     pub(super) event_id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     pub(super) state_key: Option<Cow<'a, str>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) origin_server_ts: u64,
     #[serde(borrow)]
     pub(super) content: &'a RawValue,
@@ -158,19 +186,22 @@ pub(super) struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// How old the event was when the server sent it, in milliseconds: by the
-    /// server's own clock where it says so, because this machine's may be wrong.
-    pub(super) fn age_ms(&self, now: u64) -> u64 {
-        #[derive(Deserialize)]
+    /// How old the event was when the server sent it: by the server's own clock
+    /// where it says so, because this machine's may be wrong; else reckoned at `now`
+    /// (milliseconds since the Unix epoch), where the server's clock is so much
+    /// `ahead`.
+    pub(super) fn age(&self, now: u64, ahead: Option<i64>) -> Age {
+        #[derive(Deserialize, Default)]
         struct Unsigned {
-            age: i64,
+            #[serde(default, deserialize_with = "lenient")]
+            age: Option<u64>,
         }
-        self.unsigned
-            .and_then(|raw| serde_json::from_str::<Unsigned>(raw.get()).ok())
-            .map_or_else(
-                || now.saturating_sub(self.origin_server_ts),
-                |unsigned| u64::try_from(unsigned.age).unwrap_or_default(),
-            )
+        let unsigned = self.unsigned.map(|raw| serde_json::from_str(raw.get()));
+        let Unsigned { age } = unsigned.and_then(Result::ok).unwrap_or_default();
+        match age {
+            Some(age) => Age::told(age),
+            None => Age::reckoned(self.origin_server_ts, now, ahead),
+        }
     }
 }
 
@@ -183,9 +214,16 @@ impl SyncBody<'_> {
     /// `signed_curve25519` keys on the server; what is not named is 0.
     pub fn one_time_keys(&self) -> u64 {
         self.device_one_time_keys_count
-            .get("signed_curve25519")
-            .and_then(Value::as_u64)
+            .as_ref()
+            .and_then(|counts| counts.get("signed_curve25519").cloned())
+            .and_then(u64::of)
             .unwrap_or_default()
+    }
+
+    /// Whether the server tells how many keys it has. One that does not is taken to
+    /// have none, and may never tell.
+    pub(super) fn tells_one_time_keys(&self) -> bool {
+        self.device_one_time_keys_count.is_some()
     }
 }
 
@@ -212,12 +250,19 @@ mod tests {
         let read = |text: &str| {
             serde_json::from_str::<Event<'_>>(text)
                 .unwrap()
-                .age_ms(5000)
+                .age(5000, None)
+                .ms
         };
         assert_eq!(read(&event("")), 4000);
         assert_eq!(read(&event(r#","unsigned":{"age":7}"#)), 7);
         assert_eq!(read(&event(r#","unsigned":{"age":-7}"#)), 0);
-        assert_eq!(read(&event(r#","unsigned":{"age":"x"}"#)), 4000);
+        for age in ["7.0", r#""7""#] {
+            assert_eq!(read(&event(&format!(r#","unsigned":{{"age":{age}}}"#))), 7);
+        }
+        for unsigned in ["null", "[]", "5", "{}", r#"{"age":null}"#, r#"{"age":"x"}"#] {
+            let event = event(&format!(r#","unsigned":{unsigned}"#));
+            assert_eq!(read(&event), 4000, "{unsigned}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 use super::api::Call;
+use crate::json::{self, lenient};
 use crate::ops::{MAX_ID, Secret, is_carried};
 use crate::store::Tokens;
 
@@ -22,7 +23,9 @@ const MAX_TOKEN: usize = 16 * 1024;
 #[derive(Deserialize)]
 pub(super) struct TokenAnswer {
     pub(super) access_token: String,
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) refresh_token: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) expires_in_ms: Option<i64>,
 }
 
@@ -101,10 +104,11 @@ pub fn read_whoami(body: &[u8]) -> Option<(OwnedUserId, Option<OwnedDeviceId>)> 
     #[derive(Deserialize)]
     struct Answer {
         user_id: OwnedUserId,
-        device_id: Option<OwnedDeviceId>,
+        #[serde(default, deserialize_with = "lenient")]
+        device_id: Option<String>,
     }
-    let answer: Answer = serde_json::from_slice(body).ok()?;
-    let device = answer.device_id;
+    let answer: Answer = json::read(body)?;
+    let device = answer.device_id.map(OwnedDeviceId::from);
     if device
         .as_ref()
         .is_some_and(|device| !is_carried(device.as_str(), MAX_ID))
@@ -138,6 +142,25 @@ mod tests {
         assert_eq!(tokens.refresh_at, None);
         let endless = r#"{"access_token": "a", "expires_in_ms": 9223372036854775807}"#;
         assert_eq!(read(endless).unwrap().refresh_at, None);
+    }
+
+    #[test]
+    fn optional_fields_of_another_kind_cost_themselves() {
+        for odd in ["null", "[]", "{}", "true"] {
+            let body = format!(
+                r#"{{"access_token": "a", "refresh_token": {odd}, "expires_in_ms": {odd}, "x": {odd}}}"#
+            );
+            let tokens = read(&body).unwrap();
+            assert_eq!(tokens.refresh.unwrap().expose(), "old", "{odd}");
+            assert_eq!(tokens.refresh_at, None, "{odd}");
+            let whoami = format!(r#"{{"user_id": "@a:b", "device_id": {odd}}}"#);
+            let (user, device) = read_whoami(whoami.as_bytes()).unwrap();
+            assert_eq!((user.as_str(), device), ("@a:b", None), "{odd}");
+        }
+        for life in ["400.0", "4e2", r#""400""#] {
+            let body = format!(r#"{{"access_token": "a", "expires_in_ms": {life}}}"#);
+            assert_eq!(read(&body).unwrap().refresh_at, Some(1300), "{life}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use super::{
     kept::Answer,
     own_steps::OwnStep,
     sending::Unprepared,
+    sync::invites_call,
 };
 use crate::{
     crypto::Device,
@@ -86,6 +87,8 @@ pub enum WantKey {
     Encryption(OwnedRoomId),
     /// `/rooms/{}/join`.
     Join(OwnedRoomId),
+    /// `/sync` from the beginning, for the invites that stand.
+    Invites,
     /// `/rooms/{}/messages`.
     Gap(OwnedRoomId),
     /// The head of a lane of the outbox.
@@ -113,6 +116,8 @@ pub enum About {
     Encryption(OwnedRoomId),
     /// This room was to be joined.
     Join(OwnedRoomId),
+    /// All invites that stand were asked for.
+    Invites,
     /// What lies before this position in this room's timeline was asked for.
     Gap(OwnedRoomId, String),
     /// This row of the outbox was sent, in this lane.
@@ -128,6 +133,7 @@ impl About {
             Self::Members(..) => Answer::Members,
             Self::Gap(..) => Answer::Messages,
             Self::Encryption(_) => Answer::RoomEncryption,
+            Self::Invites => Answer::Invites,
             Self::OwnIdentity(OwnStep::Sign) => Answer::Signatures,
             Self::OwnIdentity(OwnStep::Recover) => Answer::AccountData,
             Self::OwnIdentity(OwnStep::Upload)
@@ -203,7 +209,14 @@ impl Engine {
                 wants.push(Want { key, call, about });
             }
         }
-        for room in tx.invites()? {
+        if synced && self.lists_invites.get() {
+            wants.push(Want {
+                key: WantKey::Invites,
+                call: invites_call(),
+                about: About::Invites,
+            });
+        }
+        for room in tx.rooms_to_join()? {
             let key = WantKey::Join(room.clone());
             match built(
                 &key,

@@ -212,7 +212,7 @@ impl<'a> Flow<'a> {
         #[derive(Deserialize)]
         struct MatrixError {
             errcode: String,
-            #[serde(default)]
+            #[serde(default, deserialize_with = "crate::json::lenient")]
             error: String,
         }
         let path = self.url.path();

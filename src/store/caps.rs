@@ -108,6 +108,10 @@ pub const ROOMS: i64 = 500;
 /// Invites that wait to be taken.
 pub const INVITES: i64 = 100;
 
+/// Invites that stand and are not taken: by users who may not command, or to rooms
+/// that are left out.
+pub const LEFT_INVITES: i64 = 200;
+
 /// Rooms whose timeline has a gap that is being read.
 pub const GAPS: i64 = 100;
 
@@ -316,9 +320,10 @@ pub const TABLES: [TableCap; 29] = [
     ),
     table(
         "invites",
-        INVITES,
-        780,
-        "no new one is taken while so many wait",
+        INVITES + LEFT_INVITES,
+        800,
+        "of those that are not taken: of the server with the most, of the inviter with the most, the \
+         oldest; no new one is taken while too many wait. The next start asks for what stands",
     ),
     table(
         "gaps",
@@ -371,7 +376,7 @@ pub const TABLES: [TableCap; 29] = [
     table(
         "journal",
         JOURNAL + COMMANDS,
-        1_500,
+        1_530,
         "of the finished, the oldest: an event of 2,000 messages ago. Of the others none: while there \
          are so many, no other command is taken, and its sender is told so",
     ),

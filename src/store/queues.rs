@@ -31,6 +31,20 @@ pub struct JournalEntry {
     pub received_at: u64,
     /// How old it was then, in milliseconds.
     pub age_ms: u64,
+    /// The first message of the thread that it was asked in.
+    pub thread: Option<OwnedEventId>,
+}
+
+/// What was asked for and is not done, as far as its answer needs it.
+pub struct Unfinished {
+    /// The event that asked.
+    pub event_id: OwnedEventId,
+    /// Where.
+    pub room: OwnedRoomId,
+    /// What, in the words of the layer above.
+    pub payload: String,
+    /// The first message of the thread that it was asked in.
+    pub thread: Option<OwnedEventId>,
 }
 
 /// A message that has to reach a room.
@@ -74,6 +88,11 @@ pub struct OutboxRow {
     pub in_clear: InClear,
 }
 
+fn thread(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<OwnedEventId>> {
+    let root: Option<String> = row.get(column)?;
+    Ok(root.and_then(|root| root.try_into().ok()))
+}
+
 impl InClear {
     fn number(self) -> i64 {
         match self {
@@ -97,8 +116,8 @@ impl Transaction<'_> {
     pub fn journal(&self, entry: &JournalEntry) -> Result<bool, Error> {
         let new = self.execute(
             "INSERT OR IGNORE INTO journal
-             (event_id, room_id, sender, payload, received_at, age_ms, curve25519, ed25519)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+             (event_id, room_id, sender, payload, received_at, age_ms, curve25519, ed25519, thread)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             (
                 entry.event_id.as_str(),
                 entry.room.as_str(),
@@ -108,6 +127,7 @@ impl Transaction<'_> {
                 entry.age_ms.cast_signed(),
                 entry.device.as_ref().map(|keys| keys.curve25519.as_bytes()),
                 entry.device.as_ref().map(|keys| keys.ed25519.as_bytes()),
+                entry.thread.as_ref().map(|root| root.as_str()),
             ),
         )?;
         Ok(new == 1)
@@ -121,7 +141,8 @@ impl Transaction<'_> {
     /// The oldest of what was asked for and is not done, other than this.
     pub fn next_unfinished_but(&self, payload: &str) -> Result<Option<JournalEntry>, Error> {
         self.one(
-            "SELECT event_id, room_id, sender, payload, received_at, age_ms, curve25519, ed25519
+            "SELECT event_id, room_id, sender, payload, received_at, age_ms, curve25519, ed25519,
+                 thread
              FROM journal WHERE done = 0 AND payload <> ?1 ORDER BY rowid LIMIT 1",
             [payload],
             |row| {
@@ -140,18 +161,25 @@ impl Transaction<'_> {
                     payload: row.get(3)?,
                     received_at: row.get::<_, i64>(4)?.cast_unsigned(),
                     age_ms: row.get::<_, i64>(5)?.cast_unsigned(),
+                    thread: thread(row, 8)?,
                 })
             },
         )
     }
 
-    /// All of what was asked for and is not done: event, room and payload, in
-    /// order.
-    pub fn unfinished(&self) -> Result<Vec<(OwnedEventId, OwnedRoomId, String)>, Error> {
+    /// All of what was asked for and is not done, in order.
+    pub fn unfinished(&self) -> Result<Vec<Unfinished>, Error> {
         self.all(
-            "SELECT event_id, room_id, payload FROM journal WHERE done = 0 ORDER BY rowid",
+            "SELECT event_id, room_id, payload, thread FROM journal WHERE done = 0 ORDER BY rowid",
             [],
-            |row| Ok((parsed(row, 0)?, parsed(row, 1)?, row.get(2)?)),
+            |row| {
+                Ok(Unfinished {
+                    event_id: parsed(row, 0)?,
+                    room: parsed(row, 1)?,
+                    payload: row.get(2)?,
+                    thread: thread(row, 3)?,
+                })
+            },
         )
     }
 
@@ -159,7 +187,7 @@ impl Transaction<'_> {
     /// was asked is wiped, that it was asked is kept for a while.
     pub fn finish(&self, event: &EventId) -> Result<(), Error> {
         self.execute(
-            "UPDATE journal SET done = 1, payload = '' WHERE event_id = ?1",
+            "UPDATE journal SET done = 1, payload = '', thread = NULL WHERE event_id = ?1",
             [event.as_str()],
         )?;
         self.execute(

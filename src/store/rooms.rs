@@ -1,4 +1,4 @@
-//! Rooms: membership, encryption, invites.
+//! Rooms: membership, encryption.
 
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
@@ -350,31 +350,5 @@ impl Transaction<'_> {
             [],
             |row| parsed(row, 0),
         )
-    }
-
-    /// An invite to take, unless too many wait.
-    pub fn put_invite(&self, room: &RoomId, inviter: &UserId) -> Result<(), Error> {
-        if self.count("SELECT count(*) FROM invites")? >= caps::INVITES {
-            self.note_dropped(Cap::Invites, 1);
-            return Ok(());
-        }
-        self.execute(
-            "INSERT OR REPLACE INTO invites (room_id, inviter) VALUES (?1, ?2)",
-            (room.as_str(), inviter.as_str()),
-        )?;
-        Ok(())
-    }
-
-    /// The invite is gone: taken, refused or withdrawn.
-    pub fn forget_invite(&self, room: &RoomId) -> Result<(), Error> {
-        self.execute("DELETE FROM invites WHERE room_id = ?1", [room.as_str()])?;
-        Ok(())
-    }
-
-    /// Invites to take.
-    pub fn invites(&self) -> Result<Vec<OwnedRoomId>, Error> {
-        self.all("SELECT room_id FROM invites ORDER BY room_id", [], |row| {
-            parsed(row, 0)
-        })
     }
 }

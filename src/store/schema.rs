@@ -5,9 +5,9 @@ use rusqlite::Connection;
 use super::crash;
 
 /// The format this program writes, kept in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 
-pub(super) const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 5] = [
     "
 CREATE TABLE session (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -371,6 +371,14 @@ CREATE TRIGGER olm_seen_is_capped BEFORE INSERT ON olm_seen
 WHEN (SELECT count(*) FROM olm_seen) >= 20000 BEGIN
     SELECT RAISE(IGNORE);
 END;
+",
+    // An invite that is not taken stays (`accepted` is 0), in the order they came
+    // (`arrived`); whether all that stand are known is told by the session, and those
+    // of before are asked for. What is asked for in a thread is answered there.
+    "
+ALTER TABLE invites ADD COLUMN arrived INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE session ADD COLUMN invites_listed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE journal ADD COLUMN thread TEXT;
 ",
 ];
 

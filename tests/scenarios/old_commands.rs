@@ -16,7 +16,8 @@ const OLDER: &str = "I ignored an older message of yours, because it reached me 
 /// To a message under a key that should have been replaced.
 pub const SPENT: &str = "Your message was encrypted with a key that your client should have replaced \
     by now, so I did not run it: please make your client use a new key (in Element, write \
-    /discardsession in this room; in others, sign out and in again), and send it again.";
+    /discardsession in this room; elsewhere, let somebody leave the room and come back), and send it \
+    again.";
 
 /// Alice and the bot in an encrypted room; the bot's clock can be moved.
 pub fn aging(prepare: impl FnOnce(&mut World)) -> World {

@@ -190,8 +190,13 @@ fn a_refused_upload_does_not_end_a_bot_with_a_token() {
     assert_eq!(world.ask("start"), ON);
     world.settle();
     let before = world.hs.requests("POST /keys/upload").len();
-    let refusal = Fault::matrix(400, "M_UNKNOWN");
-    world.hs.fault("POST /keys/upload", 1, refusal);
+    // As Dendrite says it: without a code.
+    let words =
+        "device GIVEN: algorithm / key ID signed_curve25519:AAAAAA one-time key already exists";
+    let refusal = json!({BOT: {"GIVEN": {"Error": words}}});
+    world
+        .hs
+        .fault("POST /keys/upload", 1, Fault::json(400, &refusal));
     world
         .hs
         .with(|state| (0..10).for_each(|_| drop(state.claim(BOT, "GIVEN"))));

@@ -572,7 +572,7 @@ fn rooms_that_are_not_allowed_are_neither_joined_nor_heard() {
     world.hs.invite("!lure:test", ALICE, BOT);
     world
         .bot()
-        .wait_log("!lure:test: the room is not in ALLOWED_ROOMS");
+        .wait_log("invited to !lure:test by @alice:test, and the room is not in ALLOWED_ROOMS");
     world.hs.wait_next_sync();
     assert!(world.hs.requests("POST /join").is_empty());
     world.assert_nothing_done();

@@ -85,6 +85,8 @@ pub struct State {
     pub omit_zero_counts: bool,
     /// No sync is answered with what happens meanwhile.
     pub quiet: bool,
+    /// Answers carry a `Date`, this many milliseconds off the true one.
+    pub date: Option<i64>,
     /// Answers that grow and are being written.
     pub growing: usize,
     position: u64,
@@ -639,6 +641,51 @@ fn position(token: &str) -> Option<(u64, u64)> {
     Some((rooms.parse().ok()?, queue.parse().ok()?))
 }
 
+/// A time as HTTP has it, so many milliseconds from now.
+fn http_date(offset_ms: i64) -> String {
+    let seconds = now_ms().saturating_add_signed(offset_ms) / 1000;
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (mut year, mut day) = (1970_u64, days);
+    let length = |year: u64| {
+        let is_leap =
+            year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+        365 + u64::from(is_leap)
+    };
+    while day >= length(year) {
+        day -= length(year);
+        year += 1;
+    }
+    let february = length(year) - 337;
+    let months = [
+        ("Jan", 31),
+        ("Feb", february),
+        ("Mar", 31),
+        ("Apr", 30),
+        ("May", 31),
+        ("Jun", 30),
+        ("Jul", 31),
+        ("Aug", 31),
+        ("Sep", 30),
+        ("Oct", 31),
+        ("Nov", 30),
+        ("Dec", 31),
+    ];
+    let mut month = months[0].0;
+    for (name, length) in months {
+        month = name;
+        if day < length {
+            break;
+        }
+        day -= length;
+    }
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    format!(
+        "Thu, {:02} {month} {year} {hour:02}:{minute:02}:{:02} GMT",
+        day + 1,
+        second % 60
+    )
+}
+
 pub type Outcome = (u16, Value);
 
 pub(super) fn error(status: u16, code: &str, text: &str) -> Outcome {
@@ -738,7 +785,12 @@ impl Shared {
             _ => {}
         }
         self.finish(entry, status);
-        Answer::Reply(Response::json(status, &body))
+        let response = Response::json(status, &body);
+        let date = self.lock().date;
+        Answer::Reply(match date {
+            Some(offset) => response.header("Date", &http_date(offset)),
+            None => response,
+        })
     }
 
     fn finish(&self, entry: usize, status: u16) {
@@ -836,7 +888,10 @@ impl Shared {
             own.to_device.retain(|(pos, _)| *pos > seen);
         }
         let poll = state.polls.entry(device.to_owned()).or_default();
-        *poll += 1;
+        // One from the beginning is no continuation of another.
+        if since.is_some() {
+            *poll += 1;
+        }
         let number = *poll;
         loop {
             if state.polls.get(device) != Some(&number) {

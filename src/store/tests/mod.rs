@@ -25,6 +25,7 @@ use crate::{
 
 mod caps;
 mod files;
+mod invites;
 mod keys;
 mod lists;
 mod opening;
@@ -81,6 +82,7 @@ fn entry(event_id: &EventId) -> JournalEntry {
         payload: "start".to_owned(),
         received_at: 7,
         age_ms: 5,
+        thread: None,
     }
 }
 

@@ -156,7 +156,7 @@ fn what_cannot_be_written_is_named_with_its_cure() {
     }
 }
 
-fn tokens(access: &str) -> Tokens {
+pub(super) fn tokens(access: &str) -> Tokens {
     Tokens {
         access: Secret::new(access.to_owned()),
         refresh: Some(Secret::new("r".to_owned())),
@@ -365,6 +365,35 @@ fn a_room_is_proven_encrypted_before_and_after_the_bot_is_in_it() {
         tx.encryption(late).unwrap(),
         Encryption::Megolm(_)
     ));
+}
+
+/// A store of the fourth format kept no invites but those that were to be taken.
+#[test]
+fn a_store_of_the_fourth_format_is_taken_over() {
+    let directory = Directory::new();
+    fs::create_dir_all(&directory.0).unwrap();
+    let old = rusqlite::Connection::open(directory.0.join("store.sqlite3")).unwrap();
+    for migration in &schema::MIGRATIONS[..4] {
+        old.execute_batch(migration).unwrap();
+    }
+    old.pragma_update(None, "user_version", 4).unwrap();
+    old.execute_batch(
+        "INSERT INTO session (id, user_id, device_id, next_batch) VALUES (1, '@bot:test', 'D', 's1');
+         INSERT INTO invites (room_id, inviter) VALUES ('!i:test', '@alice:test');
+         INSERT INTO journal (event_id, room_id, sender, payload, received_at, age_ms)
+         VALUES ('$e', '!i:test', '@alice:test', 'start', 1, 0);",
+    )
+    .unwrap();
+    old.close().unwrap();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    assert_eq!(tx.rooms_to_join().unwrap(), ["!i:test"]);
+    assert!(
+        !tx.invites_listed().unwrap(),
+        "those that stand are asked for"
+    );
+    assert_eq!(tx.next_batch().unwrap().as_deref(), Some("s1"));
+    assert_eq!(tx.next_unfinished().unwrap().unwrap().thread, None);
 }
 
 /// A store of the third format: its times are not in the future of the bot's own

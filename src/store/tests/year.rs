@@ -313,7 +313,8 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
             1,
         )
         .unwrap();
-        tx.put_invite(&room_of(number), &user(1)).unwrap();
+        tx.put_invite(&room_of(number), &user(number), number.is_multiple_of(3))
+            .unwrap();
     });
 }
 

@@ -90,6 +90,7 @@ def foreign_identity(device_id: str) -> str:
     return (
         f"⚠ My device {device_id} is not signed by my account's identity: the account has an identity whose keys I do"
         " not hold. Clients that exclude unverified devices neither give me keys nor show my replies. Give me"
-        " MATRIX_RECOVERY_KEY (the account's recovery key), or run"
-        ' "openclaw-k8s-toggle-operator identities reset" beside me to replace the identity.'
+        " MATRIX_RECOVERY_KEY (the account's recovery key), or sign my device from another session of the account. If"
+        ' nobody has either any more, "openclaw-k8s-toggle-operator identities reset" beside me replaces the identity:'
+        " everybody who has verified me must do so again."
     )
