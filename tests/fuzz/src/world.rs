@@ -331,7 +331,7 @@ impl Run<'_> {
                 let taken = engine.take_query(tx, &queried, NOW, Turn::endless(), &mut Vec::new());
                 taken.map(drop)
             }
-            About::Claim(_) | About::Join(_) => Ok(()),
+            About::Claim(_) | About::Join(_) | About::Invites => Ok(()),
             About::OwnIdentity(step) => engine.take_own_step(tx, *step, b"{}", NOW),
             About::Members(room, generation) => {
                 let body = json!({ "chunk": members }).to_string();
