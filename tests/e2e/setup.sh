@@ -4,5 +4,5 @@
 # Everything else that is said goes to standard error.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-"$here/prerequisites.sh" python3 >&2
+bash "$here/prerequisites.sh" python3 >&2
 exec env PYTHONPATH="$here" PYTHONDONTWRITEBYTECODE=1 python3 -m toggle_e2e.cache
