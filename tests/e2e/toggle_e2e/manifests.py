@@ -62,11 +62,12 @@ def kustomize(folder: str = "") -> list[Object]:
     return _documents(_kustomized(folder))
 
 
-def chart(values: Values, release: str = "toggle", namespace: str = "default", *options: str) -> list[Object]:
-    """What a release of the chart consists of, its test included."""
-    return _documents(
-        run("helm", "template", release, str(CHART), "-n", namespace, "-f", "-", *options, given=json.dumps(values))[0]
-    )
+def chart(
+    values: Values, release: str = "toggle", namespace: str = "default", *options: str, folder: Path = CHART
+) -> list[Object]:
+    """What a release of the chart, or of a copy of it, consists of, its test included."""
+    command = ("template", release, str(folder), "-n", namespace, "-f", "-", *options)
+    return _documents(run("helm", *command, given=json.dumps(values))[0])
 
 
 def install(
