@@ -18,8 +18,10 @@
 #   make size            what is in the release binaries, and how that changed
 #   make picture         draws the README's conversation anew, on real servers
 #
+# Each stands alone: what it needs it fetches, builds or installs, or it names what it cannot.
 # What is slow to make or fetch (servers, linker) is kept under $OPENCLAW_TEST_CACHE, or
-# ~/.cache/openclaw-k8s-toggle-operator.
+# ~/.cache/openclaw-k8s-toggle-operator. Programs of the control plane that are in the folder
+# $KUBEBUILDER_ASSETS are taken from there.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c

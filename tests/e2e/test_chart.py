@@ -113,7 +113,7 @@ def test_one_release_of_everything_says_what_it_was_told() -> None:
         {"kind": "ServiceAccount", "name": "its-own", "namespace": "here"}
     ]
     assert of_kind(documents, "PersistentVolumeClaim")["spec"]["storageClassName"] == ""
-    assert {53, 443, 6443, 8448, 9443} <= ports(documents), "the ports in the URLs of homeserver and Keycloak are not open"
+    assert {53, 443, 6443, 8448, 9443} <= ports(documents), "ports in URLs are not open"
     assert json.loads(next(iter(of_kind(documents, "ConfigMap")["data"].values())))["title"]
 
 

@@ -66,7 +66,7 @@ def test_make_needs_no_run_bits(clone: Path) -> None:
         ["make", "tools"], cwd=clone, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
-    for call in ("{}tests/a.sh", '\t@A="b" {}tests/a.sh', 'x="$({}tests/a.sh)"', '{}"$here/../a.sh" x', "a && {}b/c.sh"):
+    for call in ("{}tests/a.sh", '\t@A="b" {}a.sh', 'x="$({}tests/a.sh)"', '{}"$here/../a.sh" x', "a && {}b/c.sh"):
         assert CALL.search(call.format("")) and not CALL.search(call.format("bash ")), call
     scripts = [REPOSITORY / "Makefile", *(REPOSITORY / "tests").rglob("*.sh"), *(REPOSITORY / ".github").rglob("*.yml")]
     lines = [(path.name, line) for path in scripts for line in path.read_text().splitlines()]

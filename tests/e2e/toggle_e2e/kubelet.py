@@ -86,13 +86,13 @@ def deployment_controller(cluster: ControlPlane) -> Watcher:
     """Says of each Deployment that all its replicas are there."""
 
     def take(deployment: Object) -> None:
-        wanted, status = deployment["spec"]["replicas"], deployment["status"]
-        seen = (status.get("observedGeneration"), status.get("replicas", 0))
-        if seen == (deployment["metadata"]["generation"], wanted):
+        wanted, generation = deployment["spec"]["replicas"], deployment["metadata"]["generation"]
+        if deployment["status"].get("observedGeneration") == generation:
             return
         numbers = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), wanted)
-        status = {"observedGeneration": deployment["metadata"]["generation"], **numbers}
-        cluster.request("PATCH", f"{_path('/apis/apps/v1', 'deployments', deployment)}/status", {"status": status}, _PATCH)
+        status = {"observedGeneration": generation, **numbers}
+        path = _path("/apis/apps/v1", "deployments", deployment)
+        cluster.request("PATCH", f"{path}/status", {"status": status}, _PATCH)
 
     return Watcher(cluster, DEPLOYMENTS, take)
 
