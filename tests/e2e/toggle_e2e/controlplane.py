@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from .gotools import tool
-from .kubelet import Watcher, deployment_controller, kubelet
+from .kubelet import NODE, deployment_controller, kubelet
 from .net import free_port, wait_for
 
 Object = dict[str, Any]
@@ -45,7 +45,6 @@ APPLY = "application/apply-patch+yaml"
 FIELD_MANAGER = "toggle-e2e"
 HOST = "127.0.0.1"
 MERGE_PATCH = "application/merge-patch+json"
-NODE = "node"
 CONTROLLERS = "kube-controller-manager"
 SERVERS = ("etcd", "kube-apiserver", CONTROLLERS)
 

@@ -1,4 +1,4 @@
-"""What plays the part of a cluster that would need machines: nodes whose pods are ready at once.
+"""What plays the part of a cluster that would need machines: a node whose pods are ready at once.
 
 Nothing is run. A pod becomes ready when it is seen, and is gone when it is to go.
 Where no controllers are started, the Deployment's one is played too: its status
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-PODS = "/api/v1/pods"
-DEPLOYMENTS = "/apis/apps/v1/deployments"
+NODE = "node"
+"""The one node there is. On another one, pods wait for ever."""
+
+PODS = f"/api/v1/pods?fieldSelector=spec.nodeName%3D{NODE}&watch=1"
+DEPLOYMENTS = "/apis/apps/v1/deployments?watch=1"
 _PATCH = "application/strategic-merge-patch+json"
 
 AGAIN = 0.1
@@ -58,7 +61,7 @@ class Watcher:
     def _follow(self) -> None:
         connection = self._cluster.connect(timeout=None)
         try:
-            connection.request("GET", f"{self._path}?watch=1")
+            connection.request("GET", self._path)
             for line in connection.getresponse():
                 event = json.loads(line)
                 if self._ending.is_set() or event["type"] == "ERROR":
@@ -70,13 +73,13 @@ class Watcher:
 
 
 def kubelet(cluster: ControlPlane) -> Watcher:
-    """Makes each pod on a node ready, and takes away each that is to go."""
+    """Makes each pod of the node ready, and takes away each that is to go."""
 
     def take(pod: Object) -> None:
         path = _path("/api/v1", "pods", pod)
         if "deletionTimestamp" in pod["metadata"]:
             cluster.request("DELETE", path, {"gracePeriodSeconds": 0})
-        elif pod["spec"].get("nodeName") and pod["status"].get("phase") == "Pending":
+        elif pod["status"].get("phase") == "Pending":
             cluster.request("PATCH", f"{path}/status", {"status": _running(pod)}, _PATCH)
 
     return Watcher(cluster, PODS, take)
