@@ -57,8 +57,9 @@ VENV = venv="$$(bash tests/e2e/setup.sh)"
 # Programs from the Go module proxy, built where they are missing.
 GOTOOLS := bash tests/e2e/gotools/build.sh
 
-# What everything but the end-to-end tests needs.
-TOOLS := cargo go python3 make cc cxx
+# What the program is built with, and what the servers of the tests are.
+RUST := cargo python3 make cc cxx
+TOOLS := $(RUST) go
 
 .PHONY: test demo bench memory release binary controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size picture gotools prerequisites rust homeservers crates announce clean
 
@@ -72,7 +73,7 @@ tools:
 	@bash tests/e2e/prerequisites.sh $(TOOLS)
 
 rust:
-	@bash tests/e2e/prerequisites.sh cargo cc cxx
+	@bash tests/e2e/prerequisites.sh $(RUST)
 
 check: rust
 	cargo fmt --all --check
@@ -97,7 +98,7 @@ AUDITABLE := RUSTC_WORKSPACE_WRAPPER=cargo-auditable \
 # The static binaries; with progress, for the first build takes minutes.
 release: BUILD = $(TRIPLES)
 binary: BUILD = $(shell uname -m)-unknown-linux-musl
-release binary: tools
+release binary: rust
 	@$(VENV); auditable="$$(bash tests/supply/tool.sh cargo-auditable)"; \
 	export PATH="$$venv/bin:$$auditable:$$PATH"; \
 	flags="$${RUSTFLAGS:-}"; \
@@ -127,7 +128,7 @@ gotools: tools
 
 # The crates of all platforms and of the fuzz targets, which no build here fetches:
 # the rules are asked about them without a network.
-crates: tools
+crates: rust
 	@for manifest in Cargo.toml tests/fuzz/Cargo.toml; do cargo fetch --quiet --locked --manifest-path "$$manifest"; done
 
 e2e: prerequisites crates release controlplane homeservers gotools keycloak
@@ -143,7 +144,7 @@ SHOWN = $(GOTOOLS) --quick etcd kube-apiserver >/dev/null & beside=$$!; \
 announce:
 	@bash tests/e2e/announce.sh
 
-demo: announce tools
+demo: announce rust
 	@$(SHOWN); $(VENV); exec "$$venv/bin/python" -B tests/e2e/demo.py
 
 bench: release controlplane
@@ -176,7 +177,7 @@ reproducible: binary
 size: release
 	@python3 -B tests/supply/size.py $(ARGS)
 
-picture: tools
+picture: rust
 	@$(SHOWN); $(VENV); made="$$(mktemp)"; trap 'rm -f "$$made"' EXIT; \
 	"$$venv/bin/python" -B tests/e2e/demo.py --transcript "$$made" && \
 	"$$venv/bin/python" -B tests/e2e/picture.py "$$made" docs/conversation.svg
