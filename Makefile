@@ -163,6 +163,7 @@ smoke: release
 	@bash tests/e2e/smoke.sh
 
 image:
+	@command -v buildah podman docker >/dev/null || bash tests/e2e/prerequisites.sh containers
 	@IMAGE="$(IMAGE)" PLATFORMS="$(PLATFORMS)" bash deploy/build-container-multiarch.sh onlylocal
 
 audit:
