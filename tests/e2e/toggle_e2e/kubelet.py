@@ -62,7 +62,10 @@ class Watcher:
         connection = self._cluster.connect(timeout=None)
         try:
             connection.request("GET", self._path)
-            for line in connection.getresponse():
+            answer = connection.getresponse()
+            if answer.status != http.client.OK:
+                return
+            for line in answer:
                 event = json.loads(line)
                 if self._ending.is_set() or event["type"] == "ERROR":
                     return
