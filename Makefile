@@ -20,8 +20,10 @@
 #   make size            what is in the release binaries, and how that changed
 #   make picture         draws the README's conversation anew, on real servers
 #
+# Each stands alone: what it needs it fetches, builds or installs, or it names what it cannot.
 # What is slow to make or fetch (servers, linker) is kept under $OPENCLAW_TEST_CACHE, or
-# ~/.cache/openclaw-k8s-toggle-operator.
+# ~/.cache/openclaw-k8s-toggle-operator. Programs of the control plane that are in the folder
+# $KUBEBUILDER_ASSETS are taken from there.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -52,36 +54,43 @@ LINK = -C linker=rust-lld -C linker-flavor=ld.lld -C link-self-contained=yes \
 
 # The environment of the tests, made where it is missing. Its path comes last
 # on standard output; progress goes to standard error.
-VENV = venv="$$(tests/e2e/setup.sh)"
+VENV = venv="$$(bash tests/e2e/setup.sh)"
 
-# What everything but the end-to-end tests needs.
-TOOLS := cargo go python3 make cc cxx
+# Programs from the Go module proxy, built where they are missing.
+GOTOOLS := bash tests/e2e/gotools/build.sh
 
-.PHONY: test demo bench memory names release binary controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size picture gotools prerequisites clean
+# What the program is built with, and what the servers of the tests are.
+RUST := cargo python3 make cc cxx
+TOOLS := $(RUST) go
+
+.PHONY: test demo bench memory names release binary controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size picture gotools prerequisites rust homeservers crates announce clean
 
 test:
-	@tests/e2e/run_all.sh
+	@bash tests/e2e/run_all.sh
 
 prerequisites:
-	@tests/e2e/prerequisites.sh
+	@bash tests/e2e/prerequisites.sh
 
 tools:
-	@tests/e2e/prerequisites.sh $(TOOLS)
+	@bash tests/e2e/prerequisites.sh $(TOOLS)
 
-check:
+rust:
+	@bash tests/e2e/prerequisites.sh $(RUST)
+
+check: rust
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 
 # Compiled first, so that the minute it may take is a minute of tests.
-unit:
+unit: rust
 	cargo test --locked --no-run
 	@started=$$SECONDS; cargo test --locked; took=$$((SECONDS - started)); \
 	echo "cargo test took $$took s after compiling (at most 60)"; [ "$$took" -le 60 ]
 
 # Each target in tests/fuzz/targets; it says there what it is fed.
-fuzz:
-	@tests/fuzz/run.sh "$(SECONDS)" $(TARGET) $(ARGS)
+fuzz: rust
+	@bash tests/fuzz/run.sh "$(SECONDS)" $(TARGET) $(ARGS)
 
 # Puts the list of its crates into a binary. `cargo auditable` would say the same
 # but for the folder it lies in, which Cargo makes a part of the binary.
@@ -91,8 +100,8 @@ AUDITABLE := RUSTC_WORKSPACE_WRAPPER=cargo-auditable \
 # The static binaries; with progress, for the first build takes minutes.
 release: BUILD = $(TRIPLES)
 binary: BUILD = $(shell uname -m)-unknown-linux-musl
-release binary: tools
-	@$(VENV); auditable="$$(tests/supply/tool.sh cargo-auditable)"; \
+release binary: rust
+	@$(VENV); auditable="$$(bash tests/supply/tool.sh cargo-auditable)"; \
 	export PATH="$$venv/bin:$$auditable:$$PATH"; \
 	flags="$${RUSTFLAGS:-}"; \
 	mkdir -p target; \
@@ -102,10 +111,13 @@ release binary: tools
 	  $(AUDITABLE) cargo zigbuild --release --locked --target "$$triple"; \
 	done
 
-# The cluster's programs, built here once: where a test runner hides what it
+# The servers of the tests, built here once: where a test runner hides what it
 # calls, minutes of silence would look like a fault.
 controlplane: tools
-	@tests/e2e/controlplane/build.sh >/dev/null
+	@$(GOTOOLS) etcd kube-apiserver kube-controller-manager >/dev/null
+
+homeservers: tools
+	@$(GOTOOLS) dendrite >/dev/null
 
 # The same for Keycloak, which is fetched.
 keycloak:
@@ -113,14 +125,29 @@ keycloak:
 
 # What renders the manifests and the chart, and looks at the workflows and crates.
 gotools: tools
-	@for tool in helm kubectl actionlint; do tests/e2e/gotools/build.sh "$$tool" >/dev/null; done
-	@tests/supply/tool.sh cargo-deny >/dev/null
+	@$(GOTOOLS) helm kubectl actionlint >/dev/null
+	@bash tests/supply/tool.sh cargo-deny >/dev/null
 
-e2e: prerequisites release controlplane gotools keycloak
+# The crates of all platforms and of the fuzz targets, which no build here fetches:
+# the rules are asked about them without a network.
+crates: rust
+	@for manifest in Cargo.toml tests/fuzz/Cargo.toml; do cargo fetch --quiet --locked --manifest-path "$$manifest"; done
+
+e2e: prerequisites crates release controlplane homeservers gotools keycloak
 	@$(VENV); exec "$$venv/bin/python" -B -m pytest -c tests/e2e/pytest.ini tests/e2e $(ARGS)
 
-demo: binary controlplane
-	@$(VENV); exec "$$venv/bin/python" -B tests/e2e/demo.py
+# What the demo shows and nothing else. Go compiles beside Cargo, below it in
+# priority: it has the processors that Cargo leaves idle, as when it links.
+SHOWN = $(GOTOOLS) --quick etcd kube-apiserver >/dev/null & beside=$$!; \
+  trap 'kill $$beside 2>/dev/null || true' EXIT; \
+  $(MAKE) --no-print-directory binary; \
+  wait $$beside; trap - EXIT
+
+announce:
+	@bash tests/e2e/announce.sh
+
+demo: announce rust
+	@$(SHOWN); $(VENV); exec "$$venv/bin/python" -B tests/e2e/demo.py
 
 bench: release controlplane
 	@$(VENV); exec "$$venv/bin/python" -B tests/e2e/bench.py $(ARGS)
@@ -140,26 +167,27 @@ names: binary
 	@BOT_BINARY="$(CURDIR)/target/$(shell uname -m)-unknown-linux-musl/release/$(NAME)" \
 	cargo test --locked --test names -- --nocapture $(ARGS)
 
-smoke:
-	@tests/e2e/smoke.sh
+smoke: release
+	@bash tests/e2e/smoke.sh
 
 image:
-	@IMAGE="$(IMAGE)" PLATFORMS="$(PLATFORMS)" deploy/build-container-multiarch.sh onlylocal
+	@command -v buildah podman docker >/dev/null || bash tests/e2e/prerequisites.sh containers
+	@IMAGE="$(IMAGE)" PLATFORMS="$(PLATFORMS)" bash deploy/build-container-multiarch.sh onlylocal
 
 audit:
-	@tests/supply/audit.sh $(ARGS)
+	@bash tests/supply/audit.sh $(ARGS)
 
 sbom: release
 	@$(VENV); exec "$$venv/bin/python" -B tests/supply/sbom.py $(TRIPLES)
 
 reproducible: binary
-	@tests/supply/reproducible.sh
+	@bash tests/supply/reproducible.sh
 
 size: release
 	@python3 -B tests/supply/size.py $(ARGS)
 
-picture: binary controlplane
-	@$(VENV); made="$$(mktemp)"; trap 'rm -f "$$made"' EXIT; \
+picture: rust
+	@$(SHOWN); $(VENV); made="$$(mktemp)"; trap 'rm -f "$$made"' EXIT; \
 	"$$venv/bin/python" -B tests/e2e/demo.py --transcript "$$made" && \
 	"$$venv/bin/python" -B tests/e2e/picture.py "$$made" docs/conversation.svg
 

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from toggle_e2e.binary import read_elf  # noqa: E402
 from toggle_e2e.bot import Bot, default_binary  # noqa: E402
+from toggle_e2e.dendrite import Dendrite  # noqa: E402
 from toggle_e2e.element import Element, lay_out  # noqa: E402
 from toggle_e2e.image import ImageBot, Images  # noqa: E402
 from toggle_e2e.logins import Logins, Patient  # noqa: E402
@@ -25,11 +26,13 @@ from toggle_e2e.world import Account, Stage, Target, World  # noqa: E402
 
 _world: World | None = None
 _logins: Logins | None = None
+_dendrite: World | None = None
 
 
 def _worlds() -> list[World]:
     """Those that are up, the one all tests share first."""
-    return ([_world] if _world else []) + (_logins.worlds if _logins else [])
+    found = [_world, *(_logins.worlds if _logins else []), _dendrite]
+    return [world for world in found if world]
 
 
 def pytest_configure() -> None:
@@ -87,6 +90,19 @@ def patient(logins: Logins) -> Iterator[Patient]:
     made = Patient(logins)
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="session")
+def dendrite(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The same with Dendrite, a homeserver of another family."""
+    global _dendrite
+    workdir = tmp_path_factory.mktemp("dendrite")
+    with World(workdir, homeserver=Dendrite(workdir / "homeserver"), beside=world) as made:
+        _dendrite = made
+        try:
+            yield made
+        finally:
+            _dendrite = None
 
 
 @pytest.fixture(autouse=True)
@@ -179,10 +195,11 @@ def elements(
 ) -> Iterator[Elements]:
     """Makes devices at Element, ends them, and tells which shields they drew beside the bots' answers."""
     made: list[Element] = []
-    bots = len(world.bots)
+    made_before = {bot for one in _worlds() for bot in one.bots}
 
     def make(account: Account, device: str, login: Login | None = None) -> Element:
-        element = Element(script, world.synapse.url, account.user_id, account.password, device)
+        home = next((one for one in _worlds() if account in one.accounts), world).homeserver
+        element = Element(script, home.url, account.user_id, account.password, device)
         made.append(element)
         login = login or Login()
         return element.start(login.cross_signing, login.only_signed)
@@ -190,7 +207,8 @@ def elements(
     yield make
     for element in made:
         element.stop()
-    senders = {world.synapse.mxid(bot.settings["MATRIX_USER"]) for bot in world.bots[bots:]}
+    bots = {bot for one in _worlds() for bot in one.bots} - made_before
+    senders = {world.homeserver.mxid(bot.settings["MATRIX_USER"]) for bot in bots}
     shields = Counter(
         f"{message.shield} {message.shield_reason}" if message.failure is None else message.failure
         for element in made
@@ -217,7 +235,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         for world in _worlds():
             for bot in world.bots[-3:]:
                 report.sections.append((f"log of bot {bot.settings.get('MATRIX_USER')}", bot.tail()))
-            report.sections.append((f"log of the homeserver in {world.workdir.name}", world.synapse.tail(25)))
+            report.sections.append((f"log of the homeserver in {world.workdir.name}", world.homeserver.tail(25)))
         if _world:
             report.sections.append(("logs of the cluster", str(_world.cluster.tail_logs(25))))
         if _logins:

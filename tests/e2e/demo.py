@@ -157,7 +157,7 @@ def main() -> None:
     given = parser.parse_args()
     end_cleanly_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="toggle-demo-", ignore_cleanup_errors=True) as workdir:
-        with World(Path(workdir)) as world:
+        with World(Path(workdir), lean=True) as world:
             try:
                 stage = world.stage(encrypted=True)
                 said = play(world, stage)

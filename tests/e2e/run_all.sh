@@ -5,7 +5,7 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-tests/e2e/prerequisites.sh || exit 1
+bash tests/e2e/prerequisites.sh || exit 1
 
 summary=()
 failed=()

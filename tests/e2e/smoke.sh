@@ -12,7 +12,7 @@ emulator() {
     command -v "qemu-$1-static" || command -v "qemu-$1"
 }
 
-tests/e2e/prerequisites.sh qemu
+bash tests/e2e/prerequisites.sh qemu
 for arch in x86_64 aarch64; do
     binary="$target/$arch-unknown-linux-musl/release/$name"
     run=()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,11 @@ from toggle_e2e.world import World
 
 def test_helm_finds_nothing_to_complain_about() -> None:
     for values in SETS.values():
-        said, _ = manifests.run("helm", "lint", str(CHART), "--strict", "-f", "-", given=json.dumps(values))
+        said, warned = manifests.run("helm", "lint", str(CHART), "--strict", "-f", "-", given=json.dumps(values))
         assert "1 chart(s) linted, 0 chart(s) failed" in said
         assert not re.search(r"\[(WARNING|ERROR)\]", said), said
+        assert not warned
+    assert not manifests.run("helm", "template", "toggle", str(CHART), "-f", "-", given=json.dumps(LEAST))[1]
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -110,10 +113,73 @@ def test_one_release_of_everything_says_what_it_was_told() -> None:
         {"kind": "ServiceAccount", "name": "its-own", "namespace": "here"}
     ]
     assert of_kind(documents, "PersistentVolumeClaim")["spec"]["storageClassName"] == ""
-    egress = of_kind(documents, "NetworkPolicy")["spec"]["egress"]
-    ports = {port["port"] for rule in egress for port in rule.get("ports", [])}
-    assert {53, 443, 6443, 8448, 9443} <= ports, "the ports in the URLs of homeserver and Keycloak are not open"
+    assert {53, 443, 6443, 8448, 9443} <= ports(documents), "ports in URLs are not open"
     assert json.loads(next(iter(of_kind(documents, "ConfigMap")["data"].values())))["title"]
+
+
+def ports(documents: list[Object], protocol: str = "TCP") -> set[int]:
+    """The ports that the bot may open connections to."""
+    rules = of_kind(documents, "NetworkPolicy")["spec"]["egress"]
+    return {port["port"] for rule in rules for port in rule.get("ports", []) if port["protocol"] == protocol}
+
+
+@pytest.mark.parametrize(
+    ("what", "protocol", "wanted"),
+    [
+        ("OpenShift's name servers", "UDP", 5353),
+        ("OpenShift's name servers", "TCP", 5353),
+        ("Gardener's name servers", "UDP", 8053),
+        ("any name server", "UDP", 53),
+        ("Minikube's API server", "TCP", 8443),
+        ("MicroK8s' API server", "TCP", 16443),
+        ("a homeserver's federation port", "TCP", 8448),
+        ("Traefik before plain HTTP", "TCP", 8000),
+        ("Squid", "TCP", 3128),
+    ],
+)
+def test_ports_are_open_as_pods_have_them(what: str, protocol: str, wanted: int) -> None:
+    """A network plugin looks at a connection when a Service's address has become a pod's."""
+    for documents in (chart(LEAST), manifests.kustomize()):
+        assert wanted in ports(documents, protocol), f"{what} is shut off"
+
+
+def test_chart_and_manifests_open_the_same_ports() -> None:
+    for protocol in ("TCP", "UDP"):
+        assert ports(chart(LEAST), protocol) == ports(manifests.kustomize(), protocol)
+
+
+@pytest.mark.parametrize(
+    ("path", "url", "wanted"),
+    [
+        ("matrix.homeserver", "https://matrix.example.com", {443}),
+        ("matrix.homeserver", "http://[fd00::8]:6167/", {6167}),
+        ("matrix.homeserver", "HTTP://matrix.example.com/at:99/path", {80}),
+        ("matrix.homeserver", "example.com", set()),
+        ("keycloak.url", "https://keycloak.example.com:9443/auth", {9443}),
+        ("proxy.url", "http://proxy.example.com:8118", {8118}),
+        ("secrets.httpsProxy", {"value": "http://user:pass@proxy.example.com:8118"}, {8118}),
+    ],
+)
+def test_the_ports_of_urls_are_open(path: str, url: object, wanted: set[int]) -> None:
+    closed = {"egressPorts": [1], "apiServerPorts": [2], "dnsPorts": [3]}
+    values = changed("networkPolicy", closed, changed("matrix.homeserver", "example.com", LEAST))
+    assert ports(chart(changed(path, url, values))) == {1, 2, 3} | wanted
+
+
+@pytest.mark.parametrize("lost", ["missing", "empty"])
+def test_a_chart_without_its_files_says_so(tmp_path: Path, lost: str) -> None:
+    """As a tool leaves it that drops what it does not know, such as symbolic links."""
+    folder = shutil.copytree(CHART, tmp_path / "chart", symlinks=True)
+    for path in (folder / "files").iterdir():
+        path.unlink()
+        if lost == "empty":
+            path.touch()
+    assert chart(LEAST, folder=folder)
+    values = changed("metrics", {"prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}}, LEAST)
+    with pytest.raises(manifests.Refused) as refused:
+        chart(values, folder=folder)
+    for name in ("alerts.yaml", "dashboard.json"):
+        assert f"files/{name} of this chart is missing or empty: take the whole chart" in str(refused.value)
 
 
 def test_a_secret_in_the_values_is_in_a_secret_alone_and_a_change_restarts_the_pod() -> None:
@@ -139,7 +205,7 @@ def test_nothing_of_monitoring_is_there_unless_asked_for() -> None:
     assert monitor["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
     [endpoint] = monitor["spec"]["podMetricsEndpoints"]
     assert (endpoint["port"], endpoint["path"]) == (container_of(pod)["ports"][0]["name"], "/metrics")
-    shipped = yaml.safe_load((manifests.REPOSITORY / "deploy" / "monitoring" / "alerts.yaml").read_text())
+    shipped = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
     assert rule["spec"] == shipped and shipped["groups"]
 
 
@@ -239,6 +305,8 @@ def test_the_notes_warn_of_what_is_off(world: World) -> None:
     assert "allowedRooms" not in said and "ingressFrom" not in said
     closed = changed("networkPolicy.monitoringNamespace", "")
     assert "health port" not in notes(world.cluster, closed)
+    hidden = notes(world.cluster, changed("secrets.httpsProxy", {"name": "proxy"}))
+    assert "the proxy's port is in a Secret" in hidden and "the proxy's port" not in plain
     scraped = notes(world.cluster, closed | {"metrics": {"service": {"enabled": True}}})
     assert "No Prometheus may ask the health port" in scraped
 

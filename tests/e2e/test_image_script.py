@@ -77,7 +77,7 @@ class Bench:
 
     def run(self, *arguments: str, told: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
         """Runs the script, with what it is told on standard input."""
-        return self._run([str(SCRIPT), *arguments], told, settings)
+        return self._run(["bash", str(SCRIPT), *arguments], told, settings)
 
     def paste(self, text: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Runs what a dry run has printed, as somebody would who pastes it."""

@@ -20,7 +20,7 @@ from toggle_e2e.logins import (
     answers,
     ends_saying,
 )
-from toggle_e2e.synapse import HttpError
+from toggle_e2e.homeserver import HttpError
 from toggle_e2e.world import Account, World
 
 

@@ -14,7 +14,7 @@ import pytest
 from toggle_e2e import totp
 from toggle_e2e.keycloak import claims
 from toggle_e2e.logins import CLIENT, NATIVE, OAUTH, TOKEN, TOTP, Logins, SetUp
-from toggle_e2e.synapse import HttpError
+from toggle_e2e.homeserver import HttpError
 from toggle_e2e.world import Account, World
 
 

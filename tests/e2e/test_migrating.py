@@ -17,7 +17,8 @@ import yaml
 
 from toggle_e2e import texts
 from toggle_e2e.bot import default_binary
-from toggle_e2e.manifests import REPOSITORY, tool
+from toggle_e2e.gotools import tool
+from toggle_e2e.manifests import REPOSITORY
 from toggle_e2e.person import Person
 from toggle_e2e.world import Account, Target, World
 

@@ -17,11 +17,12 @@ import pytest
 import yaml
 
 from toggle_e2e import texts
+from toggle_e2e.manifests import CHART
 from toggle_e2e.net import free_port, wait_for
 from toggle_e2e.prometheus import JOB, Prometheus, promtool
 from toggle_e2e.world import Stage, World
 
-MONITORING = Path(__file__).resolve().parents[2] / "deploy" / "monitoring"
+MONITORING = CHART / "files"
 ALERTS = MONITORING / "alerts.yaml"
 RULES: dict[str, dict[str, Any]] = {
     rule["alert"]: rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]

@@ -58,7 +58,7 @@ def run(*command: str | Path, cwd: Path = REPOSITORY, **environment: str) -> sub
 @pytest.fixture(scope="module")
 def tools() -> str:
     """A search path with cargo-deny, which is built where it is missing."""
-    folder = subprocess.run([SUPPLY / "tool.sh", "cargo-deny"], check=True, stdout=subprocess.PIPE, text=True)
+    folder = subprocess.run(["bash", SUPPLY / "tool.sh", "cargo-deny"], check=True, stdout=subprocess.PIPE, text=True)
     return f"{folder.stdout.strip()}:{os.environ['PATH']}"
 
 
@@ -156,7 +156,7 @@ def test_the_audit_reads_the_advisories(tmp_path: Path, crate: str, code: int) -
         '[versions]\npatched = []\n```\n\n# Made for this test\n\nIt says nothing.\n'
     )
     repository(tmp_path)
-    done = run(SUPPLY / "audit.sh", "--advisories", "Cargo.toml", ADVISORY_DB=str(tmp_path))
+    done = run("bash", SUPPLY / "audit.sh", "--advisories", "Cargo.toml", ADVISORY_DB=str(tmp_path))
     assert done.returncode == code, done.stdout
     assert ("RUSTSEC-2099-0001" in done.stdout) == bool(code)
     said = "FAILED" if code else "ok, the database of "
@@ -165,7 +165,7 @@ def test_the_audit_reads_the_advisories(tmp_path: Path, crate: str, code: int) -
 
 @pytest.mark.parametrize(("options", "code"), [([], 0), (["--advisories"], 1)])
 def test_the_audit_says_what_it_did_not_look_at(tmp_path: Path, options: list[str], code: int) -> None:
-    done = run(SUPPLY / "audit.sh", *options, "Cargo.toml", ADVISORY_DB=str(tmp_path / "none"))
+    done = run("bash", SUPPLY / "audit.sh", *options, "Cargo.toml", ADVISORY_DB=str(tmp_path / "none"))
     assert done.returncode == code, done.stdout
     assert re.search(r"^licences, bans, sources: +ok$", done.stdout, re.MULTILINE), done.stdout
     assert re.search(r"^advisories: +not checked: ADVISORY_DB, ", done.stdout, re.MULTILINE), done.stdout
@@ -355,7 +355,7 @@ def test_a_second_build_that_differs_is_told(tmp_path: Path, changed: bool) -> N
     (tmp_path / "cargo" / "registry" / "index").mkdir(parents=True)
     (tmp_path / "cargo" / "registry" / "cache").mkdir()
     given = {"CARGO_TARGET_DIR": str(tmp_path / "target"), "CARGO_HOME": str(tmp_path / "cargo")}
-    done = run(SUPPLY / "reproducible.sh", PATH=f"{tmp_path}/bin:{os.environ['PATH']}", **given)
+    done = run("bash", SUPPLY / "reproducible.sh", PATH=f"{tmp_path}/bin:{os.environ['PATH']}", **given)
     assert done.returncode == int(changed), done.stdout
     assert ("they differ in 2 bytes" in done.stdout) == changed, done.stdout
     assert len(set(re.findall(r"^[0-9a-f]{64}", done.stdout, re.MULTILINE))) == 1 + int(changed)

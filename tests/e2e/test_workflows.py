@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from toggle_e2e.gotools import tool
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.y*ml"))
 EACH = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -44,13 +46,7 @@ def steps(path: Path) -> Iterator[dict[str, Any]]:
 
 def actionlint(*files: Path) -> subprocess.CompletedProcess[str]:
     """What actionlint says of some files; shellcheck, which not every machine has, is left out."""
-    built = subprocess.run(
-        [REPOSITORY / "tests" / "e2e" / "gotools" / "build.sh", "actionlint"],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    command = [built.stdout.strip(), "-no-color", "-shellcheck=", "-pyflakes=", *map(str, files)]
+    command = [str(tool("actionlint")), "-no-color", "-shellcheck=", "-pyflakes=", *map(str, files)]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
 

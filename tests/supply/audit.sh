@@ -19,7 +19,7 @@ fi
 manifests=("$@")
 [ $# -gt 0 ] || manifests=(Cargo.toml tests/fuzz/Cargo.toml)
 
-PATH="$(tests/supply/tool.sh cargo-deny):$PATH"
+PATH="$(bash tests/supply/tool.sh cargo-deny):$PATH"
 export PATH
 origin=https://github.com/rustsec/advisory-db
 

@@ -35,8 +35,8 @@ done
 
 # The tools that are there, by other names.
 mkdir "$elsewhere/tools"
-ln -s "$(tests/e2e/setup.sh)" "$elsewhere/tools/"
-cp -r "$(dirname "$(tests/supply/tool.sh cargo-auditable)")" "$elsewhere/tools/"
+ln -s "$(bash tests/e2e/setup.sh)" "$elsewhere/tools/"
+cp -r "$(dirname "$(bash tests/supply/tool.sh cargo-auditable)")" "$elsewhere/tools/"
 
 umask 077
 started=$SECONDS

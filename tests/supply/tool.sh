@@ -17,7 +17,7 @@ cargo-deny) version=0.20.2 ;;
 cargo-auditable) version=0.7.7 ;;
 *) die "there is no tool $name here: name cargo-deny or cargo-auditable." ;;
 esac
-"$here/../e2e/prerequisites.sh" cargo cc >&2
+bash "$here/../e2e/prerequisites.sh" cargo cc >&2
 
 root="${OPENCLAW_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/openclaw-k8s-toggle-operator}"
 mkdir -p "$root"

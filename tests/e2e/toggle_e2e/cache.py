@@ -93,4 +93,6 @@ def ensure_venv() -> Path:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--there"]:
+        sys.exit(not (venv_path() / COMPLETE).is_file())
     print(ensure_venv())

@@ -2,7 +2,7 @@
 
 The API server, its store and its controllers are the released ones, so the
 rights, errors and timings the bot meets are those of a cluster. Only the nodes
-are played, by kwok: a pod becomes ready without anything being run. There is no
+are played, by `kubelet`: a pod becomes ready without anything being run. There is no
 scheduler either, which is why a pod template has to name its node.
 """
 
@@ -15,7 +15,6 @@ import http.client
 import ipaddress
 import itertools
 import json
-import os
 import shutil
 import signal
 import ssl
@@ -34,6 +33,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from .gotools import tool
+from .kubelet import NODE, deployment_controller, kubelet
 from .net import free_port, wait_for
 
 Object = dict[str, Any]
@@ -43,13 +44,11 @@ ADMIN = "admin"
 APPLY = "application/apply-patch+yaml"
 FIELD_MANAGER = "toggle-e2e"
 HOST = "127.0.0.1"
-KWOK_ANNOTATION = "kwok.x-k8s.io/node"
 MERGE_PATCH = "application/merge-patch+json"
-NODE = "kwok-node"
-SERVERS = ("etcd", "kube-apiserver", "kube-controller-manager", "kwok")
+CONTROLLERS = "kube-controller-manager"
+SERVERS = ("etcd", "kube-apiserver", CONTROLLERS)
 
 _HERE = Path(__file__).resolve().parent
-_BUILD = _HERE.parent / "controlplane" / "build.sh"
 
 # The bodies of changes are kept, so that a test can see what was asked for.
 _AUDIT_POLICY = {
@@ -73,22 +72,6 @@ _AUDIT_POLICY = {
 
 class ControlPlaneError(RuntimeError):
     """A server did not start, or refused what the tests need of it."""
-
-
-def binaries(log: Callable[[str], None]) -> Path:
-    """The directory of the programs; builds them where they are missing."""
-    with subprocess.Popen([_BUILD], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as build:
-        assert build.stdout and build.stderr
-        try:
-            for line in build.stderr:
-                log(line.rstrip())
-            answer = build.stdout.read().split("\n")
-        except BaseException:
-            build.terminate()
-            raise
-    if build.returncode != 0:
-        raise ControlPlaneError(f"{_BUILD.name} could not build the control plane, its output says why")
-    return Path(answer[-2])
 
 
 class Authority:
@@ -186,14 +169,22 @@ class Authority:
 
 
 class ControlPlane:
-    """etcd, kube-apiserver, kube-controller-manager and kwok, and an administrator's client."""
+    """etcd, kube-apiserver and kube-controller-manager, nodes that are played, and an administrator's client.
 
-    def __init__(self, workdir: Path, log: Callable[[str], None] | None = None) -> None:
+    A `lean` one is quick to build: its API server may be compiled without
+    optimisation, and the controllers are played too, as far as a Deployment's
+    numbers go.
+    """
+
+    def __init__(self, workdir: Path, log: Callable[[str], None] | None = None, lean: bool = False) -> None:
         self.workdir = Path(workdir).resolve()
         self.host = HOST
         self.port = free_port()
         self._etcd_port = free_port()
         self._log = log or (lambda text: print(text, file=sys.stderr, flush=True))
+        self._servers = [name for name in SERVERS if not lean or name != CONTROLLERS]
+        self._played = [deployment_controller(self)] if lean else [kubelet(self)]
+        self._lean = lean
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._commands: dict[str, list[str]] = {}
         self._paused = False
@@ -230,8 +221,8 @@ class ControlPlane:
         self.stop()
 
     def start(self, timeout: float = 60) -> None:
-        """Starts all four and returns once the API server is ready."""
-        programs = binaries(self._log)
+        """Starts all of it and returns once the API server is ready."""
+        programs = {name: tool(name, quick=self._lean) for name in self._servers}
         started = time.monotonic()
         self.workdir.mkdir(parents=True, exist_ok=True)
         self._make_certificates()
@@ -240,6 +231,8 @@ class ControlPlane:
         try:
             self._spawn("etcd")
             self.start_apiserver(timeout)
+            for one in self._played:
+                one.start()
         except BaseException:
             self.stop()
             raise
@@ -250,6 +243,8 @@ class ControlPlane:
         atexit.unregister(self.stop)
         for name in reversed(SERVERS):
             self._end(name)
+        for one in self._played:
+            one.stop()
         self._paused = False
 
     def start_apiserver(self, timeout: float = 60) -> None:
@@ -260,9 +255,9 @@ class ControlPlane:
         """
         self._spawn("kube-apiserver")
         self.wait_ready(timeout)
-        for name in ("kube-controller-manager", "kwok"):
-            self._end(name)
-            self._spawn(name)
+        if CONTROLLERS in self._commands:
+            self._end(CONTROLLERS)
+            self._spawn(CONTROLLERS)
 
     def stop_apiserver(self) -> None:
         """Plays an outage in which connections are refused."""
@@ -322,9 +317,7 @@ class ControlPlane:
             headers["Content-Type"] = content_type
         if user != ADMIN:
             headers["Authorization"] = f"Bearer {user}"
-        connection = http.client.HTTPSConnection(
-            self.host, self.port, timeout=timeout, context=self._tls(admin=user == ADMIN)
-        )
+        connection = self.connect(timeout, user)
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
@@ -336,6 +329,12 @@ class ControlPlane:
             raise ConnectionError(f"{method} {path}: {failure!r}") from failure
         finally:
             connection.close()
+
+    def connect(self, timeout: float | None, user: str = ADMIN) -> http.client.HTTPSConnection:
+        """A connection to the API server, as the administrator or for the owner of a bearer token."""
+        return http.client.HTTPSConnection(
+            self.host, self.port, timeout=timeout, context=self._tls(admin=user == ADMIN)
+        )
 
     def ensure(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Object:
         """The same as the administrator, where anything but success is an error."""
@@ -384,27 +383,20 @@ class ControlPlane:
         """Makes a namespace, if it is not there yet."""
         self.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}])
 
-    def create_node(self, name: str = NODE, managed: bool = True, timeout: float = 20) -> None:
-        """Makes a node and waits until kwok has made it ready.
-
-        On a node that is not `managed`, pods stay as they are, so that a test
-        can write a bad start into their status itself.
-        """
+    def create_node(self, name: str = NODE) -> None:
+        """Makes a node that is ready."""
         room = {"cpu": "32", "memory": "64Gi", "pods": "1000"}
         node = {
             "apiVersion": "v1",
             "kind": "Node",
-            "metadata": {"name": name, "annotations": {KWOK_ANNOTATION: "fake"} if managed else {}},
-            "status": {"capacity": room, "allocatable": room},
+            "metadata": {"name": name},
+            "status": {
+                "capacity": room,
+                "allocatable": room,
+                "conditions": [{"type": "Ready", "status": "True", "reason": "Played"}],
+            },
         }
         self.ensure("POST", "/api/v1/nodes", node)
-
-        def ready() -> bool:
-            conditions = self.ensure("GET", f"/api/v1/nodes/{name}")["status"].get("conditions", [])
-            return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
-
-        if managed:
-            wait_for(f"node {name} to be ready", ready, timeout, detail=lambda: self.tail_logs(15))
 
     def create_deployment(self, namespace: str, name: str, replicas: int = 0, node: str = NODE) -> None:
         """Makes a deployment whose pods are on a node from the start, for want of a scheduler."""
@@ -558,7 +550,7 @@ class ControlPlane:
         authority = Authority(self._pki)
         authority.server("kube-apiserver")
         authority.signing_pair("service-account")
-        for client in (ADMIN, "kube-controller-manager", "kwok"):
+        for client in (ADMIN, CONTROLLERS):
             authority.client(client)
             self._write_kubeconfig(client)
         self._admin_tls = self._token_tls = None
@@ -595,7 +587,7 @@ class ControlPlane:
         """A kubeconfig file, for looking at the cluster with kubectl."""
         return self._pki / f"{client}.kubeconfig"
 
-    def _make_commands(self, programs: Path) -> None:
+    def _make_commands(self, programs: dict[str, Path]) -> None:
         etcd = f"http://{HOST}:{self._etcd_port}"
         peer = f"http://{HOST}:{free_port()}"
         pki = self._pki
@@ -633,25 +625,19 @@ class ControlPlane:
                 "audit-log-path": self.workdir / "audit.log",
                 "profiling": "false",
             },
-            "kube-controller-manager": {
-                "kubeconfig": self.kubeconfig("kube-controller-manager"),
+            CONTROLLERS: {
+                "kubeconfig": self.kubeconfig(CONTROLLERS),
                 "controllers": "deployment-controller,replicaset-controller,statefulset-controller,"
                 "serviceaccount-controller,namespace-controller",
                 "leader-elect": "false",
                 # Nobody asks for its metrics, and two runs could not share the usual port.
                 "secure-port": 0,
             },
-            "kwok": {
-                "kubeconfig": self.kubeconfig("kwok"),
-                "manage-nodes-with-annotation-selector": f"{KWOK_ANNOTATION}=fake",
-            },
         }
         self._commands = {
-            name: [str(programs / name), *(f"--{key}={value}" for key, value in options[name].items())]
-            for name in SERVERS
+            name: [str(programs[name]), *(f"--{key}={value}" for key, value in options[name].items())]
+            for name in self._servers
         }
-        for stage in sorted((programs / "stages").glob("*.yaml")):
-            self._commands["kwok"].append(f"--config={stage}")
 
     def _end(self, name: str) -> None:
         process = self._processes.pop(name, None)
@@ -664,8 +650,6 @@ class ControlPlane:
             self._processes[name] = subprocess.Popen(
                 self._commands[name],
                 cwd=self.workdir,
-                # Else kwok reads the settings of the person who runs the tests.
-                env={**os.environ, "HOME": str(self.workdir)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

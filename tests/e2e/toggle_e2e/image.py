@@ -171,7 +171,7 @@ class Images:
         script = str(REPOSITORY / "deploy" / "build-container-multiarch.sh")
         settings = {"CARGO_TARGET_DIR": str(target), "SKIP_BUILD": "1", "CONTAINER_TOOL": "buildah"} | environment
         done = subprocess.run(
-            as_root("env", *(f"{name}={value}" for name, value in settings.items()), script, *arguments),
+            as_root("env", *(f"{name}={value}" for name, value in settings.items()), "bash", script, *arguments),
             env=self.environment,
             input=told,
             capture_output=True,

@@ -139,7 +139,7 @@ class Logins:
                 clock_ahead=server.clock_ahead,
                 port=self._ports[set_up],
             )
-            world = World(self._workdir / f"world-{set_up.value}", synapse=synapse, beside=self._beside)
+            world = World(self._workdir / f"world-{set_up.value}", homeserver=synapse, beside=self._beside)
             world.__enter__()
             self._worlds[set_up] = world
         return self._worlds[set_up]

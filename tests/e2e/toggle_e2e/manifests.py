@@ -22,6 +22,7 @@ import yaml
 
 from .bot import Bot
 from .controlplane import ControlPlane, Object
+from .gotools import tool
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 KUSTOMIZE = REPOSITORY / "deploy" / "k8s"
@@ -29,7 +30,6 @@ CHART = REPOSITORY / "deploy" / "helm" / "openclaw-k8s-toggle-operator"
 SECRET = "openclaw-toggle-operator"
 """The Secret that the manifests name."""
 
-_BUILD = REPOSITORY / "tests" / "e2e" / "gotools" / "build.sh"
 _ROOT_CA = "kube-root-ca.crt"
 
 Values = Mapping[str, Any]
@@ -41,13 +41,6 @@ class Refused(RuntimeError):
 
 class NotMounted(RuntimeError):
     """What keeps a pod from starting: something of it is not in the cluster."""
-
-
-@cache
-def tool(name: str) -> Path:
-    """A program built from the module proxy; where it has to be built, that takes a minute or two."""
-    done = subprocess.run([_BUILD, name], stdout=subprocess.PIPE, text=True, check=True)
-    return Path(done.stdout.strip())
 
 
 def run(name: str, *arguments: str, given: str = "", kubeconfig: Path | None = None) -> tuple[str, str]:
@@ -69,11 +62,12 @@ def kustomize(folder: str = "") -> list[Object]:
     return _documents(_kustomized(folder))
 
 
-def chart(values: Values, release: str = "toggle", namespace: str = "default", *options: str) -> list[Object]:
-    """What a release of the chart consists of, its test included."""
-    return _documents(
-        run("helm", "template", release, str(CHART), "-n", namespace, "-f", "-", *options, given=json.dumps(values))[0]
-    )
+def chart(
+    values: Values, release: str = "toggle", namespace: str = "default", *options: str, folder: Path = CHART
+) -> list[Object]:
+    """What a release of the chart, or of a copy of it, consists of, its test included."""
+    command = ("template", release, str(folder), "-n", namespace, "-f", "-", *options)
+    return _documents(run("helm", *command, given=json.dumps(values))[0])
 
 
 def install(

@@ -158,6 +158,5 @@ def set_up(
     """The same for a person and a bot's account that are there already."""
     room_id = person.create_room(True, (bot_account.user_id,))
     bot = world.bot(bot_account, (account.user_id,), target, **overrides).start()
-    world.synapse.wait_membership(room_id, bot_account.user_id)
     person.wait_sees_member(room_id, bot_account.user_id)
     return Scene(world, bot, bot_account, account, person, room_id, target)

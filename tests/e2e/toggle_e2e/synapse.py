@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 import os
 import secrets
-import signal
-import subprocess
 import sys
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import yaml
 from signedjson.key import generate_signing_key, write_signing_keys
 
 from .fragments import Fragment, merged
-from .net import free_port, uninterrupted, wait_for
+from .homeserver import SERVER_NAME, Homeserver
+from .net import wait_for
 
-SERVER_NAME = "toggle.test"
 GENEROUS = {"per_second": 10_000, "burst_count": 10_000}
 _LIMITS = (
     "rc_message",
@@ -40,21 +32,13 @@ _LIMITS = (
 )
 
 
-class HttpError(Exception):
-    """An answer that is not a success, with what the server said."""
-
-    def __init__(self, status: int, body: str) -> None:
-        super().__init__(f"HTTP {status}: {body}")
-        self.status = status
-
-
-class Synapse:
-    """Starts, stops, freezes and asks one homeserver.
+class Synapse(Homeserver):
+    """One Synapse.
 
     `bcrypt_rounds` is low since tests log in often; the benchmark gives the
     server's own default, as a login's cost is part of a first start.
     `fragments` are merged into the configuration, in order. `clock_ahead` is
-    how many seconds its clock is wrong; `port` is for who has to know it before.
+    how many seconds its clock is wrong.
     """
 
     def __init__(
@@ -65,29 +49,11 @@ class Synapse:
         clock_ahead: int = 0,
         port: int | None = None,
     ) -> None:
-        self.workdir = workdir
-        self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.log_path = workdir / "homeserver.log"
-        self._output_path = workdir / "output.log"
+        super().__init__(workdir, port)
         self._secret = secrets.token_hex(16)
-        self._process: subprocess.Popen[bytes] | None = None
         self._admin_token = ""
-        workdir.mkdir(parents=True, exist_ok=True)
         self._config_path = self._write_config(bcrypt_rounds, fragments)
         self._clock = _wrong_clock(workdir / "clock", clock_ahead) if clock_ahead else {}
-
-    def __enter__(self) -> Synapse:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def _write_config(self, bcrypt_rounds: int, fragments: Iterable[Fragment]) -> Path:
         signing = self.workdir / "signing.key"
@@ -150,129 +116,20 @@ class Synapse:
         path.write_text(yaml.safe_dump(merged(config, *fragments)))
         return path
 
-    def start(self, timeout: float = 60) -> None:
-        """Starts the server and waits until it answers."""
-        self.launch()
-        self.wait_ready(timeout)
-
-    def launch(self) -> None:
-        """Starts the server; something else can be done until `wait_ready`."""
-        if self._process is not None:
-            raise RuntimeError("Synapse runs already")
-        uninterrupted(self._spawn)
-
-    def _spawn(self) -> None:
-        with self._output_path.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "synapse.app.homeserver", "--config-path", str(self._config_path)],
-                cwd=self.workdir,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **self._clock},
-            )
-
-    def wait_ready(self, timeout: float = 60) -> None:
-        """Waits until the server answers."""
-        wait_for("Synapse to answer", self._answers, timeout, 0.1, self.tail)
-
-    def _answers(self) -> bool:
-        if self._process is None or self._process.poll() is not None:
-            raise RuntimeError("Synapse ended while it was starting:\n" + self.tail())
-        try:
-            with urllib.request.urlopen(self.url + "/_matrix/client/versions", timeout=2) as answer:
-                return int(answer.status) == 200
-        except OSError:
-            return False
-
-    def stop(self) -> None:
-        """Ends the server; its database stays, so `start` takes up where it was."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(signal.SIGCONT)
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    def kill(self) -> None:
-        """Takes the server away at once, frozen or not; `start` takes up where it was."""
-        process, self._process = self._process, None
-        if process:
-            process.kill()
-            process.wait()
-
-    def pause(self) -> None:
-        """Freezes the server: connections stay open and nothing is answered."""
-        assert self._process
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Lets a frozen server go on."""
-        assert self._process
-        self._process.send_signal(signal.SIGCONT)
-
-    @property
-    def running(self) -> bool:
-        """Whether the server's process is there."""
-        return self._process is not None and self._process.poll() is None
-
-    def mxid(self, localpart: str) -> str:
-        """The full id of a local user."""
-        return f"@{localpart}:{SERVER_NAME}"
-
-    def call(
-        self,
-        method: str,
-        path: str,
-        body: object | None = None,
-        token: str | None = None,
-        timeout: float = 20,
-    ) -> dict[str, Any]:
-        """One request to the client or admin API."""
-        request = urllib.request.Request(
-            self.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {}),
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
-                result: dict[str, Any] = json.load(answer)
-                return result
-        except urllib.error.HTTPError as error:
-            raise HttpError(error.code, error.read().decode(errors="replace")) from error
+    def _command(self) -> tuple[list[str], dict[str, str] | None]:
+        command = [sys.executable, "-m", "synapse.app.homeserver", "--config-path", str(self._config_path)]
+        return command, {**os.environ, "PYTHONUNBUFFERED": "1", **self._clock}
 
     def register(self, localpart: str, password: str, admin: bool = False) -> str:
         """Makes a user by the shared secret and gives its full id."""
-        self._register(localpart, password, admin)
+        # A user comes without a device, so that every device there is belongs to a client under test.
+        self._register(self._secret, localpart, password, admin, inhibit_login=True)
         return self.mxid(localpart)
-
-    def _register(self, localpart: str, password: str, admin: bool) -> dict[str, Any]:
-        nonce = self.call("GET", "/_synapse/admin/v1/register")["nonce"]
-        signed = [nonce, localpart, password, "admin" if admin else "notadmin"]
-        mac = hmac.new(self._secret.encode(), "\0".join(signed).encode(), hashlib.sha1)
-        return self.call(
-            "POST",
-            "/_synapse/admin/v1/register",
-            {
-                "nonce": nonce,
-                "username": localpart,
-                "password": password,
-                "admin": admin,
-                "mac": mac.hexdigest(),
-                # A user comes without a device, so that every device there is belongs to a client under test.
-                "inhibit_login": not admin,
-            },
-        )
 
     def admin(self, method: str, path: str, body: object | None = None) -> dict[str, Any]:
         """One request as a server administrator, who is made at first use."""
         if not self._admin_token:
-            made = self._register(f"admin-{secrets.token_hex(4)}", secrets.token_hex(8), True)
+            made = self._register(self._secret, f"admin-{secrets.token_hex(4)}", secrets.token_hex(8), True)
             self._admin_token = made["access_token"]
         return self.call(method, path, body, self._admin_token)
 
@@ -317,17 +174,6 @@ class Synapse:
                 for line in handle
                 if "synapse.access" in line and "Processed request" in line and wanted in line and path_part in line
             ]
-
-    def tail(self, lines: int = 40) -> str:
-        """The end of what the server wrote, for a failure's report."""
-        shown = []
-        for path in (self._output_path, self.log_path):
-            if path.exists():
-                with path.open("rb") as handle:
-                    handle.seek(max(0, path.stat().st_size - 200_000))
-                    text = handle.read().decode(errors="replace")
-                shown.append(f"--- {path.name}\n" + "\n".join(text.splitlines()[-lines:]))
-        return "\n".join(shown)
 
 
 def _wrong_clock(folder: Path, ahead: int) -> dict[str, str]:

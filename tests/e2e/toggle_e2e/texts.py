@@ -67,6 +67,14 @@ def unknown(text: str) -> str:
 UNREADABLE = "I could not decrypt your message. This may happen after a restart. Please send your command again."
 
 
+SIGNED_OUT_DEVICE = (
+    "Your message came from a session that was signed out, so I did not run your command: please log in anew on that"
+    " device, verify the new session, and send it again. If you did not sign it out, ask my operator, to whom"
+    ' "openclaw-k8s-toggle-operator identities list" shows it.'
+)
+"""To a message that the keys of a removed device encrypted."""
+
+
 def unverified(device_id: str) -> str:
     """To a person whose identity has not signed the device they command from."""
     return (

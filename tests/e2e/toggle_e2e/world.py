@@ -16,6 +16,7 @@ import yaml
 
 from .bot import Bot
 from .controlplane import NODE, ControlPlane
+from .homeserver import Homeserver
 from .net import wait_for
 from .person import Person
 from .synapse import Synapse
@@ -31,7 +32,7 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class Account:
-    """A user of the homeserver."""
+    """A user of a homeserver."""
 
     user_id: str
     localpart: str
@@ -78,7 +79,8 @@ class World:
 
     Each test gets users, rooms and a namespace of its own, so that none can
     see or disturb what another one did. A world `beside` another one has a
-    homeserver of its own and shares the other's cluster.
+    homeserver of its own and shares the other's cluster. A `lean` one has a
+    cluster that is quick to build.
     """
 
     def __init__(
@@ -86,14 +88,17 @@ class World:
         workdir: Path,
         log: Callable[[str], None] | None = None,
         bcrypt_rounds: int = 4,
-        synapse: Synapse | None = None,
+        homeserver: Homeserver | None = None,
         beside: World | None = None,
+        lean: bool = False,
     ) -> None:
         self.workdir = workdir
         self._log = log or (lambda text: print(text, file=sys.stderr, flush=True))
-        self.synapse = synapse or Synapse(workdir / "synapse", bcrypt_rounds)
+        self.homeserver: Homeserver = homeserver or Synapse(workdir / "synapse", bcrypt_rounds)
         self._owns_cluster = beside is None
-        self.cluster: ControlPlane = beside.cluster if beside else ControlPlane(workdir / "cluster", log=self._log)
+        self.cluster: ControlPlane = (
+            beside.cluster if beside else ControlPlane(workdir / "cluster", self._log, lean)
+        )
         self._numbers: itertools.count[int] = beside._numbers if beside else itertools.count(1)
         self.accounts: list[Account] = []
         self.people: list[Person] = []
@@ -101,14 +106,20 @@ class World:
         self.make_bot: Callable[[dict[str, str]], Bot] = beside.make_bot if beside else Bot
         """What `bot` makes: a process, unless a test wants the image."""
 
+    @property
+    def synapse(self) -> Synapse:
+        """The homeserver where it is one that the tests can ask for more than a client can."""
+        assert isinstance(self.homeserver, Synapse)
+        return self.homeserver
+
     def __enter__(self) -> World:
         started = time.monotonic()
         try:
-            self.synapse.launch()
+            self.homeserver.launch()
             if self._owns_cluster:
                 self.cluster.start()
                 self.cluster.create_node(NODE)
-            self.synapse.wait_ready()
+            self.homeserver.wait_ready()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -129,7 +140,7 @@ class World:
             except Exception as failure:
                 # The servers below must be ended whatever a client does.
                 self._log(f"{person!r} could not be stopped: {failure}")
-        self.synapse.stop()
+        self.homeserver.stop()
         if self._owns_cluster:
             self.cluster.stop()
 
@@ -137,14 +148,14 @@ class World:
         """Registers a user nobody has used before."""
         localpart = f"{name}-{next(self._numbers)}"
         password = f"secret-{secrets.token_hex(8)}"
-        account = Account(self.synapse.register(localpart, password), localpart, password)
+        account = Account(self.homeserver.register(localpart, password), localpart, password)
         self.accounts.append(account)
         return account
 
     def person(self, account: Account, device: str = "phone") -> Person:
         """Logs a user in at a new device."""
         store = self.workdir / "people" / f"{account.localpart}-{device}-{next(self._numbers)}"
-        person = Person(self.synapse.url, account.user_id, account.password, store, device)
+        person = Person(self.homeserver.url, account.user_id, account.password, store, device)
         self.people.append(person)
         return person.start()
 
@@ -177,7 +188,7 @@ class World:
         store = self.workdir / "stores" / f"{account.localpart}-{next(self._numbers)}"
         store.parent.mkdir(parents=True, exist_ok=True)
         wanted: dict[str, str | None] = {
-            "MATRIX_HOMESERVER": self.synapse.url,
+            "MATRIX_HOMESERVER": self.homeserver.url,
             "MATRIX_USER": account.localpart,
             "MATRIX_PASSWORD": account.password,
             "ALLOWED_USERS": ",".join(allowed),
@@ -221,7 +232,7 @@ class World:
         """Waits until the bot has taken its invite and the person sees it."""
         wait_for(
             f"{bot_id} to join {room_id}",
-            lambda: self.synapse.members(room_id).get(bot_id) == "join",
+            lambda: bot_id in self.homeserver.joined(room_id, person.access_token),
             15,
             detail=bot.tail,
         )

@@ -71,6 +71,12 @@ in one message, each with what to set.
 {{- if and .Values.metrics.service.enabled (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $fullname)) }}
 {{- $faults = append $faults (printf "metrics.service.enabled makes a Service, and %s is no name for one: set fullnameOverride to a name of letters, digits and dashes that begins with a letter" $fullname) }}
 {{- end }}
+{{- /* An empty rule or dashboard would be taken for one. */}}
+{{- range $file, $wanted := dict "files/alerts.yaml" .Values.metrics.prometheusRule.enabled "files/dashboard.json" .Values.metrics.dashboard.enabled }}
+{{- if and $wanted (not ($.Files.Get $file | trim)) }}
+{{- $faults = append $faults (printf "%s of this chart is missing or empty: take the whole chart, as git or `helm package` gives it" $file) }}
+{{- end }}
+{{- end }}
 {{- $set := dict }}
 {{- range concat (include "operator.accountEnv" . | fromYamlArray) (include "operator.commandEnv" . | fromYamlArray) }}
 {{- $_ := set $set .name true }}
