@@ -442,7 +442,9 @@ fn figures_of_the_own_share() {
             cpu += on_cpu(&mut world) - spent;
             let (synced, sent) = world.hs.with(|state| {
                 let log = &state.log[hs_mark.saturating_sub(1)..];
-                let sent = log.iter().find(|entry| entry.is("PUT /send/m.room.encrypted"));
+                let sent = log
+                    .iter()
+                    .find(|entry| entry.is("PUT /send/m.room.encrypted"));
                 let sent = sent.unwrap().at;
                 let answered = log.iter().filter(|entry| entry.path.ends_with("/sync"));
                 let answered = answered.filter_map(|entry| entry.answered);

@@ -471,8 +471,7 @@ impl<'a> Operator<'a> {
 
     /// Whether a command is being done or something is leaving.
     fn is_answering(&self) -> bool {
-        self.synced
-            && (self.working.is_some() || self.unsaved.is_some() || self.flight.has_lanes())
+        self.synced && (self.working.is_some() || self.unsaved.is_some() || self.flight.has_lanes())
     }
 
     /// When the next sync is to be asked for.
