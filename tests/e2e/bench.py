@@ -382,7 +382,7 @@ def shares_of(tap: Tap, ask: Callable[[str], None], rounds: int) -> dict[str, li
             time.sleep(PAUSE)
             share = own_share(tap.since(began))
             if share is None:
-                raise SystemExit(f"no reply to {command!r} passed the tap")
+                raise SystemExit(f"no reply to {command!r} passed the tap " + repr([(round(x.at-began,4), x.server, x.request[:40], x.asks) for x in tap.since(began)]))
             shares[command].append(share)
     return shares
 

@@ -7,16 +7,17 @@ own, since the times are to be those of the wire.
 
 from __future__ import annotations
 
+import itertools
 import json
+import selectors
 import socket
 import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 _METHODS = (b"GET ", b"PUT ", b"POST ")
 
@@ -31,7 +32,7 @@ class Seen:
     request: str
     """The first line of the request that they belong to, where it can be read."""
     asks: bool
-    """Whether they went to the server: then this is when they came, else when they left."""
+    """Whether they went to the server."""
 
 
 class Tap:
@@ -84,7 +85,8 @@ def own_share(passed: list[Seen]) -> float | None:
     if sent is None:
         return None
     before = [seen for seen in passed if seen.at < sent.at]
-    calls = [seen for seen in before if seen.server == "api"]
+    # What comes before the first call ends a connection of before.
+    calls = list(itertools.dropwhile(lambda seen: not seen.asks, (seen for seen in before if seen.server == "api")))
     until = calls[0].at if calls else sent.at
     handed_over = [
         seen.at for seen in before if not seen.asks and "/sync" in seen.request and seen.at <= until
@@ -108,61 +110,69 @@ def served(calls: list[Seen]) -> float:
     return total + (ended - began if began is not None and ended is not None else 0.0)
 
 
-def _note(**seen: Any) -> None:
-    sys.stdout.write(json.dumps(seen) + "\n")
-    sys.stdout.flush()
+class _Passage:
+    """One connection: both its ends, and the request that its bytes belong to."""
 
-
-def _pass_on(server: str, client: socket.socket, upstream: socket.socket) -> None:
-    """Both directions of one connection, until one side ends it."""
-    request = [""]
-
-    def pump(source: socket.socket, sink: socket.socket, asks: bool) -> None:
-        while True:
-            try:
-                piece = source.recv(65536)
-                came = time.monotonic()
-                if piece:
-                    sink.sendall(piece)
-            except OSError:
-                piece = b""
-            if not piece:
-                for end in (source, sink):
-                    try:
-                        end.shutdown(socket.SHUT_RDWR)
-                    except OSError:
-                        pass
-                return
-            if asks and server == "homeserver":
-                if not piece.startswith(_METHODS):
-                    continue
-                request[0] = piece.split(b"\r\n", 1)[0].decode("latin-1")
-            _note(at=came if asks else time.monotonic(), server=server, request=request[0], asks=asks)
-
-    threading.Thread(target=pump, args=(upstream, client, False), daemon=True).start()
-    pump(client, upstream, True)
-
-
-def _serve(server: str, target: tuple[str, int], listener: socket.socket) -> None:
-    while True:
-        client, _ = listener.accept()
-        upstream = socket.create_connection(target)
-        for end in (client, upstream):
+    def __init__(self, server: str, client: socket.socket, target: tuple[str, int]) -> None:
+        self.server = server
+        self.client = client
+        self.upstream = socket.create_connection(target)
+        self.request = ""
+        for end in (self.client, self.upstream):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        threading.Thread(target=_pass_on, args=(server, client, upstream), daemon=True).start()
+
+    def pass_on(self, source: socket.socket) -> bool:
+        """Passes on what has come from one end; false when that has ended."""
+        asks = source is self.client
+        try:
+            piece = source.recv(65536)
+            # Noted before it is passed on: whatever follows from it is later.
+            at = time.monotonic()
+            if not piece:
+                return False
+            (self.upstream if asks else self.client).sendall(piece)
+        except OSError:
+            return False
+        is_body = False
+        if asks and self.server == "homeserver":
+            is_body = not piece.startswith(_METHODS)
+            if not is_body:
+                self.request = piece.split(b"\r\n", 1)[0].decode("latin-1")
+        if not is_body:
+            print(json.dumps(asdict(Seen(at, self.server, self.request, asks))), flush=True)
+        return True
+
+    def end(self) -> None:
+        self.client.close()
+        self.upstream.close()
 
 
 def main() -> None:
-    """Reads where the servers are, says where it listens, and passes on for ever."""
+    """Reads where the servers are, says where it listens, and passes on for ever.
+
+    In one thread: two would wait for each other, and their times with them.
+    """
     targets = json.loads(sys.stdin.readline())
+    ready = selectors.DefaultSelector()
     ports = {}
     for server, target in targets.items():
         listener = socket.create_server(("127.0.0.1", 0))
         ports[server] = listener.getsockname()[1]
-        threading.Thread(target=_serve, args=(server, tuple(target), listener), daemon=True).start()
-    sys.stdout.write(json.dumps(ports) + "\n")
-    sys.stdout.flush()
-    threading.Event().wait()
+        ready.register(listener, selectors.EVENT_READ, (server, tuple(target)))
+    print(json.dumps(ports), flush=True)
+    while True:
+        for key, _ in ready.select():
+            end = key.fileobj
+            assert isinstance(end, socket.socket)
+            if not isinstance(key.data, _Passage):
+                client, _ = end.accept()
+                passage = _Passage(key.data[0], client, key.data[1])
+                ready.register(passage.client, selectors.EVENT_READ, passage)
+                ready.register(passage.upstream, selectors.EVENT_READ, passage)
+            elif end.fileno() != -1 and not key.data.pass_on(end):
+                ready.unregister(key.data.client)
+                ready.unregister(key.data.upstream)
+                key.data.end()
 
 
 if __name__ == "__main__":
