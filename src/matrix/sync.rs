@@ -4,6 +4,7 @@
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use http::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 
@@ -82,15 +83,12 @@ fn filtered(filter: &Value, timeout: u128, since: Option<&str>) -> Call {
 
 /// Percent-encodes everything but the unreserved characters of RFC 3986.
 pub(super) fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() * 2);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// The parts of a sync that are used, borrowed from its body. What has a life

@@ -10,7 +10,9 @@ use std::{
 };
 
 use log::debug;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, types::Type};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig, types::Type,
+};
 
 use super::{
     account_revision::AccountRevision,
@@ -286,6 +288,9 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA wal_autocheckpoint = 1000;",
     )?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Plans do not depend on the values that are bound: those of partial indexes
+    // would, and such a statement is parsed and planned anew with each value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
     Ok(())
 }
