@@ -1,7 +1,7 @@
 //! `GET /sync`: the request, and its answer read so that one malformed part
 //! does not spoil the rest.
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock, time::Duration};
 
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -17,9 +17,8 @@ pub const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 /// Events of one room in one sync. What lies before them is read back.
 const TIMELINE_LIMIT: u32 = 50;
 
-/// The call for the next sync. `wait` is false for the first one after a start,
-/// which only catches up.
-pub fn sync_call(since: Option<&str>, wait: bool) -> Call {
+/// The filter of a sync, encoded for its query: the same for all of them.
+static FILTER: LazyLock<String> = LazyLock::new(|| {
     // The state types are among the timeline types too: there they arrive
     // between two syncs.
     let filter = serde_json::json!({
@@ -44,8 +43,14 @@ pub fn sync_call(since: Option<&str>, wait: bool) -> Call {
             },
         },
     });
+    encode(&filter.to_string())
+});
+
+/// The call for the next sync. `wait` is false for the first one after a start,
+/// which only catches up.
+pub fn sync_call(since: Option<&str>, wait: bool) -> Call {
     let timeout = if wait { SYNC_TIMEOUT.as_millis() } else { 0 };
-    filtered(&filter, timeout, since)
+    filtered(&FILTER, timeout, since)
 }
 
 /// The call that asks for all invites that stand: a sync from the beginning, of which
@@ -62,14 +67,13 @@ pub(super) fn invites_call() -> Call {
             "timeline": { "not_types": ["*"], "limit": 1 },
         },
     });
-    filtered(&filter, 0, None)
+    filtered(&encode(&filter.to_string()), 0, None)
 }
 
-fn filtered(filter: &Value, timeout: u128, since: Option<&str>) -> Call {
-    let mut path = format!(
-        "/_matrix/client/v3/sync?filter={}&set_presence=offline&timeout={timeout}",
-        encode(&filter.to_string())
-    );
+/// A sync with this filter, which is encoded for a query.
+fn filtered(filter: &str, timeout: u128, since: Option<&str>) -> Call {
+    let mut path =
+        format!("/_matrix/client/v3/sync?filter={filter}&set_presence=offline&timeout={timeout}");
     if let Some(since) = since {
         path.push_str("&since=");
         path.push_str(&encode(since));

@@ -374,8 +374,21 @@ END;
 ",
     // An invite that is not taken stays (`accepted` is 0), in the order they came
     // (`arrived`); whether all that stand are known is told by the session, and those
-    // of before are asked for. What is asked for in a thread is answered there.
+    // of before are asked for. What is asked for in a thread is answered there. The
+    // bot's own sessions are kept in leaves: in an index a row of theirs has a page
+    // beside it, which is given back and taken anew with each message.
     "
+CREATE TABLE outbound_groups_in_leaves (
+    room_id TEXT PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    pickle BLOB NOT NULL,
+    first_pickle BLOB,
+    life INTEGER NOT NULL DEFAULT 0
+) STRICT;
+INSERT INTO outbound_groups_in_leaves
+SELECT room_id, session_id, pickle, first_pickle, life FROM outbound_groups;
+DROP TABLE outbound_groups;
+ALTER TABLE outbound_groups_in_leaves RENAME TO outbound_groups;
 ALTER TABLE invites ADD COLUMN arrived INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE session ADD COLUMN invites_listed INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE journal ADD COLUMN thread TEXT;
