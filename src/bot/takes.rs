@@ -261,6 +261,10 @@ impl Operator<'_> {
         self.flight.succeeded(key);
         self.delivered.push(row);
         let sends = self.store.begin().and_then(|tx| {
+            // Mostly that was all: then there is nothing to look for behind it.
+            if !tx.has_more_to_send_than(self.delivered.len())? {
+                return Ok((Vec::new(), tx.has_unprepared_replies()?));
+            }
             for row in &self.delivered {
                 tx.finish_outbox(*row)?;
             }

@@ -350,6 +350,13 @@ impl Transaction<'_> {
         )
     }
 
+    /// Whether the outbox has more requests than so many.
+    pub fn has_more_to_send_than(&self, count: usize) -> Result<bool, Error> {
+        let sql = "SELECT 1 FROM outbox LIMIT 1 OFFSET ?1";
+        let more = self.one(sql, [count.cast_signed()], |_| Ok(()))?;
+        Ok(more.is_some())
+    }
+
     /// One request of the outbox.
     pub fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>, Error> {
         self.one(
