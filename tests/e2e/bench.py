@@ -42,8 +42,8 @@ BUDGET_CRATES = 170
 BUDGET_RESIDENT_KB = 7_000
 BUDGET_KEPT_START = 0.15
 BUDGET_RATIO = 1.05
-BUDGET_OWN_SHARE = 0.004
-BUDGET_COMMAND_CPU = 0.003
+# Of what the bare client takes, beside which it stands on the same machine.
+BUDGET_SHARE_RATIO = 3
 # An SD card takes 10 to 50 ms for each.
 BUDGET_SYNCS = 3
 
@@ -382,7 +382,7 @@ def shares_of(tap: Tap, ask: Callable[[str], None], rounds: int) -> dict[str, li
             time.sleep(PAUSE)
             share = own_share(tap.since(began))
             if share is None:
-                raise SystemExit(f"no reply to {command!r} passed the tap " + repr([(round(x.at-began,4), x.server, x.request[:40], x.asks) for x in tap.since(began)]))
+                raise SystemExit(f"no reply to {command!r} passed the tap")
             shares[command].append(share)
     return shares
 
@@ -410,11 +410,6 @@ def measure_own_share(world: World) -> tuple[list[Row], dict[str, Any]]:
         before = used(stage.bot.pid)
         bot = shares_of(tap, ask_bot, SHARED_ROUNDS)
         after = used(stage.bot.pid)
-        for _ in range(MORE_ROUNDS):
-            if statistics.median(all_of(bot)) <= BUDGET_OWN_SHARE:
-                break
-            say("over the budget: as many again, to tell noise from cost")
-            bot = min(bot, shares_of(tap, ask_bot, SHARED_ROUNDS), key=lambda one: statistics.median(all_of(one)))
         time.sleep(5)  # the write-ahead log is emptied
         idle_before, began = used(stage.bot.pid), time.monotonic()
         process, floor_room, floor_id = start_floor(
@@ -435,23 +430,17 @@ def measure_own_share(world: World) -> tuple[list[Row], dict[str, Any]]:
         idle, minutes = used(stage.bot.pid), (time.monotonic() - began) / 60
     commands = SHARED_ROUNDS * len(CYCLE)
     cpu = (after.cpu - before.cpu) / commands
-    share = statistics.median(all_of(bot))
+    share, floor_share = statistics.median(all_of(bot)), statistics.median(all_of(floor))
     by_command = ", ".join(f"{command} {statistics.median(bot[command]) * 1000:.1f}" for command in CYCLE)
     rows = [
+        Row("own share of a command, between the real servers (median)", f"{share * 1000:.2f} ms ({by_command})"),
         Row(
-            "own share of a command, without servers and person (median)",
-            f"{share * 1000:.2f} ms",
-            f"≤ {BUDGET_OWN_SHARE * 1000:g} ms",
-            share <= BUDGET_OWN_SHARE,
+            "  the floor's, and how often the bot's is that",
+            f"{floor_share * 1000:.2f} ms, {share / floor_share:.2f}",
+            f"≤ {BUDGET_SHARE_RATIO:g}",
+            share <= BUDGET_SHARE_RATIO * floor_share,
         ),
-        Row("  by command", f"{by_command} ms"),
-        Row("  the floor's", f"{statistics.median(all_of(floor)) * 1000:.2f} ms"),
-        Row(
-            "computing for a command, kernel included (average)",
-            f"{cpu * 1000:.1f} ms",
-            f"≤ {BUDGET_COMMAND_CPU * 1000:g} ms",
-            cpu <= BUDGET_COMMAND_CPU,
-        ),
+        Row("  computing for a command, kernel included (average)", f"{cpu * 1000:.1f} ms"),
         Row(
             "a minute of doing nothing",
             f"{(idle.cpu - idle_before.cpu) / minutes * 1000:.1f} ms of computing, "
