@@ -18,7 +18,7 @@ use super::{
     api::{BuildError, Call},
     content::{InThread, relate, take_relation},
     engine::{Engine, Error},
-    wants::{DEVICES_PER_CLAIM, WantKey, Whose},
+    wants::{WantKey, Whose},
 };
 use crate::{
     crypto::{Account, Device, MEGOLM_ALGORITHM, OutboundGroup, Peer, Rotation, encrypt_to_device},
@@ -37,9 +37,9 @@ pub(super) struct OutgoingToDevice {
 /// each: a turn of the loop is to take less than 50 ms.
 const DEVICES_PER_TURN: usize = 50;
 
-/// Devices that are looked at for a claim in one transaction: as many as one asks for.
-/// While one is under way there is none to be looked for.
-const CLAIMS_PER_TURN: usize = DEVICES_PER_CLAIM;
+/// Devices that are looked at for a claim in one transaction, behind those that have
+/// a session. While a claim is under way none is looked for.
+const CLAIMS_PER_TURN: usize = 250;
 
 /// A reply waits so long for people who command nothing: for their devices to be
 /// known, for keys to reach them, and for the list of who is in the room. However

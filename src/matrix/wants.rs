@@ -34,7 +34,7 @@ const USERS_PER_QUERY: usize = 100;
 
 /// Devices of one `/keys/claim`: each costs some curve operations when the answer
 /// is taken in.
-pub(super) const DEVICES_PER_CLAIM: usize = 100;
+const DEVICES_PER_CLAIM: usize = 100;
 
 /// How long the homeserver should wait for other servers.
 const FEDERATION_TIMEOUT: Duration = Duration::from_secs(10);
