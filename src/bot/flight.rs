@@ -56,11 +56,6 @@ impl Flight {
         delayed.is_some_and(|(until, _)| *until > Instant::now())
     }
 
-    /// Whether something of the outbox is under way.
-    pub(super) fn has_lanes(&self) -> bool {
-        self.lanes() > 0
-    }
-
     fn lanes(&self) -> usize {
         let lanes = self.busy.iter();
         lanes.filter(|key| matches!(key, WantKey::Lane(_))).count()

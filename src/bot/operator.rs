@@ -49,11 +49,6 @@ const IDLE: Duration = Duration::from_secs(3);
 /// Each time costs four waits for the disk.
 const COMMITS_IN_LOG: u32 = 75;
 
-/// The next sync waits so long for a command to be done and its reply to have left:
-/// a homeserver with one thread would serve both at once, and the reply later. An API
-/// server or a homeserver that hangs holds it up for no longer.
-const REPLY_FIRST: Duration = Duration::from_millis(250);
-
 /// After this a log is tried again that somebody else was reading.
 const LOG_RETRY: Duration = Duration::from_secs(3);
 
@@ -140,8 +135,6 @@ pub struct Operator<'a> {
     pub(super) recount: bool,
     pub(super) synced: bool,
     pub(super) sync_after: Instant,
-    /// Since when there is a command that is being done, or a reply that is leaving.
-    pub(super) answering_since: Option<Instant>,
     pub(super) sync_backoff: Backoff,
     pub(super) since: Option<String>,
     pub(super) held_until: Option<u64>,
@@ -214,7 +207,6 @@ impl<'a> Operator<'a> {
             recount: false,
             synced: false,
             sync_after: Instant::now(),
-            answering_since: None,
             sync_backoff: Backoff::new(),
             since: None,
             held_until: None,
@@ -460,25 +452,8 @@ impl<'a> Operator<'a> {
 
     /// Asks for the next sync, unless its time has not come.
     pub(super) fn sync_if_due(&mut self) {
-        self.answering_since = match self.is_answering() {
-            true => self.answering_since.or_else(|| Some(Instant::now())),
-            false => None,
-        };
-        if self.may_sync() && Instant::now() >= self.sync_due() {
+        if self.may_sync() && Instant::now() >= self.sync_after {
             self.spawn_sync();
-        }
-    }
-
-    /// Whether a command is being done or something is leaving.
-    fn is_answering(&self) -> bool {
-        self.synced && (self.working.is_some() || self.unsaved.is_some() || self.flight.has_lanes())
-    }
-
-    /// When the next sync is to be asked for.
-    fn sync_due(&self) -> Instant {
-        match self.answering_since {
-            Some(since) => self.sync_after.max(since + REPLY_FIRST),
-            None => self.sync_after,
         }
     }
 
@@ -547,7 +522,7 @@ impl<'a> Operator<'a> {
             at = at.min(due);
         }
         if self.may_sync() {
-            at = at.min(self.sync_due());
+            at = at.min(self.sync_after);
         }
         if self.unsaved.is_some() {
             at = now;

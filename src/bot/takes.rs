@@ -278,7 +278,6 @@ impl Operator<'_> {
                 self.again |=
                     is_behind && (sends.is_empty() || self.delivered.len() >= DELIVERED_TOGETHER);
                 self.spawn_wants(sends);
-                self.sync_if_due();
             }
             Err(error) => error!("{error}"),
         }

@@ -90,7 +90,9 @@ def test_devices_rooms_and_ends(dendrite: World) -> None:
     phone.invite(room, bot)
     dendrite.join(stage.bot, phone, room, bot)
     tablet.wait_sees_member(room, bot)
+    place = tablet.mark(room)
     assert phone.ask(room, "start", bot).text == texts.ON
+    assert tablet.wait_reply(place, bot).text == texts.ON
     assert tablet.ask(room, "stop", bot).text == texts.OFF
 
     # Who holds the keys of a device that is no more can still encrypt, and the homeserver can pass it on.
