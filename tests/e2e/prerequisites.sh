@@ -31,7 +31,7 @@ check_cargo() {
     if ! (cd "$root" && cargo --version) >/dev/null 2>&1; then
         by_rustup toolchain install
     fi
-    (cd "$root" && rustfmt --version && cargo-clippy --version) >/dev/null 2>&1 ||
+    (cd "$root" && cargo fmt --version && cargo clippy --locked --version) >/dev/null 2>&1 ||
         by_rustup component add rustfmt clippy
     for target in x86_64-unknown-linux-musl aarch64-unknown-linux-musl; do
         has_target "$target" || by_rustup target add "$target"

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # Makes the certificates here anew with OpenSSL 3: what it takes, and what rustls
 # refuses. Each file has what a server sends, the leaf first; ….root.pem what is
 # given to the bot as an authority. No key is kept. All are for hs.example.
