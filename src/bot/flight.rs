@@ -101,24 +101,24 @@ impl Flight {
 
     /// The request failed and is tried again; returns after how long.
     pub(super) fn failed(&mut self, key: &WantKey, asked: Option<Duration>) -> Duration {
-        let (until, backoff) = self
-            .delayed
-            .entry(key.clone())
-            .or_insert_with(|| (Instant::now(), Backoff::new()));
-        let wait = backoff
-            .fail(asked)
-            .unwrap_or_else(|| asked.unwrap_or_default().max(LONGEST));
-        *until = Instant::now() + wait;
-        wait
+        self.delay(key, |backoff| {
+            backoff
+                .fail(asked)
+                .unwrap_or_else(|| asked.unwrap_or_default().max(LONGEST))
+        })
     }
 
     /// As [`Flight::failed`], of what does not change soon: up to an hour.
     pub(super) fn failed_slowly(&mut self, key: &WantKey, asked: Option<Duration>) -> Duration {
+        self.delay(key, |backoff| backoff.fail_slowly(asked))
+    }
+
+    fn delay(&mut self, key: &WantKey, fail: impl FnOnce(&mut Backoff) -> Duration) -> Duration {
         let (until, backoff) = self
             .delayed
             .entry(key.clone())
             .or_insert_with(|| (Instant::now(), Backoff::new()));
-        let wait = backoff.fail_slowly(asked);
+        let wait = fail(backoff);
         *until = Instant::now() + wait;
         wait
     }

@@ -428,7 +428,9 @@ impl<'a> Operator<'a> {
         if let Some(work) = next.work {
             self.spawn_work(work);
         }
-        self.sync_if_due();
+        if self.may_sync() && Instant::now() >= self.sync_after {
+            self.spawn_sync();
+        }
         if !self.listening && self.synced && self.settled {
             self.listening = true;
             for line in &next.fingerprints {
@@ -448,13 +450,6 @@ impl<'a> Operator<'a> {
     fn may_sync(&self) -> bool {
         let keys_first = !self.keys_uploaded && !self.flight.is_delayed(&WantKey::Upload);
         !self.syncing && (self.synced || !keys_first)
-    }
-
-    /// Asks for the next sync, unless its time has not come.
-    pub(super) fn sync_if_due(&mut self) {
-        if self.may_sync() && Instant::now() >= self.sync_after {
-            self.spawn_sync();
-        }
     }
 
     /// Time for something that waited.

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::TransactionBehavior;
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::{Error, Store, database::BUSY_TIMEOUT};
 
@@ -47,7 +47,7 @@ impl Store {
     }
 
     fn fold_and_blank(&mut self) -> Result<bool, Error> {
-        let before = self.commits_of_others()?;
+        let before = commits_of_others(&self.connection)?;
         let sql = "PRAGMA wal_checkpoint(RESTART)";
         let is_busy: bool = self.connection.query_row(sql, [], |row| row.get(0))?;
         if is_busy {
@@ -59,8 +59,7 @@ impl Store {
         let others = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let after: i64 = others.query_row("PRAGMA data_version", [], |row| row.get(0))?;
-        if after != before {
+        if commits_of_others(&others)? != before {
             return Ok(false);
         }
         let blanked = blank(&log);
@@ -69,16 +68,15 @@ impl Store {
         Ok(true)
     }
 
-    /// A number that changes with each commit of another process.
-    fn commits_of_others(&self) -> rusqlite::Result<i64> {
-        let sql = "PRAGMA data_version";
-        self.connection.query_row(sql, [], |row| row.get(0))
-    }
-
     /// Whether there is nothing in the write-ahead log.
     fn log_is_blank(&self) -> bool {
         File::open(&self.log).is_ok_and(|log| is_blank(log).unwrap_or(false))
     }
+}
+
+/// A number that changes with each commit of another process.
+fn commits_of_others(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA data_version", [], |row| row.get(0))
 }
 
 fn is_blank(mut log: File) -> io::Result<bool> {
