@@ -8,14 +8,16 @@ use std::{
 };
 
 use log::{LevelFilter, error, info, warn};
-use openclaw_k8s_toggle_operator::{
-    cli::{self, Invocation, JwtTest, Topic, UsageError},
-    config::{Account, Faults, Overrides, Settings, health_address, store_path},
-    health,
-    ops::{self, LogFilter},
-    serve,
-    subcommands::{check_config, conntest, identities, jwt_test, logout},
+use openclaw_k8s_toggle_operator::bot::supervisor;
+use openclaw_k8s_toggle_operator::cli::commands::{
+    check_config, conntest, identities, jwt_test, logout,
 };
+use openclaw_k8s_toggle_operator::cli::{self, Invocation, JwtTest, Topic, UsageError};
+use openclaw_k8s_toggle_operator::config::{
+    Account, Faults, Overrides, Settings, health_address, store_path,
+};
+
+use openclaw_k8s_toggle_operator::telemetry::{self, LogFilter};
 
 /// A configuration or another fatal error.
 const FAILURE: u8 = 1;
@@ -74,7 +76,7 @@ fn run(invocation: Invocation, out: &mut dyn Write) -> Result<(), Failure> {
         Invocation::JwtTest(test) => try_token(test, out)?,
         Invocation::HealthCheck(probe) => {
             let address = health_address(&env).map_err(misconfigured)?;
-            let answer = wait_for(health::ask(&address.local(), probe))?.map_err(failed)?;
+            let answer = wait_for(telemetry::ask(&address.local(), probe))?.map_err(failed)?;
             if !answer.ok {
                 return Err(failed(answer.text));
             }
@@ -100,12 +102,12 @@ fn try_token(test: JwtTest, out: &mut dyn Write) -> Result<(), Failure> {
 /// logged.
 fn operate() -> Result<(), Failure> {
     let settings = Settings::from_env(&env).map_err(misconfigured)?;
-    ops::init(&settings.log_filter).map_err(|error| failed(error.to_string()))?;
+    telemetry::init(&settings.log_filter).map_err(|error| failed(error.to_string()))?;
     for line in settings.summary().lines() {
         info!("{line}");
     }
     warn_of(&settings.account);
-    wait_for(serve::serve(&settings))?.map_err(|why| {
+    wait_for(supervisor::serve(&settings))?.map_err(|why| {
         error!("{why}");
         (String::new(), FAILURE)
     })
@@ -119,7 +121,7 @@ fn env(name: &str) -> Option<OsString> {
 fn account(overrides: Overrides) -> Result<Account, Failure> {
     let account = Account::from_env(&env, overrides).map_err(misconfigured)?;
     let filter = LogFilter::level(LevelFilter::Info);
-    ops::init(&filter).map_err(|error| failed(error.to_string()))?;
+    telemetry::init(&filter).map_err(|error| failed(error.to_string()))?;
     warn_of(&account);
     Ok(account)
 }

@@ -13,10 +13,10 @@ mod support;
 
 use std::time::SystemTime;
 
-use openclaw_k8s_toggle_operator::http::{Client, Roots};
-use openclaw_k8s_toggle_operator::jwt::{Expected, TokenFault, Totp, check};
-use openclaw_k8s_toggle_operator::keycloak::{self, Realm};
-use openclaw_k8s_toggle_operator::ops::Secret;
+use openclaw_k8s_toggle_operator::auth::jwt::{Expected, TokenFault, Totp, check};
+use openclaw_k8s_toggle_operator::auth::keycloak::{self, Realm};
+use openclaw_k8s_toggle_operator::net::{Client, Roots};
+use openclaw_k8s_toggle_operator::util::Secret;
 use serde_json::{Value, json};
 use support::faults::Fault;
 use support::keycloak::{CLIENT, Keycloak, REALM, SECRET, base32};

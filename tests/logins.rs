@@ -12,10 +12,10 @@
 mod support;
 
 #[allow(dead_code, reason = "the proxy's neighbour, with tests of its own")]
-#[path = "../src/http/fake.rs"]
+#[path = "../src/net/fake.rs"]
 mod fake;
 #[allow(dead_code, reason = "as there")]
-#[path = "../src/http/fake_proxy.rs"]
+#[path = "../src/net/fake_proxy.rs"]
 mod fake_proxy;
 #[path = "logins/refusals.rs"]
 mod refusals;

@@ -29,10 +29,10 @@ mod pod;
 mod support;
 
 #[allow(dead_code, reason = "a neighbour of the proxy, with tests of its own")]
-#[path = "../src/http/fake.rs"]
+#[path = "../src/net/fake.rs"]
 mod fake;
 #[allow(dead_code, reason = "as there")]
-#[path = "../src/http/fake_proxy.rs"]
+#[path = "../src/net/fake_proxy.rs"]
 mod fake_proxy;
 
 #[test]

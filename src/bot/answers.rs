@@ -1,12 +1,10 @@
 //! What the homeserver's answers to the engine's requests mean.
 
 use super::policy::Policy;
-use crate::{
-    health::Tallies,
-    json::Sifted,
-    matrix::{self, About, Engine, Message},
-    store::Transaction,
-};
+use crate::json::Sifted;
+use crate::matrix::{self, About, Engine, Message};
+use crate::store::Transaction;
+use crate::telemetry::Tallies;
 
 /// Journals messages, in order; says first where some may be missing.
 pub(super) fn judge(

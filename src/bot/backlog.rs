@@ -5,13 +5,11 @@ use log::{error, warn};
 use ruma::OwnedUserId;
 
 use super::{answers::judge, end::End, operator::Operator, takes::ends_the_session};
-use crate::{
-    health::{Place, Tallies},
-    http::{self, Stage},
-    json::{Sifted, Skipped},
-    matrix::{self, Fault, Queried, SyncBody, Turn, WantKey},
-    store::Cap,
-};
+use crate::json::{Sifted, Skipped};
+use crate::matrix::{self, Fault, Queried, SyncBody, Turn, WantKey};
+use crate::net::{self, Stage};
+use crate::store::Cap;
+use crate::telemetry::{Place, Tallies};
 
 /// To-device events of a sync that are taken in together with all the rest of it,
 /// in one transaction: as many as homeservers usually send at once.
@@ -189,8 +187,8 @@ impl Operator<'_> {
         let may_help = match fault {
             Fault::Unreachable(error) => matches!(
                 error.fault,
-                http::Fault::TooLarge { .. }
-                    | http::Fault::Deadline {
+                net::Fault::TooLarge { .. }
+                    | net::Fault::Deadline {
                         stage: Stage::Waiting | Stage::Receiving,
                         ..
                     }

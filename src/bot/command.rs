@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::health::CommandKind;
-use crate::ops::is_deceptive;
+use crate::telemetry::CommandKind;
+use crate::util::is_deceptive;
 
 /// Longest part of an unknown command that is kept, in characters.
 const MAX_UNKNOWN_CHARS: usize = 200;

@@ -8,7 +8,8 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{http::Backoff, matrix::WantKey};
+use crate::matrix::WantKey;
+use crate::net::Backoff;
 
 /// Retries of one request after which it goes on at the longest interval: only
 /// a sync that fails for too long ends the program.

@@ -5,11 +5,9 @@ use log::{debug, warn};
 use ruma::RoomId;
 
 use super::{operator::Operator, policy::Policy};
-use crate::{
-    matrix::{Error, Fault, Invite, WantKey},
-    ops::shown,
-    store::Transaction,
-};
+use crate::matrix::{Error, Fault, Invite, WantKey};
+use crate::store::Transaction;
+use crate::util::shown;
 
 /// What is done about an invite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,6 +16,7 @@ mod renewal;
 mod rollback;
 mod said;
 mod starts;
+pub mod supervisor;
 mod takes;
 #[cfg(test)]
 mod tests;

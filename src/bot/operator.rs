@@ -25,19 +25,16 @@ use super::{
     said::Said,
     starts::next_work,
 };
-use crate::{
-    health::{Tallies, Vitals},
-    http::Backoff,
-    json::Sifted,
-    kube::{self, Target},
-    login::Access,
-    matrix::{
-        self, About, Audience, Engine, Fault, Homeserver, KEY_GRACE_MS, OwnKeys, Want, WantKey,
-        Wants,
-    },
-    ops::{OwnTime, now_ms},
-    store::{JournalEntry, OwnClock, Store, Transaction},
+use crate::json::Sifted;
+use crate::kube::{self, Target};
+use crate::login::Access;
+use crate::matrix::{
+    self, About, Audience, Engine, Fault, Homeserver, KEY_GRACE_MS, OwnKeys, Want, WantKey, Wants,
 };
+use crate::net::Backoff;
+use crate::store::{JournalEntry, OwnClock, Store, Transaction};
+use crate::telemetry::{Tallies, Vitals};
+use crate::util::{OwnTime, now_ms};
 
 /// The loop looks around at least this often.
 const LONGEST_NAP: Duration = Duration::from_secs(60);

@@ -5,11 +5,9 @@ use ruma::{EventId, OwnedEventId, OwnedRoomId};
 use tokio::time::{Duration, Instant, timeout_at};
 
 use super::operator::{Finished, Operator};
-use crate::{
-    health::{Tallies, Tally},
-    matrix::{self, Engine, InThread},
-    store::Transaction,
-};
+use crate::matrix::{self, Engine, InThread};
+use crate::store::Transaction;
+use crate::telemetry::{Tallies, Tally};
 
 /// A command under way when the session ends is waited for this long.
 const LAST_WORK: Duration = Duration::from_secs(15);

@@ -10,13 +10,11 @@ use super::{
     outcome::in_thread,
     replies,
 };
-use crate::{
-    crypto::WithheldCode,
-    health::{CommandKind, CommandOutcome, Tally},
-    matrix::{Age, Authorship, ClearWords, Commanders, Engine, Error, Message, What},
-    ops::shown,
-    store::{Cap, Encryption, JournalEntry, Transaction, Urgency},
-};
+use crate::crypto::WithheldCode;
+use crate::matrix::{Age, Authorship, ClearWords, Commanders, Engine, Error, Message, What};
+use crate::store::{Cap, Encryption, JournalEntry, Transaction, Urgency};
+use crate::telemetry::{CommandKind, CommandOutcome, Tally};
+use crate::util::shown;
 
 /// Who may command, and how.
 #[derive(Debug, Clone)]

@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use super::end::End;
 use super::operator::{Finished, Operator};
-use crate::http::Backoff;
 use crate::matrix::{Fault, read_refresh, refresh_call};
-use crate::ops::now_ms;
+use crate::net::Backoff;
 use crate::store::Tokens;
+use crate::util::now_ms;
 
 /// While new tokens are on their way, what the old ones were refused for waits.
 const PAUSE: Duration = Duration::from_secs(1);

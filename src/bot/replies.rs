@@ -3,7 +3,7 @@
 
 use crate::crypto::WithheldCode;
 use crate::matrix::ClocksDiffer;
-use crate::ops::{name, unlinked};
+use crate::util::{name, unlinked};
 
 /// Longest echo in bytes, lobster included. An event holds 64 KiB of
 /// ciphertext, which escaping and Base64 can make eight times as long as its

@@ -6,7 +6,8 @@ use log::error;
 use tokio::time::Instant;
 
 use super::{operator::Operator, outcome::in_thread, replies};
-use crate::{health::Tallies, matrix};
+use crate::matrix;
+use crate::telemetry::Tallies;
 
 /// After keys were given up the next sync waits this long: a homeserver that makes
 /// up traces without end keeps the bot from its work, as it can anyway, but not the

@@ -9,10 +9,8 @@ use super::{
     invites::{Judged, Verdict},
     replies,
 };
-use crate::{
-    matrix::{ClocksDiffer, Invite, WantKey},
-    ops::shown,
-};
+use crate::matrix::{ClocksDiffer, Invite, WantKey};
+use crate::util::shown;
 
 /// Invites that are not taken of which the log tells, and changes of the homeserver's
 /// clock.

@@ -11,12 +11,10 @@ use super::{
     policy::{Decision, Policy},
     work::execute,
 };
-use crate::{
-    health::{CommandOutcome, Tally},
-    kube,
-    matrix::{self, About, Answer, Call, Engine, SYNC_TIMEOUT, Want, sync_call},
-    store::{JournalEntry, Transaction},
-};
+use crate::kube;
+use crate::matrix::{self, About, Answer, Call, Engine, SYNC_TIMEOUT, Want, sync_call};
+use crate::store::{JournalEntry, Transaction};
+use crate::telemetry::{CommandOutcome, Tally};
 
 /// So many questions may wait before what changes something goes first: a flood of
 /// "status" keeps no "stop" from being done in time.

@@ -16,20 +16,16 @@ use ruma::{RoomId, UserId, event_id, room_id, user_id};
 use tokio::time::{Instant, timeout};
 
 use super::*;
-use crate::{
-    config::{Account, Overrides},
-    crypto::DeviceTrust,
-    health::Vitals,
-    http::{
-        Client, Roots,
-        fake::{Authority, closed_port},
-    },
-    kube::{Api, Credentials, DeploymentName, Namespace, ServiceAccount, Target},
-    login::{Access, SessionError, connect, log_in},
-    matrix::{About, ClearWords, Commanders, Engine, Homeserver, Message, SyncBody, What},
-    ops::Secret,
-    store::{Store, Tokens},
-};
+use crate::config::{Account, Overrides};
+use crate::crypto::DeviceTrust;
+use crate::kube::{Api, Credentials, DeploymentName, Namespace, ServiceAccount, Target};
+use crate::login::{Access, SessionError, connect, log_in};
+use crate::matrix::{About, ClearWords, Commanders, Engine, Homeserver, Message, SyncBody, What};
+use crate::net::fake::{Authority, closed_port};
+use crate::net::{Client, Roots};
+use crate::store::{Store, Tokens};
+use crate::telemetry::Vitals;
+use crate::util::Secret;
 
 /// The sum of the 20 waits, in seconds; jitter adds up to a fifth.
 const ALL_WAITS: u64 = 2 + 4 + 8 + 16 + 32 + 15 * 60;

@@ -5,10 +5,8 @@ use std::time::Instant;
 use log::{error, info};
 
 use super::{command::Command, replies};
-use crate::{
-    health::Vitals,
-    kube::{self, Run, Target},
-};
+use crate::kube::{self, Run, Target};
+use crate::telemetry::Vitals;
 
 /// Does what was asked for, and says what came of it and whether it was done.
 pub(super) async fn execute(

@@ -7,7 +7,7 @@ use ruma::{OwnedDeviceId, OwnedUserId};
 use super::help::Topic;
 use super::usage::{UsageError, shown};
 use crate::config::{self, JwtLoginType, MethodName, Overrides};
-use crate::health::Probe;
+use crate::telemetry::Probe;
 
 /// How the program's name ends when it is called to test the connection.
 const CONNTEST_SUFFIX: &str = "-conntest";

@@ -1,5 +1,6 @@
 //! The command line: what the program was started to do.
 
+pub mod commands;
 mod help;
 mod invocation;
 mod usage;

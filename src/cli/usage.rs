@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 
 use super::help::Topic;
-use crate::ops::printable;
+use crate::util::printable;
 
 /// Longest part of a wrong argument that is quoted back, in bytes.
 const MAX_QUOTED_BYTES: usize = 80;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::ops::printable;
+use crate::util::printable;
 
 /// Longest part of a value that is quoted back, in bytes.
 const MAX_QUOTED_BYTES: usize = 80;

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::fault::{Fault, Flaw, quoted};
 use super::variable::Variable;
-use crate::ops::Secret;
+use crate::util::Secret;
 
 /// The largest file taken for a secret, in bytes.
 const MAX_FILE: usize = 16 * 1024;

@@ -11,8 +11,8 @@ use super::variables::{
     AUDIENCE, CLIENT_SECRET, CLIENT_SECRET_FILE, ISSUER, KEYCLOAK_CLIENT_ID, KEYCLOAK_REALM,
     KEYCLOAK_URL,
 };
-use crate::jwt::Totp;
-use crate::ops::Secret;
+use crate::auth::jwt::Totp;
+use crate::util::Secret;
 
 /// A realm of Keycloak's, and what the bot is known by there.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use log::LevelFilter;
 
-use crate::ops::LogFilter;
+use crate::telemetry::LogFilter;
 
 use super::fault::{Flaw, quoted};
 

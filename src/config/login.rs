@@ -16,8 +16,8 @@ use super::variables::{
     JWT_SECRET_FILE, KEYCLOAK_REALM, KEYCLOAK_URL, PASSWORD, PASSWORD_FILE, SSO_IDP_ID,
     TOTP_SECRET, TOTP_SECRET_FILE,
 };
-use crate::jwt::{MIN_SECRET_BYTES, Totp};
-use crate::ops::Secret;
+use crate::auth::jwt::{MIN_SECRET_BYTES, Totp};
+use crate::util::Secret;
 
 /// The longest device or provider id taken, in bytes: that of any Matrix id.
 const MAX_ID: usize = 255;

@@ -7,7 +7,7 @@ use super::fault::{Fault, Faults, Flaw, quoted};
 use super::file;
 use super::summary::value;
 use super::variables::{CERT_FILE, EXTRA_CA_FILE, NO_PROXY, PROXY, PROXY_FILE};
-use crate::http::{Bundle, Proxy, Roots};
+use crate::net::{Bundle, Proxy, Roots};
 
 /// The largest file taken for certificates, in bytes: several times the list
 /// of a whole distribution.

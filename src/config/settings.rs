@@ -11,7 +11,7 @@ use vodozemac::Ed25519PublicKey;
 
 use crate::crypto::{DeviceTrust, RecoveryKey, Seed};
 use crate::kube::Target;
-use crate::ops::LogFilter;
+use crate::telemetry::LogFilter;
 
 use super::summary::{list, mask, table};
 use super::variables::{

@@ -1,6 +1,6 @@
 //! How settings are shown.
 
-use crate::ops::printable;
+use crate::util::printable;
 
 /// Longest value shown, in bytes.
 const MAX_SHOWN_BYTES: usize = 400;

@@ -6,7 +6,7 @@ use super::fault::quoted;
 use super::login::{Jwt, JwtSource, Method, Sso};
 use super::variables::{HOMESERVER, KEYCLOAK_REALM, KEYCLOAK_URL, NO_PROXY};
 use super::{Account, BaseUrl, Homeserver};
-use crate::http::{Proxy, is_private};
+use crate::net::{Proxy, is_private};
 
 /// Entries of a list that are named; there may be hundreds.
 const MAX_NAMED: usize = 5;

@@ -11,7 +11,7 @@ use super::{
     canonical::{self, SignatureFault},
     identity::Identity,
 };
-use crate::ops::MAX_ID;
+use crate::util::MAX_ID;
 
 /// A device whose keys were signed by the device itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

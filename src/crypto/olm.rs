@@ -21,7 +21,7 @@ use super::{
     device::{Device, DeviceFault},
     pickle::{Pickle, SecretContent},
 };
-use crate::ops::wiped_json;
+use crate::util::wiped_json;
 
 /// The longest ciphertext taken, in base64 characters. Synapse caps an event
 /// at 64 KiB; to-device messages may be somewhat larger.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::ops::wiped_json;
+use crate::util::wiped_json;
 
 /// An account or a session as bytes, for the store alone.
 #[derive(Clone, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use super::api::Run;
 use super::credentials::Access;
 use super::error::{Act, Detail, Error};
 use super::target::Target;
-use crate::http::{Limits, Request};
 use crate::json::{Open, Shape, Sieve};
+use crate::net::{Limits, Request};
 
 /// The largest answer in bytes. A Deployment is at most about 1.5 MiB, the
 /// limit of etcd.

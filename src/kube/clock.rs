@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::ops::civil;
+use crate::util::civil;
 
 const DAY: u64 = 86_400;
 

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::service_account::ServiceAccount;
-use crate::http::Client;
-use crate::ops::Secret;
+use crate::net::Client;
+use crate::util::Secret;
 
 /// Where the API server is and who we are. A kubeconfig would be another
 /// variant.

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use super::clock;
 use super::target::Target;
-use crate::http::{self, TlsFault};
-use crate::ops::{printable, unlinked};
+use crate::net::{self, TlsFault};
+use crate::util::{printable, unlinked};
 
 /// The longest detail, in bytes.
 const MAX_DETAIL: usize = 512;
@@ -39,14 +39,14 @@ pub enum Error {
         /// When the first attempt failed since the last answer of any kind.
         since: SystemTime,
         /// Why the last attempt failed.
-        cause: http::Error,
+        cause: net::Error,
     },
     /// There was a connection, but no answer in time.
     Timeout {
         /// What may have happened all the same.
         act: Act,
         /// Where the time went.
-        cause: http::Error,
+        cause: net::Error,
     },
     /// The API server turns requests away, 429 or 503.
     Overloaded {
@@ -160,7 +160,7 @@ impl Error {
                 let since = clock::utc(*since, now);
                 let why = match &cause.fault {
                     // Who answers in the API server's place chose the names in it.
-                    http::Fault::Tls(fault) => format!(
+                    net::Fault::Tls(fault) => format!(
                         "no secure connection to {}: {}; my log says what to do",
                         cause.peer,
                         unlinked(&fault.to_string())
@@ -216,10 +216,10 @@ impl Error {
             | Self::Broken { detail } => detail.clone(),
             Self::Unreachable { cause, .. } | Self::Timeout { cause, .. } => {
                 let cure = match &cause.fault {
-                    http::Fault::Tls(TlsFault::Certificate(fault)) => {
+                    net::Fault::Tls(TlsFault::Certificate(fault)) => {
                         format!("; {}", fault.cure("ca.crt of the service account"))
                     }
-                    http::Fault::Tls(_) => "; check KUBERNETES_SERVICE_HOST and \
+                    net::Fault::Tls(_) => "; check KUBERNETES_SERVICE_HOST and \
                         KUBERNETES_SERVICE_PORT, which have to lead to the API server"
                         .to_owned(),
                     _ => String::new(),

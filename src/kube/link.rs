@@ -9,7 +9,7 @@ use super::call::Call;
 use super::credentials::{Access, Credentials};
 use super::error::{Act, Detail, Error};
 use super::refusal::refusal;
-use crate::http::{self, Fault, Stage};
+use crate::net::{self, Fault, Stage};
 
 /// For a call with all its retries.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -131,7 +131,7 @@ impl Link {
         Err(Failure { error, again })
     }
 
-    fn unanswered(&self, act: Act, cause: http::Error) -> Failure {
+    fn unanswered(&self, act: Act, cause: net::Error) -> Failure {
         // These two are answers, if bad ones.
         if let Fault::TooLarge { .. } | Fault::NotHttp = cause.fault {
             self.state().silence = Silence::None;

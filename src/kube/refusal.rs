@@ -7,9 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusDetails};
 use serde_json::{Map, Value};
 
 use super::error::{Act, Detail, Error};
-use crate::http::Response;
 use crate::json::Lenient;
-use crate::ops::words;
+use crate::net::Response;
+use crate::util::words;
 
 /// The longest reason shown to a person, in characters.
 const MAX_REASON: usize = 200;
@@ -89,7 +89,7 @@ fn refused(act: Act, code: u16, status: &Status, detail: Detail) -> Error {
 fn retry_after(status: &Status) -> Option<Duration> {
     let seconds = status.details.as_ref()?.retry_after_seconds?;
     let asked = u64::try_from(seconds).ok().filter(|&seconds| seconds > 0)?;
-    Some(Duration::from_secs(asked).min(crate::http::MAX_RETRY_AFTER))
+    Some(Duration::from_secs(asked).min(crate::net::MAX_RETRY_AFTER))
 }
 
 fn detail(act: Act, response: &Response, status: Option<&Status>) -> Detail {

@@ -13,8 +13,8 @@ use log::{info, warn};
 use zeroize::Zeroizing;
 
 use super::credentials::Access;
-use crate::http::{BadUrl, Bundle, BundleError, Client, Peer, Roots, TlsUnavailable};
-use crate::ops::Secret;
+use crate::net::{BadUrl, Bundle, BundleError, Client, Peer, Roots, TlsUnavailable};
+use crate::util::Secret;
 
 /// Where every pod finds its account.
 pub const DIRECTORY: &str = "/var/run/secrets/kubernetes.io/serviceaccount";

@@ -9,17 +9,17 @@ use tokio::time::sleep;
 use super::diagnosis::diagnose;
 use super::fault::{Fault, is_forbidden};
 use super::keycloak_token::get_token;
+use crate::auth::sso::{self, Provider};
 use crate::config::{
     Account, BaseUrl, Homeserver as Address, Jwt, JwtLoginType, Method, Network, Sso,
 };
-use crate::http::{Client, TlsUnavailable};
 use crate::matrix::{
     self, Flows, Homeserver, LoggedIn, LoginError, LoginInfo, VersionsFault, discover, flows_call,
     is_user, login_call, logout_call, read_flows, read_login, read_whoami, versions, whoami_call,
 };
-use crate::ops::{Secret, now_ms, printable};
-use crate::sso::{self, Provider};
+use crate::net::{Client, TlsUnavailable};
 use crate::store::Tokens;
+use crate::util::{Secret, now_ms, printable};
 
 /// The longest id of a server's that is shown, in bytes.
 const MAX_SHOWN: usize = 100;

@@ -11,11 +11,11 @@ use ruma::{OwnedUserId, UserId};
 use super::attempt::Login;
 use super::fault::Party;
 use super::keycloak_token::examine;
+use crate::auth::jwt::TokenFault;
+use crate::auth::keycloak;
 use crate::config::{Homeserver as Address, Jwt, JwtLoginType, JwtSource};
-use crate::jwt::TokenFault;
-use crate::keycloak;
 use crate::matrix::{Call, Fault, versions};
-use crate::ops::Secret;
+use crate::util::Secret;
 
 /// What is answered to a request for the profile of a user that there is not: by
 /// the specification, and by Synapse. A server without the path says

@@ -4,11 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use super::diagnosis::Diagnosis;
+use crate::auth::jwt::MintError;
+use crate::auth::{keycloak, sso};
 use crate::config::MethodName;
-use crate::http::{self, Stage, TlsUnavailable};
-use crate::jwt::MintError;
 use crate::matrix::{self, DiscoveryError, DiscoveryFault, LoginError, VersionsFault};
-use crate::{keycloak, sso};
+use crate::net::{self, Stage, TlsUnavailable};
 
 /// Who has to change something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,13 +151,13 @@ impl Party {
 
     /// Whose fault it is that `server` gives no answer: its own, unless nobody
     /// came as far as to it.
-    fn of_silence(error: &http::Error, server: Self) -> Self {
+    fn of_silence(error: &net::Error, server: Self) -> Self {
         match &error.fault {
-            http::Fault::Resolve(_)
-            | http::Fault::Tls(_)
-            | http::Fault::Connect(_)
-            | http::Fault::Proxy { .. }
-            | http::Fault::Deadline {
+            net::Fault::Resolve(_)
+            | net::Fault::Tls(_)
+            | net::Fault::Connect(_)
+            | net::Fault::Proxy { .. }
+            | net::Fault::Deadline {
                 stage: Stage::Connecting,
                 ..
             } => Self::Network,
@@ -357,7 +357,7 @@ fn credentials(method: MethodName) -> &'static str {
 }
 
 /// Why a discovery got no answer, if it is that.
-fn unanswered(error: &DiscoveryError) -> Option<&http::Error> {
+fn unanswered(error: &DiscoveryError) -> Option<&net::Error> {
     match &error.fault {
         DiscoveryFault::Unanswered(error)
         | DiscoveryFault::NoHomeserver {
@@ -369,7 +369,7 @@ fn unanswered(error: &DiscoveryError) -> Option<&http::Error> {
 }
 
 /// What to do where a server cannot be reached.
-fn cure(error: &http::Error, variable: &str) -> String {
+fn cure(error: &net::Error, variable: &str) -> String {
     match way_cure(error) {
         Some(cure) => cure,
         None => format!("check {variable}, and that the server runs"),
@@ -377,11 +377,11 @@ fn cure(error: &http::Error, variable: &str) -> String {
 }
 
 /// What to do where the way to a server is at fault.
-fn way_cure(error: &http::Error) -> Option<String> {
+fn way_cure(error: &net::Error) -> Option<String> {
     match &error.fault {
-        http::Fault::Tls(fault) => fault.cure("EXTRA_CA_FILE"),
-        http::Fault::Proxy { .. } => Some("check HTTPS_PROXY and NO_PROXY".to_owned()),
-        http::Fault::NotHttp => {
+        net::Fault::Tls(fault) => fault.cure("EXTRA_CA_FILE"),
+        net::Fault::Proxy { .. } => Some("check HTTPS_PROXY and NO_PROXY".to_owned()),
+        net::Fault::NotHttp => {
             Some("check the address: where a port speaks TLS, https:// stands before it".to_owned())
         }
         _ => None,

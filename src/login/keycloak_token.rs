@@ -6,11 +6,11 @@ use log::info;
 use tokio::time::sleep;
 
 use super::fault::Fault;
+use crate::auth::jwt::{Code, Expected, TokenFault, Totp, check, mint};
+use crate::auth::keycloak::{self, Realm, TokenAnswer};
 use crate::config::{Jwt, JwtLoginType, JwtSource, Keycloak};
-use crate::http::Client;
-use crate::jwt::{Code, Expected, TokenFault, Totp, check, mint};
-use crate::keycloak::{self, Realm, TokenAnswer};
-use crate::ops::Secret;
+use crate::net::Client;
+use crate::util::Secret;
 
 /// A token for the user of this localpart.
 ///
@@ -22,7 +22,7 @@ pub async fn get_token(http: &Client, localpart: &str, jwt: &Jwt) -> Result<Toke
             let token = mint(secret, localpart, SystemTime::now()).map_err(Fault::Mint)?;
             Ok(TokenAnswer {
                 token,
-                expires_in: Some(crate::jwt::LIFESPAN),
+                expires_in: Some(crate::auth::jwt::LIFESPAN),
             })
         }
         JwtSource::Keycloak(keycloak) => from_keycloak(http, localpart, keycloak)

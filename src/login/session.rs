@@ -9,11 +9,11 @@ use tokio::time::sleep;
 use super::attempt::Login;
 use super::fault::Fault;
 use crate::config::{Account, Method};
-use crate::health::Vitals;
-use crate::http::{Backoff, MAX_ATTEMPTS};
 use crate::matrix::{LoggedIn, is_user, new_device_id, read_refresh, refresh_call};
-use crate::ops::{Secret, now_ms};
+use crate::net::{Backoff, MAX_ATTEMPTS};
 use crate::store::{self, Proof, Session, Store, Tokens};
+use crate::telemetry::Vitals;
+use crate::util::{Secret, now_ms};
 
 /// So often a refresh is tried before a login as the same device is; where only
 /// another device could log in, trouble is waited for as long as ever.

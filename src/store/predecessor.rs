@@ -7,7 +7,7 @@ use std::{fmt, fs, path::Path};
 
 use ruma::DeviceId;
 
-use crate::ops::printable;
+use crate::util::printable;
 
 /// What nio's databases end in; each is named `<user id>_<device>.db`.
 const DATABASE: &str = ".db";

@@ -4,7 +4,7 @@ use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 
 use super::{Error, Transaction, database::parsed};
 use crate::crypto::Pickle;
-use crate::ops::Secret;
+use crate::util::Secret;
 
 /// The device of this store.
 pub struct Session {

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use rusqlite::ffi;
 
-use crate::ops::printable;
+use crate::util::printable;
 
 /// The longest name of a file system that is shown, in bytes.
 const MAX_KIND: usize = 32;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use super::super::{Account, JwtLoginType, JwtSource, Method, MethodName, Overrides};
 use super::SecretFile;
-use crate::http::Roots;
+use crate::net::Roots;
 
 const LONG: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -244,7 +244,7 @@ fn a_proxy_is_given_in_upper_or_lower_case_and_its_password_is_not_shown() {
 
 #[test]
 fn authorities_come_instead_of_the_public_ones_or_beside_them() {
-    let authority = crate::http::fake::Authority::new();
+    let authority = crate::net::fake::Authority::new();
     let file = SecretFile::new(&authority.pem());
     let roots = |names: &[&'static str]| {
         let mut given = vec![("MATRIX_PASSWORD", "x")];

@@ -13,8 +13,8 @@ mod warnings;
 
 use super::{Faults, Method, Settings, VARIABLES};
 use crate::crypto::DeviceTrust;
-use crate::http::Roots;
-use crate::ops::LogFilter;
+use crate::net::Roots;
+use crate::telemetry::LogFilter;
 
 const SECRET: &str = "correct horse battery staple";
 const RECOVERY_KEY: &str = "EsTj 3yST y93F SLpB jJsz eAXc 2XzA ygD3 w69H fGaN TKBj jXEd";

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::http::{BadUrl, BundleError};
+use crate::net::{BadUrl, BundleError};
 
 #[test]
 fn a_rotated_token_is_taken_up_after_a_401() {
@@ -94,13 +94,13 @@ fn a_changed_ca_is_noticed_by_age() {
         old.write("ca.crt", &cluster.authority.pem());
         for (seconds, works) in [(299, false), (301, true)] {
             let access = loaded.access(start + Duration::from_secs(seconds));
-            let limits = crate::http::Limits {
+            let limits = crate::net::Limits {
                 deadline: Duration::from_secs(5),
                 body: 10,
             };
             let url = format!("{}/", access.base);
             let request =
-                crate::http::Request::new(::http::Method::GET, &url, Vec::new(), limits).unwrap();
+                crate::net::Request::new(::http::Method::GET, &url, Vec::new(), limits).unwrap();
             assert_eq!(access.client.send(request).await.is_ok(), works);
         }
     });

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::*;
-use crate::http::fake::closed_port;
+use crate::net::fake::closed_port;
 
 #[test]
 fn a_missing_right_is_named() {

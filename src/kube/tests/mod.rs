@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::http::fake::{Authority, Fake, Reply, run};
+use crate::net::fake::{Authority, Fake, Reply, run};
 
 const DEPLOYMENT: &str = r#"{"kind":"Deployment","apiVersion":"apps/v1","metadata":{"name":"bot"},
     "spec":{"replicas":2,"template":{"spec":{"containers":7}}},

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use super::*;
 use crate::config::Overrides;
-use crate::http::fake::{Fake, Reply, run};
 use crate::login::Party;
+use crate::net::fake::{Fake, Reply, run};
 
 const UNRECOGNIZED: &str = r#"{"errcode":"M_UNRECOGNIZED","error":"Unrecognized request"}"#;
 const SPEAKS: &str = r#"{"versions":["v1.11"]}"#;

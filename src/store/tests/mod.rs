@@ -15,13 +15,11 @@ use vodozemac::{
 };
 
 use super::*;
-use crate::{
-    crypto::{
-        Account, Device, DeviceChange, DeviceTrust, InboundGroup, MEGOLM_ALGORITHM, OlmSession,
-        OutboundGroup, Pin, PinSource, Rotation, outbound_session,
-    },
-    ops::Secret,
+use crate::crypto::{
+    Account, Device, DeviceChange, DeviceTrust, InboundGroup, MEGOLM_ALGORITHM, OlmSession,
+    OutboundGroup, Pin, PinSource, Rotation, outbound_session,
 };
+use crate::util::Secret;
 
 mod caps;
 mod files;

@@ -4,7 +4,7 @@
 use std::time::UNIX_EPOCH;
 
 use log::{LevelFilter, Log, Metadata, Record};
-use openclaw_k8s_toggle_operator::ops::{MAX_LINE_BYTES, line};
+use openclaw_k8s_toggle_operator::telemetry::{MAX_LINE_BYTES, line};
 
 struct Checked;
 

@@ -8,17 +8,13 @@ use std::{
 };
 
 use http::uri::PathAndQuery;
-use openclaw_k8s_toggle_operator::{
-    bot::{Policy, command::Command},
-    crypto::{DeviceTrust, MEGOLM_ALGORITHM, Pickle, Pin, PinSource, RecoveryKey, Seed, Standing},
-    json::Sifted,
-    matrix::{
-        About, Answer, Commanders, Engine, Error, Message, OwnKeys, Queried, Received, SyncBody,
-        Turn, Want,
-    },
-    ops::Secret,
-    store::{Encryption, Store, Tokens, Transaction},
-};
+use openclaw_k8s_toggle_operator::bot::Policy;
+use openclaw_k8s_toggle_operator::bot::command::Command;
+use openclaw_k8s_toggle_operator::crypto::{DeviceTrust, MEGOLM_ALGORITHM, Pickle, Pin, PinSource, RecoveryKey, Seed, Standing};
+use openclaw_k8s_toggle_operator::json::Sifted;
+use openclaw_k8s_toggle_operator::matrix::{About, Answer, Commanders, Engine, Error, Message, OwnKeys, Queried, Received, SyncBody, Turn, Want};
+use openclaw_k8s_toggle_operator::util::Secret;
+use openclaw_k8s_toggle_operator::store::{Encryption, Store, Tokens, Transaction};
 use ruma::{OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
 

@@ -7,12 +7,10 @@
 use std::alloc::System;
 
 use cap::Cap;
-use openclaw_k8s_toggle_operator::{
-    jwt::Jwks,
-    matrix::{Answer as Kept, OwnStep, read_flows, read_login, read_refresh, read_whoami},
-    ops::Secret,
-    store::OwnState,
-};
+use openclaw_k8s_toggle_operator::auth::jwt::Jwks;
+use openclaw_k8s_toggle_operator::matrix::{Answer as Kept, OwnStep, read_flows, read_login, read_refresh, read_whoami};
+use openclaw_k8s_toggle_operator::util::Secret;
+use openclaw_k8s_toggle_operator::store::OwnState;
 use openclaw_k8s_toggle_operator_fuzz::{
     NOW, Run, SECRET,
     people::{ANNA, MALLORY},

@@ -1,0 +1,167 @@
+//! `identities`: what an operator does about identities, beside the running bot.
+
+use std::{collections::BTreeMap, fmt::Write, path::Path};
+
+use ruma::{DeviceId, UserId};
+
+use crate::cli::IdentitiesCommand;
+use crate::crypto::{Device, KnownIdentity, PinSource, fingerprint};
+use crate::store::{OwnState, Store, Transaction};
+use crate::util::printable;
+
+/// The longest device id that is shown whole, in bytes: that of any Matrix id.
+const MAX_SHOWN_ID: usize = 255;
+
+/// Does `command` on the store in `directory` and returns what to print, ending
+/// in a newline. The bot that uses the store sees it within a minute.
+///
+/// # Errors
+/// One sentence: there is no store, it has another format, or it refuses.
+pub fn run(command: &IdentitiesCommand, directory: &Path) -> Result<String, String> {
+    let mut store = Store::open_beside(directory).map_err(|error| error.to_string())?;
+    let tx = store.begin().map_err(|error| error.to_string())?;
+    let text = match command {
+        IdentitiesCommand::List => list(&tx),
+        IdentitiesCommand::Forget(user) => forget(&tx, user),
+        IdentitiesCommand::ForgetDevice(user, device) => forget_device(&tx, user, device),
+        IdentitiesCommand::Reset => reset(&tx),
+    }
+    .map_err(|error| error.to_string())??;
+    tx.commit().map_err(|error| error.to_string())?;
+    Ok(text)
+}
+
+type Outcome = Result<Result<String, String>, crate::store::Error>;
+
+fn list(tx: &Transaction<'_>) -> Outcome {
+    let own = tx.session()?.map(|session| session.user);
+    let mut users: BTreeMap<_, (KnownIdentity, Vec<Device>)> = BTreeMap::new();
+    for (user, identity) in tx.identities()? {
+        users.entry(user).or_default().0 = identity;
+    }
+    for device in tx.signed_out_devices()? {
+        let user = device.user.clone();
+        users.entry(user).or_default().1.push(device);
+    }
+    let mut text = String::new();
+    for (user, (identity, signed_out)) in users {
+        let is_own = own.as_ref() == Some(&user);
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "{user}{}", if is_own { " (the bot)" } else { "" });
+        describe(&mut text, &identity);
+        if is_own {
+            describe_own(&mut text, &tx.own_identity()?.state);
+        }
+        for device in signed_out {
+            let (id, key) = (shown(&device.id), fingerprint(&device.ed25519));
+            let _ = writeln!(text, "  signed out  {id}  {key}");
+        }
+    }
+    if text.is_empty() {
+        text.push_str("nobody with a cross-signing identity is known yet\n");
+    }
+    Ok(Ok(text))
+}
+
+fn describe(text: &mut String, identity: &KnownIdentity) {
+    let current = identity
+        .master
+        .as_ref()
+        .map_or_else(|| "none seen".to_owned(), fingerprint);
+    let _ = writeln!(text, "  current  {current}");
+    let Some(pin) = &identity.pin else {
+        let _ = writeln!(text, "  pinned   no");
+        return;
+    };
+    let differs = identity.master.is_some_and(|master| master != pin.master);
+    let _ = writeln!(
+        text,
+        "  pinned   {} (by {}){}",
+        fingerprint(&pin.master),
+        pin.source,
+        if differs {
+            ": CHANGED, commands are refused"
+        } else {
+            ""
+        }
+    );
+}
+
+fn describe_own(text: &mut String, state: &OwnState) {
+    let line = match state {
+        OwnState::Signed => "the bot's device is signed by it",
+        OwnState::Unsigned(why) => why,
+        _ => "the bot is finding out whether its device is signed",
+    };
+    let _ = writeln!(text, "  {line}");
+}
+
+/// A device id as it may be shown on a terminal.
+fn shown(id: &DeviceId) -> String {
+    printable(id.as_str(), MAX_SHOWN_ID)
+}
+
+fn forget(tx: &Transaction<'_>, user: &UserId) -> Outcome {
+    let Some(pin) = tx.identity(user)?.pin else {
+        return Ok(Err(format!(
+            "no identity of {user} is pinned; \"identities list\" shows who is known"
+        )));
+    };
+    if pin.source == PinSource::Configuration {
+        return Ok(Err(format!(
+            "the identity of {user} is pinned by PINNED_IDENTITIES: change it there, and restart \
+             the bot"
+        )));
+    }
+    tx.forget_pin(user)?;
+    tx.mark_outdated(user)?;
+    Ok(Ok(format!(
+        "{user} is no longer pinned to {}\n\
+         The identity that the homeserver shows next is pinned within a minute: compare it with \
+         the person's own, by \"identities list\".\n",
+        fingerprint(&pin.master)
+    )))
+}
+
+fn forget_device(tx: &Transaction<'_>, user: &UserId, named: &DeviceId) -> Outcome {
+    let known = tx.known_devices(user)?;
+    let signed_out = || known.iter().filter(|known| known.deleted);
+    // Named as `list` shows it, where that is no other device's id.
+    let id = signed_out()
+        .map(|known| &known.device.id)
+        .find(|id| *id == named)
+        .or_else(|| {
+            let mut alike = signed_out()
+                .map(|known| &known.device.id)
+                .filter(|id| shown(id) == named.as_str());
+            alike.next().filter(|_| alike.next().is_none())
+        });
+    let Some(id) = id else {
+        return Ok(Err(format!(
+            "no device {} of {user} is known as signed out; \"identities list\" shows which are",
+            shown(named)
+        )));
+    };
+    tx.forget_signed_out(user, id)?;
+    tx.mark_outdated(user)?;
+    Ok(Ok(format!(
+        "device {} of {user} is no longer signed out\n\
+         If the homeserver lists it, it is believed within a minute like any other: ask the person \
+         whether it is theirs.\n",
+        shown(id)
+    )))
+}
+
+fn reset(tx: &Transaction<'_>) -> Outcome {
+    let Some(session) = tx.session()? else {
+        return Ok(Err(
+            "the bot has not logged in yet: its identity is made at its first start".to_owned(),
+        ));
+    };
+    tx.set_own_state(&OwnState::Reset)?;
+    Ok(Ok(format!(
+        "the bot makes a new identity for {} within a minute, or at its next start; whoever had \
+         verified the old one has to do it again\n",
+        session.user
+    )))
+}

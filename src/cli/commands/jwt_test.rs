@@ -1,0 +1,171 @@
+//! `jwt-test`: how far a login with a token gets, step by step.
+
+use std::io::Write;
+
+use super::conntest::{blamed, end};
+use crate::auth::jwt::Unverified;
+use crate::cli::JwtTest;
+use crate::config::{Account, Jwt, JwtSource, Method};
+use crate::login::{Fault, Login, client, examine, get_token, realm};
+use crate::matrix::new_device_id;
+use crate::net::Client;
+use crate::util::{Secret, printable};
+
+/// Why it went no further. Each but the first has its own exit code.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Keycloak gives no token.
+    Keycloak(String),
+    /// The token cannot be taken apart.
+    Decode(String),
+    /// The homeserver is not found, or does not log in.
+    Matrix(String),
+}
+
+impl Failure {
+    /// The exit code: 2, 3 or 4.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Keycloak(_) => 2,
+            Self::Decode(_) => 3,
+            Self::Matrix(_) => 4,
+        }
+    }
+
+    /// What went wrong, and who is at fault.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Keycloak(why) | Self::Decode(why) | Self::Matrix(why) => why,
+        }
+    }
+}
+
+/// Goes through a login and writes down each step.
+///
+/// # Errors
+/// Where it went no further, and why.
+pub async fn run(account: &Account, test: JwtTest, out: &mut dyn Write) -> Result<(), Failure> {
+    let Method::Jwt(jwt) = &account.method else {
+        step(out, 1, "Keycloak: skipped, since the login is by password");
+        step(out, 2, "token: skipped");
+        return enter(account, test, None, out).await;
+    };
+    let client = client(account).map_err(|fault| Failure::Matrix(fault.to_string()))?;
+    let token = token(&client, account, jwt, test, out).await?;
+    if test.skip_decode {
+        step(out, 2, "token: not taken apart (--skip-decode)");
+    } else {
+        take_apart(&client, account, jwt, &token, out).await?;
+    }
+    enter(account, test, Some((jwt, &token)), out).await
+}
+
+/// The first step.
+async fn token(
+    client: &Client,
+    account: &Account,
+    jwt: &Jwt,
+    test: JwtTest,
+    out: &mut dyn Write,
+) -> Result<Secret, Failure> {
+    let user = account.user.localpart();
+    match &jwt.source {
+        JwtSource::Secret(_) => step(out, 1, "Keycloak: not asked, JWT_SECRET makes the token"),
+        JwtSource::Keycloak(keycloak) => {
+            let (url, client) = (realm(keycloak).url(), &keycloak.client_id);
+            let text = format!("Keycloak: asking {url} as client {client} for a token of {user}");
+            step(out, 1, &text);
+        }
+    }
+    let answer = get_token(client, user, jwt)
+        .await
+        .map_err(|fault| Failure::Keycloak(blamed(fault)))?;
+    let length = answer.token.expose().len();
+    let life = answer.expires_in.map_or_else(String::new, |life| {
+        format!(", good for {} s", life.as_secs())
+    });
+    tell(out, &format!("ok: a token of {length} bytes{life}"));
+    if test.show_secrets {
+        tell(out, &printable(answer.token.expose(), length));
+    } else if test.verbose {
+        tell(out, "(--show-secrets shows it)");
+    }
+    Ok(answer.token)
+}
+
+/// The second step.
+async fn take_apart(
+    client: &Client,
+    account: &Account,
+    jwt: &Jwt,
+    token: &Secret,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    step(out, 2, "token: what it says");
+    let unverified =
+        Unverified::decode(token).map_err(|fault| Failure::Decode(format!("the token {fault}")))?;
+    for part in [unverified.header(), unverified.claims()] {
+        for line in part.lines() {
+            tell(out, line);
+        }
+    }
+    let JwtSource::Keycloak(keycloak) = &jwt.source else {
+        return Ok(());
+    };
+    // What is wrong here may be right for the homeserver: it has the last word.
+    let user = account.user.localpart();
+    match examine(client, user, jwt, keycloak, token).await {
+        Err(fault) => tell(out, &format!("not checked: {fault}")),
+        Ok(faults) => {
+            for fault in &faults {
+                tell(out, &format!("wrong: {fault}"));
+            }
+            if faults.is_empty() {
+                tell(
+                    out,
+                    "ok: signed by the realm, for this user, and not expired",
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The third step.
+async fn enter(
+    account: &Account,
+    test: JwtTest,
+    by: Option<(&Jwt, &Secret)>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let failed = |fault: Fault| Failure::Matrix(blamed(fault));
+    let kind = by.map_or("m.login.password", |(jwt, _)| jwt.login_type.as_str());
+    let text = format!("Matrix: logging in to {} by {kind}", account.homeserver);
+    step(out, 3, &text);
+    let login = Login::find(account).await.map_err(failed)?;
+    let flows = login.offered(kind).await.map_err(failed)?;
+    if test.verbose {
+        tell(out, &format!("at {}", login.homeserver.base()));
+        tell(out, &format!("offered: {}", flows.kinds.join(", ")));
+    }
+    let device =
+        new_device_id().map_err(|error| Failure::Matrix(format!("no randomness: {error}")))?;
+    let asked = account.user.as_str();
+    let logged_in = match by {
+        Some((jwt, token)) => login.with_jwt(jwt, token, asked, &device).await,
+        None => login.attempt(asked, &device).await,
+    };
+    let logged_in = logged_in.map_err(failed)?;
+    tell(out, "ok");
+    end(&login, &logged_in, out).await.map_err(Failure::Matrix)
+}
+
+fn step(out: &mut dyn Write, number: u8, text: &str) {
+    // Nothing better can be done when standard output is closed.
+    let _ = writeln!(out, "step {number}  {text}");
+    let _ = out.flush();
+}
+
+fn tell(out: &mut dyn Write, text: &str) {
+    let _ = writeln!(out, "        {text}");
+}

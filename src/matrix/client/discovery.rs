@@ -1,0 +1,198 @@
+//! Where the homeserver of a server name is, and whether it is one.
+//!
+//! Specification: client-server API, "Server Discovery", "Well-known URIs".
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use http::header::LOCATION;
+use http::{HeaderMap, Method};
+use ruma::ServerName;
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use super::discovery_fault::{
+    BaseUrlFault, DiscoveryError, DiscoveryFault, Hint, Source, VersionsFault, well_known_url,
+};
+use crate::net::{BadUrl, Client, Limits, Redirect, Request, is_private};
+use crate::util::printable;
+
+/// For each of the requests made here.
+const LIMITS: Limits = Limits {
+    deadline: Duration::from_secs(30),
+    body: 64 * 1024,
+};
+
+/// How often the well-known file may be somewhere else.
+const MAX_REDIRECTS: usize = 5;
+
+/// Versions listed beyond this are not kept; there are some twenty.
+const MAX_VERSIONS: usize = 100;
+
+/// The longest name of a version kept, in bytes.
+const MAX_VERSION: usize = 32;
+
+/// The longest piece of a server's URL that is shown, in bytes.
+const MAX_SHOWN: usize = 200;
+
+/// A homeserver that answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discovered {
+    /// Its URL, `http` or `https`, without a slash at the end.
+    pub base: String,
+    /// What it speaks.
+    pub versions: Versions,
+}
+
+/// The versions of the specification that a homeserver speaks, as it lists
+/// them: at most 100, safe to show. `Display` joins them by commas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versions {
+    names: Vec<String>,
+    date: Option<SystemTime>,
+}
+
+impl Versions {
+    /// Such as `r0.6.1` and `v1.11`.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// What time it was there when it answered, to the second.
+    pub fn date(&self) -> Option<SystemTime> {
+        self.date
+    }
+}
+
+impl fmt::Display for Versions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names.join(", "))
+    }
+}
+
+/// Finds the homeserver of `server`, the part of a Matrix id behind its first
+/// colon, by the file that `server` publishes for clients. Without such a file
+/// (404) the homeserver is taken to be at `https://<server>`. Either way it
+/// has to answer before it is believed.
+///
+/// What the file says of identity servers is not looked at: nobody here would
+/// ask one.
+pub async fn discover(http: &Client, server: &ServerName) -> Result<Discovered, DiscoveryError> {
+    let failed = |fault| DiscoveryError {
+        server: server.to_owned(),
+        fault,
+    };
+    let (base, source) = match well_known(http, server).await.map_err(failed)? {
+        Some(base) => (base, Source::WellKnown),
+        None => (format!("https://{server}"), Source::ServerName),
+    };
+    match versions(http, &base).await {
+        Ok(versions) => Ok(Discovered { base, versions }),
+        Err(fault) => Err(failed(DiscoveryFault::NoHomeserver { source, fault })),
+    }
+}
+
+/// Asks the homeserver at `base` for the versions it speaks, which also shows
+/// that it is one. `base` has no slash at the end.
+pub async fn versions(http: &Client, base: &str) -> Result<Versions, VersionsFault> {
+    #[derive(Deserialize)]
+    struct Answer {
+        versions: Vec<String>,
+    }
+    const PATH: &str = "/_matrix/client/versions";
+    let url = format!("{base}{PATH}");
+    let request =
+        Request::new(Method::GET, &url, Vec::new(), LIMITS).map_err(VersionsFault::Url)?;
+    let response = http
+        .send(request)
+        .await
+        .map_err(VersionsFault::Unanswered)?;
+    let url = printable(&url, MAX_SHOWN);
+    let status = response.status;
+    if let Some(to) = Redirect::of(&response, base, PATH) {
+        return Err(VersionsFault::Redirected { url, to });
+    }
+    let hint = Hint::of(base, &response);
+    if status != 200 {
+        return Err(VersionsFault::Status { url, status, hint });
+    }
+    let Ok(answer) = serde_json::from_slice::<Answer>(&response.body) else {
+        return Err(VersionsFault::Malformed { url, hint });
+    };
+    let names = answer.versions.iter().take(MAX_VERSIONS);
+    Ok(Versions {
+        names: names.map(|name| printable(name, MAX_VERSION)).collect(),
+        date: response.date(),
+    })
+}
+
+/// The homeserver's URL from the server's file; `None` if there is no file.
+async fn well_known(http: &Client, server: &ServerName) -> Result<Option<String>, DiscoveryFault> {
+    let mut url =
+        Url::parse(&well_known_url(server)).map_err(|_| DiscoveryFault::Url(BadUrl::Host))?;
+    for _ in 0..=MAX_REDIRECTS {
+        let request = Request::new(Method::GET, url.as_str(), Vec::new(), LIMITS)
+            .map_err(DiscoveryFault::Url)?;
+        let response = http
+            .send(request)
+            .await
+            .map_err(DiscoveryFault::Unanswered)?;
+        match response.status {
+            200 => return told(&response.body).map(Some),
+            404 => return Ok(None),
+            301..=303 | 307 | 308 => url = redirected(&url, &response.headers)?,
+            status => return Err(DiscoveryFault::Status(status)),
+        }
+    }
+    Err(DiscoveryFault::Redirects)
+}
+
+fn redirected(from: &Url, headers: &HeaderMap) -> Result<Url, DiscoveryFault> {
+    let to = headers
+        .get(LOCATION)
+        .and_then(|location| from.join(location.to_str().ok()?).ok())
+        .ok_or(DiscoveryFault::RedirectNowhere)?;
+    match to.scheme() {
+        "https" => Ok(to),
+        other => Err(DiscoveryFault::RedirectScheme(printable(other, MAX_SHOWN))),
+    }
+}
+
+/// What the file says.
+fn told(body: &[u8]) -> Result<String, DiscoveryFault> {
+    let file: Value = serde_json::from_slice(body).map_err(|_| DiscoveryFault::NotJson)?;
+    let text = file
+        .get("m.homeserver")
+        .and_then(|homeserver| homeserver.get("base_url")?.as_str())
+        .ok_or(DiscoveryFault::NoBaseUrl)?;
+    base_url(text).map_err(|why| DiscoveryFault::BaseUrl {
+        // What may be a password is nobody's business.
+        text: match why {
+            BaseUrlFault::Credentials => "[masked]".to_owned(),
+            _ => printable(text, MAX_SHOWN),
+        },
+        why,
+    })
+}
+
+fn base_url(text: &str) -> Result<String, BaseUrlFault> {
+    let url = Url::parse(text).map_err(|_| BaseUrlFault::Syntax)?;
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(BaseUrlFault::Scheme);
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(BaseUrlFault::Credentials);
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(BaseUrlFault::Extra);
+    }
+    // What was looked up in secret must not lead to where all can read.
+    if !is_private(&url) {
+        return Err(BaseUrlFault::Plaintext);
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests;

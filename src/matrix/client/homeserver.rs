@@ -1,0 +1,366 @@
+//! One request to the homeserver and what its answer means.
+
+use std::{fmt, mem, time::Duration};
+
+use http::header::{CONTENT_TYPE, HeaderValue};
+use serde::Deserialize;
+
+use super::{api::Call, clock::ServerClock};
+use crate::json::{self, Lenient, Sieve, Sifted, lenient};
+use crate::net::{Client, Error as HttpError, Limits, Redirect, Request, Response};
+use crate::util::{Secret, code, now_ms, printable};
+
+/// Everything but a sync is answered within this, or tried again.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The largest answer that is read to its end, in bytes; what is kept of it is
+/// much less.
+const MAX_SIFTED_BODY: usize = 256 * 1024 * 1024;
+
+/// The largest answer about a session, in bytes: room for a token of 64 KiB.
+const MAX_SMALL_BODY: usize = 128 * 1024;
+
+/// The longest path and query that a request can have, in bytes, with an address
+/// before it.
+const MAX_TARGET: usize = 60 * 1024;
+
+/// The longest text of the server's that is repeated in a log, in bytes.
+const MAX_MESSAGE: usize = 200;
+
+/// Where the client-server API is.
+#[derive(Clone)]
+pub struct Homeserver {
+    client: Client,
+    base: String,
+    clock: ServerClock,
+}
+
+/// Why there is no usable answer.
+#[derive(Debug)]
+pub enum Fault {
+    /// No answer at all.
+    Unreachable(HttpError),
+    /// 429: not before this.
+    Limited(Option<Duration>),
+    /// 5xx, or an answer that is not Matrix (a proxy's page): worth trying again.
+    Broken {
+        /// The HTTP status.
+        status: u16,
+        /// Not before this.
+        retry_after: Option<Duration>,
+        /// Where it says that the answer is, which is not asked there.
+        redirect: Option<Redirect>,
+        /// What a JSON object without a code says, shortened; empty for anything else.
+        words: String,
+    },
+    /// 401 `M_UNKNOWN_TOKEN`: the access token is no longer valid.
+    UnknownToken {
+        /// The device is still there: log in again with its id.
+        soft_logout: bool,
+    },
+    /// 401 `M_USER_LOCKED`: until the account is unlocked, nothing is answered.
+    Locked,
+    /// 401 with flows: the request has to be authenticated again.
+    Interactive {
+        /// The session to go on in.
+        session: Option<String>,
+        /// Whether the account's password alone would do.
+        by_password: bool,
+    },
+    /// A Matrix error that trying again does not change.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// `M_…`.
+        errcode: String,
+        /// The server's words, shortened.
+        message: String,
+    },
+    /// The request could not be built from this address or token.
+    Unusable(&'static str),
+    /// The address is sound, and what the request was to carry does not fit: what it
+    /// is.
+    Unsendable(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(error) => write!(f, "the homeserver cannot be reached: {error}"),
+            Self::Limited(_) => f.write_str("the homeserver asks to slow down (429)"),
+            Self::Broken {
+                status,
+                redirect: Some(to),
+                ..
+            } => write!(
+                f,
+                "the homeserver's address redirects to {to} ({status}), which is not followed: {}",
+                to.cure("MATRIX_HOMESERVER")
+            ),
+            Self::Broken { status, words, .. } if words.is_empty() => write!(
+                f,
+                "the homeserver answers with status {status} and no Matrix content"
+            ),
+            Self::Broken { status, words, .. } => write!(
+                f,
+                "the homeserver answers with status {status} and no error code: {words}"
+            ),
+            Self::UnknownToken { soft_logout: true } => {
+                f.write_str("the session has expired (soft logout)")
+            }
+            Self::UnknownToken { soft_logout: false } => {
+                f.write_str("the session was ended on the server")
+            }
+            Self::Locked => f.write_str(
+                "the account is locked (M_USER_LOCKED): ask the homeserver's administrator to \
+                 unlock it",
+            ),
+            Self::Interactive { .. } => f.write_str("the homeserver asks to authenticate again"),
+            Self::Refused {
+                status,
+                errcode,
+                message,
+            } => {
+                write!(f, "the homeserver refuses: {status} {errcode} ({message})")
+            }
+            Self::Unusable(what) => f.write_str(what),
+            Self::Unsendable(what) => write!(f, "the request cannot be sent: {what}"),
+        }
+    }
+}
+
+impl Fault {
+    /// How long the server asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Limited(wait)
+            | Self::Broken {
+                retry_after: wait, ..
+            } => *wait,
+            _ => None,
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable(_) | Self::Limited(_) | Self::Broken { .. } | Self::Locked
+        )
+    }
+}
+
+impl Homeserver {
+    /// `base` is scheme, host, port and path, without a slash at the end.
+    pub fn new(client: Client, base: String) -> Self {
+        Self {
+            client,
+            base,
+            clock: ServerClock::default(),
+        }
+    }
+
+    /// By how much the homeserver's clock is ahead of this machine's (negative where
+    /// it is behind), in milliseconds; None where its answers do not tell.
+    pub fn ahead_ms(&self) -> Option<i64> {
+        self.clock.ahead_ms()
+    }
+
+    /// Scheme, host, port and path, without a slash at the end.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Sends a call about the session, whose answer is small, and returns the
+    /// body of a 2xx answer.
+    pub async fn ask(&self, call: Call, token: Option<&Secret>) -> Result<Vec<u8>, Fault> {
+        let limits = Limits {
+            deadline: DEADLINE,
+            body: MAX_SMALL_BODY,
+        };
+        self.within(limits, call, token).await
+    }
+
+    /// Sends a call and returns what is kept of a 2xx answer. `extra` is added to
+    /// the deadline: how long the server may hold the answer back on purpose.
+    pub async fn send(
+        &self,
+        call: Call,
+        token: Option<&Secret>,
+        extra: Duration,
+        sieve: Sieve,
+    ) -> Result<Sifted, Fault> {
+        let limits = Limits {
+            deadline: DEADLINE + extra,
+            body: MAX_SIFTED_BODY,
+        };
+        let path = call.path.clone();
+        let request = self.request(limits, call, token)?;
+        let response = self.client.send_sifted(request, sieve).await;
+        let mut response = response.map_err(Fault::Unreachable)?;
+        if (200..300).contains(&response.status) {
+            self.clock.note(response.date(), now_ms());
+        }
+        let skipped = std::mem::take(&mut response.skipped);
+        let is_cut = response.is_cut;
+        Ok(Sifted {
+            body: self.read(response, &path)?,
+            skipped,
+            is_cut,
+        })
+    }
+
+    /// Why no request can be made of a path: it, or the address.
+    fn unsendable(&self, target: &str, limits: Limits) -> Fault {
+        match Request::new(http::Method::GET, &self.base, Vec::new(), limits) {
+            Ok(_) => Fault::Unsendable(longest(target)),
+            Err(_) => Fault::Unusable("MATRIX_HOMESERVER is no usable address"),
+        }
+    }
+
+    async fn within(
+        &self,
+        limits: Limits,
+        call: Call,
+        token: Option<&Secret>,
+    ) -> Result<Vec<u8>, Fault> {
+        let path = call.path.clone();
+        let request = self.request(limits, call, token)?;
+        let response = self.client.send(request).await;
+        self.read(response.map_err(Fault::Unreachable)?, &path)
+    }
+
+    /// The body of a 2xx answer to the question for `path`.
+    fn read(&self, response: Response, path: &str) -> Result<Vec<u8>, Fault> {
+        let redirect = Redirect::of(&response, &self.base, path);
+        read(response).map_err(|fault| match fault {
+            Fault::Broken {
+                status,
+                retry_after,
+                words,
+                ..
+            } => Fault::Broken {
+                status,
+                retry_after,
+                redirect,
+                words,
+            },
+            fault => fault,
+        })
+    }
+
+    fn request(
+        &self,
+        limits: Limits,
+        mut call: Call,
+        token: Option<&Secret>,
+    ) -> Result<Request, Fault> {
+        let url = format!("{}{}", self.base, call.path);
+        let has_body = !call.body.is_empty();
+        let mut request =
+            Request::new(call.method.clone(), &url, mem::take(&mut call.body), limits)
+                .map_err(|_| self.unsendable(&call.path, limits))?;
+        if has_body {
+            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Some(token) = token {
+            request = request
+                .bearer(token)
+                .map_err(|_| Fault::Unusable("the access token does not fit into a header"))?;
+        }
+        Ok(request)
+    }
+}
+
+/// The longest part of a path and query, by name.
+fn longest(target: &str) -> String {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let segments = path.split('/').map(|part| ("a part of its path", part));
+    let values = query.split('&').filter_map(|pair| pair.split_once('='));
+    let (name, part) = segments
+        .chain(values)
+        .max_by_key(|(_, part)| part.len())
+        .unwrap_or_default();
+    let name = printable(name, MAX_MESSAGE);
+    let bytes = part.len();
+    match target.len() > MAX_TARGET {
+        true => format!("{name} is too long ({bytes} bytes)"),
+        false => format!("its path or query is none ({name} is the longest part: {bytes} bytes)"),
+    }
+}
+
+fn read(response: Response) -> Result<Vec<u8>, Fault> {
+    #[derive(Deserialize)]
+    struct Body {
+        #[serde(default, deserialize_with = "lenient")]
+        errcode: Option<String>,
+        #[serde(default, deserialize_with = "lenient")]
+        error: String,
+        #[serde(default, deserialize_with = "lenient")]
+        soft_logout: bool,
+        #[serde(default, deserialize_with = "lenient")]
+        retry_after_ms: Option<u64>,
+        #[serde(default, deserialize_with = "lenient")]
+        flows: Option<Vec<Flow>>,
+        #[serde(default, deserialize_with = "lenient")]
+        session: Option<String>,
+    }
+    #[derive(Deserialize, Default)]
+    struct Flow {
+        #[serde(default, deserialize_with = "lenient")]
+        stages: Vec<String>,
+    }
+    impl Lenient for Flow {
+        fn of(value: serde_json::Value) -> Option<Self> {
+            Self::deserialize(value).ok()
+        }
+    }
+    if (200..300).contains(&response.status) {
+        return Ok(response.body);
+    }
+    let status = response.status;
+    let body: Option<Body> = json::read(&response.body);
+    let retry_after = response.retry_after().or_else(|| {
+        let asked = body.as_ref()?.retry_after_ms.map(Duration::from_millis)?;
+        Some(asked.min(crate::net::MAX_RETRY_AFTER))
+    });
+    match body {
+        _ if status == 429 => Err(Fault::Limited(retry_after)),
+        Some(body) if body.errcode.as_deref() == Some("M_USER_LOCKED") => Err(Fault::Locked),
+        Some(body) if status == 401 && body.errcode.as_deref() == Some("M_UNKNOWN_TOKEN") => {
+            Err(Fault::UnknownToken {
+                soft_logout: body.soft_logout,
+            })
+        }
+        Some(Body {
+            flows: Some(flows),
+            session,
+            ..
+        }) if status == 401 => Err(Fault::Interactive {
+            session,
+            by_password: flows.iter().any(|flow| flow.stages == ["m.login.password"]),
+        }),
+        Some(Body {
+            errcode: Some(errcode),
+            error,
+            ..
+        }) if (400..500).contains(&status) => Err(Fault::Refused {
+            status,
+            errcode: code(&errcode).to_owned(),
+            message: printable(&error, MAX_MESSAGE),
+        }),
+        body => Err(Fault::Broken {
+            status,
+            retry_after,
+            redirect: None,
+            words: match body {
+                Some(body) if !body.error.is_empty() => printable(&body.error, MAX_MESSAGE),
+                Some(_) => printable(&String::from_utf8_lossy(&response.body), MAX_MESSAGE),
+                None => String::new(),
+            },
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

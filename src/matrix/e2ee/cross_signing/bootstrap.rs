@@ -1,0 +1,265 @@
+//! The requests that the bot's own identity takes, one after the other, and what
+//! their answers mean.
+//!
+//! Specification: client-server API, "Cross-signing"; MSC3967.
+
+use log::{info, warn};
+use ruma::{
+    CanonicalJsonObject, UserId, api::client::config::get_global_account_data,
+    events::GlobalAccountDataEventType,
+};
+use serde::{Deserialize, Serialize};
+
+use super::messages::{CONSEQUENCE, NEEDS_PERSON, NO_STORAGE, NOT_KEPT};
+use super::recovery::{DEFAULT_KEY, MASTER, SELF_SIGNING};
+use crate::crypto::{Seed, signatures_upload};
+use crate::matrix::client::api::Call;
+use crate::matrix::e2ee::engine::{Engine, Error};
+use crate::matrix::e2ee::wants::{About, Want, WantKey};
+use crate::store::{OwnState, Transaction};
+use crate::util::{MAX_ID, MAX_UIA_SESSION, Secret, code, is_carried, words};
+
+/// The longest words of a homeserver in the log, in characters.
+const MAX_SAID: usize = 200;
+
+/// One request towards the identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnStep {
+    /// `/keys/device_signing/upload`.
+    Upload,
+    /// `/keys/signatures/upload`.
+    Sign,
+    /// Account data of the secret storage.
+    Recover,
+}
+
+impl Engine {
+    /// The next request of the identity, if one is due.
+    pub(in crate::matrix) fn own_identity_want(
+        &self,
+        tx: &Transaction<'_>,
+    ) -> Result<Option<Want>, Error> {
+        let mut own = tx.own_identity()?;
+        if own.state == OwnState::Reset {
+            warn!("the bot gets a new identity, as the operator asked");
+            match &self.own_keys.seed {
+                Some(seed) => tx.put_own_seed(seed)?,
+                None => tx.put_own_seed(&Seed::generate().map_err(|error| {
+                    Error::Build(crate::matrix::BuildError::randomness(&error.to_string()))
+                })?)?,
+            }
+            tx.set_own_state(&OwnState::Upload { uia_session: None })?;
+            own = tx.own_identity()?;
+        }
+        let (step, call) = match &own.state {
+            OwnState::Upload { uia_session } => {
+                let Some(mine) = self.own_identity(&own) else {
+                    return Ok(None);
+                };
+                let keys = mine.device_signing_upload(&self.user)?;
+                let call = match (uia_session, &self.own_keys.password) {
+                    (Some(session), Some(password)) => {
+                        authenticated_upload(&keys, &self.user, password, session)
+                    }
+                    _ => post("device_signing/upload", &keys)?,
+                };
+                (OwnStep::Upload, call)
+            }
+            OwnState::Sign => {
+                let account = self.account(tx)?;
+                // A master key whose private half is at hand is vouched for too.
+                let master = self
+                    .own_identity(&own)
+                    .filter(|mine| Some(mine.self_signing().public()) == account.cross_signed_by())
+                    .map(|mine| mine.master_key(&self.user))
+                    .transpose()?;
+                let body = signatures_upload(&account, master.as_ref())?;
+                (OwnStep::Sign, post("signatures/upload", &body)?)
+            }
+            OwnState::FindKeyId => (OwnStep::Recover, self.account_data(DEFAULT_KEY)?),
+            OwnState::FindKey(id) if !is_carried(id, MAX_ID) => {
+                self.stay_unsigned(tx, NO_STORAGE)?;
+                return Ok(None);
+            }
+            OwnState::FindKey(id) => (
+                OwnStep::Recover,
+                self.account_data(&format!("m.secret_storage.key.{id}"))?,
+            ),
+            OwnState::FindSecret(_) => (OwnStep::Recover, self.account_data(SELF_SIGNING)?),
+            OwnState::FindMaster(_) => (OwnStep::Recover, self.account_data(MASTER)?),
+            OwnState::Unknown
+            | OwnState::Recovered
+            | OwnState::Signed
+            | OwnState::Unsigned(_)
+            | OwnState::Reset => return Ok(None),
+        };
+        Ok(Some(Want {
+            key: WantKey::OwnIdentity,
+            call,
+            about: About::OwnIdentity(step),
+        }))
+    }
+
+    fn account_data(&self, kind: &str) -> Result<Call, Error> {
+        Ok(Call::new(get_global_account_data::v3::Request::new(
+            self.user.clone(),
+            GlobalAccountDataEventType::from(kind),
+        ))?)
+    }
+
+    /// Takes in the answer to the last step.
+    pub fn take_own_step(
+        &self,
+        tx: &Transaction<'_>,
+        step: OwnStep,
+        body: &[u8],
+        now: u64,
+    ) -> Result<(), Error> {
+        let own = tx.own_identity()?;
+        match (step, &own.state) {
+            (OwnStep::Upload, OwnState::Upload { .. }) => {
+                let Some(mine) = self.own_identity(&own) else {
+                    return Ok(());
+                };
+                self.pin_own(tx, mine.master(), now)?;
+                self.cross_sign(tx, mine.self_signing())?;
+                Ok(tx.set_own_state(&OwnState::Sign)?)
+            }
+            (OwnStep::Sign, OwnState::Sign) => {
+                #[derive(Deserialize)]
+                struct Body {
+                    #[serde(default)]
+                    failures: std::collections::BTreeMap<String, serde_json::Value>,
+                }
+                let body: Body =
+                    serde_json::from_slice(body).map_err(|_| Error::Malformed("signatures"))?;
+                if body.failures.is_empty() {
+                    info!("the bot's device is signed by its identity");
+                    Ok(tx.set_own_state(&OwnState::Signed)?)
+                } else {
+                    self.stay_unsigned(tx, NOT_KEPT)
+                }
+            }
+            (OwnStep::Recover, state) => self.take_secret(tx, state.clone(), body),
+            _ => Ok(()),
+        }
+    }
+
+    /// A step failed and is tried again: replies no longer wait for it.
+    pub fn delay_own_identity(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+        Ok(tx.delay_own_identity()?)
+    }
+
+    /// The server asks for the password again, or for something nobody here has.
+    pub fn take_own_challenge(
+        &self,
+        tx: &Transaction<'_>,
+        session: Option<&str>,
+        by_password: bool,
+    ) -> Result<(), Error> {
+        let OwnState::Upload { uia_session } = tx.own_identity()?.state else {
+            return Ok(());
+        };
+        match session {
+            Some(session)
+                if by_password
+                    && uia_session.is_none()
+                    && self.own_keys.password.is_some()
+                    && is_carried(session, MAX_UIA_SESSION) =>
+            {
+                Ok(tx.set_own_state(&OwnState::Upload {
+                    uia_session: Some(session.to_owned()),
+                })?)
+            }
+            _ => self.stay_unsigned(tx, NEEDS_PERSON),
+        }
+    }
+
+    /// The last step cannot be sent, for this reason.
+    pub fn own_step_unsendable(&self, tx: &Transaction<'_>, why: &str) -> Result<(), Error> {
+        let why = format!("My device is not signed by my account's identity: {why}. {CONSEQUENCE}");
+        self.stay_unsigned(tx, &why)
+    }
+
+    /// The server refuses the last step for good.
+    pub fn own_step_refused(
+        &self,
+        tx: &Transaction<'_>,
+        step: OwnStep,
+        status: u16,
+        errcode: &str,
+        message: &str,
+    ) -> Result<(), Error> {
+        // Another 404 does not say that there is none.
+        if matches!(step, OwnStep::Recover) && status == 404 && errcode == "M_NOT_FOUND" {
+            return match tx.own_identity()?.state {
+                OwnState::FindMaster(_) => self.finish_recovery(tx),
+                _ => self.stay_unsigned(tx, NO_STORAGE),
+            };
+        }
+        // People are told by `status`: that the server said no, and not its words.
+        warn!("the homeserver says: {}", words(message, MAX_SAID));
+        self.stay_unsigned(
+            tx,
+            &format!(
+                "My device is not signed by my account's identity: the homeserver refuses \
+                 ({status} {}). {CONSEQUENCE}",
+                code(errcode)
+            ),
+        )
+    }
+}
+
+/// The upload of the identity with the account's password, in a body that is
+/// wiped.
+///
+/// Specification: client-server API v1.11, 5.5.2.1 "Password-based"
+/// (<https://spec.matrix.org/v1.11/client-server-api/#password-based>).
+fn authenticated_upload(
+    keys: &CanonicalJsonObject,
+    user: &UserId,
+    password: &Secret,
+    session: &str,
+) -> Call {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        #[serde(flatten)]
+        keys: &'a CanonicalJsonObject,
+        auth: Auth<'a>,
+    }
+    #[derive(Serialize)]
+    struct Auth<'a> {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        identifier: Identifier<'a>,
+        password: &'a str,
+        session: &'a str,
+    }
+    #[derive(Serialize)]
+    struct Identifier<'a> {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        user: &'a UserId,
+    }
+    let body = Body {
+        keys,
+        auth: Auth {
+            kind: "m.login.password",
+            identifier: Identifier {
+                kind: "m.id.user",
+                user,
+            },
+            password: password.expose(),
+            session,
+        },
+    };
+    Call::secret("/_matrix/client/v3/keys/device_signing/upload", &body)
+}
+
+fn post(endpoint: &str, body: &CanonicalJsonObject) -> Result<Call, Error> {
+    Ok(Call {
+        method: http::Method::POST,
+        path: format!("/_matrix/client/v3/keys/{endpoint}"),
+        body: serde_json::to_vec(body).map_err(|_| Error::Account)?,
+    })
+}

@@ -1,0 +1,108 @@
+//! The account's secret storage: from the recovery key to the self-signing key,
+//! and to the master key above it.
+//!
+//! Specification: client-server API, "Secret storage".
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::messages::{NO_STORAGE, unrecovered};
+use crate::crypto::{SecretFault, Seed, public_of_base64_seed};
+use crate::matrix::e2ee::engine::{Engine, Error};
+use crate::store::{OwnState, Transaction};
+use crate::util::{MAX_ID, is_carried};
+
+/// Names the key that the account uses.
+pub(in crate::matrix) const DEFAULT_KEY: &str = "m.secret_storage.default_key";
+
+/// The secret: the private half of the key that signs the account's devices.
+pub(in crate::matrix) const SELF_SIGNING: &str = "m.cross_signing.self_signing";
+
+/// The secret: the private half of the key that stands for the account. Only its
+/// public half is kept: a self-signing key is public, and any master key can claim
+/// it, so it does not say under which one it belongs (CVE-2024-40648).
+pub(in crate::matrix) const MASTER: &str = "m.cross_signing.master";
+
+impl Engine {
+    /// One step on the way to the self-signing key in the secret storage.
+    pub(in crate::matrix) fn take_secret(
+        &self,
+        tx: &Transaction<'_>,
+        state: OwnState,
+        body: &[u8],
+    ) -> Result<(), Error> {
+        let Some(recovery_key) = &self.own_keys.recovery_key else {
+            return Ok(());
+        };
+        let raw: &RawValue =
+            serde_json::from_slice(body).map_err(|_| Error::Malformed("account data"))?;
+        match state {
+            OwnState::FindKeyId => {
+                #[derive(Deserialize)]
+                struct DefaultKey {
+                    key: String,
+                }
+                match serde_json::from_str::<DefaultKey>(raw.get()) {
+                    Ok(DefaultKey { key }) if is_carried(&key, MAX_ID) => {
+                        Ok(tx.set_own_state(&OwnState::FindKey(key))?)
+                    }
+                    Ok(_) | Err(_) => self.stay_unsigned(tx, NO_STORAGE),
+                }
+            }
+            OwnState::FindKey(id) => match recovery_key.opens(raw) {
+                Ok(()) => Ok(tx.set_own_state(&OwnState::FindSecret(id))?),
+                Err(fault) => self.stay_unsigned(tx, &unrecovered(&fault)),
+            },
+            OwnState::FindSecret(id) => {
+                let secret = recovery_key.decrypt(SELF_SIGNING, &id, raw);
+                let key = match secret {
+                    Ok(secret) => Seed::from_base64(&secret),
+                    Err(fault) => return self.stay_unsigned(tx, &unrecovered(&fault)),
+                };
+                match key {
+                    Ok(key) => {
+                        tx.put_own_self_signing(&key)?;
+                        Ok(tx.set_own_state(&OwnState::FindMaster(id))?)
+                    }
+                    Err(fault) => self.stay_unsigned(tx, &unrecovered(&fault)),
+                }
+            }
+            OwnState::FindMaster(id) => {
+                let secret = match recovery_key.decrypt(MASTER, &id, raw) {
+                    Ok(secret) => secret,
+                    // What was deleted is an empty object.
+                    Err(SecretFault::NotStored | SecretFault::Malformed) => {
+                        return self.finish_recovery(tx);
+                    }
+                    Err(fault) => return self.give_up_recovery(tx, &fault),
+                };
+                match public_of_base64_seed(&secret) {
+                    Ok(master) => {
+                        tx.put_own_master(&master)?;
+                        self.finish_recovery(tx)
+                    }
+                    Err(fault) => self.give_up_recovery(tx, &fault),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// One of the two secrets is not what it should be: neither is used, whenever the
+    /// account is looked at again.
+    fn give_up_recovery(
+        &self,
+        tx: &Transaction<'_>,
+        fault: &dyn std::fmt::Display,
+    ) -> Result<(), Error> {
+        tx.forget_own_self_signing()?;
+        self.stay_unsigned(tx, &unrecovered(fault))
+    }
+
+    /// What the secret storage holds was found: it is compared with what the
+    /// homeserver shows now.
+    pub(in crate::matrix) fn finish_recovery(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+        tx.set_own_state(&OwnState::Recovered)?;
+        Ok(tx.mark_outdated(&self.user)?)
+    }
+}

@@ -1,0 +1,344 @@
+//! What a `limited` timeline left out, read back: a room full of chat makes no
+//! command vanish.
+//!
+//! While a gap is read, what its room's commanders say waits, so that it is judged
+//! after what they said in the gap. That costs a command 5 seconds at most, whatever
+//! the server does.
+//!
+//! Specification: client-server API, "GET /rooms/{roomId}/messages".
+
+use std::borrow::Cow;
+
+use http::Method;
+use log::{debug, info, warn};
+use ruma::{EventId, OwnedRoomId, RoomId, UserId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::engine::{Engine, Error};
+use super::rooms::parse;
+use super::wants::{About, Want, WantKey};
+use crate::json::{Sifted, lenient};
+use crate::matrix::client::api::Call;
+use crate::matrix::client::content::text_message;
+use crate::matrix::client::kept::what;
+use crate::matrix::client::sync::{Event, encode};
+use crate::store::{Gap, Held, HeldReason, Known, MAX_HELD, Transaction};
+use crate::util::{MAX_POSITION, is_carried};
+
+/// A gap is read for so long, in milliseconds of the bot's own clock. What its room's
+/// people said waits meanwhile.
+pub const GAP_DEADLINE_MS: u64 = 5_000;
+
+/// Events that are asked for in one page: as many as are kept of it, however large
+/// they are.
+const PAGE_EVENTS: u32 = 16;
+
+/// Events of one page that are looked at, however many there are.
+const MAX_PAGE_EVENTS: usize = 100;
+
+/// Pages of one gap.
+const MAX_GAP_PAGES: u32 = 8;
+
+/// Messages of commanders that are kept of one gap.
+const MAX_GAP_EVENTS: u32 = 100;
+
+/// The longest event that waits, in bytes: a text of [`super::content`]'s greatest
+/// length fits, encrypted.
+const MAX_HELD_EVENT: usize = 32 * 1024;
+
+/// Gaps that are read at the same time.
+const GAPS_AT_ONCE: u32 = 8;
+
+/// The longest list of senders that a filter names, in bytes: with more of them the
+/// server is asked for everybody's messages.
+const MAX_SENDERS: usize = 4 * 1024;
+
+/// People are told that something was missed at most this often in each room, in
+/// milliseconds of the bot's own clock.
+const MISSED_INTERVAL_MS: u64 = 60_000;
+
+/// Where the reading of a page ended.
+enum Reached {
+    /// What lies before is known, or too old.
+    End,
+    /// There may be more than is kept.
+    Bound,
+    /// The page's own end.
+    EndOfPage,
+}
+
+impl Engine {
+    /// The server left something out of a room's timeline before `prev_batch`; the
+    /// last sync ended at `since`.
+    pub(in crate::matrix) fn meet_gap(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        prev_batch: Option<&RawValue>,
+        since: &str,
+    ) -> Result<(), Error> {
+        let token: Option<Cow<'_, str>> =
+            prev_batch.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        match token.filter(|token| is_carried(token, MAX_POSITION)) {
+            Some(token) if is_carried(since, MAX_POSITION) => {
+                debug!("reading back what a sync left out in {room}");
+                tx.open_gap(room, &token, since, self.own_now())?;
+            }
+            _ => {
+                warn!("the server left messages out in {room} and does not say where");
+                tx.put_missed(room)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a message for later. One that is too long to be a command is not kept.
+    pub(in crate::matrix) fn hold(
+        &self,
+        tx: &Transaction<'_>,
+        held: &Held,
+        position: Option<i64>,
+    ) -> Result<(), Error> {
+        if held.event.len() > MAX_HELD_EVENT {
+            debug!("{} is too long to wait: ignored", held.event_id);
+            return Ok(());
+        }
+        debug!("{} waits ({:?})", held.event_id, held.reason);
+        if tx.hold(held, position)? > 0 {
+            warn!("too much waits: the oldest message is given up");
+        }
+        Ok(())
+    }
+
+    /// The next pages of gaps.
+    pub(in crate::matrix) fn gap_wants(&self, tx: &Transaction<'_>) -> Result<Vec<Want>, Error> {
+        let gaps = tx.gaps(GAPS_AT_ONCE)?;
+        Ok(gaps.into_iter().map(|gap| self.gap_want(gap)).collect())
+    }
+
+    fn gap_want(&self, gap: Gap) -> Want {
+        // The bot's own join is looked for: what lies before it is history.
+        let senders: Vec<&UserId> = self
+            .commanders
+            .users
+            .iter()
+            .map(|user| &**user)
+            .chain([&*self.user])
+            .collect();
+        let mut filter = serde_json::json!({
+            "types": ["m.room.message", "m.room.encrypted", "m.room.member"],
+            "lazy_load_members": true,
+        });
+        if senders
+            .iter()
+            .map(|user| user.as_str().len())
+            .sum::<usize>()
+            <= MAX_SENDERS
+            && let Some(filter) = filter.as_object_mut()
+        {
+            filter.insert("senders".to_owned(), serde_json::json!(senders));
+        }
+        let path = format!(
+            "/_matrix/client/v3/rooms/{}/messages?dir=b&from={}&to={}&limit={PAGE_EVENTS}&filter={}",
+            encode(gap.room.as_str()),
+            encode(&gap.token),
+            encode(&gap.until),
+            encode(&filter.to_string()),
+        );
+        Want {
+            key: WantKey::Gap(gap.room.clone()),
+            call: Call {
+                method: Method::GET,
+                path,
+                body: Vec::new(),
+            },
+            about: About::Gap(gap.room, gap.token),
+        }
+    }
+
+    /// Takes in the page of a gap that was asked for with `token`. Of the messages
+    /// older than `max_age_ms` the newest is kept, so that its sender is told. What
+    /// waits for the gap can be judged when it has been read to its end.
+    pub fn take_gap(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        token: &str,
+        answer: &Sifted,
+        max_age_ms: u64,
+        now: u64,
+    ) -> Result<(), Error> {
+        #[derive(Deserialize)]
+        struct Page<'a> {
+            #[serde(borrow, default)]
+            chunk: Vec<&'a RawValue>,
+            #[serde(default, deserialize_with = "lenient")]
+            end: Option<String>,
+        }
+        let Some(mut gap) = tx.gap(room)?.filter(|gap| gap.token == token) else {
+            debug!("a page of a gap in {room} that nobody waits for");
+            return Ok(());
+        };
+        let page: Page<'_> = serde_json::from_slice(&answer.body)
+            .map_err(|_| Error::Malformed("messages of a room"))?;
+        gap.pages = gap.pages.saturating_add(1);
+        let reached = self.read_page(tx, &mut gap, &page.chunk, max_age_ms, now)?;
+        let is_whole = !answer.is_cut && !answer.skipped.contains_key(what::TIMELINE);
+        // What others said is left out of a page: an empty one that leads on may not
+        // be the last. Some servers let the last one lead to itself.
+        let is_last = page
+            .end
+            .as_ref()
+            .is_none_or(|end| end.is_empty() || (page.chunk.is_empty() && *end == gap.token));
+        let missed = match (reached, page.end) {
+            (Reached::End, _) => false,
+            (Reached::EndOfPage, _) if is_last => !is_whole,
+            (Reached::EndOfPage, Some(end))
+                if is_whole
+                    && gap.pages < MAX_GAP_PAGES
+                    && end != gap.token
+                    && is_carried(&end, MAX_POSITION) =>
+            {
+                gap.token = end;
+                return Ok(tx.put_gap(&gap)?);
+            }
+            (Reached::Bound | Reached::EndOfPage, _) => true,
+        };
+        debug!("the gap in {room} is read: {} messages", gap.events);
+        tx.close_gap(room)?;
+        if missed {
+            warn!("the server left out more in {room} than is read back");
+            tx.put_missed(room)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the messages of commanders on a page, newest first.
+    fn read_page(
+        &self,
+        tx: &Transaction<'_>,
+        gap: &mut Gap,
+        chunk: &[&RawValue],
+        max_age_ms: u64,
+        now: u64,
+    ) -> Result<Reached, Error> {
+        for raw in chunk.iter().take(MAX_PAGE_EVENTS) {
+            let Some(event) = parse(raw) else { continue };
+            if self.is_own_join(&event) {
+                return Ok(Reached::End);
+            }
+            let Ok(sender) = <&UserId>::try_from(event.sender.as_ref()) else {
+                continue;
+            };
+            let event_id = event.event_id.as_deref().map(<&EventId>::try_from);
+            let Some(Ok(event_id)) = event_id else {
+                continue;
+            };
+            if sender == self.user
+                || !self.commanders.users.contains(sender)
+                || !may_say_something(&event)
+            {
+                continue;
+            }
+            match tx.known_event(event_id)? {
+                // What is seen in one piece is put into one order.
+                Some(Known::Held(HeldReason::Gap)) => {
+                    gap.position -= 1;
+                    tx.set_held_position(event_id, gap.position)?;
+                    continue;
+                }
+                Some(_) => return Ok(Reached::End),
+                None => {}
+            }
+            if gap.events >= MAX_GAP_EVENTS || tx.held_count()? >= MAX_HELD {
+                return Ok(Reached::Bound);
+            }
+            gap.events += 1;
+            gap.position -= 1;
+            let age_ms = event.age(now, self.server_ahead()).ms;
+            let held = Held {
+                event_id: event_id.to_owned(),
+                room: gap.room.clone(),
+                sender: sender.to_owned(),
+                event: raw.get().to_owned(),
+                received_at: now,
+                age_ms,
+                reason: HeldReason::Gap,
+            };
+            self.hold(tx, &held, Some(gap.position))?;
+            if age_ms >= max_age_ms {
+                return Ok(Reached::End);
+            }
+        }
+        Ok(match chunk.len() > MAX_PAGE_EVENTS {
+            true => Reached::Bound,
+            false => Reached::EndOfPage,
+        })
+    }
+
+    /// A gap cannot be read: what waits for it is judged without the rest.
+    pub fn give_up_gap(&self, tx: &Transaction<'_>, room: &RoomId) -> Result<(), Error> {
+        if tx.gap(room)?.is_some() {
+            warn!("what the server left out in {room} cannot be read");
+            tx.close_gap(room)?;
+            tx.put_missed(room)?;
+        }
+        Ok(())
+    }
+
+    /// Gives up the gaps that are read for too long.
+    pub(in crate::matrix) fn give_up_overdue_gaps(
+        &self,
+        tx: &Transaction<'_>,
+    ) -> Result<(), Error> {
+        let before = self.own_now().saturating_sub(GAP_DEADLINE_MS);
+        for room in tx.gaps_since_before(before)? {
+            self.give_up_gap(tx, &room)?;
+        }
+        // With too many gaps at once the oldest had no room.
+        Ok(tx.release_without_gap()?)
+    }
+
+    /// When the next gap runs out of time, in milliseconds since the Unix epoch,
+    /// where it is `now`.
+    pub(in crate::matrix) fn next_gap_deadline(
+        &self,
+        tx: &Transaction<'_>,
+        now: u64,
+    ) -> Result<Option<u64>, Error> {
+        Ok(tx.oldest_gap()?.map(|began| {
+            let due = began.saturating_add(GAP_DEADLINE_MS);
+            now.saturating_add(due.saturating_sub(self.own_now()))
+        }))
+    }
+
+    /// Rooms whose people have to be told now that something was missed there.
+    pub fn rooms_to_tell(&self, tx: &Transaction<'_>) -> Result<Vec<OwnedRoomId>, Error> {
+        let mut rooms = Vec::new();
+        for (room, told) in tx.missed()? {
+            let now = self.own_now();
+            if told != 0 && now.saturating_sub(told) < MISSED_INTERVAL_MS {
+                info!("in {room} it was said a moment ago that messages were missed");
+                tx.finish_missed(&room, told)?;
+                continue;
+            }
+            tx.finish_missed(&room, now)?;
+            rooms.push(room);
+        }
+        Ok(rooms)
+    }
+}
+
+/// Whether a commander's event can be anything to be judged.
+pub(in crate::matrix) fn may_say_something(event: &Event<'_>) -> bool {
+    event.state_key.is_none()
+        && match event.kind.as_ref() {
+            "m.room.encrypted" => true,
+            "m.room.message" => text_message(event.content).is_some(),
+            _ => false,
+        }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! What a sync says of the rooms the bot is in.
+
+use log::{debug, info, warn};
+use ruma::{OwnedUserId, RoomId, UserId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::engine::{Engine, Error};
+use super::receive::Received;
+use crate::matrix::client::sync::{Event, JoinedRoom};
+use crate::{
+    crypto::MEGOLM_ALGORITHM,
+    store::{Encryption, Membership, Transaction},
+};
+
+impl Engine {
+    /// Takes in one joined room of the sync after `since`. In the very first sync of
+    /// a device, and before the bot's own join, messages are history, not commands.
+    pub(in crate::matrix) fn take_joined_room(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        joined: &JoinedRoom<'_>,
+        since: Option<&str>,
+        now: u64,
+        received: &mut Received,
+    ) -> Result<(), Error> {
+        if !tx.has_room_for_room(room)? {
+            return Ok(());
+        }
+        let first_sync = since.is_none();
+        let new = tx.enter_room(room)?;
+        if new {
+            debug!("in {room}");
+        }
+        if joined.timeline.limited || first_sync {
+            // Who left and who came in the gap is not known: the next message
+            // there starts with a fresh list of members and a fresh key.
+            debug!("the server left a gap in {room}, or this is the first look at it");
+            tx.set_members_incomplete(room)?;
+            tx.discard_outbound_group(room)?;
+        }
+        if let (true, false, Some(since)) = (joined.timeline.limited, new, since) {
+            self.meet_gap(tx, room, joined.timeline.prev_batch, since)?;
+        }
+        for raw in &joined.state.events {
+            if let Some(event) = parse(raw) {
+                self.take_state(tx, room, &event)?;
+            }
+        }
+        let events: Vec<(&RawValue, Event<'_>)> = joined
+            .timeline
+            .events
+            .iter()
+            .filter_map(|raw| parse(raw).map(|event| (*raw, event)))
+            .collect();
+        let own_join = if new {
+            events
+                .iter()
+                .rposition(|(_, event)| self.is_own_join(event))
+        } else {
+            None
+        };
+        for (position, (raw, event)) in events.iter().enumerate() {
+            if event.state_key.is_some() {
+                self.take_state(tx, room, event)?;
+            } else if !first_sync && own_join.is_none_or(|join| position > join) {
+                self.take_message(tx, room, raw, event, now, &mut received.messages)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(in crate::matrix) fn is_own_join(&self, event: &Event<'_>) -> bool {
+        event.kind == "m.room.member"
+            && event.state_key.as_deref() == Some(self.user.as_str())
+            && membership(event.content) == Some(Membership::Joined)
+    }
+
+    fn take_state(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        event: &Event<'_>,
+    ) -> Result<(), Error> {
+        match (event.kind.as_ref(), event.state_key.as_deref()) {
+            ("m.room.member", Some(user)) => {
+                let user = <&UserId>::try_from(user);
+                if let (Ok(user), Some(membership)) = (user, membership(event.content)) {
+                    self.take_member(tx, room, user, membership)?;
+                }
+            }
+            ("m.room.encryption", Some("")) => take_encryption(tx, room, event.content)?,
+            ("m.room.history_visibility", Some("")) => {
+                #[derive(Deserialize)]
+                struct Visibility {
+                    history_visibility: String,
+                }
+                if let Ok(content) = serde_json::from_str::<Visibility>(event.content.get())
+                    && tx.set_history_visibility(room, &content.history_visibility)?
+                {
+                    tx.discard_outbound_group(room)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take_member(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        user: &UserId,
+        membership: Membership,
+    ) -> Result<(), Error> {
+        if tx.set_member(room, user, membership)? {
+            debug!("{user} left {room}: the next message there has a new key");
+            tx.discard_outbound_group(room)?;
+        }
+        let encrypted = !matches!(
+            tx.encryption(room)?,
+            Encryption::Unknown | Encryption::Plaintext
+        );
+        if encrypted && membership == Membership::Joined && tx.is_member(room, user)? {
+            tx.track_user(user)?;
+        }
+        Ok(())
+    }
+
+    /// A key or a message shows that this room's people hold it encrypted.
+    pub(in crate::matrix) fn take_proof_of_encryption(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+    ) -> Result<(), Error> {
+        if tx.prove_encrypted(room)? {
+            info!("{room} is encrypted: somebody writes so there");
+            tx.track_members(room)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in `GET /rooms/{room}/members`, asked for at `generation`.
+    pub fn take_members(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        generation: i64,
+        body: &[u8],
+    ) -> Result<(), Error> {
+        #[derive(Deserialize)]
+        struct Members<'a> {
+            #[serde(borrow)]
+            chunk: Vec<&'a RawValue>,
+        }
+        #[derive(Deserialize)]
+        struct Member<'a> {
+            #[serde(borrow, default)]
+            state_key: std::borrow::Cow<'a, str>,
+            #[serde(borrow)]
+            content: &'a RawValue,
+        }
+        let members: Members<'_> =
+            serde_json::from_slice(body).map_err(|_| Error::Malformed("the list of members"))?;
+        let joined: Vec<OwnedUserId> = members
+            .chunk
+            .iter()
+            .filter_map(|raw| serde_json::from_str::<Member<'_>>(raw.get()).ok())
+            .filter(|member| membership(member.content) == Some(Membership::Joined))
+            .filter_map(|member| OwnedUserId::try_from(member.state_key.as_ref()).ok())
+            .collect();
+        tx.set_members(room, &joined, generation)?;
+        tx.track_members(room)?;
+        Ok(())
+    }
+
+    /// Takes in `GET /rooms/{room}/state/m.room.encryption`; None is its 404.
+    pub fn take_room_encryption(
+        &self,
+        tx: &Transaction<'_>,
+        room: &RoomId,
+        body: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        match body {
+            None => Ok(tx.set_not_encrypted(room)?),
+            Some(body) => {
+                let content: &RawValue = serde_json::from_slice(body)
+                    .map_err(|_| Error::Malformed("the room's encryption"))?;
+                take_encryption(tx, room, content)
+            }
+        }
+    }
+}
+
+/// Once seen, a room is encrypted for ever, whatever the server says later.
+fn take_encryption(tx: &Transaction<'_>, room: &RoomId, content: &RawValue) -> Result<(), Error> {
+    #[derive(Deserialize, Default)]
+    struct Content {
+        algorithm: Option<String>,
+        rotation_period_ms: Option<serde_json::Value>,
+        rotation_period_msgs: Option<serde_json::Value>,
+    }
+    let content: Content = serde_json::from_str(content.get()).unwrap_or_default();
+    let algorithm = content.algorithm.unwrap_or_default();
+    if algorithm != MEGOLM_ALGORITHM {
+        warn!("{room} is encrypted in a way this program does not know");
+    } else if matches!(
+        tx.encryption(room)?,
+        Encryption::Unknown | Encryption::Plaintext
+    ) {
+        info!("{room} is encrypted");
+    }
+    let number = |value: Option<serde_json::Value>| value.and_then(|value| value.as_u64());
+    tx.set_encrypted(
+        room,
+        &algorithm,
+        number(content.rotation_period_ms),
+        number(content.rotation_period_msgs),
+    )?;
+    tx.track_members(room)?;
+    Ok(())
+}
+
+fn membership(content: &RawValue) -> Option<Membership> {
+    #[derive(Deserialize)]
+    struct Member<'a> {
+        #[serde(borrow)]
+        membership: std::borrow::Cow<'a, str>,
+    }
+    let member: Member<'_> = serde_json::from_str(content.get()).ok()?;
+    Some(if member.membership == "join" {
+        Membership::Joined
+    } else {
+        Membership::NotJoined
+    })
+}
+
+pub(in crate::matrix) fn parse<'a>(raw: &'a RawValue) -> Option<Event<'a>> {
+    serde_json::from_str(raw.get())
+        .inspect_err(|_| debug!("a malformed event is skipped"))
+        .ok()
+}

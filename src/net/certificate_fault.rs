@@ -1,0 +1,390 @@
+//! Why a server's certificate is refused, and what helps.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::{CertificateError, RootCertStore};
+
+use super::x509::{Certificate, MIN_RSA_BITS, called, rsa_bits};
+use crate::util::{civil, printable};
+
+/// The longest text of a certificate that is shown, in bytes.
+const MAX_SHOWN: usize = 64;
+
+/// The names of a certificate that are shown.
+const MAX_NAMES: usize = 3;
+
+const SECONDS_A_DAY: u64 = 86_400;
+
+/// Certificates that an ingress shows for a host that it has none for.
+const STAND_INS: [&str; 2] = [
+    "\"Kubernetes Ingress Controller Fake Certificate\"",
+    "\"TRAEFIK DEFAULT CERT\"",
+];
+
+/// The algorithms of signatures that certificates have and that are not believed:
+/// the value of their identifier, as DER has it, and their name.
+const ALGORITHMS: [(&[u8], &str); 7] = [
+    (
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 4],
+        "RSA with MD5",
+    ),
+    (
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5],
+        "RSA with SHA-1",
+    ),
+    (
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 14],
+        "RSA with SHA-224",
+    ),
+    (&[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1], "ECDSA with SHA-1"),
+    (
+        &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 4],
+        "ECDSA with SHA-512",
+    ),
+    (&[0x2b, 0x65, 0x71], "Ed448"),
+    (&[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 2], "DSA"),
+];
+
+/// Why a certificate is refused. `Display` is the end of a sentence that begins
+/// with whose it is; [`CertificateFault::cure`] says what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateFault {
+    /// It signed itself, and was not given as an authority.
+    SelfSigned {
+        /// What it calls itself.
+        name: String,
+    },
+    /// Who issued it is not believed.
+    UnknownIssuer {
+        /// What the issuer is called.
+        issuer: String,
+        /// The server sent no other certificate.
+        is_alone: bool,
+    },
+    /// It names a known authority and is signed with another key.
+    OtherKey,
+    /// An RSA key of a certificate is too short, in bits.
+    ShortKey(usize),
+    /// A signature is of a kind that is not believed.
+    Algorithm(String),
+    /// It is for these names.
+    OtherNames(Vec<String>),
+    /// It is for no name (`subjectAltName`).
+    NoNames,
+    /// It, or one that it depends on, is too old.
+    Expired {
+        /// It is another one than the server's own.
+        is_above: bool,
+        /// The last moment, in seconds since 1970.
+        until: u64,
+        /// The moment of now.
+        now: u64,
+    },
+    /// It is for later, or the clock here is slow.
+    NotYetValid {
+        /// The first moment, in seconds since 1970.
+        from: u64,
+        /// The moment of now.
+        now: u64,
+    },
+    /// It says that it is an authority, and is not one that was given and may issue
+    /// certificates for every name.
+    Authority,
+    /// Who issued it is no authority.
+    NoAuthority,
+    /// It is not for servers.
+    Purpose,
+    /// Who issued it may not do so for this name, or not so far down.
+    Constrained,
+    /// It is of X.509 version 1.
+    Version,
+    /// It has a critical extension that is not known here.
+    Critical,
+    /// It is unusable in another way, as the TLS library calls it.
+    Other(String),
+}
+
+impl CertificateFault {
+    pub(super) fn of(
+        error: &CertificateError,
+        leaf: &CertificateDer<'_>,
+        above: &[CertificateDer<'_>],
+        roots: &RootCertStore,
+    ) -> Self {
+        let read = Certificate::read(leaf);
+        match error {
+            CertificateError::UnknownIssuer => match read {
+                Some(leaf) if leaf.is_self_issued() => Self::SelfSigned {
+                    name: called(leaf.subject),
+                },
+                leaf => {
+                    let last = above.last().and_then(|last| Certificate::read(last));
+                    let last = last.or(leaf);
+                    Self::UnknownIssuer {
+                        issuer: called(last.map_or(&[], |last| last.issuer)),
+                        is_alone: above.is_empty(),
+                    }
+                }
+            },
+            CertificateError::BadSignature => match short_key(leaf, above, roots) {
+                Some(bits) => Self::ShortKey(bits),
+                None => Self::OtherKey,
+            },
+            CertificateError::ExpiredContext { time, not_after } => Self::Expired {
+                is_above: !read.is_some_and(|leaf| is_at(leaf.not_after, *not_after)),
+                until: not_after.as_secs(),
+                now: time.as_secs(),
+            },
+            CertificateError::NotValidYetContext { time, not_before } => Self::NotYetValid {
+                from: not_before.as_secs(),
+                now: time.as_secs(),
+            },
+            error => match (Self::alone(error), read) {
+                (Self::Authority, Some(leaf))
+                    if leaf.is_self_issued() && !is_root(&leaf, roots) =>
+                {
+                    Self::SelfSigned {
+                        name: called(leaf.subject),
+                    }
+                }
+                (fault, _) => fault,
+            },
+        }
+    }
+
+    /// What an error says by itself.
+    pub(super) fn alone(error: &CertificateError) -> Self {
+        match error {
+            CertificateError::NotValidForNameContext { presented, .. } => match presented[..] {
+                [] => Self::NoNames,
+                _ => Self::OtherNames(presented.iter().map(|name| bare(name)).collect()),
+            },
+            CertificateError::UnsupportedSignatureAlgorithmContext {
+                signature_algorithm_id,
+                ..
+            }
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                signature_algorithm_id,
+                ..
+            } => {
+                let known = ALGORITHMS
+                    .iter()
+                    .find(|(id, _)| has(signature_algorithm_id, id));
+                Self::Algorithm(known.map_or("an unknown kind", |(_, name)| name).to_owned())
+            }
+            CertificateError::BadSignature => Self::OtherKey,
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                Self::Purpose
+            }
+            // What rustls has no word for is webpki's, by name; a test holds the
+            // names in place.
+            error => match error.to_string() {
+                name if name.contains("CaUsedAsEndEntity") => Self::Authority,
+                name if name.contains("EndEntityUsedAsCa") => Self::NoAuthority,
+                name if name.contains("NameConstraintViolation")
+                    || name.contains("PathLenConstraintViolated") =>
+                {
+                    Self::Constrained
+                }
+                name if name.contains("UnsupportedCertVersion") => Self::Version,
+                name if name.contains("UnsupportedCriticalExtension")
+                    || name.contains("UnhandledCriticalExtension") =>
+                {
+                    Self::Critical
+                }
+                name if name.contains("EmptyEkuExtension") => Self::Purpose,
+                name => Self::Other(printable(&name, MAX_SHOWN)),
+            },
+        }
+    }
+
+    /// What to do about it; `extra` is where a certificate of an authority can be
+    /// given.
+    pub fn cure(&self, extra: &str) -> String {
+        const NEW: &str = "give the server another certificate, as docs/certificates.md makes one";
+        match self {
+            Self::SelfSigned { name } if STAND_INS.contains(&name.as_str()) => {
+                "give the Ingress a certificate for this host: this one stands in where it has none"
+                    .to_owned()
+            }
+            Self::SelfSigned { .. } => {
+                format!("give this very certificate in {extra}, if it is the server's")
+            }
+            Self::UnknownIssuer { issuer, is_alone } => {
+                let chain = match is_alone {
+                    true => ", and have the server send its whole chain (fullchain.pem)",
+                    false => "",
+                };
+                format!(
+                    "give the certificate of the authority that issued it ({issuer}) in \
+                     {extra}{chain}"
+                )
+            }
+            Self::OtherKey => format!(
+                "give the authority's certificate of now in {extra}: it was made anew under the \
+                 same name"
+            ),
+            Self::Expired { .. } | Self::NotYetValid { .. } => {
+                "have the server's certificate renewed, or set this machine's clock".to_owned()
+            }
+            Self::OtherNames(_) => {
+                "use a name that it is for, or give the server one for this name".to_owned()
+            }
+            Self::Authority => {
+                format!("give this very certificate in {extra}, if it is the server's; or {NEW}")
+            }
+            _ => NEW.to_owned(),
+        }
+    }
+}
+
+/// The shortest RSA key that a signature of the chain may be made with, if it is
+/// too short.
+fn short_key(
+    leaf: &CertificateDer<'_>,
+    above: &[CertificateDer<'_>],
+    roots: &RootCertStore,
+) -> Option<usize> {
+    let chain = || std::iter::once(leaf).chain(above);
+    let read = || chain().filter_map(|one| Certificate::read(one));
+    let own = read().map(|one| one.key);
+    let of_roots = roots
+        .roots
+        .iter()
+        .filter(|root| read().any(|one| one.issuer == root.subject.as_ref()))
+        .map(|root| root.subject_public_key_info.as_ref());
+    let bits = own.chain(of_roots).filter_map(rsa_bits).min()?;
+    (bits < MIN_RSA_BITS).then_some(bits)
+}
+
+fn is_root(certificate: &Certificate<'_>, roots: &RootCertStore) -> bool {
+    roots.roots.iter().any(|root| {
+        root.subject.as_ref() == certificate.subject
+            && root.subject_public_key_info.as_ref() == certificate.key
+    })
+}
+
+/// Whether the time of a certificate is this one. Its year may lack the century.
+fn is_at(text: &[u8], time: UnixTime) -> bool {
+    let seconds = time.as_secs();
+    let (year, month, day) = civil(seconds / SECONDS_A_DAY);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let whole = format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}Z");
+    !text.is_empty() && whole.as_bytes().ends_with(text)
+}
+
+/// Whether an algorithm, which may have parameters, has this identifier.
+fn has(algorithm: &[u8], id: &[u8]) -> bool {
+    algorithm.windows(id.len()).any(|part| part == id)
+}
+
+/// A name of a certificate without what rustls puts around it.
+fn bare(name: &str) -> String {
+    let inner = name
+        .split_once('(')
+        .and_then(|(_, rest)| rest.strip_suffix(')'))
+        .unwrap_or(name);
+    printable(inner.trim_matches('"'), MAX_SHOWN)
+}
+
+/// `2026-11-28 12:03 UTC`.
+struct Moment(u64);
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = civil(self.0 / SECONDS_A_DAY);
+        let (hour, minute) = (self.0 / 3600 % 24, self.0 / 60 % 60);
+        write!(f, "{year}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
+    }
+}
+
+impl fmt::Display for CertificateFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SelfSigned { name } => write!(
+                f,
+                "its certificate is self-signed ({name}), so nobody known issued it"
+            ),
+            Self::UnknownIssuer { issuer, is_alone } => {
+                let chain = match is_alone {
+                    true => ", and the server sends no intermediate certificate",
+                    false => "",
+                };
+                write!(f, "its certificate has an unknown issuer ({issuer}){chain}")
+            }
+            Self::OtherKey => f.write_str(
+                "its certificate names a known authority, but is signed with another key",
+            ),
+            Self::ShortKey(bits) => write!(
+                f,
+                "its certificate depends on an RSA key of {bits} bits, where {MIN_RSA_BITS} are \
+                 the least"
+            ),
+            Self::Algorithm(name) => write!(
+                f,
+                "its certificate, or one that it depends on, is signed by {name}; accepted are \
+                 RSA with SHA-256 or better, ECDSA of P-256 or P-384 with SHA-256 or SHA-384, and \
+                 Ed25519"
+            ),
+            Self::OtherNames(names) => {
+                let shown: Vec<&str> = names.iter().take(MAX_NAMES).map(String::as_str).collect();
+                let more = match names.len() > MAX_NAMES {
+                    true => " and more",
+                    false => "",
+                };
+                let shown = shown.join(", ");
+                write!(f, "its certificate is for another name ({shown}{more})")
+            }
+            Self::NoNames => f.write_str(
+                "its certificate has no subjectAltName, which is where the host's name has to be: \
+                 that in its subject (CN) is not looked at",
+            ),
+            Self::Expired {
+                is_above,
+                until,
+                now,
+            } => {
+                let whose = match is_above {
+                    true => "a certificate that its own depends on",
+                    false => "its certificate",
+                };
+                let (until, now) = (Moment(*until), Moment(*now));
+                write!(
+                    f,
+                    "{whose} has expired: it was valid until {until}, and here it is {now}"
+                )
+            }
+            Self::NotYetValid { from, now } => {
+                let (from, now) = (Moment(*from), Moment(*now));
+                write!(
+                    f,
+                    "its certificate is not valid yet: it is so from {from}, and here it is {now}"
+                )
+            }
+            Self::Authority => f.write_str(
+                "its certificate says that it is an authority (CA:TRUE) and not a server's",
+            ),
+            Self::NoAuthority => f.write_str(
+                "its certificate was issued by one that is no authority (CA:TRUE is missing)",
+            ),
+            Self::Purpose => f.write_str(
+                "its certificate is not for servers (extendedKeyUsage lacks serverAuth)",
+            ),
+            Self::Constrained => f.write_str(
+                "who issued its certificate may not do so for this name, or not through so many \
+                 others (name or path length constraints)",
+            ),
+            Self::Version => {
+                f.write_str("its certificate is of X.509 version 1, which says too little")
+            }
+            Self::Critical => f.write_str(
+                "its certificate has an extension that is marked critical and unknown here",
+            ),
+            Self::Other(name) => write!(f, "its certificate is not acceptable ({name})"),
+        }
+    }
+}
+
+impl StdError for CertificateFault {}

@@ -1,0 +1,275 @@
+//! Why a name has no address, in words: who was asked for what, and what they
+//! answered.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+
+use super::message::Family;
+use crate::util::shown;
+
+/// Clauses of one sentence; those beyond are counted.
+const MAX_CLAUSES: usize = 4;
+
+/// Names in one clause; those beyond are counted.
+const MAX_NAMES: usize = 3;
+
+/// A name was not resolved. `Display` is the reason, to stand behind "the name …
+/// cannot be resolved: ".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unresolved(pub(super) Why);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Why {
+    /// A name that no server is asked for (RFC 6761).
+    Special,
+    /// No message can hold it.
+    NoName,
+    /// What each server said.
+    Asked {
+        /// Each name that was asked for; the last one asked for without a search
+        /// domain is the name itself.
+        tried: Vec<Tried>,
+        /// `/etc/resolv.conf` names no server.
+        names_no_server: bool,
+    },
+}
+
+/// One name that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tried {
+    pub(super) name: String,
+    /// It is the name as it was given.
+    pub(super) is_itself: bool,
+    pub(super) said: Vec<(Family, Vec<Answered>)>,
+}
+
+/// The last word of one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answered {
+    pub(super) server: IpAddr,
+    pub(super) said: Said,
+}
+
+/// What a server said, none of it an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    /// NXDOMAIN.
+    NoName,
+    /// The name has no address of this family.
+    NoAddress,
+    /// Another code (RFC 1035, section 4.1.1).
+    Error(u16),
+    /// An answer without anything in it, and no hint to whom to ask.
+    NotResponsible,
+    /// An answer that cannot be read.
+    Malformed,
+    /// Nothing, for so many milliseconds.
+    Silence(u128),
+    /// There was no way to ask it.
+    Unreachable(io::ErrorKind),
+}
+
+impl Answered {
+    pub(super) fn is_no_name(&self) -> bool {
+        self.said == Said::NoName
+    }
+}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Why::Special => f.write_str("by its ending it is the name of nothing"),
+            Why::NoName => f.write_str("it is no name that DNS can hold"),
+            Why::Asked {
+                tried,
+                names_no_server,
+            } => {
+                if *names_no_server {
+                    f.write_str("/etc/resolv.conf names no name server, and ")?;
+                }
+                show(tried, f)
+            }
+        }
+    }
+}
+
+impl std::error::Error for Unresolved {}
+
+/// What one server said in the same way to some questions.
+struct Clause<'a> {
+    server: IpAddr,
+    said: Said,
+    /// Names, and the family where it is not both.
+    names: Vec<(&'a Tried, Vec<Family>)>,
+}
+
+fn show(tried: &[Tried], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let clauses = clauses(tried);
+    let faults: Vec<_> = clauses
+        .iter()
+        .filter(|clause| !matches!(clause.said, Said::NoName | Said::NoAddress))
+        .collect();
+    // That a name with a search domain behind it does not exist is nothing to
+    // tell; of the name itself it is.
+    let verdicts: Vec<_> = clauses
+        .iter()
+        .filter(|clause| matches!(clause.said, Said::NoName | Said::NoAddress))
+        .filter(|clause| clause.names.iter().any(|(name, _)| name.is_itself))
+        .collect();
+    let all = faults.len() + verdicts.len();
+    for (number, clause) in faults.into_iter().chain(verdicts).enumerate() {
+        if number == MAX_CLAUSES {
+            return write!(f, "; and {} more", all - MAX_CLAUSES);
+        }
+        if number > 0 {
+            f.write_str("; ")?;
+        }
+        clause.show(tried, f)?;
+    }
+    Ok(())
+}
+
+fn clauses(tried: &[Tried]) -> Vec<Clause<'_>> {
+    let mut clauses: Vec<Clause<'_>> = Vec::new();
+    for name in tried {
+        for (family, answers) in &name.said {
+            for Answered { server, said } in answers {
+                let known = clauses
+                    .iter()
+                    .position(|clause| clause.server == *server && clause.said.is_like(*said));
+                let at = known.unwrap_or_else(|| {
+                    clauses.push(Clause {
+                        server: *server,
+                        said: *said,
+                        names: Vec::new(),
+                    });
+                    clauses.len() - 1
+                });
+                let Some(clause) = clauses.get_mut(at) else {
+                    continue;
+                };
+                match clause.names.last_mut() {
+                    Some((last, families)) if last.name == name.name => families.push(*family),
+                    _ => clause.names.push((name, vec![*family])),
+                }
+            }
+        }
+    }
+    clauses
+}
+
+impl Said {
+    fn is_like(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Silence(_), Self::Silence(_)) => true,
+            (one, other) => one == other,
+        }
+    }
+}
+
+impl Clause<'_> {
+    fn show(&self, tried: &[Tried], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let server = self.server;
+        match self.said {
+            Said::NoName => write!(f, "{server} knows no such name"),
+            Said::NoAddress => {
+                write!(f, "{server} knows the name, and no address of it")?;
+                self.show_families(f)
+            }
+            Said::Error(code) => {
+                write!(f, "{server} answered {}", Code(code))?;
+                self.show_names(tried, f)
+            }
+            Said::NotResponsible => {
+                write!(f, "{server} answered")?;
+                self.show_names(tried, f)?;
+                f.write_str(" that it is not responsible, and named nobody who is")
+            }
+            Said::Malformed => {
+                write!(f, "{server} sent an answer that cannot be read")?;
+                self.show_names(tried, f)
+            }
+            Said::Silence(millis) => {
+                write!(f, "{server} did not answer")?;
+                if self.is_about_all(tried) {
+                    let seconds = (millis + 500) / 1000;
+                    return write!(
+                        f,
+                        " within {seconds} s (/etc/resolv.conf names it as name server; network \
+                         policies have to let UDP and TCP to its port 53 through)"
+                    );
+                }
+                self.show_names(tried, f)
+            }
+            Said::Unreachable(io::ErrorKind::ConnectionRefused) => {
+                write!(f, "no name server listens at {server}, port 53")
+            }
+            Said::Unreachable(kind) => {
+                write!(f, "the name server {server} cannot be reached: {kind}")
+            }
+        }
+    }
+
+    /// To what the server said that, unless it is everything.
+    fn show_names(&self, tried: &[Tried], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_about_all(tried) {
+            return Ok(());
+        }
+        f.write_str(" to ")?;
+        for (number, (tried, families)) in self.names.iter().take(MAX_NAMES).enumerate() {
+            if number > 0 {
+                f.write_str(", ")?;
+            }
+            write!(f, "{}", shown(&tried.name))?;
+            if families.len() < tried.said.len() {
+                self.show_family(families, f)?;
+            }
+        }
+        match self.names.len().saturating_sub(MAX_NAMES) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+
+    /// Of which family the name itself has no address, if not of both.
+    fn show_families(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let itself = self.names.iter().find(|(tried, _)| tried.is_itself);
+        match itself {
+            Some((tried, families)) if families.len() < tried.said.len() => {
+                self.show_family(families, f)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn show_family(&self, families: &[Family], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match families.first() {
+            Some(family) => write!(f, " ({})", family.record()),
+            None => Ok(()),
+        }
+    }
+
+    fn is_about_all(&self, tried: &[Tried]) -> bool {
+        self.names.len() == tried.len()
+            && self
+                .names
+                .iter()
+                .all(|(name, families)| families.len() == name.said.len())
+    }
+}
+
+/// A code of an answer by its name.
+struct Code(u16);
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            1 => "FORMERR",
+            2 => "SERVFAIL",
+            4 => "NOTIMP",
+            5 => "REFUSED",
+            code => return write!(f, "with the error code {code}"),
+        })
+    }
+}

@@ -1,0 +1,192 @@
+//! Connections, straight to a server or through a proxy.
+//!
+//! Specification: RFC 9110, section 9.3.6 (`CONNECT`).
+
+use std::cell::Cell;
+use std::error::Error as StdError;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::{fmt, io};
+
+use http::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tower_service::Service;
+use zeroize::Zeroizing;
+
+use super::dns::Resolver;
+use super::error::{Fault, ProxyFault};
+use super::peer::Peer;
+use super::proxy::Proxy;
+use crate::util::Secret;
+
+/// The largest head of a proxy's answer, in bytes.
+const MAX_HEAD: usize = 8 * 1024;
+
+/// What every answer of a proxy begins with.
+const START: &[u8] = b"HTTP/1.";
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+tokio::task_local! {
+    /// The proxy that the request being sent is waiting for.
+    static AWAITED: Cell<Option<Peer>>;
+}
+
+/// Runs `sending`; afterwards says which proxy it was still waiting for.
+///
+/// A pool asks its connector for a connection to a host, not for one for a
+/// request: this is how a request that ran out of time learns who was slow.
+pub(super) async fn watched<T>(sending: impl Future<Output = T>) -> (T, Option<Peer>) {
+    let watched = async { (sending.await, AWAITED.with(Cell::take)) };
+    AWAITED.scope(Cell::new(None), watched).await
+}
+
+fn now_awaiting(proxy: Option<&Peer>) {
+    // Fails where the pool goes on connecting after the request got another
+    // connection: nobody waits then.
+    let _ = AWAITED.try_with(|awaited| awaited.set(proxy.cloned()));
+}
+
+/// Opens connections for the pool.
+#[derive(Clone)]
+pub(super) struct Connector {
+    tcp: HttpConnector<Resolver>,
+    proxy: Option<Arc<Proxy>>,
+}
+
+impl Connector {
+    pub(super) fn new(tcp: HttpConnector<Resolver>, proxy: Option<Arc<Proxy>>) -> Self {
+        Self { tcp, proxy }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<TcpStream>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.tcp.poll_ready(context).map_err(BoxError::from)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let proxy = self.proxy.clone().filter(|proxy| proxy.serves(&uri));
+        let Some(proxy) = proxy else {
+            let connecting = self.tcp.call(uri);
+            return Box::pin(async { Ok(connecting.await?) });
+        };
+        let connecting = self.tcp.call(proxy.uri().clone());
+        Box::pin(async move {
+            let target = Peer::of(&uri)?;
+            now_awaiting(Some(proxy.peer()));
+            let opened = async {
+                let stream = connecting.await.map_err(|error| unconnected(&error))?;
+                ask(stream.inner(), &target, proxy.basic()).await?;
+                Ok(stream)
+            };
+            let opened = opened.await;
+            now_awaiting(None);
+            opened.map_err(|why| {
+                let proxy = proxy.peer().clone();
+                NoTunnel { proxy, why }.into()
+            })
+        })
+    }
+}
+
+/// Why there is no connection to the proxy itself.
+fn unconnected(error: &(dyn StdError + 'static)) -> ProxyFault {
+    match Fault::of_connecting(error) {
+        Fault::Resolve(why) => ProxyFault::Resolve(why),
+        Fault::Refused => ProxyFault::Refused,
+        Fault::Connect(kind) => ProxyFault::Connect(kind),
+        _ => ProxyFault::Closed,
+    }
+}
+
+/// Asks the proxy at the other end of `stream` for a connection to `target`.
+/// After an `Ok`, what is written and read there is between us and `target`.
+async fn ask(stream: &TcpStream, target: &Peer, basic: Option<&Secret>) -> Result<(), ProxyFault> {
+    let target = target.to_string();
+    let credentials = basic.map_or(["", "", ""], |basic| {
+        ["Proxy-Authorization: Basic ", basic.expose(), "\r\n"]
+    });
+    let request = [
+        ["CONNECT ", &target, " HTTP/1.1\r\n"],
+        ["Host: ", &target, "\r\n"],
+        credentials,
+        ["", "", "\r\n"],
+    ];
+    let request = Zeroizing::new(request.concat().concat());
+    write(stream, request.as_bytes())
+        .await
+        .map_err(|_| ProxyFault::Closed)?;
+    match (read_status(stream).await?, basic) {
+        (200..=299, _) => Ok(()),
+        (407, None) => Err(ProxyFault::CredentialsMissing),
+        (407, Some(_)) => Err(ProxyFault::CredentialsRefused),
+        (status, _) => Err(ProxyFault::Status(status)),
+    }
+}
+
+async fn write(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        stream.writable().await?;
+        match stream.try_write(bytes) {
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads the head of an answer and nothing behind it: byte for byte, which
+/// for some hundred bytes a connection costs less than a buffer to hand on.
+async fn read_status(stream: &TcpStream) -> Result<u16, ProxyFault> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.readable().await.map_err(|_| ProxyFault::Closed)?;
+        match stream.try_read(&mut byte) {
+            Ok(1..) => head.extend(byte),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Ok(0) | Err(_) => return Err(ProxyFault::Closed),
+        }
+        let is_http = head.iter().zip(START).all(|(ours, theirs)| ours == theirs);
+        if !is_http || head.len() > MAX_HEAD {
+            return Err(ProxyFault::NotHttp);
+        }
+    }
+    status(&head).ok_or(ProxyFault::NotHttp)
+}
+
+/// The status in `HTTP/1.1 200 …`.
+fn status(head: &[u8]) -> Option<u16> {
+    let [_minor, b' ', rest @ ..] = head.strip_prefix(START)? else {
+        return None;
+    };
+    let [digits @ .., b' ' | b'\r'] = rest.get(..4)? else {
+        return None;
+    };
+    let status = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    (100..600).contains(&status).then_some(status)
+}
+
+/// The proxy opened no connection.
+#[derive(Debug)]
+pub(super) struct NoTunnel {
+    pub(super) proxy: Peer,
+    pub(super) why: ProxyFault,
+}
+
+impl fmt::Display for NoTunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no connection through the proxy {}", self.proxy)
+    }
+}
+
+impl StdError for NoTunnel {}

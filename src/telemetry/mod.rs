@@ -1,0 +1,24 @@
+//! How the bot is: what it counts, whether it is alive and ready, and the pages
+//! that say so. Knows neither users nor rooms, so that it cannot name one.
+
+mod client;
+mod commands;
+mod exposition;
+mod histogram;
+mod log_filter;
+mod logging;
+mod metrics;
+mod probe;
+mod process;
+mod server;
+mod skipped;
+mod vitals;
+
+pub use client::ask;
+pub use commands::{CommandKind, CommandOutcome, Tallies, Tally};
+pub use log_filter::{BadLogFilter, LogFilter};
+pub use logging::{MAX_LINE_BYTES, init, line};
+pub use probe::{Probe, Snapshot, Verdict};
+pub use server::start;
+pub use skipped::Place;
+pub use vitals::Vitals;

@@ -1,0 +1,64 @@
+//! The pages, and who serves them.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use http::StatusCode;
+use tokio::runtime::Builder;
+
+use super::{exposition::CONTENT_TYPE, probe::Probe, vitals::Vitals};
+use crate::net::{Page, listen, serve};
+
+/// Serves the pages on the first of these addresses that this machine has, for
+/// as long as the process lives; returns once it listens.
+///
+/// In a thread of its own: whoever asks is answered while the bot's loop is busy,
+/// and however many ask, the loop has its turns.
+///
+/// # Errors
+/// None of the addresses can be listened on, or there is no thread to be had.
+pub fn start(candidates: &[SocketAddr], vitals: Arc<Vitals>) -> io::Result<()> {
+    let candidates = candidates.to_vec();
+    let (tell, told) = mpsc::channel();
+    thread::Builder::new()
+        .name("health".to_owned())
+        .spawn(move || {
+            let runtime = match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(tell.send(Err(error))),
+            };
+            runtime.block_on(async {
+                match listen(&candidates) {
+                    Ok(listener) => {
+                        drop(tell.send(Ok(())));
+                        serve(listener, move |path| page(&vitals, path)).await;
+                    }
+                    Err(error) => drop(tell.send(Err(error))),
+                }
+            });
+        })?;
+    told.recv()
+        .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+}
+
+fn page(vitals: &Vitals, path: &str) -> Option<Page> {
+    for probe in [Probe::Live, Probe::Ready] {
+        if path == probe.path() {
+            let verdict = vitals.snapshot().judge(probe);
+            let status = match verdict.ok {
+                true => StatusCode::OK,
+                false => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            return Some(Page::text(status, verdict.text));
+        }
+    }
+    (path == "/metrics").then(|| Page {
+        status: StatusCode::OK,
+        content_type: CONTENT_TYPE,
+        body: vitals.metrics(),
+    })
+}

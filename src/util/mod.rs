@@ -1,0 +1,17 @@
+//! Cross-cutting services: the clock, secrets, logging and harmless text.
+
+mod carried;
+mod clock;
+mod own_time;
+mod printable;
+mod secret;
+mod utc;
+mod wiped;
+
+pub use carried::{MAX_ID, MAX_POSITION, MAX_UIA_SESSION, is_carried};
+pub use clock::now_ms;
+pub use own_time::OwnTime;
+pub use printable::{Printable, code, is_deceptive, name, printable, shown, unlinked, words};
+pub use secret::Secret;
+pub use utc::{civil, rfc3339};
+pub use wiped::wiped_json;
