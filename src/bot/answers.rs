@@ -2,17 +2,17 @@
 
 use super::policy::Policy;
 use crate::json::Sifted;
-use crate::matrix::{self, About, Engine, Message};
+use crate::matrix::{self, Engine, Message, RequestContext};
 use crate::store::Transaction;
-use crate::telemetry::Tallies;
+use crate::telemetry::MetricEvents;
 
 /// Journals messages, in order; says first where some may be missing.
-pub(super) fn judge(
+pub(super) fn classify(
     engine: &Engine,
     policy: &Policy,
     tx: &Transaction<'_>,
     messages: &[Message],
-) -> Result<Tallies, matrix::Error> {
+) -> Result<MetricEvents, matrix::Error> {
     policy.tell_missed(tx, engine)?;
     messages
         .iter()
@@ -26,45 +26,47 @@ pub(super) fn judge_again(
     policy: &Policy,
     tx: &Transaction<'_>,
     now: u64,
-) -> Result<Tallies, matrix::Error> {
+) -> Result<MetricEvents, matrix::Error> {
     let mut messages = Vec::new();
-    engine.judge_held(tx, now, &mut messages)?;
-    judge(engine, policy, tx, &messages)
+    engine.classify_undecrypted(tx, now, &mut messages)?;
+    classify(engine, policy, tx, &messages)
 }
 
 /// Takes in an answer.
-pub(super) fn take_body(
+pub(super) fn handle_body(
     engine: &Engine,
     policy: &Policy,
     tx: &Transaction<'_>,
-    about: &About,
+    about: &RequestContext,
     answer: &Sifted,
     now: u64,
-) -> Result<Tallies, matrix::Error> {
+) -> Result<MetricEvents, matrix::Error> {
     let body = answer.body.as_slice();
     match about {
-        About::Upload {
+        RequestContext::Upload {
             with_device_keys,
             fallback,
-        } => engine.take_upload(tx, *with_device_keys, fallback.as_deref())?,
+        } => engine.handle_upload(tx, *with_device_keys, fallback.as_deref())?,
         // Taken in elsewhere.
-        About::Query(_) | About::Invites => {}
-        About::OwnIdentity(step) => engine.take_own_step(tx, *step, body, now)?,
-        About::Claim(asked) => engine.take_claim(tx, asked, body, now)?,
-        About::Members(room, generation) => engine.take_members(tx, room, *generation, body)?,
-        About::Encryption(room) => {
-            engine.take_room_encryption(tx, room, Some(body))?;
+        RequestContext::Query(_) | RequestContext::Invites => {}
+        RequestContext::OwnIdentity(step) => engine.handle_own_step(tx, *step, body, now)?,
+        RequestContext::Claim(asked) => engine.handle_claim(tx, asked, body, now)?,
+        RequestContext::Members(room, generation) => {
+            engine.handle_members(tx, room, *generation, body)?
+        }
+        RequestContext::Encryption(room) => {
+            engine.handle_room_encryption(tx, room, Some(body))?;
             return judge_again(engine, policy, tx, now);
         }
-        About::Join(room) => tx.forget_invite(room)?,
-        About::Gap(room, token) => {
+        RequestContext::Join(room) => tx.forget_invite(room)?,
+        RequestContext::Gap(room, token) => {
             let max_age = u64::try_from(policy.command_max_age.as_millis()).unwrap_or(u64::MAX);
-            engine.take_gap(tx, room, token, answer, max_age, now)?;
+            engine.handle_gap(tx, room, token, answer, max_age, now)?;
             return judge_again(engine, policy, tx, now);
         }
-        About::Outbox(row, _) => tx.finish_outbox(*row)?,
+        RequestContext::Outbox(row, _) => tx.finish_outbox(*row)?,
     }
-    Ok(Tallies::default())
+    Ok(MetricEvents::default())
 }
 
 /// What a refusal means for a request.
@@ -81,14 +83,19 @@ pub(super) enum Refusal {
 }
 
 /// Decides on a Matrix error that is the answer to a request.
-pub(super) fn refused(about: &About, status: u16, errcode: &str, message: &str) -> Refusal {
+pub(super) fn refused(
+    about: &RequestContext,
+    status: u16,
+    errcode: &str,
+    message: &str,
+) -> Refusal {
     match about {
-        About::OwnIdentity(_) | About::Gap(..) => Refusal::Final,
+        RequestContext::OwnIdentity(_) | RequestContext::Gap(..) => Refusal::Final,
         // A server, or a worker of it, that does not know the endpoint yet.
         _ if errcode == "M_UNRECOGNIZED" => Refusal::Retry,
         // Another key under an id that this device has used: it was made by a life of
         // the device that the store does not know. No other refusal says that.
-        About::Upload {
+        RequestContext::Upload {
             with_device_keys, ..
         } if says_that_a_key_exists(message) => {
             let answer = format!(
@@ -100,12 +107,15 @@ pub(super) fn refused(about: &About, status: u16, errcode: &str, message: &str) 
                 false => Refusal::Outlived(format!("{answer}: the store is an older copy")),
             }
         }
-        About::Upload { .. } => Refusal::Retry,
+        RequestContext::Upload { .. } => Refusal::Retry,
         // That the bot is no longer in a room is told by a sync, not by a refusal.
-        About::Query(_) | About::Claim(_) | About::Members(..) | About::Invites => Refusal::Retry,
-        About::Encryption(_) if errcode != "M_NOT_FOUND" => Refusal::Retry,
-        About::Join(_) => Refusal::Retry,
-        About::Encryption(_) | About::Outbox(..) => Refusal::Final,
+        RequestContext::Query(_)
+        | RequestContext::Claim(_)
+        | RequestContext::Members(..)
+        | RequestContext::Invites => Refusal::Retry,
+        RequestContext::Encryption(_) if errcode != "M_NOT_FOUND" => Refusal::Retry,
+        RequestContext::Join(_) => Refusal::Retry,
+        RequestContext::Encryption(_) | RequestContext::Outbox(..) => Refusal::Final,
     }
 }
 
@@ -134,20 +144,20 @@ pub(super) struct Said<'a> {
 pub(super) fn give_up_unsendable(
     engine: &Engine,
     tx: &Transaction<'_>,
-    about: &About,
+    about: &RequestContext,
     why: &str,
 ) -> Result<(), matrix::Error> {
     match about {
-        About::OwnIdentity(_) => engine.own_step_unsendable(tx, why),
-        About::Join(room) => Ok(tx.forget_invite(room)?),
-        About::Gap(room, _) => engine.give_up_gap(tx, room),
-        About::Outbox(row, lane) => Ok(tx.give_up_outbox(*row, lane)?),
-        About::Upload { .. }
-        | About::Query(_)
-        | About::Claim(_)
-        | About::Members(..)
-        | About::Invites
-        | About::Encryption(_) => Ok(()),
+        RequestContext::OwnIdentity(_) => engine.own_step_unsendable(tx, why),
+        RequestContext::Join(room) => Ok(tx.forget_invite(room)?),
+        RequestContext::Gap(room, _) => engine.give_up_gap(tx, room),
+        RequestContext::Outbox(row, lane) => Ok(tx.give_up_outbox(*row, lane)?),
+        RequestContext::Upload { .. }
+        | RequestContext::Query(_)
+        | RequestContext::Claim(_)
+        | RequestContext::Members(..)
+        | RequestContext::Invites
+        | RequestContext::Encryption(_) => Ok(()),
     }
 }
 
@@ -156,33 +166,33 @@ pub(super) fn give_up(
     engine: &Engine,
     policy: &Policy,
     tx: &Transaction<'_>,
-    about: &About,
+    about: &RequestContext,
     said: &Said<'_>,
     now: u64,
-) -> Result<Tallies, matrix::Error> {
+) -> Result<MetricEvents, matrix::Error> {
     match about {
-        About::OwnIdentity(step) => {
+        RequestContext::OwnIdentity(step) => {
             engine.own_step_refused(tx, *step, said.status, said.errcode, said.message)?;
         }
         // There is no such state: the room is not encrypted.
-        About::Encryption(room) => {
-            engine.take_room_encryption(tx, room, None)?;
+        RequestContext::Encryption(room) => {
+            engine.handle_room_encryption(tx, room, None)?;
             return judge_again(engine, policy, tx, now);
         }
-        About::Gap(room, _) => {
+        RequestContext::Gap(room, _) => {
             engine.give_up_gap(tx, room)?;
             return judge_again(engine, policy, tx, now);
         }
-        About::Outbox(row, lane) => tx.give_up_outbox(*row, lane)?,
+        RequestContext::Outbox(row, lane) => tx.give_up_outbox(*row, lane)?,
         // Never given up.
-        About::Upload { .. }
-        | About::Query(_)
-        | About::Claim(_)
-        | About::Members(..)
-        | About::Join(_)
-        | About::Invites => {}
+        RequestContext::Upload { .. }
+        | RequestContext::Query(_)
+        | RequestContext::Claim(_)
+        | RequestContext::Members(..)
+        | RequestContext::Join(_)
+        | RequestContext::Invites => {}
     }
-    Ok(Tallies::default())
+    Ok(MetricEvents::default())
 }
 
 #[cfg(test)]
@@ -190,7 +200,7 @@ mod tests {
     use super::*;
 
     fn upload(with_device_keys: bool, status: u16, errcode: &str, words: &str) -> Refusal {
-        let about = About::Upload {
+        let about = RequestContext::Upload {
             with_device_keys,
             fallback: None,
         };

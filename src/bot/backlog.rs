@@ -4,12 +4,12 @@
 use log::{error, warn};
 use ruma::OwnedUserId;
 
-use super::{answers::judge, end::End, operator::Operator, takes::ends_the_session};
+use super::{answers::classify, end::SessionEnd, operator::Operator, takes::ends_the_session};
 use crate::json::{Sifted, Skipped};
-use crate::matrix::{self, Fault, Queried, SyncBody, Turn, WantKey};
+use crate::matrix::{self, Fault, Queried, RequestKey, SyncBody, Turn};
 use crate::net::{self, Stage};
 use crate::store::Cap;
-use crate::telemetry::{Place, Tallies};
+use crate::telemetry::{MetricEvents, Place};
 
 /// To-device events of a sync that are taken in together with all the rest of it,
 /// in one transaction: as many as homeservers usually send at once.
@@ -21,7 +21,7 @@ pub(super) enum Backlog {
     Sync { answer: Sifted, done: usize },
     /// Device lists, and for how many of the users who were asked about.
     Query {
-        key: WantKey,
+        key: RequestKey,
         asked: Vec<(OwnedUserId, i64)>,
         answer: Sifted,
         done: usize,
@@ -30,19 +30,19 @@ pub(super) enum Backlog {
 
 impl Operator<'_> {
     /// Takes in the next piece of what waits.
-    pub(super) fn work_off(&mut self) -> Option<End> {
+    pub(super) fn work_off(&mut self) -> Option<SessionEnd> {
         match self.backlog.pop_front()? {
-            Backlog::Sync { answer, done } => self.take_sync_piece(answer, done),
+            Backlog::Sync { answer, done } => self.handle_sync_piece(answer, done),
             Backlog::Query {
                 key,
                 asked,
                 answer,
                 done,
-            } => self.take_query_piece(key, asked, answer, done),
+            } => self.handle_query_piece(key, asked, answer, done),
         }
     }
 
-    fn take_sync_piece(&mut self, answer: Sifted, done: usize) -> Option<End> {
+    fn handle_sync_piece(&mut self, answer: Sifted, done: usize) -> Option<SessionEnd> {
         let parsed: SyncBody<'_> = match serde_json::from_slice(&answer.body) {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -53,7 +53,7 @@ impl Operator<'_> {
         if parsed.to_device_events() > done + TOGETHER {
             let mut position = done;
             let taken = self.transact(|engine, _, tx, now| {
-                position = engine.take_sync_to_device(tx, &parsed, done, now, Turn::begin())?;
+                position = engine.handle_sync_to_device(tx, &parsed, done, now, Turn::begin())?;
                 Ok(())
             });
             return match taken {
@@ -74,22 +74,22 @@ impl Operator<'_> {
         self.syncing = false;
         let mut invites = Vec::new();
         let taken = self.transact(|engine, policy, tx, now| {
-            engine.take_sync_to_device(tx, &parsed, done, now, Turn::endless())?;
-            let received = engine.take_sync(tx, &parsed, &answer.skipped, counts_hold, now)?;
+            engine.handle_sync_to_device(tx, &parsed, done, now, Turn::endless())?;
+            let received = engine.handle_sync(tx, &parsed, &answer.skipped, counts_hold, now)?;
             for invite in received.invites {
                 let verdict = policy.judge_invite(tx, &invite)?;
                 invites.push((invite, verdict));
             }
-            judge(engine, policy, tx, &received.messages)
+            classify(engine, policy, tx, &received.messages)
         });
         match taken {
             Ok(()) => {
                 self.said.invites(&invites);
                 self.said.clock(self.homeserver.ahead_ms());
                 self.sync_backoff.succeed();
-                self.vitals.synced(true);
+                self.health.synced(true);
                 if counts_hold {
-                    self.vitals.one_time_keys(parsed.one_time_keys());
+                    self.health.one_time_keys(parsed.one_time_keys());
                 }
                 None
             }
@@ -100,13 +100,13 @@ impl Operator<'_> {
         }
     }
 
-    fn sync_not_taken(&mut self, error: &matrix::Error) -> Option<End> {
+    fn sync_not_taken(&mut self, error: &matrix::Error) -> Option<SessionEnd> {
         self.syncing = false;
         if self.goes_on_without(error) {
             return None;
         }
         if let Some(end) = ends_the_session(error) {
-            self.vitals.synced(false);
+            self.health.synced(false);
             return Some(end);
         }
         if let matrix::Error::Store(error) = error {
@@ -115,13 +115,13 @@ impl Operator<'_> {
         self.sync_failed(error, None)
     }
 
-    fn take_query_piece(
+    fn handle_query_piece(
         &mut self,
-        key: WantKey,
+        key: RequestKey,
         asked: Vec<(OwnedUserId, i64)>,
         answer: Sifted,
         done: usize,
-    ) -> Option<End> {
+    ) -> Option<SessionEnd> {
         let mut position = done;
         let queried = Queried {
             asked: &asked,
@@ -132,12 +132,12 @@ impl Operator<'_> {
             if engine.must_split(&queried) {
                 position = asked.len();
                 engine.split_query(tx, &asked, now)?;
-                return Ok(Tallies::default());
+                return Ok(MetricEvents::default());
             }
             let mut messages = Vec::new();
             let turn = Turn::begin();
-            position = engine.take_query(tx, &queried, now, turn, &mut messages)?;
-            judge(engine, policy, tx, &messages)
+            position = engine.handle_query(tx, &queried, now, turn, &mut messages)?;
+            classify(engine, policy, tx, &messages)
         });
         match taken {
             Ok(()) if position < asked.len() => {
@@ -150,30 +150,34 @@ impl Operator<'_> {
                 None
             }
             Ok(()) => {
-                self.flight.landed(&key);
-                self.flight.succeeded(&key);
+                self.in_flight.finish(&key);
+                self.in_flight.succeeded(&key);
                 self.again = true;
                 None
             }
             Err(error) => {
-                self.flight.landed(&key);
+                self.in_flight.finish(&key);
                 self.not_taken(&key, &error)
             }
         }
     }
 
     /// An answer could not be taken in: it is asked for again later.
-    pub(super) fn not_taken(&mut self, key: &WantKey, error: &matrix::Error) -> Option<End> {
+    pub(super) fn not_taken(
+        &mut self,
+        key: &RequestKey,
+        error: &matrix::Error,
+    ) -> Option<SessionEnd> {
         if self.goes_on_without(error) {
-            self.flight.failed(key, None);
+            self.in_flight.failed(key, None);
             return None;
         }
         if let Some(end) = ends_the_session(error) {
             return Some(end);
         }
-        let wait = self.flight.failed(key, None);
+        let wait = self.in_flight.failed(key, None);
         error!("{key:?}: {error}; trying again in {} s", wait.as_secs());
-        if *key == WantKey::OwnIdentity {
+        if *key == RequestKey::OwnIdentity {
             // Nobody waits for it any more.
             self.attempt(|engine, _, tx, _| engine.delay_own_identity(tx));
         }
@@ -204,7 +208,7 @@ impl Operator<'_> {
     /// Counts what had no room in the store, and says it once of each kind.
     pub(super) fn note_dropped(&mut self, dropped: &[(Cap, u64)]) {
         for (cap, number) in dropped {
-            self.vitals.skipped(Place::Store, cap.as_str(), *number);
+            self.health.skipped(Place::Store, cap.as_str(), *number);
             if self.said_skipped.insert(cap.as_str()) {
                 warn!(
                     "the store has as many {} as it may have, and does without {number} of them; \
@@ -219,7 +223,7 @@ impl Operator<'_> {
     /// sent than is kept.
     pub(super) fn note_skipped(&mut self, skipped: &Skipped) {
         for (what, number) in skipped {
-            self.vitals.skipped(Place::Answer, what, *number);
+            self.health.skipped(Place::Answer, what, *number);
             if self.said_skipped.insert(what) {
                 warn!(
                     "an answer of the homeserver held {number} of kind {what} that are too large \

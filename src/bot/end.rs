@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Why the loop ended.
 #[derive(Debug)]
-pub enum End {
+pub enum SessionEnd {
     /// The homeserver no longer takes the access token.
     LoggedOut {
         /// The device is still there.
@@ -19,7 +19,7 @@ pub enum End {
     Fatal(String),
 }
 
-impl fmt::Display for End {
+impl fmt::Display for SessionEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LoggedOut { soft: true } => f.write_str("the session has expired"),

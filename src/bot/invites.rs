@@ -5,7 +5,7 @@ use log::{debug, warn};
 use ruma::RoomId;
 
 use super::{operator::Operator, policy::Policy};
-use crate::matrix::{Error, Fault, Invite, WantKey};
+use crate::matrix::{Error, Fault, Invite, RequestKey};
 use crate::store::Transaction;
 use crate::util::shown;
 
@@ -66,12 +66,12 @@ impl Operator<'_> {
     /// A room could not be joined. The invite stands until the server says that it
     /// does not: a refusal can be a race between servers, or last until somebody
     /// changes something, so it is tried again ever more seldom.
-    pub(super) fn join_failed(&mut self, key: &WantKey, room: &RoomId, fault: &Fault) {
+    pub(super) fn join_failed(&mut self, key: &RequestKey, room: &RoomId, fault: &Fault) {
         let wait = match fault {
             Fault::Unreachable(_) | Fault::Limited(_) => {
-                self.flight.failed(key, fault.retry_after())
+                self.in_flight.failed(key, fault.retry_after())
             }
-            _ => self.flight.failed_slowly(key, fault.retry_after()),
+            _ => self.in_flight.failed_slowly(key, fault.retry_after()),
         };
         let refusal = fault.to_string();
         let (room_name, seconds) = (shown(room), wait.as_secs());

@@ -7,7 +7,7 @@ pub mod replies;
 mod answers;
 mod backlog;
 mod end;
-mod flight;
+mod in_flight;
 mod invites;
 mod operator;
 mod outcome;
@@ -22,7 +22,7 @@ mod takes;
 mod tests;
 mod work;
 
-pub use end::End;
+pub use end::SessionEnd;
 pub use invites::Verdict;
-pub use operator::{Operator, Surroundings};
+pub use operator::{Operator, SessionContext};
 pub use policy::Policy;

@@ -17,8 +17,8 @@ use tokio::{
 use super::{
     answers::judge_again,
     backlog::Backlog,
-    end::End,
-    flight::Flight,
+    end::SessionEnd,
+    in_flight::InFlight,
     outcome::Outcome,
     policy::{Decision, Policy},
     renewal::Renewal,
@@ -29,11 +29,12 @@ use crate::json::Sifted;
 use crate::kube::{self, Target};
 use crate::login::Access;
 use crate::matrix::{
-    self, About, Audience, Engine, Fault, Homeserver, KEY_GRACE_MS, OwnKeys, Want, WantKey, Wants,
+    self, Audience, Engine, Fault, Homeserver, KEY_GRACE_MS, Outgoing, OutgoingRequest, OwnKeys,
+    RequestContext, RequestKey,
 };
 use crate::net::Backoff;
 use crate::store::{JournalEntry, OwnClock, Store, Transaction};
-use crate::telemetry::{Tallies, Vitals};
+use crate::telemetry::{HealthState, MetricEvents};
 use crate::util::{OwnTime, now_ms};
 
 /// The loop looks around at least this often.
@@ -62,8 +63,8 @@ pub(super) enum Finished {
         result: Result<Sifted, Fault>,
     },
     Answer {
-        key: WantKey,
-        about: About,
+        key: RequestKey,
+        about: RequestContext,
         generation: u32,
         result: Result<Sifted, Fault>,
     },
@@ -74,7 +75,7 @@ pub(super) enum Finished {
 
 /// What one transaction leaves to be started.
 struct Next {
-    wants: Vec<Want>,
+    outgoing: Vec<OutgoingRequest>,
     again: bool,
     work: Option<Work>,
     since: Option<String>,
@@ -93,7 +94,7 @@ pub(super) struct Work {
 }
 
 /// What a session is served with, the same for all of them.
-pub struct Surroundings<'a> {
+pub struct SessionContext<'a> {
     /// Who may command.
     pub policy: &'a Policy,
     /// The homeserver.
@@ -105,7 +106,7 @@ pub struct Surroundings<'a> {
     /// What the bot's own identity can come from.
     pub own_keys: Rc<OwnKeys>,
     /// What is noted of it all.
-    pub vitals: Arc<Vitals>,
+    pub health: Arc<HealthState>,
     /// Whether the bot goes on with the same device where the homeserver shows that
     /// it has had another life.
     pub keeps_device: bool,
@@ -119,11 +120,11 @@ pub struct Operator<'a> {
     pub(super) homeserver: &'a Homeserver,
     pub(super) kube: &'a kube::Api,
     pub(super) target: &'a Target,
-    pub(super) vitals: Arc<Vitals>,
+    pub(super) health: Arc<HealthState>,
     pub(super) access: Access,
     pub(super) renewal: Renewal,
     pub(super) tasks: JoinSet<Finished>,
-    pub(super) flight: Flight,
+    pub(super) in_flight: InFlight,
     pub(super) said: Said,
     pub(super) syncing: bool,
     /// Keys were uploaded while the sync was under way.
@@ -168,14 +169,14 @@ pub struct Operator<'a> {
 
 impl<'a> Operator<'a> {
     /// Nothing is sent before [`Operator::run`].
-    pub fn new(store: &'a mut Store, access: Access, surroundings: Surroundings<'a>) -> Self {
-        let Surroundings {
+    pub fn new(store: &'a mut Store, access: Access, surroundings: SessionContext<'a>) -> Self {
+        let SessionContext {
             policy,
             homeserver,
             kube,
             target,
             own_keys,
-            vitals,
+            health,
             keeps_device,
         } = surroundings;
         let engine = Engine::new(
@@ -193,11 +194,11 @@ impl<'a> Operator<'a> {
             homeserver,
             kube,
             target,
-            vitals,
+            health,
             access,
             renewal: Renewal::default(),
             tasks: JoinSet::new(),
-            flight: Flight::default(),
+            in_flight: InFlight::default(),
             said: Said::default(),
             syncing: false,
             uploaded_meanwhile: false,
@@ -230,8 +231,8 @@ impl<'a> Operator<'a> {
 
     /// Serves until the session ends. May be dropped at any time: what was not
     /// committed never happened, and what was is taken up at the next start.
-    pub async fn run(mut self) -> End {
-        self.vitals.session_began();
+    pub async fn run(mut self) -> SessionEnd {
+        self.health.session_began();
         self.spawn_preflight();
         let mut invites = Vec::new();
         let started = self.transact(|engine, policy, tx, now| {
@@ -240,17 +241,17 @@ impl<'a> Operator<'a> {
             Ok(())
         });
         if let Err(error) = started {
-            return End::Fatal(error.to_string());
+            return SessionEnd::Fatal(error.to_string());
         }
         self.said.invites(&invites);
         self.started_at = self.engine.own_now();
         loop {
             let next = self.next_finished().await;
-            self.vitals.turned();
+            self.health.turned();
             let began = Instant::now();
             let end = match next {
                 Some(Ok(finished)) => self.take(finished),
-                Some(Err(error)) => Some(End::Fatal(format!("a task broke: {error}"))),
+                Some(Err(error)) => Some(SessionEnd::Fatal(format!("a task broke: {error}"))),
                 None => {
                     self.look_around();
                     None
@@ -269,7 +270,7 @@ impl<'a> Operator<'a> {
                 tokio::task::yield_now().await;
             }
             if let Some(end) = end {
-                if !matches!(end, End::Outlived(_)) {
+                if !matches!(end, SessionEnd::Outlived(_)) {
                     self.finish_work().await;
                 }
                 self.flush();
@@ -292,17 +293,17 @@ impl<'a> Operator<'a> {
             .flatten()
     }
 
-    fn take(&mut self, finished: Finished) -> Option<End> {
+    fn take(&mut self, finished: Finished) -> Option<SessionEnd> {
         match finished {
-            Finished::Sync { generation, result } => self.take_sync(generation, result),
+            Finished::Sync { generation, result } => self.handle_sync(generation, result),
             Finished::Answer {
                 key,
                 about,
                 generation,
                 result,
-            } => self.take_answer(&key, about, generation, result),
+            } => self.handle_answer(&key, about, generation, result),
             Finished::Renewal(result) => {
-                self.take_renewal(result);
+                self.handle_renewal(result);
                 None
             }
             Finished::Command(outcome) => {
@@ -319,7 +320,7 @@ impl<'a> Operator<'a> {
 
     /// One transaction: `take` changes the store, then everything that follows
     /// from the change is prepared in it too, committed, and only then begun.
-    pub(super) fn transact<T: Into<Tallies>>(
+    pub(super) fn transact<T: Into<MetricEvents>>(
         &mut self,
         take: impl FnOnce(&Engine, &Policy, &Transaction<'_>, u64) -> Result<T, matrix::Error>,
     ) -> Result<(), matrix::Error> {
@@ -327,13 +328,13 @@ impl<'a> Operator<'a> {
         if let Err(matrix::Error::Store(error)) = &done
             && !error.is_busy()
         {
-            self.vitals.store_refused();
+            self.health.store_refused();
         }
         self.begin(done?);
         Ok(())
     }
 
-    fn commit<T: Into<Tallies>>(
+    fn commit<T: Into<MetricEvents>>(
         &mut self,
         take: impl FnOnce(&Engine, &Policy, &Transaction<'_>, u64) -> Result<T, matrix::Error>,
     ) -> Result<Next, matrix::Error> {
@@ -349,27 +350,30 @@ impl<'a> Operator<'a> {
         for row in &self.delivered {
             tx.finish_outbox(*row)?;
         }
-        let tallies = take(&self.engine, self.policy, &tx, now)?.into();
+        let metrics = take(&self.engine, self.policy, &tx, now)?.into();
         self.engine.check_for_foreign()?;
         // Before the first sync this store may be an older copy, which shows only
         // there: what it wants done was done, and what it would encrypt with was
         // used.
-        let Wants {
+        let Outgoing {
             requests,
             again,
             patience_ends,
         } = {
-            let busy = |key: &WantKey| self.flight.is_busy(key);
-            self.engine.wants(&tx, self.synced, now, &busy)?
+            let busy = |key: &RequestKey| self.in_flight.is_busy(key);
+            self.engine.outgoing(&tx, self.synced, now, &busy)?
         };
         let mut requests = requests;
-        requests.extend(self.engine.sends(&tx, self.synced, &self.flight.gate())?);
+        requests.extend(
+            self.engine
+                .sends(&tx, self.synced, &self.in_flight.gate())?,
+        );
         let work = match self.working {
             None if self.synced => next_work(&self.engine, self.policy, &tx, self.started_at, now)?,
             _ => None,
         };
         let next = Next {
-            wants: requests,
+            outgoing: requests,
             again,
             work,
             since: tx.next_batch()?,
@@ -382,7 +386,7 @@ impl<'a> Operator<'a> {
             },
             settled: self.engine.is_settled(&tx)?,
         };
-        let counts = match self.vitals.wants_counts() {
+        let counts = match self.health.wants_counts() {
             true => Some(tx.counts()?),
             false => None,
         };
@@ -397,7 +401,7 @@ impl<'a> Operator<'a> {
         tx.commit()?;
         self.delivered.clear();
         if has_changes {
-            self.vitals.stored();
+            self.health.stored();
             self.commits_in_log += 1;
             let wait = match self.commits_in_log >= COMMITS_IN_LOG {
                 true => Duration::ZERO,
@@ -406,9 +410,9 @@ impl<'a> Operator<'a> {
             self.empty_log_at = Some(Instant::now() + wait);
         }
         if let Some(counts) = counts {
-            self.vitals.counted(counts);
+            self.health.counted(counts);
         }
-        self.vitals.count(&tallies);
+        self.health.count(&metrics);
         self.note_dropped(&dropped);
         Ok(next)
     }
@@ -419,8 +423,8 @@ impl<'a> Operator<'a> {
         self.patience_ends = next.patience_ends;
         self.settled = next.settled;
         self.keys_uploaded = next.keys_uploaded;
-        self.spawn_wants(next.wants);
-        self.flight.forget_unwanted();
+        self.spawn_requests(next.outgoing);
+        self.in_flight.forget_unwanted();
         self.again = next.again;
         if let Some(work) = next.work {
             self.spawn_work(work);
@@ -445,7 +449,7 @@ impl<'a> Operator<'a> {
     /// keys go first: a sync counted before they arrived would ask for as many
     /// again. Where they cannot be uploaded the sync goes on, and gives up in time.
     fn may_sync(&self) -> bool {
-        let keys_first = !self.keys_uploaded && !self.flight.is_delayed(&WantKey::Upload);
+        let keys_first = !self.keys_uploaded && !self.in_flight.is_delayed(&RequestKey::Upload);
         !self.syncing && (self.synced || !keys_first)
     }
 
@@ -477,7 +481,7 @@ impl<'a> Operator<'a> {
 
     /// A transaction of the bot's own: when the store refuses, nothing was
     /// changed, and the loop comes by here again. Whether it was committed.
-    pub(super) fn attempt<T: Into<Tallies>>(
+    pub(super) fn attempt<T: Into<MetricEvents>>(
         &mut self,
         take: impl FnOnce(&Engine, &Policy, &Transaction<'_>, u64) -> Result<T, matrix::Error>,
     ) -> bool {
@@ -495,7 +499,7 @@ impl<'a> Operator<'a> {
         if self.again || !self.backlog.is_empty() {
             at = now;
         }
-        if let Some(turn) = self.flight.next_turn() {
+        if let Some(turn) = self.in_flight.next_turn() {
             at = at.min(turn);
         }
         if let Some(due) = self.renew_at() {
@@ -538,7 +542,7 @@ impl<'a> Operator<'a> {
 
 impl Drop for Operator<'_> {
     fn drop(&mut self) {
-        self.vitals.session_ended();
+        self.health.session_ended();
         self.flush();
     }
 }

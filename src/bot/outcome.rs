@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant, timeout_at};
 use super::operator::{Finished, Operator};
 use crate::matrix::{self, Engine, InThread};
 use crate::store::Transaction;
-use crate::telemetry::{Tallies, Tally};
+use crate::telemetry::{MetricEvent, MetricEvents};
 
 /// A command under way when the session ends is waited for this long.
 const LAST_WORK: Duration = Duration::from_secs(15);
@@ -20,7 +20,7 @@ pub(super) struct Outcome {
     pub(super) thread: Option<OwnedEventId>,
     pub(super) answer: String,
     pub(super) is_status: bool,
-    pub(super) tally: Tally,
+    pub(super) metric: MetricEvent,
 }
 
 impl Operator<'_> {
@@ -57,18 +57,18 @@ impl Operator<'_> {
             .begin()
             .map_err(matrix::Error::from)
             .and_then(|tx| {
-                let tallies = put_outcome(&self.engine, &tx, outcome)?;
+                let metrics = put_outcome(&self.engine, &tx, outcome)?;
                 tx.commit()?;
-                Ok(tallies)
+                Ok(metrics)
             });
         match saved {
-            Ok(tallies) => {
-                self.vitals.stored();
-                self.vitals.count(&tallies);
+            Ok(metrics) => {
+                self.health.stored();
+                self.health.count(&metrics);
             }
             Err(error) => {
                 error!("{error}");
-                self.vitals.store_refused();
+                self.health.store_refused();
             }
         }
     }
@@ -88,7 +88,7 @@ fn put_outcome(
     engine: &Engine,
     tx: &Transaction<'_>,
     outcome: &Outcome,
-) -> Result<Tallies, matrix::Error> {
+) -> Result<MetricEvents, matrix::Error> {
     let fault = match outcome.is_status {
         true => engine.own_identity_fault(tx)?,
         false => None,
@@ -100,5 +100,5 @@ fn put_outcome(
     let thread = in_thread(outcome.thread.as_deref(), &outcome.event_id);
     engine.reply(tx, &outcome.room, thread, answer)?;
     tx.finish(&outcome.event_id)?;
-    Ok([outcome.tally].into_iter().collect())
+    Ok([outcome.metric].into_iter().collect())
 }

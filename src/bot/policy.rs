@@ -11,9 +11,9 @@ use super::{
     replies,
 };
 use crate::crypto::WithheldCode;
-use crate::matrix::{Age, Authorship, ClearWords, Commanders, Engine, Error, Message, What};
+use crate::matrix::{Age, Authorship, ClearWords, Commanders, Engine, Error, Message, MessageKind};
 use crate::store::{Cap, Encryption, JournalEntry, Transaction, Urgency};
-use crate::telemetry::{CommandKind, CommandOutcome, Tally};
+use crate::telemetry::{CommandKind, CommandOutcome, MetricEvent};
 use crate::util::shown;
 
 /// Who may command, and how.
@@ -51,7 +51,7 @@ impl Policy {
         tx: &Transaction<'_>,
         engine: &Engine,
         message: &Message,
-    ) -> Result<Option<Tally>, Error> {
+    ) -> Result<Option<MetricEvent>, Error> {
         let now = engine.own_now();
         // The engine looks at nobody else's messages; that a stranger is not
         // heard does not rest on that alone.
@@ -60,38 +60,38 @@ impl Policy {
         }
         let (body, answer) = match &message.what {
             _ if !self.allows_room(&message.room) => (None, Err(replies::ROOM_REFUSED.to_owned())),
-            What::Text { device: None, .. } if self.require_encryption => {
+            MessageKind::Text { device: None, .. } if self.require_encryption => {
                 (None, Err(replies::ENCRYPTION_REQUIRED.to_owned()))
             }
-            What::Text { overdue_ms, .. }
+            MessageKind::Text { overdue_ms, .. }
                 if Duration::from_millis(*overdue_ms) >= self.command_max_age =>
             {
                 (None, Err(replies::SPENT_SESSION.to_owned()))
             }
-            What::Text { body, .. } => {
+            MessageKind::Text { body, .. } => {
                 let command = Command::parse(strip_reply_fallback(body));
                 (
                     Some(body),
                     command.map_err(|unknown| replies::unknown(unknown.as_str())),
                 )
             }
-            What::InClear => (None, Err(replies::PLAINTEXT_REFUSED.to_owned())),
-            What::Undecryptable(code) => (None, Err(replies::undecryptable(*code))),
-            What::UnknownDevice => (None, Err(replies::UNKNOWN_DEVICE.to_owned())),
-            What::SignedOutDevice(_) => (None, Err(replies::SIGNED_OUT_DEVICE.to_owned())),
-            What::OutdatedList => (None, Err(replies::OUTDATED_LIST.to_owned())),
-            What::UnverifiedDevice(device) => {
+            MessageKind::InClear => (None, Err(replies::PLAINTEXT_REFUSED.to_owned())),
+            MessageKind::Undecryptable(code) => (None, Err(replies::undecryptable(*code))),
+            MessageKind::UnknownDevice => (None, Err(replies::UNKNOWN_DEVICE.to_owned())),
+            MessageKind::SignedOutDevice(_) => (None, Err(replies::SIGNED_OUT_DEVICE.to_owned())),
+            MessageKind::OutdatedList => (None, Err(replies::OUTDATED_LIST.to_owned())),
+            MessageKind::UnverifiedDevice(device) => {
                 (None, Err(replies::unverified_device(device.as_str())))
             }
-            What::IdentityChanged => (
+            MessageKind::IdentityChanged => (
                 None,
                 Err(replies::identity_changed(message.sender.as_str())),
             ),
-            What::OlderSession => (None, Err(replies::OLDER_SESSION.to_owned())),
-            What::SpentSession => (None, Err(replies::SPENT_SESSION.to_owned())),
+            MessageKind::OlderSession => (None, Err(replies::OLDER_SESSION.to_owned())),
+            MessageKind::SpentSession => (None, Err(replies::SPENT_SESSION.to_owned())),
         };
         let (device, overdue_ms) = match &message.what {
-            What::Text {
+            MessageKind::Text {
                 device, overdue_ms, ..
             } => (device.as_deref().copied(), *overdue_ms),
             _ => (None, 0),
@@ -123,7 +123,7 @@ impl Policy {
         if let (true, Some(body)) = (self.echo, body) {
             engine.remark(tx, &message.room, thread, &replies::echo(body))?;
         }
-        let (answer, tally) = match answer {
+        let (answer, metric) = match answer {
             Ok(command) => {
                 let (answer, outcome) = match self.too_late(&entry, message.age, now) {
                     Some(late) => (late, CommandOutcome::Late),
@@ -132,17 +132,17 @@ impl Policy {
                         engine.reply_busy(tx, &message.room, thread, replies::TOO_MUCH)?;
                         tx.finish(&message.event_id)?;
                         let refused = CommandOutcome::Refused;
-                        return Ok(Some(Tally::Command(command.into(), refused)));
+                        return Ok(Some(MetricEvent::Command(command.into(), refused)));
                     }
                     None => return Ok(None),
                 };
-                (answer, Tally::Command(command.into(), outcome))
+                (answer, MetricEvent::Command(command.into(), outcome))
             }
             Err(answer) => (answer, tally_unrun(message, body.is_some())),
         };
         engine.remark(tx, &message.room, thread, &answer)?;
         tx.finish(&message.event_id)?;
-        Ok(Some(tally))
+        Ok(Some(metric))
     }
 
     /// What the engine may say where nothing is encrypted.
@@ -202,13 +202,13 @@ impl Policy {
             Err(unknown) => {
                 return Ok(Some(Decision::Answer {
                     answer: replies::unknown(unknown.as_str()),
-                    tally: Tally::Command(CommandKind::None, CommandOutcome::Unknown),
+                    metric: MetricEvent::Command(CommandKind::None, CommandOutcome::Unknown),
                 }));
             }
         };
         let instead = |answer, outcome| {
-            let tally = Tally::Command(command.into(), outcome);
-            Ok(Some(Decision::Answer { answer, tally }))
+            let metric = MetricEvent::Command(command.into(), outcome);
+            Ok(Some(Decision::Answer { answer, metric }))
         };
         if let Some(late) = self.too_late(entry, Age::default(), engine.own_now()) {
             // It may have been done just before the process ended.
@@ -284,29 +284,33 @@ pub(super) enum Decision {
         /// What is said instead.
         answer: String,
         /// What it adds to the numbers.
-        tally: Tally,
+        metric: MetricEvent,
     },
 }
 
 /// What a message adds to the numbers that is not run: a refused one, or one that
 /// `may` command but is no command.
-fn tally_unrun(message: &Message, may: bool) -> Tally {
+fn tally_unrun(message: &Message, may: bool) -> MetricEvent {
     match &message.what {
-        What::Undecryptable(code) => Tally::Undecryptable(*code),
-        What::Text { .. } if may => Tally::Command(CommandKind::None, CommandOutcome::Unknown),
-        What::Text { body, .. } => {
+        MessageKind::Undecryptable(code) => MetricEvent::Undecryptable(*code),
+        MessageKind::Text { .. } if may => {
+            MetricEvent::Command(CommandKind::None, CommandOutcome::Unknown)
+        }
+        MessageKind::Text { body, .. } => {
             let command = Command::parse(strip_reply_fallback(body));
             let kind = command.map_or(CommandKind::None, CommandKind::from);
-            Tally::Command(kind, CommandOutcome::Refused)
+            MetricEvent::Command(kind, CommandOutcome::Refused)
         }
-        What::InClear
-        | What::UnknownDevice
-        | What::SignedOutDevice(_)
-        | What::OutdatedList
-        | What::UnverifiedDevice(_)
-        | What::IdentityChanged
-        | What::OlderSession
-        | What::SpentSession => Tally::Command(CommandKind::None, CommandOutcome::Refused),
+        MessageKind::InClear
+        | MessageKind::UnknownDevice
+        | MessageKind::SignedOutDevice(_)
+        | MessageKind::OutdatedList
+        | MessageKind::UnverifiedDevice(_)
+        | MessageKind::IdentityChanged
+        | MessageKind::OlderSession
+        | MessageKind::SpentSession => {
+            MetricEvent::Command(CommandKind::None, CommandOutcome::Refused)
+        }
     }
 }
 
@@ -325,7 +329,7 @@ fn log_receipt(message: &Message, command: &str) {
     } = message;
     let (event_id, room) = (shown(event_id), shown(room));
     match &message.what {
-        What::Text { device, .. } => {
+        MessageKind::Text { device, .. } => {
             let how = match device {
                 Some(_) => "encrypted",
                 None => "in clear",
@@ -337,32 +341,34 @@ fn log_receipt(message: &Message, command: &str) {
             };
             info!("{sender} in {room}: {what} ({how}, {event_id})");
         }
-        What::InClear => warn!("{sender} in {room}: in clear in an encrypted room ({event_id})"),
-        What::Undecryptable(code) => warn!(
+        MessageKind::InClear => {
+            warn!("{sender} in {room}: in clear in an encrypted room ({event_id})")
+        }
+        MessageKind::Undecryptable(code) => warn!(
             "{sender} in {room}: cannot be decrypted, {} ({event_id})",
             code.map_or("its key has not come", WithheldCode::as_str)
         ),
-        What::UnverifiedDevice(device) => warn!(
+        MessageKind::UnverifiedDevice(device) => warn!(
             "{sender} in {room}: from {}, which their identity has not signed ({event_id})",
             shown(device)
         ),
-        What::IdentityChanged => {
+        MessageKind::IdentityChanged => {
             warn!("{sender} in {room}: their identity is not the pinned one ({event_id})");
         }
-        What::UnknownDevice => {
+        MessageKind::UnknownDevice => {
             warn!("{sender} in {room}: from a device that is not in their list ({event_id})");
         }
-        What::OlderSession => {
+        MessageKind::OlderSession => {
             warn!("{sender} in {room}: under an older session than one before ({event_id})");
         }
-        What::SpentSession => {
+        MessageKind::SpentSession => {
             warn!("{sender} in {room}: under a session that is done with ({event_id})");
         }
-        What::SignedOutDevice(device) => warn!(
+        MessageKind::SignedOutDevice(device) => warn!(
             "{sender} in {room}: from {}, which was signed out ({event_id})",
             shown(device)
         ),
-        What::OutdatedList => warn!(
+        MessageKind::OutdatedList => warn!(
             "{sender} in {room}: their devices could not be asked for, for too long ({event_id})"
         ),
     }

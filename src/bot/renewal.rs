@@ -7,7 +7,7 @@ use std::time::Duration;
 use log::{debug, error, warn};
 use tokio::time::Instant;
 
-use super::end::End;
+use super::end::SessionEnd;
 use super::operator::{Finished, Operator};
 use crate::matrix::{Fault, read_refresh, refresh_call};
 use crate::net::Backoff;
@@ -51,7 +51,7 @@ pub(super) enum Refused {
     /// One is on its way: not before this.
     Wait(Duration),
     /// The session is over.
-    Over(End),
+    Over(SessionEnd),
 }
 
 impl Default for Renewal {
@@ -114,7 +114,7 @@ impl Operator<'_> {
         });
     }
 
-    pub(super) fn take_renewal(&mut self, result: Result<Vec<u8>, Fault>) {
+    pub(super) fn handle_renewal(&mut self, result: Result<Vec<u8>, Fault>) {
         self.renewal.state = State::Idle;
         let Some(last) = self.access.tokens.refresh.clone() else {
             return;
@@ -134,10 +134,10 @@ impl Operator<'_> {
                     tx.commit()
                 });
                 match lost {
-                    Ok(()) => self.vitals.stored(),
+                    Ok(()) => self.health.stored(),
                     Err(error) => {
                         error!("{error}");
-                        self.vitals.store_refused();
+                        self.health.store_refused();
                     }
                 }
             }
@@ -158,7 +158,7 @@ impl Operator<'_> {
         match saved {
             Ok(()) => {
                 debug!("the session is refreshed");
-                self.vitals.stored();
+                self.health.stored();
                 self.access.tokens = tokens;
                 self.renewal.generation = self.renewal.generation.wrapping_add(1);
                 self.renewal.backoff.succeed();
@@ -166,7 +166,7 @@ impl Operator<'_> {
             }
             Err(error) => {
                 error!("{error}");
-                self.vitals.store_refused();
+                self.health.store_refused();
                 self.renewal.not_before = Instant::now() + STORE_RETRY;
                 self.renewal.state = State::Unsaved(tokens);
             }
@@ -179,7 +179,7 @@ impl Operator<'_> {
             return Refused::Again;
         }
         match self.renewal.state {
-            State::Idle => Refused::Over(End::LoggedOut { soft }),
+            State::Idle => Refused::Over(SessionEnd::LoggedOut { soft }),
             State::UnderWay | State::Unsaved(_) => Refused::Wait(PAUSE),
         }
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{operator::Operator, outcome::in_thread, replies};
 use crate::matrix;
-use crate::telemetry::Tallies;
+use crate::telemetry::MetricEvents;
 
 /// After keys were given up the next sync waits this long: a homeserver that makes
 /// up traces without end keeps the bot from its work, as it can anyway, but not the
@@ -47,7 +47,7 @@ impl Operator<'_> {
                     tx.finish(&asked.event_id)?;
                 }
             }
-            Ok(Tallies::default())
+            Ok(MetricEvents::default())
         });
     }
 }

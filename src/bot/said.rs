@@ -9,7 +9,7 @@ use super::{
     invites::{Judged, Verdict},
     replies,
 };
-use crate::matrix::{ClocksDiffer, Invite, WantKey};
+use crate::matrix::{ClocksDiffer, Invite, RequestKey};
 use crate::util::shown;
 
 /// Invites that are not taken of which the log tells, and changes of the homeserver's
@@ -31,7 +31,7 @@ pub(super) struct Said {
     /// By how much the homeserver's clock was said to be ahead, in milliseconds.
     ahead_ms: i64,
     /// The last refusal of each request that is tried again.
-    refusals: BTreeMap<WantKey, String>,
+    refusals: BTreeMap<RequestKey, String>,
 }
 
 impl Said {
@@ -62,7 +62,7 @@ impl Said {
     }
 
     /// Whether the last refusal of this request, if there was one, was another.
-    pub(super) fn is_news(&mut self, key: &WantKey, refusal: &str) -> bool {
+    pub(super) fn is_news(&mut self, key: &RequestKey, refusal: &str) -> bool {
         if self.refusals.len() >= REMEMBERED && !self.refusals.contains_key(key) {
             self.refusals.clear();
         }
@@ -71,7 +71,7 @@ impl Said {
     }
 
     /// The request was taken.
-    pub(super) fn taken(&mut self, key: &WantKey) {
+    pub(super) fn taken(&mut self, key: &RequestKey) {
         self.refusals.remove(key);
     }
 
@@ -117,7 +117,7 @@ mod tests {
     fn a_refusal_is_said_once_and_another_one_again() {
         let mut said = Said::default();
         let join = |number: usize| {
-            WantKey::Join(ruma::OwnedRoomId::try_from(format!("!{number}:test")).unwrap())
+            RequestKey::Join(ruma::OwnedRoomId::try_from(format!("!{number}:test")).unwrap())
         };
         let (key, refused) = (join(0), "403");
         assert!(said.is_news(&key, refused));

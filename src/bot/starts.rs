@@ -12,9 +12,11 @@ use super::{
     work::execute,
 };
 use crate::kube;
-use crate::matrix::{self, About, Answer, Call, Engine, SYNC_TIMEOUT, Want, sync_call};
+use crate::matrix::{
+    self, Answer, Call, Engine, OutgoingRequest, RequestContext, SYNC_TIMEOUT, sync_call,
+};
 use crate::store::{JournalEntry, Transaction};
-use crate::telemetry::{CommandOutcome, Tally};
+use crate::telemetry::{CommandOutcome, MetricEvent};
 
 /// So many questions may wait before what changes something goes first: a flood of
 /// "status" keeps no "stop" from being done in time.
@@ -47,14 +49,14 @@ pub(super) fn next_work(
 }
 
 impl Operator<'_> {
-    pub(super) fn spawn_wants(&mut self, wants: Vec<Want>) {
-        for Want { key, call, about } in wants {
-            if let About::Outbox(row, _) = &about
+    pub(super) fn spawn_requests(&mut self, outgoing: Vec<OutgoingRequest>) {
+        for OutgoingRequest { key, call, about } in outgoing {
+            if let RequestContext::Outbox(row, _) = &about
                 && self.delivered.contains(row)
             {
                 continue;
             }
-            if self.flight.take_off(&key) {
+            if self.in_flight.start(&key) {
                 debug!("asking: {key:?}");
                 let homeserver = self.homeserver.clone();
                 let token = self.access.tokens.access.clone();
@@ -101,19 +103,19 @@ impl Operator<'_> {
         } = entry;
         self.working = Some(event_id.clone());
         let (kube, target) = (self.kube.clone(), self.target.clone());
-        let vitals = Arc::clone(&self.vitals);
+        let health = Arc::clone(&self.health);
         self.tasks.spawn(async move {
             let is_status = matches!(decision, Decision::Run(Command::Status));
-            let (answer, tally) = match decision {
+            let (answer, metric) = match decision {
                 Decision::Run(command) => {
-                    let (answer, done) = execute(&kube, &target, command, &vitals).await;
+                    let (answer, done) = execute(&kube, &target, command, &health).await;
                     let outcome = match done {
                         true => CommandOutcome::Done,
                         false => CommandOutcome::Failed,
                     };
-                    (answer, Tally::Command(command.into(), outcome))
+                    (answer, MetricEvent::Command(command.into(), outcome))
                 }
-                Decision::Answer { answer, tally } => (answer, tally),
+                Decision::Answer { answer, metric } => (answer, metric),
             };
             Finished::Command(Outcome {
                 event_id,
@@ -121,7 +123,7 @@ impl Operator<'_> {
                 thread,
                 answer,
                 is_status,
-                tally,
+                metric,
             })
         });
     }

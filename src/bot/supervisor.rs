@@ -16,7 +16,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::bot::{End, Operator, Policy, Surroundings};
+use crate::bot::{Operator, Policy, SessionContext, SessionEnd};
 use crate::config::{HealthAddress, Method, Settings};
 use crate::crypto::DeviceTrust;
 use crate::kube::{Api, Credentials, ServiceAccount};
@@ -24,7 +24,7 @@ use crate::login::{connect, log_in};
 use crate::matrix::{Commanders, OwnKeys};
 use crate::net::Backoff;
 use crate::store::{self, Predecessor, Store};
-use crate::telemetry::{self, Vitals};
+use crate::telemetry::{self, HealthState};
 
 /// A session that ended before this is counted as a failed one.
 const SHORT_SESSION: Duration = Duration::from_secs(60);
@@ -44,16 +44,16 @@ pub async fn serve(settings: &Settings) -> Result<(), String> {
     let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
     let terminate = listen(SignalKind::terminate())?;
     let interrupt = listen(SignalKind::interrupt())?;
-    let vitals = Vitals::new(settings.health.is_some(), settings.health_sync_max_age);
-    let vitals = Arc::new(vitals);
+    let health = HealthState::new(settings.health.is_some(), settings.health_sync_max_age);
+    let health = Arc::new(health);
     if let Some(address) = settings.health {
-        tell_health(address, &vitals)?;
+        tell_health(address, &health)?;
     }
     let mut store = Store::open(&settings.store_path).map_err(|error| error.to_string())?;
     if let Some(found) = Predecessor::find(&settings.store_path, own_device(settings)) {
         warn!("{found}");
     }
-    let work = work(settings, &mut store, &vitals);
+    let work = work(settings, &mut store, &health);
     let served = unless_stopped(work, terminate, interrupt).await;
     store.close().map_err(|error| error.to_string())?;
     match served {
@@ -74,8 +74,8 @@ fn own_device(settings: &Settings) -> Option<&DeviceId> {
 }
 
 /// Answers probes from now on, while the bot logs in, too.
-fn tell_health(address: HealthAddress, vitals: &Arc<Vitals>) -> Result<(), String> {
-    telemetry::start(&address.candidates(), Arc::clone(vitals)).map_err(|error| {
+fn tell_health(address: HealthAddress, health: &Arc<HealthState>) -> Result<(), String> {
+    telemetry::start(&address.candidates(), Arc::clone(health)).map_err(|error| {
         format!(
             "HEALTH_ADDR {address} cannot be listened on: {error}; set it to an address of this \
              machine and a port that is free, or unset it"
@@ -86,7 +86,11 @@ fn tell_health(address: HealthAddress, vitals: &Arc<Vitals>) -> Result<(), Strin
 }
 
 /// Logs in and serves, again and again as sessions end.
-async fn work(settings: &Settings, store: &mut Store, vitals: &Arc<Vitals>) -> Result<(), String> {
+async fn work(
+    settings: &Settings,
+    store: &mut Store,
+    health: &Arc<HealthState>,
+) -> Result<(), String> {
     let access = &settings.kubernetes;
     let account = ServiceAccount::load(
         &access.host,
@@ -135,24 +139,24 @@ async fn work(settings: &Settings, store: &mut Store, vitals: &Arc<Vitals>) -> R
     let mut short_in_a_row = 0;
     loop {
         let started = Instant::now();
-        let access = log_in(store, &login, vitals)
+        let access = log_in(store, &login, health)
             .await
             .map_err(|error| error.to_string())?;
         let device = access.device.clone();
-        let surroundings = Surroundings {
+        let surroundings = SessionContext {
             policy: &policy,
             homeserver: &login.homeserver,
             kube: &kube,
             target: &settings.target,
             own_keys: Rc::clone(&own_keys),
-            vitals: Arc::clone(vitals),
+            health: Arc::clone(health),
             keeps_device: is_bound || outlived.is_some_and(|at| at.elapsed() < NEW_DEVICE_INTERVAL),
         };
         let end = Operator::new(store, access, surroundings).run().await;
         match &end {
-            End::LoggedOut { .. } | End::Outlived(_) => {
+            SessionEnd::LoggedOut { .. } | SessionEnd::Outlived(_) => {
                 match &end {
-                    End::Outlived(why) => {
+                    SessionEnd::Outlived(why) => {
                         outlived = Some(Instant::now());
                         error!(
                             "{why}. Its keys are given up, and the bot goes on as a new device: \
@@ -175,7 +179,7 @@ async fn work(settings: &Settings, store: &mut Store, vitals: &Arc<Vitals>) -> R
                     sleep(wait).await;
                 }
             }
-            End::GaveUp(_) | End::Fatal(_) => return Err(end.to_string()),
+            SessionEnd::GaveUp(_) | SessionEnd::Fatal(_) => return Err(end.to_string()),
         }
     }
 }
@@ -183,19 +187,19 @@ async fn work(settings: &Settings, store: &mut Store, vitals: &Arc<Vitals>) -> R
 /// Writes down how a session ended. After a logout another token may be had for
 /// it. What an older copy of the store wants done was done, or is no longer
 /// wanted.
-fn note(store: &mut Store, end: &End, short_in_a_row: u32) -> Result<(), store::Error> {
+fn note(store: &mut Store, end: &SessionEnd, short_in_a_row: u32) -> Result<(), store::Error> {
     let tx = store.begin()?;
     // Tokens that are renewed and then refused: a login may do better.
     if short_in_a_row >= SHORT_SESSIONS {
         tx.lose_refresh_token()?;
     }
     match end {
-        End::LoggedOut { soft } => tx.lose_access_token(!soft)?,
-        End::Outlived(_) => {
+        SessionEnd::LoggedOut { soft } => tx.lose_access_token(!soft)?,
+        SessionEnd::Outlived(_) => {
             tx.forget_device()?;
             tx.forget_unfinished()?;
         }
-        End::GaveUp(_) | End::Fatal(_) => {}
+        SessionEnd::GaveUp(_) | SessionEnd::Fatal(_) => {}
     }
     tx.commit()
 }

@@ -6,15 +6,15 @@ use log::{debug, error, warn};
 use tokio::time::Instant;
 
 use super::{
-    answers::{Refusal, Said, give_up, give_up_unsendable, refused, take_body},
+    answers::{Refusal, Said, give_up, give_up_unsendable, handle_body, refused},
     backlog::Backlog,
-    end::End,
+    end::SessionEnd,
     operator::Operator,
     renewal::Refused,
 };
 use crate::{
     json::Sifted,
-    matrix::{self, About, Fault, WantKey},
+    matrix::{self, Fault, RequestContext, RequestKey},
 };
 
 /// So many refusals of a sync in a row, and its `since` is taken for the fault:
@@ -26,11 +26,11 @@ const BAD_SYNCS: u32 = 3;
 const DELIVERED_TOGETHER: usize = 4;
 
 impl Operator<'_> {
-    pub(super) fn take_sync(
+    pub(super) fn handle_sync(
         &mut self,
         generation: u32,
         result: Result<Sifted, Fault>,
-    ) -> Option<End> {
+    ) -> Option<SessionEnd> {
         match result {
             Ok(answer) => {
                 self.bad_syncs = 0;
@@ -40,7 +40,7 @@ impl Operator<'_> {
             }
             Err(Fault::UnknownToken { soft_logout }) => {
                 self.syncing = false;
-                self.vitals.synced(false);
+                self.health.synced(false);
                 let wait = match self.token_refused(generation, soft_logout) {
                     Refused::Over(end) => return Some(end),
                     Refused::Again => Duration::ZERO,
@@ -78,27 +78,29 @@ impl Operator<'_> {
         &mut self,
         why: &dyn fmt::Display,
         asked: Option<Duration>,
-    ) -> Option<End> {
-        self.vitals.synced(false);
+    ) -> Option<SessionEnd> {
+        self.health.synced(false);
         match self.sync_backoff.fail(asked) {
             Some(wait) => {
                 warn!("sync: {why}; trying again in {} s", wait.as_secs());
                 self.sync_after = Instant::now() + wait;
                 None
             }
-            None => Some(End::GaveUp(format!("giving up on the homeserver: {why}"))),
+            None => Some(SessionEnd::GaveUp(format!(
+                "giving up on the homeserver: {why}"
+            ))),
         }
     }
 
-    pub(super) fn take_answer(
+    pub(super) fn handle_answer(
         &mut self,
-        key: &WantKey,
-        about: About,
+        key: &RequestKey,
+        about: RequestContext,
         generation: u32,
         result: Result<Sifted, Fault>,
-    ) -> Option<End> {
+    ) -> Option<SessionEnd> {
         let about = match (about, &result) {
-            (About::Query(asked), Ok(_)) => {
+            (RequestContext::Query(asked), Ok(_)) => {
                 let answer = result.unwrap_or_default();
                 self.note_skipped(&answer.skipped);
                 self.backlog.push_back(Backlog::Query {
@@ -113,25 +115,25 @@ impl Operator<'_> {
         };
         let about = &about;
         let result = result.map_err(|fault| worded(about, fault));
-        self.flight.landed(key);
-        if matches!(about, About::Outbox(..)) && result.is_err() {
-            self.again |= self.flight.is_crowded();
+        self.in_flight.finish(key);
+        if matches!(about, RequestContext::Outbox(..)) && result.is_err() {
+            self.again |= self.in_flight.is_crowded();
         }
-        if matches!(about, About::Upload { .. }) {
+        if matches!(about, RequestContext::Upload { .. }) {
             self.uploaded_meanwhile = true;
         }
         let taken = match result {
             Ok(answer) => {
                 self.note_skipped(&answer.skipped);
-                if let About::Outbox(row, _) = about {
+                if let RequestContext::Outbox(row, _) = about {
                     return self.delivered(key, *row);
                 }
-                if let About::Invites = about {
-                    return self.take_listed_invites(key, &answer);
+                if let RequestContext::Invites = about {
+                    return self.handle_listed_invites(key, &answer);
                 }
                 self.said.taken(key);
                 self.transact(|engine, policy, tx, now| {
-                    take_body(engine, policy, tx, about, &answer, now)
+                    handle_body(engine, policy, tx, about, &answer, now)
                 })
             }
             Err(Fault::UnknownToken { soft_logout }) => {
@@ -139,7 +141,7 @@ impl Operator<'_> {
                     Refused::Over(end) => return Some(end),
                     Refused::Again => self.again = true,
                     Refused::Wait(wait) => {
-                        self.flight.failed(key, Some(wait));
+                        self.in_flight.failed(key, Some(wait));
                     }
                 }
                 return None;
@@ -147,11 +149,13 @@ impl Operator<'_> {
             Err(Fault::Interactive {
                 session,
                 by_password,
-            }) if matches!(about, About::OwnIdentity(_)) => self.transact(|engine, _, tx, _| {
-                engine.take_own_challenge(tx, session.as_deref(), by_password)
-            }),
+            }) if matches!(about, RequestContext::OwnIdentity(_)) => {
+                self.transact(|engine, _, tx, _| {
+                    engine.handle_own_challenge(tx, session.as_deref(), by_password)
+                })
+            }
             Err(fault)
-                if let About::Join(room) = about
+                if let RequestContext::Join(room) = about
                     && !matches!(fault, Fault::Unsendable(_)) =>
             {
                 self.join_failed(key, room, &fault);
@@ -162,21 +166,23 @@ impl Operator<'_> {
                 errcode,
                 message,
             }) => match refused(about, status, &errcode, &message) {
-                Refusal::Outlived(why) if !self.keeps_device => return Some(End::Outlived(why)),
+                Refusal::Outlived(why) if !self.keeps_device => {
+                    return Some(SessionEnd::Outlived(why));
+                }
                 Refusal::Outlived(why) | Refusal::IdsTaken(why) => {
-                    self.flight.failed(key, None);
+                    self.in_flight.failed(key, None);
                     self.start_over(&why, &BTreeSet::new());
                     return None;
                 }
                 Refusal::Retry => {
                     let refusal = format!("{status} {errcode} ({message})");
-                    let wait = self.flight.failed(key, None);
+                    let wait = self.in_flight.failed(key, None);
                     let seconds = wait.as_secs();
                     match about {
                         _ if !self.said.is_news(key, &refusal) => {
                             debug!("{key:?}: {refusal} again; next in {seconds} s");
                         }
-                        About::Upload { .. } => error!(
+                        RequestContext::Upload { .. } => error!(
                             "the homeserver refuses this device's keys: {refusal}; until it takes \
                              them nobody can write to the bot encrypted, and its log tells why (look \
                              for POST /keys/upload); trying again in {seconds} s"
@@ -186,7 +192,7 @@ impl Operator<'_> {
                     return None;
                 }
                 Refusal::Final => {
-                    if let About::Outbox(row, _) = about {
+                    if let RequestContext::Outbox(row, _) = about {
                         error!("a message is given up: {status} {errcode} ({message})");
                         return self.delivered(key, *row);
                     }
@@ -201,7 +207,7 @@ impl Operator<'_> {
                 }
             },
             Err(Fault::Unsendable(why)) => {
-                let wait = self.flight.failed(key, None);
+                let wait = self.in_flight.failed(key, None);
                 error!("{key:?} cannot be sent and is given up: {why}");
                 debug!(
                     "if it is wanted all the same, again in {} s",
@@ -213,12 +219,12 @@ impl Operator<'_> {
                 return None;
             }
             Err(fault) => {
-                if let About::Query(asked) = about {
+                if let RequestContext::Query(asked) = about {
                     self.split_query(asked, &fault);
                 }
-                let wait = self.flight.failed(key, fault.retry_after());
+                let wait = self.in_flight.failed(key, fault.retry_after());
                 warn!("{key:?}: {fault}; trying again in {} s", wait.as_secs());
-                if matches!(about, About::OwnIdentity(_)) {
+                if matches!(about, RequestContext::OwnIdentity(_)) {
                     // Nobody waits for it any more.
                     self.attempt(|engine, _, tx, _| engine.delay_own_identity(tx));
                 }
@@ -227,7 +233,7 @@ impl Operator<'_> {
         };
         match taken {
             Ok(()) => {
-                self.flight.succeeded(key);
+                self.in_flight.succeeded(key);
                 None
             }
             Err(error) => self.not_taken(key, &error),
@@ -235,10 +241,10 @@ impl Operator<'_> {
     }
 
     /// Judges all invites that stand.
-    fn take_listed_invites(&mut self, key: &WantKey, answer: &Sifted) -> Option<End> {
+    fn handle_listed_invites(&mut self, key: &RequestKey, answer: &Sifted) -> Option<SessionEnd> {
         let mut invites = Vec::new();
         let taken = self.transact(|engine, policy, tx, _| {
-            for invite in engine.take_invites(tx, answer)? {
+            for invite in engine.handle_invites(tx, answer)? {
                 let verdict = policy.judge_invite(tx, &invite)?;
                 invites.push((invite, verdict));
             }
@@ -246,7 +252,7 @@ impl Operator<'_> {
         });
         match taken {
             Ok(()) => {
-                self.flight.succeeded(key);
+                self.in_flight.succeeded(key);
                 self.said.invites(&invites);
                 None
             }
@@ -257,8 +263,8 @@ impl Operator<'_> {
     /// A request of the outbox was taken by the server. That is written down
     /// with the next commit, not with one of its own: should it be lost, the
     /// same request goes out again and the server knows its transaction id.
-    fn delivered(&mut self, key: &WantKey, row: i64) -> Option<End> {
-        self.flight.succeeded(key);
+    fn delivered(&mut self, key: &RequestKey, row: i64) -> Option<SessionEnd> {
+        self.in_flight.succeeded(key);
         self.delivered.push(row);
         let sends = self.store.begin().and_then(|tx| {
             // Mostly that was all: then there is nothing to look for behind it.
@@ -268,7 +274,9 @@ impl Operator<'_> {
             for row in &self.delivered {
                 tx.finish_outbox(*row)?;
             }
-            let sends = self.engine.sends(&tx, self.synced, &self.flight.gate())?;
+            let sends = self
+                .engine
+                .sends(&tx, self.synced, &self.in_flight.gate())?;
             Ok((sends, tx.has_unprepared_replies()?))
         });
         match sends {
@@ -277,7 +285,7 @@ impl Operator<'_> {
                 // every time is a commit.
                 self.again |=
                     is_behind && (sends.is_empty() || self.delivered.len() >= DELIVERED_TOGETHER);
-                self.spawn_wants(sends);
+                self.spawn_requests(sends);
             }
             Err(error) => error!("{error}"),
         }
@@ -286,9 +294,9 @@ impl Operator<'_> {
 }
 
 /// What a server says of keys counts, also where it has no code for it.
-fn worded(about: &About, fault: Fault) -> Fault {
+fn worded(about: &RequestContext, fault: Fault) -> Fault {
     match (about, fault) {
-        (About::Upload { .. }, Fault::Broken { status, words, .. })
+        (RequestContext::Upload { .. }, Fault::Broken { status, words, .. })
             if (400..500).contains(&status) && !words.is_empty() =>
         {
             Fault::Refused {
@@ -302,10 +310,10 @@ fn worded(about: &About, fault: Fault) -> Fault {
 }
 
 /// Whether an error that came with an answer leaves nothing to go on with.
-pub(super) fn ends_the_session(error: &matrix::Error) -> Option<End> {
+pub(super) fn ends_the_session(error: &matrix::Error) -> Option<SessionEnd> {
     match error {
-        matrix::Error::OwnKeys(_) => Some(End::Fatal(error.to_string())),
-        matrix::Error::RolledBack(_) => Some(End::Outlived(error.to_string())),
+        matrix::Error::OwnKeys(_) => Some(SessionEnd::Fatal(error.to_string())),
+        matrix::Error::RolledBack(_) => Some(SessionEnd::Outlived(error.to_string())),
         _ => None,
     }
 }

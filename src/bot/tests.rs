@@ -20,11 +20,13 @@ use crate::config::{Account, Overrides};
 use crate::crypto::DeviceTrust;
 use crate::kube::{Api, Credentials, DeploymentName, Namespace, ServiceAccount, Target};
 use crate::login::{Access, SessionError, connect, log_in};
-use crate::matrix::{About, ClearWords, Commanders, Engine, Homeserver, Message, SyncBody, What};
+use crate::matrix::{
+    ClearWords, Commanders, Engine, Homeserver, Message, MessageKind, RequestContext, SyncBody,
+};
 use crate::net::fake::{Authority, closed_port};
 use crate::net::{Client, Roots};
 use crate::store::{Store, Tokens};
-use crate::telemetry::Vitals;
+use crate::telemetry::HealthState;
 use crate::util::Secret;
 
 /// The sum of the 20 waits, in seconds; jitter adds up to a fifth.
@@ -137,8 +139,8 @@ fn assert_all_waits(took: Duration) {
     );
 }
 
-fn vitals() -> Vitals {
-    Vitals::new(true, Duration::from_secs(90))
+fn health() -> HealthState {
+    HealthState::new(true, Duration::from_secs(90))
 }
 
 fn tokens() -> Tokens {
@@ -166,8 +168,8 @@ fn a_login_gives_up_after_twenty_retries() {
     paused(async {
         let started = Instant::now();
         let login = connect(&account).await.unwrap();
-        let vitals = vitals();
-        let session = log_in(&mut store, &login, &vitals);
+        let health = health();
+        let session = log_in(&mut store, &login, &health);
         let ended = timeout(FOR_EVER, session).await.expect("it gives up");
         assert!(matches!(ended, Err(SessionError::GaveUp(_))));
         assert_all_waits(started.elapsed());
@@ -176,23 +178,25 @@ fn a_login_gives_up_after_twenty_retries() {
 
 /// Runs the loop without a homeserver until it gives up; returns how, and after
 /// how long.
-fn end_without_homeserver(uploaded: bool) -> (End, Duration) {
+fn end_without_homeserver(uploaded: bool) -> (SessionEnd, Duration) {
     let directory = Directory::new();
     let mut store = directory.store();
     let tx = store.begin().unwrap();
     let engine = engine(&[alice()]);
     engine.prepare_account(&tx, 0).unwrap();
     if uploaded {
-        let wants = engine.wants(&tx, false, 0, &|_| false).unwrap();
-        let upload = wants
+        let outgoing = engine.outgoing(&tx, false, 0, &|_| false).unwrap();
+        let upload = outgoing
             .requests
             .into_iter()
             .find_map(|want| match want.about {
-                About::Upload { fallback, .. } => Some(fallback),
+                RequestContext::Upload { fallback, .. } => Some(fallback),
                 _ => None,
             });
         let fallback = upload.flatten();
-        engine.take_upload(&tx, true, fallback.as_deref()).unwrap();
+        engine
+            .handle_upload(&tx, true, fallback.as_deref())
+            .unwrap();
     }
     tx.commit().unwrap();
     let target = Target {
@@ -208,21 +212,21 @@ fn end_without_homeserver(uploaded: bool) -> (End, Duration) {
     paused(async {
         let started = Instant::now();
         let homeserver = no_homeserver();
-        let vitals = Arc::new(vitals());
-        let surroundings = Surroundings {
+        let health = Arc::new(health());
+        let surroundings = SessionContext {
             policy: &policy,
             homeserver: &homeserver,
             kube: &kube,
             target: &target,
             own_keys: Rc::default(),
-            vitals: Arc::clone(&vitals),
+            health: Arc::clone(&health),
             keeps_device: false,
         };
         let operator = Operator::new(&mut store, access, surroundings);
         let end = timeout(FOR_EVER, operator.run())
             .await
             .expect("it gives up");
-        assert!(!vitals.snapshot().logged_in, "the session has ended");
+        assert!(!health.snapshot().logged_in, "the session has ended");
         (end, started.elapsed())
     })
 }
@@ -231,7 +235,7 @@ fn end_without_homeserver(uploaded: bool) -> (End, Duration) {
 fn a_sync_gives_up_after_twenty_retries() {
     let (end, took) = end_without_homeserver(true);
     assert!(
-        matches!(&end, End::GaveUp(why) if why.contains("giving up")),
+        matches!(&end, SessionEnd::GaveUp(why) if why.contains("giving up")),
         "{end}"
     );
     assert_all_waits(took);
@@ -242,7 +246,7 @@ fn a_sync_gives_up_after_twenty_retries() {
 #[test]
 fn a_device_that_cannot_upload_its_keys_gives_up_too() {
     let (end, _) = end_without_homeserver(false);
-    assert!(matches!(end, End::GaveUp(_)), "{end}");
+    assert!(matches!(end, SessionEnd::GaveUp(_)), "{end}");
 }
 
 /// Were the engine to let a stranger's message through, the policy would not.
@@ -261,7 +265,7 @@ fn the_policy_alone_hears_no_stranger() {
                 sender: sender.to_owned(),
                 age: Default::default(),
                 thread: None,
-                what: What::Text {
+                what: MessageKind::Text {
                     overdue_ms: 0,
                     body: body.to_owned(),
                     device: None,
@@ -301,7 +305,7 @@ fn the_engine_alone_hears_no_stranger() {
     let engine = engine(&[alice()]);
     engine.prepare_account(&tx, 1).unwrap();
     let received = engine
-        .take_sync(&tx, &body, &Default::default(), false, 1)
+        .handle_sync(&tx, &body, &Default::default(), false, 1)
         .unwrap();
     let senders: Vec<_> = received.messages.iter().map(|m| &*m.sender).collect();
     assert_eq!(senders, [alice()]);

@@ -5,20 +5,20 @@ use std::time::Instant;
 use log::{error, info};
 
 use super::{command::Command, replies};
-use crate::kube::{self, Run, Target};
-use crate::telemetry::Vitals;
+use crate::kube::{self, DryRun, Target};
+use crate::telemetry::HealthState;
 
 /// Does what was asked for, and says what came of it and whether it was done.
 pub(super) async fn execute(
     kube: &kube::Api,
     target: &Target,
     command: Command,
-    vitals: &Vitals,
+    health: &HealthState,
 ) -> (String, bool) {
     let scale = async |replicas| {
         let started = Instant::now();
-        let scaled = kube.scale(target, replicas, Run::ForReal).await;
-        vitals.scaled(scaled.is_ok(), started.elapsed());
+        let scaled = kube.scale(target, replicas, DryRun::No).await;
+        health.scaled(scaled.is_ok(), started.elapsed());
         scaled.map(|scaled| replies::scaled(scaled.replicas))
     };
     let result = match command {

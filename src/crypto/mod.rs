@@ -46,7 +46,7 @@ pub use recovery_key::{RecoveryKey, RecoveryKeyFault};
 pub use room_key::{RoomKey, RoomKeyFault};
 pub use secret_storage::SecretFault;
 pub use supply::ReplaceError;
-pub use trust::{DeviceTrust, KnownIdentity, Pin, PinSource, Standing};
+pub use trust::{DeviceTrust, DeviceTrustState, KnownIdentity, Pin, PinSource};
 pub use withheld::{Withheld, WithheldCode};
 
 /// `m.olm.v1.curve25519-aes-sha2`, the only to-device encryption accepted.

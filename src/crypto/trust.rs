@@ -56,7 +56,7 @@ pub struct KnownIdentity {
 
 /// What a device's words are worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum DeviceTrustState {
     /// It speaks for its user.
     Trusted,
     /// Its user's identity has not signed it.
@@ -80,7 +80,7 @@ impl KnownIdentity {
     }
 
     /// The standing of one of this user's listed devices.
-    pub fn standing(&self, device: &Device, trust: DeviceTrust) -> Standing {
+    pub fn standing(&self, device: &Device, trust: DeviceTrust) -> DeviceTrustState {
         let binding = self
             .pin
             .as_ref()
@@ -93,12 +93,12 @@ impl KnownIdentity {
                 DeviceTrust::Tofu => None,
             });
         match binding {
-            None => Standing::Trusted,
-            Some(master) if device.signed_by == Some(master) => Standing::Trusted,
+            None => DeviceTrustState::Trusted,
+            Some(master) if device.signed_by == Some(master) => DeviceTrustState::Trusted,
             Some(master) if self.master.is_some_and(|current| current != master) => {
-                Standing::IdentityChanged
+                DeviceTrustState::IdentityChanged
             }
-            Some(_) => Standing::Unverified,
+            Some(_) => DeviceTrustState::Unverified,
         }
     }
 }
@@ -139,8 +139,8 @@ mod tests {
     #[test]
     fn a_users_device_stands_as_the_pin_and_the_mode_say() {
         use DeviceTrust::{CrossSigned, Tofu};
+        use DeviceTrustState::{IdentityChanged, Trusted, Unverified};
         use PinSource::{Configuration, FirstUse};
-        use Standing::{IdentityChanged, Trusted, Unverified};
         let (a, b) = (key(), key());
         for (master, pin, signed_by, cross_signed, tofu) in [
             // Nobody has an identity.

@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::api_client::ApiClient;
 use super::call::Call;
 use super::credentials::Credentials;
-use super::error::{Act, Detail, Error};
-use super::link::Link;
+use super::error::{Detail, Error, Operation};
 use super::refusal::start_of;
 use super::target::Target;
 use crate::json::whole_number;
@@ -15,16 +15,16 @@ use crate::json::whole_number;
 /// same time and be spawned.
 #[derive(Debug, Clone)]
 pub struct Api {
-    pub(super) link: Link,
+    pub(super) api_client: ApiClient,
 }
 
 /// Whether a change is to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Run {
+pub enum DryRun {
     /// It is.
-    ForReal,
+    No,
     /// The API server goes through all the motions, and changes nothing.
-    Dry,
+    Yes,
 }
 
 /// The API server accepted a number of replicas.
@@ -59,21 +59,26 @@ impl Api {
     /// An API server that has not been asked anything yet.
     pub fn new(credentials: Credentials) -> Self {
         Self {
-            link: Link::new(credentials),
+            api_client: ApiClient::new(credentials),
         }
     }
 
     /// Sets the number of replicas. It is an absolute number, so doing it twice
     /// does no harm.
-    pub async fn scale(&self, target: &Target, replicas: i32, run: Run) -> Result<Scaled, Error> {
+    pub async fn scale(
+        &self,
+        target: &Target,
+        replicas: i32,
+        run: DryRun,
+    ) -> Result<Scaled, Error> {
         let body = format!("{{\"spec\":{{\"replicas\":{replicas}}}}}");
         self.patch_scale(target, body, run).await
     }
 
     /// Looks at the Deployment.
     pub async fn deployment(&self, target: &Target) -> Result<DeploymentStatus, Error> {
-        let answer = self.link.call(&Call::read(target)).await?;
-        let Deployment { spec, status, .. } = parse(Act::Read, &answer)?;
+        let answer = self.api_client.call(&Call::read(target)).await?;
+        let Deployment { spec, status, .. } = parse(Operation::Read, &answer)?;
         let count = |number: Option<i32>| number.unwrap_or_default().max(0);
         let status = status.unwrap_or_default();
         Ok(DeploymentStatus {
@@ -94,16 +99,24 @@ impl Api {
             // To scale would fail for the same reason.
             return Preflight::Faulty(vec![error.clone()]);
         }
-        let scale = self.patch_scale(target, "{}".to_owned(), Run::Dry).await;
+        let scale = self.patch_scale(target, "{}".to_owned(), DryRun::Yes).await;
         match (read, scale) {
             (Ok(status), Ok(_)) => Preflight::Ready(status),
             (read, scale) => Preflight::Faulty(read.err().into_iter().chain(scale.err()).collect()),
         }
     }
 
-    async fn patch_scale(&self, target: &Target, body: String, run: Run) -> Result<Scaled, Error> {
-        let answer = self.link.call(&Call::scale(target, body, run)).await?;
-        let scale: Scale = parse(Act::Scale, &answer)?;
+    async fn patch_scale(
+        &self,
+        target: &Target,
+        body: String,
+        run: DryRun,
+    ) -> Result<Scaled, Error> {
+        let answer = self
+            .api_client
+            .call(&Call::scale(target, body, run))
+            .await?;
+        let scale: Scale = parse(Operation::Scale, &answer)?;
         // The API server leaves out a zero.
         let replicas = scale.spec.and_then(|spec| spec.replicas).unwrap_or(0);
         Ok(Scaled {
@@ -174,11 +187,11 @@ enum ScaleKind {
     It,
 }
 
-fn parse<T: DeserializeOwned>(act: Act, body: &[u8]) -> Result<T, Error> {
+fn parse<T: DeserializeOwned>(act: Operation, body: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|fault| not_understood(act, body, &fault))
 }
 
-fn not_understood(act: Act, body: &[u8], fault: &serde_json::Error) -> Error {
+fn not_understood(act: Operation, body: &[u8], fault: &serde_json::Error) -> Error {
     let (verb, resource, start) = (act.verb(), act.resource(), start_of(body));
     Error::Broken {
         detail: Detail::new(&format!("{verb} {resource}: {fault}: {start}")),

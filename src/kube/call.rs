@@ -6,9 +6,9 @@ use std::time::Duration;
 use http::Method;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 
-use super::api::Run;
+use super::api::DryRun;
 use super::credentials::Access;
-use super::error::{Act, Detail, Error};
+use super::error::{Detail, Error, Operation};
 use super::target::Target;
 use crate::json::{Open, Shape, Sieve};
 use crate::net::{Limits, Request};
@@ -43,7 +43,7 @@ const FIELD_MANAGER: &str = "openclaw-k8s-toggle-operator";
 
 /// One call. All of them are idempotent.
 pub(super) struct Call {
-    pub(super) act: Act,
+    pub(super) act: Operation,
     method: Method,
     path: String,
     body: String,
@@ -52,20 +52,20 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn read(target: &Target) -> Self {
         Self {
-            act: Act::Read,
+            act: Operation::Read,
             method: Method::GET,
             path: path(target),
             body: String::new(),
         }
     }
 
-    pub(super) fn scale(target: &Target, body: String, run: Run) -> Self {
+    pub(super) fn scale(target: &Target, body: String, run: DryRun) -> Self {
         let dry = match run {
-            Run::ForReal => "",
-            Run::Dry => "&dryRun=All",
+            DryRun::No => "",
+            DryRun::Yes => "&dryRun=All",
         };
         Self {
-            act: Act::Scale,
+            act: Operation::Scale,
             method: Method::PATCH,
             path: format!("{}/scale?fieldManager={FIELD_MANAGER}{dry}", path(target)),
             body,
@@ -96,8 +96,8 @@ impl Call {
             .map_err(|fault| unusable(&fault))?
             .header(ACCEPT, HeaderValue::from_static("application/json"));
         Ok(match self.act {
-            Act::Read => request,
-            Act::Scale => request.header(
+            Operation::Read => request,
+            Operation::Scale => request.header(
                 CONTENT_TYPE,
                 HeaderValue::from_static("application/merge-patch+json"),
             ),

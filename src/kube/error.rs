@@ -20,7 +20,7 @@ pub enum Error {
     /// The service account lacks a right.
     Forbidden {
         /// What it may not do.
-        act: Act,
+        act: Operation,
         /// For the log.
         detail: Detail,
     },
@@ -44,7 +44,7 @@ pub enum Error {
     /// There was a connection, but no answer in time.
     Timeout {
         /// What may have happened all the same.
-        act: Act,
+        act: Operation,
         /// Where the time went.
         cause: net::Error,
     },
@@ -68,7 +68,7 @@ pub enum Error {
     /// an invalid number.
     Refused {
         /// What it will not do.
-        act: Act,
+        act: Operation,
         /// Its reason: one bounded line, fit to be shown.
         reason: String,
         /// For the log.
@@ -83,14 +83,14 @@ pub enum Error {
 
 /// What is asked of the API server, and so which right it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
+pub enum Operation {
     /// Looking at the Deployment.
     Read,
     /// Changing its number of replicas.
     Scale,
 }
 
-impl Act {
+impl Operation {
     /// The verb of the RBAC rule that allows it.
     pub const fn verb(self) -> &'static str {
         match self {
@@ -162,7 +162,7 @@ impl Error {
                     // Who answers in the API server's place chose the names in it.
                     net::Fault::Tls(fault) => format!(
                         "no secure connection to {}: {}; my log says what to do",
-                        cause.peer,
+                        cause.authority,
                         unlinked(&fault.to_string())
                     ),
                     _ => cause.to_string(),
@@ -170,14 +170,16 @@ impl Error {
                 format!("The Kubernetes API server has not answered since {since}: {why}.")
             }
             Self::Timeout {
-                act: Act::Scale, ..
+                act: Operation::Scale,
+                ..
             } => format!(
                 "The Kubernetes API server did not answer in time, so deployment {name} in \
                  namespace {namespace} may or may not have been scaled: ask for the status."
             ),
-            Self::Timeout { act: Act::Read, .. } => {
-                "The Kubernetes API server did not answer in time: try again.".to_owned()
-            }
+            Self::Timeout {
+                act: Operation::Read,
+                ..
+            } => "The Kubernetes API server did not answer in time: try again.".to_owned(),
             Self::Overloaded {
                 status,
                 retry_after,

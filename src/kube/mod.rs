@@ -2,11 +2,11 @@
 //! account that may do nothing else. Knows nothing of Matrix.
 
 mod api;
+mod api_client;
 mod call;
 mod clock;
 mod credentials;
 mod error;
-mod link;
 mod refusal;
 mod service_account;
 mod target;
@@ -14,8 +14,8 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub use api::{Api, DeploymentStatus, Preflight, Run, Scaled};
+pub use api::{Api, DeploymentStatus, DryRun, Preflight, Scaled};
 pub use credentials::Credentials;
-pub use error::{Act, Detail, Error};
+pub use error::{Detail, Error, Operation};
 pub use service_account::{DIRECTORY, LoadError, ServiceAccount};
 pub use target::{DeploymentName, NameError, Namespace, Target};

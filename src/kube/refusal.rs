@@ -6,7 +6,7 @@ use http::header::LOCATION;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusDetails};
 use serde_json::{Map, Value};
 
-use super::error::{Act, Detail, Error};
+use super::error::{Detail, Error, Operation};
 use crate::json::Lenient;
 use crate::net::Response;
 use crate::util::words;
@@ -17,7 +17,7 @@ const MAX_REASON: usize = 200;
 /// What an answer outside 2xx means. Its body is a `Status`, or plain text:
 /// that of priority-and-fairness, or of whatever stands in front of the API
 /// server.
-pub(super) fn refusal(act: Act, response: &Response) -> Error {
+pub(super) fn refusal(act: Operation, response: &Response) -> Error {
     let code = response.status;
     // The type takes any JSON object; this field makes it a refusal.
     let status =
@@ -73,7 +73,7 @@ fn is_admission(status: &Status) -> bool {
     !message.is_empty() && !message.contains("forbidden: User \"")
 }
 
-fn refused(act: Act, code: u16, status: &Status, detail: Detail) -> Error {
+fn refused(act: Operation, code: u16, status: &Status, detail: Detail) -> Error {
     let said = [&status.message, &status.reason]
         .into_iter()
         .flatten()
@@ -92,7 +92,7 @@ fn retry_after(status: &Status) -> Option<Duration> {
     Some(Duration::from_secs(asked).min(crate::net::MAX_RETRY_AFTER))
 }
 
-fn detail(act: Act, response: &Response, status: Option<&Status>) -> Detail {
+fn detail(act: Operation, response: &Response, status: Option<&Status>) -> Detail {
     let said = match status {
         Some(status) => format!(
             "{} {}",

@@ -13,7 +13,7 @@ use log::{info, warn};
 use zeroize::Zeroizing;
 
 use super::credentials::Access;
-use crate::net::{BadUrl, Bundle, BundleError, Client, Peer, Roots, TlsUnavailable};
+use crate::net::{Authority, BadUrl, Bundle, BundleError, Client, Roots, TlsUnavailable};
 use crate::util::Secret;
 
 /// Where every pod finds its account.
@@ -130,9 +130,9 @@ fn base(host: &str, port: &str) -> Result<String, BadUrl> {
         Err(_) => format!("https://{host}:{port}"),
     };
     let uri: Uri = base.parse().map_err(|_| BadUrl::Host)?;
-    let peer = Peer::of(&uri)?;
+    let authority = Authority::of(&uri)?;
     // Nothing but a host may be in the host: no path, no second port.
-    if base != format!("https://{peer}") {
+    if base != format!("https://{authority}") {
         return Err(BadUrl::Host);
     }
     Ok(base)

@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use ruma::{OwnedUserId, UserId};
 
 use super::attempt::Login;
-use super::fault::Party;
+use super::fault::Responsible;
 use super::keycloak_token::examine;
 use crate::auth::jwt::TokenFault;
 use crate::auth::keycloak;
@@ -115,21 +115,23 @@ async fn unknown_user(login: &Login<'_>) -> Option<OwnedUserId> {
 
 impl Diagnosis {
     /// Whose fault it is, as far as can be told.
-    pub(super) fn party(&self) -> Party {
+    pub(super) fn party(&self) -> Responsible {
         match self {
             Self::Token(faults) => match faults.first() {
-                Some(TokenFault::Expired { .. } | TokenFault::NotYetValid { .. }) => Party::Network,
+                Some(TokenFault::Expired { .. } | TokenFault::NotYetValid { .. }) => {
+                    Responsible::Network
+                }
                 Some(
                     TokenFault::User { .. }
                     | TokenFault::AuthorizedParty { .. }
                     | TokenFault::Issuer { .. },
-                ) => Party::Configuration,
-                _ => Party::Keycloak,
+                ) => Responsible::Configuration,
+                _ => Responsible::Keycloak,
             },
-            Self::NoKeys(fault) => Party::of_keycloak(fault),
-            Self::Clock(_) => Party::Network,
-            Self::UnknownUser(_) | Self::Sound { .. } => Party::Homeserver,
-            Self::OwnSecret => Party::Configuration,
+            Self::NoKeys(fault) => Responsible::of_keycloak(fault),
+            Self::Clock(_) => Responsible::Network,
+            Self::UnknownUser(_) | Self::Sound { .. } => Responsible::Homeserver,
+            Self::OwnSecret => Responsible::Configuration,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::net::{self, Stage, TlsUnavailable};
 
 /// Who has to change something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Party {
+pub enum Responsible {
     /// Whoever wrote this program's environment.
     Configuration,
     /// Keycloak, or whoever set it up.
@@ -23,7 +23,7 @@ pub enum Party {
     Network,
 }
 
-impl fmt::Display for Party {
+impl fmt::Display for Responsible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Configuration => "this program's configuration",
@@ -83,7 +83,7 @@ pub enum Fault {
     TokenOfOtherDevice(String),
 }
 
-impl Party {
+impl Responsible {
     /// Whose fault it is that Keycloak gives nothing.
     pub(super) fn of_keycloak(fault: &keycloak::Fault) -> Self {
         match fault {
@@ -118,10 +118,10 @@ impl Party {
 
     fn of_sso(fault: &sso::Fault) -> Self {
         use sso::Fault as F;
-        let of = |party: &sso::Party| match party {
-            sso::Party::Homeserver => Self::Homeserver,
-            sso::Party::Keycloak => Self::Keycloak,
-            sso::Party::Other(_) => Self::Network,
+        let of = |party: &sso::Responsible| match party {
+            sso::Responsible::Homeserver => Self::Homeserver,
+            sso::Responsible::Keycloak => Self::Keycloak,
+            sso::Responsible::Other(_) => Self::Network,
         };
         match fault {
             F::UnknownProvider { .. }
@@ -168,45 +168,47 @@ impl Party {
 
 impl Fault {
     /// Whose fault it is, as far as can be told from here.
-    pub fn party(&self) -> Party {
+    pub fn party(&self) -> Responsible {
         match self {
             Self::TlsUnavailable(_)
             | Self::Mint(_)
             | Self::TokenEnded
             | Self::TokenOfOtherDevice(_)
-            | Self::Answer(LoginError::OtherUser(_)) => Party::Configuration,
+            | Self::Answer(LoginError::OtherUser(_)) => Responsible::Configuration,
             Self::Discovery(error) => match &error.fault {
-                DiscoveryFault::Unanswered(error) => Party::of_silence(error, Party::Homeserver),
+                DiscoveryFault::Unanswered(error) => {
+                    Responsible::of_silence(error, Responsible::Homeserver)
+                }
                 DiscoveryFault::NoHomeserver {
                     fault: VersionsFault::Unanswered(error),
                     ..
-                } => Party::of_silence(error, Party::Homeserver),
-                _ => Party::Homeserver,
+                } => Responsible::of_silence(error, Responsible::Homeserver),
+                _ => Responsible::Homeserver,
             },
-            Self::NoHomeserver(fault) => Party::of_versions(fault),
+            Self::NoHomeserver(fault) => Responsible::of_versions(fault),
             Self::Homeserver(matrix::Fault::Unreachable(error)) => {
-                Party::of_silence(error, Party::Homeserver)
+                Responsible::of_silence(error, Responsible::Homeserver)
             }
             Self::Homeserver(
                 matrix::Fault::Unusable(_)
                 | matrix::Fault::Broken {
                     redirect: Some(_), ..
                 },
-            ) => Party::Configuration,
+            ) => Responsible::Configuration,
             Self::Homeserver(_) | Self::NotOffered { .. } | Self::NoLogins | Self::Answer(_) => {
-                Party::Homeserver
+                Responsible::Homeserver
             }
             Self::Refused {
                 method: MethodName::Sso,
                 ..
-            } => Party::Homeserver,
+            } => Responsible::Homeserver,
             Self::Refused { fault, .. } => match is_forbidden(fault) {
-                true => Party::Configuration,
-                false => Party::Homeserver,
+                true => Responsible::Configuration,
+                false => Responsible::Homeserver,
             },
             Self::TokenRefused { diagnosis, .. } => diagnosis.party(),
-            Self::Keycloak(fault) => Party::of_keycloak(fault),
-            Self::Sso(fault) => Party::of_sso(fault),
+            Self::Keycloak(fault) => Responsible::of_keycloak(fault),
+            Self::Sso(fault) => Responsible::of_sso(fault),
         }
     }
 

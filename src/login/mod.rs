@@ -10,6 +10,6 @@ mod session;
 
 pub use attempt::{Login, client};
 pub use diagnosis::Diagnosis;
-pub use fault::{Fault, Party};
+pub use fault::{Fault, Responsible};
 pub use keycloak_token::{examine, get_token, realm};
 pub use session::{Access, SessionError, connect, log_in};

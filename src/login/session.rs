@@ -11,8 +11,8 @@ use super::fault::Fault;
 use crate::config::{Account, Method};
 use crate::matrix::{LoggedIn, is_user, new_device_id, read_refresh, refresh_call};
 use crate::net::{Backoff, MAX_ATTEMPTS};
-use crate::store::{self, Proof, Session, Store, Tokens};
-use crate::telemetry::Vitals;
+use crate::store::{self, LoginCredential, Session, Store, Tokens};
+use crate::telemetry::HealthState;
 use crate::util::{Secret, now_ms};
 
 /// So often a refresh is tried before a login as the same device is; where only
@@ -89,7 +89,7 @@ pub async fn connect(account: &Account) -> Result<Login<'_>, SessionError> {
 pub async fn log_in(
     store: &mut Store,
     login: &Login<'_>,
-    vitals: &Vitals,
+    health: &HealthState,
 ) -> Result<Access, SessionError> {
     let (known, device) = match stored(store, login)? {
         Some(Session {
@@ -98,12 +98,12 @@ pub async fn log_in(
             proof,
         }) => {
             let kept = match proof {
-                Proof::Tokens(tokens) if replaced(&login.account.method, &tokens) => None,
-                Proof::Tokens(tokens) => {
+                LoginCredential::Tokens(tokens) if replaced(&login.account.method, &tokens) => None,
+                LoginCredential::Tokens(tokens) => {
                     info!("going on as {user}, device {device}");
                     Some(overdue(store, login, tokens).await?)
                 }
-                Proof::Lost { refresh, ended } => {
+                LoginCredential::Lost { refresh, ended } => {
                     let tries = if ended { MAX_ATTEMPTS } else { TRIES };
                     let renewed = match &refresh {
                         Some(last) => renew(store, login, last, tries).await?,
@@ -111,7 +111,7 @@ pub async fn log_in(
                     };
                     if renewed.is_none() && ended {
                         let known = Some((user, device));
-                        return enter(store, login, known, None, vitals).await;
+                        return enter(store, login, known, None, health).await;
                     }
                     renewed
                 }
@@ -127,7 +127,7 @@ pub async fn log_in(
         }
         None => (None, None),
     };
-    enter(store, login, known, device, vitals).await
+    enter(store, login, known, device, health).await
 }
 
 /// Logs in: as the device, if there is one to log in as again, else as a new
@@ -138,7 +138,7 @@ async fn enter(
     login: &Login<'_>,
     known: Option<(OwnedUserId, OwnedDeviceId)>,
     device: Option<OwnedDeviceId>,
-    vitals: &Vitals,
+    health: &HealthState,
 ) -> Result<Access, SessionError> {
     let next = match (&login.account.method, device) {
         (Method::Token(made), _) => made.device.clone(),
@@ -154,7 +154,7 @@ async fn enter(
         tokens,
     } = patiently(async || {
         let attempt = login.attempt(asked, &next).await;
-        vitals.login(attempt.is_ok());
+        health.login(attempt.is_ok());
         attempt
     })
     .await?;

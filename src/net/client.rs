@@ -141,12 +141,12 @@ impl Client {
     async fn exchange(&self, request: Request, sieve: Option<Sieve>) -> Result<Response, Error> {
         let Request {
             message,
-            peer,
+            authority,
             limits,
         } = request;
         let started = Instant::now();
         let failed = |fault| Error {
-            peer: peer.clone(),
+            authority: authority.clone(),
             fault,
         };
         let late = |stage| Fault::Deadline {

@@ -4,17 +4,17 @@ use std::error::Error as StdError;
 use std::time::Duration;
 use std::{fmt, io, iter};
 
+use super::authority::Authority;
 use super::dns::Unresolved;
-use super::peer::Peer;
 use super::tls_fault::TlsFault;
 use super::tunnel::NoTunnel;
 
-/// No whole answer came from `peer`. `Display` is one short sentence without a
+/// No whole answer came from `authority`. `Display` is one short sentence without a
 /// full stop; it shows host and port and nothing else of the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     /// Who was asked.
-    pub peer: Peer,
+    pub authority: Authority,
     /// What went wrong.
     pub fault: Fault,
 }
@@ -30,11 +30,11 @@ pub enum Fault {
     Connect(io::ErrorKind),
     /// No secure connection.
     Tls(TlsFault),
-    /// The proxy on the way opened no connection to `peer`, which is not to
+    /// The proxy on the way opened no connection to `authority`, which is not to
     /// blame for it.
     Proxy {
         /// Which proxy.
-        proxy: Peer,
+        proxy: Authority,
         /// What went wrong with it.
         why: ProxyFault,
     },
@@ -163,39 +163,39 @@ fn causes<'a>(
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let peer = &self.peer;
+        let authority = &self.authority;
         match &self.fault {
             Fault::Resolve(why) => {
-                write!(f, "the name {} cannot be resolved: {why}", peer.host())
+                write!(f, "the name {} cannot be resolved: {why}", authority.host())
             }
-            Fault::Refused => write!(f, "{peer} refused the connection"),
-            Fault::Connect(kind) => write!(f, "no connection to {peer}: {kind}"),
-            Fault::Tls(fault) => write!(f, "no secure connection to {peer}: {fault}"),
-            Fault::Proxy { proxy, why } => why.show(f, proxy, peer),
+            Fault::Refused => write!(f, "{authority} refused the connection"),
+            Fault::Connect(kind) => write!(f, "no connection to {authority}: {kind}"),
+            Fault::Tls(fault) => write!(f, "no secure connection to {authority}: {fault}"),
+            Fault::Proxy { proxy, why } => why.show(f, proxy, authority),
             Fault::Deadline { stage, after } => {
                 match stage {
-                    Stage::Connecting => write!(f, "no connection to {peer}")?,
-                    Stage::Waiting => write!(f, "{peer} did not answer")?,
-                    Stage::Receiving => write!(f, "{peer} did not finish its answer")?,
+                    Stage::Connecting => write!(f, "no connection to {authority}")?,
+                    Stage::Waiting => write!(f, "{authority} did not answer")?,
+                    Stage::Receiving => write!(f, "{authority} did not finish its answer")?,
                 }
                 write!(f, " within {}", Rounded(*after))
             }
             Fault::TooLarge { limit } => {
-                write!(f, "the answer of {peer} is larger than {limit} bytes")
+                write!(f, "the answer of {authority} is larger than {limit} bytes")
             }
             Fault::Closed(Stage::Connecting) => {
-                write!(f, "{peer} closed the connection at once")
+                write!(f, "{authority} closed the connection at once")
             }
             Fault::Closed(Stage::Waiting) => {
-                write!(f, "{peer} closed the connection instead of an answer")
+                write!(f, "{authority} closed the connection instead of an answer")
             }
             Fault::Closed(Stage::Receiving) => {
                 write!(
                     f,
-                    "{peer} closed the connection in the middle of its answer"
+                    "{authority} closed the connection in the middle of its answer"
                 )
             }
-            Fault::NotHttp => write!(f, "the answer of {peer} is not proper HTTP"),
+            Fault::NotHttp => write!(f, "the answer of {authority} is not proper HTTP"),
         }
     }
 }
@@ -203,7 +203,12 @@ impl fmt::Display for Error {
 impl StdError for Error {}
 
 impl ProxyFault {
-    fn show(&self, f: &mut fmt::Formatter<'_>, proxy: &Peer, peer: &Peer) -> fmt::Result {
+    fn show(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        proxy: &Authority,
+        authority: &Authority,
+    ) -> fmt::Result {
         match self {
             Self::Resolve(why) => write!(
                 f,
@@ -214,7 +219,7 @@ impl ProxyFault {
             Self::Connect(kind) => write!(f, "no connection to the proxy {proxy}: {kind}"),
             Self::Deadline { after } => write!(
                 f,
-                "the proxy {proxy} opened no connection to {peer} within {}",
+                "the proxy {proxy} opened no connection to {authority} within {}",
                 Rounded(*after)
             ),
             Self::Closed => {
@@ -235,15 +240,15 @@ impl ProxyFault {
             Self::Status(403) => {
                 write!(
                     f,
-                    "the proxy {proxy} does not allow connections to {peer} (403)"
+                    "the proxy {proxy} does not allow connections to {authority} (403)"
                 )
             }
             Self::Status(status @ 502..=504) => {
-                write!(f, "the proxy {proxy} cannot reach {peer} ({status})")
+                write!(f, "the proxy {proxy} cannot reach {authority} ({status})")
             }
             Self::Status(status) => write!(
                 f,
-                "the proxy {proxy} answered {status} instead of a connection to {peer}"
+                "the proxy {proxy} answered {status} instead of a connection to {authority}"
             ),
         }
     }

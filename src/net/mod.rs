@@ -2,6 +2,7 @@
 //! takes, how large its answer is, how long it may ask us to wait. Knows
 //! nothing of Matrix or Kubernetes.
 
+mod authority;
 mod backoff;
 mod certificate_fault;
 mod client;
@@ -10,7 +11,6 @@ mod date;
 mod dns;
 mod error;
 mod no_proxy;
-mod peer;
 mod proxy;
 mod redirect;
 mod request;
@@ -29,12 +29,12 @@ pub(crate) mod fake_proxy;
 #[cfg(test)]
 mod tests;
 
+pub use authority::{Authority, BadUrl, is_private};
 pub use backoff::{Backoff, MAX_ATTEMPTS, MAX_WAIT};
 pub use certificate_fault::CertificateFault;
 pub use client::{Client, TlsUnavailable};
 pub use dns::Unresolved;
 pub use error::{Error, Fault, ProxyFault, Stage};
-pub use peer::{BadUrl, Peer, is_private};
 pub use proxy::{Proxy, ProxyError};
 pub use redirect::Redirect;
 pub use request::{BadToken, Limits, Request};

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use http::Uri;
 
-use super::peer::Peer;
+use super::authority::Authority;
 
 /// The longest name that DNS has, in bytes.
 const MAX_NAME: usize = 253;
@@ -59,14 +59,14 @@ impl NoProxy {
 
     /// Whether the server that `uri` leads to is on the list.
     pub(super) fn names(&self, uri: &Uri) -> bool {
-        let Ok(peer) = Peer::of(uri) else {
+        let Ok(authority) = Authority::of(uri) else {
             return false;
         };
-        let host = peer.host().to_ascii_lowercase();
+        let host = authority.host().to_ascii_lowercase();
         let host = host.strip_suffix('.').unwrap_or(&host);
         let address = address(host);
         self.entries.iter().any(|entry| {
-            let is_port = entry.port.is_none_or(|port| port == peer.port());
+            let is_port = entry.port.is_none_or(|port| port == authority.port());
             is_port && entry.hosts.cover(host, address)
         })
     }

@@ -8,15 +8,15 @@ use http::Uri;
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
+use super::authority::{Authority, BadUrl};
 use super::no_proxy::NoProxy;
-use super::peer::{BadUrl, Peer};
 use crate::util::Secret;
 
 /// An HTTP proxy that tunnels (`CONNECT`) to `https` servers, spoken to in
 /// clear. `Debug` and `Display` show no credentials.
 pub struct Proxy {
     uri: Uri,
-    peer: Peer,
+    authority: Authority,
     /// User name and password as HTTP's `Basic` scheme writes them.
     basic: Option<Secret>,
     no_proxy: NoProxy,
@@ -46,11 +46,11 @@ impl Proxy {
         let uri: Uri = format!("http://{host}/")
             .parse()
             .map_err(|_| ProxyError::Url(BadUrl::Syntax))?;
-        let peer = Peer::of(&uri).map_err(ProxyError::Url)?;
+        let authority = Authority::of(&uri).map_err(ProxyError::Url)?;
 
         Ok(Self {
             uri,
-            peer,
+            authority,
             basic: basic(credentials),
             no_proxy: NoProxy::parse(no_proxy),
         })
@@ -67,8 +67,8 @@ impl Proxy {
     }
 
     /// Host and port of the proxy.
-    pub fn peer(&self) -> &Peer {
-        &self.peer
+    pub fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     pub(super) fn uri(&self) -> &Uri {
@@ -99,7 +99,7 @@ impl fmt::Display for Proxy {
             Some(_) => "[masked]@",
             None => "",
         };
-        write!(f, "http://{mask}{}", self.peer)
+        write!(f, "http://{mask}{}", self.authority)
     }
 }
 

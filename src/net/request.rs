@@ -8,7 +8,7 @@ use http::{Method, Uri};
 use hyper::body::Bytes;
 use zeroize::Zeroizing;
 
-use super::peer::{BadUrl, Peer};
+use super::authority::{Authority, BadUrl};
 use crate::util::Secret;
 
 /// What one request may cost.
@@ -27,7 +27,7 @@ pub struct Limits {
 #[derive(Clone)]
 pub struct Request {
     pub(super) message: http::Request<Bytes>,
-    pub(super) peer: Peer,
+    pub(super) authority: Authority,
     pub(super) limits: Limits,
 }
 
@@ -43,10 +43,10 @@ impl Request {
 
     /// A request that another library put together, with its headers.
     pub fn from_http(message: http::Request<Vec<u8>>, limits: Limits) -> Result<Self, BadUrl> {
-        let peer = Peer::of(message.uri())?;
+        let authority = Authority::of(message.uri())?;
         Ok(Self {
             message: message.map(|body| Bytes::from_owner(Zeroizing::new(body))),
-            peer,
+            authority,
             limits,
         })
     }
@@ -72,7 +72,7 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("method", self.message.method())
-            .field("peer", &self.peer)
+            .field("peer", &self.authority)
             .field("path", &self.message.uri().path())
             .field("body_bytes", &self.message.body().len())
             .field("limits", &self.limits)

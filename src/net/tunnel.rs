@@ -16,9 +16,9 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 use zeroize::Zeroizing;
 
+use super::authority::Authority;
 use super::dns::Resolver;
 use super::error::{Fault, ProxyFault};
-use super::peer::Peer;
 use super::proxy::Proxy;
 use crate::util::Secret;
 
@@ -32,19 +32,19 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 
 tokio::task_local! {
     /// The proxy that the request being sent is waiting for.
-    static AWAITED: Cell<Option<Peer>>;
+    static AWAITED: Cell<Option<Authority>>;
 }
 
 /// Runs `sending`; afterwards says which proxy it was still waiting for.
 ///
 /// A pool asks its connector for a connection to a host, not for one for a
 /// request: this is how a request that ran out of time learns who was slow.
-pub(super) async fn watched<T>(sending: impl Future<Output = T>) -> (T, Option<Peer>) {
+pub(super) async fn watched<T>(sending: impl Future<Output = T>) -> (T, Option<Authority>) {
     let watched = async { (sending.await, AWAITED.with(Cell::take)) };
     AWAITED.scope(Cell::new(None), watched).await
 }
 
-fn now_awaiting(proxy: Option<&Peer>) {
+fn now_awaiting(proxy: Option<&Authority>) {
     // Fails where the pool goes on connecting after the request got another
     // connection: nobody waits then.
     let _ = AWAITED.try_with(|awaited| awaited.set(proxy.cloned()));
@@ -80,8 +80,8 @@ impl Service<Uri> for Connector {
         };
         let connecting = self.tcp.call(proxy.uri().clone());
         Box::pin(async move {
-            let target = Peer::of(&uri)?;
-            now_awaiting(Some(proxy.peer()));
+            let target = Authority::of(&uri)?;
+            now_awaiting(Some(proxy.authority()));
             let opened = async {
                 let stream = connecting.await.map_err(|error| unconnected(&error))?;
                 ask(stream.inner(), &target, proxy.basic()).await?;
@@ -90,7 +90,7 @@ impl Service<Uri> for Connector {
             let opened = opened.await;
             now_awaiting(None);
             opened.map_err(|why| {
-                let proxy = proxy.peer().clone();
+                let proxy = proxy.authority().clone();
                 NoTunnel { proxy, why }.into()
             })
         })
@@ -109,7 +109,11 @@ fn unconnected(error: &(dyn StdError + 'static)) -> ProxyFault {
 
 /// Asks the proxy at the other end of `stream` for a connection to `target`.
 /// After an `Ok`, what is written and read there is between us and `target`.
-async fn ask(stream: &TcpStream, target: &Peer, basic: Option<&Secret>) -> Result<(), ProxyFault> {
+async fn ask(
+    stream: &TcpStream,
+    target: &Authority,
+    basic: Option<&Secret>,
+) -> Result<(), ProxyFault> {
     let target = target.to_string();
     let credentials = basic.map_or(["", "", ""], |basic| {
         ["Proxy-Authorization: Basic ", basic.expose(), "\r\n"]
@@ -179,7 +183,7 @@ fn status(head: &[u8]) -> Option<u16> {
 /// The proxy opened no connection.
 #[derive(Debug)]
 pub(super) struct NoTunnel {
-    pub(super) proxy: Peer,
+    pub(super) proxy: Authority,
     pub(super) why: ProxyFault,
 }
 

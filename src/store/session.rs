@@ -14,12 +14,12 @@ pub struct Session {
     /// the login leaves no second device behind.
     pub device: OwnedDeviceId,
     /// What proves that it is the bot's.
-    pub proof: Proof,
+    pub proof: LoginCredential,
 }
 
 /// What there is to prove who the bot is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum LoginCredential {
     /// Tokens that were good when they were last used.
     Tokens(Tokens),
     /// The access token is no longer valid.
@@ -59,12 +59,12 @@ impl Transaction<'_> {
                 let refresh_at: Option<i64> = row.get(4)?;
                 let ended = row.get(5)?;
                 let proof = match access {
-                    Some(access) => Proof::Tokens(Tokens {
+                    Some(access) => LoginCredential::Tokens(Tokens {
                         access: Secret::new(access),
                         refresh,
                         refresh_at: refresh_at.and_then(|at| u64::try_from(at).ok()),
                     }),
-                    None => Proof::Lost { refresh, ended },
+                    None => LoginCredential::Lost { refresh, ended },
                 };
                 Ok(Session {
                     user: parsed(row, 0)?,

@@ -88,7 +88,7 @@ impl CommandOutcome {
 
 /// What one message adds to the numbers, once what was made of it is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tally {
+pub enum MetricEvent {
     /// A command, or what might have been one.
     Command(CommandKind, CommandOutcome),
     /// A message that could not be read: its key has not come, or its sender's
@@ -98,29 +98,29 @@ pub enum Tally {
 
 /// What one transaction adds to the numbers.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Tallies(Vec<Tally>);
+pub struct MetricEvents(Vec<MetricEvent>);
 
-impl Tallies {
+impl MetricEvents {
     /// The tallies, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &Tally> {
+    pub fn iter(&self) -> impl Iterator<Item = &MetricEvent> {
         self.0.iter()
     }
 }
 
 /// A transaction that has nothing to do with messages.
-impl From<()> for Tallies {
+impl From<()> for MetricEvents {
     fn from((): ()) -> Self {
         Self::default()
     }
 }
 
-impl FromIterator<Tally> for Tallies {
-    fn from_iter<I: IntoIterator<Item = Tally>>(tallies: I) -> Self {
-        Self(tallies.into_iter().collect())
+impl FromIterator<MetricEvent> for MetricEvents {
+    fn from_iter<I: IntoIterator<Item = MetricEvent>>(metrics: I) -> Self {
+        Self(metrics.into_iter().collect())
     }
 }
 
-/// Counters of everything a [`Tally`] can be.
+/// Counters of everything a [`MetricEvent`] can be.
 #[derive(Default)]
 pub(super) struct TallyCounters {
     commands: [[AtomicU64; CommandOutcome::ALL.len()]; CommandKind::ALL.len()],
@@ -129,14 +129,14 @@ pub(super) struct TallyCounters {
 }
 
 impl TallyCounters {
-    pub(super) fn add(&self, tally: Tally) {
-        let counter = match tally {
-            Tally::Command(kind, outcome) => self
+    pub(super) fn add(&self, metric: MetricEvent) {
+        let counter = match metric {
+            MetricEvent::Command(kind, outcome) => self
                 .commands
                 .get(kind as usize)
                 .and_then(|outcomes| outcomes.get(outcome as usize)),
-            Tally::Undecryptable(None) => Some(&self.missing_keys),
-            Tally::Undecryptable(Some(code)) => {
+            MetricEvent::Undecryptable(None) => Some(&self.missing_keys),
+            MetricEvent::Undecryptable(Some(code)) => {
                 let at = WithheldCode::ALL.iter().position(|known| *known == code);
                 at.and_then(|at| self.withheld.get(at))
             }
@@ -181,17 +181,17 @@ mod tests {
             for outcome in CommandOutcome::ALL.into_iter().filter(|o| o.is_of(kind)) {
                 wanted.push((kind, outcome, wanted.len() as u64 + 1));
                 for _ in 0..wanted.len() {
-                    counters.add(Tally::Command(kind, outcome));
+                    counters.add(MetricEvent::Command(kind, outcome));
                 }
             }
         }
         assert_eq!(counters.commands().collect::<Vec<_>>(), wanted);
         assert_eq!(wanted.len(), 17);
 
-        counters.add(Tally::Undecryptable(None));
+        counters.add(MetricEvent::Undecryptable(None));
         for (at, code) in WithheldCode::ALL.into_iter().enumerate() {
             for _ in 0..at + 2 {
-                counters.add(Tally::Undecryptable(Some(code)));
+                counters.add(MetricEvent::Undecryptable(Some(code)));
             }
         }
         let counts = counters.undecryptable().map(|(_, count)| count);

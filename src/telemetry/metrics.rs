@@ -7,12 +7,12 @@ use std::{
 
 use super::{
     exposition::Exposition,
+    health::{Attempts, HealthState},
     probe::Probe,
     process,
-    vitals::{Attempts, Vitals},
 };
 
-impl Vitals {
+impl HealthState {
     /// All of them, in the text format of Prometheus.
     pub(super) fn metrics(&self) -> String {
         let mut out = Exposition::default();
@@ -68,7 +68,7 @@ impl Vitals {
             "openclaw_toggle_commands_total",
             "Messages that were taken for commands, by what became of them.",
         );
-        for (kind, outcome, count) in self.tallies.commands() {
+        for (kind, outcome, count) in self.metrics.commands() {
             let labels = [("command", kind.as_str()), ("outcome", outcome.as_str())];
             family.labelled(&labels, count);
         }
@@ -83,7 +83,7 @@ impl Vitals {
             "openclaw_toggle_undecryptable_messages_total",
             "Messages that could not be decrypted, by the reason their sender's device gave.",
         );
-        for (reason, count) in self.tallies.undecryptable() {
+        for (reason, count) in self.metrics.undecryptable() {
             family.labelled(&[("reason", reason)], count);
         }
     }

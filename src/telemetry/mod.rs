@@ -4,6 +4,7 @@
 mod client;
 mod commands;
 mod exposition;
+mod health;
 mod histogram;
 mod log_filter;
 mod logging;
@@ -12,13 +13,12 @@ mod probe;
 mod process;
 mod server;
 mod skipped;
-mod vitals;
 
 pub use client::ask;
-pub use commands::{CommandKind, CommandOutcome, Tallies, Tally};
+pub use commands::{CommandKind, CommandOutcome, MetricEvent, MetricEvents};
+pub use health::HealthState;
 pub use log_filter::{BadLogFilter, LogFilter};
 pub use logging::{MAX_LINE_BYTES, init, line};
 pub use probe::{Probe, Snapshot, Verdict};
 pub use server::start;
 pub use skipped::Place;
-pub use vitals::Vitals;

@@ -10,7 +10,7 @@ use std::{
 use http::StatusCode;
 use tokio::runtime::Builder;
 
-use super::{exposition::CONTENT_TYPE, probe::Probe, vitals::Vitals};
+use super::{exposition::CONTENT_TYPE, health::HealthState, probe::Probe};
 use crate::net::{Page, listen, serve};
 
 /// Serves the pages on the first of these addresses that this machine has, for
@@ -21,7 +21,7 @@ use crate::net::{Page, listen, serve};
 ///
 /// # Errors
 /// None of the addresses can be listened on, or there is no thread to be had.
-pub fn start(candidates: &[SocketAddr], vitals: Arc<Vitals>) -> io::Result<()> {
+pub fn start(candidates: &[SocketAddr], health: Arc<HealthState>) -> io::Result<()> {
     let candidates = candidates.to_vec();
     let (tell, told) = mpsc::channel();
     thread::Builder::new()
@@ -35,7 +35,7 @@ pub fn start(candidates: &[SocketAddr], vitals: Arc<Vitals>) -> io::Result<()> {
                 match listen(&candidates) {
                     Ok(listener) => {
                         drop(tell.send(Ok(())));
-                        serve(listener, move |path| page(&vitals, path)).await;
+                        serve(listener, move |path| page(&health, path)).await;
                     }
                     Err(error) => drop(tell.send(Err(error))),
                 }
@@ -45,10 +45,10 @@ pub fn start(candidates: &[SocketAddr], vitals: Arc<Vitals>) -> io::Result<()> {
         .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
 }
 
-fn page(vitals: &Vitals, path: &str) -> Option<Page> {
+fn page(health: &HealthState, path: &str) -> Option<Page> {
     for probe in [Probe::Live, Probe::Ready] {
         if path == probe.path() {
-            let verdict = vitals.snapshot().judge(probe);
+            let verdict = health.snapshot().judge(probe);
             let status = match verdict.ok {
                 true => StatusCode::OK,
                 false => StatusCode::SERVICE_UNAVAILABLE,
@@ -59,6 +59,6 @@ fn page(vitals: &Vitals, path: &str) -> Option<Page> {
     (path == "/metrics").then(|| Page {
         status: StatusCode::OK,
         content_type: CONTENT_TYPE,
-        body: vitals.metrics(),
+        body: health.metrics(),
     })
 }

@@ -12,7 +12,7 @@ const MAX_QUOTED: usize = 200;
 
 /// Who answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Party {
+pub enum Responsible {
     /// The Matrix homeserver.
     Homeserver,
     /// The identity provider that the homeserver led to.
@@ -21,7 +21,7 @@ pub enum Party {
     Other(String),
 }
 
-impl fmt::Display for Party {
+impl fmt::Display for Responsible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Homeserver => f.write_str("the homeserver"),
@@ -48,7 +48,7 @@ pub enum Fault {
     /// No answer.
     Unreachable {
         /// Who was asked.
-        party: Party,
+        party: Responsible,
         /// Why none came.
         error: net::Error,
     },
@@ -57,14 +57,14 @@ pub enum Fault {
     /// 429.
     Limited {
         /// Who asks to slow down.
-        party: Party,
+        party: Responsible,
         /// Not before this.
         retry_after: Option<Duration>,
     },
     /// 5xx.
     Failing {
         /// Whose answer it is.
-        party: Party,
+        party: Responsible,
         /// The HTTP status.
         status: u16,
         /// Words of the page.
@@ -75,7 +75,7 @@ pub enum Fault {
     /// A redirect that is not followed.
     Redirect {
         /// Who redirects.
-        party: Party,
+        party: Responsible,
         /// What is wrong with it.
         why: RedirectFault,
     },
@@ -138,7 +138,7 @@ pub enum Fault {
     /// A page that this program does not know.
     UnknownPage {
         /// Whose page it is.
-        party: Party,
+        party: Responsible,
         /// The HTTP status.
         status: u16,
         /// The page's title.
@@ -211,8 +211,8 @@ impl fmt::Display for Fault {
                 "{party} failed during the login (status {status}{}): look at its log{}",
                 Quoted(", ", text),
                 match party {
-                    Party::Homeserver => ", and whether it reaches Keycloak",
-                    Party::Keycloak | Party::Other(_) => "",
+                    Responsible::Homeserver => ", and whether it reaches Keycloak",
+                    Responsible::Keycloak | Responsible::Other(_) => "",
                 }
             ),
             Self::Redirect { party, why } => redirect(f, party, *why),
@@ -332,7 +332,7 @@ fn unknown_provider(f: &mut fmt::Formatter<'_>, wanted: &str, listed: &[String])
     )
 }
 
-fn redirect(f: &mut fmt::Formatter<'_>, party: &Party, why: RedirectFault) -> fmt::Result {
+fn redirect(f: &mut fmt::Formatter<'_>, party: &Responsible, why: RedirectFault) -> fmt::Result {
     write!(
         f,
         "{party} answered the login with {why}: check the homeserver's public_baseurl and \
@@ -383,7 +383,7 @@ mod tests {
         assert!(Fault::TooLong(Duration::from_secs(1)).is_transient());
         assert!(!Fault::Consent.is_transient());
         let limited = Fault::Limited {
-            party: Party::Keycloak,
+            party: Responsible::Keycloak,
             retry_after: Some(Duration::from_secs(7)),
         };
         assert!(limited.is_transient());

@@ -9,7 +9,7 @@ use url::{Origin, Url};
 use zeroize::Zeroize;
 
 use super::cookies::Jar;
-use super::fault::{Fault, Party};
+use super::fault::{Fault, Responsible};
 use super::form::Form;
 use super::page::{Mark, Page};
 use super::place::Place;
@@ -146,9 +146,9 @@ impl<'a> Flow<'a> {
                 text: words(&page, &[Mark::Message, Mark::Heading]),
                 retry_after: answer.retry_after(),
             }),
-            (_, Party::Homeserver) => self.at_homeserver(&answer, page),
-            (_, Party::Keycloak) => self.at_keycloak(answer.status, &page),
-            (_, Party::Other(_)) => Err(unknown(party, answer.status, &page)),
+            (_, Responsible::Homeserver) => self.at_homeserver(&answer, page),
+            (_, Responsible::Keycloak) => self.at_keycloak(answer.status, &page),
+            (_, Responsible::Other(_)) => Err(unknown(party, answer.status, &page)),
         };
         // A "continue" page holds the token, which is good for two minutes.
         answer.body.zeroize();
@@ -157,12 +157,12 @@ impl<'a> Flow<'a> {
 
     /// Who is being asked. Homeserver and Keycloak may share an origin behind a
     /// proxy, and the homeserver may have two: the paths tell them apart.
-    pub(super) fn party(&self) -> Party {
+    pub(super) fn party(&self) -> Responsible {
         let origin = self.url.origin();
         match &self.keycloak {
-            _ if is_homeservers(&self.url) => Party::Homeserver,
-            Some(keycloak) if *keycloak == origin => Party::Keycloak,
-            _ => Party::Other(shown(&origin)),
+            _ if is_homeservers(&self.url) => Responsible::Homeserver,
+            Some(keycloak) if *keycloak == origin => Responsible::Keycloak,
+            _ => Responsible::Other(shown(&origin)),
         }
     }
 
@@ -242,7 +242,7 @@ impl<'a> Flow<'a> {
         }
         match page.token {
             Some(token) => Ok(Step::Done(token)),
-            None => Err(unknown(Party::Homeserver, answer.status, &page)),
+            None => Err(unknown(Responsible::Homeserver, answer.status, &page)),
         }
     }
 
@@ -268,7 +268,7 @@ impl<'a> Flow<'a> {
             (Some(form), _) if form.has("password") => (form, Question::Password),
             (Some(form), _) if form.has("username") => (form, Question::User),
             (_, Some(form)) if form.has("otp") => (form, Question::Code),
-            _ => return Err(unknown(Party::Keycloak, status, page)),
+            _ => return Err(unknown(Responsible::Keycloak, status, page)),
         };
         if self.answered >= Some(question) {
             let text = words(page, &[Mark::Problem]);
@@ -340,7 +340,7 @@ fn words(page: &Page, marks: &[Mark]) -> String {
     page.first(marks).unwrap_or_default().to_owned()
 }
 
-fn unknown(party: Party, status: u16, page: &Page) -> Fault {
+fn unknown(party: Responsible, status: u16, page: &Page) -> Fault {
     Fault::UnknownPage {
         party,
         status,

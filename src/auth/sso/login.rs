@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::Method;
 use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, COOKIE, HeaderValue};
 
-use super::fault::{Fault, Party};
+use super::fault::{Fault, Responsible};
 use super::flow::{Account, Ask, Flow, Step};
 use super::provider::Provider;
 use super::redirect::RedirectFault;
@@ -61,7 +61,7 @@ async fn converse(
 }
 
 /// The request, or a fault of the redirect that asks for it.
-fn request(ask: &Ask, party: Party) -> Result<Request, Fault> {
+fn request(ask: &Ask, party: Responsible) -> Result<Request, Fault> {
     let (method, body) = match &ask.form {
         Some(form) => (Method::POST, form.expose().as_bytes().to_vec()),
         None => (Method::GET, Vec::new()),

@@ -18,7 +18,7 @@ mod redirect;
 #[cfg(test)]
 mod tests;
 
-pub use fault::{Fault, Party};
+pub use fault::{Fault, Responsible};
 pub use flow::Account;
 pub use login::login_token;
 pub use provider::Provider;

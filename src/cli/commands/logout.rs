@@ -7,7 +7,7 @@ use super::conntest::blamed;
 use crate::config::Account;
 use crate::login::Login;
 use crate::matrix::{Fault, is_user, read_refresh, refresh_call};
-use crate::store::{self, Proof, Session, Store, Tokens};
+use crate::store::{self, LoginCredential, Session, Store, Tokens};
 use crate::util::{Secret, now_ms};
 
 /// Ends the session of the store in `directory` and returns what to print,
@@ -65,14 +65,18 @@ async fn end(account: &Account, store: &mut Store) -> Result<String, String> {
     Ok(text)
 }
 
-async fn log_out(account: &Account, store: &mut Store, proof: Proof) -> Result<Ended, String> {
+async fn log_out(
+    account: &Account,
+    store: &mut Store,
+    proof: LoginCredential,
+) -> Result<Ended, String> {
     let (tokens, refresh) = match proof {
-        Proof::Lost {
+        LoginCredential::Lost {
             refresh: None,
             ended: true,
         } => return Ok(Ended::Before),
-        Proof::Lost { refresh, .. } => (None, refresh),
-        Proof::Tokens(tokens) => (Some(tokens.clone()), tokens.refresh),
+        LoginCredential::Lost { refresh, .. } => (None, refresh),
+        LoginCredential::Tokens(tokens) => (Some(tokens.clone()), tokens.refresh),
     };
     let login = Login::find(account).await.map_err(blamed)?;
     let failed = |fault: Fault| format!("the session could not be ended: {fault}");

@@ -153,7 +153,7 @@ fn exceptions_to_the_proxy_without_effect_are_named() {
 fn authorities_whose_key_is_of_no_use_are_named() {
     let told = |variable, made: &str| {
         let path = format!(
-            "{}/src/http/tests/certificates/{made}.root.pem",
+            "{}/src/net/tests/certificates/{made}.root.pem",
             env!("CARGO_MANIFEST_DIR")
         );
         on_https(&[(variable, &path)]).concat()

@@ -7,7 +7,7 @@ fn scaling_is_a_merge_patch_of_the_scale() {
     run(async {
         let cluster = Cluster::new([Reply::new(200, SCALE), Reply::new(200, SCALE)]);
         assert_eq!(cluster.scale().await, Ok(Scaled { replicas: 1 }));
-        let dry = cluster.api.scale(&target(), 0, Run::Dry).await;
+        let dry = cluster.api.scale(&target(), 0, DryRun::Yes).await;
         assert_eq!(dry, Ok(Scaled { replicas: 1 }));
         let requests = cluster.server.requests();
         let path = "/apis/apps/v1/namespaces/claw/deployments/bot/scale";
@@ -67,7 +67,7 @@ fn calls_can_be_spawned() {
         let cluster = Cluster::new([Reply::new(200, SCALE)]);
         let api = cluster.api.clone();
         let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(async move { api.scale(&target(), 1, Run::ForReal).await });
+        tasks.spawn(async move { api.scale(&target(), 1, DryRun::No).await });
         assert!(tasks.join_next().await.unwrap().unwrap().is_ok());
     });
 }

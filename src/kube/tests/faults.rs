@@ -188,7 +188,7 @@ fn a_lost_connection_is_tried_again() {
 fn a_server_that_says_nothing_is_not_waited_for() {
     run(async {
         let mut cluster = Cluster::new(vec![Reply::Hang(String::new()); 2]);
-        cluster.api.link.deadline = Duration::from_millis(800);
+        cluster.api.api_client.deadline = Duration::from_millis(800);
         let error = cluster.scale().await.unwrap_err();
         assert_eq!(
             error.sentence(&target()),

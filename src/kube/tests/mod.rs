@@ -75,7 +75,7 @@ impl Cluster {
     }
 
     async fn scale(&self) -> Result<Scaled, Error> {
-        self.api.scale(&target(), 1, Run::ForReal).await
+        self.api.scale(&target(), 1, DryRun::No).await
     }
 
     fn tokens(&self) -> Vec<String> {

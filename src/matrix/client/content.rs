@@ -87,7 +87,7 @@ pub(in crate::matrix) fn thread_of(content: &RawValue) -> Option<OwnedEventId> {
 
 /// Takes the relation out of a reply's content: encrypted, it stands beside the
 /// ciphertext. None for a reply without one.
-pub(in crate::matrix) fn take_relation(content: &str) -> Option<(String, serde_json::Value)> {
+pub(in crate::matrix) fn handle_relation(content: &str) -> Option<(String, serde_json::Value)> {
     if !content.contains(RELATES_TO) {
         return None;
     }
@@ -193,7 +193,7 @@ mod tests {
         let plain = serde_json::json!({"msgtype": "m.text", "body": "on", "m.mentions": {}});
         let mut content = plain.clone();
         InThread { root, answered }.put(&mut content);
-        let (rest, relation) = take_relation(&content.to_string()).unwrap();
+        let (rest, relation) = handle_relation(&content.to_string()).unwrap();
         assert_eq!(rest, plain.to_string());
         assert_eq!(
             relation,
@@ -202,9 +202,9 @@ mod tests {
                 "m.in_reply_to": {"event_id": "$asked"},
             })
         );
-        assert_eq!(take_relation(&plain.to_string()), None);
+        assert_eq!(handle_relation(&plain.to_string()), None);
         let text = serde_json::json!({"msgtype": "m.text", "body": r#""m.relates_to":{}"#});
-        assert_eq!(take_relation(&text.to_string()), None);
+        assert_eq!(handle_relation(&text.to_string()), None);
     }
 
     #[test]

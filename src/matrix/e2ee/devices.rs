@@ -7,12 +7,12 @@ use ruma::{OwnedDeviceId, OwnedUserId, UserId};
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::classify::Message;
 use super::cross_signing::state::Shown;
 use super::engine::{Engine, Error};
-use super::judge::Message;
+use super::outgoing::Whose;
 use super::sending::{OutgoingToDevice, TO_DEVICE, put_to_device};
 use super::turn::Turn;
-use super::wants::Whose;
 use crate::crypto::{
     Account, Device, DeviceChange, Identity, KnownDevice, Peer, device_changes, encrypt_to_device,
     identity_key_ids, one_time_key, outbound_session,
@@ -91,7 +91,7 @@ fn devices<'a>(answer: &PerUser<'a>, user: &UserId) -> Option<BTreeMap<String, &
 impl Engine {
     /// The server has taken the keys of an upload. Where another fallback key was
     /// made meanwhile, those that wait are others: they are uploaded once more.
-    pub fn take_upload(
+    pub fn handle_upload(
         &self,
         tx: &Transaction<'_>,
         with_device_keys: bool,
@@ -119,7 +119,7 @@ impl Engine {
     /// Takes in the answer to a `/keys/query`, user by user, until this turn of the
     /// loop is over; returns how many users are done. After the last one what
     /// waited for the answer is judged.
-    pub fn take_query(
+    pub fn handle_query(
         &self,
         tx: &Transaction<'_>,
         queried: &Queried<'_>,
@@ -185,7 +185,7 @@ impl Engine {
                 };
                 self.compare_own_identity(tx, &shown, now)?;
             } else if let Some(identity) = &identity {
-                self.take_identity(tx, user, identity, now)?;
+                self.handle_identity(tx, user, identity, now)?;
             }
             let known = self.known_devices(tx, user)?;
             let mut changes = device_changes(user, &known, &answer, &keys, identity.as_ref());
@@ -205,7 +205,7 @@ impl Engine {
                 tx.mark_current(user, *generation)?;
             }
         }
-        self.judge_held(tx, now, messages)?;
+        self.classify_undecrypted(tx, now, messages)?;
         Ok(position)
     }
 
@@ -301,7 +301,7 @@ impl Engine {
 
     /// Takes in the answer to a `/keys/claim` for `asked`: a session with each
     /// device that has a sound key; the others are left alone for a while.
-    pub fn take_claim(
+    pub fn handle_claim(
         &self,
         tx: &Transaction<'_>,
         asked: &[Device],

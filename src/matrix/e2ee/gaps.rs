@@ -16,8 +16,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::engine::{Engine, Error};
+use super::outgoing::{OutgoingRequest, RequestContext, RequestKey};
 use super::rooms::parse;
-use super::wants::{About, Want, WantKey};
 use crate::json::{Sifted, lenient};
 use crate::matrix::client::api::Call;
 use crate::matrix::client::content::text_message;
@@ -112,12 +112,15 @@ impl Engine {
     }
 
     /// The next pages of gaps.
-    pub(in crate::matrix) fn gap_wants(&self, tx: &Transaction<'_>) -> Result<Vec<Want>, Error> {
+    pub(in crate::matrix) fn gap_wants(
+        &self,
+        tx: &Transaction<'_>,
+    ) -> Result<Vec<OutgoingRequest>, Error> {
         let gaps = tx.gaps(GAPS_AT_ONCE)?;
         Ok(gaps.into_iter().map(|gap| self.gap_want(gap)).collect())
     }
 
-    fn gap_want(&self, gap: Gap) -> Want {
+    fn gap_want(&self, gap: Gap) -> OutgoingRequest {
         // The bot's own join is looked for: what lies before it is history.
         let senders: Vec<&UserId> = self
             .commanders
@@ -146,21 +149,21 @@ impl Engine {
             encode(&gap.until),
             encode(&filter.to_string()),
         );
-        Want {
-            key: WantKey::Gap(gap.room.clone()),
+        OutgoingRequest {
+            key: RequestKey::Gap(gap.room.clone()),
             call: Call {
                 method: Method::GET,
                 path,
                 body: Vec::new(),
             },
-            about: About::Gap(gap.room, gap.token),
+            about: RequestContext::Gap(gap.room, gap.token),
         }
     }
 
     /// Takes in the page of a gap that was asked for with `token`. Of the messages
     /// older than `max_age_ms` the newest is kept, so that its sender is told. What
     /// waits for the gap can be judged when it has been read to its end.
-    pub fn take_gap(
+    pub fn handle_gap(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,

@@ -6,9 +6,9 @@ use ruma::OwnedRoomId;
 use serde_json::value::RawValue;
 
 use super::engine::{Engine, Error};
+use super::outgoing::RequestKey;
 use super::sending::{send_call, text_content};
-use super::wants::WantKey;
-use crate::matrix::client::content::{relate, take_relation};
+use crate::matrix::client::content::{handle_relation, relate};
 use crate::store::{self, Encryption, InClear, OutboxRow, Reply, Transaction};
 
 /// What may be said in rooms that are not encrypted.
@@ -49,14 +49,14 @@ impl Engine {
     pub(in crate::matrix) fn withdraw_in_clear(
         &self,
         tx: &Transaction<'_>,
-        busy: &dyn Fn(&WantKey) -> bool,
+        busy: &dyn Fn(&RequestKey) -> bool,
     ) -> Result<(), Error> {
         for lane in tx.lanes_in_clear()? {
             let plain = is_plaintext(tx, &lane)?;
             if plain && self.clear_words == ClearWords::Any {
                 continue;
             }
-            let under_way = busy(&WantKey::Lane(lane.clone()));
+            let under_way = busy(&RequestKey::Lane(lane.clone()));
             let withdrawn = tx.withdraw_in_clear(&lane, !plain, under_way)?;
             if withdrawn > 0 {
                 warn!("{withdrawn} messages in {lane} do not leave in clear");
@@ -92,7 +92,7 @@ fn put_words(tx: &Transaction<'_>, reply: &Reply, words: ClearWords) -> Result<(
         ClearWords::Any => (reply.content.clone(), InClear::Words),
         ClearWords::Only(sentence) => {
             let mut content = text_content(sentence);
-            if let Some((_, relation)) = take_relation(&reply.content) {
+            if let Some((_, relation)) = handle_relation(&reply.content) {
                 relate(&mut content, relation);
             }
             (content.to_string(), InClear::Sentence)

@@ -2,13 +2,14 @@
 //! keys, cross-signing. Without IO: it takes answers into a store transaction and says
 //! what to ask next.
 
+pub(super) mod classify;
 pub(super) mod cross_signing;
 pub(super) mod devices;
 pub(super) mod engine;
 pub(super) mod gaps;
 pub(super) mod in_clear;
-pub(super) mod judge;
-pub(super) mod key_talk;
+pub(super) mod key_requests;
+pub(super) mod outgoing;
 pub(super) mod receive;
 pub(super) mod rooms;
 pub(super) mod sending;
@@ -16,15 +17,14 @@ pub(super) mod start_over;
 pub(super) mod to_device;
 pub(super) mod trust;
 pub(super) mod turn;
-pub(super) mod wants;
 
-pub use cross_signing::bootstrap::OwnStep;
+pub use classify::{KEY_GRACE_MS, Message, MessageKind};
+pub use cross_signing::bootstrap::CrossSigningStep;
 pub use devices::{OwnKeysDiffer, Queried};
 pub use engine::{Commanders, Engine, Error, OwnKeys};
 pub use gaps::GAP_DEADLINE_MS;
 pub use in_clear::ClearWords;
-pub use judge::{KEY_GRACE_MS, Message, What};
+pub use outgoing::{Outgoing, OutgoingRequest, RequestContext, RequestKey, Whose};
 pub use receive::{Invite, Received};
 pub use trust::Authorship;
 pub use turn::Turn;
-pub use wants::{About, Want, WantKey, Wants, Whose};

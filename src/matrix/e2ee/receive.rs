@@ -7,8 +7,8 @@ use log::{debug, info, warn};
 use ruma::{OwnedRoomId, OwnedUserId, UserId};
 use serde::Deserialize;
 
+use super::classify::Message;
 use super::engine::{Engine, Error};
-use super::judge::Message;
 use super::turn::Turn;
 use crate::crypto::FallbackOnServer;
 use crate::json::{Sifted, Skipped};
@@ -38,8 +38,8 @@ pub struct Invite {
 impl Engine {
     /// Takes in to-device events of one sync answer, from number `done` on, until
     /// this turn of the loop is over; returns how many are done. What follows in
-    /// the answer is taken in by [`Engine::take_sync`] when all are.
-    pub fn take_sync_to_device(
+    /// the answer is taken in by [`Engine::handle_sync`] when all are.
+    pub fn handle_sync_to_device(
         &self,
         tx: &Transaction<'_>,
         body: &SyncBody<'_>,
@@ -50,14 +50,14 @@ impl Engine {
         if done == 0 {
             self.age_keys(tx)?;
         }
-        self.take_to_device(tx, &body.to_device.events, done, now, turn)
+        self.handle_to_device(tx, &body.to_device.events, done, now, turn)
     }
 
     /// Takes in one sync answer but for its to-device events. `counts_hold` is
     /// false for a sync that was sent before the last upload of keys was answered:
     /// it may have been counted without them. `skipped` is what had no room in the
     /// answer. `now` is in milliseconds since the Unix epoch.
-    pub fn take_sync(
+    pub fn handle_sync(
         &self,
         tx: &Transaction<'_>,
         body: &SyncBody<'_>,
@@ -75,7 +75,7 @@ impl Engine {
         if counts_hold {
             self.replenish(tx, body)?;
         }
-        self.take_device_lists(tx, &body.device_lists)?;
+        self.handle_device_lists(tx, &body.device_lists)?;
         if skipped.contains_key(what::CHANGED) {
             // Some of them are not known by name.
             tx.mark_all_outdated()?;
@@ -84,7 +84,7 @@ impl Engine {
             || skipped.contains_key(what::TIMELINE)
             || skipped.contains_key(what::ROOM);
         // What waited was said before what comes now.
-        self.judge_held(tx, now, &mut received.messages)?;
+        self.classify_undecrypted(tx, now, &mut received.messages)?;
 
         for id in body.rooms.leave.keys() {
             if let Some(room) = room_id(id) {
@@ -97,7 +97,7 @@ impl Engine {
             match serde_json::from_str(raw.get()) {
                 Ok(joined) => {
                     let since = since.as_deref();
-                    self.take_joined_room(tx, &room, &joined, since, now, &mut received)?;
+                    self.handle_joined_room(tx, &room, &joined, since, now, &mut received)?;
                     if state_is_cut {
                         // Who left may be among what had no room.
                         tx.set_members_incomplete(&room)?;
@@ -115,12 +115,12 @@ impl Engine {
             }
         }
         self.note_listed_invites(tx, &received.invites, since.is_none(), skipped)?;
-        self.judge_held(tx, now, &mut received.messages)?;
+        self.classify_undecrypted(tx, now, &mut received.messages)?;
         tx.set_next_batch(&body.next_batch)?;
         Ok(received)
     }
 
-    fn take_device_lists(&self, tx: &Transaction<'_>, lists: &DeviceLists) -> Result<(), Error> {
+    fn handle_device_lists(&self, tx: &Transaction<'_>, lists: &DeviceLists) -> Result<(), Error> {
         for user in lists
             .changed
             .iter()
@@ -236,7 +236,7 @@ impl Engine {
 
     /// Takes in the answer to the request for all invites that stand; it may be older
     /// than what a sync has told meanwhile.
-    pub fn take_invites(
+    pub fn handle_invites(
         &self,
         tx: &Transaction<'_>,
         answer: &Sifted,

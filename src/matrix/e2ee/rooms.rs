@@ -16,7 +16,7 @@ use crate::{
 impl Engine {
     /// Takes in one joined room of the sync after `since`. In the very first sync of
     /// a device, and before the bot's own join, messages are history, not commands.
-    pub(in crate::matrix) fn take_joined_room(
+    pub(in crate::matrix) fn handle_joined_room(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
@@ -45,7 +45,7 @@ impl Engine {
         }
         for raw in &joined.state.events {
             if let Some(event) = parse(raw) {
-                self.take_state(tx, room, &event)?;
+                self.handle_state(tx, room, &event)?;
             }
         }
         let events: Vec<(&RawValue, Event<'_>)> = joined
@@ -63,9 +63,9 @@ impl Engine {
         };
         for (position, (raw, event)) in events.iter().enumerate() {
             if event.state_key.is_some() {
-                self.take_state(tx, room, event)?;
+                self.handle_state(tx, room, event)?;
             } else if !first_sync && own_join.is_none_or(|join| position > join) {
-                self.take_message(tx, room, raw, event, now, &mut received.messages)?;
+                self.handle_message(tx, room, raw, event, now, &mut received.messages)?;
             }
         }
         Ok(())
@@ -77,7 +77,7 @@ impl Engine {
             && membership(event.content) == Some(Membership::Joined)
     }
 
-    fn take_state(
+    fn handle_state(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
@@ -87,10 +87,10 @@ impl Engine {
             ("m.room.member", Some(user)) => {
                 let user = <&UserId>::try_from(user);
                 if let (Ok(user), Some(membership)) = (user, membership(event.content)) {
-                    self.take_member(tx, room, user, membership)?;
+                    self.handle_member(tx, room, user, membership)?;
                 }
             }
-            ("m.room.encryption", Some("")) => take_encryption(tx, room, event.content)?,
+            ("m.room.encryption", Some("")) => handle_encryption(tx, room, event.content)?,
             ("m.room.history_visibility", Some("")) => {
                 #[derive(Deserialize)]
                 struct Visibility {
@@ -107,7 +107,7 @@ impl Engine {
         Ok(())
     }
 
-    fn take_member(
+    fn handle_member(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
@@ -129,7 +129,7 @@ impl Engine {
     }
 
     /// A key or a message shows that this room's people hold it encrypted.
-    pub(in crate::matrix) fn take_proof_of_encryption(
+    pub(in crate::matrix) fn handle_proof_of_encryption(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
@@ -142,7 +142,7 @@ impl Engine {
     }
 
     /// Takes in `GET /rooms/{room}/members`, asked for at `generation`.
-    pub fn take_members(
+    pub fn handle_members(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
@@ -176,7 +176,7 @@ impl Engine {
     }
 
     /// Takes in `GET /rooms/{room}/state/m.room.encryption`; None is its 404.
-    pub fn take_room_encryption(
+    pub fn handle_room_encryption(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
@@ -187,14 +187,14 @@ impl Engine {
             Some(body) => {
                 let content: &RawValue = serde_json::from_slice(body)
                     .map_err(|_| Error::Malformed("the room's encryption"))?;
-                take_encryption(tx, room, content)
+                handle_encryption(tx, room, content)
             }
         }
     }
 }
 
 /// Once seen, a room is encrypted for ever, whatever the server says later.
-fn take_encryption(tx: &Transaction<'_>, room: &RoomId, content: &RawValue) -> Result<(), Error> {
+fn handle_encryption(tx: &Transaction<'_>, room: &RoomId, content: &RawValue) -> Result<(), Error> {
     #[derive(Deserialize, Default)]
     struct Content {
         algorithm: Option<String>,

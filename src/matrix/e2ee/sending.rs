@@ -15,12 +15,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::engine::{Engine, Error};
-use super::wants::{WantKey, Whose};
+use super::outgoing::{RequestKey, Whose};
 use crate::crypto::{
     Account, Device, MEGOLM_ALGORITHM, OutboundGroup, Peer, Rotation, encrypt_to_device,
 };
 use crate::matrix::client::api::{BuildError, Call};
-use crate::matrix::client::content::{InThread, relate, take_relation};
+use crate::matrix::client::content::{InThread, handle_relation, relate};
 use crate::store::{Encryption, Recipient, Reply, Sharing, Transaction};
 use crate::util::shown;
 
@@ -66,7 +66,7 @@ struct Preparation<'a> {
     /// The replies still wait for people who command nothing.
     is_patient: bool,
     /// Tells which requests are under way.
-    busy: &'a dyn Fn(&WantKey) -> bool,
+    busy: &'a dyn Fn(&RequestKey) -> bool,
 }
 
 /// What is missing before all replies can leave.
@@ -145,7 +145,7 @@ impl Engine {
         &self,
         tx: &Transaction<'_>,
         now: u64,
-        busy: &dyn Fn(&WantKey) -> bool,
+        busy: &dyn Fn(&RequestKey) -> bool,
     ) -> Result<Unprepared, Error> {
         let mut unprepared = Unprepared::default();
         let earliest = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
@@ -168,7 +168,7 @@ impl Engine {
         tx: &Transaction<'_>,
         room: &OwnedRoomId,
         now: u64,
-        busy: &dyn Fn(&WantKey) -> bool,
+        busy: &dyn Fn(&RequestKey) -> bool,
     ) -> Result<(Readiness, Option<u64>), Error> {
         if !tx.is_joined(room)? {
             let dropped = tx.drop_replies(room)?;
@@ -240,7 +240,7 @@ impl Engine {
                 unready => return Ok(unready),
             }
             let corrupt = |_| crate::store::Error::Corrupt("a reply");
-            let (content, relation) = match take_relation(&reply.content) {
+            let (content, relation) = match handle_relation(&reply.content) {
                 Some((content, relation)) => (content, Some(relation)),
                 None => (reply.content.clone(), None),
             };
@@ -308,7 +308,7 @@ impl Engine {
             room, now, busy, ..
         } = *preparation;
         let is_commanders = |found: &Recipient| self.whose(&found.device.user) == Whose::Commanders;
-        let claims = match busy(&WantKey::Claim(Whose::Others)) {
+        let claims = match busy(&RequestKey::Claim(Whose::Others)) {
             true => 1,
             false => CLAIMS_PER_TURN,
         };
@@ -333,7 +333,7 @@ impl Engine {
         let claims = unclaimed
             .into_iter()
             .map(|found| found.device)
-            .filter(|device| !busy(&WantKey::Claim(self.whose(&device.user))))
+            .filter(|device| !busy(&RequestKey::Claim(self.whose(&device.user))))
             .collect();
         Ok(Readiness::Share(Unprepared {
             claims,

@@ -20,7 +20,7 @@ const UNWEDGE_INTERVAL_MS: u64 = 3600 * 1000;
 impl Engine {
     /// Takes in the to-device events of a sync in their order, from number `done`
     /// on, until this turn of the loop is over; returns how many are done.
-    pub(in crate::matrix) fn take_to_device(
+    pub(in crate::matrix) fn handle_to_device(
         &self,
         tx: &Transaction<'_>,
         events: &[&RawValue],
@@ -39,7 +39,7 @@ impl Engine {
                 break;
             }
             position += 1;
-            changed |= self.take_to_device_event(tx, &mut account, raw, now)?;
+            changed |= self.handle_to_device_event(tx, &mut account, raw, now)?;
         }
         match changed {
             true => self.save_account(tx, account)?,
@@ -50,7 +50,7 @@ impl Engine {
 
     /// Takes in one to-device event. True when the account changed. Whatever is
     /// wrong with the event costs that event only.
-    fn take_to_device_event(
+    fn handle_to_device_event(
         &self,
         tx: &Transaction<'_>,
         account: &mut Account,
@@ -71,7 +71,7 @@ impl Engine {
         match kind.as_ref() {
             "m.room.encrypted" => {}
             "m.room_key.withheld" | "m.room_key_request" => {
-                self.take_key_talk(tx, account, raw, now)?;
+                self.handle_key_talk(tx, account, raw, now)?;
                 return Ok(false);
             }
             _ => {
@@ -156,7 +156,7 @@ impl Engine {
             false => None,
         };
         match decrypted.payload {
-            Ok(payload) => self.take_payload(tx, &payload, sent_before)?,
+            Ok(payload) => self.handle_payload(tx, &payload, sent_before)?,
             Err(fault) => {
                 warn!(
                     "an encrypted to-device event of {} is dropped: {fault}",
@@ -205,7 +205,7 @@ impl Engine {
 
     /// Takes in what a device says. It said so before `sent_before`, if it is older
     /// than what came from it by then.
-    fn take_payload(
+    fn handle_payload(
         &self,
         tx: &Transaction<'_>,
         payload: &OlmPayload,
@@ -258,7 +258,7 @@ impl Engine {
         let stored = tx.inbound_group(&room, &session_id, &payload.sender, curve25519)?;
         let accepted = accept_room_key(payload, key, stored);
         if accepted.is_ok() {
-            self.take_proof_of_encryption(tx, &room)?;
+            self.handle_proof_of_encryption(tx, &room)?;
         }
         match accepted {
             Ok(Some(mut group)) => {

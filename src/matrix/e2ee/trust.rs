@@ -5,11 +5,11 @@ use log::{info, warn};
 use ruma::{OwnedDeviceId, RoomId, UserId};
 use serde::Deserialize;
 
+use super::classify::Candidate;
 use super::engine::{Engine, Error};
-use super::judge::Candidate;
 use crate::matrix::client::sync::Event;
 use crate::{
-    crypto::{Identity, InboundGroup, MegolmEvent, Pin, PinSource, Standing},
+    crypto::{DeviceTrustState, Identity, InboundGroup, MegolmEvent, Pin, PinSource},
     store::{DeviceKeys, Encryption, Transaction},
 };
 
@@ -79,9 +79,9 @@ impl Engine {
         };
         let identity = tx.identity(user)?;
         Ok(match identity.standing(&device, self.commanders.trust) {
-            Standing::Trusted => Authorship::Proven,
-            Standing::Unverified => Authorship::UnverifiedDevice(device.id),
-            Standing::IdentityChanged => Authorship::IdentityChanged,
+            DeviceTrustState::Trusted => Authorship::Proven,
+            DeviceTrustState::Unverified => Authorship::UnverifiedDevice(device.id),
+            DeviceTrustState::IdentityChanged => Authorship::IdentityChanged,
         })
     }
 
@@ -116,7 +116,7 @@ impl Engine {
 
     /// Takes in the identity that the homeserver names for a user. A commander's
     /// first one is pinned.
-    pub(in crate::matrix) fn take_identity(
+    pub(in crate::matrix) fn handle_identity(
         &self,
         tx: &Transaction<'_>,
         user: &UserId,
@@ -197,7 +197,7 @@ impl Engine {
     /// this store does not remember shows that the store is older than the device's
     /// last life, if the homeserver is to be believed:
     /// [`Engine::check_for_foreign`].
-    pub(in crate::matrix) fn recognise_own(
+    pub(in crate::matrix) fn detect_rollback(
         &self,
         tx: &Transaction<'_>,
         event: &Event<'_>,

@@ -42,9 +42,9 @@ async fn outcome(server: &Fake, limits: Limits) -> Result<Response, String> {
         Ok(response) => return Ok(response),
         Err(error) => error,
     };
-    let peer = format!("127.0.0.1:{}", server.port);
-    assert_eq!(error.peer.to_string(), peer);
-    Err(error.to_string().replace(&peer, "HOST"))
+    let authority = format!("127.0.0.1:{}", server.port);
+    assert_eq!(error.authority.to_string(), authority);
+    Err(error.to_string().replace(&authority, "HOST"))
 }
 
 async fn sentence(reply: Reply) -> String {
@@ -221,11 +221,11 @@ fn the_deadline_covers_every_stage() {
         }
         // A server that accepts and never says a word of TLS.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let peer = listener.local_addr().unwrap();
-        let silent = get(&format!("https://{peer}/"), SHORT);
+        let authority = listener.local_addr().unwrap();
+        let silent = get(&format!("https://{authority}/"), SHORT);
         assert_eq!(
             client().send(silent).await.unwrap_err().to_string(),
-            format!("no connection to {peer} within 200 ms")
+            format!("no connection to {authority} within 200 ms")
         );
         assert!(started.elapsed() < Duration::from_secs(3));
     });
@@ -336,7 +336,7 @@ fn tls_faults_have_plain_words() {
         // Plain HTTP where TLS is expected, and the other way about. The server
         // waits for a head that ends, which a TLS hello rarely holds.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let peer = listener.local_addr().unwrap();
+        let authority = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             use std::io::Write;
             let (mut stream, _) = listener.accept().unwrap();
@@ -345,10 +345,12 @@ fn tls_faults_have_plain_words() {
                 .unwrap();
             std::thread::sleep(Duration::from_millis(200));
         });
-        let error = client.send(get(&format!("https://{peer}/"), LIMITS)).await;
+        let error = client
+            .send(get(&format!("https://{authority}/"), LIMITS))
+            .await;
         assert_eq!(
             error.unwrap_err().to_string(),
-            format!("no secure connection to {peer}: it does not speak TLS on this port")
+            format!("no secure connection to {authority}: it does not speak TLS on this port")
         );
         let server = Fake::tls(ours.issue(), []);
         let url = server.url("/").replace("https", "http");

@@ -164,7 +164,7 @@ pub(super) fn tokens(access: &str) -> Tokens {
     }
 }
 
-fn proof(store: &mut Store) -> Proof {
+fn proof(store: &mut Store) -> LoginCredential {
     store.begin().unwrap().session().unwrap().unwrap().proof
 }
 
@@ -177,22 +177,22 @@ fn a_lost_access_token_leaves_what_may_make_another() {
     let tx = store.begin().unwrap();
     tx.put_session(alice(), "DEV".into(), &tokens("t")).unwrap();
     tx.commit().unwrap();
-    assert_eq!(proof(&mut store), Proof::Tokens(tokens("t")));
+    assert_eq!(proof(&mut store), LoginCredential::Tokens(tokens("t")));
     for ended in [true, false] {
         let tx = store.begin().unwrap();
         tx.lose_access_token(ended).unwrap();
         tx.commit().unwrap();
         let refresh = Some(Secret::new("r".to_owned()));
-        assert_eq!(proof(&mut store), Proof::Lost { refresh, ended });
+        assert_eq!(proof(&mut store), LoginCredential::Lost { refresh, ended });
     }
     let tx = store.begin().unwrap();
     tx.put_tokens(&tokens("u")).unwrap();
     tx.commit().unwrap();
-    assert_eq!(proof(&mut store), Proof::Tokens(tokens("u")));
+    assert_eq!(proof(&mut store), LoginCredential::Tokens(tokens("u")));
     let tx = store.begin().unwrap();
     tx.lose_refresh_token().unwrap();
     tx.commit().unwrap();
-    let Proof::Tokens(left) = proof(&mut store) else {
+    let LoginCredential::Tokens(left) = proof(&mut store) else {
         panic!("the access token is still there");
     };
     assert_eq!((left.refresh, left.refresh_at), (None, None));

@@ -158,10 +158,10 @@ impl Bot {
         let body: SyncBody<'_> = serde_json::from_str(&body).unwrap();
         let nothing = Default::default();
         self.engine
-            .take_sync_to_device(tx, &body, 0, self.now, crate::matrix::Turn::endless())
+            .handle_sync_to_device(tx, &body, 0, self.now, crate::matrix::Turn::endless())
             .unwrap();
         self.engine
-            .take_sync(tx, &body, &nothing, false, self.now)
+            .handle_sync(tx, &body, &nothing, false, self.now)
             .unwrap();
     }
 }

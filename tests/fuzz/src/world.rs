@@ -10,11 +10,16 @@ use std::{
 use http::uri::PathAndQuery;
 use openclaw_k8s_toggle_operator::bot::Policy;
 use openclaw_k8s_toggle_operator::bot::command::Command;
-use openclaw_k8s_toggle_operator::crypto::{DeviceTrust, MEGOLM_ALGORITHM, Pickle, Pin, PinSource, RecoveryKey, Seed, Standing};
+use openclaw_k8s_toggle_operator::crypto::{
+    DeviceTrust, DeviceTrustState, MEGOLM_ALGORITHM, Pickle, Pin, PinSource, RecoveryKey, Seed,
+};
 use openclaw_k8s_toggle_operator::json::Sifted;
-use openclaw_k8s_toggle_operator::matrix::{About, Answer, Commanders, Engine, Error, Message, OwnKeys, Queried, Received, SyncBody, Turn, Want};
-use openclaw_k8s_toggle_operator::util::Secret;
+use openclaw_k8s_toggle_operator::matrix::{
+    Answer, Commanders, Engine, Error, Message, OutgoingRequest, OwnKeys, Queried, Received,
+    RequestContext, SyncBody, Turn,
+};
 use openclaw_k8s_toggle_operator::store::{Encryption, Store, Tokens, Transaction};
+use openclaw_k8s_toggle_operator::util::Secret;
 use ruma::{OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
 
@@ -141,7 +146,7 @@ impl World {
         });
         run.receive(first.to_string().as_bytes());
         for _ in 0..8 {
-            for want in run.wants() {
+            for want in run.outgoing() {
                 run.answer(&want, &members);
             }
         }
@@ -170,13 +175,13 @@ impl Run<'_> {
     /// Takes in a sync of honest content.
     pub fn sync(&self, body: &Value) {
         let body = body.to_string();
-        self.take_sync(body.as_bytes());
+        self.handle_sync(body.as_bytes());
     }
 
     /// Takes in a sync answer as the program does, and judges what is in it.
-    pub fn take_sync(&self, body: &[u8]) {
+    pub fn handle_sync(&self, body: &[u8]) {
         if let Some(received) = self.receive(body) {
-            self.judge(&received);
+            self.classify(&received);
         }
     }
 
@@ -198,8 +203,8 @@ impl Run<'_> {
         // Making 50 keys is what a run would be spent on, were the counts to hold.
         let (tx, engine) = (&self.tx, self.engine);
         let received = engine
-            .take_sync_to_device(tx, &body, 0, NOW, Turn::endless())
-            .and_then(|_| engine.take_sync(tx, &body, &sifted.skipped, false, NOW));
+            .handle_sync_to_device(tx, &body, 0, NOW, Turn::endless())
+            .and_then(|_| engine.handle_sync(tx, &body, &sifted.skipped, false, NOW));
         match received.and_then(|all| self.engine.check_for_foreign().map(|()| all)) {
             Ok(received) => Some(received),
             // A message that this device never sent is the server's to invent, and so is
@@ -210,7 +215,7 @@ impl Run<'_> {
     }
 
     /// Takes in the answer to a `/keys/query` for everybody.
-    pub fn take_query(&self, body: &[u8]) {
+    pub fn handle_query(&self, body: &[u8]) {
         for who in [ANNA.0, MALLORY.0, BOT.0] {
             self.tx.mark_outdated(&user(who)).unwrap();
         }
@@ -228,11 +233,11 @@ impl Run<'_> {
             done: 0,
             answer: &sifted,
         };
-        let taken = self
-            .engine
-            .take_query(&self.tx, &queried, NOW, Turn::endless(), &mut messages);
+        let taken =
+            self.engine
+                .handle_query(&self.tx, &queried, NOW, Turn::endless(), &mut messages);
         if tolerable(taken.map(drop)) {
-            self.judge(&Received {
+            self.classify(&Received {
                 messages,
                 invites: Vec::new(),
             });
@@ -240,7 +245,7 @@ impl Run<'_> {
     }
 
     /// Journals and answers as the program does; then checks what must hold.
-    pub fn judge(&self, received: &Received) {
+    pub fn classify(&self, received: &Received) {
         for message in &received.messages {
             self.judge_message(message);
         }
@@ -273,7 +278,7 @@ impl Run<'_> {
 
     /// What holds after any input.
     pub fn check(&self) {
-        for want in self.wants() {
+        for want in self.outgoing() {
             let path: PathAndQuery = want
                 .call
                 .path
@@ -294,27 +299,28 @@ impl Run<'_> {
         for known in self.tx.known_devices(&user(ANNA.0)).unwrap() {
             let standing = identity.standing(&known.device, DeviceTrust::CrossSigned);
             assert!(
-                standing != Standing::Trusted || known.device.ed25519 == anna.account.ed25519_key(),
+                standing != DeviceTrustState::Trusted
+                    || known.device.ed25519 == anna.account.ed25519_key(),
                 "a device commands that Anna never signed"
             );
         }
     }
 
-    fn wants(&self) -> Vec<Want> {
-        let wants = self.engine.wants(&self.tx, true, NOW, &|_| false);
-        let mut wants = wants.expect("what is next can be asked").requests;
-        wants.extend(self.engine.sends(&self.tx, true, &|_| false).unwrap());
-        wants
+    fn outgoing(&self) -> Vec<OutgoingRequest> {
+        let outgoing = self.engine.outgoing(&self.tx, true, NOW, &|_| false);
+        let mut outgoing = outgoing.expect("what is next can be asked").requests;
+        outgoing.extend(self.engine.sends(&self.tx, true, &|_| false).unwrap());
+        outgoing
     }
 
-    fn answer(&self, want: &Want, members: &[Value]) {
+    fn answer(&self, want: &OutgoingRequest, members: &[Value]) {
         let (tx, engine) = (&self.tx, self.engine);
         match &want.about {
-            About::Upload {
+            RequestContext::Upload {
                 with_device_keys,
                 fallback,
-            } => engine.take_upload(tx, *with_device_keys, fallback.as_deref()),
-            About::Query(asked) => {
+            } => engine.handle_upload(tx, *with_device_keys, fallback.as_deref()),
+            RequestContext::Query(asked) => {
                 let answer = Sifted {
                     body: honest_query().to_string().into_bytes(),
                     ..Sifted::default()
@@ -324,25 +330,28 @@ impl Run<'_> {
                     done: 0,
                     answer: &answer,
                 };
-                let taken = engine.take_query(tx, &queried, NOW, Turn::endless(), &mut Vec::new());
+                let taken =
+                    engine.handle_query(tx, &queried, NOW, Turn::endless(), &mut Vec::new());
                 taken.map(drop)
             }
-            About::Claim(_) | About::Join(_) | About::Invites => Ok(()),
-            About::OwnIdentity(step) => engine.take_own_step(tx, *step, b"{}", NOW),
-            About::Members(room, generation) => {
+            RequestContext::Claim(_) | RequestContext::Join(_) | RequestContext::Invites => Ok(()),
+            RequestContext::OwnIdentity(step) => engine.handle_own_step(tx, *step, b"{}", NOW),
+            RequestContext::Members(room, generation) => {
                 let body = json!({ "chunk": members }).to_string();
-                engine.take_members(tx, room, *generation, body.as_bytes())
+                engine.handle_members(tx, room, *generation, body.as_bytes())
             }
-            About::Encryption(room) if room == CLEAR => engine.take_room_encryption(tx, room, None),
-            About::Encryption(_) => Ok(()),
-            About::Gap(room, token) => {
+            RequestContext::Encryption(room) if room == CLEAR => {
+                engine.handle_room_encryption(tx, room, None)
+            }
+            RequestContext::Encryption(_) => Ok(()),
+            RequestContext::Gap(room, token) => {
                 let answer = Sifted {
                     body: b"{}".to_vec(),
                     ..Sifted::default()
                 };
-                engine.take_gap(tx, room, token, &answer, 600_000, NOW)
+                engine.handle_gap(tx, room, token, &answer, 600_000, NOW)
             }
-            About::Outbox(row, _) => Ok(tx.finish_outbox(*row).unwrap()),
+            RequestContext::Outbox(row, _) => Ok(tx.finish_outbox(*row).unwrap()),
         }
         .unwrap();
     }

@@ -2,11 +2,11 @@
 
 #![no_main]
 
-use openclaw_k8s_toggle_operator::matrix::OwnStep;
+use openclaw_k8s_toggle_operator::matrix::CrossSigningStep;
 use openclaw_k8s_toggle_operator::store::OwnState;
 use openclaw_k8s_toggle_operator_fuzz::{
     CLEAR, NEW, NOW, SECRET, mode,
-    people::{ANNA, BOT, event},
+    people::{ANNA, event},
     target, tolerable,
 };
 use ruma::RoomId;
@@ -20,7 +20,7 @@ target!(|world, data| {
         b'm' => {
             run.tx.set_members_incomplete(room(SECRET)).unwrap();
             for (id, generation) in run.tx.rooms_without_members().unwrap() {
-                tolerable(run.engine.take_members(&run.tx, &id, generation, data));
+                tolerable(run.engine.handle_members(&run.tx, &id, generation, data));
             }
         }
         b'e' => {
@@ -36,14 +36,17 @@ target!(|world, data| {
             for id in [SECRET, CLEAR, NEW] {
                 tolerable(
                     run.engine
-                        .take_room_encryption(&run.tx, room(id), Some(data)),
+                        .handle_room_encryption(&run.tx, room(id), Some(data)),
                 );
             }
             run.sync(&json!({ "next_batch": "n" }));
         }
         b's' => {
             run.tx.set_own_state(&OwnState::Sign).unwrap();
-            tolerable(run.engine.take_own_step(&run.tx, OwnStep::Sign, data, NOW));
+            tolerable(
+                run.engine
+                    .handle_own_step(&run.tx, CrossSigningStep::Sign, data, NOW),
+            );
         }
         b'c' => {
             let text = String::from_utf8_lossy(data);
@@ -51,14 +54,14 @@ target!(|world, data| {
                 .set_own_state(&OwnState::Upload { uia_session: None })
                 .unwrap();
             run.engine
-                .take_own_challenge(&run.tx, Some(&text), true)
+                .handle_own_challenge(&run.tx, Some(&text), true)
                 .unwrap();
         }
         _ => {
             let text = String::from_utf8_lossy(data);
-            let refused = run
-                .engine
-                .own_step_refused(&run.tx, OwnStep::Upload, 400, &text, &text);
+            let refused =
+                run.engine
+                    .own_step_refused(&run.tx, CrossSigningStep::Upload, 400, &text, &text);
             refused.unwrap();
         }
     }

@@ -8,7 +8,7 @@
 )]
 
 // Not a part of the program's interface.
-#[path = "../../../src/http/dns/message.rs"]
+#[path = "../../../src/net/dns/message.rs"]
 mod message;
 
 // For what instrumented code calls.

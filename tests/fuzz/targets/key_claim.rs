@@ -33,7 +33,7 @@ target!(|world, data| {
         }
         _ => data.to_vec(),
     };
-    if tolerable(run.engine.take_claim(&run.tx, &asked, &body, NOW)) {
+    if tolerable(run.engine.handle_claim(&run.tx, &asked, &body, NOW)) {
         run.check();
     }
 });

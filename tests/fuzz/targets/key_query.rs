@@ -61,10 +61,10 @@ target!(|world, data| {
             query["device_keys"][BOT.0][BOT.1] = own;
         }
         _ => {
-            world.run().take_query(data);
+            world.run().handle_query(data);
             return;
         }
     }
     let query: Value = query;
-    world.run().take_query(query.to_string().as_bytes());
+    world.run().handle_query(query.to_string().as_bytes());
 });

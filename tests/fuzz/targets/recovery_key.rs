@@ -4,7 +4,7 @@
 
 use openclaw_k8s_toggle_operator::{
     crypto::{RecoveryKey, Seed},
-    matrix::OwnStep,
+    matrix::CrossSigningStep,
     store::OwnState,
 };
 use openclaw_k8s_toggle_operator_fuzz::{
@@ -51,7 +51,7 @@ fn recover(run: &Run<'_>, answers: &mut dyn Iterator<Item = &[u8]>) {
         }
         tolerable(
             run.engine
-                .take_own_step(&run.tx, OwnStep::Recover, answer, NOW),
+                .handle_own_step(&run.tx, CrossSigningStep::Recover, answer, NOW),
         );
         run.check();
     }
@@ -67,7 +67,7 @@ fn recover(run: &Run<'_>, answers: &mut dyn Iterator<Item = &[u8]>) {
     let mut query = honest_query();
     query["master_keys"][BOT.0] = master;
     query["self_signing_keys"][BOT.0] = self_signing;
-    run.take_query(query.to_string().as_bytes());
+    run.handle_query(query.to_string().as_bytes());
     let _ = run.engine.own_identity_fault(&run.tx).unwrap();
     let _ = run.engine.fingerprints(&run.tx).unwrap();
 }

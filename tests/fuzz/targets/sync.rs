@@ -6,7 +6,7 @@ use openclaw_k8s_toggle_operator_fuzz::target;
 
 target!(|world, data| {
     let run = world.run();
-    run.take_sync(data);
+    run.handle_sync(data);
     // The same again, as after an answer that was lost on its way.
-    run.take_sync(data);
+    run.handle_sync(data);
 });

@@ -8,5 +8,5 @@ target!(|world, data| {
     let mut body = br#"{"next_batch":"n","to_device":{"events":"#.to_vec();
     body.extend_from_slice(data);
     body.extend_from_slice(b"}}");
-    world.run().take_sync(&body);
+    world.run().handle_sync(&body);
 });

@@ -8,9 +8,11 @@ use std::alloc::System;
 
 use cap::Cap;
 use openclaw_k8s_toggle_operator::auth::jwt::Jwks;
-use openclaw_k8s_toggle_operator::matrix::{Answer as Kept, OwnStep, read_flows, read_login, read_refresh, read_whoami};
-use openclaw_k8s_toggle_operator::util::Secret;
+use openclaw_k8s_toggle_operator::matrix::{
+    Answer as Kept, CrossSigningStep, read_flows, read_login, read_refresh, read_whoami,
+};
 use openclaw_k8s_toggle_operator::store::OwnState;
+use openclaw_k8s_toggle_operator::util::Secret;
 use openclaw_k8s_toggle_operator_fuzz::{
     NOW, Run, SECRET,
     people::{ANNA, MALLORY},
@@ -51,29 +53,29 @@ fn read(run: &Run<'_>, answer: &Answer) {
     let body = sifted.as_ref().map_or(&answer.body, |sifted| &sifted.body);
     let body = body.as_slice();
     match answer.endpoint {
-        Endpoint::Sync => run.take_sync(body),
-        Endpoint::Query => run.take_query(body),
+        Endpoint::Sync => run.handle_sync(body),
+        Endpoint::Query => run.handle_query(body),
         Endpoint::Claim => {
             let devices = [ANNA, MALLORY].iter();
             let asked: Vec<_> = devices
                 .filter_map(|(name, device)| tx.device(&user(name), (*device).into()).unwrap())
                 .collect();
-            tolerable(engine.take_claim(tx, &asked, body, NOW));
+            tolerable(engine.handle_claim(tx, &asked, body, NOW));
         }
         Endpoint::Members => {
             let room = <&RoomId>::try_from(SECRET).unwrap();
             tx.set_members_incomplete(room).unwrap();
             for (id, generation) in tx.rooms_without_members().unwrap() {
-                tolerable(engine.take_members(tx, &id, generation, body));
+                tolerable(engine.handle_members(tx, &id, generation, body));
             }
         }
         Endpoint::Encryption => {
             let room = <&RoomId>::try_from(SECRET).unwrap();
-            tolerable(engine.take_room_encryption(tx, room, Some(body)));
+            tolerable(engine.handle_room_encryption(tx, room, Some(body)));
         }
         Endpoint::Signatures => {
             tx.set_own_state(&OwnState::Sign).unwrap();
-            tolerable(engine.take_own_step(tx, OwnStep::Sign, body, NOW));
+            tolerable(engine.handle_own_step(tx, CrossSigningStep::Sign, body, NOW));
         }
         Endpoint::Login => {
             let _ = (read_flows(body), read_whoami(body));

@@ -1,7 +1,7 @@
 //! The conversation over real connections.
 
 use super::*;
-use crate::auth::sso::{Party, login_token};
+use crate::auth::sso::{Responsible, login_token};
 use crate::net::fake::{Fake, Reply, closed_port, run};
 use crate::net::{Client, Roots};
 
@@ -75,7 +75,7 @@ fn who_does_not_answer_is_named() {
 
     let fault = login_over_http(&format!("http://127.0.0.1:{port}")).unwrap_err();
     let is_homeserver =
-        matches!(&fault, Fault::Unreachable { party, .. } if *party == Party::Homeserver);
+        matches!(&fault, Fault::Unreachable { party, .. } if *party == Responsible::Homeserver);
     assert!(is_homeserver, "{fault}");
 }
 

@@ -1,7 +1,7 @@
 //! Pages and redirects of those who want the password, or our time.
 
 use super::*;
-use crate::auth::sso::{Party, RedirectFault};
+use crate::auth::sso::{RedirectFault, Responsible};
 
 /// Nothing but the address of the login page was asked for.
 fn assert_kept(outcome: &Outcome) {
@@ -60,7 +60,8 @@ fn only_where_the_homeserver_led_a_form_is_filled_in() {
     ]);
     let text = outcome.fault().to_string();
     assert!(text.contains("https://evil.example"), "{text}");
-    let is_other = |party: &Party| *party == Party::Other("https://evil.example".to_owned());
+    let is_other =
+        |party: &Responsible| *party == Responsible::Other("https://evil.example".to_owned());
     assert!(
         matches!(outcome.fault(), Fault::UnknownPage { party, .. } if is_other(party)),
         "{text}"
@@ -124,7 +125,7 @@ fn a_redirect_out_of_the_web_or_without_an_address_is_refused() {
         ),
     ] {
         let outcome = login(vec![answer]);
-        let party = Party::Homeserver;
+        let party = Responsible::Homeserver;
         assert_eq!(*outcome.fault(), Fault::Redirect { party, why });
     }
 }
@@ -132,7 +133,7 @@ fn a_redirect_out_of_the_web_or_without_an_address_is_refused() {
 #[test]
 fn a_redirect_that_keeps_the_form_is_refused() {
     let outcome = after_password(vec![answer(307, &[("location", CALLBACK)], "")]);
-    let party = Party::Keycloak;
+    let party = Responsible::Keycloak;
     let why = RedirectFault::Repost;
     assert_eq!(*outcome.fault(), Fault::Redirect { party, why });
     // Without a form it is a redirect like any other.

@@ -1,7 +1,7 @@
 //! What honest servers say no with.
 
 use super::*;
-use crate::auth::sso::Party;
+use crate::auth::sso::Responsible;
 
 /// The sentence has these words, and what trying again would do is known.
 fn assert_says(outcome: &Outcome, words: &[&str], is_transient: bool) {
@@ -183,7 +183,7 @@ fn an_unknown_page_is_named_by_its_title() {
         page("<title>Sign in</title><div id=root></div><script src=app.js></script>"),
     ]);
     let expected = Fault::UnknownPage {
-        party: Party::Keycloak,
+        party: Responsible::Keycloak,
         status: 200,
         title: "Sign in".to_owned(),
     };

@@ -15,7 +15,7 @@ use super::recovery::{DEFAULT_KEY, MASTER, SELF_SIGNING};
 use crate::crypto::{Seed, signatures_upload};
 use crate::matrix::client::api::Call;
 use crate::matrix::e2ee::engine::{Engine, Error};
-use crate::matrix::e2ee::wants::{About, Want, WantKey};
+use crate::matrix::e2ee::outgoing::{OutgoingRequest, RequestContext, RequestKey};
 use crate::store::{OwnState, Transaction};
 use crate::util::{MAX_ID, MAX_UIA_SESSION, Secret, code, is_carried, words};
 
@@ -24,7 +24,7 @@ const MAX_SAID: usize = 200;
 
 /// One request towards the identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OwnStep {
+pub enum CrossSigningStep {
     /// `/keys/device_signing/upload`.
     Upload,
     /// `/keys/signatures/upload`.
@@ -38,7 +38,7 @@ impl Engine {
     pub(in crate::matrix) fn own_identity_want(
         &self,
         tx: &Transaction<'_>,
-    ) -> Result<Option<Want>, Error> {
+    ) -> Result<Option<OutgoingRequest>, Error> {
         let mut own = tx.own_identity()?;
         if own.state == OwnState::Reset {
             warn!("the bot gets a new identity, as the operator asked");
@@ -63,7 +63,7 @@ impl Engine {
                     }
                     _ => post("device_signing/upload", &keys)?,
                 };
-                (OwnStep::Upload, call)
+                (CrossSigningStep::Upload, call)
             }
             OwnState::Sign => {
                 let account = self.account(tx)?;
@@ -74,29 +74,31 @@ impl Engine {
                     .map(|mine| mine.master_key(&self.user))
                     .transpose()?;
                 let body = signatures_upload(&account, master.as_ref())?;
-                (OwnStep::Sign, post("signatures/upload", &body)?)
+                (CrossSigningStep::Sign, post("signatures/upload", &body)?)
             }
-            OwnState::FindKeyId => (OwnStep::Recover, self.account_data(DEFAULT_KEY)?),
+            OwnState::FindKeyId => (CrossSigningStep::Recover, self.account_data(DEFAULT_KEY)?),
             OwnState::FindKey(id) if !is_carried(id, MAX_ID) => {
                 self.stay_unsigned(tx, NO_STORAGE)?;
                 return Ok(None);
             }
             OwnState::FindKey(id) => (
-                OwnStep::Recover,
+                CrossSigningStep::Recover,
                 self.account_data(&format!("m.secret_storage.key.{id}"))?,
             ),
-            OwnState::FindSecret(_) => (OwnStep::Recover, self.account_data(SELF_SIGNING)?),
-            OwnState::FindMaster(_) => (OwnStep::Recover, self.account_data(MASTER)?),
+            OwnState::FindSecret(_) => {
+                (CrossSigningStep::Recover, self.account_data(SELF_SIGNING)?)
+            }
+            OwnState::FindMaster(_) => (CrossSigningStep::Recover, self.account_data(MASTER)?),
             OwnState::Unknown
             | OwnState::Recovered
             | OwnState::Signed
             | OwnState::Unsigned(_)
             | OwnState::Reset => return Ok(None),
         };
-        Ok(Some(Want {
-            key: WantKey::OwnIdentity,
+        Ok(Some(OutgoingRequest {
+            key: RequestKey::OwnIdentity,
             call,
-            about: About::OwnIdentity(step),
+            about: RequestContext::OwnIdentity(step),
         }))
     }
 
@@ -108,16 +110,16 @@ impl Engine {
     }
 
     /// Takes in the answer to the last step.
-    pub fn take_own_step(
+    pub fn handle_own_step(
         &self,
         tx: &Transaction<'_>,
-        step: OwnStep,
+        step: CrossSigningStep,
         body: &[u8],
         now: u64,
     ) -> Result<(), Error> {
         let own = tx.own_identity()?;
         match (step, &own.state) {
-            (OwnStep::Upload, OwnState::Upload { .. }) => {
+            (CrossSigningStep::Upload, OwnState::Upload { .. }) => {
                 let Some(mine) = self.own_identity(&own) else {
                     return Ok(());
                 };
@@ -125,7 +127,7 @@ impl Engine {
                 self.cross_sign(tx, mine.self_signing())?;
                 Ok(tx.set_own_state(&OwnState::Sign)?)
             }
-            (OwnStep::Sign, OwnState::Sign) => {
+            (CrossSigningStep::Sign, OwnState::Sign) => {
                 #[derive(Deserialize)]
                 struct Body {
                     #[serde(default)]
@@ -140,7 +142,7 @@ impl Engine {
                     self.stay_unsigned(tx, NOT_KEPT)
                 }
             }
-            (OwnStep::Recover, state) => self.take_secret(tx, state.clone(), body),
+            (CrossSigningStep::Recover, state) => self.handle_secret(tx, state.clone(), body),
             _ => Ok(()),
         }
     }
@@ -151,7 +153,7 @@ impl Engine {
     }
 
     /// The server asks for the password again, or for something nobody here has.
-    pub fn take_own_challenge(
+    pub fn handle_own_challenge(
         &self,
         tx: &Transaction<'_>,
         session: Option<&str>,
@@ -185,13 +187,13 @@ impl Engine {
     pub fn own_step_refused(
         &self,
         tx: &Transaction<'_>,
-        step: OwnStep,
+        step: CrossSigningStep,
         status: u16,
         errcode: &str,
         message: &str,
     ) -> Result<(), Error> {
         // Another 404 does not say that there is none.
-        if matches!(step, OwnStep::Recover) && status == 404 && errcode == "M_NOT_FOUND" {
+        if matches!(step, CrossSigningStep::Recover) && status == 404 && errcode == "M_NOT_FOUND" {
             return match tx.own_identity()?.state {
                 OwnState::FindMaster(_) => self.finish_recovery(tx),
                 _ => self.stay_unsigned(tx, NO_STORAGE),

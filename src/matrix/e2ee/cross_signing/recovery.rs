@@ -25,7 +25,7 @@ pub(in crate::matrix) const MASTER: &str = "m.cross_signing.master";
 
 impl Engine {
     /// One step on the way to the self-signing key in the secret storage.
-    pub(in crate::matrix) fn take_secret(
+    pub(in crate::matrix) fn handle_secret(
         &self,
         tx: &Transaction<'_>,
         state: OwnState,

@@ -90,7 +90,7 @@ fn limited(engine: &Engine, tx: &Transaction<'_>, from: Value, events: &[Value],
     let body = body.to_string();
     let body: SyncBody<'_> = serde_json::from_str(&body).unwrap();
     let received = engine
-        .take_sync(tx, &body, &Default::default(), false, NOW)
+        .handle_sync(tx, &body, &Default::default(), false, NOW)
         .unwrap();
     assert!(received.messages.is_empty(), "they wait");
 }
@@ -101,14 +101,14 @@ fn page(engine: &Engine, tx: &Transaction<'_>, token: &str, page: &Value) {
         ..Sifted::default()
     };
     engine
-        .take_gap(tx, room(), token, &answer, MAX_AGE, NOW)
+        .handle_gap(tx, room(), token, &answer, MAX_AGE, NOW)
         .unwrap();
 }
 
 /// The numbers of what is judged now.
 fn judged(engine: &Engine, tx: &Transaction<'_>) -> Vec<usize> {
     let mut messages = Vec::new();
-    engine.judge_held(tx, NOW, &mut messages).unwrap();
+    engine.classify_undecrypted(tx, NOW, &mut messages).unwrap();
     let number = |message: &Message| {
         let id = message.event_id.as_str().trim_start_matches('$');
         id.split(':').next().unwrap().parse().unwrap()
@@ -245,7 +245,7 @@ fn a_page_of_others_messages_is_not_the_last() {
         ..Sifted::default()
     };
     engine
-        .take_gap(&tx, room(), "p9", &answer, MAX_AGE, NOW)
+        .handle_gap(&tx, room(), "p9", &answer, MAX_AGE, NOW)
         .unwrap();
     assert_eq!(judged(&engine, &tx), [8, 9]);
     assert_eq!(engine.rooms_to_tell(&tx).unwrap(), [room()]);

@@ -39,7 +39,7 @@ struct RequestedKey {
 
 impl Engine {
     /// Takes in an `m.room_key.withheld` or an `m.room_key_request`.
-    pub(in crate::matrix) fn take_key_talk(
+    pub(in crate::matrix) fn handle_key_talk(
         &self,
         tx: &Transaction<'_>,
         account: &Account,
@@ -51,13 +51,13 @@ impl Engine {
             return Ok(());
         };
         if event.kind == "m.room_key.withheld" {
-            self.take_withheld(tx, &event.sender, event.content, now)
+            self.handle_withheld(tx, &event.sender, event.content, now)
         } else {
-            self.take_key_request(tx, account, &event.sender, event.content, now)
+            self.handle_key_request(tx, account, &event.sender, event.content, now)
         }
     }
 
-    fn take_withheld(
+    fn handle_withheld(
         &self,
         tx: &Transaction<'_>,
         sender: &OwnedUserId,
@@ -87,7 +87,7 @@ impl Engine {
     /// A device that was given a session of the bot's, and that may still have
     /// it, is given the same again from the same index on, once. Nobody else's
     /// request is answered, and keys of others are given to nobody.
-    fn take_key_request(
+    fn handle_key_request(
         &self,
         tx: &Transaction<'_>,
         account: &Account,

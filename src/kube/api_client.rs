@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::call::Call;
 use super::credentials::{Access, Credentials};
-use super::error::{Act, Detail, Error};
+use super::error::{Detail, Error, Operation};
 use super::refusal::refusal;
 use crate::net::{self, Fault, Stage};
 
@@ -27,7 +27,7 @@ const MIN_ATTEMPT: Duration = Duration::from_secs(1);
 /// The way to the API server of one cluster, and what is known of it. Clones
 /// share the state.
 #[derive(Debug, Clone)]
-pub(super) struct Link {
+pub(super) struct ApiClient {
     state: Arc<Mutex<State>>,
     pub(super) deadline: Duration,
 }
@@ -61,7 +61,7 @@ enum Again {
     After(Duration),
 }
 
-impl Link {
+impl ApiClient {
     pub(super) fn new(credentials: Credentials) -> Self {
         let state = State {
             credentials,
@@ -131,7 +131,7 @@ impl Link {
         Err(Failure { error, again })
     }
 
-    fn unanswered(&self, act: Act, cause: net::Error) -> Failure {
+    fn unanswered(&self, act: Operation, cause: net::Error) -> Failure {
         // These two are answers, if bad ones.
         if let Fault::TooLarge { .. } | Fault::NotHttp = cause.fault {
             self.state().silence = Silence::None;

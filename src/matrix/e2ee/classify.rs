@@ -33,12 +33,12 @@ pub struct Message {
     /// The first message of the thread that it is in.
     pub thread: Option<OwnedEventId>,
     /// What became of it.
-    pub what: What,
+    pub what: MessageKind,
 }
 
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
+pub enum MessageKind {
     /// A text.
     Text {
         /// As it was written.
@@ -73,7 +73,7 @@ pub enum What {
 /// What can be said of an event now.
 enum Verdict {
     /// It is a message.
-    Is(What),
+    Is(MessageKind),
     /// It is nothing that anybody should hear of.
     Nothing,
     /// It has to wait.
@@ -90,7 +90,7 @@ pub(in crate::matrix) struct Candidate<'a> {
 
 impl Engine {
     /// Takes in one timeline event that is not state.
-    pub(in crate::matrix) fn take_message(
+    pub(in crate::matrix) fn handle_message(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
@@ -103,7 +103,7 @@ impl Engine {
             return Ok(());
         };
         if sender == self.user {
-            return self.recognise_own(tx, event);
+            return self.detect_rollback(tx, event);
         }
         if !self.commanders.users.contains(sender) {
             return Ok(());
@@ -138,7 +138,7 @@ impl Engine {
                 false => Ok(()),
             };
         }
-        match self.judge(
+        match self.classify(
             tx,
             &Candidate {
                 room,
@@ -164,7 +164,7 @@ impl Engine {
 
     /// Judges again what waited: a key, a device list, a room's state or a gap's last
     /// page may have come, or the time may be over. One event is in memory at a time.
-    pub fn judge_held(
+    pub fn classify_undecrypted(
         &self,
         tx: &Transaction<'_>,
         now: u64,
@@ -187,12 +187,12 @@ impl Engine {
                 event_id: &held.event_id,
                 event: &event,
             };
-            let what = match self.judge(tx, &candidate, now)? {
+            let what = match self.classify(tx, &candidate, now)? {
                 Verdict::Is(what) => Some(what),
                 Verdict::Nothing => None,
                 Verdict::Wait(HeldReason::NoKey) if waited >= KEY_GRACE_MS => {
                     self.open_channel_to_author(tx, &candidate, now)?;
-                    Some(What::Undecryptable(None))
+                    Some(MessageKind::Undecryptable(None))
                 }
                 Verdict::Wait(reason) => {
                     if reason != held.reason {
@@ -229,7 +229,7 @@ impl Engine {
         Ok([key, gap].into_iter().flatten().min())
     }
 
-    fn judge(
+    fn classify(
         &self,
         tx: &Transaction<'_>,
         candidate: &Candidate<'_>,
@@ -244,12 +244,14 @@ impl Engine {
                 };
                 Ok(match tx.encryption(room)? {
                     Encryption::Unknown => Verdict::Wait(HeldReason::NotYetJudged),
-                    Encryption::Plaintext => Verdict::Is(What::Text {
+                    Encryption::Plaintext => Verdict::Is(MessageKind::Text {
                         body: text.body,
                         device: None,
                         overdue_ms: 0,
                     }),
-                    Encryption::Megolm(_) | Encryption::Unsupported => Verdict::Is(What::InClear),
+                    Encryption::Megolm(_) | Encryption::Unsupported => {
+                        Verdict::Is(MessageKind::InClear)
+                    }
                 })
             }
             _ => Ok(Verdict::Nothing),
@@ -285,10 +287,10 @@ impl Engine {
         let groups = tx.inbound_groups(room, session_id, sender)?;
         if groups.is_empty() {
             if tx.is_dead_group(room, session_id, sender)? {
-                return Ok(Verdict::Is(What::SpentSession));
+                return Ok(Verdict::Is(MessageKind::SpentSession));
             }
             return Ok(match tx.refused_key(room, session_id, sender)? {
-                Some(code) => Verdict::Is(What::Undecryptable(Some(code))),
+                Some(code) => Verdict::Is(MessageKind::Undecryptable(Some(code))),
                 None => Verdict::Wait(HeldReason::NoKey),
             });
         }
@@ -298,13 +300,13 @@ impl Engine {
         }
         let opened = match open(groups, room, sender, &megolm) {
             Ok(opened) => opened,
-            Err(MegolmFault::TooEarly) => return Ok(Verdict::Is(What::Undecryptable(None))),
+            Err(MegolmFault::TooEarly) => return Ok(Verdict::Is(MessageKind::Undecryptable(None))),
             Err(fault) => {
                 warn!("{event_id} of {sender} is ignored: {fault}");
                 return Ok(Verdict::Nothing);
             }
         };
-        self.take_proof_of_encryption(tx, room)?;
+        self.handle_proof_of_encryption(tx, room)?;
         // The key came in an Olm message from this very device; that the device
         // is the sender's is proven by its signed entry in the sender's list.
         if tx.must_ask_for_devices(sender, now)? {
@@ -331,17 +333,17 @@ impl Engine {
             return Ok(Verdict::Nothing);
         };
         Ok(Verdict::Is(match authorship {
-            Authorship::Proven if !is_newest => What::OlderSession,
-            Authorship::Proven => What::Text {
+            Authorship::Proven if !is_newest => MessageKind::OlderSession,
+            Authorship::Proven => MessageKind::Text {
                 body: text.body,
                 device: Some(Box::new(keys)),
                 overdue_ms: self.overdue_ms(tx, room, stored.received_at)?,
             },
-            Authorship::UnknownDevice => What::UnknownDevice,
-            Authorship::SignedOutDevice(device) => What::SignedOutDevice(device),
-            Authorship::OutdatedList => What::OutdatedList,
-            Authorship::UnverifiedDevice(device) => What::UnverifiedDevice(device),
-            Authorship::IdentityChanged => What::IdentityChanged,
+            Authorship::UnknownDevice => MessageKind::UnknownDevice,
+            Authorship::SignedOutDevice(device) => MessageKind::SignedOutDevice(device),
+            Authorship::OutdatedList => MessageKind::OutdatedList,
+            Authorship::UnverifiedDevice(device) => MessageKind::UnverifiedDevice(device),
+            Authorship::IdentityChanged => MessageKind::IdentityChanged,
         }))
     }
 

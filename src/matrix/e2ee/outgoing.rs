@@ -15,7 +15,7 @@ use ruma::{
     events::{StateEventType, room::member::MembershipState},
 };
 
-use super::cross_signing::bootstrap::OwnStep;
+use super::cross_signing::bootstrap::CrossSigningStep;
 use super::engine::{Engine, Error};
 use super::sending::Unprepared;
 use crate::matrix::client::api::{BuildError, Call};
@@ -38,19 +38,19 @@ const DEVICES_PER_CLAIM: usize = 100;
 const FEDERATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request and what its answer is about.
-pub struct Want {
+pub struct OutgoingRequest {
     /// What is asked.
-    pub key: WantKey,
+    pub key: RequestKey,
     /// The request.
     pub call: Call,
     /// What is needed to take in the answer.
-    pub about: About,
+    pub about: RequestContext,
 }
 
 /// All that is to be asked now.
-pub struct Wants {
+pub struct Outgoing {
     /// The requests.
-    pub requests: Vec<Want>,
+    pub requests: Vec<OutgoingRequest>,
     /// More follows as soon as these are begun.
     pub again: bool,
     /// When a reply stops waiting for others, by the bot's own clock, in
@@ -70,7 +70,7 @@ pub enum Whose {
 
 /// Requests with the same key are never under way together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum WantKey {
+pub enum RequestKey {
     /// `/keys/upload`.
     Upload,
     /// `/keys/query`.
@@ -94,7 +94,7 @@ pub enum WantKey {
 }
 
 /// What the answer to a want is taken in with.
-pub enum About {
+pub enum RequestContext {
     /// Keys were uploaded.
     Upload {
         /// The identity of the device among them.
@@ -107,7 +107,7 @@ pub enum About {
     /// These devices' one-time keys were asked for.
     Claim(Vec<Device>),
     /// A step towards the bot's own identity.
-    OwnIdentity(OwnStep),
+    OwnIdentity(CrossSigningStep),
     /// This room's members were asked for, at this generation.
     Members(OwnedRoomId, i64),
     /// This room's encryption was asked for.
@@ -122,7 +122,7 @@ pub enum About {
     Outbox(i64, String),
 }
 
-impl About {
+impl RequestContext {
     /// The endpoint that was asked.
     pub fn answer(&self) -> Answer {
         match self {
@@ -132,9 +132,9 @@ impl About {
             Self::Gap(..) => Answer::Messages,
             Self::Encryption(_) => Answer::RoomEncryption,
             Self::Invites => Answer::Invites,
-            Self::OwnIdentity(OwnStep::Sign) => Answer::Signatures,
-            Self::OwnIdentity(OwnStep::Recover) => Answer::AccountData,
-            Self::OwnIdentity(OwnStep::Upload)
+            Self::OwnIdentity(CrossSigningStep::Sign) => Answer::Signatures,
+            Self::OwnIdentity(CrossSigningStep::Recover) => Answer::AccountData,
+            Self::OwnIdentity(CrossSigningStep::Upload)
             | Self::Upload { .. }
             | Self::Join(_)
             | Self::Outbox(..) => Answer::Nothing,
@@ -147,15 +147,15 @@ impl Engine {
     /// for what would follow something `busy` and for [`Engine::sends`]. The caller commits before it sends
     /// any of it, and leaves out what is already under way. Nothing is encrypted
     /// for rooms before a first sync was taken in (`synced`).
-    pub fn wants(
+    pub fn outgoing(
         &self,
         tx: &Transaction<'_>,
         synced: bool,
         now: u64,
-        busy: &dyn Fn(&WantKey) -> bool,
-    ) -> Result<Wants, Error> {
+        busy: &dyn Fn(&RequestKey) -> bool,
+    ) -> Result<Outgoing, Error> {
         tx.date_outdated(self.own_now())?;
-        let mut wants = Vec::new();
+        let mut outgoing = Vec::new();
         self.withdraw_in_clear(tx, busy)?;
         let Unprepared {
             claims,
@@ -168,14 +168,14 @@ impl Engine {
         };
         let account = self.account(tx)?;
         if let Some(upload) = account.upload()? {
-            wants.push(Want {
-                key: WantKey::Upload,
+            outgoing.push(OutgoingRequest {
+                key: RequestKey::Upload,
                 call: Call {
                     method: Method::POST,
                     path: "/_matrix/client/v3/keys/upload".to_owned(),
                     body: serde_json::to_vec(&upload).map_err(|_| Error::Account)?,
                 },
-                about: About::Upload {
+                about: RequestContext::Upload {
                     with_device_keys: upload.device_keys.is_some(),
                     fallback: account.unpublished_fallback(),
                 },
@@ -183,16 +183,16 @@ impl Engine {
         }
         // The bot's own device is asked for only when it can be there.
         let ask_own = account.device_keys_uploaded();
-        wants.extend(self.query_commanders(tx, now, ask_own)?);
-        wants.extend(self.query_others(tx, now)?);
-        wants.extend(self.claims(tx, claims)?);
+        outgoing.extend(self.query_commanders(tx, now, ask_own)?);
+        outgoing.extend(self.query_others(tx, now)?);
+        outgoing.extend(self.claims(tx, claims)?);
         for (room, generation) in tx.rooms_without_members()? {
             let mut request = get_member_events::v3::Request::new(room.clone());
             request.membership = Some(MembershipState::Join);
-            let key = WantKey::Members(room.clone());
+            let key = RequestKey::Members(room.clone());
             if let Some(call) = built(&key, Call::new(request)) {
-                let about = About::Members(room, generation);
-                wants.push(Want { key, call, about });
+                let about = RequestContext::Members(room, generation);
+                outgoing.push(OutgoingRequest { key, call, about });
             }
         }
         for room in tx.rooms_without_encryption()? {
@@ -201,37 +201,37 @@ impl Engine {
                 StateEventType::RoomEncryption,
                 String::new(),
             );
-            let key = WantKey::Encryption(room.clone());
+            let key = RequestKey::Encryption(room.clone());
             if let Some(call) = built(&key, Call::new(request)) {
-                let about = About::Encryption(room);
-                wants.push(Want { key, call, about });
+                let about = RequestContext::Encryption(room);
+                outgoing.push(OutgoingRequest { key, call, about });
             }
         }
         if synced && self.lists_invites.get() {
-            wants.push(Want {
-                key: WantKey::Invites,
+            outgoing.push(OutgoingRequest {
+                key: RequestKey::Invites,
                 call: invites_call(),
-                about: About::Invites,
+                about: RequestContext::Invites,
             });
         }
         for room in tx.rooms_to_join()? {
-            let key = WantKey::Join(room.clone());
+            let key = RequestKey::Join(room.clone());
             match built(
                 &key,
                 Call::new(join_room_by_id::v3::Request::new(room.clone())),
             ) {
-                Some(call) => wants.push(Want {
+                Some(call) => outgoing.push(OutgoingRequest {
                     key,
                     call,
-                    about: About::Join(room),
+                    about: RequestContext::Join(room),
                 }),
                 None => tx.forget_invite(&room)?,
             }
         }
-        wants.extend(self.gap_wants(tx)?);
-        wants.extend(self.own_identity_want(tx)?);
-        Ok(Wants {
-            requests: wants,
+        outgoing.extend(self.gap_wants(tx)?);
+        outgoing.extend(self.own_identity_want(tx)?);
+        Ok(Outgoing {
+            requests: outgoing,
             again,
             patience_ends,
         })
@@ -245,11 +245,11 @@ impl Engine {
         &self,
         tx: &Transaction<'_>,
         synced: bool,
-        busy: &dyn Fn(&WantKey) -> bool,
-    ) -> Result<Vec<Want>, store::Error> {
+        busy: &dyn Fn(&RequestKey) -> bool,
+    ) -> Result<Vec<OutgoingRequest>, store::Error> {
         let mut sends = Vec::new();
         for (id, lane) in tx.outbox_heads()? {
-            if !busy(&WantKey::Lane(lane))
+            if !busy(&RequestKey::Lane(lane))
                 && let Some(row) = tx.outbox_row(id)?
                 && (row.in_clear == InClear::No || (synced && self.may_leave(tx, &row)?))
             {
@@ -261,20 +261,20 @@ impl Engine {
 }
 
 /// The call, if there can be one: what cannot be asked for stops nothing else.
-fn built(key: &WantKey, call: Result<Call, BuildError>) -> Option<Call> {
+fn built(key: &RequestKey, call: Result<Call, BuildError>) -> Option<Call> {
     call.inspect_err(|fault| warn!("{key:?} is not asked for: {fault}"))
         .ok()
 }
 
-fn send(row: OutboxRow) -> Want {
-    Want {
-        key: WantKey::Lane(row.lane.clone()),
+fn send(row: OutboxRow) -> OutgoingRequest {
+    OutgoingRequest {
+        key: RequestKey::Lane(row.lane.clone()),
         call: Call {
             method: Method::PUT,
             path: row.path,
             body: row.body,
         },
-        about: About::Outbox(row.id, row.lane),
+        about: RequestContext::Outbox(row.id, row.lane),
     }
 }
 
@@ -292,7 +292,7 @@ impl Engine {
         tx: &Transaction<'_>,
         now: u64,
         ask_own: bool,
-    ) -> Result<Option<Want>, Error> {
+    ) -> Result<Option<OutgoingRequest>, Error> {
         let mut outdated = Vec::new();
         let own = ask_own.then_some(&self.user);
         for user in own.into_iter().chain(&self.commanders.users) {
@@ -301,7 +301,11 @@ impl Engine {
         query(Whose::Commanders, outdated)
     }
 
-    fn query_others(&self, tx: &Transaction<'_>, now: u64) -> Result<Option<Want>, Error> {
+    fn query_others(
+        &self,
+        tx: &Transaction<'_>,
+        now: u64,
+    ) -> Result<Option<OutgoingRequest>, Error> {
         let known = self.commanders.users.len() + 1;
         let mut outdated = tx.outdated_users(now, USERS_PER_QUERY + known)?;
         outdated.retain(|found| self.whose(&found.user) == Whose::Others);
@@ -309,7 +313,11 @@ impl Engine {
     }
 
     /// A request for one-time keys for each group of devices.
-    fn claims(&self, tx: &Transaction<'_>, for_replies: Vec<Device>) -> Result<Vec<Want>, Error> {
+    fn claims(
+        &self,
+        tx: &Transaction<'_>,
+        for_replies: Vec<Device>,
+    ) -> Result<Vec<OutgoingRequest>, Error> {
         let mut devices = for_replies;
         for (user, id) in tx.devices_to_unwedge()? {
             match tx.device(&user, &id)? {
@@ -333,7 +341,7 @@ impl Engine {
 
 /// Asks for the first of these users' devices, as many together as each of them
 /// allows.
-fn query(whose: Whose, outdated: Vec<OutdatedUser>) -> Result<Option<Want>, Error> {
+fn query(whose: Whose, outdated: Vec<OutdatedUser>) -> Result<Option<OutgoingRequest>, Error> {
     let mut most = USERS_PER_QUERY;
     let mut users = Vec::new();
     for found in outdated {
@@ -353,14 +361,14 @@ fn query(whose: Whose, outdated: Vec<OutdatedUser>) -> Result<Option<Want>, Erro
         .iter()
         .map(|(user, _)| (user.clone(), Vec::new()))
         .collect();
-    Ok(Some(Want {
-        key: WantKey::Query(whose),
+    Ok(Some(OutgoingRequest {
+        key: RequestKey::Query(whose),
         call: Call::new(request)?,
-        about: About::Query(users),
+        about: RequestContext::Query(users),
     }))
 }
 
-fn claim(whose: Whose, mut devices: Vec<Device>) -> Result<Option<Want>, Error> {
+fn claim(whose: Whose, mut devices: Vec<Device>) -> Result<Option<OutgoingRequest>, Error> {
     devices.truncate(DEVICES_PER_CLAIM);
     if devices.is_empty() {
         return Ok(None);
@@ -373,9 +381,9 @@ fn claim(whose: Whose, mut devices: Vec<Device>) -> Result<Option<Want>, Error> 
     }
     let mut request = claim_keys::v3::Request::new(keys);
     request.timeout = Some(FEDERATION_TIMEOUT);
-    Ok(Some(Want {
-        key: WantKey::Claim(whose),
+    Ok(Some(OutgoingRequest {
+        key: RequestKey::Claim(whose),
         call: Call::new(request)?,
-        about: About::Claim(devices),
+        about: RequestContext::Claim(devices),
     }))
 }

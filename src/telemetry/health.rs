@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    commands::{Tallies, TallyCounters},
+    commands::{MetricEvents, TallyCounters},
     histogram::Histogram,
     probe::Snapshot,
     skipped::{Place, SkippedCounters},
@@ -22,7 +22,7 @@ const NEVER: u64 = u64::MAX;
 /// What the bot notes about itself while it runs. One value, written by the
 /// loop and read by whoever asks; each number stands for itself, so nobody waits
 /// for anybody.
-pub struct Vitals {
+pub struct HealthState {
     started: Instant,
     pub(super) started_at: SystemTime,
     /// Whether somebody can ask.
@@ -37,7 +37,7 @@ pub struct Vitals {
     pub(super) syncs: Attempts,
     pub(super) logins: Attempts,
     pub(super) store_failures: AtomicU64,
-    pub(super) tallies: TallyCounters,
+    pub(super) metrics: TallyCounters,
     pub(super) skipped: SkippedCounters,
     /// Of scalings that were done, and of those that were not.
     pub(super) scaled: [Histogram; 2],
@@ -62,7 +62,7 @@ impl Attempts {
     }
 }
 
-impl Vitals {
+impl HealthState {
     /// Of a process that starts now. `is_asked` tells whether anybody can see
     /// it, `sync_max_age` from when on the bot is not ready.
     pub fn new(is_asked: bool, sync_max_age: Duration) -> Self {
@@ -79,7 +79,7 @@ impl Vitals {
             syncs: Attempts::default(),
             logins: Attempts::default(),
             store_failures: AtomicU64::new(0),
-            tallies: TallyCounters::default(),
+            metrics: TallyCounters::default(),
             skipped: SkippedCounters::default(),
             scaled: Default::default(),
             one_time_keys: AtomicU64::new(0),
@@ -132,9 +132,9 @@ impl Vitals {
 
     /// What a transaction did about messages; after its commit, so that one that
     /// is tried again does not count twice.
-    pub fn count(&self, tallies: &Tallies) {
-        for tally in tallies.iter() {
-            self.tallies.add(*tally);
+    pub fn count(&self, metrics: &MetricEvents) {
+        for metric in metrics.iter() {
+            self.metrics.add(*metric);
         }
     }
 
@@ -196,29 +196,29 @@ impl Vitals {
 mod tests {
     use super::*;
 
-    fn vitals() -> Vitals {
-        Vitals::new(true, Duration::from_secs(90))
+    fn health() -> HealthState {
+        HealthState::new(true, Duration::from_secs(90))
     }
 
     #[test]
     fn a_sync_that_failed_leaves_the_age_of_the_last_one() {
-        let vitals = vitals();
-        assert_eq!(vitals.snapshot().since_sync, None);
-        vitals.synced(false);
-        assert_eq!(vitals.snapshot().since_sync, None);
-        vitals.synced(true);
-        let age = vitals.snapshot().since_sync;
+        let health = health();
+        assert_eq!(health.snapshot().since_sync, None);
+        health.synced(false);
+        assert_eq!(health.snapshot().since_sync, None);
+        health.synced(true);
+        let age = health.snapshot().since_sync;
         assert!(age.is_some_and(|age| age < Duration::from_secs(5)));
     }
 
     #[test]
     fn the_store_is_writable_until_it_refuses_and_when_it_takes_something_again() {
-        let vitals = vitals();
-        assert!(!vitals.snapshot().store_refused);
-        vitals.store_refused();
-        assert!(vitals.snapshot().store_refused);
-        vitals.stored();
-        assert!(!vitals.snapshot().store_refused);
+        let health = health();
+        assert!(!health.snapshot().store_refused);
+        health.store_refused();
+        assert!(health.snapshot().store_refused);
+        health.stored();
+        assert!(!health.snapshot().store_refused);
     }
 
     #[test]
@@ -229,10 +229,10 @@ mod tests {
             outbound_groups: 3,
             outbox: 4,
         };
-        let asked = vitals();
+        let asked = health();
         assert!(asked.wants_counts());
         asked.counted(counts);
         assert!(!asked.wants_counts());
-        assert!(!Vitals::new(false, Duration::from_secs(90)).wants_counts());
+        assert!(!HealthState::new(false, Duration::from_secs(90)).wants_counts());
     }
 }

@@ -8,12 +8,12 @@ use url::{Host, Url};
 
 /// Host and port of a server: what an error message may show of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer {
+pub struct Authority {
     host: String,
     port: u16,
 }
 
-impl Peer {
+impl Authority {
     /// Whom `uri` leads to: `http` or `https`, a host that is an IP address or
     /// a DNS name, and no user name or password.
     pub fn of(uri: &Uri) -> Result<Self, BadUrl> {
@@ -57,7 +57,7 @@ impl Peer {
     }
 }
 
-impl fmt::Display for Peer {
+impl fmt::Display for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
     }
@@ -110,7 +110,7 @@ mod tests {
 
     fn of(url: &str) -> Result<String, BadUrl> {
         let uri = url.parse().map_err(|_| BadUrl::Syntax)?;
-        Peer::of(&uri).map(|peer| peer.to_string())
+        Authority::of(&uri).map(|authority| authority.to_string())
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::matrix::WantKey;
+use crate::matrix::RequestKey;
 use crate::net::Backoff;
 
 /// Retries of one request after which it goes on at the longest interval: only
@@ -25,23 +25,23 @@ const LANES: usize = 8;
 
 /// Which requests may be sent now.
 #[derive(Default)]
-pub(super) struct Flight {
-    busy: BTreeSet<WantKey>,
-    delayed: BTreeMap<WantKey, (Instant, Backoff)>,
+pub(super) struct InFlight {
+    busy: BTreeSet<RequestKey>,
+    delayed: BTreeMap<RequestKey, (Instant, Backoff)>,
     /// Requests about rooms that had to wait for others.
-    waiting: BTreeSet<WantKey>,
+    waiting: BTreeSet<RequestKey>,
     /// Some lane had to wait for others.
     crowded: Cell<bool>,
 }
 
-impl Flight {
+impl InFlight {
     /// Marks a request as sent, unless it is under way or has to wait.
-    pub(super) fn take_off(&mut self, key: &WantKey) -> bool {
+    pub(super) fn start(&mut self, key: &RequestKey) -> bool {
         if is_about_a_room(key) && self.rooms_are_full() {
             self.waiting.insert(key.clone());
             return false;
         }
-        if matches!(key, WantKey::Lane(_)) && self.lanes() >= LANES {
+        if matches!(key, RequestKey::Lane(_)) && self.lanes() >= LANES {
             return false;
         }
         !self.must_wait(key) && self.busy.insert(key.clone())
@@ -52,19 +52,21 @@ impl Flight {
         busy.count() >= ROOM_REQUESTS
     }
 
-    fn must_wait(&self, key: &WantKey) -> bool {
+    fn must_wait(&self, key: &RequestKey) -> bool {
         let delayed = self.delayed.get(key);
         delayed.is_some_and(|(until, _)| *until > Instant::now())
     }
 
     fn lanes(&self) -> usize {
         let lanes = self.busy.iter();
-        lanes.filter(|key| matches!(key, WantKey::Lane(_))).count()
+        lanes
+            .filter(|key| matches!(key, RequestKey::Lane(_)))
+            .count()
     }
 
     /// Tells of one lane after the other whether it cannot be sent from now:
     /// it is under way, has to wait for its turn, or for one of the others.
-    pub(super) fn gate(&self) -> impl Fn(&WantKey) -> bool + '_ {
+    pub(super) fn gate(&self) -> impl Fn(&RequestKey) -> bool + '_ {
         let left = Cell::new(LANES.saturating_sub(self.lanes()));
         self.crowded.set(false);
         move |key| {
@@ -86,22 +88,22 @@ impl Flight {
     }
 
     /// Whether the request is under way.
-    pub(super) fn is_busy(&self, key: &WantKey) -> bool {
+    pub(super) fn is_busy(&self, key: &RequestKey) -> bool {
         self.busy.contains(key)
     }
 
     /// The request is no longer under way, whatever came of it.
-    pub(super) fn landed(&mut self, key: &WantKey) {
+    pub(super) fn finish(&mut self, key: &RequestKey) {
         self.busy.remove(key);
     }
 
     /// The answer was taken in.
-    pub(super) fn succeeded(&mut self, key: &WantKey) {
+    pub(super) fn succeeded(&mut self, key: &RequestKey) {
         self.delayed.remove(key);
     }
 
     /// The request failed and is tried again; returns after how long.
-    pub(super) fn failed(&mut self, key: &WantKey, asked: Option<Duration>) -> Duration {
+    pub(super) fn failed(&mut self, key: &RequestKey, asked: Option<Duration>) -> Duration {
         self.delay(key, |backoff| {
             backoff
                 .fail(asked)
@@ -109,12 +111,12 @@ impl Flight {
         })
     }
 
-    /// As [`Flight::failed`], of what does not change soon: up to an hour.
-    pub(super) fn failed_slowly(&mut self, key: &WantKey, asked: Option<Duration>) -> Duration {
+    /// As [`InFlight::failed`], of what does not change soon: up to an hour.
+    pub(super) fn failed_slowly(&mut self, key: &RequestKey, asked: Option<Duration>) -> Duration {
         self.delay(key, |backoff| backoff.fail_slowly(asked))
     }
 
-    fn delay(&mut self, key: &WantKey, fail: impl FnOnce(&mut Backoff) -> Duration) -> Duration {
+    fn delay(&mut self, key: &RequestKey, fail: impl FnOnce(&mut Backoff) -> Duration) -> Duration {
         let (until, backoff) = self
             .delayed
             .entry(key.clone())
@@ -125,7 +127,7 @@ impl Flight {
     }
 
     /// Whether the request failed and waits for its next turn.
-    pub(super) fn is_delayed(&self, key: &WantKey) -> bool {
+    pub(super) fn is_delayed(&self, key: &RequestKey) -> bool {
         self.delayed.contains_key(key)
     }
 
@@ -152,10 +154,10 @@ impl Flight {
     }
 }
 
-fn is_about_a_room(key: &WantKey) -> bool {
+fn is_about_a_room(key: &RequestKey) -> bool {
     matches!(
         key,
-        WantKey::Members(_) | WantKey::Encryption(_) | WantKey::Join(_)
+        RequestKey::Members(_) | RequestKey::Encryption(_) | RequestKey::Join(_)
     )
 }
 
@@ -167,26 +169,26 @@ mod tests {
     /// short waits because it had no turn.
     #[test]
     fn what_waits_for_its_turn_is_not_forgotten() {
-        let mut flight = Flight::default();
+        let mut in_flight = InFlight::default();
         let key = |number: usize| {
-            WantKey::Join(ruma::OwnedRoomId::try_from(format!("!{number}:test")).unwrap())
+            RequestKey::Join(ruma::OwnedRoomId::try_from(format!("!{number}:test")).unwrap())
         };
         let last = key(ROOM_REQUESTS);
-        flight
+        in_flight
             .delayed
             .insert(last.clone(), (Instant::now(), Backoff::new()));
         for number in 0..ROOM_REQUESTS {
-            assert!(flight.take_off(&key(number)));
+            assert!(in_flight.start(&key(number)));
         }
-        assert!(!flight.take_off(&last));
-        flight.forget_unwanted();
-        assert!(flight.is_delayed(&last));
-        assert_eq!(flight.next_turn(), None, "the loop does not spin");
-        flight.landed(&key(0));
-        assert!(flight.next_turn().is_some());
-        assert!(flight.take_off(&last));
-        flight.landed(&last);
-        flight.forget_unwanted();
-        assert!(!flight.is_delayed(&last), "it is wanted no more");
+        assert!(!in_flight.start(&last));
+        in_flight.forget_unwanted();
+        assert!(in_flight.is_delayed(&last));
+        assert_eq!(in_flight.next_turn(), None, "the loop does not spin");
+        in_flight.finish(&key(0));
+        assert!(in_flight.next_turn().is_some());
+        assert!(in_flight.start(&last));
+        in_flight.finish(&last);
+        in_flight.forget_unwanted();
+        assert!(!in_flight.is_delayed(&last), "it is wanted no more");
     }
 }
