@@ -2,7 +2,7 @@
 
 use super::policy::Policy;
 use crate::json::Sifted;
-use crate::matrix::{self, Engine, Message, RequestContext};
+use crate::matrix::e2ee::{self, Engine, Message, RequestContext};
 use crate::store::Transaction;
 use crate::telemetry::MetricEvents;
 
@@ -12,7 +12,7 @@ pub(super) fn classify(
     policy: &Policy,
     tx: &Transaction<'_>,
     messages: &[Message],
-) -> Result<MetricEvents, matrix::Error> {
+) -> Result<MetricEvents, e2ee::Error> {
     policy.tell_missed(tx, engine)?;
     messages
         .iter()
@@ -26,7 +26,7 @@ pub(super) fn judge_again(
     policy: &Policy,
     tx: &Transaction<'_>,
     now: u64,
-) -> Result<MetricEvents, matrix::Error> {
+) -> Result<MetricEvents, e2ee::Error> {
     let mut messages = Vec::new();
     engine.classify_undecrypted(tx, now, &mut messages)?;
     classify(engine, policy, tx, &messages)
@@ -40,7 +40,7 @@ pub(super) fn handle_body(
     about: &RequestContext,
     answer: &Sifted,
     now: u64,
-) -> Result<MetricEvents, matrix::Error> {
+) -> Result<MetricEvents, e2ee::Error> {
     let body = answer.body.as_slice();
     match about {
         RequestContext::Upload {
@@ -49,7 +49,9 @@ pub(super) fn handle_body(
         } => engine.handle_upload(tx, *with_device_keys, fallback.as_deref())?,
         // Taken in elsewhere.
         RequestContext::Query(_) | RequestContext::Invites => {}
-        RequestContext::OwnIdentity(step) => engine.handle_own_step(tx, *step, body, now)?,
+        RequestContext::OwnIdentity(step) => {
+            engine.handle_cross_signing_step(tx, *step, body, now)?
+        }
         RequestContext::Claim(asked) => engine.handle_claim(tx, asked, body, now)?,
         RequestContext::Members(room, generation) => {
             engine.handle_members(tx, room, *generation, body)?
@@ -61,7 +63,7 @@ pub(super) fn handle_body(
         RequestContext::Join(room) => tx.forget_invite(room)?,
         RequestContext::Gap(room, token) => {
             let max_age = u64::try_from(policy.command_max_age.as_millis()).unwrap_or(u64::MAX);
-            engine.handle_gap(tx, room, token, answer, max_age, now)?;
+            engine.handle_backfill(tx, room, token, answer, max_age, now)?;
             return judge_again(engine, policy, tx, now);
         }
         RequestContext::Outbox(row, _) => tx.finish_outbox(*row)?,
@@ -146,11 +148,11 @@ pub(super) fn give_up_unsendable(
     tx: &Transaction<'_>,
     about: &RequestContext,
     why: &str,
-) -> Result<(), matrix::Error> {
+) -> Result<(), e2ee::Error> {
     match about {
-        RequestContext::OwnIdentity(_) => engine.own_step_unsendable(tx, why),
+        RequestContext::OwnIdentity(_) => engine.cross_signing_unsendable(tx, why),
         RequestContext::Join(room) => Ok(tx.forget_invite(room)?),
-        RequestContext::Gap(room, _) => engine.give_up_gap(tx, room),
+        RequestContext::Gap(room, _) => engine.give_up_backfill(tx, room),
         RequestContext::Outbox(row, lane) => Ok(tx.give_up_outbox(*row, lane)?),
         RequestContext::Upload { .. }
         | RequestContext::Query(_)
@@ -169,10 +171,10 @@ pub(super) fn give_up(
     about: &RequestContext,
     said: &Said<'_>,
     now: u64,
-) -> Result<MetricEvents, matrix::Error> {
+) -> Result<MetricEvents, e2ee::Error> {
     match about {
         RequestContext::OwnIdentity(step) => {
-            engine.own_step_refused(tx, *step, said.status, said.errcode, said.message)?;
+            engine.cross_signing_refused(tx, *step, said.status, said.errcode, said.message)?;
         }
         // There is no such state: the room is not encrypted.
         RequestContext::Encryption(room) => {
@@ -180,7 +182,7 @@ pub(super) fn give_up(
             return judge_again(engine, policy, tx, now);
         }
         RequestContext::Gap(room, _) => {
-            engine.give_up_gap(tx, room)?;
+            engine.give_up_backfill(tx, room)?;
             return judge_again(engine, policy, tx, now);
         }
         RequestContext::Outbox(row, lane) => tx.give_up_outbox(*row, lane)?,

@@ -6,7 +6,8 @@ use ruma::OwnedUserId;
 
 use super::{answers::classify, end::SessionEnd, operator::Operator, takes::ends_the_session};
 use crate::json::{Sifted, Skipped};
-use crate::matrix::{self, Fault, Queried, RequestKey, SyncBody, Turn};
+use crate::matrix::client::{Fault, SyncBody};
+use crate::matrix::e2ee::{self, QueryAnswer, RequestKey, TimeBudget};
 use crate::net::{self, Stage};
 use crate::store::Cap;
 use crate::telemetry::{MetricEvents, Place};
@@ -53,7 +54,8 @@ impl Operator<'_> {
         if parsed.to_device_events() > done + TOGETHER {
             let mut position = done;
             let taken = self.transact(|engine, _, tx, now| {
-                position = engine.handle_sync_to_device(tx, &parsed, done, now, Turn::begin())?;
+                position =
+                    engine.handle_sync_to_device(tx, &parsed, done, now, TimeBudget::start())?;
                 Ok(())
             });
             return match taken {
@@ -74,7 +76,7 @@ impl Operator<'_> {
         self.syncing = false;
         let mut invites = Vec::new();
         let taken = self.transact(|engine, policy, tx, now| {
-            engine.handle_sync_to_device(tx, &parsed, done, now, Turn::endless())?;
+            engine.handle_sync_to_device(tx, &parsed, done, now, TimeBudget::unlimited())?;
             let received = engine.handle_sync(tx, &parsed, &answer.skipped, counts_hold, now)?;
             for invite in received.invites {
                 let verdict = policy.judge_invite(tx, &invite)?;
@@ -100,7 +102,7 @@ impl Operator<'_> {
         }
     }
 
-    fn sync_not_taken(&mut self, error: &matrix::Error) -> Option<SessionEnd> {
+    fn sync_not_taken(&mut self, error: &e2ee::Error) -> Option<SessionEnd> {
         self.syncing = false;
         if self.goes_on_without(error) {
             return None;
@@ -109,7 +111,7 @@ impl Operator<'_> {
             self.health.synced(false);
             return Some(end);
         }
-        if let matrix::Error::Store(error) = error {
+        if let e2ee::Error::Store(error) = error {
             error!("{error}");
         }
         self.sync_failed(error, None)
@@ -123,7 +125,7 @@ impl Operator<'_> {
         done: usize,
     ) -> Option<SessionEnd> {
         let mut position = done;
-        let queried = Queried {
+        let queried = QueryAnswer {
             asked: &asked,
             done,
             answer: &answer,
@@ -135,7 +137,7 @@ impl Operator<'_> {
                 return Ok(MetricEvents::default());
             }
             let mut messages = Vec::new();
-            let turn = Turn::begin();
+            let turn = TimeBudget::start();
             position = engine.handle_query(tx, &queried, now, turn, &mut messages)?;
             classify(engine, policy, tx, &messages)
         });
@@ -166,7 +168,7 @@ impl Operator<'_> {
     pub(super) fn not_taken(
         &mut self,
         key: &RequestKey,
-        error: &matrix::Error,
+        error: &e2ee::Error,
     ) -> Option<SessionEnd> {
         if self.goes_on_without(error) {
             self.in_flight.failed(key, None);

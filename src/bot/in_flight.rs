@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::matrix::RequestKey;
+use crate::matrix::e2ee::RequestKey;
 use crate::net::Backoff;
 
 /// Retries of one request after which it goes on at the longest interval: only

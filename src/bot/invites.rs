@@ -5,7 +5,8 @@ use log::{debug, warn};
 use ruma::RoomId;
 
 use super::{operator::Operator, policy::Policy};
-use crate::matrix::{Error, Fault, Invite, RequestKey};
+use crate::matrix::client::Fault;
+use crate::matrix::e2ee::{Error, Invite, RequestKey};
 use crate::store::Transaction;
 use crate::util::shown;
 

@@ -28,9 +28,9 @@ use super::{
 use crate::json::Sifted;
 use crate::kube::{self, Target};
 use crate::login::Access;
-use crate::matrix::{
-    self, Audience, Engine, Fault, Homeserver, KEY_GRACE_MS, Outgoing, OutgoingRequest, OwnKeys,
-    RequestContext, RequestKey,
+use crate::matrix::client::{Audience, Fault, Homeserver};
+use crate::matrix::e2ee::{
+    self, Engine, KEY_GRACE_MS, Outgoing, OutgoingRequest, OwnKeys, RequestContext, RequestKey,
 };
 use crate::net::Backoff;
 use crate::store::{JournalEntry, OwnClock, Store, Transaction};
@@ -184,7 +184,7 @@ impl<'a> Operator<'a> {
             access.device.clone(),
             policy.commanders.clone(),
             own_keys,
-            policy.clear_words(),
+            policy.plaintext_replies(),
         );
         let audience = engine.audience();
         Self {
@@ -322,10 +322,10 @@ impl<'a> Operator<'a> {
     /// from the change is prepared in it too, committed, and only then begun.
     pub(super) fn transact<T: Into<MetricEvents>>(
         &mut self,
-        take: impl FnOnce(&Engine, &Policy, &Transaction<'_>, u64) -> Result<T, matrix::Error>,
-    ) -> Result<(), matrix::Error> {
+        take: impl FnOnce(&Engine, &Policy, &Transaction<'_>, u64) -> Result<T, e2ee::Error>,
+    ) -> Result<(), e2ee::Error> {
         let done = self.commit(take);
-        if let Err(matrix::Error::Store(error)) = &done
+        if let Err(e2ee::Error::Store(error)) = &done
             && !error.is_busy()
         {
             self.health.store_refused();
@@ -336,8 +336,8 @@ impl<'a> Operator<'a> {
 
     fn commit<T: Into<MetricEvents>>(
         &mut self,
-        take: impl FnOnce(&Engine, &Policy, &Transaction<'_>, u64) -> Result<T, matrix::Error>,
-    ) -> Result<Next, matrix::Error> {
+        take: impl FnOnce(&Engine, &Policy, &Transaction<'_>, u64) -> Result<T, e2ee::Error>,
+    ) -> Result<Next, e2ee::Error> {
         let now = now_ms();
         let tx = self.store.begin()?;
         let stored = tx.own_clock()?;
@@ -351,13 +351,13 @@ impl<'a> Operator<'a> {
             tx.finish_outbox(*row)?;
         }
         let metrics = take(&self.engine, self.policy, &tx, now)?.into();
-        self.engine.check_for_foreign()?;
+        self.engine.check_rollback()?;
         // Before the first sync this store may be an older copy, which shows only
         // there: what it wants done was done, and what it would encrypt with was
         // used.
         let Outgoing {
             requests,
-            again,
+            has_more,
             patience_ends,
         } = {
             let busy = |key: &RequestKey| self.in_flight.is_busy(key);
@@ -366,7 +366,7 @@ impl<'a> Operator<'a> {
         let mut requests = requests;
         requests.extend(
             self.engine
-                .sends(&tx, self.synced, &self.in_flight.gate())?,
+                .outbox_requests(&tx, self.synced, &self.in_flight.gate())?,
         );
         let work = match self.working {
             None if self.synced => next_work(&self.engine, self.policy, &tx, self.started_at, now)?,
@@ -374,17 +374,17 @@ impl<'a> Operator<'a> {
         };
         let next = Next {
             outgoing: requests,
-            again,
+            again: has_more,
             work,
             since: tx.next_batch()?,
-            held_until: self.engine.next_held_deadline(&tx, now)?,
+            held_until: self.engine.next_undecrypted_deadline(&tx, now)?,
             patience_ends,
             keys_uploaded: self.engine.keys_uploaded(&tx)?,
             fingerprints: match self.listening {
                 true => Vec::new(),
                 false => self.engine.fingerprints(&tx)?,
             },
-            settled: self.engine.is_settled(&tx)?,
+            settled: self.engine.bootstrap_done(&tx)?,
         };
         let counts = match self.health.wants_counts() {
             true => Some(tx.counts()?),
@@ -483,7 +483,7 @@ impl<'a> Operator<'a> {
     /// changed, and the loop comes by here again. Whether it was committed.
     pub(super) fn attempt<T: Into<MetricEvents>>(
         &mut self,
-        take: impl FnOnce(&Engine, &Policy, &Transaction<'_>, u64) -> Result<T, matrix::Error>,
+        take: impl FnOnce(&Engine, &Policy, &Transaction<'_>, u64) -> Result<T, e2ee::Error>,
     ) -> bool {
         let done = self.transact(take);
         if let Err(error) = &done {

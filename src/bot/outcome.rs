@@ -5,7 +5,8 @@ use ruma::{EventId, OwnedEventId, OwnedRoomId};
 use tokio::time::{Duration, Instant, timeout_at};
 
 use super::operator::{Finished, Operator};
-use crate::matrix::{self, Engine, InThread};
+use crate::matrix::client::InThread;
+use crate::matrix::e2ee::{self, Engine};
 use crate::store::Transaction;
 use crate::telemetry::{MetricEvent, MetricEvents};
 
@@ -55,7 +56,7 @@ impl Operator<'_> {
         let saved = self
             .store
             .begin()
-            .map_err(matrix::Error::from)
+            .map_err(e2ee::Error::from)
             .and_then(|tx| {
                 let metrics = put_outcome(&self.engine, &tx, outcome)?;
                 tx.commit()?;
@@ -88,9 +89,9 @@ fn put_outcome(
     engine: &Engine,
     tx: &Transaction<'_>,
     outcome: &Outcome,
-) -> Result<MetricEvents, matrix::Error> {
+) -> Result<MetricEvents, e2ee::Error> {
     let fault = match outcome.is_status {
-        true => engine.own_identity_fault(tx)?,
+        true => engine.cross_signing_fault(tx)?,
         false => None,
     };
     let answer = match fault {

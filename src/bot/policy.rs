@@ -11,7 +11,10 @@ use super::{
     replies,
 };
 use crate::crypto::WithheldCode;
-use crate::matrix::{Age, Authorship, ClearWords, Commanders, Engine, Error, Message, MessageKind};
+use crate::matrix::client::Age;
+use crate::matrix::e2ee::{
+    Authorship, Commanders, Engine, Error, Message, MessageKind, PlaintextReplies,
+};
 use crate::store::{Cap, Encryption, JournalEntry, Transaction, Urgency};
 use crate::telemetry::{CommandKind, CommandOutcome, MetricEvent};
 use crate::util::shown;
@@ -146,16 +149,16 @@ impl Policy {
     }
 
     /// What the engine may say where nothing is encrypted.
-    pub fn clear_words(&self) -> ClearWords {
+    pub fn plaintext_replies(&self) -> PlaintextReplies {
         match self.require_encryption {
-            true => ClearWords::Only(replies::ENCRYPTION_REQUIRED),
-            false => ClearWords::Any,
+            true => PlaintextReplies::Only(replies::ENCRYPTION_REQUIRED),
+            false => PlaintextReplies::Any,
         }
     }
 
     /// Tells the people of rooms in which something was missed.
     pub(super) fn tell_missed(&self, tx: &Transaction<'_>, engine: &Engine) -> Result<(), Error> {
-        for room in engine.rooms_to_tell(tx)? {
+        for room in engine.rooms_with_missed_messages(tx)? {
             if self.allows_room(&room) {
                 engine.reply(tx, &room, None, replies::MISSED)?;
             }

@@ -9,10 +9,9 @@ use tokio::time::Instant;
 
 use super::end::SessionEnd;
 use super::operator::{Finished, Operator};
-use crate::matrix::{Fault, read_refresh, refresh_call};
+use crate::matrix::client::{Fault, read_refresh, refresh_call};
 use crate::net::Backoff;
-use crate::store::Tokens;
-use crate::util::now_ms;
+use crate::util::{Tokens, now_ms};
 
 /// While new tokens are on their way, what the old ones were refused for waits.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 //! the letter, since people and scripts know them.
 
 use crate::crypto::WithheldCode;
-use crate::matrix::ClocksDiffer;
+use crate::matrix::client::ClocksDiffer;
 use crate::util::{name, unlinked};
 
 /// Longest echo in bytes, lobster included. An event holds 64 KiB of

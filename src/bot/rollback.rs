@@ -6,7 +6,7 @@ use log::error;
 use tokio::time::Instant;
 
 use super::{operator::Operator, outcome::in_thread, replies};
-use crate::matrix;
+use crate::matrix::e2ee;
 use crate::telemetry::MetricEvents;
 
 /// After keys were given up the next sync waits this long: a homeserver that makes
@@ -18,19 +18,19 @@ impl Operator<'_> {
     /// Takes the homeserver's word that this device has had another life, if that
     /// is what is wrong, and if there is no new device to be had for it. It costs
     /// the keys, not the program: the word may be a lie.
-    pub(super) fn goes_on_without(&mut self, error: &matrix::Error) -> bool {
-        let matrix::Error::RolledBack(foreign) = error else {
+    pub(super) fn goes_on_without(&mut self, error: &e2ee::Error) -> bool {
+        let e2ee::Error::RolledBack(foreign) = error else {
             return false;
         };
         if self.keeps_device {
-            self.start_over(&error.to_string(), foreign);
+            self.recover_from_rollback(&error.to_string(), foreign);
         }
         self.keeps_device
     }
 
     /// Gives up all keys that another life of this device may have used. What was
     /// asked for and is not done may have been done in that life.
-    pub(super) fn start_over(&mut self, why: &str, foreign: &BTreeSet<String>) {
+    pub(super) fn recover_from_rollback(&mut self, why: &str, foreign: &BTreeSet<String>) {
         error!(
             "{why}. Or the homeserver lies. The device's keys are given up and replaced: who \
              commands has to make their client use a new key"
@@ -38,7 +38,7 @@ impl Operator<'_> {
         self.sync_after = Instant::now() + PAUSE;
         let working = self.working.clone();
         self.attempt(|engine, _, tx, now| {
-            engine.start_over(tx, foreign.iter().map(String::as_str), now)?;
+            engine.recover_from_rollback(tx, foreign.iter().map(String::as_str), now)?;
             for asked in tx.unfinished()? {
                 if Some(&asked.event_id) != working.as_ref() {
                     let thread = in_thread(asked.thread.as_deref(), &asked.event_id);

@@ -9,7 +9,8 @@ use super::{
     invites::{Judged, Verdict},
     replies,
 };
-use crate::matrix::{ClocksDiffer, Invite, RequestKey};
+use crate::matrix::client::ClocksDiffer;
+use crate::matrix::e2ee::{Invite, RequestKey};
 use crate::util::shown;
 
 /// Invites that are not taken of which the log tells, and changes of the homeserver's

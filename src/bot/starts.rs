@@ -12,9 +12,8 @@ use super::{
     work::execute,
 };
 use crate::kube;
-use crate::matrix::{
-    self, Answer, Call, Engine, OutgoingRequest, RequestContext, SYNC_TIMEOUT, sync_call,
-};
+use crate::matrix::client::{Answer, Call, SYNC_TIMEOUT, sync_call};
+use crate::matrix::e2ee::{self, Engine, OutgoingRequest, RequestContext};
 use crate::store::{JournalEntry, Transaction};
 use crate::telemetry::{CommandOutcome, MetricEvent};
 
@@ -30,7 +29,7 @@ pub(super) fn next_work(
     tx: &Transaction<'_>,
     started_at: u64,
     now: u64,
-) -> Result<Option<Work>, matrix::Error> {
+) -> Result<Option<Work>, e2ee::Error> {
     let question = Command::Status.as_str();
     let is_flooded = tx.count_unfinished(question)? > QUESTIONS_BEFORE_SCALING;
     let urgent = match is_flooded {

@@ -21,7 +21,7 @@ use crate::config::{HealthAddress, Method, Settings};
 use crate::crypto::DeviceTrust;
 use crate::kube::{Api, Credentials, ServiceAccount};
 use crate::login::{connect, log_in};
-use crate::matrix::{Commanders, OwnKeys};
+use crate::matrix::e2ee::{Commanders, OwnKeys};
 use crate::net::Backoff;
 use crate::store::{self, Predecessor, Store};
 use crate::telemetry::{self, HealthState};

@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     json::Sifted,
-    matrix::{self, Fault, RequestContext, RequestKey},
+    matrix::{
+        client::Fault,
+        e2ee::{self, RequestContext, RequestKey},
+    },
 };
 
 /// So many refusals of a sync in a row, and its `since` is taken for the fault:
@@ -151,7 +154,7 @@ impl Operator<'_> {
                 by_password,
             }) if matches!(about, RequestContext::OwnIdentity(_)) => {
                 self.transact(|engine, _, tx, _| {
-                    engine.handle_own_challenge(tx, session.as_deref(), by_password)
+                    engine.handle_cross_signing_challenge(tx, session.as_deref(), by_password)
                 })
             }
             Err(fault)
@@ -171,7 +174,7 @@ impl Operator<'_> {
                 }
                 Refusal::Outlived(why) | Refusal::IdsTaken(why) => {
                     self.in_flight.failed(key, None);
-                    self.start_over(&why, &BTreeSet::new());
+                    self.recover_from_rollback(&why, &BTreeSet::new());
                     return None;
                 }
                 Refusal::Retry => {
@@ -276,7 +279,7 @@ impl Operator<'_> {
             }
             let sends = self
                 .engine
-                .sends(&tx, self.synced, &self.in_flight.gate())?;
+                .outbox_requests(&tx, self.synced, &self.in_flight.gate())?;
             Ok((sends, tx.has_unprepared_replies()?))
         });
         match sends {
@@ -310,10 +313,10 @@ fn worded(about: &RequestContext, fault: Fault) -> Fault {
 }
 
 /// Whether an error that came with an answer leaves nothing to go on with.
-pub(super) fn ends_the_session(error: &matrix::Error) -> Option<SessionEnd> {
+pub(super) fn ends_the_session(error: &e2ee::Error) -> Option<SessionEnd> {
     match error {
-        matrix::Error::OwnKeys(_) => Some(SessionEnd::Fatal(error.to_string())),
-        matrix::Error::RolledBack(_) => Some(SessionEnd::Outlived(error.to_string())),
+        e2ee::Error::OwnKeys(_) => Some(SessionEnd::Fatal(error.to_string())),
+        e2ee::Error::RolledBack(_) => Some(SessionEnd::Outlived(error.to_string())),
         _ => None,
     }
 }

@@ -20,14 +20,15 @@ use crate::config::{Account, Overrides};
 use crate::crypto::DeviceTrust;
 use crate::kube::{Api, Credentials, DeploymentName, Namespace, ServiceAccount, Target};
 use crate::login::{Access, SessionError, connect, log_in};
-use crate::matrix::{
-    ClearWords, Commanders, Engine, Homeserver, Message, MessageKind, RequestContext, SyncBody,
+use crate::matrix::client::{Homeserver, SyncBody};
+use crate::matrix::e2ee::{
+    Commanders, Engine, Message, MessageKind, PlaintextReplies, RequestContext,
 };
 use crate::net::fake::{Authority, closed_port};
 use crate::net::{Client, Roots};
-use crate::store::{Store, Tokens};
+use crate::store::Store;
 use crate::telemetry::HealthState;
-use crate::util::Secret;
+use crate::util::{Secret, Tokens};
 
 /// The sum of the 20 waits, in seconds; jitter adds up to a fifth.
 const ALL_WAITS: u64 = 2 + 4 + 8 + 16 + 32 + 15 * 60;
@@ -118,7 +119,7 @@ fn engine(commanders: &[&UserId]) -> Engine {
         "DEVICE".into(),
         commanders,
         Rc::default(),
-        ClearWords::Any,
+        PlaintextReplies::Any,
     )
 }
 

@@ -13,13 +13,12 @@ use crate::auth::sso::{self, Provider};
 use crate::config::{
     Account, BaseUrl, Homeserver as Address, Jwt, JwtLoginType, Method, Network, Sso,
 };
-use crate::matrix::{
+use crate::matrix::client::{
     self, Flows, Homeserver, LoggedIn, LoginError, LoginInfo, VersionsFault, discover, flows_call,
     is_user, login_call, logout_call, read_flows, read_login, read_whoami, versions, whoami_call,
 };
 use crate::net::{Client, TlsUnavailable};
-use crate::store::Tokens;
-use crate::util::{Secret, now_ms, printable};
+use crate::util::{Secret, Tokens, now_ms, printable};
 
 /// The longest id of a server's that is shown, in bytes.
 const MAX_SHOWN: usize = 100;
@@ -147,7 +146,7 @@ impl<'a> Login<'a> {
                 Some(flows) => Ok(flows),
                 None => Err(self.unless_none(Fault::Answer(LoginError::Malformed)).await),
             },
-            Err(matrix::Fault::Refused { status: 404, .. }) => {
+            Err(client::Fault::Refused { status: 404, .. }) => {
                 Err(self.unless_none(Fault::NoLogins).await)
             }
             Err(fault) => Err(self.unless_none(Fault::Homeserver(fault)).await),
@@ -159,11 +158,11 @@ impl<'a> Login<'a> {
     async fn unless_none(&self, fault: Fault) -> Fault {
         let is_of_any = match &fault {
             Fault::NoLogins | Fault::Answer(LoginError::Malformed) => true,
-            Fault::Homeserver(matrix::Fault::Broken {
+            Fault::Homeserver(client::Fault::Broken {
                 status, redirect, ..
             }) => *status < 500 && redirect.is_none(),
             Fault::Refused {
-                fault: matrix::Fault::Refused { status: 404, .. },
+                fault: client::Fault::Refused { status: 404, .. },
                 ..
             } => true,
             _ => false,
@@ -199,10 +198,10 @@ impl<'a> Login<'a> {
         info: &LoginInfo<'_>,
         asked: &str,
         device: &DeviceId,
-    ) -> Result<Result<LoggedIn, matrix::Fault>, Fault> {
+    ) -> Result<Result<LoggedIn, client::Fault>, Fault> {
         let body = match self.homeserver.ask(login_call(info, device), None).await {
             Ok(body) => body,
-            Err(fault @ matrix::Fault::Refused { .. }) => return Ok(Err(fault)),
+            Err(fault @ client::Fault::Refused { .. }) => return Ok(Err(fault)),
             Err(fault) => return Err(Fault::Homeserver(fault)),
         };
         let logged_in = read_login(body, now_ms()).map_err(Fault::Answer)?;
@@ -221,12 +220,12 @@ impl<'a> Login<'a> {
     ///
     /// # Errors
     /// The homeserver does not, or knows nothing of it.
-    pub async fn log_out(&self, tokens: &Tokens) -> Result<(), matrix::Fault> {
+    pub async fn log_out(&self, tokens: &Tokens) -> Result<(), client::Fault> {
         let ended = self.homeserver.ask(logout_call(), Some(&tokens.access));
         ended.await.map(drop)
     }
 
-    fn refused(&self, fault: matrix::Fault) -> Fault {
+    fn refused(&self, fault: client::Fault) -> Fault {
         Fault::Refused {
             method: self.account.method.name(),
             fault,
@@ -276,8 +275,8 @@ impl<'a> Login<'a> {
     async fn who(&self, token: &Secret, asked: &str, device: &DeviceId) -> Result<LoggedIn, Fault> {
         let answer = self.homeserver.ask(whoami_call(), Some(token)).await;
         let body = answer.map_err(|fault| match fault {
-            matrix::Fault::UnknownToken { .. } => Fault::TokenEnded,
-            fault @ matrix::Fault::Refused { .. } => self.refused(fault),
+            client::Fault::UnknownToken { .. } => Fault::TokenEnded,
+            fault @ client::Fault::Refused { .. } => self.refused(fault),
             fault => Fault::Homeserver(fault),
         });
         let body = match body {

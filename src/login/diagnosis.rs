@@ -14,7 +14,7 @@ use super::keycloak_token::examine;
 use crate::auth::jwt::TokenFault;
 use crate::auth::keycloak;
 use crate::config::{Homeserver as Address, Jwt, JwtLoginType, JwtSource};
-use crate::matrix::{Call, Fault, versions};
+use crate::matrix::client::{Call, Fault, versions};
 use crate::util::Secret;
 
 /// What is answered to a request for the profile of a user that there is not: by

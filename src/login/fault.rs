@@ -7,7 +7,7 @@ use super::diagnosis::Diagnosis;
 use crate::auth::jwt::MintError;
 use crate::auth::{keycloak, sso};
 use crate::config::MethodName;
-use crate::matrix::{self, DiscoveryError, DiscoveryFault, LoginError, VersionsFault};
+use crate::matrix::client::{self, DiscoveryError, DiscoveryFault, LoginError, VersionsFault};
 use crate::net::{self, Stage, TlsUnavailable};
 
 /// Who has to change something.
@@ -45,7 +45,7 @@ pub enum Fault {
     /// What is configured as the homeserver is none.
     NoHomeserver(VersionsFault),
     /// The homeserver does not answer as it should.
-    Homeserver(matrix::Fault),
+    Homeserver(client::Fault),
     /// The homeserver does not offer the login type.
     NotOffered {
         /// The login type.
@@ -60,12 +60,12 @@ pub enum Fault {
         /// How it was logged in.
         method: MethodName,
         /// What the homeserver said.
-        fault: matrix::Fault,
+        fault: client::Fault,
     },
     /// The homeserver refuses the token as it refuses every one, with `M_FORBIDDEN`.
     TokenRefused {
         /// What the homeserver said.
-        fault: matrix::Fault,
+        fault: client::Fault,
         /// What was found out here.
         diagnosis: Diagnosis,
     },
@@ -186,12 +186,12 @@ impl Fault {
                 _ => Responsible::Homeserver,
             },
             Self::NoHomeserver(fault) => Responsible::of_versions(fault),
-            Self::Homeserver(matrix::Fault::Unreachable(error)) => {
+            Self::Homeserver(client::Fault::Unreachable(error)) => {
                 Responsible::of_silence(error, Responsible::Homeserver)
             }
             Self::Homeserver(
-                matrix::Fault::Unusable(_)
-                | matrix::Fault::Broken {
+                client::Fault::Unusable(_)
+                | client::Fault::Broken {
                     redirect: Some(_), ..
                 },
             ) => Responsible::Configuration,
@@ -217,7 +217,7 @@ impl Fault {
         match self {
             Self::Discovery(error) => error.is_transient(),
             Self::NoHomeserver(fault) => fault.is_transient(),
-            Self::Homeserver(matrix::Fault::Broken {
+            Self::Homeserver(client::Fault::Broken {
                 redirect: Some(to), ..
             }) => !to.is_permanent(),
             Self::Homeserver(fault) => fault.is_transient(),
@@ -249,12 +249,12 @@ impl Fault {
 }
 
 /// Whether the homeserver gives its one answer to all that is wrong.
-pub(super) fn is_forbidden(fault: &matrix::Fault) -> bool {
+pub(super) fn is_forbidden(fault: &client::Fault) -> bool {
     has_code(fault, "M_FORBIDDEN")
 }
 
-fn has_code(fault: &matrix::Fault, code: &str) -> bool {
-    matches!(fault, matrix::Fault::Refused { errcode, .. } if errcode == code)
+fn has_code(fault: &client::Fault, code: &str) -> bool {
+    matches!(fault, client::Fault::Refused { errcode, .. } if errcode == code)
 }
 
 impl fmt::Display for Fault {
@@ -272,7 +272,7 @@ impl fmt::Display for Fault {
                 };
                 write!(f, "no homeserver is found: {fault}; {cure}")
             }
-            Self::Homeserver(fault @ matrix::Fault::Unreachable(error)) => {
+            Self::Homeserver(fault @ client::Fault::Unreachable(error)) => {
                 write!(f, "{fault}; {}", cure(error, "MATRIX_HOMESERVER"))
             }
             Self::Homeserver(fault) => fault.fmt(f),

@@ -9,11 +9,11 @@ use tokio::time::sleep;
 use super::attempt::Login;
 use super::fault::Fault;
 use crate::config::{Account, Method};
-use crate::matrix::{LoggedIn, is_user, new_device_id, read_refresh, refresh_call};
+use crate::matrix::client::{LoggedIn, is_user, new_device_id, read_refresh, refresh_call};
 use crate::net::{Backoff, MAX_ATTEMPTS};
-use crate::store::{self, LoginCredential, Session, Store, Tokens};
+use crate::store::{self, LoginCredential, Session, Store};
 use crate::telemetry::HealthState;
-use crate::util::{Secret, now_ms};
+use crate::util::{Secret, Tokens, now_ms};
 
 /// So often a refresh is tried before a login as the same device is; where only
 /// another device could log in, trouble is waited for as long as ever.

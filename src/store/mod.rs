@@ -52,4 +52,4 @@ pub use own_identity::{OwnState, StoredIdentity};
 pub use predecessor::Predecessor;
 pub use queues::{DeviceKeys, InClear, JournalEntry, OutboxRow, Reply, Unfinished};
 pub use rooms::{Encryption, Membership};
-pub use session::{LoginCredential, Session, Tokens};
+pub use session::{LoginCredential, Session};

@@ -4,7 +4,7 @@ use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 
 use super::{Error, Transaction, database::parsed};
 use crate::crypto::Pickle;
-use crate::util::Secret;
+use crate::util::{Secret, Tokens};
 
 /// The device of this store.
 pub struct Session {
@@ -30,18 +30,6 @@ pub enum LoginCredential {
         /// it is.
         ended: bool,
     },
-}
-
-/// An access token and what belongs to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tokens {
-    /// Sent with each request.
-    pub access: Secret,
-    /// Makes the next pair; good until that pair is used.
-    pub refresh: Option<Secret>,
-    /// From when on the next pair should be asked for, in milliseconds since
-    /// the Unix epoch; None for an access token that does not expire.
-    pub refresh_at: Option<u64>,
 }
 
 impl Transaction<'_> {

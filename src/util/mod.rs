@@ -5,6 +5,7 @@ mod clock;
 mod own_time;
 mod printable;
 mod secret;
+mod tokens;
 mod utc;
 mod wiped;
 
@@ -13,5 +14,6 @@ pub use clock::now_ms;
 pub use own_time::OwnTime;
 pub use printable::{Printable, code, is_deceptive, name, printable, shown, unlinked, words};
 pub use secret::Secret;
+pub use tokens::Tokens;
 pub use utc::{civil, rfc3339};
 pub use wiped::wiped_json;

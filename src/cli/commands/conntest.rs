@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::config::{Account, Homeserver as Address, Method};
 use crate::login::{Fault, Login};
-use crate::matrix::{LoggedIn, new_device_id, versions};
+use crate::matrix::client::{LoggedIn, new_device_id, versions};
 
 /// Clocks further apart than this are worth a warning: tokens are good for
 /// minutes, and some servers allow for no more.

@@ -7,7 +7,7 @@ use crate::auth::jwt::Unverified;
 use crate::cli::JwtTest;
 use crate::config::{Account, Jwt, JwtSource, Method};
 use crate::login::{Fault, Login, client, examine, get_token, realm};
-use crate::matrix::new_device_id;
+use crate::matrix::client::new_device_id;
 use crate::net::Client;
 use crate::util::{Secret, printable};
 

@@ -6,9 +6,9 @@ use std::path::Path;
 use super::conntest::blamed;
 use crate::config::Account;
 use crate::login::Login;
-use crate::matrix::{Fault, is_user, read_refresh, refresh_call};
-use crate::store::{self, LoginCredential, Session, Store, Tokens};
-use crate::util::{Secret, now_ms};
+use crate::matrix::client::{Fault, is_user, read_refresh, refresh_call};
+use crate::store::{self, LoginCredential, Session, Store};
+use crate::util::{Secret, Tokens, now_ms};
 
 /// Ends the session of the store in `directory` and returns what to print,
 /// ending in a newline. Nobody is logged in for it.

@@ -36,7 +36,7 @@ impl fmt::Display for BuildError {
 
 impl BuildError {
     /// The system gives no random bytes.
-    pub(in crate::matrix) fn randomness(error: &str) -> Self {
+    pub(crate) fn randomness(error: &str) -> Self {
         Self(format!("no randomness: {error}"))
     }
 }
@@ -61,7 +61,7 @@ impl fmt::Debug for Call {
 impl Call {
     /// A `POST` of a body that holds a secret. `body` is made of strings and maps
     /// of them, whose JSON cannot fail; it would be empty.
-    pub(in crate::matrix) fn secret(path: &str, body: &impl Serialize) -> Self {
+    pub(crate) fn secret(path: &str, body: &impl Serialize) -> Self {
         let mut bytes = wiped_json(body).unwrap_or_default();
         Self {
             method: Method::POST,

@@ -23,7 +23,7 @@ const UNKNOWN: i64 = i64::MIN;
 
 /// By how much a homeserver's clock is ahead. Clones share it.
 #[derive(Clone, Debug)]
-pub(in crate::matrix) struct ServerClock(Arc<AtomicI64>);
+pub(crate) struct ServerClock(Arc<AtomicI64>);
 
 impl Default for ServerClock {
     fn default() -> Self {
@@ -34,7 +34,7 @@ impl Default for ServerClock {
 impl ServerClock {
     /// Notes the `Date` of an answer that arrived at `now` (milliseconds since the
     /// Unix epoch). It has whole seconds: the true time is up to a second later.
-    pub(in crate::matrix) fn note(&self, date: Option<SystemTime>, now: u64) {
+    pub(crate) fn note(&self, date: Option<SystemTime>, now: u64) {
         let date = date.and_then(|date| date.duration_since(SystemTime::UNIX_EPOCH).ok());
         let Some(date) = date.and_then(|date| i64::try_from(date.as_millis()).ok()) else {
             return;
@@ -43,7 +43,7 @@ impl ServerClock {
     }
 
     /// In milliseconds; negative where it is behind; None where it is not known.
-    pub(in crate::matrix) fn ahead_ms(&self) -> Option<i64> {
+    pub(crate) fn ahead_ms(&self) -> Option<i64> {
         Some(self.0.load(Relaxed)).filter(|ahead| *ahead != UNKNOWN)
     }
 }
@@ -68,7 +68,7 @@ pub struct ClocksDiffer {
 
 impl Age {
     /// The age that the homeserver gives.
-    pub(in crate::matrix) fn told(ms: u64) -> Self {
+    pub(crate) fn told(ms: u64) -> Self {
         Self { ms, doubt: None }
     }
 
@@ -78,7 +78,7 @@ impl Age {
     /// A `Date` can make it older, never younger than by this machine's own clock:
     /// it is the homeserver's word. Where there is none, an event from the future is
     /// as old as that is far.
-    pub(in crate::matrix) fn reckoned(sent: u64, now: u64, ahead: Option<i64>) -> Self {
+    pub(crate) fn reckoned(sent: u64, now: u64, ahead: Option<i64>) -> Self {
         let by_own = now.saturating_sub(sent);
         let Some(ahead) = ahead else {
             let early = sent.saturating_sub(now);

@@ -45,7 +45,7 @@ impl InThread<'_> {
     /// it as a reply to what is answered.
     ///
     /// Specification: client-server API, "Threading", "Fallback for unthreaded clients".
-    pub(in crate::matrix) fn put(self, content: &mut serde_json::Value) {
+    pub(crate) fn put(self, content: &mut serde_json::Value) {
         let relation = serde_json::json!({
             "rel_type": "m.thread",
             "event_id": self.root,
@@ -57,7 +57,7 @@ impl InThread<'_> {
 }
 
 /// Relates a message's content to other events.
-pub(in crate::matrix) fn relate(content: &mut serde_json::Value, relation: serde_json::Value) {
+pub(crate) fn relate(content: &mut serde_json::Value, relation: serde_json::Value) {
     if let Some(content) = content.as_object_mut() {
         content.insert(RELATES_TO.to_owned(), relation);
     }
@@ -69,7 +69,7 @@ const RELATES_TO: &str = "m.relates_to";
 /// The first message of the thread that an event is in, by the part of its content
 /// that is not encrypted: it is there that relations stand. It is the server's word,
 /// and decides only where in its room an answer is shown.
-pub(in crate::matrix) fn thread_of(content: &RawValue) -> Option<OwnedEventId> {
+pub(crate) fn thread_of(content: &RawValue) -> Option<OwnedEventId> {
     #[derive(Deserialize)]
     struct Threaded {
         #[serde(rename = "m.relates_to")]
@@ -87,7 +87,7 @@ pub(in crate::matrix) fn thread_of(content: &RawValue) -> Option<OwnedEventId> {
 
 /// Takes the relation out of a reply's content: encrypted, it stands beside the
 /// ciphertext. None for a reply without one.
-pub(in crate::matrix) fn handle_relation(content: &str) -> Option<(String, serde_json::Value)> {
+pub(crate) fn take_relation(content: &str) -> Option<(String, serde_json::Value)> {
     if !content.contains(RELATES_TO) {
         return None;
     }
@@ -116,7 +116,7 @@ pub fn text_message(content: &RawValue) -> Option<TextMessage> {
 /// Whether the cleartext part of an encrypted event lets it be a message of its
 /// own. The server can write there what it likes, so nothing is ever gained
 /// from it: a replacement is refused, the rest is ignored.
-pub(in crate::matrix) fn cleartext_relation_is_plain(content: &RawValue) -> bool {
+pub(crate) fn cleartext_relation_is_plain(content: &RawValue) -> bool {
     #[derive(Deserialize)]
     struct Cleartext {
         #[serde(rename = "m.relates_to")]
@@ -193,7 +193,7 @@ mod tests {
         let plain = serde_json::json!({"msgtype": "m.text", "body": "on", "m.mentions": {}});
         let mut content = plain.clone();
         InThread { root, answered }.put(&mut content);
-        let (rest, relation) = handle_relation(&content.to_string()).unwrap();
+        let (rest, relation) = take_relation(&content.to_string()).unwrap();
         assert_eq!(rest, plain.to_string());
         assert_eq!(
             relation,
@@ -202,9 +202,9 @@ mod tests {
                 "m.in_reply_to": {"event_id": "$asked"},
             })
         );
-        assert_eq!(handle_relation(&plain.to_string()), None);
+        assert_eq!(take_relation(&plain.to_string()), None);
         let text = serde_json::json!({"msgtype": "m.text", "body": r#""m.relates_to":{}"#});
-        assert_eq!(handle_relation(&text.to_string()), None);
+        assert_eq!(take_relation(&text.to_string()), None);
     }
 
     #[test]

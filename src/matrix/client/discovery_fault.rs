@@ -129,7 +129,7 @@ pub enum Hint {
 
 impl Hint {
     /// What the answer of an address that is no homeserver's tells of it.
-    pub(in crate::matrix) fn of(base: &str, response: &Response) -> Option<Self> {
+    pub(crate) fn of(base: &str, response: &Response) -> Option<Self> {
         let body = response.body.trim_ascii_start();
         let says = |words: &[u8]| body.windows(words.len()).any(|part| part == words);
         if WANTS_TLS.iter().any(|words| says(words)) {
@@ -180,7 +180,7 @@ fn may_change(status: u16) -> bool {
 }
 
 /// Where `server` says who its homeserver is: by its host, without a port.
-pub(in crate::matrix) fn well_known_url(server: &ServerName) -> String {
+pub(crate) fn well_known_url(server: &ServerName) -> String {
     format!("https://{}/.well-known/matrix/client", server.host())
 }
 

@@ -66,20 +66,20 @@ impl Answer {
 }
 
 /// The kind of a device list, an event and so on, as it is counted.
-pub(in crate::matrix) mod what {
-    pub(in crate::matrix) const TIMELINE: &str = "timeline_event";
-    pub(in crate::matrix) const STATE: &str = "state_event";
-    pub(in crate::matrix) const INVITE: &str = "invite";
-    pub(in crate::matrix) const ROOM: &str = "room";
-    pub(in crate::matrix) const TO_DEVICE: &str = "to_device_event";
-    pub(in crate::matrix) const CHANGED: &str = "changed_device_list";
-    pub(in crate::matrix) const MEMBER: &str = "member";
-    pub(in crate::matrix) const USER: &str = "user";
-    pub(in crate::matrix) const DEVICE: &str = "device";
-    pub(in crate::matrix) const LARGE_DEVICE: &str = "large_device";
-    pub(in crate::matrix) const IDENTITY: &str = "cross_signing_key";
-    pub(in crate::matrix) const ONE_TIME_KEY: &str = "one_time_key";
-    pub(in crate::matrix) const OTHER: &str = "other";
+pub(crate) mod what {
+    pub(crate) const TIMELINE: &str = "timeline_event";
+    pub(crate) const STATE: &str = "state_event";
+    pub(crate) const INVITE: &str = "invite";
+    pub(crate) const ROOM: &str = "room";
+    pub(crate) const TO_DEVICE: &str = "to_device_event";
+    pub(crate) const CHANGED: &str = "changed_device_list";
+    pub(crate) const MEMBER: &str = "member";
+    pub(crate) const USER: &str = "user";
+    pub(crate) const DEVICE: &str = "device";
+    pub(crate) const LARGE_DEVICE: &str = "large_device";
+    pub(crate) const IDENTITY: &str = "cross_signing_key";
+    pub(crate) const ONE_TIME_KEY: &str = "one_time_key";
+    pub(crate) const OTHER: &str = "other";
 }
 
 const KIB: usize = 1024;

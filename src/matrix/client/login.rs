@@ -12,8 +12,7 @@ use zeroize::Zeroize;
 use super::api::Call;
 use super::tokens::TokenAnswer;
 use crate::json::{self, Lenient, lenient};
-use crate::store::Tokens;
-use crate::util::{MAX_ID, Secret, is_carried, printable};
+use crate::util::{MAX_ID, Secret, Tokens, is_carried, printable};
 
 const PATH: &str = "/_matrix/client/v3/login";
 const DEVICE_NAME: &str = "openclaw-k8s-toggle-operator";

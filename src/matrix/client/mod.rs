@@ -1,20 +1,20 @@
-//! The client-server API over HTTP: discovery, login, tokens, sync, and what is kept
-//! of each answer. Knows no keys and no store.
+//! The client-server API over HTTP: discovery, login, tokens, sync, and the shape of
+//! each answer. Knows no keys and no store.
 
-pub(super) mod api;
-pub(super) mod clock;
-pub(super) mod content;
-pub(super) mod discovery;
-pub(super) mod discovery_fault;
-pub(super) mod homeserver;
-pub(super) mod kept;
-pub(super) mod login;
-pub(super) mod sync;
-pub(super) mod tokens;
+mod api;
+mod clock;
+mod content;
+mod discovery;
+mod discovery_fault;
+mod homeserver;
+mod kept;
+mod login;
+mod sync;
+mod tokens;
 
 pub use api::{BuildError, Call};
 pub use clock::{Age, ClocksDiffer};
-pub use content::{InThread, TextMessage, text_message};
+pub use content::InThread;
 pub use discovery::{Discovered, Versions, discover, versions};
 pub use discovery_fault::{
     BaseUrlFault, DiscoveryError, DiscoveryFault, Hint, Source, VersionsFault,
@@ -27,3 +27,11 @@ pub use login::{
 };
 pub use sync::{SYNC_TIMEOUT, SyncBody, sync_call};
 pub use tokens::{logout_call, read_refresh, read_whoami, refresh_call, whoami_call};
+
+pub(in crate::matrix) use content::{
+    cleartext_relation_is_plain, relate, take_relation, text_message, thread_of,
+};
+pub(in crate::matrix) use kept::what;
+pub(in crate::matrix) use sync::{
+    DeviceLists, Event, InvitedRoom, JoinedRoom, encode, invites_call,
+};

@@ -55,7 +55,7 @@ pub fn sync_call(since: Option<&str>, wait: bool) -> Call {
 
 /// The call that asks for all invites that stand: a sync from the beginning, of which
 /// everything else is filtered out.
-pub(in crate::matrix) fn invites_call() -> Call {
+pub(crate) fn invites_call() -> Call {
     let nothing = serde_json::json!({ "not_types": ["*"] });
     let filter = serde_json::json!({
         "presence": nothing,
@@ -86,7 +86,7 @@ fn filtered(filter: &str, timeout: u128, since: Option<&str>) -> Call {
 }
 
 /// Percent-encodes everything but the unreserved characters of RFC 3986.
-pub(in crate::matrix) fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
         .remove(b'-')
         .remove(b'.')
@@ -102,59 +102,59 @@ pub struct SyncBody<'a> {
     /// The next `since`.
     pub next_batch: String,
     #[serde(borrow, default)]
-    pub(in crate::matrix) rooms: Rooms<'a>,
+    pub(crate) rooms: Rooms<'a>,
     #[serde(borrow, default)]
-    pub(in crate::matrix) to_device: Events<'a>,
+    pub(crate) to_device: Events<'a>,
     #[serde(default)]
-    pub(in crate::matrix) device_lists: DeviceLists,
+    pub(crate) device_lists: DeviceLists,
     #[serde(default)]
     device_one_time_keys_count: Option<BTreeMap<String, Value>>,
     #[serde(default)]
-    pub(in crate::matrix) device_unused_fallback_key_types: Option<Vec<String>>,
+    pub(crate) device_unused_fallback_key_types: Option<Vec<String>>,
 }
 
 #[derive(Deserialize, Default)]
-pub(in crate::matrix) struct Rooms<'a> {
+pub(crate) struct Rooms<'a> {
     #[serde(borrow, default)]
-    pub(in crate::matrix) join: BTreeMap<String, &'a RawValue>,
+    pub(crate) join: BTreeMap<String, &'a RawValue>,
     #[serde(borrow, default)]
-    pub(in crate::matrix) invite: BTreeMap<String, &'a RawValue>,
+    pub(crate) invite: BTreeMap<String, &'a RawValue>,
     #[serde(borrow, default)]
-    pub(in crate::matrix) leave: BTreeMap<String, &'a RawValue>,
+    pub(crate) leave: BTreeMap<String, &'a RawValue>,
 }
 
 #[derive(Deserialize, Default)]
-pub(in crate::matrix) struct Events<'a> {
+pub(crate) struct Events<'a> {
     #[serde(borrow, default)]
-    pub(in crate::matrix) events: Vec<&'a RawValue>,
+    pub(crate) events: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize, Default)]
-pub(in crate::matrix) struct DeviceLists {
+pub(crate) struct DeviceLists {
     #[serde(default)]
-    pub(in crate::matrix) changed: Vec<String>,
+    pub(crate) changed: Vec<String>,
     #[serde(default)]
-    pub(in crate::matrix) left: Vec<String>,
+    pub(crate) left: Vec<String>,
 }
 
 #[derive(Deserialize)]
-pub(in crate::matrix) struct JoinedRoom<'a> {
+pub(crate) struct JoinedRoom<'a> {
     #[serde(borrow, default)]
-    pub(in crate::matrix) state: Events<'a>,
+    pub(crate) state: Events<'a>,
     #[serde(borrow, default)]
-    pub(in crate::matrix) timeline: Timeline<'a>,
+    pub(crate) timeline: Timeline<'a>,
 }
 
 #[derive(Deserialize, Default)]
-pub(in crate::matrix) struct Timeline<'a> {
+pub(crate) struct Timeline<'a> {
     #[serde(borrow, default)]
-    pub(in crate::matrix) events: Vec<&'a RawValue>,
+    pub(crate) events: Vec<&'a RawValue>,
     /// What is no answer to that may be a yes.
     #[serde(default, deserialize_with = "is_limited")]
-    pub(in crate::matrix) limited: bool,
+    pub(crate) limited: bool,
     /// Where a gap ends; read only where there is one.
     #[serde(borrow, default)]
-    pub(in crate::matrix) prev_batch: Option<&'a RawValue>,
+    pub(crate) prev_batch: Option<&'a RawValue>,
 }
 
 fn is_limited<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
@@ -163,26 +163,26 @@ fn is_limited<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
 }
 
 #[derive(Deserialize)]
-pub(in crate::matrix) struct InvitedRoom<'a> {
+pub(crate) struct InvitedRoom<'a> {
     #[serde(borrow, default)]
-    pub(in crate::matrix) invite_state: Events<'a>,
+    pub(crate) invite_state: Events<'a>,
 }
 
 /// Any event, as far as it is looked at before its type is known.
 #[derive(Deserialize)]
-pub(in crate::matrix) struct Event<'a> {
+pub(crate) struct Event<'a> {
     #[serde(borrow, rename = "type")]
-    pub(in crate::matrix) kind: Cow<'a, str>,
+    pub(crate) kind: Cow<'a, str>,
     #[serde(borrow)]
-    pub(in crate::matrix) sender: Cow<'a, str>,
+    pub(crate) sender: Cow<'a, str>,
     #[serde(borrow, default)]
-    pub(in crate::matrix) event_id: Option<Cow<'a, str>>,
+    pub(crate) event_id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    pub(in crate::matrix) state_key: Option<Cow<'a, str>>,
+    pub(crate) state_key: Option<Cow<'a, str>>,
     #[serde(default, deserialize_with = "lenient")]
-    pub(in crate::matrix) origin_server_ts: u64,
+    pub(crate) origin_server_ts: u64,
     #[serde(borrow)]
-    pub(in crate::matrix) content: &'a RawValue,
+    pub(crate) content: &'a RawValue,
     #[serde(borrow, default)]
     unsigned: Option<&'a RawValue>,
 }
@@ -192,7 +192,7 @@ impl Event<'_> {
     /// where it says so, because this machine's may be wrong; else reckoned at `now`
     /// (milliseconds since the Unix epoch), where the server's clock is so much
     /// `ahead`.
-    pub(in crate::matrix) fn age(&self, now: u64, ahead: Option<i64>) -> Age {
+    pub(crate) fn age(&self, now: u64, ahead: Option<i64>) -> Age {
         #[derive(Deserialize, Default)]
         struct Unsigned {
             #[serde(default, deserialize_with = "lenient")]
@@ -224,7 +224,7 @@ impl SyncBody<'_> {
 
     /// Whether the server tells how many keys it has. One that does not is taken to
     /// have none, and may never tell.
-    pub(in crate::matrix) fn tells_one_time_keys(&self) -> bool {
+    pub(crate) fn tells_one_time_keys(&self) -> bool {
         self.device_one_time_keys_count.is_some()
     }
 }

@@ -10,8 +10,7 @@ use zeroize::Zeroize;
 
 use super::api::Call;
 use crate::json::{self, lenient};
-use crate::store::Tokens;
-use crate::util::{MAX_ID, Secret, is_carried};
+use crate::util::{MAX_ID, Secret, Tokens, is_carried};
 
 /// Lives longer than this, in milliseconds, are as good as endless: 100 years.
 const ENDLESS: i64 = 100 * 365 * 24 * 3_600_000;
@@ -21,19 +20,19 @@ const MAX_TOKEN: usize = 16 * 1024;
 
 /// The tokens in an answer to a login or a refresh.
 #[derive(Deserialize)]
-pub(in crate::matrix) struct TokenAnswer {
-    pub(in crate::matrix) access_token: String,
+pub(crate) struct TokenAnswer {
+    pub(crate) access_token: String,
     #[serde(default, deserialize_with = "lenient")]
-    pub(in crate::matrix) refresh_token: Option<String>,
+    pub(crate) refresh_token: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
-    pub(in crate::matrix) expires_in_ms: Option<i64>,
+    pub(crate) expires_in_ms: Option<i64>,
 }
 
 impl TokenAnswer {
     /// The tokens, as of `now` in milliseconds since the Unix epoch. A refresh
     /// token that is not replaced by this answer stays good. None if one of them
     /// could never be sent: kept, it would be in the way of a login.
-    pub(in crate::matrix) fn into_tokens(self, last: Option<&Secret>, now: u64) -> Option<Tokens> {
+    pub(crate) fn into_tokens(self, last: Option<&Secret>, now: u64) -> Option<Tokens> {
         let access = Secret::new(self.access_token);
         let refresh = self.refresh_token.map(Secret::new);
         if ![Some(&access), refresh.as_ref()]

@@ -5,12 +5,10 @@ use log::{debug, warn};
 use ruma::{EventId, OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::value::RawValue;
 
+use super::backfill::may_say_something;
 use super::engine::{Engine, Error};
-use super::gaps::may_say_something;
 use super::trust::Authorship;
-use crate::matrix::client::clock::Age;
-use crate::matrix::client::content::{cleartext_relation_is_plain, text_message, thread_of};
-use crate::matrix::client::sync::Event;
+use crate::matrix::client::{Age, Event, cleartext_relation_is_plain, text_message, thread_of};
 use crate::{
     crypto::{MegolmEvent, MegolmFault, MegolmPlaintext, WithheldCode},
     store::{DeviceKeys, Encryption, Held, HeldReason, StoredGroup, Transaction},
@@ -71,7 +69,7 @@ pub enum MessageKind {
 }
 
 /// What can be said of an event now.
-enum Verdict {
+enum Disposition {
     /// It is a message.
     Is(MessageKind),
     /// It is nothing that anybody should hear of.
@@ -81,16 +79,16 @@ enum Verdict {
 }
 
 /// An event of a commander that has to be judged.
-pub(in crate::matrix) struct Candidate<'a> {
-    pub(in crate::matrix) room: &'a RoomId,
-    pub(in crate::matrix) sender: &'a UserId,
-    pub(in crate::matrix) event_id: &'a EventId,
-    pub(in crate::matrix) event: &'a Event<'a>,
+pub(crate) struct Candidate<'a> {
+    pub(crate) room: &'a RoomId,
+    pub(crate) sender: &'a UserId,
+    pub(crate) event_id: &'a EventId,
+    pub(crate) event: &'a Event<'a>,
 }
 
 impl Engine {
     /// Takes in one timeline event that is not state.
-    pub(in crate::matrix) fn handle_message(
+    pub(crate) fn handle_message(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
@@ -120,7 +118,7 @@ impl Engine {
             return Ok(());
         }
         let age = event.age(now, self.server_ahead());
-        let hold = |reason| {
+        let keep_undecrypted = |reason| {
             let held = Held {
                 event_id: event_id.to_owned(),
                 room: room.to_owned(),
@@ -130,11 +128,11 @@ impl Engine {
                 age_ms: age.ms,
                 reason,
             };
-            self.hold(tx, &held, None)
+            self.keep_undecrypted(tx, &held, None)
         };
         if tx.gap(room)?.is_some() {
             return match may_say_something(event) {
-                true => hold(HeldReason::Gap),
+                true => keep_undecrypted(HeldReason::Gap),
                 false => Ok(()),
             };
         }
@@ -148,8 +146,8 @@ impl Engine {
             },
             now,
         )? {
-            Verdict::Nothing => {}
-            Verdict::Is(what) => messages.push(Message {
+            Disposition::Nothing => {}
+            Disposition::Is(what) => messages.push(Message {
                 event_id: event_id.to_owned(),
                 room: room.to_owned(),
                 sender: sender.to_owned(),
@@ -157,7 +155,7 @@ impl Engine {
                 thread: thread_of(event.content),
                 what,
             }),
-            Verdict::Wait(reason) => hold(reason)?,
+            Disposition::Wait(reason) => keep_undecrypted(reason)?,
         }
         Ok(())
     }
@@ -170,7 +168,7 @@ impl Engine {
         now: u64,
         messages: &mut Vec<Message>,
     ) -> Result<(), Error> {
-        self.give_up_overdue_gaps(tx)?;
+        self.give_up_overdue_backfills(tx)?;
         for row in tx.held_rows()? {
             let Some(held) = tx.held_row(row)? else {
                 continue;
@@ -188,13 +186,13 @@ impl Engine {
                 event: &event,
             };
             let what = match self.classify(tx, &candidate, now)? {
-                Verdict::Is(what) => Some(what),
-                Verdict::Nothing => None,
-                Verdict::Wait(HeldReason::NoKey) if waited >= KEY_GRACE_MS => {
+                Disposition::Is(what) => Some(what),
+                Disposition::Nothing => None,
+                Disposition::Wait(HeldReason::NoKey) if waited >= KEY_GRACE_MS => {
                     self.open_channel_to_author(tx, &candidate, now)?;
                     Some(MessageKind::Undecryptable(None))
                 }
-                Verdict::Wait(reason) => {
+                Disposition::Wait(reason) => {
                     if reason != held.reason {
                         tx.set_held_reason(&held.event_id, reason)?;
                     }
@@ -222,10 +220,14 @@ impl Engine {
 
     /// When the next waiting event, or what it waits for, runs out of time, in
     /// milliseconds since the Unix epoch, where it is `now`.
-    pub fn next_held_deadline(&self, tx: &Transaction<'_>, now: u64) -> Result<Option<u64>, Error> {
+    pub fn next_undecrypted_deadline(
+        &self,
+        tx: &Transaction<'_>,
+        now: u64,
+    ) -> Result<Option<u64>, Error> {
         let key = tx.held_since(HeldReason::NoKey)?;
         let key = key.map(|since| since.saturating_add(KEY_GRACE_MS));
-        let gap = self.next_gap_deadline(tx, now)?;
+        let gap = self.next_backfill_deadline(tx, now)?;
         Ok([key, gap].into_iter().flatten().min())
     }
 
@@ -234,36 +236,36 @@ impl Engine {
         tx: &Transaction<'_>,
         candidate: &Candidate<'_>,
         now: u64,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<Disposition, Error> {
         let Candidate { room, event, .. } = candidate;
         match event.kind.as_ref() {
-            "m.room.encrypted" => self.judge_encrypted(tx, candidate, now),
+            "m.room.encrypted" => self.classify_encrypted(tx, candidate, now),
             "m.room.message" => {
                 let Some(text) = text_message(event.content) else {
-                    return Ok(Verdict::Nothing);
+                    return Ok(Disposition::Nothing);
                 };
                 Ok(match tx.encryption(room)? {
-                    Encryption::Unknown => Verdict::Wait(HeldReason::NotYetJudged),
-                    Encryption::Plaintext => Verdict::Is(MessageKind::Text {
+                    Encryption::Unknown => Disposition::Wait(HeldReason::NotYetJudged),
+                    Encryption::Plaintext => Disposition::Is(MessageKind::Text {
                         body: text.body,
                         device: None,
                         overdue_ms: 0,
                     }),
                     Encryption::Megolm(_) | Encryption::Unsupported => {
-                        Verdict::Is(MessageKind::InClear)
+                        Disposition::Is(MessageKind::InClear)
                     }
                 })
             }
-            _ => Ok(Verdict::Nothing),
+            _ => Ok(Disposition::Nothing),
         }
     }
 
-    fn judge_encrypted(
+    fn classify_encrypted(
         &self,
         tx: &Transaction<'_>,
         candidate: &Candidate<'_>,
         now: u64,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<Disposition, Error> {
         let Candidate {
             room,
             sender,
@@ -274,36 +276,38 @@ impl Engine {
         if tx.encryption(room)? == Encryption::Unsupported
             || !cleartext_relation_is_plain(event.content)
         {
-            return Ok(Verdict::Nothing);
+            return Ok(Disposition::Nothing);
         }
         let megolm = match MegolmEvent::parse(event.content) {
             Ok(megolm) => megolm,
             Err(fault) => {
                 debug!("{event_id} of {sender} is ignored: {fault}");
-                return Ok(Verdict::Nothing);
+                return Ok(Disposition::Nothing);
             }
         };
         let session_id = &megolm.session_id;
         let groups = tx.inbound_groups(room, session_id, sender)?;
         if groups.is_empty() {
             if tx.is_dead_group(room, session_id, sender)? {
-                return Ok(Verdict::Is(MessageKind::SpentSession));
+                return Ok(Disposition::Is(MessageKind::SpentSession));
             }
             return Ok(match tx.refused_key(room, session_id, sender)? {
-                Some(code) => Verdict::Is(MessageKind::Undecryptable(Some(code))),
-                None => Verdict::Wait(HeldReason::NoKey),
+                Some(code) => Disposition::Is(MessageKind::Undecryptable(Some(code))),
+                None => Disposition::Wait(HeldReason::NoKey),
             });
         }
         if u64::from(megolm.index()) < tx.next_message_index(room, session_id)? {
             warn!("{event_id} in {room} is an older message played again: ignored");
-            return Ok(Verdict::Nothing);
+            return Ok(Disposition::Nothing);
         }
         let opened = match open(groups, room, sender, &megolm) {
             Ok(opened) => opened,
-            Err(MegolmFault::TooEarly) => return Ok(Verdict::Is(MessageKind::Undecryptable(None))),
+            Err(MegolmFault::TooEarly) => {
+                return Ok(Disposition::Is(MessageKind::Undecryptable(None)));
+            }
             Err(fault) => {
                 warn!("{event_id} of {sender} is ignored: {fault}");
-                return Ok(Verdict::Nothing);
+                return Ok(Disposition::Nothing);
             }
         };
         self.handle_proof_of_encryption(tx, room)?;
@@ -311,7 +315,7 @@ impl Engine {
         // is the sender's is proven by its signed entry in the sender's list.
         if tx.must_ask_for_devices(sender, now)? {
             tx.track_user(sender)?;
-            return Ok(Verdict::Wait(HeldReason::NotYetJudged));
+            return Ok(Disposition::Wait(HeldReason::NotYetJudged));
         }
         // From here on it is judged for good: what follows has the same index
         // only if it is the same message again.
@@ -330,9 +334,9 @@ impl Engine {
                 self.own_now(),
             )?;
         let Some(text) = text_message(&plaintext.content) else {
-            return Ok(Verdict::Nothing);
+            return Ok(Disposition::Nothing);
         };
-        Ok(Verdict::Is(match authorship {
+        Ok(Disposition::Is(match authorship {
             Authorship::Proven if !is_newest => MessageKind::OlderSession,
             Authorship::Proven => MessageKind::Text {
                 body: text.body,

@@ -10,15 +10,15 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::classify::Message;
 use super::cross_signing::state::Shown;
 use super::engine::{Engine, Error};
-use super::outgoing::Whose;
+use super::outgoing::DeviceOwner;
 use super::sending::{OutgoingToDevice, TO_DEVICE, put_to_device};
-use super::turn::Turn;
+use super::time_budget::TimeBudget;
 use crate::crypto::{
     Account, Device, DeviceChange, Identity, KnownDevice, Peer, device_changes, encrypt_to_device,
     identity_key_ids, one_time_key, outbound_session,
 };
 use crate::json::Sifted;
-use crate::matrix::client::kept::what;
+use crate::matrix::client::what;
 use crate::store::Transaction;
 use crate::util::shown;
 
@@ -54,7 +54,7 @@ impl fmt::Display for OwnKeysDiffer {
 
 /// An answer to a `/keys/query` that is being taken in.
 #[derive(Clone, Copy)]
-pub struct Queried<'a> {
+pub struct QueryAnswer<'a> {
     /// The users who were asked about, and their generations.
     pub asked: &'a [(OwnedUserId, i64)],
     /// How many of them are done.
@@ -63,7 +63,7 @@ pub struct Queried<'a> {
     pub answer: &'a Sifted,
 }
 
-impl Queried<'_> {
+impl QueryAnswer<'_> {
     /// There was no room for some devices.
     fn is_partial(&self) -> bool {
         let skipped = &self.answer.skipped;
@@ -107,11 +107,11 @@ impl Engine {
 
     /// Whether fewer users have to be asked for together, because the answer had no
     /// room for all devices: a missing one would be taken for signed out.
-    pub fn must_split(&self, queried: &Queried<'_>) -> bool {
+    pub fn must_split(&self, queried: &QueryAnswer<'_>) -> bool {
         let is_about_commanders = queried
             .asked
             .iter()
-            .any(|(user, _)| self.whose(user) == Whose::Commanders);
+            .any(|(user, _)| self.whose(user) == DeviceOwner::Commanders);
         queried.asked.len() > 1
             && (queried.answer.is_cut || (is_about_commanders && queried.is_partial()))
     }
@@ -122,9 +122,9 @@ impl Engine {
     pub fn handle_query(
         &self,
         tx: &Transaction<'_>,
-        queried: &Queried<'_>,
+        queried: &QueryAnswer<'_>,
         now: u64,
-        turn: Turn,
+        budget: TimeBudget,
         messages: &mut Vec<Message>,
     ) -> Result<usize, Error> {
         #[derive(Deserialize)]
@@ -138,7 +138,7 @@ impl Engine {
             #[serde(borrow, default)]
             self_signing_keys: PerUser<'a>,
         }
-        let Queried {
+        let QueryAnswer {
             asked,
             done,
             answer,
@@ -148,7 +148,7 @@ impl Engine {
         let is_partial = queried.is_partial();
         let mut position = done;
         for (user, generation) in asked.iter().skip(done) {
-            if position > done && turn.is_over() {
+            if position > done && budget.is_spent() {
                 return Ok(position);
             }
             position += 1;
@@ -164,7 +164,7 @@ impl Engine {
                     continue;
                 }
             };
-            if self.whose(user) == Whose::Others {
+            if self.whose(user) == DeviceOwner::Others {
                 limit_devices(&mut answer, &tx.known_devices(user)?);
             }
             let keys: Vec<String> = [&body.master_keys, &body.self_signing_keys]
@@ -193,7 +193,7 @@ impl Engine {
             // be a part of the list: what it has not got may be there all the same.
             // Nor is it known to be.
             let is_missing = |change: &DeviceChange| matches!(change, DeviceChange::Delete(id) if !answer.contains_key(id.as_str()));
-            let may_be_part = failed || (is_partial && self.whose(user) == Whose::Commanders);
+            let may_be_part = failed || (is_partial && self.whose(user) == DeviceOwner::Commanders);
             let in_part = may_be_part && changes.iter().any(is_missing);
             if in_part {
                 changes.retain(|change| !is_missing(change));

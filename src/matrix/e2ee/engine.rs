@@ -13,12 +13,11 @@ use ruma::{OwnedDeviceId, OwnedUserId};
 use vodozemac::Ed25519PublicKey;
 
 use super::devices::OwnKeysDiffer;
-use super::in_clear::ClearWords;
+use super::plaintext::PlaintextReplies;
 use crate::crypto::{
     Account, DeviceTrust, FallbackOnServer, Pickle, RecoveryKey, Seed, SignatureFault,
 };
-use crate::matrix::client::api::BuildError;
-use crate::matrix::client::kept::Audience;
+use crate::matrix::client::{Audience, BuildError};
 use crate::store::{self, Transaction};
 use crate::util::{MAX_POSITION, Secret, is_carried};
 
@@ -27,24 +26,24 @@ use crate::util::{MAX_POSITION, Secret, is_carried};
 /// transaction did not do, the engine does not remember.
 pub struct Engine {
     /// The bot's full id.
-    pub(in crate::matrix) user: OwnedUserId,
+    pub(crate) user: OwnedUserId,
     /// Its device.
-    pub(in crate::matrix) device: OwnedDeviceId,
+    pub(crate) device: OwnedDeviceId,
     /// Nobody else's messages are decrypted, and nobody else's room keys kept.
-    pub(in crate::matrix) commanders: Commanders,
+    pub(crate) commanders: Commanders,
     /// What its own identity can come from.
-    pub(in crate::matrix) own_keys: Rc<OwnKeys>,
+    pub(crate) own_keys: Rc<OwnKeys>,
     /// What may be said where nothing is encrypted.
-    pub(in crate::matrix) clear_words: ClearWords,
+    pub(crate) plaintext_replies: PlaintextReplies,
     last_account: RefCell<Option<LastAccount>>,
     own_now: Cell<u64>,
     server_ahead: Cell<Option<i64>>,
-    pub(in crate::matrix) foreign: RefCell<BTreeSet<String>>,
+    pub(crate) foreign: RefCell<BTreeSet<String>>,
     /// When keys began to be made because the server had too few, by the bot's own
     /// clock, and how often since.
-    pub(in crate::matrix) supplies: Cell<(u64, u32)>,
+    pub(crate) supplies: Cell<(u64, u32)>,
     /// All invites that stand are to be asked for: once in each start at most.
-    pub(in crate::matrix) lists_invites: Cell<bool>,
+    pub(crate) lists_invites: Cell<bool>,
 }
 
 /// Whose messages are looked at, and how their devices are believed.
@@ -149,14 +148,14 @@ impl Engine {
         device: OwnedDeviceId,
         commanders: Commanders,
         own_keys: Rc<OwnKeys>,
-        clear_words: ClearWords,
+        plaintext_replies: PlaintextReplies,
     ) -> Self {
         Self {
             user,
             device,
             commanders,
             own_keys,
-            clear_words,
+            plaintext_replies,
             last_account: RefCell::new(None),
             own_now: Cell::new(0),
             server_ahead: Cell::new(None),
@@ -180,7 +179,7 @@ impl Engine {
     }
 
     /// By how much the homeserver's clock is ahead.
-    pub(in crate::matrix) fn server_ahead(&self) -> Option<i64> {
+    pub(crate) fn server_ahead(&self) -> Option<i64> {
         self.server_ahead.get()
     }
 
@@ -234,17 +233,17 @@ impl Engine {
     /// Whether the server has this device's keys, they were compared with the
     /// store's since the start, and the device is vouched for as far as it can
     /// be: others can now talk to it.
-    pub fn is_settled(&self, tx: &Transaction<'_>) -> Result<bool, Error> {
+    pub fn bootstrap_done(&self, tx: &Transaction<'_>) -> Result<bool, Error> {
         Ok(self.keys_uploaded(tx)?
             && !tx.is_outdated(&self.user)?
-            && self.own_identity_is_settled(tx)?)
+            && self.cross_signing_done(tx)?)
     }
 
     /// The stored account, to look at. Reading it back costs a curve operation
     /// for each of its keys, so the last one read is kept, with its revision: that
     /// tells whether it is still the stored one, whatever was committed or dropped
     /// in between.
-    pub(in crate::matrix) fn account(&self, tx: &Transaction<'_>) -> Result<Rc<Account>, Error> {
+    pub(crate) fn account(&self, tx: &Transaction<'_>) -> Result<Rc<Account>, Error> {
         if let Some(last) = &*self.last_account.borrow()
             && last.revision == tx.account_revision()
         {
@@ -257,7 +256,7 @@ impl Engine {
 
     /// The stored account, to change; [`Engine::save_account`] stores the change,
     /// and [`Engine::return_account`] gives back one that was not changed.
-    pub(in crate::matrix) fn account_mut(&self, tx: &Transaction<'_>) -> Result<Account, Error> {
+    pub(crate) fn account_mut(&self, tx: &Transaction<'_>) -> Result<Account, Error> {
         let last = self.last_account.borrow_mut().take();
         if let Some(last) = last
             && last.revision == tx.account_revision()
@@ -269,7 +268,7 @@ impl Engine {
     }
 
     /// Keeps an account that [`Engine::account_mut`] gave and nobody changed.
-    pub(in crate::matrix) fn return_account(&self, tx: &Transaction<'_>, account: Account) {
+    pub(crate) fn return_account(&self, tx: &Transaction<'_>, account: Account) {
         self.keep_account(tx, Rc::new(account));
     }
 
@@ -288,11 +287,7 @@ impl Engine {
         })
     }
 
-    pub(in crate::matrix) fn save_account(
-        &self,
-        tx: &Transaction<'_>,
-        account: Account,
-    ) -> Result<(), Error> {
+    pub(crate) fn save_account(&self, tx: &Transaction<'_>, account: Account) -> Result<(), Error> {
         let pickle = account.pickle().map_err(|_| Error::Account)?;
         tx.put_account_pickle(&pickle)?;
         self.keep_account(tx, Rc::new(account));

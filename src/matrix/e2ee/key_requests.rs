@@ -39,7 +39,7 @@ struct RequestedKey {
 
 impl Engine {
     /// Takes in an `m.room_key.withheld` or an `m.room_key_request`.
-    pub(in crate::matrix) fn handle_key_talk(
+    pub(crate) fn handle_key_message(
         &self,
         tx: &Transaction<'_>,
         account: &Account,

@@ -18,9 +18,7 @@ use ruma::{
 use super::cross_signing::bootstrap::CrossSigningStep;
 use super::engine::{Engine, Error};
 use super::sending::Unprepared;
-use crate::matrix::client::api::{BuildError, Call};
-use crate::matrix::client::kept::Answer;
-use crate::matrix::client::sync::invites_call;
+use crate::matrix::client::{Answer, BuildError, Call, invites_call};
 use crate::{
     crypto::Device,
     store::{self, InClear, OutboxRow, OutdatedUser, Transaction},
@@ -52,7 +50,7 @@ pub struct Outgoing {
     /// The requests.
     pub requests: Vec<OutgoingRequest>,
     /// More follows as soon as these are begun.
-    pub again: bool,
+    pub has_more: bool,
     /// When a reply stops waiting for others, by the bot's own clock, in
     /// milliseconds.
     pub patience_ends: Option<u64>,
@@ -61,7 +59,7 @@ pub struct Outgoing {
 /// Whose devices a request is about. Those of the bot and of allowed users are
 /// asked for apart from everybody else's: nobody else can delay them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Whose {
+pub enum DeviceOwner {
     /// The bot's own, and those of who may command.
     Commanders,
     /// Everybody else's.
@@ -74,9 +72,9 @@ pub enum RequestKey {
     /// `/keys/upload`.
     Upload,
     /// `/keys/query`.
-    Query(Whose),
+    Query(DeviceOwner),
     /// `/keys/claim`.
-    Claim(Whose),
+    Claim(DeviceOwner),
     /// What the bot's own identity needs next.
     OwnIdentity,
     /// `/rooms/{}/members`.
@@ -159,7 +157,7 @@ impl Engine {
         self.withdraw_in_clear(tx, busy)?;
         let Unprepared {
             claims,
-            again,
+            has_more,
             patience_ends,
             ..
         } = match synced {
@@ -228,11 +226,11 @@ impl Engine {
                 None => tx.forget_invite(&room)?,
             }
         }
-        outgoing.extend(self.gap_wants(tx)?);
-        outgoing.extend(self.own_identity_want(tx)?);
+        outgoing.extend(self.backfill_requests(tx)?);
+        outgoing.extend(self.cross_signing_request(tx)?);
         Ok(Outgoing {
             requests: outgoing,
-            again,
+            has_more,
             patience_ends,
         })
     }
@@ -241,7 +239,7 @@ impl Engine {
     /// under way, or cannot be now, need not be in memory. Nothing leaves in clear
     /// before a first sync was taken in (`synced`): it may tell that the room is
     /// encrypted. Reads only.
-    pub fn sends(
+    pub fn outbox_requests(
         &self,
         tx: &Transaction<'_>,
         synced: bool,
@@ -251,7 +249,7 @@ impl Engine {
         for (id, lane) in tx.outbox_heads()? {
             if !busy(&RequestKey::Lane(lane))
                 && let Some(row) = tx.outbox_row(id)?
-                && (row.in_clear == InClear::No || (synced && self.may_leave(tx, &row)?))
+                && (row.in_clear == InClear::No || (synced && self.may_be_sent(tx, &row)?))
             {
                 sends.push(send(row));
             }
@@ -280,10 +278,10 @@ fn send(row: OutboxRow) -> OutgoingRequest {
 
 impl Engine {
     /// Whose devices these are.
-    pub(in crate::matrix) fn whose(&self, user: &UserId) -> Whose {
+    pub(crate) fn whose(&self, user: &UserId) -> DeviceOwner {
         match user == self.user || self.commanders.users.contains(user) {
-            true => Whose::Commanders,
-            false => Whose::Others,
+            true => DeviceOwner::Commanders,
+            false => DeviceOwner::Others,
         }
     }
 
@@ -298,7 +296,7 @@ impl Engine {
         for user in own.into_iter().chain(&self.commanders.users) {
             outdated.extend(tx.outdated_user(user, now)?);
         }
-        query(Whose::Commanders, outdated)
+        query(DeviceOwner::Commanders, outdated)
     }
 
     fn query_others(
@@ -308,8 +306,8 @@ impl Engine {
     ) -> Result<Option<OutgoingRequest>, Error> {
         let known = self.commanders.users.len() + 1;
         let mut outdated = tx.outdated_users(now, USERS_PER_QUERY + known)?;
-        outdated.retain(|found| self.whose(&found.user) == Whose::Others);
-        query(Whose::Others, outdated)
+        outdated.retain(|found| self.whose(&found.user) == DeviceOwner::Others);
+        query(DeviceOwner::Others, outdated)
     }
 
     /// A request for one-time keys for each group of devices.
@@ -331,17 +329,23 @@ impl Engine {
         devices.dedup_by(|a, b| a.user == b.user && a.id == b.id);
         let (commanders, others) = devices
             .into_iter()
-            .partition(|device| self.whose(&device.user) == Whose::Commanders);
-        [(Whose::Commanders, commanders), (Whose::Others, others)]
-            .into_iter()
-            .filter_map(|(whose, devices)| claim(whose, devices).transpose())
-            .collect()
+            .partition(|device| self.whose(&device.user) == DeviceOwner::Commanders);
+        [
+            (DeviceOwner::Commanders, commanders),
+            (DeviceOwner::Others, others),
+        ]
+        .into_iter()
+        .filter_map(|(whose, devices)| claim(whose, devices).transpose())
+        .collect()
     }
 }
 
 /// Asks for the first of these users' devices, as many together as each of them
 /// allows.
-fn query(whose: Whose, outdated: Vec<OutdatedUser>) -> Result<Option<OutgoingRequest>, Error> {
+fn query(
+    whose: DeviceOwner,
+    outdated: Vec<OutdatedUser>,
+) -> Result<Option<OutgoingRequest>, Error> {
     let mut most = USERS_PER_QUERY;
     let mut users = Vec::new();
     for found in outdated {
@@ -368,7 +372,7 @@ fn query(whose: Whose, outdated: Vec<OutdatedUser>) -> Result<Option<OutgoingReq
     }))
 }
 
-fn claim(whose: Whose, mut devices: Vec<Device>) -> Result<Option<OutgoingRequest>, Error> {
+fn claim(whose: DeviceOwner, mut devices: Vec<Device>) -> Result<Option<OutgoingRequest>, Error> {
     devices.truncate(DEVICES_PER_CLAIM);
     if devices.is_empty() {
         return Ok(None);

@@ -9,11 +9,10 @@ use serde::Deserialize;
 
 use super::classify::Message;
 use super::engine::{Engine, Error};
-use super::turn::Turn;
+use super::time_budget::TimeBudget;
 use crate::crypto::FallbackOnServer;
 use crate::json::{Sifted, Skipped};
-use crate::matrix::client::kept::what;
-use crate::matrix::client::sync::{DeviceLists, Event, InvitedRoom, SyncBody};
+use crate::matrix::client::{DeviceLists, Event, InvitedRoom, SyncBody, what};
 use crate::store::Transaction;
 use crate::util::{MAX_POSITION, is_carried};
 
@@ -45,12 +44,12 @@ impl Engine {
         body: &SyncBody<'_>,
         done: usize,
         now: u64,
-        turn: Turn,
+        budget: TimeBudget,
     ) -> Result<usize, Error> {
         if done == 0 {
             self.age_keys(tx)?;
         }
-        self.handle_to_device(tx, &body.to_device.events, done, now, turn)
+        self.handle_to_device(tx, &body.to_device.events, done, now, budget)
     }
 
     /// Takes in one sync answer but for its to-device events. `counts_hold` is
@@ -189,7 +188,7 @@ impl Engine {
 
     /// Replaces and forgets fallback keys by the bot's own clock, and then what
     /// guarded the forgotten ones: before anything is opened with them.
-    pub(in crate::matrix) fn age_keys(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+    pub(crate) fn age_keys(&self, tx: &Transaction<'_>) -> Result<(), Error> {
         if self.account(tx)?.needs_aging(self.own_now()) {
             let mut account = self.account_mut(tx)?;
             account.age(self.own_now());

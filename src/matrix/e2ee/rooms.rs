@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::engine::{Engine, Error};
 use super::receive::Received;
-use crate::matrix::client::sync::{Event, JoinedRoom};
+use crate::matrix::client::{Event, JoinedRoom};
 use crate::{
     crypto::MEGOLM_ALGORITHM,
     store::{Encryption, Membership, Transaction},
@@ -16,7 +16,7 @@ use crate::{
 impl Engine {
     /// Takes in one joined room of the sync after `since`. In the very first sync of
     /// a device, and before the bot's own join, messages are history, not commands.
-    pub(in crate::matrix) fn handle_joined_room(
+    pub(crate) fn handle_joined_room(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
@@ -41,7 +41,7 @@ impl Engine {
             tx.discard_outbound_group(room)?;
         }
         if let (true, false, Some(since)) = (joined.timeline.limited, new, since) {
-            self.meet_gap(tx, room, joined.timeline.prev_batch, since)?;
+            self.open_gap(tx, room, joined.timeline.prev_batch, since)?;
         }
         for raw in &joined.state.events {
             if let Some(event) = parse(raw) {
@@ -71,7 +71,7 @@ impl Engine {
         Ok(())
     }
 
-    pub(in crate::matrix) fn is_own_join(&self, event: &Event<'_>) -> bool {
+    pub(crate) fn is_own_join(&self, event: &Event<'_>) -> bool {
         event.kind == "m.room.member"
             && event.state_key.as_deref() == Some(self.user.as_str())
             && membership(event.content) == Some(Membership::Joined)
@@ -129,7 +129,7 @@ impl Engine {
     }
 
     /// A key or a message shows that this room's people hold it encrypted.
-    pub(in crate::matrix) fn handle_proof_of_encryption(
+    pub(crate) fn handle_proof_of_encryption(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
@@ -236,7 +236,7 @@ fn membership(content: &RawValue) -> Option<Membership> {
     })
 }
 
-pub(in crate::matrix) fn parse<'a>(raw: &'a RawValue) -> Option<Event<'a>> {
+pub(crate) fn parse<'a>(raw: &'a RawValue) -> Option<Event<'a>> {
     serde_json::from_str(raw.get())
         .inspect_err(|_| debug!("a malformed event is skipped"))
         .ok()

@@ -15,29 +15,28 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::engine::{Engine, Error};
-use super::outgoing::{RequestKey, Whose};
+use super::outgoing::{DeviceOwner, RequestKey};
 use crate::crypto::{
     Account, Device, MEGOLM_ALGORITHM, OutboundGroup, Peer, Rotation, encrypt_to_device,
 };
-use crate::matrix::client::api::{BuildError, Call};
-use crate::matrix::client::content::{InThread, handle_relation, relate};
+use crate::matrix::client::{BuildError, Call, InThread, relate, take_relation};
 use crate::store::{Encryption, Recipient, Reply, Sharing, Transaction};
 use crate::util::shown;
 
 /// A to-device message that is ready to leave.
-pub(in crate::matrix) struct OutgoingToDevice {
-    pub(in crate::matrix) user: OwnedUserId,
-    pub(in crate::matrix) device: OwnedDeviceId,
-    pub(in crate::matrix) content: Box<RawValue>,
+pub(crate) struct OutgoingToDevice {
+    pub(crate) user: OwnedUserId,
+    pub(crate) device: OwnedDeviceId,
+    pub(crate) content: Box<RawValue>,
 }
 
 /// Devices that are given a key in one transaction, at about half a millisecond
 /// each: a turn of the loop is to take less than 50 ms.
-const DEVICES_PER_TURN: usize = 50;
+const DEVICES_PER_TRANSACTION: usize = 50;
 
 /// Devices that are looked at for a claim in one transaction, behind those that have
 /// a session. While a claim is under way none is looked for.
-const CLAIMS_PER_TURN: usize = 250;
+const CLAIMS_PER_TRANSACTION: usize = 250;
 
 /// A reply waits so long for people who command nothing: for their devices to be
 /// known, for keys to reach them, and for the list of who is in the room. However
@@ -71,16 +70,16 @@ struct Preparation<'a> {
 
 /// What is missing before all replies can leave.
 #[derive(Default)]
-pub(in crate::matrix) struct Unprepared {
+pub(crate) struct Unprepared {
     /// Devices whose one-time keys have to be claimed.
-    pub(in crate::matrix) claims: Vec<Device>,
+    pub(crate) claims: Vec<Device>,
     /// There is more to do at once.
-    pub(in crate::matrix) again: bool,
+    pub(crate) has_more: bool,
     /// Devices of allowed users are among those that lack the key.
     is_about_commanders: bool,
     /// When a reply stops waiting for others, by the bot's own clock, in
     /// milliseconds.
-    pub(in crate::matrix) patience_ends: Option<u64>,
+    pub(crate) patience_ends: Option<u64>,
 }
 
 impl Engine {
@@ -141,7 +140,7 @@ impl Engine {
 
     /// Moves what can be moved from the replies to the outbox, and returns what
     /// stands before the rest. While a claim is `busy` no other like it is prepared.
-    pub(in crate::matrix) fn prepare_replies(
+    pub(crate) fn prepare_replies(
         &self,
         tx: &Transaction<'_>,
         now: u64,
@@ -154,9 +153,12 @@ impl Engine {
             if !matches!(readiness, Readiness::Done) {
                 unprepared.patience_ends = earliest(unprepared.patience_ends, patience_ends);
             }
-            if let Readiness::Share(Unprepared { claims, again, .. }) = readiness {
+            if let Readiness::Share(Unprepared {
+                claims, has_more, ..
+            }) = readiness
+            {
                 unprepared.claims.extend(claims);
-                unprepared.again |= again;
+                unprepared.has_more |= has_more;
             }
         }
         Ok(unprepared)
@@ -227,7 +229,7 @@ impl Engine {
             return Ok(Readiness::Wait);
         }
         let account = self.account(tx)?;
-        if !account.device_keys_uploaded() || !self.own_identity_is_settled(tx)? {
+        if !account.device_keys_uploaded() || !self.cross_signing_done(tx)? {
             // Nobody could make sense of a message from an unknown device, and
             // who insists on signed devices would throw away the key.
             return Ok(Readiness::Wait);
@@ -240,7 +242,7 @@ impl Engine {
                 unready => return Ok(unready),
             }
             let corrupt = |_| crate::store::Error::Corrupt("a reply");
-            let (content, relation) = match handle_relation(&reply.content) {
+            let (content, relation) = match take_relation(&reply.content) {
                 Some((content, relation)) => (content, Some(relation)),
                 None => (reply.content.clone(), None),
             };
@@ -307,18 +309,19 @@ impl Engine {
         let Preparation {
             room, now, busy, ..
         } = *preparation;
-        let is_commanders = |found: &Recipient| self.whose(&found.device.user) == Whose::Commanders;
-        let claims = match busy(&RequestKey::Claim(Whose::Others)) {
+        let is_commanders =
+            |found: &Recipient| self.whose(&found.device.user) == DeviceOwner::Commanders;
+        let claims = match busy(&RequestKey::Claim(DeviceOwner::Others)) {
             true => 1,
-            false => CLAIMS_PER_TURN,
+            false => CLAIMS_PER_TRANSACTION,
         };
-        let found = self.lacking(tx, room, group, DEVICES_PER_TURN + claims, now)?;
+        let found = self.lacking(tx, room, group, DEVICES_PER_TRANSACTION + claims, now)?;
         let (mut missing, unclaimed): (Vec<_>, Vec<_>) = found
             .into_iter()
             .partition(|recipient| !recipient.needs_claim);
         missing.sort_by_key(|recipient| !is_commanders(recipient));
         let mut is_about_commanders = unclaimed.iter().any(is_commanders);
-        let later = missing.split_off(missing.len().min(DEVICES_PER_TURN));
+        let later = missing.split_off(missing.len().min(DEVICES_PER_TRANSACTION));
         is_about_commanders |= later.iter().any(is_commanders);
         let broken = !missing.is_empty() && {
             let given_to_commanders = missing.iter().any(is_commanders);
@@ -326,8 +329,8 @@ impl Engine {
             is_about_commanders |= broken && given_to_commanders;
             broken
         };
-        let again = !later.is_empty() || broken;
-        if !again && unclaimed.is_empty() {
+        let has_more = !later.is_empty() || broken;
+        if !has_more && unclaimed.is_empty() {
             return Ok(Readiness::Done);
         }
         let claims = unclaimed
@@ -337,7 +340,7 @@ impl Engine {
             .collect();
         Ok(Readiness::Share(Unprepared {
             claims,
-            again,
+            has_more,
             is_about_commanders,
             patience_ends: None,
         }))
@@ -363,7 +366,7 @@ impl Engine {
         let of = |only: Option<&ruma::UserId>| tx.devices_without_share(&sharing, only, most);
         let mut found = of(None)?;
         if found.len() == most {
-            found.retain(|recipient| self.whose(&recipient.device.user) == Whose::Others);
+            found.retain(|recipient| self.whose(&recipient.device.user) == DeviceOwner::Others);
             for user in &self.commanders.users {
                 found.extend(of(Some(user))?);
             }
@@ -441,7 +444,7 @@ impl Engine {
 
 /// A message of this text. Nobody is mentioned: clients that are not told look for
 /// names in the text.
-pub(in crate::matrix) fn text_content(text: &str) -> serde_json::Value {
+pub(crate) fn text_content(text: &str) -> serde_json::Value {
     serde_json::json!({ "msgtype": "m.text", "body": text, "m.mentions": {} })
 }
 
@@ -516,7 +519,7 @@ fn put_encrypted(tx: &Transaction<'_>, reply: &Reply, content: Box<RawValue>) ->
 }
 
 /// The call that sends a reply as this content.
-pub(in crate::matrix) fn send_call(
+pub(crate) fn send_call(
     reply: &Reply,
     kind: &str,
     content: Box<RawValue>,
@@ -530,10 +533,10 @@ pub(in crate::matrix) fn send_call(
 }
 
 /// The lane of to-device messages that belong to no room.
-pub(in crate::matrix) const TO_DEVICE: &str = "to-device";
+pub(crate) const TO_DEVICE: &str = "to-device";
 
 /// Queues one `/sendToDevice`, unless there is nothing to send.
-pub(in crate::matrix) fn put_to_device(
+pub(crate) fn put_to_device(
     tx: &Transaction<'_>,
     lane: &str,
     kind: &str,

@@ -9,7 +9,7 @@ use crate::store::Transaction;
 impl Engine {
     /// Whether the homeserver has shown messages of this device in this transaction
     /// that this store does not remember. Nothing of the transaction may hold then.
-    pub fn check_for_foreign(&self) -> Result<(), Error> {
+    pub fn check_rollback(&self) -> Result<(), Error> {
         let foreign = self.foreign.take();
         match foreign.is_empty() {
             true => Ok(()),
@@ -24,7 +24,7 @@ impl Engine {
     ///
     /// What waited to be sent, or to be judged, is dropped. People who command are
     /// reached out to, so that they need none of the keys that are gone.
-    pub fn start_over<'a>(
+    pub fn recover_from_rollback<'a>(
         &self,
         tx: &Transaction<'_>,
         foreign: impl IntoIterator<Item = &'a str>,

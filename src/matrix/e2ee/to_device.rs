@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{
     engine::{Engine, Error},
-    turn::Turn,
+    time_budget::TimeBudget,
 };
 use crate::crypto::{
     Account, Device, OlmEvent, OlmFault, OlmPayload, RoomKey, accept_room_key, decrypt,
@@ -20,13 +20,13 @@ const UNWEDGE_INTERVAL_MS: u64 = 3600 * 1000;
 impl Engine {
     /// Takes in the to-device events of a sync in their order, from number `done`
     /// on, until this turn of the loop is over; returns how many are done.
-    pub(in crate::matrix) fn handle_to_device(
+    pub(crate) fn handle_to_device(
         &self,
         tx: &Transaction<'_>,
         events: &[&RawValue],
         done: usize,
         now: u64,
-        turn: Turn,
+        budget: TimeBudget,
     ) -> Result<usize, Error> {
         let mut position = done;
         if position >= events.len() {
@@ -35,7 +35,7 @@ impl Engine {
         let mut account = self.account_mut(tx)?;
         let mut changed = false;
         for raw in events.iter().skip(done) {
-            if position > done && turn.is_over() {
+            if position > done && budget.is_spent() {
                 break;
             }
             position += 1;
@@ -71,7 +71,7 @@ impl Engine {
         match kind.as_ref() {
             "m.room.encrypted" => {}
             "m.room_key.withheld" | "m.room_key_request" => {
-                self.handle_key_talk(tx, account, raw, now)?;
+                self.handle_key_message(tx, account, raw, now)?;
                 return Ok(false);
             }
             _ => {
@@ -277,7 +277,7 @@ impl Engine {
     }
 
     /// Opens a new Olm session with a device, if that was not done lately.
-    pub(in crate::matrix) fn unwedge(
+    pub(crate) fn unwedge(
         &self,
         tx: &Transaction<'_>,
         device: &Device,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::classify::Candidate;
 use super::engine::{Engine, Error};
-use crate::matrix::client::sync::Event;
+use crate::matrix::client::Event;
 use crate::{
     crypto::{DeviceTrustState, Identity, InboundGroup, MegolmEvent, Pin, PinSource},
     store::{DeviceKeys, Encryption, Transaction},
@@ -87,11 +87,7 @@ impl Engine {
 
     /// Writes the configuration's pins into the store, and takes away those that
     /// it no longer has. Commanders without any are asked for.
-    pub(in crate::matrix) fn pin_configured(
-        &self,
-        tx: &Transaction<'_>,
-        now: u64,
-    ) -> Result<(), Error> {
+    pub(crate) fn pin_configured(&self, tx: &Transaction<'_>, now: u64) -> Result<(), Error> {
         for user in tx.configured_pins()? {
             if !self.commanders.pins.contains_key(&user) {
                 tx.forget_pin(&user)?;
@@ -116,7 +112,7 @@ impl Engine {
 
     /// Takes in the identity that the homeserver names for a user. A commander's
     /// first one is pinned.
-    pub(in crate::matrix) fn handle_identity(
+    pub(crate) fn handle_identity(
         &self,
         tx: &Transaction<'_>,
         user: &UserId,
@@ -164,7 +160,7 @@ impl Engine {
 
     /// A device has shared a new session: those of its sessions that outlived
     /// every rotation are forgotten, so that a recording of long ago opens nothing.
-    pub(in crate::matrix) fn expire_sessions(
+    pub(crate) fn expire_sessions(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
@@ -179,7 +175,7 @@ impl Engine {
     /// For how long a session has been in use that should have been replaced, in
     /// milliseconds: since its key came, by the bot's own clock, and the room's
     /// period has passed.
-    pub(in crate::matrix) fn overdue_ms(
+    pub(crate) fn overdue_ms(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
@@ -196,8 +192,8 @@ impl Engine {
     /// Looks at a message of the bot's own account. One that this device sent and
     /// this store does not remember shows that the store is older than the device's
     /// last life, if the homeserver is to be believed:
-    /// [`Engine::check_for_foreign`].
-    pub(in crate::matrix) fn detect_rollback(
+    /// [`Engine::check_rollback`].
+    pub(crate) fn detect_rollback(
         &self,
         tx: &Transaction<'_>,
         event: &Event<'_>,
@@ -223,7 +219,7 @@ impl Engine {
     /// the event names may be broken. With a new one its client shares the key
     /// again. The name is the server's word, and only chooses among the sender's
     /// own devices.
-    pub(in crate::matrix) fn open_channel_to_author(
+    pub(crate) fn open_channel_to_author(
         &self,
         tx: &Transaction<'_>,
         candidate: &Candidate<'_>,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::crypto::Seed;
+use crate::util::Tokens;
 
 fn seed(byte: u8) -> Seed {
     Seed::copied(&[byte; 32]).unwrap()

@@ -10,8 +10,12 @@ use super::{
 };
 use crate::{
     crypto::outbound_session,
-    matrix::{ClearWords, Commanders, Engine, OwnKeys, SyncBody},
+    matrix::{
+        client::SyncBody,
+        e2ee::{Commanders, Engine, OwnKeys, PlaintextReplies},
+    },
     store::caps::{self, TABLES},
+    util::Tokens,
 };
 
 /// How often a full store gets as much again. `make bench` asks for more.
@@ -63,7 +67,7 @@ impl Year {
             "BOT".into(),
             commanders,
             std::rc::Rc::new(OwnKeys::default()),
-            ClearWords::Any,
+            PlaintextReplies::Any,
         );
         let now = 1_800_000_000_000;
         let account = Account::new(own().to_owned(), "BOT".into());
@@ -158,7 +162,13 @@ impl Bot {
         let body: SyncBody<'_> = serde_json::from_str(&body).unwrap();
         let nothing = Default::default();
         self.engine
-            .handle_sync_to_device(tx, &body, 0, self.now, crate::matrix::Turn::endless())
+            .handle_sync_to_device(
+                tx,
+                &body,
+                0,
+                self.now,
+                crate::matrix::e2ee::TimeBudget::unlimited(),
+            )
             .unwrap();
         self.engine
             .handle_sync(tx, &body, &nothing, false, self.now)

@@ -14,12 +14,13 @@ use openclaw_k8s_toggle_operator::crypto::{
     DeviceTrust, DeviceTrustState, MEGOLM_ALGORITHM, Pickle, Pin, PinSource, RecoveryKey, Seed,
 };
 use openclaw_k8s_toggle_operator::json::Sifted;
-use openclaw_k8s_toggle_operator::matrix::{
-    Answer, Commanders, Engine, Error, Message, OutgoingRequest, OwnKeys, Queried, Received,
-    RequestContext, SyncBody, Turn,
+use openclaw_k8s_toggle_operator::matrix::client::{Answer, SyncBody};
+use openclaw_k8s_toggle_operator::matrix::e2ee::{
+    Commanders, Engine, Error, Message, OutgoingRequest, OwnKeys, QueryAnswer, Received,
+    RequestContext, TimeBudget,
 };
-use openclaw_k8s_toggle_operator::store::{Encryption, Store, Tokens, Transaction};
-use openclaw_k8s_toggle_operator::util::Secret;
+use openclaw_k8s_toggle_operator::store::{Encryption, Store, Transaction};
+use openclaw_k8s_toggle_operator::util::{Secret, Tokens};
 use ruma::{OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
 
@@ -81,7 +82,7 @@ impl World {
             BOT.1.into(),
             commanders,
             Rc::new(own_keys),
-            policy.clear_words(),
+            policy.plaintext_replies(),
         );
         let mut world = Self {
             store,
@@ -160,7 +161,7 @@ impl World {
         let owner = <&UserId>::try_from(ANNA.0).unwrap();
         let groups = run.tx.inbound_groups(room, &session_id, owner).unwrap();
         assert_eq!(groups.len(), 1);
-        assert!(run.engine.is_settled(&run.tx).unwrap());
+        assert!(run.engine.bootstrap_done(&run.tx).unwrap());
         run.tx.commit().unwrap();
     }
 }
@@ -203,9 +204,9 @@ impl Run<'_> {
         // Making 50 keys is what a run would be spent on, were the counts to hold.
         let (tx, engine) = (&self.tx, self.engine);
         let received = engine
-            .handle_sync_to_device(tx, &body, 0, NOW, Turn::endless())
+            .handle_sync_to_device(tx, &body, 0, NOW, TimeBudget::unlimited())
             .and_then(|_| engine.handle_sync(tx, &body, &sifted.skipped, false, NOW));
-        match received.and_then(|all| self.engine.check_for_foreign().map(|()| all)) {
+        match received.and_then(|all| self.engine.check_rollback().map(|()| all)) {
             Ok(received) => Some(received),
             // A message that this device never sent is the server's to invent, and so is
             // a position that fits into no request.
@@ -228,14 +229,18 @@ impl Run<'_> {
         let Some(sifted) = self.sift(Answer::Devices, body) else {
             return;
         };
-        let queried = Queried {
+        let queried = QueryAnswer {
             asked: &asked,
             done: 0,
             answer: &sifted,
         };
-        let taken =
-            self.engine
-                .handle_query(&self.tx, &queried, NOW, Turn::endless(), &mut messages);
+        let taken = self.engine.handle_query(
+            &self.tx,
+            &queried,
+            NOW,
+            TimeBudget::unlimited(),
+            &mut messages,
+        );
         if tolerable(taken.map(drop)) {
             self.classify(&Received {
                 messages,
@@ -309,7 +314,11 @@ impl Run<'_> {
     fn outgoing(&self) -> Vec<OutgoingRequest> {
         let outgoing = self.engine.outgoing(&self.tx, true, NOW, &|_| false);
         let mut outgoing = outgoing.expect("what is next can be asked").requests;
-        outgoing.extend(self.engine.sends(&self.tx, true, &|_| false).unwrap());
+        outgoing.extend(
+            self.engine
+                .outbox_requests(&self.tx, true, &|_| false)
+                .unwrap(),
+        );
         outgoing
     }
 
@@ -325,17 +334,24 @@ impl Run<'_> {
                     body: honest_query().to_string().into_bytes(),
                     ..Sifted::default()
                 };
-                let queried = Queried {
+                let queried = QueryAnswer {
                     asked,
                     done: 0,
                     answer: &answer,
                 };
-                let taken =
-                    engine.handle_query(tx, &queried, NOW, Turn::endless(), &mut Vec::new());
+                let taken = engine.handle_query(
+                    tx,
+                    &queried,
+                    NOW,
+                    TimeBudget::unlimited(),
+                    &mut Vec::new(),
+                );
                 taken.map(drop)
             }
             RequestContext::Claim(_) | RequestContext::Join(_) | RequestContext::Invites => Ok(()),
-            RequestContext::OwnIdentity(step) => engine.handle_own_step(tx, *step, b"{}", NOW),
+            RequestContext::OwnIdentity(step) => {
+                engine.handle_cross_signing_step(tx, *step, b"{}", NOW)
+            }
             RequestContext::Members(room, generation) => {
                 let body = json!({ "chunk": members }).to_string();
                 engine.handle_members(tx, room, *generation, body.as_bytes())
@@ -349,7 +365,7 @@ impl Run<'_> {
                     body: b"{}".to_vec(),
                     ..Sifted::default()
                 };
-                engine.handle_gap(tx, room, token, &answer, 600_000, NOW)
+                engine.handle_backfill(tx, room, token, &answer, 600_000, NOW)
             }
             RequestContext::Outbox(row, _) => Ok(tx.finish_outbox(*row).unwrap()),
         }

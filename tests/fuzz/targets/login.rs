@@ -5,9 +5,11 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use openclaw_k8s_toggle_operator::auth::jwt::{Expected, Jwks, Totp, Unverified, check};
-use openclaw_k8s_toggle_operator::matrix::{read_flows, read_login, read_refresh, read_whoami};
-use openclaw_k8s_toggle_operator::store::Tokens;
+use openclaw_k8s_toggle_operator::matrix::client::{
+    read_flows, read_login, read_refresh, read_whoami,
+};
 use openclaw_k8s_toggle_operator::util::Secret;
+use openclaw_k8s_toggle_operator::util::Tokens;
 use openclaw_k8s_toggle_operator_fuzz::{NOW, mode, target};
 
 target!(|_world, data| {

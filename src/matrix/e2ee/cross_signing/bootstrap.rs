@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::messages::{CONSEQUENCE, NEEDS_PERSON, NO_STORAGE, NOT_KEPT};
 use super::recovery::{DEFAULT_KEY, MASTER, SELF_SIGNING};
 use crate::crypto::{Seed, signatures_upload};
-use crate::matrix::client::api::Call;
+use crate::matrix::client::{BuildError, Call};
 use crate::matrix::e2ee::engine::{Engine, Error};
 use crate::matrix::e2ee::outgoing::{OutgoingRequest, RequestContext, RequestKey};
 use crate::store::{OwnState, Transaction};
@@ -35,7 +35,7 @@ pub enum CrossSigningStep {
 
 impl Engine {
     /// The next request of the identity, if one is due.
-    pub(in crate::matrix) fn own_identity_want(
+    pub(crate) fn cross_signing_request(
         &self,
         tx: &Transaction<'_>,
     ) -> Result<Option<OutgoingRequest>, Error> {
@@ -44,9 +44,11 @@ impl Engine {
             warn!("the bot gets a new identity, as the operator asked");
             match &self.own_keys.seed {
                 Some(seed) => tx.put_own_seed(seed)?,
-                None => tx.put_own_seed(&Seed::generate().map_err(|error| {
-                    Error::Build(crate::matrix::BuildError::randomness(&error.to_string()))
-                })?)?,
+                None => {
+                    tx.put_own_seed(&Seed::generate().map_err(|error| {
+                        Error::Build(BuildError::randomness(&error.to_string()))
+                    })?)?
+                }
             }
             tx.set_own_state(&OwnState::Upload { uia_session: None })?;
             own = tx.own_identity()?;
@@ -110,7 +112,7 @@ impl Engine {
     }
 
     /// Takes in the answer to the last step.
-    pub fn handle_own_step(
+    pub fn handle_cross_signing_step(
         &self,
         tx: &Transaction<'_>,
         step: CrossSigningStep,
@@ -153,7 +155,7 @@ impl Engine {
     }
 
     /// The server asks for the password again, or for something nobody here has.
-    pub fn handle_own_challenge(
+    pub fn handle_cross_signing_challenge(
         &self,
         tx: &Transaction<'_>,
         session: Option<&str>,
@@ -178,13 +180,13 @@ impl Engine {
     }
 
     /// The last step cannot be sent, for this reason.
-    pub fn own_step_unsendable(&self, tx: &Transaction<'_>, why: &str) -> Result<(), Error> {
+    pub fn cross_signing_unsendable(&self, tx: &Transaction<'_>, why: &str) -> Result<(), Error> {
         let why = format!("My device is not signed by my account's identity: {why}. {CONSEQUENCE}");
         self.stay_unsigned(tx, &why)
     }
 
     /// The server refuses the last step for good.
-    pub fn own_step_refused(
+    pub fn cross_signing_refused(
         &self,
         tx: &Transaction<'_>,
         step: CrossSigningStep,

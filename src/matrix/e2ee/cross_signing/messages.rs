@@ -3,37 +3,37 @@
 
 use crate::util::name;
 
-pub(in crate::matrix) const CONSEQUENCE: &str = "Clients that exclude unverified devices neither give me keys nor show \
+pub(crate) const CONSEQUENCE: &str = "Clients that exclude unverified devices neither give me keys nor show \
     my replies.";
 
-pub(in crate::matrix) const UNSEEN: &str = "My device is not signed by my account's identity: the homeserver no longer \
+pub(crate) const UNSEEN: &str = "My device is not signed by my account's identity: the homeserver no longer \
     shows the identity that the account had. Ask its administrator. If it is lost for good, a new one is \
     made by \"openclaw-k8s-toggle-operator identities reset\" beside me: everybody who has \
     verified me must do so again.";
 
-pub(in crate::matrix) const NOT_KEPT: &str = "My device is not signed by my account's identity: the homeserver did not \
+pub(crate) const NOT_KEPT: &str = "My device is not signed by my account's identity: the homeserver did not \
     keep the signature. I try again at my next start.";
 
-pub(in crate::matrix) const NO_STORAGE: &str = "My device is not signed by my account's identity: MATRIX_RECOVERY_KEY is \
+pub(crate) const NO_STORAGE: &str = "My device is not signed by my account's identity: MATRIX_RECOVERY_KEY is \
     set, but the account's secret storage holds no self-signing key. Set up recovery for the \
     account in a client, and give me the key it shows.";
 
-pub(in crate::matrix) const NEEDS_PERSON: &str = "My device is not signed by my account's identity: the homeserver lets \
+pub(crate) const NEEDS_PERSON: &str = "My device is not signed by my account's identity: the homeserver lets \
     only a person upload an identity, or refuses MATRIX_PASSWORD for it. Sign my device from \
     another session of the account, or give me its MATRIX_RECOVERY_KEY.";
 
-pub(in crate::matrix) const NOT_SHOWN: &str = "My device is not signed by my account's identity: the \
+pub(crate) const NOT_SHOWN: &str = "My device is not signed by my account's identity: the \
     homeserver does not show the identity that I uploaded. I try again at my next start.";
 
-pub(in crate::matrix) const STALE_SECRET: &str = "My device is not signed by my account's identity: the key \
+pub(crate) const STALE_SECRET: &str = "My device is not signed by my account's identity: the key \
     in the account's secret storage is not the one of its identity. Set up recovery for the \
     account anew in a client, and give me the MATRIX_RECOVERY_KEY it shows.";
 
-pub(in crate::matrix) const UNPROVEN: &str = "I cannot tell whether the identity that the homeserver shows for \
+pub(crate) const UNPROVEN: &str = "I cannot tell whether the identity that the homeserver shows for \
     my account is the account's own: its secret storage holds no master key. Set up recovery for \
     the account anew in a client, and give me the MATRIX_RECOVERY_KEY it shows.";
 
-pub(in crate::matrix) fn foreign(device: &ruma::DeviceId) -> String {
+pub(crate) fn foreign(device: &ruma::DeviceId) -> String {
     // With a token, its id is whatever the configuration says.
     let device = name(device.as_str()).map_or_else(String::new, |name| format!(" {name}"));
     format!(
@@ -45,7 +45,7 @@ pub(in crate::matrix) fn foreign(device: &ruma::DeviceId) -> String {
     )
 }
 
-pub(in crate::matrix) fn unrecovered(fault: &dyn std::fmt::Display) -> String {
+pub(crate) fn unrecovered(fault: &dyn std::fmt::Display) -> String {
     format!(
         "My device is not signed by my account's identity: MATRIX_RECOVERY_KEY does not open the \
          account's secret storage: {fault}. Give me the account's current recovery key."

@@ -1,6 +1,6 @@
 //! The cross-signing identity of the bot's own account.
 
-pub(in crate::matrix) mod bootstrap;
-pub(in crate::matrix) mod messages;
-pub(in crate::matrix) mod recovery;
-pub(in crate::matrix) mod state;
+pub(crate) mod bootstrap;
+pub(crate) mod messages;
+pub(crate) mod recovery;
+pub(crate) mod state;

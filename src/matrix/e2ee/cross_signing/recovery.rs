@@ -13,19 +13,19 @@ use crate::store::{OwnState, Transaction};
 use crate::util::{MAX_ID, is_carried};
 
 /// Names the key that the account uses.
-pub(in crate::matrix) const DEFAULT_KEY: &str = "m.secret_storage.default_key";
+pub(crate) const DEFAULT_KEY: &str = "m.secret_storage.default_key";
 
 /// The secret: the private half of the key that signs the account's devices.
-pub(in crate::matrix) const SELF_SIGNING: &str = "m.cross_signing.self_signing";
+pub(crate) const SELF_SIGNING: &str = "m.cross_signing.self_signing";
 
 /// The secret: the private half of the key that stands for the account. Only its
 /// public half is kept: a self-signing key is public, and any master key can claim
 /// it, so it does not say under which one it belongs (CVE-2024-40648).
-pub(in crate::matrix) const MASTER: &str = "m.cross_signing.master";
+pub(crate) const MASTER: &str = "m.cross_signing.master";
 
 impl Engine {
     /// One step on the way to the self-signing key in the secret storage.
-    pub(in crate::matrix) fn handle_secret(
+    pub(crate) fn handle_secret(
         &self,
         tx: &Transaction<'_>,
         state: OwnState,
@@ -101,7 +101,7 @@ impl Engine {
 
     /// What the secret storage holds was found: it is compared with what the
     /// homeserver shows now.
-    pub(in crate::matrix) fn finish_recovery(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+    pub(crate) fn finish_recovery(&self, tx: &Transaction<'_>) -> Result<(), Error> {
         tx.set_own_state(&OwnState::Recovered)?;
         Ok(tx.mark_outdated(&self.user)?)
     }

@@ -12,19 +12,20 @@ use super::messages::{NOT_KEPT, NOT_SHOWN, STALE_SECRET, UNPROVEN, UNSEEN, forei
 use crate::crypto::{
     Identity, OwnIdentity, Pin, PinSource, Seed, SelfSigning, fingerprint, signed_object,
 };
+use crate::matrix::client::BuildError;
 use crate::matrix::e2ee::engine::{Engine, Error};
 use crate::store::{OwnState, StoredIdentity, Transaction};
 use crate::util::name;
 
 /// What the server shows of the bot's own account.
-pub(in crate::matrix) struct Shown<'a> {
-    pub(in crate::matrix) identity: Option<Identity>,
-    pub(in crate::matrix) device_keys: Option<&'a RawValue>,
+pub(crate) struct Shown<'a> {
+    pub(crate) identity: Option<Identity>,
+    pub(crate) device_keys: Option<&'a RawValue>,
 }
 
 impl Engine {
     /// Once at each start: what the last process found out may be old.
-    pub(in crate::matrix) fn begin_own_identity(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+    pub(crate) fn begin_own_identity(&self, tx: &Transaction<'_>) -> Result<(), Error> {
         if tx.own_identity()?.state != OwnState::Reset {
             tx.set_own_state(&OwnState::Unknown)?;
         }
@@ -32,17 +33,14 @@ impl Engine {
     }
 
     /// Whether nothing more can be done now to have the device vouched for.
-    pub(in crate::matrix) fn own_identity_is_settled(
-        &self,
-        tx: &Transaction<'_>,
-    ) -> Result<bool, Error> {
+    pub(crate) fn cross_signing_done(&self, tx: &Transaction<'_>) -> Result<bool, Error> {
         let own = tx.own_identity()?;
         Ok(own.delayed || matches!(own.state, OwnState::Signed | OwnState::Unsigned(_)))
     }
 
     /// Why the bot's device is not vouched for, or by an identity that is not proven
     /// to be the account's, and what to do about it, if so.
-    pub fn own_identity_fault(&self, tx: &Transaction<'_>) -> Result<Option<String>, Error> {
+    pub fn cross_signing_fault(&self, tx: &Transaction<'_>) -> Result<Option<String>, Error> {
         let own = tx.own_identity()?;
         Ok(match own.state {
             OwnState::Unsigned(why) => Some(why),
@@ -70,14 +68,14 @@ impl Engine {
 
     /// The identity that the bot holds all keys of: the configuration's seed
     /// comes before the stored one.
-    pub(in crate::matrix) fn own_identity(&self, own: &StoredIdentity) -> Option<OwnIdentity> {
+    pub(crate) fn own_identity(&self, own: &StoredIdentity) -> Option<OwnIdentity> {
         let seed = self.own_keys.seed.as_deref().or(own.seed.as_ref())?;
         OwnIdentity::from_seed(seed)
     }
 
     /// Compares what the server shows of the account with what the bot holds, and
     /// decides on the next step.
-    pub(in crate::matrix) fn compare_own_identity(
+    pub(crate) fn compare_own_identity(
         &self,
         tx: &Transaction<'_>,
         shown: &Shown<'_>,
@@ -98,7 +96,7 @@ impl Engine {
                 (None, None) if own.self_signing.is_some() => self.stay_unsigned(tx, UNSEEN),
                 (None, None) => {
                     let seed = Seed::generate().map_err(|error| {
-                        Error::Build(crate::matrix::BuildError::randomness(&error.to_string()))
+                        Error::Build(BuildError::randomness(&error.to_string()))
                     })?;
                     tx.put_own_seed(&seed)?;
                     info!("the account has no identity yet: making one");
@@ -202,11 +200,7 @@ impl Engine {
         }
     }
 
-    pub(in crate::matrix) fn cross_sign(
-        &self,
-        tx: &Transaction<'_>,
-        key: &SelfSigning,
-    ) -> Result<(), Error> {
+    pub(crate) fn cross_sign(&self, tx: &Transaction<'_>, key: &SelfSigning) -> Result<(), Error> {
         let mut account = self.account_mut(tx)?;
         let signature = key.sign_device(&account)?;
         account.set_cross_signature(&key.public(), &signature)?;
@@ -216,7 +210,7 @@ impl Engine {
     /// Signs a new device with the key that is at hand, before the server has
     /// seen it: no client ever meets it unsigned. Should the account have another
     /// identity by now, the signature says nothing.
-    pub(in crate::matrix) fn sign_beforehand(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+    pub(crate) fn sign_beforehand(&self, tx: &Transaction<'_>) -> Result<(), Error> {
         let own = tx.own_identity()?;
         if let Some(key) = recovered(&own) {
             return self.cross_sign(tx, &key);
@@ -263,7 +257,7 @@ impl Engine {
         Ok(adopted)
     }
 
-    pub(in crate::matrix) fn pin_own(
+    pub(crate) fn pin_own(
         &self,
         tx: &Transaction<'_>,
         master: Ed25519PublicKey,
@@ -284,11 +278,7 @@ impl Engine {
         Ok(tx.pin_identity(&self.user, &pin, now)?)
     }
 
-    pub(in crate::matrix) fn stay_unsigned(
-        &self,
-        tx: &Transaction<'_>,
-        why: &str,
-    ) -> Result<(), Error> {
+    pub(crate) fn stay_unsigned(&self, tx: &Transaction<'_>, why: &str) -> Result<(), Error> {
         warn!("{why}");
         Ok(tx.set_own_state(&OwnState::Unsigned(why.to_owned()))?)
     }

@@ -8,12 +8,12 @@ use serde_json::value::RawValue;
 use super::engine::{Engine, Error};
 use super::outgoing::RequestKey;
 use super::sending::{send_call, text_content};
-use crate::matrix::client::content::{handle_relation, relate};
+use crate::matrix::client::{relate, take_relation};
 use crate::store::{self, Encryption, InClear, OutboxRow, Reply, Transaction};
 
 /// What may be said in rooms that are not encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClearWords {
+pub enum PlaintextReplies {
     /// Every reply.
     Any,
     /// This sentence, whatever the reply is.
@@ -23,14 +23,14 @@ pub enum ClearWords {
 impl Engine {
     /// Moves the replies of a room that is not encrypted to the outbox. Where only
     /// one sentence may be said there, it stands for all of them, once.
-    pub(in crate::matrix) fn put_in_clear(
+    pub(crate) fn put_in_clear(
         &self,
         tx: &Transaction<'_>,
         replies: &[Reply],
     ) -> Result<(), Error> {
         for (number, reply) in replies.iter().enumerate() {
-            match self.clear_words {
-                ClearWords::Only(_) if number > 0 => {
+            match self.plaintext_replies {
+                PlaintextReplies::Only(_) if number > 0 => {
                     warn!(
                         "a reply in {} is dropped: it would leave in clear",
                         reply.room
@@ -46,14 +46,14 @@ impl Engine {
     /// Takes back what waits in clear and may not leave so any more: its room turned
     /// out to be encrypted, or its words are no longer the ones that may be said. The
     /// replies are prepared anew. A request that is under way is past taking back.
-    pub(in crate::matrix) fn withdraw_in_clear(
+    pub(crate) fn withdraw_in_clear(
         &self,
         tx: &Transaction<'_>,
         busy: &dyn Fn(&RequestKey) -> bool,
     ) -> Result<(), Error> {
         for lane in tx.lanes_in_clear()? {
             let plain = is_plaintext(tx, &lane)?;
-            if plain && self.clear_words == ClearWords::Any {
+            if plain && self.plaintext_replies == PlaintextReplies::Any {
                 continue;
             }
             let under_way = busy(&RequestKey::Lane(lane.clone()));
@@ -66,14 +66,16 @@ impl Engine {
     }
 
     /// Whether a request of the outbox may be sent as it is.
-    pub(in crate::matrix) fn may_leave(
+    pub(crate) fn may_be_sent(
         &self,
         tx: &Transaction<'_>,
         row: &OutboxRow,
     ) -> Result<bool, store::Error> {
         Ok(match row.in_clear {
             InClear::No => true,
-            InClear::Words => self.clear_words == ClearWords::Any && is_plaintext(tx, &row.lane)?,
+            InClear::Words => {
+                self.plaintext_replies == PlaintextReplies::Any && is_plaintext(tx, &row.lane)?
+            }
             InClear::Sentence => is_plaintext(tx, &row.lane)?,
         })
     }
@@ -87,12 +89,12 @@ fn is_plaintext(tx: &Transaction<'_>, lane: &str) -> Result<bool, store::Error> 
 }
 
 /// Queues what `words` allow of a reply, in clear.
-fn put_words(tx: &Transaction<'_>, reply: &Reply, words: ClearWords) -> Result<(), Error> {
+fn put_words(tx: &Transaction<'_>, reply: &Reply, words: PlaintextReplies) -> Result<(), Error> {
     let (content, shown) = match words {
-        ClearWords::Any => (reply.content.clone(), InClear::Words),
-        ClearWords::Only(sentence) => {
+        PlaintextReplies::Any => (reply.content.clone(), InClear::Words),
+        PlaintextReplies::Only(sentence) => {
             let mut content = text_content(sentence);
-            if let Some((_, relation)) = handle_relation(&reply.content) {
+            if let Some((_, relation)) = take_relation(&reply.content) {
                 relate(&mut content, relation);
             }
             (content.to_string(), InClear::Sentence)

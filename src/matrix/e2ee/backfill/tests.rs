@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::crypto::DeviceTrust;
-use crate::matrix::{ClearWords, Commanders, Message, SyncBody};
-use crate::store::{Store, Tokens};
-use crate::util::Secret;
+use crate::matrix::client::SyncBody;
+use crate::matrix::e2ee::{Commanders, Message, PlaintextReplies};
+use crate::store::Store;
+use crate::util::{Secret, Tokens};
 
 /// A clock of the bot's own, some time after its first start.
 const NOW: u64 = 1_000_000;
@@ -52,7 +53,7 @@ fn world() -> (Directory, Store, Engine) {
         "DEVICE".into(),
         commanders,
         Rc::default(),
-        ClearWords::Any,
+        PlaintextReplies::Any,
     );
     engine.set_own_now(NOW);
     let tx = store.begin().unwrap();
@@ -101,7 +102,7 @@ fn page(engine: &Engine, tx: &Transaction<'_>, token: &str, page: &Value) {
         ..Sifted::default()
     };
     engine
-        .handle_gap(tx, room(), token, &answer, MAX_AGE, NOW)
+        .handle_backfill(tx, room(), token, &answer, MAX_AGE, NOW)
         .unwrap();
 }
 
@@ -140,7 +141,7 @@ fn a_gap_behind_a_gap_is_read_as_one() {
     assert!(judged(&engine, &tx).is_empty(), "there is more");
     page(&engine, &tx, "p3", &json!({"chunk": [alices(3)]}));
     assert_eq!(judged(&engine, &tx), [3, 4, 5, 6, 8, 9]);
-    assert!(engine.rooms_to_tell(&tx).unwrap().is_empty());
+    assert!(engine.rooms_with_missed_messages(&tx).unwrap().is_empty());
 }
 
 /// Each of these ends the reading, and of the first nobody needs to be told.
@@ -178,7 +179,7 @@ fn the_reading_of_a_gap_has_an_end() {
         let wanted: Vec<usize> = kept.into_iter().chain([5]).collect();
         assert_eq!(judged(&engine, &tx), wanted, "{end}");
         assert_eq!(
-            !engine.rooms_to_tell(&tx).unwrap().is_empty(),
+            !engine.rooms_with_missed_messages(&tx).unwrap().is_empty(),
             told,
             "{end}"
         );
@@ -191,14 +192,14 @@ fn what_waits_for_a_gap_is_bounded() {
     let (_directory, mut store, engine) = world();
     let tx = store.begin().unwrap();
     let mut large = alices(4);
-    large["content"]["formatted_body"] = json!("x".repeat(MAX_HELD_EVENT));
+    large["content"]["formatted_body"] = json!("x".repeat(MAX_UNDECRYPTED_EVENT));
     let timeline: Vec<Value> = (1000..1300).map(alices).collect();
     limited(&engine, &tx, json!("p5"), &timeline, "s2");
     assert_eq!(tx.held_count().unwrap(), MAX_HELD);
     page(&engine, &tx, "p5", &json!({"chunk": [large, alices(3)]}));
     assert_eq!(tx.held_count().unwrap(), MAX_HELD);
     assert_eq!(judged(&engine, &tx), (1044..1300).collect::<Vec<_>>());
-    assert_eq!(engine.rooms_to_tell(&tx).unwrap(), [room()]);
+    assert_eq!(engine.rooms_with_missed_messages(&tx).unwrap(), [room()]);
 }
 
 /// The bot's own clock ends the waiting, and people are told once a minute at most.
@@ -209,7 +210,7 @@ fn a_gap_is_waited_for_five_seconds() {
     limited(&engine, &tx, json!("p5"), &[alices(5)], "s2");
     engine.set_own_now(NOW + 4_999);
     assert!(judged(&engine, &tx).is_empty());
-    assert_eq!(engine.next_held_deadline(&tx, 7).unwrap(), Some(8));
+    assert_eq!(engine.next_undecrypted_deadline(&tx, 7).unwrap(), Some(8));
     // Another gap meanwhile does not begin the time anew; a restart does.
     limited(&engine, &tx, json!("p6"), &[alices(6)], "s3");
     engine.set_own_now(NOW + 5_000);
@@ -217,14 +218,17 @@ fn a_gap_is_waited_for_five_seconds() {
     assert!(judged(&engine, &tx).is_empty());
     engine.set_own_now(NOW + 10_000);
     assert_eq!(judged(&engine, &tx), [5, 6]);
-    assert_eq!(engine.rooms_to_tell(&tx).unwrap(), [room()]);
-    assert!(engine.rooms_to_tell(&tx).unwrap().is_empty());
+    assert_eq!(engine.rooms_with_missed_messages(&tx).unwrap(), [room()]);
+    assert!(engine.rooms_with_missed_messages(&tx).unwrap().is_empty());
     for (later, told) in [(59_999, false), (60_000, true)] {
         engine.set_own_now(NOW + 10_000 + later);
         limited(&engine, &tx, Value::Null, &[], "s4");
-        assert_eq!(!engine.rooms_to_tell(&tx).unwrap().is_empty(), told);
+        assert_eq!(
+            !engine.rooms_with_missed_messages(&tx).unwrap().is_empty(),
+            told
+        );
     }
-    assert_eq!(engine.next_held_deadline(&tx, 7).unwrap(), None);
+    assert_eq!(engine.next_undecrypted_deadline(&tx, 7).unwrap(), None);
 }
 
 /// A server that leaves out nobody's messages sends pages of which nothing is kept.
@@ -236,7 +240,7 @@ fn a_page_of_others_messages_is_not_the_last() {
     page(&engine, &tx, "p5", &json!({"chunk": [], "end": "p4"}));
     page(&engine, &tx, "p4", &json!({"chunk": [alices(2)]}));
     assert_eq!(judged(&engine, &tx), [2, 5]);
-    assert!(engine.rooms_to_tell(&tx).unwrap().is_empty());
+    assert!(engine.rooms_with_missed_messages(&tx).unwrap().is_empty());
     // Something of allowed users had no room.
     limited(&engine, &tx, json!("p9"), &[alices(9)], "s3");
     let answer = Sifted {
@@ -245,10 +249,10 @@ fn a_page_of_others_messages_is_not_the_last() {
         ..Sifted::default()
     };
     engine
-        .handle_gap(&tx, room(), "p9", &answer, MAX_AGE, NOW)
+        .handle_backfill(&tx, room(), "p9", &answer, MAX_AGE, NOW)
         .unwrap();
     assert_eq!(judged(&engine, &tx), [8, 9]);
-    assert_eq!(engine.rooms_to_tell(&tx).unwrap(), [room()]);
+    assert_eq!(engine.rooms_with_missed_messages(&tx).unwrap(), [room()]);
 }
 
 /// With gaps in very many rooms at once some are not read: what was said after them

@@ -19,16 +19,13 @@ use super::engine::{Engine, Error};
 use super::outgoing::{OutgoingRequest, RequestContext, RequestKey};
 use super::rooms::parse;
 use crate::json::{Sifted, lenient};
-use crate::matrix::client::api::Call;
-use crate::matrix::client::content::text_message;
-use crate::matrix::client::kept::what;
-use crate::matrix::client::sync::{Event, encode};
+use crate::matrix::client::{Call, Event, encode, text_message, what};
 use crate::store::{Gap, Held, HeldReason, Known, MAX_HELD, Transaction};
 use crate::util::{MAX_POSITION, is_carried};
 
 /// A gap is read for so long, in milliseconds of the bot's own clock. What its room's
 /// people said waits meanwhile.
-pub const GAP_DEADLINE_MS: u64 = 5_000;
+pub const BACKFILL_DEADLINE_MS: u64 = 5_000;
 
 /// Events that are asked for in one page: as many as are kept of it, however large
 /// they are.
@@ -45,7 +42,7 @@ const MAX_GAP_EVENTS: u32 = 100;
 
 /// The longest event that waits, in bytes: a text of [`super::content`]'s greatest
 /// length fits, encrypted.
-const MAX_HELD_EVENT: usize = 32 * 1024;
+const MAX_UNDECRYPTED_EVENT: usize = 32 * 1024;
 
 /// Gaps that are read at the same time.
 const GAPS_AT_ONCE: u32 = 8;
@@ -71,7 +68,7 @@ enum Reached {
 impl Engine {
     /// The server left something out of a room's timeline before `prev_batch`; the
     /// last sync ended at `since`.
-    pub(in crate::matrix) fn meet_gap(
+    pub(crate) fn open_gap(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
@@ -94,13 +91,13 @@ impl Engine {
     }
 
     /// Keeps a message for later. One that is too long to be a command is not kept.
-    pub(in crate::matrix) fn hold(
+    pub(crate) fn keep_undecrypted(
         &self,
         tx: &Transaction<'_>,
         held: &Held,
         position: Option<i64>,
     ) -> Result<(), Error> {
-        if held.event.len() > MAX_HELD_EVENT {
+        if held.event.len() > MAX_UNDECRYPTED_EVENT {
             debug!("{} is too long to wait: ignored", held.event_id);
             return Ok(());
         }
@@ -112,15 +109,18 @@ impl Engine {
     }
 
     /// The next pages of gaps.
-    pub(in crate::matrix) fn gap_wants(
+    pub(crate) fn backfill_requests(
         &self,
         tx: &Transaction<'_>,
     ) -> Result<Vec<OutgoingRequest>, Error> {
         let gaps = tx.gaps(GAPS_AT_ONCE)?;
-        Ok(gaps.into_iter().map(|gap| self.gap_want(gap)).collect())
+        Ok(gaps
+            .into_iter()
+            .map(|gap| self.backfill_request(gap))
+            .collect())
     }
 
-    fn gap_want(&self, gap: Gap) -> OutgoingRequest {
+    fn backfill_request(&self, gap: Gap) -> OutgoingRequest {
         // The bot's own join is looked for: what lies before it is history.
         let senders: Vec<&UserId> = self
             .commanders
@@ -163,7 +163,7 @@ impl Engine {
     /// Takes in the page of a gap that was asked for with `token`. Of the messages
     /// older than `max_age_ms` the newest is kept, so that its sender is told. What
     /// waits for the gap can be judged when it has been read to its end.
-    pub fn handle_gap(
+    pub fn handle_backfill(
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
@@ -269,7 +269,7 @@ impl Engine {
                 age_ms,
                 reason: HeldReason::Gap,
             };
-            self.hold(tx, &held, Some(gap.position))?;
+            self.keep_undecrypted(tx, &held, Some(gap.position))?;
             if age_ms >= max_age_ms {
                 return Ok(Reached::End);
             }
@@ -281,7 +281,7 @@ impl Engine {
     }
 
     /// A gap cannot be read: what waits for it is judged without the rest.
-    pub fn give_up_gap(&self, tx: &Transaction<'_>, room: &RoomId) -> Result<(), Error> {
+    pub fn give_up_backfill(&self, tx: &Transaction<'_>, room: &RoomId) -> Result<(), Error> {
         if tx.gap(room)?.is_some() {
             warn!("what the server left out in {room} cannot be read");
             tx.close_gap(room)?;
@@ -291,13 +291,10 @@ impl Engine {
     }
 
     /// Gives up the gaps that are read for too long.
-    pub(in crate::matrix) fn give_up_overdue_gaps(
-        &self,
-        tx: &Transaction<'_>,
-    ) -> Result<(), Error> {
-        let before = self.own_now().saturating_sub(GAP_DEADLINE_MS);
+    pub(crate) fn give_up_overdue_backfills(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+        let before = self.own_now().saturating_sub(BACKFILL_DEADLINE_MS);
         for room in tx.gaps_since_before(before)? {
-            self.give_up_gap(tx, &room)?;
+            self.give_up_backfill(tx, &room)?;
         }
         // With too many gaps at once the oldest had no room.
         Ok(tx.release_without_gap()?)
@@ -305,19 +302,22 @@ impl Engine {
 
     /// When the next gap runs out of time, in milliseconds since the Unix epoch,
     /// where it is `now`.
-    pub(in crate::matrix) fn next_gap_deadline(
+    pub(crate) fn next_backfill_deadline(
         &self,
         tx: &Transaction<'_>,
         now: u64,
     ) -> Result<Option<u64>, Error> {
         Ok(tx.oldest_gap()?.map(|began| {
-            let due = began.saturating_add(GAP_DEADLINE_MS);
+            let due = began.saturating_add(BACKFILL_DEADLINE_MS);
             now.saturating_add(due.saturating_sub(self.own_now()))
         }))
     }
 
     /// Rooms whose people have to be told now that something was missed there.
-    pub fn rooms_to_tell(&self, tx: &Transaction<'_>) -> Result<Vec<OwnedRoomId>, Error> {
+    pub fn rooms_with_missed_messages(
+        &self,
+        tx: &Transaction<'_>,
+    ) -> Result<Vec<OwnedRoomId>, Error> {
         let mut rooms = Vec::new();
         for (room, told) in tx.missed()? {
             let now = self.own_now();
@@ -334,7 +334,7 @@ impl Engine {
 }
 
 /// Whether a commander's event can be anything to be judged.
-pub(in crate::matrix) fn may_say_something(event: &Event<'_>) -> bool {
+pub(crate) fn may_say_something(event: &Event<'_>) -> bool {
     event.state_key.is_none()
         && match event.kind.as_ref() {
             "m.room.encrypted" => true,
