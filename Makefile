@@ -155,17 +155,17 @@ bench: release controlplane
 # Root can make the control group; without one, what the kernel says of the
 # process has to do. Four at a time: most of them wait.
 memory: binary
-	cargo test --locked --test memory --no-run
+	cargo test --locked --test integration --no-run
 	@rm -f target/memory.jsonl
 	@BOT_BINARY="$(CURDIR)/target/$(shell uname -m)-unknown-linux-musl/release/$(NAME)" \
 	MEMORY_FIGURES="$(CURDIR)/target/memory.jsonl" RUST_BACKTRACE=0 \
-	cargo test --locked --test memory -- --nocapture --test-threads 4 $(ARGS)
+	cargo test --locked --test integration memory:: -- --nocapture --test-threads 4 $(ARGS)
 
 # The C library of the release binary is another than that of the debug binary. Root
 # can make the namespaces, or whoever may make user namespaces.
 names: binary
 	@BOT_BINARY="$(CURDIR)/target/$(shell uname -m)-unknown-linux-musl/release/$(NAME)" \
-	cargo test --locked --test names -- --nocapture $(ARGS)
+	cargo test --locked --test integration names:: -- --nocapture $(ARGS)
 
 smoke: release
 	@bash tests/e2e/smoke.sh

@@ -38,9 +38,9 @@ class Row:
     kept: bool | None = None
 
 
-def figures(test: str) -> dict[str, Any]:
-    """Runs the measurements of a test program and gives what they print."""
-    return printed(["--test", test, "--", "--ignored", "--nocapture", "--test-threads", "1"])
+def figures(topic: str) -> dict[str, Any]:
+    """Runs the measurements of a module of the tests and gives what they print."""
+    return printed(["--test", "integration", f"{topic}::", "--", "--ignored", "--nocapture", "--test-threads", "1"])
 
 
 def printed(arguments: list[str], more: dict[str, str] | None = None) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def quietest_share(own: dict[str, Any]) -> dict[str, Any]:
     for _ in range(4):
         if own["ms"] <= BUDGET_OWN_SHARE_MS and own["cpu_ms"] <= BUDGET_COMMAND_CPU_MS:
             break
-        test = ["--test", "scale", "figures_of_the_own_share", "--", "--ignored", "--nocapture"]
+        test = ["--test", "integration", "figures_of_the_own_share", "--", "--ignored", "--nocapture"]
         own = min(own, printed(test)["own_share"], key=lambda one: one["cpu_ms"])
     return own
 

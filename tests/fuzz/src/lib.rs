@@ -13,7 +13,7 @@ compile_error!("with cfg(fuzzing) vodozemac checks neither MACs nor signatures")
     clippy::indexing_slicing,
     reason = "the tests' own, which stop at the first surprise"
 )]
-#[path = "../../support/filling.rs"]
+#[path = "../../integration/support/filling.rs"]
 pub mod filling;
 mod logger;
 pub mod people;

@@ -62,11 +62,15 @@ impl Private {
     }
 
     fn first() -> Self {
-        Self::rsa(include_str!("../../../../tests/support/keys/rsa-1.pem"))
+        Self::rsa(include_str!(
+            "../../../../tests/integration/support/keys/rsa-1.pem"
+        ))
     }
 
     fn second() -> Self {
-        Self::rsa(include_str!("../../../../tests/support/keys/rsa-2.pem"))
+        Self::rsa(include_str!(
+            "../../../../tests/integration/support/keys/rsa-2.pem"
+        ))
     }
 
     fn ec(kind: &'static signature::EcdsaSigningAlgorithm) -> Self {

@@ -1,0 +1,70 @@
+//! What the documents claim of the tests: every test they name exists.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The names after `start` in all files with this ending below a directory.
+fn defined(directory: &Path, ending: &str, start: &str, names: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() && name != "node_modules" {
+            defined(&path, ending, start, names);
+        } else if name.ends_with(ending) {
+            let text = fs::read_to_string(&path).unwrap();
+            for line in text.lines() {
+                if let Some(rest) = line.trim_start().strip_prefix(start) {
+                    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+                    names.insert(rest[..end.unwrap_or(rest.len())].to_owned());
+                }
+            }
+        }
+    }
+}
+
+/// Names in backticks that look like a test's: three words or more.
+fn named(text: &str) -> Vec<&str> {
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(|name| name.trim_start_matches("e2e:").trim())
+        .filter(|name| {
+            name.matches('_').count() >= 2
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        })
+        .collect()
+}
+
+#[test]
+fn every_test_that_the_security_document_names_is_there() {
+    let mut tests = BTreeSet::new();
+    defined(&root().join("src"), ".rs", "fn ", &mut tests);
+    defined(&root().join("tests"), ".rs", "fn ", &mut tests);
+    defined(&root().join("tests/e2e"), ".py", "def ", &mut tests);
+    let text = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let named = named(&text);
+    assert!(named.len() > 80, "only {} were found", named.len());
+    let missing: Vec<&str> = named
+        .into_iter()
+        .filter(|name| *name != "sender_device_keys" && !tests.contains(*name))
+        .collect();
+    assert!(missing.is_empty(), "no such tests: {missing:#?}");
+}
+
+/// Each number of the list has its row.
+#[test]
+fn every_rule_has_a_row() {
+    let text = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    for number in (1..=52).chain([54]) {
+        assert!(text.contains(&format!("\n| {number} | ")), "{number}");
+    }
+}

@@ -1,0 +1,26 @@
+//! The real binary against loopback fakes of everything it talks to. One program
+//! for all of it: the fakes are compiled once, and since most tests wait, they do
+//! it while others compute.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a test stops at the first surprise"
+)]
+
+mod cli;
+mod docs;
+mod fakes;
+mod keycloak;
+mod logins;
+mod memory;
+mod names;
+mod olm;
+mod scale;
+mod scenarios;
+mod subcommands;
+mod support;

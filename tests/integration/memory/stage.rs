@@ -1,0 +1,408 @@
+//! One bot with its people, what is done to it, and how it bore that.
+
+use std::fs;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::cgroup::{Group, limit};
+use crate::support::bot::Bot;
+use crate::support::homeserver::State;
+use crate::support::person::Person;
+use crate::support::world::{ALICE, BOT, MALLORY, ROOM, World};
+
+/// Commands of others are answered within this.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whether the bot is still there is looked at so often.
+const MOMENT: Duration = Duration::from_millis(200);
+
+/// What the budget for memory calls a warm bot.
+const WARM: usize = 60;
+
+/// What a warm bot has of the limit.
+const WARM_KB: u64 = 5_300;
+
+/// Whether the release binary is looked at in its cgroup, and not only what it
+/// does.
+pub fn measured() -> bool {
+    std::env::var_os("BOT_BINARY").is_some()
+}
+
+/// What became of one case.
+pub struct Row {
+    /// Whose answer it is about.
+    pub endpoint: &'static str,
+    pub name: String,
+    pub store: Store,
+    /// What went wrong, if anything did.
+    pub failed: Option<String>,
+    pub answered: Option<Duration>,
+    pub resident_kb: u64,
+    pub charged_kb: u64,
+    pub longest_turn: Duration,
+    pub cpu: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    Empty,
+    Full,
+}
+
+/// Alice, who commands, and Mallory, who does not, in an encrypted room with the
+/// bot.
+pub struct Stage {
+    pub world: World,
+    pub mallory: Person,
+    group: Option<Group>,
+    /// What is done was done before.
+    pub again: bool,
+    asked: usize,
+    /// Answers to something else than Alice's question, and answers to it that
+    /// may be that there is none.
+    pub extra: usize,
+    pub excused: usize,
+    number: usize,
+}
+
+impl Stage {
+    /// The bot not started, in the cgroup where it is measured.
+    pub fn unstarted() -> Self {
+        static SAID: Once = Once::new();
+        let group = measured().then(|| Group::new(limit()));
+        Self::within(group.and_then(|made| {
+            made.inspect_err(|why| {
+                SAID.call_once(|| say(&format!("{why}: only VmHWM is looked at")))
+            })
+            .ok()
+        }))
+    }
+
+    /// The bot started and in peace, with as much memory as it likes.
+    pub fn free() -> Self {
+        let mut stage = Self::within(None);
+        stage.start();
+        assert!(stage.ask().is_some(), "a bot in peace answers");
+        stage
+    }
+
+    fn within(group: Option<Group>) -> Self {
+        let mut world = World::new();
+        let mallory = world.person(MALLORY, "MALLORYPHONE");
+        world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], true);
+        if measured() {
+            world.set(
+                "RUST_LOG",
+                "info,openclaw_k8s_toggle_operator::bot::operator=debug",
+            );
+        }
+        Self {
+            world,
+            mallory,
+            group,
+            again: false,
+            asked: 0,
+            extra: 0,
+            excused: 0,
+            number: 0,
+        }
+    }
+
+    /// The bot started, and warm where its store is to be full.
+    pub fn new(store: Store) -> Self {
+        let mut stage = Self::unstarted();
+        stage.start();
+        let commands = if store == Store::Full { WARM } else { 1 };
+        for _ in 0..commands {
+            assert!(stage.ask().is_some(), "a bot in peace answers");
+        }
+        stage
+    }
+
+    pub fn start(&mut self) {
+        self.spawn();
+        self.world.wait_listening();
+    }
+
+    pub fn spawn(&mut self) {
+        match &self.group {
+            Some(group) => self.world.spawn_as(group.program()),
+            None => self.world.spawn(),
+        };
+    }
+
+    /// A number that no other call gives.
+    pub fn next(&mut self) -> usize {
+        self.number += 1;
+        self.number
+    }
+
+    /// What the store's files are together.
+    pub fn store_bytes(&self) -> u64 {
+        let files = fs::read_dir(&self.world.env["CRYPTO_STORE_PATH"]).expect("it is there");
+        let sizes = files.flatten().filter_map(|file| file.metadata().ok());
+        sizes.map(|file| file.len()).sum()
+    }
+
+    /// Alice asks how the deployment is; how long that took, if not too long.
+    pub fn ask(&mut self) -> Option<Duration> {
+        self.ask_patiently(PATIENCE)
+    }
+
+    /// As [`Stage::ask`], with another idea of what is too long.
+    pub fn ask_patiently(&mut self, patience: Duration) -> Option<Duration> {
+        self.world.say("status");
+        self.answer_within(patience)
+    }
+
+    /// As [`Stage::ask`], by another device of Alice's.
+    pub fn ask_from(&mut self, device: &mut Person) -> Option<Duration> {
+        device.say(ROOM, "status");
+        self.answer_within(PATIENCE)
+    }
+
+    /// Waits for one answer more than there were questions before.
+    fn answer_within(&mut self, patience: Duration) -> Option<Duration> {
+        self.asked += 1;
+        let wanted = self.asked + self.extra;
+        let started = Instant::now();
+        let said = |state: &mut State| (state.said(BOT, ROOM) >= wanted).then_some(());
+        while self.world.hs.wait_within(MOMENT, said).is_none() {
+            if started.elapsed() > patience || !self.world.bot().is_running() {
+                return None;
+            }
+        }
+        Some(started.elapsed())
+    }
+
+    /// Does something that makes the bot ask for what the pattern names, and waits
+    /// until it has; but for the first time it may have learned not to.
+    pub fn provoke(&mut self, pattern: &str, mut provoke: impl FnMut(&mut Self)) {
+        let before = self.world.hs.requests(pattern).len();
+        provoke(self);
+        if !self.again {
+            self.world.hs.wait_requests(pattern, before + 1);
+        }
+    }
+
+    /// What the homeserver says next time to such a request is changed so.
+    pub fn once(&self, pattern: &str, mut edit: impl FnMut(&mut Value) + Send + 'static) {
+        let mut done = false;
+        self.world.hs.rewrite(pattern, move |body| {
+            if !std::mem::replace(&mut done, true) {
+                edit(body);
+            }
+        });
+    }
+
+    /// The next sync is changed so, and comes at once.
+    pub fn sync(&mut self, edit: impl FnMut(&mut Value) + Send + 'static) {
+        // The long poll that is open now is the one that is changed.
+        self.once("GET /sync", edit);
+        self.provoke("GET /sync", |stage| stage.world.hs.nudge());
+    }
+
+    /// What Mallory's device keys are from now on, and everybody is told.
+    pub fn show_device(&mut self, edit: impl FnOnce(&mut Value)) {
+        let mut keys = self.mallory.device_keys();
+        edit(&mut keys);
+        self.provoke("POST /keys/query", |stage| {
+            stage.mallory.publish_raw(keys.clone());
+        });
+    }
+
+    /// Alice can read an answer to everything she asked, and each once.
+    fn nothing_is_lost(&mut self) -> Result<(), String> {
+        let answers = self.world.alice.read(ROOM, BOT);
+        let states = answers.iter().filter(|seen| {
+            let body = seen.body.as_deref().unwrap_or_default();
+            body.contains("Desired replicas")
+        });
+        let (states, readable) = (
+            states.count(),
+            answers.iter().filter(|seen| seen.body.is_some()).count(),
+        );
+        let asked = self.asked + self.extra;
+        match (answers.len(), readable) == (asked, asked) && states + self.excused >= self.asked {
+            true => Ok(()),
+            false => Err(format!(
+                "{} answers to {asked} questions, {readable} readable, {states} states",
+                answers.len()
+            )),
+        }
+    }
+
+    /// Everything as it was, for the next case.
+    fn calm_down(&mut self) {
+        self.world.hs.clear_faults();
+        self.world.hs.clear_rewrites();
+        self.world.api.clear_faults();
+        self.world.hs.with(|state| {
+            state.cross_signing.remove(MALLORY);
+        });
+        self.mallory.publish(|_| {});
+    }
+
+    fn bot_is_alive(&mut self) -> Result<(), String> {
+        let kills = self.group.as_ref().map_or(0, Group::kills);
+        if kills > 0 {
+            return Err("killed by the kernel for its memory".to_owned());
+        }
+        match self.world.bot().is_running() {
+            true => Ok(()),
+            false => Err(format!("ended: {}", self.last_line())),
+        }
+    }
+
+    fn last_line(&mut self) -> String {
+        let log = self.world.bot().log();
+        log.lines()
+            .last()
+            .unwrap_or_default()
+            .chars()
+            .take(160)
+            .collect()
+    }
+}
+
+/// Runs what is done to a bot, Alice asking meanwhile, and looks at the bot.
+pub fn run(
+    endpoint: &'static str,
+    name: &str,
+    store: Store,
+    stage: &mut Stage,
+    attack: &dyn Fn(&mut Stage),
+) -> Row {
+    let pid = stage.world.bot().id();
+    let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
+    let before_kb = status_kb(pid, "VmRSS").unwrap_or(0);
+    let cpu = on_cpu(pid);
+    let watch = Watch::start(stage.world.bot());
+    let mut answered = None;
+    let went = catch_unwind(AssertUnwindSafe(|| {
+        attack(stage);
+        answered = stage.ask();
+        if answered.is_none() {
+            return Err(format!(
+                "no answer within {PATIENCE:?}: {}",
+                stage.last_line()
+            ));
+        }
+        let taken = |state: &mut State| (state.growing == 0).then_some(());
+        stage.world.hs.wait("what was sent to be taken in", taken);
+        // Nothing is lost: the syncs go on, and each question has one answer.
+        stage.world.hs.wait_next_sync();
+        stage.calm_down();
+        if stage.ask().is_none() {
+            return Err(format!("no answer afterwards: {}", stage.last_line()));
+        }
+        stage.nothing_is_lost()
+    }));
+    let longest_turn = watch.stop(stage.world.bot());
+    let alive = stage.bot_is_alive();
+    let went = went.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        Err(text.unwrap_or_else(|| "the test broke".to_owned()))
+    });
+    let resident_kb = status_kb(pid, "VmHWM").unwrap_or(0);
+    // The debug binary is another; what it needs more is not.
+    let least_kb = if measured() {
+        0
+    } else {
+        before_kb.saturating_sub(WARM_KB)
+    };
+    // Pages of files that others read too are not charged here, and may be there.
+    let fits = match resident_kb.saturating_sub(least_kb) > limit() / 1024 {
+        true => Err(format!(
+            "resident memory above the limit: {resident_kb} kB after {before_kb} kB"
+        )),
+        false => Ok(()),
+    };
+    Row {
+        endpoint,
+        name: name.to_owned(),
+        store,
+        failed: alive.and(went).and(fits).err(),
+        answered,
+        resident_kb,
+        charged_kb: stage.group.as_ref().map_or(0, Group::peak_kb),
+        longest_turn,
+        cpu: on_cpu(pid).saturating_sub(cpu),
+    }
+}
+
+/// The turns of the loop from now on. The bot logs those of 10 ms and more itself:
+/// its health port has a thread of its own, and shows nothing of them.
+pub struct Watch {
+    /// Lines of the log that were there before.
+    before: usize,
+}
+
+impl Watch {
+    pub fn start(bot: &Bot) -> Self {
+        Self {
+            before: bot.log().lines().count(),
+        }
+    }
+
+    /// The longest turn; zero if none took 10 ms.
+    pub fn stop(self, bot: &Bot) -> Duration {
+        let log = bot.log();
+        let turns = log.lines().skip(self.before).filter_map(|line| {
+            let (_, took) = line.split_once("a turn of the loop took ")?;
+            took.strip_suffix(" ms")?.parse().ok()
+        });
+        Duration::from_millis(turns.max().unwrap_or(0))
+    }
+}
+
+/// How long a process has computed so far.
+pub fn on_cpu(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+    let nanos = stat.split(' ').next().unwrap_or_default();
+    Duration::from_nanos(nanos.parse().unwrap_or(0))
+}
+
+/// A figure of a process's `/proc/…/status`, in kB.
+pub fn status_kb(pid: u32, name: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with(name))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[allow(clippy::print_stdout, reason = "a person reads it")]
+pub fn say(text: &str) {
+    println!("{text}");
+}
+
+/// A row of the table, and its figures for the bench.
+#[allow(clippy::print_stdout, reason = "it is what is measured")]
+pub fn show(row: &Row) {
+    let answered = row.answered.map(|time| time.as_millis() as u64);
+    println!(
+        "{:<5} {:<62} {:>6} ms {:>6} kB {:>6} ms {:>6} ms  {}",
+        format!("{:?}", row.store).to_lowercase(),
+        row.name,
+        answered.map_or("—".to_owned(), |time| time.to_string()),
+        row.resident_kb,
+        row.longest_turn.as_millis(),
+        row.cpu.as_millis(),
+        row.failed.as_deref().unwrap_or("ok"),
+    );
+    let figures = json!({
+        "endpoint": row.endpoint, "name": row.name, "store": format!("{:?}", row.store), "failed": row.failed,
+        "answered_ms": answered, "resident_kb": row.resident_kb, "charged_kb": row.charged_kb,
+        "longest_turn_ms": row.longest_turn.as_millis() as u64,
+        "cpu_ms": row.cpu.as_millis() as u64,
+    });
+    if let Some(path) = std::env::var_os("MEMORY_FIGURES") {
+        let file = fs::OpenOptions::new().create(true).append(true).open(path);
+        let mut file = file.expect("figures can be written down");
+        file.write_all(format!("{figures}\n").as_bytes())
+            .expect("figures can be written down");
+    }
+}

@@ -1,0 +1,33 @@
+//! The real binary in a life of its own: people, rooms, a homeserver and an API
+//! server that behave, or do not.
+
+mod attacks;
+mod claims;
+mod clock;
+mod commands;
+mod congestion;
+mod crashes;
+mod encryption;
+mod families;
+mod files;
+mod foreign_text;
+mod full_disk;
+mod gaps;
+mod health;
+mod health_crowd;
+mod identity;
+mod in_clear;
+mod invites;
+mod logouts;
+mod old_commands;
+mod other_lives;
+mod own_master;
+mod replay;
+mod server_words;
+mod sessions;
+mod signed_out;
+mod survival;
+mod threads;
+mod trust;
+mod unreachable;
+mod withheld;

@@ -1,0 +1,31 @@
+//! Loopback stand-ins for everything the bot talks to, and a person to talk to
+//! it. Every scenario runs the real binary against these.
+
+pub mod apiserver;
+pub mod bot;
+pub mod evidence;
+#[allow(dead_code, reason = "the proxy's neighbour, with tests of its own")]
+#[path = "../../../src/net/fake.rs"]
+pub mod fake;
+#[allow(dead_code, reason = "as there")]
+#[path = "../../../src/net/fake_proxy.rs"]
+pub mod fake_proxy;
+pub mod faults;
+pub mod filling;
+pub mod health;
+pub mod homeserver;
+pub mod keycloak;
+pub mod messages;
+pub mod metrics;
+pub mod modules;
+pub mod person;
+pub mod redaction;
+pub mod rooms;
+pub mod secrets;
+pub mod signing;
+pub mod sso;
+pub mod story;
+pub mod temp;
+pub mod tokens;
+pub mod wire;
+pub mod world;
