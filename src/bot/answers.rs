@@ -60,13 +60,13 @@ pub(super) fn handle_body(
             engine.handle_room_encryption(tx, room, Some(body))?;
             return judge_again(engine, policy, tx, now);
         }
-        RequestContext::Join(room) => tx.forget_invite(room)?,
+        RequestContext::Join(room) => tx.invites().forget(room)?,
         RequestContext::Gap(room, token) => {
             let max_age = u64::try_from(policy.command_max_age.as_millis()).unwrap_or(u64::MAX);
             engine.handle_backfill(tx, room, token, answer, max_age, now)?;
             return judge_again(engine, policy, tx, now);
         }
-        RequestContext::Outbox(row, _) => tx.finish_outbox(*row)?,
+        RequestContext::Outbox(row, _) => tx.outbox().finish(*row)?,
     }
     Ok(MetricEvents::default())
 }
@@ -151,9 +151,9 @@ pub(super) fn give_up_unsendable(
 ) -> Result<(), e2ee::Error> {
     match about {
         RequestContext::OwnIdentity(_) => engine.cross_signing_unsendable(tx, why),
-        RequestContext::Join(room) => Ok(tx.forget_invite(room)?),
+        RequestContext::Join(room) => Ok(tx.invites().forget(room)?),
         RequestContext::Gap(room, _) => engine.give_up_backfill(tx, room),
-        RequestContext::Outbox(row, lane) => Ok(tx.give_up_outbox(*row, lane)?),
+        RequestContext::Outbox(row, lane) => Ok(tx.outbox().give_up(*row, lane)?),
         RequestContext::Upload { .. }
         | RequestContext::Query(_)
         | RequestContext::Claim(_)
@@ -185,7 +185,7 @@ pub(super) fn give_up(
             engine.give_up_backfill(tx, room)?;
             return judge_again(engine, policy, tx, now);
         }
-        RequestContext::Outbox(row, lane) => tx.give_up_outbox(*row, lane)?,
+        RequestContext::Outbox(row, lane) => tx.outbox().give_up(*row, lane)?,
         // Never given up.
         RequestContext::Upload { .. }
         | RequestContext::Query(_)

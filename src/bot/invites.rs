@@ -38,7 +38,8 @@ impl Policy {
         } else {
             Verdict::Taken
         };
-        tx.put_invite(&invite.room, &invite.inviter, verdict == Verdict::Taken)?;
+        tx.invites()
+            .put(&invite.room, &invite.inviter, verdict == Verdict::Taken)?;
         Ok(verdict)
     }
 
@@ -49,7 +50,7 @@ impl Policy {
         tx: &Transaction<'_>,
     ) -> Result<Vec<Judged>, Error> {
         let mut judged = Vec::new();
-        for standing in tx.standing_invites()? {
+        for standing in tx.invites().all()? {
             let invite = Invite {
                 room: standing.room,
                 inviter: standing.inviter,

@@ -340,7 +340,7 @@ impl<'a> Operator<'a> {
     ) -> Result<Next, e2ee::Error> {
         let now = now_ms();
         let tx = self.store.begin()?;
-        let stored = tx.own_clock()?;
+        let stored = tx.own_clock().load()?;
         let own_now = self
             .own_time
             .get_or_insert_with(|| OwnTime::resume(stored.own_time, stored.wall_time, now))
@@ -348,7 +348,7 @@ impl<'a> Operator<'a> {
         self.engine.set_own_now(own_now);
         self.engine.set_server_ahead(self.homeserver.ahead_ms());
         for row in &self.delivered {
-            tx.finish_outbox(*row)?;
+            tx.outbox().finish(*row)?;
         }
         let metrics = take(&self.engine, self.policy, &tx, now)?.into();
         self.engine.check_rollback()?;
@@ -376,7 +376,7 @@ impl<'a> Operator<'a> {
             outgoing: requests,
             again: has_more,
             work,
-            since: tx.next_batch()?,
+            since: tx.session().next_batch()?,
             held_until: self.engine.next_undecrypted_deadline(&tx, now)?,
             patience_ends,
             keys_uploaded: self.engine.keys_uploaded(&tx)?,
@@ -393,7 +393,7 @@ impl<'a> Operator<'a> {
         let has_changes = tx.has_changes();
         let dropped = tx.dropped();
         if has_changes {
-            tx.put_own_clock(OwnClock {
+            tx.own_clock().put(OwnClock {
                 own_time: own_now,
                 wall_time: now,
             })?;
@@ -530,7 +530,7 @@ impl<'a> Operator<'a> {
     fn flush(&mut self) {
         let flushed = self.store.begin().and_then(|tx| {
             for row in &self.delivered {
-                tx.finish_outbox(*row)?;
+                tx.outbox().finish(*row)?;
             }
             tx.commit()
         });

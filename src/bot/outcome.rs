@@ -100,6 +100,6 @@ fn put_outcome(
     };
     let thread = in_thread(outcome.thread.as_deref(), &outcome.event_id);
     engine.reply(tx, &outcome.room, thread, answer)?;
-    tx.finish(&outcome.event_id)?;
+    tx.journal().finish(&outcome.event_id)?;
     Ok([outcome.metric].into_iter().collect())
 }

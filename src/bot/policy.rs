@@ -118,7 +118,7 @@ impl Policy {
             age_ms: message.age.ms.max(overdue_ms),
             thread: message.thread.clone(),
         };
-        if !tx.journal(&entry)? {
+        if !tx.journal().record(&entry)? {
             return Ok(None);
         }
         log_receipt(message, payload);
@@ -133,7 +133,7 @@ impl Policy {
                     None if command == Command::Help => (help(engine, tx)?, CommandOutcome::Done),
                     None if self.is_too_much(tx, &entry, command)? => {
                         engine.reply_busy(tx, &message.room, thread, replies::TOO_MUCH)?;
-                        tx.finish(&message.event_id)?;
+                        tx.journal().finish(&message.event_id)?;
                         let refused = CommandOutcome::Refused;
                         return Ok(Some(MetricEvent::Command(command.into(), refused)));
                     }
@@ -144,7 +144,7 @@ impl Policy {
             Err(answer) => (answer, tally_unrun(message, body.is_some())),
         };
         engine.remark(tx, &message.room, thread, &answer)?;
-        tx.finish(&message.event_id)?;
+        tx.journal().finish(&message.event_id)?;
         Ok(Some(metric))
     }
 
@@ -177,7 +177,10 @@ impl Policy {
             Command::Status | Command::Help => Urgency::Question,
             Command::Start | Command::Stop => Urgency::Scaling,
         };
-        if tx.takes_command(&entry.sender, &entry.room, urgency)? {
+        if tx
+            .journal()
+            .has_room_for(&entry.sender, &entry.room, urgency)?
+        {
             return Ok(false);
         }
         warn!(
@@ -223,9 +226,10 @@ impl Policy {
             return instead(answer, CommandOutcome::Late);
         }
         let in_clear = entry.device.is_none()
-            && (self.require_encryption || tx.encryption(&entry.room)? != Encryption::Plaintext);
+            && (self.require_encryption
+                || tx.rooms().encryption(&entry.room)? != Encryption::Plaintext);
         let author = match entry.device {
-            Some(_) if tx.must_ask_for_devices(&entry.sender, now)? => {
+            Some(_) if tx.device_lists().must_query(&entry.sender, now)? => {
                 return Ok(None);
             }
             Some(device) => engine.authorship(tx, &entry.sender, &device)?,

@@ -129,7 +129,7 @@ impl Operator<'_> {
                 warn!("the homeserver takes no refresh token any more: {fault}");
                 self.access.tokens.refresh = None;
                 let lost = self.store.begin().and_then(|tx| {
-                    tx.lose_refresh_token()?;
+                    tx.session().lose_refresh_token()?;
                     tx.commit()
                 });
                 match lost {
@@ -151,7 +151,7 @@ impl Operator<'_> {
 
     fn save_tokens(&mut self, tokens: Tokens) {
         let saved = self.store.begin().and_then(|tx| {
-            tx.put_tokens(&tokens)?;
+            tx.session().put_tokens(&tokens)?;
             tx.commit()
         });
         match saved {

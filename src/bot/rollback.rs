@@ -39,12 +39,12 @@ impl Operator<'_> {
         let working = self.working.clone();
         self.attempt(|engine, _, tx, now| {
             engine.recover_from_rollback(tx, foreign.iter().map(String::as_str), now)?;
-            for asked in tx.unfinished()? {
+            for asked in tx.journal().unfinished()? {
                 if Some(&asked.event_id) != working.as_ref() {
                     let thread = in_thread(asked.thread.as_deref(), &asked.event_id);
                     let answer = replies::interrupted(&asked.payload);
                     engine.reply(tx, &asked.room, thread, &answer)?;
-                    tx.finish(&asked.event_id)?;
+                    tx.journal().finish(&asked.event_id)?;
                 }
             }
             Ok(MetricEvents::default())

@@ -31,14 +31,14 @@ pub(super) fn next_work(
     now: u64,
 ) -> Result<Option<Work>, e2ee::Error> {
     let question = Command::Status.as_str();
-    let is_flooded = tx.count_unfinished(question)? > QUESTIONS_BEFORE_SCALING;
+    let is_flooded = tx.journal().count_unfinished(question)? > QUESTIONS_BEFORE_SCALING;
     let urgent = match is_flooded {
-        true => tx.next_unfinished_but(question)?,
+        true => tx.journal().next_unfinished_but(question)?,
         false => None,
     };
     let next = match urgent {
         Some(urgent) => Some(urgent),
-        None => tx.next_unfinished()?,
+        None => tx.journal().next_unfinished()?,
     };
     let Some(entry) = next else {
         return Ok(None);

@@ -191,10 +191,10 @@ fn note(store: &mut Store, end: &SessionEnd, short_in_a_row: u32) -> Result<(), 
     let tx = store.begin()?;
     // Tokens that are renewed and then refused: a login may do better.
     if short_in_a_row >= SHORT_SESSIONS {
-        tx.lose_refresh_token()?;
+        tx.session().lose_refresh_token()?;
     }
     match end {
-        SessionEnd::LoggedOut { soft } => tx.lose_access_token(!soft)?,
+        SessionEnd::LoggedOut { soft } => tx.session().lose_access_token(!soft)?,
         SessionEnd::Outlived(_) => {
             tx.forget_device()?;
             tx.forget_unfinished()?;

@@ -256,7 +256,7 @@ fn the_policy_alone_hears_no_stranger() {
     let directory = Directory::new();
     let mut store = directory.store();
     let tx = store.begin().unwrap();
-    tx.enter_room(room()).unwrap();
+    tx.rooms().enter(room()).unwrap();
     let engine = engine(&[alice(), mallory()]);
     for (sender, heard) in [(mallory(), false), (alice(), true)] {
         for (body, id) in [("start", event_id!("$a")), ("nonsense", event_id!("$b"))] {
@@ -274,8 +274,12 @@ fn the_policy_alone_hears_no_stranger() {
             };
             policy().judge_message(&tx, &engine, &message).unwrap();
         }
-        assert_eq!(tx.next_unfinished().unwrap().is_some(), heard, "{sender}");
-        assert_eq!(!tx.rooms_with_replies().unwrap().is_empty(), heard);
+        assert_eq!(
+            tx.journal().next_unfinished().unwrap().is_some(),
+            heard,
+            "{sender}"
+        );
+        assert_eq!(!tx.replies().rooms().unwrap().is_empty(), heard);
     }
 }
 
@@ -285,10 +289,10 @@ fn the_engine_alone_hears_no_stranger() {
     let directory = Directory::new();
     let mut store = directory.store();
     let tx = store.begin().unwrap();
-    tx.enter_room(room()).unwrap();
-    tx.set_not_encrypted(room()).unwrap();
-    tx.put_session(bot(), "DEVICE".into(), &tokens()).unwrap();
-    tx.set_next_batch("s1").unwrap();
+    tx.rooms().enter(room()).unwrap();
+    tx.rooms().set_not_encrypted(room()).unwrap();
+    tx.session().put(bot(), "DEVICE".into(), &tokens()).unwrap();
+    tx.session().set_next_batch("s1").unwrap();
     let message = |sender: &UserId, id: &str| {
         serde_json::json!({
             "type": "m.room.message", "sender": sender, "event_id": id,

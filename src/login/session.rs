@@ -163,7 +163,7 @@ async fn enter(
         warn!("device {old} is given up, and its keys with it: remove it from the account");
         tx.forget_device()?;
     }
-    tx.put_session(&user, &device, &tokens)?;
+    tx.session().put(&user, &device, &tokens)?;
     tx.commit()?;
     info!("logged in as {user}, device {device}");
     Ok(Access {
@@ -175,7 +175,7 @@ async fn enter(
 
 fn stored(store: &mut Store, login: &Login<'_>) -> Result<Option<Session>, SessionError> {
     let tx = store.begin()?;
-    let session = tx.session()?;
+    let session = tx.session().load()?;
     match session {
         Some(session) if !is_user(&session.user, login.account.user.as_str()) => {
             Err(SessionError::OtherAccount(session.user))
@@ -191,11 +191,11 @@ fn replaced(method: &Method, tokens: &Tokens) -> bool {
 
 fn pending_device(store: &mut Store) -> Result<OwnedDeviceId, SessionError> {
     let tx = store.begin()?;
-    let device = match tx.pending_device()? {
+    let device = match tx.session().pending_device()? {
         Some(device) => device,
         None => {
             let device = new_device_id().map_err(SessionError::Randomness)?;
-            tx.put_pending_device(&device)?;
+            tx.session().put_pending_device(&device)?;
             device
         }
     };
@@ -237,7 +237,7 @@ async fn renew(
             Ok(body) => match read_refresh(body, last, now_ms()) {
                 Some(tokens) => {
                     let tx = store.begin()?;
-                    tx.put_tokens(&tokens)?;
+                    tx.session().put_tokens(&tokens)?;
                     tx.commit()?;
                     info!("the session is refreshed");
                     return Ok(Some(tokens));

@@ -1,4 +1,4 @@
-//! Opening the database, the exclusive lock, and transactions.
+//! Opening the database, the exclusive lock, and beginning transactions.
 
 use std::{
     fmt,
@@ -10,16 +10,14 @@ use std::{
 };
 
 use log::debug;
-use rusqlite::{
-    Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig, types::Type,
-};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use super::{
-    account_revision::AccountRevision,
-    crash,
-    gauge::{Fullness, Gauges},
+    Transaction,
+    capacity::{Capacities, Fullness},
     open_error::OpenError,
     schema,
+    tables::AccountRevision,
     volume::Trouble,
 };
 
@@ -91,23 +89,13 @@ impl From<rusqlite::Error> for Error {
 /// The open database. One process at a time; one transaction at a time.
 pub struct Store {
     pub(super) connection: Connection,
-    gauges: Gauges,
+    capacities: Capacities,
     account: AccountRevision,
     /// The write-ahead log.
     pub(super) log: PathBuf,
     /// Held until the process ends: the kernel releases it even after SIGKILL.
     /// None beside the process that holds it.
     _lock: Option<File>,
-}
-
-/// Everything between two commits. Dropped without [`Transaction::commit`], it
-/// never happened.
-pub struct Transaction<'a> {
-    pub(super) inner: rusqlite::Transaction<'a>,
-    pub(super) gauges: &'a Gauges,
-    pub(super) fullness: Fullness,
-    pub(super) account: &'a AccountRevision,
-    changes_before: u64,
 }
 
 impl Store {
@@ -158,7 +146,7 @@ impl Store {
         schema::migrate(&mut connection).map_err(in_database)?;
         let mut store = Self {
             connection,
-            gauges: Gauges::default(),
+            capacities: Capacities::default(),
             account: AccountRevision::default(),
             log: directory.join(LOG),
             _lock: Some(lock),
@@ -183,7 +171,7 @@ impl Store {
         match schema::version(&connection).map_err(in_database)? {
             schema::VERSION => Ok(Self {
                 connection,
-                gauges: Gauges::default(),
+                capacities: Capacities::default(),
                 account: AccountRevision::default(),
                 log: directory.join(LOG),
                 _lock: None,
@@ -198,7 +186,7 @@ impl Store {
 
     /// Begins the only transaction there can be.
     pub fn begin(&mut self) -> Result<Transaction<'_>, Error> {
-        self.gauges.begin();
+        self.capacities.begin();
         self.account.begin();
         let changes_before = self.connection.total_changes();
         let inner = self
@@ -206,7 +194,7 @@ impl Store {
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         Ok(Transaction {
             inner,
-            gauges: &self.gauges,
+            capacities: &self.capacities,
             fullness: Fullness::default(),
             account: &self.account,
             changes_before,
@@ -218,55 +206,6 @@ impl Store {
         self.connection
             .close()
             .map_err(|(_, error)| Error::Sqlite(error))
-    }
-}
-
-impl Transaction<'_> {
-    /// Makes everything since [`Store::begin`] durable: one fsync.
-    pub fn commit(self) -> Result<(), Error> {
-        crash::around(|| self.inner.commit())?;
-        self.gauges.commit();
-        self.account.commit();
-        Ok(())
-    }
-
-    /// Whether there is anything to commit. A commit of nothing writes nothing, and
-    /// so says nothing about the disk.
-    pub fn has_changes(&self) -> bool {
-        self.inner.total_changes() != self.changes_before
-    }
-
-    pub(super) fn execute(
-        &self,
-        sql: &'static str,
-        parameters: impl rusqlite::Params,
-    ) -> Result<usize, Error> {
-        Ok(self.inner.prepare_cached(sql)?.execute(parameters)?)
-    }
-
-    pub(super) fn one<T>(
-        &self,
-        sql: &'static str,
-        parameters: impl rusqlite::Params,
-        map: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Option<T>, Error> {
-        let mut statement = self.inner.prepare_cached(sql)?;
-        let mut rows = statement.query(parameters)?;
-        match rows.next()? {
-            Some(row) => Ok(Some(map(row)?)),
-            None => Ok(None),
-        }
-    }
-
-    pub(super) fn all<T>(
-        &self,
-        sql: &'static str,
-        parameters: impl rusqlite::Params,
-        map: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Vec<T>, Error> {
-        let mut statement = self.inner.prepare_cached(sql)?;
-        let rows = statement.query_map(parameters, map)?;
-        Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 
@@ -293,16 +232,4 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
     Ok(())
-}
-
-/// Reads a text column into an identifier that parses itself.
-pub(super) fn parsed<T>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<T>
-where
-    T: TryFrom<String>,
-    T::Error: std::error::Error + Send + Sync + 'static,
-{
-    let text: String = row.get(column)?;
-    T::try_from(text).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
-    })
 }

@@ -34,12 +34,12 @@ pub fn run(command: &IdentitiesCommand, directory: &Path) -> Result<String, Stri
 type Outcome = Result<Result<String, String>, crate::store::Error>;
 
 fn list(tx: &Transaction<'_>) -> Outcome {
-    let own = tx.session()?.map(|session| session.user);
+    let own = tx.session().load()?.map(|session| session.user);
     let mut users: BTreeMap<_, (KnownIdentity, Vec<Device>)> = BTreeMap::new();
-    for (user, identity) in tx.identities()? {
+    for (user, identity) in tx.identities().all()? {
         users.entry(user).or_default().0 = identity;
     }
-    for device in tx.signed_out_devices()? {
+    for device in tx.devices().signed_out()? {
         let user = device.user.clone();
         users.entry(user).or_default().1.push(device);
     }
@@ -50,7 +50,7 @@ fn list(tx: &Transaction<'_>) -> Outcome {
         let _ = writeln!(text, "{user}{}", if is_own { " (the bot)" } else { "" });
         describe(&mut text, &identity);
         if is_own {
-            describe_own(&mut text, &tx.own_identity()?.state);
+            describe_own(&mut text, &tx.cross_signing().load()?.state);
         }
         for device in signed_out {
             let (id, key) = (shown(&device.id), fingerprint(&device.ed25519));
@@ -102,7 +102,7 @@ fn shown(id: &DeviceId) -> String {
 }
 
 fn forget(tx: &Transaction<'_>, user: &UserId) -> Outcome {
-    let Some(pin) = tx.identity(user)?.pin else {
+    let Some(pin) = tx.identities().of_user(user)?.pin else {
         return Ok(Err(format!(
             "no identity of {user} is pinned; \"identities list\" shows who is known"
         )));
@@ -113,8 +113,8 @@ fn forget(tx: &Transaction<'_>, user: &UserId) -> Outcome {
              the bot"
         )));
     }
-    tx.forget_pin(user)?;
-    tx.mark_outdated(user)?;
+    tx.identities().forget_pin(user)?;
+    tx.device_lists().mark_outdated(user)?;
     Ok(Ok(format!(
         "{user} is no longer pinned to {}\n\
          The identity that the homeserver shows next is pinned within a minute: compare it with \
@@ -124,7 +124,7 @@ fn forget(tx: &Transaction<'_>, user: &UserId) -> Outcome {
 }
 
 fn forget_device(tx: &Transaction<'_>, user: &UserId, named: &DeviceId) -> Outcome {
-    let known = tx.known_devices(user)?;
+    let known = tx.devices().known(user)?;
     let signed_out = || known.iter().filter(|known| known.deleted);
     // Named as `list` shows it, where that is no other device's id.
     let id = signed_out()
@@ -142,8 +142,8 @@ fn forget_device(tx: &Transaction<'_>, user: &UserId, named: &DeviceId) -> Outco
             shown(named)
         )));
     };
-    tx.forget_signed_out(user, id)?;
-    tx.mark_outdated(user)?;
+    tx.devices().forget_signed_out(user, id)?;
+    tx.device_lists().mark_outdated(user)?;
     Ok(Ok(format!(
         "device {} of {user} is no longer signed out\n\
          If the homeserver lists it, it is believed within a minute like any other: ask the person \
@@ -153,12 +153,12 @@ fn forget_device(tx: &Transaction<'_>, user: &UserId, named: &DeviceId) -> Outco
 }
 
 fn reset(tx: &Transaction<'_>) -> Outcome {
-    let Some(session) = tx.session()? else {
+    let Some(session) = tx.session().load()? else {
         return Ok(Err(
             "the bot has not logged in yet: its identity is made at its first start".to_owned(),
         ));
     };
-    tx.set_own_state(&OwnState::Reset)?;
+    tx.cross_signing().set_state(&OwnState::Reset)?;
     Ok(Ok(format!(
         "the bot makes a new identity for {} within a minute, or at its next start; whoever had \
          verified the old one has to do it again\n",

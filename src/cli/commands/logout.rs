@@ -51,7 +51,7 @@ async fn end(account: &Account, store: &mut Store) -> Result<String, String> {
         Ended::Before => "had ended before",
     };
     let tx = store.begin().map_err(|error| error.to_string())?;
-    let left = tx.forget_device().and_then(|()| tx.remains());
+    let left = tx.forget_device().and_then(|()| tx.summary());
     let left = left.map_err(|error| error.to_string())?;
     tx.commit().map_err(|error| error.to_string())?;
     let mut text = format!(
@@ -126,7 +126,7 @@ async fn renew(
         return Ok(None);
     };
     let put = store.begin().and_then(|tx| {
-        tx.put_tokens(&tokens)?;
+        tx.session().put_tokens(&tokens)?;
         tx.commit()
     });
     put.map_err(|error| error.to_string())?;
@@ -134,5 +134,5 @@ async fn renew(
 }
 
 fn session(store: &mut Store) -> Result<Option<Session>, store::Error> {
-    store.begin()?.session()
+    store.begin()?.session().load()
 }

@@ -80,11 +80,11 @@ impl Engine {
         match token.filter(|token| is_carried(token, MAX_POSITION)) {
             Some(token) if is_carried(since, MAX_POSITION) => {
                 debug!("reading back what a sync left out in {room}");
-                tx.open_gap(room, &token, since, self.own_now())?;
+                tx.gaps().open(room, &token, since, self.own_now())?;
             }
             _ => {
                 warn!("the server left messages out in {room} and does not say where");
-                tx.put_missed(room)?;
+                tx.gaps().put_missed(room)?;
             }
         }
         Ok(())
@@ -102,7 +102,7 @@ impl Engine {
             return Ok(());
         }
         debug!("{} waits ({:?})", held.event_id, held.reason);
-        if tx.hold(held, position)? > 0 {
+        if tx.undecrypted().put(held, position)? > 0 {
             warn!("too much waits: the oldest message is given up");
         }
         Ok(())
@@ -113,7 +113,7 @@ impl Engine {
         &self,
         tx: &Transaction<'_>,
     ) -> Result<Vec<OutgoingRequest>, Error> {
-        let gaps = tx.gaps(GAPS_AT_ONCE)?;
+        let gaps = tx.gaps().oldest(GAPS_AT_ONCE)?;
         Ok(gaps
             .into_iter()
             .map(|gap| self.backfill_request(gap))
@@ -179,7 +179,7 @@ impl Engine {
             #[serde(default, deserialize_with = "lenient")]
             end: Option<String>,
         }
-        let Some(mut gap) = tx.gap(room)?.filter(|gap| gap.token == token) else {
+        let Some(mut gap) = tx.gaps().find(room)?.filter(|gap| gap.token == token) else {
             debug!("a page of a gap in {room} that nobody waits for");
             return Ok(());
         };
@@ -204,15 +204,15 @@ impl Engine {
                     && is_carried(&end, MAX_POSITION) =>
             {
                 gap.token = end;
-                return Ok(tx.put_gap(&gap)?);
+                return Ok(tx.gaps().put(&gap)?);
             }
             (Reached::Bound | Reached::EndOfPage, _) => true,
         };
         debug!("the gap in {room} is read: {} messages", gap.events);
-        tx.close_gap(room)?;
+        tx.gaps().close(room)?;
         if missed {
             warn!("the server left out more in {room} than is read back");
-            tx.put_missed(room)?;
+            tx.gaps().put_missed(room)?;
         }
         Ok(())
     }
@@ -244,17 +244,17 @@ impl Engine {
             {
                 continue;
             }
-            match tx.known_event(event_id)? {
+            match tx.undecrypted().status(event_id)? {
                 // What is seen in one piece is put into one order.
                 Some(Known::Held(HeldReason::Gap)) => {
                     gap.position -= 1;
-                    tx.set_held_position(event_id, gap.position)?;
+                    tx.undecrypted().set_position(event_id, gap.position)?;
                     continue;
                 }
                 Some(_) => return Ok(Reached::End),
                 None => {}
             }
-            if gap.events >= MAX_GAP_EVENTS || tx.held_count()? >= MAX_HELD {
+            if gap.events >= MAX_GAP_EVENTS || tx.undecrypted().count()? >= MAX_HELD {
                 return Ok(Reached::Bound);
             }
             gap.events += 1;
@@ -282,10 +282,10 @@ impl Engine {
 
     /// A gap cannot be read: what waits for it is judged without the rest.
     pub fn give_up_backfill(&self, tx: &Transaction<'_>, room: &RoomId) -> Result<(), Error> {
-        if tx.gap(room)?.is_some() {
+        if tx.gaps().find(room)?.is_some() {
             warn!("what the server left out in {room} cannot be read");
-            tx.close_gap(room)?;
-            tx.put_missed(room)?;
+            tx.gaps().close(room)?;
+            tx.gaps().put_missed(room)?;
         }
         Ok(())
     }
@@ -293,11 +293,11 @@ impl Engine {
     /// Gives up the gaps that are read for too long.
     pub(crate) fn give_up_overdue_backfills(&self, tx: &Transaction<'_>) -> Result<(), Error> {
         let before = self.own_now().saturating_sub(BACKFILL_DEADLINE_MS);
-        for room in tx.gaps_since_before(before)? {
+        for room in tx.gaps().begun_before(before)? {
             self.give_up_backfill(tx, &room)?;
         }
         // With too many gaps at once the oldest had no room.
-        Ok(tx.release_without_gap()?)
+        Ok(tx.undecrypted().release_without_gap()?)
     }
 
     /// When the next gap runs out of time, in milliseconds since the Unix epoch,
@@ -307,7 +307,7 @@ impl Engine {
         tx: &Transaction<'_>,
         now: u64,
     ) -> Result<Option<u64>, Error> {
-        Ok(tx.oldest_gap()?.map(|began| {
+        Ok(tx.gaps().oldest_began_at()?.map(|began| {
             let due = began.saturating_add(BACKFILL_DEADLINE_MS);
             now.saturating_add(due.saturating_sub(self.own_now()))
         }))
@@ -319,14 +319,14 @@ impl Engine {
         tx: &Transaction<'_>,
     ) -> Result<Vec<OwnedRoomId>, Error> {
         let mut rooms = Vec::new();
-        for (room, told) in tx.missed()? {
+        for (room, told) in tx.gaps().missed()? {
             let now = self.own_now();
             if told != 0 && now.saturating_sub(told) < MISSED_INTERVAL_MS {
                 info!("in {room} it was said a moment ago that messages were missed");
-                tx.finish_missed(&room, told)?;
+                tx.gaps().finish_missed(&room, told)?;
                 continue;
             }
-            tx.finish_missed(&room, now)?;
+            tx.gaps().finish_missed(&room, now)?;
             rooms.push(room);
         }
         Ok(rooms)

@@ -113,7 +113,7 @@ impl Engine {
         else {
             return Ok(());
         };
-        if tx.known_event(event_id)?.is_some() {
+        if tx.undecrypted().status(event_id)?.is_some() {
             debug!("{event_id} came again: ignored");
             return Ok(());
         }
@@ -130,7 +130,7 @@ impl Engine {
             };
             self.keep_undecrypted(tx, &held, None)
         };
-        if tx.gap(room)?.is_some() {
+        if tx.gaps().find(room)?.is_some() {
             return match may_say_something(event) {
                 true => keep_undecrypted(HeldReason::Gap),
                 false => Ok(()),
@@ -169,12 +169,12 @@ impl Engine {
         messages: &mut Vec<Message>,
     ) -> Result<(), Error> {
         self.give_up_overdue_backfills(tx)?;
-        for row in tx.held_rows()? {
-            let Some(held) = tx.held_row(row)? else {
+        for row in tx.undecrypted().rows()? {
+            let Some(held) = tx.undecrypted().find(row)? else {
                 continue;
             };
             let Ok(event) = serde_json::from_str::<Event<'_>>(&held.event) else {
-                tx.release(&held.event_id)?;
+                tx.undecrypted().remove(&held.event_id)?;
                 continue;
             };
             // A clock that went back does not tell for how long: long enough.
@@ -194,12 +194,12 @@ impl Engine {
                 }
                 Disposition::Wait(reason) => {
                     if reason != held.reason {
-                        tx.set_held_reason(&held.event_id, reason)?;
+                        tx.undecrypted().set_reason(&held.event_id, reason)?;
                     }
                     continue;
                 }
             };
-            tx.release(&held.event_id)?;
+            tx.undecrypted().remove(&held.event_id)?;
             if let Some(what) = what {
                 messages.push(Message {
                     event_id: held.event_id,
@@ -225,7 +225,7 @@ impl Engine {
         tx: &Transaction<'_>,
         now: u64,
     ) -> Result<Option<u64>, Error> {
-        let key = tx.held_since(HeldReason::NoKey)?;
+        let key = tx.undecrypted().oldest_received_at(HeldReason::NoKey)?;
         let key = key.map(|since| since.saturating_add(KEY_GRACE_MS));
         let gap = self.next_backfill_deadline(tx, now)?;
         Ok([key, gap].into_iter().flatten().min())
@@ -244,7 +244,7 @@ impl Engine {
                 let Some(text) = text_message(event.content) else {
                     return Ok(Disposition::Nothing);
                 };
-                Ok(match tx.encryption(room)? {
+                Ok(match tx.rooms().encryption(room)? {
                     Encryption::Unknown => Disposition::Wait(HeldReason::NotYetJudged),
                     Encryption::Plaintext => Disposition::Is(MessageKind::Text {
                         body: text.body,
@@ -273,7 +273,7 @@ impl Engine {
             event,
         } = *candidate;
         // Where nothing can be answered nothing is done either.
-        if tx.encryption(room)? == Encryption::Unsupported
+        if tx.rooms().encryption(room)? == Encryption::Unsupported
             || !cleartext_relation_is_plain(event.content)
         {
             return Ok(Disposition::Nothing);
@@ -286,17 +286,17 @@ impl Engine {
             }
         };
         let session_id = &megolm.session_id;
-        let groups = tx.inbound_groups(room, session_id, sender)?;
+        let groups = tx.inbound_sessions().of_user(room, session_id, sender)?;
         if groups.is_empty() {
-            if tx.is_dead_group(room, session_id, sender)? {
+            if tx.inbound_sessions().is_buried(room, session_id, sender)? {
                 return Ok(Disposition::Is(MessageKind::SpentSession));
             }
-            return Ok(match tx.refused_key(room, session_id, sender)? {
+            return Ok(match tx.withheld_keys().find(room, session_id, sender)? {
                 Some(code) => Disposition::Is(MessageKind::Undecryptable(Some(code))),
                 None => Disposition::Wait(HeldReason::NoKey),
             });
         }
-        if u64::from(megolm.index()) < tx.next_message_index(room, session_id)? {
+        if u64::from(megolm.index()) < tx.inbound_sessions().next_message_index(room, session_id)? {
             warn!("{event_id} in {room} is an older message played again: ignored");
             return Ok(Disposition::Nothing);
         }
@@ -313,20 +313,21 @@ impl Engine {
         self.handle_proof_of_encryption(tx, room)?;
         // The key came in an Olm message from this very device; that the device
         // is the sender's is proven by its signed entry in the sender's list.
-        if tx.must_ask_for_devices(sender, now)? {
-            tx.track_user(sender)?;
+        if tx.device_lists().must_query(sender, now)? {
+            tx.device_lists().track(sender)?;
             return Ok(Disposition::Wait(HeldReason::NotYetJudged));
         }
         // From here on it is judged for good: what follows has the same index
         // only if it is the same message again.
-        tx.use_up_message_index(room, session_id, megolm.index())?;
+        tx.inbound_sessions()
+            .use_up_message_index(room, session_id, megolm.index())?;
         let (stored, plaintext, authorship) = self.author_of(tx, sender, opened)?;
         let keys = DeviceKeys {
             curve25519: stored.group.curve25519,
             ed25519: stored.group.ed25519,
         };
         let is_newest = authorship == Authorship::Proven
-            && tx.is_newest_group(
+            && tx.inbound_sessions().note_newest(
                 room,
                 sender,
                 &keys.curve25519,

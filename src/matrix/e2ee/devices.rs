@@ -160,12 +160,13 @@ impl Engine {
                 None => {
                     // Nothing was said of them: that signs nobody out.
                     warn!("the devices of {} cannot be asked for now", shown(user));
-                    tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
+                    tx.device_lists()
+                        .postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
                     continue;
                 }
             };
             if self.whose(user) == DeviceOwner::Others {
-                limit_devices(&mut answer, &tx.known_devices(user)?);
+                limit_devices(&mut answer, &tx.devices().known(user)?);
             }
             let keys: Vec<String> = [&body.master_keys, &body.self_signing_keys]
                 .into_iter()
@@ -200,9 +201,10 @@ impl Engine {
             }
             self.apply(tx, user, &changes)?;
             if in_part {
-                tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
+                tx.device_lists()
+                    .postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
             } else {
-                tx.mark_current(user, *generation)?;
+                tx.device_lists().mark_current(user, *generation)?;
             }
         }
         self.classify_undecrypted(tx, now, messages)?;
@@ -225,9 +227,10 @@ impl Engine {
                         "the device list of {} is too large, or takes too long: put off",
                         shown(user)
                     );
-                    tx.postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
+                    tx.device_lists()
+                        .postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
                 }
-                together => tx.limit_query(user, together / 2)?,
+                together => tx.device_lists().limit_query(user, together / 2)?,
             }
         }
         Ok(())
@@ -241,7 +244,7 @@ impl Engine {
         tx: &Transaction<'_>,
         user: &UserId,
     ) -> Result<Vec<KnownDevice>, Error> {
-        let mut known = tx.known_devices(user)?;
+        let mut known = tx.devices().known(user)?;
         if user == self.user {
             known.retain(|known| !known.deleted);
         }
@@ -267,7 +270,7 @@ impl Engine {
                     warn!("device {} of {whose} is not believed: {fault}", shown(id));
                 }
             }
-            tx.apply_device_change(user, change)?;
+            tx.devices().apply(user, change)?;
         }
         Ok(())
     }
@@ -343,12 +346,14 @@ impl Engine {
             let Some(session) = session else {
                 let (user, id) = (shown(&device.user), shown(&device.id));
                 info!("{user} {id} has no usable one-time key");
-                tx.postpone_claim(device, now.saturating_add(CLAIM_RETRY_MS))?;
-                tx.finish_unwedge(&device.user, &device.id)?;
+                tx.olm_peers()
+                    .postpone_claim(device, now.saturating_add(CLAIM_RETRY_MS))?;
+                tx.olm_peers().finish_unwedge(&device.user, &device.id)?;
                 continue;
             };
-            tx.put_olm_session(&device.user, &device.curve25519, &session, false, now)?;
-            if tx.finish_unwedge(&device.user, &device.id)? {
+            tx.olm_sessions()
+                .put(&device.user, &device.curve25519, &session, false, now)?;
+            if tx.olm_peers().finish_unwedge(&device.user, &device.id)? {
                 self.send_dummy(tx, &account, device, session, now)?;
             }
         }
@@ -373,8 +378,9 @@ impl Engine {
             return Ok(());
         };
         // As if it had decrypted: it must win over the session that is broken.
-        tx.put_olm_session(&device.user, &device.curve25519, &session, true, now)?;
-        tx.forget_shares_with(&device.user, &device.curve25519)?;
+        tx.olm_sessions()
+            .put(&device.user, &device.curve25519, &session, true, now)?;
+        tx.shares().forget_with(&device.user, &device.curve25519)?;
         let message = OutgoingToDevice {
             user: device.user.clone(),
             device: device.id.clone(),

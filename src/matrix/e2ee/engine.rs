@@ -194,28 +194,28 @@ impl Engine {
     pub fn prepare_account(&self, tx: &Transaction<'_>, now: u64) -> Result<(), Error> {
         // What this store would send with may have been used by a copy of it: with
         // another life all of that is made anew.
-        tx.begin_life()?;
+        tx.own_clock().begin_life()?;
         let commanders = self.commanders.users.iter().map(|user| &**user);
-        tx.keep_users(commanders.chain([&*self.user]))?;
+        tx.put_commanders(&self.user, commanders)?;
         tx.enforce_caps()?;
-        tx.track_user(&self.user)?;
-        tx.mark_outdated(&self.user)?;
-        tx.put_commanders(&self.commanders.users)?;
+        tx.device_lists().track(&self.user)?;
+        tx.device_lists().mark_outdated(&self.user)?;
         for user in &self.commanders.users {
-            tx.track_user(user)?;
+            tx.device_lists().track(user)?;
         }
         self.pin_configured(tx, now)?;
         self.begin_own_identity(tx)?;
-        tx.begin_gaps_again(self.own_now())?;
+        tx.gaps().begin_again(self.own_now())?;
         if tx
+            .session()
             .next_batch()?
             .is_some_and(|since| !is_carried(&since, MAX_POSITION))
         {
             warn!("how far the bot has read fits into no request: reading anew from now");
-            tx.forget_next_batch()?;
+            tx.session().forget_next_batch()?;
         }
-        self.lists_invites.set(!tx.invites_listed()?);
-        if tx.account_pickle()?.is_none() {
+        self.lists_invites.set(!tx.invites().are_listed()?);
+        if tx.account().pickle()?.is_none() {
             // With a first supply of keys: one upload brings them all.
             let mut account = Account::new(self.user.clone(), self.device.clone());
             account.replenish(0, FallbackOnServer::UsedOrMissing, self.own_now());
@@ -235,7 +235,7 @@ impl Engine {
     /// be: others can now talk to it.
     pub fn bootstrap_done(&self, tx: &Transaction<'_>) -> Result<bool, Error> {
         Ok(self.keys_uploaded(tx)?
-            && !tx.is_outdated(&self.user)?
+            && !tx.device_lists().is_outdated(&self.user)?
             && self.cross_signing_done(tx)?)
     }
 
@@ -245,7 +245,7 @@ impl Engine {
     /// in between.
     pub(crate) fn account(&self, tx: &Transaction<'_>) -> Result<Rc<Account>, Error> {
         if let Some(last) = &*self.last_account.borrow()
-            && last.revision == tx.account_revision()
+            && last.revision == tx.account().revision()
         {
             return Ok(Rc::clone(&last.account));
         }
@@ -259,7 +259,7 @@ impl Engine {
     pub(crate) fn account_mut(&self, tx: &Transaction<'_>) -> Result<Account, Error> {
         let last = self.last_account.borrow_mut().take();
         if let Some(last) = last
-            && last.revision == tx.account_revision()
+            && last.revision == tx.account().revision()
             && let Ok(account) = Rc::try_unwrap(last.account)
         {
             return Ok(account);
@@ -274,7 +274,7 @@ impl Engine {
 
     fn keep_account(&self, tx: &Transaction<'_>, account: Rc<Account>) {
         *self.last_account.borrow_mut() = Some(LastAccount {
-            revision: tx.account_revision(),
+            revision: tx.account().revision(),
             account,
         });
     }
@@ -289,7 +289,7 @@ impl Engine {
 
     pub(crate) fn save_account(&self, tx: &Transaction<'_>, account: Account) -> Result<(), Error> {
         let pickle = account.pickle().map_err(|_| Error::Account)?;
-        tx.put_account_pickle(&pickle)?;
+        tx.account().put_pickle(&pickle)?;
         self.keep_account(tx, Rc::new(account));
         Ok(())
     }
@@ -301,6 +301,6 @@ impl Engine {
 }
 
 fn stored_account(tx: &Transaction<'_>) -> Result<Pickle, Error> {
-    let pickle = tx.account_pickle()?;
+    let pickle = tx.account().pickle()?;
     Ok(pickle.ok_or(store::Error::Corrupt("the account"))?)
 }

@@ -73,11 +73,14 @@ impl Engine {
         };
         info!("{sender} keeps a room key back: {}", withheld.code.as_str());
         if let Some((room, session_id)) = &withheld.session {
-            tx.put_refused_key(room, session_id, sender, withheld.code, now)?;
+            tx.withheld_keys()
+                .put(room, session_id, sender, withheld.code, now)?;
         }
         // They could not reach the bot: the bot reaches out.
         if withheld.code == WithheldCode::NoOlm
-            && let Some(device) = tx.device_by_curve25519(sender, &withheld.sender_key)?
+            && let Some(device) = tx
+                .devices()
+                .find_by_curve25519(sender, &withheld.sender_key)?
         {
             self.unwedge(tx, &device, now)?;
         }
@@ -104,25 +107,28 @@ impl Engine {
         else {
             return Ok(());
         };
-        let Some(device) = tx.device(sender, &request.requesting_device_id)? else {
+        let Some(device) = tx.devices().find(sender, &request.requesting_device_id)? else {
             return Ok(());
         };
         let trust = self.commanders.trust;
-        if !tx.identity(sender)?.may_have_keys(&device, trust)
-            || !tx.is_member(&key.room_id, sender)?
+        if !tx
+            .identities()
+            .of_user(sender)?
+            .may_have_keys(&device, trust)
+            || !tx.members().contains(&key.room_id, sender)?
         {
             return Ok(());
         }
-        let Some((group, index)) = tx.share(&key.room_id, &key.session_id, &device)? else {
+        let Some((group, index)) = tx.shares().find(&key.room_id, &key.session_id, &device)? else {
             return Ok(());
         };
         let Some(content) = group.exported_key(account, index) else {
             return Ok(());
         };
-        let Some(mut session) = tx.olm_session_for_sending(&device)? else {
+        let Some(mut session) = tx.olm_sessions().for_sending(&device)? else {
             return Ok(());
         };
-        if !tx.mark_given_again(&key.session_id, &device)? {
+        if !tx.shares().mark_given_again(&key.session_id, &device)? {
             return Ok(());
         }
         let own_keys = account.device_keys()?;
@@ -137,7 +143,8 @@ impl Engine {
             "{sender} {} is given a key again that it lost",
             shown(&device.id)
         );
-        tx.put_olm_session(&device.user, &device.curve25519, &session, false, now)?;
+        tx.olm_sessions()
+            .put(&device.user, &device.curve25519, &session, false, now)?;
         let message = OutgoingToDevice {
             user: device.user,
             device: device.id,

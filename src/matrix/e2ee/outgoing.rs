@@ -152,7 +152,7 @@ impl Engine {
         now: u64,
         busy: &dyn Fn(&RequestKey) -> bool,
     ) -> Result<Outgoing, Error> {
-        tx.date_outdated(self.own_now())?;
+        tx.device_lists().date_outdated(self.own_now())?;
         let mut outgoing = Vec::new();
         self.withdraw_in_clear(tx, busy)?;
         let Unprepared {
@@ -184,7 +184,7 @@ impl Engine {
         outgoing.extend(self.query_commanders(tx, now, ask_own)?);
         outgoing.extend(self.query_others(tx, now)?);
         outgoing.extend(self.claims(tx, claims)?);
-        for (room, generation) in tx.rooms_without_members()? {
+        for (room, generation) in tx.members().incomplete_rooms()? {
             let mut request = get_member_events::v3::Request::new(room.clone());
             request.membership = Some(MembershipState::Join);
             let key = RequestKey::Members(room.clone());
@@ -193,7 +193,7 @@ impl Engine {
                 outgoing.push(OutgoingRequest { key, call, about });
             }
         }
-        for room in tx.rooms_without_encryption()? {
+        for room in tx.rooms().without_encryption()? {
             let request = get_state_event_for_key::v3::Request::new(
                 room.clone(),
                 StateEventType::RoomEncryption,
@@ -212,7 +212,7 @@ impl Engine {
                 about: RequestContext::Invites,
             });
         }
-        for room in tx.rooms_to_join()? {
+        for room in tx.invites().rooms_to_join()? {
             let key = RequestKey::Join(room.clone());
             match built(
                 &key,
@@ -223,7 +223,7 @@ impl Engine {
                     call,
                     about: RequestContext::Join(room),
                 }),
-                None => tx.forget_invite(&room)?,
+                None => tx.invites().forget(&room)?,
             }
         }
         outgoing.extend(self.backfill_requests(tx)?);
@@ -246,9 +246,9 @@ impl Engine {
         busy: &dyn Fn(&RequestKey) -> bool,
     ) -> Result<Vec<OutgoingRequest>, store::Error> {
         let mut sends = Vec::new();
-        for (id, lane) in tx.outbox_heads()? {
+        for (id, lane) in tx.outbox().heads()? {
             if !busy(&RequestKey::Lane(lane))
-                && let Some(row) = tx.outbox_row(id)?
+                && let Some(row) = tx.outbox().find(id)?
                 && (row.in_clear == InClear::No || (synced && self.may_be_sent(tx, &row)?))
             {
                 sends.push(send(row));
@@ -294,7 +294,7 @@ impl Engine {
         let mut outdated = Vec::new();
         let own = ask_own.then_some(&self.user);
         for user in own.into_iter().chain(&self.commanders.users) {
-            outdated.extend(tx.outdated_user(user, now)?);
+            outdated.extend(tx.device_lists().outdated_of(user, now)?);
         }
         query(DeviceOwner::Commanders, outdated)
     }
@@ -305,7 +305,7 @@ impl Engine {
         now: u64,
     ) -> Result<Option<OutgoingRequest>, Error> {
         let known = self.commanders.users.len() + 1;
-        let mut outdated = tx.outdated_users(now, USERS_PER_QUERY + known)?;
+        let mut outdated = tx.device_lists().outdated(now, USERS_PER_QUERY + known)?;
         outdated.retain(|found| self.whose(&found.user) == DeviceOwner::Others);
         query(DeviceOwner::Others, outdated)
     }
@@ -317,11 +317,11 @@ impl Engine {
         for_replies: Vec<Device>,
     ) -> Result<Vec<OutgoingRequest>, Error> {
         let mut devices = for_replies;
-        for (user, id) in tx.devices_to_unwedge()? {
-            match tx.device(&user, &id)? {
+        for (user, id) in tx.olm_peers().to_unwedge()? {
+            match tx.devices().find(&user, &id)? {
                 Some(device) => devices.push(device),
                 None => {
-                    tx.finish_unwedge(&user, &id)?;
+                    tx.olm_peers().finish_unwedge(&user, &id)?;
                 }
             }
         }

@@ -35,7 +35,7 @@ impl Engine {
                         "a reply in {} is dropped: it would leave in clear",
                         reply.room
                     );
-                    tx.drop_reply(reply.id)?;
+                    tx.replies().drop_one(reply.id)?;
                 }
                 words => put_words(tx, reply, words)?,
             }
@@ -51,13 +51,13 @@ impl Engine {
         tx: &Transaction<'_>,
         busy: &dyn Fn(&RequestKey) -> bool,
     ) -> Result<(), Error> {
-        for lane in tx.lanes_in_clear()? {
+        for lane in tx.outbox().lanes_in_clear()? {
             let plain = is_plaintext(tx, &lane)?;
             if plain && self.plaintext_replies == PlaintextReplies::Any {
                 continue;
             }
             let under_way = busy(&RequestKey::Lane(lane.clone()));
-            let withdrawn = tx.withdraw_in_clear(&lane, !plain, under_way)?;
+            let withdrawn = tx.outbox().withdraw_in_clear(&lane, !plain, under_way)?;
             if withdrawn > 0 {
                 warn!("{withdrawn} messages in {lane} do not leave in clear");
             }
@@ -83,7 +83,7 @@ impl Engine {
 
 fn is_plaintext(tx: &Transaction<'_>, lane: &str) -> Result<bool, store::Error> {
     Ok(match OwnedRoomId::try_from(lane) {
-        Ok(room) => tx.encryption(&room)? == Encryption::Plaintext,
+        Ok(room) => tx.rooms().encryption(&room)? == Encryption::Plaintext,
         Err(_) => false,
     })
 }
@@ -104,11 +104,12 @@ fn put_words(tx: &Transaction<'_>, reply: &Reply, words: PlaintextReplies) -> Re
     match send_call(reply, "m.room.message", content) {
         Ok(call) => {
             let lane = reply.room.as_str();
-            tx.put_outbox_in_clear(lane, &call.path, &call.body, reply.id, shown)?;
+            tx.outbox()
+                .put_in_clear(lane, &call.path, &call.body, reply.id, shown)?;
         }
         Err(fault) => {
             error!("a reply is given up: {fault}");
-            tx.drop_reply(reply.id)?;
+            tx.replies().drop_one(reply.id)?;
         }
     }
     Ok(())

@@ -65,10 +65,10 @@ impl Engine {
         now: u64,
     ) -> Result<Received, Error> {
         check_position(&body.next_batch)?;
-        let since = tx.next_batch()?;
+        let since = tx.session().next_batch()?;
         if since.is_none() {
             // An initial sync has no device_lists: whatever is known may be old.
-            tx.mark_all_outdated()?;
+            tx.device_lists().mark_all_outdated()?;
         }
         let mut received = Received::default();
         if counts_hold {
@@ -77,7 +77,7 @@ impl Engine {
         self.handle_device_lists(tx, &body.device_lists)?;
         if skipped.contains_key(what::CHANGED) {
             // Some of them are not known by name.
-            tx.mark_all_outdated()?;
+            tx.device_lists().mark_all_outdated()?;
         }
         let state_is_cut = skipped.contains_key(what::STATE)
             || skipped.contains_key(what::TIMELINE)
@@ -88,7 +88,7 @@ impl Engine {
         for id in body.rooms.leave.keys() {
             if let Some(room) = room_id(id) {
                 debug!("no longer in {room}");
-                tx.leave_room(&room)?;
+                tx.rooms().leave(&room)?;
             }
         }
         for (id, raw) in &body.rooms.join {
@@ -99,8 +99,8 @@ impl Engine {
                     self.handle_joined_room(tx, &room, &joined, since, now, &mut received)?;
                     if state_is_cut {
                         // Who left may be among what had no room.
-                        tx.set_members_incomplete(&room)?;
-                        tx.discard_outbound_group(&room)?;
+                        tx.members().set_incomplete(&room)?;
+                        tx.outbound_sessions().discard(&room)?;
                     }
                 }
                 Err(_) => warn!("what the server says of {room} is malformed: skipped"),
@@ -108,14 +108,14 @@ impl Engine {
         }
         received.invites = self.read_invites(body);
         for invite in &received.invites {
-            if tx.is_joined(&invite.room)? {
+            if tx.rooms().is_joined(&invite.room)? {
                 // Who is invited is no longer in the room.
-                tx.leave_room(&invite.room)?;
+                tx.rooms().leave(&invite.room)?;
             }
         }
         self.note_listed_invites(tx, &received.invites, since.is_none(), skipped)?;
         self.classify_undecrypted(tx, now, &mut received.messages)?;
-        tx.set_next_batch(&body.next_batch)?;
+        tx.session().set_next_batch(&body.next_batch)?;
         Ok(received)
     }
 
@@ -125,7 +125,7 @@ impl Engine {
             .iter()
             .filter_map(|user| <&UserId>::try_from(user.as_str()).ok())
         {
-            tx.mark_outdated(user)?;
+            tx.device_lists().mark_outdated(user)?;
         }
         for user in lists
             .left
@@ -136,12 +136,13 @@ impl Engine {
             // store disagrees it follows the user on, and asks afresh. So it does
             // for a commander whose server does not answer: for how long is not
             // counted anew because they left and came again.
-            let is_waited_for = self.commanders.users.contains(user) && tx.is_outdated(user)?;
-            if user == self.user || is_waited_for || tx.shares_encrypted_room(user)? {
-                tx.mark_outdated(user)?;
-            } else if tx.is_tracked(user)? {
+            let is_waited_for =
+                self.commanders.users.contains(user) && tx.device_lists().is_outdated(user)?;
+            if user == self.user || is_waited_for || tx.members().shares_encrypted_room(user)? {
+                tx.device_lists().mark_outdated(user)?;
+            } else if tx.device_lists().is_tracked(user)? {
                 info!("the devices of {user} are no longer followed");
-                tx.untrack_user(user)?;
+                tx.device_lists().untrack(user)?;
             }
         }
         Ok(())
@@ -192,7 +193,8 @@ impl Engine {
         if self.account(tx)?.needs_aging(self.own_now()) {
             let mut account = self.account_mut(tx)?;
             account.age(self.own_now());
-            tx.forget_olm_messages(account.oldest_fallback_made_at())?;
+            tx.seen_olm_messages()
+                .forget_before(account.oldest_fallback_made_at())?;
             self.save_account(tx, account)?;
         }
         Ok(())
@@ -220,13 +222,13 @@ impl Engine {
         skipped: &Skipped,
     ) -> Result<(), Error> {
         if skipped.contains_key(what::INVITE) {
-            tx.set_invites_listed(false)?;
+            tx.invites().set_listed(false)?;
         } else if is_first {
             self.lists_invites.set(false);
-            tx.set_invites_listed(true)?;
-            for known in tx.standing_invites()? {
+            tx.invites().set_listed(true)?;
+            for known in tx.invites().all()? {
                 if !listed.iter().any(|invite| invite.room == known.room) {
-                    tx.forget_invite(&known.room)?;
+                    tx.invites().forget(&known.room)?;
                 }
             }
         }
@@ -243,10 +245,11 @@ impl Engine {
         let body: SyncBody<'_> = serde_json::from_slice(&answer.body)
             .map_err(|_| Error::Malformed("the list of invites"))?;
         self.lists_invites.set(false);
-        tx.set_invites_listed(!answer.skipped.contains_key(what::INVITE))?;
+        tx.invites()
+            .set_listed(!answer.skipped.contains_key(what::INVITE))?;
         let mut listed = self.read_invites(&body);
         let mut joined = Ok(());
-        listed.retain(|invite| match tx.is_joined(&invite.room) {
+        listed.retain(|invite| match tx.rooms().is_joined(&invite.room) {
             Ok(is_joined) => !is_joined,
             Err(error) => {
                 joined = Err(error);

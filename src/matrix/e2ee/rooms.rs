@@ -25,11 +25,11 @@ impl Engine {
         now: u64,
         received: &mut Received,
     ) -> Result<(), Error> {
-        if !tx.has_room_for_room(room)? {
+        if !tx.rooms().has_room_for(room)? {
             return Ok(());
         }
         let first_sync = since.is_none();
-        let new = tx.enter_room(room)?;
+        let new = tx.rooms().enter(room)?;
         if new {
             debug!("in {room}");
         }
@@ -37,8 +37,8 @@ impl Engine {
             // Who left and who came in the gap is not known: the next message
             // there starts with a fresh list of members and a fresh key.
             debug!("the server left a gap in {room}, or this is the first look at it");
-            tx.set_members_incomplete(room)?;
-            tx.discard_outbound_group(room)?;
+            tx.members().set_incomplete(room)?;
+            tx.outbound_sessions().discard(room)?;
         }
         if let (true, false, Some(since)) = (joined.timeline.limited, new, since) {
             self.open_gap(tx, room, joined.timeline.prev_batch, since)?;
@@ -97,9 +97,11 @@ impl Engine {
                     history_visibility: String,
                 }
                 if let Ok(content) = serde_json::from_str::<Visibility>(event.content.get())
-                    && tx.set_history_visibility(room, &content.history_visibility)?
+                    && tx
+                        .rooms()
+                        .set_history_visibility(room, &content.history_visibility)?
                 {
-                    tx.discard_outbound_group(room)?;
+                    tx.outbound_sessions().discard(room)?;
                 }
             }
             _ => {}
@@ -114,16 +116,16 @@ impl Engine {
         user: &UserId,
         membership: Membership,
     ) -> Result<(), Error> {
-        if tx.set_member(room, user, membership)? {
+        if tx.members().set(room, user, membership)? {
             debug!("{user} left {room}: the next message there has a new key");
-            tx.discard_outbound_group(room)?;
+            tx.outbound_sessions().discard(room)?;
         }
         let encrypted = !matches!(
-            tx.encryption(room)?,
+            tx.rooms().encryption(room)?,
             Encryption::Unknown | Encryption::Plaintext
         );
-        if encrypted && membership == Membership::Joined && tx.is_member(room, user)? {
-            tx.track_user(user)?;
+        if encrypted && membership == Membership::Joined && tx.members().contains(room, user)? {
+            tx.device_lists().track(user)?;
         }
         Ok(())
     }
@@ -134,9 +136,9 @@ impl Engine {
         tx: &Transaction<'_>,
         room: &RoomId,
     ) -> Result<(), Error> {
-        if tx.prove_encrypted(room)? {
+        if tx.rooms().prove_encrypted(room)? {
             info!("{room} is encrypted: somebody writes so there");
-            tx.track_members(room)?;
+            tx.members().track_devices(room)?;
         }
         Ok(())
     }
@@ -170,8 +172,8 @@ impl Engine {
             .filter(|member| membership(member.content) == Some(Membership::Joined))
             .filter_map(|member| OwnedUserId::try_from(member.state_key.as_ref()).ok())
             .collect();
-        tx.set_members(room, &joined, generation)?;
-        tx.track_members(room)?;
+        tx.members().replace(room, &joined, generation)?;
+        tx.members().track_devices(room)?;
         Ok(())
     }
 
@@ -183,7 +185,7 @@ impl Engine {
         body: Option<&[u8]>,
     ) -> Result<(), Error> {
         match body {
-            None => Ok(tx.set_not_encrypted(room)?),
+            None => Ok(tx.rooms().set_not_encrypted(room)?),
             Some(body) => {
                 let content: &RawValue = serde_json::from_slice(body)
                     .map_err(|_| Error::Malformed("the room's encryption"))?;
@@ -206,19 +208,19 @@ fn handle_encryption(tx: &Transaction<'_>, room: &RoomId, content: &RawValue) ->
     if algorithm != MEGOLM_ALGORITHM {
         warn!("{room} is encrypted in a way this program does not know");
     } else if matches!(
-        tx.encryption(room)?,
+        tx.rooms().encryption(room)?,
         Encryption::Unknown | Encryption::Plaintext
     ) {
         info!("{room} is encrypted");
     }
     let number = |value: Option<serde_json::Value>| value.and_then(|value| value.as_u64());
-    tx.set_encrypted(
+    tx.rooms().set_encrypted(
         room,
         &algorithm,
         number(content.rotation_period_ms),
         number(content.rotation_period_msgs),
     )?;
-    tx.track_members(room)?;
+    tx.members().track_devices(room)?;
     Ok(())
 }
 

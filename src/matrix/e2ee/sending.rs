@@ -93,7 +93,7 @@ impl Engine {
         text: &str,
     ) -> Result<(), Error> {
         let content = threaded(text, thread);
-        tx.put_reply(
+        tx.replies().put(
             room,
             &transaction_id()?,
             "m.room.message",
@@ -113,7 +113,7 @@ impl Engine {
         text: &str,
     ) -> Result<(), Error> {
         let content = threaded(text, thread);
-        tx.put_remark(
+        tx.replies().put_remark(
             room,
             &transaction_id()?,
             "m.room.message",
@@ -132,7 +132,7 @@ impl Engine {
         thread: Option<InThread<'_>>,
         text: &str,
     ) -> Result<(), Error> {
-        match tx.may_tell_busy(room, self.own_now())? {
+        match tx.rooms().may_tell_busy(room, self.own_now())? {
             true => self.reply(tx, room, thread, text),
             false => Ok(()),
         }
@@ -148,7 +148,7 @@ impl Engine {
     ) -> Result<Unprepared, Error> {
         let mut unprepared = Unprepared::default();
         let earliest = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
-        for room in tx.rooms_with_replies()? {
+        for room in tx.replies().rooms()? {
             let (readiness, patience_ends) = self.prepare_room(tx, &room, now, busy)?;
             if !matches!(readiness, Readiness::Done) {
                 unprepared.patience_ends = earliest(unprepared.patience_ends, patience_ends);
@@ -172,16 +172,16 @@ impl Engine {
         now: u64,
         busy: &dyn Fn(&RequestKey) -> bool,
     ) -> Result<(Readiness, Option<u64>), Error> {
-        if !tx.is_joined(room)? {
-            let dropped = tx.drop_replies(room)?;
+        if !tx.rooms().is_joined(room)? {
+            let dropped = tx.replies().drop_room(room)?;
             warn!("not in {room} any more: {dropped} replies dropped");
             return Ok((Readiness::Done, None));
         }
-        let replies = tx.replies(room)?;
-        match tx.encryption(room)? {
+        let replies = tx.replies().unprepared(room)?;
+        match tx.rooms().encryption(room)? {
             Encryption::Unknown => Ok((Readiness::Wait, None)),
             Encryption::Unsupported => {
-                let dropped = tx.drop_replies(room)?;
+                let dropped = tx.replies().drop_room(room)?;
                 warn!(
                     "{room} has an encryption this program does not know: {dropped} replies dropped"
                 );
@@ -222,7 +222,10 @@ impl Engine {
             ..
         } = *preparation;
         let must_wait = match is_patient {
-            true => !tx.members_complete(room)? || tx.has_outdated_members(room, now)?,
+            true => {
+                !tx.members().are_complete(room)?
+                    || tx.device_lists().has_outdated_members(room, now)?
+            }
             false => self.has_outdated_commanders(tx, room, now)?,
         };
         if must_wait {
@@ -253,7 +256,7 @@ impl Engine {
             if let Some(relation) = relation {
                 content = beside(&content, relation)?;
             }
-            tx.put_outbound_group(room, &group)?;
+            tx.outbound_sessions().put(room, &group)?;
             put_encrypted(tx, reply, content)?;
         }
         Ok(Readiness::Done)
@@ -266,7 +269,7 @@ impl Engine {
         now: u64,
     ) -> Result<bool, Error> {
         for user in &self.commanders.users {
-            if tx.is_member(room, user)? && tx.must_ask_for_devices(user, now)? {
+            if tx.members().contains(room, user)? && tx.device_lists().must_query(user, now)? {
                 return Ok(true);
             }
         }
@@ -282,16 +285,20 @@ impl Engine {
         rotation: Rotation,
         now: u64,
     ) -> Result<OutboundGroup, Error> {
-        if let Some(group) = tx.outbound_group(room)?
+        if let Some(group) = tx.outbound_sessions().find(room)?
             && !group.is_expired(rotation, now)
-            && !tx.has_departed_recipient(room, &group.session_id(), self.commanders.trust)?
+            && !tx.shares().has_departed_recipient(
+                room,
+                &group.session_id(),
+                self.commanders.trust,
+            )?
         {
             return Ok(group);
         }
-        tx.discard_outbound_group(room)?;
+        tx.outbound_sessions().discard(room)?;
         debug!("a new Megolm session for {room}");
         let group = OutboundGroup::new(room.clone(), now);
-        tx.put_outbound_group(room, &group)?;
+        tx.outbound_sessions().put(room, &group)?;
         Ok(group)
     }
 
@@ -363,7 +370,7 @@ impl Engine {
             trust: self.commanders.trust,
             now,
         };
-        let of = |only: Option<&ruma::UserId>| tx.devices_without_share(&sharing, only, most);
+        let of = |only: Option<&ruma::UserId>| tx.shares().devices_without(&sharing, only, most);
         let mut found = of(None)?;
         if found.len() == most {
             found.retain(|recipient| self.whose(&recipient.device.user) == DeviceOwner::Others);
@@ -406,12 +413,12 @@ impl Engine {
                     shown(&device.user),
                     shown(&device.id)
                 );
-                tx.put_withheld(&session_id, &device)?;
+                tx.shares().put_withheld(&session_id, &device)?;
                 refusals.push(addressed(device, unverified.clone()));
                 continue;
             }
-            let Some(mut session) = tx.olm_session_for_sending(&device)? else {
-                if tx.mark_withheld(&device)? {
+            let Some(mut session) = tx.olm_sessions().for_sending(&device)? else {
+                if tx.olm_peers().mark_withheld(&device)? {
                     warn!(
                         "{} {} cannot be given the key: no Olm session",
                         device.user, device.id
@@ -424,14 +431,20 @@ impl Engine {
             let kind = "m.room_key";
             match encrypt_to_device(account, &own_keys, &mut session, &peer, kind, &room_key) {
                 Ok(content) => {
-                    tx.put_olm_session(&device.user, &device.curve25519, &session, false, now)?;
-                    tx.put_share(&session_id, &device, group.index())?;
+                    tx.olm_sessions().put(
+                        &device.user,
+                        &device.curve25519,
+                        &session,
+                        false,
+                        now,
+                    )?;
+                    tx.shares().put(&session_id, &device, group.index())?;
                     keys.push(addressed(device, content));
                 }
                 Err(_) => {
                     // Its other end made it so. Kept, it would be tried in every
                     // turn, and enough of them would leave no turn to others.
-                    tx.drop_olm_session(&device, &session)?;
+                    tx.olm_sessions().delete_of_device(&device, &session)?;
                     broken = true;
                 }
             }
@@ -508,11 +521,12 @@ fn withheld(
 fn put_encrypted(tx: &Transaction<'_>, reply: &Reply, content: Box<RawValue>) -> Result<(), Error> {
     match send_call(reply, "m.room.encrypted", content) {
         Ok(call) => {
-            tx.put_outbox(reply.room.as_str(), &call.path, &call.body, Some(reply.id))?;
+            tx.outbox()
+                .put(reply.room.as_str(), &call.path, &call.body, Some(reply.id))?;
         }
         Err(fault) => {
             error!("a reply is given up: {fault}");
-            tx.drop_reply(reply.id)?;
+            tx.replies().drop_one(reply.id)?;
         }
     }
     Ok(())
@@ -542,7 +556,7 @@ pub(crate) fn put_to_device(
     kind: &str,
     messages: Vec<OutgoingToDevice>,
 ) -> Result<(), Error> {
-    if messages.is_empty() || (lane == TO_DEVICE && !tx.has_room_for_to_device(lane)?) {
+    if messages.is_empty() || (lane == TO_DEVICE && !tx.outbox().has_room_for_to_device(lane)?) {
         return Ok(());
     }
     let mut bodies: send_event_to_device::v3::Messages = BTreeMap::new();
@@ -557,7 +571,7 @@ pub(crate) fn put_to_device(
         transaction_id()?.into(),
         bodies,
     ))?;
-    tx.put_outbox(lane, &call.path, &call.body, None)?;
+    tx.outbox().put(lane, &call.path, &call.body, None)?;
     Ok(())
 }
 

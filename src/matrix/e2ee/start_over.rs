@@ -31,9 +31,9 @@ impl Engine {
         now: u64,
     ) -> Result<(), Error> {
         for session_id in foreign {
-            tx.put_foreign_group(session_id)?;
+            tx.outbound_sessions().put_foreign(session_id)?;
         }
-        tx.bury_inbound_groups(self.own_now())?;
+        tx.inbound_sessions().bury_all(self.own_now())?;
         tx.forget_sessions()?;
         let mut account = self.account_mut(tx)?;
         account
@@ -41,7 +41,7 @@ impl Engine {
             .map_err(|_| Error::Account)?;
         self.save_account(tx, account)?;
         for user in &self.commanders.users {
-            for known in tx.known_devices(user)? {
+            for known in tx.devices().known(user)? {
                 if !known.deleted {
                     self.unwedge(tx, &known.device, now)?;
                 }

@@ -89,14 +89,16 @@ impl Engine {
         // Only people who share a room with the bot, or may command it, can have
         // anything to say to its device; for everybody else's sake no session
         // is kept.
-        if !self.commanders.users.contains(&event.sender) && !tx.is_tracked(&event.sender)? {
+        if !self.commanders.users.contains(&event.sender)
+            && !tx.device_lists().is_tracked(&event.sender)?
+        {
             debug!("an encrypted to-device event of a stranger: dropped");
             return Ok(false);
         }
         let is_guarded = event.is_pre_key() && self.commanders.users.contains(&event.sender);
         let mut changed = false;
         if is_guarded {
-            if tx.has_seen_olm_message(&event.hash)? {
+            if tx.seen_olm_messages().contains(&event.hash)? {
                 debug!(
                     "an encrypted to-device event of {} came twice: dropped",
                     event.sender
@@ -105,7 +107,9 @@ impl Engine {
             }
             changed = self.make_room_for_guards(tx, account)?;
         }
-        let sessions = tx.olm_sessions(&event.sender, &event.sender_key)?;
+        let sessions = tx
+            .olm_sessions()
+            .of_peer(&event.sender, &event.sender_key)?;
         let decrypted = match decrypt(account, sessions, &event) {
             Ok(decrypted) => decrypted,
             Err(fault) => {
@@ -114,8 +118,9 @@ impl Engine {
                     event.sender
                 );
                 if matches!(fault, OlmFault::Wedged | OlmFault::NoSession)
-                    && let Some(device) =
-                        tx.device_by_curve25519(&event.sender, &event.sender_key)?
+                    && let Some(device) = tx
+                        .devices()
+                        .find_by_curve25519(&event.sender, &event.sender_key)?
                 {
                     self.unwedge(tx, &device, now)?;
                 }
@@ -123,7 +128,7 @@ impl Engine {
             }
         };
         if is_guarded {
-            tx.see_olm_message(&event.hash, self.own_now())?;
+            tx.seen_olm_messages().put(&event.hash, self.own_now())?;
         }
         changed |= decrypted.new_session;
         if decrypted.new_session && !self.is_welcome(tx, &event, decrypted.payload.is_ok())? {
@@ -134,7 +139,7 @@ impl Engine {
             );
             return Ok(changed);
         }
-        tx.put_olm_session(
+        tx.olm_sessions().put(
             &event.sender,
             &event.sender_key,
             &decrypted.session,
@@ -142,11 +147,11 @@ impl Engine {
             now,
         )?;
         if decrypted.new_session {
-            tx.forget_shares_with(&event.sender, &event.sender_key)?;
+            tx.shares().forget_with(&event.sender, &event.sender_key)?;
         }
         // A stranger's messages do nothing whose age matters.
         let sent_before = match self.commanders.users.contains(&event.sender) {
-            true => tx.note_olm_position(
+            true => tx.olm_sessions().note_position(
                 &event.sender,
                 &event.sender_key,
                 &decrypted.session.id(),
@@ -180,12 +185,12 @@ impl Engine {
         tx: &Transaction<'_>,
         account: &mut Account,
     ) -> Result<bool, Error> {
-        if !tx.is_olm_memory_full()? {
+        if !tx.seen_olm_messages().is_full()? {
             return Ok(false);
         }
         warn!("too many Olm messages by one key to remember: the fallback key is replaced");
         account.replace_fallback_at_once(self.own_now());
-        tx.forget_olm_messages(u64::MAX)?;
+        tx.seen_olm_messages().forget_before(u64::MAX)?;
         Ok(true)
     }
 
@@ -198,7 +203,9 @@ impl Engine {
         event: &OlmEvent,
         payload_is_sound: bool,
     ) -> Result<bool, Error> {
-        let listed = tx.device_by_curve25519(&event.sender, &event.sender_key)?;
+        let listed = tx
+            .devices()
+            .find_by_curve25519(&event.sender, &event.sender_key)?;
         let is_commander = self.commanders.users.contains(&event.sender);
         Ok(listed.is_some() || (payload_is_sound && is_commander))
     }
@@ -239,23 +246,32 @@ impl Engine {
         // One that was signed out is asked for in vain.
         let (curve25519, ed25519) = (&payload.sender_curve25519, &payload.sender_ed25519);
         let sender = &payload.sender;
-        if tx.device_by_keys(sender, curve25519, ed25519)?.is_none()
+        if tx
+            .devices()
+            .find_by_keys(sender, curve25519, ed25519)?
+            .is_none()
             && tx
+                .devices()
                 .signed_out_by_keys(sender, curve25519, ed25519)?
                 .is_none()
         {
-            tx.track_user(&payload.sender)?;
-            tx.mark_outdated(&payload.sender)?;
+            tx.device_lists().track(&payload.sender)?;
+            tx.device_lists().mark_outdated(&payload.sender)?;
         }
         let (room, session_id) = (key.room.clone(), key.session_id.clone());
-        if tx.is_dead_group(&room, &session_id, &payload.sender)? {
+        if tx
+            .inbound_sessions()
+            .is_buried(&room, &session_id, &payload.sender)?
+        {
             warn!(
                 "a room key of {} for a session in {room} that is done with: dropped",
                 payload.sender
             );
             return Ok(());
         }
-        let stored = tx.inbound_group(&room, &session_id, &payload.sender, curve25519)?;
+        let stored = tx
+            .inbound_sessions()
+            .find(&room, &session_id, &payload.sender, curve25519)?;
         let accepted = accept_room_key(payload, key, stored);
         if accepted.is_ok() {
             self.handle_proof_of_encryption(tx, &room)?;
@@ -263,11 +279,14 @@ impl Engine {
         match accepted {
             Ok(Some(mut group)) => {
                 debug!("a room key of {} for {room}", payload.sender);
-                let next = tx.next_message_index(&room, &session_id)?;
+                let next = tx
+                    .inbound_sessions()
+                    .next_message_index(&room, &session_id)?;
                 group.advance_to(u32::try_from(next).unwrap_or(u32::MAX));
                 // A key that was held back is as old as what overtook it.
                 let received_at = sent_before.map_or(self.own_now(), |at| at.saturating_sub(1));
-                tx.put_inbound_group(&room, &session_id, &group, received_at)?;
+                tx.inbound_sessions()
+                    .put(&room, &session_id, &group, received_at)?;
                 self.expire_sessions(tx, &room, &group)?;
             }
             Ok(None) => debug!("a room key of {} that is known", payload.sender),
@@ -283,7 +302,10 @@ impl Engine {
         device: &Device,
         now: u64,
     ) -> Result<(), Error> {
-        if tx.ask_unwedge(device, now.saturating_sub(UNWEDGE_INTERVAL_MS), now)? {
+        if tx
+            .olm_peers()
+            .ask_unwedge(device, now.saturating_sub(UNWEDGE_INTERVAL_MS), now)?
+        {
             warn!(
                 "opening a new Olm session with {} {}",
                 shown(&device.user),

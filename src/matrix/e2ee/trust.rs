@@ -66,18 +66,24 @@ impl Engine {
         user: &UserId,
         keys: &DeviceKeys,
     ) -> Result<Authorship, Error> {
-        if let Some(device) = tx.signed_out_by_keys(user, &keys.curve25519, &keys.ed25519)? {
+        if let Some(device) =
+            tx.devices()
+                .signed_out_by_keys(user, &keys.curve25519, &keys.ed25519)?
+        {
             return Ok(Authorship::SignedOutDevice(device));
         }
         let age_ms = |since| self.own_now().saturating_sub(since);
-        let since = tx.outdated_since(user)?;
+        let since = tx.device_lists().outdated_since(user)?;
         if since.is_some_and(|since| age_ms(since) >= OUTDATED_LIST_LIFETIME_MS) {
             return Ok(Authorship::OutdatedList);
         }
-        let Some(device) = tx.device_by_keys(user, &keys.curve25519, &keys.ed25519)? else {
+        let Some(device) = tx
+            .devices()
+            .find_by_keys(user, &keys.curve25519, &keys.ed25519)?
+        else {
             return Ok(Authorship::UnknownDevice);
         };
-        let identity = tx.identity(user)?;
+        let identity = tx.identities().of_user(user)?;
         Ok(match identity.standing(&device, self.commanders.trust) {
             DeviceTrustState::Trusted => Authorship::Proven,
             DeviceTrustState::Unverified => Authorship::UnverifiedDevice(device.id),
@@ -88,9 +94,9 @@ impl Engine {
     /// Writes the configuration's pins into the store, and takes away those that
     /// it no longer has. Commanders without any are asked for.
     pub(crate) fn pin_configured(&self, tx: &Transaction<'_>, now: u64) -> Result<(), Error> {
-        for user in tx.configured_pins()? {
+        for user in tx.identities().configured_pins()? {
             if !self.commanders.pins.contains_key(&user) {
-                tx.forget_pin(&user)?;
+                tx.identities().forget_pin(&user)?;
             }
         }
         for (user, master) in &self.commanders.pins {
@@ -98,13 +104,13 @@ impl Engine {
                 master: *master,
                 source: PinSource::Configuration,
             };
-            tx.pin_identity(user, &pin, now)?;
+            tx.identities().pin(user, &pin, now)?;
         }
         // Whose pin is gone, or who commands only since this start, is looked at
         // now: a change before the next look would go unnoticed.
         for user in &self.commanders.users {
-            if tx.identity(user)?.pin.is_none() {
-                tx.mark_outdated(user)?;
+            if tx.identities().of_user(user)?.pin.is_none() {
+                tx.device_lists().mark_outdated(user)?;
             }
         }
         Ok(())
@@ -120,9 +126,9 @@ impl Engine {
         now: u64,
     ) -> Result<(), Error> {
         let master = identity.master();
-        let before = tx.identity(user)?;
+        let before = tx.identities().of_user(user)?;
         if before.master != Some(master) {
-            tx.put_identity(user, &master)?;
+            tx.identities().put(user, &master)?;
         }
         if !self.commanders.users.contains(user) {
             return Ok(());
@@ -137,7 +143,7 @@ impl Engine {
                     master,
                     source: PinSource::FirstUse,
                 };
-                tx.pin_identity(user, &pin, now)?;
+                tx.identities().pin(user, &pin, now)?;
             }
             Some(pin) if pin.master != master && before.master != Some(master) => {
                 warn!(
@@ -168,7 +174,7 @@ impl Engine {
     ) -> Result<(), Error> {
         let own_now = self.own_now();
         let before = own_now.saturating_sub(SESSION_LIFETIME_MS);
-        tx.expire_inbound_groups(room, newer, before, own_now)?;
+        tx.inbound_sessions().expire(room, newer, before, own_now)?;
         Ok(())
     }
 
@@ -181,7 +187,7 @@ impl Engine {
         room: &RoomId,
         received_at: u64,
     ) -> Result<u64, Error> {
-        let period = match tx.encryption(room)? {
+        let period = match tx.rooms().encryption(room)? {
             Encryption::Megolm(rotation) => rotation.period_ms().min(LONGEST_PERIOD_MS),
             _ => LONGEST_PERIOD_MS,
         };
@@ -208,7 +214,9 @@ impl Engine {
         };
         if is_ours
             && is_session_id(&megolm.session_id)
-            && !tx.has_sent(&megolm.session_id, megolm.index())?
+            && !tx
+                .outbound_sessions()
+                .has_sent(&megolm.session_id, megolm.index())?
         {
             self.foreign.borrow_mut().insert(megolm.session_id);
         }
@@ -228,7 +236,9 @@ impl Engine {
         let Ok(author) = serde_json::from_str::<Author<'_>>(candidate.event.content.get()) else {
             return Ok(());
         };
-        let device = tx.device(candidate.sender, author.device_id.as_ref().into())?;
+        let device = tx
+            .devices()
+            .find(candidate.sender, author.device_id.as_ref().into())?;
         match device {
             Some(device) => self.unwedge(tx, &device, now),
             None => Ok(()),

@@ -40,11 +40,11 @@ pub(super) fn stranger(number: u32) -> ruma::OwnedUserId {
 
 fn put(tx: &Transaction<'_>, device: &Device) {
     let change = DeviceChange::Put(Box::new(device.clone()));
-    tx.apply_device_change(&device.user, &change).unwrap();
+    tx.devices().apply(&device.user, &change).unwrap();
 }
 
 fn live(tx: &Transaction<'_>, user: &UserId) -> usize {
-    let known = tx.known_devices(user).unwrap();
+    let known = tx.devices().known(user).unwrap();
     known.iter().filter(|known| !known.deleted).count()
 }
 
@@ -103,27 +103,31 @@ fn strangers_are_followed_while_there_is_room_and_allowed_users_always() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.enter_room(room()).unwrap();
-    tx.set_encrypted(room(), MEGOLM_ALGORITHM, None, None)
+    tx.rooms().enter(room()).unwrap();
+    tx.rooms()
+        .set_encrypted(room(), MEGOLM_ALGORITHM, None, None)
         .unwrap();
     let cap = u32::try_from(caps::TRACKED_USERS).unwrap();
     let here = stranger(0);
-    tx.set_member(room(), &here, Membership::Joined).unwrap();
+    tx.members().set(room(), &here, Membership::Joined).unwrap();
     for number in 0..cap {
-        tx.track_user(&stranger(number)).unwrap();
+        tx.device_lists().track(&stranger(number)).unwrap();
     }
     for number in 0..cap {
         put(&tx, &cheap_device(&stranger(number), number));
     }
-    tx.keep_users([alice()].into_iter()).unwrap();
-    tx.track_user(alice()).unwrap();
-    assert!(tx.is_tracked(alice()).unwrap());
-    tx.track_user(&stranger(cap)).unwrap();
+    tx.put_commanders(own(), [alice()]).unwrap();
+    tx.device_lists().track(alice()).unwrap();
+    assert!(tx.device_lists().is_tracked(alice()).unwrap());
+    tx.device_lists().track(&stranger(cap)).unwrap();
     assert!(
-        tx.is_tracked(&stranger(cap)).unwrap(),
+        tx.device_lists().is_tracked(&stranger(cap)).unwrap(),
         "others were in no room"
     );
-    assert!(tx.is_tracked(&here).unwrap(), "who is in a room stays");
+    assert!(
+        tx.device_lists().is_tracked(&here).unwrap(),
+        "who is in a room stays"
+    );
     assert!(dropped(&tx, Cap::TrackedUsers) > 0);
     let followed = rows(&tx, "SELECT count(*) FROM users") - 2;
     assert!(followed < caps::TRACKED_USERS * 19 / 20, "{followed}");
@@ -136,39 +140,44 @@ fn a_room_has_so_many_members_and_allowed_users_are_always_among_them() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.enter_room(room()).unwrap();
-    tx.keep_users([alice()].into_iter()).unwrap();
+    tx.rooms().enter(room()).unwrap();
+    tx.put_commanders(own(), [alice()]).unwrap();
     let cap = u32::try_from(caps::MEMBERS_OF_ROOM).unwrap();
     for number in 0..cap + 10 {
-        tx.set_member(room(), &stranger(number), Membership::Joined)
+        tx.members()
+            .set(room(), &stranger(number), Membership::Joined)
             .unwrap();
     }
-    tx.set_member(room(), alice(), Membership::Joined).unwrap();
+    tx.members()
+        .set(room(), alice(), Membership::Joined)
+        .unwrap();
     let count = || rows(&tx, "SELECT count(*) FROM members");
     assert_eq!(count(), i64::from(cap) + 1);
-    assert!(tx.is_member(room(), alice()).unwrap());
+    assert!(tx.members().contains(room(), alice()).unwrap());
     assert_eq!(dropped(&tx, Cap::Members), 10);
 
     let mut list: Vec<_> = (0..cap + 10).map(stranger).collect();
     list.push(alice().to_owned());
-    tx.set_members(room(), &list, 0).unwrap();
+    tx.members().replace(room(), &list, 0).unwrap();
     assert_eq!(count(), i64::from(cap) + 1);
-    assert!(tx.is_member(room(), alice()).unwrap());
+    assert!(tx.members().contains(room(), alice()).unwrap());
 
     // Another room, until all together are too many; one that is left makes room.
     let other = room_id!("!other:test");
-    tx.enter_room(other).unwrap();
+    tx.rooms().enter(other).unwrap();
     for number in 0..cap {
-        tx.set_member(other, &stranger(number), Membership::Joined)
+        tx.members()
+            .set(other, &stranger(number), Membership::Joined)
             .unwrap();
     }
     assert_eq!(count(), caps::MEMBERS + 1);
-    tx.leave_room(other).unwrap();
+    tx.rooms().leave(other).unwrap();
     let third = room_id!("!third:test");
-    tx.enter_room(third).unwrap();
-    tx.set_member(third, &stranger(1), Membership::Joined)
+    tx.rooms().enter(third).unwrap();
+    tx.members()
+        .set(third, &stranger(1), Membership::Joined)
         .unwrap();
-    assert!(tx.is_member(third, &stranger(1)).unwrap());
+    assert!(tx.members().contains(third, &stranger(1)).unwrap());
 }
 
 #[test]
@@ -177,7 +186,7 @@ fn a_stranger_has_so_many_devices_and_signed_ones_come_first() {
     let mut store = directory.open();
     let tx = store.begin().unwrap();
     let user = stranger(1);
-    tx.track_user(&user).unwrap();
+    tx.device_lists().track(&user).unwrap();
     for number in 0..60 {
         put(&tx, &cheap_device(&user, number));
     }
@@ -188,7 +197,7 @@ fn a_stranger_has_so_many_devices_and_signed_ones_come_first() {
     };
     put(&tx, &signed);
     assert_eq!(live(&tx, &user), 50);
-    assert!(tx.device(&user, &signed.id).unwrap().is_some());
+    assert!(tx.devices().find(&user, &signed.id).unwrap().is_some());
     let long = Device {
         id: "D".repeat(200).into(),
         ..cheap_device(&stranger(2), 1)
@@ -200,10 +209,11 @@ fn a_stranger_has_so_many_devices_and_signed_ones_come_first() {
     for number in 1000..1200 {
         let device = cheap_device(&stranger(3), number);
         put(&tx, &device);
-        tx.apply_device_change(&stranger(3), &DeviceChange::Delete(device.id))
+        tx.devices()
+            .apply(&stranger(3), &DeviceChange::Delete(device.id))
             .unwrap();
     }
-    assert_eq!(tx.known_devices(&stranger(3)).unwrap().len(), 50);
+    assert_eq!(tx.devices().known(&stranger(3)).unwrap().len(), 50);
 }
 
 #[test]
@@ -211,24 +221,26 @@ fn no_device_of_an_allowed_user_goes_for_another() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.keep_users([alice()].into_iter()).unwrap();
+    tx.put_commanders(own(), [alice()]).unwrap();
     let master = Ed25519SecretKey::from_slice(&[1; 32]).public_key();
-    tx.put_identity(alice(), &master).unwrap();
+    tx.identities().put(alice(), &master).unwrap();
     let phone = Device {
         signed_by: Some(master),
         ..cheap_device(alice(), 0)
     };
     put(&tx, &phone);
-    tx.apply_device_change(alice(), &DeviceChange::Delete(phone.id))
+    tx.devices()
+        .apply(alice(), &DeviceChange::Delete(phone.id))
         .unwrap();
     // Their homeserver makes up what it likes.
     for number in 1..1000 {
         let made_up = cheap_device(alice(), number);
         put(&tx, &made_up);
-        tx.apply_device_change(alice(), &DeviceChange::Delete(made_up.id))
+        tx.devices()
+            .apply(alice(), &DeviceChange::Delete(made_up.id))
             .unwrap();
     }
-    let known = tx.known_devices(alice()).unwrap();
+    let known = tx.devices().known(alice()).unwrap();
     assert_eq!(
         i64::try_from(known.len()).unwrap(),
         caps::KEPT_UNSIGNED_DEVICES + 1,
@@ -241,7 +253,7 @@ fn no_device_of_an_allowed_user_goes_for_another() {
     };
     put(&tx, &laptop);
     assert!(
-        tx.device(alice(), &laptop.id).unwrap().is_some(),
+        tx.devices().find(alice(), &laptop.id).unwrap().is_some(),
         "a signed device is none of these"
     );
 }
@@ -255,37 +267,39 @@ fn rooms_that_were_left_go_and_marks_that_guard_something_stay() {
     let numbered =
         |number: i64| -> ruma::OwnedRoomId { format!("!r{number}:test").try_into().unwrap() };
     let (guarded, joined) = (room_id!("!guarded:test"), room_id!("!joined:test"));
-    tx.enter_room(joined).unwrap();
-    tx.enter_room(guarded).unwrap();
-    tx.set_encrypted(guarded, MEGOLM_ALGORITHM, None, None)
+    tx.rooms().enter(joined).unwrap();
+    tx.rooms().enter(guarded).unwrap();
+    tx.rooms()
+        .set_encrypted(guarded, MEGOLM_ALGORITHM, None, None)
         .unwrap();
-    tx.put_inbound_group(guarded, "id", &group, 1).unwrap();
-    tx.leave_room(guarded).unwrap();
+    tx.inbound_sessions().put(guarded, "id", &group, 1).unwrap();
+    tx.rooms().leave(guarded).unwrap();
     for number in 0..caps::ROOMS * 2 {
         let room = numbered(number);
-        assert!(tx.has_room_for_room(&room).unwrap());
-        tx.enter_room(&room).unwrap();
+        assert!(tx.rooms().has_room_for(&room).unwrap());
+        tx.rooms().enter(&room).unwrap();
         if number % 2 == 0 {
-            tx.set_encrypted(&room, MEGOLM_ALGORITHM, None, None)
+            tx.rooms()
+                .set_encrypted(&room, MEGOLM_ALGORITHM, None, None)
                 .unwrap();
         }
-        tx.leave_room(&room).unwrap();
+        tx.rooms().leave(&room).unwrap();
     }
     assert!(rows(&tx, "SELECT count(*) FROM rooms") <= caps::ROOMS);
-    assert!(tx.is_joined(joined).unwrap());
+    assert!(tx.rooms().is_joined(joined).unwrap());
     assert!(matches!(
-        tx.encryption(guarded).unwrap(),
+        tx.rooms().encryption(guarded).unwrap(),
         Encryption::Megolm(_)
     ));
     // Joined ones never go: no other is taken.
     for number in 0..caps::ROOMS * 2 {
-        if tx.has_room_for_room(&numbered(number)).unwrap() {
-            tx.enter_room(&numbered(number)).unwrap();
+        if tx.rooms().has_room_for(&numbered(number)).unwrap() {
+            tx.rooms().enter(&numbered(number)).unwrap();
         }
     }
     assert!(rows(&tx, "SELECT count(*) FROM rooms") <= caps::ROOMS);
-    assert!(!tx.has_room_for_room(room()).unwrap());
-    assert!(tx.is_joined(joined).unwrap());
+    assert!(!tx.rooms().has_room_for(room()).unwrap());
+    assert!(tx.rooms().is_joined(joined).unwrap());
 }
 
 #[test]
@@ -293,7 +307,7 @@ fn room_keys_that_go_leave_tombstones_and_listed_devices_keep_theirs() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.keep_users([alice()].into_iter()).unwrap();
+    tx.put_commanders(own(), [alice()]).unwrap();
     let (_, group) = shared_session();
     let listed = Device {
         curve25519: group.curve25519,
@@ -301,14 +315,16 @@ fn room_keys_that_go_leave_tombstones_and_listed_devices_keep_theirs() {
     };
     put(&tx, &listed);
     for number in 0..20 {
-        tx.put_inbound_group(room(), &format!("mine{number}"), &group, 1)
+        tx.inbound_sessions()
+            .put(room(), &format!("mine{number}"), &group, 1)
             .unwrap();
     }
     let of_device = rows(&tx, "SELECT count(*) FROM inbound_groups");
     assert_eq!(of_device, caps::ROOM_KEYS_OF_DEVICE);
     assert_eq!(rows(&tx, "SELECT count(*) FROM dead_groups"), 4);
     assert!(
-        tx.inbound_group(room(), "mine19", alice(), &group.curve25519)
+        tx.inbound_sessions()
+            .find(room(), "mine19", alice(), &group.curve25519)
             .unwrap()
             .is_some()
     );
@@ -317,12 +333,14 @@ fn room_keys_that_go_leave_tombstones_and_listed_devices_keep_theirs() {
     for number in 0..u32::try_from(caps::ROOM_KEYS).unwrap() + 200 {
         let owner = alice().to_owned();
         let made_up = InboundGroup::from_pickle(owner, key(number), group.ed25519, &pickle);
-        tx.put_inbound_group(room(), &format!("s{number}"), &made_up.unwrap(), 1)
+        tx.inbound_sessions()
+            .put(room(), &format!("s{number}"), &made_up.unwrap(), 1)
             .unwrap();
     }
     assert!(rows(&tx, "SELECT count(*) FROM inbound_groups") <= caps::ROOM_KEYS);
     assert!(
-        tx.inbound_group(room(), "mine19", alice(), &group.curve25519)
+        tx.inbound_sessions()
+            .find(room(), "mine19", alice(), &group.curve25519)
             .unwrap()
             .is_some()
     );
@@ -334,19 +352,21 @@ fn sessions_of_strangers_go_by_last_use_and_those_of_allowed_users_stay() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.keep_users([alice()].into_iter()).unwrap();
+    tx.put_commanders(own(), [alice()]).unwrap();
     let account = Account::new(own().to_owned(), "BOT".into());
     let session = outbound_session(&account, key(1), key(2)).unwrap();
-    tx.put_olm_session(alice(), &key(0), &session, true, 1)
+    tx.olm_sessions()
+        .put(alice(), &key(0), &session, true, 1)
         .unwrap();
     let cap = u32::try_from(caps::OLM_SESSIONS).unwrap();
     for number in 1..=cap + 50 {
         let user = stranger(number);
-        tx.put_olm_session(&user, &key(number), &session, false, u64::from(number))
+        tx.olm_sessions()
+            .put(&user, &key(number), &session, false, u64::from(number))
             .unwrap();
     }
     assert!(rows(&tx, "SELECT count(*) FROM olm_sessions") <= caps::OLM_SESSIONS + 1);
-    let of = |user: &UserId, at| tx.olm_sessions(user, &key(at)).unwrap().len();
+    let of = |user: &UserId, at| tx.olm_sessions().of_peer(user, &key(at)).unwrap().len();
     assert_eq!(of(alice(), 0), 1);
     assert_eq!(of(&stranger(1), 1), 0, "the one used longest ago");
     assert_eq!(of(&stranger(cap + 50), cap + 50), 1);
@@ -362,18 +382,21 @@ fn the_oldest_outbound_session_gives_way_whole() {
     let mut ids = Vec::new();
     for room in [first, second] {
         let group = OutboundGroup::new(room.to_owned(), 1);
-        tx.put_outbound_group(room, &group).unwrap();
+        tx.outbound_sessions().put(room, &group).unwrap();
         let user = stranger(1);
         for number in 0..u32::try_from(caps::SHARES).unwrap() * 2 / 3 {
-            tx.put_share(&group.session_id(), &cheap_device(&user, number), 0)
+            tx.shares()
+                .put(&group.session_id(), &cheap_device(&user, number), 0)
                 .unwrap();
         }
         ids.push(group.session_id());
     }
     assert!(rows(&tx, "SELECT count(*) FROM shares") <= caps::SHARES);
-    assert!(tx.outbound_group(first).unwrap().is_none());
-    assert!(tx.outbound_group(second).unwrap().is_some());
-    let shared = tx.share(second, &ids[1], &cheap_device(&stranger(1), 0));
+    assert!(tx.outbound_sessions().find(first).unwrap().is_none());
+    assert!(tx.outbound_sessions().find(second).unwrap().is_some());
+    let shared = tx
+        .shares()
+        .find(second, &ids[1], &cheap_device(&stranger(1), 0));
     assert!(shared.unwrap().is_some(), "none of this session went");
 }
 
@@ -385,15 +408,15 @@ fn what_a_dropped_transaction_counted_does_not_hold() {
     let cap = u32::try_from(caps::TRACKED_USERS).unwrap();
     let tx = store.begin().unwrap();
     for number in 0..cap {
-        tx.track_user(&stranger(number)).unwrap();
+        tx.device_lists().track(&stranger(number)).unwrap();
     }
     tx.commit().unwrap();
     let tx = store.begin().unwrap();
-    tx.track_user(&stranger(cap)).unwrap();
+    tx.device_lists().track(&stranger(cap)).unwrap();
     drop(tx);
     let tx = store.begin().unwrap();
     for number in cap..cap + 600 {
-        tx.track_user(&stranger(number)).unwrap();
+        tx.device_lists().track(&stranger(number)).unwrap();
     }
     assert!(rows(&tx, "SELECT count(*) FROM users") <= i64::from(cap));
 }
@@ -405,18 +428,23 @@ fn an_answer_is_worth_more_than_chatter() {
     let tx = store.begin().unwrap();
     let kind = "m.room.message";
     let said = (0..40).filter(|number| {
-        tx.put_remark(room(), &format!("c{number}"), kind, "{}", 0)
+        tx.replies()
+            .put_remark(room(), &format!("c{number}"), kind, "{}", 0)
             .unwrap()
     });
     assert_eq!(i64::try_from(said.count()).unwrap(), caps::CHATTER_OF_ROOM);
     let too_long = "x".repeat(caps::CHATTER_BYTES + 1);
     let other = room_id!("!other:test");
-    assert!(!tx.put_remark(other, "long", kind, &too_long, 0).unwrap());
-    tx.put_reply(room(), "answer", kind, "{}", 0).unwrap();
+    assert!(
+        !tx.replies()
+            .put_remark(other, "long", kind, &too_long, 0)
+            .unwrap()
+    );
+    tx.replies().put(room(), "answer", kind, "{}", 0).unwrap();
     let waiting = rows(&tx, "SELECT count(*) FROM replies");
     assert_eq!(waiting, caps::CHATTER_BEFORE_ANSWER + 1);
     assert_eq!(dropped(&tx, Cap::Chatter), 10 + 1 + 18);
-    let first = tx.replies(room()).unwrap();
+    let first = tx.replies().unprepared(room()).unwrap();
     assert_eq!(i64::try_from(first.len()).unwrap(), caps::LANE_MESSAGES);
     assert_eq!(first[0].txn_id, "c0");
 }
@@ -426,23 +454,33 @@ fn nothing_more_is_prepared_for_a_full_outbox() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.put_reply(room(), "t", "m.room.message", "{}", 0)
+    tx.replies()
+        .put(room(), "t", "m.room.message", "{}", 0)
         .unwrap();
     let half = vec![0; 512 * 1024];
     for _ in 0..3 {
-        assert_eq!(tx.replies(room()).unwrap().len(), 1);
-        tx.put_outbox(room().as_str(), "/keys", &half, None)
+        assert_eq!(tx.replies().unprepared(room()).unwrap().len(), 1);
+        tx.outbox()
+            .put(room().as_str(), "/keys", &half, None)
             .unwrap();
     }
-    assert!(tx.replies(room()).unwrap().is_empty(), "its lane is full");
+    assert!(
+        tx.replies().unprepared(room()).unwrap().is_empty(),
+        "its lane is full"
+    );
     let other = room_id!("!other:test");
-    tx.put_reply(other, "u", "m.room.message", "{}", 0).unwrap();
-    assert_eq!(tx.replies(other).unwrap().len(), 1);
+    tx.replies()
+        .put(other, "u", "m.room.message", "{}", 0)
+        .unwrap();
+    assert_eq!(tx.replies().unprepared(other).unwrap().len(), 1);
     for lane in ["x", "y", "z"] {
-        tx.put_outbox(lane, "/keys", &half, None).unwrap();
+        tx.outbox().put(lane, "/keys", &half, None).unwrap();
     }
-    assert!(tx.replies(other).unwrap().is_empty(), "all of it is");
-    assert!(tx.has_unprepared_replies().unwrap());
+    assert!(
+        tx.replies().unprepared(other).unwrap().is_empty(),
+        "all of it is"
+    );
+    assert!(tx.replies().has_unprepared().unwrap());
 }
 
 /// A homeserver that makes up devices of an allowed user pushes out none of what
@@ -452,7 +490,7 @@ fn tombstones_of_listed_devices_outlast_those_of_made_up_ones() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.keep_users([alice()].into_iter()).unwrap();
+    tx.put_commanders(own(), [alice()]).unwrap();
     let (_, group) = shared_session();
     put(
         &tx,
@@ -461,15 +499,22 @@ fn tombstones_of_listed_devices_outlast_those_of_made_up_ones() {
             ..cheap_device(alice(), 1)
         },
     );
-    tx.put_inbound_group(room(), "hers", &group, 1).unwrap();
-    tx.bury_inbound_groups(1).unwrap();
+    tx.inbound_sessions()
+        .put(room(), "hers", &group, 1)
+        .unwrap();
+    tx.inbound_sessions().bury_all(1).unwrap();
     let pickle = group.pickle().unwrap();
     for number in 0..u32::try_from(caps::DEAD_GROUPS + caps::ROOM_KEYS).unwrap() + 200 {
         let owner = alice().to_owned();
         let made_up = InboundGroup::from_pickle(owner, key(number), group.ed25519, &pickle);
-        tx.put_inbound_group(room(), &format!("s{number}"), &made_up.unwrap(), 2)
+        tx.inbound_sessions()
+            .put(room(), &format!("s{number}"), &made_up.unwrap(), 2)
             .unwrap();
     }
     assert!(rows(&tx, "SELECT count(*) FROM dead_groups") <= caps::DEAD_GROUPS);
-    assert!(tx.is_dead_group(room(), "hers", alice()).unwrap());
+    assert!(
+        tx.inbound_sessions()
+            .is_buried(room(), "hers", alice())
+            .unwrap()
+    );
 }

@@ -21,11 +21,11 @@ fn use_session(store: &mut Store, times: u32) -> Vec<Vec<u8>> {
     let tx = store.begin().unwrap();
     let (outbound, inbound) = shared_session();
     let id = outbound.session_id();
-    tx.put_inbound_group(room(), &id, &inbound, 1).unwrap();
+    tx.inbound_sessions().put(room(), &id, &inbound, 1).unwrap();
     for number in 0..20 {
         let (outbound, other) = shared_session();
         let name = format!("{number}{}", outbound.session_id());
-        tx.put_inbound_group(room(), &name, &other, 1).unwrap();
+        tx.inbound_sessions().put(room(), &name, &other, 1).unwrap();
     }
     tx.commit().unwrap();
     let mut pickles = Vec::new();
@@ -33,7 +33,9 @@ fn use_session(store: &mut Store, times: u32) -> Vec<Vec<u8>> {
         let tx = store.begin().unwrap();
         let group = stored(&tx, &id);
         pickles.push(group.pickle().unwrap().to_vec());
-        tx.use_up_message_index(room(), &id, index * 300).unwrap();
+        tx.inbound_sessions()
+            .use_up_message_index(room(), &id, index * 300)
+            .unwrap();
         tx.commit().unwrap();
     }
     let tx = store.begin().unwrap();
@@ -51,7 +53,7 @@ fn use_session(store: &mut Store, times: u32) -> Vec<Vec<u8>> {
 }
 
 fn stored(tx: &Transaction<'_>, id: &str) -> InboundGroup {
-    let mut groups = tx.inbound_groups(room(), id, alice()).unwrap();
+    let mut groups = tx.inbound_sessions().of_user(room(), id, alice()).unwrap();
     groups.remove(0).group
 }
 
@@ -78,11 +80,20 @@ fn an_emptied_log_leaves_no_ratchet_of_before() {
     assert!(!log.is_empty() && log.iter().all(|byte| *byte == 0));
     // What is written into it next is as durable as before.
     let tx = store.begin().unwrap();
-    tx.put_reply(room(), "t", "m.room.message", "{}", 0)
+    tx.replies()
+        .put(room(), "t", "m.room.message", "{}", 0)
         .unwrap();
     tx.commit().unwrap();
     let copy = copy_of(&directory);
-    let tx_of_copy = |store: &mut Store| store.begin().unwrap().replies(room()).unwrap().len();
+    let tx_of_copy = |store: &mut Store| {
+        store
+            .begin()
+            .unwrap()
+            .replies()
+            .unprepared(room())
+            .unwrap()
+            .len()
+    };
     assert_eq!(tx_of_copy(&mut copy.open()), 1);
 }
 
@@ -103,7 +114,8 @@ fn a_reader_beside_neither_stops_nor_breaks_it() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.put_reply(room(), "t", "m.room.message", "{}", 0)
+    tx.replies()
+        .put(room(), "t", "m.room.message", "{}", 0)
         .unwrap();
     tx.commit().unwrap();
     let reader = rusqlite::Connection::open(directory.0.join("store.sqlite3")).unwrap();
@@ -111,14 +123,16 @@ fn a_reader_beside_neither_stops_nor_breaks_it() {
         .execute_batch("BEGIN; SELECT * FROM replies")
         .unwrap();
     let tx = store.begin().unwrap();
-    tx.put_reply(room(), "u", "m.room.message", "{}", 0)
+    tx.replies()
+        .put(room(), "u", "m.room.message", "{}", 0)
         .unwrap();
     tx.commit().unwrap();
     let began = std::time::Instant::now();
     assert!(!store.checkpoint().unwrap(), "somebody reads");
     assert!(began.elapsed() < std::time::Duration::from_secs(1));
     let tx = store.begin().unwrap();
-    tx.put_reply(room(), "v", "m.room.message", "{}", 0)
+    tx.replies()
+        .put(room(), "v", "m.room.message", "{}", 0)
         .unwrap();
     tx.commit().unwrap();
     drop(reader);
@@ -126,7 +140,7 @@ fn a_reader_beside_neither_stops_nor_breaks_it() {
     let mut beside = Store::open_beside(&directory.0).unwrap();
     let tx = beside.begin().unwrap();
     assert!(store.checkpoint().is_ok(), "nor a transaction of another");
-    assert_eq!(tx.replies(room()).unwrap().len(), 3);
+    assert_eq!(tx.replies().unprepared(room()).unwrap().len(), 3);
 }
 
 /// A start wipes what a kill in the middle of the wiping left, and reads none of it.
@@ -138,7 +152,8 @@ fn a_log_that_is_half_overwritten_is_overwritten_at_the_next_start() {
     assert!(store.checkpoint().unwrap());
     let database = fs::read(directory.0.join("store.sqlite3")).unwrap();
     let tx = store.begin().unwrap();
-    tx.put_reply(room(), "t", "m.room.message", "{}", 0)
+    tx.replies()
+        .put(room(), "t", "m.room.message", "{}", 0)
         .unwrap();
     tx.commit().unwrap();
     let copy = copy_of(&directory);
@@ -148,7 +163,16 @@ fn a_log_that_is_half_overwritten_is_overwritten_at_the_next_start() {
     fs::write(&path, &log).unwrap();
     fs::write(copy.0.join("store.sqlite3"), &database).unwrap();
     let mut store = copy.open();
-    assert_eq!(store.begin().unwrap().replies(room()).unwrap().len(), 0);
+    assert_eq!(
+        store
+            .begin()
+            .unwrap()
+            .replies()
+            .unprepared(room())
+            .unwrap()
+            .len(),
+        0
+    );
     let log = fs::read(&path).unwrap();
     assert!(log.iter().all(|byte| *byte == 0));
     let still = |pickle: &&Vec<u8>| is_in_files(&copy.0, pickle);
@@ -168,7 +192,8 @@ fn a_commit_beside_is_never_overwritten() {
             while !stop.load(Ordering::Relaxed) {
                 let Ok(tx) = beside.begin() else { continue };
                 let name = format!("t{}", count.load(Ordering::Relaxed));
-                tx.put_reply(room(), &name, "m.room.message", "{}", 0)
+                tx.replies()
+                    .put(room(), &name, "m.room.message", "{}", 0)
                     .unwrap();
                 tx.commit().unwrap();
                 count.fetch_add(1, Ordering::Relaxed);
@@ -182,7 +207,7 @@ fn a_commit_beside_is_never_overwritten() {
     let written = count.into_inner();
     let rows = |store: &mut Store| {
         let tx = store.begin().unwrap();
-        usize::try_from(tx.count("SELECT count(*) FROM replies").unwrap()).unwrap()
+        usize::try_from(tx.value::<i64>("SELECT count(*) FROM replies", []).unwrap()).unwrap()
     };
     assert_eq!(rows(&mut store), written);
     assert_eq!(rows(&mut copy_of(&directory).open()), written);

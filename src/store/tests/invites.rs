@@ -14,7 +14,7 @@ fn user(name: &str, server: &str) -> OwnedUserId {
 }
 
 fn stands(tx: &Transaction<'_>, room: &OwnedRoomId) -> bool {
-    let standing = tx.standing_invites().unwrap();
+    let standing = tx.invites().all().unwrap();
     standing.iter().any(|invite| invite.room == *room)
 }
 
@@ -23,17 +23,17 @@ fn an_invite_is_kept_whether_it_is_wanted_or_not() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.put_invite(&room_of(1), alice(), false).unwrap();
-    tx.put_invite(&room_of(2), alice(), true).unwrap();
-    assert_eq!(tx.rooms_to_join().unwrap(), [room_of(2)]);
-    tx.put_invite(&room_of(1), alice(), true).unwrap();
-    tx.put_invite(&room_of(2), own(), false).unwrap();
-    assert_eq!(tx.rooms_to_join().unwrap(), [room_of(1)]);
-    let standing = tx.standing_invites().unwrap();
+    tx.invites().put(&room_of(1), alice(), false).unwrap();
+    tx.invites().put(&room_of(2), alice(), true).unwrap();
+    assert_eq!(tx.invites().rooms_to_join().unwrap(), [room_of(2)]);
+    tx.invites().put(&room_of(1), alice(), true).unwrap();
+    tx.invites().put(&room_of(2), own(), false).unwrap();
+    assert_eq!(tx.invites().rooms_to_join().unwrap(), [room_of(1)]);
+    let standing = tx.invites().all().unwrap();
     assert_eq!(standing[1].inviter, own());
-    tx.forget_invite(&room_of(2)).unwrap();
-    tx.enter_room(&room_of(1)).unwrap();
-    assert_eq!(tx.standing_invites().unwrap(), []);
+    tx.invites().forget(&room_of(2)).unwrap();
+    tx.rooms().enter(&room_of(1)).unwrap();
+    assert_eq!(tx.invites().all().unwrap(), []);
 }
 
 /// Whoever may command one day keeps their invite, whenever the flood comes: before
@@ -45,27 +45,31 @@ fn a_flood_of_strangers_costs_no_invite_of_another_server() {
             let directory = Directory::new();
             let mut store = directory.open();
             let tx = store.begin().unwrap();
-            tx.put_session(own(), "DEV".into(), &opening::tokens("t"))
+            tx.session()
+                .put(own(), "DEV".into(), &opening::tokens("t"))
                 .unwrap();
-            tx.set_invites_listed(true).unwrap();
-            tx.put_invite(&room_of(0), &user("boss", "test"), true)
+            tx.invites().set_listed(true).unwrap();
+            tx.invites()
+                .put(&room_of(0), &user("boss", "test"), true)
                 .unwrap();
-            let invite = || tx.put_invite(&room_of(1), &user("alcie", "test"), false);
+            let invite = || tx.invites().put(&room_of(1), &user("alcie", "test"), false);
             if is_first {
                 invite().unwrap();
             }
             for number in 2..1_002 {
                 let stranger = user(&format!("s{}", number % strangers), "evil");
-                tx.put_invite(&room_of(number), &stranger, false).unwrap();
+                tx.invites()
+                    .put(&room_of(number), &stranger, false)
+                    .unwrap();
             }
             if !is_first {
                 invite().unwrap();
             }
             assert!(stands(&tx, &room_of(1)), "{is_first} {strangers}");
-            assert_eq!(tx.rooms_to_join().unwrap(), [room_of(0)]);
-            let kept = i64::try_from(tx.standing_invites().unwrap().len()).unwrap();
+            assert_eq!(tx.invites().rooms_to_join().unwrap(), [room_of(0)]);
+            let kept = i64::try_from(tx.invites().all().unwrap().len()).unwrap();
             assert_eq!(kept, LEFT_INVITES + 1);
-            assert!(!tx.invites_listed().unwrap(), "the next start asks");
+            assert!(!tx.invites().are_listed().unwrap(), "the next start asks");
             assert!(stands(&tx, &room_of(1_001)), "the newest stays");
         }
     }
@@ -76,10 +80,12 @@ fn one_inviter_of_a_server_costs_none_of_another_there() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.put_invite(&room_of(1), &user("alcie", "test"), false)
+    tx.invites()
+        .put(&room_of(1), &user("alcie", "test"), false)
         .unwrap();
     for number in 2..1_000 {
-        tx.put_invite(&room_of(number), &user("mallory", "test"), false)
+        tx.invites()
+            .put(&room_of(number), &user("mallory", "test"), false)
             .unwrap();
     }
     assert!(stands(&tx, &room_of(1)));
@@ -92,9 +98,9 @@ fn no_more_are_wanted_than_there_may_be() {
     let tx = store.begin().unwrap();
     let most = u32::try_from(INVITES).unwrap();
     for number in 0..most + 5 {
-        tx.put_invite(&room_of(number), alice(), true).unwrap();
-        tx.put_invite(&room_of(0), alice(), true).unwrap();
+        tx.invites().put(&room_of(number), alice(), true).unwrap();
+        tx.invites().put(&room_of(0), alice(), true).unwrap();
     }
-    assert_eq!(tx.rooms_to_join().unwrap().len(), most as usize);
+    assert_eq!(tx.invites().rooms_to_join().unwrap().len(), most as usize);
     assert_eq!(tx.dropped(), [(Cap::Invites, 5)]);
 }

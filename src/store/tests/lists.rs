@@ -3,7 +3,7 @@
 use super::*;
 
 fn outdated_since(tx: &Transaction<'_>) -> Option<u64> {
-    tx.outdated_since(alice()).unwrap()
+    tx.device_lists().outdated_since(alice()).unwrap()
 }
 
 #[test]
@@ -12,27 +12,37 @@ fn how_long_a_list_is_outdated_is_counted_from_the_first_question_without_an_ans
     let mut store = directory.open();
     let tx = store.begin().unwrap();
     assert_eq!(outdated_since(&tx), None, "a stranger");
-    tx.track_user(alice()).unwrap();
+    tx.device_lists().track(alice()).unwrap();
     assert_eq!(outdated_since(&tx), None, "not written down yet");
-    tx.date_outdated(100).unwrap();
+    tx.device_lists().date_outdated(100).unwrap();
     assert_eq!(outdated_since(&tx), Some(100));
     // Neither another change, nor a question put off, begins it anew.
-    tx.mark_outdated(alice()).unwrap();
-    tx.mark_all_outdated().unwrap();
-    tx.postpone_query(alice(), 60_000).unwrap();
-    tx.date_outdated(200).unwrap();
+    tx.device_lists().mark_outdated(alice()).unwrap();
+    tx.device_lists().mark_all_outdated().unwrap();
+    tx.device_lists().postpone_query(alice(), 60_000).unwrap();
+    tx.device_lists().date_outdated(200).unwrap();
     assert_eq!(outdated_since(&tx), Some(100));
-    let asked = tx.outdated_users(60_001, 9).unwrap().remove(0).generation;
+    let asked = tx
+        .device_lists()
+        .outdated(60_001, 9)
+        .unwrap()
+        .remove(0)
+        .generation;
     // An answer to an older question than the latest is an answer all the same.
-    tx.mark_outdated(alice()).unwrap();
-    tx.mark_current(alice(), asked).unwrap();
-    tx.date_outdated(300).unwrap();
-    assert!(tx.is_outdated(alice()).unwrap());
+    tx.device_lists().mark_outdated(alice()).unwrap();
+    tx.device_lists().mark_current(alice(), asked).unwrap();
+    tx.device_lists().date_outdated(300).unwrap();
+    assert!(tx.device_lists().is_outdated(alice()).unwrap());
     assert_eq!(outdated_since(&tx), Some(300));
-    let asked = tx.outdated_users(60_001, 9).unwrap().remove(0).generation;
-    tx.mark_current(alice(), asked).unwrap();
-    tx.date_outdated(400).unwrap();
-    assert!(!tx.is_outdated(alice()).unwrap());
+    let asked = tx
+        .device_lists()
+        .outdated(60_001, 9)
+        .unwrap()
+        .remove(0)
+        .generation;
+    tx.device_lists().mark_current(alice(), asked).unwrap();
+    tx.device_lists().date_outdated(400).unwrap();
+    assert!(!tx.device_lists().is_outdated(alice()).unwrap());
     assert_eq!(outdated_since(&tx), None);
 }
 
@@ -43,33 +53,35 @@ fn a_device_that_is_gone_is_remembered_by_either_key_until_it_is_forgotten() {
     let tx = store.begin().unwrap();
     let (phone, other) = (device(alice(), "PHONE"), device(alice(), "OTHER"));
     let by_keys = |curve: &Device, ed: &Device| {
-        tx.signed_out_by_keys(alice(), &curve.curve25519, &ed.ed25519)
+        tx.devices()
+            .signed_out_by_keys(alice(), &curve.curve25519, &ed.ed25519)
             .unwrap()
     };
-    tx.keep_users([alice()].into_iter()).unwrap();
-    tx.apply_device_change(alice(), &DeviceChange::Put(Box::new(phone.clone())))
+    tx.devices()
+        .apply(alice(), &DeviceChange::Put(Box::new(phone.clone())))
         .unwrap();
     assert_eq!(by_keys(&phone, &phone), None);
-    assert!(!tx.forget_signed_out(alice(), &phone.id).unwrap());
-    tx.apply_device_change(alice(), &DeviceChange::Delete(phone.id.clone()))
+    assert!(!tx.devices().forget_signed_out(alice(), &phone.id).unwrap());
+    tx.devices()
+        .apply(alice(), &DeviceChange::Delete(phone.id.clone()))
         .unwrap();
     for (curve, ed) in [(&phone, &phone), (&phone, &other), (&other, &phone)] {
         assert_eq!(by_keys(curve, ed), Some(phone.id.clone()));
     }
     assert_eq!(by_keys(&other, &other), None);
     // Those of people who command are shown.
-    assert_eq!(tx.signed_out_devices().unwrap(), []);
-    tx.put_commanders(&[alice().to_owned()]).unwrap();
+    assert_eq!(tx.devices().signed_out().unwrap(), []);
+    tx.put_commanders(own(), [alice()]).unwrap();
     assert_eq!(
-        tx.signed_out_devices().unwrap(),
+        tx.devices().signed_out().unwrap(),
         std::slice::from_ref(&phone)
     );
-    tx.put_commanders(&[own().to_owned()]).unwrap();
-    assert_eq!(tx.signed_out_devices().unwrap(), []);
+    tx.put_commanders(own(), [own()]).unwrap();
+    assert_eq!(tx.devices().signed_out().unwrap(), []);
     // It outlives the bot's own device, and nobody but the operator forgets it.
     tx.forget_device().unwrap();
-    tx.untrack_user(alice()).unwrap();
+    tx.device_lists().untrack(alice()).unwrap();
     assert_eq!(by_keys(&phone, &phone), Some(phone.id.clone()));
-    assert!(tx.forget_signed_out(alice(), &phone.id).unwrap());
-    assert!(tx.known_devices(alice()).unwrap().is_empty());
+    assert!(tx.devices().forget_signed_out(alice(), &phone.id).unwrap());
+    assert!(tx.devices().known(alice()).unwrap().is_empty());
 }

@@ -13,7 +13,7 @@ fn only_the_owner_may_look_at_it() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.put_pending_device("DEV".into()).unwrap();
+    tx.session().put_pending_device("DEV".into()).unwrap();
     tx.commit().unwrap();
     assert_eq!(mode(&directory.0), 0o700);
     for file in fs::read_dir(&directory.0).unwrap() {
@@ -166,7 +166,14 @@ pub(super) fn tokens(access: &str) -> Tokens {
 }
 
 fn proof(store: &mut Store) -> LoginCredential {
-    store.begin().unwrap().session().unwrap().unwrap().proof
+    store
+        .begin()
+        .unwrap()
+        .session()
+        .load()
+        .unwrap()
+        .unwrap()
+        .proof
 }
 
 /// A refresh token outlives the access token, and the way it ended is known
@@ -176,22 +183,24 @@ fn a_lost_access_token_leaves_what_may_make_another() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.put_session(alice(), "DEV".into(), &tokens("t")).unwrap();
+    tx.session()
+        .put(alice(), "DEV".into(), &tokens("t"))
+        .unwrap();
     tx.commit().unwrap();
     assert_eq!(proof(&mut store), LoginCredential::Tokens(tokens("t")));
     for ended in [true, false] {
         let tx = store.begin().unwrap();
-        tx.lose_access_token(ended).unwrap();
+        tx.session().lose_access_token(ended).unwrap();
         tx.commit().unwrap();
         let refresh = Some(Secret::new("r".to_owned()));
         assert_eq!(proof(&mut store), LoginCredential::Lost { refresh, ended });
     }
     let tx = store.begin().unwrap();
-    tx.put_tokens(&tokens("u")).unwrap();
+    tx.session().put_tokens(&tokens("u")).unwrap();
     tx.commit().unwrap();
     assert_eq!(proof(&mut store), LoginCredential::Tokens(tokens("u")));
     let tx = store.begin().unwrap();
-    tx.lose_refresh_token().unwrap();
+    tx.session().lose_refresh_token().unwrap();
     tx.commit().unwrap();
     let LoginCredential::Tokens(left) = proof(&mut store) else {
         panic!("the access token is still there");
@@ -204,12 +213,14 @@ fn what_is_not_committed_never_happened() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.put_session(alice(), "DEV".into(), &tokens("t")).unwrap();
-    tx.set_next_batch("s1").unwrap();
+    tx.session()
+        .put(alice(), "DEV".into(), &tokens("t"))
+        .unwrap();
+    tx.session().set_next_batch("s1").unwrap();
     drop(tx);
     let tx = store.begin().unwrap();
-    assert!(tx.session().unwrap().is_none());
-    assert_eq!(tx.next_batch().unwrap(), None);
+    assert!(tx.session().load().unwrap().is_none());
+    assert_eq!(tx.session().next_batch().unwrap(), None);
 }
 
 #[test]
@@ -217,14 +228,14 @@ fn every_state_of_the_own_identity_is_read_back() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    assert_eq!(tx.own_identity().unwrap().state, OwnState::Unknown);
-    tx.put_own_seed(&seed(7)).unwrap();
+    assert_eq!(tx.cross_signing().load().unwrap().state, OwnState::Unknown);
+    tx.cross_signing().put_seed(&seed(7)).unwrap();
     let master = Ed25519SecretKey::new().public_key();
-    tx.put_own_master(&master).unwrap();
-    tx.put_own_self_signing(&seed(8)).unwrap();
-    let proven = tx.own_identity().unwrap().master;
+    tx.cross_signing().put_master(&master).unwrap();
+    tx.cross_signing().put_self_signing(&seed(8)).unwrap();
+    let proven = tx.cross_signing().load().unwrap().master;
     assert_eq!(proven, None, "it was that of another self-signing key");
-    tx.put_own_master(&master).unwrap();
+    tx.cross_signing().put_master(&master).unwrap();
     for state in [
         OwnState::Upload { uia_session: None },
         OwnState::Upload {
@@ -241,10 +252,10 @@ fn every_state_of_the_own_identity_is_read_back() {
         OwnState::Signed,
         OwnState::Unknown,
     ] {
-        tx.delay_own_identity().unwrap();
-        assert!(tx.own_identity().unwrap().delayed);
-        tx.set_own_state(&state).unwrap();
-        let stored = tx.own_identity().unwrap();
+        tx.cross_signing().delay().unwrap();
+        assert!(tx.cross_signing().load().unwrap().delayed);
+        tx.cross_signing().set_state(&state).unwrap();
+        let stored = tx.cross_signing().load().unwrap();
         assert_eq!(stored.state, state);
         assert!(!stored.delayed);
         assert_eq!(stored.seed.as_ref().map(Seed::as_bytes), Some(&[7; 32]));
@@ -307,23 +318,28 @@ fn a_store_of_the_first_format_is_taken_over() {
     old.close().unwrap();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    assert_eq!(tx.next_message_index(room(), &id).unwrap(), 5);
-    let groups = tx.inbound_groups(room(), &id, alice()).unwrap();
+    assert_eq!(
+        tx.inbound_sessions()
+            .next_message_index(room(), &id)
+            .unwrap(),
+        5
+    );
+    let groups = tx.inbound_sessions().of_user(room(), &id, alice()).unwrap();
     assert_eq!(groups.len(), 1);
     assert_eq!(groups[0].group.curve25519, inbound.curve25519);
     assert!(
-        tx.is_outdated(alice()).unwrap(),
+        tx.device_lists().is_outdated(alice()).unwrap(),
         "who signed what is asked for"
     );
-    assert_eq!(tx.own_identity().unwrap().state, OwnState::Unknown);
+    assert_eq!(tx.cross_signing().load().unwrap().state, OwnState::Unknown);
     assert!(
-        tx.has_sent("in use", 7).unwrap(),
+        tx.outbound_sessions().has_sent("in use", 7).unwrap(),
         "what the version before sent is no trace of another life"
     );
-    let encrypted = |room| matches!(tx.encryption(room).unwrap(), Encryption::Megolm(_));
+    let encrypted = |room| matches!(tx.rooms().encryption(room).unwrap(), Encryption::Megolm(_));
     assert!(encrypted(room()), "a key came for it");
     assert!(!encrypted(room_id!("!plain:test")));
-    assert_eq!(tx.lanes_in_clear().unwrap(), ["!plain:test"]);
+    assert_eq!(tx.outbox().lanes_in_clear().unwrap(), ["!plain:test"]);
 }
 
 /// A room that a key came for is an encrypted one, in whatever order things come.
@@ -333,19 +349,22 @@ fn a_room_is_proven_encrypted_before_and_after_the_bot_is_in_it() {
     let mut store = directory.open();
     let tx = store.begin().unwrap();
     let (ahead, known) = (room_id!("!ahead:test"), room_id!("!known:test"));
-    tx.enter_room(known).unwrap();
-    tx.set_not_encrypted(known).unwrap();
-    assert_eq!(tx.encryption(known).unwrap(), Encryption::Plaintext);
+    tx.rooms().enter(known).unwrap();
+    tx.rooms().set_not_encrypted(known).unwrap();
+    assert_eq!(tx.rooms().encryption(known).unwrap(), Encryption::Plaintext);
     for room in [ahead, known] {
-        assert!(tx.prove_encrypted(room).unwrap());
-        assert!(!tx.prove_encrypted(room).unwrap(), "that is no news");
-        tx.enter_room(room).unwrap();
-        tx.set_not_encrypted(room).unwrap();
-        tx.leave_room(room).unwrap();
+        assert!(tx.rooms().prove_encrypted(room).unwrap());
+        assert!(
+            !tx.rooms().prove_encrypted(room).unwrap(),
+            "that is no news"
+        );
+        tx.rooms().enter(room).unwrap();
+        tx.rooms().set_not_encrypted(room).unwrap();
+        tx.rooms().leave(room).unwrap();
         tx.forget_device().unwrap();
-        tx.enter_room(room).unwrap();
-        tx.set_not_encrypted(room).unwrap();
-        let encryption = tx.encryption(room).unwrap();
+        tx.rooms().enter(room).unwrap();
+        tx.rooms().set_not_encrypted(room).unwrap();
+        let encryption = tx.rooms().encryption(room).unwrap();
         assert!(
             matches!(encryption, Encryption::Megolm(_)),
             "{encryption:?}"
@@ -354,16 +373,16 @@ fn a_room_is_proven_encrypted_before_and_after_the_bot_is_in_it() {
     // With too many of them only the key itself tells, and what is left of it.
     for number in 0..1_000 {
         let id: ruma::OwnedRoomId = format!("!{number}:test").try_into().unwrap();
-        tx.prove_encrypted(&id).unwrap();
+        tx.rooms().prove_encrypted(&id).unwrap();
     }
     let (_, inbound) = shared_session();
     let late = room_id!("!late:test");
-    tx.put_inbound_group(late, "id", &inbound, 1).unwrap();
-    assert!(!tx.prove_encrypted(late).unwrap());
+    tx.inbound_sessions().put(late, "id", &inbound, 1).unwrap();
+    assert!(!tx.rooms().prove_encrypted(late).unwrap());
     tx.forget_device().unwrap();
-    tx.enter_room(late).unwrap();
+    tx.rooms().enter(late).unwrap();
     assert!(matches!(
-        tx.encryption(late).unwrap(),
+        tx.rooms().encryption(late).unwrap(),
         Encryption::Megolm(_)
     ));
 }
@@ -388,13 +407,16 @@ fn a_store_of_the_fourth_format_is_taken_over() {
     old.close().unwrap();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    assert_eq!(tx.rooms_to_join().unwrap(), ["!i:test"]);
+    assert_eq!(tx.invites().rooms_to_join().unwrap(), ["!i:test"]);
     assert!(
-        !tx.invites_listed().unwrap(),
+        !tx.invites().are_listed().unwrap(),
         "those that stand are asked for"
     );
-    assert_eq!(tx.next_batch().unwrap().as_deref(), Some("s1"));
-    assert_eq!(tx.next_unfinished().unwrap().unwrap().thread, None);
+    assert_eq!(tx.session().next_batch().unwrap().as_deref(), Some("s1"));
+    assert_eq!(
+        tx.journal().next_unfinished().unwrap().unwrap().thread,
+        None
+    );
 }
 
 /// A store of the third format: its times are not in the future of the bot's own
@@ -438,20 +460,30 @@ fn a_store_of_the_third_format_is_taken_over() {
     old.close().unwrap();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    let own_now = tx.own_clock().unwrap().own_time;
-    let group = |id| tx.inbound_groups(room(), id, alice()).unwrap().remove(0);
-    assert_eq!(tx.next_message_index(room(), &id).unwrap(), 5);
+    let own_now = tx.own_clock().load().unwrap().own_time;
+    let group = |id| {
+        tx.inbound_sessions()
+            .of_user(room(), id, alice())
+            .unwrap()
+            .remove(0)
+    };
+    assert_eq!(
+        tx.inbound_sessions()
+            .next_message_index(room(), &id)
+            .unwrap(),
+        5
+    );
     assert!(group(&id).received_at <= own_now);
     assert_eq!(group("earlier").received_at, 7);
     assert!(group("earlier").ordinal < group(&id).ordinal);
-    assert!(tx.next_unfinished().unwrap().unwrap().received_at <= own_now);
-    tx.forget_olm_messages(8).unwrap();
+    assert!(tx.journal().next_unfinished().unwrap().unwrap().received_at <= own_now);
+    tx.seen_olm_messages().forget_before(8).unwrap();
     assert!(
-        tx.has_seen_olm_message(&[9; 32]).unwrap(),
+        tx.seen_olm_messages().contains(&[9; 32]).unwrap(),
         "what guards counts from now"
     );
-    tx.begin_life().unwrap();
-    assert_eq!(tx.life().unwrap(), 1);
+    tx.own_clock().begin_life().unwrap();
+    assert_eq!(tx.own_clock().life().unwrap(), 1);
 }
 
 #[test]
@@ -468,13 +500,13 @@ fn a_second_process_may_look_beside_the_first() {
         source: PinSource::FirstUse,
     };
     let tx = store.begin().unwrap();
-    tx.pin_identity(alice(), &pin, 1).unwrap();
+    tx.identities().pin(alice(), &pin, 1).unwrap();
     tx.commit().unwrap();
     let tx = beside.begin().unwrap();
-    assert!(tx.forget_pin(alice()).unwrap());
+    assert!(tx.identities().forget_pin(alice()).unwrap());
     tx.commit().unwrap();
     let tx = store.begin().unwrap();
-    assert_eq!(tx.identity(alice()).unwrap().pin, None);
+    assert_eq!(tx.identities().of_user(alice()).unwrap().pin, None);
 }
 
 /// What a commit says about the disk depends on it.
@@ -483,14 +515,14 @@ fn a_transaction_knows_whether_it_has_changes() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.put_session(alice(), "D".into(), &tokens("t")).unwrap();
-    tx.set_next_batch("s1").unwrap();
+    tx.session().put(alice(), "D".into(), &tokens("t")).unwrap();
+    tx.session().set_next_batch("s1").unwrap();
     assert!(tx.has_changes());
     tx.commit().unwrap();
     let tx = store.begin().unwrap();
-    tx.set_next_batch("s1").unwrap();
+    tx.session().set_next_batch("s1").unwrap();
     assert!(!tx.has_changes(), "the same again");
-    tx.set_next_batch("s2").unwrap();
+    tx.session().set_next_batch("s2").unwrap();
     assert!(tx.has_changes());
 }
 
@@ -501,7 +533,8 @@ fn a_full_database_names_the_cure_and_keeps_what_it_had() {
     let mut store = directory.open();
     let fill = |store: &mut Store, name: &str| {
         let tx = store.begin()?;
-        tx.put_reply(room(), name, "m.room.message", &"x".repeat(100_000), 0)?;
+        tx.replies()
+            .put(room(), name, "m.room.message", &"x".repeat(100_000), 0)?;
         tx.commit()
     };
     let limit = |store: &mut Store, pages: u32| {
@@ -518,7 +551,7 @@ fn a_full_database_names_the_cure_and_keeps_what_it_had() {
     );
     limit(&mut store, 1 << 20);
     fill(&mut store, "3").unwrap();
-    let replies = store.begin().unwrap().replies(room()).unwrap();
+    let replies = store.begin().unwrap().replies().unprepared(room()).unwrap();
     let names: Vec<&str> = replies.iter().map(|reply| reply.txn_id.as_str()).collect();
     assert_eq!(names, ["1", "3"]);
 }

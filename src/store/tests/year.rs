@@ -79,34 +79,40 @@ impl Year {
             refresh: None,
             refresh_at: None,
         };
-        tx.put_session(own(), "BOT".into(), &tokens).unwrap();
+        tx.session().put(own(), "BOT".into(), &tokens).unwrap();
         engine.prepare_account(&tx, now).unwrap();
-        tx.set_next_batch("s0").unwrap();
-        tx.enter_room(room()).unwrap();
-        tx.set_encrypted(room(), MEGOLM_ALGORITHM, None, None)
+        tx.session().set_next_batch("s0").unwrap();
+        tx.rooms().enter(room()).unwrap();
+        tx.rooms()
+            .set_encrypted(room(), MEGOLM_ALGORITHM, None, None)
             .unwrap();
-        tx.set_member(room(), alice(), Membership::Joined).unwrap();
+        tx.members()
+            .set(room(), alice(), Membership::Joined)
+            .unwrap();
         let master = Ed25519SecretKey::from_slice(&[1; 32]).public_key();
-        tx.put_identity(alice(), &master).unwrap();
+        tx.identities().put(alice(), &master).unwrap();
         let pin = Pin {
             master,
             source: PinSource::FirstUse,
         };
-        tx.pin_identity(alice(), &pin, now).unwrap();
+        tx.identities().pin(alice(), &pin, now).unwrap();
         for (number, deleted) in [(1, false), (2, true)] {
             let device = Device {
                 signed_by: Some(master),
                 ..cheap_device(alice(), number)
             };
             let id = device.id.clone();
-            tx.apply_device_change(alice(), &DeviceChange::Put(Box::new(device)))
+            tx.devices()
+                .apply(alice(), &DeviceChange::Put(Box::new(device)))
                 .unwrap();
             if deleted {
-                tx.apply_device_change(alice(), &DeviceChange::Delete(id))
+                tx.devices()
+                    .apply(alice(), &DeviceChange::Delete(id))
                     .unwrap();
             }
         }
-        tx.put_olm_session(alice(), &key(1), &session, true, now)
+        tx.olm_sessions()
+            .put(alice(), &key(1), &session, true, now)
             .unwrap();
         let hers = InboundGroup::from_pickle(
             alice().to_owned(),
@@ -114,10 +120,11 @@ impl Year {
             group.ed25519,
             &group.pickle().unwrap(),
         );
-        tx.put_inbound_group(room(), "hers", &hers.unwrap(), now)
+        tx.inbound_sessions()
+            .put(room(), "hers", &hers.unwrap(), now)
             .unwrap();
         let asked = event_id!("$asked");
-        assert!(tx.journal(&entry(asked)).unwrap());
+        assert!(tx.journal().record(&entry(asked)).unwrap());
         tx.commit().unwrap();
         Self {
             directory,
@@ -186,11 +193,12 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
     // Rooms, and members of rooms, who come from a server of their own.
     year.each(of(caps::ROOMS, tenths), |tx, _, number| {
         let room = room_of(base + number + 4);
-        if tx.has_room_for_room(&room).unwrap() {
-            tx.enter_room(&room).unwrap();
-            tx.set_encrypted(&room, &"x".repeat(300), Some(1), Some(1))
+        if tx.rooms().has_room_for(&room).unwrap() {
+            tx.rooms().enter(&room).unwrap();
+            tx.rooms()
+                .set_encrypted(&room, &"x".repeat(300), Some(1), Some(1))
                 .unwrap();
-            tx.leave_room(&room).unwrap();
+            tx.rooms().leave(&room).unwrap();
         }
     });
     year.each(of(caps::MEMBERS, tenths) / 50, |tx, bot, number| {
@@ -226,35 +234,38 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
             id: format!("{number:0>128}").into(),
             ..cheap_device(&owner, index)
         };
-        tx.apply_device_change(&owner, &DeviceChange::Put(Box::new(device.clone())))
+        tx.devices()
+            .apply(&owner, &DeviceChange::Put(Box::new(device.clone())))
             .unwrap();
         if number.is_multiple_of(3) {
-            tx.apply_device_change(&owner, &DeviceChange::Delete(device.id.clone()))
+            tx.devices()
+                .apply(&owner, &DeviceChange::Delete(device.id.clone()))
                 .unwrap();
         }
-        tx.put_identity(&owner, &device.ed25519).unwrap();
-        tx.postpone_claim(&device, 1).unwrap();
-        tx.ask_unwedge(&device, 0, 1).unwrap();
+        tx.identities().put(&owner, &device.ed25519).unwrap();
+        tx.olm_peers().postpone_claim(&device, 1).unwrap();
+        tx.olm_peers().ask_unwedge(&device, 0, 1).unwrap();
     });
     year.each(of(caps::OLM_SESSIONS, tenths), |tx, bot, number| {
         let number = base + number;
         let index = u32::try_from(number).unwrap();
-        tx.put_olm_session(
-            &user(number % 500),
-            &key(index),
-            &bot.session,
-            true,
-            bot.now,
-        )
-        .unwrap();
+        tx.olm_sessions()
+            .put(
+                &user(number % 500),
+                &key(index),
+                &bot.session,
+                true,
+                bot.now,
+            )
+            .unwrap();
     });
     year.each(of(caps::SHARES, tenths), |tx, _, number| {
         let room = room_of(number * 2 / of(caps::SHARES, 10));
-        let group = match tx.outbound_group(&room).unwrap() {
+        let group = match tx.outbound_sessions().find(&room).unwrap() {
             Some(group) => group,
             None => {
                 let group = OutboundGroup::new(room.clone(), 1);
-                tx.put_outbound_group(&room, &group).unwrap();
+                tx.outbound_sessions().put(&room, &group).unwrap();
                 group
             }
         };
@@ -262,7 +273,7 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
             id: format!("{number:0>128}").into(),
             ..cheap_device(&user(number % 500), 1)
         };
-        tx.put_share(&group.session_id(), &device, 0).unwrap();
+        tx.shares().put(&group.session_id(), &device, 0).unwrap();
     });
     // Olm messages that nobody wrote.
     let before = year.size();
@@ -287,7 +298,8 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
         let pickle = bot.group.pickle().unwrap();
         let made_up =
             InboundGroup::from_pickle(alice().to_owned(), key(index), bot.group.ed25519, &pickle);
-        tx.put_inbound_group(&room_of(number), "session", &made_up.unwrap(), bot.now)
+        tx.inbound_sessions()
+            .put(&room_of(number), "session", &made_up.unwrap(), bot.now)
             .unwrap();
     });
     year.each(of(caps::JOURNAL, tenths), |tx, _, number| {
@@ -297,10 +309,11 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
             room: room_of(1),
             ..entry(&event_id)
         };
-        tx.journal(&entry).unwrap();
-        tx.finish(&event_id).unwrap();
+        tx.journal().record(&entry).unwrap();
+        tx.journal().finish(&event_id).unwrap();
         let text = "x".repeat(caps::CHATTER_BYTES);
-        tx.put_remark(&room_of(number % 8), &format!("{number}"), "m", &text, 0)
+        tx.replies()
+            .put_remark(&room_of(number % 8), &format!("{number}"), "m", &text, 0)
             .unwrap();
         if !number.is_multiple_of(10) {
             return;
@@ -314,16 +327,18 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
             age_ms: 0,
             reason: HeldReason::NoKey,
         };
-        tx.hold(&held, None).unwrap();
-        tx.put_refused_key(
-            &room_of(number),
-            &"x".repeat(number % 80),
-            &user(1),
-            crate::crypto::WithheldCode::NoOlm,
-            1,
-        )
-        .unwrap();
-        tx.put_invite(&room_of(number), &user(number), number.is_multiple_of(3))
+        tx.undecrypted().put(&held, None).unwrap();
+        tx.withheld_keys()
+            .put(
+                &room_of(number),
+                &"x".repeat(number % 80),
+                &user(1),
+                crate::crypto::WithheldCode::NoOlm,
+                1,
+            )
+            .unwrap();
+        tx.invites()
+            .put(&room_of(number), &user(number), number.is_multiple_of(3))
             .unwrap();
     });
 }
@@ -350,23 +365,31 @@ fn a_year_of_rubbish_does_not_fill_a_small_volume() {
         assert!(rows <= cap.rows, "{}: {rows} rows", cap.table);
     }
     // All that guards is there.
-    assert_eq!(tx.olm_sessions(alice(), &key(1)).unwrap().len(), 1);
-    assert!(tx.identity(alice()).unwrap().pin.is_some());
-    assert!(tx.is_tracked(alice()).unwrap());
-    assert!(tx.is_member(room(), alice()).unwrap());
+    assert_eq!(
+        tx.olm_sessions().of_peer(alice(), &key(1)).unwrap().len(),
+        1
+    );
+    assert!(tx.identities().of_user(alice()).unwrap().pin.is_some());
+    assert!(tx.device_lists().is_tracked(alice()).unwrap());
+    assert!(tx.members().contains(room(), alice()).unwrap());
     assert!(
-        tx.inbound_group(room(), "hers", alice(), &key(1))
+        tx.inbound_sessions()
+            .find(room(), "hers", alice(), &key(1))
             .unwrap()
             .is_some()
     );
     assert!(matches!(
-        tx.encryption(room()).unwrap(),
+        tx.rooms().encryption(room()).unwrap(),
         Encryption::Megolm(_)
     ));
-    let known = tx.known_devices(alice()).unwrap();
+    let known = tx.devices().known(alice()).unwrap();
     assert_eq!(known.iter().filter(|known| known.deleted).count(), 1);
     assert_eq!(known.len(), 2);
-    let waiting = tx.next_unfinished().unwrap().map(|entry| entry.event_id);
+    let waiting = tx
+        .journal()
+        .next_unfinished()
+        .unwrap()
+        .map(|entry| entry.event_id);
     assert_eq!(waiting.as_deref(), Some(event_id!("$asked")));
     assert_eq!(rows(&tx, "SELECT count(*) FROM session"), 1);
 }

@@ -18,8 +18,8 @@ target!(|world, data| {
     let room = |id: &'static str| <&RoomId>::try_from(id).unwrap();
     match mode {
         b'm' => {
-            run.tx.set_members_incomplete(room(SECRET)).unwrap();
-            for (id, generation) in run.tx.rooms_without_members().unwrap() {
+            run.tx.members().set_incomplete(room(SECRET)).unwrap();
+            for (id, generation) in run.tx.members().incomplete_rooms().unwrap() {
                 tolerable(run.engine.handle_members(&run.tx, &id, generation, data));
             }
         }
@@ -42,7 +42,7 @@ target!(|world, data| {
             run.sync(&json!({ "next_batch": "n" }));
         }
         b's' => {
-            run.tx.set_own_state(&OwnState::Sign).unwrap();
+            run.tx.cross_signing().set_state(&OwnState::Sign).unwrap();
             tolerable(
                 run.engine
                     .handle_own_step(&run.tx, CrossSigningStep::Sign, data, NOW),
@@ -51,7 +51,8 @@ target!(|world, data| {
         b'c' => {
             let text = String::from_utf8_lossy(data);
             run.tx
-                .set_own_state(&OwnState::Upload { uia_session: None })
+                .cross_signing()
+                .set_state(&OwnState::Upload { uia_session: None })
                 .unwrap();
             run.engine
                 .handle_own_challenge(&run.tx, Some(&text), true)

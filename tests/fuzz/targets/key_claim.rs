@@ -14,11 +14,16 @@ target!(|world, data| {
     let run = world.run();
     let asked: Vec<_> = [ANNA, MALLORY]
         .iter()
-        .filter_map(|(name, device)| run.tx.device(&user(name), (*device).into()).unwrap())
+        .filter_map(|(name, device)| {
+            run.tx
+                .devices()
+                .find(&user(name), (*device).into())
+                .unwrap()
+        })
         .collect();
     assert_eq!(asked.len(), 2);
     // An answer to one of them is followed by a message.
-    run.tx.ask_unwedge(&asked[0], NOW, NOW).unwrap();
+    run.tx.olm_peers().ask_unwedge(&asked[0], NOW, NOW).unwrap();
     let body = match mode {
         // A key that the device signs.
         b'k' => {

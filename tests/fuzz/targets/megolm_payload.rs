@@ -31,10 +31,20 @@ target!(|world, data| {
     let run = world.run();
     run.sync(&join(&event));
     // Played again under another name: its index is used up.
-    let before = run.tx.replies(SECRET.try_into().unwrap()).unwrap().len();
+    let before = run
+        .tx
+        .replies()
+        .unprepared(SECRET.try_into().unwrap())
+        .unwrap()
+        .len();
     let mut again = event;
     again["event_id"] = json!("$again");
     run.sync(&join(&again));
-    let after = run.tx.replies(SECRET.try_into().unwrap()).unwrap().len();
+    let after = run
+        .tx
+        .replies()
+        .unprepared(SECRET.try_into().unwrap())
+        .unwrap()
+        .len();
     assert!(after <= before, "a message was heard twice");
 });

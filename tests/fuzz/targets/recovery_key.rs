@@ -40,9 +40,12 @@ target!(|world, data| {
 });
 
 fn recover(run: &Run<'_>, answers: &mut dyn Iterator<Item = &[u8]>) {
-    run.tx.set_own_state(&OwnState::FindKeyId).unwrap();
+    run.tx
+        .cross_signing()
+        .set_state(&OwnState::FindKeyId)
+        .unwrap();
     for answer in answers.take(3) {
-        let state = run.tx.own_identity().unwrap().state;
+        let state = run.tx.cross_signing().load().unwrap().state;
         if !matches!(
             state,
             OwnState::FindKeyId | OwnState::FindKey(_) | OwnState::FindSecret(_)

@@ -58,14 +58,16 @@ fn read(run: &Run<'_>, answer: &Answer) {
         Endpoint::Claim => {
             let devices = [ANNA, MALLORY].iter();
             let asked: Vec<_> = devices
-                .filter_map(|(name, device)| tx.device(&user(name), (*device).into()).unwrap())
+                .filter_map(|(name, device)| {
+                    tx.devices().find(&user(name), (*device).into()).unwrap()
+                })
                 .collect();
             tolerable(engine.handle_claim(tx, &asked, body, NOW));
         }
         Endpoint::Members => {
             let room = <&RoomId>::try_from(SECRET).unwrap();
-            tx.set_members_incomplete(room).unwrap();
-            for (id, generation) in tx.rooms_without_members().unwrap() {
+            tx.members().set_incomplete(room).unwrap();
+            for (id, generation) in tx.members().incomplete_rooms().unwrap() {
                 tolerable(engine.handle_members(tx, &id, generation, body));
             }
         }
@@ -74,7 +76,7 @@ fn read(run: &Run<'_>, answer: &Answer) {
             tolerable(engine.handle_room_encryption(tx, room, Some(body)));
         }
         Endpoint::Signatures => {
-            tx.set_own_state(&OwnState::Sign).unwrap();
+            tx.cross_signing().set_state(&OwnState::Sign).unwrap();
             tolerable(engine.handle_own_step(tx, CrossSigningStep::Sign, body, NOW));
         }
         Endpoint::Login => {

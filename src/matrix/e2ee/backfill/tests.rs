@@ -62,11 +62,11 @@ fn world() -> (Directory, Store, Engine) {
         refresh: None,
         refresh_at: None,
     };
-    tx.put_session(bot, "DEVICE".into(), &tokens).unwrap();
+    tx.session().put(bot, "DEVICE".into(), &tokens).unwrap();
     engine.prepare_account(&tx, NOW).unwrap();
-    tx.enter_room(room()).unwrap();
-    tx.set_not_encrypted(room()).unwrap();
-    tx.set_next_batch("s1").unwrap();
+    tx.rooms().enter(room()).unwrap();
+    tx.rooms().set_not_encrypted(room()).unwrap();
+    tx.session().set_next_batch("s1").unwrap();
     tx.commit().unwrap();
     (directory, store, engine)
 }
@@ -129,7 +129,7 @@ fn a_gap_behind_a_gap_is_read_as_one() {
         &json!({"chunk": [alices(4)], "end": "p4"}),
     );
     limited(&engine, &tx, json!("p9"), &[alices(9)], "s3");
-    let gap = tx.gap(room()).unwrap().unwrap();
+    let gap = tx.gaps().find(room()).unwrap().unwrap();
     assert_eq!((&*gap.token, &*gap.until), ("p9", "s1"));
     page(&engine, &tx, "p4", &json!({"chunk": [alices(1)]}));
     assert!(
@@ -195,9 +195,9 @@ fn what_waits_for_a_gap_is_bounded() {
     large["content"]["formatted_body"] = json!("x".repeat(MAX_UNDECRYPTED_EVENT));
     let timeline: Vec<Value> = (1000..1300).map(alices).collect();
     limited(&engine, &tx, json!("p5"), &timeline, "s2");
-    assert_eq!(tx.held_count().unwrap(), MAX_HELD);
+    assert_eq!(tx.undecrypted().count().unwrap(), MAX_HELD);
     page(&engine, &tx, "p5", &json!({"chunk": [large, alices(3)]}));
-    assert_eq!(tx.held_count().unwrap(), MAX_HELD);
+    assert_eq!(tx.undecrypted().count().unwrap(), MAX_HELD);
     assert_eq!(judged(&engine, &tx), (1044..1300).collect::<Vec<_>>());
     assert_eq!(engine.rooms_with_missed_messages(&tx).unwrap(), [room()]);
 }
@@ -264,8 +264,8 @@ fn what_waits_for_a_gap_that_had_no_room_is_judged() {
     limited(&engine, &tx, json!("p5"), &[alices(5)], "s2");
     for number in 0..300 {
         let other: OwnedRoomId = format!("!{number}:test").try_into().unwrap();
-        tx.open_gap(&other, "p1", "s1", NOW + 1).unwrap();
+        tx.gaps().open(&other, "p1", "s1", NOW + 1).unwrap();
     }
-    assert_eq!(tx.gap(room()).unwrap(), None);
+    assert_eq!(tx.gaps().find(room()).unwrap(), None);
     assert_eq!(judged(&engine, &tx), [5]);
 }

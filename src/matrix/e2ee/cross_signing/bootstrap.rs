@@ -39,19 +39,21 @@ impl Engine {
         &self,
         tx: &Transaction<'_>,
     ) -> Result<Option<OutgoingRequest>, Error> {
-        let mut own = tx.own_identity()?;
+        let mut own = tx.cross_signing().load()?;
         if own.state == OwnState::Reset {
             warn!("the bot gets a new identity, as the operator asked");
             match &self.own_keys.seed {
-                Some(seed) => tx.put_own_seed(seed)?,
+                Some(seed) => tx.cross_signing().put_seed(seed)?,
                 None => {
-                    tx.put_own_seed(&Seed::generate().map_err(|error| {
-                        Error::Build(BuildError::randomness(&error.to_string()))
-                    })?)?
+                    tx.cross_signing()
+                        .put_seed(&Seed::generate().map_err(|error| {
+                            Error::Build(BuildError::randomness(&error.to_string()))
+                        })?)?
                 }
             }
-            tx.set_own_state(&OwnState::Upload { uia_session: None })?;
-            own = tx.own_identity()?;
+            tx.cross_signing()
+                .set_state(&OwnState::Upload { uia_session: None })?;
+            own = tx.cross_signing().load()?;
         }
         let (step, call) = match &own.state {
             OwnState::Upload { uia_session } => {
@@ -119,7 +121,7 @@ impl Engine {
         body: &[u8],
         now: u64,
     ) -> Result<(), Error> {
-        let own = tx.own_identity()?;
+        let own = tx.cross_signing().load()?;
         match (step, &own.state) {
             (CrossSigningStep::Upload, OwnState::Upload { .. }) => {
                 let Some(mine) = self.own_identity(&own) else {
@@ -127,7 +129,7 @@ impl Engine {
                 };
                 self.pin_own(tx, mine.master(), now)?;
                 self.cross_sign(tx, mine.self_signing())?;
-                Ok(tx.set_own_state(&OwnState::Sign)?)
+                Ok(tx.cross_signing().set_state(&OwnState::Sign)?)
             }
             (CrossSigningStep::Sign, OwnState::Sign) => {
                 #[derive(Deserialize)]
@@ -139,7 +141,7 @@ impl Engine {
                     serde_json::from_slice(body).map_err(|_| Error::Malformed("signatures"))?;
                 if body.failures.is_empty() {
                     info!("the bot's device is signed by its identity");
-                    Ok(tx.set_own_state(&OwnState::Signed)?)
+                    Ok(tx.cross_signing().set_state(&OwnState::Signed)?)
                 } else {
                     self.stay_unsigned(tx, NOT_KEPT)
                 }
@@ -151,7 +153,7 @@ impl Engine {
 
     /// A step failed and is tried again: replies no longer wait for it.
     pub fn delay_own_identity(&self, tx: &Transaction<'_>) -> Result<(), Error> {
-        Ok(tx.delay_own_identity()?)
+        Ok(tx.cross_signing().delay()?)
     }
 
     /// The server asks for the password again, or for something nobody here has.
@@ -161,7 +163,7 @@ impl Engine {
         session: Option<&str>,
         by_password: bool,
     ) -> Result<(), Error> {
-        let OwnState::Upload { uia_session } = tx.own_identity()?.state else {
+        let OwnState::Upload { uia_session } = tx.cross_signing().load()?.state else {
             return Ok(());
         };
         match session {
@@ -171,7 +173,7 @@ impl Engine {
                     && self.own_keys.password.is_some()
                     && is_carried(session, MAX_UIA_SESSION) =>
             {
-                Ok(tx.set_own_state(&OwnState::Upload {
+                Ok(tx.cross_signing().set_state(&OwnState::Upload {
                     uia_session: Some(session.to_owned()),
                 })?)
             }
@@ -196,7 +198,7 @@ impl Engine {
     ) -> Result<(), Error> {
         // Another 404 does not say that there is none.
         if matches!(step, CrossSigningStep::Recover) && status == 404 && errcode == "M_NOT_FOUND" {
-            return match tx.own_identity()?.state {
+            return match tx.cross_signing().load()?.state {
                 OwnState::FindMaster(_) => self.finish_recovery(tx),
                 _ => self.stay_unsigned(tx, NO_STORAGE),
             };

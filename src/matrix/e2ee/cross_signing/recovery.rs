@@ -44,13 +44,13 @@ impl Engine {
                 }
                 match serde_json::from_str::<DefaultKey>(raw.get()) {
                     Ok(DefaultKey { key }) if is_carried(&key, MAX_ID) => {
-                        Ok(tx.set_own_state(&OwnState::FindKey(key))?)
+                        Ok(tx.cross_signing().set_state(&OwnState::FindKey(key))?)
                     }
                     Ok(_) | Err(_) => self.stay_unsigned(tx, NO_STORAGE),
                 }
             }
             OwnState::FindKey(id) => match recovery_key.opens(raw) {
-                Ok(()) => Ok(tx.set_own_state(&OwnState::FindSecret(id))?),
+                Ok(()) => Ok(tx.cross_signing().set_state(&OwnState::FindSecret(id))?),
                 Err(fault) => self.stay_unsigned(tx, &unrecovered(&fault)),
             },
             OwnState::FindSecret(id) => {
@@ -61,8 +61,8 @@ impl Engine {
                 };
                 match key {
                     Ok(key) => {
-                        tx.put_own_self_signing(&key)?;
-                        Ok(tx.set_own_state(&OwnState::FindMaster(id))?)
+                        tx.cross_signing().put_self_signing(&key)?;
+                        Ok(tx.cross_signing().set_state(&OwnState::FindMaster(id))?)
                     }
                     Err(fault) => self.stay_unsigned(tx, &unrecovered(&fault)),
                 }
@@ -78,7 +78,7 @@ impl Engine {
                 };
                 match public_of_base64_seed(&secret) {
                     Ok(master) => {
-                        tx.put_own_master(&master)?;
+                        tx.cross_signing().put_master(&master)?;
                         self.finish_recovery(tx)
                     }
                     Err(fault) => self.give_up_recovery(tx, &fault),
@@ -95,14 +95,14 @@ impl Engine {
         tx: &Transaction<'_>,
         fault: &dyn std::fmt::Display,
     ) -> Result<(), Error> {
-        tx.forget_own_self_signing()?;
+        tx.cross_signing().forget_self_signing()?;
         self.stay_unsigned(tx, &unrecovered(fault))
     }
 
     /// What the secret storage holds was found: it is compared with what the
     /// homeserver shows now.
     pub(crate) fn finish_recovery(&self, tx: &Transaction<'_>) -> Result<(), Error> {
-        tx.set_own_state(&OwnState::Recovered)?;
-        Ok(tx.mark_outdated(&self.user)?)
+        tx.cross_signing().set_state(&OwnState::Recovered)?;
+        Ok(tx.device_lists().mark_outdated(&self.user)?)
     }
 }

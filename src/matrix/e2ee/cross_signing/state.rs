@@ -26,25 +26,27 @@ pub(crate) struct Shown<'a> {
 impl Engine {
     /// Once at each start: what the last process found out may be old.
     pub(crate) fn begin_own_identity(&self, tx: &Transaction<'_>) -> Result<(), Error> {
-        if tx.own_identity()?.state != OwnState::Reset {
-            tx.set_own_state(&OwnState::Unknown)?;
+        if tx.cross_signing().load()?.state != OwnState::Reset {
+            tx.cross_signing().set_state(&OwnState::Unknown)?;
         }
         Ok(())
     }
 
     /// Whether nothing more can be done now to have the device vouched for.
     pub(crate) fn cross_signing_done(&self, tx: &Transaction<'_>) -> Result<bool, Error> {
-        let own = tx.own_identity()?;
+        let own = tx.cross_signing().load()?;
         Ok(own.delayed || matches!(own.state, OwnState::Signed | OwnState::Unsigned(_)))
     }
 
     /// Why the bot's device is not vouched for, or by an identity that is not proven
     /// to be the account's, and what to do about it, if so.
     pub fn cross_signing_fault(&self, tx: &Transaction<'_>) -> Result<Option<String>, Error> {
-        let own = tx.own_identity()?;
+        let own = tx.cross_signing().load()?;
         Ok(match own.state {
             OwnState::Unsigned(why) => Some(why),
-            OwnState::Signed if tx.identity(&self.user)?.pin.is_none() => Some(UNPROVEN.to_owned()),
+            OwnState::Signed if tx.identities().of_user(&self.user)?.pin.is_none() => {
+                Some(UNPROVEN.to_owned())
+            }
             _ => None,
         })
     }
@@ -58,8 +60,8 @@ impl Engine {
             "Device {device}: {}",
             fingerprint(&account.ed25519())
         )];
-        if tx.own_identity()?.state == OwnState::Signed
-            && let Some(pin) = tx.identity(&self.user)?.pin
+        if tx.cross_signing().load()?.state == OwnState::Signed
+            && let Some(pin) = tx.identities().of_user(&self.user)?.pin
         {
             lines.push(format!("Identity: {}", fingerprint(&pin.master)));
         }
@@ -81,13 +83,13 @@ impl Engine {
         shown: &Shown<'_>,
         now: u64,
     ) -> Result<(), Error> {
-        let own = tx.own_identity()?;
+        let own = tx.cross_signing().load()?;
         match own.state {
             OwnState::Unknown | OwnState::Recovered | OwnState::Signed | OwnState::Unsigned(_) => {}
             _ => return Ok(()),
         }
         let mine = self.own_identity(&own);
-        let pin = tx.identity(&self.user)?.pin;
+        let pin = tx.identities().of_user(&self.user)?.pin;
         let Some(identity) = &shown.identity else {
             return match (mine, pin) {
                 _ if matches!(own.state, OwnState::Unsigned(_)) => Ok(()),
@@ -98,13 +100,17 @@ impl Engine {
                     let seed = Seed::generate().map_err(|error| {
                         Error::Build(BuildError::randomness(&error.to_string()))
                     })?;
-                    tx.put_own_seed(&seed)?;
+                    tx.cross_signing().put_seed(&seed)?;
                     info!("the account has no identity yet: making one");
-                    Ok(tx.set_own_state(&OwnState::Upload { uia_session: None })?)
+                    Ok(tx
+                        .cross_signing()
+                        .set_state(&OwnState::Upload { uia_session: None })?)
                 }
                 (Some(_), _) => {
                     info!("the homeserver does not show the bot's identity: uploading it");
-                    Ok(tx.set_own_state(&OwnState::Upload { uia_session: None })?)
+                    Ok(tx
+                        .cross_signing()
+                        .set_state(&OwnState::Upload { uia_session: None })?)
                 }
             };
         };
@@ -113,7 +119,9 @@ impl Engine {
                 if own.state != OwnState::Unknown {
                     return self.stay_unsigned(tx, NOT_SHOWN);
                 }
-                return Ok(tx.set_own_state(&OwnState::Upload { uia_session: None })?);
+                return Ok(tx
+                    .cross_signing()
+                    .set_state(&OwnState::Upload { uia_session: None })?);
             }
             self.pin_own(tx, identity.master(), now)?;
             return self.sign(tx, identity, shown, mine.self_signing(), &own.state);
@@ -161,14 +169,14 @@ impl Engine {
             if matches!(own.state, OwnState::Unsigned(_)) {
                 info!("another session of the account has signed the bot's device");
             }
-            return Ok(tx.set_own_state(&OwnState::Signed)?);
+            return Ok(tx.cross_signing().set_state(&OwnState::Signed)?);
         }
         match own.state {
             OwnState::Recovered => self.stay_unsigned(tx, STALE_SECRET),
             OwnState::Unsigned(_) => Ok(()),
             _ if self.own_keys.recovery_key.is_some() => {
                 info!("looking for the account's self-signing key in its secret storage");
-                Ok(tx.set_own_state(&OwnState::FindKeyId)?)
+                Ok(tx.cross_signing().set_state(&OwnState::FindKeyId)?)
             }
             _ => self.stay_unsigned(tx, &foreign(&self.device)),
         }
@@ -192,11 +200,11 @@ impl Engine {
             .and_then(signed_object)
             .is_some_and(|keys| identity.has_signed(&keys));
         match state {
-            _ if is_shown => Ok(tx.set_own_state(&OwnState::Signed)?),
+            _ if is_shown => Ok(tx.cross_signing().set_state(&OwnState::Signed)?),
             // Once more would be once more for ever.
             OwnState::Signed => self.stay_unsigned(tx, NOT_KEPT),
             OwnState::Unsigned(_) if signed_before => Ok(()),
-            _ => Ok(tx.set_own_state(&OwnState::Sign)?),
+            _ => Ok(tx.cross_signing().set_state(&OwnState::Sign)?),
         }
     }
 
@@ -211,7 +219,7 @@ impl Engine {
     /// seen it: no client ever meets it unsigned. Should the account have another
     /// identity by now, the signature says nothing.
     pub(crate) fn sign_beforehand(&self, tx: &Transaction<'_>) -> Result<(), Error> {
-        let own = tx.own_identity()?;
+        let own = tx.cross_signing().load()?;
         if let Some(key) = recovered(&own) {
             return self.cross_sign(tx, &key);
         }
@@ -263,24 +271,27 @@ impl Engine {
         master: Ed25519PublicKey,
         now: u64,
     ) -> Result<(), Error> {
-        tx.put_identity(&self.user, &master)?;
+        tx.identities().put(&self.user, &master)?;
         if tx
-            .identity(&self.user)?
+            .identities()
+            .of_user(&self.user)?
             .pin
             .is_some_and(|pin| pin.master != master)
         {
-            tx.forget_pin(&self.user)?;
+            tx.identities().forget_pin(&self.user)?;
         }
         let pin = Pin {
             master,
             source: PinSource::FirstUse,
         };
-        Ok(tx.pin_identity(&self.user, &pin, now)?)
+        Ok(tx.identities().pin(&self.user, &pin, now)?)
     }
 
     pub(crate) fn stay_unsigned(&self, tx: &Transaction<'_>, why: &str) -> Result<(), Error> {
         warn!("{why}");
-        Ok(tx.set_own_state(&OwnState::Unsigned(why.to_owned()))?)
+        Ok(tx
+            .cross_signing()
+            .set_state(&OwnState::Unsigned(why.to_owned()))?)
     }
 }
 

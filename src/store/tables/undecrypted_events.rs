@@ -1,8 +1,10 @@
-//! Events that cannot be judged yet.
+//! Events that cannot be classified yet: their key, an answer of the server or an
+//! earlier part of the timeline is missing.
 
 use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 
-use super::{Error, Transaction, caps, database::parsed};
+use super::columns::parsed;
+use crate::store::{Error, Transaction, caps};
 
 /// Events held back at the same time; beyond it the oldest is given up.
 pub const MAX_HELD: i64 = caps::HELD;
@@ -65,12 +67,16 @@ pub enum Known {
     Held(HeldReason),
 }
 
-impl Transaction<'_> {
+/// Events that cannot be classified yet.
+#[derive(Clone, Copy)]
+pub struct UndecryptedEvents<'a>(pub(in crate::store) &'a Transaction<'a>);
+
+impl UndecryptedEvents<'_> {
     /// Keeps an event until it can be judged: behind all that wait, or at this
     /// place among them. One that waits already stays as it is. Gives how many were
     /// given up for it.
-    pub fn hold(&self, held: &Held, position: Option<i64>) -> Result<usize, Error> {
-        self.execute(
+    pub fn put(&self, held: &Held, position: Option<i64>) -> Result<usize, Error> {
+        self.0.execute(
             "INSERT OR IGNORE INTO held
              (event_id, room_id, sender, event, received_at, age_ms, reason, position)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,
@@ -88,7 +94,7 @@ impl Transaction<'_> {
                 position,
             ),
         )?;
-        self.execute(
+        self.0.execute(
             "DELETE FROM held WHERE rowid IN (
                  SELECT rowid FROM held ORDER BY position DESC, rowid DESC LIMIT -1 OFFSET ?1)",
             [MAX_HELD],
@@ -96,10 +102,10 @@ impl Transaction<'_> {
     }
 
     /// Events that wait and may be judged, as rows, in the order they were said:
-    /// all but those of gaps. Their bodies can be large: [`Transaction::held_row`]
+    /// all but those of gaps. Their bodies can be large: [`UndecryptedEvents::find`]
     /// reads one.
-    pub fn held_rows(&self) -> Result<Vec<i64>, Error> {
-        self.all(
+    pub fn rows(&self) -> Result<Vec<i64>, Error> {
+        self.0.all(
             "SELECT rowid FROM held WHERE reason <> ?1 ORDER BY position, rowid",
             [HeldReason::Gap.number()],
             |row| row.get(0),
@@ -107,8 +113,8 @@ impl Transaction<'_> {
     }
 
     /// One event that waits.
-    pub fn held_row(&self, id: i64) -> Result<Option<Held>, Error> {
-        self.one(
+    pub fn find(&self, id: i64) -> Result<Option<Held>, Error> {
+        self.0.one(
             "SELECT event_id, room_id, sender, event, received_at, age_ms, reason FROM held
              WHERE rowid = ?1",
             [id],
@@ -127,75 +133,66 @@ impl Transaction<'_> {
     }
 
     /// How many events wait.
-    pub fn held_count(&self) -> Result<i64, Error> {
-        Ok(self
-            .one("SELECT count(*) FROM held", [], |row| row.get(0))?
-            .unwrap_or_default())
+    pub fn count(&self) -> Result<i64, Error> {
+        self.0.value("SELECT count(*) FROM held", [])
     }
 
     /// When the first event came that waits for this, milliseconds since the Unix
     /// epoch.
-    pub fn held_since(&self, reason: HeldReason) -> Result<Option<u64>, Error> {
-        let since: Option<i64> = self
-            .one(
-                "SELECT min(received_at) FROM held WHERE reason = ?1",
-                [reason.number()],
-                |row| row.get(0),
-            )?
-            .flatten();
+    pub fn oldest_received_at(&self, reason: HeldReason) -> Result<Option<u64>, Error> {
+        let since: Option<i64> = self.0.value(
+            "SELECT min(received_at) FROM held WHERE reason = ?1",
+            [reason.number()],
+        )?;
         Ok(since.map(i64::cast_unsigned))
     }
 
     /// An event goes on waiting, for something else.
-    pub fn set_held_reason(&self, event: &EventId, reason: HeldReason) -> Result<(), Error> {
-        self.execute(
+    pub fn set_reason(&self, event: &EventId, reason: HeldReason) -> Result<(), Error> {
+        self.0.run(
             "UPDATE held SET reason = ?2 WHERE event_id = ?1",
             (event.as_str(), reason.number()),
-        )?;
-        Ok(())
+        )
     }
 
     /// An event that waits was said before what has a later position.
-    pub fn set_held_position(&self, event: &EventId, position: i64) -> Result<(), Error> {
-        self.execute(
+    pub fn set_position(&self, event: &EventId, position: i64) -> Result<(), Error> {
+        self.0.run(
             "UPDATE held SET position = ?2 WHERE event_id = ?1",
             (event.as_str(), position),
-        )?;
-        Ok(())
+        )
     }
 
     /// What waits for the gap of this room can be judged.
     pub(super) fn release_gap(&self, room: &RoomId) -> Result<(), Error> {
-        self.execute(
+        self.0.run(
             "UPDATE held SET reason = ?2 WHERE room_id = ?1 AND reason = ?3",
             (
                 room.as_str(),
                 HeldReason::NotYetJudged.number(),
                 HeldReason::Gap.number(),
             ),
-        )?;
-        Ok(())
+        )
     }
 
     /// What waits for a gap that is read no more can be judged.
     pub fn release_without_gap(&self) -> Result<(), Error> {
-        self.execute(
+        self.0.run(
             "UPDATE held SET reason = ?1 WHERE reason = ?2
              AND room_id NOT IN (SELECT room_id FROM gaps WHERE token <> '')",
             (HeldReason::NotYetJudged.number(), HeldReason::Gap.number()),
-        )?;
-        Ok(())
+        )
     }
 
     /// The event has been judged.
-    pub fn release(&self, event: &EventId) -> Result<(), Error> {
-        self.execute("DELETE FROM held WHERE event_id = ?1", [event.as_str()])?;
-        Ok(())
+    pub fn remove(&self, event: &EventId) -> Result<(), Error> {
+        self.0
+            .run("DELETE FROM held WHERE event_id = ?1", [event.as_str()])
     }
 
     /// Whether this event was taken into the journal before, or waits.
-    pub fn known_event(&self, event: &EventId) -> Result<Option<Known>, Error> {
-        self.one(
+    pub fn status(&self, event: &EventId) -> Result<Option<Known>, Error> {
+        self.0.one(
             "SELECT -1 FROM journal WHERE event_id = ?1
              UNION ALL SELECT reason FROM held WHERE event_id = ?1",
             [event.as_str()],

@@ -1,10 +1,10 @@
-//! The bot's own cross-signing identity: its private keys, and how far the
-//! server knows of it.
+//! The bot's own cross-signing keys, and how far the server knows of them.
 
 use vodozemac::Ed25519PublicKey;
 
-use super::{Error, Transaction, devices::optional_fingerprint};
+use super::columns::optional_fingerprint;
 use crate::crypto::Seed;
+use crate::store::{Error, Transaction};
 
 /// How far the bot's device is vouched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,74 +89,74 @@ impl OwnState {
     }
 }
 
-impl Transaction<'_> {
+/// The bot's own cross-signing keys.
+#[derive(Clone, Copy)]
+pub struct CrossSigning<'a>(pub(in crate::store) &'a Transaction<'a>);
+
+impl CrossSigning<'_> {
     /// The bot's own identity.
-    pub fn own_identity(&self) -> Result<StoredIdentity, Error> {
-        self.one(
-            "SELECT seed, self_signing, state, detail, delayed, master FROM own_identity",
-            [],
-            |row| {
-                let state: String = row.get(2)?;
-                Ok(OwnState::from_columns(&state, row.get(3)?).map(|state| {
-                    Ok::<_, rusqlite::Error>(StoredIdentity {
-                        seed: row.get(0)?,
-                        self_signing: row.get(1)?,
-                        state,
-                        delayed: row.get(4)?,
-                        master: optional_fingerprint(row, 5)?,
-                    })
-                }))
-            },
-        )?
-        .flatten()
-        .ok_or(Error::Corrupt("the bot's own identity"))?
-        .map_err(Error::from)
+    pub fn load(&self) -> Result<StoredIdentity, Error> {
+        self.0
+            .one(
+                "SELECT seed, self_signing, state, detail, delayed, master FROM own_identity",
+                [],
+                |row| {
+                    let state: String = row.get(2)?;
+                    Ok(OwnState::from_columns(&state, row.get(3)?).map(|state| {
+                        Ok::<_, rusqlite::Error>(StoredIdentity {
+                            seed: row.get(0)?,
+                            self_signing: row.get(1)?,
+                            state,
+                            delayed: row.get(4)?,
+                            master: optional_fingerprint(row, 5)?,
+                        })
+                    }))
+                },
+            )?
+            .flatten()
+            .ok_or(Error::Corrupt("the bot's own identity"))?
+            .map_err(Error::from)
     }
 
     /// Goes on to `state`; nothing is delayed there yet.
-    pub fn set_own_state(&self, state: &OwnState) -> Result<(), Error> {
+    pub fn set_state(&self, state: &OwnState) -> Result<(), Error> {
         let (name, detail) = state.columns();
-        self.execute(
+        self.0.run(
             "UPDATE own_identity SET state = ?1, detail = ?2, delayed = 0",
             (name, detail),
-        )?;
-        Ok(())
+        )
     }
 
     /// A request of this state failed for now.
-    pub fn delay_own_identity(&self) -> Result<(), Error> {
-        self.execute("UPDATE own_identity SET delayed = 1", [])?;
-        Ok(())
+    pub fn delay(&self) -> Result<(), Error> {
+        self.0.run("UPDATE own_identity SET delayed = 1", [])
     }
 
     /// Keeps the seed that the identity derives from.
-    pub fn put_own_seed(&self, seed: &Seed) -> Result<(), Error> {
-        self.execute("UPDATE own_identity SET seed = ?1", [seed])?;
-        Ok(())
+    pub fn put_seed(&self, seed: &Seed) -> Result<(), Error> {
+        self.0.run("UPDATE own_identity SET seed = ?1", [seed])
     }
 
     /// Keeps the self-signing key that was recovered. The master key it belongs to
     /// is not known yet.
-    pub fn put_own_self_signing(&self, key: &Seed) -> Result<(), Error> {
-        self.execute(
+    pub fn put_self_signing(&self, key: &Seed) -> Result<(), Error> {
+        self.0.run(
             "UPDATE own_identity SET self_signing = ?1, master = NULL",
             [key],
-        )?;
-        Ok(())
+        )
     }
 
     /// Forgets the self-signing key that was recovered, and the master key.
-    pub fn forget_own_self_signing(&self) -> Result<(), Error> {
-        self.execute(
+    pub fn forget_self_signing(&self) -> Result<(), Error> {
+        self.0.run(
             "UPDATE own_identity SET self_signing = NULL, master = NULL",
             [],
-        )?;
-        Ok(())
+        )
     }
 
     /// Keeps the master key that was recovered beside it.
-    pub fn put_own_master(&self, key: &Ed25519PublicKey) -> Result<(), Error> {
-        self.execute("UPDATE own_identity SET master = ?1", [key.as_bytes()])?;
-        Ok(())
+    pub fn put_master(&self, key: &Ed25519PublicKey) -> Result<(), Error> {
+        self.0
+            .run("UPDATE own_identity SET master = ?1", [key.as_bytes()])
     }
 }

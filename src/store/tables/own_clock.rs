@@ -4,7 +4,7 @@
 //! how old the fallback key is) is measured by this one: it goes on while the
 //! process runs, whatever happens to the wall clock, and never back.
 
-use super::{Error, Transaction};
+use crate::store::{Error, Transaction};
 
 /// The bot's own clock as it was stored last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,37 +15,38 @@ pub struct OwnClock {
     pub wall_time: u64,
 }
 
-impl Transaction<'_> {
+/// The bot's own clock.
+#[derive(Clone, Copy)]
+pub struct ClockRow<'a>(pub(in crate::store) &'a Transaction<'a>);
+
+impl ClockRow<'_> {
     /// The clock as it was stored last.
-    pub fn own_clock(&self) -> Result<OwnClock, Error> {
-        self.one("SELECT own_time, wall_time FROM own_clock", [], |row| {
-            Ok(OwnClock {
-                own_time: row.get::<_, i64>(0)?.cast_unsigned(),
-                wall_time: row.get::<_, i64>(1)?.cast_unsigned(),
-            })
-        })?
-        .ok_or(Error::Corrupt("the bot's own clock"))
+    pub fn load(&self) -> Result<OwnClock, Error> {
+        self.0
+            .one("SELECT own_time, wall_time FROM own_clock", [], |row| {
+                Ok(OwnClock {
+                    own_time: row.get::<_, i64>(0)?.cast_unsigned(),
+                    wall_time: row.get::<_, i64>(1)?.cast_unsigned(),
+                })
+            })?
+            .ok_or(Error::Corrupt("the bot's own clock"))
     }
 
     /// Stores the clock.
-    pub fn put_own_clock(&self, clock: OwnClock) -> Result<(), Error> {
-        self.execute(
+    pub fn put(&self, clock: OwnClock) -> Result<(), Error> {
+        self.0.run(
             "UPDATE own_clock SET own_time = ?1, wall_time = ?2",
             (clock.own_time.cast_signed(), clock.wall_time.cast_signed()),
-        )?;
-        Ok(())
+        )
     }
 
     /// How often the bot has started on this store; 0 before the first start.
     pub fn life(&self) -> Result<i64, Error> {
-        Ok(self
-            .one("SELECT life FROM own_clock", [], |row| row.get(0))?
-            .unwrap_or_default())
+        self.0.value("SELECT life FROM own_clock", [])
     }
 
     /// The bot starts: another life begins.
     pub fn begin_life(&self) -> Result<(), Error> {
-        self.execute("UPDATE own_clock SET life = life + 1", [])?;
-        Ok(())
+        self.0.run("UPDATE own_clock SET life = life + 1", [])
     }
 }

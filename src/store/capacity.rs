@@ -1,4 +1,4 @@
-//! How many rows still fit into a table, without counting it each time.
+//! How many rows still fit into a table, without counting it at each insertion.
 
 use std::cell::{Cell, RefCell};
 
@@ -6,6 +6,8 @@ use super::{Error, Transaction, caps::Cap};
 
 /// A cap that is held where rows are inserted.
 pub(super) struct Limit {
+    /// The limited table.
+    pub(super) table: CappedTable,
     /// What is counted when something goes, or is not taken.
     pub(super) cap: Cap,
     /// Rows that can be there.
@@ -18,16 +20,16 @@ pub(super) struct Limit {
 }
 
 /// How many rows at least fit into each limited table, by its place among
-/// [`Gauge`]s: 0 until they are counted. Lower than the truth after deletions,
+/// [`CappedTable`]s: 0 until they are counted. Lower than the truth after deletions,
 /// never higher, since nobody else inserts.
 #[derive(Default)]
-pub(super) struct Gauges {
-    left: [Cell<i64>; Gauge::COUNT],
+pub(super) struct Capacities {
+    left: [Cell<i64>; CappedTable::COUNT],
     /// A transaction has changed them and is not committed.
     unsure: Cell<bool>,
 }
 
-impl Gauges {
+impl Capacities {
     /// A transaction begins. If the last one was dropped, what it made room for
     /// is there again.
     pub(super) fn begin(&self) {
@@ -44,7 +46,7 @@ impl Gauges {
 
 /// Names a limited table.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Gauge {
+pub(super) enum CappedTable {
     Users,
     Members,
     Devices,
@@ -56,7 +58,7 @@ pub(super) enum Gauge {
     RoomKeys,
 }
 
-impl Gauge {
+impl CappedTable {
     const COUNT: usize = 9;
 }
 
@@ -64,7 +66,7 @@ impl Gauge {
 #[derive(Default)]
 pub(super) struct Fullness {
     /// Tables that are full and stay so: not counted again in this transaction.
-    full: [Cell<bool>; Gauge::COUNT],
+    full: [Cell<bool>; CappedTable::COUNT],
     /// What went, or was not taken.
     dropped: RefCell<Vec<(Cap, u64)>>,
 }
@@ -72,19 +74,19 @@ pub(super) struct Fullness {
 impl Transaction<'_> {
     /// Whether one more row fits, which the caller then inserts. What may go
     /// makes room, a tenth of the table at once.
-    pub(super) fn fits(&self, gauge: Gauge, limit: &'static Limit) -> Result<bool, Error> {
-        let at = gauge as usize;
-        let (Some(left), Some(full)) = (self.gauges.left.get(at), self.fullness.full.get(at))
+    pub(super) fn fits(&self, limit: &'static Limit) -> Result<bool, Error> {
+        let at = limit.table as usize;
+        let (Some(left), Some(full)) = (self.capacities.left.get(at), self.fullness.full.get(at))
         else {
             return Ok(false);
         };
-        self.gauges.unsure.set(true);
+        self.capacities.unsure.set(true);
         if left.get() <= 0 && !full.get() {
-            let mut fitting = limit.rows - self.count(limit.count)?;
+            let mut fitting = limit.rows - self.value::<i64>(limit.count, [])?;
             if fitting <= 0 {
                 let gone = (limit.prune)(self, limit.rows / 10 - fitting + 1)?;
                 self.note_dropped(limit.cap, gone);
-                fitting = limit.rows - self.count(limit.count)?;
+                fitting = limit.rows - self.value::<i64>(limit.count, [])?;
             }
             left.set(fitting);
             full.set(fitting <= 0);
@@ -97,8 +99,8 @@ impl Transaction<'_> {
     }
 
     /// Something went from this table otherwise: if it was full it is counted again.
-    pub(super) fn recount(&self, gauge: Gauge) {
-        if let Some(full) = self.fullness.full.get(gauge as usize) {
+    pub(super) fn recount(&self, limit: &'static Limit) {
+        if let Some(full) = self.fullness.full.get(limit.table as usize) {
             full.set(false);
         }
     }
@@ -119,9 +121,5 @@ impl Transaction<'_> {
     /// What was dropped in this transaction, or not taken.
     pub fn dropped(&self) -> Vec<(Cap, u64)> {
         self.fullness.dropped.borrow().clone()
-    }
-
-    pub(super) fn count(&self, sql: &'static str) -> Result<i64, Error> {
-        Ok(self.one(sql, [], |row| row.get(0))?.unwrap_or_default())
     }
 }

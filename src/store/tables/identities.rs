@@ -3,17 +3,19 @@
 use ruma::{OwnedUserId, UserId};
 use vodozemac::Ed25519PublicKey;
 
-use super::{
-    Error, Transaction,
-    database::parsed,
-    devices::{fingerprint, optional_fingerprint},
-};
+use super::columns::{fingerprint, optional_fingerprint, parsed};
 use crate::crypto::{KnownIdentity, Pin, PinSource};
+use crate::store::{Error, Transaction};
 
-impl Transaction<'_> {
+/// Users' cross-signing identities and their pins.
+#[derive(Clone, Copy)]
+pub struct Identities<'a>(pub(in crate::store) &'a Transaction<'a>);
+
+impl Identities<'_> {
     /// What is known of a user's identity.
-    pub fn identity(&self, user: &UserId) -> Result<KnownIdentity, Error> {
+    pub fn of_user(&self, user: &UserId) -> Result<KnownIdentity, Error> {
         Ok(self
+            .0
             .one(
                 "SELECT master, pinned, pin_source FROM identities WHERE user_id = ?1",
                 [user.as_str()],
@@ -23,8 +25,8 @@ impl Transaction<'_> {
     }
 
     /// Everybody with an identity or a pin.
-    pub fn identities(&self) -> Result<Vec<(OwnedUserId, KnownIdentity)>, Error> {
-        self.all(
+    pub fn all(&self) -> Result<Vec<(OwnedUserId, KnownIdentity)>, Error> {
+        self.0.all(
             "SELECT user_id, master, pinned, pin_source FROM identities ORDER BY user_id",
             [],
             |row| Ok((parsed(row, 0)?, known(row, 1)?)),
@@ -33,7 +35,7 @@ impl Transaction<'_> {
 
     /// Users whose identity the configuration has pinned.
     pub fn configured_pins(&self) -> Result<Vec<OwnedUserId>, Error> {
-        self.all(
+        self.0.all(
             "SELECT user_id FROM identities WHERE pin_source = 'configuration'",
             [],
             |row| parsed(row, 0),
@@ -41,19 +43,18 @@ impl Transaction<'_> {
     }
 
     /// The homeserver names this master key.
-    pub fn put_identity(&self, user: &UserId, master: &Ed25519PublicKey) -> Result<(), Error> {
-        self.execute(
+    pub fn put(&self, user: &UserId, master: &Ed25519PublicKey) -> Result<(), Error> {
+        self.0.run(
             "INSERT INTO identities (user_id, master) VALUES (?1, ?2)
              ON CONFLICT (user_id) DO UPDATE SET master = ?2",
             (user.as_str(), master.as_bytes()),
-        )?;
-        Ok(())
+        )
     }
 
     /// Pins an identity. A pin of first use gives way to any that is there, and
     /// the configuration's to none.
-    pub fn pin_identity(&self, user: &UserId, pin: &Pin, now: u64) -> Result<(), Error> {
-        self.execute(
+    pub fn pin(&self, user: &UserId, pin: &Pin, now: u64) -> Result<(), Error> {
+        self.0.run(
             "INSERT INTO identities (user_id, pinned, pin_source, pinned_at) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (user_id) DO UPDATE SET pinned = ?2, pin_source = ?3, pinned_at = ?4
              WHERE pinned IS NULL OR ?3 = 'configuration'",
@@ -63,19 +64,17 @@ impl Transaction<'_> {
                 pin.source.to_string(),
                 now.cast_signed(),
             ),
-        )?;
-        Ok(())
+        )
     }
 
     /// Takes a pin away: what the homeserver names next is believed. False when
     /// there was none.
     pub fn forget_pin(&self, user: &UserId) -> Result<bool, Error> {
-        let changed = self.execute(
+        Ok(self.0.execute(
             "UPDATE identities SET pinned = NULL, pin_source = NULL, pinned_at = NULL
              WHERE user_id = ?1 AND pinned IS NOT NULL",
             [user.as_str()],
-        )?;
-        Ok(changed == 1)
+        )? == 1)
     }
 }
 

@@ -3,7 +3,11 @@
 
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
-use super::{Error, Transaction, caps, caps::Cap, database::parsed};
+use super::columns::parsed;
+use crate::store::{
+    Error, Transaction,
+    caps::{self, Cap},
+};
 
 /// An invite that stands, as far as the server has told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,30 +20,34 @@ pub struct StandingInvite {
     pub wanted: bool,
 }
 
-impl Transaction<'_> {
+/// Invites that stand.
+#[derive(Clone, Copy)]
+pub struct Invites<'a>(pub(in crate::store) &'a Transaction<'a>);
+
+impl Invites<'_> {
     /// Keeps an invite, to be taken (`wanted`) or not, in place of an earlier one to
     /// the same room. Of those that are to be taken no more than a hundred are kept;
     /// of the others the server with the most loses its oldest, so that nobody's
     /// flood costs the invite of somebody of another server. Whatever has no room is
     /// asked for at the next start.
-    pub fn put_invite(&self, room: &RoomId, inviter: &UserId, wanted: bool) -> Result<(), Error> {
+    pub fn put(&self, room: &RoomId, inviter: &UserId, wanted: bool) -> Result<(), Error> {
         if wanted {
-            let others = self.one(
+            let others = self.0.one(
                 "SELECT count(*) FROM invites WHERE accepted = 1 AND room_id <> ?1",
                 [room.as_str()],
                 |row| row.get::<_, i64>(0),
             )?;
             if others.unwrap_or_default() >= caps::INVITES {
-                return self.miss_invites(1);
+                return self.miss(1);
             }
         }
-        self.execute(
+        self.0.execute(
             "INSERT INTO invites (room_id, inviter, accepted, arrived)
              VALUES (?1, ?2, ?3, 1 + (SELECT coalesce(max(arrived), 0) FROM invites))
              ON CONFLICT (room_id) DO UPDATE SET inviter = ?2, accepted = ?3",
             (room.as_str(), inviter.as_str(), wanted),
         )?;
-        let gone = self.execute(
+        let gone = self.0.execute(
             "DELETE FROM invites WHERE room_id IN (
                  SELECT room_id FROM (
                      SELECT room_id, arrived,
@@ -52,25 +60,25 @@ impl Transaction<'_> {
         )?;
         match gone {
             0 => Ok(()),
-            gone => self.miss_invites(gone),
+            gone => self.miss(gone),
         }
     }
 
     /// Some invites are not kept: the next start asks for all that stand.
-    fn miss_invites(&self, count: usize) -> Result<(), Error> {
-        self.note_dropped(Cap::Invites, count);
-        self.set_invites_listed(false)
+    fn miss(&self, count: usize) -> Result<(), Error> {
+        self.0.note_dropped(Cap::Invites, count);
+        self.set_listed(false)
     }
 
     /// The invite is gone: taken or withdrawn.
-    pub fn forget_invite(&self, room: &RoomId) -> Result<(), Error> {
-        self.execute("DELETE FROM invites WHERE room_id = ?1", [room.as_str()])?;
-        Ok(())
+    pub fn forget(&self, room: &RoomId) -> Result<(), Error> {
+        self.0
+            .run("DELETE FROM invites WHERE room_id = ?1", [room.as_str()])
     }
 
     /// Rooms to join.
     pub fn rooms_to_join(&self) -> Result<Vec<OwnedRoomId>, Error> {
-        self.all(
+        self.0.all(
             "SELECT room_id FROM invites WHERE accepted = 1 ORDER BY arrived, room_id",
             [],
             |row| parsed(row, 0),
@@ -78,8 +86,8 @@ impl Transaction<'_> {
     }
 
     /// All invites that stand, in the order they came.
-    pub fn standing_invites(&self) -> Result<Vec<StandingInvite>, Error> {
-        self.all(
+    pub fn all(&self) -> Result<Vec<StandingInvite>, Error> {
+        self.0.all(
             "SELECT room_id, inviter, accepted FROM invites ORDER BY arrived, room_id",
             [],
             |row| {
@@ -94,18 +102,15 @@ impl Transaction<'_> {
 
     /// Whether all invites that stand were taken in: not after an update from a
     /// version that kept none, and not where some had no room.
-    pub fn invites_listed(&self) -> Result<bool, Error> {
-        Ok(self
-            .one("SELECT invites_listed FROM session", [], |row| row.get(0))?
-            .unwrap_or(false))
+    pub fn are_listed(&self) -> Result<bool, Error> {
+        self.0.value("SELECT invites_listed FROM session", [])
     }
 
     /// Notes whether all invites that stand were taken in.
-    pub fn set_invites_listed(&self, listed: bool) -> Result<(), Error> {
-        self.execute(
+    pub fn set_listed(&self, listed: bool) -> Result<(), Error> {
+        self.0.run(
             "UPDATE session SET invites_listed = ?1 WHERE invites_listed IS NOT ?1",
             [listed],
-        )?;
-        Ok(())
+        )
     }
 }

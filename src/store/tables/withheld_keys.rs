@@ -1,13 +1,18 @@
-//! Sessions whose owners said that they would not share them.
+//! Megolm sessions whose owners said that they would not share them (`m.room_key.withheld`,
+//! <https://spec.matrix.org/v1.11/client-server-api/#reporting-that-decryption-keys-are-withheld>).
 
 use ruma::{RoomId, UserId};
 
-use super::{Error, Transaction, caps};
 use crate::crypto::WithheldCode;
+use crate::store::{Error, Transaction, caps};
 
-impl Transaction<'_> {
+/// Megolm sessions whose owners said that they would not share them.
+#[derive(Clone, Copy)]
+pub struct WithheldKeys<'a>(pub(in crate::store) &'a Transaction<'a>);
+
+impl WithheldKeys<'_> {
     /// Remembers that `sender` refused a session.
-    pub fn put_refused_key(
+    pub fn put(
         &self,
         room: &RoomId,
         session_id: &str,
@@ -19,7 +24,7 @@ impl Transaction<'_> {
         if session_id.len() > caps::SESSION_ID {
             return Ok(());
         }
-        self.execute(
+        self.0.execute(
             "INSERT OR REPLACE INTO refused_keys (room_id, session_id, sender, code, received_at)
              VALUES (?1, ?2, ?3, ?4, ?5)",
             (
@@ -30,23 +35,22 @@ impl Transaction<'_> {
                 now.cast_signed(),
             ),
         )?;
-        self.execute(
+        self.0.run(
             "DELETE FROM refused_keys WHERE (room_id, session_id, sender) IN (
                  SELECT room_id, session_id, sender FROM refused_keys
                  ORDER BY received_at DESC LIMIT -1 OFFSET ?1)",
             [caps::REFUSED_KEYS],
-        )?;
-        Ok(())
+        )
     }
 
     /// Why `sender` did not share this session, if they said so.
-    pub fn refused_key(
+    pub fn find(
         &self,
         room: &RoomId,
         session_id: &str,
         sender: &UserId,
     ) -> Result<Option<WithheldCode>, Error> {
-        let code: Option<String> = self.one(
+        let code: Option<String> = self.0.one(
             "SELECT code FROM refused_keys
              WHERE room_id = ?1 AND session_id = ?2 AND sender = ?3",
             (room.as_str(), session_id, sender.as_str()),

@@ -27,10 +27,10 @@ const COUNTS: [(&str, &str); 7] = [
 
 impl Transaction<'_> {
     /// What outlives the device, and how many of each.
-    pub fn remains(&self) -> Result<Vec<(&'static str, i64)>, Error> {
+    pub fn summary(&self) -> Result<Vec<(&'static str, i64)>, Error> {
         let count = |(what, query)| {
-            let count: Option<i64> = self.one(query, [], |row| row.get(0))?;
-            Ok((what, count.unwrap_or_default()))
+            let count = self.value(query, [])?;
+            Ok((what, count))
         };
         COUNTS.into_iter().map(count).collect()
     }

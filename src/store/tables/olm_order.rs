@@ -1,11 +1,8 @@
 //! The order of Olm messages. A ratchet numbers them, so that the homeserver cannot
 //! hold one back unnoticed and deliver it as new.
 
-use ruma::UserId;
 use serde::{Deserialize, Serialize};
-use vodozemac::Curve25519PublicKey;
 
-use super::{Error, Transaction};
 use crate::crypto::OlmPosition;
 
 /// Chains remembered of a session: more than are kept to open messages with.
@@ -14,7 +11,7 @@ const CHAINS_KEPT: usize = 8;
 /// A sender's chain of messages, in the order in which they begin. Times are by the
 /// bot's own clock, in milliseconds.
 #[derive(Serialize, Deserialize)]
-struct Chain {
+pub(super) struct Chain {
     /// Its ratchet key, in base64.
     key: String,
     /// The lowest index beyond all that have come.
@@ -25,39 +22,9 @@ struct Chain {
     gap_since: Option<u64>,
 }
 
-impl Transaction<'_> {
-    /// Notes that a message of this session at this place was opened. The time at
-    /// which a later one had come, if one had: it was sent before that.
-    pub fn note_olm_position(
-        &self,
-        user: &UserId,
-        peer: &Curve25519PublicKey,
-        session_id: &str,
-        position: OlmPosition,
-        own_now: u64,
-    ) -> Result<Option<u64>, Error> {
-        let text: Option<String> = self.one(
-            "SELECT chains FROM olm_sessions
-             WHERE user_id = ?1 AND curve25519 = ?2 AND session_id = ?3",
-            (user.as_str(), peer.as_bytes(), session_id),
-            |row| row.get(0),
-        )?;
-        let corrupt = |_| Error::Corrupt("the order of Olm messages");
-        let mut chains: Vec<Chain> = text
-            .map_or(Ok(Vec::new()), |text| serde_json::from_str(&text))
-            .map_err(corrupt)?;
-        let sent_before = note(&mut chains, position, own_now);
-        let text = serde_json::to_string(&chains).map_err(corrupt)?;
-        self.execute(
-            "UPDATE olm_sessions SET chains = ?4
-             WHERE user_id = ?1 AND curve25519 = ?2 AND session_id = ?3",
-            (user.as_str(), peer.as_bytes(), session_id, text),
-        )?;
-        Ok(sent_before)
-    }
-}
-
-fn note(chains: &mut Vec<Chain>, position: OlmPosition, own_now: u64) -> Option<u64> {
+/// Notes the place of a message that was opened. Returns the time at which a later
+/// one had come, if one had: it was sent before that.
+pub(super) fn note(chains: &mut Vec<Chain>, position: OlmPosition, own_now: u64) -> Option<u64> {
     let OlmPosition { chain, index } = position;
     let key = chain.to_base64();
     let next = index.saturating_add(1);
@@ -90,6 +57,8 @@ fn note(chains: &mut Vec<Chain>, position: OlmPosition, own_now: u64) -> Option<
 
 #[cfg(test)]
 mod tests {
+    use vodozemac::Curve25519PublicKey;
+
     use super::*;
 
     #[test]

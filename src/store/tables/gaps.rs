@@ -2,7 +2,8 @@
 
 use ruma::{OwnedRoomId, RoomId};
 
-use super::{Error, Transaction, database::parsed};
+use super::columns::parsed;
+use crate::store::{Error, Transaction};
 
 /// Places kept free before what a gap's sync shows, for what the gap brings: more
 /// than all of its pages hold.
@@ -25,17 +26,15 @@ pub struct Gap {
     pub position: i64,
 }
 
-impl Transaction<'_> {
+/// Gaps in rooms' timelines.
+#[derive(Clone, Copy)]
+pub struct Gaps<'a>(pub(in crate::store) &'a Transaction<'a>);
+
+impl Gaps<'_> {
     /// The server left something out before `token`. A gap of this room that is
     /// not read to its end yet becomes part of this one, and its time goes on.
-    pub fn open_gap(
-        &self,
-        room: &RoomId,
-        token: &str,
-        until: &str,
-        own_now: u64,
-    ) -> Result<(), Error> {
-        self.execute(
+    pub fn open(&self, room: &RoomId, token: &str, until: &str, own_now: u64) -> Result<(), Error> {
+        self.0.run(
             "INSERT INTO gaps (room_id, token, until, began_at, top, position)
              SELECT ?1, ?2, ?3, ?4, top, top FROM (SELECT ?5 + max(
                  (SELECT coalesce(max(position), 0) FROM held),
@@ -50,13 +49,12 @@ impl Transaction<'_> {
                  top = excluded.top,
                  token = excluded.token",
             (room.as_str(), token, until, own_now.cast_signed(), PLACES),
-        )?;
-        Ok(())
+        )
     }
 
     /// The gap of this room that is being read.
-    pub fn gap(&self, room: &RoomId) -> Result<Option<Gap>, Error> {
-        self.one(
+    pub fn find(&self, room: &RoomId) -> Result<Option<Gap>, Error> {
+        self.0.one(
             "SELECT room_id, token, until, pages, events, position FROM gaps
              WHERE room_id = ?1 AND token <> ''",
             [room.as_str()],
@@ -65,8 +63,8 @@ impl Transaction<'_> {
     }
 
     /// Gaps that are being read, the oldest first.
-    pub fn gaps(&self, limit: u32) -> Result<Vec<Gap>, Error> {
-        self.all(
+    pub fn oldest(&self, limit: u32) -> Result<Vec<Gap>, Error> {
+        self.0.all(
             "SELECT room_id, token, until, pages, events, position FROM gaps
              WHERE token <> '' ORDER BY began_at, room_id LIMIT ?1",
             [limit],
@@ -75,8 +73,8 @@ impl Transaction<'_> {
     }
 
     /// Writes down how far a gap was read.
-    pub fn put_gap(&self, gap: &Gap) -> Result<(), Error> {
-        self.execute(
+    pub fn put(&self, gap: &Gap) -> Result<(), Error> {
+        self.0.run(
             "UPDATE gaps SET token = ?2, pages = ?3, events = ?4, position = ?5
              WHERE room_id = ?1",
             (
@@ -86,22 +84,21 @@ impl Transaction<'_> {
                 gap.events,
                 gap.position,
             ),
-        )?;
-        Ok(())
+        )
     }
 
     /// The gap of a room is read no further, and what waits for it can be judged.
-    pub fn close_gap(&self, room: &RoomId) -> Result<(), Error> {
-        self.execute(
+    pub fn close(&self, room: &RoomId) -> Result<(), Error> {
+        self.0.execute(
             "UPDATE gaps SET token = '' WHERE room_id = ?1",
             [room.as_str()],
         )?;
-        self.release_gap(room)
+        self.0.undecrypted().release_gap(room)
     }
 
     /// Rooms whose gap has been read since before this, by the bot's own clock.
-    pub fn gaps_since_before(&self, own_time: u64) -> Result<Vec<OwnedRoomId>, Error> {
-        self.all(
+    pub fn begun_before(&self, own_time: u64) -> Result<Vec<OwnedRoomId>, Error> {
+        self.0.all(
             "SELECT room_id FROM gaps WHERE token <> '' AND began_at <= ?1",
             [own_time.cast_signed()],
             |row| parsed(row, 0),
@@ -109,40 +106,34 @@ impl Transaction<'_> {
     }
 
     /// When the oldest gap that is being read was met, by the bot's own clock.
-    pub fn oldest_gap(&self) -> Result<Option<u64>, Error> {
+    pub fn oldest_began_at(&self) -> Result<Option<u64>, Error> {
         let began: Option<i64> = self
-            .one(
-                "SELECT min(began_at) FROM gaps WHERE token <> ''",
-                [],
-                |row| row.get(0),
-            )?
-            .flatten();
+            .0
+            .value("SELECT min(began_at) FROM gaps WHERE token <> ''", [])?;
         Ok(began.map(i64::cast_unsigned))
     }
 
     /// Gaps that were left by the last process have all their time again.
-    pub fn begin_gaps_again(&self, own_now: u64) -> Result<(), Error> {
-        self.execute(
+    pub fn begin_again(&self, own_now: u64) -> Result<(), Error> {
+        self.0.run(
             "UPDATE gaps SET began_at = ?1 WHERE token <> ''",
             [own_now.cast_signed()],
-        )?;
-        Ok(())
+        )
     }
 
     /// Something in this room was not read, and its people are to be told.
     pub fn put_missed(&self, room: &RoomId) -> Result<(), Error> {
-        self.execute(
+        self.0.run(
             "INSERT INTO gaps (room_id, token, until, began_at, missed) VALUES (?1, '', '', 0, 1)
              ON CONFLICT (room_id) DO UPDATE SET missed = 1",
             [room.as_str()],
-        )?;
-        Ok(())
+        )
     }
 
     /// Rooms whose people are to be told, and when they were last, by the bot's own
     /// clock.
     pub fn missed(&self) -> Result<Vec<(OwnedRoomId, u64)>, Error> {
-        self.all(
+        self.0.all(
             "SELECT room_id, told FROM gaps WHERE missed = 1 ORDER BY room_id",
             [],
             |row| Ok((parsed(row, 0)?, row.get::<_, i64>(1)?.cast_unsigned())),
@@ -151,11 +142,10 @@ impl Transaction<'_> {
 
     /// People were told, or had been a moment ago.
     pub fn finish_missed(&self, room: &RoomId, told_at: u64) -> Result<(), Error> {
-        self.execute(
+        self.0.run(
             "UPDATE gaps SET missed = 0, told = ?2 WHERE room_id = ?1",
             (room.as_str(), told_at.cast_signed()),
-        )?;
-        Ok(())
+        )
     }
 }
 

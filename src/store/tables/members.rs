@@ -1,0 +1,157 @@
+//! Rooms' members, as far as they are known.
+
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
+
+use super::columns::parsed;
+use crate::store::{
+    Error, Transaction,
+    caps::{self, Cap},
+    limits,
+};
+
+/// What a member event says of one user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// In the room.
+    Joined,
+    /// Left, banned, invited or knocking.
+    NotJoined,
+}
+
+/// Rooms' members.
+#[derive(Clone, Copy)]
+pub struct Members<'a>(pub(in crate::store) &'a Transaction<'a>);
+
+impl Members<'_> {
+    /// Whether a user is in this room, as far as its members are known.
+    pub fn contains(&self, room: &RoomId, user: &UserId) -> Result<bool, Error> {
+        self.0.exists(
+            "SELECT 1 FROM members WHERE room_id = ?1 AND user_id = ?2",
+            (room.as_str(), user.as_str()),
+        )
+    }
+
+    /// Takes in one member event. True when a user who was in the room no
+    /// longer is.
+    pub fn set(&self, room: &RoomId, user: &UserId, membership: Membership) -> Result<bool, Error> {
+        let changed = match membership {
+            Membership::Joined if !self.has_room_for(room, user)? => 0,
+            Membership::Joined => self.0.execute(
+                "INSERT OR IGNORE INTO members (room_id, user_id) VALUES (?1, ?2)",
+                (room.as_str(), user.as_str()),
+            )?,
+            Membership::NotJoined => self.0.execute(
+                "DELETE FROM members WHERE room_id = ?1 AND user_id = ?2",
+                (room.as_str(), user.as_str()),
+            )?,
+        };
+        let left = membership == Membership::NotJoined;
+        if left && changed == 1 {
+            self.0.recount(&limits::MEMBERS);
+        }
+        // A lazily loaded member that is known says nothing new.
+        if changed == 1 || left {
+            self.0.execute(
+                "UPDATE rooms SET members_generation = members_generation + 1 WHERE room_id = ?1",
+                [room.as_str()],
+            )?;
+        }
+        Ok(left && changed == 1)
+    }
+
+    /// Whether a user can be stored as a member: a user who may command always,
+    /// a stranger if there are not too many of them.
+    fn has_room_for(&self, room: &RoomId, user: &UserId) -> Result<bool, Error> {
+        if self.contains(room, user)? || self.0.is_kept(user)? {
+            return Ok(true);
+        }
+        let is_full = self.0.one(
+            "SELECT 1 FROM members WHERE room_id = ?1 LIMIT 1 OFFSET ?2",
+            (room.as_str(), caps::MEMBERS_OF_ROOM - 1),
+            |_| Ok(()),
+        )?;
+        if is_full.is_none() && self.0.fits(&limits::MEMBERS)? {
+            return Ok(true);
+        }
+        self.0.note_dropped(Cap::Members, 1);
+        Ok(false)
+    }
+
+    /// Replaces the members by the complete list that was asked for at
+    /// `generation`. When a member event came in meanwhile the list may be older
+    /// than the event: it is taken, and asked for again.
+    pub fn replace(
+        &self,
+        room: &RoomId,
+        members: &[OwnedUserId],
+        generation: i64,
+    ) -> Result<(), Error> {
+        self.0
+            .execute("DELETE FROM members WHERE room_id = ?1", [room.as_str()])?;
+        self.0.recount(&limits::MEMBERS);
+        for user in members {
+            if !self.has_room_for(room, user)? {
+                continue;
+            }
+            self.0.execute(
+                "INSERT OR IGNORE INTO members (room_id, user_id) VALUES (?1, ?2)",
+                (room.as_str(), user.as_str()),
+            )?;
+        }
+        self.0.run(
+            "UPDATE rooms SET members_complete = 1
+             WHERE room_id = ?1 AND members_generation = ?2",
+            (room.as_str(), generation),
+        )
+    }
+
+    /// The members known are not all there are.
+    pub fn set_incomplete(&self, room: &RoomId) -> Result<(), Error> {
+        self.0.run(
+            "UPDATE rooms SET members_complete = 0, members_generation = members_generation + 1
+             WHERE room_id = ?1",
+            [room.as_str()],
+        )
+    }
+
+    /// Whether all members are known.
+    pub fn are_complete(&self, room: &RoomId) -> Result<bool, Error> {
+        self.0.value(
+            "SELECT members_complete FROM rooms WHERE room_id = ?1",
+            [room.as_str()],
+        )
+    }
+
+    /// Follows the devices of everyone in this room.
+    pub fn track_devices(&self, room: &RoomId) -> Result<(), Error> {
+        let untracked: Vec<OwnedUserId> = self.0.all(
+            "SELECT user_id FROM members WHERE room_id = ?1
+             AND user_id NOT IN (SELECT user_id FROM users)",
+            [room.as_str()],
+            |row| parsed(row, 0),
+        )?;
+        untracked
+            .iter()
+            .try_for_each(|user| self.0.device_lists().track(user))
+    }
+
+    /// Rooms the bot is in that are encrypted and whose members are not all
+    /// known, with the generation to ask for.
+    pub fn incomplete_rooms(&self) -> Result<Vec<(OwnedRoomId, i64)>, Error> {
+        self.0.all(
+            "SELECT room_id, members_generation FROM rooms
+             WHERE joined = 1 AND algorithm IS NOT NULL AND members_complete = 0",
+            [],
+            |row| Ok((parsed(row, 0)?, row.get(1)?)),
+        )
+    }
+
+    /// Whether this user is in an encrypted room the bot is in.
+    pub fn shares_encrypted_room(&self, user: &UserId) -> Result<bool, Error> {
+        self.0.exists(
+            "SELECT 1 FROM members JOIN rooms USING (room_id)
+                 WHERE user_id = ?1 AND joined = 1 AND algorithm IS NOT NULL LIMIT 1",
+            [user.as_str()],
+        )
+    }
+}

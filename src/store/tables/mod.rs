@@ -1,0 +1,51 @@
+//! One repository a table, or a group of tables that change together: the functions
+//! that take one cannot touch anything else.
+
+mod account;
+mod columns;
+mod cross_signing;
+mod device_lists;
+mod devices;
+mod gaps;
+mod identities;
+mod inbound_group_sessions;
+mod invites;
+mod journal;
+mod members;
+mod olm_order;
+mod olm_peers;
+mod olm_sessions;
+mod outbound_group_sessions;
+mod outbox;
+mod own_clock;
+mod replies;
+mod rooms;
+mod seen_olm_messages;
+mod session;
+mod shares;
+mod undecrypted_events;
+mod withheld_keys;
+
+pub(in crate::store) use account::AccountRevision;
+pub use account::AccountRow;
+pub use cross_signing::{CrossSigning, OwnState, StoredIdentity};
+pub use device_lists::{DeviceLists, OutdatedUser};
+pub use devices::Devices;
+pub use gaps::{Gap, Gaps};
+pub use identities::Identities;
+pub use inbound_group_sessions::{InboundGroupSessions, StoredGroup};
+pub use invites::{Invites, StandingInvite};
+pub use journal::{DeviceKeys, Journal, JournalEntry, Unfinished, Urgency};
+pub use members::{Members, Membership};
+pub use olm_peers::OlmPeers;
+pub use olm_sessions::OlmSessions;
+pub use outbound_group_sessions::OutboundGroupSessions;
+pub use outbox::{InClear, Outbox, OutboxRow};
+pub use own_clock::{ClockRow, OwnClock};
+pub use replies::{Replies, Reply};
+pub use rooms::{Encryption, Rooms};
+pub use seen_olm_messages::SeenOlmMessages;
+pub use session::{LoginCredential, Session, SessionRow};
+pub use shares::{Recipient, Shares, Sharing};
+pub use undecrypted_events::{Held, HeldReason, Known, MAX_HELD, UndecryptedEvents};
+pub use withheld_keys::WithheldKeys;
