@@ -7,7 +7,7 @@ use serde_json::json;
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, Ed25519Signature, olm};
 
 use super::{
-    MEGOLM_ALGORITHM, OLM_ALGORITHM, canonical, canonical::SignatureFault,
+    MEGOLM_ALGORITHM, OLM_ALGORITHM, canonical, canonical::SignatureError,
     one_time_keys::without_old_keys, pickle::Pickle,
 };
 
@@ -141,7 +141,7 @@ impl Account {
     /// The device's public keys, signed by itself and by the self-signing key if
     /// there is a [`Account::set_cross_signature`]: what is uploaded, and what Olm
     /// payloads carry as `sender_device_keys` (MSC4147).
-    pub fn device_keys(&self) -> Result<CanonicalJsonObject, SignatureFault> {
+    pub fn device_keys(&self) -> Result<CanonicalJsonObject, SignatureError> {
         let mut keys = object(json!({
             "user_id": self.user,
             "device_id": self.device,
@@ -165,11 +165,11 @@ impl Account {
         &mut self,
         self_signing: &Ed25519PublicKey,
         signature: &Ed25519Signature,
-    ) -> Result<(), SignatureFault> {
+    ) -> Result<(), SignatureError> {
         let signed = canonical::canonical_json(&self.device_keys()?)?;
         self_signing
             .verify(&signed, signature)
-            .map_err(|_| SignatureFault::Wrong)?;
+            .map_err(|_| SignatureError::Wrong)?;
         self.state.cross_signature = Some(CrossSignature {
             self_signing: self_signing.to_base64(),
             signature: signature.to_base64(),
@@ -219,7 +219,7 @@ impl Account {
 
     /// What the server still has to be told, if anything. The same keys come
     /// again until [`Account::mark_as_uploaded`].
-    pub fn upload(&self) -> Result<Option<KeyUpload>, SignatureFault> {
+    pub fn upload(&self) -> Result<Option<KeyUpload>, SignatureError> {
         let device_keys = if self.state.device_keys_uploaded {
             None
         } else {
@@ -281,7 +281,7 @@ impl Account {
         !self.inner.one_time_keys().is_empty() || !self.inner.fallback_key().is_empty()
     }
 
-    pub(super) fn sign(&self, object: &mut CanonicalJsonObject) -> Result<(), SignatureFault> {
+    pub(super) fn sign(&self, object: &mut CanonicalJsonObject) -> Result<(), SignatureError> {
         let key_id = format!("ed25519:{}", self.device);
         canonical::sign(object, &self.user, &key_id, |bytes| self.inner.sign(bytes))
     }
@@ -298,9 +298,9 @@ pub enum FallbackOnServer {
     UsedOrMissing,
 }
 
-pub(super) fn object(value: serde_json::Value) -> Result<CanonicalJsonObject, SignatureFault> {
+pub(super) fn object(value: serde_json::Value) -> Result<CanonicalJsonObject, SignatureError> {
     match CanonicalJsonValue::try_from(value) {
         Ok(CanonicalJsonValue::Object(object)) => Ok(object),
-        _ => Err(SignatureFault::NotCanonical),
+        _ => Err(SignatureError::NotCanonical),
     }
 }

@@ -10,7 +10,7 @@ use vodozemac::{Ed25519PublicKey, Ed25519Signature};
 
 /// Why a signed object is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignatureFault {
+pub enum SignatureError {
     /// It has no canonical form (a float, an integer beyond ±2^53).
     NotCanonical,
     /// No signature under that user and key.
@@ -19,7 +19,7 @@ pub enum SignatureFault {
     Wrong,
 }
 
-impl fmt::Display for SignatureFault {
+impl fmt::Display for SignatureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotCanonical => "it has no canonical JSON form",
@@ -43,11 +43,11 @@ pub fn signed_object(raw: &RawValue) -> Option<CanonicalJsonObject> {
 
 /// The bytes that are signed: canonical JSON without `signatures` and
 /// `unsigned`.
-pub fn canonical_json(object: &CanonicalJsonObject) -> Result<Vec<u8>, SignatureFault> {
+pub fn canonical_json(object: &CanonicalJsonObject) -> Result<Vec<u8>, SignatureError> {
     let mut signed = object.clone();
     signed.remove("signatures");
     signed.remove("unsigned");
-    serde_json::to_vec(&signed).map_err(|_| SignatureFault::NotCanonical)
+    serde_json::to_vec(&signed).map_err(|_| SignatureError::NotCanonical)
 }
 
 /// Adds `signatures.<user>.<key_id>`, keeping the signatures that are there.
@@ -56,7 +56,7 @@ pub fn sign(
     user: &UserId,
     key_id: &str,
     signer: impl FnOnce(&[u8]) -> Ed25519Signature,
-) -> Result<(), SignatureFault> {
+) -> Result<(), SignatureError> {
     let signature = signer(&canonical_json(object)?).to_base64();
     insert(object, user, key_id, signature);
     Ok(())
@@ -86,7 +86,7 @@ pub fn verify(
     user: &UserId,
     key_id: &str,
     key: &Ed25519PublicKey,
-) -> Result<(), SignatureFault> {
+) -> Result<(), SignatureError> {
     let signature = object
         .get("signatures")
         .and_then(CanonicalJsonValue::as_object)
@@ -94,10 +94,10 @@ pub fn verify(
         .and_then(CanonicalJsonValue::as_object)
         .and_then(|keys| keys.get(key_id))
         .and_then(CanonicalJsonValue::as_str)
-        .ok_or(SignatureFault::Missing)?;
-    let signature = Ed25519Signature::from_base64(signature).map_err(|_| SignatureFault::Wrong)?;
+        .ok_or(SignatureError::Missing)?;
+    let signature = Ed25519Signature::from_base64(signature).map_err(|_| SignatureError::Wrong)?;
     key.verify(&canonical_json(object)?, &signature)
-        .map_err(|_| SignatureFault::Wrong)
+        .map_err(|_| SignatureError::Wrong)
 }
 
 /// Checks a cross-signing key's signature, which is found by the key itself:
@@ -106,17 +106,17 @@ pub fn verify_by(
     object: &CanonicalJsonObject,
     user: &UserId,
     key: &Ed25519PublicKey,
-) -> Result<(), SignatureFault> {
+) -> Result<(), SignatureError> {
     let names = object
         .get("signatures")
         .and_then(CanonicalJsonValue::as_object)
         .and_then(|users| users.get(user.as_str()))
         .and_then(CanonicalJsonValue::as_object)
-        .ok_or(SignatureFault::Missing)?;
+        .ok_or(SignatureError::Missing)?;
     let name = names
         .keys()
         .find(|name| names_key(name, key))
-        .ok_or(SignatureFault::Missing)?;
+        .ok_or(SignatureError::Missing)?;
     verify(object, user, name, key)
 }
 

@@ -7,20 +7,20 @@ use serde_json::value::RawValue;
 use vodozemac::Curve25519PublicKey;
 
 use super::{
-    canonical::{self, SignatureFault},
+    canonical::{self, SignatureError},
     device::Device,
 };
 
 /// Why a claimed key is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClaimFault {
+pub enum ClaimError {
     /// Not under a `signed_curve25519:` name, or not an object with a `key`.
     Malformed,
     /// Not signed by the device it is said to belong to.
-    Signature(SignatureFault),
+    Signature(SignatureError),
 }
 
-impl fmt::Display for ClaimFault {
+impl fmt::Display for ClaimError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed => f.write_str("the one-time key is malformed"),
@@ -35,21 +35,21 @@ pub fn one_time_key(
     device: &Device,
     name: &str,
     raw: &RawValue,
-) -> Result<Curve25519PublicKey, ClaimFault> {
+) -> Result<Curve25519PublicKey, ClaimError> {
     if !name.starts_with("signed_curve25519:") {
-        return Err(ClaimFault::Malformed);
+        return Err(ClaimError::Malformed);
     }
-    let object = canonical::signed_object(raw).ok_or(ClaimFault::Malformed)?;
+    let object = canonical::signed_object(raw).ok_or(ClaimError::Malformed)?;
     canonical::verify(
         &object,
         &device.user,
         &format!("ed25519:{}", device.id),
         &device.ed25519,
     )
-    .map_err(ClaimFault::Signature)?;
+    .map_err(ClaimError::Signature)?;
     object
         .get("key")
         .and_then(CanonicalJsonValue::as_str)
         .and_then(|key| Curve25519PublicKey::from_base64(key).ok())
-        .ok_or(ClaimFault::Malformed)
+        .ok_or(ClaimError::Malformed)
 }

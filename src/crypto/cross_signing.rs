@@ -12,9 +12,9 @@ use zeroize::Zeroizing;
 
 use super::{
     account::{Account, object},
-    canonical::{self, SignatureFault},
+    canonical::{self, SignatureError},
     derive::derive,
-    identity::{Identity, IdentityFault, cross_signing_key},
+    identity::{Identity, IdentityError, cross_signing_key},
 };
 
 // These labels name keys that accounts already have: never change them.
@@ -28,14 +28,14 @@ pub struct Seed(Box<Zeroizing<[u8; 32]>>);
 
 /// Why a text is not a seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SeedFault {
+pub enum SeedError {
     /// Not base64.
     Encoding,
     /// So many bytes instead of 32.
     Length(usize),
 }
 
-impl fmt::Display for SeedFault {
+impl fmt::Display for SeedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Encoding => f.write_str("it is not base64"),
@@ -75,10 +75,10 @@ impl Seed {
 
     /// Reads 32 bytes in base64, padded or not, with white space around it (a
     /// file ends in a newline).
-    pub fn from_base64(text: &str) -> Result<Self, SeedFault> {
-        let decoded = vodozemac::base64_decode(text.trim()).map_err(|_| SeedFault::Encoding)?;
+    pub fn from_base64(text: &str) -> Result<Self, SeedError> {
+        let decoded = vodozemac::base64_decode(text.trim()).map_err(|_| SeedError::Encoding)?;
         let decoded = Zeroizing::new(decoded);
-        Self::copied(&decoded).ok_or(SeedFault::Length(decoded.len()))
+        Self::copied(&decoded).ok_or(SeedError::Length(decoded.len()))
     }
 
     /// The secret itself, for the store alone.
@@ -97,17 +97,17 @@ impl Seed {
 
 /// The public key of a private one that other clients keep as base64 (in secret
 /// storage), to compare it with what the server says.
-pub fn public_of_base64_seed(text: &str) -> Result<Ed25519PublicKey, SeedFault> {
+pub fn public_of_base64_seed(text: &str) -> Result<Ed25519PublicKey, SeedError> {
     Ok(Seed::from_base64(text)?.secret_key().public_key())
 }
 
 /// A self-signing private key: all that is needed to vouch for the bot's device.
-pub struct SelfSigning(Ed25519SecretKey);
+pub struct SelfSigningKey(Ed25519SecretKey);
 
-impl SelfSigning {
+impl SelfSigningKey {
     /// The key as other clients keep it in secret storage under
     /// `m.cross_signing.self_signing`.
-    pub fn from_base64_seed(text: &str) -> Result<Self, SeedFault> {
+    pub fn from_base64_seed(text: &str) -> Result<Self, SeedError> {
         Ok(Self(Seed::from_base64(text)?.secret_key()))
     }
 
@@ -128,7 +128,7 @@ impl SelfSigning {
 
     /// The signature of the account's device keys, for
     /// [`Account::set_cross_signature`].
-    pub fn sign_device(&self, account: &Account) -> Result<Ed25519Signature, SignatureFault> {
+    pub fn sign_device(&self, account: &Account) -> Result<Ed25519Signature, SignatureError> {
         let keys = account.device_keys()?;
         Ok(self.0.sign(&canonical::canonical_json(&keys)?))
     }
@@ -136,19 +136,19 @@ impl SelfSigning {
 
 /// An identity whose private keys the bot holds: all of them follow from one
 /// seed, so a lost store costs nothing while the seed is kept.
-pub struct OwnIdentity {
+pub struct CrossSigningKeys {
     master: Ed25519SecretKey,
-    self_signing: SelfSigning,
+    self_signing: SelfSigningKey,
     user_signing: Ed25519SecretKey,
 }
 
-impl OwnIdentity {
+impl CrossSigningKeys {
     /// The three keys of a seed. `None` never happens: HKDF refuses only
     /// thousands of bytes.
     pub fn from_seed(seed: &Seed) -> Option<Self> {
         Some(Self {
             master: seed.key_for(MASTER)?,
-            self_signing: SelfSigning(seed.key_for(SELF_SIGNING)?),
+            self_signing: SelfSigningKey(seed.key_for(SELF_SIGNING)?),
             user_signing: seed.key_for(USER_SIGNING)?,
         })
     }
@@ -159,7 +159,7 @@ impl OwnIdentity {
     }
 
     /// The key that signs the bot's device.
-    pub fn self_signing(&self) -> &SelfSigning {
+    pub fn self_signing(&self) -> &SelfSigningKey {
         &self.self_signing
     }
 
@@ -173,7 +173,7 @@ impl OwnIdentity {
     pub fn device_signing_upload(
         &self,
         user: &UserId,
-    ) -> Result<CanonicalJsonObject, SignatureFault> {
+    ) -> Result<CanonicalJsonObject, SignatureError> {
         let signed = |usage, key: Ed25519PublicKey| {
             let mut public = key_object(user, usage, &key)?;
             let id = key_id(&self.master());
@@ -188,7 +188,7 @@ impl OwnIdentity {
     }
 
     /// The master key as it is uploaded, for [`signatures_upload`].
-    pub fn master_key(&self, user: &UserId) -> Result<CanonicalJsonObject, SignatureFault> {
+    pub fn master_key(&self, user: &UserId) -> Result<CanonicalJsonObject, SignatureError> {
         key_object(user, "master", &self.master())
     }
 }
@@ -205,9 +205,9 @@ impl OwnIdentity {
 pub fn signatures_upload(
     account: &Account,
     master: Option<&CanonicalJsonObject>,
-) -> Result<CanonicalJsonObject, SignatureFault> {
+) -> Result<CanonicalJsonObject, SignatureError> {
     if account.cross_signed_by().is_none() {
-        return Err(SignatureFault::Missing);
+        return Err(SignatureError::Missing);
     }
     let mut signed = CanonicalJsonObject::new();
     signed.insert(account.device().to_string(), account.device_keys()?.into());
@@ -218,7 +218,7 @@ pub fn signatures_upload(
         master.remove("signatures");
         master.remove("unsigned");
         account.sign(&mut master)?;
-        let name = master_name(&master).ok_or(SignatureFault::NotCanonical)?;
+        let name = master_name(&master).ok_or(SignatureError::NotCanonical)?;
         signed.insert(name, master.into());
     }
     let mut body = CanonicalJsonObject::new();
@@ -232,12 +232,12 @@ pub fn own_master_key(
     user: &UserId,
     raw: &RawValue,
     master: &Ed25519PublicKey,
-) -> Result<CanonicalJsonObject, IdentityFault> {
+) -> Result<CanonicalJsonObject, IdentityError> {
     let (object, key) = cross_signing_key(user, "master", raw)?;
     if key == *master {
         Ok(object)
     } else {
-        Err(IdentityFault::Keys)
+        Err(IdentityError::Keys)
     }
 }
 
@@ -262,7 +262,7 @@ fn key_object(
     user: &UserId,
     usage: &str,
     key: &Ed25519PublicKey,
-) -> Result<CanonicalJsonObject, SignatureFault> {
+) -> Result<CanonicalJsonObject, SignatureError> {
     object(json!({
         "user_id": user,
         "usage": [usage],

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
 use super::{
-    canonical::{self, SignatureFault},
+    canonical::{self, SignatureError},
     identity::Identity,
 };
 use crate::util::MAX_ID;
@@ -30,7 +30,7 @@ pub struct Device {
 
 /// Why a device is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeviceFault {
+pub enum DeviceError {
     /// Not an object with `user_id`, `device_id` and `keys`.
     Malformed,
     /// The inner ids differ from the place it was found in.
@@ -38,7 +38,7 @@ pub enum DeviceFault {
     /// No usable `curve25519:<id>` or `ed25519:<id>`.
     Keys,
     /// The self-signature.
-    Signature(SignatureFault),
+    Signature(SignatureError),
     /// The same id had another ed25519 key before.
     KeyChanged,
     /// The id is one of the user's cross-signing keys (CVE-2022-39250).
@@ -47,7 +47,7 @@ pub enum DeviceFault {
     SignedOut,
 }
 
-impl fmt::Display for DeviceFault {
+impl fmt::Display for DeviceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed => f.write_str("the device keys are malformed"),
@@ -66,7 +66,7 @@ impl fmt::Display for DeviceFault {
 impl Device {
     /// Reads device keys found under `user` and `id` of a `/keys/query` answer.
     /// Who signed them is not looked at.
-    pub fn parse(user: &UserId, id: &DeviceId, raw: &RawValue) -> Result<Self, DeviceFault> {
+    pub fn parse(user: &UserId, id: &DeviceId, raw: &RawValue) -> Result<Self, DeviceError> {
         Self::parse_signed(user, id, raw, None)
     }
 
@@ -77,11 +77,11 @@ impl Device {
         id: &DeviceId,
         raw: &RawValue,
         identity: Option<&Identity>,
-    ) -> Result<Self, DeviceFault> {
+    ) -> Result<Self, DeviceError> {
         let object = object(raw)?;
         let mut device = Self::from_object(&object)?;
         if device.user != user || device.id != id {
-            return Err(DeviceFault::WrongPlace);
+            return Err(DeviceError::WrongPlace);
         }
         device.signed_by = identity
             .filter(|identity| identity.has_signed(&object))
@@ -91,19 +91,19 @@ impl Device {
 
     /// Reads device keys that say themselves whose they are
     /// (`sender_device_keys`); the caller compares the owner.
-    pub fn parse_anywhere(raw: &RawValue) -> Result<Self, DeviceFault> {
+    pub fn parse_anywhere(raw: &RawValue) -> Result<Self, DeviceError> {
         Self::from_object(&object(raw)?)
     }
 
-    fn from_object(object: &CanonicalJsonObject) -> Result<Self, DeviceFault> {
+    fn from_object(object: &CanonicalJsonObject) -> Result<Self, DeviceError> {
         let text = |name: &str| object.get(name).and_then(CanonicalJsonValue::as_str);
         let user = text("user_id")
             .and_then(|user| OwnedUserId::try_from(user).ok())
-            .ok_or(DeviceFault::Malformed)?;
+            .ok_or(DeviceError::Malformed)?;
         // It goes into claims and to-device messages.
         let id: OwnedDeviceId = text("device_id")
             .filter(|id| (1..=MAX_ID).contains(&id.len()))
-            .ok_or(DeviceFault::Malformed)?
+            .ok_or(DeviceError::Malformed)?
             .into();
         let key = |algorithm: &str| {
             object
@@ -114,12 +114,12 @@ impl Device {
         };
         let curve25519 = key("curve25519")
             .and_then(|key| Curve25519PublicKey::from_base64(key).ok())
-            .ok_or(DeviceFault::Keys)?;
+            .ok_or(DeviceError::Keys)?;
         let ed25519 = key("ed25519")
             .and_then(canonical::ed25519_from_base64)
-            .ok_or(DeviceFault::Keys)?;
+            .ok_or(DeviceError::Keys)?;
         canonical::verify(object, &user, &format!("ed25519:{id}"), &ed25519)
-            .map_err(DeviceFault::Signature)?;
+            .map_err(DeviceError::Signature)?;
         Ok(Self {
             user,
             id,
@@ -130,8 +130,8 @@ impl Device {
     }
 }
 
-fn object(raw: &RawValue) -> Result<CanonicalJsonObject, DeviceFault> {
-    canonical::signed_object(raw).ok_or(DeviceFault::Malformed)
+fn object(raw: &RawValue) -> Result<CanonicalJsonObject, DeviceError> {
+    canonical::signed_object(raw).ok_or(DeviceError::Malformed)
 }
 
 /// What the store remembers of a device id.
@@ -164,7 +164,7 @@ pub enum DeviceChange {
     /// No longer listed: signed out.
     Delete(OwnedDeviceId),
     /// Listed, and not believed; what was known of the id stays as it was.
-    Refuse(OwnedDeviceId, DeviceFault),
+    Refuse(OwnedDeviceId, DeviceError),
 }
 
 /// Compares what is known of a user's devices with a complete answer. Ids in
@@ -187,7 +187,7 @@ pub fn device_changes(
     for (id, raw) in answer {
         let id: OwnedDeviceId = id.as_str().into();
         if cross_signing_keys.iter().any(|key| key == id.as_str()) {
-            changes.push(DeviceChange::Refuse(id, DeviceFault::IdIsAKey));
+            changes.push(DeviceChange::Refuse(id, DeviceError::IdIsAKey));
             continue;
         }
         let before = known.iter().find(|known| known.device.id == id);
@@ -196,10 +196,10 @@ pub fn device_changes(
             Ok(device) => {
                 let fault = match before {
                     Some(before) if before.device.ed25519 != device.ed25519 => {
-                        Some(DeviceFault::KeyChanged)
+                        Some(DeviceError::KeyChanged)
                     }
                     _ if known.iter().any(|known| known.buries(&device)) => {
-                        Some(DeviceFault::SignedOut)
+                        Some(DeviceError::SignedOut)
                     }
                     _ => None,
                 };

@@ -24,7 +24,7 @@ pub struct Identity {
 
 /// Why a cross-signing key is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IdentityFault {
+pub enum IdentityError {
     /// Not an object with `user_id`, `usage` and `keys`.
     Malformed,
     /// It is another user's.
@@ -35,7 +35,7 @@ pub enum IdentityFault {
     Keys,
 }
 
-impl fmt::Display for IdentityFault {
+impl fmt::Display for IdentityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => "the cross-signing key is malformed",
@@ -54,7 +54,7 @@ impl Identity {
         user: &UserId,
         master: &RawValue,
         self_signing: Option<&RawValue>,
-    ) -> Result<Self, IdentityFault> {
+    ) -> Result<Self, IdentityError> {
         let (_, master) = cross_signing_key(user, "master", master)?;
         let self_signing = self_signing
             .and_then(|raw| cross_signing_key(user, "self_signing", raw).ok())
@@ -127,31 +127,31 @@ pub(super) fn cross_signing_key(
     user: &UserId,
     usage: &str,
     raw: &RawValue,
-) -> Result<(CanonicalJsonObject, Ed25519PublicKey), IdentityFault> {
-    let object = canonical::signed_object(raw).ok_or(IdentityFault::Malformed)?;
+) -> Result<(CanonicalJsonObject, Ed25519PublicKey), IdentityError> {
+    let object = canonical::signed_object(raw).ok_or(IdentityError::Malformed)?;
     let owner = object.get("user_id").and_then(CanonicalJsonValue::as_str);
-    if owner.ok_or(IdentityFault::Malformed)? != user.as_str() {
-        return Err(IdentityFault::WrongUser);
+    if owner.ok_or(IdentityError::Malformed)? != user.as_str() {
+        return Err(IdentityError::WrongUser);
     }
     let usages = object
         .get("usage")
         .and_then(CanonicalJsonValue::as_array)
-        .ok_or(IdentityFault::Malformed)?;
+        .ok_or(IdentityError::Malformed)?;
     if !usages.iter().any(|name| name.as_str() == Some(usage)) {
-        return Err(IdentityFault::Usage);
+        return Err(IdentityError::Usage);
     }
     let keys = object
         .get("keys")
         .and_then(CanonicalJsonValue::as_object)
-        .ok_or(IdentityFault::Malformed)?;
+        .ok_or(IdentityError::Malformed)?;
     let mut keys = keys.iter();
     let (Some((name, key)), None) = (keys.next(), keys.next()) else {
-        return Err(IdentityFault::Keys);
+        return Err(IdentityError::Keys);
     };
     let key = key
         .as_str()
         .and_then(canonical::ed25519_from_base64)
         .filter(|key| canonical::names_key(name, key))
-        .ok_or(IdentityFault::Keys)?;
+        .ok_or(IdentityError::Keys)?;
     Ok((object, key))
 }

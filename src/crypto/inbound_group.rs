@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use vodozemac::{
     Curve25519PublicKey, Ed25519PublicKey,
-    megolm::{InboundGroupSession, InboundGroupSessionPickle, MegolmMessage, SessionOrdering},
+    megolm::{self, InboundGroupSessionPickle, MegolmMessage, SessionOrdering},
 };
 
 use super::{MEGOLM_ALGORITHM, olm::OlmPayload, pickle::Pickle, room_key::RoomKey};
@@ -21,19 +21,19 @@ const INNER_TYPES: [&str; 1] = ["m.room.message"];
 /// A session with the identity it was received from. Only sessions that came
 /// directly, in an Olm message from the device that made them, exist here:
 /// forwarded, exported and backed-up keys are never taken.
-pub struct InboundGroup {
+pub struct InboundGroupSession {
     /// The user who sent the key, and the only one it speaks for.
     pub owner: OwnedUserId,
     /// The identity key of the device that sent it.
     pub curve25519: Curve25519PublicKey,
     /// The fingerprint that device claimed.
     pub ed25519: Ed25519PublicKey,
-    inner: InboundGroupSession,
+    inner: megolm::InboundGroupSession,
 }
 
 /// Why a room key or a message is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MegolmFault {
+pub enum MegolmError {
     /// Fields missing or of the wrong form.
     Malformed,
     /// Any algorithm but `m.megolm.v1.aes-sha2`.
@@ -54,7 +54,7 @@ pub enum MegolmFault {
     InnerType,
 }
 
-impl fmt::Display for MegolmFault {
+impl fmt::Display for MegolmError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => "it is malformed",
@@ -76,9 +76,9 @@ impl fmt::Display for MegolmFault {
 pub fn accept_room_key(
     payload: &OlmPayload,
     key: RoomKey,
-    stored: Option<InboundGroup>,
-) -> Result<Option<InboundGroup>, MegolmFault> {
-    let mut new = InboundGroup {
+    stored: Option<InboundGroupSession>,
+) -> Result<Option<InboundGroupSession>, MegolmError> {
+    let mut new = InboundGroupSession {
         owner: payload.sender.clone(),
         curve25519: payload.sender_curve25519,
         ed25519: payload.sender_ed25519,
@@ -91,12 +91,12 @@ pub fn accept_room_key(
         && stored.curve25519 == new.curve25519
         && stored.ed25519 == new.ed25519;
     if !same_device {
-        return Err(MegolmFault::OtherOwner);
+        return Err(MegolmError::OtherOwner);
     }
     match new.inner.compare(&mut stored.inner) {
         SessionOrdering::Better => Ok(Some(new)),
         SessionOrdering::Equal | SessionOrdering::Worse => Ok(None),
-        SessionOrdering::Unconnected => Err(MegolmFault::Unconnected),
+        SessionOrdering::Unconnected => Err(MegolmError::Unconnected),
     }
 }
 
@@ -110,7 +110,7 @@ pub struct MegolmEvent {
 
 impl MegolmEvent {
     /// Reads the cleartext content.
-    pub fn parse(content: &RawValue) -> Result<Self, MegolmFault> {
+    pub fn parse(content: &RawValue) -> Result<Self, MegolmError> {
         #[derive(Deserialize)]
         struct Content {
             algorithm: String,
@@ -124,17 +124,17 @@ impl MegolmEvent {
             Other(serde::de::IgnoredAny),
         }
         let content: Content =
-            serde_json::from_str(content.get()).map_err(|_| MegolmFault::Malformed)?;
+            serde_json::from_str(content.get()).map_err(|_| MegolmError::Malformed)?;
         if content.algorithm != MEGOLM_ALGORITHM {
-            return Err(MegolmFault::Algorithm);
+            return Err(MegolmError::Algorithm);
         }
         let (Some(session_id), Some(RawCiphertext::Megolm(ciphertext))) =
             (content.session_id, content.ciphertext)
         else {
-            return Err(MegolmFault::Malformed);
+            return Err(MegolmError::Malformed);
         };
         let message =
-            MegolmMessage::from_base64(&ciphertext).map_err(|_| MegolmFault::Malformed)?;
+            MegolmMessage::from_base64(&ciphertext).map_err(|_| MegolmError::Malformed)?;
         Ok(Self {
             session_id,
             message,
@@ -159,8 +159,8 @@ pub struct MegolmPlaintext {
     pub content: Box<RawValue>,
 }
 
-impl InboundGroup {
-    /// The session as stored by [`InboundGroup::pickle`], with its binding.
+impl InboundGroupSession {
+    /// The session as stored by [`InboundGroupSession::pickle`], with its binding.
     pub fn from_pickle(
         owner: OwnedUserId,
         curve25519: Curve25519PublicKey,
@@ -168,7 +168,7 @@ impl InboundGroup {
         pickle: &[u8],
     ) -> Result<Self, serde_json::Error> {
         let pickle: InboundGroupSessionPickle = serde_json::from_slice(pickle)?;
-        let inner = InboundGroupSession::from_pickle(pickle);
+        let inner = megolm::InboundGroupSession::from_pickle(pickle);
         Ok(Self {
             owner,
             curve25519,
@@ -194,17 +194,17 @@ impl InboundGroup {
         room: &RoomId,
         sender: &UserId,
         event: &MegolmEvent,
-    ) -> Result<MegolmPlaintext, MegolmFault> {
+    ) -> Result<MegolmPlaintext, MegolmError> {
         if self.owner != sender {
-            return Err(MegolmFault::WrongSender);
+            return Err(MegolmError::WrongSender);
         }
         if event.message.message_index() < self.inner.first_known_index() {
-            return Err(MegolmFault::TooEarly);
+            return Err(MegolmError::TooEarly);
         }
         let decrypted = self
             .inner
             .decrypt(&event.message)
-            .map_err(|_| MegolmFault::Undecryptable)?;
+            .map_err(|_| MegolmError::Undecryptable)?;
         #[derive(Deserialize)]
         struct Inner<'a> {
             room_id: &'a str,
@@ -214,13 +214,13 @@ impl InboundGroup {
             content: &'a RawValue,
             state_key: Option<serde::de::IgnoredAny>,
         }
-        let text = std::str::from_utf8(&decrypted.plaintext).map_err(|_| MegolmFault::Malformed)?;
-        let inner: Inner<'_> = serde_json::from_str(text).map_err(|_| MegolmFault::Malformed)?;
+        let text = std::str::from_utf8(&decrypted.plaintext).map_err(|_| MegolmError::Malformed)?;
+        let inner: Inner<'_> = serde_json::from_str(text).map_err(|_| MegolmError::Malformed)?;
         if inner.room_id != room.as_str() {
-            return Err(MegolmFault::WrongRoom);
+            return Err(MegolmError::WrongRoom);
         }
         if inner.state_key.is_some() || !INNER_TYPES.contains(&inner.kind.as_str()) {
-            return Err(MegolmFault::InnerType);
+            return Err(MegolmError::InnerType);
         }
         Ok(MegolmPlaintext {
             index: decrypted.message_index,

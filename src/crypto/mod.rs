@@ -26,25 +26,27 @@ mod withheld;
 
 pub use account::{Account, FallbackOnServer, KeyUpload, ONE_TIME_KEYS_ON_SERVER};
 pub use canonical::{
-    SignatureFault, canonical_json, ed25519_from_base64, sign, signed_object, verify, verify_by,
+    SignatureError, canonical_json, ed25519_from_base64, sign, signed_object, verify, verify_by,
 };
-pub use claim::{ClaimFault, one_time_key};
+pub use claim::{ClaimError, one_time_key};
 pub use cross_signing::{
-    OwnIdentity, Seed, SeedFault, SelfSigning, fingerprint, own_master_key, public_of_base64_seed,
-    signatures_upload,
+    CrossSigningKeys, Seed, SeedError, SelfSigningKey, fingerprint, own_master_key,
+    public_of_base64_seed, signatures_upload,
 };
-pub use device::{Device, DeviceChange, DeviceFault, KnownDevice, device_changes};
-pub use identity::{Identity, IdentityFault, identity_key_ids};
-pub use inbound_group::{InboundGroup, MegolmEvent, MegolmFault, MegolmPlaintext, accept_room_key};
+pub use device::{Device, DeviceChange, DeviceError, KnownDevice, device_changes};
+pub use identity::{Identity, IdentityError, identity_key_ids};
+pub use inbound_group::{
+    InboundGroupSession, MegolmError, MegolmEvent, MegolmPlaintext, accept_room_key,
+};
 pub use olm::{
-    Decrypted, EncryptFault, OlmEvent, OlmFault, OlmPayload, OlmPosition, OlmSession, PayloadFault,
+    Decrypted, EncryptError, OlmError, OlmEvent, OlmPayload, OlmPosition, OlmSession, PayloadError,
     Peer, decrypt, encrypt_to_device, outbound_session,
 };
-pub use outbound_group::{OutboundGroup, Rotation};
+pub use outbound_group::{OutboundGroupSession, Rotation};
 pub use pickle::{Pickle, SecretContent};
-pub use recovery_key::{RecoveryKey, RecoveryKeyFault};
-pub use room_key::{RoomKey, RoomKeyFault};
-pub use secret_storage::SecretFault;
+pub use recovery_key::{RecoveryKey, RecoveryKeyError};
+pub use room_key::{RoomKey, RoomKeyError};
+pub use secret_storage::SecretStorageError;
 pub use supply::ReplaceError;
 pub use trust::{DeviceTrust, DeviceTrustState, KnownIdentity, Pin, PinSource};
 pub use withheld::{Withheld, WithheldCode};

@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 use super::{
     OLM_ALGORITHM,
     account::Account,
-    canonical::{self, SignatureFault},
-    device::{Device, DeviceFault},
+    canonical::{self, SignatureError},
+    device::{Device, DeviceError},
     pickle::{Pickle, SecretContent},
 };
 use crate::util::wiped_json;
@@ -29,7 +29,7 @@ const MAX_CIPHERTEXT: usize = 256 * 1024;
 
 /// Why a to-device message is thrown away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OlmFault {
+pub enum OlmError {
     /// Fields missing or of the wrong form.
     Malformed,
     /// Any algorithm but `m.olm.v1.curve25519-aes-sha2`.
@@ -43,12 +43,12 @@ pub enum OlmFault {
     /// A pre-key message that no new session can be made from.
     NoSession,
     /// The payload is not what the envelope says (MUST 12).
-    Payload(PayloadFault),
+    Payload(PayloadError),
 }
 
 /// Which of the payload's claims does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PayloadFault {
+pub enum PayloadError {
     /// Not the JSON that the specification asks for.
     Malformed,
     /// `sender` is not the envelope's sender.
@@ -58,12 +58,12 @@ pub enum PayloadFault {
     /// `recipient_keys.ed25519` is another device: an unknown key-share.
     RecipientKey,
     /// `sender_device_keys` cannot be believed.
-    SenderDevice(DeviceFault),
+    SenderDevice(DeviceError),
     /// `sender_device_keys` is of another user (CVE-2026-45056) or has other keys.
     SenderDeviceMismatch,
 }
 
-impl fmt::Display for OlmFault {
+impl fmt::Display for OlmError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed => f.write_str("it is malformed"),
@@ -132,31 +132,31 @@ struct Ciphertext {
 
 impl OlmEvent {
     /// Reads the envelope and picks the ciphertext for `own`.
-    pub fn parse(raw: &RawValue, own: Curve25519PublicKey) -> Result<Self, OlmFault> {
+    pub fn parse(raw: &RawValue, own: Curve25519PublicKey) -> Result<Self, OlmError> {
         let envelope: Envelope<'_> =
-            serde_json::from_str(raw.get()).map_err(|_| OlmFault::Malformed)?;
+            serde_json::from_str(raw.get()).map_err(|_| OlmError::Malformed)?;
         let content = envelope.content;
         if content.algorithm != OLM_ALGORITHM {
-            return Err(OlmFault::Algorithm);
+            return Err(OlmError::Algorithm);
         }
         let ciphertexts: BTreeMap<String, &RawValue> =
-            serde_json::from_str(content.ciphertext.get()).map_err(|_| OlmFault::Malformed)?;
+            serde_json::from_str(content.ciphertext.get()).map_err(|_| OlmError::Malformed)?;
         let sender_key = Curve25519PublicKey::from_base64(&content.sender_key)
-            .map_err(|_| OlmFault::Malformed)?;
+            .map_err(|_| OlmError::Malformed)?;
         // Padded and unpadded base64 name the same key, so keys are compared decoded.
         let ciphertext = ciphertexts
             .into_iter()
             .find(|(key, _)| Curve25519PublicKey::from_base64(key).is_ok_and(|key| key == own))
             .map(|(_, ciphertext)| ciphertext)
-            .ok_or(OlmFault::NotForUs)?;
+            .ok_or(OlmError::NotForUs)?;
         let ciphertext: Ciphertext =
-            serde_json::from_str(ciphertext.get()).map_err(|_| OlmFault::Malformed)?;
+            serde_json::from_str(ciphertext.get()).map_err(|_| OlmError::Malformed)?;
         if ciphertext.body.len() > MAX_CIPHERTEXT {
-            return Err(OlmFault::Malformed);
+            return Err(OlmError::Malformed);
         }
-        let bytes = vodozemac::base64_decode(&ciphertext.body).map_err(|_| OlmFault::Malformed)?;
+        let bytes = vodozemac::base64_decode(&ciphertext.body).map_err(|_| OlmError::Malformed)?;
         let message =
-            OlmMessage::from_parts(ciphertext.kind, &bytes).map_err(|_| OlmFault::Malformed)?;
+            OlmMessage::from_parts(ciphertext.kind, &bytes).map_err(|_| OlmError::Malformed)?;
         let hash = Sha256::new()
             .chain_update(sender_key.as_bytes())
             .chain_update([u8::from(ciphertext.kind == 0)])
@@ -237,7 +237,7 @@ pub struct Decrypted {
     /// The session is new: the account gave up a one-time key for it.
     pub new_session: bool,
     /// The payload, if its claims hold.
-    pub payload: Result<OlmPayload, OlmFault>,
+    pub payload: Result<OlmPayload, OlmError>,
 }
 
 /// Opens `event` with one of `sessions` (all of its sender key's, freshly
@@ -249,7 +249,7 @@ pub fn decrypt(
     account: &mut Account,
     sessions: Vec<OlmSession>,
     event: &OlmEvent,
-) -> Result<Decrypted, OlmFault> {
+) -> Result<Decrypted, OlmError> {
     let (session, new_session, plaintext) = match &event.message {
         OlmMessage::PreKey(pre_key) => {
             let id = pre_key.session_id();
@@ -269,7 +269,7 @@ pub fn decrypt(
                             event.sender_key,
                             pre_key,
                         )
-                        .map_err(|_| OlmFault::NoSession)?;
+                        .map_err(|_| OlmError::NoSession)?;
                     (
                         OlmSession {
                             inner: created.session,
@@ -281,13 +281,13 @@ pub fn decrypt(
             }
         }
         OlmMessage::Normal(_) => {
-            let mut why = OlmFault::Wedged;
+            let mut why = OlmError::Wedged;
             let opened = sessions.into_iter().find_map(|mut session| {
                 match session.inner.decrypt(&event.message) {
                     Ok(plaintext) => Some((session, plaintext)),
                     Err(error) => {
-                        if fault(&error) == OlmFault::Repeated {
-                            why = OlmFault::Repeated;
+                        if fault(&error) == OlmError::Repeated {
+                            why = OlmError::Repeated;
                         }
                         None
                     }
@@ -298,7 +298,7 @@ pub fn decrypt(
         }
     };
     let plaintext = Zeroizing::new(plaintext);
-    let payload = check_payload(account, event, &plaintext).map_err(OlmFault::Payload);
+    let payload = check_payload(account, event, &plaintext).map_err(OlmError::Payload);
     Ok(Decrypted {
         session,
         new_session,
@@ -306,11 +306,11 @@ pub fn decrypt(
     })
 }
 
-fn fault(error: &DecryptionError) -> OlmFault {
+fn fault(error: &DecryptionError) -> OlmError {
     match error {
         // Only the session that a message belongs to has its chain.
-        DecryptionError::MissingMessageKey(_) => OlmFault::Repeated,
-        _ => OlmFault::Wedged,
+        DecryptionError::MissingMessageKey(_) => OlmError::Repeated,
+        _ => OlmError::Wedged,
     }
 }
 
@@ -334,8 +334,8 @@ struct SigningKey {
 }
 
 impl SigningKey {
-    fn decode(&self) -> Result<Ed25519PublicKey, PayloadFault> {
-        canonical::ed25519_from_base64(&self.ed25519).ok_or(PayloadFault::Malformed)
+    fn decode(&self) -> Result<Ed25519PublicKey, PayloadError> {
+        canonical::ed25519_from_base64(&self.ed25519).ok_or(PayloadError::Malformed)
     }
 }
 
@@ -343,26 +343,26 @@ fn check_payload(
     account: &Account,
     event: &OlmEvent,
     plaintext: &[u8],
-) -> Result<OlmPayload, PayloadFault> {
-    let text = std::str::from_utf8(plaintext).map_err(|_| PayloadFault::Malformed)?;
-    let payload: Payload<'_> = serde_json::from_str(text).map_err(|_| PayloadFault::Malformed)?;
+) -> Result<OlmPayload, PayloadError> {
+    let text = std::str::from_utf8(plaintext).map_err(|_| PayloadError::Malformed)?;
+    let payload: Payload<'_> = serde_json::from_str(text).map_err(|_| PayloadError::Malformed)?;
     if payload.sender != event.sender {
-        return Err(PayloadFault::Sender);
+        return Err(PayloadError::Sender);
     }
     if payload.recipient != *account.user() {
-        return Err(PayloadFault::Recipient);
+        return Err(PayloadError::Recipient);
     }
     if payload.recipient_keys.decode()? != account.ed25519() {
-        return Err(PayloadFault::RecipientKey);
+        return Err(PayloadError::RecipientKey);
     }
     let sender_ed25519 = payload.keys.decode()?;
     if let Some(raw) = payload.sender_device_keys {
-        let device = Device::parse_anywhere(raw).map_err(PayloadFault::SenderDevice)?;
+        let device = Device::parse_anywhere(raw).map_err(PayloadError::SenderDevice)?;
         let matches = device.user == event.sender
             && device.curve25519 == event.sender_key
             && device.ed25519 == sender_ed25519;
         if !matches {
-            return Err(PayloadFault::SenderDeviceMismatch);
+            return Err(PayloadError::SenderDeviceMismatch);
         }
     }
     Ok(OlmPayload {
@@ -418,7 +418,7 @@ pub fn encrypt_to_device(
     peer: &Peer<'_>,
     kind: &str,
     content: &RawValue,
-) -> Result<Box<RawValue>, EncryptFault> {
+) -> Result<Box<RawValue>, EncryptError> {
     #[derive(Serialize)]
     struct Plain<'a> {
         #[serde(rename = "type")]
@@ -450,11 +450,11 @@ pub fn encrypt_to_device(
         },
         sender_device_keys: own_device_keys,
     };
-    let plain = wiped_json(&plain).map_err(|_| EncryptFault::Serialize)?;
+    let plain = wiped_json(&plain).map_err(|_| EncryptError::Serialize)?;
     let message = session
         .inner
         .encrypt(&*plain)
-        .map_err(|_| EncryptFault::Session)?;
+        .map_err(|_| EncryptError::Session)?;
     let (kind, body) = message.to_parts();
     let content = serde_json::json!({
         "algorithm": OLM_ALGORITHM,
@@ -463,20 +463,20 @@ pub fn encrypt_to_device(
             peer.curve25519.to_base64(): { "type": kind, "body": vodozemac::base64_encode(body) },
         },
     });
-    serde_json::value::to_raw_value(&content).map_err(|_| EncryptFault::Serialize)
+    serde_json::value::to_raw_value(&content).map_err(|_| EncryptError::Serialize)
 }
 
 /// Why nothing was encrypted for a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EncryptFault {
+pub enum EncryptError {
     /// The session's ratchet refuses (a non-contributory key).
     Session,
     /// The payload has no JSON form.
     Serialize,
 }
 
-impl From<SignatureFault> for EncryptFault {
-    fn from(_: SignatureFault) -> Self {
+impl From<SignatureError> for EncryptError {
+    fn from(_: SignatureError) -> Self {
         Self::Serialize
     }
 }

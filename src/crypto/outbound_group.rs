@@ -5,7 +5,7 @@ use std::time::Duration;
 use ruma::{OwnedRoomId, RoomId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
-use vodozemac::megolm::{GroupSession, GroupSessionPickle, InboundGroupSession, SessionConfig};
+use vodozemac::megolm::{self, GroupSession, GroupSessionPickle, SessionConfig};
 
 use zeroize::Zeroizing;
 
@@ -50,7 +50,7 @@ impl Rotation {
 }
 
 /// The session this device sends with in one room.
-pub struct OutboundGroup {
+pub struct OutboundGroupSession {
     room: OwnedRoomId,
     made_at: u64,
     inner: GroupSession,
@@ -70,7 +70,7 @@ struct Key<'a> {
     session_key: &'a str,
 }
 
-impl OutboundGroup {
+impl OutboundGroupSession {
     /// A new session, `now` in milliseconds since the Unix epoch.
     pub fn new(room: OwnedRoomId, now: u64) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl OutboundGroup {
         }
     }
 
-    /// The session as stored by [`OutboundGroup::pickle`].
+    /// The session as stored by [`OutboundGroupSession::pickle`].
     pub fn from_pickle(room: OwnedRoomId, pickle: &[u8]) -> Result<Self, serde_json::Error> {
         let Stored { made_at, session } = serde_json::from_slice(pickle)?;
         Ok(Self {
@@ -140,7 +140,7 @@ impl OutboundGroup {
             forwarding_curve25519_key_chain: [&'a str; 0],
         }
         let key = self.inner.session_key();
-        let mut session = InboundGroupSession::new(&key, SessionConfig::version_1());
+        let mut session = megolm::InboundGroupSession::new(&key, SessionConfig::version_1());
         let exported = session.export_at(index)?;
         SecretContent::of(&Exported {
             key: Key {

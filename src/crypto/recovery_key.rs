@@ -20,7 +20,7 @@ pub struct RecoveryKey(Zeroizing<[u8; 32]>);
 
 /// Why a text is not a recovery key. None of them tells a part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RecoveryKeyFault {
+pub enum RecoveryKeyError {
     /// So many characters instead of 48.
     Length(usize),
     /// A character that is not of Bitcoin's base58.
@@ -31,7 +31,7 @@ pub enum RecoveryKeyFault {
     Parity,
 }
 
-impl fmt::Display for RecoveryKeyFault {
+impl fmt::Display for RecoveryKeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Alphabet => f.write_str(
@@ -58,12 +58,12 @@ impl fmt::Debug for RecoveryKey {
 
 impl RecoveryKey {
     /// Reads a key as Element shows it; white space anywhere is ignored.
-    pub fn parse(text: &str) -> Result<Self, RecoveryKeyFault> {
+    pub fn parse(text: &str) -> Result<Self, RecoveryKeyError> {
         let length = text.chars().filter(|c| !c.is_whitespace()).count();
         // First, since base58 takes time in the square of the length, and most
         // passphrases fail here.
         if length != CHARACTERS {
-            return Err(RecoveryKeyFault::Length(length));
+            return Err(RecoveryKeyError::Length(length));
         }
         let mut compact = Zeroizing::new(String::with_capacity(text.len()));
         compact.extend(text.chars().filter(|c| !c.is_whitespace()));
@@ -71,17 +71,17 @@ impl RecoveryKey {
         let decoded = bs58::decode(compact.as_bytes())
             .with_alphabet(bs58::Alphabet::BITCOIN)
             .onto(bytes.as_mut_slice())
-            .map_err(|_| RecoveryKeyFault::Alphabet)?;
+            .map_err(|_| RecoveryKeyError::Alphabet)?;
         let bytes: &[u8; BYTES] = bytes
             .get(..decoded)
             .and_then(|bytes| bytes.try_into().ok())
-            .ok_or(RecoveryKeyFault::Prefix)?;
+            .ok_or(RecoveryKeyError::Prefix)?;
         let key = bytes
             .strip_prefix(&PREFIX)
             .and_then(|rest| rest.first_chunk())
-            .ok_or(RecoveryKeyFault::Prefix)?;
+            .ok_or(RecoveryKeyError::Prefix)?;
         if bytes.iter().fold(0, |parity, byte| parity ^ byte) != 0 {
-            return Err(RecoveryKeyFault::Parity);
+            return Err(RecoveryKeyError::Parity);
         }
         Ok(Self(Zeroizing::new(*key)))
     }

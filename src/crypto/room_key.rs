@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use ruma::OwnedRoomId;
 use serde::Deserialize;
-use vodozemac::megolm::{InboundGroupSession, SessionConfig, SessionKey};
+use vodozemac::megolm::{self, SessionConfig, SessionKey};
 use zeroize::Zeroizing;
 
 use super::MEGOLM_ALGORITHM;
@@ -15,12 +15,12 @@ pub struct RoomKey {
     pub room: OwnedRoomId,
     /// The id that the key material itself yields.
     pub session_id: String,
-    pub(super) session: InboundGroupSession,
+    pub(super) session: megolm::InboundGroupSession,
 }
 
 /// Why a room key is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RoomKeyFault {
+pub enum RoomKeyError {
     /// Fields missing or of the wrong form.
     Malformed,
     /// Not `m.megolm.v1.aes-sha2`.
@@ -29,7 +29,7 @@ pub enum RoomKeyFault {
     SessionId,
 }
 
-impl fmt::Display for RoomKeyFault {
+impl fmt::Display for RoomKeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => "the room key is malformed",
@@ -51,11 +51,11 @@ struct Content<'a> {
 
 impl RoomKey {
     /// Reads the decrypted content of an `m.room_key`.
-    pub fn parse(content: &str) -> Result<Self, RoomKeyFault> {
+    pub fn parse(content: &str) -> Result<Self, RoomKeyError> {
         let content: Content<'_> =
-            serde_json::from_str(content).map_err(|_| RoomKeyFault::Malformed)?;
+            serde_json::from_str(content).map_err(|_| RoomKeyError::Malformed)?;
         if content.algorithm != MEGOLM_ALGORITHM {
-            return Err(RoomKeyFault::Algorithm);
+            return Err(RoomKeyError::Algorithm);
         }
         // SessionKey checks the signature that proves possession of the
         // session's signing key.
@@ -63,10 +63,10 @@ impl RoomKey {
         if let Cow::Owned(copy) = content.session_key {
             drop(Zeroizing::new(copy));
         }
-        let key = key.map_err(|_| RoomKeyFault::Malformed)?;
-        let session = InboundGroupSession::new(&key, SessionConfig::version_1());
+        let key = key.map_err(|_| RoomKeyError::Malformed)?;
+        let session = megolm::InboundGroupSession::new(&key, SessionConfig::version_1());
         if session.session_id() != content.session_id {
-            return Err(RoomKeyFault::SessionId);
+            return Err(RoomKeyError::SessionId);
         }
         Ok(Self {
             room: content.room_id,

@@ -23,7 +23,7 @@ const ALGORITHM: &str = "m.secret_storage.v1.aes-hmac-sha2";
 
 /// Why a secret stays one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SecretFault {
+pub enum SecretStorageError {
     /// Not the JSON that the specification asks for.
     Malformed,
     /// The storage is encrypted in another way.
@@ -38,7 +38,7 @@ pub enum SecretFault {
     NotText,
 }
 
-impl fmt::Display for SecretFault {
+impl fmt::Display for SecretStorageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => "what the homeserver has of it is malformed",
@@ -75,11 +75,11 @@ impl RecoveryKey {
     /// Whether this is the key that `m.secret_storage.key.<id>` describes. A
     /// description without `iv` or `mac` fits every key; then a secret's own MAC
     /// tells.
-    pub fn opens(&self, description: &RawValue) -> Result<(), SecretFault> {
+    pub fn opens(&self, description: &RawValue) -> Result<(), SecretStorageError> {
         let description: Description =
-            serde_json::from_str(description.get()).map_err(|_| SecretFault::Malformed)?;
+            serde_json::from_str(description.get()).map_err(|_| SecretStorageError::Malformed)?;
         if description.algorithm != ALGORITHM {
-            return Err(SecretFault::Algorithm);
+            return Err(SecretStorageError::Algorithm);
         }
         let (Some(iv), Some(mac)) = (description.iv, description.mac) else {
             return Ok(());
@@ -88,7 +88,7 @@ impl RecoveryKey {
         let mut zeros = [0; 32];
         keys.apply(&iv_of(&iv)?, &mut zeros)?;
         keys.check(&zeros, &bytes_of(&mac)?)
-            .map_err(|_| SecretFault::WrongKey)
+            .map_err(|_| SecretStorageError::WrongKey)
     }
 
     /// The secret `name` from the account data of that type, as encrypted under
@@ -99,12 +99,15 @@ impl RecoveryKey {
         name: &str,
         key_id: &str,
         content: &RawValue,
-    ) -> Result<Zeroizing<String>, SecretFault> {
+    ) -> Result<Zeroizing<String>, SecretStorageError> {
         let secret: Secret<'_> =
-            serde_json::from_str(content.get()).map_err(|_| SecretFault::Malformed)?;
-        let encrypted = secret.encrypted.get(key_id).ok_or(SecretFault::NotStored)?;
+            serde_json::from_str(content.get()).map_err(|_| SecretStorageError::Malformed)?;
+        let encrypted = secret
+            .encrypted
+            .get(key_id)
+            .ok_or(SecretStorageError::NotStored)?;
         let encrypted: Encrypted =
-            serde_json::from_str(encrypted.get()).map_err(|_| SecretFault::Malformed)?;
+            serde_json::from_str(encrypted.get()).map_err(|_| SecretStorageError::Malformed)?;
         let iv = iv_of(&encrypted.iv)?;
         let mut text = Zeroizing::new(bytes_of(&encrypted.ciphertext)?);
         let keys = self.keys(name)?;
@@ -112,13 +115,13 @@ impl RecoveryKey {
         keys.apply(&iv, &mut text)?;
         std::str::from_utf8(&text)
             .map(|text| Zeroizing::new(text.to_owned()))
-            .map_err(|_| SecretFault::NotText)
+            .map_err(|_| SecretStorageError::NotText)
     }
 
-    fn keys(&self, name: &str) -> Result<Keys, SecretFault> {
+    fn keys(&self, name: &str) -> Result<Keys, SecretStorageError> {
         derive(self.as_bytes(), name.as_bytes())
             .map(Keys)
-            .ok_or(SecretFault::Malformed)
+            .ok_or(SecretStorageError::Malformed)
     }
 
     /// What another client would have stored.
@@ -143,35 +146,35 @@ struct Keys(Zeroizing<[u8; 64]>);
 impl Keys {
     /// Encrypts or decrypts in place. The IV is used as it came: that its bit 63
     /// is 0 is the business of who encrypts.
-    fn apply(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), SecretFault> {
+    fn apply(&self, iv: &[u8; 16], data: &mut [u8]) -> Result<(), SecretStorageError> {
         let (key, _) = self.0.split_at(32);
-        let mut cipher =
-            Ctr128BE::<Aes256>::new_from_slices(key, iv).map_err(|_| SecretFault::Malformed)?;
+        let mut cipher = Ctr128BE::<Aes256>::new_from_slices(key, iv)
+            .map_err(|_| SecretStorageError::Malformed)?;
         cipher
             .try_apply_keystream(data)
-            .map_err(|_| SecretFault::Malformed)
+            .map_err(|_| SecretStorageError::Malformed)
     }
 
     /// Compares in constant time.
-    fn check(&self, ciphertext: &[u8], mac: &[u8]) -> Result<(), SecretFault> {
+    fn check(&self, ciphertext: &[u8], mac: &[u8]) -> Result<(), SecretStorageError> {
         self.mac(ciphertext)?
             .verify_slice(mac)
-            .map_err(|_| SecretFault::Mac)
+            .map_err(|_| SecretStorageError::Mac)
     }
 
-    fn mac(&self, ciphertext: &[u8]) -> Result<Hmac<Sha256>, SecretFault> {
+    fn mac(&self, ciphertext: &[u8]) -> Result<Hmac<Sha256>, SecretStorageError> {
         let (_, key) = self.0.split_at(32);
-        let mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| SecretFault::Malformed)?;
+        let mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| SecretStorageError::Malformed)?;
         Ok(mac.chain_update(ciphertext))
     }
 }
 
-fn bytes_of(base64: &str) -> Result<Vec<u8>, SecretFault> {
-    vodozemac::base64_decode(base64).map_err(|_| SecretFault::Malformed)
+fn bytes_of(base64: &str) -> Result<Vec<u8>, SecretStorageError> {
+    vodozemac::base64_decode(base64).map_err(|_| SecretStorageError::Malformed)
 }
 
-fn iv_of(base64: &str) -> Result<[u8; 16], SecretFault> {
+fn iv_of(base64: &str) -> Result<[u8; 16], SecretStorageError> {
     bytes_of(base64)?
         .try_into()
-        .map_err(|_| SecretFault::Malformed)
+        .map_err(|_| SecretStorageError::Malformed)
 }

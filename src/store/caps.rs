@@ -100,7 +100,7 @@ pub const SHARES: i64 = 8_000;
 pub const SENT_GROUPS: i64 = 5_000;
 
 /// Refusals of keys.
-pub const REFUSED_KEYS: i64 = 500;
+pub const WITHHELD_KEYS: i64 = 500;
 
 /// Rooms, those that were left included.
 pub const ROOMS: i64 = 500;
@@ -116,10 +116,10 @@ pub const LEFT_INVITES: i64 = 200;
 pub const GAPS: i64 = 100;
 
 /// Events that wait for a key or an answer.
-pub const HELD: i64 = 256;
+pub const UNDECRYPTED_EVENTS: i64 = 256;
 
 /// All of them together, in bytes.
-pub const HELD_BYTES: i64 = 1024 * 1024;
+pub const UNDECRYPTED_BYTES: i64 = 1024 * 1024;
 
 /// Finished journal rows, to know an event that is delivered again.
 pub const JOURNAL: i64 = 2_000;
@@ -181,7 +181,7 @@ pub enum Cap {
     /// An invite.
     Invites,
     /// An event that waited for its key.
-    Held,
+    Undecrypted,
     /// A command that was not taken.
     Commands,
     /// A reply that answers no command that ran.
@@ -202,7 +202,7 @@ impl Cap {
         Self::Shares,
         Self::Rooms,
         Self::Invites,
-        Self::Held,
+        Self::Undecrypted,
         Self::Commands,
         Self::Chatter,
         Self::ToDevice,
@@ -220,7 +220,7 @@ impl Cap {
             Self::Shares => "shares",
             Self::Rooms => "rooms",
             Self::Invites => "invites",
-            Self::Held => "held_messages",
+            Self::Undecrypted => "held_messages",
             Self::Commands => "commands",
             Self::Chatter => "replies",
             Self::ToDevice => "to_device_messages",
@@ -362,14 +362,14 @@ pub const TABLES: [TableCap; 29] = [
     ),
     table(
         "refused_keys",
-        REFUSED_KEYS,
+        WITHHELD_KEYS,
         900,
         "the oldest: a message without a key is told as one whose key has not come",
     ),
     // Counted in bytes: rows of a kibibyte.
     table(
         "held",
-        HELD_BYTES / 1024 + HELD,
+        UNDECRYPTED_BYTES / 1024 + UNDECRYPTED_EVENTS,
         1_500,
         "the oldest: it is as if its key had never come, and it is not told",
     ),

@@ -6,7 +6,7 @@ use ruma::{DeviceId, UserId};
 
 use crate::cli::IdentitiesCommand;
 use crate::crypto::{Device, KnownIdentity, PinSource, fingerprint};
-use crate::store::{OwnState, Store, Transaction};
+use crate::store::{CrossSigningState, Store, Transaction};
 use crate::util::printable;
 
 /// The longest device id that is shown whole, in bytes: that of any Matrix id.
@@ -87,10 +87,10 @@ fn describe(text: &mut String, identity: &KnownIdentity) {
     );
 }
 
-fn describe_own(text: &mut String, state: &OwnState) {
+fn describe_own(text: &mut String, state: &CrossSigningState) {
     let line = match state {
-        OwnState::Signed => "the bot's device is signed by it",
-        OwnState::Unsigned(why) => why,
+        CrossSigningState::Signed => "the bot's device is signed by it",
+        CrossSigningState::Unsigned(why) => why,
         _ => "the bot is finding out whether its device is signed",
     };
     let _ = writeln!(text, "  {line}");
@@ -158,7 +158,7 @@ fn reset(tx: &Transaction<'_>) -> Outcome {
             "the bot has not logged in yet: its identity is made at its first start".to_owned(),
         ));
     };
-    tx.cross_signing().set_state(&OwnState::Reset)?;
+    tx.cross_signing().set_state(&CrossSigningState::Reset)?;
     Ok(Ok(format!(
         "the bot makes a new identity for {} within a minute, or at its next start; whoever had \
          verified the old one has to do it again\n",

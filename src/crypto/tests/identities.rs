@@ -82,7 +82,7 @@ fn signed_by(
     }
 }
 
-fn master_fault(edit: impl FnOnce(&mut Value)) -> Option<IdentityFault> {
+fn master_fault(edit: impl FnOnce(&mut Value)) -> Option<IdentityError> {
     let alice = Person::alice();
     let mut master = serde_json::to_value(alice.master_object()).unwrap();
     edit(&mut master);
@@ -95,21 +95,21 @@ fn a_master_key_is_one_key_of_its_user() {
     assert_eq!(master_fault(|_| {}), None);
     assert_eq!(
         master_fault(|key| key["user_id"] = json!("@eve:test")),
-        Some(IdentityFault::WrongUser)
+        Some(IdentityError::WrongUser)
     );
     for usage in [json!(["self_signing"]), json!(["user_signing"]), json!([])] {
         assert_eq!(
             master_fault(|key| key["usage"] = usage),
-            Some(IdentityFault::Usage)
+            Some(IdentityError::Usage)
         );
     }
     assert_eq!(
         master_fault(|key| key["usage"] = json!("master")),
-        Some(IdentityFault::Malformed)
+        Some(IdentityError::Malformed)
     );
     assert_eq!(
         master_fault(|key| key["keys"][format!("ed25519:{other}")] = json!(other)),
-        Some(IdentityFault::Keys)
+        Some(IdentityError::Keys)
     );
     for keys in [
         json!({}),
@@ -121,7 +121,7 @@ fn a_master_key_is_one_key_of_its_user() {
     ] {
         assert_eq!(
             master_fault(|key| key["keys"] = keys.clone()),
-            Some(IdentityFault::Keys),
+            Some(IdentityError::Keys),
             "{keys}"
         );
     }

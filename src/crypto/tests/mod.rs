@@ -11,8 +11,8 @@ use vodozemac::Curve25519PublicKey;
 
 use super::*;
 
+mod cross_signing;
 mod identities;
-mod own_identity;
 mod recovery;
 mod signed_out;
 mod supply;
@@ -80,13 +80,13 @@ fn session(from: &Account, to: &Account) -> OlmSession {
     outbound_session(from, to.curve25519(), claimed_key(to)).unwrap()
 }
 
-fn payload_fault(edit: impl FnOnce(&mut Value)) -> Option<PayloadFault> {
+fn payload_fault(edit: impl FnOnce(&mut Value)) -> Option<PayloadError> {
     let (alice, mut bot) = (alice(), bot());
     let mut session = session(&alice, &bot);
     let event = olm_event(&alice, &bot, &mut session, edit);
     match decrypt(&mut bot, Vec::new(), &event).map(|decrypted| decrypted.payload) {
         Ok(Ok(_)) => None,
-        Ok(Err(OlmFault::Payload(fault))) | Err(OlmFault::Payload(fault)) => Some(fault),
+        Ok(Err(OlmError::Payload(fault))) | Err(OlmError::Payload(fault)) => Some(fault),
         Ok(Err(other)) | Err(other) => panic!("{other}"),
     }
 }
@@ -104,7 +104,7 @@ fn a_signature_covers_fields_nobody_knows() {
     };
     assert_eq!(
         parse(&keys),
-        Err(DeviceFault::Signature(SignatureFault::Wrong))
+        Err(DeviceError::Signature(SignatureError::Wrong))
     );
     keys.insert(
         "unsigned".to_owned(),
@@ -127,11 +127,11 @@ fn a_key_of_another_length_is_malformed() {
         });
         assert_eq!(
             Device::parse_anywhere(&raw(&keys)).map(drop),
-            Err(DeviceFault::Keys)
+            Err(DeviceError::Keys)
         );
         assert_eq!(
             payload_fault(|p| p["keys"]["ed25519"] = json!(text)),
-            Some(PayloadFault::Malformed)
+            Some(PayloadError::Malformed)
         );
     }
     // Its other readers look at the length themselves.
@@ -192,33 +192,33 @@ fn every_claim_of_a_payload_is_checked() {
     assert_eq!(payload_fault(|_| {}), None);
     assert_eq!(
         payload_fault(|p| p["sender"] = json!("@eve:test")),
-        Some(PayloadFault::Sender)
+        Some(PayloadError::Sender)
     );
     assert_eq!(
         payload_fault(|p| p["recipient"] = json!("@eve:test")),
-        Some(PayloadFault::Recipient)
+        Some(PayloadError::Recipient)
     );
     let other = alice().ed25519().to_base64();
     assert_eq!(
         payload_fault(|p| p["recipient_keys"]["ed25519"] = json!(other)),
-        Some(PayloadFault::RecipientKey)
+        Some(PayloadError::RecipientKey)
     );
     assert_eq!(
         payload_fault(|p| p["keys"]["ed25519"] = json!(other)),
-        Some(PayloadFault::SenderDeviceMismatch)
+        Some(PayloadError::SenderDeviceMismatch)
     );
     let eve = Account::new(user_id!("@eve:test").to_owned(), "PHONE".into());
     assert_eq!(
         payload_fault(|p| p["sender_device_keys"] = json!(eve.device_keys().unwrap())),
-        Some(PayloadFault::SenderDeviceMismatch)
+        Some(PayloadError::SenderDeviceMismatch)
     );
     assert!(matches!(
         payload_fault(|p| p["sender_device_keys"]["device_id"] = json!("OTHER")),
-        Some(PayloadFault::SenderDevice(_))
+        Some(PayloadError::SenderDevice(_))
     ));
     assert_eq!(
         payload_fault(|p| p["keys"] = json!(7)),
-        Some(PayloadFault::Malformed)
+        Some(PayloadError::Malformed)
     );
 }
 
@@ -241,7 +241,7 @@ fn a_known_session_is_not_made_twice() {
     let replay = decrypt(&mut bot, stored(), &first).map(drop);
     assert_eq!(
         replay,
-        Err(OlmFault::Repeated),
+        Err(OlmError::Repeated),
         "and not one more session for a replay"
     );
 }
@@ -254,16 +254,16 @@ fn a_one_time_key_needs_its_devices_signature() {
     let device = device_of(&bot);
     assert!(one_time_key(&device, name, &raw(key)).is_ok());
     let fault = |name: &str, key: &RawValue| one_time_key(&device, name, key).unwrap_err();
-    assert_eq!(fault("curve25519:AAAA", &raw(key)), ClaimFault::Malformed);
+    assert_eq!(fault("curve25519:AAAA", &raw(key)), ClaimError::Malformed);
     assert_eq!(
         fault(name, &raw(&json!({ "key": "AAAA" }))),
-        ClaimFault::Signature(SignatureFault::Missing)
+        ClaimError::Signature(SignatureError::Missing)
     );
     let mut other = key.as_object().unwrap().clone();
     other.insert("key".to_owned(), alice().curve25519().to_base64().into());
     assert_eq!(
         fault(name, &raw(&other)),
-        ClaimFault::Signature(SignatureFault::Wrong)
+        ClaimError::Signature(SignatureError::Wrong)
     );
 }
 
@@ -300,7 +300,7 @@ fn a_device_list_keeps_keys_and_tombstones() {
     );
     assert_eq!(
         device_changes(user, std::slice::from_ref(&tombstone), &answer, &[], None),
-        [DeviceChange::Refuse("PHONE".into(), DeviceFault::SignedOut)]
+        [DeviceChange::Refuse("PHONE".into(), DeviceError::SignedOut)]
     );
     let other = raw(&changed.device_keys().unwrap());
     let reused: BTreeMap<String, &RawValue> = [("PHONE".to_owned(), &*other)].into();
@@ -308,27 +308,27 @@ fn a_device_list_keeps_keys_and_tombstones() {
         device_changes(user, &[tombstone], &reused, &[], None),
         [DeviceChange::Refuse(
             "PHONE".into(),
-            DeviceFault::KeyChanged
+            DeviceError::KeyChanged
         )]
     );
     assert_eq!(
         device_changes(user, &[known], &reused, &[], None),
         [
             DeviceChange::Delete("PHONE".into()),
-            DeviceChange::Refuse("PHONE".into(), DeviceFault::KeyChanged)
+            DeviceChange::Refuse("PHONE".into(), DeviceError::KeyChanged)
         ],
         "the device that had the id is gone"
     );
     assert_eq!(
         device_changes(user, &[], &answer, &["PHONE".to_owned()], None),
-        [DeviceChange::Refuse("PHONE".into(), DeviceFault::IdIsAKey)]
+        [DeviceChange::Refuse("PHONE".into(), DeviceError::IdIsAKey)]
     );
     let misplaced: BTreeMap<String, &RawValue> = [("LAPTOP".to_owned(), &*keys)].into();
     assert_eq!(
         device_changes(user, &[], &misplaced, &[], None),
         [DeviceChange::Refuse(
             "LAPTOP".into(),
-            DeviceFault::WrongPlace
+            DeviceError::WrongPlace
         )]
     );
 }
@@ -344,7 +344,7 @@ fn payload_of(account: &Account) -> OlmPayload {
     }
 }
 
-fn shared(group: &OutboundGroup, from: &Account) -> InboundGroup {
+fn shared(group: &OutboundGroupSession, from: &Account) -> InboundGroupSession {
     let key = RoomKey::parse(group.room_key().unwrap().get()).unwrap();
     accept_room_key(&payload_of(from), key, None)
         .unwrap()
@@ -355,7 +355,7 @@ fn room() -> OwnedRoomId {
     owned_room_id!("!a:test")
 }
 
-fn encrypted(group: &mut OutboundGroup, from: &Account, kind: &str) -> MegolmEvent {
+fn encrypted(group: &mut OutboundGroupSession, from: &Account, kind: &str) -> MegolmEvent {
     let content = raw(&json!({ "msgtype": "m.text", "body": "start" }));
     MegolmEvent::parse(&group.encrypt(from, kind, &content).unwrap()).unwrap()
 }
@@ -363,7 +363,7 @@ fn encrypted(group: &mut OutboundGroup, from: &Account, kind: &str) -> MegolmEve
 #[test]
 fn a_message_speaks_for_its_sessions_owner_in_its_room() {
     let alice = alice();
-    let mut group = OutboundGroup::new(room(), NOW);
+    let mut group = OutboundGroupSession::new(room(), NOW);
     let mut inbound = shared(&group, &alice);
     let event = encrypted(&mut group, &alice, "m.room.message");
     let mut open = |room: &RoomId, sender: &UserId, event: &MegolmEvent| {
@@ -374,24 +374,24 @@ fn a_message_speaks_for_its_sessions_owner_in_its_room() {
     assert_eq!(open(&room(), alice.user(), &event), Ok(0));
     assert_eq!(
         open(&room(), user_id!("@eve:test"), &event),
-        Err(MegolmFault::WrongSender)
+        Err(MegolmError::WrongSender)
     );
     let elsewhere = owned_room_id!("!b:test");
     assert_eq!(
         open(&elsewhere, alice.user(), &event),
-        Err(MegolmFault::WrongRoom)
+        Err(MegolmError::WrongRoom)
     );
     let other = encrypted(&mut group, &alice, "m.room.member");
     assert_eq!(
         open(&room(), alice.user(), &other),
-        Err(MegolmFault::InnerType)
+        Err(MegolmError::InnerType)
     );
 }
 
 #[test]
 fn a_second_key_of_a_session_never_changes_whose_it_is() {
     let (alice, eve) = (alice(), alice());
-    let mut group = OutboundGroup::new(room(), NOW);
+    let mut group = OutboundGroupSession::new(room(), NOW);
     let from_start = RoomKey::parse(group.room_key().unwrap().get()).unwrap();
     encrypted(&mut group, &alice, "m.room.message");
     let later = || RoomKey::parse(group.room_key().unwrap().get()).unwrap();
@@ -404,12 +404,12 @@ fn a_second_key_of_a_session_never_changes_whose_it_is() {
 
     let stored = accept_room_key(&mine, later(), None).unwrap();
     let stolen = accept_room_key(&payload_of(&eve), later(), stored).map(drop);
-    assert_eq!(stolen, Err(MegolmFault::OtherOwner));
+    assert_eq!(stolen, Err(MegolmError::OtherOwner));
 }
 
 #[test]
 fn a_room_key_must_be_what_it_says() {
-    let group = OutboundGroup::new(room(), NOW);
+    let group = OutboundGroupSession::new(room(), NOW);
     let content: Value = serde_json::from_str(group.room_key().unwrap().get()).unwrap();
     let with = |field: &str, value: Value| {
         let mut content = content.clone();
@@ -418,19 +418,19 @@ fn a_room_key_must_be_what_it_says() {
     };
     assert_eq!(
         with("session_id", json!("other")),
-        Err(RoomKeyFault::SessionId)
+        Err(RoomKeyError::SessionId)
     );
     assert_eq!(
         with("algorithm", json!(OLM_ALGORITHM)),
-        Err(RoomKeyFault::Algorithm)
+        Err(RoomKeyError::Algorithm)
     );
     assert_eq!(
         with("session_key", json!("AAAA")),
-        Err(RoomKeyFault::Malformed)
+        Err(RoomKeyError::Malformed)
     );
     assert_eq!(
         with("room_id", json!("no room")),
-        Err(RoomKeyFault::Malformed)
+        Err(RoomKeyError::Malformed)
     );
 }
 
@@ -438,7 +438,7 @@ fn a_room_key_must_be_what_it_says() {
 fn a_session_wears_out_by_age_and_by_use() {
     let alice = alice();
     let hour = 3600 * 1000;
-    let mut group = OutboundGroup::new(room(), NOW);
+    let mut group = OutboundGroupSession::new(room(), NOW);
     let default = Rotation::new(None, None);
     assert!(!group.is_expired(default, NOW + 604_800_000 - 1));
     assert!(group.is_expired(default, NOW + 604_800_000));

@@ -40,7 +40,7 @@ fn stored_self_signing() -> Value {
     } } })
 }
 
-fn opened(name: &str, content: &Value) -> Result<String, SecretFault> {
+fn opened(name: &str, content: &Value) -> Result<String, SecretStorageError> {
     key()
         .decrypt(name, KEY_ID, &raw(content))
         .map(|text| text.to_string())
@@ -59,7 +59,7 @@ fn sound() -> Vec<u8> {
     bytes
 }
 
-fn fault(text: &str) -> Option<RecoveryKeyFault> {
+fn fault(text: &str) -> Option<RecoveryKeyError> {
     RecoveryKey::parse(text).err()
 }
 
@@ -78,7 +78,7 @@ fn each_fault_of_a_recovery_key_has_its_sentence() {
     assert_eq!(fault(&spelt(&sound())), None);
     for character in ["0", "O", "I", "l", "-", "é"] {
         let text = KEY.replace('d', character);
-        assert_eq!(fault(&text), Some(RecoveryKeyFault::Alphabet), "{text}");
+        assert_eq!(fault(&text), Some(RecoveryKeyError::Alphabet), "{text}");
     }
     let compact = KEY.replace(' ', "");
     for (text, length) in [
@@ -89,24 +89,24 @@ fn each_fault_of_a_recovery_key_has_its_sentence() {
     ] {
         assert_eq!(
             fault(&text),
-            Some(RecoveryKeyFault::Length(length)),
+            Some(RecoveryKeyError::Length(length)),
             "{length}"
         );
     }
     let mut other = sound();
     other[1] = 2;
-    assert_eq!(fault(&spelt(&other)), Some(RecoveryKeyFault::Prefix));
-    assert_eq!(fault(&"1".repeat(48)), Some(RecoveryKeyFault::Prefix));
-    assert_eq!(fault(&"z".repeat(48)), Some(RecoveryKeyFault::Prefix));
+    assert_eq!(fault(&spelt(&other)), Some(RecoveryKeyError::Prefix));
+    assert_eq!(fault(&"1".repeat(48)), Some(RecoveryKeyError::Prefix));
+    assert_eq!(fault(&"z".repeat(48)), Some(RecoveryKeyError::Prefix));
     for at in 2..35 {
         let mut mistyped = sound();
         mistyped[at] ^= 4;
-        assert_eq!(fault(&spelt(&mistyped)), Some(RecoveryKeyFault::Parity));
+        assert_eq!(fault(&spelt(&mistyped)), Some(RecoveryKeyError::Parity));
     }
     let mistyped = KEY.replace("3yST", "3ySU");
-    assert_eq!(fault(&mistyped), Some(RecoveryKeyFault::Parity));
+    assert_eq!(fault(&mistyped), Some(RecoveryKeyError::Parity));
     assert_eq!(
-        RecoveryKeyFault::Parity.to_string(),
+        RecoveryKeyError::Parity.to_string(),
         "a character was mistyped"
     );
 }
@@ -121,20 +121,26 @@ fn a_storage_says_whether_a_key_is_its_own() {
     let other = RecoveryKey::parse(&spelt(&sound())).unwrap();
     assert_eq!(
         other.opens(&raw(&description())),
-        Err(SecretFault::WrongKey)
+        Err(SecretStorageError::WrongKey)
     );
     assert_eq!(
         with("iv", json!("xv5b6/p3ExEw++wTyfSHEg")),
         Ok(()),
         "unpadded"
     );
-    assert_eq!(with("mac", json!("ujBB")), Err(SecretFault::WrongKey));
-    assert_eq!(with("iv", json!("xv5b")), Err(SecretFault::Malformed));
-    assert_eq!(with("mac", json!("?")), Err(SecretFault::Malformed));
-    assert_eq!(with("mac", json!(7)), Err(SecretFault::Malformed));
+    assert_eq!(
+        with("mac", json!("ujBB")),
+        Err(SecretStorageError::WrongKey)
+    );
+    assert_eq!(
+        with("iv", json!("xv5b")),
+        Err(SecretStorageError::Malformed)
+    );
+    assert_eq!(with("mac", json!("?")), Err(SecretStorageError::Malformed));
+    assert_eq!(with("mac", json!(7)), Err(SecretStorageError::Malformed));
     assert_eq!(
         with("algorithm", json!("m.other")),
-        Err(SecretFault::Algorithm)
+        Err(SecretStorageError::Algorithm)
     );
     assert_eq!(with("mac", Value::Null), Ok(()), "nothing to check with");
 }
@@ -170,7 +176,7 @@ fn the_secrets_of_another_client_are_the_keys_of_its_account() {
     });
     let identity = Identity::parse(user, &raw(&master), Some(&raw(&self_signing))).unwrap();
     let secret = opened(SELF_SIGNING, &stored_self_signing()).unwrap();
-    let recovered = SelfSigning::from_base64_seed(&secret).unwrap();
+    let recovered = SelfSigningKey::from_base64_seed(&secret).unwrap();
     assert!(recovered.belongs_to(&identity));
     let secret = opened(MASTER, &stored_master()).unwrap();
     assert_eq!(public_of_base64_seed(&secret), Ok(identity.master()));
@@ -184,31 +190,40 @@ fn a_changed_secret_is_refused() {
         opened(MASTER, &content).map(drop)
     };
     let ciphertext = "kCRSSA1lChONEXj/8RyogsgAa8ouQwYDnLr4XBCheRikrZykLRzPCx3doCE=";
-    assert_eq!(with("ciphertext", json!(ciphertext)), Err(SecretFault::Mac));
-    assert_eq!(with("ciphertext", json!("")), Err(SecretFault::Mac));
-    assert_eq!(with("mac", json!("NXeV1dZa")), Err(SecretFault::Mac));
-    assert_eq!(with("mac", json!("")), Err(SecretFault::Mac));
-    assert_eq!(with("iv", json!("bdfC")), Err(SecretFault::Malformed));
-    assert_eq!(with("ciphertext", json!("?")), Err(SecretFault::Malformed));
-    assert_eq!(with("iv", Value::Null), Err(SecretFault::Malformed));
+    assert_eq!(
+        with("ciphertext", json!(ciphertext)),
+        Err(SecretStorageError::Mac)
+    );
+    assert_eq!(with("ciphertext", json!("")), Err(SecretStorageError::Mac));
+    assert_eq!(with("mac", json!("NXeV1dZa")), Err(SecretStorageError::Mac));
+    assert_eq!(with("mac", json!("")), Err(SecretStorageError::Mac));
+    assert_eq!(
+        with("iv", json!("bdfC")),
+        Err(SecretStorageError::Malformed)
+    );
+    assert_eq!(
+        with("ciphertext", json!("?")),
+        Err(SecretStorageError::Malformed)
+    );
+    assert_eq!(with("iv", Value::Null), Err(SecretStorageError::Malformed));
     // One secret in the place of another: the name is part of the keys.
     assert_eq!(
         opened(SELF_SIGNING, &stored_master()),
-        Err(SecretFault::Mac)
+        Err(SecretStorageError::Mac)
     );
     assert_eq!(
         key()
             .decrypt(MASTER, "other", &raw(&stored_master()))
             .map(drop),
-        Err(SecretFault::NotStored)
+        Err(SecretStorageError::NotStored)
     );
     for content in [json!({}), json!([]), json!({ "encrypted": 7 })] {
-        assert_eq!(opened(MASTER, &content), Err(SecretFault::Malformed));
+        assert_eq!(opened(MASTER, &content), Err(SecretStorageError::Malformed));
     }
     // The MAC does not cover the IV; then the text is rubbish, and the key in
     // it another one.
     let other_iv = with("iv", json!("bdfCwu+ECYgZ/jWTkGrQ/Q=="));
-    assert_eq!(other_iv, Err(SecretFault::NotText));
+    assert_eq!(other_iv, Err(SecretStorageError::NotText));
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn changes(known: &[KnownDevice], id: &str, keys: &RawValue) -> Vec<DeviceChange
 }
 
 fn refused(id: &str) -> DeviceChange {
-    DeviceChange::Refuse(id.into(), DeviceFault::SignedOut)
+    DeviceChange::Refuse(id.into(), DeviceError::SignedOut)
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn all_keys_can_be_replaced_but_those_that_name_the_device() {
     );
     assert_eq!(
         decrypt(&mut account, Vec::new(), &recorded).map(drop),
-        Err(OlmFault::NoSession)
+        Err(OlmError::NoSession)
     );
     let fresh = sealed(&account);
     assert!(decrypt(&mut account, Vec::new(), &fresh).is_ok());

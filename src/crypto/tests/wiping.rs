@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::crypto::{
-    Account, InboundGroup, OlmPayload, OlmSession, OutboundGroup, Pickle, SecretContent, Seed,
+    Account, InboundGroupSession, OlmPayload, OlmSession, OutboundGroupSession, Pickle,
+    SecretContent, Seed,
 };
 
 const fn is_wiped<T: ZeroizeOnDrop>() {}
@@ -37,9 +38,10 @@ fn pickles_and_keys_wipe_themselves() {
     type Pickled<T> = fn(&T) -> Result<Pickle, serde_json::Error>;
     let _: Pickled<Account> = Account::pickle;
     let _: Pickled<OlmSession> = OlmSession::pickle;
-    let _: Pickled<InboundGroup> = InboundGroup::pickle;
-    let _: Pickled<OutboundGroup> = OutboundGroup::pickle;
-    let _: fn(&OutboundGroup) -> Result<SecretContent, serde_json::Error> = OutboundGroup::room_key;
+    let _: Pickled<InboundGroupSession> = InboundGroupSession::pickle;
+    let _: Pickled<OutboundGroupSession> = OutboundGroupSession::pickle;
+    let _: fn(&OutboundGroupSession) -> Result<SecretContent, serde_json::Error> =
+        OutboundGroupSession::room_key;
     let _: fn(OlmPayload) -> SecretContent = |payload| payload.content;
 }
 

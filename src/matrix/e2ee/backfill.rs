@@ -20,7 +20,7 @@ use super::outgoing::{OutgoingRequest, RequestContext, RequestKey};
 use super::rooms::parse;
 use crate::json::{Sifted, lenient};
 use crate::matrix::client::{Call, Event, encode, text_message, what};
-use crate::store::{Gap, Held, HeldReason, Known, MAX_HELD, Transaction};
+use crate::store::{EventStatus, Gap, MAX_UNDECRYPTED, Transaction, UndecryptedEvent, WaitReason};
 use crate::util::{MAX_POSITION, is_carried};
 
 /// A gap is read for so long, in milliseconds of the bot's own clock. What its room's
@@ -94,7 +94,7 @@ impl Engine {
     pub(crate) fn keep_undecrypted(
         &self,
         tx: &Transaction<'_>,
-        held: &Held,
+        held: &UndecryptedEvent,
         position: Option<i64>,
     ) -> Result<(), Error> {
         if held.event.len() > MAX_UNDECRYPTED_EVENT {
@@ -246,7 +246,7 @@ impl Engine {
             }
             match tx.undecrypted().status(event_id)? {
                 // What is seen in one piece is put into one order.
-                Some(Known::Held(HeldReason::Gap)) => {
+                Some(EventStatus::Waiting(WaitReason::Gap)) => {
                     gap.position -= 1;
                     tx.undecrypted().set_position(event_id, gap.position)?;
                     continue;
@@ -254,20 +254,20 @@ impl Engine {
                 Some(_) => return Ok(Reached::End),
                 None => {}
             }
-            if gap.events >= MAX_GAP_EVENTS || tx.undecrypted().count()? >= MAX_HELD {
+            if gap.events >= MAX_GAP_EVENTS || tx.undecrypted().count()? >= MAX_UNDECRYPTED {
                 return Ok(Reached::Bound);
             }
             gap.events += 1;
             gap.position -= 1;
             let age_ms = event.age(now, self.server_ahead()).ms;
-            let held = Held {
+            let held = UndecryptedEvent {
                 event_id: event_id.to_owned(),
                 room: gap.room.clone(),
                 sender: sender.to_owned(),
                 event: raw.get().to_owned(),
                 received_at: now,
                 age_ms,
-                reason: HeldReason::Gap,
+                reason: WaitReason::Gap,
             };
             self.keep_undecrypted(tx, &held, Some(gap.position))?;
             if age_ms >= max_age_ms {

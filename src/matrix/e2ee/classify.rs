@@ -10,8 +10,10 @@ use super::engine::{Engine, Error};
 use super::trust::Authorship;
 use crate::matrix::client::{Age, Event, cleartext_relation_is_plain, text_message, thread_of};
 use crate::{
-    crypto::{MegolmEvent, MegolmFault, MegolmPlaintext, WithheldCode},
-    store::{DeviceKeys, Encryption, Held, HeldReason, StoredGroup, Transaction},
+    crypto::{MegolmError, MegolmEvent, MegolmPlaintext, WithheldCode},
+    store::{
+        DeviceKeys, Encryption, StoredInboundSession, Transaction, UndecryptedEvent, WaitReason,
+    },
 };
 
 /// How long a message waits for its room key before its sender is told. Keys
@@ -75,7 +77,7 @@ enum Disposition {
     /// It is nothing that anybody should hear of.
     Nothing,
     /// It has to wait.
-    Wait(HeldReason),
+    Wait(WaitReason),
 }
 
 /// An event of a commander that has to be judged.
@@ -119,7 +121,7 @@ impl Engine {
         }
         let age = event.age(now, self.server_ahead());
         let keep_undecrypted = |reason| {
-            let held = Held {
+            let held = UndecryptedEvent {
                 event_id: event_id.to_owned(),
                 room: room.to_owned(),
                 sender: sender.to_owned(),
@@ -132,7 +134,7 @@ impl Engine {
         };
         if tx.gaps().find(room)?.is_some() {
             return match may_say_something(event) {
-                true => keep_undecrypted(HeldReason::Gap),
+                true => keep_undecrypted(WaitReason::Gap),
                 false => Ok(()),
             };
         }
@@ -188,7 +190,7 @@ impl Engine {
             let what = match self.classify(tx, &candidate, now)? {
                 Disposition::Is(what) => Some(what),
                 Disposition::Nothing => None,
-                Disposition::Wait(HeldReason::NoKey) if waited >= KEY_GRACE_MS => {
+                Disposition::Wait(WaitReason::NoKey) if waited >= KEY_GRACE_MS => {
                     self.open_channel_to_author(tx, &candidate, now)?;
                     Some(MessageKind::Undecryptable(None))
                 }
@@ -225,7 +227,7 @@ impl Engine {
         tx: &Transaction<'_>,
         now: u64,
     ) -> Result<Option<u64>, Error> {
-        let key = tx.undecrypted().oldest_received_at(HeldReason::NoKey)?;
+        let key = tx.undecrypted().oldest_received_at(WaitReason::NoKey)?;
         let key = key.map(|since| since.saturating_add(KEY_GRACE_MS));
         let gap = self.next_backfill_deadline(tx, now)?;
         Ok([key, gap].into_iter().flatten().min())
@@ -245,7 +247,7 @@ impl Engine {
                     return Ok(Disposition::Nothing);
                 };
                 Ok(match tx.rooms().encryption(room)? {
-                    Encryption::Unknown => Disposition::Wait(HeldReason::NotYetJudged),
+                    Encryption::Unknown => Disposition::Wait(WaitReason::Unclassified),
                     Encryption::Plaintext => Disposition::Is(MessageKind::Text {
                         body: text.body,
                         device: None,
@@ -293,7 +295,7 @@ impl Engine {
             }
             return Ok(match tx.withheld_keys().find(room, session_id, sender)? {
                 Some(code) => Disposition::Is(MessageKind::Undecryptable(Some(code))),
-                None => Disposition::Wait(HeldReason::NoKey),
+                None => Disposition::Wait(WaitReason::NoKey),
             });
         }
         if u64::from(megolm.index()) < tx.inbound_sessions().next_message_index(room, session_id)? {
@@ -302,7 +304,7 @@ impl Engine {
         }
         let opened = match open(groups, room, sender, &megolm) {
             Ok(opened) => opened,
-            Err(MegolmFault::TooEarly) => {
+            Err(MegolmError::TooEarly) => {
                 return Ok(Disposition::Is(MessageKind::Undecryptable(None)));
             }
             Err(fault) => {
@@ -315,7 +317,7 @@ impl Engine {
         // is the sender's is proven by its signed entry in the sender's list.
         if tx.device_lists().must_query(sender, now)? {
             tx.device_lists().track(sender)?;
-            return Ok(Disposition::Wait(HeldReason::NotYetJudged));
+            return Ok(Disposition::Wait(WaitReason::Unclassified));
         }
         // From here on it is judged for good: what follows has the same index
         // only if it is the same message again.
@@ -323,8 +325,8 @@ impl Engine {
             .use_up_message_index(room, session_id, megolm.index())?;
         let (stored, plaintext, authorship) = self.author_of(tx, sender, opened)?;
         let keys = DeviceKeys {
-            curve25519: stored.group.curve25519,
-            ed25519: stored.group.ed25519,
+            curve25519: stored.session.curve25519,
+            ed25519: stored.session.ed25519,
         };
         let is_newest = authorship == Authorship::Proven
             && tx.inbound_sessions().note_newest(
@@ -360,12 +362,12 @@ impl Engine {
         tx: &Transaction<'_>,
         sender: &UserId,
         opened: Opened,
-    ) -> Result<(StoredGroup, MegolmPlaintext, Authorship), Error> {
+    ) -> Result<(StoredInboundSession, MegolmPlaintext, Authorship), Error> {
         let Opened { first, others } = opened;
-        let ask = |stored: &StoredGroup| {
+        let ask = |stored: &StoredInboundSession| {
             let keys = DeviceKeys {
-                curve25519: stored.group.curve25519,
-                ed25519: stored.group.ed25519,
+                curve25519: stored.session.curve25519,
+                ed25519: stored.session.ed25519,
             };
             self.authorship(tx, sender, &keys)
         };
@@ -384,22 +386,22 @@ impl Engine {
 
 /// A message as each of the devices' sessions opened it that claim to have made it.
 struct Opened {
-    first: (StoredGroup, MegolmPlaintext),
-    others: Vec<(StoredGroup, MegolmPlaintext)>,
+    first: (StoredInboundSession, MegolmPlaintext),
+    others: Vec<(StoredInboundSession, MegolmPlaintext)>,
 }
 
 /// Opens a message by each of the sessions of its id, or tells why the last one
 /// did not.
 fn open(
-    groups: Vec<StoredGroup>,
+    groups: Vec<StoredInboundSession>,
     room: &RoomId,
     sender: &UserId,
     megolm: &MegolmEvent,
-) -> Result<Opened, MegolmFault> {
+) -> Result<Opened, MegolmError> {
     let mut opened = Vec::new();
-    let mut fault = MegolmFault::Undecryptable;
+    let mut fault = MegolmError::Undecryptable;
     for mut stored in groups {
-        match stored.group.decrypt(room, sender, megolm) {
+        match stored.session.decrypt(room, sender, megolm) {
             Ok(plaintext) => opened.push((stored, plaintext)),
             Err(why) => fault = why,
         }

@@ -15,7 +15,7 @@ use vodozemac::Ed25519PublicKey;
 use super::devices::OwnKeysDiffer;
 use super::plaintext::PlaintextReplies;
 use crate::crypto::{
-    Account, DeviceTrust, FallbackOnServer, Pickle, RecoveryKey, Seed, SignatureFault,
+    Account, DeviceTrust, FallbackOnServer, Pickle, RecoveryKey, Seed, SignatureError,
 };
 use crate::matrix::client::{Audience, BuildError};
 use crate::store::{self, Transaction};
@@ -135,8 +135,8 @@ impl From<BuildError> for Error {
     }
 }
 
-impl From<SignatureFault> for Error {
-    fn from(_: SignatureFault) -> Self {
+impl From<SignatureError> for Error {
+    fn from(_: SignatureError) -> Self {
         Self::Account
     }
 }

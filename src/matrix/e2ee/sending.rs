@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use super::engine::{Engine, Error};
 use super::outgoing::{DeviceOwner, RequestKey};
 use crate::crypto::{
-    Account, Device, MEGOLM_ALGORITHM, OutboundGroup, Peer, Rotation, encrypt_to_device,
+    Account, Device, MEGOLM_ALGORITHM, OutboundGroupSession, Peer, Rotation, encrypt_to_device,
 };
 use crate::matrix::client::{BuildError, Call, InThread, relate, take_relation};
 use crate::store::{Encryption, Recipient, Reply, Sharing, Transaction};
@@ -284,7 +284,7 @@ impl Engine {
         room: &OwnedRoomId,
         rotation: Rotation,
         now: u64,
-    ) -> Result<OutboundGroup, Error> {
+    ) -> Result<OutboundGroupSession, Error> {
         if let Some(group) = tx.outbound_sessions().find(room)?
             && !group.is_expired(rotation, now)
             && !tx.shares().has_departed_recipient(
@@ -297,7 +297,7 @@ impl Engine {
         }
         tx.outbound_sessions().discard(room)?;
         debug!("a new Megolm session for {room}");
-        let group = OutboundGroup::new(room.clone(), now);
+        let group = OutboundGroupSession::new(room.clone(), now);
         tx.outbound_sessions().put(room, &group)?;
         Ok(group)
     }
@@ -310,7 +310,7 @@ impl Engine {
         &self,
         tx: &Transaction<'_>,
         account: &Account,
-        group: &OutboundGroup,
+        group: &OutboundGroupSession,
         preparation: &Preparation<'_>,
     ) -> Result<Readiness, Error> {
         let Preparation {
@@ -359,7 +359,7 @@ impl Engine {
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
-        group: &OutboundGroup,
+        group: &OutboundGroupSession,
         most: usize,
         now: u64,
     ) -> Result<Vec<Recipient>, Error> {
@@ -389,7 +389,7 @@ impl Engine {
         tx: &Transaction<'_>,
         room: &RoomId,
         account: &Account,
-        group: &OutboundGroup,
+        group: &OutboundGroupSession,
         missing: Vec<Recipient>,
         now: u64,
     ) -> Result<bool, Error> {

@@ -9,7 +9,7 @@ use super::{
     time_budget::TimeBudget,
 };
 use crate::crypto::{
-    Account, Device, OlmEvent, OlmFault, OlmPayload, RoomKey, accept_room_key, decrypt,
+    Account, Device, OlmError, OlmEvent, OlmPayload, RoomKey, accept_room_key, decrypt,
 };
 use crate::store::Transaction;
 use crate::util::shown;
@@ -117,7 +117,7 @@ impl Engine {
                     "an encrypted to-device event of {} is dropped: {fault}",
                     event.sender
                 );
-                if matches!(fault, OlmFault::Wedged | OlmFault::NoSession)
+                if matches!(fault, OlmError::Wedged | OlmError::NoSession)
                     && let Some(device) = tx
                         .devices()
                         .find_by_curve25519(&event.sender, &event.sender_key)?

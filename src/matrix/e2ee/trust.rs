@@ -9,7 +9,7 @@ use super::classify::Candidate;
 use super::engine::{Engine, Error};
 use crate::matrix::client::Event;
 use crate::{
-    crypto::{DeviceTrustState, Identity, InboundGroup, MegolmEvent, Pin, PinSource},
+    crypto::{DeviceTrustState, Identity, InboundGroupSession, MegolmEvent, Pin, PinSource},
     store::{DeviceKeys, Encryption, Transaction},
 };
 
@@ -170,7 +170,7 @@ impl Engine {
         &self,
         tx: &Transaction<'_>,
         room: &RoomId,
-        newer: &InboundGroup,
+        newer: &InboundGroupSession,
     ) -> Result<(), Error> {
         let own_now = self.own_now();
         let before = own_now.saturating_sub(SESSION_LIFETIME_MS);

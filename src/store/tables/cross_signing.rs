@@ -8,7 +8,7 @@ use crate::store::{Error, Transaction};
 
 /// How far the bot's device is vouched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OwnState {
+pub enum CrossSigningState {
     /// Not compared with the server's word since the start.
     Unknown,
     /// The public keys have to be uploaded.
@@ -39,7 +39,7 @@ pub enum OwnState {
 }
 
 /// What the store holds of the identity.
-pub struct StoredIdentity {
+pub struct StoredCrossSigning {
     /// All private keys derive from it.
     pub seed: Option<Seed>,
     /// The private self-signing key alone, from the account's secret storage.
@@ -47,12 +47,12 @@ pub struct StoredIdentity {
     /// The public master key whose private half lay beside it there.
     pub master: Option<Ed25519PublicKey>,
     /// How far things are.
-    pub state: OwnState,
+    pub state: CrossSigningState,
     /// A request on the way failed and is tried again: nothing waits for it.
     pub delayed: bool,
 }
 
-impl OwnState {
+impl CrossSigningState {
     fn columns(&self) -> (&'static str, &str) {
         match self {
             Self::Unknown => ("unknown", ""),
@@ -95,22 +95,24 @@ pub struct CrossSigning<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl CrossSigning<'_> {
     /// The bot's own identity.
-    pub fn load(&self) -> Result<StoredIdentity, Error> {
+    pub fn load(&self) -> Result<StoredCrossSigning, Error> {
         self.0
             .one(
                 "SELECT seed, self_signing, state, detail, delayed, master FROM own_identity",
                 [],
                 |row| {
                     let state: String = row.get(2)?;
-                    Ok(OwnState::from_columns(&state, row.get(3)?).map(|state| {
-                        Ok::<_, rusqlite::Error>(StoredIdentity {
-                            seed: row.get(0)?,
-                            self_signing: row.get(1)?,
-                            state,
-                            delayed: row.get(4)?,
-                            master: optional_fingerprint(row, 5)?,
-                        })
-                    }))
+                    Ok(
+                        CrossSigningState::from_columns(&state, row.get(3)?).map(|state| {
+                            Ok::<_, rusqlite::Error>(StoredCrossSigning {
+                                seed: row.get(0)?,
+                                self_signing: row.get(1)?,
+                                state,
+                                delayed: row.get(4)?,
+                                master: optional_fingerprint(row, 5)?,
+                            })
+                        }),
+                    )
                 },
             )?
             .flatten()
@@ -119,7 +121,7 @@ impl CrossSigning<'_> {
     }
 
     /// Goes on to `state`; nothing is delayed there yet.
-    pub fn set_state(&self, state: &OwnState) -> Result<(), Error> {
+    pub fn set_state(&self, state: &CrossSigningState) -> Result<(), Error> {
         let (name, detail) = state.columns();
         self.0.run(
             "UPDATE own_identity SET state = ?1, detail = ?2, delayed = 0",

@@ -4,7 +4,7 @@ use ruma::{OwnedUserId, RoomId, UserId};
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
 use super::columns::{fingerprint, parsed};
-use crate::crypto::{InboundGroup, Pickle};
+use crate::crypto::{InboundGroupSession, Pickle};
 use crate::store::{
     Error, Transaction,
     caps::{self, Cap},
@@ -12,9 +12,9 @@ use crate::store::{
 };
 
 /// A session that a device has shared, as it is stored.
-pub struct StoredGroup {
+pub struct StoredInboundSession {
     /// The session.
-    pub group: InboundGroup,
+    pub session: InboundGroupSession,
     /// When its key came first, by the bot's own clock, in milliseconds.
     pub received_at: u64,
     /// Its place in the order in which sessions came.
@@ -33,10 +33,10 @@ impl InboundGroupSessions<'_> {
         session_id: &str,
         owner: &UserId,
         curve25519: &Curve25519PublicKey,
-    ) -> Result<Option<InboundGroup>, Error> {
+    ) -> Result<Option<InboundGroupSession>, Error> {
         let stored = self.of_user(room, session_id, owner)?;
-        let mut groups = stored.into_iter().map(|stored| stored.group);
-        Ok(groups.find(|group| group.curve25519 == *curve25519))
+        let mut sessions = stored.into_iter().map(|stored| stored.session);
+        Ok(sessions.find(|session| session.curve25519 == *curve25519))
     }
 
     /// The sessions of this id in this room that a user's devices have shared, the
@@ -47,7 +47,7 @@ impl InboundGroupSessions<'_> {
         room: &RoomId,
         session_id: &str,
         owner: &UserId,
-    ) -> Result<Vec<StoredGroup>, Error> {
+    ) -> Result<Vec<StoredInboundSession>, Error> {
         let rows = self.0.all(
             "SELECT curve25519, ed25519, pickle, received_at, ordinal FROM inbound_groups
              WHERE room_id = ?1 AND session_id = ?2 AND owner = ?3 ORDER BY ordinal",
@@ -62,9 +62,9 @@ impl InboundGroupSessions<'_> {
         )?;
         rows.into_iter()
             .map(|(curve25519, ed25519, pickle, received_at, ordinal)| {
-                let group = read(owner.to_owned(), curve25519, ed25519, &pickle)?;
-                Ok(StoredGroup {
-                    group,
+                let session = read(owner.to_owned(), curve25519, ed25519, &pickle)?;
+                Ok(StoredInboundSession {
+                    session,
                     received_at,
                     ordinal,
                 })
@@ -79,10 +79,10 @@ impl InboundGroupSessions<'_> {
         &self,
         room: &RoomId,
         session_id: &str,
-        group: &InboundGroup,
+        session: &InboundGroupSession,
         received_at: u64,
     ) -> Result<(), Error> {
-        self.make_room_for(room, session_id, group)?;
+        self.make_room_for(room, session_id, session)?;
         self.0.run(
             "INSERT INTO inbound_groups
              (room_id, session_id, owner, curve25519, ed25519, pickle, received_at, next_index,
@@ -99,10 +99,10 @@ impl InboundGroupSessions<'_> {
             (
                 room.as_str(),
                 session_id,
-                group.owner.as_str(),
-                group.curve25519.as_bytes(),
-                group.ed25519.as_bytes(),
-                pickled(group)?,
+                session.owner.as_str(),
+                session.curve25519.as_bytes(),
+                session.ed25519.as_bytes(),
+                pickled(session)?,
                 received_at.cast_signed(),
             ),
         )
@@ -113,12 +113,12 @@ impl InboundGroupSessions<'_> {
         &self,
         room: &RoomId,
         session_id: &str,
-        group: &InboundGroup,
+        session: &InboundGroupSession,
     ) -> Result<(), Error> {
         let of_device = (
             room.as_str(),
-            group.owner.as_str(),
-            group.curve25519.as_bytes(),
+            session.owner.as_str(),
+            session.curve25519.as_bytes(),
         );
         let known = self.0.one(
             "SELECT 1 FROM inbound_groups WHERE room_id = ?1 AND owner = ?2 AND curve25519 = ?3
@@ -183,17 +183,17 @@ impl InboundGroupSessions<'_> {
         )?;
         let next = i64::from(index) + 1;
         for (owner, curve25519, ed25519, pickle) in rows {
-            let mut group = read(owner, curve25519, ed25519, &pickle)?;
-            group.advance_to(index.saturating_add(1));
+            let mut session = read(owner, curve25519, ed25519, &pickle)?;
+            session.advance_to(index.saturating_add(1));
             self.0.execute(
                 "UPDATE inbound_groups SET pickle = ?5, next_index = max(next_index, ?6)
                  WHERE room_id = ?1 AND session_id = ?2 AND owner = ?3 AND curve25519 = ?4",
                 (
                     room.as_str(),
                     session_id,
-                    group.owner.as_str(),
-                    group.curve25519.as_bytes(),
-                    pickled(&group)?,
+                    session.owner.as_str(),
+                    session.curve25519.as_bytes(),
+                    pickled(&session)?,
                     next,
                 ),
             )?;
@@ -208,7 +208,7 @@ impl InboundGroupSessions<'_> {
     pub fn expire(
         &self,
         room: &RoomId,
-        newer: &InboundGroup,
+        newer: &InboundGroupSession,
         before: u64,
         own_now: u64,
     ) -> Result<usize, Error> {
@@ -326,13 +326,13 @@ fn read(
     curve25519: Curve25519PublicKey,
     ed25519: Ed25519PublicKey,
     pickle: &[u8],
-) -> Result<InboundGroup, Error> {
-    InboundGroup::from_pickle(owner, curve25519, ed25519, pickle)
+) -> Result<InboundGroupSession, Error> {
+    InboundGroupSession::from_pickle(owner, curve25519, ed25519, pickle)
         .map_err(|_| Error::Corrupt("an inbound Megolm session"))
 }
 
-fn pickled(group: &InboundGroup) -> Result<Pickle, Error> {
-    group
+fn pickled(session: &InboundGroupSession) -> Result<Pickle, Error> {
+    session
         .pickle()
         .map_err(|_| Error::Corrupt("an inbound Megolm session"))
 }

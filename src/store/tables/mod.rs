@@ -28,12 +28,12 @@ mod withheld_keys;
 
 pub(in crate::store) use account::AccountRevision;
 pub use account::AccountRow;
-pub use cross_signing::{CrossSigning, OwnState, StoredIdentity};
+pub use cross_signing::{CrossSigning, CrossSigningState, StoredCrossSigning};
 pub use device_lists::{DeviceLists, OutdatedUser};
 pub use devices::Devices;
 pub use gaps::{Gap, Gaps};
 pub use identities::Identities;
-pub use inbound_group_sessions::{InboundGroupSessions, StoredGroup};
+pub use inbound_group_sessions::{InboundGroupSessions, StoredInboundSession};
 pub use invites::{Invites, StandingInvite};
 pub use journal::{DeviceKeys, Journal, JournalEntry, Unfinished, Urgency};
 pub use members::{Members, Membership};
@@ -47,5 +47,7 @@ pub use rooms::{Encryption, Rooms};
 pub use seen_olm_messages::SeenOlmMessages;
 pub use session::{LoginCredential, Session, SessionRow};
 pub use shares::{Recipient, Shares, Sharing};
-pub use undecrypted_events::{Held, HeldReason, Known, MAX_HELD, UndecryptedEvents};
+pub use undecrypted_events::{
+    EventStatus, MAX_UNDECRYPTED, UndecryptedEvent, UndecryptedEvents, WaitReason,
+};
 pub use withheld_keys::WithheldKeys;

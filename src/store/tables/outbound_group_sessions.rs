@@ -2,7 +2,7 @@
 
 use ruma::{OwnedRoomId, RoomId};
 
-use crate::crypto::{OutboundGroup, Pickle};
+use crate::crypto::{OutboundGroupSession, Pickle};
 use crate::store::{
     Error, Transaction,
     caps::{self, Cap},
@@ -17,7 +17,7 @@ impl OutboundGroupSessions<'_> {
     /// The session the bot sends with in this room: one that was made since the last
     /// start. An older one may have gone on elsewhere, if this store is a copy put
     /// back: its next index may have been used.
-    pub fn find(&self, room: &RoomId) -> Result<Option<OutboundGroup>, Error> {
+    pub fn find(&self, room: &RoomId) -> Result<Option<OutboundGroupSession>, Error> {
         let pickle: Option<Pickle> = self.0.one(
             "SELECT pickle FROM outbound_groups
              WHERE room_id = ?1 AND life = (SELECT life FROM own_clock)",
@@ -26,7 +26,7 @@ impl OutboundGroupSessions<'_> {
         )?;
         pickle
             .map(|pickle| {
-                OutboundGroup::from_pickle(OwnedRoomId::from(room), &pickle)
+                OutboundGroupSession::from_pickle(OwnedRoomId::from(room), &pickle)
                     .map_err(|_| Error::Corrupt("an outbound Megolm session"))
             })
             .transpose()
@@ -36,11 +36,11 @@ impl OutboundGroupSessions<'_> {
     /// that far is where a message of the bot's own can come from. The first
     /// state of a session is kept beside it: a device that was given the key and
     /// lost it can be given the same again.
-    pub fn put(&self, room: &RoomId, group: &OutboundGroup) -> Result<(), Error> {
-        let pickle = group
+    pub fn put(&self, room: &RoomId, session: &OutboundGroupSession) -> Result<(), Error> {
+        let pickle = session
             .pickle()
             .map_err(|_| Error::Corrupt("an outbound Megolm session"))?;
-        let first = (group.index() == 0).then_some(&pickle);
+        let first = (session.index() == 0).then_some(&pickle);
         self.0.execute(
             "INSERT INTO outbound_groups (room_id, session_id, pickle, first_pickle, life)
              VALUES (?1, ?2, ?3, ?4, (SELECT life FROM own_clock))
@@ -48,14 +48,14 @@ impl OutboundGroupSessions<'_> {
                  life = excluded.life,
                  first_pickle = CASE WHEN session_id = ?2 THEN coalesce(?4, first_pickle)
                                      ELSE ?4 END",
-            (room.as_str(), group.session_id(), &pickle, first),
+            (room.as_str(), session.session_id(), &pickle, first),
         )?;
         self.0.execute(
             "INSERT INTO sent_groups (session_id, next_index) VALUES (?1, ?2)
              ON CONFLICT (session_id) DO UPDATE SET next_index = ?2",
-            (group.session_id(), group.index()),
+            (session.session_id(), session.index()),
         )?;
-        if group.index() == 0 {
+        if session.index() == 0 {
             self.forget_oldest_sent()?;
         }
         Ok(())

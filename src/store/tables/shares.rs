@@ -4,7 +4,7 @@ use ruma::{OwnedRoomId, RoomId, UserId};
 use vodozemac::Curve25519PublicKey;
 
 use super::columns::{device, put_off};
-use crate::crypto::{Device, DeviceTrust, OutboundGroup, Pickle};
+use crate::crypto::{Device, DeviceTrust, OutboundGroupSession, Pickle};
 use crate::store::{Error, Transaction, limits};
 
 /// Whether device `d` of a user with identity `i` may have room keys: its user
@@ -209,7 +209,7 @@ impl Shares<'_> {
         room: &RoomId,
         session_id: &str,
         device: &Device,
-    ) -> Result<Option<(OutboundGroup, u32)>, Error> {
+    ) -> Result<Option<(OutboundGroupSession, u32)>, Error> {
         let row: Option<(Pickle, u32)> = self.0.one(
             "SELECT o.first_pickle, s.message_index
              FROM outbound_groups AS o JOIN shares AS s USING (session_id)
@@ -226,7 +226,7 @@ impl Shares<'_> {
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
         row.map(|(pickle, index)| {
-            OutboundGroup::from_pickle(OwnedRoomId::from(room), &pickle)
+            OutboundGroupSession::from_pickle(OwnedRoomId::from(room), &pickle)
                 .map(|group| (group, index))
                 .map_err(|_| Error::Corrupt("an outbound Megolm session"))
         })

@@ -7,26 +7,26 @@ use super::columns::parsed;
 use crate::store::{Error, Transaction, caps};
 
 /// Events held back at the same time; beyond it the oldest is given up.
-pub const MAX_HELD: i64 = caps::HELD;
+pub const MAX_UNDECRYPTED: i64 = caps::UNDECRYPTED_EVENTS;
 
 /// Why an event waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeldReason {
+pub enum WaitReason {
     /// Its Megolm session has not arrived.
     NoKey,
     /// The server has to be asked something first: for the sender's devices, or
     /// whether the room is encrypted.
-    NotYetJudged,
+    Unclassified,
     /// A gap in its room's timeline is being read: what was said before comes
     /// first.
     Gap,
 }
 
-impl HeldReason {
+impl WaitReason {
     fn number(self) -> i64 {
         match self {
             Self::NoKey => 0,
-            Self::NotYetJudged => 1,
+            Self::Unclassified => 1,
             Self::Gap => 2,
         }
     }
@@ -35,13 +35,13 @@ impl HeldReason {
         match number {
             0 => Self::NoKey,
             2 => Self::Gap,
-            _ => Self::NotYetJudged,
+            _ => Self::Unclassified,
         }
     }
 }
 
 /// An event that cannot be judged yet.
-pub struct Held {
+pub struct UndecryptedEvent {
     /// Its id.
     pub event_id: OwnedEventId,
     /// Where it was sent.
@@ -55,16 +55,16 @@ pub struct Held {
     /// How old it was then, in milliseconds.
     pub age_ms: u64,
     /// What it waits for.
-    pub reason: HeldReason,
+    pub reason: WaitReason,
 }
 
 /// What the store knows of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Known {
+pub enum EventStatus {
     /// It was judged.
-    Judged,
+    Classified,
     /// It waits.
-    Held(HeldReason),
+    Waiting(WaitReason),
 }
 
 /// Events that cannot be classified yet.
@@ -75,7 +75,7 @@ impl UndecryptedEvents<'_> {
     /// Keeps an event until it can be judged: behind all that wait, or at this
     /// place among them. One that waits already stays as it is. Gives how many were
     /// given up for it.
-    pub fn put(&self, held: &Held, position: Option<i64>) -> Result<usize, Error> {
+    pub fn put(&self, held: &UndecryptedEvent, position: Option<i64>) -> Result<usize, Error> {
         self.0.execute(
             "INSERT OR IGNORE INTO held
              (event_id, room_id, sender, event, received_at, age_ms, reason, position)
@@ -97,7 +97,7 @@ impl UndecryptedEvents<'_> {
         self.0.execute(
             "DELETE FROM held WHERE rowid IN (
                  SELECT rowid FROM held ORDER BY position DESC, rowid DESC LIMIT -1 OFFSET ?1)",
-            [MAX_HELD],
+            [MAX_UNDECRYPTED],
         )
     }
 
@@ -107,26 +107,26 @@ impl UndecryptedEvents<'_> {
     pub fn rows(&self) -> Result<Vec<i64>, Error> {
         self.0.all(
             "SELECT rowid FROM held WHERE reason <> ?1 ORDER BY position, rowid",
-            [HeldReason::Gap.number()],
+            [WaitReason::Gap.number()],
             |row| row.get(0),
         )
     }
 
     /// One event that waits.
-    pub fn find(&self, id: i64) -> Result<Option<Held>, Error> {
+    pub fn find(&self, id: i64) -> Result<Option<UndecryptedEvent>, Error> {
         self.0.one(
             "SELECT event_id, room_id, sender, event, received_at, age_ms, reason FROM held
              WHERE rowid = ?1",
             [id],
             |row| {
-                Ok(Held {
+                Ok(UndecryptedEvent {
                     event_id: parsed(row, 0)?,
                     room: parsed(row, 1)?,
                     sender: parsed(row, 2)?,
                     event: row.get(3)?,
                     received_at: row.get::<_, i64>(4)?.cast_unsigned(),
                     age_ms: row.get::<_, i64>(5)?.cast_unsigned(),
-                    reason: HeldReason::of_number(row.get(6)?),
+                    reason: WaitReason::of_number(row.get(6)?),
                 })
             },
         )
@@ -139,7 +139,7 @@ impl UndecryptedEvents<'_> {
 
     /// When the first event came that waits for this, milliseconds since the Unix
     /// epoch.
-    pub fn oldest_received_at(&self, reason: HeldReason) -> Result<Option<u64>, Error> {
+    pub fn oldest_received_at(&self, reason: WaitReason) -> Result<Option<u64>, Error> {
         let since: Option<i64> = self.0.value(
             "SELECT min(received_at) FROM held WHERE reason = ?1",
             [reason.number()],
@@ -148,7 +148,7 @@ impl UndecryptedEvents<'_> {
     }
 
     /// An event goes on waiting, for something else.
-    pub fn set_reason(&self, event: &EventId, reason: HeldReason) -> Result<(), Error> {
+    pub fn set_reason(&self, event: &EventId, reason: WaitReason) -> Result<(), Error> {
         self.0.run(
             "UPDATE held SET reason = ?2 WHERE event_id = ?1",
             (event.as_str(), reason.number()),
@@ -169,8 +169,8 @@ impl UndecryptedEvents<'_> {
             "UPDATE held SET reason = ?2 WHERE room_id = ?1 AND reason = ?3",
             (
                 room.as_str(),
-                HeldReason::NotYetJudged.number(),
-                HeldReason::Gap.number(),
+                WaitReason::Unclassified.number(),
+                WaitReason::Gap.number(),
             ),
         )
     }
@@ -180,7 +180,7 @@ impl UndecryptedEvents<'_> {
         self.0.run(
             "UPDATE held SET reason = ?1 WHERE reason = ?2
              AND room_id NOT IN (SELECT room_id FROM gaps WHERE token <> '')",
-            (HeldReason::NotYetJudged.number(), HeldReason::Gap.number()),
+            (WaitReason::Unclassified.number(), WaitReason::Gap.number()),
         )
     }
 
@@ -191,15 +191,15 @@ impl UndecryptedEvents<'_> {
     }
 
     /// Whether this event was taken into the journal before, or waits.
-    pub fn status(&self, event: &EventId) -> Result<Option<Known>, Error> {
+    pub fn status(&self, event: &EventId) -> Result<Option<EventStatus>, Error> {
         self.0.one(
             "SELECT -1 FROM journal WHERE event_id = ?1
              UNION ALL SELECT reason FROM held WHERE event_id = ?1",
             [event.as_str()],
             |row| {
                 Ok(match row.get(0)? {
-                    -1 => Known::Judged,
-                    reason => Known::Held(HeldReason::of_number(reason)),
+                    -1 => EventStatus::Classified,
+                    reason => EventStatus::Waiting(WaitReason::of_number(reason)),
                 })
             },
         )

@@ -39,7 +39,7 @@ impl WithheldKeys<'_> {
             "DELETE FROM refused_keys WHERE (room_id, session_id, sender) IN (
                  SELECT room_id, session_id, sender FROM refused_keys
                  ORDER BY received_at DESC LIMIT -1 OFFSET ?1)",
-            [caps::REFUSED_KEYS],
+            [caps::WITHHELD_KEYS],
         )
     }
 

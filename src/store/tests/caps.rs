@@ -87,7 +87,7 @@ fn all_tables_at_their_worst_leave_room_on_a_small_volume() {
 fn what_the_schema_says_of_caps_is_what_they_are() {
     for text in [
         format!("FROM gaps) > {} BEGIN", caps::GAPS),
-        format!("FROM held) > {} BEGIN", caps::HELD_BYTES),
+        format!("FROM held) > {} BEGIN", caps::UNDECRYPTED_BYTES),
         format!("FROM olm_seen) >= {} BEGIN", caps::OLM_SEEN),
     ] {
         let newest = MIGRATIONS
@@ -332,7 +332,7 @@ fn room_keys_that_go_leave_tombstones_and_listed_devices_keep_theirs() {
     let pickle = group.pickle().unwrap();
     for number in 0..u32::try_from(caps::ROOM_KEYS).unwrap() + 200 {
         let owner = alice().to_owned();
-        let made_up = InboundGroup::from_pickle(owner, key(number), group.ed25519, &pickle);
+        let made_up = InboundGroupSession::from_pickle(owner, key(number), group.ed25519, &pickle);
         tx.inbound_sessions()
             .put(room(), &format!("s{number}"), &made_up.unwrap(), 1)
             .unwrap();
@@ -381,7 +381,7 @@ fn the_oldest_outbound_session_gives_way_whole() {
     let (first, second) = (room_id!("!first:test"), room_id!("!second:test"));
     let mut ids = Vec::new();
     for room in [first, second] {
-        let group = OutboundGroup::new(room.to_owned(), 1);
+        let group = OutboundGroupSession::new(room.to_owned(), 1);
         tx.outbound_sessions().put(room, &group).unwrap();
         let user = stranger(1);
         for number in 0..u32::try_from(caps::SHARES).unwrap() * 2 / 3 {
@@ -506,7 +506,7 @@ fn tombstones_of_listed_devices_outlast_those_of_made_up_ones() {
     let pickle = group.pickle().unwrap();
     for number in 0..u32::try_from(caps::DEAD_GROUPS + caps::ROOM_KEYS).unwrap() + 200 {
         let owner = alice().to_owned();
-        let made_up = InboundGroup::from_pickle(owner, key(number), group.ed25519, &pickle);
+        let made_up = InboundGroupSession::from_pickle(owner, key(number), group.ed25519, &pickle);
         tx.inbound_sessions()
             .put(room(), &format!("s{number}"), &made_up.unwrap(), 2)
             .unwrap();

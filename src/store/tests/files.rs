@@ -52,9 +52,9 @@ fn use_session(store: &mut Store, times: u32) -> Vec<Vec<u8>> {
     pickles
 }
 
-fn stored(tx: &Transaction<'_>, id: &str) -> InboundGroup {
+fn stored(tx: &Transaction<'_>, id: &str) -> InboundGroupSession {
     let mut groups = tx.inbound_sessions().of_user(room(), id, alice()).unwrap();
-    groups.remove(0).group
+    groups.remove(0).session
 }
 
 /// What a kill leaves: the files as they are.

@@ -72,7 +72,7 @@ fn what_was_judged_is_never_opened_again() {
         4
     );
     assert_ne!(
-        stored_key(&stored().group),
+        stored_key(&stored().session),
         first,
         "the ratchet has moved on"
     );
@@ -146,7 +146,7 @@ fn two_devices_can_claim_a_session_and_share_its_mark() {
         let thief = device(user, name);
         let pickle = mine.pickle().unwrap();
         let (owner, curve25519) = (user.to_owned(), thief.curve25519);
-        InboundGroup::from_pickle(owner, curve25519, thief.ed25519, &pickle).unwrap()
+        InboundGroupSession::from_pickle(owner, curve25519, thief.ed25519, &pickle).unwrap()
     };
     let eve = user_id!("@eve:test");
     let (hers, other) = (claimed(eve, "EVE"), claimed(alice(), "OTHER"));
@@ -159,7 +159,7 @@ fn two_devices_can_claim_a_session_and_share_its_mark() {
     let of = |user| tx.inbound_sessions().of_user(room(), &id, user).unwrap();
     let alices: Vec<_> = of(alice())
         .into_iter()
-        .map(|stored| (stored.group.curve25519, stored.ordinal))
+        .map(|stored| (stored.session.curve25519, stored.ordinal))
         .collect();
     assert_eq!(alices, [(other.curve25519, 2), (mine.curve25519, 3)]);
     assert_eq!(of(eve).len(), 1);
@@ -310,7 +310,7 @@ fn pre_key_messages_are_remembered_as_long_as_they_could_open() {
     assert!(!tx.seen_olm_messages().is_full().unwrap());
 }
 
-fn stored_key(group: &InboundGroup) -> Vec<u8> {
+fn stored_key(group: &InboundGroupSession) -> Vec<u8> {
     group.pickle().unwrap().to_vec()
 }
 
@@ -320,7 +320,7 @@ fn a_message_that_this_store_did_not_encrypt_is_noticed() {
     let mut store = directory.open();
     let tx = store.begin().unwrap();
     let account = Account::new(user_id!("@bot:test").to_owned(), "DEV".into());
-    let mut group = OutboundGroup::new(room().to_owned(), 1);
+    let mut group = OutboundGroupSession::new(room().to_owned(), 1);
     let id = group.session_id();
     tx.outbound_sessions().put(room(), &group).unwrap();
     assert!(!tx.outbound_sessions().has_sent(&id, 0).unwrap());
@@ -370,7 +370,7 @@ fn keys_go_to_those_who_may_have_them() {
                         .pin(alice(), &Pin { master, source }, 1)
                         .unwrap();
                 }
-                let group = OutboundGroup::new(room().to_owned(), 1);
+                let group = OutboundGroupSession::new(room().to_owned(), 1);
                 let id = group.session_id();
                 let missing = || {
                     tx.shares()
@@ -437,7 +437,7 @@ fn a_recipient_that_is_gone_is_noticed() {
     tx.devices()
         .apply(alice(), &DeviceChange::Put(Box::new(phone.clone())))
         .unwrap();
-    let group = OutboundGroup::new(room().to_owned(), 1);
+    let group = OutboundGroupSession::new(room().to_owned(), 1);
     tx.outbound_sessions().put(room(), &group).unwrap();
     let without = || {
         let (id, trust) = (group.session_id(), DeviceTrust::CrossSigned);

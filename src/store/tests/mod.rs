@@ -11,13 +11,13 @@ use ruma::{EventId, OwnedEventId, RoomId, UserId, event_id, room_id, user_id};
 
 use vodozemac::{
     Ed25519SecretKey,
-    megolm::{GroupSession, InboundGroupSession, SessionConfig},
+    megolm::{self, GroupSession, SessionConfig},
 };
 
 use super::*;
 use crate::crypto::{
-    Account, Device, DeviceChange, DeviceTrust, InboundGroup, MEGOLM_ALGORITHM, OlmSession,
-    OutboundGroup, Pin, PinSource, Rotation, outbound_session,
+    Account, Device, DeviceChange, DeviceTrust, InboundGroupSession, MEGOLM_ALGORITHM, OlmSession,
+    OutboundGroupSession, Pin, PinSource, Rotation, outbound_session,
 };
 use crate::util::Secret;
 
@@ -93,16 +93,17 @@ fn own() -> &'static UserId {
 }
 
 /// A session that `alice` shared, at its start, and the other end of it.
-fn shared_session() -> (GroupSession, InboundGroup) {
+fn shared_session() -> (GroupSession, InboundGroupSession) {
     let outbound = GroupSession::new(SessionConfig::version_1());
-    let inbound = InboundGroupSession::new(&outbound.session_key(), SessionConfig::version_1());
+    let inbound =
+        megolm::InboundGroupSession::new(&outbound.session_key(), SessionConfig::version_1());
     let pickle = serde_json::to_vec(&inbound.pickle()).unwrap();
     let author = device(alice(), "PHONE");
     let (curve25519, ed25519) = (author.curve25519, author.ed25519);
     let owner = alice().to_owned();
     (
         outbound,
-        InboundGroup::from_pickle(owner, curve25519, ed25519, &pickle).unwrap(),
+        InboundGroupSession::from_pickle(owner, curve25519, ed25519, &pickle).unwrap(),
     )
 }
 

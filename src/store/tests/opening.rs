@@ -228,7 +228,10 @@ fn every_state_of_the_own_identity_is_read_back() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    assert_eq!(tx.cross_signing().load().unwrap().state, OwnState::Unknown);
+    assert_eq!(
+        tx.cross_signing().load().unwrap().state,
+        CrossSigningState::Unknown
+    );
     tx.cross_signing().put_seed(&seed(7)).unwrap();
     let master = Ed25519SecretKey::new().public_key();
     tx.cross_signing().put_master(&master).unwrap();
@@ -237,20 +240,20 @@ fn every_state_of_the_own_identity_is_read_back() {
     assert_eq!(proven, None, "it was that of another self-signing key");
     tx.cross_signing().put_master(&master).unwrap();
     for state in [
-        OwnState::Upload { uia_session: None },
-        OwnState::Upload {
+        CrossSigningState::Upload { uia_session: None },
+        CrossSigningState::Upload {
             uia_session: Some("s".to_owned()),
         },
-        OwnState::Sign,
-        OwnState::FindKeyId,
-        OwnState::FindKey("k".to_owned()),
-        OwnState::FindSecret("k".to_owned()),
-        OwnState::FindMaster("k".to_owned()),
-        OwnState::Recovered,
-        OwnState::Unsigned("why".to_owned()),
-        OwnState::Reset,
-        OwnState::Signed,
-        OwnState::Unknown,
+        CrossSigningState::Sign,
+        CrossSigningState::FindKeyId,
+        CrossSigningState::FindKey("k".to_owned()),
+        CrossSigningState::FindSecret("k".to_owned()),
+        CrossSigningState::FindMaster("k".to_owned()),
+        CrossSigningState::Recovered,
+        CrossSigningState::Unsigned("why".to_owned()),
+        CrossSigningState::Reset,
+        CrossSigningState::Signed,
+        CrossSigningState::Unknown,
     ] {
         tx.cross_signing().delay().unwrap();
         assert!(tx.cross_signing().load().unwrap().delayed);
@@ -326,12 +329,15 @@ fn a_store_of_the_first_format_is_taken_over() {
     );
     let groups = tx.inbound_sessions().of_user(room(), &id, alice()).unwrap();
     assert_eq!(groups.len(), 1);
-    assert_eq!(groups[0].group.curve25519, inbound.curve25519);
+    assert_eq!(groups[0].session.curve25519, inbound.curve25519);
     assert!(
         tx.device_lists().is_outdated(alice()).unwrap(),
         "who signed what is asked for"
     );
-    assert_eq!(tx.cross_signing().load().unwrap().state, OwnState::Unknown);
+    assert_eq!(
+        tx.cross_signing().load().unwrap().state,
+        CrossSigningState::Unknown
+    );
     assert!(
         tx.outbound_sessions().has_sent("in use", 7).unwrap(),
         "what the version before sent is no trace of another life"

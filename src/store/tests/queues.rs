@@ -22,7 +22,7 @@ fn an_event_is_journalled_once_and_remembered() {
     assert_eq!(next().as_deref(), Some(second));
     tx.journal().finish(second).unwrap();
     assert_eq!(next(), None);
-    assert!(tx.undecrypted().status(first).unwrap() == Some(Known::Judged));
+    assert!(tx.undecrypted().status(first).unwrap() == Some(EventStatus::Classified));
     assert!(
         !tx.journal().record(&entry(first)).unwrap(),
         "done, and not done again"
@@ -38,21 +38,21 @@ fn what_waits_is_bounded_and_in_order() {
         let event_id: OwnedEventId = format!("$e{number}").try_into().unwrap();
         tx.undecrypted()
             .put(
-                &Held {
+                &UndecryptedEvent {
                     event_id,
                     room: room().to_owned(),
                     sender: alice().to_owned(),
                     event: "{}".to_owned(),
                     received_at: number,
                     age_ms: 0,
-                    reason: HeldReason::NoKey,
+                    reason: WaitReason::NoKey,
                 },
                 None,
             )
             .unwrap();
     }
     let rows = tx.undecrypted().rows().unwrap();
-    let held: Vec<Held> = rows
+    let held: Vec<UndecryptedEvent> = rows
         .into_iter()
         .map(|row| tx.undecrypted().find(row).unwrap().unwrap())
         .collect();

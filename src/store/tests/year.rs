@@ -48,7 +48,7 @@ struct Year {
 struct Bot {
     engine: Engine,
     now: u64,
-    group: InboundGroup,
+    group: InboundGroupSession,
     session: crate::crypto::OlmSession,
 }
 
@@ -114,7 +114,7 @@ impl Year {
         tx.olm_sessions()
             .put(alice(), &key(1), &session, true, now)
             .unwrap();
-        let hers = InboundGroup::from_pickle(
+        let hers = InboundGroupSession::from_pickle(
             alice().to_owned(),
             key(1),
             group.ed25519,
@@ -264,7 +264,7 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
         let group = match tx.outbound_sessions().find(&room).unwrap() {
             Some(group) => group,
             None => {
-                let group = OutboundGroup::new(room.clone(), 1);
+                let group = OutboundGroupSession::new(room.clone(), 1);
                 tx.outbound_sessions().put(&room, &group).unwrap();
                 group
             }
@@ -296,8 +296,12 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
         let number = base + number + 10;
         let index = u32::try_from(number).unwrap();
         let pickle = bot.group.pickle().unwrap();
-        let made_up =
-            InboundGroup::from_pickle(alice().to_owned(), key(index), bot.group.ed25519, &pickle);
+        let made_up = InboundGroupSession::from_pickle(
+            alice().to_owned(),
+            key(index),
+            bot.group.ed25519,
+            &pickle,
+        );
         tx.inbound_sessions()
             .put(&room_of(number), "session", &made_up.unwrap(), bot.now)
             .unwrap();
@@ -318,14 +322,14 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
         if !number.is_multiple_of(10) {
             return;
         }
-        let held = Held {
+        let held = UndecryptedEvent {
             event_id,
             room: room_of(1),
             sender: user(1),
             event: "x".repeat(32_000),
             received_at: 1,
             age_ms: 0,
-            reason: HeldReason::NoKey,
+            reason: WaitReason::NoKey,
         };
         tx.undecrypted().put(&held, None).unwrap();
         tx.withheld_keys()

@@ -3,7 +3,7 @@
 #![no_main]
 
 use openclaw_k8s_toggle_operator::matrix::CrossSigningStep;
-use openclaw_k8s_toggle_operator::store::OwnState;
+use openclaw_k8s_toggle_operator::store::CrossSigningState;
 use openclaw_k8s_toggle_operator_fuzz::{
     CLEAR, NEW, NOW, SECRET, mode,
     people::{ANNA, event},
@@ -42,7 +42,7 @@ target!(|world, data| {
             run.sync(&json!({ "next_batch": "n" }));
         }
         b's' => {
-            run.tx.cross_signing().set_state(&OwnState::Sign).unwrap();
+            run.tx.cross_signing().set_state(&CrossSigningState::Sign).unwrap();
             tolerable(
                 run.engine
                     .handle_own_step(&run.tx, CrossSigningStep::Sign, data, NOW),
@@ -52,7 +52,7 @@ target!(|world, data| {
             let text = String::from_utf8_lossy(data);
             run.tx
                 .cross_signing()
-                .set_state(&OwnState::Upload { uia_session: None })
+                .set_state(&CrossSigningState::Upload { uia_session: None })
                 .unwrap();
             run.engine
                 .handle_own_challenge(&run.tx, Some(&text), true)

@@ -5,7 +5,7 @@
 use openclaw_k8s_toggle_operator::{
     crypto::{RecoveryKey, Seed},
     matrix::CrossSigningStep,
-    store::OwnState,
+    store::CrossSigningState,
 };
 use openclaw_k8s_toggle_operator_fuzz::{
     NOW, Run, honest_query, mode,
@@ -42,13 +42,13 @@ target!(|world, data| {
 fn recover(run: &Run<'_>, answers: &mut dyn Iterator<Item = &[u8]>) {
     run.tx
         .cross_signing()
-        .set_state(&OwnState::FindKeyId)
+        .set_state(&CrossSigningState::FindKeyId)
         .unwrap();
     for answer in answers.take(3) {
         let state = run.tx.cross_signing().load().unwrap().state;
         if !matches!(
             state,
-            OwnState::FindKeyId | OwnState::FindKey(_) | OwnState::FindSecret(_)
+            CrossSigningState::FindKeyId | CrossSigningState::FindKey(_) | CrossSigningState::FindSecret(_)
         ) {
             break;
         }

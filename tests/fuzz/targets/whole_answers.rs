@@ -11,7 +11,7 @@ use openclaw_k8s_toggle_operator::auth::jwt::Jwks;
 use openclaw_k8s_toggle_operator::matrix::{
     Answer as Kept, CrossSigningStep, read_flows, read_login, read_refresh, read_whoami,
 };
-use openclaw_k8s_toggle_operator::store::OwnState;
+use openclaw_k8s_toggle_operator::store::CrossSigningState;
 use openclaw_k8s_toggle_operator::util::Secret;
 use openclaw_k8s_toggle_operator_fuzz::{
     NOW, Run, SECRET,
@@ -76,7 +76,7 @@ fn read(run: &Run<'_>, answer: &Answer) {
             tolerable(engine.handle_room_encryption(tx, room, Some(body)));
         }
         Endpoint::Signatures => {
-            tx.cross_signing().set_state(&OwnState::Sign).unwrap();
+            tx.cross_signing().set_state(&CrossSigningState::Sign).unwrap();
             tolerable(engine.handle_own_step(tx, CrossSigningStep::Sign, body, NOW));
         }
         Endpoint::Login => {

@@ -195,9 +195,9 @@ fn what_waits_for_a_gap_is_bounded() {
     large["content"]["formatted_body"] = json!("x".repeat(MAX_UNDECRYPTED_EVENT));
     let timeline: Vec<Value> = (1000..1300).map(alices).collect();
     limited(&engine, &tx, json!("p5"), &timeline, "s2");
-    assert_eq!(tx.undecrypted().count().unwrap(), MAX_HELD);
+    assert_eq!(tx.undecrypted().count().unwrap(), MAX_UNDECRYPTED);
     page(&engine, &tx, "p5", &json!({"chunk": [large, alices(3)]}));
-    assert_eq!(tx.undecrypted().count().unwrap(), MAX_HELD);
+    assert_eq!(tx.undecrypted().count().unwrap(), MAX_UNDECRYPTED);
     assert_eq!(judged(&engine, &tx), (1044..1300).collect::<Vec<_>>());
     assert_eq!(engine.rooms_with_missed_messages(&tx).unwrap(), [room()]);
 }

@@ -16,7 +16,7 @@ use crate::crypto::{Seed, signatures_upload};
 use crate::matrix::client::{BuildError, Call};
 use crate::matrix::e2ee::engine::{Engine, Error};
 use crate::matrix::e2ee::outgoing::{OutgoingRequest, RequestContext, RequestKey};
-use crate::store::{OwnState, Transaction};
+use crate::store::{CrossSigningState, Transaction};
 use crate::util::{MAX_ID, MAX_UIA_SESSION, Secret, code, is_carried, words};
 
 /// The longest words of a homeserver in the log, in characters.
@@ -40,7 +40,7 @@ impl Engine {
         tx: &Transaction<'_>,
     ) -> Result<Option<OutgoingRequest>, Error> {
         let mut own = tx.cross_signing().load()?;
-        if own.state == OwnState::Reset {
+        if own.state == CrossSigningState::Reset {
             warn!("the bot gets a new identity, as the operator asked");
             match &self.own_keys.seed {
                 Some(seed) => tx.cross_signing().put_seed(seed)?,
@@ -52,11 +52,11 @@ impl Engine {
                 }
             }
             tx.cross_signing()
-                .set_state(&OwnState::Upload { uia_session: None })?;
+                .set_state(&CrossSigningState::Upload { uia_session: None })?;
             own = tx.cross_signing().load()?;
         }
         let (step, call) = match &own.state {
-            OwnState::Upload { uia_session } => {
+            CrossSigningState::Upload { uia_session } => {
                 let Some(mine) = self.own_identity(&own) else {
                     return Ok(None);
                 };
@@ -69,7 +69,7 @@ impl Engine {
                 };
                 (CrossSigningStep::Upload, call)
             }
-            OwnState::Sign => {
+            CrossSigningState::Sign => {
                 let account = self.account(tx)?;
                 // A master key whose private half is at hand is vouched for too.
                 let master = self
@@ -80,24 +80,28 @@ impl Engine {
                 let body = signatures_upload(&account, master.as_ref())?;
                 (CrossSigningStep::Sign, post("signatures/upload", &body)?)
             }
-            OwnState::FindKeyId => (CrossSigningStep::Recover, self.account_data(DEFAULT_KEY)?),
-            OwnState::FindKey(id) if !is_carried(id, MAX_ID) => {
+            CrossSigningState::FindKeyId => {
+                (CrossSigningStep::Recover, self.account_data(DEFAULT_KEY)?)
+            }
+            CrossSigningState::FindKey(id) if !is_carried(id, MAX_ID) => {
                 self.stay_unsigned(tx, NO_STORAGE)?;
                 return Ok(None);
             }
-            OwnState::FindKey(id) => (
+            CrossSigningState::FindKey(id) => (
                 CrossSigningStep::Recover,
                 self.account_data(&format!("m.secret_storage.key.{id}"))?,
             ),
-            OwnState::FindSecret(_) => {
+            CrossSigningState::FindSecret(_) => {
                 (CrossSigningStep::Recover, self.account_data(SELF_SIGNING)?)
             }
-            OwnState::FindMaster(_) => (CrossSigningStep::Recover, self.account_data(MASTER)?),
-            OwnState::Unknown
-            | OwnState::Recovered
-            | OwnState::Signed
-            | OwnState::Unsigned(_)
-            | OwnState::Reset => return Ok(None),
+            CrossSigningState::FindMaster(_) => {
+                (CrossSigningStep::Recover, self.account_data(MASTER)?)
+            }
+            CrossSigningState::Unknown
+            | CrossSigningState::Recovered
+            | CrossSigningState::Signed
+            | CrossSigningState::Unsigned(_)
+            | CrossSigningState::Reset => return Ok(None),
         };
         Ok(Some(OutgoingRequest {
             key: RequestKey::OwnIdentity,
@@ -123,15 +127,15 @@ impl Engine {
     ) -> Result<(), Error> {
         let own = tx.cross_signing().load()?;
         match (step, &own.state) {
-            (CrossSigningStep::Upload, OwnState::Upload { .. }) => {
+            (CrossSigningStep::Upload, CrossSigningState::Upload { .. }) => {
                 let Some(mine) = self.own_identity(&own) else {
                     return Ok(());
                 };
                 self.pin_own(tx, mine.master(), now)?;
                 self.cross_sign(tx, mine.self_signing())?;
-                Ok(tx.cross_signing().set_state(&OwnState::Sign)?)
+                Ok(tx.cross_signing().set_state(&CrossSigningState::Sign)?)
             }
-            (CrossSigningStep::Sign, OwnState::Sign) => {
+            (CrossSigningStep::Sign, CrossSigningState::Sign) => {
                 #[derive(Deserialize)]
                 struct Body {
                     #[serde(default)]
@@ -141,7 +145,7 @@ impl Engine {
                     serde_json::from_slice(body).map_err(|_| Error::Malformed("signatures"))?;
                 if body.failures.is_empty() {
                     info!("the bot's device is signed by its identity");
-                    Ok(tx.cross_signing().set_state(&OwnState::Signed)?)
+                    Ok(tx.cross_signing().set_state(&CrossSigningState::Signed)?)
                 } else {
                     self.stay_unsigned(tx, NOT_KEPT)
                 }
@@ -163,7 +167,7 @@ impl Engine {
         session: Option<&str>,
         by_password: bool,
     ) -> Result<(), Error> {
-        let OwnState::Upload { uia_session } = tx.cross_signing().load()?.state else {
+        let CrossSigningState::Upload { uia_session } = tx.cross_signing().load()?.state else {
             return Ok(());
         };
         match session {
@@ -173,7 +177,7 @@ impl Engine {
                     && self.own_keys.password.is_some()
                     && is_carried(session, MAX_UIA_SESSION) =>
             {
-                Ok(tx.cross_signing().set_state(&OwnState::Upload {
+                Ok(tx.cross_signing().set_state(&CrossSigningState::Upload {
                     uia_session: Some(session.to_owned()),
                 })?)
             }
@@ -199,7 +203,7 @@ impl Engine {
         // Another 404 does not say that there is none.
         if matches!(step, CrossSigningStep::Recover) && status == 404 && errcode == "M_NOT_FOUND" {
             return match tx.cross_signing().load()?.state {
-                OwnState::FindMaster(_) => self.finish_recovery(tx),
+                CrossSigningState::FindMaster(_) => self.finish_recovery(tx),
                 _ => self.stay_unsigned(tx, NO_STORAGE),
             };
         }

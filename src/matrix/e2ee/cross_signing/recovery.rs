@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::messages::{NO_STORAGE, unrecovered};
-use crate::crypto::{SecretFault, Seed, public_of_base64_seed};
+use crate::crypto::{SecretStorageError, Seed, public_of_base64_seed};
 use crate::matrix::e2ee::engine::{Engine, Error};
-use crate::store::{OwnState, Transaction};
+use crate::store::{CrossSigningState, Transaction};
 use crate::util::{MAX_ID, is_carried};
 
 /// Names the key that the account uses.
@@ -28,7 +28,7 @@ impl Engine {
     pub(crate) fn handle_secret(
         &self,
         tx: &Transaction<'_>,
-        state: OwnState,
+        state: CrossSigningState,
         body: &[u8],
     ) -> Result<(), Error> {
         let Some(recovery_key) = &self.own_keys.recovery_key else {
@@ -37,23 +37,25 @@ impl Engine {
         let raw: &RawValue =
             serde_json::from_slice(body).map_err(|_| Error::Malformed("account data"))?;
         match state {
-            OwnState::FindKeyId => {
+            CrossSigningState::FindKeyId => {
                 #[derive(Deserialize)]
                 struct DefaultKey {
                     key: String,
                 }
                 match serde_json::from_str::<DefaultKey>(raw.get()) {
-                    Ok(DefaultKey { key }) if is_carried(&key, MAX_ID) => {
-                        Ok(tx.cross_signing().set_state(&OwnState::FindKey(key))?)
-                    }
+                    Ok(DefaultKey { key }) if is_carried(&key, MAX_ID) => Ok(tx
+                        .cross_signing()
+                        .set_state(&CrossSigningState::FindKey(key))?),
                     Ok(_) | Err(_) => self.stay_unsigned(tx, NO_STORAGE),
                 }
             }
-            OwnState::FindKey(id) => match recovery_key.opens(raw) {
-                Ok(()) => Ok(tx.cross_signing().set_state(&OwnState::FindSecret(id))?),
+            CrossSigningState::FindKey(id) => match recovery_key.opens(raw) {
+                Ok(()) => Ok(tx
+                    .cross_signing()
+                    .set_state(&CrossSigningState::FindSecret(id))?),
                 Err(fault) => self.stay_unsigned(tx, &unrecovered(&fault)),
             },
-            OwnState::FindSecret(id) => {
+            CrossSigningState::FindSecret(id) => {
                 let secret = recovery_key.decrypt(SELF_SIGNING, &id, raw);
                 let key = match secret {
                     Ok(secret) => Seed::from_base64(&secret),
@@ -62,16 +64,18 @@ impl Engine {
                 match key {
                     Ok(key) => {
                         tx.cross_signing().put_self_signing(&key)?;
-                        Ok(tx.cross_signing().set_state(&OwnState::FindMaster(id))?)
+                        Ok(tx
+                            .cross_signing()
+                            .set_state(&CrossSigningState::FindMaster(id))?)
                     }
                     Err(fault) => self.stay_unsigned(tx, &unrecovered(&fault)),
                 }
             }
-            OwnState::FindMaster(id) => {
+            CrossSigningState::FindMaster(id) => {
                 let secret = match recovery_key.decrypt(MASTER, &id, raw) {
                     Ok(secret) => secret,
                     // What was deleted is an empty object.
-                    Err(SecretFault::NotStored | SecretFault::Malformed) => {
+                    Err(SecretStorageError::NotStored | SecretStorageError::Malformed) => {
                         return self.finish_recovery(tx);
                     }
                     Err(fault) => return self.give_up_recovery(tx, &fault),
@@ -102,7 +106,8 @@ impl Engine {
     /// What the secret storage holds was found: it is compared with what the
     /// homeserver shows now.
     pub(crate) fn finish_recovery(&self, tx: &Transaction<'_>) -> Result<(), Error> {
-        tx.cross_signing().set_state(&OwnState::Recovered)?;
+        tx.cross_signing()
+            .set_state(&CrossSigningState::Recovered)?;
         Ok(tx.device_lists().mark_outdated(&self.user)?)
     }
 }

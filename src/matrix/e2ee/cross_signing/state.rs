@@ -10,11 +10,11 @@ use vodozemac::{Ed25519PublicKey, Ed25519Signature};
 
 use super::messages::{NOT_KEPT, NOT_SHOWN, STALE_SECRET, UNPROVEN, UNSEEN, foreign};
 use crate::crypto::{
-    Identity, OwnIdentity, Pin, PinSource, Seed, SelfSigning, fingerprint, signed_object,
+    CrossSigningKeys, Identity, Pin, PinSource, Seed, SelfSigningKey, fingerprint, signed_object,
 };
 use crate::matrix::client::BuildError;
 use crate::matrix::e2ee::engine::{Engine, Error};
-use crate::store::{OwnState, StoredIdentity, Transaction};
+use crate::store::{CrossSigningState, StoredCrossSigning, Transaction};
 use crate::util::name;
 
 /// What the server shows of the bot's own account.
@@ -26,8 +26,8 @@ pub(crate) struct Shown<'a> {
 impl Engine {
     /// Once at each start: what the last process found out may be old.
     pub(crate) fn begin_own_identity(&self, tx: &Transaction<'_>) -> Result<(), Error> {
-        if tx.cross_signing().load()?.state != OwnState::Reset {
-            tx.cross_signing().set_state(&OwnState::Unknown)?;
+        if tx.cross_signing().load()?.state != CrossSigningState::Reset {
+            tx.cross_signing().set_state(&CrossSigningState::Unknown)?;
         }
         Ok(())
     }
@@ -35,7 +35,11 @@ impl Engine {
     /// Whether nothing more can be done now to have the device vouched for.
     pub(crate) fn cross_signing_done(&self, tx: &Transaction<'_>) -> Result<bool, Error> {
         let own = tx.cross_signing().load()?;
-        Ok(own.delayed || matches!(own.state, OwnState::Signed | OwnState::Unsigned(_)))
+        Ok(own.delayed
+            || matches!(
+                own.state,
+                CrossSigningState::Signed | CrossSigningState::Unsigned(_)
+            ))
     }
 
     /// Why the bot's device is not vouched for, or by an identity that is not proven
@@ -43,8 +47,8 @@ impl Engine {
     pub fn cross_signing_fault(&self, tx: &Transaction<'_>) -> Result<Option<String>, Error> {
         let own = tx.cross_signing().load()?;
         Ok(match own.state {
-            OwnState::Unsigned(why) => Some(why),
-            OwnState::Signed if tx.identities().of_user(&self.user)?.pin.is_none() => {
+            CrossSigningState::Unsigned(why) => Some(why),
+            CrossSigningState::Signed if tx.identities().of_user(&self.user)?.pin.is_none() => {
                 Some(UNPROVEN.to_owned())
             }
             _ => None,
@@ -60,7 +64,7 @@ impl Engine {
             "Device {device}: {}",
             fingerprint(&account.ed25519())
         )];
-        if tx.cross_signing().load()?.state == OwnState::Signed
+        if tx.cross_signing().load()?.state == CrossSigningState::Signed
             && let Some(pin) = tx.identities().of_user(&self.user)?.pin
         {
             lines.push(format!("Identity: {}", fingerprint(&pin.master)));
@@ -70,9 +74,9 @@ impl Engine {
 
     /// The identity that the bot holds all keys of: the configuration's seed
     /// comes before the stored one.
-    pub(crate) fn own_identity(&self, own: &StoredIdentity) -> Option<OwnIdentity> {
+    pub(crate) fn own_identity(&self, own: &StoredCrossSigning) -> Option<CrossSigningKeys> {
         let seed = self.own_keys.seed.as_deref().or(own.seed.as_ref())?;
-        OwnIdentity::from_seed(seed)
+        CrossSigningKeys::from_seed(seed)
     }
 
     /// Compares what the server shows of the account with what the bot holds, and
@@ -85,15 +89,18 @@ impl Engine {
     ) -> Result<(), Error> {
         let own = tx.cross_signing().load()?;
         match own.state {
-            OwnState::Unknown | OwnState::Recovered | OwnState::Signed | OwnState::Unsigned(_) => {}
+            CrossSigningState::Unknown
+            | CrossSigningState::Recovered
+            | CrossSigningState::Signed
+            | CrossSigningState::Unsigned(_) => {}
             _ => return Ok(()),
         }
         let mine = self.own_identity(&own);
         let pin = tx.identities().of_user(&self.user)?.pin;
         let Some(identity) = &shown.identity else {
             return match (mine, pin) {
-                _ if matches!(own.state, OwnState::Unsigned(_)) => Ok(()),
-                _ if own.state == OwnState::Signed => self.stay_unsigned(tx, NOT_SHOWN),
+                _ if matches!(own.state, CrossSigningState::Unsigned(_)) => Ok(()),
+                _ if own.state == CrossSigningState::Signed => self.stay_unsigned(tx, NOT_SHOWN),
                 (None, Some(_)) => self.stay_unsigned(tx, UNSEEN),
                 (None, None) if own.self_signing.is_some() => self.stay_unsigned(tx, UNSEEN),
                 (None, None) => {
@@ -104,24 +111,24 @@ impl Engine {
                     info!("the account has no identity yet: making one");
                     Ok(tx
                         .cross_signing()
-                        .set_state(&OwnState::Upload { uia_session: None })?)
+                        .set_state(&CrossSigningState::Upload { uia_session: None })?)
                 }
                 (Some(_), _) => {
                     info!("the homeserver does not show the bot's identity: uploading it");
                     Ok(tx
                         .cross_signing()
-                        .set_state(&OwnState::Upload { uia_session: None })?)
+                        .set_state(&CrossSigningState::Upload { uia_session: None })?)
                 }
             };
         };
         if let Some(mine) = mine.filter(|mine| mine.master() == identity.master()) {
             if !mine.self_signing().belongs_to(identity) {
-                if own.state != OwnState::Unknown {
+                if own.state != CrossSigningState::Unknown {
                     return self.stay_unsigned(tx, NOT_SHOWN);
                 }
                 return Ok(tx
                     .cross_signing()
-                    .set_state(&OwnState::Upload { uia_session: None })?);
+                    .set_state(&CrossSigningState::Upload { uia_session: None })?);
             }
             self.pin_own(tx, identity.master(), now)?;
             return self.sign(tx, identity, shown, mine.self_signing(), &own.state);
@@ -145,7 +152,8 @@ impl Engine {
             is_another && self.account(tx)?.cross_signed_by() == identity.self_signing();
         let is_proven = own.master == Some(identity.master());
         if let Some(key) = recovered.filter(|key| !is_claimed && key.belongs_to(identity)) {
-            let asks = own.state == OwnState::Unknown && self.own_keys.recovery_key.is_some();
+            let asks =
+                own.state == CrossSigningState::Unknown && self.own_keys.recovery_key.is_some();
             if is_proven || (pin.is_some() && !is_another) {
                 self.pin_own(tx, identity.master(), now)?;
                 return self.sign(tx, identity, shown, &key, &own.state);
@@ -166,17 +174,19 @@ impl Engine {
         };
         if may_adopt && self.adopt_signature(tx, identity, shown)? {
             self.pin_own(tx, identity.master(), now)?;
-            if matches!(own.state, OwnState::Unsigned(_)) {
+            if matches!(own.state, CrossSigningState::Unsigned(_)) {
                 info!("another session of the account has signed the bot's device");
             }
-            return Ok(tx.cross_signing().set_state(&OwnState::Signed)?);
+            return Ok(tx.cross_signing().set_state(&CrossSigningState::Signed)?);
         }
         match own.state {
-            OwnState::Recovered => self.stay_unsigned(tx, STALE_SECRET),
-            OwnState::Unsigned(_) => Ok(()),
+            CrossSigningState::Recovered => self.stay_unsigned(tx, STALE_SECRET),
+            CrossSigningState::Unsigned(_) => Ok(()),
             _ if self.own_keys.recovery_key.is_some() => {
                 info!("looking for the account's self-signing key in its secret storage");
-                Ok(tx.cross_signing().set_state(&OwnState::FindKeyId)?)
+                Ok(tx
+                    .cross_signing()
+                    .set_state(&CrossSigningState::FindKeyId)?)
             }
             _ => self.stay_unsigned(tx, &foreign(&self.device)),
         }
@@ -188,8 +198,8 @@ impl Engine {
         tx: &Transaction<'_>,
         identity: &Identity,
         shown: &Shown<'_>,
-        key: &SelfSigning,
-        state: &OwnState,
+        key: &SelfSigningKey,
+        state: &CrossSigningState,
     ) -> Result<(), Error> {
         let signed_before = self.account(tx)?.cross_signed_by() == Some(key.public());
         if !signed_before {
@@ -200,15 +210,19 @@ impl Engine {
             .and_then(signed_object)
             .is_some_and(|keys| identity.has_signed(&keys));
         match state {
-            _ if is_shown => Ok(tx.cross_signing().set_state(&OwnState::Signed)?),
+            _ if is_shown => Ok(tx.cross_signing().set_state(&CrossSigningState::Signed)?),
             // Once more would be once more for ever.
-            OwnState::Signed => self.stay_unsigned(tx, NOT_KEPT),
-            OwnState::Unsigned(_) if signed_before => Ok(()),
-            _ => Ok(tx.cross_signing().set_state(&OwnState::Sign)?),
+            CrossSigningState::Signed => self.stay_unsigned(tx, NOT_KEPT),
+            CrossSigningState::Unsigned(_) if signed_before => Ok(()),
+            _ => Ok(tx.cross_signing().set_state(&CrossSigningState::Sign)?),
         }
     }
 
-    pub(crate) fn cross_sign(&self, tx: &Transaction<'_>, key: &SelfSigning) -> Result<(), Error> {
+    pub(crate) fn cross_sign(
+        &self,
+        tx: &Transaction<'_>,
+        key: &SelfSigningKey,
+    ) -> Result<(), Error> {
         let mut account = self.account_mut(tx)?;
         let signature = key.sign_device(&account)?;
         account.set_cross_signature(&key.public(), &signature)?;
@@ -291,11 +305,11 @@ impl Engine {
         warn!("{why}");
         Ok(tx
             .cross_signing()
-            .set_state(&OwnState::Unsigned(why.to_owned()))?)
+            .set_state(&CrossSigningState::Unsigned(why.to_owned()))?)
     }
 }
 
 /// The self-signing key from the account's secret storage.
-fn recovered(own: &StoredIdentity) -> Option<SelfSigning> {
-    own.self_signing.as_ref().map(SelfSigning::from_seed)
+fn recovered(own: &StoredCrossSigning) -> Option<SelfSigningKey> {
+    own.self_signing.as_ref().map(SelfSigningKey::from_seed)
 }

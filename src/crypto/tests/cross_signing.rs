@@ -12,8 +12,8 @@ fn user() -> &'static UserId {
     user_id!("@bot:test")
 }
 
-fn own() -> OwnIdentity {
-    OwnIdentity::from_seed(&Seed::copied(&[7; 32]).unwrap()).unwrap()
+fn own() -> CrossSigningKeys {
+    CrossSigningKeys::from_seed(&Seed::copied(&[7; 32]).unwrap()).unwrap()
 }
 
 fn signed_bot() -> Account {
@@ -59,14 +59,14 @@ fn a_seed_is_32_bytes_of_base64() {
         assert_eq!(format!("{seed:?}"), "Seed(…)");
     }
     let fault = |text: &str| Seed::from_base64(text).map(drop).unwrap_err();
-    assert_eq!(fault("not base64!"), SeedFault::Encoding);
-    assert_eq!(fault(""), SeedFault::Length(0));
-    assert_eq!(fault(&"A".repeat(44)), SeedFault::Length(33));
+    assert_eq!(fault("not base64!"), SeedError::Encoding);
+    assert_eq!(fault(""), SeedError::Length(0));
+    assert_eq!(fault(&"A".repeat(44)), SeedError::Length(33));
     assert_eq!(
         fault(&vodozemac::base64_encode([7; 31])),
-        SeedFault::Length(31)
+        SeedError::Length(31)
     );
-    assert!(SelfSigning::from_base64_seed("AAAA").is_err());
+    assert!(SelfSigningKey::from_base64_seed("AAAA").is_err());
     let (a, b) = (Seed::generate().unwrap(), Seed::generate().unwrap());
     assert_ne!(a.as_bytes(), b.as_bytes());
 }
@@ -110,7 +110,7 @@ fn signatures_are_uploaded_with_the_device_and_the_master_key() {
     let own = own();
     assert_eq!(
         signatures_upload(&bot(), None),
-        Err(SignatureFault::Missing),
+        Err(SignatureError::Missing),
         "not before the device is signed"
     );
     let account = signed_bot();
@@ -136,7 +136,7 @@ fn signatures_are_uploaded_with_the_device_and_the_master_key() {
     );
     assert_eq!(
         verify(&master, user(), "ed25519:GONE", &gone.public_key()),
-        Err(SignatureFault::Missing)
+        Err(SignatureError::Missing)
     );
     let alone = value(&signatures_upload(&account, None).unwrap());
     assert_eq!(alone["@bot:test"].as_object().unwrap().len(), 1);
@@ -145,7 +145,7 @@ fn signatures_are_uploaded_with_the_device_and_the_master_key() {
 #[test]
 fn no_other_master_key_is_signed() {
     let own = own();
-    let other = OwnIdentity::from_seed(&Seed::copied(&[8; 32]).unwrap()).unwrap();
+    let other = CrossSigningKeys::from_seed(&Seed::copied(&[8; 32]).unwrap()).unwrap();
     let read = |user: &UserId, master: &CanonicalJsonObject| {
         own_master_key(user, &raw(master), &own.master()).map(drop)
     };
@@ -153,11 +153,11 @@ fn no_other_master_key_is_signed() {
     assert_eq!(read(user(), &own.master_key(user()).unwrap()), Ok(()));
     assert_eq!(
         read(user(), &other.master_key(user()).unwrap()),
-        Err(IdentityFault::Keys)
+        Err(IdentityError::Keys)
     );
     assert_eq!(
         read(user(), &own.master_key(eve).unwrap()),
-        Err(IdentityFault::WrongUser)
+        Err(IdentityError::WrongUser)
     );
 }
 
@@ -195,18 +195,18 @@ fn a_cross_signature_must_match() {
     let of_another = key.sign_device(&bot()).unwrap();
     assert_eq!(
         account.set_cross_signature(&key.public(), &of_another),
-        Err(SignatureFault::Wrong)
+        Err(SignatureError::Wrong)
     );
     let signature = key.sign_device(&account).unwrap();
     assert_eq!(
         account.set_cross_signature(&own.master(), &signature),
-        Err(SignatureFault::Wrong)
+        Err(SignatureError::Wrong)
     );
     assert_eq!(account.cross_signed_by(), None);
 
     // A new identity takes the place of the one before.
     let mut account = signed_bot();
-    let other = OwnIdentity::from_seed(&Seed::copied(&[8; 32]).unwrap()).unwrap();
+    let other = CrossSigningKeys::from_seed(&Seed::copied(&[8; 32]).unwrap()).unwrap();
     let signature = other.self_signing().sign_device(&account).unwrap();
     account
         .set_cross_signature(&other.self_signing().public(), &signature)
