@@ -68,7 +68,7 @@ fn run(invocation: Invocation, out: &mut dyn Write) -> Result<(), Failure> {
             let directory = store_path(&env).map_err(misconfigured)?;
             print(out, identities::run(&command, &directory).map_err(failed)?);
         }
-        Invocation::CheckConfig => print(out, check_config::run(&env).map_err(failed)?),
+        Invocation::CheckConfig => print(out, check_config::run(&env).map_err(misconfigured)?),
         Invocation::ConnTest => {
             let account = account(Overrides::default())?;
             wait_for(conntest::run(&account, out))?.map_err(failed)?;
@@ -133,10 +133,7 @@ fn warn_of(account: &Account) {
 }
 
 fn misconfigured(faults: Faults) -> Failure {
-    let lines = faults
-        .iter()
-        .map(|fault| format!("configuration error: {fault}\n"));
-    failed(lines.collect())
+    failed(faults.to_string())
 }
 
 fn failed(why: String) -> Failure {

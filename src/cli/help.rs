@@ -1,7 +1,7 @@
 //! The help texts.
 
 use crate::bot::replies;
-use crate::config::{Presence, VARIABLES};
+use crate::config::{FileForm, SETTINGS};
 
 /// The program's name and version.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
@@ -82,15 +82,15 @@ Environment (an empty value counts as unset):
 ",
         name = env!("CARGO_PKG_NAME")
     );
-    for variable in &VARIABLES {
-        let presence = match variable.presence {
-            Presence::Required { .. } => "required".to_owned(),
-            Presence::Needed { when, .. } => format!("required {when}"),
-            Presence::Default(value) => format!("default {value}"),
-            Presence::Optional => "optional".to_owned(),
-        };
-        let (name, meaning) = (variable.name, variable.meaning);
-        text.push_str(&format!("  {name} ({presence})\n      {meaning}\n"));
+    for setting in SETTINGS {
+        let (name, help) = (setting.name, setting.help);
+        let presence = setting.presence.in_words();
+        text.push_str(&format!("  {name} ({presence})\n      {help}\n"));
+        if let Some(FileForm { name, holds }) = setting.file {
+            text.push_str(&format!(
+                "  {name} (optional)\n      File with that {holds}, to set instead\n"
+            ));
+        }
     }
     text.push_str("\nIn the chat:\n");
     for line in replies::HELP.lines() {
@@ -263,10 +263,12 @@ mod tests {
     #[test]
     fn the_help_names_every_variable_with_its_default() {
         let help = Topic::Program.text();
-        for variable in &VARIABLES {
-            assert!(help.contains(&format!("\n  {} (", variable.name)));
-            if let Presence::Default(value) = variable.presence {
-                assert!(help.contains(&format!("{} (default {value})", variable.name)));
+        for setting in SETTINGS {
+            for name in setting.variables() {
+                assert!(help.contains(&format!("\n  {name} (")));
+            }
+            if let Some(value) = setting.default() {
+                assert!(help.contains(&format!("{} (default {value})", setting.name)));
             }
         }
         assert!(help.ends_with('\n'));

@@ -1,16 +1,19 @@
-//! The bot's account: whose it is, where, and what proves it.
+//! The bot's account: whose it is, where, what proves it, and which way leads there.
 
-use std::ffi::OsString;
+use std::sync::Arc;
 
-use super::login::{JwtLoginType, JwtSource, Method, MethodName};
-use super::network::Network;
-use super::summary::{mask, value};
-use super::variables::{
-    ACCESS_TOKEN, AUDIENCE, AUTH_METHOD, CLIENT_SECRET, DEVICE_ID, HOMESERVER, ISSUER,
-    JWT_LOGIN_TYPE, JWT_SECRET, KEYCLOAK_CLIENT_ID, KEYCLOAK_REALM, KEYCLOAK_URL, PASSWORD,
-    SSO_IDP_ID, TOTP_SECRET, USER,
-};
-use super::{BaseUrl, BotUser, Faults, Homeserver};
+use super::fault::{Faults, Flaw, quoted};
+use super::login::{Method, MethodName};
+use super::reader::{Env, Reader, text};
+use super::secrets::file;
+use super::setting::Setting;
+use super::table::{CERT_FILE, EXTRA_CA_FILE, HOMESERVER, NO_PROXY, PROXY, USER};
+use super::{BotUser, Homeserver, JwtLoginType};
+use crate::net::{Bundle, Proxy, Roots};
+
+/// The largest file taken for certificates, in bytes: several times the list
+/// of a whole distribution.
+const MAX_CERTIFICATES: usize = 2 * 1024 * 1024;
 
 /// Everything that a login needs, and nothing of the cluster.
 #[derive(Clone, Debug)]
@@ -34,29 +37,33 @@ pub struct Overrides {
     pub login_type: Option<JwtLoginType>,
 }
 
+/// How the homeserver and Keycloak are reached: the authorities believed, and the proxy.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// The authorities believed (`SSL_CERT_FILE`, `EXTRA_CA_FILE`).
+    pub roots: Roots,
+    /// The proxy, if any (`HTTPS_PROXY`, `NO_PROXY`).
+    pub proxy: Option<Arc<Proxy>>,
+    /// The authorities whose kind of key is not accepted, by the variable of their file.
+    pub(super) idle: Vec<(&'static str, Vec<String>)>,
+}
+
 impl Account {
     /// Reads what a login needs.
     ///
     /// # Errors
     /// Every fault there is.
-    pub fn from_env(
-        env: &impl Fn(&str) -> Option<OsString>,
-        overrides: Overrides,
-    ) -> Result<Self, Faults> {
-        let mut faults = Faults::default();
-        let account = Self::read(env, overrides, &mut faults);
-        account.filter(|_| faults.is_empty()).ok_or(faults)
+    pub fn from_env(env: Env<'_>, overrides: Overrides) -> Result<Self, Faults> {
+        let mut reader = Reader::new(env);
+        let account = Self::read(&mut reader, overrides);
+        reader.finish(account)
     }
 
-    pub(super) fn read(
-        env: &impl Fn(&str) -> Option<OsString>,
-        overrides: Overrides,
-        faults: &mut Faults,
-    ) -> Option<Self> {
-        let homeserver = faults.keep(HOMESERVER.read(env, Homeserver::parse));
-        let user = faults.keep(USER.read(env, BotUser::parse));
-        let method = Method::read(env, overrides.method, overrides.login_type, faults);
-        let network = Network::read(env, faults);
+    pub(super) fn read(r: &mut Reader<'_>, overrides: Overrides) -> Option<Self> {
+        let homeserver = r.read(&HOMESERVER, Homeserver::parse, Homeserver::to_string);
+        let user = r.read(&USER, BotUser::parse, BotUser::to_string);
+        let method = Method::read(r, overrides);
+        let network = Network::read(r);
         Some(Self {
             homeserver: homeserver?,
             user: user?,
@@ -64,52 +71,61 @@ impl Account {
             network: network?,
         })
     }
+}
 
-    /// A line for each setting that the method uses; secrets are masked,
-    /// whatever their length.
-    pub fn rows(&self) -> Vec<(&'static str, String)> {
-        let mut rows = vec![
-            (HOMESERVER.name, self.homeserver.to_string()),
-            (USER.name, self.user.to_string()),
-            (AUTH_METHOD.name, self.method.name().as_str().to_owned()),
-        ];
-        match &self.method {
-            Method::Password(password) => rows.push((PASSWORD.name, mask(Some(password)))),
-            Method::Jwt(jwt) => {
-                match &jwt.source {
-                    JwtSource::Keycloak(keycloak) => rows.extend([
-                        (PASSWORD.name, mask(Some(&keycloak.password))),
-                        (KEYCLOAK_URL.name, keycloak.url.to_string()),
-                        (KEYCLOAK_REALM.name, keycloak.realm.clone()),
-                        (KEYCLOAK_CLIENT_ID.name, keycloak.client_id.clone()),
-                        (CLIENT_SECRET.name, mask(keycloak.client_secret.as_ref())),
-                        (TOTP_SECRET.name, mask(keycloak.totp.as_ref())),
-                        (
-                            ISSUER.name,
-                            value(keycloak.issuer.as_ref(), "as Keycloak says"),
-                        ),
-                    ]),
-                    JwtSource::Secret(secret) => rows.push((JWT_SECRET.name, mask(Some(secret)))),
-                }
-                rows.push((AUDIENCE.name, value(jwt.audience.as_ref(), "any")));
-                rows.push((JWT_LOGIN_TYPE.name, jwt.login_type.as_str().to_owned()));
-            }
-            Method::Sso(sso) => rows.extend([
-                (PASSWORD.name, mask(Some(&sso.password))),
-                (TOTP_SECRET.name, mask(sso.totp.as_ref())),
-                (SSO_IDP_ID.name, sso.provider.clone()),
-                (
-                    KEYCLOAK_URL.name,
-                    value(sso.url.as_ref().map(BaseUrl::to_string).as_ref(), "any"),
-                ),
-                (KEYCLOAK_REALM.name, value(sso.realm.as_ref(), "any")),
-            ]),
-            Method::Token(token) => rows.extend([
-                (ACCESS_TOKEN.name, mask(Some(&token.token))),
-                (DEVICE_ID.name, token.device.to_string()),
-            ]),
-        }
-        rows.extend(self.network.rows());
-        rows
+impl Network {
+    fn read(r: &mut Reader<'_>) -> Option<Self> {
+        let certificates = bundle(r, &CERT_FILE);
+        let extra = bundle(r, &EXTRA_CA_FILE);
+        let proxy = proxy(r);
+        let (certificates, extra) = (certificates?, extra?);
+        let idle = [(&CERT_FILE, &certificates), (&EXTRA_CA_FILE, &extra)]
+            .into_iter()
+            .filter_map(|(setting, read)| Some((setting.name, read.as_ref()?.idle().to_vec())))
+            .filter(|(_, idle)| !idle.is_empty())
+            .collect();
+        Some(Self {
+            idle,
+            roots: match (certificates, extra) {
+                (None, None) => Roots::Mozilla,
+                (None, Some(extra)) => Roots::MozillaAnd(extra),
+                (Some(bundle), None) => Roots::Bundle(bundle),
+                (Some(bundle), Some(extra)) => Roots::Bundle(bundle.and(extra)),
+            },
+            proxy: proxy?,
+        })
     }
+}
+
+/// The certificates in the file that a setting names, if it does.
+fn bundle(r: &mut Reader<'_>, setting: &Setting) -> Option<Option<Bundle>> {
+    let parse = |path: &str| {
+        let pem = file(path, MAX_CERTIFICATES)?.bytes;
+        let bundle = Bundle::from_pem(&pem).map_err(|fault| {
+            Flaw::new(
+                format!("names {}, and there is {fault}", quoted(path)),
+                "give the authorities' certificates in PEM, each between BEGIN CERTIFICATE and \
+                 END CERTIFICATE",
+            )
+        })?;
+        Ok::<_, Flaw>((path.to_owned(), bundle))
+    };
+    let read = r.optional(setting, parse, |(path, _)| path.clone())?;
+    Some(read.map(|(_, bundle)| bundle))
+}
+
+fn proxy(r: &mut Reader<'_>) -> Option<Option<Arc<Proxy>>> {
+    let exceptions = r.optional(&NO_PROXY, text, String::clone)?;
+    let exceptions = exceptions.unwrap_or_default();
+    let parse = |text: &str| {
+        Proxy::parse(text, &exceptions)
+            .map(Arc::new)
+            .map_err(|fault| {
+                Flaw::new(
+                    format!("names no proxy that can be used: {fault}"),
+                    "write http://host:port, with user:password@ before the host if it wants them",
+                )
+            })
+    };
+    r.either(&PROXY, parse, Arc::<Proxy>::to_string)
 }

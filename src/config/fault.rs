@@ -1,6 +1,6 @@
 //! What is wrong with the configuration.
 
-use std::fmt;
+use thiserror::Error;
 
 use crate::util::printable;
 
@@ -8,7 +8,8 @@ use crate::util::printable;
 const MAX_QUOTED_BYTES: usize = 80;
 
 /// One thing wrong with one variable, on one line and without any secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{variable} {problem}: {cure}")]
 pub struct Fault {
     /// The name of the variable.
     pub variable: &'static str,
@@ -18,55 +19,32 @@ pub struct Fault {
     pub cure: &'static str,
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.variable, self.problem, self.cure)
-    }
-}
-
-/// Every fault of a configuration, in the order of the variables' table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Every fault of a configuration, in the order in which the settings are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Error)]
+#[error("{}", self.lines())]
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// The faults, one line each.
+    /// The faults, one by one.
     pub fn iter(&self) -> impl Iterator<Item = &Fault> {
         self.0.iter()
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether a variable is among them.
-    pub fn name(&self, variable: &str) -> bool {
-        self.iter().any(|fault| fault.variable == variable)
+    pub(super) fn push(&mut self, fault: Fault) {
+        self.0.push(fault);
     }
 
-    /// The value, or nothing with its faults noted.
-    pub(super) fn keep<T>(&mut self, read: Result<T, Vec<Fault>>) -> Option<T> {
-        match read {
-            Ok(value) => Some(value),
-            Err(faults) => {
-                self.0.extend(faults);
-                None
-            }
-        }
+    fn lines(&self) -> String {
+        let lines = self
+            .iter()
+            .map(|fault| format!("configuration error: {fault}"));
+        lines.collect::<Vec<_>>().join("\n")
     }
 }
-
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, fault) in self.iter().enumerate() {
-            let newline = if i == 0 { "" } else { "\n" };
-            write!(f, "{newline}{fault}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Faults {}
 
 /// A fault of a value, by somebody who does not know the variable's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +67,16 @@ impl Flaw {
             problem: self.problem,
             cure: self.cure,
         }
+    }
+}
+
+/// All that is wrong with a value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flaws(pub(super) Vec<Flaw>);
+
+impl From<Flaw> for Flaws {
+    fn from(flaw: Flaw) -> Self {
+        Self(vec![flaw])
     }
 }
 

@@ -1,11 +1,11 @@
-//! Where the bot tells how it is.
+//! The address that the bot answers probes at.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::fault::{Faults, Flaw, quoted};
-use super::variables::HEALTH_ADDR;
+use super::reader::{Env, Reader};
+use super::table::HEALTH_ADDR;
 
 /// An address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,24 +59,22 @@ impl fmt::Display for HealthAddress {
 ///
 /// # Errors
 /// What is wrong with `HEALTH_ADDR`, or that it is not set.
-pub fn health_address(env: &impl Fn(&str) -> Option<OsString>) -> Result<HealthAddress, Faults> {
-    let mut faults = Faults::default();
-    let read = HEALTH_ADDR.read(env, |text| {
-        address(text)?.ok_or_else(|| {
-            Flaw::new(
-                "is not set, so the bot tells nobody how it is",
-                "set it to the address that the bot listens on, such as :8080",
-            )
-        })
-    });
-    faults.keep(read).ok_or(faults)
+pub fn health_address(env: Env<'_>) -> Result<HealthAddress, Faults> {
+    let mut reader = Reader::new(env);
+    let read = reader.optional(&HEALTH_ADDR, address, HealthAddress::to_string);
+    let read = read.flatten();
+    if read.is_none() && !reader.is_set(&HEALTH_ADDR) {
+        let flaw = Flaw::new(
+            "is not set, so the bot tells nobody how it is",
+            "set it to the address that the bot listens on, such as :8080",
+        );
+        reader.fault(HEALTH_ADDR.name, flaw);
+    }
+    reader.finish(read)
 }
 
-/// `IP:PORT`, `[IP6]:PORT` or `:PORT`; none for an empty text.
-pub(super) fn address(text: &str) -> Result<Option<HealthAddress>, Flaw> {
-    if text.is_empty() {
-        return Ok(None);
-    }
+/// `IP:PORT`, `[IP6]:PORT` or `:PORT`.
+pub(super) fn address(text: &str) -> Result<HealthAddress, Flaw> {
     let read = match text.strip_prefix(':') {
         Some(port) => port.parse().ok().map(|port| (None, port)),
         None => text
@@ -86,7 +84,7 @@ pub(super) fn address(text: &str) -> Result<Option<HealthAddress>, Flaw> {
     };
     // Rust would take a sign before a number.
     match read.filter(|(_, port)| *port != 0 && !text.contains('+')) {
-        Some((ip, port)) => Ok(Some(HealthAddress { ip, port })),
+        Some((ip, port)) => Ok(HealthAddress { ip, port }),
         None => Err(Flaw::new(
             format!("is no address to listen on: {}", quoted(text)),
             "write a port of all addresses, such as :8080, or of one, such as 127.0.0.1:8080 or \
@@ -100,7 +98,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> (String, Vec<String>, Vec<String>) {
-        let address = address(text).unwrap().unwrap();
+        let address = address(text).unwrap();
         let candidates = address.candidates();
         (
             address.to_string(),
@@ -126,7 +124,6 @@ mod tests {
             let local = local.iter().map(ToString::to_string).collect();
             assert_eq!(shown(text), (text.into(), candidates, local));
         }
-        assert_eq!(address(""), Ok(None));
     }
 
     #[test]
@@ -158,8 +155,8 @@ mod tests {
         assert_eq!(given(" :80\n").unwrap().to_string(), ":80");
         for value in ["", "80"] {
             let faults = given(value).unwrap_err();
-            assert!(faults.name("HEALTH_ADDR"));
-            assert_eq!(faults.iter().count(), 1);
+            let named: Vec<_> = faults.iter().map(|fault| fault.variable).collect();
+            assert_eq!(named, ["HEALTH_ADDR"]);
         }
     }
 }

@@ -1,22 +1,19 @@
 //! How to log in.
 
-use std::ffi::OsString;
 use std::rc::Rc;
 
 use ruma::OwnedDeviceId;
 
-use super::base_url::BaseUrl;
-use super::fault::{Fault, Faults, Flaw, quoted};
-use super::file;
-use super::habits;
-use super::keycloak::{self, Keycloak};
-use super::variable::Variable;
-use super::variables::{
-    ACCESS_TOKEN, ACCESS_TOKEN_FILE, AUTH_METHOD, DEVICE_ID, JWT_LOGIN_TYPE, JWT_SECRET,
-    JWT_SECRET_FILE, KEYCLOAK_REALM, KEYCLOAK_URL, PASSWORD, PASSWORD_FILE, SSO_IDP_ID,
-    TOTP_SECRET, TOTP_SECRET_FILE,
+use super::BaseUrl;
+use super::account::Overrides;
+use super::address::keycloak;
+use super::fault::{Flaw, quoted};
+use super::jwt::{Jwt, realm, totp};
+use super::reader::Reader;
+use super::table::{
+    ACCESS_TOKEN, AUTH_METHOD, DEVICE_ID, KEYCLOAK_REALM, KEYCLOAK_URL, PASSWORD, SSO_IDP_ID,
 };
-use crate::auth::jwt::{MIN_SECRET_BYTES, Totp};
+use crate::auth::jwt::Totp;
 use crate::util::Secret;
 
 /// The longest device or provider id taken, in bytes: that of any Matrix id.
@@ -33,37 +30,6 @@ pub enum Method {
     Sso(Sso),
     /// By an access token made beforehand.
     Token(AccessToken),
-}
-
-/// A login with a JSON Web Token.
-#[derive(Clone, Debug)]
-pub struct Jwt {
-    /// What takes the token (`JWT_LOGIN_TYPE`).
-    pub login_type: JwtLoginType,
-    /// Where the token comes from.
-    pub source: JwtSource,
-    /// The audience that it must have, if any (`JWT_AUDIENCE`).
-    pub audience: Option<String>,
-}
-
-/// The login types that take a JSON Web Token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JwtLoginType {
-    /// synapse-token-authenticator's `oauth`.
-    FamedlyOauth,
-    /// synapse-token-authenticator's `jwt`.
-    FamedlyToken,
-    /// Synapse's own `jwt_config`.
-    Native,
-}
-
-/// Where a JSON Web Token comes from.
-#[derive(Clone, Debug)]
-pub enum JwtSource {
-    /// From Keycloak, by a password.
-    Keycloak(Box<Keycloak>),
-    /// Made here, with a secret that the homeserver knows (`JWT_SECRET`).
-    Secret(Secret),
 }
 
 /// A login through an identity provider's page.
@@ -114,53 +80,50 @@ impl Method {
         }
     }
 
-    /// Reads what the method needs, `named` if it is not `AUTH_METHOD` that names it.
-    pub(super) fn read(
-        env: &impl Fn(&str) -> Option<OsString>,
-        named: Option<MethodName>,
-        login_type: Option<JwtLoginType>,
-        faults: &mut Faults,
-    ) -> Option<Self> {
-        let name = match named {
+    /// Reads what the method needs.
+    pub(super) fn read(r: &mut Reader<'_>, overrides: Overrides) -> Option<Self> {
+        let name = match overrides.method {
             Some(name) => name,
-            None => faults.keep(AUTH_METHOD.read(env, MethodName::parse))?,
+            None => {
+                let shown = |name: &MethodName| name.as_str().to_owned();
+                r.read(&AUTH_METHOD, MethodName::parse, shown)?
+            }
         };
         match name {
-            MethodName::Password => password(env, name, faults).map(Self::Password),
-            MethodName::Jwt => jwt(env, login_type, faults).map(Self::Jwt),
-            MethodName::Sso => {
-                let password = password(env, name, faults);
-                let totp = faults.keep(totp(env));
-                let url = faults.keep(KEYCLOAK_URL.read(env, |text| match text {
-                    "" => Ok(None),
-                    text => {
-                        habits::keycloak(text, true)?;
-                        BaseUrl::parse(text).map(Some)
-                    }
-                }));
-                let realm = faults.keep(KEYCLOAK_REALM.read(env, |text| match text {
-                    "" => Ok(None),
-                    text => keycloak::realm(text).map(Some),
-                }));
-                let provider = faults.keep(SSO_IDP_ID.read(env, id));
-                Some(Self::Sso(Sso {
-                    provider: provider?,
-                    password: password?,
-                    totp: totp?,
-                    url: url?,
-                    realm: realm?,
-                }))
-            }
-            MethodName::Token => {
-                let why = name.needs();
-                let token = faults.keep(file::needed(env, &ACCESS_TOKEN, &ACCESS_TOKEN_FILE, why));
-                let device = faults.keep(DEVICE_ID.needed(env, why, id));
-                Some(Self::Token(AccessToken {
-                    token: token?,
-                    device: device?.into(),
-                }))
-            }
+            MethodName::Password => r.needed_secret(&PASSWORD, name.needs()).map(Self::Password),
+            MethodName::Jwt => Jwt::read(r, name.needs(), overrides.login_type).map(Self::Jwt),
+            MethodName::Sso => Sso::read(r, name.needs()).map(Self::Sso),
+            MethodName::Token => AccessToken::read(r, name.needs()).map(Self::Token),
         }
+    }
+}
+
+impl Sso {
+    fn read(r: &mut Reader<'_>, why: &str) -> Option<Self> {
+        let password = r.needed_secret(&PASSWORD, why);
+        let totp = totp(r);
+        let parse = |text: &str| keycloak(text, true);
+        let url = r.optional(&KEYCLOAK_URL, parse, BaseUrl::to_string);
+        let realm = r.optional(&KEYCLOAK_REALM, realm, String::clone);
+        let provider = r.read(&SSO_IDP_ID, id, String::clone);
+        Some(Self {
+            provider: provider?,
+            password: password?,
+            totp: totp?,
+            url: url?,
+            realm: realm?,
+        })
+    }
+}
+
+impl AccessToken {
+    fn read(r: &mut Reader<'_>, why: &str) -> Option<Self> {
+        let token = r.needed_secret(&ACCESS_TOKEN, why);
+        let device = r.needed(&DEVICE_ID, why, id, String::clone);
+        Some(Self {
+            token: token?,
+            device: device?.into(),
+        })
     }
 }
 
@@ -197,139 +160,6 @@ impl MethodName {
             Self::Token => "AUTH_METHOD=token needs it",
         }
     }
-}
-
-impl JwtLoginType {
-    /// The `type` of the login request.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::FamedlyOauth => "com.famedly.login.token.oauth",
-            Self::FamedlyToken => "com.famedly.login.token",
-            Self::Native => "org.matrix.login.jwt",
-        }
-    }
-
-    /// The login type of this name, if it is one of the three.
-    pub fn of(text: &str) -> Option<Self> {
-        let known = [Self::FamedlyOauth, Self::FamedlyToken, Self::Native];
-        known.into_iter().find(|known| known.as_str() == text)
-    }
-
-    fn parse(text: &str) -> Result<Self, Flaw> {
-        Self::of(text).ok_or_else(|| {
-            Flaw::new(
-                format!("is no login type that takes a token: {}", quoted(text)),
-                "write com.famedly.login.token.oauth, com.famedly.login.token or \
-                 org.matrix.login.jwt",
-            )
-        })
-    }
-}
-
-fn password(
-    env: &impl Fn(&str) -> Option<OsString>,
-    method: MethodName,
-    faults: &mut Faults,
-) -> Option<Secret> {
-    faults.keep(file::needed(env, &PASSWORD, &PASSWORD_FILE, method.needs()))
-}
-
-fn jwt(
-    env: &impl Fn(&str) -> Option<OsString>,
-    asked: Option<JwtLoginType>,
-    faults: &mut Faults,
-) -> Option<Jwt> {
-    let own = JWT_SECRET.is_set(env) || JWT_SECRET_FILE.is_set(env);
-    let keycloak = (!own).then(|| {
-        let password = password(env, MethodName::Jwt, faults);
-        Keycloak::read(env, MethodName::Jwt.needs(), password, faults)
-    });
-    let audience = faults.keep(keycloak::claim(env));
-    let login_type = match asked {
-        Some(asked) => Some(asked),
-        None => faults.keep(JWT_LOGIN_TYPE.read(env, JwtLoginType::parse)),
-    };
-    let source = match keycloak {
-        Some(keycloak) => keycloak.map(Box::new).map(JwtSource::Keycloak),
-        None => faults
-            .keep(secret(env, login_type))
-            .flatten()
-            .map(JwtSource::Secret),
-    };
-    Some(Jwt {
-        login_type: login_type?,
-        source: source?,
-        audience: audience?,
-    })
-}
-
-fn secret(
-    env: &impl Fn(&str) -> Option<OsString>,
-    login_type: Option<JwtLoginType>,
-) -> Result<Option<Secret>, Vec<Fault>> {
-    let given = match JWT_SECRET.is_set(env) {
-        true => JWT_SECRET.name,
-        false => JWT_SECRET_FILE.name,
-    };
-    let mut faults = Vec::new();
-    if KEYCLOAK_URL.is_set(env) {
-        let flaw = Flaw::new(
-            "is set, and so is KEYCLOAK_URL",
-            "keep JWT_SECRET to make tokens here, or KEYCLOAK_URL to get them from Keycloak",
-        );
-        faults.push(flaw.of(given));
-    }
-    if login_type.is_some_and(|kind| kind != JwtLoginType::FamedlyToken) {
-        let flaw = Flaw::new(
-            "is set, and this login type takes no token made from it",
-            "write JWT_LOGIN_TYPE=com.famedly.login.token, or leave the secret unset and get the \
-             token from Keycloak",
-        );
-        faults.push(flaw.of(given));
-    }
-    let read = file::either(env, &JWT_SECRET, &JWT_SECRET_FILE, |text| {
-        if text.len() < MIN_SECRET_BYTES {
-            return Err(Flaw::new(
-                format!("is shorter than {MIN_SECRET_BYTES} bytes"),
-                "make one by: openssl rand -hex 64; and give it to the homeserver's module too",
-            ));
-        }
-        Ok(Secret::new(text.to_owned()))
-    });
-    match read {
-        Ok(secret) if faults.is_empty() => Ok(secret),
-        Ok(_) => Err(faults),
-        Err(more) => {
-            faults.extend(more);
-            Err(faults)
-        }
-    }
-}
-
-pub(super) fn totp(
-    env: &impl Fn(&str) -> Option<OsString>,
-) -> Result<Option<Rc<Totp>>, Vec<Fault>> {
-    file::either(env, &TOTP_SECRET, &TOTP_SECRET_FILE, |text| {
-        Totp::parse(text).map(Rc::new).map_err(|fault| {
-            Flaw::new(
-                format!("is no secret of one-time passwords: {fault}"),
-                "give the base32 text that Keycloak shows under \"Unable to scan?\", or the \
-                 otpauth:// URI of the QR code",
-            )
-        })
-    })
-}
-
-/// Keycloak's URL, in this variable.
-pub(super) fn url(
-    env: &impl Fn(&str) -> Option<OsString>,
-    variable: &Variable,
-    why: &str,
-) -> Result<BaseUrl, Vec<Fault>> {
-    variable.needed(env, why, |text| {
-        habits::keycloak(text, false)?;
-        BaseUrl::parse(text)
-    })
 }
 
 /// An id that another program made up: visible, and not too long.

@@ -1,7 +1,6 @@
 //! The configuration as the program uses it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,20 +8,19 @@ use std::time::Duration;
 use ruma::{OwnedRoomId, OwnedUserId};
 use vodozemac::Ed25519PublicKey;
 
-use crate::crypto::{DeviceTrust, RecoveryKey, Seed};
-use crate::kube::Target;
-use crate::telemetry::LogFilter;
-
-use super::summary::{list, mask, table};
-use super::variables::{
+use super::fault::{Faults, Flaw};
+use super::reader::{Env, Reader, list, masked};
+use super::table::{
     ALLOWED_ROOMS, ALLOWED_USERS, API_HOST, API_PORT, DEPLOYMENT, DEVICE_TRUST, ECHO, HEALTH_ADDR,
     HEALTH_SYNC_MAX_AGE, LOGURU_LEVEL, MAX_AGE, NAMESPACE, PINNED_IDENTITIES, RECOVERY_KEY,
-    RECOVERY_KEY_FILE, REQUIRE_ENCRYPTION, RUST_LOG, SEED_FILE, SERVICE_ACCOUNT, STORE_PATH,
+    REQUIRE_ENCRYPTION, RUST_LOG, SEED_FILE, SERVICE_ACCOUNT, STORE_PATH,
 };
 use super::{
-    Account, Faults, HealthAddress, KubernetesAccess, Overrides, access, age, deployment, file,
-    health, log_level, own_identity, pins, rooms, store_path, switch, user,
+    Account, HealthAddress, KubernetesAccess, Overrides, cluster, health, policy, secrets, values,
 };
+use crate::crypto::{DeviceTrust, RecoveryKey, Seed};
+use crate::kube::{DeploymentName, Namespace, Target};
+use crate::telemetry::LogFilter;
 
 /// Everything the program was told, checked.
 #[derive(Clone, Debug)]
@@ -68,46 +66,42 @@ pub struct Settings {
     pub kubernetes: KubernetesAccess,
     /// What is logged (`RUST_LOG`, else `LOGURU_LEVEL`).
     pub log_filter: LogFilter,
+    summary: String,
 }
 
 impl Settings {
-    /// Reads the variables of [`super::VARIABLES`] from `env`, which gives a
-    /// variable's value (`std::env::var_os`, but for its argument's type).
+    /// Reads the variables of [`super::SETTINGS`].
     ///
     /// # Errors
     /// Every fault there is, so that one look at the log cures them all.
-    pub fn from_env(env: &impl Fn(&str) -> Option<OsString>) -> Result<Self, Faults> {
-        let mut faults = Faults::default();
-        // In the order of `VARIABLES`.
-        let account = Account::read(env, Overrides::default(), &mut faults);
-        let recovery_key = faults.keep(file::either(
-            env,
-            &RECOVERY_KEY,
-            &RECOVERY_KEY_FILE,
-            own_identity::recovery_key,
-        ));
-        let cross_signing_seed =
-            faults.keep(SEED_FILE.read(env, |path| file::in_file(path, own_identity::seed)));
-        let allowed_users = faults.keep(ALLOWED_USERS.read_each(env, user::allowed_users));
-        let pinned_identities = faults.keep(
-            PINNED_IDENTITIES.read_each(env, |text| pins::pins(text, allowed_users.as_ref())),
-        );
-        let device_trust = faults.keep(DEVICE_TRUST.read(env, pins::device_trust));
-        let allowed_rooms = faults.keep(ALLOWED_ROOMS.read_each(env, rooms::allowed_rooms));
-        let require_encryption = faults.keep(REQUIRE_ENCRYPTION.read(env, switch::switch));
-        let namespace = faults.keep(NAMESPACE.read(env, deployment::namespace));
-        let name = faults.keep(DEPLOYMENT.read(env, deployment::name));
-        let store_path = faults.keep(store_path::read(env));
-        let echo = faults.keep(ECHO.read(env, switch::switch));
-        let command_max_age = faults.keep(MAX_AGE.read(env, age::age));
-        let health = faults.keep(HEALTH_ADDR.read(env, health::address));
-        let health_sync_max_age = faults.keep(HEALTH_SYNC_MAX_AGE.read(env, age::age));
-        let host = faults.keep(API_HOST.read(env, access::host));
-        let port = faults.keep(API_PORT.read(env, access::port));
-        let service_account_dir =
-            faults.keep(SERVICE_ACCOUNT.read(env, |text| Ok(PathBuf::from(text))));
-        let level = faults.keep(LOGURU_LEVEL.read(env, log_level::loguru));
-        let directives = faults.keep(RUST_LOG.read(env, log_level::directives));
+    pub fn from_env(env: Env<'_>) -> Result<Self, Faults> {
+        let mut r = Reader::new(env);
+        let account = Account::read(&mut r, Overrides::default());
+        let recovery_key = r.either(&RECOVERY_KEY, secrets::recovery_key, masked);
+        let cross_signing_seed = r.optional(&SEED_FILE, secrets::seed, masked);
+        let allowed_users = r.read(&ALLOWED_USERS, policy::users, |users| list(users));
+        let pins = |text: &str| policy::pins(text, allowed_users.as_ref());
+        let pinned_identities = r.optional(&PINNED_IDENTITIES, pins, |pins| list(pins.keys()));
+        let device_trust = r.read(&DEVICE_TRUST, policy::device_trust, trust);
+        let allowed_rooms = r.optional(&ALLOWED_ROOMS, policy::rooms, |rooms| list(rooms));
+        let require_encryption = r.read(&REQUIRE_ENCRYPTION, values::switch, bool::to_string);
+        let namespace = r.read(&NAMESPACE, cluster::namespace, Namespace::to_string);
+        let name = r.read(&DEPLOYMENT, cluster::name, DeploymentName::to_string);
+        let store_path = r.read(&STORE_PATH, path, shown_path);
+        let echo = r.read(&ECHO, values::switch, bool::to_string);
+        let command_max_age = r.read(&MAX_AGE, values::age, seconds);
+        let health = r.optional(&HEALTH_ADDR, health::address, HealthAddress::to_string);
+        let health_sync_max_age = r.read(&HEALTH_SYNC_MAX_AGE, values::age, seconds);
+        let host = r.read(&API_HOST, cluster::host, String::clone);
+        let port = r.read(&API_PORT, cluster::port, u16::to_string);
+        let service_account_dir = r.read(&SERVICE_ACCOUNT, path, shown_path);
+        let level = r.read(&LOGURU_LEVEL, values::loguru, LogFilter::to_string);
+        let directives = r.optional(&RUST_LOG, values::directives, LogFilter::to_string);
+        let log_filter = directives.and_then(|directives| directives.or(level));
+        if let Some(filter) = &log_filter {
+            r.row("log filter", filter.to_string());
+        }
+        let summary = r.summary();
 
         let settings = || {
             Some(Self {
@@ -115,7 +109,7 @@ impl Settings {
                 recovery_key: recovery_key?,
                 cross_signing_seed: cross_signing_seed?,
                 allowed_users: allowed_users?,
-                pinned_identities: pinned_identities?,
+                pinned_identities: pinned_identities?.unwrap_or_default(),
                 device_trust: device_trust?,
                 allowed_rooms: allowed_rooms?,
                 require_encryption: require_encryption?,
@@ -133,55 +127,68 @@ impl Settings {
                     port: port?,
                     service_account_dir: service_account_dir?,
                 },
-                log_filter: directives?.or(level)?,
+                log_filter: log_filter?,
+                summary,
             })
         };
-        settings().filter(|_| faults.is_empty()).ok_or(faults)
+        r.finish(settings())
     }
 
     /// The start-up table: the program's version, then a line for each
     /// setting. Secrets are masked, whatever their length.
-    pub fn summary(&self) -> String {
-        let rooms = self.allowed_rooms.as_ref();
-        let mut rows = self.account.rows();
-        rows.extend([
-            (RECOVERY_KEY.name, mask(self.recovery_key.as_ref())),
-            (SEED_FILE.name, mask(self.cross_signing_seed.as_ref())),
-            (ALLOWED_USERS.name, list(&self.allowed_users)),
-            (PINNED_IDENTITIES.name, list(self.pinned_identities.keys())),
-            (DEVICE_TRUST.name, trust(self.device_trust)),
-            (ALLOWED_ROOMS.name, rooms.map_or("any".to_owned(), list)),
-            (REQUIRE_ENCRYPTION.name, self.require_encryption.to_string()),
-            (NAMESPACE.name, self.target.namespace.to_string()),
-            (DEPLOYMENT.name, self.target.name.to_string()),
-            (STORE_PATH.name, self.store_path.display().to_string()),
-            (ECHO.name, self.echo.to_string()),
-            (MAX_AGE.name, format!("{}s", self.command_max_age.as_secs())),
-            (
-                HEALTH_ADDR.name,
-                self.health
-                    .map_or("none".to_owned(), |address| address.to_string()),
-            ),
-            (
-                HEALTH_SYNC_MAX_AGE.name,
-                format!("{}s", self.health_sync_max_age.as_secs()),
-            ),
-            (API_HOST.name, self.kubernetes.host.clone()),
-            (API_PORT.name, self.kubernetes.port.to_string()),
-            (
-                SERVICE_ACCOUNT.name,
-                self.kubernetes.service_account_dir.display().to_string(),
-            ),
-            ("log filter", self.log_filter.to_string()),
-        ]);
-        table(rows)
+    pub fn summary(&self) -> &str {
+        &self.summary
     }
 }
 
-fn trust(trust: DeviceTrust) -> String {
+/// The directory of keys and state, by itself: all of the configuration that is
+/// needed to work on a store beside the running bot. It need not exist.
+///
+/// # Errors
+/// What is wrong with `CRYPTO_STORE_PATH`.
+pub fn store_path(env: Env<'_>) -> Result<PathBuf, Faults> {
+    let mut r = Reader::new(env);
+    let read = r.read(&STORE_PATH, path, shown_path);
+    r.finish(read)
+}
+
+fn path(text: &str) -> Result<PathBuf, Flaw> {
+    Ok(PathBuf::from(text))
+}
+
+fn shown_path(path: &PathBuf) -> String {
+    path.display().to_string()
+}
+
+fn seconds(time: &Duration) -> String {
+    format!("{}s", time.as_secs())
+}
+
+fn trust(trust: &DeviceTrust) -> String {
     match trust {
         DeviceTrust::CrossSigned => "cross-signed",
         DeviceTrust::Tofu => "tofu",
     }
     .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn the_store_path_needs_no_other_variable() {
+        let given = |path: Option<&[u8]>| {
+            let path = path.map(|path| OsString::from_vec(path.to_vec()));
+            store_path(&|name| path.clone().filter(|_| name == "CRYPTO_STORE_PATH"))
+        };
+        assert_eq!(given(None), Ok(PathBuf::from("/data/crypto_store")));
+        assert_eq!(given(Some(b"/state\n")), Ok(PathBuf::from("/state")));
+        let faults = given(Some(b"/\xff")).unwrap_err();
+        let named: Vec<_> = faults.iter().map(|fault| fault.variable).collect();
+        assert_eq!(named, ["CRYPTO_STORE_PATH"]);
+    }
 }

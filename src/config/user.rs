@@ -1,6 +1,5 @@
-//! Matrix accounts: the bot's and those of the people it obeys.
+//! Ids of Matrix users: the bot's account, and those of people.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use ruma::{OwnedUserId, UserId};
@@ -61,34 +60,6 @@ impl fmt::Display for BotUser {
     }
 }
 
-/// The users of a comma-separated list; at least one, empty items skipped.
-/// Every item that is no full id is a flaw of its own.
-pub(super) fn allowed_users(text: &str) -> Result<BTreeSet<OwnedUserId>, Vec<Flaw>> {
-    const CURE: &str = "write full ids separated by commas, such as \
-        @alice:example.com,@bob:example.com";
-    let mut users = BTreeSet::new();
-    let mut flaws = Vec::new();
-    for item in text.split(',').map(str::trim).filter(|i| !i.is_empty()) {
-        match user_id(item) {
-            Some(user) => {
-                users.insert(user);
-            }
-            None => flaws.push(Flaw::new(
-                format!("names {}, which is not a full Matrix id", quoted(item)),
-                CURE,
-            )),
-        }
-    }
-    if users.is_empty() && flaws.is_empty() {
-        flaws.push(Flaw::new("names nobody", CURE));
-    }
-    if flaws.is_empty() {
-        Ok(users)
-    } else {
-        Err(flaws)
-    }
-}
-
 /// A user id that a server could have created, now or [in the past].
 ///
 /// The protocol's own check lets any character but `:` and NUL pass, so that
@@ -128,29 +99,5 @@ mod tests {
                 "{fault}"
             );
         }
-    }
-
-    #[test]
-    fn users_are_trimmed_and_counted_once() {
-        let users = allowed_users(" @b:x ,,@a:x,@b:x, ").unwrap();
-        let users: Vec<_> = users.iter().map(|user| user.as_str()).collect();
-        assert_eq!(users, ["@a:x", "@b:x"]);
-    }
-
-    #[test]
-    fn every_bad_user_is_a_flaw_of_its_own() {
-        let flaws = allowed_users("@a:x,bob,@c,@d e:x").unwrap_err();
-        let named: Vec<_> = flaws.into_iter().map(|flaw| flaw.of("V").problem).collect();
-        assert_eq!(
-            named,
-            ["\"bob\"", "\"@c\"", "\"@d e:x\""]
-                .map(|q| format!("names {q}, which is not a full Matrix id"))
-        );
-    }
-
-    #[test]
-    fn a_list_of_commas_names_nobody() {
-        let flaws = allowed_users(", ,").unwrap_err();
-        assert_eq!(flaws.len(), 1);
     }
 }

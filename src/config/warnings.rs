@@ -1,11 +1,10 @@
-//! What is allowed, and had better be otherwise.
+//! Warnings of what is allowed and had better be otherwise.
 
 use url::Url;
 
 use super::fault::quoted;
-use super::login::{Jwt, JwtSource, Method, Sso};
-use super::variables::{HOMESERVER, KEYCLOAK_REALM, KEYCLOAK_URL, NO_PROXY};
-use super::{Account, BaseUrl, Homeserver};
+use super::table::{HOMESERVER, KEYCLOAK_REALM, KEYCLOAK_URL, NO_PROXY};
+use super::{Account, BaseUrl, Homeserver, Jwt, JwtSource, Method, Sso};
 use crate::net::{Proxy, is_private};
 
 /// Entries of a list that are named; there may be hundreds.
@@ -55,7 +54,7 @@ impl Account {
     }
 }
 
-/// What a login of this method gives the homeserver.
+/// The secrets that a login of this method gives the homeserver.
 fn homeserver_stake(method: &Method) -> &'static str {
     match method {
         Method::Password(_) => "the password, access tokens and the contents of unencrypted rooms",
@@ -118,7 +117,7 @@ fn of_exceptions(proxy: &Proxy) -> Option<String> {
     })
 }
 
-/// Whether what is sent there can be read on the way.
+/// True if what is sent there can be read on the way.
 fn is_in_clear(url: &BaseUrl) -> bool {
     Url::parse(url.as_str()).is_ok_and(|url| !is_private(&url))
 }

@@ -1,8 +1,7 @@
 //! A pod's own account: a token and a CA in files that the kubelet changes
 //! under us.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::credentials::Access;
 use crate::net::{Authority, BadUrl, Bundle, BundleError, Client, Roots, TlsUnavailable};
-use crate::util::Secret;
+use crate::util::{BoundedFile, FileError, Secret};
 
 /// Where every pod finds its account.
 pub const DIRECTORY: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -160,28 +159,18 @@ fn read_token(directory: &Path) -> Result<Secret, LoadError> {
     Ok(Secret::new(token.to_owned()))
 }
 
-/// Reads a file of at most `limit` bytes, and leaves no copy behind.
 fn read(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, LoadError> {
-    let unreadable = |error: io::Error| LoadError::Unreadable {
-        path: path.to_owned(),
-        kind: error.kind(),
-    };
-    let file = File::open(path).map_err(unreadable)?;
-    let size = file.metadata().map_err(unreadable)?.len();
-    let most = u64::try_from(limit).unwrap_or(u64::MAX);
-    // Room for the whole file, so that growing leaves no copies.
-    let room = usize::try_from(size.min(most)).unwrap_or(limit);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(room + 1));
-    file.take(most.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if bytes.len() > limit {
-        return Err(LoadError::TooLarge {
+    match BoundedFile::read(path, limit) {
+        Ok(file) => Ok(file.bytes),
+        Err(FileError::Unreadable(kind)) => Err(LoadError::Unreadable {
+            path: path.to_owned(),
+            kind,
+        }),
+        Err(FileError::TooLarge(limit)) => Err(LoadError::TooLarge {
             path: path.to_owned(),
             limit,
-        });
+        }),
     }
-    Ok(bytes)
 }
 
 /// Why there is no usable service account.

@@ -31,7 +31,7 @@ impl Authority {
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'))
             .unwrap_or(host);
-        if ServerName::try_from(bare).is_err() {
+        if !is_host(bare) {
             return Err(BadUrl::Host);
         }
         let port = match authority.port_u16() {
@@ -61,6 +61,11 @@ impl fmt::Display for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
     }
+}
+
+/// Returns whether `text` is an IP address (IPv6 without brackets) or a DNS name.
+pub fn is_host(text: &str) -> bool {
+    ServerName::try_from(text).is_ok()
 }
 
 /// Whether nobody on the way can read what is sent there: `https`, or this

@@ -29,7 +29,7 @@ pub(crate) mod fake_proxy;
 #[cfg(test)]
 mod tests;
 
-pub use authority::{Authority, BadUrl, is_private};
+pub use authority::{Authority, BadUrl, is_host, is_private};
 pub use backoff::{Backoff, MAX_ATTEMPTS, MAX_WAIT};
 pub use certificate_fault::CertificateFault;
 pub use client::{Client, TlsUnavailable};

@@ -1,5 +1,6 @@
 //! Cross-cutting services: the clock, secrets, logging and harmless text.
 
+mod bounded_file;
 mod carried;
 mod clock;
 mod own_time;
@@ -9,6 +10,7 @@ mod tokens;
 mod utc;
 mod wiped;
 
+pub use bounded_file::{BoundedFile, FileError};
 pub use carried::{MAX_ID, MAX_POSITION, MAX_UIA_SESSION, is_carried};
 pub use clock::now_ms;
 pub use own_time::OwnTime;

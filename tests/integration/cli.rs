@@ -1,7 +1,7 @@
 //! The program as a process: its flags, its exit codes, its refusal to start.
 
 use crate::support::bot::{self, Done};
-use openclaw_k8s_toggle_operator::config::{Presence, VARIABLES};
+use openclaw_k8s_toggle_operator::config::{Presence, SETTINGS};
 
 /// Runs the binary with these arguments and nothing but these variables.
 fn run(args: &[&str], env: &[(&str, &str)]) -> Done {
@@ -121,12 +121,14 @@ fn an_empty_environment_gets_every_missing_variable_at_once() {
     let output = run(&[], &[]);
     assert_eq!(output.code, Some(1));
     let message = &output.err;
-    for variable in &VARIABLES {
-        let start = format!("configuration error: {} is not set", variable.name);
-        let required = matches!(variable.presence, Presence::Required { .. })
-            || variable.name == "MATRIX_PASSWORD";
+    for setting in SETTINGS {
+        let required = match setting.presence {
+            Presence::Required { .. } | Presence::Kubernetes { .. } => true,
+            _ => setting.name == "MATRIX_PASSWORD",
+        };
+        let start = format!("configuration error: {} is not set", setting.name);
         let named = message.lines().any(|line| line.starts_with(&start));
-        assert_eq!(named, required, "{} in {message}", variable.name);
+        assert_eq!(named, required, "{} in {message}", setting.name);
     }
     assert_eq!(output.out, "");
 }
@@ -168,22 +170,40 @@ fn faults_show_no_secret() {
     }
 }
 
+/// The README's table says what the help says, with code and links marked as such; a
+/// sentence or more may follow.
 #[test]
-fn the_readme_lists_every_variable_with_its_default() {
+fn the_readme_has_a_row_for_each_setting() {
     let readme = include_str!("../../README.md");
-    for variable in &VARIABLES {
-        // What is in a file may stand in the row of what it is given instead of.
-        let name = variable.name.strip_suffix("_FILE").unwrap_or(variable.name);
-        let (alone, filed) = (
-            format!("| `{}` |", variable.name),
-            format!("| `{name}`, `…_FILE` |"),
+    let (_, table) = readme.split_once("| Variable |").unwrap();
+    let mut rows = table.lines().skip(2).take_while(|row| row.starts_with('|'));
+    for setting in SETTINGS {
+        let filed = if setting.file.is_some() {
+            ", …_FILE"
+        } else {
+            ""
+        };
+        let presence = setting
+            .default()
+            .map_or_else(|| setting.presence.in_words(), str::to_owned);
+        let wanted = format!("| {}{filed} | {presence} | {}", setting.name, setting.help);
+        let row = plain(rows.next().unwrap_or_default());
+        let more = row.strip_prefix(&wanted).unwrap_or_default();
+        assert!(
+            more == " |" || more.starts_with(". "),
+            "README.md has the row\n{row}\nand not\n{wanted} |"
         );
-        let row = readme
-            .lines()
-            .find(|line| line.starts_with(&alone) || line.starts_with(&filed));
-        let row = row.unwrap_or_else(|| panic!("{} is not in README.md", variable.name));
-        if let Presence::Default(value) = variable.presence {
-            assert!(row.contains(&format!("`{value}`")), "{row}");
-        }
     }
+    assert_eq!(rows.next(), None);
+}
+
+/// Markdown without its marks of code and links.
+fn plain(markdown: &str) -> String {
+    let mut text = markdown.replace('`', "");
+    while let Some((before, rest)) = text.split_once("](") {
+        let (before, label) = before.rsplit_once('[').unwrap();
+        let (_, after) = rest.split_once(')').unwrap();
+        text = format!("{before}{label}{after}");
+    }
+    text
 }

@@ -1,36 +1,30 @@
-//! `check-config`: what is wrong with the environment, or what it says.
+//! `check-config`: tells what is wrong with the environment, or what it says.
 
 use std::ffi::OsString;
 
-use crate::config::Settings;
-
-/// What Kubernetes sets in every container, and what stands in for it where
-/// there is none.
-const STAND_INS: [(&str, &str); 2] = [
-    ("KUBERNETES_SERVICE_HOST", "kubernetes.default.svc"),
-    ("KUBERNETES_SERVICE_PORT", "443"),
-];
+use crate::config::{Env, Faults, Presence, SETTINGS, Settings};
 
 /// The table of settings, ending in a newline.
 ///
 /// # Errors
-/// Every fault of the environment, one line each. What Kubernetes itself sets in
-/// every container is no fault where it is missing: here may be no cluster.
-pub fn run(env: &impl Fn(&str) -> Option<OsString>) -> Result<String, String> {
+/// Every fault of the environment. What Kubernetes itself sets in every container is no
+/// fault where it is missing: here may be no cluster.
+pub fn run(env: Env<'_>) -> Result<String, Faults> {
     let given = |name: &str| env(name).filter(|value| !value.to_string_lossy().trim().is_empty());
-    let missing = STAND_INS.iter().filter(|(name, _)| given(name).is_none());
-    let env = |name: &str| {
-        let stand_in = STAND_INS.iter().find(|(known, _)| *known == name);
-        given(name).or_else(|| stand_in.map(|(_, value)| OsString::from(value)))
-    };
-    let settings = Settings::from_env(&env).map_err(|faults| {
-        let lines = faults
-            .iter()
-            .map(|fault| format!("configuration error: {fault}\n"));
-        lines.collect::<String>()
+    let stand_ins: Vec<_> = SETTINGS
+        .iter()
+        .filter_map(|setting| match setting.presence {
+            Presence::Kubernetes { stand_in } => Some((setting.name, stand_in)),
+            _ => None,
+        })
+        .filter(|(name, _)| given(name).is_none())
+        .collect();
+    let settings = Settings::from_env(&|name| {
+        let stand_in = stand_ins.iter().find(|(known, _)| *known == name);
+        stand_in.map_or_else(|| env(name), |(_, value)| Some(OsString::from(value)))
     })?;
     let mut text = format!("{}\n", settings.summary());
-    for (name, value) in missing {
+    for (name, value) in stand_ins {
         text.push_str(&format!(
             "{name} is not set here, {value} stands in for it: Kubernetes sets it in every \
              container\n"
@@ -48,10 +42,11 @@ mod tests {
     use super::*;
 
     fn check(given: &[(&str, &str)]) -> Result<String, String> {
-        run(&|name| {
+        let told = run(&|name| {
             let found = given.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| OsString::from(value))
-        })
+        });
+        told.map_err(|faults| faults.to_string())
     }
 
     const LOGIN: [(&str, &str); 3] = [

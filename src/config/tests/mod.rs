@@ -1,6 +1,8 @@
-//! The configuration as a whole: which variable reaches which field, what is
-//! shown and what is not.
+//! The configuration as a whole: variables reach their fields, faults are told at once,
+//! no secret is shown.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +13,7 @@ use vodozemac::Ed25519Keypair;
 mod login;
 mod warnings;
 
-use super::{Faults, Method, Settings, VARIABLES};
+use super::{Faults, Method, SETTINGS, Settings};
 use crate::crypto::DeviceTrust;
 use crate::net::Roots;
 use crate::telemetry::LogFilter;
@@ -37,6 +39,16 @@ fn with(extra: &[(&str, &str)]) -> Result<Settings, Faults> {
     Settings::from_env(&env)
 }
 
+/// The faults, one a line.
+pub(super) fn told(faults: &Faults) -> String {
+    let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+fn names(faults: &Faults) -> Vec<&'static str> {
+    faults.iter().map(|fault| fault.variable).collect()
+}
+
 #[test]
 fn defaults() {
     let settings = with(&[]).unwrap();
@@ -50,7 +62,8 @@ fn defaults() {
     assert_eq!(settings.command_max_age, Duration::from_secs(120));
     assert_eq!(settings.health, None);
     assert_eq!(settings.health_sync_max_age, Duration::from_secs(90));
-    assert_eq!(settings.kubernetes.base_url(), "https://10.96.0.1:443");
+    assert_eq!(settings.kubernetes.host, "10.96.0.1");
+    assert_eq!(settings.kubernetes.port, 443);
     assert_eq!(
         settings.kubernetes.service_account_dir.to_str(),
         Some("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -130,19 +143,23 @@ fn who_may_command_reaches_its_fields() {
 }
 
 /// A file with a secret and a line break, which goes with the test.
-struct SecretFile(PathBuf);
+pub(super) struct SecretFile(PathBuf);
 
 impl SecretFile {
-    fn new(content: &str) -> Self {
+    pub(super) fn new(line: &str) -> Self {
+        Self::of(format!("{line}\n").as_bytes())
+    }
+
+    pub(super) fn of(content: &[u8]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("toggle-secret-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, format!("{content}\n")).unwrap();
+        std::fs::write(&path, content).unwrap();
         Self(path)
     }
 
-    fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }
 }
@@ -174,7 +191,7 @@ fn a_secret_of_the_wrong_form_is_a_fault_that_does_not_show_it() {
         ("CROSS_SIGNING_SEED_FILE", seed.path()),
     ])
     .unwrap_err();
-    let text = faults.to_string();
+    let text = told(&faults);
     assert!(
         text.contains("MATRIX_RECOVERY_KEY is no recovery key"),
         "{text}"
@@ -195,13 +212,13 @@ fn a_pin_of_a_user_who_may_not_command_is_a_fault() {
     let pin = format!("@b:example.com={key}");
     let faults = with(&[("PINNED_IDENTITIES", &pin)]).unwrap_err();
     assert_eq!(
-        faults.to_string(),
+        told(&faults),
         "PINNED_IDENTITIES names \"@b:example.com\", who may give no commands: name the user in \
          ALLOWED_USERS too, or take the pin away"
     );
     // Who may is unknown then, so that would be a guess.
     let faults = with(&[("PINNED_IDENTITIES", &pin), ("ALLOWED_USERS", "b")]).unwrap_err();
-    assert!(!faults.name("PINNED_IDENTITIES"), "{faults}");
+    assert_eq!(names(&faults), ["ALLOWED_USERS"]);
 }
 
 #[test]
@@ -215,9 +232,8 @@ fn rust_log_overrules_loguru_level() {
 #[test]
 fn an_empty_environment_names_all_that_is_missing_in_order() {
     let faults = Settings::from_env(&|_| None).unwrap_err();
-    let named: Vec<_> = faults.iter().map(|fault| fault.variable).collect();
-    assert_eq!(named, REQUIRED.map(|(name, _)| name));
-    assert!(faults.to_string().contains("inside a cluster"));
+    assert_eq!(names(&faults), REQUIRED.map(|(name, _)| name));
+    assert!(told(&faults).contains("inside a cluster"));
 }
 
 const ANYTHING: [&str; 3] = ["MATRIX_RECOVERY_KEY", "HTTPS_PROXY", "NO_PROXY"];
@@ -238,29 +254,60 @@ fn is_of_a_login(name: &str) -> bool {
 #[test]
 fn every_fault_is_reported_at_once_each_on_one_line() {
     let bad = "\u{1b}bad\n=/value";
-    let extra: Vec<_> = VARIABLES
+    let extra: Vec<_> = SETTINGS
         .iter()
-        .filter(|variable| !variable.name.ends_with("PATH") && !variable.name.ends_with("DIR"))
-        .filter(|variable| !is_of_a_login(variable.name))
-        .map(|variable| (variable.name, bad))
+        .flat_map(|setting| setting.variables())
+        .filter(|name| !name.ends_with("PATH") && !name.ends_with("DIR"))
+        .filter(|name| !is_of_a_login(name))
         // Any text may be a password or a name, and a secret in a file excludes
         // one that is given by itself.
-        .filter(|(name, _)| !ANYTHING.contains(name))
+        .filter(|name| !ANYTHING.contains(name))
+        .map(|name| (name, bad))
         .collect();
     let faults = with(&extra).unwrap_err();
-    for (name, _) in &extra {
-        assert!(faults.name(name), "{name}");
-    }
+    let given: Vec<_> = extra.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names(&faults), given);
     for fault in faults.iter() {
         assert!(!fault.to_string().contains(char::is_control), "{fault}");
     }
-    assert_eq!(faults.to_string().lines().count(), extra.len());
+}
+
+/// The table and the reading of it know the same variables.
+#[test]
+fn every_setting_is_read_and_nothing_else() {
+    let asked = RefCell::new(BTreeSet::new());
+    for method in ["password", "jwt", "sso", "token"] {
+        for more in [None, Some("JWT_SECRET_FILE")] {
+            let env = |name: &str| {
+                asked.borrow_mut().insert(name.to_owned());
+                let value = match name {
+                    "AUTH_METHOD" => method,
+                    name if Some(name) == more => "/nonexistent",
+                    _ => return None,
+                };
+                Some(OsString::from(value))
+            };
+            assert!(Settings::from_env(&env).is_err());
+        }
+    }
+    let mut known = BTreeSet::new();
+    for setting in SETTINGS {
+        for name in setting.variables() {
+            assert!(known.insert(name.to_owned()), "{name} is there twice");
+            if setting.lower_case {
+                known.insert(name.to_ascii_lowercase());
+            }
+        }
+        let (_, mistaken_for) = setting.cure();
+        known.extend(mistaken_for.iter().map(|name| (*name).to_owned()));
+    }
+    assert_eq!(asked.into_inner(), known);
 }
 
 #[test]
 fn no_secret_is_shown() {
     let settings = with(&[("MATRIX_RECOVERY_KEY", RECOVERY_KEY)]).unwrap();
-    for shown in [settings.summary(), format!("{settings:?}")] {
+    for shown in [settings.summary(), &format!("{settings:?}")] {
         assert!(
             !shown.contains("battery") && !shown.contains("y93F"),
             "{shown}"
@@ -273,7 +320,8 @@ fn no_secret_is_shown() {
 #[test]
 fn the_summary_is_a_table_of_the_settings() {
     let path = ("CRYPTO_STORE_PATH", "/da\nta");
-    let summary = with(&[path]).unwrap().summary();
+    let settings = with(&[path]).unwrap();
+    let summary = settings.summary();
     let mut lines = summary.lines();
     let version = concat!("openclaw-k8s-toggle-operator ", env!("CARGO_PKG_VERSION"));
     assert_eq!(lines.next(), Some(version));
@@ -285,8 +333,8 @@ fn the_summary_is_a_table_of_the_settings() {
 #[test]
 fn the_summary_says_who_may_command() {
     let rows = |extra: &[_]| {
-        let summary = with(extra).unwrap().summary();
-        let rows = summary.lines().skip(1).map(|line| {
+        let settings = with(extra).unwrap();
+        let rows = settings.summary().lines().skip(1).map(|line| {
             let (name, value) = line.trim_start().split_once("  ").unwrap();
             (name.to_owned(), value.trim_start().to_owned())
         });

@@ -1,5 +1,5 @@
-//! What is warned of: secrets on the way in clear, who else may be told one, and
-//! what has no effect.
+//! Warnings: secrets on the way in clear, others who may be told one, and what has no
+//! effect.
 
 use std::ffi::OsString;
 

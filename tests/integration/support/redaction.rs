@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use openclaw_k8s_toggle_operator::config::VARIABLES;
+use openclaw_k8s_toggle_operator::config::SETTINGS;
 
 use super::wire::{decode, encode};
 
@@ -38,23 +38,23 @@ impl Secrets {
     /// What is secret in an environment: the values of the variables that may be
     /// given as a file, and what is in those files now.
     pub fn of(env: &BTreeMap<String, String>) -> Self {
-        let known = |name: &str| VARIABLES.iter().any(|variable| variable.name == name);
         let mut secrets = Self(BTreeMap::new());
         for (name, value) in env {
             let upper = name.to_ascii_uppercase();
-            let of_file = upper.strip_suffix("_FILE").filter(|base| {
-                // The one that there is as a file alone.
-                known(base) || *base == "CROSS_SIGNING_SEED"
+            let setting = SETTINGS.iter().find(|setting| {
+                let secret = setting.secret || setting.file.is_some();
+                secret && setting.variables().any(|variable| variable == upper)
             });
-            if let Some(base) = of_file {
-                secrets.read(base, Path::new(value));
-            } else if upper == "SERVICE_ACCOUNT_DIR" {
-                secrets.read(
-                    "the service account's token",
-                    &Path::new(value).join("token"),
-                );
-            } else if known(&format!("{upper}_FILE")) {
-                secrets.add(&upper, value);
+            match setting {
+                Some(setting) if upper.ends_with("_FILE") => {
+                    secrets.read(setting.name, Path::new(value));
+                }
+                Some(_) => secrets.add(&upper, value),
+                None if upper == "SERVICE_ACCOUNT_DIR" => {
+                    let token = Path::new(value).join("token");
+                    secrets.read("the service account's token", &token);
+                }
+                None => {}
             }
         }
         secrets

@@ -1,0 +1,109 @@
+//! What a setting is: an entry of [`super::SETTINGS`].
+
+/// An environment variable that the program reads, or two: the value by itself, or the
+/// file that it is in.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The variable's name.
+    pub name: &'static str,
+    /// The variable that may be set instead, to the path of a file with the value.
+    pub file: Option<FileForm>,
+    /// True if the value is shown nowhere: the summary has stars for it.
+    pub secret: bool,
+    /// True if the variables are read by their names in lower case, too, where those in
+    /// upper case are unset.
+    pub lower_case: bool,
+    /// Tells whether it has to be set, and what holds if it is not.
+    pub presence: Presence,
+    /// False if no line of the summary is its own.
+    pub in_summary: bool,
+    /// What the summary shows where it may be unset and is.
+    pub unset: &'static str,
+    /// What it sets, for the help text: a sentence without its full stop.
+    pub help: &'static str,
+}
+
+/// A variable that names a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileForm {
+    /// Its name.
+    pub name: &'static str,
+    /// What is in the file, as a noun.
+    pub holds: &'static str,
+}
+
+/// What holds if a setting is unset; an empty value or one of white space alone counts
+/// as unset.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Nothing: the program refuses to start.
+    Required {
+        /// What to set it to.
+        cure: &'static str,
+        /// Names that people write instead.
+        mistaken_for: &'static [&'static str],
+    },
+    /// Nothing: Kubernetes sets it in every container.
+    Kubernetes {
+        /// The value that `check-config` takes where there is no cluster.
+        stand_in: &'static str,
+    },
+    /// Nothing, where what another setting says needs this one: then the program
+    /// refuses to start.
+    Needed {
+        /// When it is needed, as the rest of "required …".
+        when: &'static str,
+        /// What to set it to.
+        cure: &'static str,
+        /// Names that people write instead.
+        mistaken_for: &'static [&'static str],
+    },
+    /// This value, read as if it had been set.
+    Default(&'static str),
+    /// Another setting decides, or nothing.
+    Optional,
+}
+
+impl Setting {
+    /// The names of its variables.
+    pub fn variables(&self) -> impl Iterator<Item = &'static str> {
+        let file = self.file.as_ref().map(|file| file.name);
+        std::iter::once(self.name).chain(file)
+    }
+
+    /// The value that holds if it is unset, if one does.
+    pub fn default(&self) -> Option<&'static str> {
+        match self.presence {
+            Presence::Default(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// What to set it to, and the names that people write instead.
+    pub(super) fn cure(&self) -> (&'static str, &'static [&'static str]) {
+        match self.presence {
+            Presence::Required { cure, mistaken_for }
+            | Presence::Needed {
+                cure, mistaken_for, ..
+            } => (cure, mistaken_for),
+            Presence::Kubernetes { .. } => (
+                "Kubernetes gives it to every container, and the program runs inside a cluster; \
+                 elsewhere give the host and port of an API server",
+                &[],
+            ),
+            Presence::Default(_) | Presence::Optional => ("set it", &[]),
+        }
+    }
+}
+
+impl Presence {
+    /// The words that the help and the README have for it.
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Required { .. } | Self::Kubernetes { .. } => "required".to_owned(),
+            Self::Needed { when, .. } => format!("required {when}"),
+            Self::Default(value) => format!("default {value}"),
+            Self::Optional => "optional".to_owned(),
+        }
+    }
+}
