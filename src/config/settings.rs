@@ -1,7 +1,7 @@
 //! The configuration as the program uses it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -87,14 +87,14 @@ impl Settings {
         let require_encryption = r.read(&REQUIRE_ENCRYPTION, values::switch, bool::to_string);
         let namespace = r.read(&NAMESPACE, cluster::namespace, Namespace::to_string);
         let name = r.read(&DEPLOYMENT, cluster::name, DeploymentName::to_string);
-        let store_path = r.read(&STORE_PATH, path, shown_path);
+        let store_path = r.read(&STORE_PATH, path, |path| shown_path(path));
         let echo = r.read(&ECHO, values::switch, bool::to_string);
         let command_max_age = r.read(&MAX_AGE, values::age, seconds);
         let health = r.optional(&HEALTH_ADDR, health::address, HealthAddress::to_string);
         let health_sync_max_age = r.read(&HEALTH_SYNC_MAX_AGE, values::age, seconds);
         let host = r.read(&API_HOST, cluster::host, String::clone);
         let port = r.read(&API_PORT, cluster::port, u16::to_string);
-        let service_account_dir = r.read(&SERVICE_ACCOUNT, path, shown_path);
+        let service_account_dir = r.read(&SERVICE_ACCOUNT, path, |path| shown_path(path));
         let level = r.read(&LOGURU_LEVEL, values::loguru, LogFilter::to_string);
         let directives = r.optional(&RUST_LOG, values::directives, LogFilter::to_string);
         let log_filter = directives.and_then(|directives| directives.or(level));
@@ -148,7 +148,7 @@ impl Settings {
 /// What is wrong with `CRYPTO_STORE_PATH`.
 pub fn store_path(env: Env<'_>) -> Result<PathBuf, Faults> {
     let mut r = Reader::new(env);
-    let read = r.read(&STORE_PATH, path, shown_path);
+    let read = r.read(&STORE_PATH, path, |path| shown_path(path));
     r.finish(read)
 }
 
@@ -156,8 +156,8 @@ fn path(text: &str) -> Result<PathBuf, Flaw> {
     Ok(PathBuf::from(text))
 }
 
-fn shown_path(path: &PathBuf) -> String {
-    path.display().to_string()
+fn shown_path(path: impl AsRef<Path>) -> String {
+    path.as_ref().display().to_string()
 }
 
 fn seconds(time: &Duration) -> String {
