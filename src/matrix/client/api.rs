@@ -25,14 +25,9 @@ pub struct Call {
 }
 
 /// ruma refuses to build the request: a bug, not an input.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("a request cannot be built: {0}")]
 pub struct BuildError(String);
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a request cannot be built: {}", self.0)
-    }
-}
 
 impl BuildError {
     /// The system gives no random bytes.

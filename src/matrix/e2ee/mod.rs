@@ -1,30 +1,50 @@
-//! End-to-end encryption on the homeserver's terms: devices, rooms, what an event is,
+//! End-to-end encryption on the homeserver's terms: devices, rooms, classifying events,
 //! keys, cross-signing. Without IO: it takes answers into a store transaction and says
 //! what to ask next.
+//!
+//! [`Engine`] is the whole of it. Each file below it names in its parameters what it
+//! touches: `context` (the bot's ids, the users it obeys, the clocks), `accounts` (the
+//! Olm account), `own_keys` (what the operator gave for cross-signing), and the store's
+//! transaction.
 
+mod account;
 mod backfill;
 mod classify;
+mod context;
 mod cross_signing;
-mod devices;
+mod device_lists;
 mod engine;
+mod error;
+mod invites;
 mod key_requests;
+mod key_sharing;
+mod message;
+mod olm_sessions;
+mod one_time_keys;
+mod outbox;
 mod outgoing;
 mod plaintext;
-mod receive;
-mod rooms;
-mod sending;
-mod start_over;
+mod replies;
+mod request;
+mod rollback;
+mod room_state;
+mod sync;
 mod time_budget;
+mod timeline;
 mod to_device;
 mod trust;
+mod undecrypted;
 
 pub use backfill::BACKFILL_DEADLINE_MS;
-pub use classify::{KEY_GRACE_MS, Message, MessageKind};
-pub use cross_signing::bootstrap::CrossSigningStep;
-pub use devices::{OwnKeysDiffer, QueryAnswer};
-pub use engine::{Commanders, Engine, Error, OwnKeys};
-pub use outgoing::{DeviceOwner, Outgoing, OutgoingRequest, RequestContext, RequestKey};
+pub use context::{Commanders, DeviceOwner};
+pub use cross_signing::OwnKeys;
+pub use device_lists::QueryAnswer;
+pub use engine::Engine;
+pub use error::{Error, OwnKeysDiffer};
+pub use invites::Invite;
+pub use message::{KEY_GRACE_MS, Message, MessageKind};
 pub use plaintext::PlaintextReplies;
-pub use receive::{Invite, Received};
+pub use request::{CrossSigningStep, Outgoing, OutgoingRequest, RequestContext, RequestKey};
+pub use sync::Received;
 pub use time_budget::TimeBudget;
 pub use trust::Authorship;

@@ -1,13 +1,13 @@
-//! Words that leave without encryption: the one place where they are put into the
+//! Replies that leave without encryption: the one place where they are put into the
 //! outbox, and the last look before they are sent.
 
 use log::{error, warn};
 use ruma::OwnedRoomId;
 use serde_json::value::RawValue;
 
-use super::engine::{Engine, Error};
-use super::outgoing::RequestKey;
-use super::sending::{send_call, text_content};
+use super::error::Error;
+use super::outbox::{send_call, text_content};
+use super::request::RequestKey;
 use crate::matrix::client::{relate, take_relation};
 use crate::store::{self, Encryption, InClear, OutboxRow, Reply, Transaction};
 
@@ -20,16 +20,12 @@ pub enum PlaintextReplies {
     Only(&'static str),
 }
 
-impl Engine {
+impl PlaintextReplies {
     /// Moves the replies of a room that is not encrypted to the outbox. Where only
     /// one sentence may be said there, it stands for all of them, once.
-    pub(crate) fn put_in_clear(
-        &self,
-        tx: &Transaction<'_>,
-        replies: &[Reply],
-    ) -> Result<(), Error> {
+    pub(super) fn queue(self, tx: &Transaction<'_>, replies: &[Reply]) -> Result<(), Error> {
         for (number, reply) in replies.iter().enumerate() {
-            match self.plaintext_replies {
+            match self {
                 PlaintextReplies::Only(_) if number > 0 => {
                     warn!(
                         "a reply in {} is dropped: it would leave in clear",
@@ -46,14 +42,14 @@ impl Engine {
     /// Takes back what waits in clear and may not leave so any more: its room turned
     /// out to be encrypted, or its words are no longer the ones that may be said. The
     /// replies are prepared anew. A request that is under way is past taking back.
-    pub(crate) fn withdraw_in_clear(
-        &self,
+    pub(super) fn withdraw(
+        self,
         tx: &Transaction<'_>,
         busy: &dyn Fn(&RequestKey) -> bool,
     ) -> Result<(), Error> {
         for lane in tx.outbox().lanes_in_clear()? {
             let plain = is_plaintext(tx, &lane)?;
-            if plain && self.plaintext_replies == PlaintextReplies::Any {
+            if plain && self == PlaintextReplies::Any {
                 continue;
             }
             let under_way = busy(&RequestKey::Lane(lane.clone()));
@@ -66,16 +62,14 @@ impl Engine {
     }
 
     /// Whether a request of the outbox may be sent as it is.
-    pub(crate) fn may_be_sent(
-        &self,
+    pub(super) fn may_be_sent(
+        self,
         tx: &Transaction<'_>,
         row: &OutboxRow,
     ) -> Result<bool, store::Error> {
         Ok(match row.in_clear {
             InClear::No => true,
-            InClear::Words => {
-                self.plaintext_replies == PlaintextReplies::Any && is_plaintext(tx, &row.lane)?
-            }
+            InClear::Words => self == PlaintextReplies::Any && is_plaintext(tx, &row.lane)?,
             InClear::Sentence => is_plaintext(tx, &row.lane)?,
         })
     }

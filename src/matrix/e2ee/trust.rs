@@ -1,17 +1,12 @@
-//! Who wrote a message, as far as keys prove it: devices, identities, pins; and
-//! whether this store is the one that wrote the bot's own.
+//! The trust in the author of a message, as far as keys prove it: devices, identities, pins.
 
 use log::{info, warn};
 use ruma::{OwnedDeviceId, RoomId, UserId};
-use serde::Deserialize;
 
-use super::classify::Candidate;
-use super::engine::{Engine, Error};
-use crate::matrix::client::Event;
-use crate::{
-    crypto::{DeviceTrustState, Identity, InboundGroupSession, MegolmEvent, Pin, PinSource},
-    store::{DeviceKeys, Encryption, Transaction},
-};
+use super::context::Context;
+use super::error::Error;
+use crate::crypto::{DeviceTrustState, Identity, InboundGroupSession, Pin, PinSource};
+use crate::store::{DeviceKeys, Encryption, Transaction};
 
 /// A session that another one of its device has followed is forgotten at this
 /// age: twice as long as one may command ([`LONGEST_PERIOD_MS`]).
@@ -45,203 +40,143 @@ pub enum Authorship {
     IdentityChanged,
 }
 
-/// The device that an encrypted event names, by the server's word.
-#[derive(Deserialize)]
-struct Author<'a> {
-    #[serde(borrow)]
-    device_id: std::borrow::Cow<'a, str>,
-}
-
-/// A session's id is the public half of a signing key.
-fn is_session_id(id: &str) -> bool {
-    vodozemac::base64_decode(id).is_ok_and(|key| key.len() == 32)
-}
-
-impl Engine {
-    /// Whether the device with these keys speaks for `user`, by the list that is
-    /// stored now.
-    pub fn authorship(
-        &self,
-        tx: &Transaction<'_>,
-        user: &UserId,
-        keys: &DeviceKeys,
-    ) -> Result<Authorship, Error> {
-        if let Some(device) =
-            tx.devices()
-                .signed_out_by_keys(user, &keys.curve25519, &keys.ed25519)?
-        {
-            return Ok(Authorship::SignedOutDevice(device));
-        }
-        let age_ms = |since| self.own_now().saturating_sub(since);
-        let since = tx.device_lists().outdated_since(user)?;
-        if since.is_some_and(|since| age_ms(since) >= OUTDATED_LIST_LIFETIME_MS) {
-            return Ok(Authorship::OutdatedList);
-        }
-        let Some(device) = tx
-            .devices()
-            .find_by_keys(user, &keys.curve25519, &keys.ed25519)?
-        else {
-            return Ok(Authorship::UnknownDevice);
-        };
-        let identity = tx.identities().of_user(user)?;
-        Ok(match identity.standing(&device, self.commanders.trust) {
-            DeviceTrustState::Trusted => Authorship::Proven,
-            DeviceTrustState::Unverified => Authorship::UnverifiedDevice(device.id),
-            DeviceTrustState::IdentityChanged => Authorship::IdentityChanged,
-        })
+/// Whether the device with these keys speaks for `user`, by the list that is
+/// stored now.
+pub fn authorship(
+    context: &Context,
+    tx: &Transaction<'_>,
+    user: &UserId,
+    keys: &DeviceKeys,
+) -> Result<Authorship, Error> {
+    if let Some(device) = tx
+        .devices()
+        .signed_out_by_keys(user, &keys.curve25519, &keys.ed25519)?
+    {
+        return Ok(Authorship::SignedOutDevice(device));
     }
+    let age_ms = |since| context.own_now().saturating_sub(since);
+    let since = tx.device_lists().outdated_since(user)?;
+    if since.is_some_and(|since| age_ms(since) >= OUTDATED_LIST_LIFETIME_MS) {
+        return Ok(Authorship::OutdatedList);
+    }
+    let Some(device) = tx
+        .devices()
+        .find_by_keys(user, &keys.curve25519, &keys.ed25519)?
+    else {
+        return Ok(Authorship::UnknownDevice);
+    };
+    let identity = tx.identities().of_user(user)?;
+    Ok(match identity.standing(&device, context.commanders.trust) {
+        DeviceTrustState::Trusted => Authorship::Proven,
+        DeviceTrustState::Unverified => Authorship::UnverifiedDevice(device.id),
+        DeviceTrustState::IdentityChanged => Authorship::IdentityChanged,
+    })
+}
 
-    /// Writes the configuration's pins into the store, and takes away those that
-    /// it no longer has. Commanders without any are asked for.
-    pub(crate) fn pin_configured(&self, tx: &Transaction<'_>, now: u64) -> Result<(), Error> {
-        for user in tx.identities().configured_pins()? {
-            if !self.commanders.pins.contains_key(&user) {
-                tx.identities().forget_pin(&user)?;
-            }
+/// Writes the configuration's pins into the store, and takes away those that
+/// it no longer has. Commanders without any are asked for.
+pub(super) fn pin_configured(
+    context: &Context,
+    tx: &Transaction<'_>,
+    now: u64,
+) -> Result<(), Error> {
+    for user in tx.identities().configured_pins()? {
+        if !context.commanders.pins.contains_key(&user) {
+            tx.identities().forget_pin(&user)?;
         }
-        for (user, master) in &self.commanders.pins {
+    }
+    for (user, master) in &context.commanders.pins {
+        let pin = Pin {
+            master: *master,
+            source: PinSource::Configuration,
+        };
+        tx.identities().pin(user, &pin, now)?;
+    }
+    // Whose pin is gone, or who commands only since this start, is looked at
+    // now: a change before the next look would go unnoticed.
+    for user in &context.commanders.users {
+        if tx.identities().of_user(user)?.pin.is_none() {
+            tx.device_lists().mark_outdated(user)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes in the identity that the homeserver names for a user. A commander's
+/// first one is pinned.
+pub(super) fn handle_identity(
+    context: &Context,
+    tx: &Transaction<'_>,
+    user: &UserId,
+    identity: &Identity,
+    now: u64,
+) -> Result<(), Error> {
+    let master = identity.master();
+    let before = tx.identities().of_user(user)?;
+    if before.master != Some(master) {
+        tx.identities().put(user, &master)?;
+    }
+    if !context.is_commander(user) {
+        return Ok(());
+    }
+    match before.pin {
+        None => {
+            info!(
+                "the identity of {user} is pinned on first use: {}",
+                master.to_base64()
+            );
             let pin = Pin {
-                master: *master,
-                source: PinSource::Configuration,
+                master,
+                source: PinSource::FirstUse,
             };
             tx.identities().pin(user, &pin, now)?;
         }
-        // Whose pin is gone, or who commands only since this start, is looked at
-        // now: a change before the next look would go unnoticed.
-        for user in &self.commanders.users {
-            if tx.identities().of_user(user)?.pin.is_none() {
-                tx.device_lists().mark_outdated(user)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes in the identity that the homeserver names for a user. A commander's
-    /// first one is pinned.
-    pub(crate) fn handle_identity(
-        &self,
-        tx: &Transaction<'_>,
-        user: &UserId,
-        identity: &Identity,
-        now: u64,
-    ) -> Result<(), Error> {
-        let master = identity.master();
-        let before = tx.identities().of_user(user)?;
-        if before.master != Some(master) {
-            tx.identities().put(user, &master)?;
-        }
-        if !self.commanders.users.contains(user) {
-            return Ok(());
-        }
-        match before.pin {
-            None => {
-                info!(
-                    "the identity of {user} is pinned on first use: {}",
-                    master.to_base64()
-                );
-                let pin = Pin {
-                    master,
-                    source: PinSource::FirstUse,
-                };
-                tx.identities().pin(user, &pin, now)?;
-            }
-            Some(pin) if pin.master != master && before.master != Some(master) => {
-                warn!(
-                    "the identity of {user} is now {}, and {} is pinned by {}: no command of \
+        Some(pin) if pin.master != master && before.master != Some(master) => {
+            warn!(
+                "the identity of {user} is now {}, and {} is pinned by {}: no command of \
                      theirs is run. If they have reset it, pin the new one: {}",
-                    master.to_base64(),
-                    pin.master.to_base64(),
-                    pin.source,
-                    match pin.source {
-                        PinSource::Configuration => "change PINNED_IDENTITIES".to_owned(),
-                        PinSource::FirstUse =>
-                            format!("{} identities forget {user}", env!("CARGO_PKG_NAME")),
-                    }
-                );
-            }
-            Some(_) => {}
+                master.to_base64(),
+                pin.master.to_base64(),
+                pin.source,
+                match pin.source {
+                    PinSource::Configuration => "change PINNED_IDENTITIES".to_owned(),
+                    PinSource::FirstUse =>
+                        format!("{} identities forget {user}", env!("CARGO_PKG_NAME")),
+                }
+            );
         }
-        Ok(())
+        Some(_) => {}
     }
+    Ok(())
+}
 
-    /// A device has shared a new session: those of its sessions that outlived
-    /// every rotation are forgotten, so that a recording of long ago opens nothing.
-    pub(crate) fn expire_sessions(
-        &self,
-        tx: &Transaction<'_>,
-        room: &RoomId,
-        newer: &InboundGroupSession,
-    ) -> Result<(), Error> {
-        let own_now = self.own_now();
-        let before = own_now.saturating_sub(SESSION_LIFETIME_MS);
-        tx.inbound_sessions().expire(room, newer, before, own_now)?;
-        Ok(())
-    }
+/// A device has shared a new session: those of its sessions that outlived
+/// every rotation are forgotten, so that a recording of long ago opens nothing.
+pub(super) fn expire_sessions(
+    context: &Context,
+    tx: &Transaction<'_>,
+    room: &RoomId,
+    newer: &InboundGroupSession,
+) -> Result<(), Error> {
+    let own_now = context.own_now();
+    let before = own_now.saturating_sub(SESSION_LIFETIME_MS);
+    tx.inbound_sessions().expire(room, newer, before, own_now)?;
+    Ok(())
+}
 
-    /// For how long a session has been in use that should have been replaced, in
-    /// milliseconds: since its key came, by the bot's own clock, and the room's
-    /// period has passed.
-    pub(crate) fn overdue_ms(
-        &self,
-        tx: &Transaction<'_>,
-        room: &RoomId,
-        received_at: u64,
-    ) -> Result<u64, Error> {
-        let period = match tx.rooms().encryption(room)? {
-            Encryption::Megolm(rotation) => rotation.period_ms().min(LONGEST_PERIOD_MS),
-            _ => LONGEST_PERIOD_MS,
-        };
-        let age = self.own_now().saturating_sub(received_at);
-        Ok(age.saturating_sub(period))
-    }
-
-    /// Looks at a message of the bot's own account. One that this device sent and
-    /// this store does not remember shows that the store is older than the device's
-    /// last life, if the homeserver is to be believed:
-    /// [`Engine::check_rollback`].
-    pub(crate) fn detect_rollback(
-        &self,
-        tx: &Transaction<'_>,
-        event: &Event<'_>,
-    ) -> Result<(), Error> {
-        if event.kind != "m.room.encrypted" {
-            return Ok(());
-        }
-        let is_ours = serde_json::from_str::<Author<'_>>(event.content.get())
-            .is_ok_and(|author| author.device_id == self.device.as_str());
-        let Ok(megolm) = MegolmEvent::parse(event.content) else {
-            return Ok(());
-        };
-        if is_ours
-            && is_session_id(&megolm.session_id)
-            && !tx
-                .outbound_sessions()
-                .has_sent(&megolm.session_id, megolm.index())?
-        {
-            self.foreign.borrow_mut().insert(megolm.session_id);
-        }
-        Ok(())
-    }
-
-    /// The key of an event did not come: the Olm session with the device that
-    /// the event names may be broken. With a new one its client shares the key
-    /// again. The name is the server's word, and only chooses among the sender's
-    /// own devices.
-    pub(crate) fn open_channel_to_author(
-        &self,
-        tx: &Transaction<'_>,
-        candidate: &Candidate<'_>,
-        now: u64,
-    ) -> Result<(), Error> {
-        let Ok(author) = serde_json::from_str::<Author<'_>>(candidate.event.content.get()) else {
-            return Ok(());
-        };
-        let device = tx
-            .devices()
-            .find(candidate.sender, author.device_id.as_ref().into())?;
-        match device {
-            Some(device) => self.unwedge(tx, &device, now),
-            None => Ok(()),
-        }
-    }
+/// For how long a session has been in use that should have been replaced, in
+/// milliseconds: since its key came, by the bot's own clock, and the room's
+/// period has passed.
+pub(super) fn overdue_ms(
+    context: &Context,
+    tx: &Transaction<'_>,
+    room: &RoomId,
+    received_at: u64,
+) -> Result<u64, Error> {
+    let period = match tx.rooms().encryption(room)? {
+        Encryption::Megolm(rotation) => rotation.period_ms().min(LONGEST_PERIOD_MS),
+        _ => LONGEST_PERIOD_MS,
+    };
+    let age = context.own_now().saturating_sub(received_at);
+    Ok(age.saturating_sub(period))
 }

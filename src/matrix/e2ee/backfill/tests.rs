@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::crypto::DeviceTrust;
 use crate::matrix::client::SyncBody;
+use crate::matrix::e2ee::Engine;
+use crate::matrix::e2ee::message::MAX_UNDECRYPTED_EVENT;
 use crate::matrix::e2ee::{Commanders, Message, PlaintextReplies};
 use crate::store::Store;
 use crate::util::{Secret, Tokens};

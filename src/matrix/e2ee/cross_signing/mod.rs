@@ -1,6 +1,10 @@
 //! The cross-signing identity of the bot's own account.
 
-pub(crate) mod bootstrap;
-pub(crate) mod messages;
-pub(crate) mod recovery;
-pub(crate) mod state;
+mod bootstrap;
+mod messages;
+mod recovery;
+mod state;
+
+pub(super) use bootstrap::{handle_challenge, handle_step, refused, request, unsendable};
+pub use state::OwnKeys;
+pub(super) use state::{Shown, begin, compare, fault, fingerprints, is_done, sign_beforehand};

@@ -7,8 +7,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::messages::{NO_STORAGE, unrecovered};
+use super::state::{OwnKeys, stay_unsigned};
 use crate::crypto::{SecretStorageError, Seed, public_of_base64_seed};
-use crate::matrix::e2ee::engine::{Engine, Error};
+use crate::matrix::e2ee::context::Context;
+use crate::matrix::e2ee::error::Error;
 use crate::store::{CrossSigningState, Transaction};
 use crate::util::{MAX_ID, is_carried};
 
@@ -23,91 +25,86 @@ pub(crate) const SELF_SIGNING: &str = "m.cross_signing.self_signing";
 /// it, so it does not say under which one it belongs (CVE-2024-40648).
 pub(crate) const MASTER: &str = "m.cross_signing.master";
 
-impl Engine {
-    /// One step on the way to the self-signing key in the secret storage.
-    pub(crate) fn handle_secret(
-        &self,
-        tx: &Transaction<'_>,
-        state: CrossSigningState,
-        body: &[u8],
-    ) -> Result<(), Error> {
-        let Some(recovery_key) = &self.own_keys.recovery_key else {
-            return Ok(());
-        };
-        let raw: &RawValue =
-            serde_json::from_slice(body).map_err(|_| Error::Malformed("account data"))?;
-        match state {
-            CrossSigningState::FindKeyId => {
-                #[derive(Deserialize)]
-                struct DefaultKey {
-                    key: String,
-                }
-                match serde_json::from_str::<DefaultKey>(raw.get()) {
-                    Ok(DefaultKey { key }) if is_carried(&key, MAX_ID) => Ok(tx
-                        .cross_signing()
-                        .set_state(&CrossSigningState::FindKey(key))?),
-                    Ok(_) | Err(_) => self.stay_unsigned(tx, NO_STORAGE),
-                }
+/// One step on the way to the self-signing key in the secret storage.
+pub(crate) fn handle_secret(
+    context: &Context,
+    own_keys: &OwnKeys,
+    tx: &Transaction<'_>,
+    state: CrossSigningState,
+    body: &[u8],
+) -> Result<(), Error> {
+    let Some(recovery_key) = &own_keys.recovery_key else {
+        return Ok(());
+    };
+    let raw: &RawValue =
+        serde_json::from_slice(body).map_err(|_| Error::Malformed("account data"))?;
+    match state {
+        CrossSigningState::FindKeyId => {
+            #[derive(Deserialize)]
+            struct DefaultKey {
+                key: String,
             }
-            CrossSigningState::FindKey(id) => match recovery_key.opens(raw) {
-                Ok(()) => Ok(tx
+            match serde_json::from_str::<DefaultKey>(raw.get()) {
+                Ok(DefaultKey { key }) if is_carried(&key, MAX_ID) => Ok(tx
                     .cross_signing()
-                    .set_state(&CrossSigningState::FindSecret(id))?),
-                Err(fault) => self.stay_unsigned(tx, &unrecovered(&fault)),
-            },
-            CrossSigningState::FindSecret(id) => {
-                let secret = recovery_key.decrypt(SELF_SIGNING, &id, raw);
-                let key = match secret {
-                    Ok(secret) => Seed::from_base64(&secret),
-                    Err(fault) => return self.stay_unsigned(tx, &unrecovered(&fault)),
-                };
-                match key {
-                    Ok(key) => {
-                        tx.cross_signing().put_self_signing(&key)?;
-                        Ok(tx
-                            .cross_signing()
-                            .set_state(&CrossSigningState::FindMaster(id))?)
-                    }
-                    Err(fault) => self.stay_unsigned(tx, &unrecovered(&fault)),
-                }
+                    .set_state(&CrossSigningState::FindKey(key))?),
+                Ok(_) | Err(_) => stay_unsigned(tx, NO_STORAGE),
             }
-            CrossSigningState::FindMaster(id) => {
-                let secret = match recovery_key.decrypt(MASTER, &id, raw) {
-                    Ok(secret) => secret,
-                    // What was deleted is an empty object.
-                    Err(SecretStorageError::NotStored | SecretStorageError::Malformed) => {
-                        return self.finish_recovery(tx);
-                    }
-                    Err(fault) => return self.give_up_recovery(tx, &fault),
-                };
-                match public_of_base64_seed(&secret) {
-                    Ok(master) => {
-                        tx.cross_signing().put_master(&master)?;
-                        self.finish_recovery(tx)
-                    }
-                    Err(fault) => self.give_up_recovery(tx, &fault),
-                }
-            }
-            _ => Ok(()),
         }
+        CrossSigningState::FindKey(id) => match recovery_key.opens(raw) {
+            Ok(()) => Ok(tx
+                .cross_signing()
+                .set_state(&CrossSigningState::FindSecret(id))?),
+            Err(fault) => stay_unsigned(tx, &unrecovered(&fault)),
+        },
+        CrossSigningState::FindSecret(id) => {
+            let secret = recovery_key.decrypt(SELF_SIGNING, &id, raw);
+            let key = match secret {
+                Ok(secret) => Seed::from_base64(&secret),
+                Err(fault) => return stay_unsigned(tx, &unrecovered(&fault)),
+            };
+            match key {
+                Ok(key) => {
+                    tx.cross_signing().put_self_signing(&key)?;
+                    Ok(tx
+                        .cross_signing()
+                        .set_state(&CrossSigningState::FindMaster(id))?)
+                }
+                Err(fault) => stay_unsigned(tx, &unrecovered(&fault)),
+            }
+        }
+        CrossSigningState::FindMaster(id) => {
+            let secret = match recovery_key.decrypt(MASTER, &id, raw) {
+                Ok(secret) => secret,
+                // What was deleted is an empty object.
+                Err(SecretStorageError::NotStored | SecretStorageError::Malformed) => {
+                    return finish_recovery(context, tx);
+                }
+                Err(fault) => return give_up_recovery(tx, &fault),
+            };
+            match public_of_base64_seed(&secret) {
+                Ok(master) => {
+                    tx.cross_signing().put_master(&master)?;
+                    finish_recovery(context, tx)
+                }
+                Err(fault) => give_up_recovery(tx, &fault),
+            }
+        }
+        _ => Ok(()),
     }
+}
 
-    /// One of the two secrets is not what it should be: neither is used, whenever the
-    /// account is looked at again.
-    fn give_up_recovery(
-        &self,
-        tx: &Transaction<'_>,
-        fault: &dyn std::fmt::Display,
-    ) -> Result<(), Error> {
-        tx.cross_signing().forget_self_signing()?;
-        self.stay_unsigned(tx, &unrecovered(fault))
-    }
+/// One of the two secrets is not what it should be: neither is used, whenever the
+/// account is looked at again.
+fn give_up_recovery(tx: &Transaction<'_>, fault: &dyn std::fmt::Display) -> Result<(), Error> {
+    tx.cross_signing().forget_self_signing()?;
+    stay_unsigned(tx, &unrecovered(fault))
+}
 
-    /// What the secret storage holds was found: it is compared with what the
-    /// homeserver shows now.
-    pub(crate) fn finish_recovery(&self, tx: &Transaction<'_>) -> Result<(), Error> {
-        tx.cross_signing()
-            .set_state(&CrossSigningState::Recovered)?;
-        Ok(tx.device_lists().mark_outdated(&self.user)?)
-    }
+/// What the secret storage holds was found: it is compared with what the
+/// homeserver shows now.
+pub(crate) fn finish_recovery(context: &Context, tx: &Transaction<'_>) -> Result<(), Error> {
+    tx.cross_signing()
+        .set_state(&CrossSigningState::Recovered)?;
+    Ok(tx.device_lists().mark_outdated(&context.user)?)
 }

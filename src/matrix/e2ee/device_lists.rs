@@ -1,0 +1,386 @@
+//! Device lists: kept current by `/keys/query`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use log::{debug, info, warn};
+use ruma::{OwnedUserId, UserId, api::client::keys::get_keys};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::account::AccountCache;
+use super::context::{Context, DeviceOwner};
+use super::cross_signing::{self, OwnKeys, Shown};
+use super::error::{Error, OwnKeysDiffer};
+use super::request::{OutgoingRequest, RequestContext, RequestKey};
+use super::time_budget::TimeBudget;
+use super::trust::handle_identity;
+use crate::crypto::{
+    Device, DeviceChange, Identity, KnownDevice, device_changes, identity_key_ids,
+};
+use crate::json::Sifted;
+use crate::matrix::client::{Call, DeviceLists, what};
+use crate::store::{OutdatedUser, Transaction};
+use crate::util::shown;
+
+/// A user whose server did not answer is asked again after this.
+const QUERY_RETRY_MS: u64 = 60_000;
+
+/// Devices that are followed of a user who commands nothing.
+const DEVICES_PER_USER: usize = 50;
+
+/// Users of one `/keys/query`: so many that their lists fit into the answer's
+/// budget, as lists usually are.
+const USERS_PER_QUERY: usize = 100;
+
+/// How long the homeserver should wait for other servers.
+pub(super) const FEDERATION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An answer to a `/keys/query` that is being taken in.
+#[derive(Clone, Copy)]
+pub struct QueryAnswer<'a> {
+    /// The users who were asked about, and their generations.
+    pub asked: &'a [(OwnedUserId, i64)],
+    /// How many of them are done.
+    pub done: usize,
+    /// What was kept of the answer.
+    pub answer: &'a Sifted,
+}
+
+impl QueryAnswer<'_> {
+    /// There was no room for some devices.
+    fn is_partial(&self) -> bool {
+        let skipped = &self.answer.skipped;
+        skipped.contains_key(what::DEVICE) || skipped.contains_key(what::USER)
+    }
+}
+
+/// Something for each user, unparsed: one user's rubbish is nobody else's loss.
+pub(super) type PerUser<'a> = BTreeMap<String, &'a RawValue>;
+
+/// The devices in one user's part of an answer; none if it has no such part, or a
+/// malformed one, which is not the same as an empty one: it says nothing.
+pub(super) fn devices<'a>(
+    answer: &PerUser<'a>,
+    user: &UserId,
+) -> Option<BTreeMap<String, &'a RawValue>> {
+    let raw = answer.get(user.as_str())?;
+    serde_json::from_str(raw.get())
+        .inspect_err(|_| {
+            warn!(
+                "what the homeserver says of the devices of {} is malformed",
+                shown(user)
+            );
+        })
+        .ok()
+}
+
+/// The requests for outdated device lists: one of the bot and of who may command, one
+/// of everybody else. The bot's own list is asked for (`ask_own`) only when its device
+/// can be there.
+pub(super) fn requests(
+    context: &Context,
+    tx: &Transaction<'_>,
+    now: u64,
+    ask_own: bool,
+    outgoing: &mut Vec<OutgoingRequest>,
+) -> Result<(), Error> {
+    let mut outdated = Vec::new();
+    let own = ask_own.then_some(&context.user);
+    for user in own.into_iter().chain(&context.commanders.users) {
+        outdated.extend(tx.device_lists().outdated_of(user, now)?);
+    }
+    outgoing.extend(query(DeviceOwner::Commanders, outdated)?);
+    let known = context.commanders.users.len() + 1;
+    let mut outdated = tx.device_lists().outdated(now, USERS_PER_QUERY + known)?;
+    outdated.retain(|found| context.owner_of(&found.user) == DeviceOwner::Others);
+    outgoing.extend(query(DeviceOwner::Others, outdated)?);
+    Ok(())
+}
+
+/// Asks for the first of these users' devices, as many together as each of them
+/// allows.
+fn query(
+    whose: DeviceOwner,
+    outdated: Vec<OutdatedUser>,
+) -> Result<Option<OutgoingRequest>, Error> {
+    let mut most = USERS_PER_QUERY;
+    let mut users = Vec::new();
+    for found in outdated {
+        let allowed = found.together.unwrap_or(USERS_PER_QUERY).min(most);
+        if users.len() >= allowed {
+            break;
+        }
+        most = allowed;
+        users.push((found.user, found.generation));
+    }
+    if users.is_empty() {
+        return Ok(None);
+    }
+    let mut request = get_keys::v3::Request::new();
+    request.timeout = Some(FEDERATION_TIMEOUT);
+    request.device_keys = users
+        .iter()
+        .map(|(user, _)| (user.clone(), Vec::new()))
+        .collect();
+    Ok(Some(OutgoingRequest {
+        key: RequestKey::Query(whose),
+        call: Call::new(request)?,
+        about: RequestContext::Query(users),
+    }))
+}
+
+pub(super) fn handle_changes(
+    context: &Context,
+    tx: &Transaction<'_>,
+    lists: &DeviceLists,
+) -> Result<(), Error> {
+    for user in lists
+        .changed
+        .iter()
+        .filter_map(|user| <&UserId>::try_from(user.as_str()).ok())
+    {
+        tx.device_lists().mark_outdated(user)?;
+    }
+    for user in lists
+        .left
+        .iter()
+        .filter_map(|user| <&UserId>::try_from(user.as_str()).ok())
+    {
+        // The server says that no encrypted room is shared any more. Where this
+        // store disagrees it follows the user on, and asks afresh. So it does
+        // for a commander whose server does not answer: for how long is not
+        // counted anew because they left and came again.
+        let is_waited_for = context.is_commander(user) && tx.device_lists().is_outdated(user)?;
+        if user == context.user || is_waited_for || tx.members().shares_encrypted_room(user)? {
+            tx.device_lists().mark_outdated(user)?;
+        } else if tx.device_lists().is_tracked(user)? {
+            info!("the devices of {user} are no longer followed");
+            tx.device_lists().untrack(user)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether fewer users have to be asked for together, because the answer had no
+/// room for all devices: a missing one would be taken for signed out.
+pub fn must_split(context: &Context, queried: &QueryAnswer<'_>) -> bool {
+    let is_about_commanders = queried
+        .asked
+        .iter()
+        .any(|(user, _)| context.owner_of(user) == DeviceOwner::Commanders);
+    queried.asked.len() > 1
+        && (queried.answer.is_cut || (is_about_commanders && queried.is_partial()))
+}
+
+/// Takes in the answer to a `/keys/query`, user by user, until this turn of the
+/// loop is over; returns how many users are done. After the last one what
+/// waited for the answer is judged.
+pub fn handle_query(
+    context: &Context,
+    accounts: &AccountCache,
+    own_keys: &OwnKeys,
+    tx: &Transaction<'_>,
+    queried: &QueryAnswer<'_>,
+    now: u64,
+    budget: TimeBudget,
+) -> Result<usize, Error> {
+    #[derive(Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow, default)]
+        device_keys: PerUser<'a>,
+        #[serde(default)]
+        failures: BTreeMap<String, serde::de::IgnoredAny>,
+        #[serde(borrow, default)]
+        master_keys: PerUser<'a>,
+        #[serde(borrow, default)]
+        self_signing_keys: PerUser<'a>,
+    }
+    let QueryAnswer {
+        asked,
+        done,
+        answer,
+    } = *queried;
+    let body: Body<'_> =
+        serde_json::from_slice(&answer.body).map_err(|_| Error::Malformed("device keys"))?;
+    let is_partial = queried.is_partial();
+    let mut position = done;
+    for (user, generation) in asked.iter().skip(done) {
+        if position > done && budget.is_spent() {
+            return Ok(position);
+        }
+        position += 1;
+        let failed = body.failures.contains_key(user.server_name().as_str());
+        let mut answer = match devices(&body.device_keys, user) {
+            Some(answer) => answer,
+            // Its keys are uploaded again.
+            None if *user == context.user && !failed => BTreeMap::new(),
+            None => {
+                // Nothing was said of them: that signs nobody out.
+                warn!("the devices of {} cannot be asked for now", shown(user));
+                tx.device_lists()
+                    .postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
+                continue;
+            }
+        };
+        if context.owner_of(user) == DeviceOwner::Others {
+            limit_devices(&mut answer, &tx.devices().known(user)?);
+        }
+        let keys: Vec<String> = [&body.master_keys, &body.self_signing_keys]
+            .into_iter()
+            .filter_map(|keys| keys.get(user.as_str()))
+            .flat_map(|raw| identity_key_ids(raw))
+            .collect();
+        let identity = identity(
+            user,
+            body.master_keys.get(user.as_str()).copied(),
+            body.self_signing_keys.get(user.as_str()).copied(),
+        );
+        if *user == context.user {
+            check_own_keys(context, accounts, tx, &answer)?;
+            let shown = Shown {
+                identity: identity.clone(),
+                device_keys: answer.get(context.device.as_str()).copied(),
+            };
+            cross_signing::compare(context, accounts, own_keys, tx, &shown, now)?;
+        } else if let Some(identity) = &identity {
+            handle_identity(context, tx, user, identity, now)?;
+        }
+        let known = known_devices(context, tx, user)?;
+        let mut changes = device_changes(user, &known, &answer, &keys, identity.as_ref());
+        // From a server that failed, or where there was no room for all, it may
+        // be a part of the list: what it has not got may be there all the same.
+        // Nor is it known to be.
+        let is_missing = |change: &DeviceChange| matches!(change, DeviceChange::Delete(id) if !answer.contains_key(id.as_str()));
+        let may_be_part =
+            failed || (is_partial && context.owner_of(user) == DeviceOwner::Commanders);
+        let in_part = may_be_part && changes.iter().any(is_missing);
+        if in_part {
+            changes.retain(|change| !is_missing(change));
+        }
+        apply(context, tx, user, &changes)?;
+        if in_part {
+            tx.device_lists()
+                .postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
+        } else {
+            tx.device_lists().mark_current(user, *generation)?;
+        }
+    }
+    Ok(position)
+}
+
+/// The answer about these users was too large, or did not come in time: half
+/// as many are asked for together next time, until the one whose list it is
+/// is alone. That one is put off, as if their server could not be reached.
+pub fn split_query(
+    tx: &Transaction<'_>,
+    asked: &[(OwnedUserId, i64)],
+    now: u64,
+) -> Result<(), Error> {
+    for (user, _) in asked {
+        match asked.len() {
+            1 => {
+                warn!(
+                    "the device list of {} is too large, or takes too long: put off",
+                    shown(user)
+                );
+                tx.device_lists()
+                    .postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
+            }
+            together => tx.device_lists().limit_query(user, together / 2)?,
+        }
+    }
+    Ok(())
+}
+
+/// What is known of a user's devices. The bot's own account has no
+/// tombstones: nothing depends on its other devices, and a homeserver that
+/// lost the keys of this one is given them again.
+fn known_devices(
+    context: &Context,
+    tx: &Transaction<'_>,
+    user: &UserId,
+) -> Result<Vec<KnownDevice>, Error> {
+    let mut known = tx.devices().known(user)?;
+    if user == context.user {
+        known.retain(|known| !known.deleted);
+    }
+    Ok(known)
+}
+
+fn apply(
+    context: &Context,
+    tx: &Transaction<'_>,
+    user: &UserId,
+    changes: &[DeviceChange],
+) -> Result<(), Error> {
+    let whose = shown(user);
+    for change in changes {
+        match change {
+            DeviceChange::Put(device) => debug!("{whose} has device {}", shown(&device.id)),
+            DeviceChange::Delete(id) if context.is_commander(user) => info!(
+                "device {} of {whose} is signed out: it commands nothing any more",
+                shown(id)
+            ),
+            DeviceChange::Delete(id) => debug!("{whose} no longer has device {}", shown(id)),
+            DeviceChange::Refuse(id, fault) => {
+                warn!("device {} of {whose} is not believed: {fault}", shown(id));
+            }
+        }
+        tx.devices().apply(user, change)?;
+    }
+    Ok(())
+}
+
+fn check_own_keys(
+    context: &Context,
+    accounts: &AccountCache,
+    tx: &Transaction<'_>,
+    answer: &BTreeMap<String, &RawValue>,
+) -> Result<(), Error> {
+    let account = accounts.load(tx)?;
+    let Some(raw) = answer.get(context.device.as_str()) else {
+        if account.device_keys_uploaded() {
+            warn!("the homeserver has lost this device's keys: uploading them again");
+            let mut account = accounts.take(tx)?;
+            account.device_keys_are_missing();
+            accounts.save(tx, account)?;
+        }
+        return Ok(());
+    };
+    let same = Device::parse(&context.user, &context.device, raw).is_ok_and(|device| {
+        device.curve25519 == account.curve25519() && device.ed25519 == account.ed25519()
+    });
+    if same {
+        Ok(())
+    } else {
+        Err(Error::OwnKeys(OwnKeysDiffer {
+            device: context.device.clone(),
+        }))
+    }
+}
+
+/// Keeps of a long list the devices that are known and as many others as there is
+/// room for.
+fn limit_devices(answer: &mut BTreeMap<String, &RawValue>, known: &[KnownDevice]) {
+    let mut room = DEVICES_PER_USER.saturating_sub(known.len());
+    answer.retain(|id, _| {
+        if known.iter().any(|known| known.device.id.as_str() == id) {
+            return true;
+        }
+        let fits = room > 0;
+        room = room.saturating_sub(1);
+        fits
+    });
+}
+
+/// The identity in one user's part of an answer, if there is a sound one.
+fn identity(
+    user: &UserId,
+    master: Option<&RawValue>,
+    self_signing: Option<&RawValue>,
+) -> Option<Identity> {
+    let identity = Identity::parse(user, master?, self_signing);
+    identity
+        .inspect_err(|fault| warn!("the identity of {} is not believed: {fault}", shown(user)))
+        .ok()
+}

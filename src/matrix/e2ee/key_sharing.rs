@@ -1,0 +1,245 @@
+//! Sharing of a room's outbound session with the devices of its members.
+
+use log::{debug, warn};
+use ruma::{OwnedRoomId, RoomId, UserId};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::context::{Context, DeviceOwner};
+use super::error::Error;
+use super::outbox::{addressed, put_to_device};
+use super::request::RequestKey;
+use crate::crypto::{
+    Account, Device, MEGOLM_ALGORITHM, OutboundGroupSession, Peer, Rotation, encrypt_to_device,
+};
+use crate::store::{Recipient, Sharing, Transaction};
+use crate::util::shown;
+
+/// Devices that are given a key in one transaction, at about half a millisecond
+/// each: a turn of the loop is to take less than 50 ms.
+const DEVICES_PER_TRANSACTION: usize = 50;
+
+/// Devices that are looked at for a claim in one transaction, behind those that have
+/// a session. While a claim is under way none is looked for.
+const CLAIMS_PER_TRANSACTION: usize = 250;
+
+/// One room, whose session is shared.
+pub(super) struct KeySharing<'a> {
+    pub(super) context: &'a Context,
+    pub(super) tx: &'a Transaction<'a>,
+    pub(super) account: &'a Account,
+    pub(super) room: &'a OwnedRoomId,
+    /// Milliseconds since the Unix epoch.
+    pub(super) now: u64,
+    /// Tells which requests are under way.
+    pub(super) busy: &'a dyn Fn(&RequestKey) -> bool,
+}
+
+/// The devices that still lack the session.
+pub(super) struct Lacking {
+    /// Those whose one-time keys have to be claimed.
+    pub(super) claims: Vec<Device>,
+    /// There are others, to be served at once.
+    pub(super) has_more: bool,
+    /// Devices of allowed users are among them.
+    pub(super) is_about_commanders: bool,
+}
+
+impl KeySharing<'_> {
+    /// The room's session, or a new one when it is worn out, or of before the last
+    /// start, or when somebody who has it should not read on.
+    pub(super) fn outbound_group(&self, rotation: Rotation) -> Result<OutboundGroupSession, Error> {
+        let Self { tx, room, now, .. } = *self;
+        if let Some(group) = tx.outbound_sessions().find(room)?
+            && !group.is_expired(rotation, now)
+            && !tx.shares().has_departed_recipient(
+                room,
+                &group.session_id(),
+                self.context.commanders.trust,
+            )?
+        {
+            return Ok(group);
+        }
+        tx.outbound_sessions().discard(room)?;
+        debug!("a new Megolm session for {room}");
+        let group = OutboundGroupSession::new(room.to_owned(), now);
+        tx.outbound_sessions().put(room, &group)?;
+        Ok(group)
+    }
+
+    /// Gives the session to devices that lack it, some in each turn, those of
+    /// allowed users first. Those without an Olm session that are worth a claim
+    /// wait for it, while others are served; those that are not are told `m.no_olm`,
+    /// once; those that may not have the session, `m.unverified`.
+    pub(super) fn share(&self, group: &OutboundGroupSession) -> Result<Option<Lacking>, Error> {
+        let busy = self.busy;
+        let is_commanders = |found: &Recipient| {
+            self.context.owner_of(&found.device.user) == DeviceOwner::Commanders
+        };
+        let claims = match busy(&RequestKey::Claim(DeviceOwner::Others)) {
+            true => 1,
+            false => CLAIMS_PER_TRANSACTION,
+        };
+        let found = self.lacking(group, DEVICES_PER_TRANSACTION + claims)?;
+        let (mut missing, unclaimed): (Vec<_>, Vec<_>) = found
+            .into_iter()
+            .partition(|recipient| !recipient.needs_claim);
+        missing.sort_by_key(|recipient| !is_commanders(recipient));
+        let mut is_about_commanders = unclaimed.iter().any(is_commanders);
+        let later = missing.split_off(missing.len().min(DEVICES_PER_TRANSACTION));
+        is_about_commanders |= later.iter().any(is_commanders);
+        let broken = !missing.is_empty() && {
+            let given_to_commanders = missing.iter().any(is_commanders);
+            let broken = self.give(group, missing)?;
+            is_about_commanders |= broken && given_to_commanders;
+            broken
+        };
+        let has_more = !later.is_empty() || broken;
+        if !has_more && unclaimed.is_empty() {
+            return Ok(None);
+        }
+        let claims = unclaimed
+            .into_iter()
+            .map(|found| found.device)
+            .filter(|device| !busy(&RequestKey::Claim(self.context.owner_of(&device.user))))
+            .collect();
+        Ok(Some(Lacking {
+            claims,
+            has_more,
+            is_about_commanders,
+        }))
+    }
+
+    /// Devices that lack the session: at most `most` of many, but all of allowed
+    /// users. Reading one costs a curve operation.
+    fn lacking(&self, group: &OutboundGroupSession, most: usize) -> Result<Vec<Recipient>, Error> {
+        let Self {
+            context,
+            tx,
+            room,
+            now,
+            ..
+        } = *self;
+        let sharing = Sharing {
+            room,
+            session_id: &group.session_id(),
+            own: &context.user,
+            trust: context.commanders.trust,
+            now,
+        };
+        let of = |only: Option<&UserId>| tx.shares().devices_without(&sharing, only, most);
+        let mut found = of(None)?;
+        if found.len() == most {
+            found.retain(|recipient| {
+                context.owner_of(&recipient.device.user) == DeviceOwner::Others
+            });
+            for user in &context.commanders.users {
+                found.extend(of(Some(user))?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Queues the session, or that there will be none, for these devices. True
+    /// when there were Olm sessions that nothing can be sent with: their devices
+    /// need others.
+    fn give(&self, group: &OutboundGroupSession, missing: Vec<Recipient>) -> Result<bool, Error> {
+        let Self {
+            tx,
+            account,
+            room,
+            now,
+            ..
+        } = *self;
+        let session_id = group.session_id();
+        let own_keys = account.device_keys()?;
+        let room_key = group.room_key().map_err(|_| Error::Account)?;
+        let no_olm = withheld(account, "m.no_olm", None)?;
+        let unverified = withheld(account, "m.unverified", Some((room, &session_id)))?;
+        let mut keys = Vec::new();
+        let mut refusals = Vec::new();
+        let mut broken = false;
+        for recipient in missing {
+            let Recipient {
+                device,
+                may_have_keys,
+                ..
+            } = recipient;
+            if !may_have_keys {
+                debug!(
+                    "{} {} is not given the key: its user's identity has not signed it",
+                    shown(&device.user),
+                    shown(&device.id)
+                );
+                tx.shares().put_withheld(&session_id, &device)?;
+                refusals.push(addressed(device, unverified.clone()));
+                continue;
+            }
+            let Some(mut session) = tx.olm_sessions().for_sending(&device)? else {
+                if tx.olm_peers().mark_withheld(&device)? {
+                    warn!(
+                        "{} {} cannot be given the key: no Olm session",
+                        device.user, device.id
+                    );
+                    refusals.push(addressed(device, no_olm.clone()));
+                }
+                continue;
+            };
+            let peer = Peer::from(&device);
+            let kind = "m.room_key";
+            match encrypt_to_device(account, &own_keys, &mut session, &peer, kind, &room_key) {
+                Ok(content) => {
+                    tx.olm_sessions().put(
+                        &device.user,
+                        &device.curve25519,
+                        &session,
+                        false,
+                        now,
+                    )?;
+                    tx.shares().put(&session_id, &device, group.index())?;
+                    keys.push(addressed(device, content));
+                }
+                Err(_) => {
+                    // Its other end made it so. Kept, it would be tried in every
+                    // turn, and enough of them would leave no turn to others.
+                    tx.olm_sessions().delete_of_device(&device, &session)?;
+                    broken = true;
+                }
+            }
+        }
+        put_to_device(tx, room.as_str(), "m.room.encrypted", keys)?;
+        put_to_device(tx, room.as_str(), "m.room_key.withheld", refusals)?;
+        Ok(broken)
+    }
+}
+
+/// `m.no_olm` names no session: it is about the device.
+fn withheld(
+    account: &Account,
+    code: &str,
+    session: Option<(&RoomId, &str)>,
+) -> Result<Box<RawValue>, Error> {
+    #[derive(Serialize)]
+    struct Content<'a> {
+        algorithm: &'a str,
+        code: &'a str,
+        reason: &'a str,
+        sender_key: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        room_id: Option<&'a RoomId>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        session_id: Option<&'a str>,
+    }
+    serde_json::value::to_raw_value(&Content {
+        algorithm: MEGOLM_ALGORITHM,
+        code,
+        reason: match session {
+            None => "Unable to establish a secure channel.",
+            Some(_) => "This device is not verified by its owner.",
+        },
+        sender_key: account.curve25519().to_base64(),
+        room_id: session.map(|(room, _)| room),
+        session_id: session.map(|(_, session_id)| session_id),
+    })
+    .map_err(|_| Error::Account)
+}

@@ -1,0 +1,94 @@
+//! A commander's message, and the wait of one that cannot be classified yet.
+
+use log::{debug, warn};
+use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId};
+
+use super::error::Error;
+use crate::crypto::WithheldCode;
+use crate::matrix::client::{Age, Event, text_message};
+use crate::store::{DeviceKeys, Transaction, UndecryptedEvent};
+
+/// How long a message waits for its room key before its sender is told. Keys
+/// are sent before the message, but another server may deliver them after it.
+pub const KEY_GRACE_MS: u64 = 5_000;
+
+/// The longest event that waits, in bytes: a text of [`super::content`]'s greatest
+/// length fits, encrypted.
+pub(super) const MAX_UNDECRYPTED_EVENT: usize = 32 * 1024;
+
+/// A message of a commander.
+pub struct Message {
+    /// Its event.
+    pub event_id: OwnedEventId,
+    /// Where.
+    pub room: OwnedRoomId,
+    /// Who: proven for an encrypted message, the server's word otherwise.
+    pub sender: OwnedUserId,
+    /// How old it is.
+    pub age: Age,
+    /// The first message of the thread that it is in.
+    pub thread: Option<OwnedEventId>,
+    /// What became of it.
+    pub what: MessageKind,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageKind {
+    /// A text.
+    Text {
+        /// As it was written.
+        body: String,
+        /// The device it came from end-to-end encrypted, one that speaks for
+        /// its user; none where the room never was encrypted.
+        device: Option<Box<DeviceKeys>>,
+        /// For how long its session should have been replaced, in milliseconds: the
+        /// message is at least as old, or its client is slow to replace sessions.
+        overdue_ms: u64,
+    },
+    /// A text in clear in a room that is or was encrypted.
+    InClear,
+    /// Its key has not come; or the sender's device refused it for this reason.
+    Undecryptable(Option<WithheldCode>),
+    /// It was encrypted by a device that is not in its sender's list.
+    UnknownDevice,
+    /// It was encrypted by this device, which was signed out.
+    SignedOutDevice(OwnedDeviceId),
+    /// Its sender's server could not be asked for their devices for too long.
+    OutdatedList,
+    /// It was encrypted by this device, which its user's identity has not signed.
+    UnverifiedDevice(OwnedDeviceId),
+    /// Its sender has another identity than the pinned one.
+    IdentityChanged,
+    /// It came under an older session than another message of its device before.
+    OlderSession,
+    /// It came under a session that is done with.
+    SpentSession,
+}
+
+/// Whether a commander's event can be anything to be judged.
+pub(super) fn may_say_something(event: &Event<'_>) -> bool {
+    event.state_key.is_none()
+        && match event.kind.as_ref() {
+            "m.room.encrypted" => true,
+            "m.room.message" => text_message(event.content).is_some(),
+            _ => false,
+        }
+}
+
+/// Keeps a message for later. One that is too long to be a command is not kept.
+pub(super) fn keep_undecrypted(
+    tx: &Transaction<'_>,
+    held: &UndecryptedEvent,
+    position: Option<i64>,
+) -> Result<(), Error> {
+    if held.event.len() > MAX_UNDECRYPTED_EVENT {
+        debug!("{} is too long to wait: ignored", held.event_id);
+        return Ok(());
+    }
+    debug!("{} waits ({:?})", held.event_id, held.reason);
+    if tx.undecrypted().put(held, position)? > 0 {
+        warn!("too much waits: the oldest message is given up");
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Messages that could not be classified when they came (UTD), classified later.
+
+use super::backfill;
+use super::classify::{Candidate, Disposition, classify};
+use super::context::Context;
+use super::error::Error;
+use super::message::{KEY_GRACE_MS, Message, MessageKind};
+use super::olm_sessions::open_channel_to_author;
+use crate::matrix::client::{Age, Event, thread_of};
+use crate::store::{Transaction, WaitReason};
+
+/// Judges again what waited: a key, a device list, a room's state or a gap's last
+/// page may have come, or the time may be over. One event is in memory at a time.
+pub fn classify_undecrypted(
+    context: &Context,
+    tx: &Transaction<'_>,
+    now: u64,
+    messages: &mut Vec<Message>,
+) -> Result<(), Error> {
+    backfill::give_up_overdue(context, tx)?;
+    for row in tx.undecrypted().rows()? {
+        let Some(held) = tx.undecrypted().find(row)? else {
+            continue;
+        };
+        let Ok(event) = serde_json::from_str::<Event<'_>>(&held.event) else {
+            tx.undecrypted().remove(&held.event_id)?;
+            continue;
+        };
+        // A clock that went back does not tell for how long: long enough.
+        let waited = now.checked_sub(held.received_at).unwrap_or(KEY_GRACE_MS);
+        let candidate = Candidate {
+            room: &held.room,
+            sender: &held.sender,
+            event_id: &held.event_id,
+            event: &event,
+        };
+        let what = match classify(context, tx, &candidate, now)? {
+            Disposition::Is(what) => Some(what),
+            Disposition::Nothing => None,
+            Disposition::Wait(WaitReason::NoKey) if waited >= KEY_GRACE_MS => {
+                open_channel_to_author(tx, &held.sender, event.content, now)?;
+                Some(MessageKind::Undecryptable(None))
+            }
+            Disposition::Wait(reason) => {
+                if reason != held.reason {
+                    tx.undecrypted().set_reason(&held.event_id, reason)?;
+                }
+                continue;
+            }
+        };
+        tx.undecrypted().remove(&held.event_id)?;
+        if let Some(what) = what {
+            messages.push(Message {
+                event_id: held.event_id,
+                room: held.room,
+                sender: held.sender,
+                age: Age {
+                    ms: held.age_ms.saturating_add(waited),
+                    // That the clocks are apart was so when it came, too.
+                    doubt: event.age(now, context.server_ahead()).doubt,
+                },
+                thread: thread_of(event.content),
+                what,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// When the next waiting event, or what it waits for, runs out of time, in
+/// milliseconds since the Unix epoch, where it is `now`.
+pub fn next_deadline(
+    context: &Context,
+    tx: &Transaction<'_>,
+    now: u64,
+) -> Result<Option<u64>, Error> {
+    let key = tx.undecrypted().oldest_received_at(WaitReason::NoKey)?;
+    let key = key.map(|since| since.saturating_add(KEY_GRACE_MS));
+    let gap = backfill::next_deadline(context, tx, now)?;
+    Ok([key, gap].into_iter().flatten().min())
+}
