@@ -1,6 +1,11 @@
-//! Proofs of who somebody is, apart from where they are shown: JSON Web Tokens and
-//! one-time passwords, Keycloak's endpoints, and its login page.
+//! Credentials, apart from the protocol that they are shown in: JSON Web Tokens and
+//! one-time passwords (`jwt`), Keycloak's endpoints (`keycloak`) and its login page
+//! (`sso`), and who has to act when one of them fails.
 
+mod form;
 pub mod jwt;
 pub mod keycloak;
+mod remedy;
 pub mod sso;
+
+pub use remedy::{Remedy, Responsible};

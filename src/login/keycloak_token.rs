@@ -1,49 +1,40 @@
-//! The JSON Web Token of a login: from Keycloak, or made here.
+//! The JSON Web Token of a login, from Keycloak.
 
 use std::time::{Duration, SystemTime};
 
 use log::info;
 use tokio::time::sleep;
 
-use super::fault::Fault;
-use crate::auth::jwt::{Code, Expected, TokenFault, Totp, check, mint};
-use crate::auth::keycloak::{self, Realm, TokenAnswer};
-use crate::config::{Jwt, JwtLoginType, JwtSource, Keycloak};
+use crate::auth::jwt::{Code, Expected, TokenError, Totp, check};
+use crate::auth::keycloak::{Error, Realm, TokenAnswer};
+use crate::config::{Jwt, JwtLoginType, Keycloak};
 use crate::net::Client;
 use crate::util::Secret;
 
-/// A token for the user of this localpart.
-///
-/// # Errors
-/// Keycloak gives none, or it cannot be made.
-pub async fn get_token(http: &Client, localpart: &str, jwt: &Jwt) -> Result<TokenAnswer, Fault> {
-    match &jwt.source {
-        JwtSource::Secret(secret) => {
-            let token = mint(secret, localpart, SystemTime::now()).map_err(Fault::Mint)?;
-            Ok(TokenAnswer {
-                token,
-                expires_in: Some(crate::auth::jwt::LIFESPAN),
-            })
-        }
-        JwtSource::Keycloak(keycloak) => from_keycloak(http, localpart, keycloak)
-            .await
-            .map_err(Fault::Keycloak),
+/// The configured realm.
+pub fn realm(keycloak: &Keycloak) -> Realm {
+    Realm {
+        base: keycloak.url.to_string(),
+        realm: keycloak.realm.clone(),
+        client_id: keycloak.client_id.clone(),
+        client_secret: keycloak.client_secret.clone(),
     }
 }
 
-async fn from_keycloak(
+/// Requests a token of `user`, with a one-time password where one is configured.
+pub(super) async fn request(
     http: &Client,
     user: &str,
     keycloak: &Keycloak,
-) -> Result<TokenAnswer, keycloak::Fault> {
+) -> Result<TokenAnswer, Error> {
     let (realm, password) = (realm(keycloak), &keycloak.password);
     let Some(totp) = &keycloak.totp else {
         return realm.token(http, user, password, None).await;
     };
     let code = next_code(totp).await;
     match realm.token(http, user, password, Some(&code.text)).await {
-        // Keycloak takes each once, and another process may have used this one.
-        Err(keycloak::Fault::Credentials { one_time: true, .. }) => {
+        // Keycloak accepts each code once, and another process may have used this one.
+        Err(Error::Credentials { one_time: true, .. }) => {
             info!("Keycloak does not take the one-time password: trying the next one");
             let code = next_code(totp).await;
             realm.token(http, user, password, Some(&code.text)).await
@@ -52,7 +43,7 @@ async fn from_keycloak(
     }
 }
 
-/// A one-time password that this process has not used yet; waits for it.
+/// Waits for a one-time password that this process has not used yet.
 async fn next_code(totp: &Totp) -> Code {
     loop {
         match totp.take(SystemTime::now()) {
@@ -65,28 +56,17 @@ async fn next_code(totp: &Totp) -> Code {
     }
 }
 
-/// The realm that is configured.
-pub fn realm(keycloak: &Keycloak) -> Realm {
-    Realm {
-        base: keycloak.url.to_string(),
-        realm: keycloak.realm.clone(),
-        client_id: keycloak.client_id.clone(),
-        client_secret: keycloak.client_secret.clone(),
-    }
-}
-
-/// Everything that is wrong with a token of Keycloak, as far as can be told from
-/// here.
+/// Checks a token of Keycloak's as the homeserver would, and returns all its faults.
 ///
 /// # Errors
-/// The realm's keys are not to be had.
-pub async fn examine(
+/// The realm's keys or its issuer are not available.
+pub async fn check_token(
     http: &Client,
     localpart: &str,
     jwt: &Jwt,
     keycloak: &Keycloak,
     token: &Secret,
-) -> Result<Vec<TokenFault>, keycloak::Fault> {
+) -> Result<Vec<TokenError>, Error> {
     let realm = realm(keycloak);
     let keys = realm.keys(http).await?;
     let issuer = match &keycloak.issuer {

@@ -1,15 +1,26 @@
-//! From the configuration and a store to a session on the homeserver: the
-//! stored one, a refreshed one, or a login. Knows the homeserver and Keycloak,
-//! and which of them, or what between them, is at fault.
+//! From the configuration and a store to a session on the homeserver: the stored session, a
+//! refreshed one, or a login by one of four methods. Knows the homeserver and Keycloak, and
+//! who has to act when there is no session.
 
 mod attempt;
+mod client;
 mod diagnosis;
-mod fault;
+mod error;
+mod jwt;
 mod keycloak_token;
+mod password;
+mod refresh;
 mod session;
+mod sso;
+mod token;
 
-pub use attempt::{Login, client};
+#[cfg(test)]
+mod tests;
+
+pub use client::{Login, http_client};
 pub use diagnosis::Diagnosis;
-pub use fault::{Fault, Responsible};
-pub use keycloak_token::{examine, get_token, realm};
+pub use error::Error;
+pub use jwt::get_token;
+pub use keycloak_token::{check_token, realm};
+pub use refresh::{RefreshError, refresh};
 pub use session::{Access, SessionError, connect, log_in};

@@ -1,69 +1,56 @@
 //! From a store to a session on the homeserver: the stored one, or a login.
 
-use std::fmt;
-
 use log::{info, warn};
 use ruma::{OwnedDeviceId, OwnedUserId};
+use thiserror::Error as ThisError;
 use tokio::time::sleep;
 
-use super::attempt::Login;
-use super::fault::Fault;
+use super::client::Login;
+use super::error::Error;
+use super::refresh::refresh;
+use crate::auth::Remedy;
 use crate::config::{Account, Method};
-use crate::matrix::client::{LoggedIn, is_user, new_device_id, read_refresh, refresh_call};
+use crate::matrix::client::{LoggedIn, is_user, new_device_id};
 use crate::net::{Backoff, MAX_ATTEMPTS};
 use crate::store::{self, LoginCredential, Session, Store};
 use crate::telemetry::HealthState;
 use crate::util::{Secret, Tokens, now_ms};
 
-/// So often a refresh is tried before a login as the same device is; where only
-/// another device could log in, trouble is waited for as long as ever.
-const TRIES: u32 = 3;
+/// The number of attempts to refresh before a login as the same device. Where only another
+/// device could log in, there are [`MAX_ATTEMPTS`].
+const REFRESH_ATTEMPTS: u32 = 3;
 
-/// Who the bot is and what proves it.
+/// A session: the user, the device and its tokens.
 pub struct Access {
-    /// Its full id.
+    /// The full user id.
     pub user: OwnedUserId,
-    /// Its device.
+    /// The device id.
     pub device: OwnedDeviceId,
-    /// Its access token, and what makes the next one.
+    /// The access token, and the refresh token for the next one.
     pub tokens: Tokens,
 }
 
-/// Why there is no session. All of them end the program.
-#[derive(Debug)]
+/// There is no session, which ends the program.
+#[derive(Debug, ThisError)]
 pub enum SessionError {
-    /// A login failed, and the same again would.
-    Failed(Box<Fault>),
-    /// A login failed too often.
-    GaveUp(Box<Fault>),
+    /// A login failed, and another attempt would fail, too.
+    #[error("login failed: {}", .0.report())]
+    Failed(Box<Error>),
+    /// A login failed [`MAX_ATTEMPTS`] times.
+    #[error("giving up on the login: {}", .0.report())]
+    GaveUp(Box<Error>),
     /// The store belongs to another account.
+    #[error(
+        "the store in CRYPTO_STORE_PATH belongs to {0}, MATRIX_USER is another account: give each \
+         account a store of its own"
+    )]
     OtherAccount(OwnedUserId),
-    /// The store refuses.
+    /// The store cannot be read or written.
+    #[error("{0}")]
     Store(store::Error),
     /// The system gives no random bytes.
+    #[error("no randomness: {0}")]
     Randomness(getrandom::Error),
-}
-
-impl fmt::Display for SessionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed(fault) => {
-                write!(f, "login failed, at fault is {}: {fault}", fault.party())
-            }
-            Self::GaveUp(fault) => write!(
-                f,
-                "giving up on the login, at fault is {}: {fault}",
-                fault.party()
-            ),
-            Self::OtherAccount(user) => write!(
-                f,
-                "the store in CRYPTO_STORE_PATH belongs to {user}, MATRIX_USER is another \
-                 account: give each account a store of its own"
-            ),
-            Self::Store(error) => error.fmt(f),
-            Self::Randomness(error) => write!(f, "no randomness: {error}"),
-        }
-    }
 }
 
 impl From<store::Error> for SessionError {
@@ -72,68 +59,102 @@ impl From<store::Error> for SessionError {
     }
 }
 
-/// Finds the homeserver, tried again while that may help.
+/// Finds the homeserver; tries again while that may help.
 ///
 /// # Errors
-/// There is none to be found.
+/// There is none, or it does not answer.
 pub async fn connect(account: &Account) -> Result<Login<'_>, SessionError> {
-    patiently(async || Login::find(account).await).await
+    retry(async || Login::find(account).await).await
 }
 
-/// The session of this store, made where there is none. The device id is stored
-/// before the login that creates it; a login with the same id after a crash, a
-/// soft logout or a lost answer is the same device again.
+/// The ways to a session that are tried, in this order, and the last of which is a login.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Plan {
+    /// A refresh token to ask for new tokens with, and the number of attempts.
+    refresh: Option<(Secret, u32)>,
+    /// Tokens that may still be good.
+    resume: Option<Tokens>,
+    /// The device to log in as; None for a new one.
+    device: Option<OwnedDeviceId>,
+}
+
+impl Plan {
+    /// Decides from the stored session, the configured method and the time.
+    ///
+    /// The device is given up only if the homeserver said that it is gone, whatever it
+    /// answers to a refresh: that keeps keys where the two answers differ.
+    fn new(session: &Session, method: &Method, now: u64) -> Self {
+        let device = Some(session.device.clone());
+        match &session.proof {
+            // Another access token was configured since.
+            LoginCredential::Tokens(tokens) if matches!(method, Method::Token(made) if made.token != tokens.access) => {
+                Self {
+                    device,
+                    ..Self::default()
+                }
+            }
+            LoginCredential::Tokens(tokens) => {
+                let is_due = tokens.refresh_at.is_some_and(|at| at <= now);
+                let refresh = tokens.refresh.clone().filter(|_| is_due);
+                Self {
+                    refresh: refresh.map(|last| (last, 1)),
+                    resume: Some(tokens.clone()),
+                    device,
+                }
+            }
+            LoginCredential::Lost { refresh, ended } => {
+                let attempts = if *ended {
+                    MAX_ATTEMPTS
+                } else {
+                    REFRESH_ATTEMPTS
+                };
+                Self {
+                    refresh: refresh.clone().map(|last| (last, attempts)),
+                    resume: None,
+                    device: device.filter(|_| !ended),
+                }
+            }
+        }
+    }
+}
+
+/// The session of this store; logs in where there is none. The device id is stored before
+/// the login that creates it: a login with the same id after a crash, a soft logout or a lost
+/// answer is the same device again
+/// (<https://spec.matrix.org/v1.11/client-server-api/#relationship-between-access-tokens-and-devices>).
 ///
 /// # Errors
-/// There is no session, and trying again does not help, or did not.
+/// There is no session, and another attempt does not help, or did not.
 pub async fn log_in(
     store: &mut Store,
     login: &Login<'_>,
     health: &HealthState,
 ) -> Result<Access, SessionError> {
-    let (known, device) = match stored(store, login)? {
-        Some(Session {
+    let Some(session) = stored_session(store, login)? else {
+        return start_session(store, login, None, None, health).await;
+    };
+    let plan = Plan::new(&session, &login.account.method, now_ms());
+    let Session { user, device, .. } = session;
+    if plan.resume.is_some() {
+        info!("going on as {user}, device {device}");
+    }
+    let refreshed = match plan.refresh {
+        Some((last, attempts)) => refresh_and_store(store, login, &last, attempts).await?,
+        None => None,
+    };
+    match refreshed.or(plan.resume) {
+        Some(tokens) => Ok(Access {
             user,
             device,
-            proof,
-        }) => {
-            let kept = match proof {
-                LoginCredential::Tokens(tokens) if replaced(&login.account.method, &tokens) => None,
-                LoginCredential::Tokens(tokens) => {
-                    info!("going on as {user}, device {device}");
-                    Some(overdue(store, login, tokens).await?)
-                }
-                LoginCredential::Lost { refresh, ended } => {
-                    let tries = if ended { MAX_ATTEMPTS } else { TRIES };
-                    let renewed = match &refresh {
-                        Some(last) => renew(store, login, last, tries).await?,
-                        None => None,
-                    };
-                    if renewed.is_none() && ended {
-                        let known = Some((user, device));
-                        return enter(store, login, known, None, health).await;
-                    }
-                    renewed
-                }
-            };
-            if let Some(tokens) = kept {
-                return Ok(Access {
-                    user,
-                    device,
-                    tokens,
-                });
-            }
-            (Some((user, device.clone())), Some(device))
-        }
-        None => (None, None),
-    };
-    enter(store, login, known, device, health).await
+            tokens,
+        }),
+        None => start_session(store, login, Some((user, device)), plan.device, health).await,
+    }
 }
 
-/// Logs in: as the device, if there is one to log in as again, else as a new
-/// one. What the store knows of the last device goes when there is another, and
-/// no sooner: until then the last one may come back.
-async fn enter(
+/// Logs in as `device`, or as a new one. The stored keys of the known device are deleted when
+/// another one has logged in, and not before: until then the known one may come back.
+async fn start_session(
     store: &mut Store,
     login: &Login<'_>,
     known: Option<(OwnedUserId, OwnedDeviceId)>,
@@ -152,7 +173,7 @@ async fn enter(
         user,
         device,
         tokens,
-    } = patiently(async || {
+    } = retry(async || {
         let attempt = login.attempt(asked, &next).await;
         health.login(attempt.is_ok());
         attempt
@@ -173,10 +194,8 @@ async fn enter(
     })
 }
 
-fn stored(store: &mut Store, login: &Login<'_>) -> Result<Option<Session>, SessionError> {
-    let tx = store.begin()?;
-    let session = tx.session().load()?;
-    match session {
+fn stored_session(store: &mut Store, login: &Login<'_>) -> Result<Option<Session>, SessionError> {
+    match store.begin()?.session().load()? {
         Some(session) if !is_user(&session.user, login.account.user.as_str()) => {
             Err(SessionError::OtherAccount(session.user))
         }
@@ -184,11 +203,7 @@ fn stored(store: &mut Store, login: &Login<'_>) -> Result<Option<Session>, Sessi
     }
 }
 
-/// Whether the configuration holds another ready-made token than the store.
-fn replaced(method: &Method, tokens: &Tokens) -> bool {
-    matches!(method, Method::Token(made) if made.token != tokens.access)
-}
-
+/// The device id for the next login, made up and stored where there is none.
 fn pending_device(store: &mut Store) -> Result<OwnedDeviceId, SessionError> {
     let tx = store.begin()?;
     let device = match tx.session().pending_device()? {
@@ -203,81 +218,54 @@ fn pending_device(store: &mut Store) -> Result<OwnedDeviceId, SessionError> {
     Ok(device)
 }
 
-/// The tokens, or the next ones where these were to be renewed while nobody was
-/// there to do it. Where there are none now, these may be good for a while.
-async fn overdue(
-    store: &mut Store,
-    login: &Login<'_>,
-    tokens: Tokens,
-) -> Result<Tokens, SessionError> {
-    let due = tokens.refresh_at.is_some_and(|at| at <= now_ms());
-    let Some(last) = tokens.refresh.as_ref().filter(|_| due) else {
-        return Ok(tokens);
-    };
-    let renewed = renew(store, login, last, 1).await?;
-    Ok(renewed.unwrap_or(tokens))
-}
-
-/// The next tokens, written down before they are used: until then the old
-/// refresh token stays good. None if it is not, or if the homeserver has trouble
-/// each time it is tried: a login may still do.
-///
-/// What becomes of the device then depends on how its access token ended, not on
-/// how the refresh does: that keeps keys where the two differ.
-async fn renew(
+/// Asks for new tokens, at most `attempts` times, and stores them before they are used. None
+/// if the homeserver refuses the refresh token or has trouble each time: other tokens or a
+/// login may still do.
+async fn refresh_and_store(
     store: &mut Store,
     login: &Login<'_>,
     last: &Secret,
-    tries: u32,
+    attempts: u32,
 ) -> Result<Option<Tokens>, SessionError> {
     let mut backoff = Backoff::new();
-    for again in 1..=tries {
-        let answer = login.homeserver.ask(refresh_call(last), None).await;
-        let (why, asked) = match answer {
-            Ok(body) => match read_refresh(body, last, now_ms()) {
-                Some(tokens) => {
-                    let tx = store.begin()?;
-                    tx.session().put_tokens(&tokens)?;
-                    tx.commit()?;
-                    info!("the session is refreshed");
-                    return Ok(Some(tokens));
-                }
-                None => ("the answer is malformed".to_owned(), None),
-            },
-            Err(fault) if fault.is_transient() => (fault.to_string(), fault.retry_after()),
-            Err(fault) => {
-                info!("the session cannot be refreshed: {fault}");
-                return Ok(None);
+    for attempt in 1..=attempts {
+        let error = match refresh(&login.homeserver, last).await {
+            Ok(tokens) => {
+                let tx = store.begin()?;
+                tx.session().put_tokens(&tokens)?;
+                tx.commit()?;
+                info!("the session is refreshed");
+                return Ok(Some(tokens));
             }
+            Err(error) => error,
         };
-        warn!("the session cannot be refreshed: {why}");
-        match backoff.fail(asked) {
-            Some(wait) if again < tries => sleep(wait).await,
+        if !error.is_transient() {
+            info!("the session cannot be refreshed: {error}");
+            return Ok(None);
+        }
+        warn!("the session cannot be refreshed: {error}");
+        match backoff.fail(error.retry_after()) {
+            Some(wait) if attempt < attempts => sleep(wait).await,
             _ => break,
         }
     }
     Ok(None)
 }
 
-/// Does it again, later and later, while that may help.
-async fn patiently<T>(
-    mut attempt: impl AsyncFnMut() -> Result<T, Fault>,
-) -> Result<T, SessionError> {
+/// Repeats an attempt with growing waits while its error is transient.
+async fn retry<T>(mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, SessionError> {
     let mut backoff = Backoff::new();
     loop {
-        let fault = match attempt().await {
+        let error = match attempt().await {
             Ok(done) => return Ok(done),
-            Err(fault) if !fault.is_transient() => return Err(SessionError::Failed(fault.into())),
-            Err(fault) => fault,
+            Err(error) if !error.is_transient() => return Err(SessionError::Failed(error.into())),
+            Err(error) => error,
         };
-        let Some(wait) = backoff.fail(fault.retry_after()) else {
-            return Err(SessionError::GaveUp(fault.into()));
+        let Some(wait) = backoff.fail(error.retry_after()) else {
+            return Err(SessionError::GaveUp(error.into()));
         };
-        warn!(
-            "login, at fault is {}: {fault}; trying again in {} s",
-            fault.party(),
-            wait.as_secs()
-        );
+        let seconds = wait.as_secs();
+        warn!("login: {}; trying again in {seconds} s", error.report());
         sleep(wait).await;
     }
 }

@@ -97,7 +97,7 @@ def test_a_certificate_of_the_page_works(tmp_path: Path, commands: str, given: s
 def test_what_openssl_takes_and_the_bot_refuses_is_named(tmp_path: Path, commands: str, said: str) -> None:
     make(tmp_path, commands)
     output = conntest(tmp_path, "server.crt")
-    assert said in output and "at fault is the network" in output, output
+    assert said in output and "(to be fixed in: the network" in output, output
     assert "trying again" not in output, output
 
 

@@ -10,7 +10,7 @@ import pytest
 from toggle_e2e.logins import NATIVE, SSO, TOKEN, Logins, SetUp, ends_saying, goes_on_saying
 from toggle_e2e.world import Account, World
 
-HOMESERVER = "at fault is the homeserver:"
+HOMESERVER = "(to be fixed in: the homeserver)"
 
 # The first of the login tests: what takes its time is begun here.
 pytestmark = pytest.mark.usefixtures("patient")
@@ -74,7 +74,7 @@ def test_a_token_for_another_audience(logins: Logins) -> None:
     goes_on_saying(bot, "Invalid claim 'aud'")
     bot.kill()
     told = logins.bot(SetUp.STATIC_KEY, account, **stock, JWT_AUDIENCE="synapse")
-    goes_on_saying(told, "at fault is Keycloak:", '"account"', '"synapse"', "audience mapper")
+    goes_on_saying(told, "(to be fixed in: Keycloak)", '"account"', '"synapse"', "audience mapper")
 
 
 def test_a_token_of_a_client_that_the_homeserver_does_not_know(logins: Logins) -> None:
@@ -96,7 +96,7 @@ def test_a_token_that_names_another_user(logins: Logins) -> None:
 def test_a_token_that_names_another_user_where_the_homeserver_refuses_it(logins: Logins) -> None:
     account = logins.account(logins.world(SetUp.OAUTH))
     bot = logins.bot(SetUp.OAUTH, account, **logins.keycloak_settings("somebody-else"))
-    ends_saying(bot, "at fault is this program's configuration:", '"somebody-else"', account.localpart)
+    ends_saying(bot, "(to be fixed in: this program's configuration)", '"somebody-else"', account.localpart)
 
 
 def test_a_user_of_keycloak_that_the_homeserver_does_not_have(logins: Logins) -> None:
@@ -124,7 +124,7 @@ def test_a_shared_secret_that_the_homeserver_does_not_know(logins: Logins) -> No
         JWT_SECRET="another-secret-" * 5,
         MATRIX_PASSWORD=None,
     )
-    goes_on_saying(bot, "at fault is this program's configuration:", "JWT_SECRET")
+    goes_on_saying(bot, "(to be fixed in: this program's configuration)", "JWT_SECRET")
 
 
 def change(world: World, account: Account, **settings: Any) -> None:
@@ -164,7 +164,7 @@ def test_a_homeserver_whose_clock_is_wrong(logins: Logins) -> None:
 def test_a_password_that_only_keycloak_knows(logins: Logins) -> None:
     account = logins.account(logins.world(SetUp.OAUTH))
     bot = logins.bot(SetUp.OAUTH, account)
-    ends_saying(bot, "at fault is this program's configuration:", "MATRIX_PASSWORD")
+    ends_saying(bot, "(to be fixed in: this program's configuration)", "MATRIX_PASSWORD")
 
 
 def test_a_full_id_is_as_good_as_a_localpart(logins: Logins) -> None:

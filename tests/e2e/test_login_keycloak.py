@@ -61,7 +61,7 @@ CASES = (
 def test_keycloak_gives_no_token(logins: Logins, case: Case) -> None:
     account = logins.account(logins.world(SetUp.OAUTH), **case.user)  # type: ignore[arg-type]
     bot = logins.bot(SetUp.OAUTH, account, **logins.keycloak_settings(case.client) | case.settings)
-    line = ends_saying(bot, f"at fault is {case.party}:", *case.says)
+    line = ends_saying(bot, f"(to be fixed in: {case.party})", *case.says)
     assert account.password not in line and "not-the-password" not in line
     assert logins.world(SetUp.OAUTH).synapse.devices(account.user_id) == {}
 
@@ -96,17 +96,17 @@ PAGE = (
 def test_keycloaks_page_leads_nowhere(logins: Logins, case: Case) -> None:
     account = logins.account(logins.world(SetUp.STATIC_KEY), **case.user)  # type: ignore[arg-type]
     bot = logins.bot(SetUp.STATIC_KEY, account, **SSO | case.settings)
-    ends_saying(bot, f"at fault is {case.party}:", *case.says)
+    ends_saying(bot, f"(to be fixed in: {case.party})", *case.says)
 
 
 def test_keycloak_takes_no_code_of_another_secret(patient: Patient) -> None:
     """The bot tries the next one before it gives up."""
-    ends_saying(patient.wrong_code, f"at fault is {CONFIGURATION}:", *CREDENTIALS)
+    ends_saying(patient.wrong_code, f"(to be fixed in: {CONFIGURATION})", *CREDENTIALS)
 
 
 def test_keycloaks_page_takes_no_code_of_another_secret(patient: Patient) -> None:
     said = ("refuses the one-time password", "KEYCLOAK_TOTP_SECRET", "clocks")
-    ends_saying(patient.wrong_code_in_the_page, f"at fault is {CONFIGURATION}:", *said)
+    ends_saying(patient.wrong_code_in_the_page, f"(to be fixed in: {CONFIGURATION})", *said)
 
 
 def test_a_page_that_asks_for_consent(logins: Logins) -> None:
@@ -117,6 +117,6 @@ def test_a_page_that_asks_for_consent(logins: Logins) -> None:
     realm.admin("PUT", client, settings | {"consentRequired": True})
     try:
         bot = logins.bot(SetUp.STATIC_KEY, account, **SSO)
-        ends_saying(bot, "at fault is Keycloak:", "Consent required")
+        ends_saying(bot, "(to be fixed in: Keycloak)", "Consent required")
     finally:
         realm.admin("PUT", client, settings)

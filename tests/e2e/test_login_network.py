@@ -11,8 +11,8 @@ from toggle_e2e.net import free_port
 from toggle_e2e.standins import ConnectProxy, Gate, Page
 from toggle_e2e.world import Account
 
-NETWORK = "at fault is the network, or a clock:"
-KEYCLOAK = "at fault is Keycloak:"
+NETWORK = "(to be fixed in: the network, or a clock)"
+KEYCLOAK = "(to be fixed in: Keycloak)"
 
 
 @pytest.fixture

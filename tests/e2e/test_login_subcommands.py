@@ -33,7 +33,7 @@ def test_conntest_tells_whose_fault_it_is(logins: Logins) -> None:
     account = logins.account(logins.world(SetUp.OAUTH), enabled=False)
     given = environment(logins, SetUp.OAUTH, account, **logins.keycloak_settings())
     code, output = run_to_end(given, ("conntest",))
-    assert code == 1 and "at fault is Keycloak: " in output and "enable it" in output, output
+    assert code == 1 and "(to be fixed in: Keycloak)" in output and "enable it" in output, output
     assert given_away(given, [output]) == []
 
 
@@ -64,7 +64,7 @@ def test_jwt_test_ends_where_the_login_does(logins: Logins) -> None:
     code, output = run_to_end(given | {"MATRIX_PASSWORD": "not-the-password"}, ("jwt-test",))
     assert code == 2 and "does not accept the credentials" in output, output
     code, output = run_to_end(given, ("jwt-test", "--login-type", NATIVE))
-    assert code == 4 and "at fault is the homeserver: " in output, output
+    assert code == 4 and "(to be fixed in: the homeserver)" in output, output
     wrong = given | {"KEYCLOAK_ISSUER": "https://keycloak.example.com/realms/matrix"}
     code, output = run_to_end(wrong, ("jwt-test",))
     assert "wrong: the token's issuer is" in output, output

@@ -1,4 +1,4 @@
-//! What a homeserver could find wrong with a token, all of it at once.
+//! The checks that a homeserver makes of a token; all faults are returned at once.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,16 +6,16 @@ use serde_json::{Map, Value};
 
 use super::claims::{text, texts, time};
 use super::decode::Unverified;
-use super::fault::TokenFault;
+use super::error::TokenError;
 use super::jwks::Jwks;
 use super::provider;
 use crate::util::Secret;
 
-/// By how much clocks may differ before it is a fault: what the homeserver's
-/// token module grants as well.
+/// The difference between clocks that is no fault: the same as in the homeserver's token
+/// module.
 const LEEWAY: Duration = Duration::from_secs(60);
 
-/// What a token should say.
+/// The claims that a token should have.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
     /// The realm's public URL, as `iss` has it.
@@ -30,17 +30,16 @@ pub struct Expected<'a> {
     pub authorized_party: Option<&'a str>,
 }
 
-/// Everything that is wrong with a token, the signature first; nothing for a
-/// good one.
+/// Returns all faults of a token, those of the signature first; none for a good one.
 pub fn check(
     token: &Secret,
     keys: &Jwks,
     expected: &Expected<'_>,
     now: SystemTime,
-) -> Vec<TokenFault> {
+) -> Vec<TokenError> {
     let unverified = match Unverified::decode(token) {
         Ok(unverified) => unverified,
-        Err(fault) => return vec![TokenFault::Unreadable(fault)],
+        Err(error) => return vec![error.into()],
     };
     let claims = &unverified.claims;
     let mut names = vec!["sub", "preferred_username"];
@@ -62,23 +61,23 @@ pub fn check(
     .collect()
 }
 
-fn signature(token: &Secret, unverified: &Unverified, keys: &Jwks) -> Result<(), TokenFault> {
+fn signature(token: &Secret, unverified: &Unverified, keys: &Jwks) -> Result<(), TokenError> {
     let header = |name: &str| unverified.header.get(name).and_then(Value::as_str);
     let kid = header("kid");
     let named = header("alg").unwrap_or_default();
     if keys.named(kid).next().is_none() {
-        return Err(TokenFault::UnknownKey {
+        return Err(TokenError::UnknownKey {
             kid: kid.unwrap_or_default().to_owned(),
         });
     }
-    // The header is the sender's word: it chooses among what the key is for.
+    // The header is not trusted: it only chooses among the algorithms of the key.
     let algorithm = named.parse().ok();
     let mut fitting = keys
         .named(kid)
         .filter_map(|key| Some((key.fitting(algorithm?)?, algorithm?)))
         .peekable();
     if fitting.peek().is_none() {
-        return Err(TokenFault::Algorithm {
+        return Err(TokenError::Algorithm {
             found: named.to_owned(),
         });
     }
@@ -91,15 +90,15 @@ fn signature(token: &Secret, unverified: &Unverified, keys: &Jwks) -> Result<(),
     if verified {
         Ok(())
     } else {
-        Err(TokenFault::BadSignature)
+        Err(TokenError::BadSignature)
     }
 }
 
-fn expiry(claims: &Map<String, Value>, now: SystemTime) -> Result<(), TokenFault> {
-    let expiry = time(claims, "exp")?.ok_or(TokenFault::Missing { claim: "exp" })?;
+fn expiry(claims: &Map<String, Value>, now: SystemTime) -> Result<(), TokenError> {
+    let expiry = time(claims, "exp")?.ok_or(TokenError::Missing { claim: "exp" })?;
     let ago = now.duration_since(expiry).unwrap_or_default();
     if ago > LEEWAY {
-        return Err(TokenFault::Expired { ago });
+        return Err(TokenError::Expired { ago });
     }
     Ok(())
 }
@@ -108,19 +107,19 @@ fn beginning(
     claims: &Map<String, Value>,
     claim: &'static str,
     now: SystemTime,
-) -> Result<(), TokenFault> {
+) -> Result<(), TokenError> {
     let from = time(claims, claim)?.unwrap_or(now);
     let ahead = from.duration_since(now).unwrap_or_default();
     if ahead > LEEWAY {
-        return Err(TokenFault::NotYetValid { claim, ahead });
+        return Err(TokenError::NotYetValid { claim, ahead });
     }
     Ok(())
 }
 
-fn issuer(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), TokenFault> {
-    let found = text(claims, "iss")?.ok_or(TokenFault::Missing { claim: "iss" })?;
+fn issuer(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), TokenError> {
+    let found = text(claims, "iss")?.ok_or(TokenError::Missing { claim: "iss" })?;
     if found != expected.issuer {
-        return Err(TokenFault::Issuer {
+        return Err(TokenError::Issuer {
             found: found.to_owned(),
             expected: expected.issuer.to_owned(),
         });
@@ -128,10 +127,10 @@ fn issuer(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), To
     Ok(())
 }
 
-fn audience(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), TokenFault> {
+fn audience(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), TokenError> {
     let found = texts(claims, "aud")?.unwrap_or_default();
     match expected.audience {
-        Some(audience) if !found.contains(&audience) => Err(TokenFault::Audience {
+        Some(audience) if !found.contains(&audience) => Err(TokenError::Audience {
             found: found.into_iter().map(str::to_owned).collect(),
             expected: audience.to_owned(),
         }),
@@ -142,10 +141,10 @@ fn audience(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), 
 fn authorized_party(
     claims: &Map<String, Value>,
     expected: &Expected<'_>,
-) -> Result<(), TokenFault> {
+) -> Result<(), TokenError> {
     let found = text(claims, "azp")?;
     match expected.authorized_party {
-        Some(party) if found != Some(party) => Err(TokenFault::AuthorizedParty {
+        Some(party) if found != Some(party) => Err(TokenError::AuthorizedParty {
             found: found.map(str::to_owned),
             expected: party.to_owned(),
         }),
@@ -153,19 +152,22 @@ fn authorized_party(
     }
 }
 
-/// Of the claims that can name the user, one is compared; the types of all
-/// count.
+/// Compares the one claim that names the user; of the others only the type is checked.
 fn user(
     claims: &Map<String, Value>,
     claim: &str,
     expected: &Expected<'_>,
-) -> Result<(), TokenFault> {
+) -> Result<(), TokenError> {
     let found = text(claims, claim)?;
     if claim == expected.user_claim && found != Some(expected.user) {
-        return Err(TokenFault::User {
-            claim: claim.to_owned(),
-            found: found.map(str::to_owned),
-            expected: expected.user.to_owned(),
+        let (claim, expected) = (claim.to_owned(), expected.user.to_owned());
+        return Err(match found.map(str::to_owned) {
+            None => TokenError::NoUser { claim, expected },
+            Some(found) => TokenError::OtherUser {
+                claim,
+                found,
+                expected,
+            },
         });
     }
     Ok(())

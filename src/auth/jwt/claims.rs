@@ -1,18 +1,17 @@
-//! Claims by their types (RFC 7519, section 4.1). One of a wrong type is a
-//! fault, and never the same as none.
+//! Claims by their types (<https://www.rfc-editor.org/rfc/rfc7519#section-4.1>). A claim of
+//! a wrong type is a fault, and is never treated as a missing one.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
-use super::fault::TokenFault;
+use super::error::TokenError;
 
-/// The latest time that a claim can name, in seconds since 1970: the end of the
-/// year 9999.
+/// The latest time that a claim can name, in seconds since 1970: the end of the year 9999.
 const MAX_SECONDS: f64 = 253_402_300_799.0;
 
-/// A claim, or nothing where it is not there.
-type Read<T> = Result<Option<T>, TokenFault>;
+/// A claim; None where it is missing.
+type Read<T> = Result<Option<T>, TokenError>;
 
 /// A time: seconds since 1970, whole ones or not.
 pub(super) fn time(claims: &Map<String, Value>, claim: &str) -> Read<SystemTime> {
@@ -54,7 +53,7 @@ fn read<'a, T>(
     };
     match of(value) {
         Some(read) => Ok(Some(read)),
-        None => Err(TokenFault::WrongType {
+        None => Err(TokenError::WrongType {
             claim: claim.to_owned(),
             expected,
         }),

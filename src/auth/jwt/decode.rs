@@ -1,22 +1,23 @@
-//! A token taken apart, without asking who signed it.
+//! A token taken apart; its signature is not checked here.
 
-use std::fmt;
+use std::borrow::Cow;
 
 use ruma::serde::Base64;
 use ruma::serde::base64::UrlSafe;
 use serde_json::{Map, Value};
+use thiserror::Error;
 
 use crate::util::{Secret, printable};
 
 /// The largest token, in bytes.
-pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
+pub(super) const MAX_TOKEN_BYTES: usize = 64 * 1024;
 
-/// What is shown of a token: lines, and bytes of each.
+/// The most that is shown of a token: lines, and bytes of each.
 const MAX_LINES: usize = 200;
 const MAX_LINE_BYTES: usize = 300;
 
-/// Header and claims of a token, for people to look at and for the checks of
-/// this folder. That they can be read says nothing about who wrote them.
+/// Header and claims of a token whose signature was not checked: for people to look at, and
+/// for the checks of this folder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unverified {
     pub(super) header: Map<String, Value>,
@@ -24,19 +25,23 @@ pub struct Unverified {
 }
 
 impl Unverified {
-    /// Takes a signed token in compact form apart (RFC 7515, section 3.1).
-    pub fn decode(token: &Secret) -> Result<Self, DecodeFault> {
+    /// Reads a signed token in compact form
+    /// (<https://www.rfc-editor.org/rfc/rfc7515#section-3.1>).
+    ///
+    /// # Errors
+    /// The text is too large, or is not of that form.
+    pub fn decode(token: &Secret) -> Result<Self, DecodeError> {
         let text = token.expose();
         if text.len() > MAX_TOKEN_BYTES {
-            return Err(DecodeFault::TooLarge { bytes: text.len() });
+            return Err(DecodeError::TooLarge { bytes: text.len() });
         }
         let parts: Vec<&str> = text.split('.').collect();
         let &[header, claims, _] = parts.as_slice() else {
-            return Err(DecodeFault::Parts(parts.len()));
+            return Err(DecodeError::Parts(parts.len()));
         };
         Ok(Self {
-            header: object(header).ok_or(DecodeFault::Header)?,
-            claims: object(claims).ok_or(DecodeFault::Claims)?,
+            header: object(header).ok_or(DecodeError::Header)?,
+            claims: object(claims).ok_or(DecodeError::Claims)?,
         })
     }
 
@@ -69,36 +74,31 @@ fn shown(object: &Map<String, Value>) -> String {
     lines.join("\n")
 }
 
-/// Why a text is no token that can be read. `Display` is the rest of a sentence
-/// that begins with the token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DecodeFault {
-    /// Larger than [`MAX_TOKEN_BYTES`].
+/// A text is no token that can be read. `Display` is the rest of a sentence that begins
+/// with the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// Larger than 64 KiB.
+    #[error("is of {bytes} bytes, more than {MAX_TOKEN_BYTES}")]
     TooLarge {
-        /// How large it is.
+        /// Its size.
         bytes: usize,
     },
     /// Not three parts with dots between them. Encrypted tokens have five.
+    #[error("{}", parts(*.0))]
     Parts(usize),
     /// The first part is no JSON object in base64.
+    #[error("has a header that is no JSON object in base64")]
     Header,
     /// The second part is no JSON object in base64.
+    #[error("has claims that are no JSON object in base64")]
     Claims,
 }
 
-impl fmt::Display for DecodeFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge { bytes } => {
-                write!(f, "is of {bytes} bytes, more than {MAX_TOKEN_BYTES}")
-            }
-            Self::Parts(5) => f.write_str("is encrypted"),
-            Self::Parts(1) => f.write_str("is no JWT"),
-            Self::Parts(parts) => write!(f, "has {parts} parts instead of three"),
-            Self::Header => f.write_str("has a header that is no JSON object in base64"),
-            Self::Claims => f.write_str("has claims that are no JSON object in base64"),
-        }
+fn parts(count: usize) -> Cow<'static, str> {
+    match count {
+        5 => "is encrypted".into(),
+        1 => "is no JWT".into(),
+        count => format!("has {count} parts instead of three").into(),
     }
 }
-
-impl std::error::Error for DecodeFault {}

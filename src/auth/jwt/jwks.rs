@@ -1,29 +1,29 @@
-//! The public keys that a realm shows (RFC 7517).
-
-use std::fmt;
+//! The public keys that a realm publishes
+//! ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)).
 
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use thiserror::Error;
 
 /// The largest key set, in bytes.
-pub const MAX_JWKS_BYTES: usize = 256 * 1024;
+pub(super) const MAX_JWKS_BYTES: usize = 256 * 1024;
 
-/// The most keys in a set.
-pub const MAX_KEYS: usize = 64;
+/// The largest number of keys in a set.
+pub(super) const MAX_KEYS: usize = 64;
 
-/// Sizes of RSA keys, in bits.
+/// The sizes of RSA keys that are used, in bits.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// Keys that signatures are checked with.
+/// The keys of a realm, which signatures are checked with.
 #[derive(Debug, Clone)]
 pub struct Jwks(Vec<Key>);
 
-/// One of them.
+/// One key of a set.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
     id: Option<String>,
-    /// Nothing where it is a key of a kind or size that is not used.
+    /// None for a key of a kind or size that is not used.
     public: Option<DecodingKey>,
     algorithms: Vec<Algorithm>,
 }
@@ -49,16 +49,19 @@ struct Jwk {
 }
 
 impl Jwks {
-    /// Reads a key set. Keys for encryption and entries that make no sense are
-    /// left out, as the RFC asks for (section 5); keys of a kind that is not
-    /// used here are known by their id only.
-    pub fn parse(json: &[u8]) -> Result<Self, JwksFault> {
+    /// Reads a key set. Keys for encryption and malformed entries are left out, as
+    /// <https://www.rfc-editor.org/rfc/rfc7517#section-5> asks for; of keys of a kind that
+    /// is not used here, only the id is kept.
+    ///
+    /// # Errors
+    /// The answer is no key set, is too large, or has no key for signatures.
+    pub fn parse(json: &[u8]) -> Result<Self, JwksError> {
         if json.len() > MAX_JWKS_BYTES {
-            return Err(JwksFault::TooLarge);
+            return Err(JwksError::TooLarge);
         }
-        let set: Set<'_> = serde_json::from_slice(json).map_err(|_| JwksFault::Malformed)?;
+        let set: Set<'_> = serde_json::from_slice(json).map_err(|_| JwksError::Malformed)?;
         if set.keys.len() > MAX_KEYS {
-            return Err(JwksFault::TooMany(set.keys.len()));
+            return Err(JwksError::TooMany(set.keys.len()));
         }
         let keys: Vec<Key> = set
             .keys
@@ -68,7 +71,7 @@ impl Jwks {
             .map(|jwk| Key::of(&jwk))
             .collect();
         if keys.iter().all(|key| key.algorithms.is_empty()) {
-            return Err(JwksFault::Empty);
+            return Err(JwksError::Empty);
         }
         Ok(Self(keys))
     }
@@ -82,7 +85,7 @@ impl Jwks {
 }
 
 impl Key {
-    /// The key, if it is one that `algorithm` signs for.
+    /// The key, if signatures of this `algorithm` can be checked with it.
     pub(super) fn fitting(&self, algorithm: Algorithm) -> Option<&DecodingKey> {
         self.public
             .as_ref()
@@ -94,7 +97,8 @@ impl Key {
             Some((key, algorithms)) => (Some(key), algorithms.to_vec()),
             None => (None, Vec::new()),
         };
-        // A key that names its algorithm is for no other one (RFC 8725, 3.1).
+        // A key that names its algorithm is for no other one:
+        // <https://www.rfc-editor.org/rfc/rfc8725#section-3.1>
         if let Some(named) = &jwk.alg {
             algorithms.retain(|algorithm| named.parse().is_ok_and(|named| *algorithm == named));
         }
@@ -106,8 +110,8 @@ impl Key {
     }
 }
 
-/// The key with the algorithms of its kind. Symmetric keys are no public keys,
-/// so that no HS* can ever be checked with what a server publishes.
+/// The key with the algorithms of its kind. Symmetric keys are left out, so that no HS*
+/// is ever checked with a key that a server publishes.
 fn public(jwk: &Jwk) -> Option<(DecodingKey, &'static [Algorithm])> {
     use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
     let (x, y) = (jwk.x.as_deref(), jwk.y.as_deref());
@@ -141,31 +145,20 @@ fn without_zeros(number: &[u8]) -> &[u8] {
     number.get(zeros..).unwrap_or_default()
 }
 
-/// Why an answer is no key set. `Display` is the rest of a sentence that begins
-/// with the key set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JwksFault {
-    /// Larger than [`MAX_JWKS_BYTES`].
+/// An answer is no key set. `Display` is the rest of a sentence that begins with the key
+/// set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum JwksError {
+    /// Larger than 256 KiB.
+    #[error("is larger than {MAX_JWKS_BYTES} bytes")]
     TooLarge,
     /// No JSON object with a list of `keys`.
+    #[error("is no JSON object with a list of keys")]
     Malformed,
-    /// More than [`MAX_KEYS`].
+    /// More than 64 keys.
+    #[error("has {0} keys, more than {MAX_KEYS}")]
     TooMany(usize),
-    /// None that a signature can be checked with.
+    /// No key that a signature can be checked with.
+    #[error("has no key for signatures (RSA from 2048 to 8192 bits, P-256, P-384, Ed25519)")]
     Empty,
 }
-
-impl fmt::Display for JwksFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge => write!(f, "is larger than {MAX_JWKS_BYTES} bytes"),
-            Self::Malformed => f.write_str("is no JSON object with a list of keys"),
-            Self::TooMany(count) => write!(f, "has {count} keys, more than {MAX_KEYS}"),
-            Self::Empty => f.write_str(
-                "has no key for signatures (RSA from 2048 to 8192 bits, P-256, P-384, Ed25519)",
-            ),
-        }
-    }
-}
-
-impl std::error::Error for JwksFault {}

@@ -1,24 +1,24 @@
-//! A token of this program's own, for the homeserver's token module.
+//! A token of this program's own, for
+//! [synapse-token-authenticator](https://github.com/famedly/synapse-token-authenticator).
 
-use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
+use thiserror::Error;
 
 use super::provider;
 use crate::util::Secret;
 
-/// The shortest secret, in bytes: that of HS512's output (RFC 7518, section
-/// 3.2), and the least that the homeserver's module takes.
+/// The shortest secret, in bytes: the size of HS512's output
+/// (<https://www.rfc-editor.org/rfc/rfc7518#section-3.2>), and the least that the
+/// homeserver's module accepts.
 pub const MIN_SECRET_BYTES: usize = 64;
 
-/// How long a token is good for. It is used at once; the rest is for clocks
-/// that differ.
+/// The lifespan of a token. It is used at once; the rest is for clocks that differ.
 pub const LIFESPAN: Duration = Duration::from_secs(5 * 60);
 
-/// What synapse-token-authenticator's `jwt` reads: `sub`, which must be the user
-/// that logs in, and `exp`. Others (`admin`, `displayname`) would have it change
-/// the account.
+/// The claims that the module's `jwt` reads: `sub`, which must be the user that logs in,
+/// and `exp`. Others (`admin`, `displayname`) would make it change the account.
 #[derive(Serialize)]
 struct Claims<'a> {
     sub: &'a str,
@@ -26,8 +26,10 @@ struct Claims<'a> {
     exp: u64,
 }
 
-/// A token that logs `localpart` in, signed with HS512 and good for
-/// [`LIFESPAN`].
+/// Makes a token that logs `localpart` in, signed with HS512 and good for [`LIFESPAN`].
+///
+/// # Errors
+/// The secret is too short, or the clock or the build is wrong.
 pub fn mint(secret: &Secret, localpart: &str, now: SystemTime) -> Result<Secret, MintError> {
     let bytes = secret.expose().len();
     if bytes < MIN_SECRET_BYTES {
@@ -44,34 +46,22 @@ pub fn mint(secret: &Secret, localpart: &str, now: SystemTime) -> Result<Secret,
     provider::sign(&claims, secret).map_err(|_| MintError::Signing)
 }
 
-/// Why no token was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A token cannot be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum MintError {
     /// The secret is shorter than [`MIN_SECRET_BYTES`].
+    #[error(
+        "JWT_SECRET has {bytes} bytes: HS512 takes a secret of {MIN_SECRET_BYTES} bytes or more, \
+         the same in the homeserver's configuration"
+    )]
     ShortSecret {
-        /// How long it is.
+        /// Its length.
         bytes: usize,
     },
     /// This machine's clock is before 1970.
+    #[error("this machine's clock shows a time before 1970: set it right")]
     Clock,
-    /// The library did not sign: a fault of the build.
+    /// The library did not sign, which is a fault of the build.
+    #[error("this build cannot sign tokens with HS512: report it")]
     Signing,
 }
-
-impl fmt::Display for MintError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ShortSecret { bytes } => write!(
-                f,
-                "JWT_SECRET has {bytes} bytes: HS512 takes a secret of {MIN_SECRET_BYTES} bytes \
-                 or more, the same in the homeserver's configuration"
-            ),
-            Self::Clock => {
-                f.write_str("this machine's clock shows a time before 1970: set it right")
-            }
-            Self::Signing => f.write_str("this build cannot sign tokens with HS512: report it"),
-        }
-    }
-}
-
-impl std::error::Error for MintError {}

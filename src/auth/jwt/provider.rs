@@ -21,15 +21,18 @@ use serde::Serialize;
 
 use crate::util::Secret;
 
-/// A token with these claims, signed with HS512 (RFC 7518, section 3.2).
+/// Signs these claims with HS512 (<https://www.rfc-editor.org/rfc/rfc7518#section-3.2>).
+///
+/// # Errors
+/// The library does not sign.
 pub(super) fn sign(claims: &impl Serialize, secret: &Secret) -> Result<Secret, Error> {
     install();
     let key = EncodingKey::from_secret(secret.expose().as_bytes());
     encode(&Header::new(Algorithm::HS512), claims, &key).map(Secret::new)
 }
 
-/// Whether `key` made the base64 `signature` of `message` with `algorithm`,
-/// which is one of public keys: HS* never fits.
+/// Returns whether `key` made the base64 `signature` of `message` with `algorithm`, which is
+/// one of public keys: HS* never fits.
 pub(super) fn verify(
     signature: &str,
     message: &str,
@@ -40,8 +43,7 @@ pub(super) fn verify(
     crypto::verify(signature, message.as_bytes(), key, algorithm).unwrap_or(false)
 }
 
-/// Any number of threads can be first: one of them wins, and all of them
-/// install the same.
+/// Installs the provider. Of several threads one wins, and all of them install the same.
 fn install() {
     static PROVIDER: CryptoProvider = CryptoProvider {
         signer_factory,
@@ -56,7 +58,7 @@ fn install() {
             compute_digest: |_, _| Err(unsupported()),
         },
     };
-    // An error says that it was installed before.
+    // An error means that it is installed already.
     let _ = PROVIDER.install_default();
 }
 

@@ -1,26 +1,29 @@
-//! Reading what Keycloak says instead of yes, or what stands in front of it.
+//! The meaning of an answer without a token, of Keycloak or of a server in front of it.
 //!
-//! The pair of `error` and `error_description` decides, not the status: that of
+//! The pair of `error` and `error_description`
+//! (<https://www.rfc-editor.org/rfc/rfc6749#section-5.2>) decides, and not the status: that of
 //! `invalid_grant` was 401 and became 400.
 
 use http::header::{CONTENT_TYPE, LOCATION};
 use serde::Deserialize;
 use url::Url;
 
-use super::fault::Fault;
+use super::error::Error;
 use super::realm::Realm;
 use crate::json::{self, lenient};
 use crate::net::Response;
 use crate::util::printable;
 
-/// The longest texts of a server that are quoted, in bytes.
+/// The longest title of a page that is quoted, in bytes.
 const MAX_TITLE_BYTES: usize = 80;
+
+/// The longest text of a server that is quoted, in bytes.
 const MAX_SAID_BYTES: usize = 160;
 
-/// Where a page's title is looked for, in bytes from its beginning.
+/// The part of a page that its title is searched in, in bytes from the beginning.
 const MAX_HEAD_BYTES: usize = 8 * 1024;
 
-/// An error of RFC 6749, section 5.2.
+/// An error answer of OAuth 2.0.
 #[derive(Deserialize)]
 struct Refusal {
     error: String,
@@ -28,10 +31,10 @@ struct Refusal {
     error_description: String,
 }
 
-/// What an answer to the password grant means that holds no token.
-pub(super) fn grant_fault(response: &Response, realm: &Realm, user: &str, one_time: bool) -> Fault {
+/// The error of an answer to the password grant without a token.
+pub(super) fn grant_error(response: &Response, realm: &Realm, user: &str, one_time: bool) -> Error {
     let Some(refusal) = refusal(response) else {
-        return fault(response, realm);
+        return error(response, realm);
     };
     let says = |phrase: &str| {
         let said = refusal.error_description.to_ascii_lowercase();
@@ -41,57 +44,57 @@ pub(super) fn grant_fault(response: &Response, realm: &Realm, user: &str, one_ti
     let client = realm.client_id.clone();
     match refusal.error.as_str() {
         "invalid_grant" if says("invalid user credentials") => {
-            Fault::Credentials { user, one_time }
+            Error::Credentials { user, one_time }
         }
-        "invalid_grant" if says("disabled") => Fault::UserDisabled { user },
-        "invalid_grant" if says("not fully set up") => Fault::NotSetUp { user },
-        "unauthorized_client" if says("direct access grants") => Fault::NoDirectGrants { client },
-        "unauthorized_client" => Fault::ClientSecret {
-            client,
-            sent: realm.client_secret.is_some(),
-        },
-        "invalid_client" if says("consent") => Fault::Consent { client },
-        "invalid_client" => Fault::UnknownClient {
+        "invalid_grant" if says("disabled") => Error::UserDisabled { user },
+        "invalid_grant" if says("not fully set up") => Error::NotSetUp { user },
+        "unauthorized_client" if says("direct access grants") => Error::NoDirectGrants { client },
+        "unauthorized_client" if realm.client_secret.is_some() => {
+            Error::WrongClientSecret { client }
+        }
+        "unauthorized_client" => Error::NoClientSecret { client },
+        "invalid_client" if says("consent") => Error::Consent { client },
+        "invalid_client" => Error::UnknownClient {
             client,
             realm: realm.realm.clone(),
         },
-        _ => fault(response, realm),
+        _ => error(response, realm),
     }
 }
 
-/// What any other answer means.
-pub(super) fn fault(response: &Response, realm: &Realm) -> Fault {
+/// The error of any other answer.
+pub(super) fn error(response: &Response, realm: &Realm) -> Error {
     let status = response.status;
     let refusal = refusal(response);
     let retry_after = response.retry_after();
     match (status, refusal) {
         (404, Some(Refusal { error, .. })) if error == "Realm does not exist" => {
-            Fault::UnknownRealm {
+            Error::UnknownRealm {
                 realm: realm.realm.clone(),
             }
         }
-        (429, _) => Fault::Limited { retry_after },
-        (300..=399, _) => Fault::Redirected {
+        (429, _) => Error::Limited { retry_after },
+        (300..=399, _) => Error::Redirected {
             to: location(response, realm),
         },
-        (_, None) if is_html(response) => Fault::Page {
+        (_, None) if is_html(response) => Error::Page {
             status,
             title: title(&response.body),
             retry_after,
         },
-        (500..=599, _) => Fault::Failing {
+        (500..=599, _) => Error::Failing {
             status,
             retry_after,
         },
         // The answer to a path that Keycloak does not have.
-        (404, _) => Fault::WrongPath,
-        (_, Some(refusal)) if refusal.error_description == "HTTPS required" => Fault::HttpsRequired,
-        (_, Some(refusal)) => Fault::Refused {
+        (404, _) => Error::WrongPath,
+        (_, Some(refusal)) if refusal.error_description == "HTTPS required" => Error::HttpsRequired,
+        (_, Some(refusal)) => Error::Refused {
             status,
             said: said(&refusal),
         },
-        (200..=299, None) if is_object(response) => Fault::NoToken,
-        (_, None) => Fault::NotKeycloak { status },
+        (200..=299, None) if is_object(response) => Error::NoToken,
+        (_, None) => Error::NotKeycloak { status },
     }
 }
 
@@ -115,8 +118,8 @@ fn said(refusal: &Refusal) -> String {
     printable(&both, MAX_SAID_BYTES)
 }
 
-/// Where a redirect leads, without user name and query; where that is the same
-/// realm, what stands before it: the address to write instead.
+/// The target of a redirect, without user name and query. If it is the same realm, the URL
+/// before `/realms/`: that is what to configure.
 fn location(response: &Response, realm: &Realm) -> String {
     let to = response
         .headers
@@ -142,7 +145,7 @@ fn is_html(response: &Response) -> bool {
     named || response.body.trim_ascii_start().starts_with(b"<")
 }
 
-/// What a page calls itself, on one line.
+/// The title of a page, on one line.
 fn title(page: &[u8]) -> Option<String> {
     let head = page.get(..MAX_HEAD_BYTES).unwrap_or(page);
     let head = String::from_utf8_lossy(head);

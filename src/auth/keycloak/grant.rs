@@ -1,34 +1,27 @@
-//! The password grant (RFC 6749, section 4.3), which Keycloak calls direct
-//! access grants.
+//! The password grant (<https://www.rfc-editor.org/rfc/rfc6749#section-4.3>), which Keycloak
+//! calls direct access grants.
 
 use std::time::Duration;
 
 use http::Method;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use super::answer;
-use super::fault::Fault;
+use super::error::Error;
 use super::realm::Realm;
+use crate::auth::form;
 use crate::json::lenient;
 use crate::net::Client;
 use crate::util::Secret;
 
-/// What stands in a form as it is.
-const FORM: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'*')
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_');
-
-/// A token as Keycloak gave it out. The refresh token and the session that come
-/// with it are dropped: the token is needed for one login.
+/// A token as Keycloak issued it. The refresh token and the session that come with it are
+/// dropped: the token is needed for one login.
 #[derive(Debug, Clone)]
 pub struct TokenAnswer {
     /// The access token, a JWT by default.
     pub token: Secret,
-    /// For how long it is good, as Keycloak says.
+    /// The lifespan of the token, as Keycloak states it.
     pub expires_in: Option<Duration>,
 }
 
@@ -44,22 +37,38 @@ struct Answer {
 }
 
 impl Realm {
-    /// Asks for an access token of `user`; `totp` is a one-time password, for a
-    /// user who has one set up.
+    /// Requests an access token of `user`; `totp` is a one-time password, for a user who
+    /// has one set up.
     ///
-    /// The client's secret goes into the body (`client_secret_post`), which
-    /// Keycloak takes from every client with a secret. No `scope` is asked for:
-    /// `preferred_username` is in the client scope `profile`, which clients have
-    /// by default; asking for it has Keycloak refuse the clients that get the
-    /// claim in another way, and `openid` only adds an ID token.
+    /// The client's secret goes into the body (`client_secret_post`), which Keycloak accepts
+    /// from every client with a secret. No `scope` is requested: `preferred_username` is in
+    /// the client scope `profile`, which clients have by default. A request for it would
+    /// make Keycloak refuse clients that get the claim in another way, and `openid` only adds
+    /// an ID token.
+    ///
+    /// # Errors
+    /// Keycloak does not answer with a token.
     pub async fn token(
         &self,
         http: &Client,
         user: &str,
         password: &Secret,
         totp: Option<&Secret>,
-    ) -> Result<TokenAnswer, Fault> {
-        let body = self.form(user, password, totp);
+    ) -> Result<TokenAnswer, Error> {
+        let secret = self.client_secret.as_ref();
+        let fields = [
+            ("grant_type", Some("password")),
+            ("client_id", Some(self.client_id.as_str())),
+            ("client_secret", secret.map(Secret::expose)),
+            ("username", Some(user)),
+            ("password", Some(password.expose())),
+            ("totp", totp.map(Secret::expose)),
+        ];
+        let fields = fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        // The request wipes its body.
+        let body = form::encode(fields).expose().as_bytes().to_vec();
         let mut response = self
             .send(http, Method::POST, "protocol/openid-connect/token", body)
             .await?;
@@ -77,39 +86,8 @@ impl Realm {
                 });
             }
         }
-        let fault = answer::grant_fault(&response, self, user, totp.is_some());
+        let error = answer::grant_error(&response, self, user, totp.is_some());
         response.body.zeroize();
-        Err(fault)
-    }
-
-    fn form(&self, user: &str, password: &Secret, totp: Option<&Secret>) -> Vec<u8> {
-        let secret = self.client_secret.as_ref();
-        let fields = [
-            ("grant_type", Some("password")),
-            ("client_id", Some(self.client_id.as_str())),
-            ("client_secret", secret.map(Secret::expose)),
-            ("username", Some(user)),
-            ("password", Some(password.expose())),
-            ("totp", totp.map(Secret::expose)),
-        ];
-        let fields = fields
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)));
-        // Made large enough at once: a buffer that grows leaves copies behind.
-        let most = fields
-            .clone()
-            .map(|(name, value)| name.len() + 3 * value.len() + 2)
-            .sum();
-        let mut form = Zeroizing::new(String::with_capacity(most));
-        for (name, value) in fields {
-            if !form.is_empty() {
-                form.push('&');
-            }
-            form.push_str(name);
-            form.push('=');
-            form.extend(utf8_percent_encode(value, FORM));
-        }
-        // The request wipes it.
-        std::mem::take(&mut *form).into_bytes()
+        Err(error)
     }
 }

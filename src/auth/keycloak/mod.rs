@@ -1,14 +1,16 @@
-//! Keycloak's endpoints: the password grant, the realm's keys and what it says
-//! about itself. Knows nothing of Matrix.
+//! The endpoints of a realm of
+//! [Keycloak's](https://www.keycloak.org/securing-apps/oidc-layers): the password grant,
+//! the key set and the issuer. Knows nothing of Matrix.
 
 mod answer;
-mod fault;
+mod endpoints;
+mod error;
 mod grant;
 mod realm;
 
 #[cfg(test)]
 mod tests;
 
-pub use fault::Fault;
+pub use error::Error;
 pub use grant::TokenAnswer;
 pub use realm::Realm;

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::auth::jwt::JwksFault;
+use crate::auth::Remedy;
+use crate::auth::jwt::JwksError;
 use crate::net::fake::{Authority, Fake, Reply, closed_port, run};
 use crate::net::{Client, Roots};
 use crate::util::Secret;
@@ -30,7 +31,7 @@ fn realm(base: String) -> Realm {
 }
 
 /// The fault that an answer to the grant is.
-fn fault(reply: Reply) -> Fault {
+fn fault(reply: Reply) -> Error {
     run(async {
         let server = Fake::plain([reply]);
         realm(server.url("/"))
@@ -40,11 +41,11 @@ fn fault(reply: Reply) -> Fault {
     })
 }
 
-fn json_fault(status: u16, body: &str) -> Fault {
+fn json_fault(status: u16, body: &str) -> Error {
     fault(Reply::with(status, JSON, body))
 }
 
-fn oauth_fault(error: &str, description: &str) -> Fault {
+fn oauth_fault(error: &str, description: &str) -> Error {
     let body = format!(r#"{{"error":"{error}","error_description":"{description}"}}"#);
     let faults = [400, 401].map(|status| json_fault(status, &body));
     assert_eq!(faults[0], faults[1], "the status decides nothing");
@@ -83,11 +84,11 @@ fn the_form_is_encoded_and_the_token_read() {
         assert_eq!(
             body(&sent[0]),
             "grant_type=password&client_id=bot&client_secret=s%26cret&username=alice\
-             &password=p%26w%20%2B%C3%BC%3D%25&totp=012345"
+             &password=p%26w+%2B%C3%BC%3D%25&totp=012345"
         );
         assert_eq!(
             body(&sent[1]),
-            "grant_type=password&client_id=bot&username=alice&password=p%26w%20%2B%C3%BC%3D%25"
+            "grant_type=password&client_id=bot&username=alice&password=p%26w+%2B%C3%BC%3D%25"
         );
     });
 }
@@ -161,7 +162,7 @@ fn each_refusal_of_keycloak_has_its_own_name_and_cure() {
         404,
         r#"{"error":"Unable to find matching target resource method"}"#,
     );
-    assert_eq!(path, Fault::WrongPath);
+    assert_eq!(path, Error::WrongPath);
 }
 
 #[test]
@@ -205,7 +206,7 @@ fn what_stands_in_front_of_keycloak_is_recognised() {
     );
     assert!(gateway.is_transient());
     let long = format!("\u{feff} <html><title>{}</title>", "\u{1b}é".repeat(500));
-    let Fault::Page { title, .. } = fault(Reply::with(200, HTML, &long)) else {
+    let Error::Page { title, .. } = fault(Reply::with(200, HTML, &long)) else {
         panic!("it is a page");
     };
     assert!(title.is_some_and(|title| title.len() <= 80 && !title.contains('\u{1b}')));
@@ -217,7 +218,7 @@ fn what_stands_in_front_of_keycloak_is_recognised() {
         "<title>ü",
     ] {
         let fault = fault(Reply::new(404, untitled));
-        let page = Fault::Page {
+        let page = Error::Page {
             status: 404,
             title: None,
             retry_after: None,
@@ -229,7 +230,7 @@ fn what_stands_in_front_of_keycloak_is_recognised() {
     let there = "Location: https://kc.example/x?secret=1\r\n";
     assert_eq!(
         fault(Reply::with(308, there, "<html>")),
-        Fault::Redirected {
+        Error::Redirected {
             to: "https://kc.example/x".to_owned()
         }
     );
@@ -258,10 +259,10 @@ fn an_answer_without_a_token_is_none() {
         r#"{"access_token":null}"#,
         r#"{"error":7}"#,
     ] {
-        assert_eq!(json_fault(200, body), Fault::NoToken, "{body}");
+        assert_eq!(json_fault(200, body), Error::NoToken, "{body}");
     }
     for body in ["", "hello", "[]", "\u{7f}", &"[".repeat(100_000)] {
-        assert_eq!(json_fault(200, body), Fault::NotKeycloak { status: 200 });
+        assert_eq!(json_fault(200, body), Error::NotKeycloak { status: 200 });
     }
     let large = fault(Reply::new(200, &" ".repeat(256 * 1024 + 1)));
     assert!(
@@ -294,7 +295,7 @@ fn nobody_there_is_named_and_may_come_back() {
     });
     run(async {
         let fault = realm("keycloak".to_owned()).keys(&client()).await;
-        assert!(matches!(fault, Err(Fault::Url(_))));
+        assert!(matches!(fault, Err(Error::Url(_))));
     });
 }
 
@@ -317,15 +318,15 @@ fn keys_and_issuer_are_the_realms() {
         let realm = realm(server.url(""));
         assert!(realm.keys(&client()).await.is_ok());
         let empty = realm.keys(&client()).await.unwrap_err();
-        assert_eq!(empty, Fault::Keys(JwksFault::Empty));
+        assert_eq!(empty, Error::Keys(JwksError::Empty));
         let unknown = realm.keys(&client()).await.unwrap_err();
-        assert!(matches!(unknown, Fault::UnknownRealm { .. }));
+        assert!(matches!(unknown, Error::UnknownRealm { .. }));
         let issuer = realm.issuer(&client()).await.unwrap();
         assert_eq!(issuer, "https://kc.example/realms/r");
         let fault = realm.issuer(&client()).await.unwrap_err();
-        assert_eq!(fault, Fault::NotKeycloak { status: 200 });
+        assert_eq!(fault, Error::NotKeycloak { status: 200 });
         let page = realm.issuer(&client()).await.unwrap_err();
-        assert!(matches!(page, Fault::Page { status: 502, .. }));
+        assert!(matches!(page, Error::Page { status: 502, .. }));
         let sent = server.requests();
         let paths: Vec<&str> = sent
             .iter()

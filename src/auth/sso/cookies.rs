@@ -1,6 +1,5 @@
-//! The cookies of one login.
-//!
-//! Specification: RFC 6265, section 5, with `Secure` as in its successor.
+//! The cookies of one login (<https://www.rfc-editor.org/rfc/rfc6265#section-5>), with `Secure`
+//! as in that RFC's successor.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,37 +10,37 @@ use url::{Host, Url};
 use crate::net::is_private;
 use crate::util::{Secret, civil};
 
-/// Keycloak and Synapse set six between them.
+/// The largest number of cookies. Keycloak and Synapse set six between them.
 const MAX_COOKIES: usize = 40;
 
-/// The longest name and value together in bytes, as in browsers.
+/// The longest name and value together, in bytes, as in browsers.
 const MAX_COOKIE: usize = 4096;
 
 const MONTHS: [&str; 12] = [
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
 ];
 
-/// What servers asked to be told again, and where.
+/// The cookies that are kept.
 #[derive(Debug, Default)]
-pub(super) struct Jar(Vec<Cookie>);
+pub(super) struct CookieJar(Vec<Cookie>);
 
 #[derive(Debug)]
 struct Cookie {
     name: String,
     value: Secret,
-    /// A host, or with `subdomains` a domain.
+    /// The host, or with `subdomains` the domain.
     domain: String,
     subdomains: bool,
     path: String,
     secure: bool,
 }
 
-impl Jar {
-    /// Takes what an answer to `url` sets. What is malformed, too much, or for
-    /// somebody else is left out.
+impl CookieJar {
+    /// Stores the cookies that an answer to `url` sets. Those that are malformed, too many, or
+    /// for another host are left out.
     ///
-    /// A lifetime is only asked whether it is over, which is how servers delete
-    /// cookies: one that lives on outlives the login.
+    /// Of a lifetime only its end in the past counts, which is how servers delete cookies: any
+    /// other outlives the login.
     pub(super) fn store(&mut self, url: &Url, headers: &HeaderMap, now: SystemTime) {
         for header in headers.get_all(SET_COOKIE) {
             let Some((cookie, over)) = header
@@ -58,12 +57,11 @@ impl Jar {
         }
     }
 
-    /// The value of the `Cookie` header for a request to `url`, those with the
-    /// longest paths first.
+    /// The `Cookie` header of a request to `url`: the cookies with the longest paths first.
     pub(super) fn header(&self, url: &Url) -> Option<HeaderValue> {
         let mut sent: Vec<&Cookie> = self.0.iter().filter(|kept| kept.is_for(url)).collect();
         sent.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
-        // Room for all of it, so that no part is left behind by growing.
+        // Allocated at its full size: a buffer that grows leaves copies behind.
         let room = sent
             .iter()
             .map(|cookie| cookie.name.len() + cookie.value.expose().len() + "=; ".len())
@@ -85,7 +83,7 @@ impl Jar {
 }
 
 impl Cookie {
-    /// Reads one `Set-Cookie`, and whether it is over at `now`.
+    /// Reads one `Set-Cookie`; the flag is true if it has expired at `now`.
     fn parse(url: &Url, text: &str, now: SystemTime) -> Option<(Self, bool)> {
         let mut parts = text.split(';');
         let (name, value) = parts.next()?.split_once('=')?;
@@ -122,9 +120,9 @@ impl Cookie {
         Some((cookie, over))
     }
 
-    /// Obeys a `Domain` attribute; fails for one that is not the host's own.
-    /// There is no list of public suffixes here: what has a dot is taken, for
-    /// all that a cookie of this jar can do is spoil this one login.
+    /// Applies a `Domain` attribute; None for one that is not a suffix of the host. There is no
+    /// list of public suffixes: any domain with a dot is accepted, because a cookie here can
+    /// spoil no more than this login.
     fn widen(&mut self, url: &Url, domain: &str) -> Option<()> {
         let domain = domain
             .strip_prefix('.')
@@ -155,19 +153,19 @@ impl Cookie {
     }
 }
 
-/// Whether `host` is a subdomain of `domain`.
+/// Returns whether `host` is a subdomain of `domain`.
 fn is_within(host: &str, domain: &str) -> bool {
     host.strip_suffix(domain)
         .is_some_and(|front| front.ends_with('.'))
 }
 
-/// RFC 6265, section 5.1.4.
+/// Path match (<https://www.rfc-editor.org/rfc/rfc6265#section-5.1.4>).
 fn is_below(path: &str, cookie_path: &str) -> bool {
     path.strip_prefix(cookie_path)
         .is_some_and(|rest| rest.is_empty() || cookie_path.ends_with('/') || rest.starts_with('/'))
 }
 
-/// The path of the page without its last segment.
+/// The default path: that of the page without its last segment.
 fn default_path(url: &Url) -> &str {
     match url.path().rsplit_once('/') {
         Some((front, _)) if !front.is_empty() => front,
@@ -175,7 +173,7 @@ fn default_path(url: &Url) -> &str {
     }
 }
 
-/// `None` for what is no number.
+/// Returns whether a `Max-Age` is past; `None` for no number.
 fn is_over_by_age(text: &str) -> Option<bool> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -184,8 +182,8 @@ fn is_over_by_age(text: &str) -> Option<bool> {
     Some(text.starts_with('-') || digits.bytes().all(|byte| byte == b'0'))
 }
 
-/// Whether a date in any of the ways that servers write it (RFC 6265, section
-/// 5.1.1) is past. `None` for what is no date.
+/// Returns whether an `Expires` in any form that servers write
+/// (<https://www.rfc-editor.org/rfc/rfc6265#section-5.1.1>) is past; `None` for no date.
 fn is_over_by_date(text: &str, now: SystemTime) -> Option<bool> {
     let (mut clock, mut day, mut month, mut year) = (None, None, None, None);
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != ':');
@@ -228,7 +226,7 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(1_795_262_400)
     }
 
-    fn store(jar: &mut Jar, url: &str, lines: &[&str]) {
+    fn store(jar: &mut CookieJar, url: &str, lines: &[&str]) {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(SET_COOKIE, HeaderValue::from_str(line).unwrap());
@@ -236,14 +234,14 @@ mod tests {
         jar.store(&Url::parse(url).unwrap(), &headers, now());
     }
 
-    fn sent(jar: &Jar, url: &str) -> String {
+    fn sent(jar: &CookieJar, url: &str) -> String {
         let header = jar.header(&Url::parse(url).unwrap());
         header.map_or_else(String::new, |value| value.to_str().unwrap().to_owned())
     }
 
     /// What is sent to `to` of a cookie that `from` set.
     fn carried(from: &str, line: &str, to: &str) -> bool {
-        let mut jar = Jar::default();
+        let mut jar = CookieJar::default();
         store(&mut jar, from, &[line]);
         !sent(&jar, to).is_empty()
     }
@@ -335,7 +333,7 @@ mod tests {
             ("Expires=yesterday", false),
             ("Expires=99999999999999999999 12:", false),
         ] {
-            let mut jar = Jar::default();
+            let mut jar = CookieJar::default();
             store(&mut jar, "https://a.example/", &["a=b", "c=d"]);
             store(
                 &mut jar,
@@ -349,7 +347,7 @@ mod tests {
 
     #[test]
     fn longer_paths_come_first_and_a_new_value_replaces_the_old() {
-        let mut jar = Jar::default();
+        let mut jar = CookieJar::default();
         store(
             &mut jar,
             "https://a.example/",
@@ -360,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_jar_is_bounded_and_takes_no_rubbish() {
-        let mut jar = Jar::default();
+        let mut jar = CookieJar::default();
         let long = format!("long={}", "x".repeat(MAX_COOKIE));
         store(
             &mut jar,
@@ -376,7 +374,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_value() {
-        let mut jar = Jar::default();
+        let mut jar = CookieJar::default();
         store(&mut jar, "https://a.example/", &["a=hunter2"]);
         assert!(!format!("{jar:?}").contains("hunter2"));
     }

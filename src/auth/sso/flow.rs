@@ -1,4 +1,4 @@
-//! One login as a conversation: an answer in, the next request out. No IO.
+//! The states of one login: takes an answer and returns the next request. No IO.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -8,49 +8,48 @@ use serde::Deserialize;
 use url::{Origin, Url};
 use zeroize::Zeroize;
 
-use super::cookies::Jar;
-use super::fault::{Fault, Responsible};
+use super::cookies::CookieJar;
+use super::error::{Error, Server};
 use super::form::Form;
-use super::page::{Mark, Page};
-use super::place::Place;
-use super::provider::Provider;
-use super::redirect::{REDIRECT_URL, RedirectFault, Target, shown, target};
+use super::page::{Page, TextKind};
+use super::provider::IdentityProvider;
+use super::redirect::{REDIRECT_URL, RedirectError, Target, shown, target};
+use super::trusted_realm::TrustedRealm;
 use crate::net::{Response, is_private};
 use crate::util::Secret;
 
-/// A login takes four or five.
+/// The largest number of redirects of one login, which takes four or five.
 const MAX_REDIRECTS: usize = 10;
 
-/// Who logs in.
+/// The account that logs in, and the login page that its password is for.
 pub struct Account<'a> {
     /// The user name at Keycloak.
     pub user: &'a str,
     /// The password at Keycloak.
     pub password: &'a Secret,
-    /// Makes the one-time password of the moment it is called; `None` if there
-    /// is none for this account. It is called once at most.
+    /// Makes the current one-time password; `None` for an account without. It is called at
+    /// most once.
     pub code: Option<&'a dyn Fn() -> Secret>,
-    /// The Keycloak that the login page has to be of: scheme, host, port and path
-    /// count. `None` for wherever the homeserver leads to, which then learns the
-    /// password.
+    /// The Keycloak that the login page has to be of: scheme, host, port and path count.
+    /// `None` for any that the homeserver redirects to, which then learns the password.
     pub provider_url: Option<&'a str>,
-    /// The realm that it has to be of; `None` for any of that Keycloak.
+    /// The realm that the page has to be of; `None` for any of that Keycloak.
     pub realm: Option<&'a str>,
 }
 
-/// A request to send.
-pub(super) struct Ask {
+/// A request for a page, or of a form.
+pub(super) struct PageRequest {
     pub(super) url: Url,
     /// The `Cookie` header.
     pub(super) cookies: Option<HeaderValue>,
-    /// The body of a POST; without one it is a GET.
+    /// The body of a `POST`; without one it is a `GET`.
     pub(super) form: Option<Secret>,
 }
 
-/// Of the address no query: it holds what the servers hand each other.
-impl fmt::Debug for Ask {
+/// Shows no query, which holds codes and tokens.
+impl fmt::Debug for PageRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ask")
+        f.debug_struct("PageRequest")
             .field("origin", &shown(&self.url.origin()))
             .field("path", &self.url.path())
             .field("is_post", &self.form.is_some())
@@ -58,19 +57,19 @@ impl fmt::Debug for Ask {
     }
 }
 
-/// What comes next.
+/// The next step of a login.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// This request.
-    Ask(Ask),
-    /// Nothing: this is the login token.
+    /// To send this request.
+    Send(PageRequest),
+    /// None: this is the login token.
     Done(Secret),
 }
 
-/// What Keycloak asks for, in the order in which it does. Each is given once:
-/// to be asked again is to be refused.
+/// A form of Keycloak's, in the order in which they come. Each is filled in once: the same
+/// form again is a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Question {
+enum Prompt {
     /// The user name, where the password has a page of its own.
     User,
     /// The password, and the user name where it is on the same page.
@@ -79,136 +78,148 @@ enum Question {
     Code,
 }
 
-/// A login under way.
+/// A login in progress.
 pub(super) struct Flow<'a> {
     account: &'a Account<'a>,
-    /// Where a form may be that is filled in.
-    place: Option<Place>,
-    /// The request whose answer is due.
+    /// The realm whose forms may be filled in; None for any.
+    realm: Option<TrustedRealm>,
+    /// The URL of the request that waits for its answer.
     url: Url,
     is_post: bool,
-    jar: Jar,
+    jar: CookieJar,
     redirects: usize,
-    /// Where the homeserver's redirect led: the one place that the password is
-    /// for.
+    /// The first server that the homeserver redirected to: the only one that the password is
+    /// sent to.
     keycloak: Option<Origin>,
-    /// The last question that was answered.
-    answered: Option<Question>,
+    /// The last form that was filled in.
+    answered: Option<Prompt>,
 }
 
 impl<'a> Flow<'a> {
-    /// A login at the homeserver whose client-server API is at `base`, and the
-    /// first request.
+    /// Begins a login at the homeserver whose client-server API is at `base`, with the
+    /// request of
+    /// <https://spec.matrix.org/v1.11/client-server-api/#get_matrixclientv3loginssoredirectidpid>.
+    ///
+    /// # Errors
+    /// `base` is no URL that can have a path.
     pub(super) fn begin(
         base: &str,
-        provider: &Provider,
+        provider: &IdentityProvider,
         account: &'a Account<'a>,
-    ) -> Result<(Self, Ask), Fault> {
-        let mut url = Url::parse(base).map_err(|_| Fault::BadHomeserver)?;
+    ) -> Result<(Self, PageRequest), Error> {
+        let mut url = Url::parse(base).map_err(|_| Error::BadHomeserver)?;
         url.path_segments_mut()
-            .map_err(|()| Fault::BadHomeserver)?
+            .map_err(|()| Error::BadHomeserver)?
             .pop_if_empty()
             .extend(["_matrix", "client", "v3", "login", "sso", "redirect"])
             .push(provider.as_str());
         url.query_pairs_mut()
             .append_pair("redirectUrl", REDIRECT_URL);
-        let place = account.provider_url;
         let flow = Self {
             account,
-            place: place.map(|url| Place::new(url, account.realm)),
+            realm: account
+                .provider_url
+                .map(|url| TrustedRealm::new(url, account.realm)),
             url,
             is_post: false,
-            jar: Jar::default(),
+            jar: CookieJar::default(),
             redirects: 0,
             keycloak: None,
             answered: None,
         };
-        let ask = flow.ask(None);
-        Ok((flow, ask))
+        let first = flow.request(None);
+        Ok((flow, first))
     }
 
     /// Takes the answer to the last request.
-    pub(super) fn take(&mut self, mut answer: Response, now: SystemTime) -> Result<Step, Fault> {
+    ///
+    /// # Errors
+    /// The login cannot go on.
+    pub(super) fn handle(&mut self, mut answer: Response, now: SystemTime) -> Result<Step, Error> {
         self.jar.store(&self.url, &answer.headers, now);
         if matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
             return self.follow(&answer);
         }
         let page = Page::read(&answer.body);
-        let party = self.party();
-        let step = match (answer.status, &party) {
-            (429, _) => Err(Fault::Limited {
-                party,
+        let server = self.server();
+        let step = match (answer.status, &server) {
+            (429, _) => Err(Error::Limited {
+                server,
                 retry_after: answer.retry_after(),
             }),
-            (500.., _) => Err(Fault::Failing {
-                party,
+            (500.., _) => Err(Error::Failing {
+                server,
                 status: answer.status,
-                text: words(&page, &[Mark::Message, Mark::Heading]),
+                text: words(&page, &[TextKind::Message, TextKind::Heading]),
                 retry_after: answer.retry_after(),
             }),
-            (_, Responsible::Homeserver) => self.at_homeserver(&answer, page),
-            (_, Responsible::Keycloak) => self.at_keycloak(answer.status, &page),
-            (_, Responsible::Other(_)) => Err(unknown(party, answer.status, &page)),
+            (_, Server::Homeserver) => self.at_homeserver(&answer, page),
+            (_, Server::Keycloak) => self.at_keycloak(answer.status, &page),
+            (_, Server::Other(_)) => Err(unknown(server, answer.status, &page)),
         };
         // A "continue" page holds the token, which is good for two minutes.
         answer.body.zeroize();
         step
     }
 
-    /// Who is being asked. Homeserver and Keycloak may share an origin behind a
+    /// The server of the last request. Homeserver and Keycloak may share an origin behind a
     /// proxy, and the homeserver may have two: the paths tell them apart.
-    pub(super) fn party(&self) -> Responsible {
+    pub(super) fn server(&self) -> Server {
         let origin = self.url.origin();
         match &self.keycloak {
-            _ if is_homeservers(&self.url) => Responsible::Homeserver,
-            Some(keycloak) if *keycloak == origin => Responsible::Keycloak,
-            _ => Responsible::Other(shown(&origin)),
+            _ if is_homeservers(&self.url) => Server::Homeserver,
+            Some(keycloak) if *keycloak == origin => Server::Keycloak,
+            _ => Server::Other(shown(&origin)),
         }
     }
 
-    fn ask(&self, form: Option<Secret>) -> Ask {
-        Ask {
+    fn request(&self, form: Option<Secret>) -> PageRequest {
+        PageRequest {
             url: self.url.clone(),
             cookies: self.jar.header(&self.url),
             form,
         }
     }
 
-    fn follow(&mut self, answer: &Response) -> Result<Step, Fault> {
-        let party = self.party();
-        let fault = |why| Fault::Redirect {
-            party: party.clone(),
+    fn follow(&mut self, answer: &Response) -> Result<Step, Error> {
+        let server = self.server();
+        let error = |why| Error::Redirect {
+            server: server.clone(),
             why,
         };
         let location = answer
             .headers
             .get(LOCATION)
             .and_then(|value| value.to_str().ok())
-            .ok_or_else(|| fault(RedirectFault::Broken))?;
-        let next = match target(&self.url, location).map_err(fault)? {
-            Target::Us(token) => return token.map(Step::Done).ok_or(Fault::NoToken),
+            .ok_or_else(|| error(RedirectError::Broken))?;
+        let next = match target(&self.url, location).map_err(error)? {
+            Target::Ours(token) => return token.map(Step::Done).ok_or(Error::NoToken),
             Target::Page(next) => next,
         };
         if self.is_post && matches!(answer.status, 307 | 308) {
-            return Err(fault(RedirectFault::Repost));
+            return Err(error(RedirectError::Repost));
         }
         self.redirects += 1;
         if self.redirects > MAX_REDIRECTS {
-            return Err(Fault::TooManyRedirects(MAX_REDIRECTS));
+            return Err(Error::TooManyRedirects(MAX_REDIRECTS));
         }
-        // A homeserver first leads to its public address, to itself.
+        // A homeserver first redirects to its own public address.
         if self.keycloak.is_none() && !is_homeservers(&next) {
-            if let Some(place) = self.place.as_ref().filter(|place| !place.is_host_of(&next)) {
-                return Err(other_provider(shown(&next.origin()), place));
+            if let Some(realm) = self
+                .realm
+                .as_ref()
+                .filter(|realm| !realm.has_origin_of(&next))
+            {
+                return Err(other_provider(shown(&next.origin()), realm));
             }
             self.keycloak = Some(next.origin());
         }
         self.url = next;
         self.is_post = false;
-        Ok(Step::Ask(self.ask(None)))
+        Ok(Step::Send(self.request(None)))
     }
 
-    fn at_homeserver(&self, answer: &Response, page: Page) -> Result<Step, Fault> {
+    fn at_homeserver(&self, answer: &Response, page: Page) -> Result<Step, Error> {
         #[derive(Deserialize)]
         struct MatrixError {
             errcode: String,
@@ -217,103 +228,110 @@ impl<'a> Flow<'a> {
         }
         let path = self.url.path();
         if path.contains("/pick_username/") || path.ends_with("/new_user_consent") {
-            return Err(Fault::NewAccount);
+            return Err(Error::NewAccount);
         }
         if let Ok(error) = serde_json::from_slice::<MatrixError>(&answer.body) {
-            return Err(Fault::HomeserverRefused {
+            return Err(Error::HomeserverRefused {
                 code: error.errcode,
                 text: error.error,
             });
         }
-        let code = words(&page, &[Mark::Code]);
+        let code = words(&page, &[TextKind::Code]);
         let code = code.rsplit(' ').next().unwrap_or_default();
         if code == "missing_session" {
-            return Err(Fault::SessionLost);
+            return Err(Error::SessionLost);
         }
         if answer.status >= 400 {
-            let marks = [Mark::Message, Mark::Heading, Mark::Paragraph, Mark::Title];
-            return Err(Fault::HomeserverRefused {
+            let kinds = [
+                TextKind::Message,
+                TextKind::Heading,
+                TextKind::Paragraph,
+                TextKind::Title,
+            ];
+            return Err(Error::HomeserverRefused {
                 code: match code {
                     "" => format!("status {}", answer.status),
                     code => code.to_owned(),
                 },
-                text: words(&page, &marks),
+                text: words(&page, &kinds),
             });
         }
         match page.token {
             Some(token) => Ok(Step::Done(token)),
-            None => Err(unknown(Responsible::Homeserver, answer.status, &page)),
+            None => Err(unknown(Server::Homeserver, answer.status, &page)),
         }
     }
 
-    fn at_keycloak(&mut self, status: u16, page: &Page) -> Result<Step, Fault> {
+    fn at_keycloak(&mut self, status: u16, page: &Page) -> Result<Step, Error> {
         let action = self
             .url
             .query_pairs()
             .find(|(name, _)| name == "execution" && self.url.path().ends_with("/required-action"))
             .map(|(_, action)| action.into_owned());
-        if page.has(Mark::Consent) || action.as_deref() == Some("OAUTH_GRANT") {
-            return Err(Fault::Consent);
+        if page.has(TextKind::Consent) || action.as_deref() == Some("OAUTH_GRANT") {
+            return Err(Error::Consent);
         }
         if let Some(action) = action {
-            return Err(Fault::RequiredAction { action });
+            return Err(Error::RequiredAction { action });
         }
-        if page.has(Mark::Error) {
-            let text = words(page, &[Mark::Paragraph, Mark::Error]);
-            return Err(Fault::KeycloakRefused { text });
+        if page.has(TextKind::Error) {
+            let text = words(page, &[TextKind::Paragraph, TextKind::Error]);
+            return Err(Error::KeycloakRefused { text });
         }
         let login = page.form("kc-form-login");
         let otp = page.form("kc-otp-login-form");
-        let (form, question) = match (login, otp) {
-            (Some(form), _) if form.has("password") => (form, Question::Password),
-            (Some(form), _) if form.has("username") => (form, Question::User),
-            (_, Some(form)) if form.has("otp") => (form, Question::Code),
-            _ => return Err(unknown(Responsible::Keycloak, status, page)),
+        let (form, prompt) = match (login, otp) {
+            (Some(form), _) if form.has("password") => (form, Prompt::Password),
+            (Some(form), _) if form.has("username") => (form, Prompt::User),
+            (_, Some(form)) if form.has("otp") => (form, Prompt::Code),
+            _ => return Err(unknown(Server::Keycloak, status, page)),
         };
-        if self.answered >= Some(question) {
-            let text = words(page, &[Mark::Problem]);
-            return Err(match question {
-                Question::Code => Fault::CodeRefused { text },
-                Question::User | Question::Password => Fault::PasswordRefused { text },
+        if self.answered >= Some(prompt) {
+            let text = words(page, &[TextKind::Problem]);
+            return Err(match prompt {
+                Prompt::Code => Error::CodeRefused { text },
+                Prompt::User | Prompt::Password => Error::PasswordRefused { text },
             });
         }
-        // Homeserver and Keycloak may have led on since, within one host.
-        if let Some(place) = self.place.as_ref().filter(|place| !place.holds(&self.url)) {
+        // Later redirects may have left the realm without leaving the host.
+        if let Some(realm) = self
+            .realm
+            .as_ref()
+            .filter(|realm| !realm.contains(&self.url))
+        {
             let page = format!("{}{}", shown(&self.url.origin()), self.url.path());
-            return Err(other_provider(page, place));
+            return Err(other_provider(page, realm));
         }
         let Account { user, password, .. } = self.account;
         let to = self.action(form)?;
-        let body = match question {
-            Question::User => form.filled(&[("username", user)]),
-            Question::Password => {
-                form.filled(&[("username", user), ("password", password.expose())])
-            }
-            Question::Code => {
-                let code = self.account.code.ok_or(Fault::CodeNeeded)?();
+        let body = match prompt {
+            Prompt::User => form.filled(&[("username", user)]),
+            Prompt::Password => form.filled(&[("username", user), ("password", password.expose())]),
+            Prompt::Code => {
+                let code = self.account.code.ok_or(Error::CodeNeeded)?();
                 form.filled(&[("otp", code.expose())])
             }
         };
-        self.answered = Some(question);
+        self.answered = Some(prompt);
         self.url = to;
         self.is_post = true;
-        Ok(Step::Ask(self.ask(Some(body))))
+        Ok(Step::Send(self.request(Some(body))))
     }
 
-    /// Where a form of the current page is sent: to the server that the page
-    /// is from, and its realm where that counts, in the body, where nobody else
-    /// can read it.
-    fn action(&self, form: &Form) -> Result<Url, Fault> {
+    /// The URL that a form of the current page is sent to. It has to be of the page's server,
+    /// and of the realm where one is configured; the form has to be sent in a body and not in
+    /// the URL.
+    fn action(&self, form: &Form) -> Result<Url, Error> {
         let mut to = self
             .url
             .join(&form.action)
-            .map_err(|_| Fault::FormLeadsAway)?;
-        let stays = self.place.as_ref().is_none_or(|place| place.holds(&to));
+            .map_err(|_| Error::FormLeadsAway)?;
+        let stays = self.realm.as_ref().is_none_or(|realm| realm.contains(&to));
         if !form.is_post || !stays || to.origin() != self.url.origin() {
-            return Err(Fault::FormLeadsAway);
+            return Err(Error::FormLeadsAway);
         }
         if !is_private(&to) {
-            return Err(Fault::Plaintext {
+            return Err(Error::Plaintext {
                 origin: shown(&to.origin()),
             });
         }
@@ -322,28 +340,28 @@ impl<'a> Flow<'a> {
     }
 }
 
-/// Whether a path is one of a homeserver's, whatever stands before it.
+/// Returns whether a path is of a homeserver, whatever precedes it.
 fn is_homeservers(url: &Url) -> bool {
     let path = url.path();
     path.contains("/_matrix/client/") || path.contains("/_synapse/client/")
 }
 
-fn other_provider(page: String, place: &Place) -> Fault {
-    Fault::OtherProvider {
+fn other_provider(page: String, realm: &TrustedRealm) -> Error {
+    Error::OtherProvider {
         page,
-        wanted: place.to_string(),
-        variables: place.variables(),
+        wanted: realm.to_string(),
+        variables: realm.variables(),
     }
 }
 
-fn words(page: &Page, marks: &[Mark]) -> String {
-    page.first(marks).unwrap_or_default().to_owned()
+fn words(page: &Page, kinds: &[TextKind]) -> String {
+    page.first(kinds).unwrap_or_default().to_owned()
 }
 
-fn unknown(party: Responsible, status: u16, page: &Page) -> Fault {
-    Fault::UnknownPage {
-        party,
+fn unknown(server: Server, status: u16, page: &Page) -> Error {
+    Error::UnknownPage {
+        server,
         status,
-        title: words(page, &[Mark::Title, Mark::Heading]),
+        title: words(page, &[TextKind::Title, TextKind::Heading]),
     }
 }

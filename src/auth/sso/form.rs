@@ -1,18 +1,17 @@
-//! An HTML form: what a person would fill in and send.
+//! An HTML form, filled in as a person would.
 
-use url::form_urlencoded::Serializer;
-
+use crate::auth::form;
 use crate::util::Secret;
 
-/// The most fields read of a form.
+/// The largest number of fields that are read of a form.
 const MAX_FIELDS: usize = 64;
 
-/// A form with what a browser would send of it: hidden fields and what is
-/// filled in or ticked beforehand, but no button.
+/// A form with the fields that a browser would send: hidden ones, and those that are filled in
+/// or ticked beforehand, but no button.
 #[derive(Debug, Default)]
 pub(super) struct Form {
     pub(super) id: String,
-    /// Without character references; empty is the page itself.
+    /// The URL that it is sent to, without character references; empty for the page itself.
     pub(super) action: String,
     pub(super) is_post: bool,
     fields: Vec<(String, String)>,
@@ -29,7 +28,7 @@ impl Form {
         }
     }
 
-    /// Takes an `<input>`, unless a browser would not send it.
+    /// Adds an `<input>`, if a browser would send it.
     pub(super) fn add(&mut self, name: String, kind: &str, value: String, checked: bool) {
         let kind = kind.trim().to_ascii_lowercase();
         let is_sent = match kind.as_str() {
@@ -42,31 +41,19 @@ impl Form {
         }
     }
 
-    /// Whether there is something to fill in by this name.
+    /// Returns whether the form has a field of this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.fields.iter().any(|(known, _)| known == name)
     }
 
-    /// The body of the request that sends the form (`application/x-www-form-
-    /// urlencoded`) with these fields filled in; those it has not are left out.
+    /// The body that sends the form with these values filled in; values for fields that it does
+    /// not have are left out.
     pub(super) fn filled(&self, values: &[(&str, &str)]) -> Secret {
-        let pairs = || {
-            self.fields.iter().map(|(name, value)| {
-                let filled = values.iter().find(|(known, _)| known == name);
-                (
-                    name.as_str(),
-                    filled.map_or(value.as_str(), |(_, value)| *value),
-                )
-            })
-        };
-        // Room for all of it, so that no part of a secret is left behind by
-        // growing: a byte becomes three at most.
-        let room = pairs()
-            .map(|(name, value)| 3 * (name.len() + value.len()) + "=&".len())
-            .sum();
-        let mut body = Serializer::new(String::with_capacity(room));
-        body.extend_pairs(pairs());
-        Secret::new(body.finish())
+        form::encode(self.fields.iter().map(|(name, value)| {
+            let filled = values.iter().find(|(known, _)| known == name);
+            let value = filled.map_or(value.as_str(), |(_, value)| *value);
+            (name.as_str(), value)
+        }))
     }
 }
 

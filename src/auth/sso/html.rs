@@ -1,19 +1,22 @@
 //! The tags and texts of an HTML page, for pages written by programs.
 //!
-//! A small part of the standard's tokenizer: enough to find what a browser
-//! finds in the pages of Keycloak and Synapse, in one pass over any text. The
-//! named character references are those that escaping makes.
+//! A small part of the standard's tokenizer
+//! (<https://html.spec.whatwg.org/multipage/parsing.html#tokenization>): enough to find what a
+//! browser finds in the pages of Keycloak and Synapse, in one pass over any text. The named
+//! character references are those that escaping makes.
 
-/// The most attributes kept of a tag.
+/// The largest number of attributes that are kept of a tag.
 const MAX_ATTRIBUTES: usize = 64;
 
 /// The longest character reference without `&`, in bytes.
 const MAX_REFERENCE: usize = 12;
 
-/// Elements whose content has no tags; in the first two it has references.
+/// The elements whose content has no tags.
 const RAW: [&str; 8] = [
     "title", "textarea", "script", "style", "noscript", "iframe", "xmp", "noframes",
 ];
+
+/// Those of them whose content has character references.
 const WITH_REFERENCES: [&str; 2] = ["title", "textarea"];
 
 /// A piece of a page.
@@ -60,7 +63,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// What comes before the end tag of `element`, or all that is left.
+    /// The text before the end tag of `element`, or all that is left.
     fn raw_text(&mut self, element: &str) -> Token {
         let ends_here = |from: usize| {
             let name = self.rest.get(from + "</".len()..);
@@ -83,8 +86,7 @@ impl<'a> Tokens<'a> {
         })
     }
 
-    /// What begins with the `<` that stood before `after`; `None` for what is
-    /// no tag.
+    /// The token that begins with the `<` before `after`; `None` for a comment or the like.
     fn markup(&mut self, after: &'a str) -> Option<Token> {
         let beyond = |end: &str| after.split_once(end).map_or("", |(_, rest)| rest);
         if after.starts_with("!--") {
@@ -104,7 +106,7 @@ impl<'a> Tokens<'a> {
             self.rest = after;
             return Some(Token::Text("<".to_owned()));
         }
-        // A page that ends inside a tag ends before it.
+        // A tag that the page ends in is dropped.
         let (tag, rest) = start_tag(after).unzip();
         self.rest = rest.unwrap_or_default();
         let tag = tag?;
@@ -137,7 +139,7 @@ impl Iterator for Tokens<'_> {
     }
 }
 
-/// Reads a start tag from its name on, and what follows it.
+/// Reads a start tag from its name on; returns it and the text behind it.
 fn start_tag(text: &str) -> Option<(Tag, &str)> {
     let (name, mut rest) = split_before(text, ends_name);
     let mut tag = Tag {
@@ -183,8 +185,7 @@ fn without_references(text: &str) -> String {
     out
 }
 
-/// The character of the reference whose `&` stood before `text`, and what
-/// follows it.
+/// The character of the reference whose `&` precedes `text`, and the text behind it.
 fn reference(text: &str) -> Option<(char, &str)> {
     let end = text
         .bytes()

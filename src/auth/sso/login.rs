@@ -1,85 +1,88 @@
-//! Carries a login's requests and answers to and fro.
+//! Sends the requests of a login and hands their answers to its [`Flow`].
 
 use std::time::{Duration, SystemTime};
 
 use http::Method;
 use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, COOKIE, HeaderValue};
 
-use super::fault::{Fault, Responsible};
-use super::flow::{Account, Ask, Flow, Step};
-use super::provider::Provider;
-use super::redirect::RedirectFault;
+use super::error::{Error, Server};
+use super::flow::{Account, Flow, PageRequest, Step};
+use super::provider::IdentityProvider;
+use super::redirect::RedirectError;
+use crate::auth::form;
 use crate::net::{Client, Limits, Request};
 use crate::util::Secret;
 
-/// For each of the pages.
+/// The limits of one page.
 const LIMITS: Limits = Limits {
     deadline: Duration::from_secs(15),
     body: 1024 * 1024,
 };
 
-/// For all of them: servers that are slow each time end somewhere too.
+/// The deadline of the whole login.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Logs `account` in through an identity provider of the homeserver whose
-/// client-server API is at `base`. The login token is good once, for a login
-/// with `m.login.token` within about two minutes.
+/// Logs `account` in through an identity provider of the homeserver whose client-server API
+/// is at `base`. The login token is good once, for a login with `m.login.token` within about
+/// two minutes.
 ///
 /// `http` must keep no cookies and follow no redirects.
+///
+/// # Errors
+/// A server does not answer, refuses, or shows a page that cannot be filled in.
 pub async fn login_token(
     http: &Client,
     base: &str,
-    provider: &Provider,
+    provider: &IdentityProvider,
     account: &Account<'_>,
-) -> Result<Secret, Fault> {
-    tokio::time::timeout(DEADLINE, converse(http, base, provider, account))
+) -> Result<Secret, Error> {
+    tokio::time::timeout(DEADLINE, run(http, base, provider, account))
         .await
-        .map_err(|_| Fault::TooLong(DEADLINE))?
+        .map_err(|_| Error::TooLong(DEADLINE))?
 }
 
-async fn converse(
+async fn run(
     http: &Client,
     base: &str,
-    provider: &Provider,
+    provider: &IdentityProvider,
     account: &Account<'_>,
-) -> Result<Secret, Fault> {
-    let (mut flow, mut ask) = Flow::begin(base, provider, account)?;
+) -> Result<Secret, Error> {
+    let (mut flow, mut next) = Flow::begin(base, provider, account)?;
     loop {
-        let request = request(&ask, flow.party())?;
+        let request = request(&next, flow.server())?;
         let answer = http
             .send(request)
             .await
-            .map_err(|error| Fault::Unreachable {
-                party: flow.party(),
+            .map_err(|error| Error::Unreachable {
+                server: flow.server(),
                 error,
             })?;
-        match flow.take(answer, SystemTime::now())? {
-            Step::Ask(next) => ask = next,
+        match flow.handle(answer, SystemTime::now())? {
+            Step::Send(request) => next = request,
             Step::Done(token) => return Ok(token),
         }
     }
 }
 
-/// The request, or a fault of the redirect that asks for it.
-fn request(ask: &Ask, party: Responsible) -> Result<Request, Fault> {
-    let (method, body) = match &ask.form {
+/// The HTTP request for a page; if its URL cannot be requested, the redirect to it is wrong.
+fn request(page: &PageRequest, server: Server) -> Result<Request, Error> {
+    let (method, body) = match &page.form {
         Some(form) => (Method::POST, form.expose().as_bytes().to_vec()),
         None => (Method::GET, Vec::new()),
     };
     let mut request =
-        Request::new(method, ask.url.as_str(), body, LIMITS).map_err(|_| Fault::Redirect {
-            party,
-            why: RedirectFault::Broken,
+        Request::new(method, page.url.as_str(), body, LIMITS).map_err(|_| Error::Redirect {
+            server,
+            why: RedirectError::Broken,
         })?;
-    // Keycloak's words are repeated in our log, which is English.
+    // Keycloak's words are repeated in the log, which is English.
     request = request
         .header(ACCEPT, HeaderValue::from_static("text/html"))
         .header(ACCEPT_LANGUAGE, HeaderValue::from_static("en"));
-    if ask.form.is_some() {
-        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-        request = request.header(CONTENT_TYPE, kind);
+    if page.form.is_some() {
+        request = request.header(CONTENT_TYPE, form::MEDIA_TYPE);
     }
-    if let Some(cookies) = &ask.cookies {
+    if let Some(cookies) = &page.cookies {
         request = request.header(COOKIE, cookies.clone());
     }
     Ok(request)

@@ -1,25 +1,24 @@
-//! Single sign-on without a browser: from the homeserver to the login form of
-//! Keycloak and back with a login token. Knows pages, forms, cookies and
-//! redirects, and nothing of what the token is for.
-//!
-//! Specification: client-server API, "SSO client login/authentication".
+//! Single sign-on without a browser
+//! (<https://spec.matrix.org/v1.11/client-server-api/#sso-client-loginauthentication>): from
+//! the homeserver to Keycloak's login form and back with a login token. Knows pages, forms,
+//! cookies and redirects, and nothing of the login that the token is for.
 
 mod cookies;
-mod fault;
+mod error;
 mod flow;
 mod form;
 mod html;
 mod login;
 mod page;
-mod place;
 mod provider;
 mod redirect;
+mod trusted_realm;
 
 #[cfg(test)]
 mod tests;
 
-pub use fault::{Fault, Responsible};
+pub use error::{Error, Server};
 pub use flow::Account;
 pub use login::login_token;
-pub use provider::Provider;
-pub use redirect::{REDIRECT_URL, RedirectFault};
+pub use provider::IdentityProvider;
+pub use redirect::{REDIRECT_URL, RedirectError};

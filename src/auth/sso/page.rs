@@ -1,4 +1,4 @@
-//! What this program looks at in an HTML page.
+//! The forms and texts of an HTML page.
 //!
 //! The ids and classes are those of Keycloak's own themes (`base`, `keycloak`,
 //! `keycloak.v2`, as of 26) and of Synapse's templates.
@@ -10,37 +10,37 @@ use super::html::{Tag, Token, Tokens};
 use super::redirect::login_token;
 use crate::util::Secret;
 
-/// The most forms read of a page.
+/// The largest number of forms that are kept of a page.
 const MAX_FORMS: usize = 16;
 
-/// The most texts kept of a page.
+/// The largest number of texts that are kept of a page.
 const MAX_TEXTS: usize = 32;
 
-/// The longest text kept, in bytes.
+/// The longest text that is kept, in bytes.
 const MAX_TEXT: usize = 512;
 
-/// What a text of a page is.
+/// The meaning of a text of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(super) enum TextKind {
     /// `<title>`.
     Title,
     /// `<h1>`.
     Heading,
     /// `<p>`.
     Paragraph,
-    /// Keycloak: what was wrong with what was filled in.
+    /// Keycloak: why a form was refused.
     Problem,
-    /// Keycloak: the page that says why it goes no further.
+    /// Keycloak: the text of its error page.
     Error,
-    /// Keycloak: the page that asks for consent.
+    /// Keycloak: the text of the page that asks for consent.
     Consent,
     /// Synapse: why the login failed.
     Message,
-    /// Synapse: its name for that, after the words "Error code".
+    /// Synapse: the code of that error, after the words "Error code".
     Code,
 }
 
-impl Mark {
+impl TextKind {
     fn of(tag: &str, id: &str, class: &str) -> Option<Self> {
         let has = |name| class.split_ascii_whitespace().any(|word| word == name);
         match id {
@@ -68,13 +68,13 @@ impl Mark {
 #[derive(Default)]
 pub(super) struct Page {
     forms: Vec<Form>,
-    texts: Vec<(Mark, String)>,
+    texts: Vec<(TextKind, String)>,
     /// The token in the link to [`super::REDIRECT_URL`].
     pub(super) token: Option<Secret>,
 }
 
 impl Page {
-    /// Reads a page. Any bytes are one, if perhaps without anything in it.
+    /// Reads a page, which may be any bytes.
     pub(super) fn read(body: &[u8]) -> Self {
         let mut reader = Reader::default();
         for token in Tokens::of(&String::from_utf8_lossy(body)) {
@@ -92,24 +92,24 @@ impl Page {
         self.forms.iter().find(|form| form.id == id)
     }
 
-    /// Whether there is such a text, be it empty.
-    pub(super) fn has(&self, mark: Mark) -> bool {
-        self.texts.iter().any(|(known, _)| *known == mark)
+    /// Returns whether the page has a text of this kind, which may be empty.
+    pub(super) fn has(&self, kind: TextKind) -> bool {
+        self.texts.iter().any(|(known, _)| *known == kind)
     }
 
-    /// The first text of the first of these marks that has one.
-    pub(super) fn first(&self, marks: &[Mark]) -> Option<&str> {
-        marks.iter().find_map(|mark| {
+    /// The first text that is not empty of the first of these kinds that has one.
+    pub(super) fn first(&self, kinds: &[TextKind]) -> Option<&str> {
+        kinds.iter().find_map(|kind| {
             self.texts
                 .iter()
-                .filter(|(known, _)| known == mark)
+                .filter(|(known, _)| known == kind)
                 .map(|(_, text)| text.trim_end())
                 .find(|text| !text.is_empty())
         })
     }
 }
 
-/// A page being read.
+/// The state of reading a page.
 #[derive(Default)]
 struct Reader {
     page: Page,
@@ -121,7 +121,7 @@ struct Reader {
 struct OpenText {
     index: usize,
     tag: String,
-    /// Elements of the same name inside, this one included.
+    /// The number of open elements of the same name, this one included.
     depth: usize,
 }
 
@@ -132,17 +132,17 @@ impl Reader {
                 open.depth += 1;
             }
         }
-        let mark = Mark::of(&tag.name, tag.attribute("id"), tag.attribute("class"));
-        if let Some(mark) = mark.filter(|_| self.page.texts.len() < MAX_TEXTS) {
+        let kind = TextKind::of(&tag.name, tag.attribute("id"), tag.attribute("class"));
+        if let Some(kind) = kind.filter(|_| self.page.texts.len() < MAX_TEXTS) {
             self.open.push(OpenText {
                 index: self.page.texts.len(),
                 tag: tag.name.clone(),
                 depth: 1,
             });
-            self.page.texts.push((mark, String::new()));
+            self.page.texts.push((kind, String::new()));
         }
         match tag.name.as_str() {
-            // A form inside a form is none.
+            // HTML has no form inside a form.
             "form" if self.form.is_none() => {
                 self.form = Some(Form::new(
                     tag.attribute("id").to_owned(),
@@ -187,7 +187,7 @@ impl Reader {
         }
     }
 
-    /// Adds to all open texts, what white space there is as one blank.
+    /// Adds to all open texts; white space becomes one blank.
     fn text(&mut self, characters: &str) {
         for open in &self.open {
             let Some((_, kept)) = self.page.texts.get_mut(open.index) else {
@@ -271,28 +271,31 @@ mod tests {
         ] {
             let page = read(html);
             assert_eq!(
-                page.first(&[Mark::Problem]),
+                page.first(&[TextKind::Problem]),
                 Some("Invalid username or password."),
                 "{html}"
             );
         }
         let page = read("<div id=kc-error-message><p>Client &quot;x&quot; not found.</p></div>");
-        assert!(page.has(Mark::Error));
+        assert!(page.has(TextKind::Error));
         assert_eq!(
-            page.first(&[Mark::Message, Mark::Paragraph]),
+            page.first(&[TextKind::Message, TextKind::Paragraph]),
             Some("Client \"x\" not found.")
         );
-        assert!(!page.has(Mark::Consent));
+        assert!(!page.has(TextKind::Consent));
     }
 
     #[test]
     fn a_text_without_words_gives_way_to_the_next() {
         let page =
             read("<title> T </title><h1></h1><p>first</p><p>second</p><strong id=errormsg><br>");
-        assert!(page.has(Mark::Heading));
-        assert_eq!(page.first(&[Mark::Heading, Mark::Message]), None);
-        assert_eq!(page.first(&[Mark::Message, Mark::Paragraph]), Some("first"));
-        assert_eq!(page.first(&[Mark::Title]), Some("T"));
+        assert!(page.has(TextKind::Heading));
+        assert_eq!(page.first(&[TextKind::Heading, TextKind::Message]), None);
+        assert_eq!(
+            page.first(&[TextKind::Message, TextKind::Paragraph]),
+            Some("first")
+        );
+        assert_eq!(page.first(&[TextKind::Title]), Some("T"));
     }
 
     #[test]
@@ -314,9 +317,9 @@ mod tests {
         let page = read(&"<p>x".repeat(1000));
         assert_eq!(page.texts.len(), MAX_TEXTS);
         let page = read(&format!("<p>{}</p>", "four ".repeat(1000)));
-        assert!(page.first(&[Mark::Paragraph]).unwrap().len() <= MAX_TEXT);
+        assert!(page.first(&[TextKind::Paragraph]).unwrap().len() <= MAX_TEXT);
         let page = read(&format!("<title>{}é</title>", "x".repeat(MAX_TEXT - 1)));
-        assert_eq!(page.first(&[Mark::Title]).unwrap().len(), MAX_TEXT - 1);
+        assert_eq!(page.first(&[TextKind::Title]).unwrap().len(), MAX_TEXT - 1);
     }
 
     #[test]

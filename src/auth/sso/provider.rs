@@ -1,25 +1,28 @@
-//! Which of the homeserver's identity providers is meant.
+//! The identity provider of a login.
 
-use super::fault::Fault;
+use super::error::Error;
 
-/// What Synapse puts before the `idp_id` of an entry of `oidc_providers`.
+/// The prefix that Synapse puts before the `idp_id` of an entry of `oidc_providers`.
 const OIDC_PREFIX: &str = "oidc-";
 
 /// The id of an identity provider that the homeserver lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Provider(String);
+pub struct IdentityProvider(String);
 
-impl Provider {
-    /// The one of `listed` (`identity_providers[].id` of the flow
-    /// `m.login.sso` in `GET /login`) that `wanted` names: an exact id, or one
-    /// without Synapse's `oidc-`.
-    pub fn choose(wanted: &str, listed: &[String]) -> Result<Self, Fault> {
+impl IdentityProvider {
+    /// The one of `listed` (`identity_providers[].id` of the flow `m.login.sso`,
+    /// <https://spec.matrix.org/v1.11/client-server-api/#definition-mloginsso-flow-schema>)
+    /// that `wanted` names: an exact id, or one without Synapse's `oidc-`.
+    ///
+    /// # Errors
+    /// None of them is.
+    pub fn choose(wanted: &str, listed: &[String]) -> Result<Self, Error> {
         let prefixed = format!("{OIDC_PREFIX}{wanted}");
         [wanted, &prefixed]
             .into_iter()
             .find(|id| listed.iter().any(|known| known == id))
             .map(|id| Self(id.to_owned()))
-            .ok_or_else(|| Fault::UnknownProvider {
+            .ok_or_else(|| Error::UnknownProvider {
                 wanted: wanted.to_owned(),
                 listed: listed.to_vec(),
             })
@@ -34,10 +37,11 @@ impl Provider {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Remedy;
 
-    fn choose(wanted: &str, listed: &[&str]) -> Result<Provider, Fault> {
+    fn choose(wanted: &str, listed: &[&str]) -> Result<IdentityProvider, Error> {
         let listed: Vec<String> = listed.iter().map(|&id| id.to_owned()).collect();
-        Provider::choose(wanted, &listed)
+        IdentityProvider::choose(wanted, &listed)
     }
 
     #[test]

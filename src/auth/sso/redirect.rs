@@ -1,79 +1,74 @@
-//! Where a redirect may lead.
+//! The redirects that are followed, and the one that ends the login.
 
-use std::fmt;
-
+use thiserror::Error;
 use url::{Origin, Url};
 
 use crate::net::is_private;
 use crate::util::Secret;
 
-/// Where the homeserver sends the login token: an address that is ours by
-/// being nobody's. It is never fetched. Synapse shows a page with a "continue"
-/// link first, unless its `sso.client_whitelist` names this.
+/// The `redirectUrl` that the homeserver sends the login token to. It is never requested.
+/// Synapse shows a page with a "continue" link first, unless its `sso.client_whitelist` names
+/// this URL.
 pub const REDIRECT_URL: &str = "http://localhost/openclaw-k8s-toggle-operator";
 
-/// Longer ones are no login tokens, in bytes.
+/// The longest login token, in bytes.
 const MAX_TOKEN: usize = 4096;
 
-/// Where an answer's `Location` leads.
+/// The target of a redirect.
 #[derive(Debug)]
 pub(super) enum Target {
-    /// To the next page.
+    /// The next page.
     Page(Url),
-    /// To us: the end, with the login token if there is one.
-    Us(Option<Secret>),
+    /// [`REDIRECT_URL`], which ends the login, with the login token if there is one.
+    Ours(Option<Secret>),
 }
 
-/// Why a redirect is not followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RedirectFault {
+/// A redirect that is not followed. `Display` is what the server answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum RedirectError {
     /// No `Location`, or one that is no URL.
+    #[error("a redirect without a usable address")]
     Broken,
     /// Neither `http` nor `https`.
+    #[error("a redirect to neither http nor https")]
     Scheme,
     /// From `https` to plain `http`, and not to this machine.
+    #[error("a redirect from https down to http")]
     Downgrade,
     /// A user name or password in the URL.
+    #[error("a redirect to an address with a user name in it")]
     Credentials,
-    /// 307 or 308 after a form: what the form held would be sent elsewhere.
+    /// 307 or 308 in answer to a form, whose fields would be sent again.
+    #[error("a redirect that would have the password sent again")]
     Repost,
 }
 
-impl fmt::Display for RedirectFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Broken => "a redirect without a usable address",
-            Self::Scheme => "a redirect to neither http nor https",
-            Self::Downgrade => "a redirect from https down to http",
-            Self::Credentials => "a redirect to an address with a user name in it",
-            Self::Repost => "a redirect that would have the password sent again",
-        })
-    }
-}
-
-/// Reads a `Location` that was answered by `from`.
-pub(super) fn target(from: &Url, location: &str) -> Result<Target, RedirectFault> {
-    let mut to = from.join(location).map_err(|_| RedirectFault::Broken)?;
+/// Reads the `Location` of an answer of `from`.
+///
+/// # Errors
+/// The redirect is not to be followed.
+pub(super) fn target(from: &Url, location: &str) -> Result<Target, RedirectError> {
+    let mut to = from.join(location).map_err(|_| RedirectError::Broken)?;
     if let Some(token) = login_token(&to) {
-        return Ok(Target::Us(token));
+        return Ok(Target::Ours(token));
     }
     if !matches!(to.scheme(), "http" | "https") {
-        return Err(RedirectFault::Scheme);
+        return Err(RedirectError::Scheme);
     }
-    // A homeserver beside us on loopback needs no TLS; anywhere else the
-    // authorisation code in the address would be there to be read.
+    // A homeserver on loopback needs no TLS; anywhere else the authorisation code in the URL
+    // could be read on the way.
     if from.scheme() == "https" && !is_private(&to) {
-        return Err(RedirectFault::Downgrade);
+        return Err(RedirectError::Downgrade);
     }
     if !to.username().is_empty() || to.password().is_some() {
-        return Err(RedirectFault::Credentials);
+        return Err(RedirectError::Credentials);
     }
     to.set_fragment(None);
     Ok(Target::Page(to))
 }
 
-/// Whether `url` is [`REDIRECT_URL`] with whatever query, and the login token
-/// in it.
+/// The login token in the query of `url`, if any; None if `url` is not [`REDIRECT_URL`]
+/// (<https://spec.matrix.org/v1.11/client-server-api/#handling-the-callback-from-the-authentication-server>).
 pub(super) fn login_token(url: &Url) -> Option<Option<Secret>> {
     let ours = Url::parse(REDIRECT_URL).ok()?;
     if url.origin() != ours.origin() || url.path() != ours.path() {
@@ -87,7 +82,7 @@ pub(super) fn login_token(url: &Url) -> Option<Option<Secret>> {
     Some(token)
 }
 
-/// Scheme, host and port: what a message may show of an address.
+/// Scheme, host and port, the only part of a URL that a message may show.
 pub(super) fn shown(origin: &Origin) -> String {
     origin.ascii_serialization()
 }
@@ -96,7 +91,7 @@ pub(super) fn shown(origin: &Origin) -> String {
 mod tests {
     use super::*;
 
-    fn follow(from: &str, location: &str) -> Result<Target, RedirectFault> {
+    fn follow(from: &str, location: &str) -> Result<Target, RedirectError> {
         target(&Url::parse(from).unwrap(), location)
     }
 
@@ -140,7 +135,7 @@ mod tests {
             "http://[::ffff:10.0.0.1]/",
         ] {
             let fault = follow("https://a.example/", location).unwrap_err();
-            assert_eq!(fault, RedirectFault::Downgrade, "{location}");
+            assert_eq!(fault, RedirectError::Downgrade, "{location}");
         }
     }
 
@@ -148,15 +143,15 @@ mod tests {
     fn what_leads_out_of_the_web_is_refused() {
         for location in ["file:///etc/passwd", "javascript:alert(1)", "data:,x"] {
             let fault = follow("http://a.example/", location).unwrap_err();
-            assert_eq!(fault, RedirectFault::Scheme, "{location}");
+            assert_eq!(fault, RedirectError::Scheme, "{location}");
         }
         for (location, fault) in [
-            ("http://", RedirectFault::Broken),
-            ("https://[::g]/", RedirectFault::Broken),
-            ("https://Bü.example/", RedirectFault::Broken),
-            ("https://B%C3%BC.example/", RedirectFault::Broken),
-            ("https://me:secret@b.example/", RedirectFault::Credentials),
-            ("https://me@b.example/", RedirectFault::Credentials),
+            ("http://", RedirectError::Broken),
+            ("https://[::g]/", RedirectError::Broken),
+            ("https://Bü.example/", RedirectError::Broken),
+            ("https://B%C3%BC.example/", RedirectError::Broken),
+            ("https://me:secret@b.example/", RedirectError::Credentials),
+            ("https://me@b.example/", RedirectError::Credentials),
         ] {
             assert_eq!(follow("http://a.example/", location).unwrap_err(), fault);
         }
@@ -165,7 +160,7 @@ mod tests {
     #[test]
     fn our_own_address_ends_it_with_the_token() {
         let token = |location: &str| match follow("https://a.example/", location) {
-            Ok(Target::Us(token)) => token.map(|token| token.expose().to_owned()),
+            Ok(Target::Ours(token)) => token.map(|token| token.expose().to_owned()),
             other => panic!("{location}: {other:?}"),
         };
         let found = token(&format!("{REDIRECT_URL}?loginToken=a%2Bb&x=y"));

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use crate::config::{Account, Homeserver as Address, Method};
-use crate::login::{Fault, Login};
+use crate::login::{Error, Login};
 use crate::matrix::client::{LoggedIn, new_device_id, versions};
 
 /// Clocks further apart than this are worth a warning: tokens are good for
@@ -29,7 +29,7 @@ pub async fn run(account: &Account, out: &mut dyn Write) -> Result<(), String> {
     }
     let versions = versions(login.client(), base)
         .await
-        .map_err(|fault| blamed(Fault::NoHomeserver(fault)))?;
+        .map_err(|fault| blamed(Error::NoHomeserver(fault)))?;
     say(out, "versions", &versions.to_string());
     say(out, "clock", &skew(versions.date()));
     match login.flows().await {
@@ -88,8 +88,8 @@ pub(super) fn say(out: &mut dyn Write, what: &str, seen: &str) {
 }
 
 /// A fault with who has to change something.
-pub(super) fn blamed(fault: Fault) -> String {
-    format!("at fault is {}: {fault}", fault.party())
+pub(super) fn blamed(error: Error) -> String {
+    error.report()
 }
 
 /// How far the clock here is from that of the server.

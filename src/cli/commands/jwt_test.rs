@@ -6,7 +6,7 @@ use super::conntest::{blamed, end};
 use crate::auth::jwt::Unverified;
 use crate::cli::JwtTest;
 use crate::config::{Account, Jwt, JwtSource, Method};
-use crate::login::{Fault, Login, client, examine, get_token, realm};
+use crate::login::{Error, Login, check_token, get_token, http_client, realm};
 use crate::matrix::client::new_device_id;
 use crate::net::Client;
 use crate::util::{Secret, printable};
@@ -50,7 +50,7 @@ pub async fn run(account: &Account, test: JwtTest, out: &mut dyn Write) -> Resul
         step(out, 2, "token: skipped");
         return enter(account, test, None, out).await;
     };
-    let client = client(account).map_err(|fault| Failure::Matrix(fault.to_string()))?;
+    let client = http_client(account).map_err(|fault| Failure::Matrix(fault.to_string()))?;
     let token = token(&client, account, jwt, test, out).await?;
     if test.skip_decode {
         step(out, 2, "token: not taken apart (--skip-decode)");
@@ -114,7 +114,7 @@ async fn take_apart(
     };
     // What is wrong here may be right for the homeserver: it has the last word.
     let user = account.user.localpart();
-    match examine(client, user, jwt, keycloak, token).await {
+    match check_token(client, user, jwt, keycloak, token).await {
         Err(fault) => tell(out, &format!("not checked: {fault}")),
         Ok(faults) => {
             for fault in &faults {
@@ -138,7 +138,7 @@ async fn enter(
     by: Option<(&Jwt, &Secret)>,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let failed = |fault: Fault| Failure::Matrix(blamed(fault));
+    let failed = |fault: Error| Failure::Matrix(blamed(fault));
     let kind = by.map_or("m.login.password", |(jwt, _)| jwt.login_type.as_str());
     let text = format!("Matrix: logging in to {} by {kind}", account.homeserver);
     step(out, 3, &text);

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::conntest::blamed;
 use crate::config::Account;
-use crate::login::Login;
-use crate::matrix::client::{Fault, is_user, read_refresh, refresh_call};
+use crate::login::{Login, RefreshError, refresh};
+use crate::matrix::client::{Fault, is_user};
 use crate::store::{self, LoginCredential, Session, Store};
-use crate::util::{Secret, Tokens, now_ms};
+use crate::util::{Secret, Tokens};
 
 /// Ends the session of the store in `directory` and returns what to print,
 /// ending in a newline. Nobody is logged in for it.
@@ -108,22 +108,18 @@ async fn log_out(
     Ok(Ended::Before)
 }
 
-/// The next tokens, written down before they are used; None if the homeserver
-/// gives none.
+/// New tokens, stored before they are used; None if the homeserver gives none.
 async fn renew(
     login: &Login<'_>,
     store: &mut Store,
     last: &Secret,
 ) -> Result<Option<Tokens>, String> {
-    let body = match login.homeserver.ask(refresh_call(last), None).await {
-        Ok(body) => body,
-        Err(fault) if fault.is_transient() => {
+    let tokens = match refresh(&login.homeserver, last).await {
+        Ok(tokens) => tokens,
+        Err(RefreshError::Homeserver(fault)) if fault.is_transient() => {
             return Err(format!("the session could not be ended: {fault}"));
         }
         Err(_) => return Ok(None),
-    };
-    let Some(tokens) = read_refresh(body, last, now_ms()) else {
-        return Ok(None);
     };
     let put = store.begin().and_then(|tx| {
         tx.session().put_tokens(&tokens)?;

@@ -234,7 +234,7 @@ def ends_saying(bot: Bot, *parts: str) -> str:
     if not bot.starts:
         bot.start(wait=False)
     assert bot.wait_end(30).code == 1, bot.tail()
-    return _line(bot, "login failed, at fault is ", parts)
+    return _line(bot, "login failed: ", parts)
 
 
 def goes_on_saying(bot: Bot, *parts: str, timeout: float = 20) -> str:
@@ -243,7 +243,7 @@ def goes_on_saying(bot: Bot, *parts: str, timeout: float = 20) -> str:
         bot.start(wait=False)
     bot.wait_log("; trying again in ", timeout)
     assert bot.running, bot.tail()
-    return _line(bot, "login, at fault is ", parts)
+    return _line(bot, "login: ", parts)
 
 
 def _line(bot: Bot, start: str, parts: tuple[str, ...]) -> str:

@@ -214,7 +214,7 @@ fn a_deactivated_account_ends_the_program_with_a_sentence() {
     let status = world.spawn().wait_exit(Duration::from_secs(5));
     assert_eq!(status.code(), Some(1));
     let log = world.bot().log();
-    assert!(log.contains("at fault is the homeserver"), "{log}");
+    assert!(log.contains("(to be fixed in: the homeserver)"), "{log}");
     assert!(log.contains("the account is deactivated; have"), "{log}");
 }
 
@@ -319,7 +319,7 @@ fn a_token_that_is_not_good_ends_the_program_with_a_sentence() {
         let status = world.spawn().wait_exit(Duration::from_secs(5));
         assert_eq!(status.code(), Some(1));
         let log = world.bot().log();
-        assert!(log.contains("at fault is this program's configuration"));
+        assert!(log.contains("(to be fixed in: this program's configuration)"));
         assert!(log.contains(said), "{log}");
     }
     world.set("MATRIX_ACCESS_TOKEN", &good);

@@ -16,6 +16,8 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
+use super::decode::MAX_TOKEN_BYTES;
+use super::jwks::{MAX_JWKS_BYTES, MAX_KEYS};
 use super::*;
 use crate::util::Secret;
 

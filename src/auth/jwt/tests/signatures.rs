@@ -7,12 +7,12 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_S
 
 use super::*;
 
-fn faults(token: &Secret, keys: &Jwks) -> Vec<TokenFault> {
+fn faults(token: &Secret, keys: &Jwks) -> Vec<TokenError> {
     check(token, keys, &EXPECTED, at(NOW))
 }
 
-fn algorithm(found: &str) -> Vec<TokenFault> {
-    vec![TokenFault::Algorithm {
+fn algorithm(found: &str) -> Vec<TokenError> {
+    vec![TokenError::Algorithm {
         found: found.to_owned(),
     }]
 }
@@ -39,7 +39,7 @@ fn every_public_algorithm_is_checked() {
             let head = head.split_once('.').unwrap().0;
             let forged = format!("{head}.{}.{signature}", base64(other.to_string()));
             let found = faults(&Secret::new(forged), &keys);
-            assert_eq!(found, [TokenFault::BadSignature], "{algorithm}");
+            assert_eq!(found, [TokenError::BadSignature], "{algorithm}");
         }
     }
 }
@@ -57,7 +57,7 @@ fn the_key_decides_which_algorithms_fit() {
     // The header's word does not change how the signature is checked.
     let header = json!({"alg": "RS512", "kid": "k"});
     let token = key.sign(&header, "RS256", &claims());
-    assert_eq!(faults(&token, &keys), [TokenFault::BadSignature]);
+    assert_eq!(faults(&token, &keys), [TokenError::BadSignature]);
 
     let mut bound = key.jwk("k");
     bound["alg"] = json!("RS512");
@@ -93,11 +93,11 @@ fn the_key_is_the_one_of_the_id() {
     assert_eq!(faults(&two.token("two", "RS256", &claims()), &keys), []);
     assert_eq!(
         faults(&two.token("one", "RS256", &claims()), &keys),
-        [TokenFault::BadSignature]
+        [TokenError::BadSignature]
     );
     assert_eq!(
         faults(&one.token("three", "RS256", &claims()), &keys),
-        [TokenFault::UnknownKey {
+        [TokenError::UnknownKey {
             kid: "three".to_owned()
         }]
     );
@@ -115,11 +115,11 @@ fn broken_signatures_are_bad_ones() {
     let message = token.expose().rsplit_once('.').unwrap().0;
     for signature in ["", "!", "AAAA", &"A".repeat(342), &"A".repeat(20_000)] {
         let token = Secret::new(format!("{message}.{signature}"));
-        assert_eq!(faults(&token, &keys), [TokenFault::BadSignature]);
+        assert_eq!(faults(&token, &keys), [TokenError::BadSignature]);
     }
     let point = jwks(&[json!({"kty": "EC", "kid": "k", "crv": "P-256", "x": "AAAA", "y": ""})]);
     let token = key.token("k", "ES256", &claims());
-    assert_eq!(faults(&token, &point), [TokenFault::BadSignature]);
+    assert_eq!(faults(&token, &point), [TokenError::BadSignature]);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn keys_for_other_uses_and_of_other_kinds_are_passed_over() {
     let keys = jwks(&[&odd[..], &[encrypts.clone(), Private::second().jwk("x")]].concat());
     assert_eq!(
         faults(&token, &keys),
-        [TokenFault::UnknownKey {
+        [TokenError::UnknownKey {
             kid: "k".to_owned()
         }]
     );
@@ -147,7 +147,7 @@ fn keys_for_other_uses_and_of_other_kinds_are_passed_over() {
 
     let useless = [&odd[..], &[encrypts]].concat();
     let none = json!({ "keys": useless }).to_string();
-    assert_eq!(Jwks::parse(none.as_bytes()).unwrap_err(), JwksFault::Empty);
+    assert_eq!(Jwks::parse(none.as_bytes()).unwrap_err(), JwksError::Empty);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn rsa_keys_have_2048_to_8192_bits() {
         vec![],
         vec![0; 300],
     ] {
-        assert_eq!(parse(&bad), Err(JwksFault::Empty));
+        assert_eq!(parse(&bad), Err(JwksError::Empty));
     }
     // The sign's byte of a number is not counted and not in the way.
     let key = Private::first();
@@ -185,14 +185,14 @@ fn rsa_keys_have_2048_to_8192_bits() {
 fn key_sets_have_limits() {
     let parse = |text: &str| Jwks::parse(text.as_bytes()).map(|_| ()).unwrap_err();
     for text in ["", "[]", "{}", "null", r#"{"keys":{}}"#, r#"{"keys":[}"#] {
-        assert_eq!(parse(text), JwksFault::Malformed, "{text}");
+        assert_eq!(parse(text), JwksError::Malformed, "{text}");
     }
     let many = vec![Private::first().jwk("k"); MAX_KEYS + 1];
     let text = |keys: &[Value]| json!({ "keys": keys }).to_string();
-    assert_eq!(parse(&text(&many)), JwksFault::TooMany(MAX_KEYS + 1));
+    assert_eq!(parse(&text(&many)), JwksError::TooMany(MAX_KEYS + 1));
     assert!(Jwks::parse(text(&many[1..]).as_bytes()).is_ok());
     let padded = format!("{}{}", text(&many[1..]), " ".repeat(MAX_JWKS_BYTES));
-    assert_eq!(parse(&padded), JwksFault::TooLarge);
+    assert_eq!(parse(&padded), JwksError::TooLarge);
 }
 
 #[test]

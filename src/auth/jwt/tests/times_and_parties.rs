@@ -2,14 +2,14 @@
 
 use super::*;
 
-fn faults_of(claims: &Value, expected: &Expected<'_>) -> Vec<TokenFault> {
+fn faults_of(claims: &Value, expected: &Expected<'_>) -> Vec<TokenError> {
     let key = Private::first();
     let token = key.token("k", "RS256", claims);
     check(&token, &jwks(&[key.jwk("k")]), expected, at(NOW))
 }
 
 /// The faults of a token with one claim changed, or taken out with `null`.
-fn with(claim: &str, value: Value) -> Vec<TokenFault> {
+fn with(claim: &str, value: Value) -> Vec<TokenError> {
     faults_of(&changed(claim, value), &EXPECTED)
 }
 
@@ -30,7 +30,7 @@ fn times_are_whole_numbers_or_not_and_clocks_may_differ_by_a_minute() {
     assert_eq!(with("exp", json!(1.8e9)), []);
     assert_eq!(
         with("exp", json!(NOW - 61)),
-        [TokenFault::Expired {
+        [TokenError::Expired {
             ago: Duration::from_secs(61)
         }]
     );
@@ -39,7 +39,7 @@ fn times_are_whole_numbers_or_not_and_clocks_may_differ_by_a_minute() {
         assert_eq!(with(claim, Value::Null), []);
         assert_eq!(
             with(claim, json!(NOW + 7200)),
-            [TokenFault::NotYetValid {
+            [TokenError::NotYetValid {
                 claim,
                 ahead: Duration::from_secs(7200)
             }]
@@ -47,14 +47,14 @@ fn times_are_whole_numbers_or_not_and_clocks_may_differ_by_a_minute() {
     }
     assert_eq!(
         with("exp", Value::Null),
-        [TokenFault::Missing { claim: "exp" }]
+        [TokenError::Missing { claim: "exp" }]
     );
 }
 
 #[test]
 fn a_claim_of_a_wrong_type_is_never_passed_over() {
     let wrong = |claim: &str, expected| {
-        vec![TokenFault::WrongType {
+        vec![TokenError::WrongType {
             claim: claim.to_owned(),
             expected,
         }]
@@ -93,14 +93,14 @@ fn a_claim_of_a_wrong_type_is_never_passed_over() {
 fn issuer_audience_and_client_are_compared_where_they_are_expected() {
     assert_eq!(
         with("iss", json!("http://kc.example/realms/r")),
-        [TokenFault::Issuer {
+        [TokenError::Issuer {
             found: "http://kc.example/realms/r".to_owned(),
             expected: ISSUER.to_owned()
         }]
     );
     assert_eq!(
         with("iss", Value::Null),
-        [TokenFault::Missing { claim: "iss" }]
+        [TokenError::Missing { claim: "iss" }]
     );
 
     let expected = Expected {
@@ -118,7 +118,7 @@ fn issuer_audience_and_client_are_compared_where_they_are_expected() {
     ] {
         assert_eq!(
             faults_of(&changed("aud", bad), &expected),
-            [TokenFault::Audience {
+            [TokenError::Audience {
                 found,
                 expected: "matrix".to_owned()
             }]
@@ -128,7 +128,7 @@ fn issuer_audience_and_client_are_compared_where_they_are_expected() {
     claims["aud"] = json!("matrix");
     assert_eq!(
         faults_of(&claims, &expected),
-        [TokenFault::AuthorizedParty {
+        [TokenError::AuthorizedParty {
             found: Some("other".to_owned()),
             expected: "client".to_owned()
         }]
@@ -138,10 +138,14 @@ fn issuer_audience_and_client_are_compared_where_they_are_expected() {
 #[test]
 fn the_user_is_in_the_claim_that_is_named() {
     let user = |claim: &str, found: Option<&str>| {
-        vec![TokenFault::User {
-            claim: claim.to_owned(),
-            found: found.map(str::to_owned),
-            expected: "bot".to_owned(),
+        let (claim, expected) = (claim.to_owned(), "bot".to_owned());
+        vec![match found.map(str::to_owned) {
+            None => TokenError::NoUser { claim, expected },
+            Some(found) => TokenError::OtherUser {
+                claim,
+                found,
+                expected,
+            },
         }]
     };
     let claim = "preferred_username";

@@ -25,18 +25,18 @@ fn a_token_is_shown_without_asking_who_signed_it() {
 #[test]
 fn what_is_no_token_is_named() {
     let fault = |text: &str| Unverified::decode(&Secret::new(text.to_owned())).unwrap_err();
-    assert_eq!(fault(""), DecodeFault::Parts(1));
-    assert_eq!(fault("a.b"), DecodeFault::Parts(2));
-    assert_eq!(fault("a.b.c.d.e"), DecodeFault::Parts(5));
-    assert_eq!(fault("..."), DecodeFault::Parts(4));
+    assert_eq!(fault(""), DecodeError::Parts(1));
+    assert_eq!(fault("a.b"), DecodeError::Parts(2));
+    assert_eq!(fault("a.b.c.d.e"), DecodeError::Parts(5));
+    assert_eq!(fault("..."), DecodeError::Parts(4));
     for header in ["", "%%", "bnVsbA", "W10", &base64([0xff])] {
-        assert_eq!(fault(&format!("{header}.e30.x")), DecodeFault::Header);
-        assert_eq!(fault(&format!("e30.{header}.x")), DecodeFault::Claims);
+        assert_eq!(fault(&format!("{header}.e30.x")), DecodeError::Header);
+        assert_eq!(fault(&format!("e30.{header}.x")), DecodeError::Claims);
     }
     let deep = base64(format!("{{\"a\":{}", "[".repeat(40_000)));
-    assert_eq!(fault(&format!("e30.{deep}.x")), DecodeFault::Claims);
+    assert_eq!(fault(&format!("e30.{deep}.x")), DecodeError::Claims);
     let bytes = MAX_TOKEN_BYTES + 1;
-    assert_eq!(fault(&"x".repeat(bytes)), DecodeFault::TooLarge { bytes });
+    assert_eq!(fault(&"x".repeat(bytes)), DecodeError::TooLarge { bytes });
 
     let opaque = Secret::new("opaque".to_owned());
     let faults = check(
@@ -45,7 +45,7 @@ fn what_is_no_token_is_named() {
         &EXPECTED,
         at(NOW),
     );
-    assert_eq!(faults, [TokenFault::Unreadable(DecodeFault::Parts(1))]);
+    assert_eq!(faults, [TokenError::Unreadable(DecodeError::Parts(1))]);
 }
 
 #[test]

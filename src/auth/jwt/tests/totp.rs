@@ -5,7 +5,7 @@ use super::*;
 /// `12345678901234567890` in base32, the key of the RFC for SHA-1.
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
-fn fault(text: &str) -> TotpFault {
+fn fault(text: &str) -> TotpError {
     Totp::parse(text).unwrap_err()
 }
 
@@ -69,27 +69,27 @@ fn what_is_no_secret_is_named() {
         "GEZDGNBVGY3TQOJQ=A",
     ] {
         let expected = match text {
-            "" | "=" => TotpFault::Length { bytes: 0 },
-            _ => TotpFault::Base32,
+            "" | "=" => TotpError::Length { bytes: 0 },
+            _ => TotpError::Base32,
         };
         assert_eq!(fault(text), expected, "{text}");
     }
-    assert_eq!(fault("234567"), TotpFault::Base32);
-    assert_eq!(fault("2345672"), TotpFault::Length { bytes: 4 });
+    assert_eq!(fault("234567"), TotpError::Base32);
+    assert_eq!(fault("2345672"), TotpError::Length { bytes: 4 });
     let long = "A".repeat(208);
-    assert_eq!(fault(&long), TotpFault::Length { bytes: 130 });
-    assert_eq!(fault("otpauth://hotp/x?secret=A"), TotpFault::Kind);
-    assert_eq!(fault("otpauth://totp"), TotpFault::Kind);
-    assert_eq!(fault("otpauth://totp/x"), TotpFault::NoSecret);
-    assert_eq!(fault("otpauth://totp/x?digits=6"), TotpFault::NoSecret);
+    assert_eq!(fault(&long), TotpError::Length { bytes: 130 });
+    assert_eq!(fault("otpauth://hotp/x?secret=A"), TotpError::Kind);
+    assert_eq!(fault("otpauth://totp"), TotpError::Kind);
+    assert_eq!(fault("otpauth://totp/x"), TotpError::NoSecret);
+    assert_eq!(fault("otpauth://totp/x?digits=6"), TotpError::NoSecret);
     let with = |parameter: &str| fault(&format!("otpauth://totp/x?secret={SECRET}&{parameter}"));
     for digits in ["5", "9", "-6", "", "99999999999"] {
-        assert_eq!(with(&format!("digits={digits}")), TotpFault::Digits);
+        assert_eq!(with(&format!("digits={digits}")), TotpError::Digits);
     }
     for period in ["0", "301", "x"] {
-        assert_eq!(with(&format!("period={period}")), TotpFault::Period);
+        assert_eq!(with(&format!("period={period}")), TotpError::Period);
     }
-    assert_eq!(with("algorithm=MD5"), TotpFault::Algorithm);
+    assert_eq!(with("algorithm=MD5"), TotpError::Algorithm);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! The conversation over real connections.
 
 use super::*;
-use crate::auth::sso::{Responsible, login_token};
+use crate::auth::sso::{Server, login_token};
 use crate::net::fake::{Fake, Reply, closed_port, run};
 use crate::net::{Client, Roots};
 
-fn login_over_http(base: &str) -> Result<Secret, Fault> {
+fn login_over_http(base: &str) -> Result<Secret, Error> {
     let client = Client::new(Roots::Mozilla).unwrap();
     let password = Secret::new("p&ss".to_owned());
     let account = Account {
@@ -75,7 +75,7 @@ fn who_does_not_answer_is_named() {
 
     let fault = login_over_http(&format!("http://127.0.0.1:{port}")).unwrap_err();
     let is_homeserver =
-        matches!(&fault, Fault::Unreachable { party, .. } if *party == Responsible::Homeserver);
+        matches!(&fault, Error::Unreachable { server, .. } if *server == Server::Homeserver);
     assert!(is_homeserver, "{fault}");
 }
 

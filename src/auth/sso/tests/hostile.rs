@@ -1,7 +1,7 @@
 //! Pages and redirects of those who want the password, or our time.
 
 use super::*;
-use crate::auth::sso::{RedirectFault, Responsible};
+use crate::auth::sso::{RedirectError, Server};
 
 /// Nothing but the address of the login page was asked for.
 fn assert_kept(outcome: &Outcome) {
@@ -22,7 +22,7 @@ fn a_form_that_leads_elsewhere_gets_no_password() {
         "http://[",
     ] {
         let outcome = login(vec![redirect(AUTH), page(&pages::login_to(action, ""))]);
-        assert_eq!(*outcome.fault(), Fault::FormLeadsAway, "{action}");
+        assert_eq!(*outcome.fault(), Error::FormLeadsAway, "{action}");
         assert_kept(&outcome);
     }
 }
@@ -31,7 +31,7 @@ fn a_form_that_leads_elsewhere_gets_no_password() {
 fn a_form_that_would_put_the_password_into_an_address_gets_none() {
     let get = pages::login("").replace("method=\"post\" novalidate", "method=\"get\"");
     let outcome = login(vec![redirect(AUTH), page(&get)]);
-    assert_eq!(*outcome.fault(), Fault::FormLeadsAway);
+    assert_eq!(*outcome.fault(), Error::FormLeadsAway);
     assert_kept(&outcome);
 }
 
@@ -46,7 +46,7 @@ fn a_form_on_plain_http_gets_no_password() {
         ],
     );
     let origin = "http://kc.example".to_owned();
-    assert_eq!(*outcome.fault(), Fault::Plaintext { origin });
+    assert_eq!(*outcome.fault(), Error::Plaintext { origin });
     assert_kept(&outcome);
 }
 
@@ -60,10 +60,9 @@ fn only_where_the_homeserver_led_a_form_is_filled_in() {
     ]);
     let text = outcome.fault().to_string();
     assert!(text.contains("https://evil.example"), "{text}");
-    let is_other =
-        |party: &Responsible| *party == Responsible::Other("https://evil.example".to_owned());
+    let is_other = |server: &Server| *server == Server::Other("https://evil.example".to_owned());
     assert!(
-        matches!(outcome.fault(), Fault::UnknownPage { party, .. } if is_other(party)),
+        matches!(outcome.fault(), Error::UnknownPage { server, .. } if is_other(server)),
         "{text}"
     );
     assert_kept(&outcome);
@@ -75,19 +74,19 @@ fn only_where_the_homeserver_led_a_form_is_filled_in() {
         redirect("https://evil.example/realms/r/auth"),
         page(&pages::login_to("", "")),
     ]);
-    assert!(matches!(outcome.fault(), Fault::UnknownPage { .. }));
+    assert!(matches!(outcome.fault(), Error::UnknownPage { .. }));
     assert_eq!(outcome.forms().len(), 1);
 
     // A homeserver has no form to fill in, whoever it is.
     let outcome = login(vec![page(&pages::login_to("", ""))]);
-    assert!(matches!(outcome.fault(), Fault::UnknownPage { .. }));
+    assert!(matches!(outcome.fault(), Error::UnknownPage { .. }));
     assert_kept(&outcome);
 }
 
 #[test]
 fn redirects_end() {
     let outcome = login(vec![redirect(AUTH); 20]);
-    assert_eq!(*outcome.fault(), Fault::TooManyRedirects(10));
+    assert_eq!(*outcome.fault(), Error::TooManyRedirects(10));
     assert_eq!(outcome.asked.len(), 11);
 }
 
@@ -105,37 +104,37 @@ fn pages_end() {
             page(&pages::login_with("username")),
         ],
     );
-    assert!(matches!(asked.fault(), Fault::PasswordRefused { .. }));
+    assert!(matches!(asked.fault(), Error::PasswordRefused { .. }));
     assert_eq!(asked.forms().len(), 3);
 }
 
 #[test]
 fn a_redirect_out_of_the_web_or_without_an_address_is_refused() {
     for (answer, why) in [
-        (redirect("file:///etc/passwd"), RedirectFault::Scheme),
+        (redirect("file:///etc/passwd"), RedirectError::Scheme),
         (
             redirect("https://me:x@kc.example/"),
-            RedirectFault::Credentials,
+            RedirectError::Credentials,
         ),
-        (redirect("http://["), RedirectFault::Broken),
-        (answer(302, &[], ""), RedirectFault::Broken),
+        (redirect("http://["), RedirectError::Broken),
+        (answer(302, &[], ""), RedirectError::Broken),
         (
             answer(302, &[("location", "/ü")], ""),
-            RedirectFault::Broken,
+            RedirectError::Broken,
         ),
     ] {
         let outcome = login(vec![answer]);
-        let party = Responsible::Homeserver;
-        assert_eq!(*outcome.fault(), Fault::Redirect { party, why });
+        let server = Server::Homeserver;
+        assert_eq!(*outcome.fault(), Error::Redirect { server, why });
     }
 }
 
 #[test]
 fn a_redirect_that_keeps_the_form_is_refused() {
     let outcome = after_password(vec![answer(307, &[("location", CALLBACK)], "")]);
-    let party = Responsible::Keycloak;
-    let why = RedirectFault::Repost;
-    assert_eq!(*outcome.fault(), Fault::Redirect { party, why });
+    let server = Server::Keycloak;
+    let why = RedirectError::Repost;
+    assert_eq!(*outcome.fault(), Error::Redirect { server, why });
     // Without a form it is a redirect like any other.
     let outcome = login(vec![
         answer(307, &[("location", AUTH)], ""),

@@ -11,8 +11,9 @@ use std::time::SystemTime;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use url::form_urlencoded;
 
-use super::flow::{Account, Ask, Flow, Step};
-use super::{Fault, Provider, REDIRECT_URL};
+use super::flow::{Account, Flow, PageRequest, Step};
+use super::{Error, IdentityProvider, REDIRECT_URL};
+use crate::auth::Remedy;
 use crate::net::Response;
 use crate::util::Secret;
 
@@ -49,14 +50,14 @@ fn end() -> Response {
     redirect(&format!("{REDIRECT_URL}?loginToken=syl_hunter2"))
 }
 
-fn provider() -> Provider {
-    Provider::choose("keycloak", &["oidc-keycloak".to_owned()]).unwrap()
+fn provider() -> IdentityProvider {
+    IdentityProvider::choose("keycloak", &["oidc-keycloak".to_owned()]).unwrap()
 }
 
 /// What became of a conversation.
 struct Outcome {
-    asked: Vec<Ask>,
-    end: Result<Secret, Fault>,
+    asked: Vec<PageRequest>,
+    end: Result<Secret, Error>,
 }
 
 impl Outcome {
@@ -64,7 +65,7 @@ impl Outcome {
         self.end.as_ref().unwrap().expose()
     }
 
-    fn fault(&self) -> &Fault {
+    fn fault(&self) -> &Error {
         self.end.as_ref().unwrap_err()
     }
 
@@ -99,8 +100,8 @@ fn converse(base: &str, account: &Account<'_>, answers: Vec<Response>) -> Outcom
     let (mut flow, ask) = Flow::begin(base, &provider(), account).unwrap();
     let mut asked = vec![ask];
     for answer in answers {
-        match flow.take(answer, SystemTime::now()) {
-            Ok(Step::Ask(ask)) => asked.push(ask),
+        match flow.handle(answer, SystemTime::now()) {
+            Ok(Step::Send(ask)) => asked.push(ask),
             Ok(Step::Done(token)) => {
                 let end = Ok(token);
                 return Outcome { asked, end };
@@ -290,7 +291,7 @@ fn another_login_page_than_the_configured_one_is_not_told_the_password() {
             realm: None,
         };
         let (mut flow, _) = Flow::begin("https://hs.example", &provider(), &account).unwrap();
-        flow.take(redirect(to), SystemTime::now()).map(drop)
+        flow.handle(redirect(to), SystemTime::now()).map(drop)
     };
     let page = "https://evil.example/realms/matrix/protocol/openid-connect/auth";
     assert!(lead(None, page).is_ok());
@@ -304,7 +305,7 @@ fn another_login_page_than_the_configured_one_is_not_told_the_password() {
         "nonsense",
     ] {
         let fault = lead(Some(other), page).unwrap_err();
-        assert!(matches!(fault, Fault::OtherProvider { .. }), "{fault}");
+        assert!(matches!(fault, Error::OtherProvider { .. }), "{fault}");
         assert!(
             fault.to_string().contains("https://evil.example"),
             "{fault}"

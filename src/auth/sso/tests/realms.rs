@@ -117,7 +117,7 @@ fn a_form_of_the_realm_that_leads_to_another_gets_no_password() {
     ] {
         let answers = vec![redirect(AUTH), page(&pages::login_to(action, ""))];
         let outcome = login_in(Some("r"), answers);
-        assert_eq!(*outcome.fault(), Fault::FormLeadsAway, "{action}");
+        assert_eq!(*outcome.fault(), Error::FormLeadsAway, "{action}");
         assert!(outcome.forms().is_empty(), "{action}");
     }
 }

@@ -1,7 +1,7 @@
 //! What honest servers say no with.
 
 use super::*;
-use crate::auth::sso::Responsible;
+use crate::auth::sso::Server;
 
 /// The sentence has these words, and what trying again would do is known.
 fn assert_says(outcome: &Outcome, words: &[&str], is_transient: bool) {
@@ -30,7 +30,7 @@ fn a_wrong_password_is_said_in_keycloaks_words_and_sent_once() {
         page(&pages::login_with("username")),
     ]);
     let text = String::new();
-    assert_eq!(*outcome.fault(), Fault::PasswordRefused { text });
+    assert_eq!(*outcome.fault(), Error::PasswordRefused { text });
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn words_on_the_first_page_refuse_nothing() {
 #[test]
 fn a_one_time_password_is_missing_or_wrong() {
     let outcome = after_password(vec![page(&pages::otp(""))]);
-    assert_eq!(*outcome.fault(), Fault::CodeNeeded);
+    assert_eq!(*outcome.fault(), Error::CodeNeeded);
     assert_says(&outcome, &["Keycloak", "KEYCLOAK_TOTP_SECRET"], false);
 
     let code = || Secret::new("123456".to_owned());
@@ -78,7 +78,7 @@ fn consent_is_asked_for_by_page_or_by_address() {
         page("<html>themed beyond recognition</html>"),
     ]);
     for outcome in [by_page, by_address] {
-        assert_eq!(*outcome.fault(), Fault::Consent);
+        assert_eq!(*outcome.fault(), Error::Consent);
         assert_says(&outcome, &["Keycloak", "Consent required"], false);
     }
 }
@@ -117,7 +117,7 @@ fn synapses_error_page_is_repeated() {
     let outcome = at_callback(400, "fetch_error", "no answer");
     assert_says(&outcome, &["the homeserver"], true);
     let outcome = at_callback(400, "missing_session", "No session cookie found");
-    assert_eq!(*outcome.fault(), Fault::SessionLost);
+    assert_eq!(*outcome.fault(), Error::SessionLost);
     assert_says(&outcome, &["the homeserver", "https"], false);
 
     let deactivated = "<h1>Your account has been deactivated</h1><p>No account found</p>";
@@ -148,7 +148,7 @@ fn an_account_that_is_not_there_yet_is_explained() {
             redirect(&format!("/_synapse/client/{path}")),
             page("<form><input name=username></form>"),
         ]);
-        assert_eq!(*outcome.fault(), Fault::NewAccount);
+        assert_eq!(*outcome.fault(), Error::NewAccount);
         assert_says(&outcome, &["the homeserver", "localpart_template"], false);
     }
 }
@@ -182,8 +182,8 @@ fn an_unknown_page_is_named_by_its_title() {
         redirect(AUTH),
         page("<title>Sign in</title><div id=root></div><script src=app.js></script>"),
     ]);
-    let expected = Fault::UnknownPage {
-        party: Responsible::Keycloak,
+    let expected = Error::UnknownPage {
+        server: Server::Keycloak,
         status: 200,
         title: "Sign in".to_owned(),
     };
@@ -193,5 +193,5 @@ fn an_unknown_page_is_named_by_its_title() {
     let outcome = login(vec![page("<title>nginx</title>")]);
     assert_says(&outcome, &["the homeserver", "\"nginx\""], false);
     let outcome = after_password(vec![redirect(CALLBACK), redirect(REDIRECT_URL)]);
-    assert_eq!(*outcome.fault(), Fault::NoToken);
+    assert_eq!(*outcome.fault(), Error::NoToken);
 }

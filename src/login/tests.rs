@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 
 use super::*;
-use crate::config::Overrides;
-use crate::login::Responsible;
+use crate::auth::{Remedy, Responsible};
+use crate::config::{Account, Overrides};
 use crate::net::fake::{Fake, Reply, run};
 
 const UNRECOGNIZED: &str = r#"{"errcode":"M_UNRECOGNIZED","error":"Unrecognized request"}"#;
@@ -27,8 +27,8 @@ fn fault(method: &[(&str, &str)], replies: &[Reply]) -> (String, bool) {
         let attempt = login.attempt("bot", "BOT".into()).await;
         let fault = attempt.map(|_| ()).unwrap_err();
         assert_eq!(server.requests().len(), replies.len());
-        let is_ours = fault.party() == Responsible::Configuration;
-        assert!(is_ours || matches!(fault, Fault::NoLogins), "{fault}");
+        let is_ours = fault.responsible() == Responsible::Configuration;
+        assert!(is_ours || matches!(fault, Error::NoLogins), "{fault}");
         (fault.to_string().replace(url, "URL"), fault.is_transient())
     })
 }

@@ -1,4 +1,4 @@
-//! Where a login page may be that is told the password.
+//! The realm whose login page is trusted with the password.
 
 use std::fmt;
 
@@ -7,24 +7,24 @@ use url::{Origin, Url};
 
 use super::redirect::shown;
 
-/// What stands before the name of a realm in a path of Keycloak's.
+/// The segment before the name of a realm in a path of Keycloak's.
 const REALMS: &str = "realms";
 
-/// A Keycloak, and a realm of it if one is named: the host alone is not enough,
-/// for the realms of one Keycloak may be different people's.
+/// A Keycloak, and a realm of it if one is configured: the host alone is not enough, because
+/// the realms of one Keycloak may belong to different people.
 #[derive(Debug)]
-pub(super) struct Place {
-    /// None if the URL is none: nothing is there.
+pub(super) struct TrustedRealm {
+    /// None if the configured URL is malformed, which contains no page.
     origin: Option<Origin>,
     /// The segments of the path before `/realms`, decoded.
     base: Vec<String>,
-    /// None for any.
+    /// None for any realm.
     realm: Option<String>,
 }
 
-impl Place {
-    /// A realm, or any, of the Keycloak at `url`. That may be the URL of a realm
-    /// itself where none is named.
+impl TrustedRealm {
+    /// A realm, or any, of the Keycloak at `url`, which may itself be the URL of a realm where
+    /// none is named.
     pub(super) fn new(url: &str, realm: Option<&str>) -> Self {
         let url = Url::parse(url).ok();
         let segments = |url: &Url| {
@@ -48,17 +48,16 @@ impl Place {
         }
     }
 
-    /// Whether `url` is at this Keycloak, whatever its path.
-    pub(super) fn is_host_of(&self, url: &Url) -> bool {
+    /// Returns whether `url` has the scheme, host and port of this Keycloak.
+    pub(super) fn has_origin_of(&self, url: &Url) -> bool {
         self.origin == Some(url.origin())
     }
 
-    /// Whether `url` is a page of the realm. Its path begins with the realm's, and
-    /// nothing in it can be read in another way by what lies between: no encoded
-    /// slash, no empty segment, no parameter. (`.` and `..` are resolved by the
-    /// time there is a [`Url`], encoded ones too.)
-    pub(super) fn holds(&self, url: &Url) -> bool {
-        let Some(mut segments) = url.path_segments().filter(|_| self.is_host_of(url)) else {
+    /// Returns whether `url` is a page of the realm. Its path begins with the realm's, and
+    /// nothing in it could be read in another way by a proxy: no encoded slash, no empty
+    /// segment, no parameter. ([`Url`] has resolved `.` and `..`, encoded ones too.)
+    pub(super) fn contains(&self, url: &Url) -> bool {
+        let Some(mut segments) = url.path_segments().filter(|_| self.has_origin_of(url)) else {
             return false;
         };
         let mut next = || segments.next().and_then(decoded);
@@ -80,7 +79,7 @@ impl Place {
         is_wanted && rest.peek().is_some() && rest.all(is_plain)
     }
 
-    /// The variables that name it.
+    /// The variables that configure it.
     pub(super) fn variables(&self) -> &'static str {
         match self.realm {
             Some(_) => "KEYCLOAK_URL and KEYCLOAK_REALM",
@@ -89,7 +88,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for TrustedRealm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(origin) = &self.origin {
             f.write_str(&shown(origin))?;
@@ -104,7 +103,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A segment of a path without its percent-encoding; none if it is not text.
+/// A segment of a path without its percent-encoding; None if it is not text.
 fn decoded(segment: &str) -> Option<String> {
     let text = percent_decode_str(segment).decode_utf8().ok()?;
     Some(text.into_owned())
@@ -114,13 +113,13 @@ fn decoded(segment: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn holds(place: &Place, url: &str) -> bool {
-        place.holds(&Url::parse(url).unwrap())
+    fn contains(realm: &TrustedRealm, url: &str) -> bool {
+        realm.contains(&Url::parse(url).unwrap())
     }
 
     #[test]
     fn a_page_of_the_realm_is_held_and_no_other() {
-        let place = Place::new("https://kc.example", Some("a"));
+        let realm = TrustedRealm::new("https://kc.example", Some("a"));
         for url in [
             "https://kc.example/realms/a/protocol/openid-connect/auth?x=/realms/b",
             "https://kc.example:443/realms/a/login-actions/authenticate?execution=e",
@@ -128,7 +127,7 @@ mod tests {
             "https://kc.example/realms/b/../a/login-actions/authenticate",
             "https://kc.example/realms/%61/broker/b/login",
         ] {
-            assert!(holds(&place, url), "{url}");
+            assert!(contains(&realm, url), "{url}");
         }
         for url in [
             "https://kc.example/realms/b/login-actions/authenticate",
@@ -161,33 +160,33 @@ mod tests {
             "https://evil.example/realms/a/login-actions/authenticate",
             "data:text/html,/realms/a/x",
         ] {
-            assert!(!holds(&place, url), "{url}");
+            assert!(!contains(&realm, url), "{url}");
         }
     }
 
     #[test]
     fn keycloak_may_have_a_path_and_a_realm_any_name() {
-        let place = Place::new("https://kc.example/auth/", Some("größe 1"));
-        assert_eq!(place.to_string(), "https://kc.example/auth/realms/größe 1");
+        let realm = TrustedRealm::new("https://kc.example/auth/", Some("größe 1"));
+        assert_eq!(realm.to_string(), "https://kc.example/auth/realms/größe 1");
         let page = "https://kc.example/auth/realms/gr%C3%B6%C3%9Fe%201/login-actions/authenticate";
-        assert!(holds(&place, page));
+        assert!(contains(&realm, page));
         for url in [
             "https://kc.example/realms/gr%C3%B6%C3%9Fe%201/login-actions/authenticate",
             "https://kc.example/auth2/realms/gr%C3%B6%C3%9Fe%201/login-actions/authenticate",
             "https://kc.example/auth/realms/gr%C3%B6%C3%9Fe+1/login-actions/authenticate",
         ] {
-            assert!(!holds(&place, url), "{url}");
+            assert!(!contains(&realm, url), "{url}");
         }
     }
 
     #[test]
     fn without_a_realm_any_of_this_keycloak_will_do() {
-        let place = Place::new("https://kc.example/auth", None);
+        let realm = TrustedRealm::new("https://kc.example/auth", None);
         for url in [
             "https://kc.example/auth/realms/a/login-actions/authenticate",
             "https://kc.example/auth/realms/b/login-actions/authenticate",
         ] {
-            assert!(holds(&place, url), "{url}");
+            assert!(contains(&realm, url), "{url}");
         }
         for url in [
             "https://kc.example/realms/a/login-actions/authenticate",
@@ -195,26 +194,26 @@ mod tests {
             "https://kc.example/auth/realms//login-actions/authenticate",
             "https://kc.example/auth/realms/a%2f../login-actions/authenticate",
         ] {
-            assert!(!holds(&place, url), "{url}");
+            assert!(!contains(&realm, url), "{url}");
         }
     }
 
     #[test]
     fn the_url_of_a_realm_names_it() {
-        let place = Place::new("https://kc.example/realms/a", None);
-        assert_eq!(place.to_string(), "https://kc.example/realms/a");
-        assert!(holds(&place, "https://kc.example/realms/a/x"));
-        assert!(!holds(&place, "https://kc.example/realms/b/x"));
+        let realm = TrustedRealm::new("https://kc.example/realms/a", None);
+        assert_eq!(realm.to_string(), "https://kc.example/realms/a");
+        assert!(contains(&realm, "https://kc.example/realms/a/x"));
+        assert!(!contains(&realm, "https://kc.example/realms/b/x"));
         // One that contradicts it fits no page.
-        let place = Place::new("https://kc.example/realms/a", Some("b"));
-        assert!(!holds(&place, "https://kc.example/realms/a/x"));
-        assert!(!holds(&place, "https://kc.example/realms/b/x"));
+        let realm = TrustedRealm::new("https://kc.example/realms/a", Some("b"));
+        assert!(!contains(&realm, "https://kc.example/realms/a/x"));
+        assert!(!contains(&realm, "https://kc.example/realms/b/x"));
     }
 
     #[test]
     fn what_is_no_url_holds_nothing() {
-        let place = Place::new("nonsense", None);
-        assert!(!holds(&place, "https://kc.example/realms/a/x"));
-        assert!(!holds(&Place::new("data:x", None), "data:x"));
+        let realm = TrustedRealm::new("nonsense", None);
+        assert!(!contains(&realm, "https://kc.example/realms/a/x"));
+        assert!(!contains(&TrustedRealm::new("data:x", None), "data:x"));
     }
 }

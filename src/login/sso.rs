@@ -1,0 +1,65 @@
+//! `AUTH_METHOD=sso`: a login through Keycloak's login page
+//! (<https://spec.matrix.org/v1.11/client-server-api/#sso-client-loginauthentication>).
+
+use std::time::SystemTime;
+
+use log::info;
+use ruma::DeviceId;
+use tokio::time::sleep;
+
+use super::client::Login;
+use super::error::Error;
+use crate::auth::sso::{self, IdentityProvider};
+use crate::config::{BaseUrl, Sso};
+use crate::matrix::client::{Flows, LoggedIn, LoginInfo};
+use crate::util::Secret;
+
+/// Logs in with the login token of the login page
+/// (<https://spec.matrix.org/v1.11/client-server-api/#token-based>).
+///
+/// # Errors
+/// The homeserver or Keycloak refuses, or shows a page that cannot be filled in.
+pub(super) async fn log_in(
+    login: &Login<'_>,
+    sso: &Sso,
+    user: &str,
+    device: &DeviceId,
+) -> Result<LoggedIn, Error> {
+    let flows = login.offered("m.login.sso").await?;
+    let token = login_token(login, sso, &flows).await.map_err(Error::Sso)?;
+    let info = LoginInfo::Token {
+        kind: "m.login.token",
+        token: &token,
+    };
+    login.log_in(&info, user, device).await
+}
+
+async fn login_token(login: &Login<'_>, sso: &Sso, flows: &Flows) -> Result<Secret, sso::Error> {
+    let provider = IdentityProvider::choose(&sso.provider, &flows.providers)?;
+    let account = |code| sso::Account {
+        user: login.account.user.localpart(),
+        password: &sso.password,
+        code,
+        provider_url: sso.url.as_ref().map(BaseUrl::as_str),
+        realm: sso.realm.as_deref(),
+    };
+    let (client, base) = (login.client(), login.homeserver.base());
+    let Some(totp) = &sso.totp else {
+        return sso::login_token(client, base, &provider, &account(None)).await;
+    };
+    let code = || {
+        let now = SystemTime::now();
+        totp.take(now).unwrap_or_else(|_| totp.code(now)).text
+    };
+    let account = account(Some(&code));
+    match sso::login_token(client, base, &provider, &account).await {
+        // Keycloak accepts each code once, and another login may have used this one.
+        Err(sso::Error::CodeRefused { .. }) => {
+            let wait = totp.code(SystemTime::now()).valid_for;
+            info!("the next one-time password comes in {} s", wait.as_secs());
+            sleep(wait).await;
+            sso::login_token(client, base, &provider, &account).await
+        }
+        result => result,
+    }
+}
