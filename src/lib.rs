@@ -5,6 +5,7 @@ pub mod auth;
 pub mod bot;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod crypto;
 pub mod json;
 pub mod kube;

@@ -1,16 +1,20 @@
 //! Answers that are taken in piece by piece, so that no answer keeps the loop from
 //! everything else.
 
-use log::{error, warn};
+use log::error;
 use ruma::OwnedUserId;
 
-use super::{answers::classify, end::SessionEnd, operator::Operator, takes::ends_the_session};
-use crate::json::{Sifted, Skipped};
-use crate::matrix::client::{Fault, SyncBody};
-use crate::matrix::e2ee::{self, QueryAnswer, RequestKey, TimeBudget};
-use crate::net::{self, Stage};
-use crate::store::Cap;
-use crate::telemetry::{MetricEvents, Place};
+use super::{handlers::ends_the_session, session_loop::SessionLoop};
+use crate::{
+    json::Sifted,
+    matrix::{
+        client::{Fault, SyncBody},
+        e2ee::{self, QueryAnswer, RequestKey, TimeBudget},
+        session::SessionEnd,
+    },
+    net::{self, Stage},
+    telemetry::MetricEvents,
+};
 
 /// To-device events of a sync that are taken in together with all the rest of it,
 /// in one transaction: as many as homeservers usually send at once.
@@ -29,9 +33,9 @@ pub(super) enum Backlog {
     },
 }
 
-impl Operator<'_> {
+impl SessionLoop<'_> {
     /// Takes in the next piece of what waits.
-    pub(super) fn work_off(&mut self) -> Option<SessionEnd> {
+    pub(super) fn handle_backlog(&mut self) -> Option<SessionEnd> {
         match self.backlog.pop_front()? {
             Backlog::Sync { answer, done } => self.handle_sync_piece(answer, done),
             Backlog::Query {
@@ -47,7 +51,7 @@ impl Operator<'_> {
         let parsed: SyncBody<'_> = match serde_json::from_slice(&answer.body) {
             Ok(parsed) => parsed,
             Err(error) => {
-                self.syncing = false;
+                self.requests.sync.failed();
                 return self.sync_failed(&format!("a sync is malformed: {error}"), None);
             }
         };
@@ -70,25 +74,24 @@ impl Operator<'_> {
                 Err(error) => self.sync_not_taken(&error),
             };
         }
-        let counts_hold = !self.uploaded_meanwhile;
-        self.recount = !counts_hold;
-        let synced_before = std::mem::replace(&mut self.synced, true);
-        self.syncing = false;
+        let counts_hold = self.requests.sync.finished();
+        let phase_before = self.requests.phase;
+        self.requests.phase.sync_taken_in();
         let mut invites = Vec::new();
-        let taken = self.transact(|engine, policy, tx, now| {
+        let taken = self.transact(|engine, chat, tx, now| {
             engine.handle_sync_to_device(tx, &parsed, done, now, TimeBudget::unlimited())?;
             let received = engine.handle_sync(tx, &parsed, &answer.skipped, counts_hold, now)?;
             for invite in received.invites {
-                let verdict = policy.judge_invite(tx, &invite)?;
+                let verdict = chat.judge_invite(tx, &invite)?;
                 invites.push((invite, verdict));
             }
-            classify(engine, policy, tx, &received.messages)
+            chat.receive_all(tx, engine, &received.messages)
         });
         match taken {
             Ok(()) => {
-                self.said.invites(&invites);
-                self.said.clock(self.homeserver.ahead_ms());
-                self.sync_backoff.succeed();
+                self.log.invites(&invites);
+                self.log.clock(self.requests.server_ahead_ms());
+                self.requests.sync_backoff.succeed();
                 self.health.synced(true);
                 if counts_hold {
                     self.health.one_time_keys(parsed.one_time_keys());
@@ -96,14 +99,14 @@ impl Operator<'_> {
                 None
             }
             Err(error) => {
-                self.synced = synced_before;
+                self.requests.phase = phase_before;
                 self.sync_not_taken(&error)
             }
         }
     }
 
     fn sync_not_taken(&mut self, error: &e2ee::Error) -> Option<SessionEnd> {
-        self.syncing = false;
+        self.requests.sync.failed();
         if self.goes_on_without(error) {
             return None;
         }
@@ -130,7 +133,7 @@ impl Operator<'_> {
             done,
             answer: &answer,
         };
-        let taken = self.transact(|engine, policy, tx, now| {
+        let taken = self.transact(|engine, chat, tx, now| {
             if engine.must_split(&queried) {
                 position = asked.len();
                 engine.split_query(tx, &asked, now)?;
@@ -139,7 +142,7 @@ impl Operator<'_> {
             let mut messages = Vec::new();
             let turn = TimeBudget::start();
             position = engine.handle_query(tx, &queried, now, turn, &mut messages)?;
-            classify(engine, policy, tx, &messages)
+            chat.receive_all(tx, engine, &messages)
         });
         match taken {
             Ok(()) if position < asked.len() => {
@@ -152,13 +155,13 @@ impl Operator<'_> {
                 None
             }
             Ok(()) => {
-                self.in_flight.finish(&key);
-                self.in_flight.succeeded(&key);
-                self.again = true;
+                self.requests.in_flight.finish(&key);
+                self.requests.in_flight.succeeded(&key);
+                self.has_more = true;
                 None
             }
             Err(error) => {
-                self.in_flight.finish(&key);
+                self.requests.in_flight.finish(&key);
                 self.not_taken(&key, &error)
             }
         }
@@ -171,13 +174,13 @@ impl Operator<'_> {
         error: &e2ee::Error,
     ) -> Option<SessionEnd> {
         if self.goes_on_without(error) {
-            self.in_flight.failed(key, None);
+            self.requests.in_flight.failed(key, None);
             return None;
         }
         if let Some(end) = ends_the_session(error) {
             return Some(end);
         }
-        let wait = self.in_flight.failed(key, None);
+        let wait = self.requests.in_flight.failed(key, None);
         error!("{key:?}: {error}; trying again in {} s", wait.as_secs());
         if *key == RequestKey::OwnIdentity {
             // Nobody waits for it any more.
@@ -204,34 +207,6 @@ impl Operator<'_> {
         };
         if may_help {
             self.attempt(|engine, _, tx, now| engine.split_query(tx, asked, now));
-        }
-    }
-
-    /// Counts what had no room in the store, and says it once of each kind.
-    pub(super) fn note_dropped(&mut self, dropped: &[(Cap, u64)]) {
-        for (cap, number) in dropped {
-            self.health.skipped(Place::Store, cap.as_str(), *number);
-            if self.said_skipped.insert(cap.as_str()) {
-                warn!(
-                    "the store has as many {} as it may have, and does without {number} of them; \
-                     from now on that is only counted",
-                    cap.as_str()
-                );
-            }
-        }
-    }
-
-    /// Counts what had no room in answers, and says once of each kind that more was
-    /// sent than is kept.
-    pub(super) fn note_skipped(&mut self, skipped: &Skipped) {
-        for (what, number) in skipped {
-            self.health.skipped(Place::Answer, what, *number);
-            if self.said_skipped.insert(what) {
-                warn!(
-                    "an answer of the homeserver held {number} of kind {what} that are too large \
-                     or too many: skipped; from now on they are only counted"
-                );
-            }
         }
     }
 }

@@ -4,11 +4,15 @@
 use log::{debug, warn};
 use ruma::RoomId;
 
-use super::{operator::Operator, policy::Policy};
-use crate::matrix::client::Fault;
-use crate::matrix::e2ee::{Error, Invite, RequestKey};
-use crate::store::Transaction;
-use crate::util::shown;
+use super::{chat::Chat, session_loop::SessionLoop};
+use crate::{
+    matrix::{
+        client::Fault,
+        e2ee::{Error, Invite, RequestKey},
+    },
+    store::Transaction,
+    util::shown,
+};
 
 /// What is done about an invite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,16 +28,16 @@ pub enum Verdict {
 /// An invite, and what is done about it.
 pub(super) type Judged = (Invite, Verdict);
 
-impl Policy {
+impl Chat {
     /// Takes an invite, or leaves it. It is kept either way: the server tells of it
     /// once, and the next start may judge it otherwise.
     ///
     /// # Errors
     /// The store refuses.
     pub fn judge_invite(&self, tx: &Transaction<'_>, invite: &Invite) -> Result<Verdict, Error> {
-        let verdict = if !self.allows_room(&invite.room) {
+        let verdict = if !self.policy.allows_room(&invite.room) {
             Verdict::RoomNotAllowed
-        } else if !self.allows(&invite.inviter) {
+        } else if !self.policy.allows(&invite.inviter) {
             Verdict::UserNotAllowed
         } else {
             Verdict::Taken
@@ -64,20 +68,23 @@ impl Policy {
     }
 }
 
-impl Operator<'_> {
+impl SessionLoop<'_> {
     /// A room could not be joined. The invite stands until the server says that it
     /// does not: a refusal can be a race between servers, or last until somebody
     /// changes something, so it is tried again ever more seldom.
     pub(super) fn join_failed(&mut self, key: &RequestKey, room: &RoomId, fault: &Fault) {
         let wait = match fault {
             Fault::Unreachable(_) | Fault::Limited(_) => {
-                self.in_flight.failed(key, fault.retry_after())
+                self.requests.in_flight.failed(key, fault.retry_after())
             }
-            _ => self.in_flight.failed_slowly(key, fault.retry_after()),
+            _ => self
+                .requests
+                .in_flight
+                .failed_slowly(key, fault.retry_after()),
         };
         let refusal = fault.to_string();
         let (room_name, seconds) = (shown(room), wait.as_secs());
-        if self.said.is_news(key, &refusal) {
+        if self.log.is_news(key, &refusal) {
             warn!(
                 "joining {room_name} failed: {refusal}; the invite is kept and tried again in \
                  {seconds} s, then ever more seldom, at last once an hour, and at each start"

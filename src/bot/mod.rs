@@ -1,28 +1,25 @@
-//! Who may do what, where, and in which words it is answered; and the loop that
-//! joins the homeserver, the store and the cluster.
+//! The process that serves the chat: sessions one after the other, the loop of each, the
+//! jobs that outlive them, and the words of replies.
 
-pub mod command;
 pub mod replies;
+pub mod supervisor;
 
 mod answers;
 mod backlog;
-mod end;
-mod in_flight;
+mod chat;
+mod handlers;
 mod invites;
-mod operator;
-mod outcome;
-mod policy;
-mod renewal;
+mod jobs;
+mod log_once;
+mod reply_fallback;
 mod rollback;
-mod said;
-mod starts;
-pub mod supervisor;
-mod takes;
+mod session_loop;
+mod storage;
 #[cfg(test)]
 mod tests;
-mod work;
 
-pub use end::SessionEnd;
+pub use chat::Chat;
 pub use invites::Verdict;
-pub use operator::{Operator, SessionContext};
-pub use policy::Policy;
+pub use jobs::Jobs;
+pub use reply_fallback::strip_reply_fallback;
+pub use session_loop::{Context, SessionLoop};

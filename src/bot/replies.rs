@@ -1,8 +1,8 @@
 //! The words that people get. Those the Python program has too are the same to
 //! the letter, since people and scripts know them.
 
+use crate::control::{ClockDifference, Outcome};
 use crate::crypto::WithheldCode;
-use crate::matrix::client::ClocksDiffer;
 use crate::util::{name, unlinked};
 
 /// Longest echo in bytes, lobster included. An event holds 64 KiB of
@@ -161,14 +161,28 @@ pub fn echo(body: &str) -> String {
     kept
 }
 
+/// The answer to a command that was executed.
+pub fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Scaled { replicas } => scaled(*replicas),
+        Outcome::Status {
+            desired,
+            ready,
+            available,
+        } => status(*desired, *ready, *available),
+        Outcome::Help => HELP.to_owned(),
+        Outcome::Failed { sentence } => failure(sentence),
+    }
+}
+
 /// After scaling to this many replicas.
-pub fn scaled(replicas: i32) -> String {
+fn scaled(replicas: i32) -> String {
     let state = if replicas > 0 { "on" } else { "off" };
     format!("Deployment is now {state}  (replicas: {replicas})")
 }
 
 /// How many replicas are desired, and how many are ready and available.
-pub fn status(desired: i32, ready: i32, available: i32) -> String {
+fn status(desired: i32, ready: i32, available: i32) -> String {
     let state = match (desired > 0, ready > 0) {
         (true, true) => "running",
         (true, false) => "starting",
@@ -183,7 +197,7 @@ pub fn status(desired: i32, ready: i32, available: i32) -> String {
 }
 
 /// To a text that is no command, without its links and mentions. The caller
-/// bounds it ([`super::command::Unknown`]).
+/// bounds it ([`crate::control::Unknown`]).
 pub fn unknown(text: &str) -> String {
     format!("Unknown command: {}\n\n{HELP}", unlinked(text))
 }
@@ -209,7 +223,7 @@ fn lasting(seconds: u64) -> String {
 }
 
 /// To a command of which the clocks do not tell how old it is.
-pub fn clocks_differ(command: &str, apart: ClocksDiffer) -> String {
+pub fn clocks_differ(command: &str, apart: ClockDifference) -> String {
     format!(
         "I cannot tell how old your command \"{command}\" is, so I did not run it: my homeserver's \
          clock is {} my own. Please have both set (by NTP), and send it again.",
@@ -218,7 +232,7 @@ pub fn clocks_differ(command: &str, apart: ClocksDiffer) -> String {
 }
 
 /// By how much, and in which direction, a homeserver's clock is apart.
-pub fn apart(apart: ClocksDiffer) -> String {
+pub fn apart(apart: ClockDifference) -> String {
     let direction = match apart.server_is_ahead {
         true => "ahead of",
         false => "behind",
@@ -236,7 +250,7 @@ pub fn interrupted(command: &str) -> String {
 }
 
 /// After a failure, told in a sentence.
-pub fn failure(sentence: &str) -> String {
+fn failure(sentence: &str) -> String {
     format!("Error: {sentence}")
 }
 
@@ -366,7 +380,7 @@ mod tests {
         let apart = |ms, server_is_ahead| {
             clocks_differ(
                 "start",
-                ClocksDiffer {
+                ClockDifference {
                     ms,
                     server_is_ahead,
                 },

@@ -5,16 +5,18 @@ use std::{collections::BTreeSet, time::Duration};
 use log::error;
 use tokio::time::Instant;
 
-use super::{operator::Operator, outcome::in_thread, replies};
-use crate::matrix::e2ee;
-use crate::telemetry::MetricEvents;
+use super::{replies, session_loop::SessionLoop};
+use crate::{
+    matrix::{client::in_thread, e2ee},
+    telemetry::MetricEvents,
+};
 
 /// After keys were given up the next sync waits this long: a homeserver that makes
 /// up traces without end keeps the bot from its work, as it can anyway, but not the
 /// machine busy.
 const PAUSE: Duration = Duration::from_secs(1);
 
-impl Operator<'_> {
+impl SessionLoop<'_> {
     /// Takes the homeserver's word that this device has had another life, if that
     /// is what is wrong, and if there is no new device to be had for it. It costs
     /// the keys, not the program: the word may be a lie.
@@ -35,8 +37,8 @@ impl Operator<'_> {
             "{why}. Or the homeserver lies. The device's keys are given up and replaced: who \
              commands has to make their client use a new key"
         );
-        self.sync_after = Instant::now() + PAUSE;
-        let working = self.working.clone();
+        self.requests.sync_not_before = Instant::now() + PAUSE;
+        let working = self.jobs.running().cloned();
         self.attempt(|engine, _, tx, now| {
             engine.recover_from_rollback(tx, foreign.iter().map(String::as_str), now)?;
             for asked in tx.journal().unfinished()? {

@@ -1,4 +1,5 @@
-//! Serving: from settings to a running bot, until it is told to stop.
+//! The supervisor: from settings to a running bot, session after session, until it is
+//! told to stop.
 
 use std::{
     future::{Future, poll_fn},
@@ -9,22 +10,27 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::{Chat, Context, Jobs, SessionLoop};
+use crate::{
+    config::{HealthAddress, Method, Settings},
+    control::Policy,
+    crypto::DeviceTrust,
+    kube::{Api, Credentials, LoadError, ServiceAccount},
+    login::{SessionError, connect, log_in},
+    matrix::{
+        e2ee::{Commanders, OwnKeys},
+        session::SessionEnd,
+    },
+    net::Backoff,
+    store::{self, Predecessor, Store},
+    telemetry::{self, HealthState},
+};
 use log::{error, info, warn};
 use ruma::DeviceId;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::sleep,
 };
-
-use crate::bot::{Operator, Policy, SessionContext, SessionEnd};
-use crate::config::{HealthAddress, Method, Settings};
-use crate::crypto::DeviceTrust;
-use crate::kube::{Api, Credentials, ServiceAccount};
-use crate::login::{connect, log_in};
-use crate::matrix::e2ee::{Commanders, OwnKeys};
-use crate::net::Backoff;
-use crate::store::{self, Predecessor, Store};
-use crate::telemetry::{self, HealthState};
 
 /// A session that ended before this is counted as a failed one.
 const SHORT_SESSION: Duration = Duration::from_secs(60);
@@ -36,12 +42,52 @@ const NEW_DEVICE_INTERVAL: Duration = Duration::from_secs(3600);
 /// After so many of them in a row, tokens are no longer renewed.
 const SHORT_SESSIONS: u32 = 3;
 
+/// Why the program stopped serving: something that trying again does not cure.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The process cannot be told to stop.
+    #[error("signals: {0}")]
+    Signals(std::io::Error),
+    /// The health port cannot be opened.
+    #[error(
+        "HEALTH_ADDR {address} cannot be listened on: {error}; set it to an address of this \
+         machine and a port that is free, or unset it"
+    )]
+    HealthPort {
+        /// As it was configured.
+        address: HealthAddress,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The store cannot be opened.
+    #[error("{0}")]
+    OpenStore(store::OpenError),
+    /// The store refuses.
+    #[error("{0}")]
+    Store(store::Error),
+    /// The files of the service account are missing or malformed.
+    #[error(
+        "the service account cannot be used: {0}; mount its token and ca.crt at \
+         SERVICE_ACCOUNT_DIR, by a projected volume or automountServiceAccountToken"
+    )]
+    ServiceAccount(LoadError),
+    /// There is no session to be had.
+    #[error("{0}")]
+    Login(SessionError),
+    /// Sessions end as soon as they begin.
+    #[error("the homeserver ends every session at once: giving up")]
+    ShortSessions,
+    /// A session ended for good.
+    #[error("{0}")]
+    Ended(SessionEnd),
+}
+
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// Something that trying again does not cure.
-pub async fn serve(settings: &Settings) -> Result<(), String> {
-    let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
+pub async fn serve(settings: &Settings) -> Result<(), ServeError> {
+    let listen = |kind| signal(kind).map_err(ServeError::Signals);
     let terminate = listen(SignalKind::terminate())?;
     let interrupt = listen(SignalKind::interrupt())?;
     let health = HealthState::new(settings.health.is_some(), settings.health_sync_max_age);
@@ -49,13 +95,13 @@ pub async fn serve(settings: &Settings) -> Result<(), String> {
     if let Some(address) = settings.health {
         tell_health(address, &health)?;
     }
-    let mut store = Store::open(&settings.store_path).map_err(|error| error.to_string())?;
+    let mut store = Store::open(&settings.store_path).map_err(ServeError::OpenStore)?;
     if let Some(found) = Predecessor::find(&settings.store_path, own_device(settings)) {
         warn!("{found}");
     }
-    let work = work(settings, &mut store, &health);
-    let served = unless_stopped(work, terminate, interrupt).await;
-    store.close().map_err(|error| error.to_string())?;
+    let serving = serve_sessions(settings, &mut store, &health);
+    let served = unless_stopped(serving, terminate, interrupt).await;
+    store.close().map_err(ServeError::Store)?;
     match served {
         Some(end) => end,
         None => {
@@ -74,49 +120,44 @@ fn own_device(settings: &Settings) -> Option<&DeviceId> {
 }
 
 /// Answers probes from now on, while the bot logs in, too.
-fn tell_health(address: HealthAddress, health: &Arc<HealthState>) -> Result<(), String> {
-    telemetry::start(&address.candidates(), Arc::clone(health)).map_err(|error| {
-        format!(
-            "HEALTH_ADDR {address} cannot be listened on: {error}; set it to an address of this \
-             machine and a port that is free, or unset it"
-        )
-    })?;
+fn tell_health(address: HealthAddress, health: &Arc<HealthState>) -> Result<(), ServeError> {
+    telemetry::start(&address.candidates(), Arc::clone(health))
+        .map_err(|error| ServeError::HealthPort { address, error })?;
     info!("/livez, /readyz and /metrics are served on {address}");
     Ok(())
 }
 
 /// Logs in and serves, again and again as sessions end.
-async fn work(
+async fn serve_sessions(
     settings: &Settings,
     store: &mut Store,
     health: &Arc<HealthState>,
-) -> Result<(), String> {
+) -> Result<(), ServeError> {
     let access = &settings.kubernetes;
     let account = ServiceAccount::load(
         &access.host,
         &access.port.to_string(),
         &access.service_account_dir,
     )
-    .map_err(|error| {
-        format!(
-            "the service account cannot be used: {error}; mount its token and ca.crt at \
-             SERVICE_ACCOUNT_DIR, by a projected volume or automountServiceAccountToken"
-        )
-    })?;
+    .map_err(ServeError::ServiceAccount)?;
     let kube = Api::new(Credentials::InCluster(account));
+    let mut jobs = Jobs::new(kube, settings.target.clone(), Arc::clone(health));
     let login = connect(&settings.account)
         .await
-        .map_err(|error| error.to_string())?;
-    let policy = Policy {
-        commanders: Commanders {
+        .map_err(ServeError::Login)?;
+    let chat = Chat {
+        policy: Policy {
             users: settings.allowed_users.clone(),
-            trust: settings.device_trust,
-            pins: settings.pinned_identities.clone(),
+            rooms: settings.allowed_rooms.clone(),
+            require_encryption: settings.require_encryption,
+            max_age: settings.command_max_age,
         },
-        allowed_rooms: settings.allowed_rooms.clone(),
-        require_encryption: settings.require_encryption,
         echo: settings.echo,
-        command_max_age: settings.command_max_age,
+    };
+    let commanders = Commanders {
+        users: settings.allowed_users.clone(),
+        trust: settings.device_trust,
+        pins: settings.pinned_identities.clone(),
     };
     let own_keys = Rc::new(OwnKeys {
         seed: settings.cross_signing_seed.clone(),
@@ -141,18 +182,19 @@ async fn work(
         let started = Instant::now();
         let access = log_in(store, &login, health)
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(ServeError::Login)?;
         let device = access.device.clone();
-        let surroundings = SessionContext {
-            policy: &policy,
+        let context = Context {
+            chat: &chat,
+            commanders: commanders.clone(),
             homeserver: &login.homeserver,
-            kube: &kube,
-            target: &settings.target,
             own_keys: Rc::clone(&own_keys),
             health: Arc::clone(health),
             keeps_device: is_bound || outlived.is_some_and(|at| at.elapsed() < NEW_DEVICE_INTERVAL),
         };
-        let end = Operator::new(store, access, surroundings).run().await;
+        let end = SessionLoop::new(store, &mut jobs, access, context)
+            .run()
+            .await;
         match &end {
             SessionEnd::LoggedOut { .. } | SessionEnd::Outlived(_) => {
                 match &end {
@@ -167,19 +209,17 @@ async fn work(
                 }
                 let is_short = started.elapsed() < SHORT_SESSION;
                 short_in_a_row = if is_short { short_in_a_row + 1 } else { 0 };
-                note(store, &end, short_in_a_row).map_err(|error| error.to_string())?;
+                note(store, &end, short_in_a_row).map_err(ServeError::Store)?;
                 // A server that ends every session at once must not be flooded
                 // with logins.
                 if !is_short {
                     logouts.succeed();
                 } else {
-                    let wait = logouts
-                        .fail(None)
-                        .ok_or("the homeserver ends every session at once: giving up")?;
+                    let wait = logouts.fail(None).ok_or(ServeError::ShortSessions)?;
                     sleep(wait).await;
                 }
             }
-            SessionEnd::GaveUp(_) | SessionEnd::Fatal(_) => return Err(end.to_string()),
+            SessionEnd::GaveUp(_) | SessionEnd::Fatal(_) => return Err(ServeError::Ended(end)),
         }
     }
 }

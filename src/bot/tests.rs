@@ -17,13 +17,15 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::config::{Account, Overrides};
+use crate::control::{DeploymentName, Namespace, Policy, Target};
 use crate::crypto::DeviceTrust;
-use crate::kube::{Api, Credentials, DeploymentName, Namespace, ServiceAccount, Target};
+use crate::kube::{Api, Credentials, ServiceAccount};
 use crate::login::{Access, SessionError, connect, log_in};
 use crate::matrix::client::{Homeserver, SyncBody};
 use crate::matrix::e2ee::{
     Commanders, Engine, Message, MessageKind, PlaintextReplies, RequestContext,
 };
+use crate::matrix::session::SessionEnd;
 use crate::net::fake::{Authority, closed_port};
 use crate::net::{Client, Roots};
 use crate::store::Store;
@@ -101,13 +103,15 @@ fn room() -> &'static RoomId {
     room_id!("!ops:test")
 }
 
-fn policy() -> Policy {
-    Policy {
-        commanders: commanders(&[alice()]),
-        allowed_rooms: None,
-        require_encryption: false,
+fn chat() -> Chat {
+    Chat {
+        policy: Policy {
+            users: [alice().to_owned()].into(),
+            rooms: None,
+            require_encryption: false,
+            max_age: Duration::from_secs(120),
+        },
         echo: false,
-        command_max_age: Duration::from_secs(120),
     }
 }
 
@@ -209,24 +213,22 @@ fn end_without_homeserver(uploaded: bool) -> (SessionEnd, Duration) {
         device: "DEVICE".into(),
         tokens: tokens(),
     };
-    let (kube, policy) = (directory.no_cluster(), policy());
+    let (kube, chat) = (directory.no_cluster(), chat());
     paused(async {
         let started = Instant::now();
         let homeserver = no_homeserver();
         let health = Arc::new(health());
-        let surroundings = SessionContext {
-            policy: &policy,
+        let mut jobs = Jobs::new(kube, target, Arc::clone(&health));
+        let context = Context {
+            chat: &chat,
+            commanders: commanders(&[alice()]),
             homeserver: &homeserver,
-            kube: &kube,
-            target: &target,
             own_keys: Rc::default(),
             health: Arc::clone(&health),
             keeps_device: false,
         };
-        let operator = Operator::new(&mut store, access, surroundings);
-        let end = timeout(FOR_EVER, operator.run())
-            .await
-            .expect("it gives up");
+        let session = SessionLoop::new(&mut store, &mut jobs, access, context);
+        let end = timeout(FOR_EVER, session.run()).await.expect("it gives up");
         assert!(!health.snapshot().logged_in, "the session has ended");
         (end, started.elapsed())
     })
@@ -272,7 +274,7 @@ fn the_policy_alone_hears_no_stranger() {
                     device: None,
                 },
             };
-            policy().judge_message(&tx, &engine, &message).unwrap();
+            chat().receive(&tx, &engine, &message).unwrap();
         }
         assert_eq!(
             tx.journal().next_unfinished().unwrap().is_some(),

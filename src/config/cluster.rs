@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::fault::{Flaw, quoted};
-use crate::kube::{DeploymentName, Namespace};
+use crate::control::{DeploymentName, Namespace};
 use crate::net::is_host;
 
 /// Where the API server listens and where the credentials lie.

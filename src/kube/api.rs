@@ -8,7 +8,7 @@ use super::call::Call;
 use super::credentials::Credentials;
 use super::error::{Detail, Error, Operation};
 use super::refusal::start_of;
-use super::target::Target;
+use crate::control::Target;
 use crate::json::whole_number;
 
 /// The API server of a cluster. Clones share one state; calls may run at the

@@ -9,7 +9,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use super::api::DryRun;
 use super::credentials::Access;
 use super::error::{Detail, Error, Operation};
-use super::target::Target;
+use crate::control::Target;
 use crate::json::{Open, Shape, Sieve};
 use crate::net::{Limits, Request};
 

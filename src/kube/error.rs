@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use super::clock;
-use super::target::Target;
+use crate::control::Target;
 use crate::net::{self, TlsFault};
 use crate::util::{printable, unlinked};
 

@@ -9,7 +9,6 @@ mod credentials;
 mod error;
 mod refusal;
 mod service_account;
-mod target;
 
 #[cfg(test)]
 mod tests;
@@ -18,4 +17,3 @@ pub use api::{Api, DeploymentStatus, DryRun, Preflight, Scaled};
 pub use credentials::Credentials;
 pub use error::{Detail, Error, Operation};
 pub use service_account::{DIRECTORY, LoadError, ServiceAccount};
-pub use target::{DeploymentName, NameError, Namespace, Target};

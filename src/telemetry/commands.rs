@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::crypto::WithheldCode;
+use crate::{control::Command, crypto::WithheldCode};
 
 /// What somebody asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,17 @@ impl CommandKind {
             Self::Status => "status",
             Self::Help => "help",
             Self::None => "none",
+        }
+    }
+}
+
+impl From<Command> for CommandKind {
+    fn from(command: Command) -> Self {
+        match command {
+            Command::Start => Self::Start,
+            Command::Stop => Self::Stop,
+            Command::Status => Self::Status,
+            Command::Help => Self::Help,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
+use crate::control::{DeploymentName, Namespace, Target};
 use crate::net::fake::{Authority, Fake, Reply, run};
 
 const DEPLOYMENT: &str = r#"{"kind":"Deployment","apiVersion":"apps/v1","metadata":{"name":"bot"},

@@ -40,6 +40,14 @@ pub struct InThread<'a> {
     pub answered: &'a EventId,
 }
 
+/// The place of an answer to `answered` in the thread that it belongs to, if any.
+pub fn in_thread<'a>(root: Option<&'a EventId>, answered: &'a EventId) -> Option<InThread<'a>> {
+    Some(InThread {
+        root: root?,
+        answered,
+    })
+}
+
 impl InThread<'_> {
     /// Puts a message's content into the thread: clients that know no threads show
     /// it as a reply to what is answered.

@@ -13,8 +13,7 @@ mod sync;
 mod tokens;
 
 pub use api::{BuildError, Call};
-pub use clock::{Age, ClocksDiffer};
-pub use content::InThread;
+pub use content::{InThread, in_thread};
 pub use discovery::{Discovered, Versions, discover, versions};
 pub use discovery_fault::{
     BaseUrlFault, DiscoveryError, DiscoveryFault, Hint, Source, VersionsFault,

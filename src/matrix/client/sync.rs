@@ -8,7 +8,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 
-use super::{api::Call, clock::Age};
+use super::api::Call;
+use crate::control::Age;
 use crate::json::{Lenient, lenient};
 
 /// How long the server may hold a sync back when nothing happens.

@@ -3,6 +3,7 @@
 use log::{debug, warn};
 use ruma::{EventId, RoomId, UserId};
 
+use crate::control::Age;
 use super::context::Context;
 use super::error::Error;
 use super::message::MessageKind;

@@ -8,8 +8,8 @@ use std::{
 };
 
 use http::uri::PathAndQuery;
-use openclaw_k8s_toggle_operator::bot::Policy;
-use openclaw_k8s_toggle_operator::bot::command::Command;
+use openclaw_k8s_toggle_operator::bot::Chat;
+use openclaw_k8s_toggle_operator::control::{Command, Policy};
 use openclaw_k8s_toggle_operator::crypto::{
     DeviceTrust, DeviceTrustState, MEGOLM_ALGORITHM, Pickle, Pin, PinSource, RecoveryKey, Seed,
 };
@@ -41,7 +41,7 @@ pub const RECOVERY_KEY: &str = "EsTc LW2K PGiF wKEA 3As5 g5c4 BXwk qeeJ ZJV8 Q9f
 pub struct World {
     store: Store,
     engine: Engine,
-    policy: Policy,
+    chat: Chat,
 }
 
 /// One run: a transaction that is dropped in the end.
@@ -50,7 +50,7 @@ pub struct Run<'a> {
     pub tx: Transaction<'a>,
     /// The code under test.
     pub engine: &'a Engine,
-    policy: &'a Policy,
+    chat: &'a Chat,
 }
 
 impl World {
@@ -70,24 +70,26 @@ impl World {
             recovery_key: Some(Rc::new(RecoveryKey::parse(RECOVERY_KEY).unwrap())),
             password: Some(Secret::new("password".to_owned())),
         };
-        let policy = Policy {
-            commanders: commanders.clone(),
-            allowed_rooms: None,
-            require_encryption: false,
+        let chat = Chat {
+            policy: Policy {
+                users: commanders.users.clone(),
+                rooms: None,
+                require_encryption: false,
+                max_age: Duration::from_secs(600),
+            },
             echo: true,
-            command_max_age: Duration::from_secs(600),
         };
         let engine = Engine::new(
             user(BOT.0),
             BOT.1.into(),
             commanders,
             Rc::new(own_keys),
-            policy.plaintext_replies(),
+            chat.plaintext_replies(),
         );
         let mut world = Self {
             store,
             engine,
-            policy,
+            chat,
         };
         world.live();
         world
@@ -98,15 +100,14 @@ impl World {
         Run {
             tx: self.store.begin().unwrap(),
             engine: &self.engine,
-            policy: &self.policy,
+            chat: &self.chat,
         }
     }
 
     fn live(&mut self) {
         let run = self.run();
         run.tx
-            .session()
-            .put(
+            .put_session(
                 &user(BOT.0),
                 BOT.1.into(),
                 &Tokens {
@@ -117,8 +118,7 @@ impl World {
             )
             .unwrap();
         run.tx
-            .account()
-            .put_pickle(&Pickle::copied(&people::bot_account()))
+            .put_account_pickle(&Pickle::copied(&people::bot_account()))
             .unwrap();
         run.engine.prepare_account(&run.tx, NOW).unwrap();
         let member = |user: &str| {
@@ -161,11 +161,7 @@ impl World {
         let room = <&RoomId>::try_from(SECRET).unwrap();
         let session_id = people::group(1).session_id();
         let owner = <&UserId>::try_from(ANNA.0).unwrap();
-        let groups = run
-            .tx
-            .inbound_sessions()
-            .of_user(room, &session_id, owner)
-            .unwrap();
+        let groups = run.tx.inbound_groups(room, &session_id, owner).unwrap();
         assert_eq!(groups.len(), 1);
         assert!(run.engine.bootstrap_done(&run.tx).unwrap());
         run.tx.commit().unwrap();
@@ -224,9 +220,9 @@ impl Run<'_> {
     /// Takes in the answer to a `/keys/query` for everybody.
     pub fn handle_query(&self, body: &[u8]) {
         for who in [ANNA.0, MALLORY.0, BOT.0] {
-            self.tx.device_lists().mark_outdated(&user(who)).unwrap();
+            self.tx.mark_outdated(&user(who)).unwrap();
         }
-        let asked: Vec<_> = self.tx.device_lists().outdated(NOW, 250).unwrap();
+        let asked: Vec<_> = self.tx.outdated_users(NOW, 250).unwrap();
         let asked: Vec<_> = asked
             .into_iter()
             .map(|found| (found.user, found.generation))
@@ -258,33 +254,31 @@ impl Run<'_> {
     /// Journals and answers as the program does; then checks what must hold.
     pub fn classify(&self, received: &Received) {
         for message in &received.messages {
-            self.judge_message(message);
+            self.receive_message(message);
         }
         for invite in &received.invites {
-            self.policy.judge_invite(&self.tx, invite).unwrap();
+            self.chat.judge_invite(&self.tx, invite).unwrap();
         }
         self.check();
     }
 
-    fn judge_message(&self, message: &Message) {
+    fn receive_message(&self, message: &Message) {
         assert_eq!(
             message.sender, ANNA.0,
             "a message of somebody who may not command"
         );
-        self.policy
-            .judge_message(&self.tx, self.engine, message)
-            .unwrap();
-        let Some(entry) = self.tx.journal().next_unfinished().unwrap() else {
+        self.chat.receive(&self.tx, self.engine, message).unwrap();
+        let Some(entry) = self.tx.next_unfinished().unwrap() else {
             return;
         };
         assert_eq!(entry.sender, ANNA.0);
         Command::parse(&entry.payload).expect("only commands wait in the journal");
         assert!(
             entry.device.is_some()
-                || self.tx.rooms().encryption(&entry.room).unwrap() == Encryption::Plaintext,
+                || self.tx.encryption(&entry.room).unwrap() == Encryption::Plaintext,
             "a command in clear where it must not be"
         );
-        self.tx.journal().finish(&entry.event_id).unwrap();
+        self.tx.finish(&entry.event_id).unwrap();
     }
 
     /// What holds after any input.
@@ -297,27 +291,17 @@ impl Run<'_> {
                 .expect("a path that can be asked for");
             assert!(path.path().starts_with("/_matrix/"), "{path}");
         }
-        assert!(
-            self.tx.undecrypted().count().unwrap() <= 256,
-            "too much waits"
-        );
+        assert!(self.tx.held_count().unwrap() <= 256, "too much waits");
         let anna = Person::anna();
         let key = anna.account.curve25519_key();
-        assert!(
-            self.tx
-                .olm_sessions()
-                .of_peer(&user(ANNA.0), &key)
-                .unwrap()
-                .len()
-                <= 8
-        );
-        let identity = self.tx.identities().of_user(&user(ANNA.0)).unwrap();
+        assert!(self.tx.olm_sessions(&user(ANNA.0), &key).unwrap().len() <= 8);
+        let identity = self.tx.identity(&user(ANNA.0)).unwrap();
         let pin = Pin {
             master: anna.master.public_key(),
             source: PinSource::FirstUse,
         };
         assert_eq!(identity.pin, Some(pin), "a pin that nobody gave up");
-        for known in self.tx.devices().known(&user(ANNA.0)).unwrap() {
+        for known in self.tx.known_devices(&user(ANNA.0)).unwrap() {
             let standing = identity.standing(&known.device, DeviceTrust::CrossSigned);
             assert!(
                 standing != DeviceTrustState::Trusted
@@ -383,7 +367,7 @@ impl Run<'_> {
                 };
                 engine.handle_backfill(tx, room, token, &answer, 600_000, NOW)
             }
-            RequestContext::Outbox(row, _) => Ok(tx.outbox().finish(*row).unwrap()),
+            RequestContext::Outbox(row, _) => Ok(tx.finish_outbox(*row).unwrap()),
         }
         .unwrap();
     }

@@ -2,7 +2,8 @@
 
 #![no_main]
 
-use openclaw_k8s_toggle_operator::bot::command::{Command, strip_reply_fallback};
+use openclaw_k8s_toggle_operator::bot::strip_reply_fallback;
+use openclaw_k8s_toggle_operator::control::Command;
 use openclaw_k8s_toggle_operator_fuzz::{
     CLEAR,
     people::{ANNA, event},

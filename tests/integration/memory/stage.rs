@@ -97,7 +97,7 @@ impl Stage {
         if measured() {
             world.set(
                 "RUST_LOG",
-                "info,openclaw_k8s_toggle_operator::bot::operator=debug",
+                "info,openclaw_k8s_toggle_operator::bot::session_loop=debug",
             );
         }
         Self {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::telemetry::CommandKind;
 use crate::util::is_deceptive;
 
 /// Longest part of an unknown command that is kept, in characters.
@@ -54,17 +53,6 @@ impl Command {
     }
 }
 
-impl From<Command> for CommandKind {
-    fn from(command: Command) -> Self {
-        match command {
-            Command::Start => Self::Start,
-            Command::Stop => Self::Stop,
-            Command::Status => Self::Status,
-            Command::Help => Self::Help,
-        }
-    }
-}
-
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -98,27 +86,6 @@ impl fmt::Debug for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Unknown({} bytes)", self.0.len())
     }
-}
-
-/// What a person wrote in a rich reply, without the quotation that clients put
-/// before it: lines that begin with `> `, then an empty one. For messages that
-/// are replies only; in any other, such lines are the person's own.
-///
-/// <https://spec.matrix.org/v1.11/client-server-api/#fallbacks-for-rich-replies>
-/// (later versions have no fallback, but older clients still send it).
-pub fn strip_reply_fallback(body: &str) -> &str {
-    let mut rest = body;
-    while rest.starts_with("> ") {
-        rest = after_line(rest);
-    }
-    if rest.len() < body.len() && (rest.starts_with('\n') || rest.starts_with("\r\n")) {
-        rest = after_line(rest);
-    }
-    rest
-}
-
-fn after_line(text: &str) -> &str {
-    text.split_once('\n').map_or("", |(_, rest)| rest)
 }
 
 #[cfg(test)]
@@ -177,24 +144,5 @@ mod tests {
     fn debug_does_not_show_what_was_written() {
         let shown = format!("{:?}", Command::parse("my pin is 1234"));
         assert_eq!(shown, "Err(Unknown(14 bytes))");
-    }
-
-    #[test]
-    fn the_quotation_of_a_reply_is_left_out() {
-        for (body, kept) in [
-            ("> <@a:x> stop\n> now\n\nstart", "start"),
-            ("> <@a:x> stop\r\n\r\nstart", "start"),
-            ("> <@a:x> stop\nstart", "start"),
-            ("> q\n\n\nstart", "\nstart"),
-            ("> q\n\n> mine", "> mine"),
-            ("> q", ""),
-            (">start", ">start"),
-            ("\nstart", "\nstart"),
-            ("start\n> later", "start\n> later"),
-            ("start", "start"),
-            ("", ""),
-        ] {
-            assert_eq!(strip_reply_fallback(body), kept, "{body:?}");
-        }
     }
 }

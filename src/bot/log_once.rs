@@ -1,7 +1,7 @@
 //! What one session has said in the log, so that it says it once: what
 //! others repeat does not fill it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use log::{Level, info, log, warn};
 
@@ -9,9 +9,14 @@ use super::{
     invites::{Judged, Verdict},
     replies,
 };
-use crate::matrix::client::ClocksDiffer;
-use crate::matrix::e2ee::{Invite, RequestKey};
-use crate::util::shown;
+use crate::{
+    control::ClockDifference,
+    json::Skipped,
+    matrix::e2ee::{Invite, RequestKey},
+    store::Cap,
+    telemetry::{HealthState, Place},
+    util::shown,
+};
 
 /// Invites that are not taken of which the log tells, and changes of the homeserver's
 /// clock.
@@ -26,16 +31,18 @@ const APART_MS: u64 = 30_000;
 
 /// What was said in this session.
 #[derive(Default)]
-pub(super) struct Said {
+pub(super) struct LogOnce {
     invites: u32,
     clocks: u32,
     /// By how much the homeserver's clock was said to be ahead, in milliseconds.
     ahead_ms: i64,
+    /// Kinds of items of which it was said that there were too many.
+    skipped: BTreeSet<&'static str>,
     /// The last refusal of each request that is tried again.
     refusals: BTreeMap<RequestKey, String>,
 }
 
-impl Said {
+impl LogOnce {
     /// Says what is done about these invites.
     pub(super) fn invites(&mut self, judged: &[Judged]) {
         for (Invite { room, inviter }, verdict) in judged {
@@ -76,6 +83,34 @@ impl Said {
         self.refusals.remove(key);
     }
 
+    /// Counts what had no room in the store, and says it once of each kind.
+    pub(super) fn dropped(&mut self, dropped: &[(Cap, u64)], health: &HealthState) {
+        for (cap, number) in dropped {
+            health.skipped(Place::Store, cap.as_str(), *number);
+            if self.skipped.insert(cap.as_str()) {
+                warn!(
+                    "the store has as many {} as it may have, and does without {number} of them; \
+                     from now on that is only counted",
+                    cap.as_str()
+                );
+            }
+        }
+    }
+
+    /// Counts what had no room in answers, and says once of each kind that more was
+    /// sent than is kept.
+    pub(super) fn skipped(&mut self, skipped: &Skipped, health: &HealthState) {
+        for (what, number) in skipped {
+            health.skipped(Place::Answer, what, *number);
+            if self.skipped.insert(what) {
+                warn!(
+                    "an answer of the homeserver held {number} of kind {what} that are too large \
+                     or too many: skipped; from now on they are only counted"
+                );
+            }
+        }
+    }
+
     /// Says by how much the homeserver's clock is ahead (in milliseconds), if that is
     /// news and makes a difference.
     pub(super) fn clock(&mut self, ahead_ms: Option<i64>) {
@@ -84,7 +119,7 @@ impl Said {
             return;
         }
         self.ahead_ms = ahead_ms;
-        let apart = ClocksDiffer {
+        let apart = ClockDifference {
             ms: ahead_ms.unsigned_abs(),
             server_is_ahead: ahead_ms > 0,
         };
@@ -116,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_said_once_and_another_one_again() {
-        let mut said = Said::default();
+        let mut said = LogOnce::default();
         let join = |number: usize| {
             RequestKey::Join(ruma::OwnedRoomId::try_from(format!("!{number}:test")).unwrap())
         };
@@ -134,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_clock_is_said_when_it_changes() {
-        let mut said = Said::default();
+        let mut said = LogOnce::default();
         let mut count = |ahead: Option<i64>| {
             said.clock(ahead);
             said.clocks

@@ -25,7 +25,7 @@ const LANES: usize = 8;
 
 /// Which requests may be sent now.
 #[derive(Default)]
-pub(super) struct InFlight {
+pub struct InFlight {
     busy: BTreeSet<RequestKey>,
     delayed: BTreeMap<RequestKey, (Instant, Backoff)>,
     /// Requests about rooms that had to wait for others.
@@ -36,7 +36,7 @@ pub(super) struct InFlight {
 
 impl InFlight {
     /// Marks a request as sent, unless it is under way or has to wait.
-    pub(super) fn start(&mut self, key: &RequestKey) -> bool {
+    pub fn start(&mut self, key: &RequestKey) -> bool {
         if is_about_a_room(key) && self.rooms_are_full() {
             self.waiting.insert(key.clone());
             return false;
@@ -66,7 +66,7 @@ impl InFlight {
 
     /// Tells of one lane after the other whether it cannot be sent from now:
     /// it is under way, has to wait for its turn, or for one of the others.
-    pub(super) fn gate(&self) -> impl Fn(&RequestKey) -> bool + '_ {
+    pub fn gate(&self) -> impl Fn(&RequestKey) -> bool + '_ {
         let left = Cell::new(LANES.saturating_sub(self.lanes()));
         self.crowded.set(false);
         move |key| {
@@ -83,27 +83,27 @@ impl InFlight {
     }
 
     /// Whether a lane that could be sent from had to wait for others.
-    pub(super) fn is_crowded(&self) -> bool {
+    pub fn is_crowded(&self) -> bool {
         self.crowded.get()
     }
 
     /// Whether the request is under way.
-    pub(super) fn is_busy(&self, key: &RequestKey) -> bool {
+    pub fn is_busy(&self, key: &RequestKey) -> bool {
         self.busy.contains(key)
     }
 
     /// The request is no longer under way, whatever came of it.
-    pub(super) fn finish(&mut self, key: &RequestKey) {
+    pub fn finish(&mut self, key: &RequestKey) {
         self.busy.remove(key);
     }
 
     /// The answer was taken in.
-    pub(super) fn succeeded(&mut self, key: &RequestKey) {
+    pub fn succeeded(&mut self, key: &RequestKey) {
         self.delayed.remove(key);
     }
 
     /// The request failed and is tried again; returns after how long.
-    pub(super) fn failed(&mut self, key: &RequestKey, asked: Option<Duration>) -> Duration {
+    pub fn failed(&mut self, key: &RequestKey, asked: Option<Duration>) -> Duration {
         self.delay(key, |backoff| {
             backoff
                 .fail(asked)
@@ -112,7 +112,7 @@ impl InFlight {
     }
 
     /// As [`InFlight::failed`], of what does not change soon: up to an hour.
-    pub(super) fn failed_slowly(&mut self, key: &RequestKey, asked: Option<Duration>) -> Duration {
+    pub fn failed_slowly(&mut self, key: &RequestKey, asked: Option<Duration>) -> Duration {
         self.delay(key, |backoff| backoff.fail_slowly(asked))
     }
 
@@ -127,13 +127,13 @@ impl InFlight {
     }
 
     /// Whether the request failed and waits for its next turn.
-    pub(super) fn is_delayed(&self, key: &RequestKey) -> bool {
+    pub fn is_delayed(&self, key: &RequestKey) -> bool {
         self.delayed.contains_key(key)
     }
 
     /// After all that is wanted took off: what still waits although its time has
     /// come is wanted no more.
-    pub(super) fn forget_unwanted(&mut self) {
+    pub fn forget_unwanted(&mut self) {
         let now = Instant::now();
         let (busy, waiting) = (&self.busy, &self.waiting);
         self.delayed
@@ -142,7 +142,7 @@ impl InFlight {
     }
 
     /// When the next waiting request may be sent.
-    pub(super) fn next_turn(&self) -> Option<Instant> {
+    pub fn next_turn(&self) -> Option<Instant> {
         let now = Instant::now();
         self.delayed
             .iter()

@@ -6,17 +6,16 @@ use log::{debug, error, warn};
 use tokio::time::Instant;
 
 use super::{
-    answers::{Refusal, Said, give_up, give_up_unsendable, handle_body, refused},
+    answers::{Refused, give_up, give_up_unsendable, handle_body},
     backlog::Backlog,
-    end::SessionEnd,
-    operator::Operator,
-    renewal::Refused,
+    session_loop::SessionLoop,
 };
 use crate::{
     json::Sifted,
     matrix::{
         client::Fault,
         e2ee::{self, RequestContext, RequestKey},
+        session::{self, Refusal, SessionEnd, refused, with_code},
     },
 };
 
@@ -28,7 +27,7 @@ const BAD_SYNCS: u32 = 3;
 /// waits is prepared.
 const DELIVERED_TOGETHER: usize = 4;
 
-impl Operator<'_> {
+impl SessionLoop<'_> {
     pub(super) fn handle_sync(
         &mut self,
         generation: u32,
@@ -37,29 +36,29 @@ impl Operator<'_> {
         match result {
             Ok(answer) => {
                 self.bad_syncs = 0;
-                self.note_skipped(&answer.skipped);
+                self.log.skipped(&answer.skipped, &self.health);
                 self.backlog.push_back(Backlog::Sync { answer, done: 0 });
                 None
             }
             Err(Fault::UnknownToken { soft_logout }) => {
-                self.syncing = false;
+                self.requests.sync.failed();
                 self.health.synced(false);
-                let wait = match self.token_refused(generation, soft_logout) {
-                    Refused::Over(end) => return Some(end),
-                    Refused::Again => Duration::ZERO,
-                    Refused::Wait(wait) => wait,
+                let wait = match self.requests.token_refused(generation, soft_logout) {
+                    session::Refused::Over(end) => return Some(end),
+                    session::Refused::Again => Duration::ZERO,
+                    session::Refused::Wait(wait) => wait,
                 };
-                self.sync_after = Instant::now() + wait;
+                self.requests.sync_not_before = Instant::now() + wait;
                 None
             }
             Err(fault) => {
-                self.syncing = false;
+                self.requests.sync.failed();
                 if matches!(fault, Fault::Refused { status: 400, .. }) {
                     self.suspect_since();
                 }
                 if matches!(fault, Fault::Unsendable(_)) {
                     warn!("what the bot has read so far fits into no request: reading anew");
-                    self.attempt(|_, _, tx, _| Ok(tx.session().forget_next_batch()?));
+                    self.attempt(|_, _, tx, _| Ok(tx.forget_next_batch()?));
                 }
                 self.sync_failed(&fault, fault.retry_after())
             }
@@ -73,7 +72,7 @@ impl Operator<'_> {
         if self.bad_syncs >= BAD_SYNCS && self.since.is_some() {
             warn!("the homeserver does not know how far the bot has read: reading anew from now");
             self.bad_syncs = 0;
-            self.attempt(|_, _, tx, _| Ok(tx.session().forget_next_batch()?));
+            self.attempt(|_, _, tx, _| Ok(tx.forget_next_batch()?));
         }
     }
 
@@ -83,10 +82,10 @@ impl Operator<'_> {
         asked: Option<Duration>,
     ) -> Option<SessionEnd> {
         self.health.synced(false);
-        match self.sync_backoff.fail(asked) {
+        match self.requests.sync_backoff.fail(asked) {
             Some(wait) => {
                 warn!("sync: {why}; trying again in {} s", wait.as_secs());
-                self.sync_after = Instant::now() + wait;
+                self.requests.sync_not_before = Instant::now() + wait;
                 None
             }
             None => Some(SessionEnd::GaveUp(format!(
@@ -105,7 +104,7 @@ impl Operator<'_> {
         let about = match (about, &result) {
             (RequestContext::Query(asked), Ok(_)) => {
                 let answer = result.unwrap_or_default();
-                self.note_skipped(&answer.skipped);
+                self.log.skipped(&answer.skipped, &self.health);
                 self.backlog.push_back(Backlog::Query {
                     key: key.clone(),
                     asked,
@@ -117,34 +116,34 @@ impl Operator<'_> {
             (about, _) => about,
         };
         let about = &about;
-        let result = result.map_err(|fault| worded(about, fault));
-        self.in_flight.finish(key);
+        let result = result.map_err(|fault| with_code(about, fault));
+        self.requests.in_flight.finish(key);
         if matches!(about, RequestContext::Outbox(..)) && result.is_err() {
-            self.again |= self.in_flight.is_crowded();
+            self.has_more |= self.requests.in_flight.is_crowded();
         }
         if matches!(about, RequestContext::Upload { .. }) {
-            self.uploaded_meanwhile = true;
+            self.requests.sync.keys_uploaded();
         }
         let taken = match result {
             Ok(answer) => {
-                self.note_skipped(&answer.skipped);
+                self.log.skipped(&answer.skipped, &self.health);
                 if let RequestContext::Outbox(row, _) = about {
                     return self.delivered(key, *row);
                 }
                 if let RequestContext::Invites = about {
                     return self.handle_listed_invites(key, &answer);
                 }
-                self.said.taken(key);
-                self.transact(|engine, policy, tx, now| {
-                    handle_body(engine, policy, tx, about, &answer, now)
+                self.log.taken(key);
+                self.transact(|engine, chat, tx, now| {
+                    handle_body(engine, chat, tx, about, &answer, now)
                 })
             }
             Err(Fault::UnknownToken { soft_logout }) => {
-                match self.token_refused(generation, soft_logout) {
-                    Refused::Over(end) => return Some(end),
-                    Refused::Again => self.again = true,
-                    Refused::Wait(wait) => {
-                        self.in_flight.failed(key, Some(wait));
+                match self.requests.token_refused(generation, soft_logout) {
+                    session::Refused::Over(end) => return Some(end),
+                    session::Refused::Again => self.has_more = true,
+                    session::Refused::Wait(wait) => {
+                        self.requests.in_flight.failed(key, Some(wait));
                     }
                 }
                 return None;
@@ -173,16 +172,16 @@ impl Operator<'_> {
                     return Some(SessionEnd::Outlived(why));
                 }
                 Refusal::Outlived(why) | Refusal::IdsTaken(why) => {
-                    self.in_flight.failed(key, None);
+                    self.requests.in_flight.failed(key, None);
                     self.recover_from_rollback(&why, &BTreeSet::new());
                     return None;
                 }
                 Refusal::Retry => {
                     let refusal = format!("{status} {errcode} ({message})");
-                    let wait = self.in_flight.failed(key, None);
+                    let wait = self.requests.in_flight.failed(key, None);
                     let seconds = wait.as_secs();
                     match about {
-                        _ if !self.said.is_news(key, &refusal) => {
+                        _ if !self.log.is_news(key, &refusal) => {
                             debug!("{key:?}: {refusal} again; next in {seconds} s");
                         }
                         RequestContext::Upload { .. } => error!(
@@ -199,18 +198,18 @@ impl Operator<'_> {
                         error!("a message is given up: {status} {errcode} ({message})");
                         return self.delivered(key, *row);
                     }
-                    let said = Said {
+                    let refusal = Refused {
                         status,
                         errcode: &errcode,
                         message: &message,
                     };
-                    self.transact(|engine, policy, tx, now| {
-                        give_up(engine, policy, tx, about, &said, now)
+                    self.transact(|engine, chat, tx, now| {
+                        give_up(engine, chat, tx, about, &refusal, now)
                     })
                 }
             },
             Err(Fault::Unsendable(why)) => {
-                let wait = self.in_flight.failed(key, None);
+                let wait = self.requests.in_flight.failed(key, None);
                 error!("{key:?} cannot be sent and is given up: {why}");
                 debug!(
                     "if it is wanted all the same, again in {} s",
@@ -218,14 +217,14 @@ impl Operator<'_> {
                 );
                 self.attempt(|engine, _, tx, _| give_up_unsendable(engine, tx, about, &why));
                 // What waited for it can be judged.
-                self.again = true;
+                self.has_more = true;
                 return None;
             }
             Err(fault) => {
                 if let RequestContext::Query(asked) = about {
                     self.split_query(asked, &fault);
                 }
-                let wait = self.in_flight.failed(key, fault.retry_after());
+                let wait = self.requests.in_flight.failed(key, fault.retry_after());
                 warn!("{key:?}: {fault}; trying again in {} s", wait.as_secs());
                 if matches!(about, RequestContext::OwnIdentity(_)) {
                     // Nobody waits for it any more.
@@ -236,7 +235,7 @@ impl Operator<'_> {
         };
         match taken {
             Ok(()) => {
-                self.in_flight.succeeded(key);
+                self.requests.in_flight.succeeded(key);
                 None
             }
             Err(error) => self.not_taken(key, &error),
@@ -246,17 +245,17 @@ impl Operator<'_> {
     /// Judges all invites that stand.
     fn handle_listed_invites(&mut self, key: &RequestKey, answer: &Sifted) -> Option<SessionEnd> {
         let mut invites = Vec::new();
-        let taken = self.transact(|engine, policy, tx, _| {
+        let taken = self.transact(|engine, chat, tx, _| {
             for invite in engine.handle_invites(tx, answer)? {
-                let verdict = policy.judge_invite(tx, &invite)?;
+                let verdict = chat.judge_invite(tx, &invite)?;
                 invites.push((invite, verdict));
             }
             Ok(())
         });
         match taken {
             Ok(()) => {
-                self.in_flight.succeeded(key);
-                self.said.invites(&invites);
+                self.requests.in_flight.succeeded(key);
+                self.log.invites(&invites);
                 None
             }
             Err(error) => self.not_taken(key, &error),
@@ -267,48 +266,34 @@ impl Operator<'_> {
     /// with the next commit, not with one of its own: should it be lost, the
     /// same request goes out again and the server knows its transaction id.
     fn delivered(&mut self, key: &RequestKey, row: i64) -> Option<SessionEnd> {
-        self.in_flight.succeeded(key);
-        self.delivered.push(row);
-        let sends = self.store.begin().and_then(|tx| {
+        self.requests.in_flight.succeeded(key);
+        self.storage.delivered.push(row);
+        let sends = self.storage.store.begin().and_then(|tx| {
             // Mostly that was all: then there is nothing to look for behind it.
-            if !tx.outbox().has_more_than(self.delivered.len())? {
-                return Ok((Vec::new(), tx.replies().has_unprepared()?));
+            if !tx.has_more_to_send_than(self.storage.delivered.len())? {
+                return Ok((Vec::new(), tx.has_unprepared_replies()?));
             }
-            for row in &self.delivered {
-                tx.outbox().finish(*row)?;
+            for row in &self.storage.delivered {
+                tx.finish_outbox(*row)?;
             }
-            let sends = self
-                .engine
-                .outbox_requests(&tx, self.synced, &self.in_flight.gate())?;
-            Ok((sends, tx.replies().has_unprepared()?))
+            let sends = self.engine.outbox_requests(
+                &tx,
+                self.requests.phase.has_synced(),
+                &self.requests.in_flight.gate(),
+            )?;
+            Ok((sends, tx.has_unprepared_replies()?))
         });
         match sends {
             Ok((sends, is_behind)) => {
                 // What had no room in the outbox has some now. Not after each one:
                 // every time is a commit.
-                self.again |=
-                    is_behind && (sends.is_empty() || self.delivered.len() >= DELIVERED_TOGETHER);
-                self.spawn_requests(sends);
+                self.has_more |= is_behind
+                    && (sends.is_empty() || self.storage.delivered.len() >= DELIVERED_TOGETHER);
+                self.requests.send(sends);
             }
             Err(error) => error!("{error}"),
         }
         None
-    }
-}
-
-/// What a server says of keys counts, also where it has no code for it.
-fn worded(about: &RequestContext, fault: Fault) -> Fault {
-    match (about, fault) {
-        (RequestContext::Upload { .. }, Fault::Broken { status, words, .. })
-            if (400..500).contains(&status) && !words.is_empty() =>
-        {
-            Fault::Refused {
-                status,
-                errcode: "without a code".to_owned(),
-                message: words,
-            }
-        }
-        (_, fault) => fault,
     }
 }
 

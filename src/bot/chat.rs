@@ -1,0 +1,377 @@
+//! The chat door: from a message to its row in the journal and, unless it is executed,
+//! to its answer. [`control::Policy`](crate::control::Policy) decides; what is here
+//! follows from the decision.
+
+use log::{info, warn};
+
+use super::{replies, reply_fallback::strip_reply_fallback};
+use crate::{
+    control::{Command, Decision, Denial, Distrust, Policy, Proof, Request, Stage},
+    crypto::WithheldCode,
+    matrix::{
+        client::in_thread,
+        e2ee::{Engine, Error, Message, MessageKind, PlaintextReplies},
+    },
+    store::{Cap, JournalEntry, Transaction, Urgency},
+    telemetry::{CommandKind, CommandOutcome, MetricEvent, MetricEvents},
+    util::shown,
+};
+
+/// The chat's rules.
+#[derive(Debug, Clone)]
+pub struct Chat {
+    /// Who may command.
+    pub policy: Policy,
+    /// True if each message is repeated before it is answered (`ECHO_MODE`).
+    pub echo: bool,
+}
+
+impl Chat {
+    /// What the engine may say where nothing is encrypted.
+    pub fn plaintext_replies(&self) -> PlaintextReplies {
+        match self.policy.require_encryption {
+            true => PlaintextReplies::Only(replies::ENCRYPTION_REQUIRED),
+            false => PlaintextReplies::Any,
+        }
+    }
+
+    /// Receives messages, in order; tells first where some may be missing.
+    pub(super) fn receive_all(
+        &self,
+        tx: &Transaction<'_>,
+        engine: &Engine,
+        messages: &[Message],
+    ) -> Result<MetricEvents, Error> {
+        for room in engine.rooms_with_missed_messages(tx)? {
+            if self.policy.allows_room(&room) {
+                engine.reply(tx, &room, None, replies::MISSED)?;
+            }
+        }
+        messages
+            .iter()
+            .filter_map(|message| self.receive(tx, engine, message).transpose())
+            .collect()
+    }
+
+    /// Receives what waited for a key or for an answer, where it can be classified now.
+    pub(super) fn receive_undecrypted(
+        &self,
+        tx: &Transaction<'_>,
+        engine: &Engine,
+        now: u64,
+    ) -> Result<MetricEvents, Error> {
+        let mut messages = Vec::new();
+        engine.classify_undecrypted(tx, now, &mut messages)?;
+        self.receive_all(tx, engine, &messages)
+    }
+
+    /// Writes a message into the journal. What needs the cluster stays unfinished there,
+    /// for [`super::jobs`]; everything else is answered in the same transaction.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub fn receive(
+        &self,
+        tx: &Transaction<'_>,
+        engine: &Engine,
+        message: &Message,
+    ) -> Result<Option<MetricEvent>, Error> {
+        let now = engine.own_now();
+        let request = request(message, now);
+        let decision = self.policy.decide(&request, now);
+        if decision == Decision::Ignore {
+            return Ok(None);
+        }
+        if request.overdue_ms > 0 {
+            warn!(
+                "the session of {} should have been replaced {} s ago",
+                message.event_id,
+                request.overdue_ms / 1000
+            );
+        }
+        let payload = read_command(&decision).map_or("", Command::as_str);
+        let entry = journal_entry(message, &request, payload);
+        if !tx.journal(&entry)? {
+            return Ok(None);
+        }
+        log_receipt(message, payload);
+        let thread = in_thread(message.thread.as_deref(), &message.event_id);
+        if let (true, true, MessageKind::Text { body, .. }) =
+            (self.echo, was_read(&decision), &message.what)
+        {
+            engine.remark(tx, &message.room, thread, &replies::echo(body))?;
+        }
+        let (answer, metric) = match decision {
+            Decision::Ignore => return Ok(None),
+            Decision::Execute(command) if may_answer_at_once(tx, &entry, command)? => {
+                let done = MetricEvent::Command(command.into(), CommandOutcome::Done);
+                (replies::help(&engine.fingerprints(tx)?), done)
+            }
+            Decision::Execute(command) if is_too_much(tx, &entry, command)? => {
+                engine.reply_busy(tx, &message.room, thread, replies::TOO_MUCH)?;
+                tx.finish(&message.event_id)?;
+                let refused = CommandOutcome::Refused;
+                return Ok(Some(MetricEvent::Command(command.into(), refused)));
+            }
+            Decision::Execute(_) => return Ok(None),
+            Decision::Deny(denial) => {
+                log_denial(&denial, &entry);
+                let metric = denied(&denial, &message.what);
+                (words(&denial, &entry, Some(&message.what)), metric)
+            }
+        };
+        engine.remark(tx, &message.room, thread, &answer)?;
+        tx.finish(&message.event_id)?;
+        Ok(Some(metric))
+    }
+}
+
+/// A message as the policy sees it.
+fn request(message: &Message, now: u64) -> Request<'_> {
+    let (text, overdue_ms) = match &message.what {
+        MessageKind::Text {
+            body, overdue_ms, ..
+        } => (strip_reply_fallback(body), *overdue_ms),
+        _ => ("", 0),
+    };
+    Request {
+        principal: &message.sender,
+        room: &message.room,
+        text,
+        proof: proof(&message.what),
+        age: message.age,
+        overdue_ms,
+        received_at: now,
+        stage: Stage::Received,
+    }
+}
+
+fn proof(kind: &MessageKind) -> Proof {
+    Proof::Missing(match kind {
+        MessageKind::Text {
+            device: Some(_), ..
+        } => return Proof::Encrypted,
+        MessageKind::Text { device: None, .. } => return Proof::Unencrypted,
+        MessageKind::InClear => Distrust::UnencryptedInEncryptedRoom,
+        MessageKind::Undecryptable(_) => Distrust::Undecryptable,
+        MessageKind::UnknownDevice => Distrust::UnknownDevice,
+        MessageKind::SignedOutDevice(_) => Distrust::SignedOutDevice,
+        MessageKind::OutdatedList => Distrust::OutdatedDeviceList,
+        MessageKind::UnverifiedDevice(_) => Distrust::UnverifiedDevice,
+        MessageKind::IdentityChanged => Distrust::IdentityChanged,
+        MessageKind::OlderSession => Distrust::OlderSession,
+        MessageKind::SpentSession => Distrust::ExpiredSession,
+    })
+}
+
+fn journal_entry(message: &Message, request: &Request<'_>, payload: &str) -> JournalEntry {
+    let device = match &message.what {
+        MessageKind::Text { device, .. } => device.as_deref().copied(),
+        _ => None,
+    };
+    JournalEntry {
+        event_id: message.event_id.clone(),
+        room: message.room.clone(),
+        sender: message.sender.clone(),
+        device,
+        payload: payload.to_owned(),
+        received_at: request.received_at,
+        // The homeserver's word, and what the bot knows itself.
+        age_ms: message.age.ms.max(request.overdue_ms),
+        thread: message.thread.clone(),
+    }
+}
+
+/// The command of a text that the policy has read.
+fn read_command(decision: &Decision) -> Option<Command> {
+    match decision {
+        Decision::Execute(command)
+        | Decision::Deny(Denial::TooLate { command, .. } | Denial::ClocksDiffer { command, .. }) => {
+            Some(*command)
+        }
+        Decision::Ignore | Decision::Deny(_) => None,
+    }
+}
+
+/// Returns true if the text was looked at: nothing before it spoke against it.
+fn was_read(decision: &Decision) -> bool {
+    let is_unknown = matches!(decision, Decision::Deny(Denial::UnknownCommand(_)));
+    is_unknown || read_command(decision).is_some()
+}
+
+/// Returns true for a `help` that overtakes nothing: what needs no cluster is answered
+/// at once, unless a command of the same room, received before, is still unanswered.
+fn may_answer_at_once(
+    tx: &Transaction<'_>,
+    entry: &JournalEntry,
+    command: Command,
+) -> Result<bool, Error> {
+    if command != Command::Help {
+        return Ok(false);
+    }
+    let unfinished = tx.unfinished()?;
+    let mut others = unfinished
+        .iter()
+        .filter(|other| other.event_id != entry.event_id);
+    Ok(!others.any(|other| other.room == entry.room))
+}
+
+/// Returns true if too much waits to be done before this command.
+fn is_too_much(
+    tx: &Transaction<'_>,
+    entry: &JournalEntry,
+    command: Command,
+) -> Result<bool, Error> {
+    let urgency = match command {
+        Command::Status | Command::Help => Urgency::Question,
+        Command::Start | Command::Stop => Urgency::Scaling,
+    };
+    if tx.takes_command(&entry.sender, &entry.room, urgency)? {
+        return Ok(false);
+    }
+    warn!(
+        "{} in {}: too many commands wait, {command} is not taken",
+        entry.sender, entry.room
+    );
+    tx.note_dropped(Cap::Commands, 1);
+    Ok(true)
+}
+
+/// The answer to a request that is denied. `kind` is the message it came as; None for
+/// one from the journal.
+pub(super) fn words(denial: &Denial, entry: &JournalEntry, kind: Option<&MessageKind>) -> String {
+    match denial {
+        Denial::RoomNotAllowed => replies::ROOM_REFUSED.to_owned(),
+        Denial::EncryptionRequired => replies::ENCRYPTION_REQUIRED.to_owned(),
+        Denial::Unproven(distrust) => unproven(*distrust, entry, kind),
+        Denial::UnknownCommand(text) => replies::unknown(text.as_str()),
+        Denial::TooLate { command, age } => replies::too_late(command.as_str(), age.as_secs()),
+        Denial::ClocksDiffer {
+            command,
+            difference,
+            ..
+        } => replies::clocks_differ(command.as_str(), *difference),
+        Denial::Interrupted { command, .. } => replies::interrupted(command.as_str()),
+        Denial::NoLongerAllowed => replies::NO_LONGER_ALLOWED.to_owned(),
+    }
+}
+
+fn unproven(distrust: Distrust, entry: &JournalEntry, kind: Option<&MessageKind>) -> String {
+    match (distrust, kind) {
+        (Distrust::UnencryptedInEncryptedRoom, _) => replies::PLAINTEXT_REFUSED.to_owned(),
+        (Distrust::Undecryptable, Some(MessageKind::Undecryptable(code))) => {
+            replies::undecryptable(*code)
+        }
+        (Distrust::Undecryptable, _) => replies::undecryptable(None),
+        (Distrust::UnknownDevice, _) => replies::UNKNOWN_DEVICE.to_owned(),
+        (Distrust::SignedOutDevice, _) => replies::SIGNED_OUT_DEVICE.to_owned(),
+        (Distrust::UnverifiedDevice, Some(MessageKind::UnverifiedDevice(device))) => {
+            replies::unverified_device(device.as_str())
+        }
+        (Distrust::UnverifiedDevice, _) => replies::unverified_device(""),
+        (Distrust::OutdatedDeviceList, _) => replies::OUTDATED_LIST.to_owned(),
+        (Distrust::IdentityChanged, _) => replies::identity_changed(entry.sender.as_str()),
+        (Distrust::OlderSession, _) => replies::OLDER_SESSION.to_owned(),
+        (Distrust::ExpiredSession, _) => replies::SPENT_SESSION.to_owned(),
+    }
+}
+
+/// Logs a denial that the receipt does not tell.
+pub(super) fn log_denial(denial: &Denial, entry: &JournalEntry) {
+    let (payload, sender) = (&entry.payload, &entry.sender);
+    match denial {
+        Denial::TooLate { age, .. } | Denial::Interrupted { age, .. } => {
+            warn!(
+                "{payload:?} of {sender} is {} s old: not run",
+                age.as_secs()
+            );
+        }
+        Denial::ClocksDiffer {
+            age, difference, ..
+        } => warn!(
+            "{payload:?} of {sender} is {} s old, if the homeserver's clock is right, which is {}: \
+             not run; set both clocks by NTP",
+            age.as_secs(),
+            replies::apart(*difference)
+        ),
+        Denial::RoomNotAllowed
+        | Denial::EncryptionRequired
+        | Denial::Unproven(_)
+        | Denial::UnknownCommand(_)
+        | Denial::NoLongerAllowed => {}
+    }
+}
+
+/// The metric for a message that was denied when it was received.
+fn denied(denial: &Denial, kind: &MessageKind) -> MetricEvent {
+    match (denial, kind) {
+        (_, MessageKind::Undecryptable(code)) => MetricEvent::Undecryptable(*code),
+        (Denial::UnknownCommand(_), _) => {
+            MetricEvent::Command(CommandKind::None, CommandOutcome::Unknown)
+        }
+        (Denial::TooLate { command, .. } | Denial::ClocksDiffer { command, .. }, _) => {
+            MetricEvent::Command((*command).into(), CommandOutcome::Late)
+        }
+        (_, MessageKind::Text { body, .. }) => {
+            let command = Command::parse(strip_reply_fallback(body));
+            let kind = command.map_or(CommandKind::None, CommandKind::from);
+            MetricEvent::Command(kind, CommandOutcome::Refused)
+        }
+        _ => MetricEvent::Command(CommandKind::None, CommandOutcome::Refused),
+    }
+}
+
+/// Logs who asked for what where; never the text.
+fn log_receipt(message: &Message, command: &str) {
+    let Message {
+        event_id,
+        room,
+        sender,
+        ..
+    } = message;
+    let (event_id, room) = (shown(event_id), shown(room));
+    match &message.what {
+        MessageKind::Text { device, .. } => {
+            let how = match device {
+                Some(_) => "encrypted",
+                None => "in clear",
+            };
+            let what = if command.is_empty() {
+                "a message that is no command"
+            } else {
+                command
+            };
+            info!("{sender} in {room}: {what} ({how}, {event_id})");
+        }
+        MessageKind::InClear => {
+            warn!("{sender} in {room}: in clear in an encrypted room ({event_id})")
+        }
+        MessageKind::Undecryptable(code) => warn!(
+            "{sender} in {room}: cannot be decrypted, {} ({event_id})",
+            code.map_or("its key has not come", WithheldCode::as_str)
+        ),
+        MessageKind::UnverifiedDevice(device) => warn!(
+            "{sender} in {room}: from {}, which their identity has not signed ({event_id})",
+            shown(device)
+        ),
+        MessageKind::IdentityChanged => {
+            warn!("{sender} in {room}: their identity is not the pinned one ({event_id})");
+        }
+        MessageKind::UnknownDevice => {
+            warn!("{sender} in {room}: from a device that is not in their list ({event_id})");
+        }
+        MessageKind::OlderSession => {
+            warn!("{sender} in {room}: under an older session than one before ({event_id})");
+        }
+        MessageKind::SpentSession => {
+            warn!("{sender} in {room}: under a session that is done with ({event_id})");
+        }
+        MessageKind::SignedOutDevice(device) => warn!(
+            "{sender} in {room}: from {}, which was signed out ({event_id})",
+            shown(device)
+        ),
+        MessageKind::OutdatedList => warn!(
+            "{sender} in {room}: their devices could not be asked for, for too long ({event_id})"
+        ),
+    }
+}

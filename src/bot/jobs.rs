@@ -1,0 +1,396 @@
+//! Jobs: commands that were accepted and wait in the journal for their turn, one at a
+//! time, in the order they came. They belong to the process, not to a session: one that
+//! is under way goes on when the session ends.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use log::{error, info, warn};
+use ruma::{OwnedEventId, OwnedRoomId};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::{Duration, Instant, timeout_at},
+};
+
+use super::{
+    chat::{self, Chat},
+    replies,
+};
+use crate::{
+    control::{Age, Command, Decision, Denial, Distrust, Outcome, Proof, Request, Stage, Target},
+    kube::{self, DryRun, Preflight},
+    matrix::{
+        client::in_thread,
+        e2ee::{Authorship, Engine, Error},
+    },
+    store::{Encryption, JournalEntry, Store, Transaction},
+    telemetry::{CommandKind, CommandOutcome, HealthState, MetricEvent, MetricEvents},
+};
+
+/// So many questions may wait before what changes something goes first: a flood of
+/// `status` keeps no `stop` from being done in time.
+const QUESTIONS_BEFORE_SCALING: i64 = 4;
+
+/// How long a job under way is waited for when its session ends.
+const LAST_JOB: Duration = Duration::from_secs(15);
+
+/// A command whose turn has come, and the decision about it.
+pub(super) struct Job {
+    entry: JournalEntry,
+    decision: Decision,
+}
+
+impl Job {
+    /// Returns true if its answer tells what the bot can be known by.
+    pub(super) const fn tells_fingerprints(&self) -> bool {
+        matches!(self.decision, Decision::Execute(Command::Help))
+    }
+}
+
+/// The end of a job: its answer, to be written down.
+pub(super) struct Answered {
+    pub(super) event_id: OwnedEventId,
+    room: OwnedRoomId,
+    thread: Option<OwnedEventId>,
+    answer: String,
+    command: Option<Command>,
+    metric: MetricEvent,
+}
+
+/// What came to an end.
+pub(super) enum Finished {
+    /// A job.
+    Job(Answered),
+    /// The look at the cluster at the start of a session.
+    Preflight(Preflight),
+}
+
+/// The jobs of the process.
+pub struct Jobs {
+    kube: kube::Api,
+    target: Target,
+    health: Arc<HealthState>,
+    tasks: JoinSet<Finished>,
+    /// The job under way, until its answer is written down.
+    running: Option<OwnedEventId>,
+    /// Its answer, while the store refuses to take it.
+    unsaved: Option<Answered>,
+}
+
+impl Jobs {
+    /// Jobs on this workload, at this API server.
+    pub fn new(kube: kube::Api, target: Target, health: Arc<HealthState>) -> Self {
+        Self {
+            kube,
+            target,
+            health,
+            tasks: JoinSet::new(),
+            running: None,
+            unsaved: None,
+        }
+    }
+
+    /// The event of the job under way.
+    pub(super) fn running(&self) -> Option<&OwnedEventId> {
+        self.running.as_ref()
+    }
+
+    /// Returns true if the answer of a job waits for the store.
+    pub(super) fn has_unsaved(&self) -> bool {
+        self.unsaved.is_some()
+    }
+
+    /// The job to start, unless one is under way. None while its sender's devices are
+    /// being asked for.
+    pub(super) fn next(
+        &self,
+        chat: &Chat,
+        engine: &Engine,
+        tx: &Transaction<'_>,
+        started_at: u64,
+        now: u64,
+    ) -> Result<Option<Job>, Error> {
+        if self.running.is_some() {
+            return Ok(None);
+        }
+        let question = Command::Status.as_str();
+        let is_flooded = tx.count_unfinished(question)? > QUESTIONS_BEFORE_SCALING;
+        let urgent = match is_flooded {
+            true => tx.next_unfinished_but(question)?,
+            false => None,
+        };
+        let next = match urgent {
+            Some(urgent) => Some(urgent),
+            None => tx.next_unfinished()?,
+        };
+        let Some(entry) = next else {
+            return Ok(None);
+        };
+        let mut request = Request {
+            principal: &entry.sender,
+            room: &entry.room,
+            text: &entry.payload,
+            proof: Proof::Encrypted,
+            age: Age {
+                ms: entry.age_ms,
+                doubt: None,
+            },
+            overdue_ms: 0,
+            received_at: entry.received_at,
+            stage: Stage::Due {
+                interrupted: entry.received_at < started_at,
+            },
+        };
+        let mut decision = chat.policy.decide(&request, engine.own_now());
+        // What is too old is told so without asking for its sender's devices.
+        if !matches!(&decision, Decision::Deny(denial) if denial.is_about_time()) {
+            let Some(proof) = proof(engine, tx, &entry, now)? else {
+                return Ok(None);
+            };
+            request.proof = proof;
+            decision = chat.policy.decide(&request, engine.own_now());
+        }
+        if let Decision::Deny(denial) = &decision {
+            chat::log_denial(denial, &entry);
+            if matches!(denial, Denial::NoLongerAllowed | Denial::Unproven(_)) {
+                warn!(
+                    "{} may no longer command: {} is not run",
+                    entry.sender, entry.payload
+                );
+            }
+        }
+        Ok(Some(Job { entry, decision }))
+    }
+
+    /// Starts a job. What needs no cluster has its answer at once; it comes to its end
+    /// like any other. `fingerprints` are what `help` tells the bot can be known by.
+    pub(super) fn start(&mut self, job: Job, fingerprints: &[String]) {
+        let Job { entry, decision } = job;
+        self.running = Some(entry.event_id.clone());
+        let answered = |entry: JournalEntry, answer, command, metric| {
+            Finished::Job(Answered {
+                event_id: entry.event_id,
+                room: entry.room,
+                thread: entry.thread,
+                answer,
+                command,
+                metric,
+            })
+        };
+        match decision {
+            Decision::Execute(Command::Help) => {
+                let done = MetricEvent::Command(CommandKind::Help, CommandOutcome::Done);
+                let help = replies::help(fingerprints);
+                self.tasks
+                    .spawn(async move { answered(entry, help, Some(Command::Help), done) });
+            }
+            Decision::Execute(command) => {
+                let (kube, target) = (self.kube.clone(), self.target.clone());
+                let health = Arc::clone(&self.health);
+                self.tasks.spawn(async move {
+                    let outcome = execute(&kube, &target, command, &health).await;
+                    let label = match outcome.is_done() {
+                        true => CommandOutcome::Done,
+                        false => CommandOutcome::Failed,
+                    };
+                    let answer = replies::outcome(&outcome);
+                    if outcome.is_done() {
+                        info!("{command}: {}", answer.lines().next().unwrap_or_default());
+                    }
+                    let metric = MetricEvent::Command(command.into(), label);
+                    answered(entry, answer, Some(command), metric)
+                });
+            }
+            // A request from the journal was not ignored when it came.
+            Decision::Ignore => self.running = None,
+            Decision::Deny(denial) => {
+                let metric = denied(&denial, &entry);
+                let answer = chat::words(&denial, &entry, None);
+                self.tasks
+                    .spawn(async move { answered(entry, answer, None, metric) });
+            }
+        }
+    }
+
+    /// Looks whether the workload can be read and scaled.
+    pub(super) fn spawn_preflight(&mut self) {
+        let (kube, target) = (self.kube.clone(), self.target.clone());
+        self.tasks
+            .spawn(async move { Finished::Preflight(kube.preflight(&target).await) });
+    }
+
+    pub(super) fn log_preflight(&self, preflight: &Preflight) {
+        match preflight {
+            Preflight::Ready(status) => info!(
+                "deployment {}: may be read and scaled (replicas: {})",
+                self.target, status.desired
+            ),
+            Preflight::Faulty(faults) => {
+                for fault in faults {
+                    warn!("{} ({})", fault.sentence(&self.target), fault.detail());
+                }
+            }
+        }
+    }
+
+    /// The next end of something; pending while nothing is under way.
+    pub(super) fn poll_finished(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Finished, JoinError>> {
+        match self.tasks.poll_join_next(context) {
+            Poll::Ready(Some(finished)) => Poll::Ready(finished),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Notes the answer of a job; it is to be written down.
+    pub(super) fn note(&mut self, answered: Answered) {
+        self.unsaved = Some(answered);
+    }
+
+    /// Takes the answer that is to be written down. [`Jobs::put_back`] follows where the
+    /// store refused it: without its answer the job would be executed once more.
+    pub(super) fn take_unsaved(&mut self) -> Option<Answered> {
+        let answered = self.unsaved.take()?;
+        self.running = None;
+        Some(answered)
+    }
+
+    pub(super) fn put_back(&mut self, answered: Answered) {
+        self.running = Some(answered.event_id.clone());
+        self.unsaved = Some(answered);
+    }
+
+    /// Drops the job under way: the store that it is to be written into is an older copy.
+    pub(super) fn abandon(&mut self) {
+        self.tasks = JoinSet::new();
+        (self.running, self.unsaved) = (None, None);
+    }
+
+    /// Waits for the job under way and writes its answer down, or the next session would
+    /// execute it once more. For when a session has ended.
+    pub(super) async fn settle(&mut self, store: &mut Store, engine: &Engine) {
+        let until = Instant::now() + LAST_JOB;
+        while self.running.is_some() && self.unsaved.is_none() {
+            match timeout_at(until, self.tasks.join_next()).await {
+                Ok(Some(Ok(Finished::Job(answered)))) => self.note(answered),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return,
+            }
+        }
+        let Some(answered) = self.take_unsaved() else {
+            return;
+        };
+        let saved = store.begin().map_err(Error::from).and_then(|tx| {
+            let metrics = put_answer(engine, &tx, &answered)?;
+            tx.commit()?;
+            Ok(metrics)
+        });
+        match saved {
+            Ok(metrics) => {
+                self.health.stored();
+                self.health.count(&metrics);
+            }
+            Err(error) => {
+                error!("{error}");
+                self.health.store_refused();
+                self.put_back(answered);
+            }
+        }
+    }
+}
+
+/// How far it is proven now that the sender wrote what is in the journal. None while
+/// their devices are being asked for.
+fn proof(
+    engine: &Engine,
+    tx: &Transaction<'_>,
+    entry: &JournalEntry,
+    now: u64,
+) -> Result<Option<Proof>, Error> {
+    let Some(device) = entry.device else {
+        return Ok(Some(match tx.encryption(&entry.room)? {
+            Encryption::Plaintext => Proof::Unencrypted,
+            _ => Proof::Missing(Distrust::UnencryptedInEncryptedRoom),
+        }));
+    };
+    if tx.must_ask_for_devices(&entry.sender, now)? {
+        return Ok(None);
+    }
+    let distrust = match engine.authorship(tx, &entry.sender, &device)? {
+        Authorship::Proven => return Ok(Some(Proof::Encrypted)),
+        Authorship::UnknownDevice => Distrust::UnknownDevice,
+        Authorship::SignedOutDevice(_) => Distrust::SignedOutDevice,
+        Authorship::OutdatedList => Distrust::OutdatedDeviceList,
+        Authorship::UnverifiedDevice(_) => Distrust::UnverifiedDevice,
+        Authorship::IdentityChanged => Distrust::IdentityChanged,
+    };
+    Ok(Some(Proof::Missing(distrust)))
+}
+
+/// Does what was asked for.
+async fn execute(
+    kube: &kube::Api,
+    target: &Target,
+    command: Command,
+    health: &HealthState,
+) -> Outcome {
+    let scale = async |replicas| {
+        let started = Instant::now();
+        let scaled = kube.scale(target, replicas, DryRun::No).await;
+        health.scaled(scaled.is_ok(), started.elapsed());
+        scaled.map(|scaled| Outcome::Scaled {
+            replicas: scaled.replicas,
+        })
+    };
+    let result = match command {
+        Command::Start => scale(1).await,
+        Command::Stop => scale(0).await,
+        Command::Status => kube.deployment(target).await.map(|status| Outcome::Status {
+            desired: status.desired,
+            ready: status.ready,
+            available: status.available,
+        }),
+        Command::Help => Ok(Outcome::Help),
+    };
+    result.unwrap_or_else(|fault| {
+        error!("{command} {target}: {}", fault.detail());
+        Outcome::Failed {
+            sentence: fault.sentence(target),
+        }
+    })
+}
+
+/// The metric for a command that was denied when its turn had come.
+fn denied(denial: &Denial, entry: &JournalEntry) -> MetricEvent {
+    let kind = Command::parse(&entry.payload).map_or(CommandKind::None, CommandKind::from);
+    let outcome = match denial {
+        Denial::UnknownCommand(_) => CommandOutcome::Unknown,
+        denial if denial.is_about_time() => CommandOutcome::Late,
+        _ => CommandOutcome::Refused,
+    };
+    MetricEvent::Command(kind, outcome)
+}
+
+/// Writes down the answer of a job, and that it is done.
+pub(super) fn put_answer(
+    engine: &Engine,
+    tx: &Transaction<'_>,
+    answered: &Answered,
+) -> Result<MetricEvents, Error> {
+    let fault = match answered.command {
+        Some(Command::Status) => engine.cross_signing_fault(tx)?,
+        _ => None,
+    };
+    let answer = match fault {
+        Some(fault) => &format!("{}\n\n⚠ {fault}", answered.answer),
+        None => &answered.answer,
+    };
+    let thread = in_thread(answered.thread.as_deref(), &answered.event_id);
+    engine.reply(tx, &answered.room, thread, answer)?;
+    tx.finish(&answered.event_id)?;
+    Ok([answered.metric].into_iter().collect())
+}

@@ -1,0 +1,136 @@
+//! The store as the session's loop uses it: what every transaction begins and ends with,
+//! and the write-ahead log.
+
+use std::time::Duration;
+
+use log::debug;
+use tokio::time::Instant;
+
+use crate::{
+    store::{Error, OwnClock, Store, Transaction},
+    telemetry::HealthState,
+    util::OwnTime,
+};
+
+/// With nothing to do for so long after a commit, the write-ahead log is emptied.
+const IDLE: Duration = Duration::from_secs(3);
+
+/// Commits after which it is emptied however busy the bot is: some 25 commands.
+/// Each time costs four waits for the disk.
+const COMMITS_IN_LOG: u32 = 75;
+
+/// Delay before a log that somebody else was reading is tried again.
+const LOG_RETRY: Duration = Duration::from_secs(3);
+
+/// The store of a session.
+pub(super) struct Storage<'a> {
+    pub(super) store: &'a mut Store,
+    /// The bot's own clock; none before the first transaction.
+    own_time: Option<OwnTime>,
+    /// Rows of the outbox that the homeserver has taken. That is written down with the
+    /// next commit, not with one of its own: should it be lost, the same request goes out
+    /// again, and the homeserver knows its transaction id.
+    pub(super) delivered: Vec<i64>,
+    /// Commits in the write-ahead log, and when it is to be emptied.
+    commits_in_log: u32,
+    empty_log_at: Option<Instant>,
+}
+
+impl<'a> Storage<'a> {
+    pub(super) fn new(store: &'a mut Store) -> Self {
+        Self {
+            store,
+            own_time: None,
+            delivered: Vec::new(),
+            commits_in_log: 0,
+            empty_log_at: None,
+        }
+    }
+
+    /// Begins a transaction at `now` (milliseconds since the Unix epoch), and returns the
+    /// time of the bot's own clock.
+    pub(super) fn begin(&mut self, now: u64) -> Result<(Transaction<'_>, u64), Error> {
+        let tx = self.store.begin()?;
+        let stored = tx.own_clock()?;
+        let own_now = self
+            .own_time
+            .get_or_insert_with(|| OwnTime::resume(stored.own_time, stored.wall_time, now))
+            .now(now);
+        for row in &self.delivered {
+            tx.finish_outbox(*row)?;
+        }
+        Ok((tx, own_now))
+    }
+
+    /// Commits a transaction of [`Storage::begin`]. Returns true if it changed something.
+    pub(super) fn commit(tx: Transaction<'_>, own_now: u64, now: u64) -> Result<bool, Error> {
+        let has_changes = tx.has_changes();
+        if has_changes {
+            tx.put_own_clock(OwnClock {
+                own_time: own_now,
+                wall_time: now,
+            })?;
+        }
+        tx.commit()?;
+        Ok(has_changes)
+    }
+
+    /// Notes that a transaction was committed.
+    pub(super) fn committed(&mut self, has_changes: bool, health: &HealthState) {
+        self.delivered.clear();
+        if has_changes {
+            health.stored();
+            self.commits_in_log += 1;
+            let wait = match self.commits_in_log >= COMMITS_IN_LOG {
+                true => Duration::ZERO,
+                false => IDLE,
+            };
+            self.empty_log_at = Some(Instant::now() + wait);
+        }
+    }
+
+    /// When the write-ahead log is to be emptied.
+    pub(super) const fn empty_log_at(&self) -> Option<Instant> {
+        self.empty_log_at
+    }
+
+    /// Empties the write-ahead log, whose pages have ratchets of before, when its time has
+    /// come. If it cannot be now, nothing is lost, and it is tried again.
+    pub(super) fn empty_log_if_due(&mut self) {
+        if self.empty_log_at.is_none_or(|at| at > Instant::now()) {
+            return;
+        }
+        let emptied = self.store.checkpoint();
+        if let Err(error) = &emptied {
+            debug!("the write-ahead log stays for now: {error}");
+        }
+        self.empty_log_at = match emptied {
+            Ok(true) => {
+                self.commits_in_log = 0;
+                None
+            }
+            Ok(false) | Err(_) => Some(Instant::now() + LOG_RETRY),
+        };
+    }
+
+    /// How long it is until this time of the bot's own clock.
+    pub(super) fn until(&mut self, own_time: u64, now: u64) -> Option<Duration> {
+        let clock = self.own_time.as_mut()?;
+        Some(Duration::from_millis(
+            own_time.saturating_sub(clock.now(now)),
+        ))
+    }
+
+    /// Writes down what was delivered, at the end.
+    pub(super) fn flush(&mut self) {
+        let flushed = self.store.begin().and_then(|tx| {
+            for row in &self.delivered {
+                tx.finish_outbox(*row)?;
+            }
+            tx.commit()
+        });
+        if let Err(error) = flushed {
+            debug!("{error}");
+        }
+    }
+}

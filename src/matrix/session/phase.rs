@@ -1,0 +1,203 @@
+//! The phases of a session and the states of its sync, with every transition.
+
+/// How far a session has come. It only moves forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing was synced yet. The device's keys are uploaded first: a sync counted
+    /// before they arrived would ask for as many again.
+    Starting {
+        /// The homeserver has the device's keys.
+        keys_uploaded: bool,
+    },
+    /// The first sync was taken in, so this store is known to be no older copy: commands
+    /// are executed and messages are sent. The bot's own cross-signing identity is not
+    /// settled yet.
+    Bootstrapping,
+    /// All of it is done, and the log says that the bot listens.
+    Serving,
+}
+
+impl Phase {
+    /// Returns true if a sync was taken in.
+    pub const fn has_synced(self) -> bool {
+        !matches!(self, Self::Starting { .. })
+    }
+
+    /// Returns true if the log has not yet said that the bot listens.
+    pub const fn is_unannounced(self) -> bool {
+        !matches!(self, Self::Serving)
+    }
+
+    /// A sync is taken in.
+    pub fn sync_taken_in(&mut self) {
+        if matches!(self, Self::Starting { .. }) {
+            *self = Self::Bootstrapping;
+        }
+    }
+
+    /// A transaction was committed; `keys_uploaded` and `bootstrap_done` are what the
+    /// store says now. Returns true once: when the bot begins to serve.
+    pub fn committed(&mut self, keys_uploaded: bool, bootstrap_done: bool) -> bool {
+        match self {
+            Self::Starting {
+                keys_uploaded: uploaded,
+            } => {
+                *uploaded = keys_uploaded;
+                false
+            }
+            Self::Bootstrapping if bootstrap_done => {
+                *self = Self::Serving;
+                true
+            }
+            Self::Bootstrapping | Self::Serving => false,
+        }
+    }
+}
+
+/// Whether a sync is under way, from its request until all of its answer is taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncState {
+    /// None is.
+    Idle {
+        /// The counts of keys in the last sync were outdated: the next one is to answer
+        /// at once.
+        skip_long_poll: bool,
+    },
+    /// One is.
+    UnderWay {
+        /// As it was when the sync began.
+        skip_long_poll: bool,
+        /// Keys were uploaded meanwhile: its counts of keys may be older than they.
+        counts_outdated: bool,
+    },
+}
+
+impl SyncState {
+    /// No sync was made yet.
+    pub const fn new() -> Self {
+        Self::Idle {
+            skip_long_poll: false,
+        }
+    }
+
+    /// Returns true if no sync is under way.
+    pub const fn is_idle(self) -> bool {
+        matches!(self, Self::Idle { .. })
+    }
+
+    /// Returns true if the next sync is to answer at once.
+    pub const fn skips_long_poll(self) -> bool {
+        let (Self::Idle { skip_long_poll } | Self::UnderWay { skip_long_poll, .. }) = self;
+        skip_long_poll
+    }
+
+    /// A sync is asked for.
+    pub fn started(&mut self) {
+        *self = Self::UnderWay {
+            skip_long_poll: self.skips_long_poll(),
+            counts_outdated: false,
+        };
+    }
+
+    /// Keys arrived at the homeserver.
+    pub fn keys_uploaded(&mut self) {
+        if let Self::UnderWay {
+            counts_outdated, ..
+        } = self
+        {
+            *counts_outdated = true;
+        }
+    }
+
+    /// The sync failed; what is known of the counts stays as it was.
+    pub fn failed(&mut self) {
+        *self = Self::Idle {
+            skip_long_poll: self.skips_long_poll(),
+        };
+    }
+
+    /// The last piece of a sync is taken in. Returns true if its counts of keys hold.
+    pub fn finished(&mut self) -> bool {
+        let counts_outdated = matches!(
+            self,
+            Self::UnderWay {
+                counts_outdated: true,
+                ..
+            }
+        );
+        *self = Self::Idle {
+            skip_long_poll: counts_outdated,
+        };
+        !counts_outdated
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEW: Phase = Phase::Starting {
+        keys_uploaded: false,
+    };
+    const UPLOADED: Phase = Phase::Starting {
+        keys_uploaded: true,
+    };
+
+    #[test]
+    fn the_phases_follow_each_other() {
+        // Phase, keys uploaded, bootstrap done → phase, begins to serve.
+        for (before, keys, done, after, begins) in [
+            (NEW, false, false, NEW, false),
+            (NEW, true, false, UPLOADED, false),
+            (NEW, true, true, UPLOADED, false),
+            (UPLOADED, false, true, NEW, false),
+            (
+                Phase::Bootstrapping,
+                true,
+                false,
+                Phase::Bootstrapping,
+                false,
+            ),
+            (Phase::Bootstrapping, false, true, Phase::Serving, true),
+            (Phase::Serving, true, true, Phase::Serving, false),
+            (Phase::Serving, true, false, Phase::Serving, false),
+        ] {
+            let mut phase = before;
+            assert_eq!(phase.committed(keys, done), begins, "{before:?}");
+            assert_eq!(phase, after, "{before:?}");
+        }
+        for (before, after) in [
+            (NEW, Phase::Bootstrapping),
+            (UPLOADED, Phase::Bootstrapping),
+            (Phase::Bootstrapping, Phase::Bootstrapping),
+            (Phase::Serving, Phase::Serving),
+        ] {
+            let mut phase = before;
+            phase.sync_taken_in();
+            assert_eq!(phase, after);
+            assert!(phase.has_synced());
+        }
+        assert!(NEW.is_unannounced() && Phase::Bootstrapping.is_unannounced());
+        assert!(!Phase::Serving.is_unannounced() && !NEW.has_synced());
+    }
+
+    #[test]
+    fn keys_uploaded_during_a_sync_make_the_next_one_answer_at_once() {
+        let mut sync = SyncState::new();
+        sync.keys_uploaded();
+        assert!(sync.is_idle() && !sync.skips_long_poll());
+        sync.started();
+        assert!(!sync.is_idle());
+        assert!(sync.finished(), "the counts hold");
+        sync.started();
+        sync.keys_uploaded();
+        assert!(!sync.finished(), "they do not");
+        assert!(sync.is_idle() && sync.skips_long_poll());
+        sync.started();
+        sync.failed();
+        assert!(sync.skips_long_poll(), "that is still to be found out");
+        sync.started();
+        assert!(sync.finished());
+        assert!(!sync.skips_long_poll());
+    }
+}

@@ -1,0 +1,181 @@
+//! The tokens of a session, refreshed while it goes on.
+//!
+//! <https://spec.matrix.org/v1.11/client-server-api/#refreshing-access-tokens>
+
+use std::{mem, time::Duration};
+
+use log::warn;
+use tokio::time::Instant;
+
+use super::end::SessionEnd;
+use crate::{
+    matrix::client::{Fault, read_refresh},
+    net::Backoff,
+    util::{Secret, Tokens, now_ms},
+};
+
+/// While new tokens are on their way, what the old ones were refused for waits.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Lower bound on the delay between two refreshes, however short the tokens live.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// After this the store, which refused the new tokens, is tried again.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// Upper bound on the delay between two attempts to refresh.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// The tokens, and the state of their refresh.
+pub struct TokenRefresh {
+    tokens: Tokens,
+    state: State,
+    /// Until then nothing is asked for.
+    not_before: Instant,
+    backoff: Backoff,
+    /// How many pairs of tokens this session has had.
+    generation: u32,
+}
+
+enum State {
+    Idle,
+    UnderWay,
+    /// The next tokens are here, and the store has not taken them yet: until
+    /// then they must not be used, or a crash would leave none that is good.
+    Unsaved(Tokens),
+}
+
+/// What is to be done about the tokens.
+pub enum RefreshAction {
+    /// Nothing now.
+    Nothing,
+    /// The homeserver is to be asked for new ones, with this refresh token.
+    Ask(Secret),
+    /// These are to be stored; [`TokenRefresh::saved`] or [`TokenRefresh::not_saved`]
+    /// follows.
+    Save(Tokens),
+    /// The refresh token is of no use any more, and is to be forgotten.
+    Forget,
+}
+
+/// The meaning of a refused access token.
+pub enum Refused {
+    /// There is a newer one already.
+    Again,
+    /// One is on its way: not before this.
+    Wait(Duration),
+    /// The session is over.
+    Over(SessionEnd),
+}
+
+impl TokenRefresh {
+    /// The tokens of a session that begins.
+    pub fn new(tokens: Tokens) -> Self {
+        Self {
+            tokens,
+            state: State::Idle,
+            not_before: Instant::now(),
+            backoff: Backoff::new(),
+            generation: 0,
+        }
+    }
+
+    /// The access token to send requests with.
+    pub fn access(&self) -> &Secret {
+        &self.tokens.access
+    }
+
+    /// The generation of that token: a request keeps it, so that its refusal can be told
+    /// from one of an older token.
+    pub const fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// When there is something to do about the tokens; None if they are good for ever.
+    pub fn due_at(&self) -> Option<Instant> {
+        let due = match &self.state {
+            State::UnderWay => return None,
+            State::Unsaved(_) => Instant::now(),
+            State::Idle => {
+                self.tokens.refresh.as_ref()?;
+                let wait = self.tokens.refresh_at?.saturating_sub(now_ms());
+                Instant::now() + Duration::from_millis(wait).min(LONGEST)
+            }
+        };
+        Some(due.max(self.not_before))
+    }
+
+    /// What is to be done about the tokens now.
+    pub fn next_action(&mut self) -> RefreshAction {
+        if self.due_at().is_none_or(|at| at > Instant::now()) {
+            return RefreshAction::Nothing;
+        }
+        match mem::replace(&mut self.state, State::Idle) {
+            State::Unsaved(tokens) => RefreshAction::Save(tokens),
+            State::Idle if self.tokens.refresh_at.is_some_and(|at| at <= now_ms()) => {
+                let Some(token) = self.tokens.refresh.clone() else {
+                    return RefreshAction::Nothing;
+                };
+                self.state = State::UnderWay;
+                RefreshAction::Ask(token)
+            }
+            state => {
+                self.state = state;
+                RefreshAction::Nothing
+            }
+        }
+    }
+
+    /// Takes in the answer to the request for new tokens.
+    pub fn answered(&mut self, result: Result<Vec<u8>, Fault>) -> RefreshAction {
+        self.state = State::Idle;
+        let Some(last) = self.tokens.refresh.clone() else {
+            return RefreshAction::Nothing;
+        };
+        match result.map(|body| read_refresh(body, &last, now_ms())) {
+            Ok(Some(tokens)) => return RefreshAction::Save(tokens),
+            Ok(None) => self.failed("the answer is malformed", None),
+            Err(fault) if fault.is_transient() => {
+                self.failed(&fault.to_string(), fault.retry_after());
+            }
+            Err(fault) => {
+                // The access token may live on for a while.
+                warn!("the homeserver takes no refresh token any more: {fault}");
+                self.tokens.refresh = None;
+                return RefreshAction::Forget;
+            }
+        }
+        RefreshAction::Nothing
+    }
+
+    fn failed(&mut self, why: &str, asked: Option<Duration>) {
+        let wait = self.backoff.fail(asked).unwrap_or(LONGEST);
+        self.not_before = Instant::now() + wait;
+        warn!("new tokens: {why}; trying again in {} s", wait.as_secs());
+    }
+
+    /// The store has taken the new tokens: they are used from now on.
+    pub fn saved(&mut self, tokens: Tokens) {
+        self.tokens = tokens;
+        self.generation = self.generation.wrapping_add(1);
+        self.backoff.succeed();
+        self.not_before = Instant::now() + SHORTEST;
+    }
+
+    /// The store has not taken the new tokens; it is tried again.
+    pub fn not_saved(&mut self, tokens: Tokens) {
+        self.not_before = Instant::now() + STORE_RETRY;
+        self.state = State::Unsaved(tokens);
+    }
+
+    /// A request with the access token of this generation was refused.
+    pub fn refused(&self, generation: u32, soft: bool) -> Refused {
+        if generation != self.generation {
+            return Refused::Again;
+        }
+        match self.state {
+            State::Idle => Refused::Over(SessionEnd::LoggedOut { soft }),
+            State::UnderWay | State::Unsaved(_) => Refused::Wait(PAUSE),
+        }
+    }
+}

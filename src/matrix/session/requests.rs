@@ -1,0 +1,187 @@
+//! The requests of a session to its homeserver, from the moment they are sent until they
+//! are answered.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use log::debug;
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
+
+use super::{InFlight, Phase, Refused, SyncState, TokenRefresh};
+use crate::{
+    json::Sifted,
+    matrix::{
+        client::{Answer, Audience, Fault, Homeserver, SYNC_TIMEOUT, refresh_call, sync_call},
+        e2ee::{OutgoingRequest, RequestContext, RequestKey},
+    },
+    net::Backoff,
+    util::{Secret, Tokens},
+};
+
+/// A request that came to its end.
+pub enum Finished {
+    /// A sync.
+    Sync {
+        /// Of the access token it was sent with.
+        generation: u32,
+        /// What is kept of the answer.
+        result: Result<Sifted, Fault>,
+    },
+    /// A request of the engine's.
+    Answer {
+        /// Which.
+        key: RequestKey,
+        /// What it is about.
+        about: RequestContext,
+        /// Of the access token it was sent with.
+        generation: u32,
+        /// What is kept of the answer.
+        result: Result<Sifted, Fault>,
+    },
+    /// The request for new tokens.
+    Refresh(Result<Vec<u8>, Fault>),
+}
+
+/// The requests of one session.
+pub struct Requests {
+    homeserver: Homeserver,
+    /// Its tokens.
+    pub tokens: TokenRefresh,
+    /// Which requests are under way or delayed.
+    pub in_flight: InFlight,
+    /// How far the session has come.
+    pub phase: Phase,
+    /// Whether a sync is under way.
+    pub sync: SyncState,
+    /// Until then no sync is asked for.
+    pub sync_not_before: Instant,
+    /// The failures of syncs in a row.
+    pub sync_backoff: Backoff,
+    /// Whose items are kept of answers.
+    audience: Arc<Audience>,
+    tasks: JoinSet<Finished>,
+}
+
+impl Requests {
+    /// A session that begins: nothing is sent yet.
+    pub fn new(homeserver: Homeserver, tokens: Tokens, audience: Arc<Audience>) -> Self {
+        Self {
+            homeserver,
+            tokens: TokenRefresh::new(tokens),
+            in_flight: InFlight::default(),
+            phase: Phase::Starting {
+                keys_uploaded: false,
+            },
+            sync: SyncState::new(),
+            sync_not_before: Instant::now(),
+            sync_backoff: Backoff::new(),
+            audience,
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// How much the homeserver's clock is ahead of this machine's, in milliseconds; None
+    /// while that is not known.
+    pub fn server_ahead_ms(&self) -> Option<i64> {
+        self.homeserver.ahead_ms()
+    }
+
+    /// Sends what may be sent now.
+    pub fn send(&mut self, requests: Vec<OutgoingRequest>) {
+        for OutgoingRequest { key, call, about } in requests {
+            if !self.in_flight.start(&key) {
+                continue;
+            }
+            debug!("asking: {key:?}");
+            let homeserver = self.homeserver.clone();
+            let token = self.tokens.access().clone();
+            let generation = self.tokens.generation();
+            let sieve = about.answer().sieve(&self.audience);
+            self.tasks.spawn(async move {
+                let sent = homeserver.send(call, Some(&token), Duration::ZERO, sieve);
+                let result = sent.await;
+                Finished::Answer {
+                    key,
+                    about,
+                    generation,
+                    result,
+                }
+            });
+        }
+    }
+
+    /// Returns true if the next sync has only its time to wait for. On a new device the
+    /// keys go first. Where they cannot be uploaded the sync goes on, and gives up in
+    /// time.
+    pub fn may_sync(&self) -> bool {
+        let waits_for_keys = matches!(
+            self.phase,
+            Phase::Starting {
+                keys_uploaded: false
+            }
+        ) && !self.in_flight.is_delayed(&RequestKey::Upload);
+        self.sync.is_idle() && !waits_for_keys
+    }
+
+    /// Asks for the next sync, if its time has come.
+    pub fn sync_if_due(&mut self, since: Option<&str>) {
+        if !self.may_sync() || Instant::now() < self.sync_not_before {
+            return;
+        }
+        // After a failure it is to show at once that the homeserver is back.
+        let wait = self.phase.has_synced()
+            && !self.sync.skips_long_poll()
+            && !self.sync_backoff.has_failed();
+        self.sync.started();
+        let call = sync_call(since, wait);
+        let homeserver = self.homeserver.clone();
+        let token = self.tokens.access().clone();
+        let generation = self.tokens.generation();
+        let sieve = Answer::Sync.sieve(&self.audience);
+        let held_back = if wait { SYNC_TIMEOUT } else { Duration::ZERO };
+        self.tasks.spawn(async move {
+            let result = homeserver.send(call, Some(&token), held_back, sieve).await;
+            Finished::Sync { generation, result }
+        });
+    }
+
+    /// Asks for new tokens.
+    pub fn refresh(&mut self, token: Secret) {
+        debug!("asking for new tokens");
+        let homeserver = self.homeserver.clone();
+        self.tasks.spawn(async move {
+            Finished::Refresh(homeserver.ask(refresh_call(&token), None).await)
+        });
+    }
+
+    /// A request with the access token of this generation was refused.
+    pub fn token_refused(&self, generation: u32, soft: bool) -> Refused {
+        self.tokens.refused(generation, soft)
+    }
+
+    /// The next request that comes to its end; pending while none is under way.
+    pub fn poll_finished(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Finished, JoinError>> {
+        match self.tasks.poll_join_next(context) {
+            Poll::Ready(Some(finished)) => Poll::Ready(finished),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// When something that waited has its time, other than the store's.
+    pub fn next_turn(&self) -> Option<Instant> {
+        let sync = self.may_sync().then_some(self.sync_not_before);
+        [self.in_flight.next_turn(), self.tokens.due_at(), sync]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
