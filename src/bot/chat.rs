@@ -91,7 +91,7 @@ impl Chat {
         }
         let payload = read_command(&decision).map_or("", Command::as_str);
         let entry = journal_entry(message, &request, payload);
-        if !tx.journal(&entry)? {
+        if !tx.journal().record(&entry)? {
             return Ok(None);
         }
         log_receipt(message, payload);
@@ -109,7 +109,7 @@ impl Chat {
             }
             Decision::Execute(command) if is_too_much(tx, &entry, command)? => {
                 engine.reply_busy(tx, &message.room, thread, replies::TOO_MUCH)?;
-                tx.finish(&message.event_id)?;
+                tx.journal().finish(&message.event_id)?;
                 let refused = CommandOutcome::Refused;
                 return Ok(Some(MetricEvent::Command(command.into(), refused)));
             }
@@ -121,7 +121,7 @@ impl Chat {
             }
         };
         engine.remark(tx, &message.room, thread, &answer)?;
-        tx.finish(&message.event_id)?;
+        tx.journal().finish(&message.event_id)?;
         Ok(Some(metric))
     }
 }
@@ -209,7 +209,7 @@ fn may_answer_at_once(
     if command != Command::Help {
         return Ok(false);
     }
-    let unfinished = tx.unfinished()?;
+    let unfinished = tx.journal().unfinished()?;
     let mut others = unfinished
         .iter()
         .filter(|other| other.event_id != entry.event_id);
@@ -226,7 +226,10 @@ fn is_too_much(
         Command::Status | Command::Help => Urgency::Question,
         Command::Start | Command::Stop => Urgency::Scaling,
     };
-    if tx.takes_command(&entry.sender, &entry.room, urgency)? {
+    if tx
+        .journal()
+        .has_room_for(&entry.sender, &entry.room, urgency)?
+    {
         return Ok(false);
     }
     warn!(

@@ -58,7 +58,7 @@ impl SessionLoop<'_> {
                 }
                 if matches!(fault, Fault::Unsendable(_)) {
                     warn!("what the bot has read so far fits into no request: reading anew");
-                    self.attempt(|_, _, tx, _| Ok(tx.forget_next_batch()?));
+                    self.attempt(|_, _, tx, _| Ok(tx.session().forget_next_batch()?));
                 }
                 self.sync_failed(&fault, fault.retry_after())
             }
@@ -72,7 +72,7 @@ impl SessionLoop<'_> {
         if self.bad_syncs >= BAD_SYNCS && self.since.is_some() {
             warn!("the homeserver does not know how far the bot has read: reading anew from now");
             self.bad_syncs = 0;
-            self.attempt(|_, _, tx, _| Ok(tx.forget_next_batch()?));
+            self.attempt(|_, _, tx, _| Ok(tx.session().forget_next_batch()?));
         }
     }
 
@@ -270,18 +270,18 @@ impl SessionLoop<'_> {
         self.storage.delivered.push(row);
         let sends = self.storage.store.begin().and_then(|tx| {
             // Mostly that was all: then there is nothing to look for behind it.
-            if !tx.has_more_to_send_than(self.storage.delivered.len())? {
-                return Ok((Vec::new(), tx.has_unprepared_replies()?));
+            if !tx.outbox().has_more_than(self.storage.delivered.len())? {
+                return Ok((Vec::new(), tx.replies().has_unprepared()?));
             }
             for row in &self.storage.delivered {
-                tx.finish_outbox(*row)?;
+                tx.outbox().finish(*row)?;
             }
             let sends = self.engine.outbox_requests(
                 &tx,
                 self.requests.phase.has_synced(),
                 &self.requests.in_flight.gate(),
             )?;
-            Ok((sends, tx.has_unprepared_replies()?))
+            Ok((sends, tx.replies().has_unprepared()?))
         });
         match sends {
             Ok((sends, is_behind)) => {

@@ -116,14 +116,14 @@ impl Jobs {
             return Ok(None);
         }
         let question = Command::Status.as_str();
-        let is_flooded = tx.count_unfinished(question)? > QUESTIONS_BEFORE_SCALING;
+        let is_flooded = tx.journal().count_unfinished(question)? > QUESTIONS_BEFORE_SCALING;
         let urgent = match is_flooded {
-            true => tx.next_unfinished_but(question)?,
+            true => tx.journal().next_unfinished_but(question)?,
             false => None,
         };
         let next = match urgent {
             Some(urgent) => Some(urgent),
-            None => tx.next_unfinished()?,
+            None => tx.journal().next_unfinished()?,
         };
         let Some(entry) = next else {
             return Ok(None);
@@ -312,12 +312,12 @@ fn proof(
     now: u64,
 ) -> Result<Option<Proof>, Error> {
     let Some(device) = entry.device else {
-        return Ok(Some(match tx.encryption(&entry.room)? {
+        return Ok(Some(match tx.rooms().encryption(&entry.room)? {
             Encryption::Plaintext => Proof::Unencrypted,
             _ => Proof::Missing(Distrust::UnencryptedInEncryptedRoom),
         }));
     };
-    if tx.must_ask_for_devices(&entry.sender, now)? {
+    if tx.device_lists().must_query(&entry.sender, now)? {
         return Ok(None);
     }
     let distrust = match engine.authorship(tx, &entry.sender, &device)? {
@@ -391,6 +391,6 @@ pub(super) fn put_answer(
     };
     let thread = in_thread(answered.thread.as_deref(), &answered.event_id);
     engine.reply(tx, &answered.room, thread, answer)?;
-    tx.finish(&answered.event_id)?;
+    tx.journal().finish(&answered.event_id)?;
     Ok([answered.metric].into_iter().collect())
 }

@@ -289,7 +289,7 @@ impl<'a> SessionLoop<'a> {
             requests,
             has_more,
             job,
-            since: tx.next_batch()?,
+            since: tx.session().next_batch()?,
             held_until: engine.next_undecrypted_deadline(&tx, now)?,
             patience_ends,
             keys_uploaded: engine.keys_uploaded(&tx)?,
@@ -356,15 +356,17 @@ impl<'a> SessionLoop<'a> {
         match action {
             RefreshAction::Nothing => {}
             RefreshAction::Ask(token) => self.requests.refresh(token),
-            RefreshAction::Save(tokens) => match self.write_down(|tx| tx.put_tokens(&tokens)) {
-                true => {
-                    debug!("the session is refreshed");
-                    self.requests.tokens.saved(tokens);
+            RefreshAction::Save(tokens) => {
+                match self.write_down(|tx| tx.session().put_tokens(&tokens)) {
+                    true => {
+                        debug!("the session is refreshed");
+                        self.requests.tokens.saved(tokens);
+                    }
+                    false => self.requests.tokens.not_saved(tokens),
                 }
-                false => self.requests.tokens.not_saved(tokens),
-            },
+            }
             RefreshAction::Forget => {
-                self.write_down(|tx| tx.lose_refresh_token());
+                self.write_down(|tx| tx.session().lose_refresh_token());
             }
         }
     }

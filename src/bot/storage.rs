@@ -51,13 +51,13 @@ impl<'a> Storage<'a> {
     /// time of the bot's own clock.
     pub(super) fn begin(&mut self, now: u64) -> Result<(Transaction<'_>, u64), Error> {
         let tx = self.store.begin()?;
-        let stored = tx.own_clock()?;
+        let stored = tx.own_clock().load()?;
         let own_now = self
             .own_time
             .get_or_insert_with(|| OwnTime::resume(stored.own_time, stored.wall_time, now))
             .now(now);
         for row in &self.delivered {
-            tx.finish_outbox(*row)?;
+            tx.outbox().finish(*row)?;
         }
         Ok((tx, own_now))
     }
@@ -66,7 +66,7 @@ impl<'a> Storage<'a> {
     pub(super) fn commit(tx: Transaction<'_>, own_now: u64, now: u64) -> Result<bool, Error> {
         let has_changes = tx.has_changes();
         if has_changes {
-            tx.put_own_clock(OwnClock {
+            tx.own_clock().put(OwnClock {
                 own_time: own_now,
                 wall_time: now,
             })?;
@@ -125,7 +125,7 @@ impl<'a> Storage<'a> {
     pub(super) fn flush(&mut self) {
         let flushed = self.store.begin().and_then(|tx| {
             for row in &self.delivered {
-                tx.finish_outbox(*row)?;
+                tx.outbox().finish(*row)?;
             }
             tx.commit()
         });

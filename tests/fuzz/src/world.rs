@@ -107,7 +107,8 @@ impl World {
     fn live(&mut self) {
         let run = self.run();
         run.tx
-            .put_session(
+            .session()
+            .put(
                 &user(BOT.0),
                 BOT.1.into(),
                 &Tokens {
@@ -118,7 +119,8 @@ impl World {
             )
             .unwrap();
         run.tx
-            .put_account_pickle(&Pickle::copied(&people::bot_account()))
+            .account()
+            .put_pickle(&Pickle::copied(&people::bot_account()))
             .unwrap();
         run.engine.prepare_account(&run.tx, NOW).unwrap();
         let member = |user: &str| {
@@ -161,7 +163,11 @@ impl World {
         let room = <&RoomId>::try_from(SECRET).unwrap();
         let session_id = people::group(1).session_id();
         let owner = <&UserId>::try_from(ANNA.0).unwrap();
-        let groups = run.tx.inbound_groups(room, &session_id, owner).unwrap();
+        let groups = run
+            .tx
+            .inbound_sessions()
+            .of_user(room, &session_id, owner)
+            .unwrap();
         assert_eq!(groups.len(), 1);
         assert!(run.engine.bootstrap_done(&run.tx).unwrap());
         run.tx.commit().unwrap();
@@ -220,9 +226,9 @@ impl Run<'_> {
     /// Takes in the answer to a `/keys/query` for everybody.
     pub fn handle_query(&self, body: &[u8]) {
         for who in [ANNA.0, MALLORY.0, BOT.0] {
-            self.tx.mark_outdated(&user(who)).unwrap();
+            self.tx.device_lists().mark_outdated(&user(who)).unwrap();
         }
-        let asked: Vec<_> = self.tx.outdated_users(NOW, 250).unwrap();
+        let asked: Vec<_> = self.tx.device_lists().outdated(NOW, 250).unwrap();
         let asked: Vec<_> = asked
             .into_iter()
             .map(|found| (found.user, found.generation))
@@ -268,17 +274,17 @@ impl Run<'_> {
             "a message of somebody who may not command"
         );
         self.chat.receive(&self.tx, self.engine, message).unwrap();
-        let Some(entry) = self.tx.next_unfinished().unwrap() else {
+        let Some(entry) = self.tx.journal().next_unfinished().unwrap() else {
             return;
         };
         assert_eq!(entry.sender, ANNA.0);
         Command::parse(&entry.payload).expect("only commands wait in the journal");
         assert!(
             entry.device.is_some()
-                || self.tx.encryption(&entry.room).unwrap() == Encryption::Plaintext,
+                || self.tx.rooms().encryption(&entry.room).unwrap() == Encryption::Plaintext,
             "a command in clear where it must not be"
         );
-        self.tx.finish(&entry.event_id).unwrap();
+        self.tx.journal().finish(&entry.event_id).unwrap();
     }
 
     /// What holds after any input.
@@ -291,17 +297,27 @@ impl Run<'_> {
                 .expect("a path that can be asked for");
             assert!(path.path().starts_with("/_matrix/"), "{path}");
         }
-        assert!(self.tx.held_count().unwrap() <= 256, "too much waits");
+        assert!(
+            self.tx.undecrypted().count().unwrap() <= 256,
+            "too much waits"
+        );
         let anna = Person::anna();
         let key = anna.account.curve25519_key();
-        assert!(self.tx.olm_sessions(&user(ANNA.0), &key).unwrap().len() <= 8);
-        let identity = self.tx.identity(&user(ANNA.0)).unwrap();
+        assert!(
+            self.tx
+                .olm_sessions()
+                .of_peer(&user(ANNA.0), &key)
+                .unwrap()
+                .len()
+                <= 8
+        );
+        let identity = self.tx.identities().of_user(&user(ANNA.0)).unwrap();
         let pin = Pin {
             master: anna.master.public_key(),
             source: PinSource::FirstUse,
         };
         assert_eq!(identity.pin, Some(pin), "a pin that nobody gave up");
-        for known in self.tx.known_devices(&user(ANNA.0)).unwrap() {
+        for known in self.tx.devices().known(&user(ANNA.0)).unwrap() {
             let standing = identity.standing(&known.device, DeviceTrust::CrossSigned);
             assert!(
                 standing != DeviceTrustState::Trusted
@@ -367,7 +383,7 @@ impl Run<'_> {
                 };
                 engine.handle_backfill(tx, room, token, &answer, 600_000, NOW)
             }
-            RequestContext::Outbox(row, _) => Ok(tx.finish_outbox(*row).unwrap()),
+            RequestContext::Outbox(row, _) => Ok(tx.outbox().finish(*row).unwrap()),
         }
         .unwrap();
     }

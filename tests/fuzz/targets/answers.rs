@@ -42,7 +42,10 @@ target!(|world, data| {
             run.sync(&json!({ "next_batch": "n" }));
         }
         b's' => {
-            run.tx.cross_signing().set_state(&CrossSigningState::Sign).unwrap();
+            run.tx
+                .cross_signing()
+                .set_state(&CrossSigningState::Sign)
+                .unwrap();
             tolerable(
                 run.engine
                     .handle_own_step(&run.tx, CrossSigningStep::Sign, data, NOW),

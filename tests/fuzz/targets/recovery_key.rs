@@ -48,7 +48,9 @@ fn recover(run: &Run<'_>, answers: &mut dyn Iterator<Item = &[u8]>) {
         let state = run.tx.cross_signing().load().unwrap().state;
         if !matches!(
             state,
-            CrossSigningState::FindKeyId | CrossSigningState::FindKey(_) | CrossSigningState::FindSecret(_)
+            CrossSigningState::FindKeyId
+                | CrossSigningState::FindKey(_)
+                | CrossSigningState::FindSecret(_)
         ) {
             break;
         }

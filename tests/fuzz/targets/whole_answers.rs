@@ -76,7 +76,9 @@ fn read(run: &Run<'_>, answer: &Answer) {
             tolerable(engine.handle_room_encryption(tx, room, Some(body)));
         }
         Endpoint::Signatures => {
-            tx.cross_signing().set_state(&CrossSigningState::Sign).unwrap();
+            tx.cross_signing()
+                .set_state(&CrossSigningState::Sign)
+                .unwrap();
             tolerable(engine.handle_own_step(tx, CrossSigningStep::Sign, body, NOW));
         }
         Endpoint::Login => {
