@@ -4,7 +4,7 @@
 use log::error;
 use ruma::OwnedUserId;
 
-use super::{handlers::ends_the_session, session_loop::SessionLoop};
+use super::{handlers::ends_the_session, pending::Pending, session::Session};
 use crate::{
     json::Sifted,
     matrix::{
@@ -20,25 +20,12 @@ use crate::{
 /// in one transaction: as many as homeservers usually send at once.
 const TOGETHER: usize = 32;
 
-/// An answer, and how far it is taken in.
-pub(super) enum Backlog {
-    /// A sync, and how many of its to-device events are done.
-    Sync { answer: Sifted, done: usize },
-    /// Device lists, and for how many of the users who were asked about.
-    Query {
-        key: RequestKey,
-        asked: Vec<(OwnedUserId, i64)>,
-        answer: Sifted,
-        done: usize,
-    },
-}
-
-impl SessionLoop<'_> {
+impl Session<'_> {
     /// Takes in the next piece of what waits.
     pub(super) fn handle_backlog(&mut self) -> Option<SessionEnd> {
         match self.backlog.pop_front()? {
-            Backlog::Sync { answer, done } => self.handle_sync_piece(answer, done),
-            Backlog::Query {
+            Pending::Sync { answer, done } => self.handle_sync_piece(answer, done),
+            Pending::Query {
                 key,
                 asked,
                 answer,
@@ -65,7 +52,7 @@ impl SessionLoop<'_> {
             return match taken {
                 Ok(()) => {
                     drop(parsed);
-                    self.backlog.push_back(Backlog::Sync {
+                    self.backlog.push_back(Pending::Sync {
                         answer,
                         done: position,
                     });
@@ -146,7 +133,7 @@ impl SessionLoop<'_> {
         });
         match taken {
             Ok(()) if position < asked.len() => {
-                self.backlog.push_back(Backlog::Query {
+                self.backlog.push_back(Pending::Query {
                     key,
                     asked,
                     answer,

@@ -3,20 +3,22 @@
 use std::{collections::BTreeSet, fmt, time::Duration};
 
 use log::{debug, error, warn};
+use ruma::RoomId;
 use tokio::time::Instant;
 
 use super::{
     answers::{Refused, give_up, give_up_unsendable, handle_body},
-    backlog::Backlog,
-    session_loop::SessionLoop,
+    pending::Pending,
+    session::Session,
 };
 use crate::{
     json::Sifted,
     matrix::{
         client::Fault,
         e2ee::{self, RequestContext, RequestKey},
-        session::{self, Refusal, SessionEnd, refused, with_code},
+        session::{self as protocol, Refusal, SessionEnd, refused, with_code},
     },
+    util::shown,
 };
 
 /// So many refusals of a sync in a row, and its `since` is taken for the fault:
@@ -27,7 +29,7 @@ const BAD_SYNCS: u32 = 3;
 /// waits is prepared.
 const DELIVERED_TOGETHER: usize = 4;
 
-impl SessionLoop<'_> {
+impl Session<'_> {
     pub(super) fn handle_sync(
         &mut self,
         generation: u32,
@@ -37,16 +39,16 @@ impl SessionLoop<'_> {
             Ok(answer) => {
                 self.bad_syncs = 0;
                 self.log.skipped(&answer.skipped, &self.health);
-                self.backlog.push_back(Backlog::Sync { answer, done: 0 });
+                self.backlog.push_back(Pending::Sync { answer, done: 0 });
                 None
             }
             Err(Fault::UnknownToken { soft_logout }) => {
                 self.requests.sync.failed();
                 self.health.synced(false);
                 let wait = match self.requests.token_refused(generation, soft_logout) {
-                    session::Refused::Over(end) => return Some(end),
-                    session::Refused::Again => Duration::ZERO,
-                    session::Refused::Wait(wait) => wait,
+                    protocol::Refused::Over(end) => return Some(end),
+                    protocol::Refused::Again => Duration::ZERO,
+                    protocol::Refused::Wait(wait) => wait,
                 };
                 self.requests.sync_not_before = Instant::now() + wait;
                 None
@@ -105,7 +107,7 @@ impl SessionLoop<'_> {
             (RequestContext::Query(asked), Ok(_)) => {
                 let answer = result.unwrap_or_default();
                 self.log.skipped(&answer.skipped, &self.health);
-                self.backlog.push_back(Backlog::Query {
+                self.backlog.push_back(Pending::Query {
                     key: key.clone(),
                     asked,
                     answer,
@@ -140,9 +142,9 @@ impl SessionLoop<'_> {
             }
             Err(Fault::UnknownToken { soft_logout }) => {
                 match self.requests.token_refused(generation, soft_logout) {
-                    session::Refused::Over(end) => return Some(end),
-                    session::Refused::Again => self.has_more = true,
-                    session::Refused::Wait(wait) => {
+                    protocol::Refused::Over(end) => return Some(end),
+                    protocol::Refused::Again => self.has_more = true,
+                    protocol::Refused::Wait(wait) => {
                         self.requests.in_flight.failed(key, Some(wait));
                     }
                 }
@@ -259,6 +261,31 @@ impl SessionLoop<'_> {
                 None
             }
             Err(error) => self.not_taken(key, &error),
+        }
+    }
+
+    /// A room could not be joined. The invite stands until the server says that it
+    /// does not: a refusal can be a race between servers, or last until somebody
+    /// changes something, so it is tried again ever more seldom.
+    pub(super) fn join_failed(&mut self, key: &RequestKey, room: &RoomId, fault: &Fault) {
+        let wait = match fault {
+            Fault::Unreachable(_) | Fault::Limited(_) => {
+                self.requests.in_flight.failed(key, fault.retry_after())
+            }
+            _ => self
+                .requests
+                .in_flight
+                .failed_slowly(key, fault.retry_after()),
+        };
+        let refusal = fault.to_string();
+        let (room_name, seconds) = (shown(room), wait.as_secs());
+        if self.log.is_news(key, &refusal) {
+            warn!(
+                "joining {room_name} failed: {refusal}; the invite is kept and tried again in \
+                 {seconds} s, then ever more seldom, at last once an hour, and at each start"
+            );
+        } else {
+            debug!("joining {room_name} failed again: {refusal}; next in {seconds} s");
         }
     }
 

@@ -1,17 +1,10 @@
 //! Invites: which are taken, which stand and why, and what becomes of a join that is
 //! refused.
 
-use log::{debug, warn};
-use ruma::RoomId;
-
-use super::{chat::Chat, session_loop::SessionLoop};
+use super::chat::Chat;
 use crate::{
-    matrix::{
-        client::Fault,
-        e2ee::{Error, Invite, RequestKey},
-    },
+    matrix::e2ee::{Error, Invite},
     store::Transaction,
-    util::shown,
 };
 
 /// What is done about an invite.
@@ -65,32 +58,5 @@ impl Chat {
             }
         }
         Ok(judged)
-    }
-}
-
-impl SessionLoop<'_> {
-    /// A room could not be joined. The invite stands until the server says that it
-    /// does not: a refusal can be a race between servers, or last until somebody
-    /// changes something, so it is tried again ever more seldom.
-    pub(super) fn join_failed(&mut self, key: &RequestKey, room: &RoomId, fault: &Fault) {
-        let wait = match fault {
-            Fault::Unreachable(_) | Fault::Limited(_) => {
-                self.requests.in_flight.failed(key, fault.retry_after())
-            }
-            _ => self
-                .requests
-                .in_flight
-                .failed_slowly(key, fault.retry_after()),
-        };
-        let refusal = fault.to_string();
-        let (room_name, seconds) = (shown(room), wait.as_secs());
-        if self.log.is_news(key, &refusal) {
-            warn!(
-                "joining {room_name} failed: {refusal}; the invite is kept and tried again in \
-                 {seconds} s, then ever more seldom, at last once an hour, and at each start"
-            );
-        } else {
-            debug!("joining {room_name} failed again: {refusal}; next in {seconds} s");
-        }
     }
 }

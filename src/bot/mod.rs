@@ -11,8 +11,10 @@ mod handlers;
 mod invites;
 mod jobs;
 mod log_once;
+mod pending;
 mod reply_fallback;
 mod rollback;
+mod session;
 mod session_loop;
 mod storage;
 #[cfg(test)]
@@ -22,4 +24,4 @@ pub use chat::Chat;
 pub use invites::Verdict;
 pub use jobs::Jobs;
 pub use reply_fallback::strip_reply_fallback;
-pub use session_loop::{Context, SessionLoop};
+pub use session::{Context, Session};

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use log::error;
 use tokio::time::Instant;
 
-use super::{replies, session_loop::SessionLoop};
+use super::{replies, session::Session};
 use crate::{
     matrix::{client::in_thread, e2ee},
     telemetry::MetricEvents,
@@ -16,7 +16,7 @@ use crate::{
 /// machine busy.
 const PAUSE: Duration = Duration::from_secs(1);
 
-impl SessionLoop<'_> {
+impl Session<'_> {
     /// Takes the homeserver's word that this device has had another life, if that
     /// is what is wrong, and if there is no new device to be had for it. It costs
     /// the keys, not the program: the word may be a lie.

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Chat, Context, Jobs, SessionLoop};
+use super::{Chat, Context, Jobs, Session};
 use crate::{
     config::{HealthAddress, Method, Settings},
     control::Policy,
@@ -192,9 +192,7 @@ async fn serve_sessions(
             health: Arc::clone(health),
             keeps_device: is_bound || outlived.is_some_and(|at| at.elapsed() < NEW_DEVICE_INTERVAL),
         };
-        let end = SessionLoop::new(store, &mut jobs, access, context)
-            .run()
-            .await;
+        let end = Session::new(store, &mut jobs, access, context).run().await;
         match &end {
             SessionEnd::LoggedOut { .. } | SessionEnd::Outlived(_) => {
                 match &end {

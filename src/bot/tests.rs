@@ -227,7 +227,7 @@ fn end_without_homeserver(uploaded: bool) -> (SessionEnd, Duration) {
             health: Arc::clone(&health),
             keeps_device: false,
         };
-        let session = SessionLoop::new(&mut store, &mut jobs, access, context);
+        let session = Session::new(&mut store, &mut jobs, access, context);
         let end = timeout(FOR_EVER, session.run()).await.expect("it gives up");
         assert!(!health.snapshot().logged_in, "the session has ended");
         (end, started.elapsed())

@@ -72,14 +72,16 @@ pub enum SyncState {
     },
 }
 
-impl SyncState {
+impl Default for SyncState {
     /// No sync was made yet.
-    pub const fn new() -> Self {
+    fn default() -> Self {
         Self::Idle {
             skip_long_poll: false,
         }
     }
+}
 
+impl SyncState {
     /// Returns true if no sync is under way.
     pub const fn is_idle(self) -> bool {
         matches!(self, Self::Idle { .. })
@@ -183,7 +185,7 @@ mod tests {
 
     #[test]
     fn keys_uploaded_during_a_sync_make_the_next_one_answer_at_once() {
-        let mut sync = SyncState::new();
+        let mut sync = SyncState::default();
         sync.keys_uploaded();
         assert!(sync.is_idle() && !sync.skips_long_poll());
         sync.started();

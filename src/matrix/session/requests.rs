@@ -78,7 +78,7 @@ impl Requests {
             phase: Phase::Starting {
                 keys_uploaded: false,
             },
-            sync: SyncState::new(),
+            sync: SyncState::default(),
             sync_not_before: Instant::now(),
             sync_backoff: Backoff::new(),
             audience,

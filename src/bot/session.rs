@@ -1,0 +1,289 @@
+//! One session, from login to logout: everything that its loop holds, and the
+//! transactions by which it changes.
+
+use std::{collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
+
+use log::{error, info};
+use ruma::OwnedUserId;
+use tokio::time::Instant;
+
+use super::{
+    chat::Chat,
+    jobs::{self, Job, Jobs},
+    log_once::LogOnce,
+    pending::Pending,
+    storage::Storage,
+};
+use crate::{
+    login::Access,
+    matrix::{
+        client::Homeserver,
+        e2ee::{self, Commanders, Engine, Outgoing, OutgoingRequest, OwnKeys, RequestKey},
+        session::Requests,
+    },
+    store::{Store, Transaction},
+    telemetry::{HealthState, MetricEvents},
+    util::now_ms,
+};
+
+/// Delay before the store is tried again after it refused something.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// What one transaction leaves to be started.
+struct Next {
+    requests: Vec<OutgoingRequest>,
+    has_more: bool,
+    job: Option<Job>,
+    since: Option<String>,
+    held_until: Option<u64>,
+    patience_ends: Option<u64>,
+    keys_uploaded: bool,
+    bootstrap_done: bool,
+    /// What the bot can be known by, where it is to be said.
+    fingerprints: Vec<String>,
+}
+
+/// What all sessions of a process have in common.
+pub struct Context<'a> {
+    /// What the chat answers, and to whom.
+    pub chat: &'a Chat,
+    /// Whose messages are looked at, and how their devices are believed.
+    pub commanders: Commanders,
+    /// The homeserver.
+    pub homeserver: &'a Homeserver,
+    /// What the bot's own identity can come from.
+    pub own_keys: Rc<OwnKeys>,
+    /// Counters and states for the health port.
+    pub health: Arc<HealthState>,
+    /// True if the bot goes on with the same device where the homeserver shows that it
+    /// has had another life.
+    pub keeps_device: bool,
+}
+
+/// One session: from login to logout.
+pub struct Session<'a> {
+    pub(super) storage: Storage<'a>,
+    pub(super) engine: Engine,
+    pub(super) chat: &'a Chat,
+    pub(super) jobs: &'a mut Jobs,
+    pub(super) requests: Requests,
+    pub(super) health: Arc<HealthState>,
+    pub(super) log: LogOnce,
+    user: OwnedUserId,
+    pub(super) keeps_device: bool,
+    /// When this session began, by the bot's own clock, in milliseconds.
+    pub(super) started_at: u64,
+    /// Answers that are taken in piece by piece.
+    pub(super) backlog: VecDeque<Pending>,
+    /// How far the homeserver's events were read.
+    pub(super) since: Option<String>,
+    /// When a message stops waiting for its key, in milliseconds since the Unix epoch.
+    pub(super) held_until: Option<u64>,
+    /// When a reply stops waiting for others, by the bot's own clock.
+    pub(super) patience_ends: Option<u64>,
+    /// There is more to prepare than one transaction should.
+    pub(super) has_more: bool,
+    /// Until then nothing is tried, after the store refused.
+    pub(super) not_before: Instant,
+    /// Syncs in a row that were refused as bad requests.
+    pub(super) bad_syncs: u32,
+}
+
+impl<'a> Session<'a> {
+    /// Nothing is sent before [`Session::run`].
+    pub fn new(
+        store: &'a mut Store,
+        jobs: &'a mut Jobs,
+        access: Access,
+        context: Context<'a>,
+    ) -> Self {
+        let Access {
+            user,
+            device,
+            tokens,
+        } = access;
+        let engine = Engine::new(
+            user.clone(),
+            device,
+            context.commanders,
+            context.own_keys,
+            context.chat.plaintext_replies(),
+        );
+        let requests = Requests::new(context.homeserver.clone(), tokens, engine.audience());
+        Self {
+            storage: Storage::new(store),
+            engine,
+            chat: context.chat,
+            jobs,
+            requests,
+            health: context.health,
+            log: LogOnce::default(),
+            user,
+            keeps_device: context.keeps_device,
+            started_at: 0,
+            backlog: VecDeque::new(),
+            since: None,
+            held_until: None,
+            patience_ends: None,
+            has_more: false,
+            not_before: Instant::now(),
+            bad_syncs: 0,
+        }
+    }
+
+    /// One transaction: `change` changes the store, then everything that follows
+    /// from the change is prepared in it too, committed, and only then begun.
+    pub(super) fn transact<T: Into<MetricEvents>>(
+        &mut self,
+        change: impl FnOnce(&Engine, &Chat, &Transaction<'_>, u64) -> Result<T, e2ee::Error>,
+    ) -> Result<(), e2ee::Error> {
+        let done = self.commit(change);
+        if let Err(e2ee::Error::Store(error)) = &done
+            && !error.is_busy()
+        {
+            self.health.store_refused();
+        }
+        self.begin(done?);
+        Ok(())
+    }
+
+    fn commit<T: Into<MetricEvents>>(
+        &mut self,
+        change: impl FnOnce(&Engine, &Chat, &Transaction<'_>, u64) -> Result<T, e2ee::Error>,
+    ) -> Result<Next, e2ee::Error> {
+        let now = now_ms();
+        let (engine, phase) = (&self.engine, self.requests.phase);
+        let (tx, own_now) = self.storage.begin(now)?;
+        engine.set_own_now(own_now);
+        engine.set_server_ahead(self.requests.server_ahead_ms());
+        let metrics = change(engine, self.chat, &tx, now)?.into();
+        engine.check_rollback()?;
+        // Before the first sync this store may be an older copy, which shows only
+        // there: what it wants done was done, and what it would encrypt with was
+        // used.
+        let has_synced = phase.has_synced();
+        let in_flight = &self.requests.in_flight;
+        let busy = |key: &RequestKey| in_flight.is_busy(key);
+        let Outgoing {
+            mut requests,
+            has_more,
+            patience_ends,
+        } = engine.outgoing(&tx, has_synced, now, &busy)?;
+        requests.extend(engine.outbox_requests(&tx, has_synced, &in_flight.gate())?);
+        let job = match has_synced {
+            true => self
+                .jobs
+                .next(self.chat, engine, &tx, self.started_at, now)?,
+            false => None,
+        };
+        let tells_fingerprints =
+            phase.is_unannounced() || job.as_ref().is_some_and(Job::tells_fingerprints);
+        let next = Next {
+            requests,
+            has_more,
+            job,
+            since: tx.session().next_batch()?,
+            held_until: engine.next_undecrypted_deadline(&tx, now)?,
+            patience_ends,
+            keys_uploaded: engine.keys_uploaded(&tx)?,
+            bootstrap_done: engine.bootstrap_done(&tx)?,
+            fingerprints: match tells_fingerprints {
+                true => engine.fingerprints(&tx)?,
+                false => Vec::new(),
+            },
+        };
+        let counts = match self.health.wants_counts() {
+            true => Some(tx.counts()?),
+            false => None,
+        };
+        let dropped = tx.dropped();
+        let has_changes = Storage::commit(tx, own_now, now)?;
+        self.storage.committed(has_changes, &self.health);
+        if let Some(counts) = counts {
+            self.health.counted(counts);
+        }
+        self.health.count(&metrics);
+        self.log.dropped(&dropped, &self.health);
+        Ok(next)
+    }
+
+    fn begin(&mut self, next: Next) {
+        self.since = next.since;
+        self.held_until = next.held_until;
+        self.patience_ends = next.patience_ends;
+        self.has_more = next.has_more;
+        let begins_to_serve = self
+            .requests
+            .phase
+            .committed(next.keys_uploaded, next.bootstrap_done);
+        self.requests.send(next.requests);
+        self.requests.in_flight.forget_unwanted();
+        if let Some(job) = next.job {
+            self.jobs.start(job, &next.fingerprints);
+        }
+        self.requests.sync_if_due(self.since.as_deref());
+        if begins_to_serve {
+            for line in &next.fingerprints {
+                info!("{line}");
+            }
+            info!(
+                "listening as {} for {} allowed user(s)",
+                self.user,
+                self.chat.policy.users.len()
+            );
+        }
+    }
+
+    /// A small transaction with nothing that follows from it. Returns true if it was
+    /// committed.
+    pub(super) fn write_down(
+        &mut self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<(), crate::store::Error>,
+    ) -> bool {
+        let done = self.storage.store.begin().and_then(|tx| {
+            change(&tx)?;
+            tx.commit()
+        });
+        match &done {
+            Ok(()) => self.health.stored(),
+            Err(error) => {
+                error!("{error}");
+                self.health.store_refused();
+            }
+        }
+        done.is_ok()
+    }
+
+    /// Writes down the answer of a job. While the store refuses, it stays the one under
+    /// way.
+    pub(super) fn save_answer(&mut self) {
+        let Some(answered) = self.jobs.take_unsaved() else {
+            return;
+        };
+        let saved = self.attempt(|engine, _, tx, _| jobs::put_answer(engine, tx, &answered));
+        if !saved {
+            self.jobs.put_back(answered);
+        }
+    }
+
+    /// A transaction of the bot's own: when the store refuses, nothing was
+    /// changed, and the loop comes by here again. Returns true if it was committed.
+    pub(super) fn attempt<T: Into<MetricEvents>>(
+        &mut self,
+        change: impl FnOnce(&Engine, &Chat, &Transaction<'_>, u64) -> Result<T, e2ee::Error>,
+    ) -> bool {
+        let done = self.transact(change);
+        if let Err(error) = &done {
+            error!("{error}");
+            self.not_before = Instant::now() + STORE_RETRY;
+        }
+        done.is_ok()
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        self.health.session_ended();
+        self.storage.flush();
+    }
+}
