@@ -18,8 +18,8 @@ use super::table::{
 use super::{
     Account, HealthAddress, KubernetesAccess, Overrides, cluster, health, policy, secrets, values,
 };
+use crate::control::{DeploymentName, Namespace, Target};
 use crate::crypto::{DeviceTrust, RecoveryKey, Seed};
-use crate::kube::{DeploymentName, Namespace, Target};
 use crate::telemetry::LogFilter;
 
 /// Everything the program was told, checked.
