@@ -3,7 +3,6 @@
 use log::{debug, warn};
 use ruma::{EventId, RoomId, UserId};
 
-use crate::control::Age;
 use super::context::Context;
 use super::error::Error;
 use super::message::MessageKind;

@@ -4,8 +4,9 @@ use log::{debug, warn};
 use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId};
 
 use super::error::Error;
+use crate::control::Age;
 use crate::crypto::WithheldCode;
-use crate::matrix::client::{Age, Event, text_message};
+use crate::matrix::client::{Event, text_message};
 use crate::store::{DeviceKeys, Transaction, UndecryptedEvent};
 
 /// How long a message waits for its room key before its sender is told. Keys

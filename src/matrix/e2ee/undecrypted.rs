@@ -6,7 +6,8 @@ use super::context::Context;
 use super::error::Error;
 use super::message::{KEY_GRACE_MS, Message, MessageKind};
 use super::olm_sessions::open_channel_to_author;
-use crate::matrix::client::{Age, Event, thread_of};
+use crate::control::Age;
+use crate::matrix::client::{Event, thread_of};
 use crate::store::{Transaction, WaitReason};
 
 /// Judges again what waited: a key, a device list, a room's state or a gap's last
