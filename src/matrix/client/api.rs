@@ -66,6 +66,9 @@ impl Call {
     }
 
     /// The call for a ruma request.
+    ///
+    /// # Errors
+    /// ruma refuses the request: an id that fits into no path, for example.
     pub fn new<R>(request: R) -> Result<Self, BuildError>
     where
         R: OutgoingRequest,

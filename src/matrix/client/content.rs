@@ -52,7 +52,8 @@ impl InThread<'_> {
     /// Puts a message's content into the thread: clients that know no threads show
     /// it as a reply to what is answered.
     ///
-    /// Specification: client-server API, "Threading", "Fallback for unthreaded clients".
+    /// Specification:
+    /// <https://spec.matrix.org/v1.11/client-server-api/#fallback-for-unthreaded-clients>
     pub(crate) fn put(self, content: &mut serde_json::Value) {
         let relation = serde_json::json!({
             "rel_type": "m.thread",
@@ -121,7 +122,7 @@ pub fn text_message(content: &RawValue) -> Option<TextMessage> {
         .map(|body| TextMessage { body })
 }
 
-/// Whether the cleartext part of an encrypted event lets it be a message of its
+/// True if the cleartext part of an encrypted event lets it be a message of its
 /// own. The server can write there what it likes, so nothing is ever gained
 /// from it: a replacement is refused, the rest is ignored.
 pub(crate) fn cleartext_relation_is_plain(content: &RawValue) -> bool {

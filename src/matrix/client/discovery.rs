@@ -1,6 +1,6 @@
-//! Where the homeserver of a server name is, and whether it is one.
+//! Discovery: the homeserver of a server name, and a look whether it is one.
 //!
-//! Specification: client-server API, "Server Discovery", "Well-known URIs".
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#server-discovery>
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -12,8 +12,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::discovery_fault::{
-    BaseUrlFault, DiscoveryError, DiscoveryFault, Hint, Source, VersionsFault, well_known_url,
+use super::discovery_error::{
+    BaseUrlFault, BaseUrlOrigin, DiscoveryError, DiscoveryFault, Hint, VersionsFault,
+    well_known_url,
 };
 use crate::net::{BadUrl, Client, Limits, Redirect, Request, is_private};
 use crate::util::printable;
@@ -24,7 +25,7 @@ const LIMITS: Limits = Limits {
     body: 64 * 1024,
 };
 
-/// How often the well-known file may be somewhere else.
+/// Redirects of the well-known file that are followed.
 const MAX_REDIRECTS: usize = 5;
 
 /// Versions listed beyond this are not kept; there are some twenty.
@@ -41,7 +42,7 @@ const MAX_SHOWN: usize = 200;
 pub struct Discovered {
     /// Its URL, `http` or `https`, without a slash at the end.
     pub base: String,
-    /// What it speaks.
+    /// The versions that it speaks.
     pub versions: Versions,
 }
 
@@ -59,7 +60,7 @@ impl Versions {
         &self.names
     }
 
-    /// What time it was there when it answered, to the second.
+    /// The time on its clock when it answered, to the second.
     pub fn date(&self) -> Option<SystemTime> {
         self.date
     }
@@ -76,25 +77,38 @@ impl fmt::Display for Versions {
 /// (404) the homeserver is taken to be at `https://<server>`. Either way it
 /// has to answer before it is believed.
 ///
-/// What the file says of identity servers is not looked at: nobody here would
-/// ask one.
+/// Identity servers in the file are not looked at: nobody here would ask one.
+///
+/// Specification: <https://spec.matrix.org/v1.11/client-server-api/#well-known-uri>
+///
+/// # Errors
+/// The file cannot be read, names no homeserver, or what it names is none.
 pub async fn discover(http: &Client, server: &ServerName) -> Result<Discovered, DiscoveryError> {
     let failed = |fault| DiscoveryError {
         server: server.to_owned(),
         fault,
     };
-    let (base, source) = match well_known(http, server).await.map_err(failed)? {
-        Some(base) => (base, Source::WellKnown),
-        None => (format!("https://{server}"), Source::ServerName),
+    let (base, from) = match well_known(http, server).await.map_err(failed)? {
+        Some(base) => (base, BaseUrlOrigin::WellKnown),
+        None => (
+            format!("https://{server}"),
+            BaseUrlOrigin::ServerName(server.to_owned()),
+        ),
     };
     match versions(http, &base).await {
         Ok(versions) => Ok(Discovered { base, versions }),
-        Err(fault) => Err(failed(DiscoveryFault::NoHomeserver { source, fault })),
+        Err(fault) => Err(failed(DiscoveryFault::NoHomeserver { from, fault })),
     }
 }
 
 /// Asks the homeserver at `base` for the versions it speaks, which also shows
 /// that it is one. `base` has no slash at the end.
+///
+/// Specification:
+/// <https://spec.matrix.org/v1.11/client-server-api/#get_matrixclientversions>
+///
+/// # Errors
+/// There is no answer, or it is not a homeserver's.
 pub async fn versions(http: &Client, base: &str) -> Result<Versions, VersionsFault> {
     #[derive(Deserialize)]
     struct Answer {
@@ -139,7 +153,7 @@ async fn well_known(http: &Client, server: &ServerName) -> Result<Option<String>
             .await
             .map_err(DiscoveryFault::Unanswered)?;
         match response.status {
-            200 => return told(&response.body).map(Some),
+            200 => return base_url_of(&response.body).map(Some),
             404 => return Ok(None),
             301..=303 | 307 | 308 => url = redirected(&url, &response.headers)?,
             status => return Err(DiscoveryFault::Status(status)),
@@ -159,15 +173,15 @@ fn redirected(from: &Url, headers: &HeaderMap) -> Result<Url, DiscoveryFault> {
     }
 }
 
-/// What the file says.
-fn told(body: &[u8]) -> Result<String, DiscoveryFault> {
+/// The base URL that the file names.
+fn base_url_of(body: &[u8]) -> Result<String, DiscoveryFault> {
     let file: Value = serde_json::from_slice(body).map_err(|_| DiscoveryFault::NotJson)?;
     let text = file
         .get("m.homeserver")
         .and_then(|homeserver| homeserver.get("base_url")?.as_str())
         .ok_or(DiscoveryFault::NoBaseUrl)?;
     base_url(text).map_err(|why| DiscoveryFault::BaseUrl {
-        // What may be a password is nobody's business.
+        // It may hold a password.
         text: match why {
             BaseUrlFault::Credentials => "[masked]".to_owned(),
             _ => printable(text, MAX_SHOWN),
@@ -187,7 +201,7 @@ fn base_url(text: &str) -> Result<String, BaseUrlFault> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(BaseUrlFault::Extra);
     }
-    // What was looked up in secret must not lead to where all can read.
+    // An address that was looked up by TLS must not lead to plaintext on the network.
     if !is_private(&url) {
         return Err(BaseUrlFault::Plaintext);
     }

@@ -1,9 +1,10 @@
 //! One request to the homeserver and what its answer means.
 
-use std::{fmt, mem, time::Duration};
+use std::{mem, time::Duration};
 
 use http::header::{CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
+use thiserror::Error;
 
 use super::{api::Call, clock::ServerClock};
 use crate::json::{self, Lenient, Sieve, Sifted, lenient};
@@ -27,7 +28,7 @@ const MAX_TARGET: usize = 60 * 1024;
 /// The longest text of the server's that is repeated in a log, in bytes.
 const MAX_MESSAGE: usize = 200;
 
-/// Where the client-server API is.
+/// The client-server API at one address. Clones share its clock.
 #[derive(Clone)]
 pub struct Homeserver {
     client: Client,
@@ -35,39 +36,51 @@ pub struct Homeserver {
     clock: ServerClock,
 }
 
-/// Why there is no usable answer.
-#[derive(Debug)]
+/// There is no usable answer, for this reason.
+#[derive(Debug, Error)]
 pub enum Fault {
     /// No answer at all.
+    #[error("the homeserver cannot be reached: {0}")]
     Unreachable(HttpError),
     /// 429: not before this.
+    #[error("the homeserver asks to slow down (429)")]
     Limited(Option<Duration>),
     /// 5xx, or an answer that is not Matrix (a proxy's page): worth trying again.
+    #[error("the homeserver{}", broken(.status, .redirect, .words))]
     Broken {
         /// The HTTP status.
         status: u16,
         /// Not before this.
         retry_after: Option<Duration>,
-        /// Where it says that the answer is, which is not asked there.
+        /// The address that it redirects to, which is not asked.
         redirect: Option<Redirect>,
-        /// What a JSON object without a code says, shortened; empty for anything else.
+        /// The text of a JSON object without a code, shortened; empty for anything else.
         words: String,
     },
     /// 401 `M_UNKNOWN_TOKEN`: the access token is no longer valid.
+    #[error(
+        "the session {}",
+        if *.soft_logout { "has expired (soft logout)" } else { "was ended on the server" }
+    )]
     UnknownToken {
         /// The device is still there: log in again with its id.
         soft_logout: bool,
     },
     /// 401 `M_USER_LOCKED`: until the account is unlocked, nothing is answered.
+    #[error(
+        "the account is locked (M_USER_LOCKED): ask the homeserver's administrator to unlock it"
+    )]
     Locked,
     /// 401 with flows: the request has to be authenticated again.
+    #[error("the homeserver asks to authenticate again")]
     Interactive {
         /// The session to go on in.
         session: Option<String>,
-        /// Whether the account's password alone would do.
+        /// True if the account's password alone would do.
         by_password: bool,
     },
     /// A Matrix error that trying again does not change.
+    #[error("the homeserver refuses: {status} {errcode} ({message})")]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -77,60 +90,28 @@ pub enum Fault {
         message: String,
     },
     /// The request could not be built from this address or token.
+    #[error("{0}")]
     Unusable(&'static str),
-    /// The address is sound, and what the request was to carry does not fit: what it
-    /// is.
+    /// The address is sound, and this part of the request does not fit.
+    #[error("the request cannot be sent: {0}")]
     Unsendable(String),
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreachable(error) => write!(f, "the homeserver cannot be reached: {error}"),
-            Self::Limited(_) => f.write_str("the homeserver asks to slow down (429)"),
-            Self::Broken {
-                status,
-                redirect: Some(to),
-                ..
-            } => write!(
-                f,
-                "the homeserver's address redirects to {to} ({status}), which is not followed: {}",
-                to.cure("MATRIX_HOMESERVER")
-            ),
-            Self::Broken { status, words, .. } if words.is_empty() => write!(
-                f,
-                "the homeserver answers with status {status} and no Matrix content"
-            ),
-            Self::Broken { status, words, .. } => write!(
-                f,
-                "the homeserver answers with status {status} and no error code: {words}"
-            ),
-            Self::UnknownToken { soft_logout: true } => {
-                f.write_str("the session has expired (soft logout)")
-            }
-            Self::UnknownToken { soft_logout: false } => {
-                f.write_str("the session was ended on the server")
-            }
-            Self::Locked => f.write_str(
-                "the account is locked (M_USER_LOCKED): ask the homeserver's administrator to \
-                 unlock it",
-            ),
-            Self::Interactive { .. } => f.write_str("the homeserver asks to authenticate again"),
-            Self::Refused {
-                status,
-                errcode,
-                message,
-            } => {
-                write!(f, "the homeserver refuses: {status} {errcode} ({message})")
-            }
-            Self::Unusable(what) => f.write_str(what),
-            Self::Unsendable(what) => write!(f, "the request cannot be sent: {what}"),
+fn broken(status: &u16, redirect: &Option<Redirect>, words: &str) -> String {
+    match redirect {
+        Some(to) => format!(
+            "'s address redirects to {to} ({status}), which is not followed: {}",
+            to.cure("MATRIX_HOMESERVER")
+        ),
+        None if words.is_empty() => {
+            format!(" answers with status {status} and no Matrix content")
         }
+        None => format!(" answers with status {status} and no error code: {words}"),
     }
 }
 
 impl Fault {
-    /// How long the server asks to wait.
+    /// The time that the server asks to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Limited(wait)
@@ -141,7 +122,7 @@ impl Fault {
         }
     }
 
-    /// Whether the same request may succeed later.
+    /// True if the same request may succeed later.
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
@@ -172,7 +153,10 @@ impl Homeserver {
     }
 
     /// Sends a call about the session, whose answer is small, and returns the
-    /// body of a 2xx answer.
+    /// body of a 2xx answer, of at most 128 KiB.
+    ///
+    /// # Errors
+    /// See [`Fault`].
     pub async fn ask(&self, call: Call, token: Option<&Secret>) -> Result<Vec<u8>, Fault> {
         let limits = Limits {
             deadline: DEADLINE,
@@ -183,6 +167,9 @@ impl Homeserver {
 
     /// Sends a call and returns what is kept of a 2xx answer. `extra` is added to
     /// the deadline: how long the server may hold the answer back on purpose.
+    ///
+    /// # Errors
+    /// See [`Fault`].
     pub async fn send(
         &self,
         call: Call,
@@ -210,7 +197,7 @@ impl Homeserver {
         })
     }
 
-    /// Why no request can be made of a path: it, or the address.
+    /// The reason that no request can be made of a path: it, or the address.
     fn unsendable(&self, target: &str, limits: Limits) -> Fault {
         match Request::new(http::Method::GET, &self.base, Vec::new(), limits) {
             Ok(_) => Fault::Unsendable(longest(target)),
@@ -289,6 +276,10 @@ fn longest(target: &str) -> String {
     }
 }
 
+/// The body of a 2xx answer, or the standard error response.
+///
+/// Specification:
+/// <https://spec.matrix.org/v1.11/client-server-api/#standard-error-response>
 fn read(response: Response) -> Result<Vec<u8>, Fault> {
     #[derive(Deserialize)]
     struct Body {

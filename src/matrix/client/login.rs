@@ -1,12 +1,11 @@
 //! `GET /login` and `POST /login`.
 //!
-//! Specification: client-server API, "Login".
-
-use std::fmt;
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#login>
 
 use http::Method;
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 use zeroize::Zeroize;
 
 use super::api::Call;
@@ -24,7 +23,7 @@ const MAX_FLOWS: usize = 64;
 /// The longest name of a server's that is shown, in bytes.
 const MAX_NAME: usize = 100;
 
-/// What a login proves its user with.
+/// The proof of a user that a login sends.
 pub enum LoginInfo<'a> {
     /// `m.login.password`
     Password {
@@ -70,7 +69,7 @@ pub struct Flows {
     pub providers: Vec<String>,
 }
 
-/// Who was logged in, and what proves it from now on.
+/// The account and device of a login, and the tokens that prove it from now on.
 #[derive(Debug)]
 pub struct LoggedIn {
     /// The full id.
@@ -81,42 +80,36 @@ pub struct LoggedIn {
     pub tokens: Tokens,
 }
 
-/// Why an answer to a login is not used.
-#[derive(Debug)]
+/// An answer to a login is not used, for this reason.
+#[derive(Debug, Error)]
 pub enum LoginError {
     /// Not the JSON that the specification asks for.
+    #[error(
+        "the homeserver's answer to the login is malformed: check that MATRIX_HOMESERVER leads to \
+         it"
+    )]
     Malformed,
     /// Somebody else was logged in.
+    #[error(
+        "the homeserver logged in {}, who is not MATRIX_USER: name that account in MATRIX_USER, \
+         or give the credentials of the one that is named there",
+        printable(.0.as_str(), MAX_NAME)
+    )]
     OtherUser(OwnedUserId),
     /// The server chose another device id than the one asked for.
+    #[error(
+        "the homeserver gave device {} instead of the one asked for: have a token made for a \
+         device of the bot's, and use AUTH_METHOD=token",
+        printable(.0.as_str(), MAX_NAME)
+    )]
     OtherDevice(OwnedDeviceId),
 }
 
-impl fmt::Display for LoginError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed => f.write_str(
-                "the homeserver's answer to the login is malformed: check that MATRIX_HOMESERVER \
-                 leads to it",
-            ),
-            Self::OtherUser(user) => write!(
-                f,
-                "the homeserver logged in {}, who is not MATRIX_USER: name that account in \
-                 MATRIX_USER, or give the credentials of the one that is named there",
-                printable(user.as_str(), MAX_NAME)
-            ),
-            Self::OtherDevice(device) => write!(
-                f,
-                "the homeserver gave device {} instead of the one asked for: have a token made \
-                 for a device of the bot's, and use AUTH_METHOD=token",
-                printable(device.as_str(), MAX_NAME)
-            ),
-        }
-    }
-}
-
-/// A random device id: made here and stored before the login, so that a crash
+/// Makes a random device id. It is made here and stored before the login, so that a crash
 /// during it does not leave devices behind.
+///
+/// # Errors
+/// The system gives no random bytes.
 pub fn new_device_id() -> Result<OwnedDeviceId, getrandom::Error> {
     let mut bytes = [0_u8; DEVICE_ID_LENGTH];
     getrandom::fill(&mut bytes)?;
@@ -129,7 +122,10 @@ pub fn new_device_id() -> Result<OwnedDeviceId, getrandom::Error> {
     Ok(id.into())
 }
 
-/// The call that asks which ways to log in there are.
+/// The call for the login types that are offered.
+///
+/// Specification:
+/// <https://spec.matrix.org/v1.11/client-server-api/#get_matrixclientv3login>
 pub fn flows_call() -> Call {
     Call {
         method: Method::GET,
@@ -175,6 +171,9 @@ pub fn read_flows(body: &[u8]) -> Option<Flows> {
 }
 
 /// The call that logs in as `device`. A refresh token is asked for as well.
+///
+/// Specification:
+/// <https://spec.matrix.org/v1.11/client-server-api/#post_matrixclientv3login>
 pub fn login_call(info: &LoginInfo<'_>, device: &DeviceId) -> Call {
     #[derive(Serialize)]
     struct Body<'a> {
@@ -216,7 +215,7 @@ pub fn login_call(info: &LoginInfo<'_>, device: &DeviceId) -> Call {
     Call::secret(PATH, &body)
 }
 
-/// Reads the answer; `now` is in milliseconds since the Unix epoch.
+/// Reads the answer to [`login_call`]; `now` is in milliseconds since the Unix epoch.
 ///
 /// # Errors
 /// It is not what the specification asks for.
@@ -251,8 +250,8 @@ pub fn read_login(mut body: Vec<u8>, now: u64) -> Result<LoggedIn, LoginError> {
 }
 
 impl LoggedIn {
-    /// Whether it is who was asked for: `user` is the one that the store belongs
-    /// to, or the one that is configured, a localpart or a full id.
+    /// Checks that it is the account and device asked for: `user` is the one that the
+    /// store belongs to, or the one that is configured, a localpart or a full id.
     ///
     /// # Errors
     /// It is somebody else, or another device.
@@ -267,7 +266,7 @@ impl LoggedIn {
     }
 }
 
-/// Whether `user` is the account that was asked for, a localpart or a full id.
+/// True if `user` is the account that was asked for, a localpart or a full id.
 pub fn is_user(user: &UserId, expected: &str) -> bool {
     if expected.starts_with('@') {
         user.as_str() == expected

@@ -5,7 +5,7 @@ mod api;
 mod clock;
 mod content;
 mod discovery;
-mod discovery_fault;
+mod discovery_error;
 mod homeserver;
 mod kept;
 mod login;
@@ -15,8 +15,8 @@ mod tokens;
 pub use api::{BuildError, Call};
 pub use content::{InThread, in_thread};
 pub use discovery::{Discovered, Versions, discover, versions};
-pub use discovery_fault::{
-    BaseUrlFault, DiscoveryError, DiscoveryFault, Hint, Source, VersionsFault,
+pub use discovery_error::{
+    BaseUrlFault, BaseUrlOrigin, DiscoveryError, DiscoveryFault, Hint, VersionsFault,
 };
 pub use homeserver::{Fault, Homeserver};
 pub use kept::{Answer, Audience};

@@ -12,7 +12,7 @@ use super::api::Call;
 use crate::control::Age;
 use crate::json::{Lenient, lenient};
 
-/// How long the server may hold a sync back when nothing happens.
+/// The time that the server may hold a sync back when nothing happens.
 pub const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Events of one room in one sync. What lies before them is read back.
@@ -49,6 +49,8 @@ static FILTER: LazyLock<String> = LazyLock::new(|| {
 
 /// The call for the next sync. `wait` is false for the first one after a start,
 /// which only catches up.
+///
+/// Specification: <https://spec.matrix.org/v1.11/client-server-api/#get_matrixclientv3sync>
 pub fn sync_call(since: Option<&str>, wait: bool) -> Call {
     let timeout = if wait { SYNC_TIMEOUT.as_millis() } else { 0 };
     filtered(&FILTER, timeout, since)
@@ -150,10 +152,10 @@ pub(crate) struct JoinedRoom<'a> {
 pub(crate) struct Timeline<'a> {
     #[serde(borrow, default)]
     pub(crate) events: Vec<&'a RawValue>,
-    /// What is no answer to that may be a yes.
+    /// Something else than a boolean counts as true.
     #[serde(default, deserialize_with = "is_limited")]
     pub(crate) limited: bool,
-    /// Where a gap ends; read only where there is one.
+    /// The end of a gap; read only if there is one.
     #[serde(borrow, default)]
     pub(crate) prev_batch: Option<&'a RawValue>,
 }
@@ -189,7 +191,7 @@ pub(crate) struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// How old the event was when the server sent it: by the server's own clock
+    /// The age of the event when the server sent it: by the server's own clock
     /// where it says so, because this machine's may be wrong; else reckoned at `now`
     /// (milliseconds since the Unix epoch), where the server's clock is so much
     /// `ahead`.
@@ -209,7 +211,7 @@ impl Event<'_> {
 }
 
 impl SyncBody<'_> {
-    /// How many to-device events there are.
+    /// The number of to-device events.
     pub fn to_device_events(&self) -> usize {
         self.to_device.events.len()
     }
@@ -223,7 +225,7 @@ impl SyncBody<'_> {
             .unwrap_or_default()
     }
 
-    /// Whether the server tells how many keys it has. One that does not is taken to
+    /// True if the server tells how many keys it has. One that does not is taken to
     /// have none, and may never tell.
     pub(crate) fn tells_one_time_keys(&self) -> bool {
         self.device_one_time_keys_count.is_some()

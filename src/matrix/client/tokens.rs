@@ -1,7 +1,4 @@
-//! What proves a session: its tokens, their refresh, their end.
-//!
-//! Specification: client-server API, "Refreshing access tokens", "Logout",
-//! "Current account information".
+//! The tokens of a session: refreshed, looked up, ended.
 
 use http::Method;
 use ruma::{OwnedDeviceId, OwnedUserId};
@@ -53,13 +50,16 @@ impl TokenAnswer {
     }
 }
 
-/// Whether a header can carry it.
+/// True if a header can carry it.
 fn is_token(token: &Secret) -> bool {
     let text = token.expose();
     is_carried(text, MAX_TOKEN) && !text.contains(' ')
 }
 
 /// The call that turns a refresh token into the next tokens.
+///
+/// Specification:
+/// <https://spec.matrix.org/v1.11/client-server-api/#post_matrixclientv3refresh>
 pub fn refresh_call(token: &Secret) -> Call {
     #[derive(Serialize)]
     struct Body<'a> {
@@ -80,6 +80,9 @@ pub fn read_refresh(mut body: Vec<u8>, last: &Secret, now: u64) -> Option<Tokens
 }
 
 /// The call that ends the session whose access token it is sent with.
+///
+/// Specification:
+/// <https://spec.matrix.org/v1.11/client-server-api/#post_matrixclientv3logout>
 pub fn logout_call() -> Call {
     Call {
         method: Method::POST,
@@ -88,7 +91,10 @@ pub fn logout_call() -> Call {
     }
 }
 
-/// The call that asks whose access token it is sent with.
+/// The call for the user and the device of the access token it is sent with.
+///
+/// Specification:
+/// <https://spec.matrix.org/v1.11/client-server-api/#get_matrixclientv3accountwhoami>
 pub fn whoami_call() -> Call {
     Call {
         method: Method::GET,
