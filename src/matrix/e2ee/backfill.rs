@@ -21,7 +21,7 @@ use super::message::{keep_undecrypted, may_say_something};
 use super::request::{OutgoingRequest, RequestContext, RequestKey};
 use super::room_state::{is_own_join, parse};
 use crate::json::{Sifted, lenient};
-use crate::matrix::client::{Call, encode, what};
+use crate::matrix::client::{Call, encode, item_kind};
 use crate::store::{EventStatus, Gap, MAX_UNDECRYPTED, Transaction, UndecryptedEvent, WaitReason};
 use crate::util::{MAX_POSITION, is_carried};
 
@@ -163,7 +163,7 @@ pub fn handle_page(
         serde_json::from_slice(&answer.body).map_err(|_| Error::Malformed("messages of a room"))?;
     gap.pages = gap.pages.saturating_add(1);
     let reached = read_page(context, tx, &mut gap, &page.chunk, max_age_ms, now)?;
-    let is_whole = !answer.is_cut && !answer.skipped.contains_key(what::TIMELINE);
+    let is_whole = !answer.is_cut && !answer.skipped.contains_key(item_kind::TIMELINE);
     // What others said is left out of a page: an empty one that leads on may not
     // be the last. Some servers let the last one lead to itself.
     let is_last = page

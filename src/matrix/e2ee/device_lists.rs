@@ -18,7 +18,7 @@ use crate::crypto::{
     Device, DeviceChange, Identity, KnownDevice, device_changes, identity_key_ids,
 };
 use crate::json::Sifted;
-use crate::matrix::client::{Call, DeviceLists, what};
+use crate::matrix::client::{Call, DeviceLists, item_kind};
 use crate::store::{OutdatedUser, Transaction};
 use crate::util::shown;
 
@@ -50,7 +50,7 @@ impl QueryAnswer<'_> {
     /// There was no room for some devices.
     fn is_partial(&self) -> bool {
         let skipped = &self.answer.skipped;
-        skipped.contains_key(what::DEVICE) || skipped.contains_key(what::USER)
+        skipped.contains_key(item_kind::DEVICE) || skipped.contains_key(item_kind::USER)
     }
 }
 

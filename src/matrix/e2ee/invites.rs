@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::error::Error;
 use super::request::{OutgoingRequest, RequestContext, RequestKey, built};
 use crate::json::{Sifted, Skipped};
-use crate::matrix::client::{Call, Event, InvitedRoom, SyncBody, invites_call, what};
+use crate::matrix::client::{Call, Event, InvitedRoom, SyncBody, invites_call, item_kind};
 use crate::store::Transaction;
 
 /// Somebody wants the bot in a room.
@@ -74,7 +74,7 @@ impl InviteList {
         is_first: bool,
         skipped: &Skipped,
     ) -> Result<(), Error> {
-        if skipped.contains_key(what::INVITE) {
+        if skipped.contains_key(item_kind::INVITE) {
             tx.invites().set_listed(false)?;
         } else if is_first {
             self.is_due.set(false);
@@ -100,7 +100,7 @@ impl InviteList {
             .map_err(|_| Error::Malformed("the list of invites"))?;
         self.is_due.set(false);
         tx.invites()
-            .set_listed(!answer.skipped.contains_key(what::INVITE))?;
+            .set_listed(!answer.skipped.contains_key(item_kind::INVITE))?;
         let mut listed = read_invites(user, &body);
         let mut joined = Ok(());
         listed.retain(|invite| match tx.rooms().is_joined(&invite.room) {

@@ -11,7 +11,7 @@ use super::timeline::Timeline;
 use super::undecrypted::classify_undecrypted;
 use super::{device_lists, one_time_keys, to_device};
 use crate::json::Skipped;
-use crate::matrix::client::{SyncBody, what};
+use crate::matrix::client::{SyncBody, item_kind};
 use crate::store::Transaction;
 use crate::util::{MAX_POSITION, is_carried};
 
@@ -68,13 +68,13 @@ impl Engine {
                 .replenish(context, &self.accounts, tx, body)?;
         }
         device_lists::handle_changes(context, tx, &body.device_lists)?;
-        if skipped.contains_key(what::CHANGED) {
+        if skipped.contains_key(item_kind::CHANGED) {
             // Some of them are not known by name.
             tx.device_lists().mark_all_outdated()?;
         }
-        let state_is_cut = skipped.contains_key(what::STATE)
-            || skipped.contains_key(what::TIMELINE)
-            || skipped.contains_key(what::ROOM);
+        let state_is_cut = skipped.contains_key(item_kind::STATE)
+            || skipped.contains_key(item_kind::TIMELINE)
+            || skipped.contains_key(item_kind::ROOM);
         // What waited was said before what comes now.
         classify_undecrypted(context, tx, now, &mut received.messages)?;
 

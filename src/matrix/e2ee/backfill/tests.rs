@@ -247,7 +247,7 @@ fn a_page_of_others_messages_is_not_the_last() {
     limited(&engine, &tx, json!("p9"), &[alices(9)], "s3");
     let answer = Sifted {
         body: json!({"chunk": [alices(8)]}).to_string().into_bytes(),
-        skipped: [(what::TIMELINE, 1)].into(),
+        skipped: [(item_kind::TIMELINE, 1)].into(),
         ..Sifted::default()
     };
     engine

@@ -1,8 +1,9 @@
-//! What is kept of each answer, and what is not.
+//! The fields and items that are kept of each answer, and those that are not.
 
 use serde_json::{Value, json};
 
 use super::*;
+use ruma::OwnedUserId;
 
 const KIB: usize = 1024;
 
@@ -139,7 +140,7 @@ fn no_ones_to_device_events_take_the_room_of_an_allowed_users() {
     let (kept, skipped, size) = kept(Answer::Sync, &sent);
     let events = kept["to_device"]["events"].as_array().unwrap();
     assert_eq!(events.last().unwrap()["sender"], "@alice:test");
-    assert!(skipped[what::TO_DEVICE] > 9_000 && size < 400 * KIB);
+    assert!(skipped[item_kind::TO_DEVICE] > 9_000 && size < 400 * KIB);
     assert_eq!(kept["next_batch"], "s");
 }
 
@@ -177,7 +178,7 @@ fn a_sync_is_never_larger_than_its_budgets() {
     });
     let (kept, skipped, size) = kept(Answer::Sync, &sent);
     assert!(size <= MAX_SYNC, "{size}");
-    assert!(skipped.contains_key(what::CHANGED), "{skipped:?}");
+    assert!(skipped.contains_key(item_kind::CHANGED), "{skipped:?}");
     assert_eq!(kept["next_batch"], "s");
 }
 
@@ -207,7 +208,7 @@ fn no_ones_invites_take_the_room_of_an_allowed_users() {
     for answer in [Answer::Sync, Answer::Invites] {
         let (kept, skipped, size) = kept(answer, &sent);
         let kept = kept["rooms"]["invite"].as_object().unwrap();
-        assert!(kept.len() > 100 && skipped[what::INVITE] > 9_000);
+        assert!(kept.len() > 100 && skipped[item_kind::INVITE] > 9_000);
         let events = kept["!zzz:test"]["invite_state"]["events"]
             .as_array()
             .unwrap();
@@ -237,7 +238,10 @@ fn a_device_list_is_kept_as_far_as_there_is_room() {
     assert_eq!(names(&kept["device_keys"]["@alice:test"]), ["D"]);
     assert_eq!(names(&kept["master_keys"]), ["@alice:test"]);
     assert_eq!(kept["failures"], json!({"evil": true}));
-    let counts = (skipped[what::LARGE_DEVICE], skipped[what::IDENTITY]);
+    let counts = (
+        skipped[item_kind::LARGE_DEVICE],
+        skipped[item_kind::IDENTITY],
+    );
     assert_eq!(counts, (1, 1));
     assert!(size < KIB);
 }
@@ -260,7 +264,11 @@ fn of_a_page_of_messages_those_of_allowed_users_and_its_end_are_kept() {
     let (kept, skipped, _) = kept(Answer::Messages, &page);
     assert_eq!(kept["end"], "t1");
     assert_eq!(kept["chunk"].as_array().unwrap().len(), 2);
-    assert_eq!(skipped[what::TIMELINE], 1, "an allowed user's, too long");
+    assert_eq!(
+        skipped[item_kind::TIMELINE],
+        1,
+        "an allowed user's, too long"
+    );
 }
 
 /// Puts this in place of each member of an object, one after the other, with its
@@ -400,5 +408,5 @@ fn of_many_members_allowed_users_are_kept() {
     let (kept, skipped, size) = kept(Answer::Members, &json!({"chunk": chunk}));
     let kept = kept["chunk"].as_array().unwrap();
     assert_eq!(kept.last().unwrap()["state_key"], "@alice:test");
-    assert!(skipped[what::MEMBER] > 0 && size < MAX_MEMBERS);
+    assert!(skipped[item_kind::MEMBER] > 0 && size < MAX_MEMBERS);
 }
