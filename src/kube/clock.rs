@@ -2,26 +2,16 @@
 
 use std::time::SystemTime;
 
-use crate::util::civil;
-
-const DAY: u64 = 86_400;
+use crate::util::Utc;
 
 /// `12:03:05 UTC`, with the date in front unless it is `now`'s.
 pub(super) fn utc(time: SystemTime, now: SystemTime) -> String {
-    let time = seconds(time);
-    let (hour, minute, second) = (time / 3600 % 24, time / 60 % 60, time % 60);
-    let clock = format!("{hour:02}:{minute:02}:{second:02} UTC");
-    if time / DAY == seconds(now) / DAY {
-        return clock;
+    let (time, now) = (Utc::from(time), Utc::from(now));
+    let date = time.date().to_string();
+    match date == now.date().to_string() {
+        true => format!("{} UTC", time.time()),
+        false => format!("{date} {} UTC", time.time()),
     }
-    let (year, month, day) = civil(time / DAY);
-    format!("{year}-{month:02}-{day:02} {clock}")
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
 }
 
 #[cfg(test)]
@@ -49,7 +39,7 @@ mod tests {
             (1_735_689_599, "2024-12-31 23:59:59 UTC"),
             (253_402_300_799, "9999-12-31 23:59:59 UTC"),
         ] {
-            assert_eq!(utc(at(seconds), at(seconds + DAY)), text);
+            assert_eq!(utc(at(seconds), at(seconds + 86_400)), text);
         }
     }
 }

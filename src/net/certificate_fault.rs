@@ -7,15 +7,13 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CertificateError, RootCertStore};
 
 use super::x509::{Certificate, MIN_RSA_BITS, called, rsa_bits};
-use crate::util::{civil, printable};
+use crate::util::{Utc, printable};
 
 /// The longest text of a certificate that is shown, in bytes.
 const MAX_SHOWN: usize = 64;
 
 /// The names of a certificate that are shown.
 const MAX_NAMES: usize = 3;
-
-const SECONDS_A_DAY: u64 = 86_400;
 
 /// Certificates that an ingress shows for a host that it has none for.
 const STAND_INS: [&str; 2] = [
@@ -268,11 +266,9 @@ fn is_root(certificate: &Certificate<'_>, roots: &RootCertStore) -> bool {
 
 /// Whether the time of a certificate is this one. Its year may lack the century.
 fn is_at(text: &[u8], time: UnixTime) -> bool {
-    let seconds = time.as_secs();
-    let (year, month, day) = civil(seconds / SECONDS_A_DAY);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    let whole = format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}Z");
-    !text.is_empty() && whole.as_bytes().ends_with(text)
+    let at = Utc::of_seconds(time.as_secs());
+    let digits = format!("{}{}Z", at.date(), at.time()).replace(['-', ':'], "");
+    !text.is_empty() && digits.as_bytes().ends_with(text)
 }
 
 /// Whether an algorithm, which may have parameters, has this identifier.
@@ -294,9 +290,8 @@ struct Moment(u64);
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = civil(self.0 / SECONDS_A_DAY);
-        let (hour, minute) = (self.0 / 3600 % 24, self.0 / 60 % 60);
-        write!(f, "{year}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
+        let at = Utc::of_seconds(self.0);
+        write!(f, "{} {:02}:{:02} UTC", at.date(), at.hour, at.minute)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Cross-cutting services: the clock, secrets, logging and harmless text.
+//! What every other folder may use: clocks, secrets, and text that is safe to show.
 
 mod bounded_file;
 mod carried;
@@ -17,5 +17,5 @@ pub use own_time::OwnTime;
 pub use printable::{Printable, code, is_deceptive, name, printable, shown, unlinked, words};
 pub use secret::Secret;
 pub use tokens::Tokens;
-pub use utc::{civil, rfc3339};
+pub use utc::{Utc, rfc3339};
 pub use wiped::wiped_json;

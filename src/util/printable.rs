@@ -1,11 +1,15 @@
 //! Text that others chose, made safe to show: the one place that knows how.
 //!
-//! - [`name`] for names in a reply: as they are, or not at all;
-//! - [`words`] for sentences of a server in a reply or an error, and [`unlinked`]
-//!   for those of a person;
-//! - [`code`] for the codes of a Matrix error;
-//! - [`shown`] for names in a log line;
-//! - [`printable`] for any other text on a terminal or in a log.
+//! | function | for | deceptive characters | links and mentions | limit |
+//! |---|---|---|---|---|
+//! | [`name`] | a name in a reply | refuse the name | refuse the name | 32 bytes |
+//! | [`code`] | the code of a Matrix error | refuse the code | refuse the code | 64 bytes |
+//! | [`words`] | a server's sentence in a reply or an error | a space | broken up | the caller's, in characters |
+//! | [`unlinked`] | a sentence that is bounded and plain already | stay | broken up | none |
+//! | [`shown`] | a name in a log line | escaped, white space too | stay | 64 characters |
+//! | [`printable`] | other text on a terminal or in a log | escaped | stay | the caller's, in bytes |
+//!
+//! [`is_deceptive`] is the one definition of the characters that all of them look for.
 
 use std::fmt::{self, Write};
 
@@ -19,37 +23,45 @@ const MAX_NAME: usize = 32;
 /// make them, has 44.
 const MAX_SHOWN: usize = 64;
 
-/// Whether a character can make a text look like something it is not: control
-/// characters move the cursor or start a new line, the Unicode line separators
-/// do the latter in some viewers, the direction marks reorder what is read, and
-/// the others are not seen.
+/// True for a character that can make a text look like something it is not: control
+/// characters move the cursor or start a new line, line separators do the latter in
+/// some viewers, direction marks reorder what is read, and the rest is not seen.
+///
+/// All with the property `Default_Ignorable_Code_Point`
+/// (<https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point>) are, and
+/// some more.
 pub fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,
             // Soft hyphen, grapheme joiner, Arabic letter mark.
             '\u{ad}' | '\u{34f}' | '\u{61c}'
-            // Fillers of Hangul, vowels of Khmer without a shape.
+            // Fillers of Hangul, vowels of Khmer without a shape, Braille without a dot.
             | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{2800}'
             // Selectors of variants, of Mongolian and of all scripts.
-            | '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}'
+            | '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}'
             // Zero width, direction, lines, invisible operators.
             | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            // Byte order mark, annotations, formatting of shorthand and music, tags.
-            | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
+            // Byte order mark, annotations, joiners of hieroglyphs, formatting of
+            // shorthand and music.
+            | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            // Tags, more selectors, and what is set apart for more of them.
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// A name that somebody else chose, for a reply: if it has at most 32 characters,
 /// all of them ASCII letters, digits, `-` or `_`. Such a name is no link, no
-/// mention and no sentence, and looks like no other. None for any other: a reply
-/// then says what it is the name of.
+/// mention and no sentence, and looks like no other. None for any other: the reply
+/// then says instead what kind of thing has the name.
 pub fn name(text: &str) -> Option<&str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     ((1..=MAX_NAME).contains(&text.len()) && text.chars().all(is_plain)).then_some(text)
 }
 
-/// The code of a Matrix error as the specification forms them: `M_` and at most
-/// 62 capitals, digits and `_`. Of any other only that there is one.
+/// The code of a Matrix error as the specification forms them
+/// (<https://spec.matrix.org/v1.11/client-server-api/#standard-error-response>): `M_`
+/// and at most 62 capitals, digits and `_`. Any other is "an unknown code".
 pub fn code(text: &str) -> &str {
     let is_plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let is_code = text
@@ -58,7 +70,7 @@ pub fn code(text: &str) -> &str {
     if is_code { text } else { "an unknown code" }
 }
 
-/// What a server says, for a person: on one line, of at most `max_chars`
+/// A server's sentence for a person: on one line, of at most `max_chars`
 /// characters, and without links and mentions ([`unlinked`]).
 ///
 /// Deceptive characters and white space become one space. After the limit comes
@@ -66,7 +78,7 @@ pub fn code(text: &str) -> &str {
 pub fn words(text: &str, max_chars: usize) -> String {
     let is_space = |c: char| c.is_whitespace() || is_deceptive(c);
     let mut line = String::new();
-    // What is cut off below needs no looking at.
+    // More than this is cut off below in any case.
     for c in text
         .trim_start_matches(is_space)
         .chars()
@@ -163,7 +175,7 @@ impl Printable {
         }
     }
 
-    /// What was written, ending in `…` if it met the limit.
+    /// The text that was written, ending in `…` if it met the limit.
     pub fn finish(mut self) -> String {
         if self.full {
             self.out.truncate(self.room);

@@ -1,5 +1,6 @@
 //! Wall-clock time as text, in UTC.
 
+use std::fmt::{self, Display};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const SECONDS_A_DAY: u64 = 86_400;
@@ -8,41 +9,79 @@ const DAYS_A_CYCLE: u64 = 146_097;
 /// Days from 0000-03-01 to 1970-01-01.
 const DAYS_BEFORE_EPOCH: u64 = 719_468;
 
-/// The time as `2026-11-21T12:00:00.123Z` (RFC 3339, milliseconds). A clock
-/// set before 1970 shows as 1970-01-01.
-pub fn rfc3339(at: SystemTime) -> String {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (year, month, day) = civil(since.as_secs() / SECONDS_A_DAY);
-    let second = since.as_secs() % SECONDS_A_DAY;
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60,
-        since.subsec_millis()
-    )
+/// A second of the Gregorian calendar, in UTC and without leap seconds. They are
+/// in the order of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Utc {
+    /// The year, 1970 or later.
+    pub year: u64,
+    /// The month, 1 to 12.
+    pub month: u64,
+    /// The day of the month, 1 to 31.
+    pub day: u64,
+    /// The hour, 0 to 23.
+    pub hour: u64,
+    /// The minute, 0 to 59.
+    pub minute: u64,
+    /// The second, 0 to 59.
+    pub second: u64,
 }
 
-/// Year, month and day of a number of days since 1970-01-01.
-///
-/// The year is taken to begin in March: the leap day is then the last day of a
-/// year, and the lengths of the months before it follow one straight line,
-/// `(153 m + 2) / 5` days before month `m`.
-pub fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + DAYS_BEFORE_EPOCH;
-    let cycle = days / DAYS_A_CYCLE;
-    let day_of_cycle = days % DAYS_A_CYCLE;
-    // What the leap days of the cycle have added until then is taken out
-    // first: one in 4 years, none in 100, the last day of the 400.
-    let leaps = day_of_cycle / 1_460 - day_of_cycle / 36_524 + day_of_cycle / (DAYS_A_CYCLE - 1);
-    let year_of_cycle = (day_of_cycle - leaps) / 365;
-    let day_of_year =
-        day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = (month_from_march + 2) % 12 + 1;
-    let year = 400 * cycle + year_of_cycle + u64::from(month <= 2);
-    (year, month, day)
+impl Utc {
+    /// The second that is this many after the Unix epoch.
+    ///
+    /// The year is taken to begin in March: the leap day is then the last day of a
+    /// year, and the lengths of the months before it follow one straight line,
+    /// `(153 m + 2) / 5` days before month `m`.
+    pub fn of_seconds(seconds: u64) -> Self {
+        let days = seconds / SECONDS_A_DAY + DAYS_BEFORE_EPOCH;
+        let cycle = days / DAYS_A_CYCLE;
+        let day_of_cycle = days % DAYS_A_CYCLE;
+        // What the leap days of the cycle have added until then is taken out
+        // first: one in 4 years, none in 100, the last day of the 400.
+        let leaps =
+            day_of_cycle / 1_460 - day_of_cycle / 36_524 + day_of_cycle / (DAYS_A_CYCLE - 1);
+        let year_of_cycle = (day_of_cycle - leaps) / 365;
+        let day_of_year =
+            day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let month = (month_from_march + 2) % 12 + 1;
+        Self {
+            year: 400 * cycle + year_of_cycle + u64::from(month <= 2),
+            month,
+            day: day_of_year - (153 * month_from_march + 2) / 5 + 1,
+            hour: seconds / 3600 % 24,
+            minute: seconds / 60 % 60,
+            second: seconds % 60,
+        }
+    }
+
+    /// The date as `2026-11-21`.
+    pub fn date(self) -> impl Display {
+        fmt::from_fn(move |f| write!(f, "{}-{:02}-{:02}", self.year, self.month, self.day))
+    }
+
+    /// The time of day as `12:03:05`.
+    pub fn time(self) -> impl Display {
+        fmt::from_fn(move |f| write!(f, "{:02}:{:02}:{:02}", self.hour, self.minute, self.second))
+    }
+}
+
+/// A clock set before 1970 shows as 1970-01-01.
+impl From<SystemTime> for Utc {
+    fn from(at: SystemTime) -> Self {
+        Self::of_seconds(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+    }
+}
+
+/// The time as `2026-11-21T12:00:00.123Z`, with milliseconds
+/// (<https://www.rfc-editor.org/rfc/rfc3339#section-5.6>). A clock set before 1970
+/// shows as 1970-01-01.
+pub fn rfc3339(at: SystemTime) -> String {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let utc = Utc::from(at);
+    let millis = since.subsec_millis();
+    format!("{}T{}.{millis:03}Z", utc.date(), utc.time())
 }
 
 #[cfg(test)]
@@ -74,7 +113,8 @@ mod tests {
     fn agrees_with_a_day_by_day_count_for_500_years() {
         let (mut year, mut month, mut day) = (1970, 1, 1);
         for days in 0..(500 * 366) {
-            assert_eq!(civil(days), (year, month, day), "day {days}");
+            let utc = Utc::of_seconds(days * SECONDS_A_DAY);
+            assert_eq!((utc.year, utc.month, utc.day), (year, month, day), "day {days}");
             let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
             let length = match month {
                 2 if leap => 29,

@@ -1,14 +1,14 @@
 //! The cookies of one login (<https://www.rfc-editor.org/rfc/rfc6265#section-5>), with `Secure`
 //! as in that RFC's successor.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use http::HeaderMap;
 use http::header::{HeaderValue, SET_COOKIE};
 use url::{Host, Url};
 
 use crate::net::is_private;
-use crate::util::{Secret, civil};
+use crate::util::{Secret, Utc};
 
 /// The largest number of cookies. Keycloak and Synapse set six between them.
 const MAX_COOKIES: usize = 40;
@@ -208,16 +208,21 @@ fn is_over_by_date(text: &str, now: SystemTime) -> Option<bool> {
                 .find_map(|(known, number)| (*known == name).then_some(number));
         }
     }
-    let date = (year?, month?, day?);
-    let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let today = civil(seconds / 86_400);
-    let time = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    Some((date, clock?) <= (today, time))
+    let (hour, minute, second) = clock?;
+    let expiry = Utc {
+        year: year?,
+        month: month?,
+        day: day?,
+        hour,
+        minute,
+        second,
+    };
+    Some(expiry <= Utc::from(now))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
 
