@@ -10,12 +10,11 @@ use super::{
     replies,
 };
 use crate::{
-    control::ClockDifference,
     json::Skipped,
     matrix::e2ee::{Invite, RequestKey},
     store::Cap,
     telemetry::{HealthState, Place},
-    util::shown,
+    util::{ClockDifference, shown},
 };
 
 /// Invites that are not taken of which the log tells, and changes of the homeserver's
@@ -119,10 +118,7 @@ impl LogOnce {
             return;
         }
         self.ahead_ms = ahead_ms;
-        let apart = ClockDifference {
-            ms: ahead_ms.unsigned_abs(),
-            server_is_ahead: ahead_ms > 0,
-        };
+        let apart = ClockDifference::of_ahead(ahead_ms);
         if apart.ms < APART_MS {
             info!("the homeserver's clock agrees with this machine's");
             return;

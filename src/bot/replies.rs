@@ -1,9 +1,9 @@
 //! The words that people get. Those the Python program has too are the same to
 //! the letter, since people and scripts know them.
 
-use crate::control::{ClockDifference, Outcome};
+use crate::control::Outcome;
 use crate::crypto::WithheldCode;
-use crate::util::{name, unlinked};
+use crate::util::{ClockDifference, name, unlinked};
 
 /// Longest echo in bytes, lobster included. An event holds 64 KiB of
 /// ciphertext, which escaping and Base64 can make eight times as long as its

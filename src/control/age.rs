@@ -5,6 +5,8 @@
 //! then the age is computed from `origin_server_ts`, and is wrong by as much as the
 //! clocks are apart.
 
+use crate::util::ClockDifference;
+
 /// Smallest difference of two clocks that is taken for one, in milliseconds: a `Date`
 /// has whole seconds, and an answer is on its way for a while.
 const CLOSE_MS: u64 = 3_000;
@@ -16,15 +18,6 @@ pub struct Age {
     pub ms: u64,
     /// How much of that may only be the difference between the clocks.
     pub doubt: Option<ClockDifference>,
-}
-
-/// The difference between the homeserver's clock and this machine's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClockDifference {
-    /// Milliseconds.
-    pub ms: u64,
-    /// True if the homeserver's clock is ahead of this machine's.
-    pub server_is_ahead: bool,
 }
 
 impl Age {
@@ -45,14 +38,14 @@ impl Age {
             let early = sent.saturating_sub(now);
             return Self {
                 ms: by_own.max(early),
-                doubt: ClockDifference::by(early, true),
+                doubt: doubt(early, true),
             };
         };
         let by_server = now.saturating_add_signed(ahead).saturating_sub(sent);
         let behind = ahead.min(0).unsigned_abs();
         Self {
             ms: by_own.max(by_server),
-            doubt: ClockDifference::by(behind, false),
+            doubt: doubt(behind, false),
         }
     }
 
@@ -63,13 +56,12 @@ impl Age {
     }
 }
 
-impl ClockDifference {
-    fn by(ms: u64, server_is_ahead: bool) -> Option<Self> {
-        (ms >= CLOSE_MS).then_some(Self {
-            ms,
-            server_is_ahead,
-        })
-    }
+/// The doubt that comes of clocks that are this far apart, unless they are close.
+fn doubt(ms: u64, server_is_ahead: bool) -> Option<ClockDifference> {
+    (ms >= CLOSE_MS).then_some(ClockDifference {
+        ms,
+        server_is_ahead,
+    })
 }
 
 #[cfg(test)]

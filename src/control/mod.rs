@@ -11,7 +11,7 @@ mod policy_table;
 mod request;
 mod target;
 
-pub use age::{Age, ClockDifference};
+pub use age::Age;
 pub use command::{Command, Unknown};
 pub use outcome::Outcome;
 pub use policy::{Decision, Denial, Policy};

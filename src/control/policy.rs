@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
-use super::{Age, ClockDifference, Command, Distrust, Proof, Request, Stage, Unknown};
+use super::{Age, Command, Distrust, Proof, Request, Stage, Unknown};
+use crate::util::ClockDifference;
 
 /// Who may ask for something, where and how.
 #[derive(Debug, Clone)]

@@ -4,9 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use ruma::{RoomId, UserId, room_id, user_id};
 
-use super::{
-    Age, ClockDifference, Command, Decision, Denial, Distrust, Policy, Proof, Request, Stage,
-};
+use super::{Age, Command, Decision, Denial, Distrust, Policy, Proof, Request, Stage};
+use crate::util::ClockDifference;
 
 const SECOND: u64 = 1_000;
 /// [`policy`]'s limit.

@@ -18,7 +18,7 @@ use crate::auth::keycloak::TokenAnswer;
 use crate::config::{Homeserver as Address, Jwt, JwtLoginType, JwtSource};
 use crate::matrix::client::{Call, Fault, LoggedIn, LoginInfo, versions};
 use crate::net::Client;
-use crate::util::Secret;
+use crate::util::{ClockDifference, Secret};
 
 /// The codes of a 404 for the profile of an unknown user: the specification's, and Synapse's.
 /// A server without the endpoint answers `M_UNRECOGNIZED`.
@@ -124,10 +124,8 @@ async fn clocks_apart(login: &Login<'_>) -> Option<Duration> {
         .await
         .ok()?;
     let there = versions.date()?;
-    let apart = match there.duration_since(SystemTime::now()) {
-        Ok(ahead) => ahead,
-        Err(behind) => behind.duration(),
-    };
+    let apart = ClockDifference::of_date(there, SystemTime::now());
+    let apart = Duration::from_millis(apart.ms);
     (apart > LEEWAY).then_some(apart)
 }
 

@@ -1,6 +1,6 @@
-//! What a server says and a later request has to carry: in its path, its query, a
-//! header or a body. Kept although no request can carry it, it would stop all
-//! requests that need it, after a restart too; so it is looked at before.
+//! Texts that a server gives and a later request has to carry: in its path, its query,
+//! a header or a body. One that no request can carry would, once it is stored, stop all
+//! requests that need it, after a restart too; so it is checked before it is stored.
 
 /// The longest position in a stream of a homeserver's (`next_batch`, `prev_batch`,
 /// `end`), in bytes. Percent-encoded it is three times as long.
@@ -13,7 +13,7 @@ pub const MAX_ID: usize = 255;
 /// The longest session of an interactive authentication, in bytes.
 pub const MAX_UIA_SESSION: usize = 1024;
 
-/// Whether a later request can carry this: 1 to `max` bytes of printable ASCII.
+/// Returns whether a later request can carry this: 1 to `max` bytes of printable ASCII.
 pub fn is_carried(text: &str, max: usize) -> bool {
     (1..=max).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }

@@ -1,4 +1,5 @@
-//! The wall clock, as everything that is stored counts time.
+//! The wall clock, by which everything that is stored counts time, and how far a
+//! server's is from it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -25,4 +26,57 @@ fn jumped(now: u64) -> u64 {
         .and_then(|file| std::fs::read_to_string(file).ok())
         .and_then(|text| text.trim().parse().ok())
         .map_or(now, |offset| now.saturating_add_signed(offset))
+}
+
+/// The difference between a server's clock and this machine's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockDifference {
+    /// How far the clocks are apart, in milliseconds.
+    pub ms: u64,
+    /// True if the server's clock is the one that is ahead.
+    pub server_is_ahead: bool,
+}
+
+impl ClockDifference {
+    /// The difference where the server's clock is ahead by this many milliseconds; a
+    /// negative number is behind.
+    pub const fn of_ahead(ms: i64) -> Self {
+        Self {
+            ms: ms.unsigned_abs(),
+            server_is_ahead: ms > 0,
+        }
+    }
+
+    /// The difference where it is `there` by the server's clock, as the `Date` header of
+    /// an answer shows it, and `here` by this machine's.
+    pub fn of_date(there: SystemTime, here: SystemTime) -> Self {
+        let (apart, server_is_ahead) = match there.duration_since(here) {
+            Ok(ahead) => (ahead, true),
+            Err(behind) => (behind.duration(), false),
+        };
+        Self {
+            ms: u64::try_from(apart.as_millis()).unwrap_or(u64::MAX),
+            server_is_ahead,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn clocks_differ_in_milliseconds_and_in_a_direction() {
+        let noon = UNIX_EPOCH + Duration::from_secs(1_000);
+        let later = noon + Duration::from_millis(1_500);
+        for (there, here, ahead_ms) in [(later, noon, 1_500), (noon, later, -1_500)] {
+            let difference = ClockDifference::of_date(there, here);
+            assert_eq!(difference, ClockDifference::of_ahead(ahead_ms));
+            assert_eq!(difference.ms, 1_500);
+            assert_eq!(difference.server_is_ahead, ahead_ms > 0);
+        }
+        assert_eq!(ClockDifference::of_date(noon, noon).ms, 0);
+    }
 }

@@ -1,15 +1,16 @@
 //! `conntest`: logs in and out again, and tells what it saw.
 
 use std::io::Write;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::config::{Account, Homeserver as Address, Method};
 use crate::login::{Error, Login};
 use crate::matrix::client::{LoggedIn, new_device_id, versions};
+use crate::util::ClockDifference;
 
-/// Clocks further apart than this are worth a warning: tokens are good for
+/// Clocks further apart than this, in milliseconds, are worth a warning: tokens are good for
 /// minutes, and some servers allow for no more.
-const NOTABLE_SKEW: Duration = Duration::from_secs(5);
+const NOTABLE_SKEW_MS: u64 = 5_000;
 
 /// Logs in with a device that does not stay, and writes down what it saw as it
 /// goes.
@@ -97,17 +98,17 @@ fn skew(date: Option<SystemTime>) -> String {
     let Some(there) = date else {
         return "the homeserver does not tell its time".to_owned();
     };
-    let here = SystemTime::now();
-    let (apart, which) = match there.duration_since(here) {
-        Ok(ahead) => (ahead, "behind"),
-        Err(behind) => (behind.duration(), "ahead of"),
+    let apart = ClockDifference::of_date(there, SystemTime::now());
+    let which = match apart.server_is_ahead {
+        true => "behind",
+        false => "ahead of",
     };
-    if apart < NOTABLE_SKEW {
+    if apart.ms < NOTABLE_SKEW_MS {
         return "as the homeserver's".to_owned();
     }
     format!(
         "{} s {which} the homeserver's: set the clock of this machine or of that one, since tokens \
          are good for minutes",
-        apart.as_secs()
+        apart.ms / 1000
     )
 }

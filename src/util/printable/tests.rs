@@ -44,7 +44,7 @@ fn a_full_sink_takes_nothing_more() {
     assert_eq!(sink.finish(), "lon…");
 }
 
-/// What can be put into a name to make people see something else, or click.
+/// Names that make people see something else, or click.
 const TRICKS: [&str; 30] = [
     // Lines and terminals.
     "a\nb",
