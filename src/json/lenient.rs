@@ -1,7 +1,6 @@
-//! Fields of answers that do without: `null`, a value of another kind or a number in
-//! another spelling costs its field, not the answer.
-//!
-//! For fields that have a default; what an answer is nothing without is read strictly.
+//! Lenient reading of the fields of an answer that have a default: `null`, a value of
+//! another kind or a number in another spelling costs the field, not the answer. What an
+//! answer is useless without is read strictly.
 
 use serde::{
     Deserialize, Deserializer,
@@ -11,12 +10,12 @@ use serde_json::{Map, Value};
 
 /// A value that can be read from any JSON value.
 pub trait Lenient: Default {
-    /// What the value says; None where it says nothing of this kind.
+    /// Reads the value; None where it says nothing of this kind.
     fn of(value: Value) -> Option<Self>;
 }
 
-/// For `#[serde(default, deserialize_with = "lenient")]`: the default where the value
-/// is of another kind.
+/// Reads a field for `#[serde(default, deserialize_with = "lenient")]`: the default where
+/// the value is of another kind.
 ///
 /// # Errors
 /// The text is not JSON.
@@ -24,11 +23,10 @@ pub fn lenient<'de, D: Deserializer<'de>, T: Lenient>(from: D) -> Result<T, D::E
     Ok(T::of(Value::deserialize(from)?).unwrap_or_default())
 }
 
-/// As [`lenient`], for a whole number that is worth nothing where it is not one:
-/// `5`, `5.0`, `"5"` or nothing.
+/// As [`lenient`], for a whole number that has no default: `5`, `5.0`, `"5"` or nothing.
 ///
 /// # Errors
-/// Anything else.
+/// The value is anything else.
 pub fn whole_number<'de, D: Deserializer<'de>, T: Lenient + TryFrom<i64>>(
     from: D,
 ) -> Result<Option<T>, D::Error> {
@@ -41,7 +39,8 @@ pub fn whole_number<'de, D: Deserializer<'de>, T: Lenient + TryFrom<i64>>(
     }
 }
 
-/// Reads an answer. Of members of one name the last counts.
+/// Reads an answer, which has to be an object; None for any other text. Of members of one
+/// name the last counts.
 pub fn read<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     // A list would do for a struct as well.
     if !body.trim_ascii_start().starts_with(b"{") {

@@ -1,14 +1,19 @@
-//! A JSON text is read piece by piece, and only what is asked for is kept: a
-//! [`Sieve`] takes the bytes of an answer as they arrive and writes a smaller
-//! document of a [`Shape`]. Its memory depends on what is kept, not on what is
-//! sent.
+//! Reads a JSON text piece by piece and keeps only what is asked for: a [`Sieve`] takes
+//! the bytes of an answer as they arrive and writes a smaller document of a [`Shape`].
+//! Its memory depends on what is kept, not on what is sent.
 
+mod gate;
 mod lenient;
+mod output;
+mod scan;
 mod shape;
 mod sieve;
 #[cfg(test)]
 mod tests;
 
+pub use gate::{Admission, Gate, Open, Skipped};
 pub use lenient::{Lenient, lenient, read, whole_number};
+pub use output::Sifted;
+pub use scan::Malformed;
 pub use shape::{Many, Shape};
-pub use sieve::{Admission, Gate, Malformed, Open, Sieve, Sifted, Skipped};
+pub use sieve::Sieve;

@@ -1,6 +1,6 @@
-//! Shapes: what is kept of a JSON value.
+//! Shapes: the parts of a JSON value that are kept.
 
-/// What is kept of a JSON value. `null` counts as absent everywhere. A value that
+/// The part of a JSON value that is kept. `null` counts as absent everywhere. A value that
 /// is not of its shape is left out, and costs the item it is a part of (see
 /// [`Many`]), unless its shape is [`Shape::Lenient`]. An
 /// empty list in place of an object, and the other way round, counts as absent, too.

@@ -1,9 +1,10 @@
-//! Whom a URL leads to.
+//! The server that a URL leads to.
 
 use std::fmt;
 
 use http::Uri;
 use rustls::pki_types::ServerName;
+use thiserror::Error;
 use url::{Host, Url};
 
 /// Host and port of a server: what an error message may show of a URL.
@@ -14,8 +15,11 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Whom `uri` leads to: `http` or `https`, a host that is an IP address or
-    /// a DNS name, and no user name or password.
+    /// Reads the server of a URL: `http` or `https`, a host that is an IP address or a
+    /// DNS name, and no user name or password.
+    ///
+    /// # Errors
+    /// The rule that the URL breaks.
     pub fn of(uri: &Uri) -> Result<Self, BadUrl> {
         let default_port = match uri.scheme_str() {
             Some("https") => 443,
@@ -68,8 +72,8 @@ pub fn is_host(text: &str) -> bool {
     ServerName::try_from(text).is_ok()
 }
 
-/// Whether nobody on the way can read what is sent there: `https`, or this
-/// machine.
+/// Returns whether nobody on the way to this URL can read what is sent: `https`, or a
+/// host that is this machine.
 pub fn is_private(url: &Url) -> bool {
     url.scheme() == "https"
         || match url.host() {
@@ -80,34 +84,25 @@ pub fn is_private(url: &Url) -> bool {
         }
 }
 
-/// Why a URL cannot be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The reason why no request can be made to a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BadUrl {
-    /// Not a URL at all.
+    /// It is not a URL at all.
+    #[error("not a URL")]
     Syntax,
-    /// Neither `http` nor `https`.
+    /// The scheme is neither `http` nor `https`.
+    #[error("the URL must start with https:// or http://")]
     Scheme,
-    /// No host, or one that is neither an IP address nor a DNS name.
+    /// There is no host, or one that is neither an IP address nor a DNS name.
+    #[error("the URL has no valid host")]
     Host,
     /// The port is not a number from 0 to 65535.
+    #[error("the port in the URL is not a number up to 65535")]
     Port,
-    /// A user name or password in front of the host.
+    /// There is a user name or password in front of the host.
+    #[error("the URL must not contain a user name or password")]
     Credentials,
 }
-
-impl fmt::Display for BadUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Syntax => "not a URL",
-            Self::Scheme => "the URL must start with https:// or http://",
-            Self::Host => "the URL has no valid host",
-            Self::Port => "the port in the URL is not a number up to 65535",
-            Self::Credentials => "the URL must not contain a user name or password",
-        })
-    }
-}
-
-impl std::error::Error for BadUrl {}
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,8 @@
-//! Why a server's certificate is refused, and what helps.
-
-use std::error::Error as StdError;
-use std::fmt;
+//! The reasons why a server's certificate is refused, and the cure of each.
 
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CertificateError, RootCertStore};
+use thiserror::Error;
 
 use super::x509::{Certificate, MIN_RSA_BITS, called, rsa_bits};
 use crate::util::{Utc, printable};
@@ -45,33 +43,54 @@ const ALGORITHMS: [(&[u8], &str); 7] = [
     (&[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 2], "DSA"),
 ];
 
-/// Why a certificate is refused. `Display` is the end of a sentence that begins
-/// with whose it is; [`CertificateFault::cure`] says what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The reason why a certificate is refused. `Display` is the end of a sentence that begins
+/// with the server; [`CertificateFault::cure`] says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CertificateFault {
     /// It signed itself, and was not given as an authority.
+    #[error("its certificate is self-signed ({name}), so nobody known issued it")]
     SelfSigned {
-        /// What it calls itself.
+        /// Its subject.
         name: String,
     },
-    /// Who issued it is not believed.
+    /// Its issuer is not believed.
+    #[error("its certificate has an unknown issuer ({issuer}){}", unsent(*.is_alone))]
     UnknownIssuer {
-        /// What the issuer is called.
+        /// The name of the issuer.
         issuer: String,
         /// The server sent no other certificate.
         is_alone: bool,
     },
     /// It names a known authority and is signed with another key.
+    #[error("its certificate names a known authority, but is signed with another key")]
     OtherKey,
     /// An RSA key of a certificate is too short, in bits.
+    #[error(
+        "its certificate depends on an RSA key of {0} bits, where {MIN_RSA_BITS} are the least"
+    )]
     ShortKey(usize),
     /// A signature is of a kind that is not believed.
+    #[error(
+        "its certificate, or one that it depends on, is signed by {0}; accepted are RSA with \
+         SHA-256 or better, ECDSA of P-256 or P-384 with SHA-256 or SHA-384, and Ed25519"
+    )]
     Algorithm(String),
     /// It is for these names.
+    #[error("its certificate is for another name ({})", some(.0))]
     OtherNames(Vec<String>),
     /// It is for no name (`subjectAltName`).
+    #[error(
+        "its certificate has no subjectAltName, which is where the host's name has to be: that in \
+         its subject (CN) is not looked at"
+    )]
     NoNames,
     /// It, or one that it depends on, is too old.
+    #[error(
+        "{} has expired: it was valid until {}, and here it is {}",
+        whose(*.is_above),
+        moment(*.until),
+        moment(*.now)
+    )]
     Expired {
         /// It is another one than the server's own.
         is_above: bool,
@@ -81,6 +100,11 @@ pub enum CertificateFault {
         now: u64,
     },
     /// It is for later, or the clock here is slow.
+    #[error(
+        "its certificate is not valid yet: it is so from {}, and here it is {}",
+        moment(*.from),
+        moment(*.now)
+    )]
     NotYetValid {
         /// The first moment, in seconds since 1970.
         from: u64,
@@ -89,22 +113,34 @@ pub enum CertificateFault {
     },
     /// It says that it is an authority, and is not one that was given and may issue
     /// certificates for every name.
+    #[error("its certificate says that it is an authority (CA:TRUE) and not a server's")]
     Authority,
-    /// Who issued it is no authority.
+    /// Its issuer is no authority.
+    #[error("its certificate was issued by one that is no authority (CA:TRUE is missing)")]
     NoAuthority,
     /// It is not for servers.
+    #[error("its certificate is not for servers (extendedKeyUsage lacks serverAuth)")]
     Purpose,
-    /// Who issued it may not do so for this name, or not so far down.
+    /// Its issuer may not issue for this name, or not so far down.
+    #[error(
+        "who issued its certificate may not do so for this name, or not through so many others \
+         (name or path length constraints)"
+    )]
     Constrained,
     /// It is of X.509 version 1.
+    #[error("its certificate is of X.509 version 1, which says too little")]
     Version,
     /// It has a critical extension that is not known here.
+    #[error("its certificate has an extension that is marked critical and unknown here")]
     Critical,
-    /// It is unusable in another way, as the TLS library calls it.
+    /// It is unusable in another way, by the TLS library's name for it.
+    #[error("its certificate is not acceptable ({0})")]
     Other(String),
 }
 
 impl CertificateFault {
+    /// Translates an error about `leaf`, which the server sent with the certificates
+    /// `above`.
     pub(super) fn of(
         error: &CertificateError,
         leaf: &CertificateDer<'_>,
@@ -152,7 +188,7 @@ impl CertificateFault {
         }
     }
 
-    /// What an error says by itself.
+    /// Translates an error without looking at the certificates.
     pub(super) fn alone(error: &CertificateError) -> Self {
         match error {
             CertificateError::NotValidForNameContext { presented, .. } => match presented[..] {
@@ -176,8 +212,8 @@ impl CertificateFault {
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
                 Self::Purpose
             }
-            // What rustls has no word for is webpki's, by name; a test holds the
-            // names in place.
+            // Errors without a variant in rustls are webpki's, known by name; a test
+            // pins the names.
             error => match error.to_string() {
                 name if name.contains("CaUsedAsEndEntity") => Self::Authority,
                 name if name.contains("EndEntityUsedAsCa") => Self::NoAuthority,
@@ -198,8 +234,8 @@ impl CertificateFault {
         }
     }
 
-    /// What to do about it; `extra` is where a certificate of an authority can be
-    /// given.
+    /// The sentence that says what to do about it; `extra` is where a certificate of an
+    /// authority can be given.
     pub fn cure(&self, extra: &str) -> String {
         const NEW: &str = "give the server another certificate, as docs/certificates.md makes one";
         match self {
@@ -264,14 +300,14 @@ fn is_root(certificate: &Certificate<'_>, roots: &RootCertStore) -> bool {
     })
 }
 
-/// Whether the time of a certificate is this one. Its year may lack the century.
+/// Returns whether the time of a certificate is this one. Its year may lack the century.
 fn is_at(text: &[u8], time: UnixTime) -> bool {
     let at = Utc::of_seconds(time.as_secs());
     let digits = format!("{}{}Z", at.date(), at.time()).replace(['-', ':'], "");
     !text.is_empty() && digits.as_bytes().ends_with(text)
 }
 
-/// Whether an algorithm, which may have parameters, has this identifier.
+/// Returns whether an algorithm, which may have parameters, has this identifier.
 fn has(algorithm: &[u8], id: &[u8]) -> bool {
     algorithm.windows(id.len()).any(|part| part == id)
 }
@@ -285,101 +321,32 @@ fn bare(name: &str) -> String {
     printable(inner.trim_matches('"'), MAX_SHOWN)
 }
 
+fn unsent(is_alone: bool) -> &'static str {
+    match is_alone {
+        true => ", and the server sends no intermediate certificate",
+        false => "",
+    }
+}
+
+fn whose(is_above: bool) -> &'static str {
+    match is_above {
+        true => "a certificate that its own depends on",
+        false => "its certificate",
+    }
+}
+
+/// The first of these names, and that there are more.
+fn some(names: &[String]) -> String {
+    let more = match names.len() > MAX_NAMES {
+        true => " and more",
+        false => "",
+    };
+    let shown: Vec<&str> = names.iter().take(MAX_NAMES).map(String::as_str).collect();
+    format!("{}{more}", shown.join(", "))
+}
+
 /// `2026-11-28 12:03 UTC`.
-struct Moment(u64);
-
-impl fmt::Display for Moment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = Utc::of_seconds(self.0);
-        write!(f, "{} {:02}:{:02} UTC", at.date(), at.hour, at.minute)
-    }
+fn moment(seconds: u64) -> String {
+    let at = Utc::of_seconds(seconds);
+    format!("{} {:02}:{:02} UTC", at.date(), at.hour, at.minute)
 }
-
-impl fmt::Display for CertificateFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SelfSigned { name } => write!(
-                f,
-                "its certificate is self-signed ({name}), so nobody known issued it"
-            ),
-            Self::UnknownIssuer { issuer, is_alone } => {
-                let chain = match is_alone {
-                    true => ", and the server sends no intermediate certificate",
-                    false => "",
-                };
-                write!(f, "its certificate has an unknown issuer ({issuer}){chain}")
-            }
-            Self::OtherKey => f.write_str(
-                "its certificate names a known authority, but is signed with another key",
-            ),
-            Self::ShortKey(bits) => write!(
-                f,
-                "its certificate depends on an RSA key of {bits} bits, where {MIN_RSA_BITS} are \
-                 the least"
-            ),
-            Self::Algorithm(name) => write!(
-                f,
-                "its certificate, or one that it depends on, is signed by {name}; accepted are \
-                 RSA with SHA-256 or better, ECDSA of P-256 or P-384 with SHA-256 or SHA-384, and \
-                 Ed25519"
-            ),
-            Self::OtherNames(names) => {
-                let shown: Vec<&str> = names.iter().take(MAX_NAMES).map(String::as_str).collect();
-                let more = match names.len() > MAX_NAMES {
-                    true => " and more",
-                    false => "",
-                };
-                let shown = shown.join(", ");
-                write!(f, "its certificate is for another name ({shown}{more})")
-            }
-            Self::NoNames => f.write_str(
-                "its certificate has no subjectAltName, which is where the host's name has to be: \
-                 that in its subject (CN) is not looked at",
-            ),
-            Self::Expired {
-                is_above,
-                until,
-                now,
-            } => {
-                let whose = match is_above {
-                    true => "a certificate that its own depends on",
-                    false => "its certificate",
-                };
-                let (until, now) = (Moment(*until), Moment(*now));
-                write!(
-                    f,
-                    "{whose} has expired: it was valid until {until}, and here it is {now}"
-                )
-            }
-            Self::NotYetValid { from, now } => {
-                let (from, now) = (Moment(*from), Moment(*now));
-                write!(
-                    f,
-                    "its certificate is not valid yet: it is so from {from}, and here it is {now}"
-                )
-            }
-            Self::Authority => f.write_str(
-                "its certificate says that it is an authority (CA:TRUE) and not a server's",
-            ),
-            Self::NoAuthority => f.write_str(
-                "its certificate was issued by one that is no authority (CA:TRUE is missing)",
-            ),
-            Self::Purpose => f.write_str(
-                "its certificate is not for servers (extendedKeyUsage lacks serverAuth)",
-            ),
-            Self::Constrained => f.write_str(
-                "who issued its certificate may not do so for this name, or not through so many \
-                 others (name or path length constraints)",
-            ),
-            Self::Version => {
-                f.write_str("its certificate is of X.509 version 1, which says too little")
-            }
-            Self::Critical => f.write_str(
-                "its certificate has an extension that is marked critical and unknown here",
-            ),
-            Self::Other(name) => write!(f, "its certificate is not acceptable ({name})"),
-        }
-    }
-}
-
-impl StdError for CertificateFault {}

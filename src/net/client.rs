@@ -45,8 +45,7 @@ const TLS_SESSIONS: usize = 4;
 /// The largest head of an answer in bytes, and the largest read buffer.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// Bytes that are read of an answer that is a refusal; what a server has to say
-/// with it is shorter.
+/// Bytes that are read of an answer that is a refusal; error bodies are shorter.
 const MAX_REFUSAL: usize = 64 * 1024;
 
 /// Bytes that are kept of an answer that should be JSON and is not.
@@ -70,12 +69,18 @@ pub struct Client {
 
 impl Client {
     /// A client that believes `roots` for `https`; `http` works as well.
+    ///
+    /// # Errors
+    /// The TLS library cannot be set up.
     pub fn new(roots: Roots) -> Result<Self, TlsUnavailable> {
         Self::with_proxy(roots, None)
     }
 
     /// As [`Client::new`], with `https` going through `proxy`, except to the
     /// hosts that it leaves out. `http` never goes through it.
+    ///
+    /// # Errors
+    /// The TLS library cannot be set up.
     pub fn with_proxy(roots: Roots, proxy: Option<Arc<Proxy>>) -> Result<Self, TlsUnavailable> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
@@ -287,13 +292,6 @@ impl fmt::Debug for Client {
 }
 
 /// The TLS library cannot be set up: a fault of the build, not of the world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("TLS cannot be set up in this build")]
 pub struct TlsUnavailable;
-
-impl fmt::Display for TlsUnavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TLS cannot be set up in this build")
-    }
-}
-
-impl std::error::Error for TlsUnavailable {}

@@ -1,25 +1,26 @@
-//! Why a request got no answer.
+//! The reasons why a request got no answer.
 
 use std::error::Error as StdError;
 use std::time::Duration;
-use std::{fmt, io, iter};
+use std::{io, iter};
 
 use super::authority::Authority;
 use super::dns::Unresolved;
+use super::remedy::{Remedy, Responsible};
 use super::tls_fault::TlsFault;
-use super::tunnel::NoTunnel;
 
 /// No whole answer came from `authority`. `Display` is one short sentence without a
 /// full stop; it shows host and port and nothing else of the request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .fault.sentence(.authority))]
 pub struct Error {
-    /// Who was asked.
+    /// The server that was asked.
     pub authority: Authority,
-    /// What went wrong.
+    /// The reason.
     pub fault: Fault,
 }
 
-/// What went wrong.
+/// The reason why no whole answer came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// The host's name has no address, or no name server answered.
@@ -33,14 +34,14 @@ pub enum Fault {
     /// The proxy on the way opened no connection to `authority`, which is not to
     /// blame for it.
     Proxy {
-        /// Which proxy.
+        /// The proxy.
         proxy: Authority,
-        /// What went wrong with it.
+        /// The reason why it opened none.
         why: ProxyFault,
     },
     /// The deadline passed.
     Deadline {
-        /// What was being waited for.
+        /// How far the request had got.
         stage: Stage,
         /// The request's whole deadline.
         after: Duration,
@@ -52,7 +53,7 @@ pub enum Fault {
     },
     /// The connection broke.
     Closed(Stage),
-    /// What came was not proper HTTP/1.1, or its head was too large.
+    /// The answer was not proper HTTP/1.1, or its head was too large.
     NotHttp,
 }
 
@@ -67,7 +68,7 @@ pub enum Stage {
     Receiving,
 }
 
-/// Why a proxy opened no connection.
+/// The reason why a proxy opened no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProxyFault {
     /// The proxy's name has no address, or no name server answered.
@@ -83,7 +84,7 @@ pub enum ProxyFault {
     },
     /// The proxy closed the connection before it had answered.
     Closed,
-    /// What the proxy answered is not HTTP/1, or its head was too large.
+    /// The proxy's answer is not HTTP/1, or its head was too large.
     NotHttp,
     /// 407, and no user name and password were given.
     CredentialsMissing,
@@ -94,8 +95,7 @@ pub enum ProxyFault {
 }
 
 impl Fault {
-    /// Translates what hyper's client says about a request that had got to
-    /// `stage`.
+    /// Translates an error of hyper's client about a request that had got to `stage`.
     pub(super) fn of(error: &hyper_util::client::legacy::Error, stage: Stage) -> Self {
         if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
             return Self::Tls(TlsFault::of(tls));
@@ -161,93 +161,75 @@ fn causes<'a>(
     })
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let authority = &self.authority;
-        match &self.fault {
-            Fault::Resolve(why) => {
-                write!(f, "the name {} cannot be resolved: {why}", authority.host())
+impl Fault {
+    fn sentence(&self, authority: &Authority) -> String {
+        match self {
+            Self::Resolve(why) => {
+                format!("the name {} cannot be resolved: {why}", authority.host())
             }
-            Fault::Refused => write!(f, "{authority} refused the connection"),
-            Fault::Connect(kind) => write!(f, "no connection to {authority}: {kind}"),
-            Fault::Tls(fault) => write!(f, "no secure connection to {authority}: {fault}"),
-            Fault::Proxy { proxy, why } => why.show(f, proxy, authority),
-            Fault::Deadline { stage, after } => {
+            Self::Refused => format!("{authority} refused the connection"),
+            Self::Connect(kind) => format!("no connection to {authority}: {kind}"),
+            Self::Tls(fault) => format!("no secure connection to {authority}: {fault}"),
+            Self::Proxy { proxy, why } => why.sentence(proxy, authority),
+            Self::Deadline { stage, after } => {
+                let after = rounded(*after);
                 match stage {
-                    Stage::Connecting => write!(f, "no connection to {authority}")?,
-                    Stage::Waiting => write!(f, "{authority} did not answer")?,
-                    Stage::Receiving => write!(f, "{authority} did not finish its answer")?,
+                    Stage::Connecting => format!("no connection to {authority} within {after}"),
+                    Stage::Waiting => format!("{authority} did not answer within {after}"),
+                    Stage::Receiving => {
+                        format!("{authority} did not finish its answer within {after}")
+                    }
                 }
-                write!(f, " within {}", Rounded(*after))
             }
-            Fault::TooLarge { limit } => {
-                write!(f, "the answer of {authority} is larger than {limit} bytes")
+            Self::TooLarge { limit } => {
+                format!("the answer of {authority} is larger than {limit} bytes")
             }
-            Fault::Closed(Stage::Connecting) => {
-                write!(f, "{authority} closed the connection at once")
+            Self::Closed(Stage::Connecting) => {
+                format!("{authority} closed the connection at once")
             }
-            Fault::Closed(Stage::Waiting) => {
-                write!(f, "{authority} closed the connection instead of an answer")
+            Self::Closed(Stage::Waiting) => {
+                format!("{authority} closed the connection instead of an answer")
             }
-            Fault::Closed(Stage::Receiving) => {
-                write!(
-                    f,
-                    "{authority} closed the connection in the middle of its answer"
-                )
+            Self::Closed(Stage::Receiving) => {
+                format!("{authority} closed the connection in the middle of its answer")
             }
-            Fault::NotHttp => write!(f, "the answer of {authority} is not proper HTTP"),
+            Self::NotHttp => format!("the answer of {authority} is not proper HTTP"),
         }
     }
 }
 
-impl StdError for Error {}
-
 impl ProxyFault {
-    fn show(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        proxy: &Authority,
-        authority: &Authority,
-    ) -> fmt::Result {
+    fn sentence(&self, proxy: &Authority, authority: &Authority) -> String {
         match self {
-            Self::Resolve(why) => write!(
-                f,
-                "the proxy's name {} cannot be resolved: {why}",
-                proxy.host()
-            ),
-            Self::Refused => write!(f, "the proxy {proxy} refused the connection"),
-            Self::Connect(kind) => write!(f, "no connection to the proxy {proxy}: {kind}"),
-            Self::Deadline { after } => write!(
-                f,
+            Self::Resolve(why) => {
+                format!(
+                    "the proxy's name {} cannot be resolved: {why}",
+                    proxy.host()
+                )
+            }
+            Self::Refused => format!("the proxy {proxy} refused the connection"),
+            Self::Connect(kind) => format!("no connection to the proxy {proxy}: {kind}"),
+            Self::Deadline { after } => format!(
                 "the proxy {proxy} opened no connection to {authority} within {}",
-                Rounded(*after)
+                rounded(*after)
             ),
             Self::Closed => {
-                write!(
-                    f,
-                    "the proxy {proxy} closed the connection instead of an answer"
-                )
+                format!("the proxy {proxy} closed the connection instead of an answer")
             }
-            Self::NotHttp => write!(f, "the answer of the proxy {proxy} is not proper HTTP"),
-            Self::CredentialsMissing => write!(
-                f,
+            Self::NotHttp => format!("the answer of the proxy {proxy} is not proper HTTP"),
+            Self::CredentialsMissing => format!(
                 "the proxy {proxy} asks for a user name and password (407): write them into its URL"
             ),
-            Self::CredentialsRefused => write!(
-                f,
-                "the proxy {proxy} refuses the user name and password in its URL (407)"
-            ),
+            Self::CredentialsRefused => {
+                format!("the proxy {proxy} refuses the user name and password in its URL (407)")
+            }
             Self::Status(403) => {
-                write!(
-                    f,
-                    "the proxy {proxy} does not allow connections to {authority} (403)"
-                )
+                format!("the proxy {proxy} does not allow connections to {authority} (403)")
             }
             Self::Status(status @ 502..=504) => {
-                write!(f, "the proxy {proxy} cannot reach {authority} ({status})")
+                format!("the proxy {proxy} cannot reach {authority} ({status})")
             }
-            Self::Status(status) => write!(
-                f,
+            Self::Status(status) => format!(
                 "the proxy {proxy} answered {status} instead of a connection to {authority}"
             ),
         }
@@ -255,13 +237,39 @@ impl ProxyFault {
 }
 
 /// A time in the unit that suits it.
-struct Rounded(Duration);
+fn rounded(time: Duration) -> String {
+    match time.as_millis() {
+        millis @ ..1000 => format!("{millis} ms"),
+        millis => format!("{} s", (millis + 500) / 1000),
+    }
+}
 
-impl fmt::Display for Rounded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_millis() {
-            millis @ ..1000 => write!(f, "{millis} ms"),
-            millis => write!(f, "{} s", (millis + 500) / 1000),
+/// The proxy on the way opened no connection.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection through the proxy {proxy}")]
+pub(super) struct NoTunnel {
+    pub(super) proxy: Authority,
+    pub(super) why: ProxyFault,
+}
+
+impl Remedy for Error {
+    /// The server, unless the request did not get as far as to it.
+    fn responsible(&self) -> Responsible {
+        match &self.fault {
+            Fault::Resolve(_)
+            | Fault::Tls(_)
+            | Fault::Connect(_)
+            | Fault::Proxy { .. }
+            | Fault::Deadline {
+                stage: Stage::Connecting,
+                ..
+            } => Responsible::Network,
+            _ => Responsible::Server,
         }
+    }
+
+    /// A server that sends too much, or no HTTP, is the wrong one or will do it again.
+    fn is_transient(&self) -> bool {
+        !matches!(self.fault, Fault::TooLarge { .. } | Fault::NotHttp)
     }
 }

@@ -1,4 +1,4 @@
-//! Which proxy is on the way, and to whom it is not.
+//! The proxy on the way to `https` servers, and the servers that it is not on the way to.
 
 use std::fmt;
 
@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 use percent_encoding::percent_decode_str;
+use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::authority::{Authority, BadUrl};
@@ -30,6 +31,9 @@ impl Proxy {
     /// `no_proxy` lists who is connected to directly: domains, addresses and
     /// networks, separated by commas, each but a network with a port if need be,
     /// or `*` for everybody.
+    ///
+    /// # Errors
+    /// `url` is not of that form.
     pub fn parse(url: &str, no_proxy: &str) -> Result<Self, ProxyError> {
         let rest = match url.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
@@ -45,8 +49,8 @@ impl Proxy {
         let (credentials, host) = authority.rsplit_once('@').unwrap_or(("", authority));
         let uri: Uri = format!("http://{host}/")
             .parse()
-            .map_err(|_| ProxyError::Url(BadUrl::Syntax))?;
-        let authority = Authority::of(&uri).map_err(ProxyError::Url)?;
+            .map_err(|_| BadUrl::Syntax)?;
+        let authority = Authority::of(&uri)?;
 
         Ok(Self {
             uri,
@@ -56,7 +60,7 @@ impl Proxy {
         })
     }
 
-    /// Whether a request for `uri` goes through the proxy: never for `http`.
+    /// Returns whether a request for `uri` goes through the proxy: never for `http`.
     pub fn serves(&self, uri: &Uri) -> bool {
         uri.scheme_str() == Some("https") && !self.no_proxy.names(uri)
     }
@@ -109,31 +113,22 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// Why a text is no usable proxy. It never repeats the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The reason why a text is no usable proxy. It never repeats the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ProxyError {
-    /// `https://`, SOCKS or another scheme than `http://`.
+    /// The scheme is `https://`, SOCKS or another one than `http://`.
+    #[error(
+        "the proxy's URL must start with http://: proxies that are spoken to by https or SOCKS \
+         are not supported"
+    )]
     Scheme,
-    /// A path, a query or a fragment.
+    /// There is a path, a query or a fragment.
+    #[error(
+        "the proxy's URL must end after its port: write /, ? and # in a password as %2F, %3F and \
+         %23"
+    )]
     Path,
-    /// No URL, or not a valid host or port.
-    Url(BadUrl),
+    /// It is no URL, or has no valid host or port.
+    #[error(transparent)]
+    Url(#[from] BadUrl),
 }
-
-impl fmt::Display for ProxyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Scheme => {
-                "the proxy's URL must start with http://: proxies that are spoken to by https or \
-                 SOCKS are not supported"
-            }
-            Self::Path => {
-                "the proxy's URL must end after its port: write /, ? and # in a password as %2F, \
-                 %3F and %23"
-            }
-            Self::Url(fault) => return fault.fmt(f),
-        })
-    }
-}
-
-impl std::error::Error for ProxyError {}

@@ -1,4 +1,4 @@
-//! What is asked, and what it may cost.
+//! A request and its limits.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,16 +6,17 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{Method, Uri};
 use hyper::body::Bytes;
+use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::authority::{Authority, BadUrl};
 use crate::util::Secret;
 
-/// What one request may cost.
+/// The limits of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// From the first step to the last byte of the answer, connecting
-    /// included.
+    /// The time from the first step, connecting included, to the last byte of the
+    /// answer.
     pub deadline: Duration,
     /// The largest answer taken, in bytes of its body.
     pub body: usize,
@@ -33,6 +34,9 @@ pub struct Request {
 
 impl Request {
     /// A request without headers of its own; an empty `body` is none.
+    ///
+    /// # Errors
+    /// `url` is not one that a request can be made to.
     pub fn new(method: Method, url: &str, body: Vec<u8>, limits: Limits) -> Result<Self, BadUrl> {
         let uri: Uri = url.parse().map_err(|_| BadUrl::Syntax)?;
         let mut message = http::Request::new(body);
@@ -42,6 +46,9 @@ impl Request {
     }
 
     /// A request that another library put together, with its headers.
+    ///
+    /// # Errors
+    /// Its URL is not one that a request can be made to.
     pub fn from_http(message: http::Request<Vec<u8>>, limits: Limits) -> Result<Self, BadUrl> {
         let authority = Authority::of(message.uri())?;
         Ok(Self {
@@ -57,8 +64,11 @@ impl Request {
         self
     }
 
-    /// Sets `Authorization: Bearer …`. Fails for a token that a header cannot
-    /// hold.
+    /// Sets `Authorization: Bearer …`
+    /// (<https://www.rfc-editor.org/rfc/rfc6750#section-2.1>).
+    ///
+    /// # Errors
+    /// The token has characters that a header cannot hold.
     pub fn bearer(self, token: &Secret) -> Result<Self, BadToken> {
         let text = Secret::new(format!("Bearer {}", token.expose()));
         let mut value = HeaderValue::from_str(text.expose()).map_err(|_| BadToken)?;
@@ -81,13 +91,6 @@ impl fmt::Debug for Request {
 }
 
 /// A token with characters that no HTTP header can hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the token has characters that an HTTP header cannot hold")]
 pub struct BadToken;
-
-impl fmt::Display for BadToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the token has characters that an HTTP header cannot hold")
-    }
-}
-
-impl std::error::Error for BadToken {}

@@ -1,12 +1,11 @@
-//! What was answered.
+//! An answer.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
 
-use super::date;
 use crate::json::Skipped;
 
 /// The longest wait that a server can ask for.
@@ -29,16 +28,19 @@ pub struct Response {
 }
 
 impl Response {
-    /// How long the server asks to wait, at most [`MAX_RETRY_AFTER`]; a date
-    /// in the past is zero. `None` if it does not ask or is not understood.
+    /// The time that the server asks to wait (`Retry-After`,
+    /// <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>), at most
+    /// [`MAX_RETRY_AFTER`]; a date in the past is zero. None if it does not ask or is
+    /// not understood.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after_at(SystemTime::now())
     }
 
-    /// When the server says that it answered, by its clock (`Date`). `None` if
-    /// it does not say or is not understood.
+    /// The time of the answer by the server's clock (`Date`,
+    /// <https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1>). None if it does not say
+    /// or is not understood.
     pub fn date(&self) -> Option<SystemTime> {
-        date::parse(self.headers.get(DATE)?.to_str().ok()?.trim())
+        date_of(self.headers.get(DATE)?.to_str().ok()?.trim())
     }
 
     fn retry_after_at(&self, now: SystemTime) -> Option<Duration> {
@@ -50,23 +52,19 @@ impl Response {
             // Digits that overflow are a long wait too.
             Duration::from_secs(text.parse().unwrap_or(u64::MAX))
         } else {
-            date::parse(text)?.duration_since(now).unwrap_or_default()
+            date_of(text)?.duration_since(now).unwrap_or_default()
         };
         Some(asked.min(MAX_RETRY_AFTER))
     }
 }
 
-/// For libraries that parse answers in the form of the `http` crate.
-impl From<Response> for http::Response<Vec<u8>> {
-    fn from(response: Response) -> Self {
-        let mut message = http::Response::new(response.body);
-        // Cannot fail: the number came from a `StatusCode`, unless a caller
-        // made it up; then it is a server's fault as far as anyone can tell.
-        *message.status_mut() =
-            StatusCode::from_u16(response.status).unwrap_or(StatusCode::BAD_GATEWAY);
-        *message.headers_mut() = response.headers;
-        message
-    }
+/// Reads an IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT`
+/// (<https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7>). The two obsolete forms,
+/// which no server has sent for decades, and dates before 1970 are None.
+fn date_of(text: &str) -> Option<SystemTime> {
+    let is_fixdate = text.len() == "Sun, 06 Nov 1994 08:49:37 GMT".len();
+    let date = is_fixdate.then(|| httpdate::parse_http_date(text))?;
+    date.ok()
 }
 
 /// Shows neither headers nor body: a login's answer holds an access token.
@@ -129,5 +127,49 @@ mod tests {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         assert_eq!(date(" Sun, 06 Nov 1994 08:49:37 GMT "), Some(at));
         assert_eq!(date("today"), None);
+    }
+
+    fn seconds(text: &str) -> Option<u64> {
+        let time = date_of(text)?;
+        let since = time.duration_since(SystemTime::UNIX_EPOCH);
+        Some(since.unwrap().as_secs())
+    }
+
+    #[test]
+    fn dates_are_seconds_since_1970() {
+        assert_eq!(seconds("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(
+            seconds("Thu, 29 Feb 2024 23:59:59 GMT"),
+            Some(1_709_251_199)
+        );
+        assert_eq!(
+            seconds("Fri, 01 Mar 2024 00:00:00 GMT"),
+            Some(1_709_251_200)
+        );
+        assert_eq!(
+            seconds("Fri, 31 Dec 9999 23:59:59 GMT"),
+            Some(253_402_300_799)
+        );
+    }
+
+    #[test]
+    fn anything_else_is_no_date() {
+        for text in [
+            "",
+            ", ",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 06 Nov 1994 08:49:37 CET",
+            "Sun, 06 Nov 1994 08:49:37 GMT x",
+            "Sun, 06 Nov 1994 08:49:37:00 GMT",
+            "Sun, 06 Nov 1994 24:00:00 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Sun, +6 Nov 1994 08:49:37 GMT",
+            "Wed, 31 Dec 1969 23:59:59 GMT",
+            "Sun, 06 Nov 99999999999999999999 08:49:37 GMT",
+        ] {
+            assert_eq!(date_of(text), None, "{text}");
+        }
     }
 }

@@ -1,16 +1,15 @@
-//! Which certificate authorities are believed.
-
-use std::fmt;
+//! The certificate authorities that are believed.
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use thiserror::Error;
 use webpki_roots::TLS_SERVER_ROOTS;
 
 use super::trust::{Pins, Trust};
 use super::x509::{Certificate, called, weakness};
 
-/// Which certificate authorities a client believes.
+/// The certificate authorities that a client believes.
 #[derive(Debug, Clone)]
 pub enum Roots {
     /// The public ones that Mozilla's programme lists, as of the build.
@@ -51,8 +50,11 @@ impl Bundle {
     /// Takes every certificate of a PEM text; other PEM sections are skipped.
     /// One broken certificate refuses the whole text: half a bundle would
     /// fail later and be harder to explain.
+    ///
+    /// # Errors
+    /// There is no certificate in the text, or a broken one.
     pub fn from_pem(pem: &[u8]) -> Result<Self, BundleError> {
-        // What some editors begin a file with (the byte order mark of UTF-8).
+        // Some editors begin a file with the byte order mark of UTF-8.
         let pem = pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(pem);
         let mut store = RootCertStore::empty();
         let mut pins = Pins::new();
@@ -84,7 +86,7 @@ impl Bundle {
         &self.idle
     }
 
-    /// The certificates of both.
+    /// Adds the certificates of another bundle.
     pub fn and(mut self, other: Self) -> Self {
         self.store.extend(other.store.roots);
         self.pins.extend(other.pins);
@@ -93,25 +95,34 @@ impl Bundle {
     }
 }
 
-/// Why a text is no bundle of certificates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The reason why a text is no bundle of certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BundleError {
-    /// No `BEGIN CERTIFICATE` in it.
+    /// It has no `BEGIN CERTIFICATE`.
+    #[error("no PEM certificate in it")]
     Empty,
-    /// A private key instead.
+    /// It is a private key instead.
+    #[error("a private key in it and no certificate")]
     Key,
-    /// A request for a certificate instead.
+    /// It is a request for a certificate instead.
+    #[error("a request for a certificate in it and no certificate")]
     Request,
-    /// Not PEM, but a certificate in DER or a PKCS #7 or #12 file.
+    /// It is not PEM, but a certificate in DER or a PKCS #7 or #12 file.
+    #[error(
+        "no PEM in it but DER or PKCS: convert it by openssl x509 -inform DER, openssl pkcs7 \
+         -print_certs or openssl pkcs12 -nokeys"
+    )]
     Binary,
-    /// A section without an end, or not in base64.
+    /// A section has no end, or is not base64.
+    #[error("broken PEM")]
     Pem,
-    /// A section that is well-formed PEM, but no certificate.
+    /// A section is well-formed PEM, but no certificate.
+    #[error("a broken certificate in it")]
     Certificate,
 }
 
 impl BundleError {
-    /// What a text without certificates is.
+    /// Tells what a text without certificates is.
     fn of_other(text: &[u8]) -> Self {
         let says = |words: &[u8]| text.windows(words.len()).any(|part| part == words);
         match text {
@@ -124,24 +135,6 @@ impl BundleError {
         }
     }
 }
-
-impl fmt::Display for BundleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "no PEM certificate in it",
-            Self::Key => "a private key in it and no certificate",
-            Self::Request => "a request for a certificate in it and no certificate",
-            Self::Binary => {
-                "no PEM in it but DER or PKCS: convert it by openssl x509 -inform DER, openssl \
-                 pkcs7 -print_certs or openssl pkcs12 -nokeys"
-            }
-            Self::Pem => "broken PEM",
-            Self::Certificate => "a broken certificate in it",
-        })
-    }
-}
-
-impl std::error::Error for BundleError {}
 
 #[cfg(test)]
 mod tests {

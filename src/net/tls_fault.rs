@@ -1,40 +1,47 @@
-//! Why there is no secure connection, and what helps.
+//! The reasons why there is no secure connection, and the cure of each.
 
-use std::fmt;
-
-use rustls::{AlertDescription, CertificateError, Error};
+use rustls::{AlertDescription, CertificateError, Error as RustlsError};
+use thiserror::Error;
 
 use super::certificate_fault::CertificateFault;
 
-/// Why there is no secure connection. `Display` is the end of a sentence that
+/// The reason why there is no secure connection. `Display` is the end of a sentence that
 /// begins with the server; [`TlsFault::cure`] says what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TlsFault {
     /// The server's certificate is refused here.
+    #[error(transparent)]
     Certificate(CertificateFault),
     /// The server does not speak TLS on this port.
+    #[error("it does not speak TLS on this port")]
     NotTls,
     /// The server speaks only versions before 1.2.
+    #[error("it speaks only TLS before 1.2")]
     Outdated,
-    /// The server gave this alert (RFC 8446, section 6.2).
+    /// The server sent this alert
+    /// (<https://www.rfc-editor.org/rfc/rfc8446#section-6.2>).
+    #[error("{} (alert {alert:?})", words(*.0), alert = .0)]
     Alert(AlertDescription),
     /// The handshake failed in another way.
+    #[error("the TLS handshake failed")]
     Handshake,
 }
 
 impl TlsFault {
-    pub(super) fn of(error: &Error) -> Self {
+    pub(super) fn of(error: &RustlsError) -> Self {
         match error {
-            Error::InvalidCertificate(error) => Self::Certificate(of_certificate(error)),
-            Error::InvalidMessage(_) => Self::NotTls,
-            Error::PeerIncompatible(rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13)
-            | Error::AlertReceived(AlertDescription::ProtocolVersion) => Self::Outdated,
-            Error::AlertReceived(alert) => Self::Alert(*alert),
+            RustlsError::InvalidCertificate(error) => Self::Certificate(of_certificate(error)),
+            RustlsError::InvalidMessage(_) => Self::NotTls,
+            RustlsError::PeerIncompatible(
+                rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13,
+            )
+            | RustlsError::AlertReceived(AlertDescription::ProtocolVersion) => Self::Outdated,
+            RustlsError::AlertReceived(alert) => Self::Alert(*alert),
             _ => Self::Handshake,
         }
     }
 
-    /// What to do about it, if that is something else than to look at the server;
+    /// The sentence that says what to do about it, if that is something else than to look at the server;
     /// `extra` is where a certificate of an authority can be given.
     pub fn cure(&self, extra: &str) -> Option<String> {
         use AlertDescription as A;
@@ -75,7 +82,7 @@ fn of_certificate(error: &CertificateError) -> CertificateFault {
     CertificateFault::alone(error)
 }
 
-/// An alert in words.
+/// An alert as the end of a sentence that begins with the server.
 fn words(alert: AlertDescription) -> &'static str {
     use AlertDescription as A;
     match alert {
@@ -91,19 +98,5 @@ fn words(alert: AlertDescription) -> &'static str {
         A::InternalError => "it has a fault of its own",
         A::CloseNotify | A::UserCanceled => "it ended the handshake",
         _ => "it broke the handshake off",
-    }
-}
-
-impl fmt::Display for TlsFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Certificate(fault) => return fault.fmt(f),
-            Self::NotTls => "it does not speak TLS on this port",
-            Self::Outdated => "it speaks only TLS before 1.2",
-            Self::Alert(alert) => {
-                return write!(f, "{} (alert {alert:?})", words(*alert));
-            }
-            Self::Handshake => "the TLS handshake failed",
-        })
     }
 }

@@ -1,13 +1,13 @@
 //! Connections, straight to a server or through a proxy.
 //!
-//! Specification: RFC 9110, section 9.3.6 (`CONNECT`).
+//! Specification: `CONNECT`, <https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6>.
 
 use std::cell::Cell;
 use std::error::Error as StdError;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::{fmt, io};
 
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -18,14 +18,14 @@ use zeroize::Zeroizing;
 
 use super::authority::Authority;
 use super::dns::Resolver;
-use super::error::{Fault, ProxyFault};
+use super::error::{Fault, NoTunnel, ProxyFault};
 use super::proxy::Proxy;
 use crate::util::Secret;
 
 /// The largest head of a proxy's answer, in bytes.
 const MAX_HEAD: usize = 8 * 1024;
 
-/// What every answer of a proxy begins with.
+/// The beginning of every answer of a proxy.
 const START: &[u8] = b"HTTP/1.";
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -35,7 +35,7 @@ tokio::task_local! {
     static AWAITED: Cell<Option<Authority>>;
 }
 
-/// Runs `sending`; afterwards says which proxy it was still waiting for.
+/// Runs `sending`; returns its output and the proxy that it was still waiting for.
 ///
 /// A pool asks its connector for a connection to a host, not for one for a
 /// request: this is how a request that ran out of time learns who was slow.
@@ -97,7 +97,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// Why there is no connection to the proxy itself.
+/// The reason why there is no connection to the proxy itself.
 fn unconnected(error: &(dyn StdError + 'static)) -> ProxyFault {
     match Fault::of_connecting(error) {
         Fault::Resolve(why) => ProxyFault::Resolve(why),
@@ -179,18 +179,3 @@ fn status(head: &[u8]) -> Option<u16> {
     let status = std::str::from_utf8(digits).ok()?.parse().ok()?;
     (100..600).contains(&status).then_some(status)
 }
-
-/// The proxy opened no connection.
-#[derive(Debug)]
-pub(super) struct NoTunnel {
-    pub(super) proxy: Authority,
-    pub(super) why: ProxyFault,
-}
-
-impl fmt::Display for NoTunnel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no connection through the proxy {}", self.proxy)
-    }
-}
-
-impl StdError for NoTunnel {}

@@ -114,7 +114,11 @@ mod tests {
         let (mut year, mut month, mut day) = (1970, 1, 1);
         for days in 0..(500 * 366) {
             let utc = Utc::of_seconds(days * SECONDS_A_DAY);
-            assert_eq!((utc.year, utc.month, utc.day), (year, month, day), "day {days}");
+            assert_eq!(
+                (utc.year, utc.month, utc.day),
+                (year, month, day),
+                "day {days}"
+            );
             let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
             let length = match month {
                 2 if leap => 29,

@@ -1,9 +1,11 @@
-//! Why a name has no address, in words: who was asked for what, and what they
-//! answered.
+//! The reason why a name has no address, in words: the servers that were asked, and the
+//! answer of each.
 
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
+
+use thiserror::Error;
 
 use super::message::Family;
 use crate::util::shown;
@@ -16,16 +18,21 @@ const MAX_NAMES: usize = 3;
 
 /// A name was not resolved. `Display` is the reason, to stand behind "the name …
 /// cannot be resolved: ".
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(transparent)]
 pub struct Unresolved(pub(super) Why);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(super) enum Why {
-    /// A name that no server is asked for (RFC 6761).
+    /// No server is asked for such a name
+    /// (<https://www.rfc-editor.org/rfc/rfc6761#section-6.4>).
+    #[error("by its ending it is the name of nothing")]
     Special,
     /// No message can hold it.
+    #[error("it is no name that DNS can hold")]
     NoName,
-    /// What each server said.
+    /// No server had an address.
+    #[error(fmt = show_asked)]
     Asked {
         /// Each name that was asked for; the last one asked for without a search
         /// domain is the name itself.
@@ -51,14 +58,14 @@ pub(super) struct Answered {
     pub(super) said: Said,
 }
 
-/// What a server said, none of it an address.
+/// An answer of a server that is no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said {
     /// NXDOMAIN.
     NoName,
     /// The name has no address of this family.
     NoAddress,
-    /// Another code (RFC 1035, section 4.1.1).
+    /// Another code (<https://www.rfc-editor.org/rfc/rfc1035#section-4.1.1>).
     Error(u16),
     /// An answer without anything in it, and no hint to whom to ask.
     NotResponsible,
@@ -76,27 +83,14 @@ impl Answered {
     }
 }
 
-impl fmt::Display for Unresolved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Why::Special => f.write_str("by its ending it is the name of nothing"),
-            Why::NoName => f.write_str("it is no name that DNS can hold"),
-            Why::Asked {
-                tried,
-                names_no_server,
-            } => {
-                if *names_no_server {
-                    f.write_str("/etc/resolv.conf names no name server, and ")?;
-                }
-                show(tried, f)
-            }
-        }
+fn show_asked(tried: &[Tried], names_no_server: &bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if *names_no_server {
+        f.write_str("/etc/resolv.conf names no name server, and ")?;
     }
+    show(tried, f)
 }
 
-impl std::error::Error for Unresolved {}
-
-/// What one server said in the same way to some questions.
+/// One answer that a server gave to several questions.
 struct Clause<'a> {
     server: IpAddr,
     said: Said,
@@ -211,7 +205,7 @@ impl Clause<'_> {
         }
     }
 
-    /// To what the server said that, unless it is everything.
+    /// Names the questions, unless they are all of them.
     fn show_names(&self, tried: &[Tried], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_about_all(tried) {
             return Ok(());
@@ -232,7 +226,7 @@ impl Clause<'_> {
         }
     }
 
-    /// Of which family the name itself has no address, if not of both.
+    /// Names the family that the name itself has no address of, if not both.
     fn show_families(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let itself = self.names.iter().find(|(tried, _)| tried.is_itself);
         match itself {

@@ -1,0 +1,117 @@
+//! The bytes of one JSON value: where it ends.
+
+/// The text is not JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+/// A value that is copied or passed over byte by byte, as far as it was read.
+#[derive(Clone, Copy)]
+pub(super) struct Raw {
+    /// Bytes that may still be copied; None when the value is passed over.
+    pub(super) room: Option<usize>,
+    /// Without room the member is left out, and its item is not.
+    pub(super) is_lenient: bool,
+    /// Without room the value becomes `true`, and is counted under this name.
+    pub(super) or_present: Option<&'static str>,
+    /// There was no room for it, and it was not lenient.
+    pub(super) is_doomed: bool,
+    pub(super) has_begun: bool,
+    /// It is a container where one of the other kind is wanted.
+    pub(super) is_container: bool,
+    /// There is something in it.
+    pub(super) has_content: bool,
+    /// It is a number, `true`, `false` or `null`, which nothing but the next byte ends.
+    pub(super) is_word: bool,
+    /// Containers open inside the value.
+    pub(super) depth: usize,
+    pub(super) in_string: bool,
+    pub(super) escaped: bool,
+}
+
+impl Raw {
+    /// A value that is passed over.
+    pub(super) const fn passed() -> Self {
+        Self {
+            room: None,
+            is_lenient: false,
+            or_present: None,
+            is_doomed: false,
+            has_begun: false,
+            is_container: false,
+            has_content: false,
+            depth: 0,
+            is_word: false,
+            in_string: false,
+            escaped: false,
+        }
+    }
+
+    /// A value that is copied up to this many bytes.
+    pub(super) const fn copied(room: usize, is_lenient: bool) -> Self {
+        Self {
+            room: Some(room),
+            is_lenient,
+            ..Self::passed()
+        }
+    }
+
+    /// The rest of what is open `depth` containers deep.
+    pub(super) const fn rest_of(depth: usize) -> Self {
+        Self {
+            has_begun: depth > 0,
+            depth,
+            ..Self::passed()
+        }
+    }
+
+    /// Reads on. Returns how many bytes belong to the value, and whether it ends there.
+    pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<(usize, bool), Malformed> {
+        for (position, &byte) in bytes.iter().enumerate() {
+            if self.in_string {
+                match byte {
+                    _ if self.escaped => self.escaped = false,
+                    b'\\' => self.escaped = true,
+                    b'"' => {
+                        self.in_string = false;
+                        if self.depth == 0 {
+                            return Ok((position + 1, true));
+                        }
+                    }
+                    0..0x20 => return Err(Malformed),
+                    _ => {}
+                }
+                continue;
+            }
+            if self.is_word {
+                if is_in_word(byte) {
+                    continue;
+                }
+                return Ok((position, true));
+            }
+            self.has_content |= match byte {
+                b'{' | b'[' => self.depth > 0,
+                b'}' | b']' => false,
+                _ => !byte.is_ascii_whitespace(),
+            };
+            match byte {
+                b'"' => self.in_string = true,
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => {
+                    self.depth = self.depth.checked_sub(1).ok_or(Malformed)?;
+                    if self.depth == 0 {
+                        return Ok((position + 1, true));
+                    }
+                }
+                _ if self.depth > 0 => {}
+                b't' | b'f' | b'n' | b'-' | b'0'..=b'9' => self.is_word = true,
+                _ => return Err(Malformed),
+            }
+            self.has_begun = true;
+        }
+        Ok((bytes.len(), false))
+    }
+}
+
+fn is_in_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.')
+}
