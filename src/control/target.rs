@@ -1,11 +1,16 @@
-//! Which Deployment.
+//! The Deployment that is scaled.
+//!
+//! Specification of its names:
+//! <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#names>.
 
 use std::fmt;
 
-/// A label of RFC 1123, in bytes.
+use thiserror::Error;
+
+/// The longest label of RFC 1123, in bytes.
 const MAX_LABEL: usize = 63;
 
-/// A subdomain of RFC 1123, in bytes.
+/// The longest subdomain of RFC 1123, in bytes.
 const MAX_SUBDOMAIN: usize = 253;
 
 /// A namespace's name: lower-case letters, digits and `-`, at most 63, with a
@@ -21,14 +26,17 @@ pub struct DeploymentName(String);
 /// A Deployment in a namespace. Both names are safe in a URL's path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Where it is.
+    /// Its namespace.
     pub namespace: Namespace,
-    /// What it is called.
+    /// Its name.
     pub name: DeploymentName,
 }
 
 impl Namespace {
     /// Takes a text that is a name; see [`Namespace`] for the rule.
+    ///
+    /// # Errors
+    /// The rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         parse_label(text, MAX_LABEL)?;
         Ok(Self(text.to_owned()))
@@ -42,6 +50,9 @@ impl Namespace {
 
 impl DeploymentName {
     /// Takes a text that is a name; see [`DeploymentName`] for the rule.
+    ///
+    /// # Errors
+    /// The rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         if text.len() > MAX_SUBDOMAIN {
             return Err(NameError::TooLong(MAX_SUBDOMAIN));
@@ -94,35 +105,23 @@ impl fmt::Display for Target {
     }
 }
 
-/// Which rule for names a text breaks. `Display` goes after the name of what
+/// The rule for names that a text breaks. `Display` goes after the name of what
 /// was given: "DEPLOYMENT_NAME must not be empty".
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NameError {
-    /// Nothing, or nothing between two dots.
+    /// There is nothing, or nothing between two dots.
+    #[error("must not be empty, nor have an empty part")]
     Empty,
-    /// More than this many bytes.
+    /// There are more than this many bytes.
+    #[error("must not be longer than {0} characters")]
     TooLong(usize),
     /// This character is not allowed.
+    #[error("must be of lower-case letters, digits and '-' (RFC 1123), not {0:?}")]
     Character(char),
-    /// A `-` at an end, or next to a dot.
+    /// There is a `-` at an end, or next to a dot.
+    #[error("must start and end with a letter or digit (RFC 1123)")]
     Edge,
 }
-
-impl fmt::Display for NameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("must not be empty, nor have an empty part"),
-            Self::TooLong(limit) => write!(f, "must not be longer than {limit} characters"),
-            Self::Character(c) => write!(
-                f,
-                "must be of lower-case letters, digits and '-' (RFC 1123), not {c:?}"
-            ),
-            Self::Edge => f.write_str("must start and end with a letter or digit (RFC 1123)"),
-        }
-    }
-}
-
-impl std::error::Error for NameError {}
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,10 @@
-//! What can be asked of the API server.
+//! The operations on a Deployment.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::api_client::ApiClient;
-use super::call::Call;
+use super::call::{Call, DryRun};
 use super::credentials::Credentials;
 use super::error::{Detail, Error, Operation};
 use super::refusal::start_of;
@@ -18,15 +18,6 @@ pub struct Api {
     pub(super) api_client: ApiClient,
 }
 
-/// Whether a change is to happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DryRun {
-    /// It is.
-    No,
-    /// The API server goes through all the motions, and changes nothing.
-    Yes,
-}
-
 /// The API server accepted a number of replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scaled {
@@ -35,23 +26,23 @@ pub struct Scaled {
     pub replicas: i32,
 }
 
-/// How a Deployment is doing. No number is negative.
+/// The state of a Deployment. No number is negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeploymentStatus {
-    /// How many replicas it should have.
+    /// The number of replicas that it should have.
     pub desired: i32,
-    /// How many are ready.
+    /// The number of those that are ready.
     pub ready: i32,
-    /// How many have been ready for long enough.
+    /// The number of those that have been ready for long enough (`minReadySeconds`).
     pub available: i32,
 }
 
-/// What a look before the first command found.
+/// The result of [`Api::preflight`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Preflight {
     /// The Deployment is there, and may be read and scaled.
     Ready(DeploymentStatus),
-    /// What is in the way, at least one thing.
+    /// There is at least one thing in the way of a command.
     Faulty(Vec<Error>),
 }
 
@@ -63,19 +54,26 @@ impl Api {
         }
     }
 
-    /// Sets the number of replicas. It is an absolute number, so doing it twice
-    /// does no harm.
+    /// Sets the number of replicas, by a merge patch of the `scale` subresource
+    /// (<https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/deployment-v1/#patch-partially-update-scale-of-the-specified-deployment>).
+    /// It is an absolute number, so doing it twice does no harm.
+    ///
+    /// # Errors
+    /// The API server did not do it, or its answer does not say so.
     pub async fn scale(
         &self,
         target: &Target,
         replicas: i32,
-        run: DryRun,
+        dry_run: DryRun,
     ) -> Result<Scaled, Error> {
         let body = format!("{{\"spec\":{{\"replicas\":{replicas}}}}}");
-        self.patch_scale(target, body, run).await
+        self.patch_scale(target, body, dry_run).await
     }
 
-    /// Looks at the Deployment.
+    /// Reads the Deployment.
+    ///
+    /// # Errors
+    /// There is none, or the API server did not show it.
     pub async fn deployment(&self, target: &Target) -> Result<DeploymentStatus, Error> {
         let answer = self.api_client.call(&Call::read(target)).await?;
         let Deployment { spec, status, .. } = parse(Operation::Read, &answer)?;
@@ -88,15 +86,15 @@ impl Api {
         })
     }
 
-    /// Finds out what would stop a command, and changes nothing: the scale gets
-    /// an empty patch, and a dry one at that. So it does not take the current
-    /// number, and both rights are tried even if the first is missing.
+    /// Finds out what would stop a command, and changes nothing: the scale gets an empty
+    /// patch, as a dry run. It needs no current number for that, so both rights are tried
+    /// even if the first is missing.
     pub async fn preflight(&self, target: &Target) -> Preflight {
         let read = self.deployment(target).await;
         if let Err(error) = &read
             && !matches!(error, Error::Forbidden { .. })
         {
-            // To scale would fail for the same reason.
+            // The scale would fail for the same reason.
             return Preflight::Faulty(vec![error.clone()]);
         }
         let scale = self.patch_scale(target, "{}".to_owned(), DryRun::Yes).await;
@@ -110,11 +108,11 @@ impl Api {
         &self,
         target: &Target,
         body: String,
-        run: DryRun,
+        dry_run: DryRun,
     ) -> Result<Scaled, Error> {
         let answer = self
             .api_client
-            .call(&Call::scale(target, body, run))
+            .call(&Call::scale(target, body, dry_run))
             .await?;
         let scale: Scale = parse(Operation::Scale, &answer)?;
         // The API server leaves out a zero.
@@ -125,7 +123,7 @@ impl Api {
     }
 }
 
-/// The parts of a Deployment that are looked at. The whole type of k8s-openapi
+/// The parts of a Deployment that are read. The whole type of k8s-openapi
 /// has the pod template too, which alone would be 270 KiB of the program; and
 /// it takes `{}` for a Deployment, which would be one that is off.
 #[derive(Deserialize)]
@@ -141,13 +139,12 @@ struct Deployment {
 #[derive(Deserialize)]
 enum AppsV1 {
     #[serde(rename = "apps/v1")]
-    It,
+    AppsV1,
 }
 
 #[derive(Deserialize)]
 enum DeploymentKind {
-    #[serde(rename = "Deployment")]
-    It,
+    Deployment,
 }
 
 #[derive(Deserialize, Default)]
@@ -165,7 +162,7 @@ struct Readiness {
     available_replicas: Option<i32>,
 }
 
-/// The part of a Scale that is looked at.
+/// The part of a Scale that is read.
 #[derive(Deserialize)]
 struct Scale {
     #[serde(rename = "apiVersion")]
@@ -178,22 +175,19 @@ struct Scale {
 #[derive(Deserialize)]
 enum AutoscalingV1 {
     #[serde(rename = "autoscaling/v1")]
-    It,
+    AutoscalingV1,
 }
 
 #[derive(Deserialize)]
 enum ScaleKind {
-    #[serde(rename = "Scale")]
-    It,
+    Scale,
 }
 
-fn parse<T: DeserializeOwned>(act: Operation, body: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(body).map_err(|fault| not_understood(act, body, &fault))
-}
-
-fn not_understood(act: Operation, body: &[u8], fault: &serde_json::Error) -> Error {
-    let (verb, resource, start) = (act.verb(), act.resource(), start_of(body));
-    Error::Broken {
-        detail: Detail::new(&format!("{verb} {resource}: {fault}: {start}")),
-    }
+fn parse<T: DeserializeOwned>(operation: Operation, body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|fault| {
+        let (verb, resource, start) = (operation.verb(), operation.resource(), start_of(body));
+        Error::Broken {
+            detail: Detail::new(&format!("{verb} {resource}: {fault}: {start}")),
+        }
+    })
 }

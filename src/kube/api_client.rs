@@ -1,17 +1,19 @@
-//! Asking the API server until it answers, or until it is time to give up.
+//! The client of the API server: it repeats a call until it is answered, or until the
+//! deadline.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::time::sleep;
 
+use super::access::Access;
 use super::call::Call;
-use super::credentials::{Access, Credentials};
+use super::credentials::Credentials;
 use super::error::{Detail, Error, Operation};
 use super::refusal::refusal;
-use crate::net::{self, Fault, Stage};
+use crate::net::{self, Fault, Remedy, Stage};
 
-/// For a call with all its retries.
+/// The time that a call has with all its retries.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Retries after a lost connection, a 409, 429 or 5xx. All that is asked here
@@ -24,8 +26,7 @@ const RETRY_WAIT: Duration = Duration::from_millis(300);
 /// An attempt with less time left than this is not worth making.
 const MIN_ATTEMPT: Duration = Duration::from_secs(1);
 
-/// The way to the API server of one cluster, and what is known of it. Clones
-/// share the state.
+/// The client of one cluster's API server. Clones share the state.
 #[derive(Debug, Clone)]
 pub(super) struct ApiClient {
     state: Arc<Mutex<State>>,
@@ -38,7 +39,7 @@ struct State {
     silence: Silence,
 }
 
-/// Whether the API server answers.
+/// The time since which the API server has given no answer.
 #[derive(Debug, Clone, Copy)]
 enum Silence {
     /// The last attempt was answered, or there was none.
@@ -47,7 +48,7 @@ enum Silence {
     Since(SystemTime),
 }
 
-/// Why an attempt did not succeed, and what to do about it.
+/// The reason why an attempt did not succeed, and the next step.
 struct Failure {
     error: Error,
     again: Again,
@@ -73,7 +74,10 @@ impl ApiClient {
         }
     }
 
-    /// Makes a call with its retries and gives the body of a 2xx answer.
+    /// Makes a call with its retries, and returns the body of a 2xx answer.
+    ///
+    /// # Errors
+    /// The outcome of the last attempt.
     pub(super) async fn call(&self, call: &Call) -> Result<Vec<u8>, Error> {
         let started = Instant::now();
         let mut retries = 0;
@@ -113,27 +117,27 @@ impl ApiClient {
         })?;
         let response = match access.client.send_sifted(request, call.sieve()).await {
             Ok(response) => response,
-            Err(error) => return Err(self.unanswered(call.act, error)),
+            Err(error) => return Err(self.unanswered(call.operation, error)),
         };
         self.state().silence = Silence::None;
         if (200..300).contains(&response.status) {
             return Ok(response.body);
         }
-        let error = refusal(call.act, &response);
-        let again = match (response.status, &error) {
-            (401, _) => Again::Renewed,
-            (_, Error::Overloaded { retry_after, .. }) => {
-                Again::After(retry_after.unwrap_or_default().max(RETRY_WAIT))
+        let error = refusal(call.operation, &response);
+        let again = match response.status {
+            401 => Again::Renewed,
+            409 => Again::After(RETRY_WAIT),
+            _ if error.is_transient() => {
+                Again::After(error.retry_after().unwrap_or_default().max(RETRY_WAIT))
             }
-            (409 | 500..=599, _) => Again::After(RETRY_WAIT),
             _ => Again::Never,
         };
         Err(Failure { error, again })
     }
 
-    fn unanswered(&self, act: Operation, cause: net::Error) -> Failure {
-        // These two are answers, if bad ones.
-        if let Fault::TooLarge { .. } | Fault::NotHttp = cause.fault {
+    fn unanswered(&self, operation: Operation, cause: net::Error) -> Failure {
+        // An answer of a kind, that a second attempt would not make better.
+        if !cause.is_transient() {
             self.state().silence = Silence::None;
             let detail = Detail::new(&cause.to_string());
             return Failure {
@@ -156,13 +160,13 @@ impl ApiClient {
             Fault::Deadline {
                 stage: Stage::Waiting | Stage::Receiving,
                 ..
-            } => Error::Timeout { act, cause },
+            } => Error::Timeout { operation, cause },
             _ => Error::Unreachable { since, cause },
         };
         Failure { error, again }
     }
 
-    /// Never held while waiting for anything.
+    /// Locks the state, which is never held across an `await`.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! One call to the API server, as often as it may have to be sent.
+//! One call to the API server, which may have to be sent several times.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -6,8 +6,7 @@ use std::time::Duration;
 use http::Method;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 
-use super::api::DryRun;
-use super::credentials::Access;
+use super::access::Access;
 use super::error::{Detail, Error, Operation};
 use crate::control::Target;
 use crate::json::{Open, Shape, Sieve};
@@ -23,7 +22,7 @@ const MAX_KEPT: usize = 4 * 1024;
 /// A number of replicas, or the name of a kind or version, in bytes of JSON text.
 const VALUE: Shape = Shape::Scalar(64);
 
-/// Of a Deployment and of a Scale alike, as far as they are looked at.
+/// The parts of a Deployment and of a Scale that are read.
 const OBJECT: Shape = Shape::Object(&[
     ("apiVersion", VALUE),
     ("kind", VALUE),
@@ -38,12 +37,23 @@ const OBJECT: Shape = Shape::Object(&[
     ),
 ]);
 
-/// Who changed the field, in the object's `managedFields`.
+/// The name of this program in the object's `managedFields`
+/// (<https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers>).
 const FIELD_MANAGER: &str = "openclaw-k8s-toggle-operator";
+
+/// Chooses between a change and its rehearsal
+/// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#dry-run>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DryRun {
+    /// The change is to happen.
+    No,
+    /// The API server goes through all the motions, and changes nothing.
+    Yes,
+}
 
 /// One call. All of them are idempotent.
 pub(super) struct Call {
-    pub(super) act: Operation,
+    pub(super) operation: Operation,
     method: Method,
     path: String,
     body: String,
@@ -52,27 +62,30 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn read(target: &Target) -> Self {
         Self {
-            act: Operation::Read,
+            operation: Operation::Read,
             method: Method::GET,
             path: path(target),
             body: String::new(),
         }
     }
 
-    pub(super) fn scale(target: &Target, body: String, run: DryRun) -> Self {
-        let dry = match run {
+    pub(super) fn scale(target: &Target, body: String, dry_run: DryRun) -> Self {
+        let dry_run = match dry_run {
             DryRun::No => "",
             DryRun::Yes => "&dryRun=All",
         };
         Self {
-            act: Operation::Scale,
+            operation: Operation::Scale,
             method: Method::PATCH,
-            path: format!("{}/scale?fieldManager={FIELD_MANAGER}{dry}", path(target)),
+            path: format!(
+                "{}/scale?fieldManager={FIELD_MANAGER}{dry_run}",
+                path(target)
+            ),
             body,
         }
     }
 
-    /// Keeps of the answer what is looked at.
+    /// The sieve that keeps the parts of the answer that are read.
     pub(super) fn sieve(&self) -> Sieve {
         Sieve::new(&OBJECT, MAX_KEPT, Box::new(Open))
     }
@@ -95,7 +108,7 @@ impl Call {
             .bearer(&access.token)
             .map_err(|fault| unusable(&fault))?
             .header(ACCEPT, HeaderValue::from_static("application/json"));
-        Ok(match self.act {
+        Ok(match self.operation {
             Operation::Read => request,
             Operation::Scale => request.header(
                 CONTENT_TYPE,

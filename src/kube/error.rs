@@ -1,26 +1,28 @@
-//! What can go wrong with the API server, for two readers: the person in the
-//! chat and the log.
+//! The errors of the API server, for two readers: the person in the chat and the log.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use super::clock;
 use crate::control::Target;
-use crate::net::{self, TlsFault};
+use crate::net::{self, Remedy, Responsible, TlsFault};
 use crate::util::{printable, unlinked};
 
 /// The longest detail, in bytes.
 const MAX_DETAIL: usize = 512;
 
-/// Why the API server did not do what it was asked. There is no `Display`: the
-/// caller chooses between [`Error::sentence`] and [`Error::detail`], so that a
+/// The wait that a person is told of when the server asks for none.
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The reason why the API server did not do what it was asked. There is no `Display`:
+/// the caller chooses between [`Error::sentence`] and [`Error::detail`], so that a
 /// log's detail cannot end up in a chat.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Error {
     /// The service account lacks a right.
     Forbidden {
-        /// What it may not do.
-        act: Operation,
+        /// The operation that it may not do.
+        operation: Operation,
         /// For the log.
         detail: Detail,
     },
@@ -36,23 +38,24 @@ pub enum Error {
     },
     /// The API server gives no answer.
     Unreachable {
-        /// When the first attempt failed since the last answer of any kind.
+        /// The time of the first attempt that failed since the last answer of any kind.
         since: SystemTime,
-        /// Why the last attempt failed.
+        /// The reason why the last attempt failed.
         cause: net::Error,
     },
     /// There was a connection, but no answer in time.
     Timeout {
-        /// What may have happened all the same.
-        act: Operation,
-        /// Where the time went.
+        /// The operation, which may have happened all the same.
+        operation: Operation,
+        /// The stage in which the time ran out.
         cause: net::Error,
     },
-    /// The API server turns requests away, 429 or 503.
+    /// The API server turns requests away, 429 or 503
+    /// (<https://kubernetes.io/docs/concepts/cluster-administration/flow-control/>).
     Overloaded {
         /// The HTTP status.
         status: u16,
-        /// How long it asks to wait.
+        /// The time that it asks to wait.
         retry_after: Option<Duration>,
         /// For the log.
         detail: Detail,
@@ -67,8 +70,8 @@ pub enum Error {
     /// The API server understood and will not: an admission rule, a conflict,
     /// an invalid number.
     Refused {
-        /// What it will not do.
-        act: Operation,
+        /// The operation that it will not do.
+        operation: Operation,
         /// Its reason: one bounded line, fit to be shown.
         reason: String,
         /// For the log.
@@ -81,12 +84,13 @@ pub enum Error {
     },
 }
 
-/// What is asked of the API server, and so which right it takes.
+/// A request to the API server, and so the right that it takes
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// Looking at the Deployment.
+    /// Reads the Deployment.
     Read,
-    /// Changing its number of replicas.
+    /// Changes its number of replicas.
     Scale,
 }
 
@@ -142,12 +146,12 @@ impl Error {
     pub(super) fn sentence_at(&self, target: &Target, now: SystemTime) -> String {
         let Target { namespace, name } = target;
         match self {
-            Self::Forbidden { act, .. } => format!(
+            Self::Forbidden { operation, .. } => format!(
                 "I may not {} deployment {name} in namespace {namespace}: \
                  grant my service account `{}` on `{}`.",
-                act.word(),
-                act.verb(),
-                act.resource()
+                operation.word(),
+                operation.verb(),
+                operation.resource()
             ),
             Self::NotFound { .. } => format!(
                 "There is no deployment {name} in namespace {namespace}: \
@@ -170,14 +174,14 @@ impl Error {
                 format!("The Kubernetes API server has not answered since {since}: {why}.")
             }
             Self::Timeout {
-                act: Operation::Scale,
+                operation: Operation::Scale,
                 ..
             } => format!(
                 "The Kubernetes API server did not answer in time, so deployment {name} in \
                  namespace {namespace} may or may not have been scaled: ask for the status."
             ),
             Self::Timeout {
-                act: Operation::Read,
+                operation: Operation::Read,
                 ..
             } => "The Kubernetes API server did not answer in time: try again.".to_owned(),
             Self::Overloaded {
@@ -195,10 +199,12 @@ impl Error {
                 "The Kubernetes API server failed (status {status}): \
                  try again, and look at its log and mine if it stays so."
             ),
-            Self::Refused { act, reason, .. } => format!(
+            Self::Refused {
+                operation, reason, ..
+            } => format!(
                 "The Kubernetes API server refused to {} deployment {name} in namespace \
                  {namespace}: {reason}.",
-                act.word()
+                operation.word()
             ),
             Self::Broken { .. } => "I do not understand the answer of the Kubernetes API server: \
                  check that KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT lead to it."
@@ -206,7 +212,7 @@ impl Error {
         }
     }
 
-    /// What the log should hold of it; not for the chat.
+    /// The text for the log, with the cure where there is one; not for the chat.
     pub fn detail(&self) -> Detail {
         match self {
             Self::Forbidden { detail, .. }
@@ -232,5 +238,36 @@ impl Error {
     }
 }
 
-/// What to tell a person when the server does not say how long to wait.
-const DEFAULT_PATIENCE: Duration = Duration::from_secs(30);
+impl Remedy for Error {
+    fn responsible(&self) -> Responsible {
+        match self {
+            Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Unauthorized { .. }
+            | Self::Broken { .. } => Responsible::Configuration,
+            Self::Unreachable { cause, .. } | Self::Timeout { cause, .. } => cause.responsible(),
+            Self::Overloaded { .. } | Self::Failing { .. } | Self::Refused { .. } => {
+                Responsible::Server
+            }
+        }
+    }
+
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { cause, .. } | Self::Timeout { cause, .. } => cause.is_transient(),
+            Self::Overloaded { .. } | Self::Failing { .. } => true,
+            Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Unauthorized { .. }
+            | Self::Refused { .. }
+            | Self::Broken { .. } => false,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Overloaded { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The Kubernetes API server: scale a Deployment and look at it, as a service
 //! account that may do nothing else. Knows nothing of Matrix.
 
+mod access;
 mod api;
 mod api_client;
 mod call;
@@ -13,7 +14,8 @@ mod service_account;
 #[cfg(test)]
 mod tests;
 
-pub use api::{Api, DeploymentStatus, DryRun, Preflight, Scaled};
+pub use api::{Api, DeploymentStatus, Preflight, Scaled};
+pub use call::DryRun;
 pub use credentials::Credentials;
 pub use error::{Detail, Error, Operation};
 pub use service_account::{DIRECTORY, LoadError, ServiceAccount};

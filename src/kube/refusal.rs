@@ -1,4 +1,4 @@
-//! Reading what the API server says instead of yes: the one place that does.
+//! Reads an answer of the API server that is no success: the one place that does.
 
 use std::time::Duration;
 
@@ -14,19 +14,20 @@ use crate::util::words;
 /// The longest reason shown to a person, in characters.
 const MAX_REASON: usize = 200;
 
-/// What an answer outside 2xx means. Its body is a `Status`, or plain text:
-/// that of priority-and-fairness, or of whatever stands in front of the API
+/// Translates an answer outside 2xx. Its body is a `Status`
+/// (<https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/>), or
+/// plain text: that of priority-and-fairness, or of whatever stands in front of the API
 /// server.
-pub(super) fn refusal(act: Operation, response: &Response) -> Error {
+pub(super) fn refusal(operation: Operation, response: &Response) -> Error {
     let code = response.status;
     // The type takes any JSON object; this field makes it a refusal.
     let status =
         read(&response.body).filter(|status: &Status| status.status.as_deref() == Some("Failure"));
-    let detail = detail(act, response, status.as_ref());
+    let detail = detail(operation, response, status.as_ref());
     match (code, status) {
         (401, _) => Error::Unauthorized { detail },
-        (403, Some(status)) if is_admission(&status) => refused(act, code, &status, detail),
-        (403, _) => Error::Forbidden { act, detail },
+        (403, Some(status)) if is_admission(&status) => refused(operation, code, &status, detail),
+        (403, _) => Error::Forbidden { operation, detail },
         // Without a `Status` it is the page of some other web server.
         (404, Some(_)) => Error::NotFound { detail },
         (429 | 503, status) => Error::Overloaded {
@@ -40,12 +41,12 @@ pub(super) fn refusal(act: Operation, response: &Response) -> Error {
             status: code,
             detail,
         },
-        (400..=499, Some(status)) => refused(act, code, &status, detail),
+        (400..=499, Some(status)) => refused(operation, code, &status, detail),
         _ => Error::Broken { detail },
     }
 }
 
-/// The fields of a `Status` that are looked at. One of another kind is as good as
+/// Reads the fields of a `Status` that are used. One of another kind is as good as
 /// absent.
 fn read(body: &[u8]) -> Option<Status> {
     let object: Map<String, Value> = serde_json::from_slice(body).ok()?;
@@ -66,21 +67,21 @@ fn read(body: &[u8]) -> Option<Status> {
     })
 }
 
-/// Missing rights read `… is forbidden: User "…" cannot patch resource …`;
-/// any other message with a 403 is from an admission plugin or a webhook.
+/// True for the message of an admission plugin or a webhook. Missing rights read `… is forbidden: User "…" cannot patch resource …`;
+/// any other message with a 403 is of that kind.
 fn is_admission(status: &Status) -> bool {
     let message = status.message.as_deref().unwrap_or_default();
     !message.is_empty() && !message.contains("forbidden: User \"")
 }
 
-fn refused(act: Operation, code: u16, status: &Status, detail: Detail) -> Error {
+fn refused(operation: Operation, code: u16, status: &Status, detail: Detail) -> Error {
     let said = [&status.message, &status.reason]
         .into_iter()
         .flatten()
         .map(|said| words(said, MAX_REASON))
         .find(|said| !said.is_empty());
     Error::Refused {
-        act,
+        operation,
         reason: said.unwrap_or_else(|| format!("status {code}")),
         detail,
     }
@@ -92,7 +93,7 @@ fn retry_after(status: &Status) -> Option<Duration> {
     Some(Duration::from_secs(asked).min(crate::net::MAX_RETRY_AFTER))
 }
 
-fn detail(act: Operation, response: &Response, status: Option<&Status>) -> Detail {
+fn detail(operation: Operation, response: &Response, status: Option<&Status>) -> Detail {
     let said = match status {
         Some(status) => format!(
             "{} {}",
@@ -101,7 +102,7 @@ fn detail(act: Operation, response: &Response, status: Option<&Status>) -> Detai
         ),
         None => start_of(&response.body),
     };
-    let (verb, resource, code) = (act.verb(), act.resource(), response.status);
+    let (verb, resource, code) = (operation.verb(), operation.resource(), response.status);
     // Where it leads, so that the log says whose address this is.
     let to = response
         .headers

@@ -1,28 +1,33 @@
-//! A pod's own account: a token and a CA in files that the kubelet changes
-//! under us.
+//! A pod's own account: a token and a CA in files that the kubelet changes while the
+//! program runs.
+//!
+//! Specification:
+//! <https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/#directly-accessing-the-rest-api>.
 
 use std::io;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
+use std::str;
 use std::time::{Duration, Instant};
-use std::{fmt, str};
 
 use http::Uri;
 use log::{info, warn};
+use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::credentials::Access;
+use super::access::Access;
 use crate::net::{Authority, BadUrl, Bundle, BundleError, Client, Roots, TlsUnavailable};
 use crate::util::{BoundedFile, FileError, Secret};
 
-/// Where every pod finds its account.
+/// The directory in which every pod finds its account.
 pub const DIRECTORY: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// The kubelet renews a token when 80 % of its life are over, so a minute is
-/// always soon enough.
+/// The age at which the token is read again. The kubelet renews a token when 80 % of its
+/// life are over, so a minute is always soon enough
+/// (<https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#launch-a-pod-using-service-account-token-projection>).
 const TOKEN_AGE: Duration = Duration::from_secs(60);
 
-/// CAs change rarely, and with an overlap.
+/// The age at which the CA is read again. CAs change rarely, and with an overlap.
 const CA_AGE: Duration = Duration::from_secs(300);
 
 /// The largest token file, in bytes; tokens are about 1 KiB.
@@ -31,8 +36,8 @@ const MAX_TOKEN: usize = 16 * 1024;
 /// The largest CA file, in bytes.
 const MAX_CA: usize = 1024 * 1024;
 
-/// The service account of the pod we run in. The files are read again now and
-/// then; a file that became unusable is reported in the log, and what was read
+/// The service account of the pod that the program runs in. The files are read again
+/// at the ages above; a file that became unusable is reported in the log, and what was read
 /// before stays in use. They are small and in memory (tmpfs), so reading them
 /// does not wait.
 #[derive(Debug)]
@@ -50,6 +55,9 @@ impl ServiceAccount {
     /// Reads `token` and `ca.crt` in `directory` (see [`DIRECTORY`]); both must
     /// be there. `host` and `port` are the values of `KUBERNETES_SERVICE_HOST`
     /// and `KUBERNETES_SERVICE_PORT`.
+    ///
+    /// # Errors
+    /// A file or the address is not usable.
     pub fn load(host: &str, port: &str, directory: &Path) -> Result<Self, LoadError> {
         let now = Instant::now();
         let base = base(host, port).map_err(LoadError::Address)?;
@@ -173,19 +181,22 @@ fn read(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, LoadError> {
     }
 }
 
-/// Why there is no usable service account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The reason why there is no usable service account.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LoadError {
     /// `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT` make no URL.
+    #[error("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT make no address: {0}")]
     Address(BadUrl),
     /// A file cannot be read.
+    #[error("{path}: {kind}")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The kind of the error.
         kind: io::ErrorKind,
     },
     /// A file is larger than anything it could be.
+    #[error("{path}: larger than {limit} bytes")]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -193,43 +204,26 @@ pub enum LoadError {
         limit: usize,
     },
     /// The token file has nothing in it.
+    #[error("{path}: empty")]
     EmptyToken {
         /// The file.
         path: PathBuf,
     },
     /// The token file holds something else.
+    #[error("{path}: not a token")]
     BadToken {
         /// The file.
         path: PathBuf,
     },
     /// The CA file is not usable.
+    #[error("{path}: {fault}")]
     Ca {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The fault in it.
         fault: BundleError,
     },
     /// TLS does not work at all.
+    #[error(transparent)]
     Tls(TlsUnavailable),
 }
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(fault) => write!(
-                f,
-                "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT make no address: {fault}"
-            ),
-            Self::Unreadable { path, kind } => write!(f, "{}: {kind}", path.display()),
-            Self::TooLarge { path, limit } => {
-                write!(f, "{}: larger than {limit} bytes", path.display())
-            }
-            Self::EmptyToken { path } => write!(f, "{}: empty", path.display()),
-            Self::BadToken { path } => write!(f, "{}: not a token", path.display()),
-            Self::Ca { path, fault } => write!(f, "{}: {fault}", path.display()),
-            Self::Tls(fault) => write!(f, "{fault}"),
-        }
-    }
-}
-
-impl std::error::Error for LoadError {}
