@@ -76,7 +76,8 @@ fn run(invocation: Invocation, out: &mut dyn Write) -> Result<(), Failure> {
         Invocation::JwtTest(test) => try_token(test, out)?,
         Invocation::HealthCheck(probe) => {
             let address = health_address(&env).map_err(misconfigured)?;
-            let answer = wait_for(telemetry::ask(&address.local(), probe))?.map_err(failed)?;
+            let answer = wait_for(telemetry::ask(&address.local(), probe))?
+                .map_err(|error| failed(error.to_string()))?;
             if !answer.ok {
                 return Err(failed(answer.text));
             }

@@ -48,7 +48,7 @@ impl Session<'_> {
         self.started_at = self.engine.own_now();
         loop {
             let event = self.next_event().await;
-            self.health.turned();
+            self.health.loop_alive();
             let began = Instant::now();
             let end = match event {
                 Some(Ok(event)) => self.handle(event),

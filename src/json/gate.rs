@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-/// How many items were left out, by the name of their kind.
+/// The number of items that were left out, by the name of their kind.
 pub type Skipped = BTreeMap<&'static str, u64>;
 
 /// Decides on each item of a [`Many`](super::Many) whose size and number are within its

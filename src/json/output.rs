@@ -40,11 +40,11 @@ struct Frame {
     is_object: bool,
     /// Members written so far.
     written: usize,
-    /// Where the current member begins in the output, with its comma and name.
+    /// The position of the current member in the output, with its comma and name.
     member_at: usize,
-    /// Where its name begins, after the quote, and how long it is.
+    /// The position of its name, after the quote, and the length of that.
     name: (usize, usize),
-    /// Where its value begins.
+    /// The position of its value.
     value_at: usize,
     /// One bit for each named member that was read.
     seen: u64,
@@ -56,7 +56,7 @@ pub(super) enum Members {
     Any(&'static Many),
 }
 
-/// How a value ended.
+/// The end of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
     /// It was written.
@@ -67,7 +67,7 @@ pub(super) enum Ended {
     Doomed,
 }
 
-/// What comes in the text after a value.
+/// The part of the text that follows a value.
 pub(super) enum Next {
     /// The next member, or the end of the container.
     Member,

@@ -31,7 +31,7 @@ pub enum Shape {
 pub struct Many {
     /// The name under which left out items are counted.
     pub what: &'static str,
-    /// What is kept of each.
+    /// The part of each that is kept.
     pub item: Shape,
     /// The largest item kept, in bytes of what is kept of it.
     pub size: usize,

@@ -1,4 +1,4 @@
-//! How long to wait before the next attempt.
+//! The wait before the next attempt.
 
 use std::time::Duration;
 
@@ -7,8 +7,7 @@ use super::response::MAX_RETRY_AFTER;
 /// The longest wait that grows out of failures alone, before jitter.
 pub const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// After this many failures in a row without a success, there is no next
-/// attempt.
+/// The number of failures in a row after which there is no next attempt.
 pub const MAX_ATTEMPTS: u32 = 20;
 
 /// The first wait of [`Backoff::fail_slowly`], before jitter.
@@ -67,7 +66,7 @@ impl Backoff {
         grown.max(asked) + jitter(grown)
     }
 
-    /// Whether the last attempt failed.
+    /// Returns whether the last attempt failed.
     pub const fn has_failed(&self) -> bool {
         self.failures > 0
     }

@@ -1,5 +1,5 @@
-//! Who may hold connections to a server of this process, and who has to go:
-//! the rules, without any input or output.
+//! The quotas of a server's connections, and the choice of the one that is closed when
+//! there are too many: the rules, without any input or output.
 //!
 //! Two quotas that do not touch each other: one for the machine itself, which is
 //! where liveness is asked from, one for everybody else. Within the latter each
@@ -44,7 +44,7 @@ pub(super) enum Peer {
 }
 
 impl Peer {
-    /// Who connected from `peer` to `local`. A sidecar that passes strangers on
+    /// The peer that connected from `peer` to `local`. A sidecar that passes strangers on
     /// from another address of loopback is one of them.
     pub(super) fn of(peer: SocketAddr, local: Option<SocketAddr>) -> Self {
         let ip = peer.ip().to_canonical();
@@ -65,9 +65,9 @@ impl Peer {
     }
 }
 
-/// What a connection is served by.
+/// The task that serves a connection.
 pub(super) trait Task {
-    /// Whether there is nothing left of it.
+    /// Returns whether it has ended.
     fn is_finished(&self) -> bool;
     /// Ends it, and closes its connection.
     fn end(&self);
@@ -102,7 +102,8 @@ impl<T: Task> Connections<T> {
         }
     }
 
-    /// When [`Connections::trim`] has something to do, if nothing else happens.
+    /// The next time at which [`Connections::trim`] has something to do, if nothing else
+    /// happens.
     pub(super) fn due(&self) -> Option<Instant> {
         self.by_peer
             .iter()
@@ -186,7 +187,7 @@ impl<T: Task> Connections<T> {
     }
 }
 
-/// How many files this process may have open, as the system says it.
+/// The number of files that this process may have open, by `/proc/self/limits`.
 pub(super) fn file_limit() -> Option<usize> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits

@@ -41,7 +41,7 @@ pub enum Fault {
     },
     /// The deadline passed.
     Deadline {
-        /// How far the request had got.
+        /// The stage that the request had reached.
         stage: Stage,
         /// The request's whole deadline.
         after: Duration,
@@ -57,7 +57,7 @@ pub enum Fault {
     NotHttp,
 }
 
-/// How far a request got.
+/// The stage that a request reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Name resolution, TCP, TLS: nothing of the request has left.

@@ -21,7 +21,7 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
         .block_on(test)
 }
 
-/// What the server does with one request.
+/// The answer to one request, or its absence.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
     /// Writes this and waits for the next request on the connection.
@@ -108,7 +108,7 @@ impl Fake {
         self.shared.requests.lock().unwrap().clone()
     }
 
-    /// How many connections there were so far.
+    /// The number of connections so far.
     pub(crate) fn connections(&self) -> usize {
         *self.shared.connections.lock().unwrap()
     }

@@ -1,4 +1,4 @@
-//! Which servers are connected to without the proxy (`NO_PROXY`).
+//! The servers that are connected to without the proxy (`NO_PROXY`).
 //!
 //! There is no specification. What is read here is what curl, Go's `httpproxy`
 //! and Python's `urllib` have in common, and where one of them reads more (a
@@ -57,7 +57,7 @@ impl NoProxy {
         read
     }
 
-    /// Whether the server that `uri` leads to is on the list.
+    /// Returns whether the server that `uri` leads to is on the list.
     pub(super) fn names(&self, uri: &Uri) -> bool {
         let Ok(authority) = Authority::of(uri) else {
             return false;

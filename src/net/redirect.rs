@@ -1,4 +1,6 @@
-//! Where an answer says that the server is instead.
+//! Redirects: the address that an answer names instead.
+//!
+//! Specification: <https://www.rfc-editor.org/rfc/rfc9110#section-15.4>.
 
 use std::fmt;
 
@@ -11,8 +13,8 @@ use crate::util::printable;
 /// The longest address that is shown, in bytes.
 const MAX_SHOWN: usize = 200;
 
-/// A redirect (RFC 9110, section 15.4), which is not followed: it would take the
-/// request's credentials to wherever somebody says. `Display` is the address
+/// A redirect, which is not followed: it would take the request's credentials to
+/// wherever somebody says. `Display` is the address
 /// that it leads to, safe to show, without user name, query and fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redirect {
@@ -22,8 +24,8 @@ pub struct Redirect {
 }
 
 impl Redirect {
-    /// What an answer to the question for `path` below `base` says; none if it
-    /// is no redirect to another place.
+    /// Reads the answer to a request for `path` below `base`; None if it is no redirect
+    /// to another place.
     pub fn of(response: &Response, base: &str, path: &str) -> Option<Self> {
         let status = response.status;
         if !matches!(status, 301..=303 | 307 | 308) {
@@ -53,12 +55,12 @@ impl Redirect {
         })
     }
 
-    /// Whether it says that it will stay so.
+    /// Returns whether it is meant to stay (301 and 308).
     pub const fn is_permanent(&self) -> bool {
         matches!(self.status, 301 | 308)
     }
 
-    /// What to do about it, where `variable` holds the address that was asked.
+    /// The sentence that says what to do about it, where `variable` holds the address that was asked.
     pub fn cure(&self, variable: &str) -> String {
         match self.is_base {
             true => format!("write {} into {variable}", self.to),

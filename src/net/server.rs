@@ -1,6 +1,6 @@
-//! Answering small requests, with a limit on everything a peer controls: how
-//! many there are ([`super::connections`]), how long each may take, how much it
-//! may send, and how long what was written for it is kept.
+//! A small HTTP/1.1 server, with a limit on everything a peer controls: the number of
+//! connections ([`super::connections`]), the time of each, the bytes that it may send,
+//! and the time that unread answers are kept.
 
 use std::convert::Infallible;
 use std::future::{poll_fn, ready};
@@ -51,7 +51,7 @@ const USUAL_FILES: usize = 1024;
 pub struct Page {
     /// The HTTP status.
     pub status: StatusCode,
-    /// What the body is.
+    /// The media type of the body.
     pub content_type: &'static str,
     /// The body.
     pub body: String,

@@ -1,4 +1,4 @@
-//! Whether a server's certificate is believed: webpki says so, with one addition.
+//! The verification of a server's certificate: webpki's, with one addition.
 //!
 //! A certificate that the user gave as an authority is believed where a server
 //! shows that very one, byte for byte, as its own. webpki refuses it if it says
@@ -26,7 +26,7 @@ use super::certificate_fault::CertificateFault;
 /// The certificates of authorities that may also be a server's own, by SHA-256.
 pub(super) type Pins = Vec<[u8; 32]>;
 
-/// What a server's certificate is judged by.
+/// The verifier of a server's certificate.
 #[derive(Debug)]
 pub(super) struct Trust {
     webpki: Arc<WebPkiServerVerifier>,
@@ -51,7 +51,7 @@ impl Trust {
         })
     }
 
-    /// What [`Pins`] know a certificate by.
+    /// The digest by which [`Pins`] know a certificate.
     pub(super) fn pin(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
         digest(&SHA256, certificate).as_ref().try_into().ok()
     }
@@ -120,7 +120,7 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-/// Whether all that is missing is an authority that may have signed it. webpki
+/// Returns whether all that is missing is an authority that may have signed it. webpki
 /// comes to that after it has looked at the validity; a test holds it to that.
 fn is_about_who_signed(error: &CertificateError) -> bool {
     match error {

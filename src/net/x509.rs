@@ -1,7 +1,7 @@
 //! The few fields of a certificate that a sentence about it needs. Nothing is
 //! decided by what is read here: whether a certificate is good says webpki.
 //!
-//! Specifications: RFC 5280, section 4.1; DER is X.690.
+//! Specifications: <https://www.rfc-editor.org/rfc/rfc5280#section-4.1>; DER is X.690.
 
 use crate::util::printable;
 
@@ -30,7 +30,7 @@ const P521: [u8; 5] = [0x2b, 0x81, 4, 0, 0x23];
 /// The shortest RSA key whose signatures are believed, in bits.
 pub(super) const MIN_RSA_BITS: usize = 2048;
 
-/// What is looked at of a certificate; all fields are contents without a header.
+/// The fields of a certificate that are read; all of them are contents of DER values, without their headers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Certificate<'a> {
     pub(super) issuer: &'a [u8],
@@ -64,13 +64,13 @@ impl<'a> Certificate<'a> {
         })
     }
 
-    /// Whether it names itself as who issued it.
+    /// Returns whether it names itself as its issuer.
     pub(super) fn is_self_issued(&self) -> bool {
         self.issuer == self.subject
     }
 }
 
-/// What people call the owner of a name, in quotes and safe to show.
+/// The common name, or else the organisation, of a subject: in quotes and safe to show.
 pub(super) fn called(name: &[u8]) -> String {
     let of = |wanted: &[u8]| {
         let mut sets = Reader(name);
@@ -90,8 +90,7 @@ pub(super) fn called(name: &[u8]) -> String {
     }
 }
 
-/// Why nothing that this key signs is believed, if that is so whatever it is: what
-/// it is and how it falls short.
+/// The kind of a key of which no signature is ever believed; None for any other key.
 pub(super) fn weakness(key: &[u8]) -> Option<String> {
     if let Some(bits) = rsa_bits(key) {
         return (bits < MIN_RSA_BITS).then(|| format!("RSA of {bits} bits"));

@@ -1,4 +1,4 @@
-//! Asking a running bot how it is.
+//! The client of the pages: asks a running bot about its state.
 
 use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
@@ -6,7 +6,7 @@ use http::Method;
 use tokio::time::{Instant, sleep};
 
 use super::probe::{Probe, Verdict};
-use crate::net::{Client, Error, Fault, Limits, Request, Roots};
+use crate::net::{self, BadUrl, Client, Fault, Limits, Request, Roots, TlsUnavailable};
 
 /// An answer comes at once or something is wrong.
 const LIMITS: Limits = Limits {
@@ -21,27 +21,43 @@ const RETRY: Duration = Duration::from_secs(3);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What the bot that listens on one of `addresses` answers to a probe.
+/// The reason why no bot answers.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// There is no address to ask at.
+    #[error("the health port has no address")]
+    NoAddress,
+    /// No client can be made.
+    #[error(transparent)]
+    Tls(#[from] TlsUnavailable),
+    /// The address makes no URL.
+    #[error(transparent)]
+    Url(#[from] BadUrl),
+    /// No answer came.
+    #[error(transparent)]
+    Unanswered(#[from] net::Error),
+}
+
+/// Asks the bot that listens on one of `addresses`, and returns its answer.
 ///
 /// # Errors
-/// It does not answer; the sentence is about the first address.
-pub async fn ask(addresses: &[SocketAddr], probe: Probe) -> Result<Verdict, String> {
-    let mut why = None;
+/// It does not answer; the error is that of the first address.
+pub async fn ask(addresses: &[SocketAddr], probe: Probe) -> Result<Verdict, AskError> {
+    let mut first = None;
     for address in addresses {
         match ask_one(*address, probe).await {
             Ok(verdict) => return Ok(verdict),
-            Err(error) => why = why.or(Some(error)),
+            Err(error) => first = first.or(Some(error)),
         }
     }
-    Err(why.unwrap_or_default())
+    Err(first.unwrap_or(AskError::NoAddress))
 }
 
-async fn ask_one(address: SocketAddr, probe: Probe) -> Result<Verdict, String> {
+async fn ask_one(address: SocketAddr, probe: Probe) -> Result<Verdict, AskError> {
     let url = format!("http://{address}{}", probe.path());
     // No TLS is spoken: the roots are never looked at.
-    let client = Client::new(Roots::Mozilla).map_err(|error| error.to_string())?;
-    let request =
-        Request::new(Method::GET, &url, Vec::new(), LIMITS).map_err(|error| error.to_string())?;
+    let client = Client::new(Roots::Mozilla)?;
+    let request = Request::new(Method::GET, &url, Vec::new(), LIMITS)?;
     let until = Instant::now() + RETRY;
     loop {
         match client.send(request.clone()).await {
@@ -54,12 +70,12 @@ async fn ask_one(address: SocketAddr, probe: Probe) -> Result<Verdict, String> {
             Err(error) if was_pushed_out(&error) && Instant::now() < until => {
                 sleep(PAUSE).await;
             }
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(error.into()),
         }
     }
 }
 
-fn was_pushed_out(error: &Error) -> bool {
+fn was_pushed_out(error: &net::Error) -> bool {
     match error.fault {
         Fault::Closed(_) => true,
         Fault::Connect(kind) => kind == ErrorKind::ConnectionReset,

@@ -1,19 +1,19 @@
-//! What became of commands.
+//! Counters of commands by their outcome, and of messages that could not be read.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::{control::Command, crypto::WithheldCode};
 
-/// What somebody asked for.
+/// The command that somebody gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandKind {
-    /// Scale to one replica.
+    /// Scales to one replica.
     Start,
-    /// Scale to none.
+    /// Scales to none.
     Stop,
-    /// Tell how the Deployment is.
+    /// Asks for the state of the Deployment.
     Status,
-    /// Tell what can be asked for.
+    /// Asks for the list of commands.
     Help,
     /// No command, or nobody could read what.
     None,
@@ -51,7 +51,7 @@ impl From<Command> for CommandKind {
     }
 }
 
-/// What became of it.
+/// The outcome of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandOutcome {
     /// It was done.
@@ -86,7 +86,7 @@ impl CommandOutcome {
         }
     }
 
-    /// Whether it can become of this.
+    /// Returns whether a command of this kind can have this outcome.
     fn is_of(self, kind: CommandKind) -> bool {
         match self {
             Self::Done | Self::Late => kind != CommandKind::None,
@@ -97,7 +97,7 @@ impl CommandOutcome {
     }
 }
 
-/// What one message adds to the numbers, once what was made of it is committed.
+/// The addition of one message to the metrics, made after the commit of its outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricEvent {
     /// A command, or what might have been one.
@@ -107,12 +107,12 @@ pub enum MetricEvent {
     Undecryptable(Option<WithheldCode>),
 }
 
-/// What one transaction adds to the numbers.
+/// The additions of one transaction to the metrics.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct MetricEvents(Vec<MetricEvent>);
 
 impl MetricEvents {
-    /// The tallies, in order.
+    /// The events, in order.
     pub fn iter(&self) -> impl Iterator<Item = &MetricEvent> {
         self.0.iter()
     }
@@ -133,13 +133,13 @@ impl FromIterator<MetricEvent> for MetricEvents {
 
 /// Counters of everything a [`MetricEvent`] can be.
 #[derive(Default)]
-pub(super) struct TallyCounters {
+pub(super) struct MetricCounters {
     commands: [[AtomicU64; CommandOutcome::ALL.len()]; CommandKind::ALL.len()],
     missing_keys: AtomicU64,
     withheld: [AtomicU64; WithheldCode::ALL.len()],
 }
 
-impl TallyCounters {
+impl MetricCounters {
     pub(super) fn add(&self, metric: MetricEvent) {
         let counter = match metric {
             MetricEvent::Command(kind, outcome) => self
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn every_tally_has_a_counter_of_its_own() {
-        let counters = TallyCounters::default();
+        let counters = MetricCounters::default();
         let mut wanted = Vec::new();
         for kind in CommandKind::ALL {
             for outcome in CommandOutcome::ALL.into_iter().filter(|o| o.is_of(kind)) {
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_no_series() {
-        let counters = TallyCounters::default();
+        let counters = MetricCounters::default();
         let names: Vec<String> = counters
             .commands()
             .map(|(kind, outcome, _)| format!("{} {}", kind.as_str(), outcome.as_str()))

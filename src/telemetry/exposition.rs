@@ -6,7 +6,7 @@ use std::fmt::{Display, Write};
 
 use super::histogram::Buckets;
 
-/// What the format calls itself.
+/// The media type of the format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Families, written one after the other. Names, labels and help are the

@@ -1,4 +1,4 @@
-//! What the bot notes about itself.
+//! The state that liveness, readiness and the metrics are computed from.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    commands::{MetricEvents, TallyCounters},
+    commands::{MetricCounters, MetricEvents},
     histogram::Histogram,
     probe::Snapshot,
     skipped::{Place, SkippedCounters},
@@ -16,28 +16,28 @@ use crate::store::Counts;
 /// Counting what is in the store reads all of it: no more often than this.
 const COUNT_INTERVAL: Duration = Duration::from_secs(15);
 
-/// What has not happened yet.
+/// The time of an event that has not happened yet.
 const NEVER: u64 = u64::MAX;
 
-/// What the bot notes about itself while it runs. One value, written by the
-/// loop and read by whoever asks; each number stands for itself, so nobody waits
-/// for anybody.
+/// The state of the running bot. One value, written by the loop and read by the thread
+/// that serves the pages; each number is an atomic by itself, so neither waits for the
+/// other.
 pub struct HealthState {
     started: Instant,
     pub(super) started_at: SystemTime,
-    /// Whether somebody can ask.
+    /// The pages are served.
     is_asked: bool,
     sync_max_age: Duration,
     logged_in: AtomicBool,
     /// In milliseconds since `started`, as all times here.
-    turned_at: AtomicU64,
+    loop_alive_at: AtomicU64,
     synced_at: AtomicU64,
     store_refused: AtomicBool,
     counted_at: AtomicU64,
     pub(super) syncs: Attempts,
     pub(super) logins: Attempts,
     pub(super) store_failures: AtomicU64,
-    pub(super) metrics: TallyCounters,
+    pub(super) metrics: MetricCounters,
     pub(super) skipped: SkippedCounters,
     /// Of scalings that were done, and of those that were not.
     pub(super) scaled: [Histogram; 2],
@@ -48,7 +48,7 @@ pub struct HealthState {
     pub(super) outbox: AtomicU64,
 }
 
-/// How often something went well, and how often not.
+/// The number of attempts that succeeded, and of those that failed.
 #[derive(Default)]
 pub(super) struct Attempts {
     pub(super) ok: AtomicU64,
@@ -63,8 +63,8 @@ impl Attempts {
 }
 
 impl HealthState {
-    /// Of a process that starts now. `is_asked` tells whether anybody can see
-    /// it, `sync_max_age` from when on the bot is not ready.
+    /// The state of a process that starts now. `is_asked` is true if the pages are
+    /// served; the bot is not ready once its last sync is older than `sync_max_age`.
     pub fn new(is_asked: bool, sync_max_age: Duration) -> Self {
         Self {
             started: Instant::now(),
@@ -72,14 +72,14 @@ impl HealthState {
             is_asked,
             sync_max_age,
             logged_in: AtomicBool::new(false),
-            turned_at: AtomicU64::new(0),
+            loop_alive_at: AtomicU64::new(0),
             synced_at: AtomicU64::new(NEVER),
             store_refused: AtomicBool::new(false),
             counted_at: AtomicU64::new(NEVER),
             syncs: Attempts::default(),
             logins: Attempts::default(),
             store_failures: AtomicU64::new(0),
-            metrics: TallyCounters::default(),
+            metrics: MetricCounters::default(),
             skipped: SkippedCounters::default(),
             scaled: Default::default(),
             one_time_keys: AtomicU64::new(0),
@@ -92,21 +92,21 @@ impl HealthState {
 
     /// A session began: the loop turns from now on.
     pub fn session_began(&self) {
-        self.turned();
+        self.loop_alive();
         self.logged_in.store(true, Relaxed);
     }
 
-    /// It ended, and the bot is on its way to the next one.
+    /// Notes that the session ended, and the bot is on its way to the next one.
     pub fn session_ended(&self) {
         self.logged_in.store(false, Relaxed);
     }
 
-    /// The loop came round.
-    pub fn turned(&self) {
-        self.turned_at.store(self.now(), Relaxed);
+    /// Notes that the loop came round.
+    pub fn loop_alive(&self) {
+        self.loop_alive_at.store(self.now(), Relaxed);
     }
 
-    /// A sync was taken in, or not.
+    /// Counts a sync that was taken in, or was not.
     pub fn synced(&self, ok: bool) {
         self.syncs.add(ok);
         if ok {
@@ -114,53 +114,53 @@ impl HealthState {
         }
     }
 
-    /// Somebody tried to log in.
+    /// Counts an attempt to log in.
     pub fn login(&self, ok: bool) {
         self.logins.add(ok);
     }
 
-    /// A transaction that changes something was committed.
+    /// Notes that a transaction that changes something was committed.
     pub fn stored(&self) {
         self.store_refused.store(false, Relaxed);
     }
 
-    /// A transaction could not be committed.
+    /// Counts a transaction that could not be committed.
     pub fn store_refused(&self) {
         self.store_refused.store(true, Relaxed);
         self.store_failures.fetch_add(1, Relaxed);
     }
 
-    /// What a transaction did about messages; after its commit, so that one that
-    /// is tried again does not count twice.
+    /// Adds the events of a transaction; after its commit, so that one that is tried
+    /// again does not count twice.
     pub fn count(&self, metrics: &MetricEvents) {
         for metric in metrics.iter() {
             self.metrics.add(*metric);
         }
     }
 
-    /// So many of these had no room there.
+    /// Counts items of a kind that had no room in a place.
     pub fn skipped(&self, place: Place, what: &str, count: u64) {
         self.skipped.add(place, what, count);
     }
 
-    /// The API server was asked to scale.
+    /// Counts a request to scale, and its duration.
     pub fn scaled(&self, ok: bool, took: Duration) {
         let [done, failed] = &self.scaled;
         if ok { done } else { failed }.observe(took);
     }
 
-    /// How many of the bot's one-time keys the homeserver has.
+    /// Notes the number of the bot's one-time keys on the homeserver.
     pub fn one_time_keys(&self, count: u64) {
         self.one_time_keys.store(count, Relaxed);
     }
 
-    /// Whether it is time to count what is in the store.
+    /// Returns whether it is time to count the rows of the store.
     pub fn wants_counts(&self) -> bool {
         let last = self.counted_at.load(Relaxed);
         self.is_asked && (last == NEVER || self.since(last) >= COUNT_INTERVAL)
     }
 
-    /// What is in the store.
+    /// Notes the numbers of rows in the store.
     pub fn counted(&self, counts: Counts) {
         self.counted_at.store(self.now(), Relaxed);
         self.olm_sessions.store(counts.olm_sessions, Relaxed);
@@ -170,12 +170,12 @@ impl HealthState {
         self.outbox.store(counts.outbox, Relaxed);
     }
 
-    /// What liveness and readiness are judged by.
+    /// The facts that liveness and readiness are judged by.
     pub fn snapshot(&self) -> Snapshot {
         let synced_at = self.synced_at.load(Relaxed);
         Snapshot {
             logged_in: self.logged_in.load(Relaxed),
-            since_turn: self.since(self.turned_at.load(Relaxed)),
+            since_loop: self.since(self.loop_alive_at.load(Relaxed)),
             since_sync: (synced_at != NEVER).then(|| self.since(synced_at)),
             since_start: self.started.elapsed(),
             store_refused: self.store_refused.load(Relaxed),

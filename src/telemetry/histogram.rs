@@ -1,4 +1,4 @@
-//! How long something took.
+//! A histogram of durations.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -20,7 +20,7 @@ const BOUNDS: [(u64, &str); 11] = [
     (10_000, "10"),
 ];
 
-/// Durations by how long they were.
+/// The number of durations in each bucket.
 #[derive(Default)]
 pub(super) struct Histogram {
     buckets: [AtomicU64; BOUNDS.len()],
@@ -31,11 +31,11 @@ pub(super) struct Histogram {
 /// A histogram as it was at one time.
 #[derive(Debug, PartialEq)]
 pub(super) struct Buckets {
-    /// Upper bounds, in seconds, and how many were no longer.
+    /// Upper bounds, in seconds, each with the number of durations up to it.
     pub(super) cumulative: Vec<(&'static str, u64)>,
-    /// How many there were.
+    /// The number of durations.
     pub(super) count: u64,
-    /// How long they took together, in seconds.
+    /// The sum of the durations, in seconds.
     pub(super) sum: f64,
 }
 

@@ -1,8 +1,9 @@
-//! What is logged: a level, or `RUST_LOG`'s directives.
+//! The filter of log records: a level, or `RUST_LOG`'s directives.
 
 use std::fmt;
 
 use log::LevelFilter;
+use thiserror::Error;
 
 /// Libraries whose records tell an operator little below `warn`. A prefix
 /// counts, so `hyper` covers `hyper_util` and `hyper_rustls`.
@@ -34,16 +35,16 @@ impl LogFilter {
     ///
     /// # Errors
     /// The first directive that is not one.
-    pub fn directives(spec: &str) -> Result<Self, BadLogFilter> {
+    pub fn directives(spec: &str) -> Result<Self, LogFilterError> {
         let (list, text) = spec.split_once('/').unwrap_or((spec, ""));
         if text.contains('/') {
-            return Err(BadLogFilter(spec.to_owned()));
+            return Err(LogFilterError(spec.to_owned()));
         }
         for directive in list.split(',').map(str::trim) {
             let (module, level) = directive.split_once('=').unwrap_or((directive, ""));
             let level = level.trim();
             if !is_module_path(module) || !(level.is_empty() || is_level(level)) {
-                return Err(BadLogFilter(directive.to_owned()));
+                return Err(LogFilterError(directive.to_owned()));
             }
         }
         Ok(Self(spec.to_owned()))
@@ -72,16 +73,9 @@ fn is_level(text: &str) -> bool {
 }
 
 /// The part of a log filter that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadLogFilter(pub String);
-
-impl fmt::Display for BadLogFilter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not a log directive", self.0)
-    }
-}
-
-impl std::error::Error for BadLogFilter {}
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0:?} is not a log directive")]
+pub struct LogFilterError(pub String);
 
 #[cfg(test)]
 mod tests {
@@ -121,7 +115,7 @@ mod tests {
             ("info debug", "info debug"),
             ("info/a/b", "info/a/b"),
         ] {
-            let expected = BadLogFilter(part.to_owned());
+            let expected = LogFilterError(part.to_owned());
             assert_eq!(LogFilter::directives(spec), Err(expected), "{spec}");
         }
     }

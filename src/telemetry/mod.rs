@@ -1,5 +1,5 @@
-//! How the bot is: what it counts, whether it is alive and ready, and the pages
-//! that say so. Knows neither users nor rooms, so that it cannot name one.
+//! Health, metrics and the log: the bot's counters, its liveness and readiness, and the
+//! pages that show them. Knows neither users nor rooms, so that it cannot name one.
 
 mod client;
 mod commands;
@@ -14,10 +14,10 @@ mod process;
 mod server;
 mod skipped;
 
-pub use client::ask;
+pub use client::{AskError, ask};
 pub use commands::{CommandKind, CommandOutcome, MetricEvent, MetricEvents};
 pub use health::HealthState;
-pub use log_filter::{BadLogFilter, LogFilter};
+pub use log_filter::{LogFilter, LogFilterError};
 pub use logging::{MAX_LINE_BYTES, init, line};
 pub use probe::{Probe, Snapshot, Verdict};
 pub use server::start;

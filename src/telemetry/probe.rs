@@ -1,22 +1,24 @@
-//! Whether the bot is alive, and whether it is ready.
+//! Liveness and readiness: the judgement on the facts of a moment, without IO.
+//!
+//! Specification: <https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/>.
 
 use std::time::Duration;
 
 /// The loop wakes once a minute at least; a transaction may take a while on a
 /// slow disk.
-const TURN_MAX_AGE: Duration = Duration::from_secs(150);
+const LOOP_MAX_AGE: Duration = Duration::from_secs(150);
 
-/// What can be asked.
+/// A question about the state of the bot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Probe {
-    /// Whether the process does its work, whatever the others do.
+    /// Liveness: the process does its work, whatever the servers do.
     Live,
-    /// Whether somebody who gives a command now can expect an answer.
+    /// Readiness: a command that is given now can expect an answer.
     Ready,
 }
 
 impl Probe {
-    /// Where it is asked.
+    /// The path of its page.
     pub fn path(self) -> &'static str {
         match self {
             Self::Live => "/livez",
@@ -25,16 +27,16 @@ impl Probe {
     }
 }
 
-/// What it is judged by.
+/// The facts of a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
     /// There is a session, and the loop that serves it.
     pub logged_in: bool,
-    /// Since the loop came round.
-    pub since_turn: Duration,
-    /// Since the last sync that was taken in.
+    /// The time since the loop came round.
+    pub since_loop: Duration,
+    /// The time since the last sync that was taken in.
     pub since_sync: Option<Duration>,
-    /// Since the process started.
+    /// The time since the process started.
     pub since_start: Duration,
     /// The last transaction that changes something was not committed.
     pub store_refused: bool,
@@ -42,17 +44,17 @@ pub struct Snapshot {
     pub sync_max_age: Duration,
 }
 
-/// The answer, with what it rests on.
+/// The answer to a probe, with its reasons.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether it is a yes.
+    /// The answer is yes.
     pub ok: bool,
-    /// A line for each thing looked at.
+    /// One line for each fact that was judged.
     pub text: String,
 }
 
 impl Snapshot {
-    /// Since the last sync, or since the start where there was none.
+    /// The time since the last sync, or since the start where there was none.
     pub fn sync_age(&self) -> Duration {
         self.since_sync.unwrap_or(self.since_start)
     }
@@ -72,16 +74,16 @@ impl Snapshot {
         }
     }
 
-    /// Nothing but this process can make it fail: a restart would cure nothing
-    /// else.
+    /// Judges the loop. Nothing but this process can make it fail, since a restart would
+    /// cure nothing else.
     fn turns(&self) -> (bool, String) {
-        let age = self.since_turn.as_secs();
+        let age = self.since_loop.as_secs();
         if !self.logged_in {
             (true, "loop: ok (on its way to a session)".to_owned())
-        } else if self.since_turn < TURN_MAX_AGE {
+        } else if self.since_loop < LOOP_MAX_AGE {
             (true, format!("loop: ok ({age} s ago)"))
         } else {
-            let limit = TURN_MAX_AGE.as_secs();
+            let limit = LOOP_MAX_AGE.as_secs();
             (false, format!("loop: {age} s ago, more than {limit} s"))
         }
     }
@@ -122,7 +124,7 @@ mod tests {
 
     const WELL: Snapshot = Snapshot {
         logged_in: true,
-        since_turn: Duration::from_secs(30),
+        since_loop: Duration::from_secs(30),
         since_sync: Some(Duration::from_secs(3)),
         since_start: Duration::from_secs(1000),
         store_refused: false,
@@ -191,7 +193,7 @@ mod tests {
     #[test]
     fn a_loop_that_stands_still_is_not_alive() {
         let frozen = Snapshot {
-            since_turn: Duration::from_secs(150),
+            since_loop: Duration::from_secs(150),
             ..WELL
         };
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What the kernel says of this process.
+//! Facts about this process from the kernel.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ pub(super) fn resident_bytes() -> Option<u64> {
     resident(&fs::read_to_string("/proc/self/status").ok()?)
 }
 
-/// In kB there, which means 1024 bytes.
+/// Reads `VmRSS` of `/proc/self/status`, which counts in units of 1024 bytes.
 fn resident(status: &str) -> Option<u64> {
     let value = status
         .lines()

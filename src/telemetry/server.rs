@@ -1,4 +1,4 @@
-//! The pages, and who serves them.
+//! The pages, and the thread that serves them.
 
 use std::{
     io,
@@ -16,8 +16,8 @@ use crate::net::{Page, listen, serve};
 /// Serves the pages on the first of these addresses that this machine has, for
 /// as long as the process lives; returns once it listens.
 ///
-/// In a thread of its own: whoever asks is answered while the bot's loop is busy,
-/// and however many ask, the loop has its turns.
+/// They have a thread of their own: a probe is answered while the bot's loop is busy, and
+/// many probes do not slow the loop.
 ///
 /// # Errors
 /// None of the addresses can be listened on, or there is no thread to be had.

@@ -1,8 +1,8 @@
-//! What was not looked at or not kept, because there was too much of it.
+//! Counters of items that were not looked at or not kept, because there were too many.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Where it had no room.
+/// The place in which an item had no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// In what is read of an answer of the homeserver.
@@ -21,7 +21,7 @@ impl Place {
 }
 
 /// Everything that can have no room somewhere: each is a series from the start.
-/// What is not among them is counted as the last of its place.
+/// An item of another kind is counted as the last kind of its place.
 const KINDS: [(Place, &str); 27] = [
     (Place::Answer, "timeline_event"),
     (Place::Answer, "state_event"),
@@ -65,7 +65,7 @@ impl SkippedCounters {
         }
     }
 
-    /// Where, what, and how often.
+    /// Each place and kind with its count.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         KINDS
             .iter()

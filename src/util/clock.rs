@@ -31,7 +31,7 @@ fn jumped(now: u64) -> u64 {
 /// The difference between a server's clock and this machine's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockDifference {
-    /// How far the clocks are apart, in milliseconds.
+    /// The distance between the clocks, in milliseconds.
     pub ms: u64,
     /// True if the server's clock is the one that is ahead.
     pub server_is_ahead: bool,

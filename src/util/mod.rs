@@ -1,4 +1,4 @@
-//! What every other folder may use: clocks, secrets, and text that is safe to show.
+//! The lowest folder: clocks, secrets, and text that is safe to show.
 
 mod bounded_file;
 mod carried;

@@ -1,4 +1,4 @@
-//! What is sent, and what good answers mean.
+//! The requests that are sent, and the meaning of good answers.
 
 use super::*;
 

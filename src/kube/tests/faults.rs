@@ -1,4 +1,4 @@
-//! What goes wrong, word for word.
+//! The errors, word for word.
 
 use std::time::{Duration, Instant, SystemTime};
 

@@ -107,7 +107,7 @@ fn status(code: u16, reason: &str, message: &str) -> Reply {
     Reply::with(code, "Content-Type: application/json\r\n", &body)
 }
 
-/// What a person and what the log see of a scale that is answered like this
+/// The sentence and the detail of a scale that is answered like this
 /// every time.
 fn faces(reply: Reply) -> (String, String) {
     run(async {

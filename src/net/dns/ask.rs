@@ -23,7 +23,7 @@ pub(super) const LIMIT: Duration = Duration::from_secs(8);
 /// An answer that comes later is still taken.
 const NEXT: Duration = Duration::from_secs(1);
 
-/// How long a server that cut its answer has to send it whole, by TCP.
+/// The time that a server which cut its answer has to send it whole, by TCP.
 const FOR_THE_WHOLE: Duration = Duration::from_secs(2);
 
 /// Datagrams that are passed over before a question is asked anew, from another
@@ -38,9 +38,9 @@ const MAX_DATAGRAM: usize = 4 * 1024;
 #[derive(Debug)]
 pub(super) struct Servers {
     conf: Conf,
-    /// Which of them was silent last; it is asked after the others.
+    /// One flag a server: it was silent last, and is asked after the others.
     silent: Vec<AtomicBool>,
-    /// When all of it began.
+    /// The time at which the resolution began.
     began: Instant,
     /// The server that is asked first.
     first: usize,
@@ -147,7 +147,7 @@ impl Servers {
         Outcome::Nothing(self.last_words(failures))
     }
 
-    /// What was said last by each server, silence included.
+    /// The last answer of each server, silence included.
     fn last_words(&self, mut said: Vec<Answered>) -> Vec<Answered> {
         let silence = Said::Silence(self.began.elapsed().as_millis());
         for server in self.conf.servers.iter().map(SocketAddr::ip) {

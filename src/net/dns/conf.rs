@@ -1,6 +1,6 @@
-//! What `/etc/resolv.conf` says: whom to ask, and for which names.
+//! Reads `/etc/resolv.conf`: the servers to ask, and the names to ask for.
 //!
-//! Specification: resolv.conf(5), as the GNU C library reads it. Its variables
+//! Specification: <https://man7.org/linux/man-pages/man5/resolv.conf.5.html>, as the GNU C library reads it. Its variables
 //! `LOCALDOMAIN` and `RES_OPTIONS` are not looked at.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -19,20 +19,20 @@ const MAX_DOTS: usize = 15;
 const MAX_TIMEOUT: u64 = 30;
 const MAX_ATTEMPTS: usize = 5;
 
-/// What is there to know of how names are resolved in this pod.
+/// The configuration by which names are resolved in this pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Conf {
     /// Never empty, the first to be asked first.
     pub(super) servers: Vec<SocketAddr>,
     /// The file names no server; the one above is this machine.
     pub(super) names_no_server: bool,
-    /// What is written behind a name with few dots, in this order.
+    /// The search domains, which are written behind a name with few dots, in this order.
     pub(super) domains: Vec<String>,
     /// A name with so many dots is first looked for as it is.
     pub(super) dots: usize,
-    /// How long one server may be silent, as the file has it.
+    /// The time for which one server may be silent, as the file has it.
     pub(super) timeout: Duration,
-    /// How often each server is asked.
+    /// The number of times that each server is asked.
     pub(super) attempts: usize,
     /// The servers take turns at being asked first.
     pub(super) rotates: bool,

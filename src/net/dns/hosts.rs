@@ -1,7 +1,7 @@
-//! What `/etc/hosts` says, which comes before any name server: in a pod, its own
-//! name and its `hostAliases`.
+//! Reads `/etc/hosts`, which comes before any name server: in a pod, its own name and
+//! its `hostAliases`.
 //!
-//! Specification: hosts(5).
+//! Specification: <https://man7.org/linux/man-pages/man5/hosts.5.html>.
 
 use std::io::{BufRead, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -39,8 +39,8 @@ pub(super) fn addresses(file: impl BufRead, host: &str) -> Vec<IpAddr> {
     found
 }
 
-/// What is known of names that no server is asked for (RFC 6761, sections 6.3
-/// and 6.4): `localhost` and all below it is this machine, and below `invalid`
+/// The addresses of a name that no server is asked for
+/// (<https://www.rfc-editor.org/rfc/rfc6761#section-6.3>, and 6.4): `localhost` and all below it is this machine, and below `invalid`
 /// there is nothing. None for any other name.
 pub(super) fn special(host: &str) -> Option<Vec<IpAddr>> {
     let host = host.strip_suffix('.').unwrap_or(host);

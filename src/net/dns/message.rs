@@ -1,7 +1,8 @@
 //! Messages of the Domain Name System, without IO: the question for the
-//! addresses of one name, and what is kept of an answer.
+//! addresses of one name, and the parts of an answer that are kept.
 //!
-//! Specification: RFC 1035, sections 3.1 and 4; RFC 3596 (AAAA). No EDNS: a
+//! Specification: <https://www.rfc-editor.org/rfc/rfc1035#section-4> with section 3.1;
+//! <https://www.rfc-editor.org/rfc/rfc3596> (AAAA). No EDNS: a
 //! server that has more to say than fits cuts its answer and is asked by TCP.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -33,7 +34,7 @@ const RCODE: u16 = 0x000f;
 const NOERROR: u16 = 0;
 const NXDOMAIN: u16 = 3;
 
-/// Which addresses are asked for.
+/// The kind of addresses that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Family {
     /// A records.
@@ -202,7 +203,7 @@ impl Question {
     }
 }
 
-/// What is kept of an answer.
+/// The parts of an answer that are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reply {
     pub(super) says: Says,
@@ -210,7 +211,7 @@ pub(super) struct Reply {
     pub(super) is_cut: bool,
 }
 
-/// What a server said to a question.
+/// The meaning of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Says {
     /// At most 16 addresses, in the server's order.
@@ -232,7 +233,7 @@ struct Record<'a> {
     kind: u16,
     class: u16,
     data: &'a [u8],
-    /// Where its data is in the message.
+    /// The position of its data in the message.
     at: usize,
 }
 

@@ -1,7 +1,7 @@
 //! The order in which addresses are tried, and which are not worth it.
 //!
-//! Specification: RFC 6724, section 6, rules 1 and 5 with section 2.1; of the
-//! others only that IPv6 comes first. As in the C libraries, the kernel is asked
+//! Specification: <https://www.rfc-editor.org/rfc/rfc6724#section-6>, rules 1 and 5 with
+//! section 2.1; of the others only that IPv6 comes first. As in the C libraries, the kernel is asked
 //! for the way to each address by connecting a UDP socket, which sends nothing.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -40,7 +40,8 @@ fn source(target: SocketAddr) -> Option<IpAddr> {
     Some(socket.local_addr().ok()?.ip())
 }
 
-/// What of the table in RFC 6724, section 2.1 is in use: addresses with different
+/// The label of an address, as far as the table in RFC 6724, section 2.1 is in use:
+/// addresses with different
 /// labels rarely reach each other, as private IPv6 addresses and public ones.
 fn label(address: IpAddr) -> u8 {
     let IpAddr::V6(address) = address else {

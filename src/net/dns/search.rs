@@ -1,5 +1,5 @@
-//! Which of the names that a name may stand for is taken, and when the next one
-//! is asked for: the rules, without IO. Times are since the search began.
+//! The choice between the names that a name may stand for, and the time at which each is
+//! asked for: the rules, without IO. Times are since the search began.
 //!
 //! A candidate is asked for once all before it have failed, in whatever way, or
 //! after [`HEDGE`] of silence. It is taken once it has an address and all before
@@ -21,8 +21,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// The same for a family of a name that does not exist, says the other one.
 const PATIENCE_FOR_NO_NAME: Duration = Duration::from_secs(1);
 
-/// What has addresses of one family waits so long for those of the other
-/// (RFC 8305, section 3, has 50 ms for one direction).
+/// The wait for the addresses of the other family, once there are those of one
+/// (<https://www.rfc-editor.org/rfc/rfc8305#section-3> has 50 ms for one direction).
 const OTHER_FAMILY: Duration = Duration::from_millis(300);
 
 /// The candidates of one name.
@@ -37,12 +37,12 @@ pub(super) struct Search {
 #[derive(Debug)]
 struct Candidate {
     started: Option<Duration>,
-    /// When the first address came.
+    /// The time of its first address.
     found_at: Option<Duration>,
     families: Vec<(Family, Option<Outcome>)>,
 }
 
-/// What became of the question for one family of a candidate.
+/// The outcome of the question for one family of a candidate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// One address or more.
@@ -51,7 +51,7 @@ pub(super) enum Outcome {
     Nothing(Vec<Answered>),
 }
 
-/// What is to be done.
+/// The next step of the caller.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// To ask for these candidates, by their numbers.
@@ -64,7 +64,7 @@ pub(super) enum Step {
     GiveUp,
 }
 
-/// How far a candidate is.
+/// The state of a candidate.
 enum State {
     Unasked,
     /// Has addresses, and waits for more until this time.
@@ -109,7 +109,7 @@ impl Search {
         }
     }
 
-    /// What is to be done now.
+    /// The step to take now.
     pub(super) fn step(&mut self, now: Duration) -> Step {
         // Until when those before the candidate that is looked at keep it waiting.
         let mut held: Option<Duration> = None;
@@ -152,7 +152,7 @@ impl Search {
         found.flatten().collect()
     }
 
-    /// What was said to each question, candidate by candidate, after all of them
+    /// The answers to each question, candidate by candidate, after all of them
     /// have failed.
     pub(super) fn into_failures(self) -> Vec<Vec<(Family, Vec<Answered>)>> {
         let of = |candidate: Candidate| {
@@ -166,7 +166,7 @@ impl Search {
         self.candidates.into_iter().map(of).collect()
     }
 
-    /// Whether something that was asked for has not failed yet.
+    /// Returns whether something that was asked for has not failed yet.
     fn is_asking(&self) -> bool {
         let mut asked = self.candidates.iter();
         asked.any(|candidate| candidate.started.is_some() && !candidate.has_failed())

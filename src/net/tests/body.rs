@@ -1,4 +1,4 @@
-//! What becomes of a request's body.
+//! The memory of a request's body.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Which certificates are believed, and what is said of the others. OpenSSL made
+//! Certificates that are believed, and the sentences about others. OpenSSL made
 //! them (`certificates/make.sh`), and takes most of them.
 
 use std::sync::Arc;
@@ -28,7 +28,7 @@ macro_rules! made {
     };
 }
 
-/// What is said of a server that sends this to a client that was given that; and
+/// The sentence about a server that sends this to a client that was given that; and
 /// what to do. Nothing if it is believed.
 fn judged((sent, given): (&str, &str), name: &'static str, now: u64) -> Option<(String, String)> {
     let (roots, pins) = Roots::Bundle(Bundle::from_pem(given.as_bytes()).unwrap()).store();

@@ -36,7 +36,7 @@ fn get(url: &str, limits: Limits) -> Request {
     Request::new(Method::GET, url, Vec::new(), limits).unwrap()
 }
 
-/// What a plain GET gives; an error as its sentence with `HOST` for the peer.
+/// The outcome of a plain GET; an error as its sentence with `HOST` for the peer.
 async fn outcome(server: &Fake, limits: Limits) -> Result<Response, String> {
     let error = match client().send(get(&server.url("/"), limits)).await {
         Ok(response) => return Ok(response),

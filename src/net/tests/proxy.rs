@@ -87,7 +87,7 @@ fn a_proxy_serves_https_to_whom_its_exceptions_do_not_name() {
     assert!(!serves("b.example", "http://a.example"));
 }
 
-/// What a request to `hs.example` gives behind a proxy: the sentence, with
+/// The outcome of a request to `hs.example` behind a proxy: the sentence, with
 /// `PROXY` for the proxy.
 async fn refusal(url: &str, port: u16, limits: Limits) -> String {
     let proxy = Proxy::parse(&format!("{url}127.0.0.1:{port}"), "").unwrap();

@@ -1,4 +1,4 @@
-//! What `resolv.conf` and `hosts` say.
+//! Reading `resolv.conf` and `hosts`.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -28,7 +28,7 @@ fn record(owner: &[u8], kind: [u8; 2], data: &[u8]) -> Vec<u8> {
     [owner, &kind, &[0, 1, 0, 0, 0, 9], &length, data].concat()
 }
 
-/// What an answer with these flags and records says.
+/// The meaning of an answer with these flags and records.
 fn says(flags: u16, records: &[Vec<u8>]) -> Option<Says> {
     read(flags, records).map(|reply| reply.says)
 }

@@ -1,4 +1,4 @@
-//! Which candidate wins, and when.
+//! The candidate that wins, and the time at which it does.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Why a name has no address, in words.
+//! The sentences about names without addresses.
 
 use std::io::ErrorKind;
 
