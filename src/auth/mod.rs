@@ -8,4 +8,4 @@ pub mod keycloak;
 mod remedy;
 pub mod sso;
 
-pub use remedy::{Remedy, Responsible};
+pub use remedy::Responsible;

@@ -1,10 +1,8 @@
-//! The remedy for an error: who has to act, and whether the same request may succeed
-//! later.
+//! The parties that may have to act for a login to succeed.
 
 use std::fmt;
-use std::time::Duration;
 
-use crate::net::{self, Stage};
+use crate::net::{self, Remedy};
 
 /// The party that has to change something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,31 +32,10 @@ impl Responsible {
     /// The party responsible for a request to `server` that got no answer: the server
     /// itself, or the network if the request did not reach it.
     pub fn for_silence(error: &net::Error, server: Self) -> Self {
-        match &error.fault {
-            net::Fault::Resolve(_)
-            | net::Fault::Tls(_)
-            | net::Fault::Connect(_)
-            | net::Fault::Proxy { .. }
-            | net::Fault::Deadline {
-                stage: Stage::Connecting,
-                ..
-            } => Self::Network,
-            _ => server,
+        match error.responsible() {
+            net::Responsible::Network => Self::Network,
+            net::Responsible::Server | net::Responsible::Configuration => server,
         }
-    }
-}
-
-/// The properties of an error that decide what is done about it.
-pub trait Remedy {
-    /// The party that has to act, as far as can be told from here.
-    fn responsible(&self) -> Responsible;
-
-    /// True if the same request may succeed later without any change.
-    fn is_transient(&self) -> bool;
-
-    /// The shortest wait before the next attempt that the server asks for.
-    fn retry_after(&self) -> Option<Duration> {
-        None
     }
 }
 

@@ -239,6 +239,8 @@ impl Error {
 }
 
 impl Remedy for Error {
+    type Party = Responsible;
+
     fn responsible(&self) -> Responsible {
         match self {
             Self::Forbidden { .. }

@@ -7,7 +7,8 @@ use ruma::OwnedUserId;
 use thiserror::Error;
 
 use crate::auth::jwt::TokenError;
-use crate::auth::{Remedy, Responsible, keycloak};
+use crate::auth::{Responsible, keycloak};
+use crate::net::Remedy;
 
 /// The reason why the homeserver refuses a token, as far as it can be found out here.
 #[derive(Debug, Error)]
@@ -53,6 +54,8 @@ pub enum Diagnosis {
 }
 
 impl Remedy for Diagnosis {
+    type Party = Responsible;
+
     fn responsible(&self) -> Responsible {
         match self {
             Self::Token(errors) => errors

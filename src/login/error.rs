@@ -8,10 +8,10 @@ use thiserror::Error as ThisError;
 
 use super::diagnosis::Diagnosis;
 use crate::auth::jwt::MintError;
-use crate::auth::{Remedy, Responsible, keycloak, sso};
+use crate::auth::{Responsible, keycloak, sso};
 use crate::config::MethodName;
 use crate::matrix::client::{self, DiscoveryError, DiscoveryFault, LoginError, VersionsFault};
-use crate::net::{self, TlsUnavailable};
+use crate::net::{self, Remedy, TlsUnavailable};
 use crate::util::printable;
 
 /// The longest id of the server's that is shown, in bytes.
@@ -116,6 +116,8 @@ impl Error {
 }
 
 impl Remedy for Error {
+    type Party = Responsible;
+
     fn responsible(&self) -> Responsible {
         use Responsible::{Configuration, Homeserver};
         match self {

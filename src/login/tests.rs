@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 
 use super::*;
-use crate::auth::{Remedy, Responsible};
+use crate::auth::Responsible;
 use crate::config::{Account, Overrides};
+use crate::net::Remedy;
 use crate::net::fake::{Fake, Reply, run};
 
 const UNRECOGNIZED: &str = r#"{"errcode":"M_UNRECOGNIZED","error":"Unrecognized request"}"#;

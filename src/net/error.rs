@@ -253,6 +253,8 @@ pub(super) struct NoTunnel {
 }
 
 impl Remedy for Error {
+    type Party = Responsible;
+
     /// The server, unless the request did not get as far as to it.
     fn responsible(&self) -> Responsible {
         match &self.fault {

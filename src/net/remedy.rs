@@ -13,10 +13,13 @@ pub enum Responsible {
     Server,
 }
 
-/// An error of a request: who has to act, and whether it helps to try again.
+/// An error of a request: who has to act, and whether and when it helps to try again.
 pub trait Remedy {
+    /// The parts among which one has to change.
+    type Party;
+
     /// The part that has to change, as far as can be told from here.
-    fn responsible(&self) -> Responsible;
+    fn responsible(&self) -> Self::Party;
 
     /// Returns whether the same request may succeed later without anybody's action.
     fn is_transient(&self) -> bool;

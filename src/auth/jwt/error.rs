@@ -5,7 +5,8 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::decode::DecodeError;
-use crate::auth::{Remedy, Responsible};
+use crate::auth::Responsible;
+use crate::net::Remedy;
 use crate::util::printable;
 
 /// The longest part of a claim that is quoted, in bytes.
@@ -178,6 +179,8 @@ impl From<DecodeError> for TokenError {
 }
 
 impl Remedy for TokenError {
+    type Party = Responsible;
+
     fn responsible(&self) -> Responsible {
         match self {
             Self::Expired { .. } | Self::NotYetValid { .. } => Responsible::Network,

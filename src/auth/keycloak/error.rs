@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use thiserror::Error as ThisError;
 
+use crate::auth::Responsible;
 use crate::auth::jwt::JwksError;
 use crate::auth::remedy::tls_cure;
-use crate::auth::{Remedy, Responsible};
-use crate::net::{self, BadUrl};
+use crate::net::{self, BadUrl, Remedy};
 
 /// Keycloak gives no token, or no key set. `Display` is one sentence without a full stop:
 /// the error and the cure. Texts of the server in it are bounded and on one line.
@@ -177,6 +177,8 @@ pub enum Error {
 }
 
 impl Remedy for Error {
+    type Party = Responsible;
+
     fn responsible(&self) -> Responsible {
         match self {
             Self::Unreachable(error) => Responsible::for_silence(error, Responsible::Keycloak),

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::auth::Remedy;
 use crate::auth::jwt::JwksError;
+use crate::net::Remedy;
 use crate::net::fake::{Authority, Fake, Reply, closed_port, run};
 use crate::net::{Client, Roots};
 use crate::util::Secret;

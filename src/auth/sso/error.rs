@@ -6,9 +6,10 @@ use std::time::Duration;
 use thiserror::Error as ThisError;
 
 use super::redirect::RedirectError;
+use crate::auth::Responsible;
 use crate::auth::remedy::tls_cure;
-use crate::auth::{Remedy, Responsible};
 use crate::net;
+use crate::net::Remedy;
 use crate::util::printable;
 
 /// The longest text of a page that is repeated, in bytes.
@@ -256,6 +257,8 @@ pub enum Error {
 }
 
 impl Remedy for Error {
+    type Party = Responsible;
+
     fn responsible(&self) -> Responsible {
         match self {
             Self::UnknownProvider { .. }

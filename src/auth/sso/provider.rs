@@ -37,7 +37,7 @@ impl IdentityProvider {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Remedy;
+    use crate::net::Remedy;
 
     fn choose(wanted: &str, listed: &[&str]) -> Result<IdentityProvider, Error> {
         let listed: Vec<String> = listed.iter().map(|&id| id.to_owned()).collect();

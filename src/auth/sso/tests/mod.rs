@@ -13,7 +13,7 @@ use url::form_urlencoded;
 
 use super::flow::{Account, Flow, PageRequest, Step};
 use super::{Error, IdentityProvider, REDIRECT_URL};
-use crate::auth::Remedy;
+use crate::net::Remedy;
 use crate::net::Response;
 use crate::util::Secret;
 
