@@ -2,31 +2,22 @@
 //!
 //! Specification: client-server API, appendices, "Signing JSON".
 
-use std::fmt;
-
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, UserId};
 use serde_json::value::RawValue;
 use vodozemac::{Ed25519PublicKey, Ed25519Signature};
 
 /// Why a signed object is not believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// It has no canonical form (a float, an integer beyond ±2^53).
+    #[error("it has no canonical JSON form")]
     NotCanonical,
     /// No signature under that user and key.
+    #[error("the signature is missing")]
     Missing,
     /// There is one, and it does not match.
+    #[error("the signature is wrong")]
     Wrong,
-}
-
-impl fmt::Display for SignatureError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotCanonical => "it has no canonical JSON form",
-            Self::Missing => "the signature is missing",
-            Self::Wrong => "the signature is wrong",
-        })
-    }
 }
 
 /// The largest object read into a tree, in bytes of JSON text: that of a device or

@@ -1,7 +1,5 @@
 //! One-time keys of others, as `/keys/claim` hands them out.
 
-use std::fmt;
-
 use ruma::CanonicalJsonValue;
 use serde_json::value::RawValue;
 use vodozemac::Curve25519PublicKey;
@@ -12,21 +10,14 @@ use super::{
 };
 
 /// Why a claimed key is not used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
     /// Not under a `signed_curve25519:` name, or not an object with a `key`.
+    #[error("the one-time key is malformed")]
     Malformed,
     /// Not signed by the device it is said to belong to.
+    #[error(transparent)]
     Signature(SignatureError),
-}
-
-impl fmt::Display for ClaimError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed => f.write_str("the one-time key is malformed"),
-            Self::Signature(fault) => fault.fmt(f),
-        }
-    }
 }
 
 /// Reads one claimed key and checks that `device` signed it: an unsigned key

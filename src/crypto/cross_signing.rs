@@ -27,21 +27,14 @@ const USER_SIGNING: &[u8] = b"openclaw-k8s-toggle-operator/cross-signing/1/user-
 pub struct Seed(Box<Zeroizing<[u8; 32]>>);
 
 /// Why a text is not a seed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SeedError {
     /// Not base64.
+    #[error("it is not base64")]
     Encoding,
     /// So many bytes instead of 32.
+    #[error("it has {0} bytes instead of 32")]
     Length(usize),
-}
-
-impl fmt::Display for SeedError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Encoding => f.write_str("it is not base64"),
-            Self::Length(found) => write!(f, "it has {found} bytes instead of 32"),
-        }
-    }
 }
 
 impl fmt::Debug for Seed {

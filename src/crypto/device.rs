@@ -1,7 +1,7 @@
 //! Other people's devices: which of the server's claims about them are
 //! believed, and what is remembered of those that are gone.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use serde_json::value::RawValue;
@@ -29,38 +29,29 @@ pub struct Device {
 }
 
 /// Why a device is not believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
     /// Not an object with `user_id`, `device_id` and `keys`.
+    #[error("the device keys are malformed")]
     Malformed,
     /// The inner ids differ from the place it was found in.
+    #[error("the device keys name another user or device")]
     WrongPlace,
     /// No usable `curve25519:<id>` or `ed25519:<id>`.
+    #[error("an identity key is missing or unusable")]
     Keys,
     /// The self-signature.
+    #[error(transparent)]
     Signature(SignatureError),
     /// The same id had another ed25519 key before.
+    #[error("this device id had another fingerprint before")]
     KeyChanged,
     /// The id is one of the user's cross-signing keys (CVE-2022-39250).
+    #[error("the device id is a cross-signing key")]
     IdIsAKey,
     /// A device with this id or one of these keys was seen deleted.
+    #[error("it was signed out before, and stays so until \"identities forget\" names it")]
     SignedOut,
-}
-
-impl fmt::Display for DeviceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed => f.write_str("the device keys are malformed"),
-            Self::WrongPlace => f.write_str("the device keys name another user or device"),
-            Self::Keys => f.write_str("an identity key is missing or unusable"),
-            Self::Signature(fault) => fault.fmt(f),
-            Self::KeyChanged => f.write_str("this device id had another fingerprint before"),
-            Self::IdIsAKey => f.write_str("the device id is a cross-signing key"),
-            Self::SignedOut => f.write_str(
-                "it was signed out before, and stays so until \"identities forget\" names it",
-            ),
-        }
-    }
 }
 
 impl Device {

@@ -3,7 +3,7 @@
 //!
 //! Specification: client-server API, "Cross-signing".
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedUserId, UserId};
 use serde::Deserialize;
@@ -23,27 +23,20 @@ pub struct Identity {
 }
 
 /// Why a cross-signing key is not believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// Not an object with `user_id`, `usage` and `keys`.
+    #[error("the cross-signing key is malformed")]
     Malformed,
     /// It is another user's.
+    #[error("the cross-signing key names another user")]
     WrongUser,
     /// It is a key for something else.
+    #[error("the cross-signing key is for another usage")]
     Usage,
     /// Not exactly one usable key, under its own name.
+    #[error("the cross-signing key is not one key under its own name")]
     Keys,
-}
-
-impl fmt::Display for IdentityError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Malformed => "the cross-signing key is malformed",
-            Self::WrongUser => "the cross-signing key names another user",
-            Self::Usage => "the cross-signing key is for another usage",
-            Self::Keys => "the cross-signing key is not one key under its own name",
-        })
-    }
 }
 
 impl Identity {

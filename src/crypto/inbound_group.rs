@@ -3,8 +3,6 @@
 //!
 //! Specification: client-server API, "m.megolm.v1.aes-sha2".
 
-use std::fmt;
-
 use ruma::{OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -32,42 +30,35 @@ pub struct InboundGroupSession {
 }
 
 /// Why a room key or a message is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MegolmError {
     /// Fields missing or of the wrong form.
+    #[error("it is malformed")]
     Malformed,
     /// Any algorithm but `m.megolm.v1.aes-sha2`.
+    #[error("its algorithm is not Megolm")]
     Algorithm,
     /// A session of this id exists, and this is not it.
+    #[error("another session has this id")]
     Unconnected,
     /// The same session from another sender or device.
+    #[error("the session belongs to another device")]
     OtherOwner,
     /// The ratchet starts after this message.
+    #[error("the key received starts after this message")]
     TooEarly,
     /// Signature, MAC or padding.
+    #[error("the session does not open it")]
     Undecryptable,
     /// The plaintext is for another room.
+    #[error("it was encrypted for another room")]
     WrongRoom,
     /// The event's sender is not the session's owner (CVE-2025-48937).
+    #[error("its sender is not the owner of the session")]
     WrongSender,
     /// The inner type is not on the list, or it is a state event.
+    #[error("its inner type is not accepted")]
     InnerType,
-}
-
-impl fmt::Display for MegolmError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Malformed => "it is malformed",
-            Self::Algorithm => "its algorithm is not Megolm",
-            Self::Unconnected => "another session has this id",
-            Self::OtherOwner => "the session belongs to another device",
-            Self::TooEarly => "the key received starts after this message",
-            Self::Undecryptable => "the session does not open it",
-            Self::WrongRoom => "it was encrypted for another room",
-            Self::WrongSender => "its sender is not the owner of the session",
-            Self::InnerType => "its inner type is not accepted",
-        })
-    }
 }
 
 /// Decides on a key that came in `payload`, given the session stored under the

@@ -2,7 +2,7 @@
 //!
 //! Specification: client-server API, "m.olm.v1.curve25519-aes-sha2".
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use ruma::{CanonicalJsonObject, OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
@@ -28,21 +28,28 @@ use crate::util::wiped_json;
 const MAX_CIPHERTEXT: usize = 256 * 1024;
 
 /// Why a to-device message is thrown away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OlmError {
     /// Fields missing or of the wrong form.
+    #[error("it is malformed")]
     Malformed,
     /// Any algorithm but `m.olm.v1.curve25519-aes-sha2`.
+    #[error("its algorithm is not Olm")]
     Algorithm,
     /// No ciphertext for this device's key.
+    #[error("it is not for this device")]
     NotForUs,
     /// Its key was used: it came before.
+    #[error("it came before")]
     Repeated,
     /// No session opens it: the other end's session and ours have parted.
+    #[error("no Olm session opens it")]
     Wedged,
     /// A pre-key message that no new session can be made from.
+    #[error("no Olm session can be made from it")]
     NoSession,
     /// The payload is not what the envelope says (MUST 12).
+    #[error("its payload is refused ({0:?})")]
     Payload(PayloadError),
 }
 
@@ -61,20 +68,6 @@ pub enum PayloadError {
     SenderDevice(DeviceError),
     /// `sender_device_keys` is of another user (CVE-2026-45056) or has other keys.
     SenderDeviceMismatch,
-}
-
-impl fmt::Display for OlmError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed => f.write_str("it is malformed"),
-            Self::Algorithm => f.write_str("its algorithm is not Olm"),
-            Self::NotForUs => f.write_str("it is not for this device"),
-            Self::Repeated => f.write_str("it came before"),
-            Self::Wedged => f.write_str("no Olm session opens it"),
-            Self::NoSession => f.write_str("no Olm session can be made from it"),
-            Self::Payload(fault) => write!(f, "its payload is refused ({fault:?})"),
-        }
-    }
 }
 
 /// An `m.room.encrypted` to-device message before decryption.

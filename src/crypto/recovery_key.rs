@@ -19,35 +19,23 @@ const CHARACTERS: usize = 48;
 pub struct RecoveryKey(Zeroizing<[u8; 32]>);
 
 /// Why a text is not a recovery key. None of them tells a part of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RecoveryKeyError {
     /// So many characters instead of 48.
+    #[error(
+        "it has {0} characters, and a recovery key has {CHARACTERS} without the \
+                 spaces; a passphrase cannot be used"
+    )]
     Length(usize),
     /// A character that is not of Bitcoin's base58.
+    #[error("it has a character that no recovery key has (0, O, I, l and signs never occur)")]
     Alphabet,
     /// Not `8B 01` at the start.
+    #[error("it is not a recovery key: they all start with the same characters")]
     Prefix,
     /// The bytes, XORed, are not 0.
+    #[error("a character was mistyped")]
     Parity,
-}
-
-impl fmt::Display for RecoveryKeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Alphabet => f.write_str(
-                "it has a character that no recovery key has (0, O, I, l and signs never occur)",
-            ),
-            Self::Length(found) => write!(
-                f,
-                "it has {found} characters, and a recovery key has {CHARACTERS} without the \
-                 spaces; a passphrase cannot be used"
-            ),
-            Self::Prefix => {
-                f.write_str("it is not a recovery key: they all start with the same characters")
-            }
-            Self::Parity => f.write_str("a character was mistyped"),
-        }
-    }
 }
 
 impl fmt::Debug for RecoveryKey {

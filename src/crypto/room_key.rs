@@ -1,6 +1,6 @@
 //! The content of `m.room_key`.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use ruma::OwnedRoomId;
 use serde::Deserialize;
@@ -19,24 +19,17 @@ pub struct RoomKey {
 }
 
 /// Why a room key is not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RoomKeyError {
     /// Fields missing or of the wrong form.
+    #[error("the room key is malformed")]
     Malformed,
     /// Not `m.megolm.v1.aes-sha2`.
+    #[error("the room key is for an unknown algorithm")]
     Algorithm,
     /// `session_id` is not that of the key.
+    #[error("the room key's session id is not that of its key")]
     SessionId,
-}
-
-impl fmt::Display for RoomKeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Malformed => "the room key is malformed",
-            Self::Algorithm => "the room key is for an unknown algorithm",
-            Self::SessionId => "the room key's session id is not that of its key",
-        })
-    }
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,7 @@
 //! Specification: client-server API, "Secrets",
 //! `m.secret_storage.v1.aes-hmac-sha2`.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use aes::Aes256;
 use ctr::{
@@ -22,33 +22,26 @@ use super::{derive::derive, recovery_key::RecoveryKey};
 const ALGORITHM: &str = "m.secret_storage.v1.aes-hmac-sha2";
 
 /// Why a secret stays one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretStorageError {
     /// Not the JSON that the specification asks for.
+    #[error("what the homeserver has of it is malformed")]
     Malformed,
     /// The storage is encrypted in another way.
+    #[error("the secret storage is encrypted in a way that is not known")]
     Algorithm,
     /// The storage has another key.
+    #[error("the secret storage has another recovery key")]
     WrongKey,
     /// The secret is not stored, or not under this key.
+    #[error("the secret is not stored under this recovery key")]
     NotStored,
     /// The secret was not encrypted with this key under this name, or was changed.
+    #[error("the stored secret was changed, or has another recovery key")]
     Mac,
     /// What came out is not text.
+    #[error("the stored secret is not text")]
     NotText,
-}
-
-impl fmt::Display for SecretStorageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Malformed => "what the homeserver has of it is malformed",
-            Self::Algorithm => "the secret storage is encrypted in a way that is not known",
-            Self::WrongKey => "the secret storage has another recovery key",
-            Self::NotStored => "the secret is not stored under this recovery key",
-            Self::Mac => "the stored secret was changed, or has another recovery key",
-            Self::NotText => "the stored secret is not text",
-        })
-    }
 }
 
 #[derive(Deserialize)]

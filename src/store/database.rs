@@ -1,7 +1,6 @@
 //! Opening the database, the exclusive lock, and beginning transactions.
 
 use std::{
-    fmt,
     fs::{self, File, TryLockError},
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -34,55 +33,44 @@ const LOCK: &str = "store.lock";
 /// running it.
 const PREPARED_STATEMENTS: usize = 192;
 
-/// Why a statement failed.
-#[derive(Debug)]
+/// Why the store failed.
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// SQLite: disk full, IO, a constraint.
-    Sqlite(rusqlite::Error),
+    #[error("{}", refusal(.0))]
+    Sqlite(#[from] rusqlite::Error),
     /// A row that this program wrote cannot be read back.
+    #[error("the store is damaged: {0} cannot be read")]
     Corrupt(&'static str),
     /// The write-ahead log cannot be overwritten. What was committed is safe.
+    #[error("the write-ahead log cannot be overwritten: {0}")]
     Log(io::Error),
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sqlite(error) => match Trouble::of(error) {
-                Some(trouble) => write!(f, "the store cannot be written: {error}; {trouble}"),
-                None => write!(f, "the store refuses: {error}"),
-            },
-            Self::Corrupt(what) => write!(f, "the store is damaged: {what} cannot be read"),
-            Self::Log(error) => write!(f, "the write-ahead log cannot be overwritten: {error}"),
-        }
+fn refusal(error: &rusqlite::Error) -> String {
+    match Trouble::of(error) {
+        Some(trouble) => format!("the store cannot be written: {error}; {trouble}"),
+        None => format!("the store refuses: {error}"),
     }
 }
 
 impl Error {
-    /// Whether somebody else is writing just now, which says nothing about the disk.
+    /// Returns whether another process is writing just now, which says nothing about
+    /// the disk.
     pub fn is_busy(&self) -> bool {
-        let Self::Sqlite(error) = self else {
-            return false;
-        };
-        error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+        self.code() == Some(ErrorCode::DatabaseBusy)
     }
 
-    /// Whether somebody else has the database just now, for reading or writing.
+    /// Returns whether another process has the database just now, for reading or writing.
     pub(super) fn is_locked(&self) -> bool {
-        let Self::Sqlite(error) = self else {
-            return false;
-        };
-        let code = error.sqlite_error_code();
-        matches!(
-            code,
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-        )
+        self.is_busy() || self.code() == Some(ErrorCode::DatabaseLocked)
     }
-}
 
-impl From<rusqlite::Error> for Error {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Sqlite(error) => error.sqlite_error_code(),
+            _ => None,
+        }
     }
 }
 

@@ -15,17 +15,37 @@ use super::{
 const IO: i32 = 5;
 
 /// Why the store cannot be used. Each says what to change.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// There is no directory, and none can be made.
+    #[error(
+        "CRYPTO_STORE_PATH: there is no directory {}, and none can be made: {}; {}",
+        .0.display(), .1, directory_cure(.1)
+    )]
     NoDirectory(PathBuf, io::Error),
     /// A file in it cannot be made or written.
+    #[error("CRYPTO_STORE_PATH: cannot write to {}: {}; {}", .0.display(), .1, file_cure(.0, .1))]
     NotWritable(PathBuf, io::Error),
     /// The volume grants no lock on this file.
+    #[error(
+        "no lock is to be had on {}: {}{}; {}",
+        .0.display(), .1, OnVolume(.0), Trouble::NoLocks
+    )]
     NoLocks(PathBuf, io::Error),
     /// Another process has it.
+    #[error(
+        "another process is using the store in {}: stop it first, or wait until the old pod is \
+         gone, as the strategy Recreate does (two processes on one store would break its \
+         encryption)",
+        .0.display()
+    )]
     InUse(PathBuf),
     /// It was written by a later version of this program.
+    #[error(
+        "the store in {} has format {found}, this version knows up to {}: run the newer version \
+         again",
+        .path.display(), schema::VERSION
+    )]
     TooNew {
         /// The directory.
         path: PathBuf,
@@ -33,79 +53,45 @@ pub enum OpenError {
         found: i64,
     },
     /// There is none.
+    #[error(
+        "there is no store in {}: {}; set CRYPTO_STORE_PATH to the bot's, and start the bot once \
+         before",
+        .0.display(), .1
+    )]
     Missing(PathBuf, io::Error),
     /// It was written by an earlier version, and not by this one since.
+    #[error(
+        "the store in {} has an older format: start the bot with this version first",
+        .0.display()
+    )]
     TooOld(PathBuf),
     /// SQLite refuses it.
+    #[error("{}", refusal(.0, .1))]
     Database(PathBuf, rusqlite::Error),
 }
 
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoDirectory(path, error) => no_directory(f, path, error),
-            Self::NotWritable(path, error) => not_writable(f, path, error),
-            Self::NoLocks(path, error) => write!(
-                f,
-                "no lock is to be had on {}: {error}{}; {}",
-                path.display(),
-                OnVolume(path),
-                Trouble::NoLocks
-            ),
-            Self::InUse(path) => write!(
-                f,
-                "another process is using the store in {}: stop it first, or wait until the old \
-                 pod is gone, as the strategy Recreate does (two processes on one store would \
-                 break its encryption)",
-                path.display()
-            ),
-            Self::TooNew { path, found } => write!(
-                f,
-                "the store in {} has format {found}, this version knows up to {}: run the newer \
-                 version again",
-                path.display(),
-                schema::VERSION
-            ),
-            Self::Missing(path, error) => write!(
-                f,
-                "there is no store in {}: {error}; set CRYPTO_STORE_PATH to the bot's, and start \
-                 the bot once before",
-                path.display()
-            ),
-            Self::TooOld(path) => write!(
-                f,
-                "the store in {} has an older format: start the bot with this version first",
-                path.display()
-            ),
-            Self::Database(path, error) => {
-                let trouble = Trouble::of(error);
-                let act = match trouble {
-                    Some(Trouble::NoRoom) => "written",
-                    _ => "opened",
-                };
-                write!(
-                    f,
-                    "the store in {} cannot be {act}: {error}",
-                    path.display()
-                )?;
-                match trouble {
-                    Some(Trouble::Rights) => write!(
-                        f,
-                        "; give all files there to {}, by fsGroup or by chown -R on the node, and \
-                         mount the volume without readOnly",
-                        own_user()
-                    ),
-                    Some(trouble @ (Trouble::Damaged | Trouble::NotADatabase)) => {
-                        write!(f, "; {trouble}")
-                    }
-                    Some(trouble) => write!(f, "{}; {trouble}", OnVolume(path)),
-                    // A fault of this program's or of this machine's: nothing here
-                    // is to be given up for it.
-                    None => f.write_str("; keep its files, and report this"),
-                }
-            }
-        }
-    }
+fn refusal(path: &Path, error: &rusqlite::Error) -> String {
+    let trouble = Trouble::of(error);
+    let act = match trouble {
+        Some(Trouble::NoRoom) => "written",
+        _ => "opened",
+    };
+    let cure = match trouble {
+        Some(Trouble::Rights) => format!(
+            "; give all files there to {}, by fsGroup or by chown -R on the node, and mount the \
+             volume without readOnly",
+            own_user()
+        ),
+        Some(trouble @ (Trouble::Damaged | Trouble::NotADatabase)) => format!("; {trouble}"),
+        Some(trouble) => format!("{}; {trouble}", OnVolume(path)),
+        // A fault of this program's or of this machine's: nothing here is to be given
+        // up for it.
+        None => "; keep its files, and report this".to_owned(),
+    };
+    format!(
+        "the store in {} cannot be {act}: {error}{cure}",
+        path.display()
+    )
 }
 
 /// The kind of a path's file system, if it is known: behind an error.
@@ -121,56 +107,44 @@ impl fmt::Display for OnVolume<'_> {
 }
 
 /// A file where the directory should be is not cured by a volume.
-fn no_directory(f: &mut fmt::Formatter<'_>, path: &Path, error: &io::Error) -> fmt::Result {
-    write!(
-        f,
-        "CRYPTO_STORE_PATH: there is no directory {}, and none can be made: {error}; ",
-        path.display()
-    )?;
+fn directory_cure(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-            f.write_str("there is a file in its place: give the path of a directory")
+            "there is a file in its place: give the path of a directory".to_owned()
         }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            write!(f, "{}", Trouble::NoRoom)
-        }
-        _ => write!(f, "mount a volume there that {} may write to", own_user()),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::NoRoom.to_string(),
+        _ => volume_cure(),
     }
 }
 
 /// A read-only volume, one of another user and a full one have different cures.
-fn not_writable(f: &mut fmt::Formatter<'_>, path: &Path, error: &io::Error) -> fmt::Result {
-    write!(
-        f,
-        "CRYPTO_STORE_PATH: cannot write to {}: {error}; ",
-        path.display()
-    )?;
+fn file_cure(path: &Path, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ReadOnlyFilesystem => {
-            write!(
-                f,
-                "the volume is mounted read-only: mount it without readOnly"
-            )
+            "the volume is mounted read-only: mount it without readOnly".to_owned()
         }
         io::ErrorKind::PermissionDenied => {
-            if let Some((denied, owner)) = owner(path) {
-                write!(f, "{} belongs to {owner}: ", denied.display())?;
-            }
-            write!(
-                f,
-                "give the volume to {}, by fsGroup or by chown -R on the node",
+            let owner = owner(path)
+                .map(|(denied, owner)| format!("{} belongs to {owner}: ", denied.display()));
+            format!(
+                "{}give the volume to {}, by fsGroup or by chown -R on the node",
+                owner.unwrap_or_default(),
                 own_user()
             )
         }
         io::ErrorKind::IsADirectory => {
-            f.write_str("there is a directory in its place: give the bot a directory of its own")
+            "there is a directory in its place: give the bot a directory of its own".to_owned()
         }
         io::ErrorKind::StorageFull
         | io::ErrorKind::QuotaExceeded
-        | io::ErrorKind::StaleNetworkFileHandle => write!(f, "{}", Trouble::NoRoom),
-        _ if error.raw_os_error() == Some(IO) => write!(f, "{}", Trouble::NoRoom),
-        _ => write!(f, "mount a volume there that {} may write to", own_user()),
+        | io::ErrorKind::StaleNetworkFileHandle => Trouble::NoRoom.to_string(),
+        _ if error.raw_os_error() == Some(IO) => Trouble::NoRoom.to_string(),
+        _ => volume_cure(),
     }
+}
+
+fn volume_cure() -> String {
+    format!("mount a volume there that {} may write to", own_user())
 }
 
 /// Whose the file is, or else its directory, and what others may do with it.
