@@ -7,8 +7,8 @@ use serde_json::json;
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, Ed25519Signature, olm};
 
 use super::{
-    MEGOLM_ALGORITHM, OLM_ALGORITHM, canonical, canonical::SignatureError,
-    one_time_keys::without_old_keys, pickle::Pickle,
+    MEGOLM_ALGORITHM, OLM_ALGORITHM, canonical, canonical::SignatureError, pickle::Pickle,
+    stored_account::without_old_keys,
 };
 
 /// How many one-time keys the server should hold for others to claim.

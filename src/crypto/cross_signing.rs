@@ -6,7 +6,7 @@
 use std::fmt;
 
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, UserId};
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 use vodozemac::{Ed25519PublicKey, Ed25519SecretKey, Ed25519Signature};
 use zeroize::Zeroizing;
 
@@ -14,7 +14,7 @@ use super::{
     account::{Account, object},
     canonical::{self, SignatureError},
     derive::derive,
-    identity::{Identity, IdentityError, cross_signing_key},
+    identity::Identity,
 };
 
 // These labels name keys that accounts already have: never change them.
@@ -98,12 +98,6 @@ pub fn public_of_base64_seed(text: &str) -> Result<Ed25519PublicKey, SeedError> 
 pub struct SelfSigningKey(Ed25519SecretKey);
 
 impl SelfSigningKey {
-    /// The key as other clients keep it in secret storage under
-    /// `m.cross_signing.self_signing`.
-    pub fn from_base64_seed(text: &str) -> Result<Self, SeedError> {
-        Ok(Self(Seed::from_base64(text)?.secret_key()))
-    }
-
     /// The key whose private bytes these are.
     pub fn from_seed(seed: &Seed) -> Self {
         Self(seed.secret_key())
@@ -217,21 +211,6 @@ pub fn signatures_upload(
     let mut body = CanonicalJsonObject::new();
     body.insert(account.user().to_string(), signed.into());
     Ok(body)
-}
-
-/// The server's object of the bot's own master key, if it is that of `master`:
-/// what [`signatures_upload`] is given when the bot did not make the key.
-pub fn own_master_key(
-    user: &UserId,
-    raw: &RawValue,
-    master: &Ed25519PublicKey,
-) -> Result<CanonicalJsonObject, IdentityError> {
-    let (object, key) = cross_signing_key(user, "master", raw)?;
-    if key == *master {
-        Ok(object)
-    } else {
-        Err(IdentityError::Keys)
-    }
 }
 
 /// A key as people compare it: unpadded base64 in groups of four, as Element

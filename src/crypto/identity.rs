@@ -116,7 +116,7 @@ pub fn identity_key_ids(raw: &RawValue) -> Vec<String> {
 }
 
 /// A cross-signing key of `user` for `usage`, its signatures not yet checked.
-pub(super) fn cross_signing_key(
+fn cross_signing_key(
     user: &UserId,
     usage: &str,
     raw: &RawValue,

@@ -10,14 +10,14 @@ mod cross_signing;
 mod derive;
 mod device;
 mod identity;
-mod inbound_group;
+mod inbound_group_session;
 mod olm;
-mod one_time_keys;
-mod outbound_group;
+mod outbound_group_session;
 mod pickle;
 mod recovery_key;
 mod room_key;
 mod secret_storage;
+mod stored_account;
 mod supply;
 #[cfg(test)]
 mod tests;
@@ -30,19 +30,19 @@ pub use canonical::{
 };
 pub use claim::{ClaimError, one_time_key};
 pub use cross_signing::{
-    CrossSigningKeys, Seed, SeedError, SelfSigningKey, fingerprint, own_master_key,
-    public_of_base64_seed, signatures_upload,
+    CrossSigningKeys, Seed, SeedError, SelfSigningKey, fingerprint, public_of_base64_seed,
+    signatures_upload,
 };
 pub use device::{Device, DeviceChange, DeviceError, KnownDevice, device_changes};
 pub use identity::{Identity, IdentityError, identity_key_ids};
-pub use inbound_group::{
+pub use inbound_group_session::{
     InboundGroupSession, MegolmError, MegolmEvent, MegolmPlaintext, accept_room_key,
 };
 pub use olm::{
     Decrypted, EncryptError, OlmError, OlmEvent, OlmPayload, OlmPosition, OlmSession, PayloadError,
     Peer, decrypt, encrypt_to_device, outbound_session,
 };
-pub use outbound_group::{OutboundGroupSession, Rotation};
+pub use outbound_group_session::{OutboundGroupSession, Rotation};
 pub use pickle::{Pickle, SecretContent};
 pub use recovery_key::{RecoveryKey, RecoveryKeyError};
 pub use room_key::{RoomKey, RoomKeyError};

@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use vodozemac::olm;
-use zeroize::Zeroizing;
-
-use super::account::{Account, FallbackOnServer};
+use super::{
+    account::{Account, FallbackOnServer},
+    stored_account::with_new_keys,
+};
 
 /// A fallback key is replaced at this age even if nobody used it.
 const FALLBACK_KEY_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -98,31 +96,10 @@ impl Account {
     /// nothing any more. The device stays the same. The new keys have ids that no
     /// other life of this device can have used.
     pub fn replace_all_keys(&mut self, own_now: u64) -> Result<(), ReplaceError> {
-        #[derive(Serialize, Deserialize)]
-        struct Parts<'a> {
-            #[serde(borrow)]
-            signing_key: &'a RawValue,
-            #[serde(borrow)]
-            diffie_hellman_key: &'a RawValue,
-            #[serde(borrow)]
-            one_time_keys: &'a RawValue,
-            #[serde(borrow)]
-            fallback_keys: &'a RawValue,
-        }
-        let text =
-            |account: &olm::Account| serde_json::to_string(&account.pickle()).map(Zeroizing::new);
-        let (own, fresh) = (text(&self.inner)?, text(&olm::Account::new())?);
-        let own: Parts<'_> = serde_json::from_str(&own)?;
-        let fresh: Parts<'_> = serde_json::from_str(&fresh)?;
-        let parts = Parts {
-            one_time_keys: fresh.one_time_keys,
-            fallback_keys: fresh.fallback_keys,
-            ..own
-        };
-        let replaced = Zeroizing::new(serde_json::to_string(&parts)?);
+        let replaced = with_new_keys(&self.inner)?;
         let mut supply = [0_u8; 8];
         getrandom::fill(&mut supply).map_err(|_| ReplaceError)?;
-        self.inner = olm::Account::from_pickle(serde_json::from_str(&replaced)?);
+        self.inner = replaced;
         self.state.supply = supply.iter().map(|byte| format!("{byte:02x}")).collect();
         self.state.fallback_key_made_at = 0;
         self.forget_previous_fallback();

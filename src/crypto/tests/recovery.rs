@@ -176,7 +176,7 @@ fn the_secrets_of_another_client_are_the_keys_of_its_account() {
     });
     let identity = Identity::parse(user, &raw(&master), Some(&raw(&self_signing))).unwrap();
     let secret = opened(SELF_SIGNING, &stored_self_signing()).unwrap();
-    let recovered = SelfSigningKey::from_base64_seed(&secret).unwrap();
+    let recovered = SelfSigningKey::from_seed(&Seed::from_base64(&secret).unwrap());
     assert!(recovered.belongs_to(&identity));
     let secret = opened(MASTER, &stored_master()).unwrap();
     assert_eq!(public_of_base64_seed(&secret), Ok(identity.master()));

@@ -25,9 +25,6 @@ use crate::util::shown;
 /// A user whose server did not answer is asked again after this.
 const QUERY_RETRY_MS: u64 = 60_000;
 
-/// Devices that are followed of a user who commands nothing.
-const DEVICES_PER_USER: usize = 50;
-
 /// Users of one `/keys/query`: so many that their lists fit into the answer's
 /// budget, as lists usually are.
 const USERS_PER_QUERY: usize = 100;
@@ -362,7 +359,7 @@ fn check_own_keys(
 /// Keeps of a long list the devices that are known and as many others as there is
 /// room for.
 fn limit_devices(answer: &mut BTreeMap<String, &RawValue>, known: &[KnownDevice]) {
-    let mut room = DEVICES_PER_USER.saturating_sub(known.len());
+    let mut room = usize::from(caps::STRANGER_DEVICES).saturating_sub(known.len());
     answer.retain(|id, _| {
         if known.iter().any(|known| known.device.id.as_str() == id) {
             return true;

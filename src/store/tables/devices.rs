@@ -132,7 +132,7 @@ impl Devices<'_> {
         if device.id.as_str().len() > caps::STRANGER_DEVICE_ID {
             return Ok(false);
         }
-        if live < caps::STRANGER_DEVICES {
+        if live < i64::from(caps::STRANGER_DEVICES) {
             return self.0.fits(&limits::DEVICES);
         }
         if device.signed_by.is_none() {

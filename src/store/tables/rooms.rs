@@ -10,9 +10,6 @@ use crate::store::{
     limits,
 };
 
-/// With so many rooms known, none is remembered before the bot is in it.
-const MAX_ROOMS_AHEAD: i64 = 1_000;
-
 /// The people of a room are told at most this often, in milliseconds, that there
 /// is too much to do.
 const BUSY_INTERVAL_MS: u64 = 10 * 60_000;
@@ -76,7 +73,7 @@ impl Rooms<'_> {
         self.0.execute(
             "INSERT OR IGNORE INTO rooms (room_id, joined)
              SELECT ?1, 0 WHERE (SELECT count(*) FROM rooms) < ?2",
-            (room.as_str(), MAX_ROOMS_AHEAD),
+            (room.as_str(), caps::ROOMS),
         )?;
         Ok(self.0.execute(
             "UPDATE rooms SET algorithm = ?2 WHERE room_id = ?1 AND algorithm IS NULL",

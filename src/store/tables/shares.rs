@@ -7,10 +7,9 @@ use super::columns::{device, put_off};
 use crate::crypto::{Device, DeviceTrust, OutboundGroupSession, Pickle};
 use crate::store::{Error, Transaction, limits};
 
-/// Whether device `d` of a user with identity `i` may have room keys: its user
-/// has no identity, or that has signed it, and so has the one the configuration
-/// pins. Somebody whose identity changed since first use can still read why
-/// their commands are refused. The argument says whether signatures matter.
+/// [`KnownIdentity::may_have_keys`](crate::crypto::KnownIdentity::may_have_keys) in SQL,
+/// of device `d` and identity `i`; a test compares the two in every case. The argument
+/// is 1 where devices must be cross-signed.
 macro_rules! may_have_keys {
     ($cross_signed:literal) => {
         concat!(

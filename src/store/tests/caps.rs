@@ -2,13 +2,10 @@
 
 use vodozemac::Curve25519PublicKey;
 
-use super::*;
+use super::{table_sizes::TABLES, *};
 use crate::{
     crypto::outbound_session,
-    store::{
-        caps::{self, TABLES},
-        schema::MIGRATIONS,
-    },
+    store::{caps, schema::MIGRATIONS},
 };
 
 /// Rows of this count query.

@@ -337,7 +337,10 @@ fn a_message_that_this_store_did_not_encrypt_is_noticed() {
     );
 }
 
-/// What the database says of who may have keys is what the rule says.
+/// The database's rule of who may have keys is [`KnownIdentity::may_have_keys`] in
+/// every case: two modes, nine pairs of identity and signature, three pins.
+///
+/// [`KnownIdentity::may_have_keys`]: crate::crypto::KnownIdentity::may_have_keys
 #[test]
 fn keys_go_to_those_who_may_have_them() {
     let directory = Directory::new();
@@ -345,7 +348,8 @@ fn keys_go_to_those_who_may_have_them() {
     let master = |seed: u8| Ed25519SecretKey::from_slice(&[seed; 32]).public_key();
     let (a, b) = (Some(master(1)), Some(master(2)));
     for trust in [DeviceTrust::CrossSigned, DeviceTrust::Tofu] {
-        for (current, signed_by) in [(None, None), (a, a), (a, None), (b, a), (b, b)] {
+        let keys = [None, a, b];
+        for (current, signed_by) in keys.iter().flat_map(|one| keys.map(|other| (*one, other))) {
             for pin in [
                 None,
                 Some(PinSource::FirstUse),

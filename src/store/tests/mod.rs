@@ -28,6 +28,7 @@ mod keys;
 mod lists;
 mod opening;
 mod queues;
+mod table_sizes;
 mod year;
 
 /// A directory that goes with the test.

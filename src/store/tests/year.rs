@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{
     caps::{cheap_device, key, rows},
+    table_sizes::TABLES,
     *,
 };
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
         client::SyncBody,
         e2ee::{Commanders, Engine, OwnKeys, PlaintextReplies},
     },
-    store::caps::{self, TABLES},
+    store::caps,
     util::Tokens,
 };
 

@@ -1,15 +1,18 @@
-//! Private one-time keys that were handed out and not used.
+//! vodozemac's stored form of an account, where it has no call for what is needed:
+//! dropping private one-time keys that were handed out and not used, and replacing
+//! all keys that others start sessions with.
 //!
 //! Anybody can claim one-time keys and never use them. vodozemac keeps 5,000 of
 //! their private halves and does a curve operation for each when the account is
-//! read; it has no way to list or drop them but its own stored form.
+//! read.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use vodozemac::olm;
-use zeroize::Zeroizing;
+
+use crate::util::wiped_json;
 
 /// Private one-time keys kept; beyond it the oldest go. A key that was claimed is
 /// used within moments, so this is how many others may be claimed meanwhile.
@@ -26,7 +29,7 @@ struct StoredAccount<'a> {
     #[serde(borrow)]
     diffie_hellman_key: &'a RawValue,
     #[serde(borrow)]
-    one_time_keys: StoredKeys<'a>,
+    one_time_keys: &'a RawValue,
     #[serde(borrow)]
     fallback_keys: &'a RawValue,
 }
@@ -46,15 +49,36 @@ pub(super) fn without_old_keys(account: &olm::Account) -> Option<olm::Account> {
     if account.stored_one_time_key_count() <= KEPT + SLACK {
         return None;
     }
-    let stored = Zeroizing::new(serde_json::to_vec(&account.pickle()).ok()?);
-    let mut parts: StoredAccount<'_> = serde_json::from_slice(&stored).ok()?;
-    let keys = &mut parts.one_time_keys.private_keys;
-    while keys.len() > KEPT {
-        keys.pop_first();
+    let stored = wiped_json(&account.pickle()).ok()?;
+    let parts: StoredAccount<'_> = serde_json::from_slice(&stored).ok()?;
+    let mut keys: StoredKeys<'_> = serde_json::from_str(parts.one_time_keys.get()).ok()?;
+    while keys.private_keys.len() > KEPT {
+        keys.private_keys.pop_first();
     }
-    let stored = Zeroizing::new(serde_json::to_vec(&parts).ok()?);
-    let pickle = serde_json::from_slice(&stored).ok()?;
-    Some(olm::Account::from_pickle(pickle))
+    let keys = wiped_json(&keys).ok()?;
+    let one_time_keys = serde_json::from_slice(&keys).ok()?;
+    account_of(&StoredAccount {
+        one_time_keys,
+        ..parts
+    })
+    .ok()
+}
+
+/// The account with the one-time and fallback keys of a new one in place of its own.
+pub(super) fn with_new_keys(account: &olm::Account) -> Result<olm::Account, serde_json::Error> {
+    let own = wiped_json(&account.pickle())?;
+    let new = wiped_json(&olm::Account::new().pickle())?;
+    let own: StoredAccount<'_> = serde_json::from_slice(&own)?;
+    let new: StoredAccount<'_> = serde_json::from_slice(&new)?;
+    account_of(&StoredAccount {
+        one_time_keys: new.one_time_keys,
+        fallback_keys: new.fallback_keys,
+        ..own
+    })
+}
+
+fn account_of(stored: &StoredAccount<'_>) -> Result<olm::Account, serde_json::Error> {
+    serde_json::from_slice(&wiped_json(stored)?).map(olm::Account::from_pickle)
 }
 
 #[cfg(test)]
