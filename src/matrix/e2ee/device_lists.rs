@@ -19,7 +19,7 @@ use crate::crypto::{
 };
 use crate::json::Sifted;
 use crate::matrix::client::{Call, DeviceLists, item_kind};
-use crate::store::{OutdatedUser, Transaction};
+use crate::store::{OutdatedUser, Transaction, caps};
 use crate::util::shown;
 
 /// A user whose server did not answer is asked again after this.

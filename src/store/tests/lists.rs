@@ -78,6 +78,7 @@ fn a_device_that_is_gone_is_remembered_by_either_key_until_it_is_forgotten() {
     );
     tx.put_commanders(own(), [own()]).unwrap();
     assert_eq!(tx.devices().signed_out().unwrap(), []);
+    tx.put_commanders(own(), [alice()]).unwrap();
     // It outlives the bot's own device, and nobody but the operator forgets it.
     tx.forget_device().unwrap();
     tx.device_lists().untrack(alice()).unwrap();
