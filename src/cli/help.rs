@@ -1,122 +1,90 @@
 //! The help texts.
 
+use std::fmt::Write;
+
 use crate::bot::replies;
 use crate::config::{FileForm, SETTINGS};
 
-/// The program's name and version.
-pub const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
+const NAME: &str = env!("CARGO_PKG_NAME");
 
-/// What there is help about.
+/// The program's name and version.
+pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
+
+/// The subject of a help text: the program as a whole, or a subcommand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
     /// The program as a whole.
     Program,
     /// `identities`
     Identities,
+    /// `check-config`
+    CheckConfig,
     /// `conntest`
     ConnTest,
     /// `jwt-test`
     JwtTest,
-    /// `check-config`
-    CheckConfig,
     /// `logout`
     Logout,
     /// `healthcheck`
     HealthCheck,
 }
 
+/// The subcommands, in the order of the program's help.
+const SUBCOMMANDS: [Topic; 6] = [
+    Topic::Identities,
+    Topic::CheckConfig,
+    Topic::ConnTest,
+    Topic::JwtTest,
+    Topic::Logout,
+    Topic::HealthCheck,
+];
+
+/// All that is to be said of a subcommand.
+struct Page {
+    /// Its name.
+    name: &'static str,
+    /// Its lines in the program's help, after the program's name.
+    brief: &'static str,
+    /// The ways to call it, after the program's name.
+    usage: &'static [&'static str],
+    /// The text between usage and exit codes.
+    text: &'static str,
+    /// The meanings of the exit codes, from 0 on.
+    exit_codes: &'static [&'static str],
+    /// The exit code for wrong arguments.
+    wrong_arguments: u8,
+}
+
 impl Topic {
     /// The subcommand's name; None for the program as a whole.
     pub fn name(self) -> Option<&'static str> {
-        match self {
-            Self::Program => None,
-            Self::Identities => Some("identities"),
-            Self::ConnTest => Some("conntest"),
-            Self::JwtTest => Some("jwt-test"),
-            Self::CheckConfig => Some("check-config"),
-            Self::Logout => Some("logout"),
-            Self::HealthCheck => Some("healthcheck"),
-        }
+        self.page().map(|page| page.name)
+    }
+
+    /// The exit code for wrong arguments.
+    pub(super) fn wrong_arguments(self) -> u8 {
+        self.page().map_or(2, |page| page.wrong_arguments)
     }
 
     /// The help text, ending in a newline.
     pub fn text(self) -> String {
-        match self {
-            Self::Program => program(),
-            Self::Identities => identities(),
-            Self::ConnTest => conntest(),
-            Self::JwtTest => jwt_test(),
-            Self::CheckConfig => check_config(),
-            Self::Logout => logout(),
-            Self::HealthCheck => healthcheck(),
-        }
+        self.page().map_or_else(program, |page| page.in_full())
     }
-}
 
-fn program() -> String {
-    let mut text = format!(
-        "{VERSION}
-Scales one Kubernetes Deployment to 1 or 0 replicas on commands from Matrix
-rooms, end-to-end encrypted or not. Runs in a pod and is set up by environment
-variables alone.
-
-Usage:
-  {name}              run until SIGTERM or SIGINT
-  {name} identities list|forget|reset
+    fn page(self) -> Option<Page> {
+        Some(match self {
+            Self::Program => return None,
+            Self::Identities => Page {
+                name: "identities",
+                brief: " identities list|forget|reset
                                             whose devices are believed; see
-                                            identities --help
-  {name} check-config
-                                            what is wrong with the environment,
-                                            or what it says
-  {name} conntest     log in and out again, without a cluster
-  {name} jwt-test     how far a login with a token of Keycloak
-                                            gets, step by step
-  {name} logout       end the bot's session
-  {name} healthcheck livez|readyz
-                                            whether the running bot is well
-  {name} -h, --help   show this text
-  {name} -V, --version
-                                            show the version
-
-Environment (an empty value counts as unset):
-",
-        name = env!("CARGO_PKG_NAME")
-    );
-    for setting in SETTINGS {
-        let (name, help) = (setting.name, setting.help);
-        let presence = setting.presence.in_words();
-        text.push_str(&format!("  {name} ({presence})\n      {help}\n"));
-        if let Some(FileForm { name, holds }) = setting.file {
-            text.push_str(&format!(
-                "  {name} (optional)\n      File with that {holds}, to set instead\n"
-            ));
-        }
-    }
-    text.push_str("\nIn the chat:\n");
-    for line in replies::HELP.lines() {
-        text.push_str(&format!("  {line}\n"));
-    }
-    text.push_str(
-        "
-Signals:
-  SIGTERM, SIGINT   finish what is being done, then stop
-
-Exit codes:
-  0   stopped cleanly
-  1   the configuration is wrong, or an error that a retry cannot cure
-  2   wrong arguments
-",
-    );
-    text
-}
-
-fn identities() -> String {
-    format!(
-        "Usage:
-  {name} identities list
-  {name} identities forget @user:server [DEVICE]
-  {name} identities reset
-
+                                            identities --help",
+                usage: &[
+                    " identities list",
+                    " identities forget @user:server [DEVICE]",
+                    " identities reset",
+                ],
+                text: "\
 Works beside the running bot, on the store in CRYPTO_STORE_PATH; no other
 variable is needed.
 
@@ -136,42 +104,52 @@ variable is needed.
            it never was signed out, and the homeserver lost it for a while.
   reset    Gives the bot's own account a new cross-signing identity, for when
            the keys of the old one are lost. Everybody who verified the bot has
-           to do it again.
-
-Exit codes:
-  0   done
-  1   not done; the reason is on standard error
-  2   wrong arguments
-",
-        name = env!("CARGO_PKG_NAME")
-    )
-}
-
-fn conntest() -> String {
-    format!(
-        "Usage:
-  {name} conntest
-  {name}-conntest
-
+           to do it again.",
+                exit_codes: &[
+                    "done",
+                    "not done; the reason is on standard error",
+                    "wrong arguments",
+                ],
+                wrong_arguments: 2,
+            },
+            Self::CheckConfig => Page {
+                name: "check-config",
+                brief: " check-config
+                                            what is wrong with the environment,
+                                            or what it says",
+                usage: &[" check-config"],
+                text: "\
+Tells everything that is wrong with the environment at once, or else what it
+says, with secrets masked. Asks nobody: whether a password is right, conntest
+tells. What Kubernetes itself sets in every container may be missing.",
+                exit_codes: &[
+                    "nothing is wrong",
+                    "something is; what, is on standard error",
+                ],
+                wrong_arguments: 1,
+            },
+            Self::ConnTest => Page {
+                name: "conntest",
+                brief: " conntest     log in and out again, without a cluster",
+                usage: &[" conntest", "-conntest"],
+                text: "\
 Logs in as AUTH_METHOD says, with a device that is logged out again at once, and
 tells what it saw: the homeserver's versions and ways to log in, whom it logged
 in, and how far the clocks are apart. With AUTH_METHOD=token the token is looked
 at, and no session is ended. Neither a cluster nor the store is needed, nor
-ALLOWED_USERS.
-
-Exit codes:
-  0   logged in
-  1   not logged in; what went wrong, and who is at fault, is on standard error
-",
-        name = env!("CARGO_PKG_NAME")
-    )
-}
-
-fn jwt_test() -> String {
-    format!(
-        "Usage:
-  {name} jwt-test [options]
-
+ALLOWED_USERS.",
+                exit_codes: &[
+                    "logged in",
+                    "not logged in; what went wrong, and who is at fault, is on standard error",
+                ],
+                wrong_arguments: 1,
+            },
+            Self::JwtTest => Page {
+                name: "jwt-test",
+                brief: " jwt-test     how far a login with a token of Keycloak
+                                            gets, step by step",
+                usage: &[" jwt-test [options]"],
+                text: "\
 Goes through a login with a token step by step: gets the token (from Keycloak, or
 made from JWT_SECRET), takes it apart and checks it against the realm's keys, and
 logs in to the homeserver with it, with a device that is logged out again at once.
@@ -188,72 +166,119 @@ Options:
   -s, --skip-decode        do not take the token apart
   -v, --verbose            show what the homeserver offers, too
       --show-secrets       show tokens, which are masked otherwise
-  -h, --help               show this text
-
-Exit codes:
-  0   logged in
-  1   the configuration or an argument is wrong
-  2   no token from Keycloak
-  3   the token cannot be taken apart
-  4   no login at the homeserver
-",
-        name = env!("CARGO_PKG_NAME")
-    )
-}
-
-fn check_config() -> String {
-    format!(
-        "Usage:
-  {name} check-config
-
-Tells everything that is wrong with the environment at once, or else what it
-says, with secrets masked. Asks nobody: whether a password is right, conntest
-tells. What Kubernetes itself sets in every container may be missing.
-
-Exit codes:
-  0   nothing is wrong
-  1   something is; what, is on standard error
-",
-        name = env!("CARGO_PKG_NAME")
-    )
-}
-
-fn logout() -> String {
-    format!(
-        "Usage:
-  {name} logout
-
+  -h, --help               show this text",
+                exit_codes: &[
+                    "logged in",
+                    "the configuration or an argument is wrong",
+                    "no token from Keycloak",
+                    "the token cannot be taken apart",
+                    "no login at the homeserver",
+                ],
+                wrong_arguments: 1,
+            },
+            Self::Logout => Page {
+                name: "logout",
+                brief: " logout       end the bot's session",
+                usage: &[" logout"],
+                text: "\
 Ends the session of the bot's device, whose keys are then of no use and are
 removed from the store, and tells what remains in it. The bot must not be
 running: scale its Deployment to 0 first. At its next start it logs in as a new
 device; with AUTH_METHOD=token it then needs another token and MATRIX_DEVICE_ID,
 for the one it has is ended. Needs the variables of a login and
-CRYPTO_STORE_PATH.
-
-Exit codes:
-  0   the session has ended, or the store has none
-  1   it has not, or there is no store; the reason is on standard error
-",
-        name = env!("CARGO_PKG_NAME")
-    )
-}
-
-fn healthcheck() -> String {
-    format!(
-        "Usage:
-  {name} healthcheck [livez|readyz]
-
+CRYPTO_STORE_PATH.",
+                exit_codes: &[
+                    "the session has ended, or the store has none",
+                    "it has not, or there is no store; the reason is on standard error",
+                ],
+                wrong_arguments: 1,
+            },
+            Self::HealthCheck => Page {
+                name: "healthcheck",
+                brief: " healthcheck livez|readyz
+                                            whether the running bot is well",
+                usage: &[" healthcheck [livez|readyz]"],
+                text: "\
 Asks the running bot whether it is alive (livez, the default) or ready (readyz),
 at HEALTH_ADDR of its own environment, and tells what it says. For probes that
-run a command, and for the HEALTHCHECK of an image. No other variable is needed.
+run a command, and for the HEALTHCHECK of an image. No other variable is needed.",
+                exit_codes: &[
+                    "yes",
+                    "no, or nobody answers; what is wrong is on standard error",
+                    "wrong arguments",
+                ],
+                wrong_arguments: 2,
+            },
+        })
+    }
+}
+
+impl Page {
+    fn in_full(&self) -> String {
+        let mut text = "Usage:\n".to_owned();
+        for usage in self.usage {
+            let _ = writeln!(text, "  {NAME}{usage}");
+        }
+        let _ = write!(text, "\n{}\n\nExit codes:\n", self.text);
+        for (code, meaning) in self.exit_codes.iter().enumerate() {
+            let _ = writeln!(text, "  {code}   {meaning}");
+        }
+        text
+    }
+}
+
+fn program() -> String {
+    // Writing into a string cannot fail.
+    let mut text = format!(
+        "{VERSION}
+Scales one Kubernetes Deployment to 1 or 0 replicas on commands from Matrix
+rooms, end-to-end encrypted or not. Runs in a pod and is set up by environment
+variables alone.
+
+Usage:
+  {NAME}              run until SIGTERM or SIGINT
+"
+    );
+    for page in SUBCOMMANDS.into_iter().filter_map(Topic::page) {
+        let _ = writeln!(text, "  {NAME}{}", page.brief);
+    }
+    let _ = write!(
+        text,
+        "  {NAME} -h, --help   show this text
+  {NAME} -V, --version
+                                            show the version
+
+Environment (an empty value counts as unset):
+"
+    );
+    for setting in SETTINGS {
+        let (name, help) = (setting.name, setting.help);
+        let presence = setting.presence.in_words();
+        let _ = writeln!(text, "  {name} ({presence})\n      {help}");
+        if let Some(FileForm { name, holds }) = setting.file {
+            let _ = writeln!(
+                text,
+                "  {name} (optional)\n      File with that {holds}, to set instead"
+            );
+        }
+    }
+    text.push_str("\nIn the chat:\n");
+    for line in replies::HELP.lines() {
+        let _ = writeln!(text, "  {line}");
+    }
+    text.push_str(
+        "
+Signals:
+  SIGTERM, SIGINT   stop at once; what was being done is taken up again at the
+                    next start
 
 Exit codes:
-  0   yes
-  1   no, or nobody answers; what is wrong is on standard error
+  0   stopped cleanly
+  1   the configuration is wrong, or an error that a retry cannot cure
   2   wrong arguments
 ",
-        name = env!("CARGO_PKG_NAME")
-    )
+    );
+    text
 }
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
-//! What the arguments ask for.
+//! Parses the arguments.
 
 use std::ffi::{OsStr, OsString};
 
 use ruma::{OwnedDeviceId, OwnedUserId};
 
 use super::help::Topic;
-use super::usage::{UsageError, shown};
+use super::usage::{Problem, UsageError, shown};
 use crate::config::{self, JwtLoginType, MethodName, Overrides};
 use crate::telemetry::Probe;
 
-/// How the program's name ends when it is called to test the connection.
+/// The end of the program's name when it is called to test the connection.
 const CONNTEST_SUFFIX: &str = "-conntest";
 
-/// What the program is to do.
+/// The task that the arguments ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invocation {
     /// Serve until told to stop.
@@ -35,7 +35,7 @@ pub enum Invocation {
     Version,
 }
 
-/// What is to be done about identities.
+/// An action of `identities`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentitiesCommand {
     /// Show whose master keys are known and pinned.
@@ -52,7 +52,7 @@ pub enum IdentitiesCommand {
 /// The options of `jwt-test`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JwtTest {
-    /// What they say instead of the environment.
+    /// The settings that they give instead of the environment.
     pub overrides: Overrides,
     /// The token is not taken apart.
     pub skip_decode: bool,
@@ -125,7 +125,7 @@ fn healthcheck(mut args: impl Iterator<Item = OsString>) -> Result<Invocation, U
                 args,
             );
         }
-        Some(arg) => return Err(UsageError::UnknownProbe(shown(&arg))),
+        Some(arg) => return Err(Problem::UnknownProbe(shown(&arg)).about(Topic::HealthCheck)),
     };
     alone(Topic::HealthCheck, Invocation::HealthCheck(probe), args)
 }
@@ -136,8 +136,9 @@ fn is_help(arg: &OsStr) -> bool {
 
 /// Reads what follows `identities`.
 fn identities(mut args: impl Iterator<Item = OsString>) -> Result<Invocation, UsageError> {
-    let help = Invocation::Help(Topic::Identities);
-    let action = args.next().ok_or(UsageError::NoAction)?;
+    const TOPIC: Topic = Topic::Identities;
+    let help = Invocation::Help(TOPIC);
+    let action = args.next().ok_or(Problem::NoAction.about(TOPIC))?;
     let mut next = args.next();
     let invocation = match action.to_str() {
         Some("--help" | "-h") => help,
@@ -149,9 +150,9 @@ fn identities(mut args: impl Iterator<Item = OsString>) -> Result<Invocation, Us
         Some("list") => Invocation::Identities(IdentitiesCommand::List),
         Some("reset") => Invocation::Identities(IdentitiesCommand::Reset),
         Some("forget") => {
-            let user = next.ok_or(UsageError::NoUser)?;
+            let user = next.ok_or(Problem::NoUser.about(TOPIC))?;
             let id = user.to_str().and_then(config::user_id);
-            let id = id.ok_or_else(|| UsageError::NotAUser(shown(&user)))?;
+            let id = id.ok_or_else(|| Problem::NotAUser(shown(&user)).about(TOPIC))?;
             next = args.next();
             // A second user is a slip: no client makes such device ids.
             let device = next
@@ -167,10 +168,10 @@ fn identities(mut args: impl Iterator<Item = OsString>) -> Result<Invocation, Us
                 None => IdentitiesCommand::Forget(id),
             })
         }
-        _ => return Err(UsageError::UnknownAction(shown(&action))),
+        _ => return Err(Problem::UnknownAction(shown(&action)).about(TOPIC)),
     };
     match next {
-        Some(surplus) => Err(UsageError::unexpected(Topic::Identities, &surplus)),
+        Some(surplus) => Err(UsageError::unexpected(TOPIC, &surplus)),
         None => Ok(invocation),
     }
 }
@@ -231,7 +232,7 @@ fn value(
     args: &mut impl Iterator<Item = OsString>,
 ) -> Result<String, UsageError> {
     let value = attached.map(OsString::from).or_else(|| args.next());
-    let value = value.ok_or(UsageError::NoValue(option))?;
+    let value = value.ok_or(Problem::NoValue(option).about(Topic::JwtTest))?;
     value
         .into_string()
         .map_err(|value| UsageError::unexpected(Topic::JwtTest, &value))

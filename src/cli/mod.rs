@@ -1,10 +1,14 @@
 //! The command line: what the program was started to do.
 
-pub mod commands;
+mod commands;
+mod error;
 mod help;
 mod invocation;
+mod run;
 mod usage;
 
-pub use help::{Topic, VERSION};
-pub use invocation::{IdentitiesCommand, Invocation, JwtTest, parse};
+pub use error::Error;
+pub use help::Topic;
+pub use invocation::{IdentitiesCommand, Invocation, JwtTest};
+pub use run::run;
 pub use usage::UsageError;

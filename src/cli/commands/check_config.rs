@@ -9,7 +9,7 @@ use crate::config::{Env, Faults, Presence, SETTINGS, Settings};
 /// # Errors
 /// Every fault of the environment. What Kubernetes itself sets in every container is no
 /// fault where it is missing: here may be no cluster.
-pub fn run(env: Env<'_>) -> Result<String, Faults> {
+pub(in crate::cli) fn run(env: Env<'_>) -> Result<String, Faults> {
     let given = |name: &str| env(name).filter(|value| !value.to_string_lossy().trim().is_empty());
     let stand_ins: Vec<_> = SETTINGS
         .iter()

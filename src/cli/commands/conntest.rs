@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::time::SystemTime;
 
+use crate::cli::Error;
 use crate::config::{Account, Homeserver as Address, Method};
-use crate::login::{Error, Login};
+use crate::login::{self, Login};
 use crate::matrix::client::{LoggedIn, new_device_id, versions};
 use crate::util::ClockDifference;
 
@@ -16,9 +17,9 @@ const NOTABLE_SKEW_MS: u64 = 5_000;
 /// goes.
 ///
 /// # Errors
-/// A sentence about what went wrong, and who is at fault.
-pub async fn run(account: &Account, out: &mut dyn Write) -> Result<(), String> {
-    let login = Login::find(account).await.map_err(blamed)?;
+/// The homeserver is not found, does not log in, or not out.
+pub(in crate::cli) async fn run(account: &Account, out: &mut dyn Write) -> Result<(), Error> {
+    let login = Login::find(account).await?;
     let base = login.homeserver.base();
     match &account.homeserver {
         Address::Url(_) => say(out, "homeserver", base),
@@ -30,7 +31,7 @@ pub async fn run(account: &Account, out: &mut dyn Write) -> Result<(), String> {
     }
     let versions = versions(login.client(), base)
         .await
-        .map_err(|fault| blamed(Error::NoHomeserver(fault)))?;
+        .map_err(login::Error::NoHomeserver)?;
     say(out, "versions", &versions.to_string());
     say(out, "clock", &skew(versions.date()));
     match login.flows().await {
@@ -44,11 +45,11 @@ pub async fn run(account: &Account, out: &mut dyn Write) -> Result<(), String> {
         Err(fault) if matches!(account.method, Method::Token(_)) => {
             say(out, "logins", &fault.to_string());
         }
-        Err(fault) => return Err(blamed(fault)),
+        Err(fault) => return Err(fault.into()),
     }
-    let device = new_device_id().map_err(|error| format!("no randomness: {error}"))?;
-    let logged_in = login.attempt(account.user.as_str(), &device).await;
-    end(&login, &logged_in.map_err(blamed)?, out).await
+    let device = new_device_id()?;
+    let logged_in = login.attempt(account.user.as_str(), &device).await?;
+    end(&login, &logged_in, out).await
 }
 
 /// Tells who was logged in, and logs out again what was not there before.
@@ -59,7 +60,7 @@ pub(super) async fn end(
     login: &Login<'_>,
     logged_in: &LoggedIn,
     out: &mut dyn Write,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let LoggedIn {
         user,
         device,
@@ -74,8 +75,11 @@ pub(super) async fn end(
         );
         return Ok(());
     }
-    login.log_out(tokens).await.map_err(|why| {
-        format!("device {device} could not be logged out again ({why}): remove it from {user}")
+    let ended = login.log_out(tokens).await;
+    ended.map_err(|why| Error::NotLoggedOut {
+        device: device.clone(),
+        user: user.clone(),
+        why,
     })?;
     say(out, "logged out", &format!("device {device} is gone again"));
     Ok(())
@@ -88,12 +92,7 @@ pub(super) fn say(out: &mut dyn Write, what: &str, seen: &str) {
     let _ = out.flush();
 }
 
-/// A fault with who has to change something.
-pub(super) fn blamed(error: Error) -> String {
-    error.report()
-}
-
-/// How far the clock here is from that of the server.
+/// The difference between the clock here and that of the server.
 fn skew(date: Option<SystemTime>) -> String {
     let Some(there) = date else {
         return "the homeserver does not tell its time".to_owned();

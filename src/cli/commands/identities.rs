@@ -1,10 +1,10 @@
-//! `identities`: what an operator does about identities, beside the running bot.
+//! `identities`: lists, forgets or renews identities, beside the running bot.
 
 use std::{collections::BTreeMap, fmt::Write, path::Path};
 
 use ruma::{DeviceId, UserId};
 
-use crate::cli::IdentitiesCommand;
+use crate::cli::{Error, IdentitiesCommand};
 use crate::crypto::{Device, KnownIdentity, PinSource, fingerprint};
 use crate::store::{CrossSigningState, Store, Transaction};
 use crate::util::printable;
@@ -16,24 +16,21 @@ const MAX_SHOWN_ID: usize = 255;
 /// in a newline. The bot that uses the store sees it within a minute.
 ///
 /// # Errors
-/// One sentence: there is no store, it has another format, or it refuses.
-pub fn run(command: &IdentitiesCommand, directory: &Path) -> Result<String, String> {
-    let mut store = Store::open_beside(directory).map_err(|error| error.to_string())?;
-    let tx = store.begin().map_err(|error| error.to_string())?;
+/// There is no store, it has another format, or it refuses.
+pub(in crate::cli) fn run(command: &IdentitiesCommand, directory: &Path) -> Result<String, Error> {
+    let mut store = Store::open_beside(directory)?;
+    let tx = store.begin()?;
     let text = match command {
         IdentitiesCommand::List => list(&tx),
         IdentitiesCommand::Forget(user) => forget(&tx, user),
         IdentitiesCommand::ForgetDevice(user, device) => forget_device(&tx, user, device),
         IdentitiesCommand::Reset => reset(&tx),
-    }
-    .map_err(|error| error.to_string())??;
-    tx.commit().map_err(|error| error.to_string())?;
+    }?;
+    tx.commit()?;
     Ok(text)
 }
 
-type Outcome = Result<Result<String, String>, crate::store::Error>;
-
-fn list(tx: &Transaction<'_>) -> Outcome {
+fn list(tx: &Transaction<'_>) -> Result<String, Error> {
     let own = tx.session().load()?.map(|session| session.user);
     let mut users: BTreeMap<_, (KnownIdentity, Vec<Device>)> = BTreeMap::new();
     for (user, identity) in tx.identities().all()? {
@@ -60,7 +57,7 @@ fn list(tx: &Transaction<'_>) -> Outcome {
     if text.is_empty() {
         text.push_str("nobody with a cross-signing identity is known yet\n");
     }
-    Ok(Ok(text))
+    Ok(text)
 }
 
 fn describe(text: &mut String, identity: &KnownIdentity) {
@@ -101,29 +98,24 @@ fn shown(id: &DeviceId) -> String {
     printable(id.as_str(), MAX_SHOWN_ID)
 }
 
-fn forget(tx: &Transaction<'_>, user: &UserId) -> Outcome {
+fn forget(tx: &Transaction<'_>, user: &UserId) -> Result<String, Error> {
     let Some(pin) = tx.identities().of_user(user)?.pin else {
-        return Ok(Err(format!(
-            "no identity of {user} is pinned; \"identities list\" shows who is known"
-        )));
+        return Err(Error::NotPinned(user.to_owned()));
     };
     if pin.source == PinSource::Configuration {
-        return Ok(Err(format!(
-            "the identity of {user} is pinned by PINNED_IDENTITIES: change it there, and restart \
-             the bot"
-        )));
+        return Err(Error::PinnedByConfiguration(user.to_owned()));
     }
     tx.identities().forget_pin(user)?;
     tx.device_lists().mark_outdated(user)?;
-    Ok(Ok(format!(
+    Ok(format!(
         "{user} is no longer pinned to {}\n\
          The identity that the homeserver shows next is pinned within a minute: compare it with \
          the person's own, by \"identities list\".\n",
         fingerprint(&pin.master)
-    )))
+    ))
 }
 
-fn forget_device(tx: &Transaction<'_>, user: &UserId, named: &DeviceId) -> Outcome {
+fn forget_device(tx: &Transaction<'_>, user: &UserId, named: &DeviceId) -> Result<String, Error> {
     let known = tx.devices().known(user)?;
     let signed_out = || known.iter().filter(|known| known.deleted);
     // Named as `list` shows it, where that is no other device's id.
@@ -137,31 +129,29 @@ fn forget_device(tx: &Transaction<'_>, user: &UserId, named: &DeviceId) -> Outco
             alike.next().filter(|_| alike.next().is_none())
         });
     let Some(id) = id else {
-        return Ok(Err(format!(
-            "no device {} of {user} is known as signed out; \"identities list\" shows which are",
-            shown(named)
-        )));
+        return Err(Error::NotSignedOut {
+            device: shown(named),
+            user: user.to_owned(),
+        });
     };
     tx.devices().forget_signed_out(user, id)?;
     tx.device_lists().mark_outdated(user)?;
-    Ok(Ok(format!(
+    Ok(format!(
         "device {} of {user} is no longer signed out\n\
          If the homeserver lists it, it is believed within a minute like any other: ask the person \
          whether it is theirs.\n",
         shown(id)
-    )))
+    ))
 }
 
-fn reset(tx: &Transaction<'_>) -> Outcome {
+fn reset(tx: &Transaction<'_>) -> Result<String, Error> {
     let Some(session) = tx.session().load()? else {
-        return Ok(Err(
-            "the bot has not logged in yet: its identity is made at its first start".to_owned(),
-        ));
+        return Err(Error::NoSession);
     };
     tx.cross_signing().set_state(&CrossSigningState::Reset)?;
-    Ok(Ok(format!(
+    Ok(format!(
         "the bot makes a new identity for {} within a minute, or at its next start; whoever had \
          verified the old one has to do it again\n",
         session.user
-    )))
+    ))
 }

@@ -1,56 +1,31 @@
-//! `jwt-test`: how far a login with a token gets, step by step.
+//! `jwt-test`: goes through a login with a token step by step.
 
 use std::io::Write;
 
-use super::conntest::{blamed, end};
+use super::conntest::end;
 use crate::auth::jwt::Unverified;
-use crate::cli::JwtTest;
+use crate::cli::{Error, JwtTest};
 use crate::config::{Account, Jwt, JwtSource, Method};
-use crate::login::{Error, Login, check_token, get_token, http_client, realm};
+use crate::login::{Login, check_token, get_token, http_client, realm};
 use crate::matrix::client::new_device_id;
 use crate::net::Client;
 use crate::util::{Secret, printable};
 
-/// Why it went no further. Each but the first has its own exit code.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// Keycloak gives no token.
-    Keycloak(String),
-    /// The token cannot be taken apart.
-    Decode(String),
-    /// The homeserver is not found, or does not log in.
-    Matrix(String),
-}
-
-impl Failure {
-    /// The exit code: 2, 3 or 4.
-    pub fn code(&self) -> u8 {
-        match self {
-            Self::Keycloak(_) => 2,
-            Self::Decode(_) => 3,
-            Self::Matrix(_) => 4,
-        }
-    }
-
-    /// What went wrong, and who is at fault.
-    pub fn why(&self) -> &str {
-        match self {
-            Self::Keycloak(why) | Self::Decode(why) | Self::Matrix(why) => why,
-        }
-    }
-}
-
 /// Goes through a login and writes down each step.
 ///
 /// # Errors
-/// Where it went no further, and why.
-pub async fn run(account: &Account, test: JwtTest, out: &mut dyn Write) -> Result<(), Failure> {
+/// There is no token, it cannot be taken apart, or there is no login with it.
+pub(in crate::cli) async fn run(
+    account: &Account,
+    test: JwtTest,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
     let Method::Jwt(jwt) = &account.method else {
         step(out, 1, "Keycloak: skipped, since the login is by password");
         step(out, 2, "token: skipped");
         return enter(account, test, None, out).await;
     };
-    let client = http_client(account).map_err(|fault| Failure::Matrix(fault.to_string()))?;
+    let client = http_client(account).map_err(no_login)?;
     let token = token(&client, account, jwt, test, out).await?;
     if test.skip_decode {
         step(out, 2, "token: not taken apart (--skip-decode)");
@@ -67,7 +42,7 @@ async fn token(
     jwt: &Jwt,
     test: JwtTest,
     out: &mut dyn Write,
-) -> Result<Secret, Failure> {
+) -> Result<Secret, Error> {
     let user = account.user.localpart();
     match &jwt.source {
         JwtSource::Secret(_) => step(out, 1, "Keycloak: not asked, JWT_SECRET makes the token"),
@@ -77,9 +52,8 @@ async fn token(
             step(out, 1, &text);
         }
     }
-    let answer = get_token(client, user, jwt)
-        .await
-        .map_err(|fault| Failure::Keycloak(blamed(fault)))?;
+    let answer = get_token(client, user, jwt).await;
+    let answer = answer.map_err(Error::NoToken)?;
     let length = answer.token.expose().len();
     let life = answer.expires_in.map_or_else(String::new, |life| {
         format!(", good for {} s", life.as_secs())
@@ -100,10 +74,9 @@ async fn take_apart(
     jwt: &Jwt,
     token: &Secret,
     out: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     step(out, 2, "token: what it says");
-    let unverified =
-        Unverified::decode(token).map_err(|fault| Failure::Decode(format!("the token {fault}")))?;
+    let unverified = Unverified::decode(token).map_err(Error::BadToken)?;
     for part in [unverified.header(), unverified.claims()] {
         for line in part.lines() {
             tell(out, line);
@@ -137,27 +110,30 @@ async fn enter(
     test: JwtTest,
     by: Option<(&Jwt, &Secret)>,
     out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let failed = |fault: Error| Failure::Matrix(blamed(fault));
+) -> Result<(), Error> {
     let kind = by.map_or("m.login.password", |(jwt, _)| jwt.login_type.as_str());
     let text = format!("Matrix: logging in to {} by {kind}", account.homeserver);
     step(out, 3, &text);
-    let login = Login::find(account).await.map_err(failed)?;
-    let flows = login.offered(kind).await.map_err(failed)?;
+    let login = Login::find(account).await.map_err(no_login)?;
+    let flows = login.offered(kind).await.map_err(no_login)?;
     if test.verbose {
         tell(out, &format!("at {}", login.homeserver.base()));
         tell(out, &format!("offered: {}", flows.kinds.join(", ")));
     }
-    let device =
-        new_device_id().map_err(|error| Failure::Matrix(format!("no randomness: {error}")))?;
+    let device = new_device_id().map_err(no_login)?;
     let asked = account.user.as_str();
     let logged_in = match by {
         Some((jwt, token)) => login.with_jwt(jwt, token, asked, &device).await,
         None => login.attempt(asked, &device).await,
     };
-    let logged_in = logged_in.map_err(failed)?;
+    let logged_in = logged_in.map_err(no_login)?;
     tell(out, "ok");
-    end(&login, &logged_in, out).await.map_err(Failure::Matrix)
+    end(&login, &logged_in, out).await.map_err(no_login)
+}
+
+/// The homeserver has the last word: each fault of the third step is one of its login.
+fn no_login(error: impl Into<Error>) -> Error {
+    Error::TokenLogin(Box::new(error.into()))
 }
 
 fn step(out: &mut dyn Write, number: u8, text: &str) {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::conntest::blamed;
+use crate::cli::Error;
 use crate::config::Account;
 use crate::login::{Login, RefreshError, refresh};
 use crate::matrix::client::{Fault, is_user};
@@ -14,14 +14,14 @@ use crate::util::{Secret, Tokens};
 /// ending in a newline. Nobody is logged in for it.
 ///
 /// # Errors
-/// A sentence: the bot is running, or the session could not be ended. Nothing
-/// is removed from the store then.
-pub async fn run(account: &Account, directory: &Path) -> Result<String, String> {
+/// The bot is running, or the session could not be ended. Nothing is removed from the
+/// store then.
+pub(in crate::cli) async fn run(account: &Account, directory: &Path) -> Result<String, Error> {
     // Where there is none, none is made.
-    Store::open_beside(directory).map_err(|error| error.to_string())?;
-    let mut store = Store::open(directory).map_err(|error| error.to_string())?;
+    Store::open_beside(directory)?;
+    let mut store = Store::open(directory)?;
     let ended = end(account, &mut store).await;
-    store.close().map_err(|error| error.to_string())?;
+    store.close()?;
     ended
 }
 
@@ -31,8 +31,8 @@ enum Ended {
     Before,
 }
 
-async fn end(account: &Account, store: &mut Store) -> Result<String, String> {
-    let Some(session) = session(store).map_err(|error| error.to_string())? else {
+async fn end(account: &Account, store: &mut Store) -> Result<String, Error> {
+    let Some(session) = session(store)? else {
         return Ok("there is no session to end: the bot has not logged in\n".to_owned());
     };
     let Session {
@@ -41,19 +41,16 @@ async fn end(account: &Account, store: &mut Store) -> Result<String, String> {
         proof,
     } = session;
     if !is_user(&user, account.user.as_str()) {
-        return Err(format!(
-            "the store in CRYPTO_STORE_PATH belongs to {user}, MATRIX_USER is another account: set \
-             it to that one"
-        ));
+        return Err(Error::OthersStore(user));
     }
     let how = match log_out(account, store, proof).await? {
         Ended::Now => "has ended",
         Ended::Before => "had ended before",
     };
-    let tx = store.begin().map_err(|error| error.to_string())?;
+    let tx = store.begin()?;
     let left = tx.forget_device().and_then(|()| tx.summary());
-    let left = left.map_err(|error| error.to_string())?;
-    tx.commit().map_err(|error| error.to_string())?;
+    let left = left?;
+    tx.commit()?;
     let mut text = format!(
         "the session of {user}, device {device}, {how}; the device's keys are removed from the \
          store\nwhat remains there:\n"
@@ -69,7 +66,7 @@ async fn log_out(
     account: &Account,
     store: &mut Store,
     proof: LoginCredential,
-) -> Result<Ended, String> {
+) -> Result<Ended, Error> {
     let (tokens, refresh) = match proof {
         LoginCredential::Lost {
             refresh: None,
@@ -78,14 +75,13 @@ async fn log_out(
         LoginCredential::Lost { refresh, .. } => (None, refresh),
         LoginCredential::Tokens(tokens) => (Some(tokens.clone()), tokens.refresh),
     };
-    let login = Login::find(account).await.map_err(blamed)?;
-    let failed = |fault: Fault| format!("the session could not be ended: {fault}");
+    let login = Login::find(account).await?;
     let mut soft = false;
     if let Some(tokens) = tokens {
         match login.log_out(&tokens).await {
             Ok(()) => return Ok(Ended::Now),
             Err(Fault::UnknownToken { soft_logout }) => soft = soft_logout,
-            Err(fault) => return Err(failed(fault)),
+            Err(fault) => return Err(Error::NotEnded(fault)),
         }
     }
     // It has expired, perhaps: another one may still end the session.
@@ -95,15 +91,11 @@ async fn log_out(
         return match login.log_out(&tokens).await {
             Ok(()) => Ok(Ended::Now),
             Err(Fault::UnknownToken { .. }) => Ok(Ended::Before),
-            Err(fault) => Err(failed(fault)),
+            Err(fault) => Err(Error::NotEnded(fault)),
         };
     }
     if soft {
-        return Err(
-            "the session has expired, and nothing here ends it: start the bot once, which logs in \
-             again as the same device, or remove the device with another client of the account"
-                .to_owned(),
-        );
+        return Err(Error::Expired);
     }
     Ok(Ended::Before)
 }
@@ -113,11 +105,11 @@ async fn renew(
     login: &Login<'_>,
     store: &mut Store,
     last: &Secret,
-) -> Result<Option<Tokens>, String> {
+) -> Result<Option<Tokens>, Error> {
     let tokens = match refresh(&login.homeserver, last).await {
         Ok(tokens) => tokens,
         Err(RefreshError::Homeserver(fault)) if fault.is_transient() => {
-            return Err(format!("the session could not be ended: {fault}"));
+            return Err(Error::NotEnded(fault));
         }
         Err(_) => return Ok(None),
     };
@@ -125,7 +117,7 @@ async fn renew(
         tx.session().put_tokens(&tokens)?;
         tx.commit()
     });
-    put.map_err(|error| error.to_string())?;
+    put?;
     Ok(Some(tokens))
 }
 

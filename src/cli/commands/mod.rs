@@ -1,7 +1,8 @@
-//! What the program does besides serving, each in one go.
+//! The subcommands, each done in one go.
 
-pub mod check_config;
-pub mod conntest;
-pub mod identities;
-pub mod jwt_test;
-pub mod logout;
+pub(super) mod check_config;
+pub(super) mod conntest;
+pub(super) mod healthcheck;
+pub(super) mod identities;
+pub(super) mod jwt_test;
+pub(super) mod logout;

@@ -1,0 +1,94 @@
+//! Does what the arguments ask for.
+
+use std::ffi::{OsStr, OsString};
+use std::future::Future;
+use std::io::Write;
+
+use log::{LevelFilter, error, info, warn};
+
+use super::commands::{check_config, conntest, healthcheck, identities, jwt_test, logout};
+use super::error::Error;
+use super::help::VERSION;
+use super::invocation::{Invocation, parse};
+use crate::bot::supervisor;
+use crate::config::{Account, Env, Overrides, Settings, health_address, store_path};
+use crate::telemetry::{self, LogFilter};
+
+/// Does what the arguments ask for, and writes what there is to say to `out`: `program`
+/// is the name that the program was called by.
+///
+/// # Errors
+/// The arguments or the environment are wrong, or what was asked for fails.
+pub fn run(
+    program: &OsStr,
+    args: impl IntoIterator<Item = OsString>,
+    env: Env<'_>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let text = match parse(program, args)? {
+        Invocation::Run => return operate(env),
+        Invocation::Help(topic) => topic.text(),
+        Invocation::Version => format!("{VERSION}\n"),
+        Invocation::CheckConfig => check_config::run(env)?,
+        Invocation::Identities(command) => identities::run(&command, &store_path(env)?)?,
+        Invocation::HealthCheck(probe) => {
+            let address = health_address(env)?;
+            wait_for(healthcheck::run(address, probe))??
+        }
+        Invocation::Logout => {
+            let account = account(env, Overrides::default())?;
+            wait_for(logout::run(&account, &store_path(env)?))??
+        }
+        Invocation::ConnTest => {
+            let account = account(env, Overrides::default())?;
+            return wait_for(conntest::run(&account, out))?;
+        }
+        Invocation::JwtTest(test) => {
+            let account = account(env, test.overrides)?;
+            return wait_for(jwt_test::run(&account, test, out))?;
+        }
+    };
+    // Nothing better can be done when standard output is closed.
+    let _ = write!(out, "{text}");
+    Ok(())
+}
+
+/// Serves until it is told to stop. Everything before there is a logger is an error to
+/// be written as it is; everything after is logged.
+fn operate(env: Env<'_>) -> Result<(), Error> {
+    let settings = Settings::from_env(env)?;
+    telemetry::init(&settings.log_filter)?;
+    for line in settings.summary().lines() {
+        info!("{line}");
+    }
+    warn_of(&settings.account);
+    wait_for(supervisor::serve(&settings))?.map_err(|why| {
+        error!("{why}");
+        Error::Logged
+    })
+}
+
+/// The account that a subcommand logs in with; what happens on the way is logged.
+fn account(env: Env<'_>, overrides: Overrides) -> Result<Account, Error> {
+    let account = Account::from_env(env, overrides)?;
+    telemetry::init(&LogFilter::level(LevelFilter::Info))?;
+    warn_of(&account);
+    Ok(account)
+}
+
+fn warn_of(account: &Account) {
+    for warning in account.warnings() {
+        warn!("{warning}");
+    }
+}
+
+fn wait_for<T>(work: impl Future<Output = T>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?;
+    let done = runtime.block_on(work);
+    // Name look-ups that hang must not hold up the exit.
+    runtime.shutdown_background();
+    Ok(done)
+}
