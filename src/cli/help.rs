@@ -47,10 +47,8 @@ struct Page {
     brief: &'static str,
     /// The ways to call it, after the program's name.
     usage: &'static [&'static str],
-    /// The text between usage and exit codes.
+    /// The rest of its help text, with the exit codes.
     text: &'static str,
-    /// The meanings of the exit codes, from 0 on.
-    exit_codes: &'static [&'static str],
     /// The exit code for wrong arguments.
     wrong_arguments: u8,
 }
@@ -104,12 +102,12 @@ variable is needed.
            it never was signed out, and the homeserver lost it for a while.
   reset    Gives the bot's own account a new cross-signing identity, for when
            the keys of the old one are lost. Everybody who verified the bot has
-           to do it again.",
-                exit_codes: &[
-                    "done",
-                    "not done; the reason is on standard error",
-                    "wrong arguments",
-                ],
+           to do it again.
+
+Exit codes:
+  0   done
+  1   not done; the reason is on standard error
+  2   wrong arguments",
                 wrong_arguments: 2,
             },
             Self::CheckConfig => Page {
@@ -121,11 +119,11 @@ variable is needed.
                 text: "\
 Tells everything that is wrong with the environment at once, or else what it
 says, with secrets masked. Asks nobody: whether a password is right, conntest
-tells. What Kubernetes itself sets in every container may be missing.",
-                exit_codes: &[
-                    "nothing is wrong",
-                    "something is; what, is on standard error",
-                ],
+tells. What Kubernetes itself sets in every container may be missing.
+
+Exit codes:
+  0   nothing is wrong
+  1   something is; what, is on standard error",
                 wrong_arguments: 1,
             },
             Self::ConnTest => Page {
@@ -137,11 +135,11 @@ Logs in as AUTH_METHOD says, with a device that is logged out again at once, and
 tells what it saw: the homeserver's versions and ways to log in, whom it logged
 in, and how far the clocks are apart. With AUTH_METHOD=token the token is looked
 at, and no session is ended. Neither a cluster nor the store is needed, nor
-ALLOWED_USERS.",
-                exit_codes: &[
-                    "logged in",
-                    "not logged in; what went wrong, and who is at fault, is on standard error",
-                ],
+ALLOWED_USERS.
+
+Exit codes:
+  0   logged in
+  1   not logged in; what went wrong, and who is at fault, is on standard error",
                 wrong_arguments: 1,
             },
             Self::JwtTest => Page {
@@ -166,14 +164,14 @@ Options:
   -s, --skip-decode        do not take the token apart
   -v, --verbose            show what the homeserver offers, too
       --show-secrets       show tokens, which are masked otherwise
-  -h, --help               show this text",
-                exit_codes: &[
-                    "logged in",
-                    "the configuration or an argument is wrong",
-                    "no token from Keycloak",
-                    "the token cannot be taken apart",
-                    "no login at the homeserver",
-                ],
+  -h, --help               show this text
+
+Exit codes:
+  0   logged in
+  1   the configuration or an argument is wrong
+  2   no token from Keycloak
+  3   the token cannot be taken apart
+  4   no login at the homeserver",
                 wrong_arguments: 1,
             },
             Self::Logout => Page {
@@ -186,11 +184,11 @@ removed from the store, and tells what remains in it. The bot must not be
 running: scale its Deployment to 0 first. At its next start it logs in as a new
 device; with AUTH_METHOD=token it then needs another token and MATRIX_DEVICE_ID,
 for the one it has is ended. Needs the variables of a login and
-CRYPTO_STORE_PATH.",
-                exit_codes: &[
-                    "the session has ended, or the store has none",
-                    "it has not, or there is no store; the reason is on standard error",
-                ],
+CRYPTO_STORE_PATH.
+
+Exit codes:
+  0   the session has ended, or the store has none
+  1   it has not, or there is no store; the reason is on standard error",
                 wrong_arguments: 1,
             },
             Self::HealthCheck => Page {
@@ -201,12 +199,12 @@ CRYPTO_STORE_PATH.",
                 text: "\
 Asks the running bot whether it is alive (livez, the default) or ready (readyz),
 at HEALTH_ADDR of its own environment, and tells what it says. For probes that
-run a command, and for the HEALTHCHECK of an image. No other variable is needed.",
-                exit_codes: &[
-                    "yes",
-                    "no, or nobody answers; what is wrong is on standard error",
-                    "wrong arguments",
-                ],
+run a command, and for the HEALTHCHECK of an image. No other variable is needed.
+
+Exit codes:
+  0   yes
+  1   no, or nobody answers; what is wrong is on standard error
+  2   wrong arguments",
                 wrong_arguments: 2,
             },
         })
@@ -219,10 +217,7 @@ impl Page {
         for usage in self.usage {
             let _ = writeln!(text, "  {NAME}{usage}");
         }
-        let _ = write!(text, "\n{}\n\nExit codes:\n", self.text);
-        for (code, meaning) in self.exit_codes.iter().enumerate() {
-            let _ = writeln!(text, "  {code}   {meaning}");
-        }
+        let _ = writeln!(text, "\n{}", self.text);
         text
     }
 }
