@@ -39,7 +39,7 @@ pub enum Error {
     Store(store::Error),
     /// The homeserver is not found, or does not log in.
     #[error("{}", .0.report())]
-    Login(login::Error),
+    Login(#[from] login::Error),
     /// TLS does not work at all.
     #[error("{0}")]
     Tls(#[from] TlsUnavailable),
@@ -133,11 +133,5 @@ impl From<store::OpenError> for Error {
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         Self::Store(error)
-    }
-}
-
-impl From<login::Error> for Error {
-    fn from(error: login::Error) -> Self {
-        Self::Login(error)
     }
 }
