@@ -39,7 +39,7 @@ pub enum Error {
     Store(store::Error),
     /// The homeserver is not found, or does not log in.
     #[error("{}", .0.report())]
-    Login(#[from] login::Error),
+    Login(Box<login::Error>),
     /// TLS does not work at all.
     #[error("{0}")]
     Tls(#[from] TlsUnavailable),
@@ -54,11 +54,11 @@ pub enum Error {
         /// Its user.
         user: OwnedUserId,
         /// The answer to the request.
-        why: client::Fault,
+        why: Box<client::Fault>,
     },
     /// `jwt-test`: there is no token.
     #[error("{}", .0.report())]
-    NoToken(login::Error),
+    NoToken(Box<login::Error>),
     /// `jwt-test`: the token cannot be taken apart.
     #[error("the token {0}")]
     BadToken(DecodeError),
@@ -97,7 +97,7 @@ pub enum Error {
     OthersStore(OwnedUserId),
     /// `logout`: the homeserver does not end the session.
     #[error("the session could not be ended: {0}")]
-    NotEnded(client::Fault),
+    NotEnded(Box<client::Fault>),
     /// `logout`: nothing here ends the session.
     #[error(
         "the session has expired, and nothing here ends it: start the bot once, which logs in \
@@ -133,5 +133,11 @@ impl From<store::OpenError> for Error {
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<login::Error> for Error {
+    fn from(error: login::Error) -> Self {
+        Self::Login(Box::new(error))
     }
 }

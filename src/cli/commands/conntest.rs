@@ -79,7 +79,7 @@ pub(super) async fn end(
     ended.map_err(|why| Error::NotLoggedOut {
         device: device.clone(),
         user: user.clone(),
-        why,
+        why: Box::new(why),
     })?;
     say(out, "logged out", &format!("device {device} is gone again"));
     Ok(())

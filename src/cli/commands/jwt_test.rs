@@ -53,7 +53,7 @@ async fn token(
         }
     }
     let answer = get_token(client, user, jwt).await;
-    let answer = answer.map_err(Error::NoToken)?;
+    let answer = answer.map_err(|error| Error::NoToken(Box::new(error)))?;
     let length = answer.token.expose().len();
     let life = answer.expires_in.map_or_else(String::new, |life| {
         format!(", good for {} s", life.as_secs())

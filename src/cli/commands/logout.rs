@@ -81,7 +81,7 @@ async fn log_out(
         match login.log_out(&tokens).await {
             Ok(()) => return Ok(Ended::Now),
             Err(Fault::UnknownToken { soft_logout }) => soft = soft_logout,
-            Err(fault) => return Err(Error::NotEnded(fault)),
+            Err(fault) => return Err(Error::NotEnded(Box::new(fault))),
         }
     }
     // It has expired, perhaps: another one may still end the session.
@@ -91,7 +91,7 @@ async fn log_out(
         return match login.log_out(&tokens).await {
             Ok(()) => Ok(Ended::Now),
             Err(Fault::UnknownToken { .. }) => Ok(Ended::Before),
-            Err(fault) => Err(Error::NotEnded(fault)),
+            Err(fault) => Err(Error::NotEnded(Box::new(fault))),
         };
     }
     if soft {
@@ -109,7 +109,7 @@ async fn renew(
     let tokens = match refresh(&login.homeserver, last).await {
         Ok(tokens) => tokens,
         Err(RefreshError::Homeserver(fault)) if fault.is_transient() => {
-            return Err(Error::NotEnded(fault));
+            return Err(Error::NotEnded(Box::new(fault)));
         }
         Err(_) => return Ok(None),
     };
