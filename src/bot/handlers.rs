@@ -317,6 +317,7 @@ impl Session<'_> {
                 self.has_more |= is_behind
                     && (sends.is_empty() || self.storage.delivered.len() >= DELIVERED_TOGETHER);
                 self.requests.send(sends);
+                self.sync_if_due();
             }
             Err(error) => error!("{error}"),
         }

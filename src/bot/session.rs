@@ -221,7 +221,7 @@ impl<'a> Session<'a> {
         if let Some(job) = next.job {
             self.jobs.start(job, &next.fingerprints);
         }
-        self.requests.sync_if_due(self.since.as_deref());
+        self.sync_if_due();
         if begins_to_serve {
             for line in &next.fingerprints {
                 info!("{line}");
@@ -232,6 +232,13 @@ impl<'a> Session<'a> {
                 self.chat.policy.users.len()
             );
         }
+    }
+
+    /// Asks for the next sync, if its time has come.
+    pub(super) fn sync_if_due(&mut self) {
+        let is_executing = self.jobs.running().is_some();
+        self.requests
+            .sync_if_due(self.since.as_deref(), is_executing);
     }
 
     /// A small transaction with nothing that follows from it. Returns true if it was

@@ -16,6 +16,7 @@ mod cli;
 mod docs;
 mod fakes;
 mod keycloak;
+mod layers;
 mod logins;
 mod memory;
 mod names;

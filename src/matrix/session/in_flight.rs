@@ -57,6 +57,11 @@ impl InFlight {
         delayed.is_some_and(|(until, _)| *until > Instant::now())
     }
 
+    /// Returns true if something of the outbox is under way.
+    pub fn has_lanes(&self) -> bool {
+        self.lanes() > 0
+    }
+
     fn lanes(&self) -> usize {
         let lanes = self.busy.iter();
         lanes

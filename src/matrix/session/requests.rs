@@ -24,6 +24,11 @@ use crate::{
     util::{Secret, Tokens},
 };
 
+/// How long the next sync waits for a command to be executed and its reply to have left.
+/// A homeserver with one thread would serve both at once, and the reply later. An API
+/// server or a homeserver that hangs holds the sync up for no longer.
+const REPLY_FIRST: Duration = Duration::from_millis(250);
+
 /// A request that came to its end.
 pub enum Finished {
     /// A sync.
@@ -61,6 +66,8 @@ pub struct Requests {
     pub sync: SyncState,
     /// Until then no sync is asked for.
     pub sync_not_before: Instant,
+    /// Since when a command is being executed or a reply is leaving.
+    answering_since: Option<Instant>,
     /// The failures of syncs in a row.
     pub sync_backoff: Backoff,
     /// Whose items are kept of answers.
@@ -80,6 +87,7 @@ impl Requests {
             },
             sync: SyncState::default(),
             sync_not_before: Instant::now(),
+            answering_since: None,
             sync_backoff: Backoff::new(),
             audience,
             tasks: JoinSet::new(),
@@ -129,9 +137,23 @@ impl Requests {
         self.sync.is_idle() && !waits_for_keys
     }
 
-    /// Asks for the next sync, if its time has come.
-    pub fn sync_if_due(&mut self, since: Option<&str>) {
-        if !self.may_sync() || Instant::now() < self.sync_not_before {
+    /// When the next sync is to be asked for.
+    fn sync_due(&self) -> Instant {
+        match self.answering_since {
+            Some(since) => self.sync_not_before.max(since + REPLY_FIRST),
+            None => self.sync_not_before,
+        }
+    }
+
+    /// Asks for the next sync, if its time has come. `is_executing` is true while a
+    /// command is under way.
+    pub fn sync_if_due(&mut self, since: Option<&str>, is_executing: bool) {
+        let is_answering = is_executing || self.in_flight.has_lanes();
+        self.answering_since = match is_answering && self.phase.has_synced() {
+            true => self.answering_since.or_else(|| Some(Instant::now())),
+            false => None,
+        };
+        if !self.may_sync() || Instant::now() < self.sync_due() {
             return;
         }
         // After a failure it is to show at once that the homeserver is back.
@@ -178,7 +200,7 @@ impl Requests {
 
     /// When something that waited has its time, other than the store's.
     pub fn next_turn(&self) -> Option<Instant> {
-        let sync = self.may_sync().then_some(self.sync_not_before);
+        let sync = self.may_sync().then(|| self.sync_due());
         [self.in_flight.next_turn(), self.tokens.due_at(), sync]
             .into_iter()
             .flatten()
