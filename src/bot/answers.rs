@@ -1,6 +1,6 @@
 //! The answers to the engine's requests, taken into the store.
 
-use super::chat::Chat;
+use super::chat::Door;
 use crate::{
     json::Sifted,
     matrix::e2ee::{Engine, Error, RequestContext},
@@ -11,7 +11,7 @@ use crate::{
 /// Takes in an answer.
 pub(super) fn handle_body(
     engine: &Engine,
-    chat: &Chat,
+    chat: Door<'_>,
     tx: &Transaction<'_>,
     about: &RequestContext,
     answer: &Sifted,
@@ -38,7 +38,7 @@ pub(super) fn handle_body(
         }
         RequestContext::Join(room) => tx.invites().forget(room)?,
         RequestContext::Gap(room, token) => {
-            let max_age = u64::try_from(chat.policy.max_age.as_millis()).unwrap_or(u64::MAX);
+            let max_age = u64::try_from(chat.chat.policy.max_age.as_millis()).unwrap_or(u64::MAX);
             engine.handle_backfill(tx, room, token, answer, max_age, now)?;
             return chat.receive_undecrypted(tx, engine, now);
         }
@@ -82,7 +82,7 @@ pub(super) fn give_up_unsendable(
 /// Takes in that a request was refused for good.
 pub(super) fn give_up(
     engine: &Engine,
-    chat: &Chat,
+    chat: Door<'_>,
     tx: &Transaction<'_>,
     about: &RequestContext,
     said: &Refused<'_>,

@@ -3,6 +3,7 @@
 //! follows from the decision.
 
 use log::{info, warn};
+use ruma::EventId;
 
 use super::{replies, reply_fallback::strip_reply_fallback};
 use crate::{
@@ -34,7 +35,18 @@ impl Chat {
             false => PlaintextReplies::Any,
         }
     }
+}
 
+/// The chat at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Door<'a> {
+    /// Its rules.
+    pub chat: &'a Chat,
+    /// The event of the command that is being executed.
+    pub executing: Option<&'a EventId>,
+}
+
+impl Door<'_> {
     /// Receives messages, in order; tells first where some may be missing.
     pub(super) fn receive_all(
         &self,
@@ -43,7 +55,7 @@ impl Chat {
         messages: &[Message],
     ) -> Result<MetricEvents, Error> {
         for room in engine.rooms_with_missed_messages(tx)? {
-            if self.policy.allows_room(&room) {
+            if self.chat.policy.allows_room(&room) {
                 engine.reply(tx, &room, None, replies::MISSED)?;
             }
         }
@@ -78,7 +90,7 @@ impl Chat {
     ) -> Result<Option<MetricEvent>, Error> {
         let now = engine.own_now();
         let request = request(message, now);
-        let decision = self.policy.decide(&request, now);
+        let decision = self.chat.policy.decide(&request, now);
         if decision == Decision::Ignore {
             return Ok(None);
         }
@@ -97,13 +109,13 @@ impl Chat {
         log_receipt(message, payload);
         let thread = in_thread(message.thread.as_deref(), &message.event_id);
         if let (true, true, MessageKind::Text { body, .. }) =
-            (self.echo, was_read(&decision), &message.what)
+            (self.chat.echo, was_read(&decision), &message.what)
         {
             engine.remark(tx, &message.room, thread, &replies::echo(body))?;
         }
         let (answer, metric) = match decision {
             Decision::Ignore => return Ok(None),
-            Decision::Execute(command) if may_answer_at_once(tx, &entry, command)? => {
+            Decision::Execute(command) if self.may_answer_at_once(tx, &entry, command)? => {
                 let done = MetricEvent::Command(command.into(), CommandOutcome::Done);
                 (replies::help(&engine.fingerprints(tx)?), done)
             }
@@ -123,6 +135,25 @@ impl Chat {
         engine.remark(tx, &message.room, thread, &answer)?;
         tx.journal().finish(&message.event_id)?;
         Ok(Some(metric))
+    }
+
+    /// Returns true for a `help` that overtakes nothing: what needs no cluster is answered
+    /// at once, unless a command of the same room waits for its turn. One that is being
+    /// executed is not waited for: the API server may hang.
+    fn may_answer_at_once(
+        &self,
+        tx: &Transaction<'_>,
+        entry: &JournalEntry,
+        command: Command,
+    ) -> Result<bool, Error> {
+        if command != Command::Help {
+            return Ok(false);
+        }
+        let unfinished = tx.journal().unfinished()?;
+        let mut others = unfinished.iter().filter(|other| {
+            other.event_id != entry.event_id && Some(&*other.event_id) != self.executing
+        });
+        Ok(!others.any(|other| other.room == entry.room))
     }
 }
 
@@ -197,23 +228,6 @@ fn read_command(decision: &Decision) -> Option<Command> {
 fn was_read(decision: &Decision) -> bool {
     let is_unknown = matches!(decision, Decision::Deny(Denial::UnknownCommand(_)));
     is_unknown || read_command(decision).is_some()
-}
-
-/// Returns true for a `help` that overtakes nothing: what needs no cluster is answered
-/// at once, unless a command of the same room, received before, is still unanswered.
-fn may_answer_at_once(
-    tx: &Transaction<'_>,
-    entry: &JournalEntry,
-    command: Command,
-) -> Result<bool, Error> {
-    if command != Command::Help {
-        return Ok(false);
-    }
-    let unfinished = tx.journal().unfinished()?;
-    let mut others = unfinished
-        .iter()
-        .filter(|other| other.event_id != entry.event_id);
-    Ok(!others.any(|other| other.room == entry.room))
 }
 
 /// Returns true if too much waits to be done before this command.

@@ -1,7 +1,7 @@
 //! Invites: which are taken, which stand and why, and what becomes of a join that is
 //! refused.
 
-use super::chat::Chat;
+use super::chat::Door;
 use crate::{
     matrix::e2ee::{Error, Invite},
     store::Transaction,
@@ -21,16 +21,16 @@ pub enum Verdict {
 /// An invite, and what is done about it.
 pub(super) type Judged = (Invite, Verdict);
 
-impl Chat {
+impl Door<'_> {
     /// Takes an invite, or leaves it. It is kept either way: the server tells of it
     /// once, and the next start may judge it otherwise.
     ///
     /// # Errors
     /// The store refuses.
     pub fn judge_invite(&self, tx: &Transaction<'_>, invite: &Invite) -> Result<Verdict, Error> {
-        let verdict = if !self.policy.allows_room(&invite.room) {
+        let verdict = if !self.chat.policy.allows_room(&invite.room) {
             Verdict::RoomNotAllowed
-        } else if !self.policy.allows(&invite.inviter) {
+        } else if !self.chat.policy.allows(&invite.inviter) {
             Verdict::UserNotAllowed
         } else {
             Verdict::Taken

@@ -8,7 +8,7 @@ use std::{
 };
 
 use log::{error, info, warn};
-use ruma::{OwnedEventId, OwnedRoomId};
+use ruma::{EventId, OwnedEventId, OwnedRoomId};
 use tokio::{
     task::{JoinError, JoinSet},
     time::{Duration, Instant, timeout_at},
@@ -93,8 +93,8 @@ impl Jobs {
     }
 
     /// The event of the job under way.
-    pub(super) fn running(&self) -> Option<&OwnedEventId> {
-        self.running.as_ref()
+    pub(super) fn running(&self) -> Option<&EventId> {
+        self.running.as_deref()
     }
 
     /// Returns true if the answer of a job waits for the store.

@@ -20,7 +20,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
-pub use chat::Chat;
+pub use chat::{Chat, Door};
 pub use invites::Verdict;
 pub use jobs::Jobs;
 pub use reply_fallback::strip_reply_fallback;

@@ -38,7 +38,7 @@ impl Session<'_> {
              commands has to make their client use a new key"
         );
         self.requests.sync_not_before = Instant::now() + PAUSE;
-        let working = self.jobs.running().cloned();
+        let working = self.jobs.running().map(ToOwned::to_owned);
         self.attempt(|engine, _, tx, now| {
             engine.recover_from_rollback(tx, foreign.iter().map(String::as_str), now)?;
             for asked in tx.journal().unfinished()? {

@@ -8,7 +8,7 @@ use ruma::OwnedUserId;
 use tokio::time::Instant;
 
 use super::{
-    chat::Chat,
+    chat::{Chat, Door},
     jobs::{self, Job, Jobs},
     log_once::LogOnce,
     pending::Pending,
@@ -135,7 +135,7 @@ impl<'a> Session<'a> {
     /// from the change is prepared in it too, committed, and only then begun.
     pub(super) fn transact<T: Into<MetricEvents>>(
         &mut self,
-        change: impl FnOnce(&Engine, &Chat, &Transaction<'_>, u64) -> Result<T, e2ee::Error>,
+        change: impl FnOnce(&Engine, Door<'_>, &Transaction<'_>, u64) -> Result<T, e2ee::Error>,
     ) -> Result<(), e2ee::Error> {
         let done = self.commit(change);
         if let Err(e2ee::Error::Store(error)) = &done
@@ -149,14 +149,18 @@ impl<'a> Session<'a> {
 
     fn commit<T: Into<MetricEvents>>(
         &mut self,
-        change: impl FnOnce(&Engine, &Chat, &Transaction<'_>, u64) -> Result<T, e2ee::Error>,
+        change: impl FnOnce(&Engine, Door<'_>, &Transaction<'_>, u64) -> Result<T, e2ee::Error>,
     ) -> Result<Next, e2ee::Error> {
         let now = now_ms();
         let (engine, phase) = (&self.engine, self.requests.phase);
         let (tx, own_now) = self.storage.begin(now)?;
         engine.set_own_now(own_now);
         engine.set_server_ahead(self.requests.server_ahead_ms());
-        let metrics = change(engine, self.chat, &tx, now)?.into();
+        let door = Door {
+            chat: self.chat,
+            executing: self.jobs.running(),
+        };
+        let metrics = change(engine, door, &tx, now)?.into();
         engine.check_rollback()?;
         // Before the first sync this store may be an older copy, which shows only
         // there: what it wants done was done, and what it would encrypt with was
@@ -277,7 +281,7 @@ impl<'a> Session<'a> {
     /// changed, and the loop comes by here again. Returns true if it was committed.
     pub(super) fn attempt<T: Into<MetricEvents>>(
         &mut self,
-        change: impl FnOnce(&Engine, &Chat, &Transaction<'_>, u64) -> Result<T, e2ee::Error>,
+        change: impl FnOnce(&Engine, Door<'_>, &Transaction<'_>, u64) -> Result<T, e2ee::Error>,
     ) -> bool {
         let done = self.transact(change);
         if let Err(error) = &done {

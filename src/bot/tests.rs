@@ -115,6 +115,13 @@ fn chat() -> Chat {
     }
 }
 
+fn door(chat: &Chat) -> Door<'_> {
+    Door {
+        chat,
+        executing: None,
+    }
+}
+
 /// Knows these people as the ones to listen to.
 fn engine(commanders: &[&UserId]) -> Engine {
     let commanders = self::commanders(commanders);
@@ -274,7 +281,7 @@ fn the_policy_alone_hears_no_stranger() {
                     device: None,
                 },
             };
-            chat().receive(&tx, &engine, &message).unwrap();
+            door(&chat()).receive(&tx, &engine, &message).unwrap();
         }
         assert_eq!(
             tx.journal().next_unfinished().unwrap().is_some(),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use http::uri::PathAndQuery;
-use openclaw_k8s_toggle_operator::bot::Chat;
+use openclaw_k8s_toggle_operator::bot::{Chat, Door};
 use openclaw_k8s_toggle_operator::control::{Command, Policy};
 use openclaw_k8s_toggle_operator::crypto::{
     DeviceTrust, DeviceTrustState, MEGOLM_ALGORITHM, Pickle, Pin, PinSource, RecoveryKey, Seed,
@@ -50,7 +50,7 @@ pub struct Run<'a> {
     pub tx: Transaction<'a>,
     /// The code under test.
     pub engine: &'a Engine,
-    chat: &'a Chat,
+    chat: Door<'a>,
 }
 
 impl World {
@@ -100,7 +100,10 @@ impl World {
         Run {
             tx: self.store.begin().unwrap(),
             engine: &self.engine,
-            chat: &self.chat,
+            chat: Door {
+                chat: &self.chat,
+                executing: None,
+            },
         }
     }
 
