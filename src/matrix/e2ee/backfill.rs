@@ -5,7 +5,8 @@
 //! after what they said in the gap. That costs a command 5 seconds at most, whatever
 //! the server does.
 //!
-//! Specification: client-server API, "GET /rooms/{roomId}/messages".
+//! Specification:
+//! <https://spec.matrix.org/v1.11/client-server-api/#get_matrixclientv3roomsroomidmessages>
 
 use std::borrow::Cow;
 
@@ -53,9 +54,9 @@ const MAX_SENDERS: usize = 4 * 1024;
 /// milliseconds of the bot's own clock.
 const MISSED_INTERVAL_MS: u64 = 60_000;
 
-/// Where the reading of a page ended.
+/// The reason that the reading of a page ended.
 enum Reached {
-    /// What lies before is known, or too old.
+    /// Everything before is known, or too old.
     End,
     /// There may be more than is kept.
     Bound,
@@ -63,8 +64,8 @@ enum Reached {
     EndOfPage,
 }
 
-/// The server left something out of a room's timeline before `prev_batch`; the
-/// last sync ended at `since`.
+/// Opens a gap: the server left something out of a room's timeline before `prev_batch`;
+/// the last sync ended at `since`.
 pub(super) fn open_gap(
     context: &Context,
     tx: &Transaction<'_>,
@@ -138,7 +139,7 @@ fn request(context: &Context, gap: Gap) -> OutgoingRequest {
 
 /// Takes in the page of a gap that was asked for with `token`. Of the messages
 /// older than `max_age_ms` the newest is kept, so that its sender is told. What
-/// waits for the gap can be judged when it has been read to its end.
+/// waits for the gap can be classified when it has been read to its end.
 pub fn handle_page(
     context: &Context,
     tx: &Transaction<'_>,
@@ -253,7 +254,7 @@ fn read_page(
     })
 }
 
-/// A gap cannot be read: what waits for it is judged without the rest.
+/// Gives up a gap that cannot be read: what waits for it is classified without the rest.
 pub fn give_up(tx: &Transaction<'_>, room: &RoomId) -> Result<(), Error> {
     if tx.gaps().find(room)?.is_some() {
         warn!("what the server left out in {room} cannot be read");
@@ -273,8 +274,8 @@ pub(super) fn give_up_overdue(context: &Context, tx: &Transaction<'_>) -> Result
     Ok(tx.undecrypted().release_without_gap()?)
 }
 
-/// When the next gap runs out of time, in milliseconds since the Unix epoch,
-/// where it is `now`.
+/// The time at which the next gap is given up, in milliseconds since the Unix epoch;
+/// `now` is such a time.
 pub(super) fn next_deadline(
     context: &Context,
     tx: &Transaction<'_>,
@@ -286,7 +287,7 @@ pub(super) fn next_deadline(
     }))
 }
 
-/// Rooms whose people have to be told now that something was missed there.
+/// The rooms whose people have to be told now that something was missed there.
 pub fn rooms_with_missed_messages(
     context: &Context,
     tx: &Transaction<'_>,

@@ -12,7 +12,7 @@ use crate::crypto::{MegolmError, MegolmEvent, MegolmPlaintext};
 use crate::matrix::client::{Event, cleartext_relation_is_plain, text_message};
 use crate::store::{DeviceKeys, Encryption, StoredInboundSession, Transaction, WaitReason};
 
-/// What can be said of an event now.
+/// The classification of an event, as far as it is possible now.
 pub(super) enum Disposition {
     /// It is a message.
     Is(MessageKind),
@@ -22,7 +22,7 @@ pub(super) enum Disposition {
     Wait(WaitReason),
 }
 
-/// An event of a commander that has to be judged.
+/// An event of a commander that has to be classified.
 pub(super) struct Candidate<'a> {
     pub(super) room: &'a RoomId,
     pub(super) sender: &'a UserId,
@@ -116,7 +116,7 @@ fn classify_encrypted(
         tx.device_lists().track(sender)?;
         return Ok(Disposition::Wait(WaitReason::Unclassified));
     }
-    // From here on it is judged for good: what follows has the same index
+    // From here on its classification is final: what follows has the same index
     // only if it is the same message again.
     tx.inbound_sessions()
         .use_up_message_index(room, session_id, megolm.index())?;
@@ -151,7 +151,7 @@ fn classify_encrypted(
     }))
 }
 
-/// Which of the devices that claim the session of a message has written it: one
+/// Finds the device that has written a message among those that claim its session: one
 /// that speaks for its user, where there is one. The claim of another is a lie
 /// that costs nobody anything.
 fn author_of(
@@ -180,14 +180,13 @@ fn author_of(
     Ok((stored, plaintext, authorship))
 }
 
-/// A message as each of the devices' sessions opened it that claim to have made it.
+/// A message as it was opened by the session of each device that claims to have made it.
 struct Opened {
     first: (StoredInboundSession, MegolmPlaintext),
     others: Vec<(StoredInboundSession, MegolmPlaintext)>,
 }
 
-/// Opens a message by each of the sessions of its id, or tells why the last one
-/// did not.
+/// Opens a message by each of the sessions of its id; the error is the last one's.
 fn open(
     groups: Vec<StoredInboundSession>,
     room: &RoomId,

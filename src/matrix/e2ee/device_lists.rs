@@ -1,4 +1,7 @@
 //! Device lists: kept current by `/keys/query`.
+//!
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#tracking-the-device-list-for-a-user>,
+//! <https://spec.matrix.org/v1.11/client-server-api/#post_matrixclientv3keysquery>
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -29,7 +32,7 @@ const QUERY_RETRY_MS: u64 = 60_000;
 /// budget, as lists usually are.
 const USERS_PER_QUERY: usize = 100;
 
-/// How long the homeserver should wait for other servers.
+/// The time that the homeserver should wait for other servers.
 pub(super) const FEDERATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An answer to a `/keys/query` that is being taken in.
@@ -37,9 +40,9 @@ pub(super) const FEDERATION_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct QueryAnswer<'a> {
     /// The users who were asked about, and their generations.
     pub asked: &'a [(OwnedUserId, i64)],
-    /// How many of them are done.
+    /// The number of them that are done.
     pub done: usize,
-    /// What was kept of the answer.
+    /// The part of the answer that was kept.
     pub answer: &'a Sifted,
 }
 
@@ -158,7 +161,7 @@ pub(super) fn handle_changes(
     Ok(())
 }
 
-/// Whether fewer users have to be asked for together, because the answer had no
+/// True if fewer users have to be asked for together, because the answer had no
 /// room for all devices: a missing one would be taken for signed out.
 pub fn must_split(context: &Context, queried: &QueryAnswer<'_>) -> bool {
     let is_about_commanders = queried
@@ -169,9 +172,8 @@ pub fn must_split(context: &Context, queried: &QueryAnswer<'_>) -> bool {
         && (queried.answer.is_cut || (is_about_commanders && queried.is_partial()))
 }
 
-/// Takes in the answer to a `/keys/query`, user by user, until this turn of the
-/// loop is over; returns how many users are done. After the last one what
-/// waited for the answer is judged.
+/// Takes in the answer to a `/keys/query`, user by user, until the budget is
+/// spent; returns how many users are done.
 pub fn handle_query(
     context: &Context,
     accounts: &AccountCache,
@@ -265,9 +267,9 @@ pub fn handle_query(
     Ok(position)
 }
 
-/// The answer about these users was too large, or did not come in time: half
-/// as many are asked for together next time, until the one whose list it is
-/// is alone. That one is put off, as if their server could not be reached.
+/// Halves the number of users that are asked for together: the answer about these was too
+/// large, or did not come in time. One that is alone is put off, as if their server could
+/// not be reached.
 pub fn split_query(
     tx: &Transaction<'_>,
     asked: &[(OwnedUserId, i64)],
@@ -289,7 +291,7 @@ pub fn split_query(
     Ok(())
 }
 
-/// What is known of a user's devices. The bot's own account has no
+/// The known devices of a user. The bot's own account has no
 /// tombstones: nothing depends on its other devices, and a homeserver that
 /// lost the keys of this one is given them again.
 fn known_devices(

@@ -25,7 +25,7 @@ pub enum Error {
          ASCII can be sent back"
     )]
     NotCarried {
-        /// Which part.
+        /// The part.
         what: &'static str,
         /// Its length.
         bytes: usize,

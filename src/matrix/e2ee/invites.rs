@@ -12,12 +12,12 @@ use crate::json::{Sifted, Skipped};
 use crate::matrix::client::{Call, Event, InvitedRoom, SyncBody, invites_call, item_kind};
 use crate::store::Transaction;
 
-/// Somebody wants the bot in a room.
+/// An invite of the bot into a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invite {
-    /// Where.
+    /// The room.
     pub room: OwnedRoomId,
-    /// Who.
+    /// The user who invites.
     pub inviter: OwnedUserId,
 }
 
@@ -127,7 +127,7 @@ pub(super) fn read_invites(user: &UserId, body: &SyncBody<'_>) -> Vec<Invite> {
         .collect()
 }
 
-/// Who invited the bot, by the bot's own stripped member event.
+/// The user who invited the bot, by the bot's own stripped member event.
 fn inviter(user: &UserId, raw: &serde_json::value::RawValue) -> Option<OwnedUserId> {
     #[derive(Deserialize)]
     struct Member<'a> {

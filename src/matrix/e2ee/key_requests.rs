@@ -1,5 +1,8 @@
 //! Unencrypted to-device messages about room keys: `m.room_key.withheld`, and
 //! `m.room_key_request` for keys of the bot's.
+//!
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#key-requests>,
+//! <https://spec.matrix.org/v1.11/client-server-api/#reporting-that-decryption-keys-are-withheld>
 
 use log::{debug, info};
 use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId};

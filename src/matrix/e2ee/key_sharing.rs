@@ -1,4 +1,6 @@
 //! Sharing of a room's outbound session with the devices of its members.
+//!
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#sharing-keys-between-devices>
 
 use log::{debug, warn};
 use ruma::{OwnedRoomId, RoomId, UserId};

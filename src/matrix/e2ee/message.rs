@@ -9,7 +9,7 @@ use crate::crypto::WithheldCode;
 use crate::matrix::client::{Event, text_message};
 use crate::store::{DeviceKeys, Transaction, UndecryptedEvent};
 
-/// How long a message waits for its room key before its sender is told. Keys
+/// The time that a message waits for its room key before its sender is told. Keys
 /// are sent before the message, but another server may deliver them after it.
 pub const KEY_GRACE_MS: u64 = 5_000;
 
@@ -21,19 +21,19 @@ pub(super) const MAX_UNDECRYPTED_EVENT: usize = 32 * 1024;
 pub struct Message {
     /// Its event.
     pub event_id: OwnedEventId,
-    /// Where.
+    /// Its room.
     pub room: OwnedRoomId,
-    /// Who: proven for an encrypted message, the server's word otherwise.
+    /// Its sender: proven for an encrypted message, the server's word otherwise.
     pub sender: OwnedUserId,
-    /// How old it is.
+    /// Its age.
     pub age: Age,
     /// The first message of the thread that it is in.
     pub thread: Option<OwnedEventId>,
-    /// What became of it.
+    /// Its kind.
     pub what: MessageKind,
 }
 
-/// What became of a message.
+/// The kinds of messages, by what was found out about them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MessageKind {
     /// A text.
@@ -67,7 +67,7 @@ pub enum MessageKind {
     SpentSession,
 }
 
-/// Whether a commander's event can be anything to be judged.
+/// True if a commander's event can be a message.
 pub(super) fn may_say_something(event: &Event<'_>) -> bool {
     event.state_key.is_none()
         && match event.kind.as_ref() {

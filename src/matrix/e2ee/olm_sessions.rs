@@ -1,4 +1,7 @@
 //! Olm sessions with devices: opened by claimed one-time keys, and replaced where broken.
+//!
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#recovering-from-undecryptable-messages>,
+//! <https://spec.matrix.org/v1.11/client-server-api/#post_matrixclientv3keysclaim>
 
 use std::collections::BTreeMap;
 
@@ -52,8 +55,8 @@ pub(super) fn unwedge(tx: &Transaction<'_>, device: &Device, now: u64) -> Result
     Ok(())
 }
 
-/// The key of an event did not come: the Olm session with the device that
-/// the event names may be broken. With a new one its client shares the key
+/// Opens an Olm session with the device that an event names, whose key did not come: the
+/// one that there is may be broken. With a new one its client shares the key
 /// again. The name is the server's word, and only chooses among the sender's
 /// own devices.
 pub(super) fn open_channel_to_author(

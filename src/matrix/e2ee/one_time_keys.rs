@@ -1,4 +1,7 @@
 //! The supply of one-time and fallback keys on the homeserver.
+//!
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#one-time-and-fallback-keys>,
+//! <https://spec.matrix.org/v1.11/client-server-api/#post_matrixclientv3keysupload>
 
 use std::cell::Cell;
 
@@ -15,7 +18,8 @@ use crate::store::Transaction;
 /// Limits how often keys are made because the server has too few.
 #[derive(Default)]
 pub(super) struct KeySupply {
-    /// When keys began to be made, by the bot's own clock, and how often since.
+    /// The time, by the bot's own clock, from which keys are counted, and how often they
+    /// were made since.
     made: Cell<(u64, u32)>,
 }
 
@@ -46,7 +50,7 @@ impl KeySupply {
         Ok(())
     }
 
-    /// Whether keys may be made once more. A server that never has enough, by what it
+    /// True if keys may be made once more. A server that never has enough, by what it
     /// says or leaves unsaid, is not given more without an end: until then the
     /// fallback key does.
     fn may_supply(&self, now: u64, is_told: bool) -> bool {

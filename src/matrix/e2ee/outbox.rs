@@ -1,4 +1,7 @@
 //! The outbox: requests that send something, queued in lanes so that their order holds.
+//!
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#put_matrixclientv3roomsroomidsendeventtypetxnid>,
+//! <https://spec.matrix.org/v1.11/client-server-api/#put_matrixclientv3sendtodeviceeventtypetxnid>
 
 use std::collections::BTreeMap;
 
@@ -80,8 +83,8 @@ pub(super) fn text_content(text: &str) -> serde_json::Value {
     serde_json::json!({ "msgtype": "m.text", "body": text, "m.mentions": {} })
 }
 
-/// Unique for this device for ever: random, because a counter would start again
-/// with a restored store.
+/// A transaction id, unique for this device for ever: random, because a counter would
+/// start again with a restored store.
 pub(super) fn transaction_id() -> Result<String, Error> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes)

@@ -11,7 +11,7 @@ use super::request::RequestKey;
 use crate::matrix::client::{relate, take_relation};
 use crate::store::{self, Encryption, InClear, OutboxRow, Reply, Transaction};
 
-/// What may be said in rooms that are not encrypted.
+/// The replies that may leave in rooms that are not encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlaintextReplies {
     /// Every reply.
@@ -61,7 +61,7 @@ impl PlaintextReplies {
         Ok(())
     }
 
-    /// Whether a request of the outbox may be sent as it is.
+    /// True if a request of the outbox may be sent as it is.
     pub(super) fn may_be_sent(
         self,
         tx: &Transaction<'_>,

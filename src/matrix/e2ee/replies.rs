@@ -22,7 +22,7 @@ use crate::store::{self, Encryption, Reply, Transaction};
 /// Who could not be reached by then can read the next reply.
 const PATIENCE_MS: u64 = 5_000;
 
-/// How far a room's replies have come.
+/// The progress of a room's replies.
 enum Readiness {
     /// They are in the outbox.
     Done,
@@ -45,14 +45,14 @@ pub(super) struct Preparation<'a> {
     pub(super) busy: &'a dyn Fn(&RequestKey) -> bool,
 }
 
-/// What is missing before all replies can leave.
+/// The claims that are missing before all replies can leave.
 #[derive(Default)]
 pub(super) struct Unprepared {
     /// Devices whose one-time keys have to be claimed.
     pub(super) claims: Vec<Device>,
     /// There is more to do at once.
     pub(super) has_more: bool,
-    /// When a reply stops waiting for others, by the bot's own clock, in
+    /// The time at which a reply stops waiting for others, by the bot's own clock, in
     /// milliseconds.
     pub(super) patience_ends: Option<u64>,
 }

@@ -7,23 +7,23 @@ use super::context::DeviceOwner;
 use crate::crypto::Device;
 use crate::matrix::client::{Answer, BuildError, Call};
 
-/// A request and what its answer is about.
+/// A request and the context of its answer.
 pub struct OutgoingRequest {
-    /// What is asked.
+    /// The key that tells requests of one kind apart.
     pub key: RequestKey,
     /// The request.
     pub call: Call,
-    /// What is needed to take in the answer.
+    /// The context in which the answer is taken in.
     pub about: RequestContext,
 }
 
-/// All that is to be asked now.
+/// All requests that are due now.
 pub struct Outgoing {
     /// The requests.
     pub requests: Vec<OutgoingRequest>,
-    /// More follows as soon as these are begun.
+    /// More are due as soon as these are begun.
     pub has_more: bool,
-    /// When a reply stops waiting for others, by the bot's own clock, in
+    /// The time at which a reply stops waiting for others, by the bot's own clock, in
     /// milliseconds.
     pub patience_ends: Option<u64>,
 }
@@ -37,7 +37,7 @@ pub enum RequestKey {
     Query(DeviceOwner),
     /// `/keys/claim`.
     Claim(DeviceOwner),
-    /// What the bot's own identity needs next.
+    /// The next step of cross-signing.
     OwnIdentity,
     /// `/rooms/{}/members`.
     Members(OwnedRoomId),
@@ -53,7 +53,7 @@ pub enum RequestKey {
     Lane(String),
 }
 
-/// What the answer to a want is taken in with.
+/// The context in which the answer to a request is taken in.
 pub enum RequestContext {
     /// Keys were uploaded.
     Upload {
@@ -76,7 +76,7 @@ pub enum RequestContext {
     Join(OwnedRoomId),
     /// All invites that stand were asked for.
     Invites,
-    /// What lies before this position in this room's timeline was asked for.
+    /// The events before this position in this room's timeline were asked for.
     Gap(OwnedRoomId, String),
     /// This row of the outbox was sent, in this lane.
     Outbox(i64, String),

@@ -74,7 +74,7 @@ impl RollbackDetector {
 /// told of it; they are remembered, so that the same messages tell of nothing another
 /// time.
 ///
-/// What waited to be sent, or to be classified, is dropped. People who command are
+/// Everything that waited to be sent, or to be classified, is dropped. People who command are
 /// reached out to, so that they need none of the keys that are gone.
 pub(super) fn recover<'a>(
     context: &Context,

@@ -1,4 +1,7 @@
 //! Members, encryption and history visibility of the rooms the bot is in.
+//!
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#get_matrixclientv3roomsroomidmembers>,
+//! <https://spec.matrix.org/v1.11/client-server-api/#mroomencryption>
 
 use log::{debug, info, warn};
 use ruma::{
@@ -96,7 +99,7 @@ fn handle_member(
     Ok(())
 }
 
-/// A key or a message shows that this room's people hold it encrypted.
+/// Notes that this room is encrypted: a key or a message has shown it.
 pub(super) fn handle_proof_of_encryption(tx: &Transaction<'_>, room: &RoomId) -> Result<(), Error> {
     if tx.rooms().prove_encrypted(room)? {
         info!("{room} is encrypted: somebody writes so there");

@@ -15,7 +15,7 @@ use crate::matrix::client::{SyncBody, item_kind};
 use crate::store::Transaction;
 use crate::util::{MAX_POSITION, is_carried};
 
-/// What a sync brought for the layer above.
+/// The messages and invites of a sync, for the layer above.
 #[derive(Default)]
 pub struct Received {
     /// Messages of commanders, in order.
@@ -25,9 +25,12 @@ pub struct Received {
 }
 
 impl Engine {
-    /// Takes in to-device events of one sync answer, from number `done` on, until
-    /// this turn of the loop is over; returns how many are done. What follows in
-    /// the answer is taken in by [`Engine::handle_sync`] when all are.
+    /// Takes in to-device events of one sync answer, from number `done` on, until the
+    /// budget is spent; returns how many are done. The rest of the answer is taken in by
+    /// [`Engine::handle_sync`] when all are.
+    ///
+    /// # Errors
+    /// The store fails.
     pub fn handle_sync_to_device(
         &self,
         tx: &Transaction<'_>,
@@ -46,7 +49,10 @@ impl Engine {
     /// Takes in one sync answer but for its to-device events. `counts_hold` is
     /// false for a sync that was sent before the last upload of keys was answered:
     /// it may have been counted without them. `skipped` is what had no room in the
-    /// answer. `now` is in milliseconds since the Unix epoch.
+    /// answer.
+    ///
+    /// # Errors
+    /// The store fails, or the next sync could not begin where this one ends.
     pub fn handle_sync(
         &self,
         tx: &Transaction<'_>,
@@ -120,7 +126,7 @@ impl Engine {
     }
 }
 
-/// Whether the next sync can begin there.
+/// Fails unless the next sync can begin there.
 fn check_position(next_batch: &str) -> Result<(), Error> {
     match is_carried(next_batch, MAX_POSITION) {
         true => Ok(()),

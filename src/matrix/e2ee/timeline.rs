@@ -19,7 +19,7 @@ pub(super) struct Timeline<'a> {
     pub(super) context: &'a Context,
     pub(super) rollback: &'a RollbackDetector,
     pub(super) tx: &'a Transaction<'a>,
-    /// Where the sync begins; None for the very first sync of a device.
+    /// The position at which the sync begins; None for the very first sync of a device.
     pub(super) since: Option<&'a str>,
     /// Milliseconds since the Unix epoch.
     pub(super) now: u64,

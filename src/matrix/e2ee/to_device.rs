@@ -1,4 +1,6 @@
 //! To-device messages: Olm in, room keys out of them.
+//!
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#send-to-device-messaging>
 
 use log::{debug, warn};
 use serde::Deserialize;
@@ -17,7 +19,7 @@ use crate::store::Transaction;
 use crate::util::shown;
 
 /// Takes in the to-device events of a sync in their order, from number `done`
-/// on, until this turn of the loop is over; returns how many are done.
+/// on, until the budget is spent; returns how many are done.
 pub(super) fn handle_events(
     context: &Context,
     accounts: &AccountCache,
@@ -191,7 +193,7 @@ fn make_room_for_guards(
     Ok(true)
 }
 
-/// Whether a new session is worth keeping: it is of a listed device, or of a
+/// True if a new session is worth keeping: it is of a listed device, or of a
 /// commander's that is not listed yet and says something sound. Identity keys
 /// cost nothing, so without this a room's member could fill the store.
 fn is_welcome(

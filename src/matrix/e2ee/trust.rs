@@ -22,7 +22,7 @@ const LONGEST_PERIOD_MS: u64 = 7 * 24 * 3600 * 1000;
 /// nothing after this, by the bot's own clock.
 const OUTDATED_LIST_LIFETIME_MS: u64 = 3600 * 1000;
 
-/// Whether a device speaks for its user.
+/// The trust in a device as the author of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Authorship {
     /// It does.
@@ -40,7 +40,7 @@ pub enum Authorship {
     IdentityChanged,
 }
 
-/// Whether the device with these keys speaks for `user`, by the list that is
+/// The trust in the device with these keys as one of `user`'s, by the list that is
 /// stored now.
 pub fn authorship(
     context: &Context,
@@ -164,7 +164,7 @@ pub(super) fn expire_sessions(
     Ok(())
 }
 
-/// For how long a session has been in use that should have been replaced, in
+/// The time for which a session has been in use that should have been replaced, in
 /// milliseconds: since its key came, by the bot's own clock, and the room's
 /// period has passed.
 pub(super) fn overdue_ms(

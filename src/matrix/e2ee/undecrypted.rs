@@ -10,7 +10,7 @@ use crate::control::Age;
 use crate::matrix::client::{Event, thread_of};
 use crate::store::{Transaction, WaitReason};
 
-/// Judges again what waited: a key, a device list, a room's state or a gap's last
+/// Classifies again what waited: a key, a device list, a room's state or a gap's last
 /// page may have come, or the time may be over. One event is in memory at a time.
 pub fn classify_undecrypted(
     context: &Context,
@@ -68,8 +68,8 @@ pub fn classify_undecrypted(
     Ok(())
 }
 
-/// When the next waiting event, or what it waits for, runs out of time, in
-/// milliseconds since the Unix epoch, where it is `now`.
+/// The time at which the next waiting event, or what it waits for, runs out of time, in
+/// milliseconds since the Unix epoch; `now` is such a time.
 pub fn next_deadline(
     context: &Context,
     tx: &Transaction<'_>,

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use openclaw_k8s_toggle_operator::matrix::CrossSigningStep;
+use openclaw_k8s_toggle_operator::matrix::e2ee::CrossSigningStep;
 use openclaw_k8s_toggle_operator::store::CrossSigningState;
 use openclaw_k8s_toggle_operator_fuzz::{
     CLEAR, NEW, NOW, SECRET, mode,
@@ -46,10 +46,12 @@ target!(|world, data| {
                 .cross_signing()
                 .set_state(&CrossSigningState::Sign)
                 .unwrap();
-            tolerable(
-                run.engine
-                    .handle_own_step(&run.tx, CrossSigningStep::Sign, data, NOW),
-            );
+            tolerable(run.engine.handle_cross_signing_step(
+                &run.tx,
+                CrossSigningStep::Sign,
+                data,
+                NOW,
+            ));
         }
         b'c' => {
             let text = String::from_utf8_lossy(data);
@@ -58,14 +60,18 @@ target!(|world, data| {
                 .set_state(&CrossSigningState::Upload { uia_session: None })
                 .unwrap();
             run.engine
-                .handle_own_challenge(&run.tx, Some(&text), true)
+                .handle_cross_signing_challenge(&run.tx, Some(&text), true)
                 .unwrap();
         }
         _ => {
             let text = String::from_utf8_lossy(data);
-            let refused =
-                run.engine
-                    .own_step_refused(&run.tx, CrossSigningStep::Upload, 400, &text, &text);
+            let refused = run.engine.cross_signing_refused(
+                &run.tx,
+                CrossSigningStep::Upload,
+                400,
+                &text,
+                &text,
+            );
             refused.unwrap();
         }
     }

@@ -4,7 +4,7 @@
 
 use openclaw_k8s_toggle_operator::{
     crypto::{RecoveryKey, Seed},
-    matrix::CrossSigningStep,
+    matrix::e2ee::CrossSigningStep,
     store::CrossSigningState,
 };
 use openclaw_k8s_toggle_operator_fuzz::{
@@ -54,10 +54,12 @@ fn recover(run: &Run<'_>, answers: &mut dyn Iterator<Item = &[u8]>) {
         ) {
             break;
         }
-        tolerable(
-            run.engine
-                .handle_own_step(&run.tx, CrossSigningStep::Recover, answer, NOW),
-        );
+        tolerable(run.engine.handle_cross_signing_step(
+            &run.tx,
+            CrossSigningStep::Recover,
+            answer,
+            NOW,
+        ));
         run.check();
     }
     // An account with an identity of somebody else's making.
@@ -73,6 +75,6 @@ fn recover(run: &Run<'_>, answers: &mut dyn Iterator<Item = &[u8]>) {
     query["master_keys"][BOT.0] = master;
     query["self_signing_keys"][BOT.0] = self_signing;
     run.handle_query(query.to_string().as_bytes());
-    let _ = run.engine.own_identity_fault(&run.tx).unwrap();
+    let _ = run.engine.cross_signing_fault(&run.tx).unwrap();
     let _ = run.engine.fingerprints(&run.tx).unwrap();
 }

@@ -8,9 +8,10 @@ use std::alloc::System;
 
 use cap::Cap;
 use openclaw_k8s_toggle_operator::auth::jwt::Jwks;
-use openclaw_k8s_toggle_operator::matrix::{
-    Answer as Kept, CrossSigningStep, read_flows, read_login, read_refresh, read_whoami,
+use openclaw_k8s_toggle_operator::matrix::client::{
+    Answer as Kept, read_flows, read_login, read_refresh, read_whoami,
 };
+use openclaw_k8s_toggle_operator::matrix::e2ee::CrossSigningStep;
 use openclaw_k8s_toggle_operator::store::CrossSigningState;
 use openclaw_k8s_toggle_operator::util::Secret;
 use openclaw_k8s_toggle_operator_fuzz::{
@@ -79,7 +80,7 @@ fn read(run: &Run<'_>, answer: &Answer) {
             tx.cross_signing()
                 .set_state(&CrossSigningState::Sign)
                 .unwrap();
-            tolerable(engine.handle_own_step(tx, CrossSigningStep::Sign, body, NOW));
+            tolerable(engine.handle_cross_signing_step(tx, CrossSigningStep::Sign, body, NOW));
         }
         Endpoint::Login => {
             let _ = (read_flows(body), read_whoami(body));

@@ -108,8 +108,8 @@ fn page(engine: &Engine, tx: &Transaction<'_>, token: &str, page: &Value) {
         .unwrap();
 }
 
-/// The numbers of what is judged now.
-fn judged(engine: &Engine, tx: &Transaction<'_>) -> Vec<usize> {
+/// The numbers of what is classified now.
+fn classified(engine: &Engine, tx: &Transaction<'_>) -> Vec<usize> {
     let mut messages = Vec::new();
     engine.classify_undecrypted(tx, NOW, &mut messages).unwrap();
     let number = |message: &Message| {
@@ -135,14 +135,14 @@ fn a_gap_behind_a_gap_is_read_as_one() {
     assert_eq!((&*gap.token, &*gap.until), ("p9", "s1"));
     page(&engine, &tx, "p4", &json!({"chunk": [alices(1)]}));
     assert!(
-        judged(&engine, &tx).is_empty(),
+        classified(&engine, &tx).is_empty(),
         "nobody waits for that page"
     );
     let chunk: Vec<Value> = [8, 6, 5, 4].into_iter().map(alices).collect();
     page(&engine, &tx, "p9", &json!({"chunk": chunk, "end": "p3"}));
-    assert!(judged(&engine, &tx).is_empty(), "there is more");
+    assert!(classified(&engine, &tx).is_empty(), "there is more");
     page(&engine, &tx, "p3", &json!({"chunk": [alices(3)]}));
-    assert_eq!(judged(&engine, &tx), [3, 4, 5, 6, 8, 9]);
+    assert_eq!(classified(&engine, &tx), [3, 4, 5, 6, 8, 9]);
     assert!(engine.rooms_with_missed_messages(&tx).unwrap().is_empty());
 }
 
@@ -179,7 +179,7 @@ fn the_reading_of_a_gap_has_an_end() {
         limited(&engine, &tx, json!("p5"), &[alices(5)], "s2");
         page(&engine, &tx, "p5", &json!({"chunk": chunk, "end": end}));
         let wanted: Vec<usize> = kept.into_iter().chain([5]).collect();
-        assert_eq!(judged(&engine, &tx), wanted, "{end}");
+        assert_eq!(classified(&engine, &tx), wanted, "{end}");
         assert_eq!(
             !engine.rooms_with_missed_messages(&tx).unwrap().is_empty(),
             told,
@@ -200,7 +200,7 @@ fn what_waits_for_a_gap_is_bounded() {
     assert_eq!(tx.undecrypted().count().unwrap(), MAX_UNDECRYPTED);
     page(&engine, &tx, "p5", &json!({"chunk": [large, alices(3)]}));
     assert_eq!(tx.undecrypted().count().unwrap(), MAX_UNDECRYPTED);
-    assert_eq!(judged(&engine, &tx), (1044..1300).collect::<Vec<_>>());
+    assert_eq!(classified(&engine, &tx), (1044..1300).collect::<Vec<_>>());
     assert_eq!(engine.rooms_with_missed_messages(&tx).unwrap(), [room()]);
 }
 
@@ -211,15 +211,15 @@ fn a_gap_is_waited_for_five_seconds() {
     let tx = store.begin().unwrap();
     limited(&engine, &tx, json!("p5"), &[alices(5)], "s2");
     engine.set_own_now(NOW + 4_999);
-    assert!(judged(&engine, &tx).is_empty());
+    assert!(classified(&engine, &tx).is_empty());
     assert_eq!(engine.next_undecrypted_deadline(&tx, 7).unwrap(), Some(8));
     // Another gap meanwhile does not begin the time anew; a restart does.
     limited(&engine, &tx, json!("p6"), &[alices(6)], "s3");
     engine.set_own_now(NOW + 5_000);
     engine.prepare_account(&tx, NOW).unwrap();
-    assert!(judged(&engine, &tx).is_empty());
+    assert!(classified(&engine, &tx).is_empty());
     engine.set_own_now(NOW + 10_000);
-    assert_eq!(judged(&engine, &tx), [5, 6]);
+    assert_eq!(classified(&engine, &tx), [5, 6]);
     assert_eq!(engine.rooms_with_missed_messages(&tx).unwrap(), [room()]);
     assert!(engine.rooms_with_missed_messages(&tx).unwrap().is_empty());
     for (later, told) in [(59_999, false), (60_000, true)] {
@@ -241,7 +241,7 @@ fn a_page_of_others_messages_is_not_the_last() {
     limited(&engine, &tx, json!("p5"), &[alices(5)], "s2");
     page(&engine, &tx, "p5", &json!({"chunk": [], "end": "p4"}));
     page(&engine, &tx, "p4", &json!({"chunk": [alices(2)]}));
-    assert_eq!(judged(&engine, &tx), [2, 5]);
+    assert_eq!(classified(&engine, &tx), [2, 5]);
     assert!(engine.rooms_with_missed_messages(&tx).unwrap().is_empty());
     // Something of allowed users had no room.
     limited(&engine, &tx, json!("p9"), &[alices(9)], "s3");
@@ -253,14 +253,14 @@ fn a_page_of_others_messages_is_not_the_last() {
     engine
         .handle_backfill(&tx, room(), "p9", &answer, MAX_AGE, NOW)
         .unwrap();
-    assert_eq!(judged(&engine, &tx), [8, 9]);
+    assert_eq!(classified(&engine, &tx), [8, 9]);
     assert_eq!(engine.rooms_with_missed_messages(&tx).unwrap(), [room()]);
 }
 
 /// With gaps in very many rooms at once some are not read: what was said after them
 /// does not wait for ever.
 #[test]
-fn what_waits_for_a_gap_that_had_no_room_is_judged() {
+fn what_waits_for_a_gap_that_had_no_room_is_classified() {
     let (_directory, mut store, engine) = world();
     let tx = store.begin().unwrap();
     limited(&engine, &tx, json!("p5"), &[alices(5)], "s2");
@@ -269,5 +269,5 @@ fn what_waits_for_a_gap_that_had_no_room_is_judged() {
         tx.gaps().open(&other, "p1", "s1", NOW + 1).unwrap();
     }
     assert_eq!(tx.gaps().find(room()).unwrap(), None);
-    assert_eq!(judged(&engine, &tx), [5]);
+    assert_eq!(classified(&engine, &tx), [5]);
 }

@@ -1,7 +1,8 @@
 //! The requests of the bot's own identity, one after the other, and what their answers
 //! change.
 //!
-//! Specification: client-server API, "Cross-signing"; MSC3967.
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#post_matrixclientv3keysdevice_signingupload>,
+//! <https://spec.matrix.org/v1.11/client-server-api/#post_matrixclientv3keyssignaturesupload>; MSC3967.
 
 use log::{info, warn};
 use ruma::{
@@ -151,7 +152,8 @@ pub fn handle_step(
     }
 }
 
-/// The server asks for the password again, or for something nobody here has.
+/// Takes in that the server asks for the password again, or for something nobody here
+/// has.
 pub fn handle_challenge(
     own_keys: &OwnKeys,
     tx: &Transaction<'_>,
@@ -176,13 +178,13 @@ pub fn handle_challenge(
     }
 }
 
-/// The last step cannot be sent, for this reason.
+/// Takes in that the last step cannot be sent, for this reason.
 pub fn unsendable(tx: &Transaction<'_>, why: &str) -> Result<(), Error> {
     let why = format!("My device is not signed by my account's identity: {why}. {CONSEQUENCE}");
     state::stay_unsigned(tx, &why)
 }
 
-/// The server refuses the last step for good.
+/// Takes in that the server refuses the last step for good.
 pub fn refused(
     context: &Context,
     tx: &Transaction<'_>,
@@ -213,8 +215,7 @@ pub fn refused(
 /// The upload of the identity with the account's password, in a body that is
 /// wiped.
 ///
-/// Specification: client-server API v1.11, 5.5.2.1 "Password-based"
-/// (<https://spec.matrix.org/v1.11/client-server-api/#password-based>).
+/// Specification: <https://spec.matrix.org/v1.11/client-server-api/#password-based>
 fn authenticated_upload(
     keys: &CanonicalJsonObject,
     user: &UserId,

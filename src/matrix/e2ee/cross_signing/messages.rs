@@ -1,5 +1,5 @@
-//! Why the bot's device is not signed by its account's identity, and what to do:
-//! said in the log and by `status`.
+//! The sentences, in the log and in `status`, for a device that is not signed by its
+//! account's identity: the reason, and the cure.
 
 use crate::util::name;
 

@@ -1,7 +1,7 @@
 //! The account's secret storage: from the recovery key to the self-signing key,
 //! and to the master key above it.
 //!
-//! Specification: client-server API, "Secret storage".
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#secret-storage>
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -25,7 +25,7 @@ pub(crate) const SELF_SIGNING: &str = "m.cross_signing.self_signing";
 /// it, so it does not say under which one it belongs (CVE-2024-40648).
 pub(crate) const MASTER: &str = "m.cross_signing.master";
 
-/// One step on the way to the self-signing key in the secret storage.
+/// Takes in one step on the way to the self-signing key in the secret storage.
 pub(crate) fn handle_secret(
     context: &Context,
     own_keys: &OwnKeys,
@@ -94,15 +94,15 @@ pub(crate) fn handle_secret(
     }
 }
 
-/// One of the two secrets is not what it should be: neither is used, whenever the
+/// Gives up: one of the two secrets is not what it should be, and neither is used, whenever the
 /// account is looked at again.
 fn give_up_recovery(tx: &Transaction<'_>, fault: &dyn std::fmt::Display) -> Result<(), Error> {
     tx.cross_signing().forget_self_signing()?;
     stay_unsigned(tx, &unrecovered(fault))
 }
 
-/// What the secret storage holds was found: it is compared with what the
-/// homeserver shows now.
+/// Ends the search in the secret storage: the secrets are compared with the identity that
+/// the homeserver shows now.
 pub(crate) fn finish_recovery(context: &Context, tx: &Transaction<'_>) -> Result<(), Error> {
     tx.cross_signing()
         .set_state(&CrossSigningState::Recovered)?;

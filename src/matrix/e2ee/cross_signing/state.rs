@@ -1,8 +1,8 @@
 //! The bot's own cross-signing identity: made where the account has none, found
 //! again where the bot holds a key to it, and never reset unasked.
 //!
-//! Specification: client-server API, "Cross-signing" and "Secret storage";
-//! MSC3967, MSC4153.
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#cross-signing>,
+//! <https://spec.matrix.org/v1.11/client-server-api/#secret-storage>; MSC3967, MSC4153.
 
 use std::rc::Rc;
 
@@ -22,7 +22,7 @@ use crate::matrix::e2ee::error::Error;
 use crate::store::{CrossSigningState, StoredCrossSigning, Transaction};
 use crate::util::{Secret, name};
 
-/// What the operator gave the bot to vouch for its own device with.
+/// The secrets that the operator gave the bot to cross-sign its own device.
 #[derive(Default)]
 pub struct OwnKeys {
     /// The seed of its identity, kept outside of the store.
@@ -33,13 +33,13 @@ pub struct OwnKeys {
     pub password: Option<Secret>,
 }
 
-/// What the server shows of the bot's own account.
+/// The bot's own account as the server shows it.
 pub(crate) struct Shown<'a> {
     pub(crate) identity: Option<Identity>,
     pub(crate) device_keys: Option<&'a RawValue>,
 }
 
-/// Once at each start: what the last process found out may be old.
+/// Begins anew at each start: the state of the last process may be old.
 pub(crate) fn begin(tx: &Transaction<'_>) -> Result<(), Error> {
     if tx.cross_signing().load()?.state != CrossSigningState::Reset {
         tx.cross_signing().set_state(&CrossSigningState::Unknown)?;
@@ -47,7 +47,7 @@ pub(crate) fn begin(tx: &Transaction<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether nothing more can be done now to have the device vouched for.
+/// True if nothing more can be done now to have the device cross-signed.
 pub(crate) fn is_done(tx: &Transaction<'_>) -> Result<bool, Error> {
     let own = tx.cross_signing().load()?;
     Ok(own.delayed
@@ -57,8 +57,8 @@ pub(crate) fn is_done(tx: &Transaction<'_>) -> Result<bool, Error> {
         ))
 }
 
-/// Why the bot's device is not vouched for, or by an identity that is not proven
-/// to be the account's, and what to do about it, if so.
+/// The sentence that says why the bot's device is not cross-signed, or by an identity that
+/// is not proven to be the account's, and what to do about it.
 pub fn fault(context: &Context, tx: &Transaction<'_>) -> Result<Option<String>, Error> {
     let own = tx.cross_signing().load()?;
     Ok(match own.state {
@@ -70,8 +70,8 @@ pub fn fault(context: &Context, tx: &Transaction<'_>) -> Result<Option<String>, 
     })
 }
 
-/// What people compare to know the bot by: a line for its device, and one for
-/// its identity where that has signed the device.
+/// The lines that people compare to know the bot by: its device's key, and its identity's
+/// where that has signed the device.
 pub fn fingerprints(
     context: &Context,
     accounts: &AccountCache,
@@ -239,7 +239,8 @@ fn sign(
         .is_some_and(|keys| identity.has_signed(&keys));
     match state {
         _ if is_shown => Ok(tx.cross_signing().set_state(&CrossSigningState::Signed)?),
-        // Once more would be once more for ever.
+        // The server did not keep it the last time: a second attempt would be the first of
+        // many.
         CrossSigningState::Signed => stay_unsigned(tx, NOT_KEPT),
         CrossSigningState::Unsigned(_) if signed_before => Ok(()),
         _ => Ok(tx.cross_signing().set_state(&CrossSigningState::Sign)?),
@@ -276,8 +277,8 @@ pub(crate) fn sign_beforehand(
     }
 }
 
-/// Somebody who holds the identity has signed the device: from another
-/// session of the account, after comparing fingerprints.
+/// Takes over the signature of the device that somebody has made who holds the identity:
+/// from another session of the account, after comparing fingerprints.
 fn adopt_signature(
     context: &Context,
     accounts: &AccountCache,
