@@ -54,15 +54,29 @@ impl fmt::Debug for Call {
 }
 
 impl Call {
+    /// A `GET` of this path and query.
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            body: Vec::new(),
+        }
+    }
+
+    /// A `POST` of this body.
+    pub(crate) fn post(path: impl Into<String>, body: Vec<u8>) -> Self {
+        Self {
+            method: Method::POST,
+            path: path.into(),
+            body,
+        }
+    }
+
     /// A `POST` of a body that holds a secret. `body` is made of strings and maps
     /// of them, whose JSON cannot fail; it would be empty.
     pub(crate) fn secret(path: &str, body: &impl Serialize) -> Self {
         let mut bytes = wiped_json(body).unwrap_or_default();
-        Self {
-            method: Method::POST,
-            path: path.to_owned(),
-            body: mem::take(&mut *bytes),
-        }
+        Self::post(path, mem::take(&mut *bytes))
     }
 
     /// The call for a ruma request.

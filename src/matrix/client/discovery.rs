@@ -55,11 +55,6 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// Such as `r0.6.1` and `v1.11`.
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-
     /// The time on its clock when it answered, to the second.
     pub fn date(&self) -> Option<SystemTime> {
         self.date

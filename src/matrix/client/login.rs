@@ -2,7 +2,6 @@
 //!
 //! Specification: <https://spec.matrix.org/v1.11/client-server-api/#login>
 
-use http::Method;
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -127,11 +126,7 @@ pub fn new_device_id() -> Result<OwnedDeviceId, getrandom::Error> {
 /// Specification:
 /// <https://spec.matrix.org/v1.11/client-server-api/#get_matrixclientv3login>
 pub fn flows_call() -> Call {
-    Call {
-        method: Method::GET,
-        path: PATH.to_owned(),
-        body: Vec::new(),
-    }
+    Call::get(PATH)
 }
 
 /// Reads the answer to [`flows_call`]; None if it is not the JSON that the

@@ -12,22 +12,25 @@ mod login;
 mod sync;
 mod tokens;
 
-pub use answer::{Answer, Audience};
-pub use api::{BuildError, Call};
-pub use content::{InThread, in_thread};
-pub use discovery::{Discovered, Versions, discover, versions};
-pub use discovery_error::{
-    BaseUrlFault, BaseUrlOrigin, DiscoveryError, DiscoveryFault, Hint, VersionsFault,
-};
-pub use homeserver::{Fault, Homeserver};
-pub use login::{
+pub use answer::Answer;
+pub use login::{read_flows, read_login};
+pub use sync::SyncBody;
+pub use tokens::{read_refresh, read_whoami};
+
+pub(crate) use answer::Audience;
+pub(crate) use api::Call;
+pub(crate) use content::{InThread, in_thread};
+pub(crate) use discovery::{discover, versions};
+pub(crate) use discovery_error::{DiscoveryError, DiscoveryFault, VersionsFault};
+pub(crate) use homeserver::{Fault, Homeserver};
+pub(crate) use login::{
     Flows, LoggedIn, LoginError, LoginInfo, flows_call, is_user, login_call, new_device_id,
-    read_flows, read_login,
 };
-pub use sync::{SYNC_TIMEOUT, SyncBody, sync_call};
-pub use tokens::{logout_call, read_refresh, read_whoami, refresh_call, whoami_call};
+pub(crate) use sync::{SYNC_TIMEOUT, sync_call};
+pub(crate) use tokens::{logout_call, refresh_call, whoami_call};
 
 pub(in crate::matrix) use answer::item_kind;
+pub(in crate::matrix) use api::BuildError;
 pub(in crate::matrix) use content::{
     cleartext_relation_is_plain, relate, take_relation, text_message, thread_of,
 };

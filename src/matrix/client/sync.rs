@@ -3,7 +3,6 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock, time::Duration};
 
-use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
@@ -81,11 +80,7 @@ fn filtered(filter: &str, timeout: u128, since: Option<&str>) -> Call {
         path.push_str("&since=");
         path.push_str(&encode(since));
     }
-    Call {
-        method: Method::GET,
-        path,
-        body: Vec::new(),
-    }
+    Call::get(path)
 }
 
 /// Percent-encodes everything but the unreserved characters of RFC 3986.

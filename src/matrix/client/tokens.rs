@@ -1,6 +1,5 @@
 //! The tokens of a session: refreshed, looked up, ended.
 
-use http::Method;
 use ruma::{OwnedDeviceId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
@@ -84,11 +83,7 @@ pub fn read_refresh(mut body: Vec<u8>, last: &Secret, now: u64) -> Option<Tokens
 /// Specification:
 /// <https://spec.matrix.org/v1.11/client-server-api/#post_matrixclientv3logout>
 pub fn logout_call() -> Call {
-    Call {
-        method: Method::POST,
-        path: "/_matrix/client/v3/logout".to_owned(),
-        body: b"{}".to_vec(),
-    }
+    Call::post("/_matrix/client/v3/logout", b"{}".to_vec())
 }
 
 /// The call for the user and the device of the access token it is sent with.
@@ -96,11 +91,7 @@ pub fn logout_call() -> Call {
 /// Specification:
 /// <https://spec.matrix.org/v1.11/client-server-api/#get_matrixclientv3accountwhoami>
 pub fn whoami_call() -> Call {
-    Call {
-        method: Method::GET,
-        path: "/_matrix/client/v3/account/whoami".to_owned(),
-        body: Vec::new(),
-    }
+    Call::get("/_matrix/client/v3/account/whoami")
 }
 
 /// Reads the answer to [`whoami_call`]: the user, and the device if the token

@@ -10,7 +10,6 @@
 
 use std::borrow::Cow;
 
-use http::Method;
 use log::{debug, info, warn};
 use ruma::{EventId, OwnedRoomId, RoomId, UserId};
 use serde::Deserialize;
@@ -128,11 +127,7 @@ fn request(context: &Context, gap: Gap) -> OutgoingRequest {
     );
     OutgoingRequest {
         key: RequestKey::Gap(gap.room.clone()),
-        call: Call {
-            method: Method::GET,
-            path,
-            body: Vec::new(),
-        },
+        call: Call::get(path),
         about: RequestContext::Gap(gap.room, gap.token),
     }
 }
@@ -140,7 +135,7 @@ fn request(context: &Context, gap: Gap) -> OutgoingRequest {
 /// Takes in the page of a gap that was asked for with `token`. Of the messages
 /// older than `max_age_ms` the newest is kept, so that its sender is told. What
 /// waits for the gap can be classified when it has been read to its end.
-pub fn handle_page(
+pub(super) fn handle_page(
     context: &Context,
     tx: &Transaction<'_>,
     room: &RoomId,
@@ -255,7 +250,7 @@ fn read_page(
 }
 
 /// Gives up a gap that cannot be read: what waits for it is classified without the rest.
-pub fn give_up(tx: &Transaction<'_>, room: &RoomId) -> Result<(), Error> {
+pub(super) fn give_up(tx: &Transaction<'_>, room: &RoomId) -> Result<(), Error> {
     if tx.gaps().find(room)?.is_some() {
         warn!("what the server left out in {room} cannot be read");
         tx.gaps().close(room)?;
@@ -288,7 +283,7 @@ pub(super) fn next_deadline(
 }
 
 /// The rooms whose people have to be told now that something was missed there.
-pub fn rooms_with_missed_messages(
+pub(super) fn rooms_with_missed_messages(
     context: &Context,
     tx: &Transaction<'_>,
 ) -> Result<Vec<OwnedRoomId>, Error> {

@@ -163,7 +163,7 @@ pub(super) fn handle_changes(
 
 /// True if fewer users have to be asked for together, because the answer had no
 /// room for all devices: a missing one would be taken for signed out.
-pub fn must_split(context: &Context, queried: &QueryAnswer<'_>) -> bool {
+pub(super) fn must_split(context: &Context, queried: &QueryAnswer<'_>) -> bool {
     let is_about_commanders = queried
         .asked
         .iter()
@@ -174,7 +174,7 @@ pub fn must_split(context: &Context, queried: &QueryAnswer<'_>) -> bool {
 
 /// Takes in the answer to a `/keys/query`, user by user, until the budget is
 /// spent; returns how many users are done.
-pub fn handle_query(
+pub(super) fn handle_query(
     context: &Context,
     accounts: &AccountCache,
     own_keys: &OwnKeys,
@@ -270,7 +270,7 @@ pub fn handle_query(
 /// Halves the number of users that are asked for together: the answer about these was too
 /// large, or did not come in time. One that is alone is put off, as if their server could
 /// not be reached.
-pub fn split_query(
+pub(super) fn split_query(
     tx: &Transaction<'_>,
     asked: &[(OwnedUserId, i64)],
     now: u64,

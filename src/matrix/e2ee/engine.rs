@@ -334,7 +334,7 @@ impl Engine {
         thread: Option<InThread<'_>>,
         text: &str,
     ) -> Result<(), Error> {
-        replies::queue(&self.context, tx, room, thread, text)
+        replies::queue(&self.context, tx, room, thread, text, true)
     }
 
     /// Queues a text that answers no command that ran. It is left unsaid where too much
@@ -346,7 +346,7 @@ impl Engine {
         thread: Option<InThread<'_>>,
         text: &str,
     ) -> Result<(), Error> {
-        replies::queue_remark(&self.context, tx, room, thread, text)
+        replies::queue(&self.context, tx, room, thread, text, false)
     }
 
     /// As [`Engine::reply`], but not if the room's people were told that there is
@@ -358,7 +358,10 @@ impl Engine {
         thread: Option<InThread<'_>>,
         text: &str,
     ) -> Result<(), Error> {
-        replies::queue_busy(&self.context, tx, room, thread, text)
+        match tx.rooms().may_tell_busy(room, self.own_now())? {
+            true => self.reply(tx, room, thread, text),
+            false => Ok(()),
+        }
     }
 
     /// The sentence that says why the bot's device is not cross-signed, or by an

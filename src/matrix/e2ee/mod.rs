@@ -35,16 +35,18 @@ mod to_device;
 mod trust;
 mod undecrypted;
 
-pub use backfill::BACKFILL_DEADLINE_MS;
-pub use context::{Commanders, DeviceOwner};
+pub use context::Commanders;
 pub use cross_signing::OwnKeys;
 pub use device_lists::QueryAnswer;
 pub use engine::Engine;
-pub use error::{Error, OwnKeysDiffer};
-pub use invites::Invite;
-pub use message::{KEY_GRACE_MS, Message, MessageKind};
-pub use plaintext::PlaintextReplies;
-pub use request::{CrossSigningStep, Outgoing, OutgoingRequest, RequestContext, RequestKey};
+pub use error::Error;
+pub use message::Message;
+pub use request::{CrossSigningStep, OutgoingRequest, RequestContext};
 pub use sync::Received;
 pub use time_budget::TimeBudget;
-pub use trust::Authorship;
+
+pub(crate) use invites::Invite;
+pub(crate) use message::{KEY_GRACE_MS, MessageKind};
+pub(crate) use plaintext::PlaintextReplies;
+pub(crate) use request::{Outgoing, RequestKey};
+pub(crate) use trust::Authorship;

@@ -128,7 +128,7 @@ fn claim(whose: DeviceOwner, mut devices: Vec<Device>) -> Result<Option<Outgoing
 
 /// Takes in the answer to a `/keys/claim` for `asked`: a session with each
 /// device that has a sound key; the others are left alone for a while.
-pub fn handle_claim(
+pub(super) fn handle_claim(
     accounts: &AccountCache,
     tx: &Transaction<'_>,
     asked: &[Device],

@@ -5,8 +5,6 @@
 
 use std::cell::Cell;
 
-use http::Method;
-
 use super::account::AccountCache;
 use super::context::Context;
 use super::error::Error;
@@ -73,13 +71,10 @@ pub(super) fn upload(account: &Account) -> Result<Option<OutgoingRequest>, Error
     let Some(upload) = account.upload()? else {
         return Ok(None);
     };
+    let body = serde_json::to_vec(&upload).map_err(|_| Error::Account)?;
     Ok(Some(OutgoingRequest {
         key: RequestKey::Upload,
-        call: Call {
-            method: Method::POST,
-            path: "/_matrix/client/v3/keys/upload".to_owned(),
-            body: serde_json::to_vec(&upload).map_err(|_| Error::Account)?,
-        },
+        call: Call::post("/_matrix/client/v3/keys/upload", body),
         about: RequestContext::Upload {
             with_device_keys: upload.device_keys.is_some(),
             fallback: account.unpublished_fallback(),
@@ -89,7 +84,7 @@ pub(super) fn upload(account: &Account) -> Result<Option<OutgoingRequest>, Error
 
 /// The server has taken the keys of an upload. Where another fallback key was
 /// made meanwhile, those that wait are others: they are uploaded once more.
-pub fn handle_upload(
+pub(super) fn handle_upload(
     accounts: &AccountCache,
     tx: &Transaction<'_>,
     with_device_keys: bool,

@@ -57,59 +57,25 @@ pub(super) struct Unprepared {
     pub(super) patience_ends: Option<u64>,
 }
 
-/// Queues a text for a room, or for a thread in it; it leaves when the room's
-/// devices have its key.
-pub fn queue(
+/// Queues a text for a room, or for a thread in it. One that answers no command
+/// that ran (`is_answer`) is left unsaid where too much else waits to be said.
+pub(super) fn queue(
     context: &Context,
     tx: &Transaction<'_>,
     room: &RoomId,
     thread: Option<InThread<'_>>,
     text: &str,
+    is_answer: bool,
 ) -> Result<(), Error> {
-    let content = threaded(text, thread);
-    tx.replies().put(
-        room,
-        &transaction_id()?,
-        "m.room.message",
-        &content.to_string(),
-        context.own_now(),
-    )?;
-    Ok(())
-}
-
-/// Queues a text for a room that answers no command that ran. It is left unsaid
-/// where too much else waits to be said.
-pub fn queue_remark(
-    context: &Context,
-    tx: &Transaction<'_>,
-    room: &RoomId,
-    thread: Option<InThread<'_>>,
-    text: &str,
-) -> Result<(), Error> {
-    let content = threaded(text, thread);
-    tx.replies().put_remark(
-        room,
-        &transaction_id()?,
-        "m.room.message",
-        &content.to_string(),
-        context.own_now(),
-    )?;
-    Ok(())
-}
-
-/// As [`Engine::reply`], but not if the room's people were told that there is
-/// too much to do a while ago.
-pub fn queue_busy(
-    context: &Context,
-    tx: &Transaction<'_>,
-    room: &RoomId,
-    thread: Option<InThread<'_>>,
-    text: &str,
-) -> Result<(), Error> {
-    match tx.rooms().may_tell_busy(room, context.own_now())? {
-        true => queue(context, tx, room, thread, text),
-        false => Ok(()),
+    let (id, kind, own_now) = (transaction_id()?, "m.room.message", context.own_now());
+    let content = threaded(text, thread).to_string();
+    let replies = tx.replies();
+    if is_answer {
+        replies.put(room, &id, kind, &content, own_now)?;
+    } else {
+        replies.put_remark(room, &id, kind, &content, own_now)?;
     }
+    Ok(())
 }
 
 impl Preparation<'_> {

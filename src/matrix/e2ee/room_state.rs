@@ -109,7 +109,7 @@ pub(super) fn handle_proof_of_encryption(tx: &Transaction<'_>, room: &RoomId) ->
 }
 
 /// Takes in `GET /rooms/{room}/members`, asked for at `generation`.
-pub fn handle_members(
+pub(super) fn handle_members(
     tx: &Transaction<'_>,
     room: &RoomId,
     generation: i64,
@@ -142,7 +142,7 @@ pub fn handle_members(
 }
 
 /// Takes in `GET /rooms/{room}/state/m.room.encryption`; None is its 404.
-pub fn handle_room_encryption(
+pub(super) fn handle_room_encryption(
     tx: &Transaction<'_>,
     room: &RoomId,
     body: Option<&[u8]>,

@@ -42,7 +42,7 @@ pub enum Authorship {
 
 /// The trust in the device with these keys as one of `user`'s, by the list that is
 /// stored now.
-pub fn authorship(
+pub(super) fn authorship(
     context: &Context,
     tx: &Transaction<'_>,
     user: &UserId,

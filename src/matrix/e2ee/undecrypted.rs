@@ -12,7 +12,7 @@ use crate::store::{Transaction, WaitReason};
 
 /// Classifies again what waited: a key, a device list, a room's state or a gap's last
 /// page may have come, or the time may be over. One event is in memory at a time.
-pub fn classify_undecrypted(
+pub(super) fn classify_undecrypted(
     context: &Context,
     tx: &Transaction<'_>,
     now: u64,
@@ -70,7 +70,7 @@ pub fn classify_undecrypted(
 
 /// The time at which the next waiting event, or what it waits for, runs out of time, in
 /// milliseconds since the Unix epoch; `now` is such a time.
-pub fn next_deadline(
+pub(super) fn next_deadline(
     context: &Context,
     tx: &Transaction<'_>,
     now: u64,

@@ -93,7 +93,7 @@ fn the_file_names_the_homeserver() {
             let world = World::new(NAMES, [names(base), Reply::new(200, SPEAKS)]);
             let found = world.discover(server).await.unwrap();
             assert_eq!(found.base, "https://hs.example.com");
-            assert_eq!(found.versions.names(), ["r0.6.1", "v1.11"]);
+            assert_eq!(found.versions.names, ["r0.6.1", "v1.11"]);
             assert_eq!(found.versions.to_string(), "r0.6.1, v1.11");
             assert_eq!(
                 world.asked(),

@@ -111,7 +111,7 @@ fn account_data(context: &Context, kind: &str) -> Result<Call, Error> {
 }
 
 /// Takes in the answer to the last step.
-pub fn handle_step(
+pub(crate) fn handle_step(
     context: &Context,
     accounts: &AccountCache,
     own_keys: &OwnKeys,
@@ -154,7 +154,7 @@ pub fn handle_step(
 
 /// Takes in that the server asks for the password again, or for something nobody here
 /// has.
-pub fn handle_challenge(
+pub(crate) fn handle_challenge(
     own_keys: &OwnKeys,
     tx: &Transaction<'_>,
     session: Option<&str>,
@@ -179,13 +179,13 @@ pub fn handle_challenge(
 }
 
 /// Takes in that the last step cannot be sent, for this reason.
-pub fn unsendable(tx: &Transaction<'_>, why: &str) -> Result<(), Error> {
+pub(crate) fn unsendable(tx: &Transaction<'_>, why: &str) -> Result<(), Error> {
     let why = format!("My device is not signed by my account's identity: {why}. {CONSEQUENCE}");
     state::stay_unsigned(tx, &why)
 }
 
 /// Takes in that the server refuses the last step for good.
-pub fn refused(
+pub(crate) fn refused(
     context: &Context,
     tx: &Transaction<'_>,
     step: CrossSigningStep,
@@ -258,9 +258,9 @@ fn authenticated_upload(
 }
 
 fn post(endpoint: &str, body: &CanonicalJsonObject) -> Result<Call, Error> {
-    Ok(Call {
-        method: http::Method::POST,
-        path: format!("/_matrix/client/v3/keys/{endpoint}"),
-        body: serde_json::to_vec(body).map_err(|_| Error::Account)?,
-    })
+    let body = serde_json::to_vec(body).map_err(|_| Error::Account)?;
+    Ok(Call::post(
+        format!("/_matrix/client/v3/keys/{endpoint}"),
+        body,
+    ))
 }

@@ -33,7 +33,7 @@ pub(crate) const UNPROVEN: &str = "I cannot tell whether the identity that the h
     my account is the account's own: its secret storage holds no master key. Set up recovery for \
     the account anew in a client, and give me the MATRIX_RECOVERY_KEY it shows.";
 
-pub(crate) fn foreign(device: &ruma::DeviceId) -> String {
+pub(super) fn foreign(device: &ruma::DeviceId) -> String {
     // With a token, its id is whatever the configuration says.
     let device = name(device.as_str()).map_or_else(String::new, |name| format!(" {name}"));
     format!(
@@ -45,7 +45,7 @@ pub(crate) fn foreign(device: &ruma::DeviceId) -> String {
     )
 }
 
-pub(crate) fn unrecovered(fault: &dyn std::fmt::Display) -> String {
+pub(super) fn unrecovered(fault: &dyn std::fmt::Display) -> String {
     format!(
         "My device is not signed by my account's identity: MATRIX_RECOVERY_KEY does not open the \
          account's secret storage: {fault}. Give me the account's current recovery key."

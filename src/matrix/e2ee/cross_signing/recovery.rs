@@ -26,7 +26,7 @@ pub(crate) const SELF_SIGNING: &str = "m.cross_signing.self_signing";
 pub(crate) const MASTER: &str = "m.cross_signing.master";
 
 /// Takes in one step on the way to the self-signing key in the secret storage.
-pub(crate) fn handle_secret(
+pub(super) fn handle_secret(
     context: &Context,
     own_keys: &OwnKeys,
     tx: &Transaction<'_>,
@@ -103,7 +103,7 @@ fn give_up_recovery(tx: &Transaction<'_>, fault: &dyn std::fmt::Display) -> Resu
 
 /// Ends the search in the secret storage: the secrets are compared with the identity that
 /// the homeserver shows now.
-pub(crate) fn finish_recovery(context: &Context, tx: &Transaction<'_>) -> Result<(), Error> {
+pub(super) fn finish_recovery(context: &Context, tx: &Transaction<'_>) -> Result<(), Error> {
     tx.cross_signing()
         .set_state(&CrossSigningState::Recovered)?;
     Ok(tx.device_lists().mark_outdated(&context.user)?)

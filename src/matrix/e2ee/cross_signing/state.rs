@@ -59,7 +59,7 @@ pub(crate) fn is_done(tx: &Transaction<'_>) -> Result<bool, Error> {
 
 /// The sentence that says why the bot's device is not cross-signed, or by an identity that
 /// is not proven to be the account's, and what to do about it.
-pub fn fault(context: &Context, tx: &Transaction<'_>) -> Result<Option<String>, Error> {
+pub(crate) fn fault(context: &Context, tx: &Transaction<'_>) -> Result<Option<String>, Error> {
     let own = tx.cross_signing().load()?;
     Ok(match own.state {
         CrossSigningState::Unsigned(why) => Some(why),
@@ -72,7 +72,7 @@ pub fn fault(context: &Context, tx: &Transaction<'_>) -> Result<Option<String>, 
 
 /// The lines that people compare to know the bot by: its device's key, and its identity's
 /// where that has signed the device.
-pub fn fingerprints(
+pub(crate) fn fingerprints(
     context: &Context,
     accounts: &AccountCache,
     tx: &Transaction<'_>,
@@ -93,7 +93,7 @@ pub fn fingerprints(
 
 /// The identity that the bot holds all keys of: the configuration's seed
 /// comes before the stored one.
-pub(crate) fn own_identity(
+pub(super) fn own_identity(
     own_keys: &OwnKeys,
     own: &StoredCrossSigning,
 ) -> Option<CrossSigningKeys> {
@@ -247,7 +247,7 @@ fn sign(
     }
 }
 
-pub(crate) fn cross_sign(
+pub(super) fn cross_sign(
     accounts: &AccountCache,
     tx: &Transaction<'_>,
     key: &SelfSigningKey,
@@ -313,7 +313,7 @@ fn adopt_signature(
     Ok(adopted)
 }
 
-pub(crate) fn pin_own(
+pub(super) fn pin_own(
     context: &Context,
     tx: &Transaction<'_>,
     master: Ed25519PublicKey,
@@ -335,7 +335,7 @@ pub(crate) fn pin_own(
     Ok(tx.identities().pin(&context.user, &pin, now)?)
 }
 
-pub(crate) fn stay_unsigned(tx: &Transaction<'_>, why: &str) -> Result<(), Error> {
+pub(super) fn stay_unsigned(tx: &Transaction<'_>, why: &str) -> Result<(), Error> {
     warn!("{why}");
     Ok(tx
         .cross_signing()
