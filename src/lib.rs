@@ -9,7 +9,7 @@ pub mod control;
 pub mod crypto;
 pub mod json;
 pub mod kube;
-pub mod login;
+pub(crate) mod login;
 pub mod matrix;
 pub mod net;
 pub mod store;

@@ -5,7 +5,7 @@
 mod form;
 pub mod jwt;
 pub mod keycloak;
-mod remedy;
-pub mod sso;
+mod responsible;
+pub(crate) mod sso;
 
-pub use remedy::Responsible;
+pub use responsible::Responsible;

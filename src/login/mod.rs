@@ -18,7 +18,6 @@ mod token;
 mod tests;
 
 pub use client::{Login, http_client};
-pub use diagnosis::Diagnosis;
 pub use error::Error;
 pub use jwt::get_token;
 pub use keycloak_token::{check_token, realm};

@@ -68,13 +68,13 @@ pub async fn connect(account: &Account) -> Result<Login<'_>, SessionError> {
 
 /// The ways to a session that are tried, in this order, and the last of which is a login.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Plan {
+pub(super) struct Plan {
     /// A refresh token to ask for new tokens with, and the number of attempts.
-    refresh: Option<(Secret, u32)>,
+    pub(super) refresh: Option<(Secret, u32)>,
     /// Tokens that may still be good.
-    resume: Option<Tokens>,
+    pub(super) resume: Option<Tokens>,
     /// The device to log in as; None for a new one.
-    device: Option<OwnedDeviceId>,
+    pub(super) device: Option<OwnedDeviceId>,
 }
 
 impl Plan {
@@ -82,7 +82,7 @@ impl Plan {
     ///
     /// The device is given up only if the homeserver said that it is gone, whatever it
     /// answers to a refresh: that keeps keys where the two answers differ.
-    fn new(session: &Session, method: &Method, now: u64) -> Self {
+    pub(super) fn new(session: &Session, method: &Method, now: u64) -> Self {
         let device = Some(session.device.clone());
         match &session.proof {
             // Another access token was configured since.

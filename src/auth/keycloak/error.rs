@@ -6,7 +6,7 @@ use thiserror::Error as ThisError;
 
 use crate::auth::Responsible;
 use crate::auth::jwt::JwksError;
-use crate::auth::remedy::tls_cure;
+use crate::auth::responsible::tls_cure;
 use crate::net::{self, BadUrl, Remedy};
 
 /// Keycloak gives no token, or no key set. `Display` is one sentence without a full stop:

@@ -244,7 +244,7 @@ mod tests {
         header.map_or_else(String::new, |value| value.to_str().unwrap().to_owned())
     }
 
-    /// What is sent to `to` of a cookie that `from` set.
+    /// True if a cookie that `from` set is sent to `to`.
     fn carried(from: &str, line: &str, to: &str) -> bool {
         let mut jar = CookieJar::default();
         store(&mut jar, from, &[line]);

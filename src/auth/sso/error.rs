@@ -7,9 +7,8 @@ use thiserror::Error as ThisError;
 
 use super::redirect::RedirectError;
 use crate::auth::Responsible;
-use crate::auth::remedy::tls_cure;
-use crate::net;
-use crate::net::Remedy;
+use crate::auth::responsible::tls_cure;
+use crate::net::{self, Remedy};
 use crate::util::printable;
 
 /// The longest text of a page that is repeated, in bytes.

@@ -17,8 +17,10 @@ mod trusted_realm;
 #[cfg(test)]
 mod tests;
 
-pub use error::{Error, Server};
+pub use error::Error;
 pub use flow::Account;
 pub use login::login_token;
 pub use provider::IdentityProvider;
-pub use redirect::{REDIRECT_URL, RedirectError};
+
+#[cfg(test)]
+pub use error::Server;

@@ -69,7 +69,7 @@ impl TextKind {
 pub(super) struct Page {
     forms: Vec<Form>,
     texts: Vec<(TextKind, String)>,
-    /// The token in the link to [`super::REDIRECT_URL`].
+    /// The token in the link to [`super::redirect::REDIRECT_URL`].
     pub(super) token: Option<Secret>,
 }
 
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn the_link_with_the_token_is_found() {
-        let ours = super::super::REDIRECT_URL;
+        let ours = super::super::redirect::REDIRECT_URL;
         let token = |html: &str| read(html).token.map(|token| token.expose().to_owned());
         let link = format!(
             "<a href='https://x.example/'>a</a><a href=\"{ours}?loginToken=t%2Bu&amp;x=y\">b"

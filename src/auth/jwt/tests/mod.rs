@@ -23,7 +23,7 @@ use crate::util::Secret;
 
 const ISSUER: &str = "https://kc.example/realms/r";
 
-/// When it is, in seconds.
+/// The time of the checks, in seconds since 1970.
 const NOW: u64 = 1_800_000_000;
 
 const EXPECTED: Expected<'_> = Expected {
@@ -42,7 +42,7 @@ fn base64(bytes: impl AsRef<[u8]>) -> String {
     Base64::<UrlSafe, _>::new(bytes.as_ref().to_vec()).encode()
 }
 
-/// What a Keycloak puts into a token.
+/// The claims of a token of Keycloak's.
 fn claims() -> Value {
     json!({
         "iss": ISSUER, "sub": "5a0f", "preferred_username": "bot", "azp": "client",

@@ -1,4 +1,4 @@
-//! Which signatures are believed.
+//! The checks of signatures.
 
 use std::thread;
 

@@ -1,4 +1,4 @@
-//! What claims have to say.
+//! The checks of claims.
 
 use super::*;
 

@@ -1,7 +1,7 @@
 //! Pages and redirects of those who want the password, or our time.
 
 use super::*;
-use crate::auth::sso::{RedirectError, Server};
+use crate::auth::sso::Server;
 
 /// Nothing but the address of the login page was asked for.
 fn assert_kept(outcome: &Outcome) {

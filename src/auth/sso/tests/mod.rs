@@ -12,7 +12,8 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use url::form_urlencoded;
 
 use super::flow::{Account, Flow, PageRequest, Step};
-use super::{Error, IdentityProvider, REDIRECT_URL};
+use super::redirect::{REDIRECT_URL, RedirectError};
+use super::{Error, IdentityProvider};
 use crate::net::Remedy;
 use crate::net::Response;
 use crate::util::Secret;
@@ -45,7 +46,7 @@ fn redirect(to: &str) -> Response {
     answer(302, &[("location", to)], "")
 }
 
-/// Where the login ends well.
+/// The redirect that ends a login well.
 fn end() -> Response {
     redirect(&format!("{REDIRECT_URL}?loginToken=syl_hunter2"))
 }
@@ -54,7 +55,7 @@ fn provider() -> IdentityProvider {
     IdentityProvider::choose("keycloak", &["oidc-keycloak".to_owned()]).unwrap()
 }
 
-/// What became of a conversation.
+/// The requests and the end of a conversation.
 struct Outcome {
     asked: Vec<PageRequest>,
     end: Result<Secret, Error>,

@@ -1,6 +1,6 @@
 //! Pages as Keycloak and Synapse write them, cut down to what matters.
 
-/// Where Keycloak's forms lead, as it is written in its pages.
+/// The target of Keycloak's forms, as it is written in its pages.
 pub(super) const ACTION: &str = "http://127.0.0.1:8080/realms/r/login-actions/authenticate\
     ?session_code=c&amp;execution=e&amp;tab_id=t";
 

@@ -1,4 +1,4 @@
-//! What honest servers say no with.
+//! The refusals of honest servers.
 
 use super::*;
 use crate::auth::sso::Server;

@@ -1,18 +1,19 @@
-//! What is said of an address that is not the homeserver's.
+//! The errors of an address that is not the homeserver's.
 
 use std::ffi::OsString;
 
-use super::*;
 use crate::auth::Responsible;
 use crate::config::{Account, Overrides};
+use crate::login::Login;
+use crate::login::error::Error;
 use crate::net::Remedy;
 use crate::net::fake::{Fake, Reply, run};
 
 const UNRECOGNIZED: &str = r#"{"errcode":"M_UNRECOGNIZED","error":"Unrecognized request"}"#;
 const SPEAKS: &str = r#"{"versions":["v1.11"]}"#;
 
-/// The fault of a login by this method at a server that answers so; that it is
-/// worth another try, and that it is for the configuration to change.
+/// The error of a login by this method at a server that answers so, and its being
+/// transient; the configuration is responsible.
 fn fault(method: &[(&str, &str)], replies: &[Reply]) -> (String, bool) {
     run(async {
         let server = Fake::plain(replies.to_vec());

@@ -1,0 +1,4 @@
+//! The decisions of a login, and the answers of servers that are no homeserver.
+
+mod address;
+mod decisions;
