@@ -21,14 +21,14 @@ use crate::{
 /// The chat's rules.
 #[derive(Debug, Clone)]
 pub struct Chat {
-    /// Who may command.
+    /// The rules for who may command.
     pub policy: Policy,
     /// True if each message is repeated before it is answered (`ECHO_MODE`).
     pub echo: bool,
 }
 
 impl Chat {
-    /// What the engine may say where nothing is encrypted.
+    /// The replies that the engine may send where nothing is encrypted.
     pub fn plaintext_replies(&self) -> PlaintextReplies {
         match self.policy.require_encryption {
             true => PlaintextReplies::Only(replies::ENCRYPTION_REQUIRED),

@@ -1,4 +1,4 @@
-//! What the loop takes in: syncs, and answers to requests.
+//! Handlers of syncs and of the answers to requests.
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
@@ -325,7 +325,7 @@ impl Session<'_> {
     }
 }
 
-/// Whether an error that came with an answer leaves nothing to go on with.
+/// The end of the session, if an error that came with an answer leaves nothing to go on with.
 pub(super) fn ends_the_session(error: &e2ee::Error) -> Option<SessionEnd> {
     match error {
         e2ee::Error::OwnKeys(_) => Some(SessionEnd::Fatal(error.to_string())),

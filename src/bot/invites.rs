@@ -7,12 +7,12 @@ use crate::{
     store::Transaction,
 };
 
-/// What is done about an invite.
+/// The decision about an invite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It is taken.
     Taken,
-    /// Who sent it may not command.
+    /// Its sender may not command.
     UserNotAllowed,
     /// The room is left out by the configuration.
     RoomNotAllowed,

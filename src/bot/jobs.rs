@@ -33,7 +33,7 @@ use crate::{
 /// `status` keeps no `stop` from being done in time.
 const QUESTIONS_BEFORE_SCALING: i64 = 4;
 
-/// How long a job under way is waited for when its session ends.
+/// Longest wait for a job under way when its session ends.
 const LAST_JOB: Duration = Duration::from_secs(15);
 
 /// A command whose turn has come, and the decision about it.
@@ -59,7 +59,7 @@ pub(super) struct Answered {
     metric: MetricEvent,
 }
 
-/// What came to an end.
+/// A task that came to its end.
 pub(super) enum Finished {
     /// A job.
     Job(Answered),
@@ -166,7 +166,7 @@ impl Jobs {
 
     /// Starts a job. What needs no cluster has its answer at once; it comes to its end
     /// like any other. `fingerprints` are what `help` tells the bot can be known by.
-    pub(super) fn start(&mut self, job: Job, fingerprints: &[String]) {
+    pub(super) fn start(&mut self, job: Job, fingerprints: Vec<String>) {
         let Job { entry, decision } = job;
         self.running = Some(entry.event_id.clone());
         let answered = |entry: JournalEntry, answer, command, metric| {
@@ -180,12 +180,6 @@ impl Jobs {
             })
         };
         match decision {
-            Decision::Execute(Command::Help) => {
-                let done = MetricEvent::Command(CommandKind::Help, CommandOutcome::Done);
-                let help = replies::help(fingerprints);
-                self.tasks
-                    .spawn(async move { answered(entry, help, Some(Command::Help), done) });
-            }
             Decision::Execute(command) => {
                 let (kube, target) = (self.kube.clone(), self.target.clone());
                 let health = Arc::clone(&self.health);
@@ -195,8 +189,8 @@ impl Jobs {
                         true => CommandOutcome::Done,
                         false => CommandOutcome::Failed,
                     };
-                    let answer = replies::outcome(&outcome);
-                    if outcome.is_done() {
+                    let answer = replies::outcome(&outcome, &fingerprints);
+                    if outcome.is_done() && command != Command::Help {
                         info!("{command}: {}", answer.lines().next().unwrap_or_default());
                     }
                     let metric = MetricEvent::Command(command.into(), label);
@@ -303,7 +297,7 @@ impl Jobs {
     }
 }
 
-/// How far it is proven now that the sender wrote what is in the journal. None while
+/// Proof, as of now, that the sender wrote a command of the journal. None while
 /// their devices are being asked for.
 fn proof(
     engine: &Engine,

@@ -1,4 +1,4 @@
-//! What one session has said in the log, so that it says it once: what
+//! Things that the log of a session tells once: what
 //! others repeat does not fill it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,7 @@ const REMEMBERED: usize = 300;
 /// answer is on its way for as long.
 const APART_MS: u64 = 30_000;
 
-/// What was said in this session.
+/// Things that were told in this session.
 #[derive(Default)]
 pub(super) struct LogOnce {
     invites: u32,
@@ -68,7 +68,7 @@ impl LogOnce {
         }
     }
 
-    /// Whether the last refusal of this request, if there was one, was another.
+    /// Returns true unless the last refusal of this request was the same.
     pub(super) fn is_news(&mut self, key: &RequestKey, refusal: &str) -> bool {
         if self.refusals.len() >= REMEMBERED && !self.refusals.contains_key(key) {
             self.refusals.clear();

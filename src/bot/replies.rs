@@ -10,7 +10,7 @@ use crate::util::{ClockDifference, name, unlinked};
 /// text; an echo too long for an event would never leave the outbox.
 const MAX_ECHO_BYTES: usize = 4096;
 
-/// What `help` answers.
+/// The answer to `help`.
 pub const HELP: &str = "\
 Clawdbot Operator commands:
   start / on  — Scale deployment to 1 replica
@@ -161,8 +161,9 @@ pub fn echo(body: &str) -> String {
     kept
 }
 
-/// The answer to a command that was executed.
-pub fn outcome(outcome: &Outcome) -> String {
+/// The answer to a command that was executed; `fingerprints` are what the bot can be
+/// known by.
+pub fn outcome(outcome: &Outcome, fingerprints: &[String]) -> String {
     match outcome {
         Outcome::Scaled { replicas } => scaled(*replicas),
         Outcome::Status {
@@ -170,7 +171,7 @@ pub fn outcome(outcome: &Outcome) -> String {
             ready,
             available,
         } => status(*desired, *ready, *available),
-        Outcome::Help => HELP.to_owned(),
+        Outcome::Help => help(fingerprints),
         Outcome::Failed { sentence } => failure(sentence),
     }
 }
@@ -181,7 +182,7 @@ fn scaled(replicas: i32) -> String {
     format!("Deployment is now {state}  (replicas: {replicas})")
 }
 
-/// How many replicas are desired, and how many are ready and available.
+/// The state of the workload, and its desired, ready and available replicas.
 fn status(desired: i32, ready: i32, available: i32) -> String {
     let state = match (desired > 0, ready > 0) {
         (true, true) => "running",

@@ -1,6 +1,6 @@
 //! The quotation that clients put before the text of a rich reply.
 
-/// What a person wrote in a rich reply, without the quotation that clients put
+/// The text of a rich reply, without the quotation that clients put
 /// before it: lines that begin with `> `, then an empty one. For messages that
 /// are replies only; in any other, such lines are the person's own.
 ///

@@ -29,7 +29,7 @@ use crate::{
 /// Delay before the store is tried again after it refused something.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
-/// What one transaction leaves to be started.
+/// Things that one transaction leaves to be started.
 struct Next {
     requests: Vec<OutgoingRequest>,
     has_more: bool,
@@ -39,19 +39,19 @@ struct Next {
     patience_ends: Option<u64>,
     keys_uploaded: bool,
     bootstrap_done: bool,
-    /// What the bot can be known by, where it is to be said.
+    /// Fingerprints of the bot, where they are to be told.
     fingerprints: Vec<String>,
 }
 
-/// What all sessions of a process have in common.
+/// The parts that all sessions of a process have in common.
 pub struct Context<'a> {
-    /// What the chat answers, and to whom.
+    /// The chat's rules.
     pub chat: &'a Chat,
-    /// Whose messages are looked at, and how their devices are believed.
+    /// The users whose messages are looked at, and the trust in their devices.
     pub commanders: Commanders,
     /// The homeserver.
     pub homeserver: &'a Homeserver,
-    /// What the bot's own identity can come from.
+    /// The keys that the bot's own identity can come from.
     pub own_keys: Rc<OwnKeys>,
     /// Counters and states for the health port.
     pub health: Arc<HealthState>,
@@ -71,15 +71,15 @@ pub struct Session<'a> {
     pub(super) log: LogOnce,
     user: OwnedUserId,
     pub(super) keeps_device: bool,
-    /// When this session began, by the bot's own clock, in milliseconds.
+    /// The start of this session, by the bot's own clock, in milliseconds.
     pub(super) started_at: u64,
     /// Answers that are taken in piece by piece.
     pub(super) backlog: VecDeque<Pending>,
-    /// How far the homeserver's events were read.
+    /// The position up to which the homeserver's events were read (`next_batch`).
     pub(super) since: Option<String>,
-    /// When a message stops waiting for its key, in milliseconds since the Unix epoch.
+    /// The time at which a message stops waiting for its key, in milliseconds since the Unix epoch.
     pub(super) held_until: Option<u64>,
-    /// When a reply stops waiting for others, by the bot's own clock.
+    /// The time at which a reply stops waiting for others, by the bot's own clock.
     pub(super) patience_ends: Option<u64>,
     /// There is more to prepare than one transaction should.
     pub(super) has_more: bool,
@@ -222,12 +222,9 @@ impl<'a> Session<'a> {
             .committed(next.keys_uploaded, next.bootstrap_done);
         self.requests.send(next.requests);
         self.requests.in_flight.forget_unwanted();
-        if let Some(job) = next.job {
-            self.jobs.start(job, &next.fingerprints);
-        }
-        self.sync_if_due();
+        let fingerprints = next.fingerprints;
         if begins_to_serve {
-            for line in &next.fingerprints {
+            for line in &fingerprints {
                 info!("{line}");
             }
             info!(
@@ -236,6 +233,10 @@ impl<'a> Session<'a> {
                 self.chat.policy.users.len()
             );
         }
+        if let Some(job) = next.job {
+            self.jobs.start(job, fingerprints);
+        }
+        self.sync_if_due();
     }
 
     /// Asks for the next sync, if its time has come.

@@ -23,7 +23,7 @@ const MAX_SLEEP: Duration = Duration::from_secs(60);
 /// A turn of the loop that takes so long is logged: others wait meanwhile.
 const LOGGED_TURN: Duration = Duration::from_millis(10);
 
-/// What came to an end.
+/// A request or a job that came to its end.
 enum Event {
     Request(session::Finished),
     Job(jobs::Finished),

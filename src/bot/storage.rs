@@ -89,7 +89,7 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// When the write-ahead log is to be emptied.
+    /// The time at which the write-ahead log is to be emptied.
     pub(super) const fn empty_log_at(&self) -> Option<Instant> {
         self.empty_log_at
     }
@@ -113,7 +113,7 @@ impl<'a> Storage<'a> {
         };
     }
 
-    /// How long it is until this time of the bot's own clock.
+    /// The wait until this time of the bot's own clock.
     pub(super) fn until(&mut self, own_time: u64, now: u64) -> Option<Duration> {
         let clock = self.own_time.as_mut()?;
         Some(Duration::from_millis(

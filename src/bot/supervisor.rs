@@ -42,7 +42,7 @@ const NEW_DEVICE_INTERVAL: Duration = Duration::from_secs(3600);
 /// After so many of them in a row, tokens are no longer renewed.
 const SHORT_SESSIONS: u32 = 3;
 
-/// Why the program stopped serving: something that trying again does not cure.
+/// Reason why the program stopped serving: something that trying again does not cure.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The process cannot be told to stop.
@@ -56,7 +56,7 @@ pub enum ServeError {
     HealthPort {
         /// As it was configured.
         address: HealthAddress,
-        /// Why not.
+        /// The cause.
         error: std::io::Error,
     },
     /// The store cannot be opened.

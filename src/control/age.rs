@@ -16,7 +16,7 @@ const CLOSE_MS: u64 = 3_000;
 pub struct Age {
     /// In milliseconds, at most: by the clock of the two by which it is older.
     pub ms: u64,
-    /// How much of that may only be the difference between the clocks.
+    /// The part of it that may only be the difference between the clocks.
     pub doubt: Option<ClockDifference>,
 }
 

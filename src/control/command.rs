@@ -7,7 +7,7 @@ use crate::util::is_deceptive;
 /// Longest part of an unknown command that is kept, in characters.
 const MAX_UNKNOWN_CHARS: usize = 200;
 
-/// What a person can ask for.
+/// A thing that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Scale to one replica.

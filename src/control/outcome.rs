@@ -1,4 +1,4 @@
-//! What came of a command, as data: each door has its own words for it.
+//! The outcome of a command, as data: each door has its own words for it.
 
 /// The result of a command that was executed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use super::{Age, Command, Distrust, Proof, Request, Stage, Unknown};
 use crate::util::ClockDifference;
 
-/// Who may ask for something, where and how.
+/// The rules for who may ask for something, where and how.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// The users who may (`ALLOWED_USERS`).
@@ -21,7 +21,7 @@ pub struct Policy {
     pub max_age: Duration,
 }
 
-/// What to do about a request.
+/// The decision about a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Nothing, and nobody is told: the principal may not ask for anything.
@@ -32,7 +32,7 @@ pub enum Decision {
     Execute(Command),
 }
 
-/// Why a request is not executed.
+/// Reason why a request is not executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denial {
     /// The configuration leaves the room out.
@@ -45,23 +45,23 @@ pub enum Denial {
     UnknownCommand(Unknown),
     /// It is older than [`Policy::max_age`].
     TooLate {
-        /// What was asked for.
+        /// The command that was asked for.
         command: Command,
         /// Its age.
         age: Duration,
     },
     /// It may be older than [`Policy::max_age`]: the clocks are too far apart to tell.
     ClocksDiffer {
-        /// What was asked for.
+        /// The command that was asked for.
         command: Command,
         /// Its age, if the homeserver's clock is right.
         age: Duration,
-        /// How far the clocks are apart.
+        /// The difference between the clocks.
         difference: ClockDifference,
     },
     /// An earlier process may have executed it, and it is too old to be executed again.
     Interrupted {
-        /// What was asked for.
+        /// The command that was asked for.
         command: Command,
         /// Its age.
         age: Duration,

@@ -7,27 +7,27 @@ use super::Age;
 /// One request for something to be done.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// Who is said to ask. [`Proof`] says what stands behind that.
+    /// The user who is said to ask. [`Proof`] says what stands behind that.
     pub principal: &'a UserId,
     /// The room it was asked in.
     pub room: &'a RoomId,
     /// The text of the request; empty where it could not be read.
     pub text: &'a str,
-    /// How far it is proven that the principal wrote it.
+    /// The proof that the principal wrote it.
     pub proof: Proof,
     /// Its age when it was received.
     pub age: Age,
-    /// How long ago the session that encrypted it should have been replaced, in
+    /// The time since the session that encrypted it should have been replaced, in
     /// milliseconds: the request is at least as old, or its client is slow to replace
     /// sessions.
     pub overdue_ms: u64,
-    /// When it was received, by this process's own clock, in milliseconds.
+    /// The time of its receipt, by this process's own clock, in milliseconds.
     pub received_at: u64,
-    /// Whether it is looked at for the first time or about to be executed.
+    /// The stage it is at: looked at for the first time, or about to be executed.
     pub stage: Stage,
 }
 
-/// How far it is proven that the principal wrote a request.
+/// The proof that the principal wrote a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
     /// It was encrypted end to end by a device that speaks for the principal.
@@ -38,7 +38,7 @@ pub enum Proof {
     Missing(Distrust),
 }
 
-/// Why a request is not believed to be the principal's, or not to be new.
+/// Reason why a request is not believed to be the principal's, or not to be new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Distrust {
     /// It came unencrypted in a room that is or was encrypted.
@@ -61,7 +61,7 @@ pub enum Distrust {
     ExpiredSession,
 }
 
-/// Where a request is on its way.
+/// The stage of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// It has just been received.

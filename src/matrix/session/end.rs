@@ -1,8 +1,8 @@
-//! How a session comes to its end.
+//! The end of a session.
 
 use std::fmt;
 
-/// Why the loop ended.
+/// Reason why a session ended.
 #[derive(Debug)]
 pub enum SessionEnd {
     /// The homeserver no longer takes the access token.

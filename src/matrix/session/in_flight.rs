@@ -87,12 +87,12 @@ impl InFlight {
         }
     }
 
-    /// Whether a lane that could be sent from had to wait for others.
+    /// True if a lane that could be sent from had to wait for others.
     pub fn is_crowded(&self) -> bool {
         self.crowded.get()
     }
 
-    /// Whether the request is under way.
+    /// True if the request is under way.
     pub fn is_busy(&self, key: &RequestKey) -> bool {
         self.busy.contains(key)
     }
@@ -131,7 +131,7 @@ impl InFlight {
         wait
     }
 
-    /// Whether the request failed and waits for its next turn.
+    /// True if the request failed and waits for its next turn.
     pub fn is_delayed(&self, key: &RequestKey) -> bool {
         self.delayed.contains_key(key)
     }
@@ -146,7 +146,7 @@ impl InFlight {
         self.waiting.clear();
     }
 
-    /// When the next waiting request may be sent.
+    /// The time at which the next waiting request may be sent.
     pub fn next_turn(&self) -> Option<Instant> {
         let now = Instant::now();
         self.delayed

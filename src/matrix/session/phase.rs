@@ -1,6 +1,6 @@
 //! The phases of a session and the states of its sync, with every transition.
 
-/// How far a session has come. It only moves forward.
+/// The phase of a session. It only moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Nothing was synced yet. The device's keys are uploaded first: a sync counted
@@ -54,7 +54,7 @@ impl Phase {
     }
 }
 
-/// Whether a sync is under way, from its request until all of its answer is taken in.
+/// The state of a sync, from its request until all of its answer is taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncState {
     /// None is.

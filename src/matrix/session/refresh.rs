@@ -33,7 +33,7 @@ pub struct TokenRefresh {
     /// Until then nothing is asked for.
     not_before: Instant,
     backoff: Backoff,
-    /// How many pairs of tokens this session has had.
+    /// Number of pairs of tokens that this session has had.
     generation: u32,
 }
 
@@ -45,7 +45,7 @@ enum State {
     Unsaved(Tokens),
 }
 
-/// What is to be done about the tokens.
+/// A thing to do about the tokens.
 pub enum RefreshAction {
     /// Nothing now.
     Nothing,
@@ -91,7 +91,7 @@ impl TokenRefresh {
         self.generation
     }
 
-    /// When there is something to do about the tokens; None if they are good for ever.
+    /// The time at which there is something to do; None if the tokens are good for ever.
     pub fn due_at(&self) -> Option<Instant> {
         let due = match &self.state {
             State::UnderWay => return None,
@@ -105,7 +105,7 @@ impl TokenRefresh {
         Some(due.max(self.not_before))
     }
 
-    /// What is to be done about the tokens now.
+    /// The thing to do about the tokens now.
     pub fn next_action(&mut self) -> RefreshAction {
         if self.due_at().is_none_or(|at| at > Instant::now()) {
             return RefreshAction::Nothing;

@@ -24,7 +24,7 @@ use crate::{
     util::{Secret, Tokens},
 };
 
-/// How long the next sync waits for a command to be executed and its reply to have left.
+/// Longest wait of the next sync for a command to be executed and its reply to have left.
 /// A homeserver with one thread would serve both at once, and the reply later. An API
 /// server or a homeserver that hangs holds the sync up for no longer.
 const REPLY_FIRST: Duration = Duration::from_millis(250);
@@ -35,18 +35,18 @@ pub enum Finished {
     Sync {
         /// Of the access token it was sent with.
         generation: u32,
-        /// What is kept of the answer.
+        /// The part of the answer that is kept.
         result: Result<Sifted, Fault>,
     },
     /// A request of the engine's.
     Answer {
         /// Which.
         key: RequestKey,
-        /// What it is about.
+        /// Its context, needed to handle the answer.
         about: RequestContext,
         /// Of the access token it was sent with.
         generation: u32,
-        /// What is kept of the answer.
+        /// The part of the answer that is kept.
         result: Result<Sifted, Fault>,
     },
     /// The request for new tokens.
@@ -60,9 +60,9 @@ pub struct Requests {
     pub tokens: TokenRefresh,
     /// Which requests are under way or delayed.
     pub in_flight: InFlight,
-    /// How far the session has come.
+    /// The phase of the session.
     pub phase: Phase,
-    /// Whether a sync is under way.
+    /// The state of its sync.
     pub sync: SyncState,
     /// Until then no sync is asked for.
     pub sync_not_before: Instant,
@@ -70,7 +70,7 @@ pub struct Requests {
     answering_since: Option<Instant>,
     /// The failures of syncs in a row.
     pub sync_backoff: Backoff,
-    /// Whose items are kept of answers.
+    /// The users whose items are kept of answers.
     audience: Arc<Audience>,
     tasks: JoinSet<Finished>,
 }
@@ -94,7 +94,7 @@ impl Requests {
         }
     }
 
-    /// How much the homeserver's clock is ahead of this machine's, in milliseconds; None
+    /// The lead of the homeserver's clock over this machine's, in milliseconds; None
     /// while that is not known.
     pub fn server_ahead_ms(&self) -> Option<i64> {
         self.homeserver.ahead_ms()
@@ -137,7 +137,7 @@ impl Requests {
         self.sync.is_idle() && !waits_for_keys
     }
 
-    /// When the next sync is to be asked for.
+    /// The time at which the next sync is to be asked for.
     fn sync_due(&self) -> Instant {
         match self.answering_since {
             Some(since) => self.sync_not_before.max(since + REPLY_FIRST),
@@ -198,7 +198,7 @@ impl Requests {
         }
     }
 
-    /// When something that waited has its time, other than the store's.
+    /// The time of the next thing that waits, other than the store's.
     pub fn next_turn(&self) -> Option<Instant> {
         let sync = self.may_sync().then(|| self.sync_due());
         [self.in_flight.next_turn(), self.tokens.due_at(), sync]
