@@ -8,7 +8,7 @@ pub mod config;
 pub mod control;
 pub mod crypto;
 pub mod json;
-pub mod kube;
+pub(crate) mod kube;
 pub(crate) mod login;
 pub mod matrix;
 pub mod net;

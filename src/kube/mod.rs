@@ -14,8 +14,7 @@ mod service_account;
 #[cfg(test)]
 mod tests;
 
-pub use api::{Api, DeploymentStatus, Preflight, Scaled};
+pub use api::{Api, Preflight};
 pub use call::DryRun;
 pub use credentials::Credentials;
-pub use error::{Detail, Error, Operation};
-pub use service_account::{DIRECTORY, LoadError, ServiceAccount};
+pub use service_account::{LoadError, ServiceAccount};

@@ -19,9 +19,6 @@ use super::access::Access;
 use crate::net::{Authority, BadUrl, Bundle, BundleError, Client, Roots, TlsUnavailable};
 use crate::util::{BoundedFile, FileError, Secret};
 
-/// The directory in which every pod finds its account.
-pub const DIRECTORY: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-
 /// The age at which the token is read again. The kubelet renews a token when 80 % of its
 /// life are over, so a minute is always soon enough
 /// (<https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#launch-a-pod-using-service-account-token-projection>).
@@ -52,7 +49,7 @@ pub struct ServiceAccount {
 }
 
 impl ServiceAccount {
-    /// Reads `token` and `ca.crt` in `directory` (see [`DIRECTORY`]); both must
+    /// Reads `token` and `ca.crt` in `directory`; both must
     /// be there. `host` and `port` are the values of `KUBERNETES_SERVICE_HOST`
     /// and `KUBERNETES_SERVICE_PORT`.
     ///

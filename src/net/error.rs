@@ -275,3 +275,40 @@ impl Remedy for Error {
         !matches!(self.fault, Fault::TooLarge { .. } | Fault::NotHttp)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_network_is_responsible_until_the_server_is_reached() {
+        let after = Duration::from_secs(5);
+        let deadline = |stage| Fault::Deadline { stage, after };
+        let authority = || Authority::of(&"https://hs.example".parse().unwrap()).unwrap();
+        let proxy = Fault::Proxy {
+            proxy: authority(),
+            why: ProxyFault::Refused,
+        };
+        for (fault, responsible, is_transient) in [
+            (Fault::Refused, Responsible::Server, true),
+            (
+                Fault::Connect(io::ErrorKind::HostUnreachable),
+                Responsible::Network,
+                true,
+            ),
+            (Fault::Tls(TlsFault::NotTls), Responsible::Network, true),
+            (proxy, Responsible::Network, true),
+            (deadline(Stage::Connecting), Responsible::Network, true),
+            (deadline(Stage::Waiting), Responsible::Server, true),
+            (Fault::Closed(Stage::Waiting), Responsible::Server, true),
+            (Fault::TooLarge { limit: 9 }, Responsible::Server, false),
+            (Fault::NotHttp, Responsible::Server, false),
+        ] {
+            let authority = authority();
+            let error = Error { authority, fault };
+            assert_eq!(error.responsible(), responsible, "{error}");
+            assert_eq!(error.is_transient(), is_transient, "{error}");
+            assert_eq!(error.retry_after(), None);
+        }
+    }
+}

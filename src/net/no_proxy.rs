@@ -135,15 +135,19 @@ fn address(text: &str) -> Option<IpAddr> {
 
 fn network_of(network: &str, bits: &str) -> Option<Hosts> {
     let address = address(network)?;
-    let is_number = bits.bytes().all(|byte| byte.is_ascii_digit());
-    let bits = bits.parse().ok().filter(|_| is_number)?;
+    let bits = number(bits)?;
     (bits <= bits_of(address)).then_some(Hosts::Network(address, bits))
 }
 
-/// Zero is no port that a server listens on, and `+` no part of one.
+/// Zero is no port that a server listens on.
 fn port_of(text: &str) -> Option<u16> {
+    number(text).filter(|port| *port != 0)
+}
+
+/// A number of digits alone; `+` is none.
+fn number<T: FromStr>(text: &str) -> Option<T> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|port| is_number && *port != 0)
+    text.parse().ok().filter(|_| is_number)
 }
 
 /// A name without what changes nothing, if a server can have it.

@@ -17,7 +17,7 @@ pub struct BoundedFile {
     pub mode: u32,
 }
 
-/// Why a file is not read.
+/// The reason why a file is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum FileError {
     /// It is not there, may not be read, or is no file.

@@ -253,3 +253,33 @@ fn nobody_listening_is_unreachable() {
         assert!(sentence.ends_with(&end), "{sentence}");
     });
 }
+
+#[test]
+fn an_error_says_who_has_to_act_and_whether_it_helps_to_try_again() {
+    use crate::net::{Remedy, Responsible};
+    for (code, responsible, is_transient, wait) in [
+        (401, Responsible::Configuration, false, None),
+        (403, Responsible::Configuration, false, None),
+        (404, Responsible::Configuration, false, None),
+        (200, Responsible::Configuration, false, None),
+        (409, Responsible::Server, false, None),
+        (422, Responsible::Server, false, None),
+        (500, Responsible::Server, true, None),
+        (
+            429,
+            Responsible::Server,
+            true,
+            Some(Duration::from_secs(60)),
+        ),
+    ] {
+        let message = "forbidden: User \"x\" cannot";
+        let reply = match code {
+            429 => Reply::with(429, "Retry-After: 60\r\n", ""),
+            _ => status(code, "Reason", message),
+        };
+        let error = run(async { Cluster::new(vec![reply; 3]).scale().await.unwrap_err() });
+        assert_eq!(error.responsible(), responsible, "{code}");
+        assert_eq!(error.is_transient(), is_transient, "{code}");
+        assert_eq!(error.retry_after(), wait, "{code}");
+    }
+}

@@ -8,6 +8,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::api::{DeploymentStatus, Scaled};
+use super::error::Error;
 use super::*;
 use crate::control::{DeploymentName, Namespace, Target};
 use crate::net::fake::{Authority, Fake, Reply, run};

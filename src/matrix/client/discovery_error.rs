@@ -3,7 +3,7 @@
 use ruma::{OwnedServerName, ServerName};
 use thiserror::Error;
 
-use crate::net::{BadUrl, Error as HttpError, Fault as HttpFault, Redirect, Response};
+use crate::net::{BadUrl, Error as HttpError, Redirect, Remedy, Response};
 
 /// The answers of web servers to plain HTTP on a port of TLS: Go, nginx, Apache.
 const WANTS_TLS: [&[u8]; 3] = [
@@ -180,7 +180,7 @@ impl DiscoveryError {
     /// True if it may be different later without anybody doing anything.
     pub fn is_transient(&self) -> bool {
         match &self.fault {
-            DiscoveryFault::Unanswered(error) => may_answer(error),
+            DiscoveryFault::Unanswered(error) => error.is_transient(),
             DiscoveryFault::Status(status) => may_change(*status),
             DiscoveryFault::NoHomeserver { fault, .. } => fault.is_transient(),
             DiscoveryFault::Url(_)
@@ -198,15 +198,11 @@ impl VersionsFault {
     /// True if it may be different later without anybody doing anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unanswered(error) => may_answer(error),
+            Self::Unanswered(error) => error.is_transient(),
             Self::Status { status, .. } => may_change(*status),
             Self::Url(_) | Self::Malformed { .. } | Self::Redirected { .. } => false,
         }
     }
-}
-
-fn may_answer(error: &HttpError) -> bool {
-    !matches!(error.fault, HttpFault::TooLarge { .. } | HttpFault::NotHttp)
 }
 
 fn may_change(status: u16) -> bool {
