@@ -23,25 +23,25 @@ use crate::net::{Page, listen, serve};
 /// None of the addresses can be listened on, or there is no thread to be had.
 pub fn start(candidates: &[SocketAddr], health: Arc<HealthState>) -> io::Result<()> {
     let candidates = candidates.to_vec();
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     thread::Builder::new()
         .name("health".to_owned())
         .spawn(move || {
             let runtime = match Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
-                Err(error) => return drop(tell.send(Err(error))),
+                Err(error) => return drop(sender.send(Err(error))),
             };
             runtime.block_on(async {
                 match listen(&candidates) {
                     Ok(listener) => {
-                        drop(tell.send(Ok(())));
+                        drop(sender.send(Ok(())));
                         serve(listener, move |path| page(&health, path)).await;
                     }
-                    Err(error) => drop(tell.send(Err(error))),
+                    Err(error) => drop(sender.send(Err(error))),
                 }
             });
         })?;
-    told.recv()
+    receiver.recv()
         .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
 }
 
