@@ -41,7 +41,8 @@ pub fn start(candidates: &[SocketAddr], health: Arc<HealthState>) -> io::Result<
                 }
             });
         })?;
-    receiver.recv()
+    receiver
+        .recv()
         .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
 }
 
