@@ -11,7 +11,7 @@ use super::{
     stored_account::without_old_keys,
 };
 
-/// How many one-time keys the server should hold for others to claim.
+/// One-time keys that the server should hold for others to claim.
 pub const ONE_TIME_KEYS_ON_SERVER: u64 = 50;
 
 /// The account of one device, with what has to outlive the process. All times
@@ -30,7 +30,7 @@ pub(super) struct KeyState {
     pub(super) forget_previous_fallback_at: Option<u64>,
     #[serde(default)]
     pub(super) previous_fallback_made_at: Option<u64>,
-    /// Whether the times are by the bot's own clock; those of earlier versions
+    /// True if the times are by the bot's own clock; those of earlier versions
     /// were by the wall clock.
     #[serde(default)]
     pub(super) by_own_clock: bool,
@@ -83,6 +83,9 @@ impl Account {
     }
 
     /// The account as it was stored by [`Account::pickle`].
+    ///
+    /// # Errors
+    /// The pickle is malformed.
     pub fn from_pickle(
         user: OwnedUserId,
         device: OwnedDeviceId,
@@ -98,6 +101,9 @@ impl Account {
     }
 
     /// Everything secret and public of this account, for the store alone.
+    ///
+    /// # Errors
+    /// The account has no JSON form.
     pub fn pickle(&self) -> Result<Pickle, serde_json::Error> {
         #[derive(Serialize)]
         struct Borrowed<'a> {
@@ -110,12 +116,12 @@ impl Account {
         })
     }
 
-    /// Whose device this is.
+    /// The user.
     pub fn user(&self) -> &UserId {
         &self.user
     }
 
-    /// Which device this is.
+    /// The device.
     pub fn device(&self) -> &DeviceId {
         &self.device
     }
@@ -141,6 +147,9 @@ impl Account {
     /// The device's public keys, signed by itself and by the self-signing key if
     /// there is a [`Account::set_cross_signature`]: what is uploaded, and what Olm
     /// payloads carry as `sender_device_keys` (MSC4147).
+    ///
+    /// # Errors
+    /// [`SignatureError::NotCanonical`] if the object has no canonical form.
     pub fn device_keys(&self) -> Result<CanonicalJsonObject, SignatureError> {
         let mut keys = object(json!({
             "user_id": self.user,
@@ -161,6 +170,9 @@ impl Account {
 
     /// Keeps the signature of a self-signing key over [`Account::device_keys`] in
     /// place of the one before; one that does not match is refused.
+    ///
+    /// # Errors
+    /// [`SignatureError::Wrong`] if the signature does not match.
     pub fn set_cross_signature(
         &mut self,
         self_signing: &Ed25519PublicKey,
@@ -210,15 +222,18 @@ impl Account {
         true
     }
 
-    /// Whether [`Account::replenish`] would change anything.
+    /// Returns whether [`Account::replenish`] would change anything.
     pub fn needs_replenishing(&self, one_time_keys: u64, fallback: FallbackOnServer) -> bool {
         !self.has_unpublished_keys()
             && (one_time_keys < ONE_TIME_KEYS_ON_SERVER
                 || fallback == FallbackOnServer::UsedOrMissing)
     }
 
-    /// What the server still has to be told, if anything. The same keys come
+    /// The keys that the server has not been given yet, if any. The same keys come
     /// again until [`Account::mark_as_uploaded`].
+    ///
+    /// # Errors
+    /// [`SignatureError::NotCanonical`] if the object has no canonical form.
     pub fn upload(&self) -> Result<Option<KeyUpload>, SignatureError> {
         let device_keys = if self.state.device_keys_uploaded {
             None
@@ -268,7 +283,7 @@ impl Account {
         self.state.device_keys_uploaded = false;
     }
 
-    /// Whether the server has been given the device keys.
+    /// Returns whether the server has been given the device keys.
     pub fn device_keys_uploaded(&self) -> bool {
         self.state.device_keys_uploaded
     }
@@ -287,7 +302,7 @@ impl Account {
     }
 }
 
-/// What `device_unused_fallback_key_types` of a sync says.
+/// State of the fallback key by `device_unused_fallback_key_types` of a sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FallbackOnServer {
     /// The field is absent: the server knows no fallback keys, or does not say.

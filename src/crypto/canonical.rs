@@ -1,12 +1,12 @@
 //! Signed JSON: canonical form, signatures made and checked.
 //!
-//! Specification: client-server API, appendices, "Signing JSON".
+//! Specification: <https://spec.matrix.org/v1.11/appendices/#signing-json>.
 
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, UserId};
 use serde_json::value::RawValue;
 use vodozemac::{Ed25519PublicKey, Ed25519Signature};
 
-/// Why a signed object is not believed.
+/// Error of checking a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// It has no canonical form (a float, an integer beyond ±2^53).
@@ -34,6 +34,9 @@ pub fn signed_object(raw: &RawValue) -> Option<CanonicalJsonObject> {
 
 /// The bytes that are signed: canonical JSON without `signatures` and
 /// `unsigned`.
+///
+/// # Errors
+/// [`SignatureError::NotCanonical`] if the object has no canonical form.
 pub fn canonical_json(object: &CanonicalJsonObject) -> Result<Vec<u8>, SignatureError> {
     let mut signed = object.clone();
     signed.remove("signatures");
@@ -42,6 +45,9 @@ pub fn canonical_json(object: &CanonicalJsonObject) -> Result<Vec<u8>, Signature
 }
 
 /// Adds `signatures.<user>.<key_id>`, keeping the signatures that are there.
+///
+/// # Errors
+/// [`SignatureError::NotCanonical`] if the object has no canonical form.
 pub fn sign(
     object: &mut CanonicalJsonObject,
     user: &UserId,
@@ -72,6 +78,9 @@ pub(super) fn insert(
 
 /// Checks `signatures.<user>.<key_id>` over every field that came in, also
 /// those this program does not know.
+///
+/// # Errors
+/// The signature is missing or wrong, or the object has no canonical form.
 pub fn verify(
     object: &CanonicalJsonObject,
     user: &UserId,
@@ -93,6 +102,9 @@ pub fn verify(
 
 /// Checks a cross-signing key's signature, which is found by the key itself:
 /// `signatures.<user>.ed25519:<key>`, in padded or unpadded base64.
+///
+/// # Errors
+/// As [`verify`].
 pub fn verify_by(
     object: &CanonicalJsonObject,
     user: &UserId,
@@ -118,7 +130,7 @@ pub fn ed25519_from_base64(text: &str) -> Option<Ed25519PublicKey> {
     Ed25519PublicKey::from_slice(bytes.as_slice().try_into().ok()?).ok()
 }
 
-/// Whether `name` is `ed25519:<key>`.
+/// Returns whether `name` is `ed25519:<key>`.
 pub fn names_key(name: &str, key: &Ed25519PublicKey) -> bool {
     name.strip_prefix("ed25519:")
         .and_then(ed25519_from_base64)

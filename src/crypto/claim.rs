@@ -9,7 +9,7 @@ use super::{
     device::Device,
 };
 
-/// Why a claimed key is not used.
+/// Error of checking a claimed key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
     /// Not under a `signed_curve25519:` name, or not an object with a `key`.
@@ -22,6 +22,9 @@ pub enum ClaimError {
 
 /// Reads one claimed key and checks that `device` signed it: an unsigned key
 /// would let the server be the other end of the session.
+///
+/// # Errors
+/// The key is malformed, or its signature missing or wrong.
 pub fn one_time_key(
     device: &Device,
     name: &str,

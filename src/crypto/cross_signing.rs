@@ -1,7 +1,7 @@
 //! The bot's own cross-signing identity: where its private keys come from, and
 //! what they sign.
 //!
-//! Specification: client-server API, "Cross-signing".
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#cross-signing>.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ const USER_SIGNING: &[u8] = b"openclaw-k8s-toggle-operator/cross-signing/1/user-
 /// whatever is moved about on the stack leaves copies there.
 pub struct Seed(Box<Zeroizing<[u8; 32]>>);
 
-/// Why a text is not a seed.
+/// Error of parsing a seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SeedError {
     /// Not base64.
@@ -45,6 +45,9 @@ impl fmt::Debug for Seed {
 
 impl Seed {
     /// A new one, of the system's randomness.
+    ///
+    /// # Errors
+    /// The system has no randomness.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut seed = Self::zero();
         getrandom::fill(seed.0.as_mut_slice())?;
@@ -68,6 +71,9 @@ impl Seed {
 
     /// Reads 32 bytes in base64, padded or not, with white space around it (a
     /// file ends in a newline).
+    ///
+    /// # Errors
+    /// The text is not base64, or not of 32 bytes.
     pub fn from_base64(text: &str) -> Result<Self, SeedError> {
         let decoded = vodozemac::base64_decode(text.trim()).map_err(|_| SeedError::Encoding)?;
         let decoded = Zeroizing::new(decoded);
@@ -90,6 +96,9 @@ impl Seed {
 
 /// The public key of a private one that other clients keep as base64 (in secret
 /// storage), to compare it with what the server says.
+///
+/// # Errors
+/// As [`Seed::from_base64`].
 pub fn public_of_base64_seed(text: &str) -> Result<Ed25519PublicKey, SeedError> {
     Ok(Seed::from_base64(text)?.secret_key().public_key())
 }
@@ -108,13 +117,16 @@ impl SelfSigningKey {
         self.0.public_key()
     }
 
-    /// Whether this is the self-signing key of `identity`.
+    /// Returns whether this is the self-signing key of `identity`.
     pub fn belongs_to(&self, identity: &Identity) -> bool {
         identity.self_signing() == Some(self.public())
     }
 
     /// The signature of the account's device keys, for
     /// [`Account::set_cross_signature`].
+    ///
+    /// # Errors
+    /// [`SignatureError::NotCanonical`] if the object has no canonical form.
     pub fn sign_device(&self, account: &Account) -> Result<Ed25519Signature, SignatureError> {
         let keys = account.device_keys()?;
         Ok(self.0.sign(&canonical::canonical_json(&keys)?))
@@ -157,6 +169,9 @@ impl CrossSigningKeys {
 
     /// The body of `POST /_matrix/client/v3/keys/device_signing/upload`: the same
     /// bytes each time, so that a retry changes nothing (MSC3967).
+    ///
+    /// # Errors
+    /// [`SignatureError::NotCanonical`] if the object has no canonical form.
     pub fn device_signing_upload(
         &self,
         user: &UserId,
@@ -175,6 +190,9 @@ impl CrossSigningKeys {
     }
 
     /// The master key as it is uploaded, for [`signatures_upload`].
+    ///
+    /// # Errors
+    /// [`SignatureError::NotCanonical`] if the object has no canonical form.
     pub fn master_key(&self, user: &UserId) -> Result<CanonicalJsonObject, SignatureError> {
         key_object(user, "master", &self.master())
     }
@@ -188,7 +206,8 @@ impl CrossSigningKeys {
 /// one whose private key is known, or was found in secret storage. A server
 /// could put another master key above a true self-signing key.
 ///
-/// `Missing` while the account has no cross-signature.
+/// # Errors
+/// [`SignatureError::Missing`] while the account has no cross-signature.
 pub fn signatures_upload(
     account: &Account,
     master: Option<&CanonicalJsonObject>,

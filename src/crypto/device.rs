@@ -28,7 +28,7 @@ pub struct Device {
     pub signed_by: Option<Ed25519PublicKey>,
 }
 
-/// Why a device is not believed.
+/// Error of checking device keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
     /// Not an object with `user_id`, `device_id` and `keys`.
@@ -56,13 +56,19 @@ pub enum DeviceError {
 
 impl Device {
     /// Reads device keys found under `user` and `id` of a `/keys/query` answer.
-    /// Who signed them is not looked at.
+    /// Signatures of identities are not looked at.
+    ///
+    /// # Errors
+    /// The keys are malformed, of another user or device, or not signed by themselves.
     pub fn parse(user: &UserId, id: &DeviceId, raw: &RawValue) -> Result<Self, DeviceError> {
         Self::parse_signed(user, id, raw, None)
     }
 
     /// As [`Device::parse`], with `signed_by` if `identity` is the user's and
     /// vouches for these keys.
+    ///
+    /// # Errors
+    /// As [`Device::parse`].
     pub fn parse_signed(
         user: &UserId,
         id: &DeviceId,
@@ -82,6 +88,9 @@ impl Device {
 
     /// Reads device keys that say themselves whose they are
     /// (`sender_device_keys`); the caller compares the owner.
+    ///
+    /// # Errors
+    /// The keys are malformed, or not signed by themselves.
     pub fn parse_anywhere(raw: &RawValue) -> Result<Self, DeviceError> {
         Self::from_object(&object(raw)?)
     }
@@ -125,7 +134,7 @@ fn object(raw: &RawValue) -> Result<CanonicalJsonObject, DeviceError> {
     canonical::signed_object(raw).ok_or(DeviceError::Malformed)
 }
 
-/// What the store remembers of a device id.
+/// A device as the store remembers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownDevice {
     /// Its keys.
@@ -136,7 +145,7 @@ pub struct KnownDevice {
 }
 
 impl KnownDevice {
-    /// Whether `device` is one that this tombstone stands for: it has the id, or
+    /// Returns whether `device` is one that this tombstone stands for: it has the id, or
     /// one of the keys.
     fn buries(&self, device: &Device) -> bool {
         let known = &self.device;

@@ -1,7 +1,7 @@
 //! Other people's cross-signing identities: which of the server's claims about
 //! them are believed.
 //!
-//! Specification: client-server API, "Cross-signing".
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#cross-signing>.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub struct Identity {
     self_signing: Option<Ed25519PublicKey>,
 }
 
-/// Why a cross-signing key is not believed.
+/// Error of checking a cross-signing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// Not an object with `user_id`, `usage` and `keys`.
@@ -43,6 +43,9 @@ impl Identity {
     /// Reads `master_keys.<user>` and `self_signing_keys.<user>` of a
     /// `/keys/query` answer. A self-signing key that is malformed, or not signed
     /// by the master key, is as good as none: then no device is signed.
+    ///
+    /// # Errors
+    /// The master key is malformed, or of another user or usage.
     pub fn parse(
         user: &UserId,
         master: &RawValue,
@@ -60,7 +63,7 @@ impl Identity {
         })
     }
 
-    /// Whose identity it is.
+    /// The user whose identity it is.
     pub fn user(&self) -> &UserId {
         &self.user
     }
@@ -75,7 +78,7 @@ impl Identity {
         self.self_signing
     }
 
-    /// Whether this identity vouches for `device_keys`, over every field that
+    /// Returns whether this identity vouches for `device_keys`, over every field that
     /// came in. The device's signature of itself is not looked at.
     pub fn has_signed(&self, device_keys: &CanonicalJsonObject) -> bool {
         let owner = device_keys

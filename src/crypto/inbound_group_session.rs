@@ -1,7 +1,7 @@
 //! Megolm, receiving: sessions others shared, and what is believed of the
 //! messages they open.
 //!
-//! Specification: client-server API, "m.megolm.v1.aes-sha2".
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#mmegolmv1aes-sha2>.
 
 use ruma::{OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
@@ -29,7 +29,7 @@ pub struct InboundGroupSession {
     inner: megolm::InboundGroupSession,
 }
 
-/// Why a room key or a message is refused.
+/// Error of accepting a room key or a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MegolmError {
     /// Fields missing or of the wrong form.
@@ -64,6 +64,9 @@ pub enum MegolmError {
 /// Decides on a key that came in `payload`, given the session stored under the
 /// same room and id: the session to store, or none if the stored one is as good.
 /// The binding to its first sender is never changed.
+///
+/// # Errors
+/// Another device owns the stored session, or another session has its id.
 pub fn accept_room_key(
     payload: &OlmPayload,
     key: RoomKey,
@@ -94,13 +97,16 @@ pub fn accept_room_key(
 /// The content of an `m.room.encrypted` room event. `sender_key` and
 /// `device_id` are not read: the server could write anything there.
 pub struct MegolmEvent {
-    /// Which session to look up, together with the room.
+    /// The id of the session, which is looked up together with the room.
     pub session_id: String,
     message: MegolmMessage,
 }
 
 impl MegolmEvent {
     /// Reads the cleartext content.
+    ///
+    /// # Errors
+    /// The content is malformed, or of another algorithm.
     pub fn parse(content: &RawValue) -> Result<Self, MegolmError> {
         #[derive(Deserialize)]
         struct Content {
@@ -152,6 +158,9 @@ pub struct MegolmPlaintext {
 
 impl InboundGroupSession {
     /// The session as stored by [`InboundGroupSession::pickle`], with its binding.
+    ///
+    /// # Errors
+    /// The pickle is malformed.
     pub fn from_pickle(
         owner: OwnedUserId,
         curve25519: Curve25519PublicKey,
@@ -169,6 +178,9 @@ impl InboundGroupSession {
     }
 
     /// The ratchet, for the store alone.
+    ///
+    /// # Errors
+    /// The session has no JSON form.
     pub fn pickle(&self) -> Result<Pickle, serde_json::Error> {
         Pickle::of(&self.inner.pickle())
     }
@@ -180,6 +192,10 @@ impl InboundGroupSession {
     }
 
     /// Opens a message of `sender` in `room` and checks what is inside.
+    ///
+    /// # Errors
+    /// The message is not of this session, sender or room, or of an inner type that is not
+    /// accepted.
     pub fn decrypt(
         &mut self,
         room: &RoomId,

@@ -22,7 +22,7 @@ const DEFAULT_PERIOD: Duration = Duration::from_millis(604_800_000);
 const DEFAULT_MESSAGES: u64 = 100;
 const MAX_MESSAGES: u64 = 10_000;
 
-/// When a session is too old or too much used: `m.room.encryption`'s
+/// Limits of a session's age and use: `m.room.encryption`'s
 /// `rotation_period_ms` and `rotation_period_msgs`, clamped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotation {
@@ -43,7 +43,7 @@ impl Rotation {
         }
     }
 
-    /// How old a session may become, in milliseconds.
+    /// Maximum age of a session, in milliseconds.
     pub fn period_ms(&self) -> u64 {
         u64::try_from(self.period.as_millis()).unwrap_or(u64::MAX)
     }
@@ -81,6 +81,9 @@ impl OutboundGroupSession {
     }
 
     /// The session as stored by [`OutboundGroupSession::pickle`].
+    ///
+    /// # Errors
+    /// The pickle is malformed.
     pub fn from_pickle(room: OwnedRoomId, pickle: &[u8]) -> Result<Self, serde_json::Error> {
         let Stored { made_at, session } = serde_json::from_slice(pickle)?;
         Ok(Self {
@@ -91,6 +94,9 @@ impl OutboundGroupSession {
     }
 
     /// The ratchet, for the store alone.
+    ///
+    /// # Errors
+    /// The session has no JSON form.
     pub fn pickle(&self) -> Result<Pickle, serde_json::Error> {
         Pickle::of(&Stored {
             made_at: self.made_at,
@@ -109,7 +115,7 @@ impl OutboundGroupSession {
         self.inner.message_index()
     }
 
-    /// Whether age or use ask for a new session. A clock that went back makes
+    /// Returns whether age or use ask for a new session. A clock that went back makes
     /// no session immortal: one from the future is expired too.
     pub fn is_expired(&self, rotation: Rotation, now: u64) -> bool {
         let age = now.checked_sub(self.made_at).map(Duration::from_millis);
@@ -118,6 +124,9 @@ impl OutboundGroupSession {
     }
 
     /// The content of the `m.room_key` for devices that get the key now.
+    ///
+    /// # Errors
+    /// The content has no JSON form.
     pub fn room_key(&self) -> Result<SecretContent, serde_json::Error> {
         SecretContent::of(&Key {
             algorithm: MEGOLM_ALGORITHM,
@@ -158,6 +167,9 @@ impl OutboundGroupSession {
 
     /// Encrypts one event: the content of the `m.room.encrypted` to send. The
     /// ratchet has advanced and must be stored before the content leaves.
+    ///
+    /// # Errors
+    /// The event has no JSON form.
     pub fn encrypt(
         &mut self,
         account: &Account,

@@ -1,12 +1,12 @@
 //! The recovery key: what a person was given to open their secret storage with.
 //!
-//! Specification: appendices, "Cryptographic key representation".
+//! Specification: <https://spec.matrix.org/v1.11/appendices/#cryptographic-key-representation>.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// What the bytes start with.
+/// The first bytes.
 const PREFIX: [u8; 2] = [0x8b, 0x01];
 
 /// Prefix, key, parity.
@@ -18,7 +18,7 @@ const CHARACTERS: usize = 48;
 /// The key of a secret storage. Overwritten when dropped.
 pub struct RecoveryKey(Zeroizing<[u8; 32]>);
 
-/// Why a text is not a recovery key. None of them tells a part of it.
+/// Error of parsing a recovery key. None of them tells a part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RecoveryKeyError {
     /// So many characters instead of 48.
@@ -46,6 +46,9 @@ impl fmt::Debug for RecoveryKey {
 
 impl RecoveryKey {
     /// Reads a key as Element shows it; white space anywhere is ignored.
+    ///
+    /// # Errors
+    /// The text is not a recovery key, or was mistyped.
     pub fn parse(text: &str) -> Result<Self, RecoveryKeyError> {
         let length = text.chars().filter(|c| !c.is_whitespace()).count();
         // First, since base58 takes time in the square of the length, and most

@@ -18,7 +18,7 @@ pub struct RoomKey {
     pub(super) session: megolm::InboundGroupSession,
 }
 
-/// Why a room key is not taken.
+/// Error of parsing a room key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RoomKeyError {
     /// Fields missing or of the wrong form.
@@ -44,6 +44,9 @@ struct Content<'a> {
 
 impl RoomKey {
     /// Reads the decrypted content of an `m.room_key`.
+    ///
+    /// # Errors
+    /// The content is malformed, of another algorithm, or its `session_id` is not its key's.
     pub fn parse(content: &str) -> Result<Self, RoomKeyError> {
         let content: Content<'_> =
             serde_json::from_str(content).map_err(|_| RoomKeyError::Malformed)?;

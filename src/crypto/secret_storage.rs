@@ -1,8 +1,7 @@
 //! Secret storage: what a user's other clients left encrypted in the account
 //! data, under a key that the server has not.
 //!
-//! Specification: client-server API, "Secrets",
-//! `m.secret_storage.v1.aes-hmac-sha2`.
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#msecret_storagev1aes-hmac-sha2>.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +20,7 @@ use super::{derive::derive, recovery_key::RecoveryKey};
 
 const ALGORITHM: &str = "m.secret_storage.v1.aes-hmac-sha2";
 
-/// Why a secret stays one.
+/// Error of opening a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretStorageError {
     /// Not the JSON that the specification asks for.
@@ -39,7 +38,7 @@ pub enum SecretStorageError {
     /// The secret was not encrypted with this key under this name, or was changed.
     #[error("the stored secret was changed, or has another recovery key")]
     Mac,
-    /// What came out is not text.
+    /// The plaintext is not text.
     #[error("the stored secret is not text")]
     NotText,
 }
@@ -65,9 +64,13 @@ struct Encrypted {
 }
 
 impl RecoveryKey {
-    /// Whether this is the key that `m.secret_storage.key.<id>` describes. A
+    /// Checks that this is the key that `m.secret_storage.key.<id>` describes. A
     /// description without `iv` or `mac` fits every key; then a secret's own MAC
     /// tells.
+    ///
+    /// # Errors
+    /// [`SecretStorageError::WrongKey`] if it is another one; the description is malformed or of
+    /// another algorithm.
     pub fn opens(&self, description: &RawValue) -> Result<(), SecretStorageError> {
         let description: Description =
             serde_json::from_str(description.get()).map_err(|_| SecretStorageError::Malformed)?;
@@ -87,6 +90,9 @@ impl RecoveryKey {
     /// The secret `name` from the account data of that type, as encrypted under
     /// the key `key_id`. The MAC is checked before anything is decrypted; it does
     /// not cover the IV, so a public key has to be compared after all.
+    ///
+    /// # Errors
+    /// The secret is not stored under this key, was changed, or is malformed.
     pub fn decrypt(
         &self,
         name: &str,
@@ -117,7 +123,7 @@ impl RecoveryKey {
             .ok_or(SecretStorageError::Malformed)
     }
 
-    /// What another client would have stored.
+    /// Encrypts a secret as other clients do.
     #[cfg(test)]
     pub(super) fn encrypt(&self, name: &str, mut iv: [u8; 16], text: &str) -> serde_json::Value {
         iv[8] &= 0x7f;

@@ -1,5 +1,6 @@
-//! How long keys that others start Olm sessions with are good, and giving all of
-//! them up.
+//! Ageing and replacing the keys that others start Olm sessions with.
+//!
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#one-time-and-fallback-keys>.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::{
 /// A fallback key is replaced at this age even if nobody used it.
 const FALLBACK_KEY_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How long the key before the current fallback key still opens messages that
+/// Time for which the key before the current fallback key still opens messages that
 /// were on their way when it was replaced.
 const FALLBACK_KEY_GRACE: Duration = Duration::from_secs(3600);
 
@@ -41,7 +42,7 @@ impl Account {
         true
     }
 
-    /// Whether [`Account::age`] would change anything.
+    /// Returns whether [`Account::age`] would change anything.
     pub fn needs_aging(&self, own_now: u64) -> bool {
         !self.state.by_own_clock
             || self.may_forget_previous_fallback(own_now)
@@ -55,7 +56,7 @@ impl Account {
         self.forget_previous_fallback();
     }
 
-    /// When the oldest fallback key was made whose private half is still there. A
+    /// Time at which the oldest fallback key was made whose private half is still there. A
     /// pre-key message that came before opens nothing any more.
     pub fn oldest_fallback_made_at(&self) -> u64 {
         match self.state.forget_previous_fallback_at {
@@ -95,6 +96,9 @@ impl Account {
     /// Replaces all one-time and fallback keys: whatever was encrypted by them opens
     /// nothing any more. The device stays the same. The new keys have ids that no
     /// other life of this device can have used.
+    ///
+    /// # Errors
+    /// There is no randomness, or the account has no JSON form.
     pub fn replace_all_keys(&mut self, own_now: u64) -> Result<(), ReplaceError> {
         let replaced = with_new_keys(&self.inner)?;
         let mut supply = [0_u8; 8];
@@ -108,7 +112,7 @@ impl Account {
     }
 }
 
-/// Why keys could not be replaced: there is no randomness, or the account has no
+/// Error of replacing keys: there is no randomness, or the account has no
 /// stored form.
 #[derive(Debug)]
 pub struct ReplaceError;

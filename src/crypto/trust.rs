@@ -1,6 +1,6 @@
-//! Whose devices are believed: identities, pins, and what follows for a device.
+//! Trust in devices: identities, pins, and their consequences for a device.
 //!
-//! Specification: client-server API, "Cross-signing"; MSC4153.
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#cross-signing>, MSC4153.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use vodozemac::Ed25519PublicKey;
 
 use super::Device;
 
-/// What makes a device one of its user's own.
+/// Rule by which a device is one of its user's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceTrust {
     /// The user's identity has signed it, where the user has one.
@@ -17,7 +17,7 @@ pub enum DeviceTrust {
     Tofu,
 }
 
-/// Who decided on a pin.
+/// Origin of a pin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PinSource {
     /// The operator, who wrote it down.
@@ -40,11 +40,11 @@ impl fmt::Display for PinSource {
 pub struct Pin {
     /// The key.
     pub master: Ed25519PublicKey,
-    /// Who decided on it.
+    /// Its origin.
     pub source: PinSource,
 }
 
-/// What is known of a user's identity.
+/// The known identity and pin of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KnownIdentity {
     /// The master key the homeserver named last. An answer that names none does
@@ -54,7 +54,7 @@ pub struct KnownIdentity {
     pub pin: Option<Pin>,
 }
 
-/// What a device's words are worth.
+/// Trust in a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceTrustState {
     /// It speaks for its user.
@@ -66,7 +66,7 @@ pub enum DeviceTrustState {
 }
 
 impl KnownIdentity {
-    /// Whether one of this user's listed devices may be given room keys. Somebody
+    /// Returns whether one of this user's listed devices may be given room keys. Somebody
     /// whose identity changed since first use may still read why their commands
     /// are refused.
     pub fn may_have_keys(&self, device: &Device, trust: DeviceTrust) -> bool {

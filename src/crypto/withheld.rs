@@ -1,7 +1,6 @@
 //! `m.room_key.withheld`: why a device does not share a session.
 //!
-//! Specification: client-server API, "Reporting that decryption keys are
-//! withheld".
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#reporting-that-decryption-keys-are-withheld>.
 
 use ruma::OwnedRoomId;
 use serde::Deserialize;
@@ -52,13 +51,13 @@ impl WithheldCode {
     }
 }
 
-/// What somebody says about a session. It comes in clear, so it is the
+/// Refusal to share a session. It comes in clear, so it is the
 /// homeserver's word: good for a sentence, not for a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Withheld {
-    /// Why.
+    /// The reason.
     pub code: WithheldCode,
-    /// Which session of which room; `m.no_olm` names none.
+    /// Room and id of the session; `m.no_olm` names none.
     pub session: Option<(OwnedRoomId, String)>,
     /// The identity key of the device that says so.
     pub sender_key: Curve25519PublicKey,

@@ -1,4 +1,4 @@
-//! How many rows still fit into a table, without counting it at each insertion.
+//! Rows that still fit into a table, without counting it at each insertion.
 
 use std::cell::{Cell, RefCell};
 
@@ -8,7 +8,7 @@ use super::{Error, Transaction, caps::Cap};
 pub(super) struct Limit {
     /// The limited table.
     pub(super) table: CappedTable,
-    /// What is counted when something goes, or is not taken.
+    /// The metric that counts rows that go, or are not taken.
     pub(super) cap: Cap,
     /// Rows that can be there.
     pub(super) rows: i64,
@@ -19,7 +19,7 @@ pub(super) struct Limit {
     pub(super) prune: fn(&Transaction<'_>, i64) -> Result<usize, Error>,
 }
 
-/// How many rows at least fit into each limited table, by its place among
+/// Lower bound of the rows that fit into each limited table, by its place among
 /// [`CappedTable`]s: 0 until they are counted. Lower than the truth after deletions,
 /// never higher, since nobody else inserts.
 #[derive(Default)]
@@ -62,17 +62,17 @@ impl CappedTable {
     const COUNT: usize = 9;
 }
 
-/// What one transaction found out about full tables.
+/// State of full tables within one transaction.
 #[derive(Default)]
 pub(super) struct Fullness {
     /// Tables that are full and stay so: not counted again in this transaction.
     full: [Cell<bool>; CappedTable::COUNT],
-    /// What went, or was not taken.
+    /// Rows that went, or were not taken.
     dropped: RefCell<Vec<(Cap, u64)>>,
 }
 
 impl Transaction<'_> {
-    /// Whether one more row fits, which the caller then inserts. What may go
+    /// Returns whether one more row fits, which the caller then inserts. What may go
     /// makes room, a tenth of the table at once.
     pub(super) fn fits(&self, limit: &'static Limit) -> Result<bool, Error> {
         let at = limit.table as usize;
@@ -118,7 +118,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// What was dropped in this transaction, or not taken.
+    /// Rows that were dropped in this transaction, or not taken.
     pub fn dropped(&self) -> Vec<(Cap, u64)> {
         self.fullness.dropped.borrow().clone()
     }

@@ -1,13 +1,13 @@
-//! The cap of each table: how many rows it can have, what goes first, and why
-//! nothing that guards goes with it.
+//! The caps: how many rows each table can have. `limits.rs` says which go first, and
+//! the tests add up the store's largest size.
 //!
-//! What strangers write ends at a fixed size. A *stranger* here is every user
+//! The rows that strangers cause end at a fixed size. A *stranger* here is every user
 //! but the bot and those who may command; the latter are in `kept_users`, written
 //! at each start, and no stranger's row takes the place of one of theirs.
 //!
 //! Caps hold where rows are inserted. Counting a table costs a walk over it, so
 //! that is done once for as many insertions as fitted the last time (see
-//! `gauge.rs`), and what goes makes room for a tenth of the cap at once. At each
+//! `capacity.rs`), and what goes makes room for a tenth of the cap at once. At each
 //! start all of them are enforced (`prune.rs`), so that a store of an earlier
 //! version comes down to them too.
 
@@ -170,7 +170,7 @@ pub enum Cap {
     Devices,
     /// An Olm session.
     OlmSessions,
-    /// What was tried with a device.
+    /// Claims and messages that were tried with a device.
     OlmPeers,
     /// A room key of somebody who may command.
     RoomKeys,

@@ -33,6 +33,9 @@ impl Store {
     /// Folds the write-ahead log into the database and overwrites it with zeros: some
     /// five waits for the disk. False, with nothing lost, while somebody else reads or
     /// writes; it does not wait for them.
+    ///
+    /// # Errors
+    /// The database or the log cannot be written.
     pub fn checkpoint(&mut self) -> Result<bool, Error> {
         if self.log_is_blank() {
             return Ok(true);
@@ -68,7 +71,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Whether there is nothing in the write-ahead log.
+    /// Returns whether there is nothing in the write-ahead log.
     fn log_is_blank(&self) -> bool {
         File::open(&self.log).is_ok_and(|log| is_blank(log).unwrap_or(false))
     }

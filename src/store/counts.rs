@@ -1,4 +1,4 @@
-//! How much there is of what grows.
+//! Numbers of rows for the metrics.
 
 use super::{Error, Transaction};
 

@@ -23,7 +23,7 @@ use super::{
 const DATABASE: &str = "store.sqlite3";
 const LOG: &str = "store.sqlite3-wal";
 
-/// How long a transaction waits for that of another process.
+/// Longest wait of a transaction for that of another process.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 
 const LOCK: &str = "store.lock";
@@ -33,7 +33,7 @@ const LOCK: &str = "store.lock";
 /// running it.
 const PREPARED_STATEMENTS: usize = 192;
 
-/// Why the store failed.
+/// Error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// SQLite: disk full, IO, a constraint.
@@ -89,6 +89,10 @@ pub struct Store {
 impl Store {
     /// Opens the store in `directory`, making both where missing: the
     /// directory for its owner alone (0700), the files likewise (0600).
+    ///
+    /// # Errors
+    /// The directory or its files cannot be made, another process has them, or their format
+    /// is unknown.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
         fs::DirBuilder::new()
             .recursive(true)
@@ -149,6 +153,9 @@ impl Store {
     /// Opens a store that is there, beside the process that has it, for a
     /// transaction that leaves everything alone that this process keeps in
     /// memory. It must have this version's format.
+    ///
+    /// # Errors
+    /// There is no store, or it has another format.
     pub fn open_beside(directory: &Path) -> Result<Self, OpenError> {
         let path = directory.join(DATABASE);
         fs::metadata(&path).map_err(|error| OpenError::Missing(directory.to_owned(), error))?;
@@ -173,6 +180,9 @@ impl Store {
     }
 
     /// Begins the only transaction there can be.
+    ///
+    /// # Errors
+    /// The database is locked or broken.
     pub fn begin(&mut self) -> Result<Transaction<'_>, Error> {
         self.capacities.begin();
         self.account.begin();
@@ -190,6 +200,9 @@ impl Store {
     }
 
     /// Folds the write-ahead log into the database and closes it.
+    ///
+    /// # Errors
+    /// The log cannot be folded in.
     pub fn close(self) -> Result<(), Error> {
         self.connection
             .close()

@@ -99,7 +99,7 @@ pub(super) static KEPT_OLM_SESSIONS: Limit = Limit {
     },
 };
 
-/// What was tried with devices.
+/// Claims and messages that were tried with devices.
 pub(super) static OLM_PEERS: Limit = Limit {
     table: CappedTable::OlmPeers,
     cap: Cap::OlmPeers,

@@ -1,4 +1,4 @@
-//! Why a store cannot be opened, and what whoever runs the bot can do about it.
+//! Errors of opening a store, with their cures for whoever runs the bot.
 
 use std::{
     fmt, fs, io,
@@ -14,7 +14,7 @@ use super::{
 /// `EIO` (`errno(3)`).
 const IO: i32 = 5;
 
-/// Why the store cannot be used. Each says what to change.
+/// Error of opening the store. Each says what to change.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// There is no directory, and none can be made.
@@ -147,7 +147,7 @@ fn volume_cure() -> String {
     format!("mount a volume there that {} may write to", own_user())
 }
 
-/// Whose the file is, or else its directory, and what others may do with it.
+/// Owner and mode of the file, or else of its directory.
 fn owner(path: &Path) -> Option<(&Path, String)> {
     [Some(path), path.parent()]
         .into_iter()

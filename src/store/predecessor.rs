@@ -1,4 +1,4 @@
-//! What the Python program left in the store's directory: it kept its keys with
+//! Files of the Python program in the store's directory: it kept its keys with
 //! matrix-nio, a database a device, and its token in a file beside them. None of
 //! it is read, and nothing is removed, so that going back stays possible; but a
 //! device that nobody uses any more has keys and a token that still open rooms.
@@ -9,10 +9,10 @@ use ruma::DeviceId;
 
 use crate::util::printable;
 
-/// What nio's databases end in; each is named `<user id>_<device>.db`.
+/// Suffix of nio's databases; each is named `<user id>_<device>.db`.
 const DATABASE: &str = ".db";
 
-/// Where later versions of the Python program kept their access token.
+/// File in which later versions of the Python program kept their access token.
 const TOKEN: &str = "session.json";
 
 /// Earlier versions logged in as a new device at each start.

@@ -1,4 +1,4 @@
-//! What goes when a table is over its cap, and whose rows stay whatever happens.
+//! Enforcing the caps of all tables at once; the users whose rows no cap takes.
 
 use ruma::UserId;
 

@@ -1,8 +1,8 @@
-//! What is in a store besides its device.
+//! Contents of a store besides its device, for people.
 
 use super::{Error, Transaction};
 
-/// What is counted, and how.
+/// Names and counting queries of the lines of the summary.
 const COUNTS: [(&str, &str); 7] = [
     (
         "cross-signing identity of the bot",
@@ -26,7 +26,7 @@ const COUNTS: [(&str, &str); 7] = [
 ];
 
 impl Transaction<'_> {
-    /// What outlives the device, and how many of each.
+    /// Counts what outlives the device, as pairs of name and number.
     pub fn summary(&self) -> Result<Vec<(&'static str, i64)>, Error> {
         let count = |(what, query)| {
             let count = self.value(query, [])?;

@@ -1,5 +1,5 @@
-//! What an error of SQLite's says of the volume that the store is on, and what
-//! helps.
+//! Faults of the volume that the store is on, as errors of SQLite's tell them, and
+//! their cures.
 //!
 //! Result codes: <https://www.sqlite.org/rescode.html>. SQLite needs of a volume
 //! what POSIX promises: locks (`fcntl`), memory shared through a file (`mmap`),
@@ -16,7 +16,7 @@ use crate::util::printable;
 /// The longest name of a file system that is shown, in bytes.
 const MAX_KIND: usize = 32;
 
-/// What is wrong with the volume, or with the files on it. `Display` is the cure,
+/// A fault of the volume, or of the files on it. `Display` is the cure,
 /// without a full stop. Only where the file itself is damaged does it speak of
 /// giving the store up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

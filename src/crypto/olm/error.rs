@@ -2,7 +2,7 @@
 
 use crate::crypto::device::DeviceError;
 
-/// Why a to-device message is thrown away.
+/// Error of decrypting a to-device message, which is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OlmError {
     /// Fields missing or of the wrong form.
@@ -23,12 +23,12 @@ pub enum OlmError {
     /// A pre-key message that no new session can be made from.
     #[error("no Olm session can be made from it")]
     NoSession,
-    /// The payload is not what the envelope says (MUST 12).
+    /// The payload contradicts the envelope.
     #[error("its payload is refused ({0:?})")]
     Payload(PayloadError),
 }
 
-/// Which of the payload's claims does not hold.
+/// The claim of the payload that does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PayloadError {
     /// Not the JSON that the specification asks for.
@@ -45,7 +45,7 @@ pub enum PayloadError {
     SenderDeviceMismatch,
 }
 
-/// Why nothing was encrypted for a device.
+/// Error of encrypting for a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EncryptError {
     /// The session's ratchet refuses (a non-contributory key).

@@ -29,7 +29,7 @@ pub struct OlmEvent {
 }
 
 impl OlmEvent {
-    /// Whether a new session can be made from it.
+    /// Returns whether a new session can be made from it.
     pub fn is_pre_key(&self) -> bool {
         matches!(self.message, OlmMessage::PreKey(_))
     }
@@ -72,6 +72,9 @@ struct Ciphertext {
 
 impl OlmEvent {
     /// Reads the envelope and picks the ciphertext for `own`.
+    ///
+    /// # Errors
+    /// The event is malformed, of another algorithm, or not for this device.
     pub fn parse(raw: &RawValue, own: Curve25519PublicKey) -> Result<Self, OlmError> {
         let envelope: Envelope<'_> =
             serde_json::from_str(raw.get()).map_err(|_| OlmError::Malformed)?;

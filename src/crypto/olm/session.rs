@@ -24,6 +24,9 @@ pub struct OlmSession {
 
 impl OlmSession {
     /// The session as stored by [`OlmSession::pickle`].
+    ///
+    /// # Errors
+    /// The pickle is malformed.
     pub fn from_pickle(pickle: &[u8]) -> Result<Self, serde_json::Error> {
         let pickle: SessionPickle = serde_json::from_slice(pickle)?;
         Ok(Self {
@@ -32,6 +35,9 @@ impl OlmSession {
     }
 
     /// The ratchet, for the store alone.
+    ///
+    /// # Errors
+    /// The session has no JSON form.
     pub fn pickle(&self) -> Result<Pickle, serde_json::Error> {
         Pickle::of(&self.inner.pickle())
     }
@@ -64,7 +70,7 @@ pub fn outbound_session(
     Some(OlmSession { inner })
 }
 
-/// What became of a message that some session opened: the ratchet has moved
+/// A message that a session opened: the ratchet has moved
 /// and must be stored, whatever the payload is worth.
 pub struct Decrypted {
     /// The session that opened it.
@@ -80,6 +86,9 @@ pub struct Decrypted {
 ///
 /// A pre-key message of a known session is never answered by a second session:
 /// when that session does not open it, the message is a replay or damaged.
+///
+/// # Errors
+/// No session opens the message. A refused payload is within [`Decrypted`].
 pub fn decrypt(
     account: &mut Account,
     sessions: Vec<OlmSession>,
@@ -171,6 +180,9 @@ impl<'a> From<&'a Device> for Peer<'a> {
 
 /// Encrypts an event for one device: the `content` of the to-device
 /// `m.room.encrypted`. The session has advanced and must be stored with it.
+///
+/// # Errors
+/// The ratchet refuses, or the payload has no JSON form.
 pub fn encrypt_to_device(
     account: &Account,
     own_device_keys: &CanonicalJsonObject,

@@ -8,7 +8,7 @@ use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
 use crate::crypto::{Device, Pickle, Seed};
 
-/// Whether something is put off at this time. Nothing is for more than an hour:
+/// SQL: true if something is put off at this time. Nothing is for more than an hour:
 /// what seems to be was put off by a clock that has gone back since.
 macro_rules! put_off {
     ($until:literal, $now:literal) => {

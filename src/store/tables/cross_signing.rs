@@ -6,7 +6,7 @@ use super::columns::optional_fingerprint;
 use crate::crypto::Seed;
 use crate::store::{Error, Transaction};
 
-/// How far the bot's device is vouched for.
+/// Progress of cross-signing the bot's device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CrossSigningState {
     /// Not compared with the server's word since the start.
@@ -29,7 +29,7 @@ pub enum CrossSigningState {
     /// The self-signing key was found; the master key, encrypted with this key, is
     /// asked for.
     FindMaster(String),
-    /// What there was was found; what it is worth shows when the account is
+    /// The search is over; the keys found are checked when the account is
     /// compared.
     Recovered,
     /// The device stays unsigned. Why, and what to do, in a sentence.
@@ -38,7 +38,7 @@ pub enum CrossSigningState {
     Reset,
 }
 
-/// What the store holds of the identity.
+/// The stored keys and state of the bot's cross-signing.
 pub struct StoredCrossSigning {
     /// All private keys derive from it.
     pub seed: Option<Seed>,
@@ -46,7 +46,7 @@ pub struct StoredCrossSigning {
     pub self_signing: Option<Seed>,
     /// The public master key whose private half lay beside it there.
     pub master: Option<Ed25519PublicKey>,
-    /// How far things are.
+    /// The progress.
     pub state: CrossSigningState,
     /// A request on the way failed and is tried again: nothing waits for it.
     pub delayed: bool,

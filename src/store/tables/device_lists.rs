@@ -10,7 +10,7 @@ use crate::store::{Error, Transaction, caps::Cap, limits};
 /// A user whose devices have to be asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OutdatedUser {
-    /// Who.
+    /// The user.
     pub user: OwnedUserId,
     /// The question that the next answer is for.
     pub generation: i64,
@@ -53,7 +53,7 @@ impl DeviceLists<'_> {
         )
     }
 
-    /// Whether this user's devices are followed.
+    /// Returns whether this user's devices are followed.
     pub fn is_tracked(&self, user: &UserId) -> Result<bool, Error> {
         self.0
             .exists("SELECT 1 FROM users WHERE user_id = ?1", [user.as_str()])
@@ -138,7 +138,7 @@ impl DeviceLists<'_> {
         )
     }
 
-    /// Whether this user's devices have to be asked for before they are believed:
+    /// Returns whether this user's devices have to be asked for before they are believed:
     /// the list may have changed, and their server can be reached as far as is
     /// known.
     pub fn must_query(&self, user: &UserId, now: u64) -> Result<bool, Error> {
@@ -156,7 +156,7 @@ impl DeviceLists<'_> {
             .unwrap_or(true))
     }
 
-    /// Whether this user's list is not known to be current.
+    /// Returns whether this user's list is not known to be current.
     pub fn is_outdated(&self, user: &UserId) -> Result<bool, Error> {
         Ok(self
             .0

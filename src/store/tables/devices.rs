@@ -103,20 +103,22 @@ impl Devices<'_> {
         Ok(())
     }
 
-    /// Whether a device can be stored: it is known, or fits. A stranger's signed
+    /// Returns whether a device can be stored: it is known, or fits. A stranger's signed
     /// device takes the place of an unsigned one. Of a user who may command
     /// nothing is dropped for it.
     fn has_room_for(&self, user: &UserId, device: &Device) -> Result<bool, Error> {
-        let known = self.0.one(
+        let known = self.0.exists(
             "SELECT 1 FROM devices WHERE user_id = ?1 AND device_id = ?2",
             (user.as_str(), device.id.as_str()),
-            |_| Ok(()),
         )?;
-        if known.is_some() {
+        if known {
             return Ok(true);
         }
-        let (live, all, unsigned): (i64, i64, i64) = self.0.one(
-                "SELECT coalesce(sum(NOT deleted), 0), count(*), coalesce(sum(signed_by IS NULL), 0)
+        let (live, all, unsigned): (i64, i64, i64) = self
+            .0
+            .one(
+                "SELECT coalesce(sum(NOT deleted), 0), count(*),
+                     coalesce(sum(signed_by IS NULL), 0)
                  FROM devices WHERE user_id = ?1",
                 [user.as_str()],
                 |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),

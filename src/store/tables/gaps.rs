@@ -12,7 +12,7 @@ const PLACES: i64 = 10_000;
 /// A gap that is being read, from its end back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
-    /// Where.
+    /// The room.
     pub room: OwnedRoomId,
     /// The next page lies before this.
     pub token: String,
@@ -105,7 +105,7 @@ impl Gaps<'_> {
         )
     }
 
-    /// When the oldest gap that is being read was met, by the bot's own clock.
+    /// Time at which the oldest gap that is being read was met, by the bot's own clock.
     pub fn oldest_began_at(&self) -> Result<Option<u64>, Error> {
         let began: Option<i64> = self
             .0

@@ -12,7 +12,7 @@ use crate::store::{Error, Transaction};
 pub struct Identities<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl Identities<'_> {
-    /// What is known of a user's identity.
+    /// The known identity and pin of a user.
     pub fn of_user(&self, user: &UserId) -> Result<KnownIdentity, Error> {
         Ok(self
             .0

@@ -15,7 +15,7 @@ use crate::store::{
 pub struct StoredInboundSession {
     /// The session.
     pub session: InboundGroupSession,
-    /// When its key came first, by the bot's own clock, in milliseconds.
+    /// Time of the first receipt of its key, by the bot's own clock, in milliseconds.
     pub received_at: u64,
     /// Its place in the order in which sessions came.
     pub ordinal: i64,
@@ -120,13 +120,12 @@ impl InboundGroupSessions<'_> {
             session.owner.as_str(),
             session.curve25519.as_bytes(),
         );
-        let known = self.0.one(
+        let known = self.0.exists(
             "SELECT 1 FROM inbound_groups WHERE room_id = ?1 AND owner = ?2 AND curve25519 = ?3
              AND session_id = ?4",
             (of_device.0, of_device.1, of_device.2, session_id),
-            |_| Ok(()),
         )?;
-        if known.is_some() {
+        if known {
             return Ok(());
         }
         let buried = self.0.execute(
@@ -259,7 +258,7 @@ impl InboundGroupSessions<'_> {
         )
     }
 
-    /// Whether a session that a device of this user had shared is done with: its
+    /// Returns whether a session that a device of this user had shared is done with: its
     /// key is not taken again, from whichever of their devices.
     pub fn is_buried(
         &self,

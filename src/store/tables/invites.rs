@@ -12,11 +12,11 @@ use crate::store::{
 /// An invite that stands, as far as the server has told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StandingInvite {
-    /// Where to.
+    /// The room.
     pub room: OwnedRoomId,
-    /// Who invites.
+    /// The inviter.
     pub inviter: OwnedUserId,
-    /// Whether it is to be taken.
+    /// True if it is to be taken.
     pub wanted: bool,
 }
 
@@ -32,12 +32,11 @@ impl Invites<'_> {
     /// asked for at the next start.
     pub fn put(&self, room: &RoomId, inviter: &UserId, wanted: bool) -> Result<(), Error> {
         if wanted {
-            let others = self.0.one(
+            let others: i64 = self.0.value(
                 "SELECT count(*) FROM invites WHERE accepted = 1 AND room_id <> ?1",
                 [room.as_str()],
-                |row| row.get::<_, i64>(0),
             )?;
-            if others.unwrap_or_default() >= caps::INVITES {
+            if others >= caps::INVITES {
                 return self.miss(1);
             }
         }
@@ -100,7 +99,7 @@ impl Invites<'_> {
         )
     }
 
-    /// Whether all invites that stand were taken in: not after an update from a
+    /// Returns whether all invites that stand were taken in: not after an update from a
     /// version that kept none, and not where some had no room.
     pub fn are_listed(&self) -> Result<bool, Error> {
         self.0.value("SELECT invites_listed FROM session", [])

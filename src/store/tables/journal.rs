@@ -15,39 +15,39 @@ pub struct DeviceKeys {
     pub ed25519: Ed25519PublicKey,
 }
 
-/// Something somebody asked for, from its receipt to its answer.
+/// A command, from its receipt to its answer.
 pub struct JournalEntry {
-    /// The event that asked.
+    /// The event that carried it.
     pub event_id: OwnedEventId,
-    /// Where.
+    /// The room.
     pub room: OwnedRoomId,
-    /// Who.
+    /// The sender.
     pub sender: OwnedUserId,
     /// From which device, if it came encrypted.
     pub device: Option<DeviceKeys>,
-    /// What, in the words of the layer above.
+    /// The command, in the words of the layer above.
     pub payload: String,
-    /// When it came, by the bot's own clock, in milliseconds.
+    /// Time of receipt by the bot's own clock, in milliseconds.
     pub received_at: u64,
-    /// How old it was then, in milliseconds.
+    /// Its age at that time, in milliseconds.
     pub age_ms: u64,
     /// The first message of the thread that it was asked in.
     pub thread: Option<OwnedEventId>,
 }
 
-/// What was asked for and is not done, as far as its answer needs it.
+/// A command that is not done, as far as its answer needs it.
 pub struct Unfinished {
-    /// The event that asked.
+    /// The event that carried it.
     pub event_id: OwnedEventId,
-    /// Where.
+    /// The room.
     pub room: OwnedRoomId,
-    /// What, in the words of the layer above.
+    /// The command, in the words of the layer above.
     pub payload: String,
     /// The first message of the thread that it was asked in.
     pub thread: Option<OwnedEventId>,
 }
 
-/// Who may take how much of what commands there can be.
+/// Share of the command limits that a command may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
     /// It changes something.
@@ -61,7 +61,7 @@ pub enum Urgency {
 pub struct Journal<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl Journal<'_> {
-    /// Whether a command that was just journalled can be done: not too many wait
+    /// Returns whether a command that was just journalled can be done: not too many wait
     /// before it, of its sender, to be answered in its room, or in all.
     pub fn has_room_for(
         &self,
@@ -91,7 +91,7 @@ impl Journal<'_> {
             && all <= caps::COMMANDS / part)
     }
 
-    /// How many commands of this kind are not done.
+    /// Counts the commands of this kind that are not done.
     pub fn count_unfinished(&self, payload: &str) -> Result<i64, Error> {
         self.0.value(
             "SELECT count(*) FROM journal WHERE done = 0 AND payload = ?1",

@@ -9,7 +9,7 @@ use crate::store::{
     limits,
 };
 
-/// What a member event says of one user.
+/// A user's membership, as a member event says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Membership {
     /// In the room.
@@ -23,7 +23,7 @@ pub enum Membership {
 pub struct Members<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl Members<'_> {
-    /// Whether a user is in this room, as far as its members are known.
+    /// Returns whether a user is in this room, as far as its members are known.
     pub fn contains(&self, room: &RoomId, user: &UserId) -> Result<bool, Error> {
         self.0.exists(
             "SELECT 1 FROM members WHERE room_id = ?1 AND user_id = ?2",
@@ -59,18 +59,17 @@ impl Members<'_> {
         Ok(left && changed == 1)
     }
 
-    /// Whether a user can be stored as a member: a user who may command always,
+    /// Returns whether a user can be stored as a member: a user who may command always,
     /// a stranger if there are not too many of them.
     fn has_room_for(&self, room: &RoomId, user: &UserId) -> Result<bool, Error> {
         if self.contains(room, user)? || self.0.is_kept(user)? {
             return Ok(true);
         }
-        let is_full = self.0.one(
+        let is_full = self.0.exists(
             "SELECT 1 FROM members WHERE room_id = ?1 LIMIT 1 OFFSET ?2",
             (room.as_str(), caps::MEMBERS_OF_ROOM - 1),
-            |_| Ok(()),
         )?;
-        if is_full.is_none() && self.0.fits(&limits::MEMBERS)? {
+        if !is_full && self.0.fits(&limits::MEMBERS)? {
             return Ok(true);
         }
         self.0.note_dropped(Cap::Members, 1);
@@ -114,7 +113,7 @@ impl Members<'_> {
         )
     }
 
-    /// Whether all members are known.
+    /// Returns whether all members are known.
     pub fn are_complete(&self, room: &RoomId) -> Result<bool, Error> {
         self.0.value(
             "SELECT members_complete FROM rooms WHERE room_id = ?1",
@@ -146,7 +145,7 @@ impl Members<'_> {
         )
     }
 
-    /// Whether this user is in an encrypted room the bot is in.
+    /// Returns whether this user is in an encrypted room the bot is in.
     pub fn shares_encrypted_room(&self, user: &UserId) -> Result<bool, Error> {
         self.0.exists(
             "SELECT 1 FROM members JOIN rooms USING (room_id)

@@ -1,5 +1,10 @@
-//! One repository a table, or a group of tables that change together: the functions
-//! that take one cannot touch anything else.
+//! One repository a table, or a group of tables that change together: a function
+//! that takes one cannot touch anything else.
+//!
+//! # Errors
+//! All methods of all repositories fail alike, with [`Error`](super::Error): SQLite
+//! refuses (<https://sqlite.org/rescode.html>), or a row cannot be read back. Nothing
+//! of the transaction is committed then.
 
 mod account;
 mod columns;

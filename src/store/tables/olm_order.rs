@@ -16,9 +16,9 @@ pub(super) struct Chain {
     key: String,
     /// The lowest index beyond all that have come.
     next: u64,
-    /// When its first message came.
+    /// Time of its first message.
     since: u64,
-    /// When the first message came that left others out.
+    /// Time of the first message that left others out.
     gap_since: Option<u64>,
 }
 

@@ -1,4 +1,5 @@
-//! What was tried with devices: claims of one-time keys, `m.no_olm`, new sessions.
+//! Claims of one-time keys, `m.no_olm` messages and new sessions that were tried with
+//! devices.
 
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 
@@ -13,12 +14,11 @@ pub struct OlmPeers<'a>(pub(in crate::store) &'a Transaction<'a>);
 impl OlmPeers<'_> {
     /// A row for what is tried with this device fits: others may go for it.
     fn make_room(&self, device: &Device) -> Result<(), Error> {
-        let known = self.0.one(
+        let known = self.0.exists(
             "SELECT 1 FROM olm_peers WHERE user_id = ?1 AND curve25519 = ?2",
             (device.user.as_str(), device.curve25519.as_bytes()),
-            |_| Ok(()),
         )?;
-        if known.is_none() {
+        if !known {
             self.0.fits(&limits::OLM_PEERS)?;
         }
         Ok(())

@@ -16,7 +16,7 @@ use crate::store::{
     limits,
 };
 
-/// What holds for the sessions of one user.
+/// Limits of the sessions of one user.
 struct SessionCaps {
     of_peer: i64,
     bytes: usize,

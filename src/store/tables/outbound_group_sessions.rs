@@ -79,7 +79,7 @@ impl OutboundGroupSessions<'_> {
         self.forget_oldest_sent()
     }
 
-    /// Whether a message of this device at this index of this session was
+    /// Returns whether a message of this device at this index of this session was
     /// encrypted by this very store. One that was not is the trace of a life
     /// that the store does not remember: it was restored from an older copy.
     pub fn has_sent(&self, session_id: &str, index: u32) -> Result<bool, Error> {

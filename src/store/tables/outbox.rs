@@ -7,14 +7,14 @@ use crate::store::{
     caps::{self, Cap},
 };
 
-/// Whether a request shows words to whoever sees it.
+/// The part of a request that is not encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InClear {
-    /// It does not: keys, and what is encrypted.
+    /// None: keys, and encrypted messages.
     No,
-    /// It shows a reply.
+    /// A reply.
     Words,
-    /// It shows the one sentence that may be shown where encryption is required.
+    /// The one sentence that may be sent unencrypted where encryption is required.
     Sentence,
 }
 
@@ -46,7 +46,7 @@ pub struct OutboxRow {
     pub path: String,
     /// The body.
     pub body: Vec<u8>,
-    /// What it shows.
+    /// The part that is not encrypted.
     pub in_clear: InClear,
 }
 
@@ -55,14 +55,13 @@ pub struct OutboxRow {
 pub struct Outbox<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl Outbox<'_> {
-    /// Whether another to-device request that belongs to no room can be queued.
+    /// Returns whether another to-device request that belongs to no room can be queued.
     pub fn has_room_for_to_device(&self, lane: &str) -> Result<bool, Error> {
-        let waiting: Option<i64> = self.0.one(
+        let waiting: i64 = self.0.value(
             "SELECT count(*) FROM outbox WHERE lane = ?1 AND reply_id IS NULL",
             [lane],
-            |row| row.get(0),
         )?;
-        let has_room = waiting.unwrap_or_default() < caps::TO_DEVICE_REQUESTS;
+        let has_room = waiting < caps::TO_DEVICE_REQUESTS;
         if !has_room {
             self.0.note_dropped(Cap::ToDevice, 1);
         }
@@ -134,11 +133,12 @@ impl Outbox<'_> {
         )
     }
 
-    /// Whether the outbox has more requests than so many.
+    /// Returns whether the outbox has more requests than so many.
     pub fn has_more_than(&self, count: usize) -> Result<bool, Error> {
-        let sql = "SELECT 1 FROM outbox LIMIT 1 OFFSET ?1";
-        let more = self.0.one(sql, [count.cast_signed()], |_| Ok(()))?;
-        Ok(more.is_some())
+        self.0.exists(
+            "SELECT 1 FROM outbox LIMIT 1 OFFSET ?1",
+            [count.cast_signed()],
+        )
     }
 
     /// One request of the outbox.

@@ -1,7 +1,7 @@
 //! The bot's own clock, and how often it has started.
 //!
-//! What must not be fooled by a wall clock that jumps (how long ago a key came,
-//! how old the fallback key is) is measured by this one: it goes on while the
+//! Ages that a wall clock must not change by jumping (of received keys, of the
+//! fallback key) are measured by this one: it goes on while the
 //! process runs, whatever happens to the wall clock, and never back.
 
 use crate::store::{Error, Transaction};
@@ -40,7 +40,7 @@ impl ClockRow<'_> {
         )
     }
 
-    /// How often the bot has started on this store; 0 before the first start.
+    /// Number of starts on this store; 0 before the first one.
     pub fn life(&self) -> Result<i64, Error> {
         self.0.value("SELECT life FROM own_clock", [])
     }

@@ -12,11 +12,11 @@ use crate::store::{
 pub struct Reply {
     /// Its row.
     pub id: i64,
-    /// Where to.
+    /// The room.
     pub room: OwnedRoomId,
     /// The same for each attempt, so that the server shows it once.
     pub txn_id: String,
-    /// When it was queued, by the bot's own clock in milliseconds.
+    /// Time at which it was queued, by the bot's own clock in milliseconds.
     pub queued_at: u64,
     /// The event type, before encryption.
     pub kind: String,
@@ -82,7 +82,7 @@ impl Replies<'_> {
         Ok(())
     }
 
-    /// Whether there is something to be said that is no request yet.
+    /// Returns whether there is something to be said that is no request yet.
     pub fn has_unprepared(&self) -> Result<bool, Error> {
         self.0.exists(
             "SELECT 1 FROM replies

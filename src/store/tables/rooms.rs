@@ -14,7 +14,7 @@ use crate::store::{
 /// is too much to do.
 const BUSY_INTERVAL_MS: u64 = 10 * 60_000;
 
-/// How a room is to be spoken in.
+/// Encryption of what is sent to a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Encryption {
     /// The server has not been asked yet.
@@ -32,14 +32,12 @@ pub enum Encryption {
 pub struct Rooms<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl Rooms<'_> {
-    /// Whether this room is known, or another one fits.
+    /// Returns whether this room is known, or another one fits.
     pub fn has_room_for(&self, room: &RoomId) -> Result<bool, Error> {
-        let known = self.0.one(
-            "SELECT 1 FROM rooms WHERE room_id = ?1",
-            [room.as_str()],
-            |_| Ok(()),
-        )?;
-        if known.is_some() || self.0.fits(&limits::ROOMS)? {
+        let known = self
+            .0
+            .exists("SELECT 1 FROM rooms WHERE room_id = ?1", [room.as_str()])?;
+        if known || self.0.fits(&limits::ROOMS)? {
             return Ok(true);
         }
         self.0.note_dropped(Cap::Rooms, 1);
@@ -105,7 +103,7 @@ impl Rooms<'_> {
             .run("DELETE FROM outbox WHERE lane = ?1", [room.as_str()])
     }
 
-    /// Whether the bot is in this room.
+    /// Returns whether the bot is in this room.
     pub fn is_joined(&self, room: &RoomId) -> Result<bool, Error> {
         self.0.value(
             "SELECT joined FROM rooms WHERE room_id = ?1",
@@ -113,7 +111,7 @@ impl Rooms<'_> {
         )
     }
 
-    /// How to speak in this room.
+    /// The encryption of this room.
     pub fn encryption(&self, room: &RoomId) -> Result<Encryption, Error> {
         let row = self.0.one(
             "SELECT algorithm, encryption_checked, rotation_period_ms, rotation_period_msgs
@@ -205,7 +203,7 @@ impl Rooms<'_> {
         )
     }
 
-    /// Whether the people of a room are to be told that there is too much to do:
+    /// Returns whether the people of a room are to be told that there is too much to do:
     /// not if they were a while ago. `own_now` is by the bot's own clock.
     pub fn may_tell_busy(&self, room: &RoomId, own_now: u64) -> Result<bool, Error> {
         Ok(self.0.execute(

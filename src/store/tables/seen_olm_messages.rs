@@ -7,7 +7,7 @@ use crate::store::{Error, Transaction, caps};
 pub struct SeenOlmMessages<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl SeenOlmMessages<'_> {
-    /// Whether this pre-key message was decrypted before.
+    /// Returns whether this pre-key message was decrypted before.
     pub fn contains(&self, hash: &[u8; 32]) -> Result<bool, Error> {
         self.0
             .exists("SELECT 1 FROM olm_seen WHERE hash = ?1", [hash])
@@ -21,12 +21,10 @@ impl SeenOlmMessages<'_> {
         )
     }
 
-    /// Whether no more pre-key messages can be remembered.
+    /// Returns whether no more pre-key messages can be remembered.
     pub fn is_full(&self) -> Result<bool, Error> {
-        let seen: Option<i64> = self
-            .0
-            .one("SELECT count(*) FROM olm_seen", [], |row| row.get(0))?;
-        Ok(seen.unwrap_or_default() >= caps::OLM_SEEN)
+        let seen: i64 = self.0.value("SELECT count(*) FROM olm_seen", [])?;
+        Ok(seen >= caps::OLM_SEEN)
     }
 
     /// Forgets pre-key messages seen before `before`: when the oldest fallback key

@@ -13,18 +13,18 @@ pub struct Session {
     /// Made up by this program before the first login, so that a crash during
     /// the login leaves no second device behind.
     pub device: OwnedDeviceId,
-    /// What proves that it is the bot's.
+    /// The credential of the device.
     pub proof: LoginCredential,
 }
 
-/// What there is to prove who the bot is.
+/// Credential by which the device continues its session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginCredential {
     /// Tokens that were good when they were last used.
     Tokens(Tokens),
     /// The access token is no longer valid.
     Lost {
-        /// What may make another one.
+        /// The refresh token that may yield another one.
         refresh: Option<Secret>,
         /// The server said that the device is gone: if there is no other token,
         /// it is.
@@ -130,7 +130,7 @@ impl SessionRow<'_> {
         self.0.value("SELECT next_batch FROM session", [])
     }
 
-    /// How far this transaction brings the store.
+    /// Stores the `since` of the next sync.
     pub fn set_next_batch(&self, token: &str) -> Result<(), Error> {
         // The same again is not worth a write to the disk.
         self.0.run(

@@ -26,16 +26,16 @@ macro_rules! may_have_keys {
 pub struct Recipient {
     /// The device.
     pub device: Device,
-    /// Whether its standing allows it to read.
+    /// True if it may have room keys.
     pub may_have_keys: bool,
-    /// Whether a one-time key has to be claimed for it before anything else.
+    /// True if a one-time key has to be claimed for it first.
     pub needs_claim: bool,
 }
 
 /// An outbound session that is shared in a room.
 #[derive(Clone, Copy)]
 pub struct Sharing<'a> {
-    /// Where.
+    /// The room.
     pub room: &'a ruma::RoomId,
     /// The session.
     pub session_id: &'a str,
@@ -120,7 +120,7 @@ impl Shares<'_> {
         )
     }
 
-    /// Whether a device that was given `session_id` is no longer among the
+    /// Returns whether a device that was given `session_id` is no longer among the
     /// devices of the room's members, or no longer one that may have keys: the
     /// next message must not be readable there.
     pub fn has_departed_recipient(

@@ -9,7 +9,7 @@ use crate::store::{Error, Transaction, caps};
 /// Events held back at the same time; beyond it the oldest is given up.
 pub const MAX_UNDECRYPTED: i64 = caps::UNDECRYPTED_EVENTS;
 
-/// Why an event waits.
+/// Reason for which an event waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitReason {
     /// Its Megolm session has not arrived.
@@ -44,21 +44,21 @@ impl WaitReason {
 pub struct UndecryptedEvent {
     /// Its id.
     pub event_id: OwnedEventId,
-    /// Where it was sent.
+    /// The room it was sent to.
     pub room: OwnedRoomId,
-    /// Who the server says sent it.
+    /// The sender, by the server's word.
     pub sender: OwnedUserId,
     /// The whole event as it came.
     pub event: String,
-    /// When it came, milliseconds since the Unix epoch.
+    /// Time of receipt, in milliseconds since the Unix epoch.
     pub received_at: u64,
-    /// How old it was then, in milliseconds.
+    /// Its age at that time, in milliseconds.
     pub age_ms: u64,
-    /// What it waits for.
+    /// The reason for which it waits.
     pub reason: WaitReason,
 }
 
-/// What the store knows of an event.
+/// State of a known event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventStatus {
     /// It was judged.
@@ -132,12 +132,12 @@ impl UndecryptedEvents<'_> {
         )
     }
 
-    /// How many events wait.
+    /// Counts the events that wait.
     pub fn count(&self) -> Result<i64, Error> {
         self.0.value("SELECT count(*) FROM held", [])
     }
 
-    /// When the first event came that waits for this, milliseconds since the Unix
+    /// Time of receipt of the first event that waits for this, in milliseconds since the Unix
     /// epoch.
     pub fn oldest_received_at(&self, reason: WaitReason) -> Result<Option<u64>, Error> {
         let since: Option<i64> = self.0.value(
@@ -163,7 +163,7 @@ impl UndecryptedEvents<'_> {
         )
     }
 
-    /// What waits for the gap of this room can be judged.
+    /// Events that wait for the gap of this room can be classified.
     pub(super) fn release_gap(&self, room: &RoomId) -> Result<(), Error> {
         self.0.run(
             "UPDATE held SET reason = ?2 WHERE room_id = ?1 AND reason = ?3",
@@ -175,7 +175,7 @@ impl UndecryptedEvents<'_> {
         )
     }
 
-    /// What waits for a gap that is read no more can be judged.
+    /// Events that wait for a gap that is read no more can be classified.
     pub fn release_without_gap(&self) -> Result<(), Error> {
         self.0.run(
             "UPDATE held SET reason = ?1 WHERE reason = ?2
@@ -190,7 +190,7 @@ impl UndecryptedEvents<'_> {
             .run("DELETE FROM held WHERE event_id = ?1", [event.as_str()])
     }
 
-    /// Whether this event was taken into the journal before, or waits.
+    /// Returns whether this event was taken into the journal before, or waits.
     pub fn status(&self, event: &EventId) -> Result<Option<EventStatus>, Error> {
         self.0.one(
             "SELECT -1 FROM journal WHERE event_id = ?1

@@ -43,7 +43,7 @@ impl WithheldKeys<'_> {
         )
     }
 
-    /// Why `sender` did not share this session, if they said so.
+    /// The reason `sender` gave for not sharing this session, if any.
     pub fn find(
         &self,
         room: &RoomId,

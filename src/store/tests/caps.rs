@@ -2,11 +2,8 @@
 
 use vodozemac::Curve25519PublicKey;
 
-use super::{table_sizes::TABLES, *};
-use crate::{
-    crypto::outbound_session,
-    store::{caps, schema::MIGRATIONS},
-};
+use super::*;
+use crate::{crypto::outbound_session, store::caps};
 
 /// Rows of this count query.
 pub(super) fn rows(tx: &Transaction<'_>, sql: &'static str) -> i64 {
@@ -51,48 +48,6 @@ fn dropped(tx: &Transaction<'_>, cap: Cap) -> u64 {
         .filter(|(known, _)| *known == cap)
         .map(|(_, n)| n)
         .sum()
-}
-
-#[test]
-fn every_table_has_a_cap() {
-    let directory = Directory::new();
-    let mut store = directory.open();
-    let tx = store.begin().unwrap();
-    let tables: Vec<String> = tx
-        .all(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
-             ORDER BY name",
-            [],
-            |row| row.get(0),
-        )
-        .unwrap();
-    let mut capped: Vec<&str> = TABLES.iter().map(|cap| cap.table).collect();
-    capped.sort_unstable();
-    assert_eq!(tables, capped);
-    for cap in TABLES {
-        assert!(cap.rows > 0 && !cap.goes_first.is_empty(), "{}", cap.table);
-    }
-}
-
-#[test]
-fn all_tables_at_their_worst_leave_room_on_a_small_volume() {
-    let bytes: i64 = TABLES.iter().map(|cap| cap.rows * cap.row_bytes).sum();
-    assert!(bytes < 60 << 20, "{} MiB", bytes >> 20);
-}
-
-#[test]
-fn what_the_schema_says_of_caps_is_what_they_are() {
-    for text in [
-        format!("FROM gaps) > {} BEGIN", caps::GAPS),
-        format!("FROM held) > {} BEGIN", caps::UNDECRYPTED_BYTES),
-        format!("FROM olm_seen) >= {} BEGIN", caps::OLM_SEEN),
-    ] {
-        let newest = MIGRATIONS
-            .iter()
-            .rev()
-            .find(|sql| sql.contains(&text[..12]));
-        assert!(newest.unwrap().contains(&text), "{text}");
-    }
 }
 
 #[test]

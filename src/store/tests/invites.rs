@@ -46,7 +46,7 @@ fn a_flood_of_strangers_costs_no_invite_of_another_server() {
             let mut store = directory.open();
             let tx = store.begin().unwrap();
             tx.session()
-                .put(own(), "DEV".into(), &opening::tokens("t"))
+                .put(own(), "DEV".into(), &states::tokens("t"))
                 .unwrap();
             tx.invites().set_listed(true).unwrap();
             tx.invites()

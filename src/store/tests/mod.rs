@@ -23,11 +23,13 @@ use crate::util::Secret;
 
 mod caps;
 mod files;
+mod formats;
 mod invites;
 mod keys;
 mod lists;
 mod opening;
 mod queues;
+mod states;
 mod table_sizes;
 mod year;
 

@@ -1,6 +1,10 @@
 //! How large the store can become: the arithmetic behind the caps.
 
-use crate::store::caps::*;
+use super::Directory;
+use crate::store::{
+    caps::{self, *},
+    schema::MIGRATIONS,
+};
 
 /// The size of one table at its worst.
 #[derive(Debug, Clone, Copy)]
@@ -184,5 +188,47 @@ const fn table(
         rows,
         row_bytes,
         goes_first,
+    }
+}
+
+#[test]
+fn every_table_has_a_cap() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    let tables: Vec<String> = tx
+        .all(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
+             ORDER BY name",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    let mut capped: Vec<&str> = TABLES.iter().map(|cap| cap.table).collect();
+    capped.sort_unstable();
+    assert_eq!(tables, capped);
+    for cap in TABLES {
+        assert!(cap.rows > 0 && !cap.goes_first.is_empty(), "{}", cap.table);
+    }
+}
+
+#[test]
+fn all_tables_at_their_worst_leave_room_on_a_small_volume() {
+    let bytes: i64 = TABLES.iter().map(|cap| cap.rows * cap.row_bytes).sum();
+    assert!(bytes < 60 << 20, "{} MiB", bytes >> 20);
+}
+
+#[test]
+fn what_the_schema_says_of_caps_is_what_they_are() {
+    for text in [
+        format!("FROM gaps) > {} BEGIN", caps::GAPS),
+        format!("FROM held) > {} BEGIN", caps::UNDECRYPTED_BYTES),
+        format!("FROM olm_seen) >= {} BEGIN", caps::OLM_SEEN),
+    ] {
+        let newest = MIGRATIONS
+            .iter()
+            .rev()
+            .find(|sql| sql.contains(&text[..12]));
+        assert!(newest.unwrap().contains(&text), "{text}");
     }
 }
