@@ -1,7 +1,7 @@
 //! What is answered while the bot logs in and gets ready: by the homeserver, by
 //! Keycloak, by a login page. The next answer is in order.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use crate::support::faults::Fault;
 use crate::support::filling::{Shape, each, fill, members};
 use crate::support::keycloak::{CLIENT, Keycloak, REALM, SECRET};
 use crate::support::modules::of_keycloak;
+use crate::support::monitor::poll_within;
 use crate::support::secrets::Storage;
 use crate::support::signing::unpadded;
 use crate::support::sso::LoginPage;
@@ -57,12 +58,11 @@ fn all(endpoint: &'static str, starts: &[Start]) {
         let kept = (start.prepare)(&mut stage);
         stage.spawn();
         let row = run(endpoint, &start.name, Store::Empty, &mut stage, &|stage| {
-            let until = Instant::now() + LISTENS_WITHIN;
-            while !stage.world.bot().log().contains("listening as") {
-                let running = stage.world.bot().is_running();
-                assert!(running && Instant::now() < until, "it does not start");
-                std::thread::sleep(Duration::from_millis(20));
-            }
+            poll_within(LISTENS_WITHIN, "the bot to listen", || {
+                assert!(stage.world.bot().is_running(), "it does not start");
+                let log = stage.world.bot().log();
+                log.contains("listening as").then_some(())
+            });
             stage.world.hs.wait_requests(&start.asked, 1);
         });
         show(&row);

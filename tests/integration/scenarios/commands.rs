@@ -9,6 +9,7 @@ use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
 
 const HELP_START: &str = "Clawdbot Operator commands:";
+
 const HELP_LINE: &str = "  start / on  — Scale deployment to 1 replica";
 
 fn assert_is_help(text: &str) {
@@ -172,43 +173,6 @@ fn what_is_said_while_the_bot_is_away_is_answered_after_a_restart() {
     assert_eq!(world.api.scaled_to(), [1, 0]);
 }
 
-#[test]
-fn an_invitation_of_an_allowed_user_is_taken() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE], true);
-    world.start();
-    world.hs.invite(ROOM, ALICE, BOT);
-    world.hs.wait("the bot to join", |state| {
-        state.rooms[ROOM].has(BOT).then_some(())
-    });
-    assert_eq!(world.ask("start"), ON);
-}
-
-#[test]
-fn an_invitation_that_waits_at_the_start_is_taken() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE], true);
-    world.hs.invite(ROOM, ALICE, BOT);
-    world.start();
-    world.hs.wait("the bot to join", |state| {
-        state.rooms[ROOM].has(BOT).then_some(())
-    });
-    assert_eq!(world.ask("start"), ON);
-}
-
-#[test]
-fn an_invitation_of_a_stranger_is_not_taken() {
-    let mut world = World::encrypted();
-    world.hs.add_room("!trap:test", &[MALLORY], false);
-    world.hs.invite("!trap:test", MALLORY, BOT);
-    world.ask("status");
-    world.hs.wait_next_sync();
-    world
-        .hs
-        .with(|state| assert!(!state.rooms["!trap:test"].has(BOT)));
-    assert!(world.hs.requests("POST /join").is_empty());
-}
-
 /// MUST 26: the bot joins what it is invited to and nothing else; where a room
 /// goes is not for the room's server to say.
 #[test]
@@ -236,52 +200,6 @@ fn a_tombstone_is_not_followed() {
     assert_eq!(world.ask("stop"), OFF);
     world.hs.wait_next_sync();
     assert!(world.hs.requests("POST /join").is_empty());
-}
-
-/// Stripped state that names an allowed member is no invitation of theirs.
-#[test]
-fn an_invitation_counts_by_the_sender_of_the_bots_own_member_event() {
-    let mut world = World::encrypted();
-    world.hs.rewrite("/sync", |body| {
-        let events = &mut body["rooms"]["invite"]["!trap:test"]["invite_state"]["events"];
-        if let Some(events) = events.as_array_mut() {
-            events.push(json!({
-                "type": "m.room.member", "sender": ALICE, "state_key": ALICE,
-                "content": {"membership": "join"},
-            }));
-        }
-    });
-    world.hs.add_room("!trap:test", &[MALLORY], false);
-    world.hs.invite("!trap:test", MALLORY, BOT);
-    world.ask("status");
-    world.hs.wait_next_sync();
-    assert!(world.hs.requests("POST /join").is_empty());
-}
-
-/// MUST 26: the inviting server chooses what else an invitation carries, such as
-/// one more that an allowed user seems to have sent.
-#[test]
-fn an_invitation_with_two_inviters_is_not_taken() {
-    for at in [0, usize::MAX] {
-        let mut world = World::encrypted();
-        world.hs.rewrite("/sync", move |body| {
-            let events = &mut body["rooms"]["invite"]["!trap:test"]["invite_state"]["events"];
-            if let Some(events) = events.as_array_mut() {
-                events.insert(
-                    at.min(events.len()),
-                    json!({
-                        "type": "m.room.member", "sender": ALICE, "state_key": BOT,
-                        "content": {"membership": "invite"},
-                    }),
-                );
-            }
-        });
-        world.hs.add_room("!trap:test", &[MALLORY], false);
-        world.hs.invite("!trap:test", MALLORY, BOT);
-        world.ask("status");
-        world.hs.wait_next_sync();
-        assert!(world.hs.requests("POST /join").is_empty());
-    }
 }
 
 /// MUST 23: an edit says a command without a person sending one.

@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::support::homeserver::DEADLINE;
+use crate::support::monitor::poll;
 use crate::support::world::{OFF, ON, World};
 
 /// All ratchets that the store holds.
@@ -55,13 +54,10 @@ fn in_files(directory: &Path, pieces: &[Vec<u8>]) -> usize {
 
 fn wait_for_an_empty_log(directory: &Path) {
     let log = directory.join("store.sqlite3-wal");
-    for _ in 0..DEADLINE.as_millis() / 20 {
-        if fs::read(&log).is_ok_and(|log| log.iter().all(|byte| *byte == 0)) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("the write-ahead log stays");
+    poll("an empty write-ahead log", || {
+        let log = fs::read(&log).ok()?;
+        log.iter().all(|byte| *byte == 0).then_some(())
+    });
 }
 
 #[test]

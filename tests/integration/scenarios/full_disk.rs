@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::support::bot::Bot;
 use crate::support::evidence;
 use crate::support::faults::Fault;
+use crate::support::monitor::poll;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 
 /// What the log says, once for each attempt.
@@ -48,13 +49,9 @@ fn complaints(world: &mut World) -> usize {
 }
 
 fn wait_complaints(world: &mut World, count: usize) {
-    for _ in 0..1000 {
-        if complaints(world) >= count {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("less than {count} complaints");
+    poll(&format!("{count} complaints"), || {
+        (complaints(world) >= count).then_some(())
+    });
 }
 
 #[test]

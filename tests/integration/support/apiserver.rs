@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
@@ -10,8 +10,8 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
-use super::faults::{Fault, Faults, matches};
-use super::homeserver::DEADLINE;
+use super::faults::{Fault, Faults, Faulty, matches};
+use super::monitor::Monitor;
 use super::wire::{Answer, Listener, Request, Response, serve};
 
 pub const NAMESPACE: &str = "clawdbot";
@@ -45,13 +45,15 @@ pub struct State {
     pub calls: Vec<Call>,
     pub faults: Faults,
     generation: i64,
-    closed: bool,
 }
 
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
+impl Faulty for State {
+    fn faults(&mut self) -> &mut Faults {
+        &mut self.faults
+    }
 }
+
+type Shared = Monitor<State>;
 
 pub struct ApiServer {
     shared: Arc<Shared>,
@@ -62,10 +64,7 @@ pub struct ApiServer {
 impl ApiServer {
     /// Starts it and writes the service account's files below `dir`.
     pub fn start(dir: &Path) -> Self {
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State::default()),
-            changed: Condvar::new(),
-        });
+        let shared = Arc::new(Shared::default());
         let (tls, ca) = certificates();
         let account = dir.join("serviceaccount");
         std::fs::create_dir_all(&account).expect("a directory can be made");
@@ -99,9 +98,7 @@ impl ApiServer {
     }
 
     pub fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
-        let out = f(&mut self.shared.lock());
-        self.shared.changed.notify_all();
-        out
+        self.shared.with(f)
     }
 
     pub fn fault(&self, pattern: &str, times: usize, fault: Fault) {
@@ -137,25 +134,8 @@ impl ApiServer {
     }
 
     /// Waits until `f` finds something in the state.
-    pub fn wait<T>(&self, what: &str, mut f: impl FnMut(&mut State) -> Option<T>) -> T {
-        let until = Instant::now() + DEADLINE;
-        let mut state = self.shared.lock();
-        loop {
-            if let Some(found) = f(&mut state) {
-                return found;
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                drop(state);
-                panic!("waited {DEADLINE:?} for {what}");
-            }
-            state = self
-                .shared
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
+    pub fn wait<T>(&self, what: &str, f: impl FnMut(&mut State) -> Option<T>) -> T {
+        self.shared.wait(what, f)
     }
 
     pub fn log_tail(&self) -> String {
@@ -172,10 +152,7 @@ impl ApiServer {
 
 impl Drop for ApiServer {
     fn drop(&mut self) {
-        self.with(|state| {
-            state.closed = true;
-            state.faults.clear();
-        });
+        self.with(|state| state.faults.close());
     }
 }
 
@@ -292,14 +269,9 @@ impl State {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn answer(&self, request: &Request) -> Answer {
         let path = request.path();
-        let (call, fault) = {
-            let mut state = self.lock();
+        let (call, fault) = self.with(|state| {
             state.calls.push(Call {
                 at: Instant::now(),
                 method: request.method.clone(),
@@ -312,57 +284,18 @@ impl Shared {
                 body: request.json(),
                 answered: None,
             });
-            let call = state.calls.len() - 1;
-            (call, state.faults.take(&request.method, &path))
+            let fault = state.faults.take(&request.method, &path);
+            (state.calls.len() - 1, fault)
+        });
+        let fault = match self.before(fault) {
+            Ok(fault) => fault,
+            Err(answer) => return answer,
         };
-        self.changed.notify_all();
-        let after = match fault {
-            Some(Fault::Answer(response)) => return Answer::Reply(response),
-            Some(Fault::Cut) => return Answer::Cut,
-            Some(Fault::Kill(victim)) => {
-                victim.kill();
-                return Answer::Cut;
-            }
-            Some(Fault::Raw(bytes)) => return Answer::Raw(bytes),
-            Some(Fault::Hang) => {
-                self.hang();
-                return Answer::Cut;
-            }
-            Some(Fault::Delay(time)) => {
-                std::thread::sleep(time);
-                None
-            }
-            after => after,
-        };
-        let response = {
-            let mut state = self.lock();
+        let response = self.with(|state| {
             let response = state.handle(request);
             state.calls[call].answered = Some(Instant::now());
             response
-        };
-        self.changed.notify_all();
-        match after {
-            Some(Fault::CutAfter) => Answer::Cut,
-            Some(Fault::KillAfter(victim)) => {
-                victim.kill();
-                Answer::Cut
-            }
-            Some(Fault::HangAfter) => {
-                self.hang();
-                Answer::Cut
-            }
-            _ => Answer::Reply(response),
-        }
-    }
-
-    fn hang(&self) {
-        let mut state = self.lock();
-        let before = state.faults.released;
-        while state.faults.released == before && !state.closed {
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
+        });
+        self.after(fault).unwrap_or(Answer::Reply(response))
     }
 }

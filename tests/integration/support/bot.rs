@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::homeserver::DEADLINE;
+use super::monitor::{DEADLINE, Monitor, poll_within};
 use super::redaction::Secrets;
 
 /// What is logged where nothing else is asked for: all that the program itself
@@ -16,14 +16,14 @@ pub const ALL: &str = "debug,openclaw_k8s_toggle_operator=trace";
 
 #[derive(Default)]
 struct Log {
-    lines: Mutex<(Vec<String>, bool)>,
-    more: Condvar,
+    lines: Vec<String>,
+    has_ended: bool,
 }
 
 /// One run of the program; killed when dropped, and looked through for secrets.
 pub struct Bot {
     child: Victim,
-    log: Arc<Log>,
+    log: Arc<Monitor<Log>>,
     secrets: Secrets,
 }
 
@@ -126,7 +126,7 @@ impl Bot {
             .expect("the binary runs");
         // It would keep the pipe open.
         drop(command);
-        let log = Arc::new(Log::default());
+        let log = Arc::new(Monitor::<Log>::default());
         let writing = Arc::clone(&log);
         std::thread::spawn(move || {
             let mut reader = BufReader::new(output);
@@ -136,12 +136,10 @@ impl Bot {
                 .is_ok_and(|read| read > 0)
             {
                 let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-                writing.lock().0.push(text);
-                writing.more.notify_all();
+                writing.with(|log| log.lines.push(text));
                 line.clear();
             }
-            writing.lock().1 = true;
-            writing.more.notify_all();
+            writing.with(|log| log.has_ended = true);
         });
         *slot = Some(child);
         Self {
@@ -153,25 +151,17 @@ impl Bot {
 
     /// Waits for a log line that contains the fragment.
     pub fn wait_log(&self, fragment: &str) -> String {
-        let until = Instant::now() + DEADLINE;
-        let mut lines = self.log.lock();
-        loop {
-            if let Some(line) = lines.0.iter().find(|line| line.contains(fragment)) {
-                return line.clone();
+        let found = self.log.wait_within(DEADLINE, |log| {
+            let line = log.lines.iter().find(|line| line.contains(fragment));
+            match line {
+                None if log.has_ended => Some(None),
+                line => line.map(|line| Some(line.clone())),
             }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || lines.1 {
-                let ended = lines.1;
-                drop(lines);
-                panic!("no {fragment:?} in the bot's log (it ended: {ended})");
-            }
-            lines = self
-                .log
-                .more
-                .wait_timeout(lines, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
+        });
+        let ended = found.is_some();
+        found
+            .flatten()
+            .unwrap_or_else(|| panic!("no {fragment:?} in the bot's log (it ended: {ended})"))
     }
 
     /// Its process, for whoever may have to kill it.
@@ -180,25 +170,19 @@ impl Bot {
     }
 
     pub fn log(&self) -> String {
-        self.log.lock().0.join("\n")
+        self.log.lock().lines.join("\n")
     }
 
     /// Waits, however long it takes, until the process has closed its log: it
     /// has ended.
     pub fn waiter(&self) -> impl FnOnce() + Send + use<> {
         let log = Arc::clone(&self.log);
-        move || {
-            let mut lines = log.lock();
-            while !lines.1 {
-                lines = log.more.wait(lines).unwrap_or_else(PoisonError::into_inner);
-            }
-        }
+        move || log.wait_while(|log| !log.has_ended)
     }
 
     pub fn log_tail(&self) -> String {
-        let lines = self.log.lock();
-        let from = lines.0.len().saturating_sub(80);
-        lines.0[from..].join("\n")
+        let lines = &self.log.lock().lines;
+        lines[lines.len().saturating_sub(80)..].join("\n")
     }
 
     pub fn is_running(&mut self) -> bool {
@@ -240,15 +224,9 @@ impl Bot {
 
     /// Waits for the end of the process and of its log.
     pub fn wait_exit(&mut self, within: Duration) -> ExitStatus {
-        let until = Instant::now() + within;
-        loop {
-            if let Some(status) = self.try_wait() {
-                self.waiter()();
-                return status;
-            }
-            assert!(Instant::now() < until, "still running after {within:?}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let status = poll_within(within, "the end of the bot", || self.try_wait());
+        self.waiter()();
+        status
     }
 }
 
@@ -259,11 +237,5 @@ impl Drop for Bot {
             self.waiter()();
             self.secrets.check(&self.log());
         }
-    }
-}
-
-impl Log {
-    fn lock(&self) -> std::sync::MutexGuard<'_, (Vec<String>, bool)> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::bot::Victim;
-use super::wire::Response;
+use super::monitor::Monitor;
+use super::wire::{Answer, Response};
 
 /// What happens to a request instead of, or after, its proper handling.
 #[derive(Clone, Debug)]
@@ -80,7 +81,9 @@ pub struct Faults {
     /// What befalls one request out of all: how many come before it.
     at: Option<(usize, Fault)>,
     /// Grows when hanging requests are let go.
-    pub released: u64,
+    released: u64,
+    /// The test is over.
+    closed: bool,
 }
 
 impl Faults {
@@ -100,6 +103,16 @@ impl Faults {
         self.released += 1;
     }
 
+    /// Forgets all rules for good: nothing hangs any more.
+    pub fn close(&mut self) {
+        self.closed = true;
+        self.clear();
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// The fault for this request, used up by one.
     pub fn take(&mut self, method: &str, path: &str) -> Option<Fault> {
         match &mut self.at {
@@ -113,5 +126,53 @@ impl Faults {
             .find(|(pattern, times, _)| *times > 0 && matches(pattern, method, path))?;
         rule.1 -= 1;
         Some(rule.2.clone())
+    }
+}
+
+/// The state of a server that misbehaves when it is told to.
+pub trait Faulty {
+    fn faults(&mut self) -> &mut Faults;
+}
+
+impl<T: Faulty> Monitor<T> {
+    /// What befalls a request before it takes effect: its answer, or what is left
+    /// to befall it.
+    pub fn before(&self, fault: Option<Fault>) -> Result<Option<Fault>, Answer> {
+        match fault {
+            Some(Fault::Answer(response)) => return Err(Answer::Reply(response)),
+            Some(Fault::Cut) => return Err(Answer::Cut),
+            Some(Fault::Kill(victim)) => {
+                victim.kill();
+                return Err(Answer::Cut);
+            }
+            Some(Fault::Raw(bytes)) => return Err(Answer::Raw(bytes)),
+            Some(Fault::Hang) => {
+                self.hang();
+                return Err(Answer::Cut);
+            }
+            Some(Fault::Delay(time)) => std::thread::sleep(time),
+            Some(Fault::Hold) => self.hang(),
+            left => return Ok(left),
+        }
+        Ok(None)
+    }
+
+    /// What befalls it when it has taken effect: None for its proper answer.
+    pub fn after(&self, fault: Option<Fault>) -> Option<Answer> {
+        match fault? {
+            Fault::KillAfter(victim) => victim.kill(),
+            Fault::HangAfter => self.hang(),
+            _ => {}
+        }
+        Some(Answer::Cut)
+    }
+
+    /// Waits until the faults are cleared.
+    fn hang(&self) {
+        let before = self.lock().faults().released;
+        self.wait_while(|state| {
+            let faults = state.faults();
+            faults.released == before && !faults.closed
+        });
     }
 }

@@ -3,11 +3,10 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
 
 use super::bot::{self, Done};
-use super::homeserver::DEADLINE;
 use super::metrics::Metrics;
+use super::monitor::{DEADLINE, poll};
 use super::world::World;
 
 /// The bot's health port, at an address of loopback that nobody else has.
@@ -71,28 +70,17 @@ impl Health {
 
     /// Waits until the page has this status and its body this fragment.
     pub fn wait(&self, path: &str, status: u16, fragment: &str) -> Page {
-        let until = Instant::now() + DEADLINE;
-        loop {
+        poll(&format!("{status} and {fragment:?} at {path}"), || {
             let page = self.get(path);
-            if page.status == status && page.body.contains(fragment) {
-                return page;
-            }
-            assert!(Instant::now() < until, "{fragment:?} in {page:?}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+            (page.status == status && page.body.contains(fragment)).then_some(page)
+        })
     }
 
     /// Waits until the series has this value.
     pub fn wait_metric(&self, series: &str, value: f64) {
-        let until = Instant::now() + DEADLINE;
-        loop {
-            let found = self.metrics().get(series);
-            if found == value {
-                return;
-            }
-            assert!(Instant::now() < until, "{series} is {found}, not {value}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        poll(&format!("{series} to be {value}"), || {
+            (self.metrics().get(series) == value).then_some(())
+        })
     }
 
     /// Runs `healthcheck`, told nothing but the address.

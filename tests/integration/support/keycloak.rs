@@ -2,7 +2,7 @@
 //! and its description, worded as Keycloak 26.4 words them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -15,7 +15,8 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Map, Value, json};
 
-use super::faults::{Fault, Faults, matches};
+use super::faults::{Fault, Faults, Faulty, matches};
+use super::monitor::Monitor;
 use super::redaction::hide;
 use super::wire::{Answer, Listener, Request, Response, query, serve};
 
@@ -74,13 +75,15 @@ pub struct State {
     pub published: Vec<usize>,
     pub faults: Faults,
     pub log: Vec<Request>,
-    closed: bool,
 }
 
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
+impl Faulty for State {
+    fn faults(&mut self) -> &mut Faults {
+        &mut self.faults
+    }
 }
+
+type Shared = Monitor<State>;
 
 /// A handle on the fake; clones share it.
 #[derive(Clone)]
@@ -96,24 +99,20 @@ impl Keycloak {
             secret: Some(SECRET.to_owned()),
             ..Client::default()
         };
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State {
-                users: BTreeMap::new(),
-                clients: BTreeMap::from([(CLIENT.to_owned(), client)]),
-                issuer: None,
-                audience: json!("account"),
-                lifespan: 300,
-                period: 30,
-                clock: 0,
-                claims: Map::new(),
-                signs: 0,
-                published: vec![0],
-                faults: Faults::default(),
-                log: Vec::new(),
-                closed: false,
-            }),
-            changed: Condvar::new(),
-        });
+        let shared = Arc::new(Shared::new(State {
+            users: BTreeMap::new(),
+            clients: BTreeMap::from([(CLIENT.to_owned(), client)]),
+            issuer: None,
+            audience: json!("account"),
+            lifespan: 300,
+            period: 30,
+            clock: 0,
+            claims: Map::new(),
+            signs: 0,
+            published: vec![0],
+            faults: Faults::default(),
+            log: Vec::new(),
+        }));
         let serving = Arc::clone(&shared);
         let listener = Listener::start(move |stream| {
             let _ = serve(stream, |request| serving.answer(&request));
@@ -134,9 +133,7 @@ impl Keycloak {
 
     /// Looks at the state or changes it.
     pub fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
-        let out = f(&mut self.shared.lock());
-        self.shared.changed.notify_all();
-        out
+        self.shared.with(f)
     }
 
     pub fn add_user(&self, name: &str, password: &str) {
@@ -182,52 +179,23 @@ impl Keycloak {
 impl Drop for Keycloak {
     fn drop(&mut self) {
         if Arc::strong_count(&self.listener) == 1 {
-            self.with(|state| {
-                state.closed = true;
-                state.faults.clear();
-            });
+            self.with(|state| state.faults.close());
         }
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn answer(&self, request: &Request) -> Answer {
-        let fault = {
-            let mut state = self.lock();
+        let fault = self.with(|state| {
             state.log.push(request.clone());
             state.faults.take(&request.method, &request.path())
+        });
+        let fault = match self.before(fault) {
+            Ok(fault) => fault,
+            Err(answer) => return answer,
         };
-        self.changed.notify_all();
-        match fault {
-            Some(Fault::Answer(response)) => return Answer::Reply(response),
-            Some(Fault::Cut) => return Answer::Cut,
-            Some(Fault::Raw(bytes)) => return Answer::Raw(bytes),
-            Some(Fault::Delay(time)) => std::thread::sleep(time),
-            Some(Fault::Hang) => {
-                self.hang();
-                return Answer::Cut;
-            }
-            Some(other) => panic!("this server has no {other:?}"),
-            None => {}
-        }
-        let response = self.lock().handle(request);
-        self.changed.notify_all();
-        Answer::Reply(response)
-    }
-
-    fn hang(&self) {
-        let mut state = self.lock();
-        let before = state.faults.released;
-        while state.faults.released == before && !state.closed {
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
+        let response = self.with(|state| state.handle(request));
+        self.after(fault).unwrap_or(Answer::Reply(response))
     }
 }
 

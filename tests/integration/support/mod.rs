@@ -18,6 +18,7 @@ pub mod keycloak;
 pub mod messages;
 pub mod metrics;
 pub mod modules;
+pub mod monitor;
 pub mod person;
 pub mod redaction;
 pub mod rooms;

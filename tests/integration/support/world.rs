@@ -185,7 +185,7 @@ impl World {
     /// Ends the bot and waits until it is gone.
     pub fn stop(&mut self) {
         self.bot().terminate();
-        let status = self.bot().wait_exit(super::homeserver::DEADLINE);
+        let status = self.bot().wait_exit(super::monitor::DEADLINE);
         assert_eq!(status.code(), Some(0));
     }
 

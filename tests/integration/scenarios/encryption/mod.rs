@@ -1,0 +1,41 @@
+//! What the bot owes an end-to-end encrypted room, rule by rule. Each test
+//! names the rule of the encryption design that it proves.
+
+mod devices;
+mod once_and_for_ever;
+mod own_keys;
+mod readers;
+mod requests;
+mod restarts;
+mod room_keys;
+
+use crate::support::homeserver::Logged;
+use crate::support::person::Person;
+use crate::support::world::{ALICE, BOT, ROOM, World};
+
+pub(super) const BOB: &str = "@bob:test";
+
+/// Alice, the bot, and Bob, who never says anything, in an encrypted room.
+pub(super) fn with_bob() -> (World, Person) {
+    let mut world = World::new();
+    let bob = world.person(BOB, "BOBPHONE");
+    world.hs.add_room(ROOM, &[ALICE, BOT, BOB], true);
+    world.start();
+    (world, bob)
+}
+
+/// What Bob reads of the bot's last message.
+pub(super) fn last_read_by(person: &mut Person) -> Option<String> {
+    person.read(ROOM, BOT).pop().and_then(|seen| seen.body)
+}
+
+/// The uploads that carry one-time keys.
+pub(super) fn key_uploads(world: &World) -> Vec<Logged> {
+    let mut uploads = world.hs.requests("POST /keys/upload");
+    uploads.retain(|upload| {
+        upload.body["one_time_keys"]
+            .as_object()
+            .is_some_and(|k| !k.is_empty())
+    });
+    uploads
+}
