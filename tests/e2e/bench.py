@@ -14,24 +14,22 @@ import os
 import platform
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
 from toggle_e2e import texts
 from toggle_e2e.binary import TRIPLES, normal_crates, read_elf, release_binary
 from toggle_e2e.bot import Bot
-from toggle_e2e.floor import CYCLE, Task
+from toggle_e2e.floor import CYCLE
+from toggle_e2e.floor_process import start_floor
 from toggle_e2e.hermetic import Row, measure_hostile, measure_large
 from toggle_e2e.net import end_cleanly_on_sigterm
-from toggle_e2e.person import Person
 from toggle_e2e.syncs import launcher
 from toggle_e2e.tap import Tap, own_share
 from toggle_e2e.world import Stage, World
@@ -61,36 +59,6 @@ SHARED_ROUNDS = 10
 IDLE = 60
 # Lets a scaling's aftermath (pods made, pods deleted) pass before the next command is timed.
 PAUSE = 0.25
-
-
-class FloorProcess:
-    """The floor as a process of its own."""
-
-    def __init__(self, task: Task) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-B", "-m", "toggle_e2e.floor"],
-            cwd=Path(__file__).resolve().parent,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(task.to_json() + "\n")
-        self._process.stdin.flush()
-        if self._process.stdout.readline().strip() != "ready":
-            raise RuntimeError("the floor did not start; its error is above")
-
-    def __enter__(self) -> FloorProcess:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._process.kill()
-        self._process.wait()
 
 
 def say(text: str) -> None:
@@ -176,41 +144,6 @@ def time_commands(
 def all_of(by_command: dict[str, list[float]]) -> list[float]:
     """The times of all commands together."""
     return [value for values in by_command.values() for value in values]
-
-
-def start_floor(
-    world: World, person: Person, homeserver: str | None = None, api: str | None = None
-) -> tuple[FloorProcess, str, str]:
-    """Gives the floor a user, a room like the bot's, and rights like the bot's.
-
-    It speaks to the servers themselves where no other addresses are given.
-    """
-    account = world.account("floor")
-    target = world.target()
-    room_id = person.create_room(True, (account.user_id,), "Floor")
-    login = world.synapse.call(
-        "POST",
-        "/_matrix/client/v3/login",
-        {
-            "type": "m.login.password",
-            "identifier": {"type": "m.id.user", "user": account.localpart},
-            "password": account.password,
-        },
-    )
-    world.synapse.call("POST", f"/_matrix/client/v3/join/{room_id}", {}, login["access_token"])
-    person.wait_sees_member(room_id, account.user_id)
-    task = Task(
-        homeserver=homeserver or world.synapse.url,
-        access_token=login["access_token"],
-        room_id=room_id,
-        person=person.user_id,
-        api_url=api or world.cluster.url,
-        ca_path=str(world.cluster.ca_path),
-        api_token=(target.account_dir / "token").read_text().strip(),
-        namespace=target.namespace,
-        deployment=target.deployment,
-    )
-    return FloorProcess(task), room_id, account.user_id
 
 
 def measure_running(world: World, commands: int) -> tuple[list[Row], dict[str, Any]]:

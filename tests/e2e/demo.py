@@ -17,8 +17,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from toggle_e2e.messages import Sent
 from toggle_e2e.net import end_cleanly_on_sigterm
-from toggle_e2e.person import Person, Sent
+from toggle_e2e.person import Person
 from toggle_e2e.world import Stage, World
 
 NAMES = {True: "🔒", False: "  "}

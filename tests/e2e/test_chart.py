@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from toggle_e2e import manifests
+from toggle_e2e.administrator import Object
 from toggle_e2e.bot import run_to_end
-from toggle_e2e.controlplane import ControlPlane, Object
+from toggle_e2e.controlplane import ControlPlane
 from toggle_e2e.manifests import CHART, chart, container_of, install, lay_out, of_kind, pod_of, variables
 from toggle_e2e.redaction import given_away
 from toggle_e2e.releases import LEAST, SETS, Values, changed, with_names_like_numbers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from toggle_e2e import texts
-from toggle_e2e.person import Message
+from toggle_e2e.messages import Message
 from toggle_e2e.world import Stage, World
 
 pytestmark = pytest.mark.usefixtures("as_image_if_static")

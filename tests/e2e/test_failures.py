@@ -6,7 +6,7 @@ import re
 import time
 
 from toggle_e2e import texts
-from toggle_e2e.controlplane import MERGE_PATCH
+from toggle_e2e.administrator import MERGE_PATCH
 from toggle_e2e.world import Manifest, Stage, World
 
 

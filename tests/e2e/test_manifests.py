@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from toggle_e2e import manifests
+from toggle_e2e.administrator import ControlPlaneError
 from toggle_e2e.bot import run_to_end
-from toggle_e2e.controlplane import ControlPlane, ControlPlaneError
+from toggle_e2e.controlplane import ControlPlane
 from toggle_e2e.manifests import container_of, kustomize, of_kind, pod_of, variables
 from toggle_e2e.net import free_port, wait_for
 from toggle_e2e.world import World

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from toggle_e2e import manifests, texts
+from toggle_e2e.administrator import MERGE_PATCH, Object
 from toggle_e2e.bot import Bot
-from toggle_e2e.controlplane import MERGE_PATCH, ControlPlane, Object
+from toggle_e2e.controlplane import ControlPlane
 from toggle_e2e.manifests import chart, kustomize, of_kind, pod_of
 from toggle_e2e.net import free_port, wait_for
 from toggle_e2e.person import Person

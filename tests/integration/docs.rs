@@ -1,4 +1,5 @@
-//! What the documents claim of the tests: every test they name exists.
+//! What the documents claim of the tests: every test they name exists. And no
+//! file of the tests is longer than one sitting.
 
 use std::{
     collections::BTreeSet,
@@ -67,4 +68,31 @@ fn every_rule_has_a_row() {
     for number in (1..=52).chain([54]) {
         assert!(text.contains(&format!("\n| {number} | ")), "{number}");
     }
+}
+
+/// A test file has so many lines at most.
+const LONGEST: usize = 500;
+
+/// The files below a directory, but for those that others made.
+fn files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_file() {
+            found.push(path);
+        } else if !["node_modules", "target", "corpus"].contains(&name) {
+            files(&path, found);
+        }
+    }
+}
+
+#[test]
+fn no_test_file_is_longer_than_five_hundred_lines() {
+    let mut found = Vec::new();
+    files(&root().join("tests"), &mut found);
+    found.retain(|path| matches!(path.extension(), Some(end) if end == "rs" || end == "py"));
+    assert!(found.len() > 150, "only {} were found", found.len());
+    let lines = |path: &PathBuf| fs::read_to_string(path).unwrap().lines().count();
+    found.retain(|path| lines(path) > LONGEST);
+    assert!(found.is_empty(), "longer: {found:#?}");
 }

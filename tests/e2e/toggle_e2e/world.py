@@ -15,8 +15,9 @@ from typing import Any
 import yaml
 
 from .bot import Bot
-from .controlplane import NODE, ControlPlane
+from .controlplane import ControlPlane
 from .homeserver import Homeserver
+from .kubelet import NODE
 from .net import wait_for
 from .person import Person
 from .synapse import Synapse
