@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::support::faults::Fault;
 use crate::support::homeserver::Logged;
 use crate::support::person::{Person, text_message};
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
 
@@ -330,10 +331,7 @@ const MANY: u32 = 25;
 #[test]
 #[ignore = "a measurement"]
 fn figures_of_one_message() {
-    let mut world = World::new();
-    world.set("RUST_LOG", "info");
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.start();
+    let mut world = Scenario::encrypted().set("RUST_LOG", "info").start();
     assert_eq!(world.ask("start"), ON);
     let device = world.bot_device();
     let megolm = cost(&mut world, |world, count| {
@@ -411,10 +409,7 @@ const SHARES: usize = 60;
 #[test]
 #[ignore = "a measurement"]
 fn figures_of_the_own_share() {
-    let mut world = World::new();
-    world.set("RUST_LOG", "info");
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.start();
+    let mut world = Scenario::encrypted().set("RUST_LOG", "info").start();
     for text in ["status", "start", "stop", "help"] {
         world.ask(text);
     }

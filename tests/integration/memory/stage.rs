@@ -12,7 +12,8 @@ use super::cgroup::{Group, limit};
 use crate::support::bot::Bot;
 use crate::support::homeserver::State;
 use crate::support::person::Person;
-use crate::support::world::{ALICE, BOT, MALLORY, ROOM, World};
+use crate::support::scenario::Scenario;
+use crate::support::world::{BOT, MALLORY, ROOM, World};
 
 /// Commands of others are answered within this.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -91,9 +92,11 @@ impl Stage {
     }
 
     fn within(group: Option<Group>) -> Self {
-        let mut world = World::new();
-        let mallory = world.person(MALLORY, "MALLORYPHONE");
-        world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], true);
+        let mut world = Scenario::encrypted()
+            .user(MALLORY, |user| user.device("MALLORYPHONE"))
+            .member(MALLORY)
+            .build();
+        let mallory = world.take(MALLORY);
         if measured() {
             world.set(
                 "RUST_LOG",

@@ -4,6 +4,7 @@
 use super::old_commands::aging;
 use super::replay::sealed;
 use crate::support::person::Person;
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 use serde_json::json;
 
@@ -11,11 +12,12 @@ use serde_json::json;
 /// the same, and each of her messages is good once.
 #[test]
 fn a_session_that_another_user_claims_first_stays_its_makers() {
-    let mut world = World::new();
-    world.set("ALLOWED_USERS", &format!("{ALICE},{MALLORY}"));
-    let mut mallory = world.person(MALLORY, "MALLORYS");
-    world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .set("ALLOWED_USERS", &format!("{ALICE},{MALLORY}"))
+        .user(MALLORY, |user| user.device("MALLORYS"))
+        .member(MALLORY)
+        .start();
+    let mut mallory = world.take(MALLORY);
     claim(&mut world, &mut mallory);
     world.alice.share(ROOM);
     let command = sealed(&mut world, "start");

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::evidence;
 use crate::support::faults::Fault;
-use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, UNREADABLE, World};
+use crate::support::scenario::Scenario;
+use crate::support::world::{BOT, OFF, ON, ROOM, UNREADABLE, World};
 
 const YEAR_MS: i64 = 365 * 24 * 3600 * 1000;
 
@@ -22,10 +23,7 @@ struct Moved {
 
 impl Moved {
     fn new() -> Self {
-        let mut world = World::new();
-        world.let_clock_move();
-        world.hs.add_room(ROOM, &[ALICE, BOT], true);
-        world.start();
+        let world = Scenario::encrypted().movable_clock().start();
         Self { world }
     }
 

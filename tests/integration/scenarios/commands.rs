@@ -2,8 +2,9 @@
 
 use crate::support::apiserver::failure;
 use crate::support::faults::Fault;
-use crate::support::person::{Person, text_message};
+use crate::support::person::text_message;
 use crate::support::rooms::now_ms;
+use crate::support::scenario::Scenario;
 use crate::support::wire::Response;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
@@ -105,10 +106,7 @@ fn a_room_without_encryption_is_served_in_plaintext() {
 
 #[test]
 fn with_echo_mode_every_message_is_echoed_before_its_answer() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.set("ECHO_MODE", "true");
-    world.start();
+    let mut world = Scenario::encrypted().set("ECHO_MODE", "true").start();
     assert_eq!(world.ask("start"), "🦞 start");
     assert_eq!(world.next_body(), ON);
     assert_eq!(world.ask("whatever"), "🦞 whatever");
@@ -117,9 +115,7 @@ fn with_echo_mode_every_message_is_echoed_before_its_answer() {
 
 #[test]
 fn a_stranger_is_ignored_without_an_answer_in_plaintext() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], false);
-    world.start();
+    let mut world = Scenario::plain().member(MALLORY).start();
     world.hs.message(ROOM, MALLORY, text_message("start"));
     world.say_plain("status");
     assert_eq!(world.wait_for_status(), Vec::<String>::new());
@@ -128,10 +124,11 @@ fn a_stranger_is_ignored_without_an_answer_in_plaintext() {
 
 #[test]
 fn a_stranger_is_ignored_without_an_answer_encrypted() {
-    let mut world = World::new();
-    let mut mallory = Person::new(&world.hs, MALLORY, "MALLORYS");
-    world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .user(MALLORY, |user| user.device("MALLORYS"))
+        .member(MALLORY)
+        .start();
+    let mut mallory = world.take(MALLORY);
     mallory.say(ROOM, "start");
     mallory.say(ROOM, "help");
     world.say("status");
@@ -141,10 +138,9 @@ fn a_stranger_is_ignored_without_an_answer_encrypted() {
 
 #[test]
 fn its_own_messages_are_no_commands_even_if_it_is_allowed() {
-    let mut world = World::new();
-    world.set("ALLOWED_USERS", &format!("{ALICE},{BOT}"));
-    world.hs.add_room(ROOM, &[ALICE, BOT], false);
-    world.start();
+    let mut world = Scenario::plain()
+        .set("ALLOWED_USERS", &format!("{ALICE},{BOT}"))
+        .start();
     world.hs.message(ROOM, BOT, text_message("start"));
     world.say_plain("status");
     assert_eq!(world.next_body(), "start", "what the test itself put there");
@@ -396,10 +392,9 @@ fn a_hanging_api_server_does_not_stop_the_conversation() {
 
 #[test]
 fn two_rooms_are_served_each_for_itself() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.hs.add_room("!second:test", &[ALICE, BOT], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .room("!second:test", |room| room.encrypted().member(ALICE))
+        .start();
     world.alice.say("!second:test", "start");
     assert_eq!(world.next_in("!second:test").body.as_deref(), Some(ON));
     assert_eq!(world.ask("stop"), OFF);

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::support::faults::Fault;
-use crate::support::person::Person;
 use crate::support::rooms::now_ms;
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 
 const MINUTE_MS: u64 = 60_000;
@@ -191,12 +191,15 @@ fn without_counts(body: &mut Value) {
 fn rooms_without_a_server_name_and_historical_users_are_served() {
     const ROOM_12: &str = "!31hneApxJ_1o-63DmFrpeqnkFfWppnzWso1JvH3ogLM";
     const OLD_USER: &str = "@Alice!{X}+=/:test";
-    let mut world = World::new();
-    let mut old = Person::new(&world.hs, OLD_USER, "OLDPHONE");
-    world.set("ALLOWED_USERS", OLD_USER);
-    world.set("ALLOWED_ROOMS", ROOM_12);
-    world.hs.add_room(ROOM_12, &[OLD_USER], true);
-    world.start();
+    let mut world = Scenario::new()
+        .user(OLD_USER, |user| user.device("OLDPHONE"))
+        .set("ALLOWED_USERS", OLD_USER)
+        .set("ALLOWED_ROOMS", ROOM_12)
+        .room(ROOM_12, |room| {
+            room.encrypted().member(OLD_USER).without_bot()
+        })
+        .start();
+    let mut old = world.take(OLD_USER);
     world.hs.invite(ROOM_12, OLD_USER, BOT);
     world.hs.wait("the bot to join", |state| {
         state.rooms[ROOM_12].has(BOT).then_some(())
@@ -241,12 +244,9 @@ fn a_refusal_of_keys_is_told_and_tried_again() {
             (404, "M_NOT_FOUND"),
         ] {
             scope.spawn(move || {
-                let mut world = World::new();
                 let refusal = json!({"errcode": errcode, "error": "keys of\nno kind"});
                 let fault = Fault::json(status, &refusal);
-                world.hs.fault("POST /keys/upload", 1, fault);
-                world.hs.add_room(ROOM, &[ALICE, BOT], true);
-                world.start();
+                let mut world = Scenario::encrypted().fault("POST /keys/upload", 1, fault).start();
                 assert_eq!(world.ask("start"), ON);
                 let log = world.bot().log();
                 let told = format!(
@@ -266,13 +266,12 @@ fn a_refusal_of_keys_is_told_and_tried_again() {
 /// get other ids, and it stays the same device.
 #[test]
 fn keys_of_a_new_device_whose_ids_are_taken_get_other_ids() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
     let words =
         "One time key signed_curve25519:AAAAAAAAAAA already exists. Old key: {}; new key: {}";
     let fault = Fault::json(400, &json!({"errcode": "M_UNKNOWN", "error": words}));
-    world.hs.fault("POST /keys/upload", 1, fault);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .fault("POST /keys/upload", 1, fault)
+        .start();
     assert_eq!(world.ask("start"), ON);
     assert_eq!(world.hs.requests("POST /login").len(), 1, "one device");
     let ids = |at: usize| -> Vec<String> {

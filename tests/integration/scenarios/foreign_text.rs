@@ -4,6 +4,7 @@
 
 use crate::support::apiserver::failure;
 use crate::support::faults::Fault;
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, ON, ROOM, World};
 use serde_json::json;
 
@@ -37,10 +38,9 @@ fn assert_harmless(text: &str, own_lines: usize) {
 /// Its owner did not sign it; the homeserver can make such a device up.
 #[test]
 fn a_device_is_named_only_by_a_name_that_is_nothing_else() {
-    let mut world = World::new();
-    world.alice.cross_sign();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .user(ALICE, |alice| alice.cross_signed())
+        .start();
     assert_eq!(world.ask("start"), ON);
     let long = "D".repeat(33);
     let bait = bait();
@@ -140,10 +140,7 @@ fn what_is_no_command_is_repeated_without_links_and_mentions() {
 /// look for names in its text.
 #[test]
 fn no_reply_mentions_anybody() {
-    let mut world = World::new();
-    world.set("ECHO_MODE", "true");
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.start();
+    let mut world = Scenario::encrypted().set("ECHO_MODE", "true").start();
     world.say("@room status");
     for _ in 0..2 {
         let said = world.next();

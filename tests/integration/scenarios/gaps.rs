@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::support::faults::Fault;
 use crate::support::person::text_message;
 use crate::support::rooms::now_ms;
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 
 const MESSAGES: &str = "GET /messages";
@@ -221,10 +222,10 @@ fn a_gap_that_may_not_be_read_is_told_at_once() {
 #[test]
 fn whatever_becomes_of_the_gaps_a_command_is_soon_run() {
     const OTHER: &str = "!other:test";
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], true);
-    world.hs.add_room(OTHER, &[ALICE, BOT, MALLORY], false);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .member(MALLORY)
+        .room(OTHER, |room| room.member(ALICE).member(MALLORY))
+        .start();
     let hs = world.hs.clone();
     hs.fault(MESSAGES, usize::MAX, Fault::Hang);
     let device = world.bot_device();
@@ -294,9 +295,11 @@ fn a_command_given_while_the_bot_was_away_is_run_in_spite_of_a_flood() {
 /// the server shows more of the past than it was asked for.
 #[test]
 fn a_gap_does_not_reach_behind_the_bots_own_join() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE, MALLORY], false);
-    world.start();
+    let mut world = Scenario::new()
+        .room(ROOM, |room| {
+            room.member(ALICE).member(MALLORY).without_bot()
+        })
+        .start();
     world.say_plain("start");
     world.hs.invite(ROOM, ALICE, BOT);
     world.hs.wait("the bot in the room", |state| {

@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use super::full_disk::limited;
 use crate::support::bot;
 use crate::support::health::Health;
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 
 /// A kubelet and a Prometheus ask again and again.
@@ -282,10 +283,7 @@ fn healthcheck_finds_an_address_of_either_family_and_one_that_is_not_loopback() 
             .find(|port| TcpListener::bind((ip, *port)).is_ok())
             .unwrap();
         let address = SocketAddr::new(ip, port).to_string();
-        let mut world = World::new();
-        world.set("HEALTH_ADDR", &address);
-        world.hs.add_room(ROOM, &[ALICE, BOT], true);
-        world.start();
+        let _world = Scenario::encrypted().set("HEALTH_ADDR", &address).start();
         let env = BTreeMap::from([("HEALTH_ADDR".to_owned(), address)]);
         let check = bot::run(&["healthcheck"], &env);
         assert_eq!(check.code, Some(0), "{ip}: {}", check.err);

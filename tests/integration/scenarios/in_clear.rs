@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::support::faults::Fault;
 use crate::support::person::text_message;
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 
 const SEND_IN_CLEAR: &str = "PUT /send/m.room.message";
@@ -90,9 +91,9 @@ fn that_people_write_encrypted_is_not_forgotten() {
 #[test]
 fn a_room_key_from_before_the_join_is_proof_enough() {
     for new_device in [false, true] {
-        let mut world = World::new();
-        world.hs.add_room(ROOM, &[ALICE], false);
-        world.start();
+        let mut world = Scenario::new()
+            .room(ROOM, |room| room.member(ALICE).without_bot())
+            .start();
         let device = world.bot_device();
         world.alice.share_with(ROOM, (BOT, &device), |_| {});
         world.hs.wait_next_sync();
@@ -222,10 +223,11 @@ fn replies_that_waited_in_clear_are_dropped_where_nothing_can_be_encrypted() {
 /// the server's word stands.
 #[test]
 fn a_room_key_of_a_stranger_proves_nothing() {
-    let mut world = World::new();
-    let mut mallory = world.person(MALLORY, "MALLORYPHONE");
-    world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], false);
-    world.start();
+    let mut world = Scenario::plain()
+        .user(MALLORY, |user| user.device("MALLORYPHONE"))
+        .member(MALLORY)
+        .start();
+    let mut mallory = world.take(MALLORY);
     mallory.say(ROOM, "start");
     world.hs.wait_next_sync();
     assert_eq!(world.ask_plain("start"), ON);

@@ -3,6 +3,7 @@
 
 use crate::support::faults::Fault;
 use crate::support::homeserver::Homeserver;
+use crate::support::scenario::Scenario;
 use crate::support::wire::Response;
 use crate::support::world::{ALICE, BOT, MALLORY, ON, ROOM, World};
 use serde_json::json;
@@ -21,9 +22,9 @@ fn is_in(world: &World, room: &str) -> bool {
 
 #[test]
 fn an_invitation_of_an_allowed_user_is_taken() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE], true);
-    world.start();
+    let mut world = Scenario::new()
+        .room(ROOM, |room| room.encrypted().member(ALICE).without_bot())
+        .start();
     world.hs.invite(ROOM, ALICE, BOT);
     world.hs.wait("the bot to join", |state| {
         state.rooms[ROOM].has(BOT).then_some(())
@@ -106,12 +107,12 @@ fn an_invitation_with_two_inviters_is_not_taken() {
 /// bot joins at its next start. So it does where the room was left out.
 #[test]
 fn an_invite_is_judged_again_when_the_configuration_is_put_right() {
-    let mut world = World::new();
-    world.set("ALLOWED_USERS", "@alcie:test");
-    world.set("ALLOWED_ROOMS", "!elsewhere:test");
-    world.hs.add_room(ROOM, &[ALICE], true);
-    world.hs.add_room(OTHER, &[ALICE], false);
-    world.start();
+    let mut world = Scenario::new()
+        .set("ALLOWED_USERS", "@alcie:test")
+        .set("ALLOWED_ROOMS", "!elsewhere:test")
+        .room(ROOM, |room| room.encrypted().member(ALICE).without_bot())
+        .room(OTHER, |room| room.member(ALICE).without_bot())
+        .start();
     world.hs.invite(ROOM, ALICE, BOT);
     world
         .bot()

@@ -4,6 +4,7 @@
 use crate::support::evidence;
 use crate::support::faults::Fault;
 use crate::support::person::{Person, text_message};
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, UNREADABLE, World};
 
 const BOB: &str = "@bob:test";
@@ -30,10 +31,11 @@ fn at_each_request(scenario: impl Fn(&str) + Sync) {
 
 /// Alice, Bob and a bot that has not said anything yet.
 fn begin() -> (World, Person) {
-    let mut world = World::new();
-    let bob = world.person(BOB, "BOBPHONE");
-    world.hs.add_room(ROOM, &[ALICE, BOT, BOB], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .user(BOB, |user| user.device("BOBPHONE"))
+        .member(BOB)
+        .start();
+    let bob = world.take(BOB);
     world.settle();
     (world, bob)
 }

@@ -3,6 +3,7 @@
 
 use super::replay::{sealed, store};
 use crate::support::faults::Fault;
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
 
@@ -21,10 +22,10 @@ pub const SPENT: &str = "Your message was encrypted with a key that your client 
 
 /// Alice and the bot in an encrypted room; the bot's clock can be moved.
 pub fn aging(prepare: impl FnOnce(&mut World)) -> World {
-    let mut world = World::new();
-    world.let_clock_move();
-    world.alice.cross_sign();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
+    let mut world = Scenario::encrypted()
+        .movable_clock()
+        .user(ALICE, |alice| alice.cross_signed())
+        .build();
     prepare(&mut world);
     world.start();
     world
@@ -183,10 +184,11 @@ fn remembered(database: &rusqlite::Connection) -> i64 {
 /// could open once more.
 #[test]
 fn olm_messages_are_remembered_of_those_who_command_and_where_they_open() {
-    let mut world = World::new();
-    let mut mallory = world.person(MALLORY, "MALLORYS");
-    world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .user(MALLORY, |user| user.device("MALLORYS"))
+        .member(MALLORY)
+        .start();
+    let mut mallory = world.take(MALLORY);
     let device = world.bot_device();
     mallory.share(ROOM);
     assert_eq!(world.ask("start"), ON);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::support::faults::Fault;
 use crate::support::person::text_message;
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
 
@@ -78,10 +79,9 @@ fn a_room_key_sent_again_does_not_make_a_replay_good() {
 /// with the room's name rewritten outside of the ciphertext.
 #[test]
 fn a_recording_is_not_good_in_another_room_after_it_was_executed() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.hs.add_room("!other:test", &[ALICE, BOT], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .room("!other:test", |room| room.encrypted().member(ALICE))
+        .start();
     world.ask("status");
     let mut recorded = sealed(&mut world, "start");
     world.hs.event(ROOM, recorded.clone());
@@ -180,10 +180,9 @@ fn a_store_rolled_back_to_an_older_copy_becomes_a_new_device() {
 /// and its reply sent.
 #[test]
 fn a_command_that_an_older_copy_of_the_store_has_unfinished_is_not_run_again() {
-    let mut world = World::new();
-    world.alice.cross_sign();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .user(ALICE, |alice| alice.cross_signed())
+        .start();
     assert_eq!(world.ask("stop"), OFF);
     world.settle();
     world.api.fault("PATCH /", 1, Fault::Hang);

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::support::faults::Fault;
 use crate::support::person::text_message;
+use crate::support::scenario::Scenario;
 use crate::support::secrets::Storage;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 
@@ -90,17 +91,16 @@ fn name_of_a_key(name: &str, is_told: bool) {
 /// The session of an authentication goes into a body: a long one is not repeated.
 #[test]
 fn a_session_of_an_authentication_that_is_too_long_is_not_repeated() {
-    let mut world = World::new();
     let challenge = json!({
         "flows": [{"stages": ["m.login.password"]}], "params": {}, "session": long(),
     });
-    world.hs.fault(
-        "POST /keys/device_signing/upload",
-        1,
-        Fault::json(401, &challenge),
-    );
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .fault(
+            "POST /keys/device_signing/upload",
+            1,
+            Fault::json(401, &challenge),
+        )
+        .start();
     assert_eq!(world.ask("start"), ON);
     let uploads = world.hs.requests("POST /keys/device_signing/upload");
     assert!(uploads.iter().all(|r| r.body["auth"].is_null()));
@@ -109,9 +109,7 @@ fn a_session_of_an_authentication_that_is_too_long_is_not_repeated() {
 /// A gap whose beginning cannot be named is not read, and what follows is run.
 #[test]
 fn a_gap_that_no_request_can_name_is_told() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], true);
-    world.start();
+    let mut world = Scenario::encrypted().member(MALLORY).start();
     let mut bad = true;
     world.hs.rewrite("/sync", move |body| {
         let room = &mut body["rooms"]["join"][ROOM];

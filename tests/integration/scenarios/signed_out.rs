@@ -4,6 +4,7 @@
 
 use crate::support::faults::Fault;
 use crate::support::person::{Person, text_message};
+use crate::support::scenario::Scenario;
 use crate::support::wire::Response;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
@@ -17,11 +18,10 @@ const SIGNED_OUT: &str = "Your message came from a session that was signed out, 
 
 /// Alice with a second device that her identity has signed and that commands.
 fn with_tablet(trust: &str) -> (World, Person) {
-    let mut world = World::new();
-    world.set("DEVICE_TRUST", trust);
-    world.alice.cross_sign();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .set("DEVICE_TRUST", trust)
+        .user(ALICE, |alice| alice.cross_signed())
+        .start();
     let mut tablet = world.person(ALICE, TABLET);
     world.alice.vouch_for(TABLET);
     world.hs.wait_next_sync();
@@ -193,10 +193,11 @@ fn a_command_whose_device_is_signed_out_before_its_turn_is_not_run() {
 /// A member who commands nothing is not given keys by such a device either.
 #[test]
 fn a_members_signed_out_device_that_is_listed_again_gets_no_key() {
-    let mut world = World::new();
-    let mut mallory = world.person(MALLORY, "MALLORYS");
-    world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .user(MALLORY, |user| user.device("MALLORYS"))
+        .member(MALLORY)
+        .start();
+    let mut mallory = world.take(MALLORY);
     assert_eq!(world.ask("start"), ON);
     assert_eq!(read_last(&mut mallory).as_deref(), Some(ON));
     let keys = shown(&world, MALLORY, "MALLORYS");

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::faults::Fault;
 use crate::support::person::text_message;
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
 
@@ -147,18 +148,19 @@ fn a_rate_limited_sync_is_tried_again() {
 
 #[test]
 fn a_query_that_fails_is_tried_again() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.hs.fault("POST /keys/query", 2, Fault::html(503));
-    world.start();
+    let mut world = Scenario::encrypted()
+        .fault("POST /keys/query", 2, Fault::html(503))
+        .start();
     assert_eq!(world.ask("start"), ON);
 }
 
 #[test]
 fn a_claim_that_fails_is_tried_again() {
-    let mut world = World::new();
-    let mut bob = world.person("@bob:test", "BOBPHONE");
-    world.hs.add_room(ROOM, &[ALICE, BOT, "@bob:test"], true);
+    let mut world = Scenario::encrypted()
+        .user("@bob:test", |user| user.device("BOBPHONE"))
+        .member("@bob:test")
+        .build();
+    let mut bob = world.take("@bob:test");
     world
         .hs
         .fault("POST /keys/claim", 1, Fault::matrix(500, "M_UNKNOWN"));
@@ -169,19 +171,17 @@ fn a_claim_that_fails_is_tried_again() {
 
 #[test]
 fn members_that_cannot_be_read_are_asked_for_again() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.hs.fault("GET /members", 1, Fault::html(500));
-    world.start();
+    let mut world = Scenario::encrypted()
+        .fault("GET /members", 1, Fault::html(500))
+        .start();
     assert_eq!(world.ask("start"), ON);
 }
 
 #[test]
 fn a_homeserver_that_is_not_there_yet_is_waited_for() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.hs.fault("/_matrix/", 2, Fault::html(503));
-    world.start();
+    let mut world = Scenario::encrypted()
+        .fault("/_matrix/", 2, Fault::html(503))
+        .start();
     assert_eq!(world.ask("start"), ON);
 }
 

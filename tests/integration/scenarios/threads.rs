@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::faults::Fault;
 use crate::support::person::text_message;
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 
 fn in_thread(root: &str) -> Value {
@@ -45,10 +46,7 @@ impl World {
 /// answered in none.
 #[test]
 fn a_command_in_a_thread_is_answered_there() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.set("ECHO_MODE", "true");
-    world.start();
+    let mut world = Scenario::encrypted().set("ECHO_MODE", "true").start();
     let root = world.say("status");
     assert_eq!(world.next_body(), "🦞 status");
     world.next_body();
@@ -108,10 +106,9 @@ fn a_command_in_a_thread_is_answered_there() {
 #[test]
 fn a_command_in_clear_in_a_thread_is_answered_there() {
     for requires_encryption in [false, true] {
-        let mut world = World::new();
-        world.set("REQUIRE_ENCRYPTION", &requires_encryption.to_string());
-        world.hs.add_room(ROOM, &[ALICE, BOT], false);
-        world.start();
+        let mut world = Scenario::plain()
+            .set("REQUIRE_ENCRYPTION", &requires_encryption.to_string())
+            .start();
         let root = world.say_plain("hello");
         world.next_body();
         let mut content = text_message("start");

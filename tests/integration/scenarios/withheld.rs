@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::person::{MEGOLM, text_message};
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, UNREADABLE, World};
 use serde_json::{Value, json};
 
@@ -133,10 +134,11 @@ fn a_withheld_code_that_comes_late_is_told_at_once() {
 /// names (MUST 15).
 #[test]
 fn without_a_good_reason_the_general_sentence_comes_and_a_new_olm_session() {
-    let mut world = World::new();
-    let mallory = world.person(MALLORY, "MALLORYS");
-    world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .user(MALLORY, |user| user.device("MALLORYS"))
+        .member(MALLORY)
+        .start();
+    let mallory = world.take(MALLORY);
     assert_eq!(world.ask("start"), ON);
     let device = world.bot_device();
     world.settle();

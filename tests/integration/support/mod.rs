@@ -22,6 +22,7 @@ pub mod monitor;
 pub mod person;
 pub mod redaction;
 pub mod rooms;
+pub mod scenario;
 pub mod secrets;
 pub mod signing;
 pub mod sso;

@@ -9,6 +9,7 @@ use super::bot::{self, Bot, Victim};
 use super::homeserver::Homeserver;
 use super::person::{Person, Seen, text_message};
 use super::redaction::Secrets;
+use super::scenario::Scenario;
 use super::temp::TempDir;
 
 pub const BOT: &str = "@bot:test";
@@ -41,6 +42,8 @@ pub struct World {
     pub alice: Person,
     pub env: BTreeMap<String, String>,
     pub dir: TempDir,
+    /// The devices of a scenario's users, until the test takes them.
+    pub(super) people: Vec<Person>,
     bots: Vec<Bot>,
     /// How many messages of the bot in each room the test has looked at.
     read: BTreeMap<String, usize>,
@@ -79,6 +82,7 @@ impl World {
             alice,
             env: env.map(|(name, value)| (name.to_owned(), value)).into(),
             dir,
+            people: Vec::new(),
             bots: Vec::new(),
             read: BTreeMap::new(),
         }
@@ -86,18 +90,12 @@ impl World {
 
     /// Alice and the bot in an encrypted room, the bot listening.
     pub fn encrypted() -> Self {
-        let mut world = Self::new();
-        world.hs.add_room(ROOM, &[ALICE, BOT], true);
-        world.start();
-        world
+        Scenario::encrypted().start()
     }
 
     /// Alice and the bot in a room without encryption, the bot listening.
     pub fn plain() -> Self {
-        let mut world = Self::new();
-        world.hs.add_room(ROOM, &[ALICE, BOT], false);
-        world.start();
-        world
+        Scenario::plain().start()
     }
 
     pub fn set(&mut self, name: &str, value: &str) {
@@ -203,6 +201,12 @@ impl World {
     /// A person with a device, not yet in any room.
     pub fn person(&self, user: &str, device: &str) -> Person {
         Person::new(&self.hs, user, device)
+    }
+
+    /// The first device of this user that the scenario made.
+    pub fn take(&mut self, user: &str) -> Person {
+        let at = self.people.iter().position(|person| person.user == user);
+        self.people.remove(at.expect("a device of a scenario"))
     }
 
     /// The devices that an encrypted to-device message was sent to, as

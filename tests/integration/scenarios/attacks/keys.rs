@@ -2,6 +2,7 @@
 
 use super::{with_cross_signed_alice, with_mallory};
 use crate::support::person::{MEGOLM, Person, text_message};
+use crate::support::scenario::Scenario;
 use crate::support::signing::{from_unpadded, unpadded};
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
@@ -271,10 +272,10 @@ fn a_device_with_an_olm_key_of_zeros_gets_no_key() {
 /// parsers trust the length of the text.
 #[test]
 fn keys_of_a_wrong_length_stop_nothing() {
-    let mut world = World::new();
-    world.alice.cross_sign();
-    world.hs.add_room(ROOM, &[ALICE, BOT, "@bob:test"], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .user(ALICE, |alice| alice.cross_signed())
+        .member("@bob:test")
+        .start();
     let device = world.bot_device();
     let texts = [0, 31, 33]
         .map(|length| unpadded(&vec![9; length]))

@@ -1,6 +1,7 @@
 //! A message in another place, of another kind, or in another wrapping than its sender's.
 
 use crate::support::person::{Person, text_message};
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, ROOM, World};
 use serde_json::json;
 
@@ -47,10 +48,9 @@ fn each_kind_of_ciphertext_counts_in_its_own_place_only() {
 /// Megolm replay into another room (rules 19 and 20).
 #[test]
 fn a_ciphertext_moved_to_another_room_is_not_executed() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.hs.add_room("!other:test", &[ALICE, BOT], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .room("!other:test", |room| room.encrypted().member(ALICE))
+        .start();
     world.alice.share(ROOM);
     let content = world.alice.encrypt(ROOM, &text_message("start"));
     world.alice.post("!other:test", content);

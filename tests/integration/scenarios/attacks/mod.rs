@@ -6,23 +6,24 @@ mod messages;
 mod senders;
 
 use crate::support::person::Person;
-use crate::support::world::{ALICE, BOT, MALLORY, ON, ROOM, World};
+use crate::support::scenario::Scenario;
+use crate::support::world::{ALICE, MALLORY, ON, World};
 
 /// Alice, the bot and Mallory, who may not command it, in an encrypted room.
 pub(super) fn with_mallory() -> (World, Person) {
-    let mut world = World::new();
-    let mallory = world.person(MALLORY, "MALLORYS");
-    world.hs.add_room(ROOM, &[ALICE, BOT, MALLORY], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .user(MALLORY, |user| user.device("MALLORYS"))
+        .member(MALLORY)
+        .start();
+    let mallory = world.take(MALLORY);
     (world, mallory)
 }
 
 /// Alice has cross-signing keys and the bot knows them.
 pub(super) fn with_cross_signed_alice() -> World {
-    let mut world = World::new();
-    world.alice.cross_sign();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .user(ALICE, |alice| alice.cross_signed())
+        .start();
     assert_eq!(world.ask("start"), ON);
     world
 }

@@ -3,6 +3,7 @@
 use super::{with_cross_signed_alice, with_mallory};
 use crate::support::monitor::poll;
 use crate::support::person::{MEGOLM, OLM, Person, text_message};
+use crate::support::scenario::Scenario;
 use crate::support::signing::add_signature;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
@@ -219,10 +220,9 @@ fn a_forwarded_room_key_authorizes_nothing() {
 /// user: another device of the bot is no friend, and none of its words count.
 #[test]
 fn a_device_added_to_the_bots_own_user_commands_nothing() {
-    let mut world = World::new();
-    world.set("ALLOWED_USERS", &format!("{ALICE},{BOT}"));
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .set("ALLOWED_USERS", &format!("{ALICE},{BOT}"))
+        .start();
     let device = world.bot_device();
     let mut twin = world.person(BOT, "TWIN");
     world.hs.wait_next_sync();

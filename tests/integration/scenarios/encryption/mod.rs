@@ -11,16 +11,18 @@ mod room_keys;
 
 use crate::support::homeserver::Logged;
 use crate::support::person::Person;
-use crate::support::world::{ALICE, BOT, ROOM, World};
+use crate::support::scenario::Scenario;
+use crate::support::world::{BOT, ROOM, World};
 
 pub(super) const BOB: &str = "@bob:test";
 
 /// Alice, the bot, and Bob, who never says anything, in an encrypted room.
 pub(super) fn with_bob() -> (World, Person) {
-    let mut world = World::new();
-    let bob = world.person(BOB, "BOBPHONE");
-    world.hs.add_room(ROOM, &[ALICE, BOT, BOB], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .user(BOB, |user| user.device("BOBPHONE"))
+        .member(BOB)
+        .start();
+    let bob = world.take(BOB);
     (world, bob)
 }
 

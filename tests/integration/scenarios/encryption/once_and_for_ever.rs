@@ -2,6 +2,7 @@
 
 use crate::support::faults::Fault;
 use crate::support::person::{MEGOLM, text_message};
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 use serde_json::json;
 
@@ -130,10 +131,10 @@ fn a_room_whose_encryption_cannot_be_asked_for_is_not_taken_for_plaintext() {
 /// MUST 24.
 #[test]
 fn nothing_is_sent_to_a_room_with_an_unknown_algorithm() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.hs.add_room("!odd:test", &[ALICE, BOT], false);
     let content = json!({"algorithm": "org.example.rot13"});
+    let mut world = Scenario::encrypted()
+        .room("!odd:test", |room| room.member(ALICE))
+        .build();
     world
         .hs
         .state_event("!odd:test", ALICE, "m.room.encryption", "", content);

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::key_uploads;
 use crate::support::faults::Fault;
 use crate::support::person::{MEGOLM, OLM, Person};
+use crate::support::scenario::Scenario;
 use crate::support::signing::is_signed;
-use crate::support::world::{ALICE, BOT, ON, ROOM, World};
+use crate::support::world::{BOT, ON, World};
 use serde_json::{Value, json};
 
 /// MUST 1.
@@ -203,9 +204,9 @@ fn keys_whose_upload_was_not_answered_do_not_collide() {
 /// MUST 4, on the very first upload: the identity itself.
 #[test]
 fn the_first_upload_cut_short_is_sent_again_with_the_same_identity() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.hs.fault("POST /keys/upload", 1, Fault::Hang);
+    let mut world = Scenario::encrypted()
+        .fault("POST /keys/upload", 1, Fault::Hang)
+        .build();
     world.spawn();
     world.hs.wait_requests("POST /keys/upload", 1);
     world.bot().kill();

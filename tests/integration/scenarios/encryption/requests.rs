@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::last_read_by;
 use crate::support::faults::Fault;
 use crate::support::person::Person;
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 
 /// MUST 32: a reply whose answer is lost is the same reply again.
@@ -127,10 +128,9 @@ fn a_sync_waits_as_long_as_the_server_asks() {
 /// MUST 33.
 #[test]
 fn a_login_waits_as_long_as_the_server_asks() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.hs.fault("POST /login", 1, Fault::limited(3));
-    world.start();
+    let mut world = Scenario::encrypted()
+        .fault("POST /login", 1, Fault::limited(3))
+        .start();
     assert_eq!(world.ask("start"), ON);
     assert_waits_as_asked(&world, "POST /login");
 }

@@ -2,6 +2,7 @@
 
 use super::{SIGN, UPLOAD, an_older_life, device_is_signed, public, shown, signed_by};
 use crate::support::faults::Fault;
+use crate::support::scenario::Scenario;
 use crate::support::signing::is_signed;
 use crate::support::world::{ALICE, BOT, ON, PASSWORD, ROOM, World};
 use serde_json::json;
@@ -10,9 +11,7 @@ use serde_json::json;
 /// and the master key by the device, all before anything is said.
 #[test]
 fn a_fresh_account_gets_an_identity() {
-    let mut world = World::new();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.start();
+    let mut world = World::encrypted();
     assert!(device_is_signed(&world));
     let master = shown(&world, "master").unwrap();
     let device = world.bot_device();
@@ -107,10 +106,9 @@ fn a_homeserver_without_cross_signing_is_served_all_the_same() {
 /// One that does not answer them holds nobody up.
 #[test]
 fn a_hanging_identity_upload_holds_nobody_up() {
-    let mut world = World::new();
-    world.hs.fault(UPLOAD, 1, Fault::html(502));
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .fault(UPLOAD, 1, Fault::html(502))
+        .start();
     assert_eq!(world.ask("start"), ON);
     world.hs.wait_requests(SIGN, 1);
     world.hs.wait_next_sync();
@@ -120,14 +118,13 @@ fn a_hanging_identity_upload_holds_nobody_up() {
 /// SHOULD 39: where the homeserver asks for the password again, it gets it, once.
 #[test]
 fn the_password_is_given_again_where_it_is_asked_for() {
-    let mut world = World::new();
     let challenge = json!({
         "flows": [{"stages": ["m.login.sso"]}, {"stages": ["m.login.password"]}],
         "params": {}, "session": "uia1",
     });
-    world.hs.fault(UPLOAD, 1, Fault::json(401, &challenge));
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.start();
+    let world = Scenario::encrypted()
+        .fault(UPLOAD, 1, Fault::json(401, &challenge))
+        .start();
     let uploads = world.hs.requests(UPLOAD);
     assert_eq!(uploads.len(), 2);
     assert_eq!(uploads[1].body["auth"]["session"], "uia1");

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{answer, notices, show_identity, shown_identity, unverified, with_cross_signed_alice};
 use crate::support::person::{MEGOLM, Person};
-use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
+use crate::support::scenario::Scenario;
+use crate::support::world::{ALICE, BOT, OFF, ON, ROOM};
 use serde_json::json;
 
 /// A device that the server slipped into the account (rules 9, 21, 29): it signs
@@ -12,10 +13,10 @@ use serde_json::json;
 /// told once a session that it gets no key; once it is signed, it is served.
 #[test]
 fn a_device_not_signed_by_the_pinned_identity_commands_nothing() {
-    let mut world = World::new();
-    world.alice.cross_sign();
-    world.hs.add_room(ROOM, &[ALICE, BOT], false);
     let content = json!({"algorithm": MEGOLM, "rotation_period_msgs": 2});
+    let mut world = Scenario::plain()
+        .user(ALICE, |alice| alice.cross_signed())
+        .build();
     world
         .hs
         .state_event(ROOM, ALICE, "m.room.encryption", "", content);
@@ -101,11 +102,10 @@ fn a_device_whose_signature_disappears_cannot_read_on() {
 /// `DEVICE_TRUST=tofu`: any device of an allowed user, with a warning.
 #[test]
 fn with_tofu_an_unsigned_device_commands_and_the_log_warns() {
-    let mut world = World::new();
-    world.alice.cross_sign();
-    world.set("DEVICE_TRUST", "tofu");
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .user(ALICE, |alice| alice.cross_signed())
+        .set("DEVICE_TRUST", "tofu")
+        .start();
     let mut tablet = world.person(ALICE, "ALICETABLET");
     world.hs.wait_next_sync();
     assert_eq!(

@@ -7,6 +7,7 @@ mod pins;
 mod rooms;
 
 use crate::support::person::{MEGOLM, Person};
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, ON, ROOM, World};
 use serde_json::Value;
 
@@ -14,10 +15,9 @@ pub(super) const BOB: &str = "@bob:test";
 
 /// Alice has cross-signing keys, and the bot has seen them.
 pub(super) fn with_cross_signed_alice() -> World {
-    let mut world = World::new();
-    world.alice.cross_sign();
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .user(ALICE, |alice| alice.cross_signed())
+        .start();
     assert_eq!(world.ask("start"), ON);
     world
 }

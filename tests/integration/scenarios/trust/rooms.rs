@@ -1,17 +1,17 @@
 //! Rooms that the configuration leaves out.
 
 use crate::support::person::text_message;
-use crate::support::world::{ALICE, BOT, MALLORY, ON, ROOM, World};
+use crate::support::scenario::Scenario;
+use crate::support::world::{ALICE, BOT, MALLORY, ON, ROOM};
 
 /// `REQUIRE_ENCRYPTION=true`: rooms without encryption rest on the homeserver's
 /// word (rule 54).
 #[test]
 fn where_encryption_is_required_a_plaintext_room_commands_nothing() {
-    let mut world = World::new();
-    world.set("REQUIRE_ENCRYPTION", "true");
-    world.hs.add_room(ROOM, &[ALICE, BOT], false);
-    world.hs.add_room("!safe:test", &[ALICE, BOT], true);
-    world.start();
+    let mut world = Scenario::plain()
+        .set("REQUIRE_ENCRYPTION", "true")
+        .room("!safe:test", |room| room.encrypted().member(ALICE))
+        .start();
     assert_eq!(
         world.ask_plain("start"),
         "I only take commands in encrypted rooms: please switch on encryption in this room's \
@@ -30,12 +30,11 @@ const ROOM_REFUSED: &str = "I do not take commands in this room: please use one 
 /// `ALLOWED_ROOMS`: rooms that are not named are neither joined nor heard.
 #[test]
 fn rooms_that_are_not_allowed_are_neither_joined_nor_heard() {
-    let mut world = World::new();
-    world.set("ALLOWED_ROOMS", ROOM);
-    world.hs.add_room(ROOM, &[ALICE, BOT], true);
-    world.hs.add_room("!other:test", &[ALICE, BOT], true);
-    world.hs.add_room("!plain:test", &[ALICE, BOT], false);
-    world.start();
+    let mut world = Scenario::encrypted()
+        .set("ALLOWED_ROOMS", ROOM)
+        .room("!other:test", |room| room.encrypted().member(ALICE))
+        .room("!plain:test", |room| room.member(ALICE))
+        .start();
     world.alice.say("!other:test", "start");
     assert_eq!(
         world.next_in("!other:test").body.as_deref(),
