@@ -1,16 +1,6 @@
 //! The loop, the login and the policy on a real store, without a homeserver.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::PathBuf,
-    rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, rc::Rc, sync::Arc, time::Duration};
 
 use ruma::{RoomId, UserId, event_id, room_id, user_id};
 use tokio::time::{Instant, timeout};
@@ -30,6 +20,7 @@ use crate::net::fake::{Authority, closed_port};
 use crate::net::{Client, Roots};
 use crate::store::Store;
 use crate::telemetry::HealthState;
+use crate::util::temp::TempDir;
 use crate::util::{Secret, Tokens};
 
 /// The sum of the 20 waits, in seconds; jitter adds up to a fifth.
@@ -49,35 +40,24 @@ fn paused<T>(test: impl Future<Output = T>) -> T {
 }
 
 /// A store and a service account, which go with the test.
-struct Directory(PathBuf);
+struct Directory(TempDir);
 
 impl Directory {
     fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("toggle-bot-{}-{number}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        fs::create_dir(&directory).unwrap();
-        Self(directory)
+        Self(TempDir::new())
     }
 
     fn store(&self) -> Store {
-        Store::open(&self.0.join("store")).unwrap()
+        Store::open(&self.0.path().join("store")).unwrap()
     }
 
     /// An API server that is not there.
     fn no_cluster(&self) -> Api {
-        fs::write(self.0.join("token"), "token").unwrap();
-        fs::write(self.0.join("ca.crt"), Authority::new().pem()).unwrap();
+        fs::write(self.0.path().join("token"), "token").unwrap();
+        fs::write(self.0.path().join("ca.crt"), Authority::new().pem()).unwrap();
         let port = closed_port().to_string();
-        let account = ServiceAccount::load("127.0.0.1", &port, &self.0).unwrap();
+        let account = ServiceAccount::load("127.0.0.1", &port, self.0.path()).unwrap();
         Api::new(Credentials::InCluster(account))
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

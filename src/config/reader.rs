@@ -295,7 +295,7 @@ mod tests {
     use std::os::unix::ffi::OsStringExt;
 
     use super::super::table::{ALLOWED_USERS, DEPLOYMENT, PASSWORD, RECOVERY_KEY, USER};
-    use super::super::tests::{SecretFile, told};
+    use super::super::tests::{secret_file, told};
     use super::*;
 
     fn read(setting: &Setting, value: &[u8]) -> Result<String, String> {
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn the_secret_is_given_in_one_of_two_ways() {
-        let file = SecretFile::new("filed");
+        let file = secret_file("filed");
         assert_eq!(choose("", ""), Ok(None));
         assert_eq!(choose("given", " "), Ok(Some("given".to_owned())));
         assert_eq!(choose("", file.path()), Ok(Some("filed".to_owned())));
@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_bad_secret_is_put_down_to_the_variable_it_came_by() {
-        let file = SecretFile::new("bad");
+        let file = secret_file("bad");
         for (variable, (value, file)) in [
             ("MATRIX_RECOVERY_KEY", ("bad", "")),
             ("MATRIX_RECOVERY_KEY_FILE", ("", file.path())),

@@ -88,8 +88,9 @@ mod tests {
     use std::fs::{Permissions, set_permissions};
     use std::os::unix::fs::PermissionsExt;
 
-    use super::super::tests::SecretFile;
+    use super::super::tests::secret_file;
     use super::*;
+    use crate::util::temp::TempFile;
 
     fn read(path: &str) -> Result<String, String> {
         let text = content(path).map_err(|flaw| flaw.of("V").to_string())?;
@@ -99,7 +100,7 @@ mod tests {
     #[test]
     fn a_file_without_a_secret_is_named_and_its_content_is_not_shown() {
         let largest = vec![b'x'; MAX_FILE];
-        assert!(read(SecretFile::of(&largest).path()).is_ok());
+        assert!(read(TempFile::new(&largest).path()).is_ok());
 
         let too_large = vec![b'x'; MAX_FILE + 1];
         for (content, problem) in [
@@ -108,7 +109,7 @@ mod tests {
             (b"hunter2\xff", "which is not text: "),
             (&too_large, "which is larger than 16384 bytes: "),
         ] {
-            let file = SecretFile::of(content);
+            let file = TempFile::new(content);
             let fault = read(file.path()).unwrap_err();
             let start = format!("V names \"{}\", {problem}", file.path());
             assert!(fault.starts_with(&start), "{fault}");
@@ -130,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_file_that_everybody_can_write_to_is_refused() {
-        let file = SecretFile::new("hunter2");
+        let file = secret_file("hunter2");
         for (mode, fine) in [(0o600, true), (0o644, true), (0o602, false), (0o666, false)] {
             set_permissions(file.path(), Permissions::from_mode(mode)).unwrap();
             let fault = read(file.path()).err();

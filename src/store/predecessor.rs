@@ -91,47 +91,34 @@ fn device(file: &str) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
     use crate::store::Store;
+    use crate::util::temp::TempDir;
 
     /// A directory of a test's own, with empty files of these names.
-    struct Directory(PathBuf);
+    struct Directory(TempDir);
 
     impl Directory {
-        fn with(test: &str, files: &[&str]) -> Self {
-            let name = format!("predecessor-{}-{test}", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            let _ = fs::remove_dir_all(&path);
-            fs::create_dir(&path).unwrap();
+        fn with(files: &[&str]) -> Self {
+            let directory = TempDir::new();
             for file in files {
-                fs::write(path.join(file), "").unwrap();
+                fs::write(directory.path().join(file), "").unwrap();
             }
-            Self(path)
+            Self(directory)
         }
 
         fn told(&self) -> Option<String> {
-            Predecessor::find(&self.0, None).map(|found| found.to_string())
-        }
-    }
-
-    impl Drop for Directory {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
+            Predecessor::find(self.0.path(), None).map(|found| found.to_string())
         }
     }
 
     #[test]
     fn the_device_is_named_with_what_to_do() {
-        let old = Directory::with(
-            "one",
-            &[
-                "@bot:example.com_ABCDEFGHIJ.db",
-                "@bot:example.com_ABCDEFGHIJ.trusted_devices",
-                "session.json",
-            ],
-        );
+        let old = Directory::with(&[
+            "@bot:example.com_ABCDEFGHIJ.db",
+            "@bot:example.com_ABCDEFGHIJ.trusted_devices",
+            "session.json",
+        ]);
         let told = old.told().unwrap();
         assert!(
             told.contains("not used: device ABCDEFGHIJ of @bot:example.com. Once"),
@@ -148,25 +135,25 @@ mod tests {
 
     #[test]
     fn nothing_is_said_of_an_own_store_and_once_the_files_are_gone() {
-        let directory = Directory::with("none", &["lost+found.db", "@bot.db", "@a:b_.db", "x.db"]);
-        let store = Store::open(&directory.0).unwrap();
+        let directory = Directory::with(&["lost+found.db", "@bot.db", "@a:b_.db", "x.db"]);
+        let store = Store::open(directory.0.path()).unwrap();
         assert_eq!(directory.told(), None);
         store.close().unwrap();
-        let old = directory.0.join("@bot:example.com_OLD.db");
+        let old = directory.0.path().join("@bot:example.com_OLD.db");
         fs::write(&old, "").unwrap();
         assert!(directory.told().is_some());
         fs::remove_file(old).unwrap();
         assert_eq!(directory.told(), None);
-        assert_eq!(Predecessor::find(&directory.0.join("absent"), None), None);
+        assert_eq!(
+            Predecessor::find(&directory.0.path().join("absent"), None),
+            None
+        );
     }
 
     #[test]
     fn the_device_that_this_program_was_told_to_be_is_not_one_to_remove() {
-        let old = Directory::with(
-            "own",
-            &["@bot:example.com_OURS.db", "@bot:example.com_OLD.db"],
-        );
-        let found = Predecessor::find(&old.0, Some("OURS".into())).unwrap();
+        let old = Directory::with(&["@bot:example.com_OURS.db", "@bot:example.com_OLD.db"]);
+        let found = Predecessor::find(old.0.path(), Some("OURS".into())).unwrap();
         assert_eq!(found.devices, [("@bot:example.com".into(), "OLD".into())]);
     }
 
@@ -176,7 +163,7 @@ mod tests {
             .map(|n| format!("@bot:example.com_D{n:02}.db"))
             .collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        let told = Directory::with("many", &names).told().unwrap();
+        let told = Directory::with(&names).told().unwrap();
         assert!(told.contains("device D00 of"), "{told}");
         assert!(
             told.contains("device D09 of @bot:example.com, and 15 more. Once"),
@@ -193,9 +180,7 @@ mod tests {
         ] {
             assert_eq!(device(file), Some((user.to_owned(), its.to_owned())));
         }
-        let told = Directory::with("break", &["@bot:a_X\nERROR.db"])
-            .told()
-            .unwrap();
+        let told = Directory::with(&["@bot:a_X\nERROR.db"]).told().unwrap();
         assert!(!told.contains('\n') && told.contains(r"X\nERROR"), "{told}");
     }
 }

@@ -6,6 +6,8 @@ mod clock;
 mod own_time;
 mod printable;
 mod secret;
+#[cfg(test)]
+pub(crate) mod temp;
 mod tokens;
 mod utc;
 mod wiped;

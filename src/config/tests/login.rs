@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use super::super::{Account, JwtLoginType, JwtSource, Method, MethodName, Overrides, Settings};
-use super::{REQUIRED, SecretFile};
+use super::{REQUIRED, secret_file};
 use crate::net::Roots;
 
 const LONG: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -191,7 +191,7 @@ fn bad_values_of_a_login_are_named() {
 
 #[test]
 fn every_secret_may_lie_in_a_file() {
-    let token = SecretFile::new("syt_token");
+    let token = secret_file("syt_token");
     let given = [
         ("AUTH_METHOD", "token"),
         ("MATRIX_ACCESS_TOKEN_FILE", token.path()),
@@ -203,8 +203,8 @@ fn every_secret_may_lie_in_a_file() {
     assert_eq!(made.token.expose(), "syt_token");
     assert_eq!(made.device, "DEVICE");
 
-    let (password, client) = (SecretFile::new("hunter2"), SecretFile::new("s3cret"));
-    let totp = SecretFile::new("JBSWY3DPEHPK3PXP");
+    let (password, client) = (secret_file("hunter2"), secret_file("s3cret"));
+    let totp = secret_file("JBSWY3DPEHPK3PXP");
     let mut given = KEYCLOAK.to_vec();
     given.retain(|(name, _)| *name != "MATRIX_PASSWORD");
     given.extend([
@@ -222,14 +222,14 @@ fn every_secret_may_lie_in_a_file() {
     assert_eq!(keycloak.client_secret.unwrap().expose(), "s3cret");
     assert!(keycloak.totp.is_some());
 
-    let secret = SecretFile::new(LONG);
+    let secret = secret_file(LONG);
     let given = [
         ("AUTH_METHOD", "jwt"),
         ("JWT_LOGIN_TYPE", "com.famedly.login.token"),
         ("JWT_SECRET_FILE", secret.path()),
     ];
     assert!(account(&given).is_ok());
-    let proxy = SecretFile::new("http://me:hunter2@proxy:3128");
+    let proxy = secret_file("http://me:hunter2@proxy:3128");
     let given = [("MATRIX_PASSWORD", "x"), ("HTTPS_PROXY_FILE", proxy.path())];
     assert!(account(&given).unwrap().network.proxy.is_some());
 }
@@ -254,7 +254,7 @@ fn a_proxy_is_given_in_upper_or_lower_case_and_its_password_is_not_shown() {
 #[test]
 fn authorities_come_instead_of_the_public_ones_or_beside_them() {
     let authority = crate::net::fake::Authority::new();
-    let file = SecretFile::new(&authority.pem());
+    let file = secret_file(&authority.pem());
     let roots = |names: &[&'static str]| {
         let mut given = vec![("MATRIX_PASSWORD", "x")];
         given.extend(names.iter().map(|name| (*name, file.path())));
@@ -265,7 +265,7 @@ fn authorities_come_instead_of_the_public_ones_or_beside_them() {
     assert!(matches!(roots(&["EXTRA_CA_FILE"]), Roots::MozillaAnd(_)));
     let both = roots(&["SSL_CERT_FILE", "EXTRA_CA_FILE"]);
     assert!(matches!(both, Roots::Bundle(_)));
-    let broken = SecretFile::new("no certificate");
+    let broken = secret_file("no certificate");
     let told = account(&[("MATRIX_PASSWORD", "x"), ("EXTRA_CA_FILE", broken.path())]).unwrap_err();
     assert!(told.contains("there is no PEM certificate in it"), "{told}");
 }

@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use vodozemac::Ed25519Keypair;
@@ -17,6 +16,7 @@ use super::{Faults, Method, SETTINGS, Settings};
 use crate::crypto::DeviceTrust;
 use crate::net::Roots;
 use crate::telemetry::LogFilter;
+use crate::util::temp::TempFile;
 
 const SECRET: &str = "correct horse battery staple";
 const RECOVERY_KEY: &str = "EsTj 3yST y93F SLpB jJsz eAXc 2XzA ygD3 w69H fGaN TKBj jXEd";
@@ -142,37 +142,14 @@ fn who_may_command_reaches_its_fields() {
     assert!(settings.recovery_key.is_some());
 }
 
-/// A file with a secret and a line break, which goes with the test.
-pub(super) struct SecretFile(PathBuf);
-
-impl SecretFile {
-    pub(super) fn new(line: &str) -> Self {
-        Self::of(format!("{line}\n").as_bytes())
-    }
-
-    pub(super) fn of(content: &[u8]) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("toggle-secret-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, content).unwrap();
-        Self(path)
-    }
-
-    pub(super) fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for SecretFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
+/// A file with a secret and a line break.
+pub(super) fn secret_file(line: &str) -> TempFile {
+    TempFile::new(format!("{line}\n"))
 }
 
 #[test]
 fn secrets_are_read_from_files() {
-    let (key, seed) = (SecretFile::new(RECOVERY_KEY), SecretFile::new(SEED));
+    let (key, seed) = (secret_file(RECOVERY_KEY), secret_file(SEED));
     let settings = with(&[
         ("MATRIX_RECOVERY_KEY_FILE", key.path()),
         ("CROSS_SIGNING_SEED_FILE", seed.path()),
@@ -185,7 +162,7 @@ fn secrets_are_read_from_files() {
 
 #[test]
 fn a_secret_of_the_wrong_form_is_a_fault_that_does_not_show_it() {
-    let seed = SecretFile::new("not a seed");
+    let seed = secret_file("not a seed");
     let faults = with(&[
         ("MATRIX_RECOVERY_KEY", SECRET),
         ("CROSS_SIGNING_SEED_FILE", seed.path()),
@@ -352,7 +329,7 @@ fn the_summary_says_who_may_command() {
         assert_eq!(plain[name], value, "{name}");
     }
     let key = Ed25519Keypair::new().public_key().to_base64();
-    let seed = SecretFile::new(SEED);
+    let seed = secret_file(SEED);
     let given = rows(&[
         ("MATRIX_RECOVERY_KEY", RECOVERY_KEY),
         ("CROSS_SIGNING_SEED_FILE", seed.path()),

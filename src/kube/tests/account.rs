@@ -77,7 +77,7 @@ fn files_are_read_again_when_they_are_old() {
     assert_eq!(token(61), "second");
     account.write("token", "\n");
     assert_eq!(token(122), "second");
-    fs::remove_file(account.0.join("token")).unwrap();
+    fs::remove_file(account.0.path().join("token")).unwrap();
     assert_eq!(token(183), "second");
     account.write("token", "third");
     assert_eq!(token(200), "second");
@@ -110,7 +110,7 @@ fn a_changed_ca_is_noticed_by_age() {
 fn an_account_that_cannot_work_is_refused() {
     let pem = Authority::new().pem();
     let account = Account::new("t", &pem);
-    let load = |host: &str, port: &str| ServiceAccount::load(host, port, &account.0).err();
+    let load = |host: &str, port: &str| ServiceAccount::load(host, port, account.0.path()).err();
     for host in ["10.0.0.1", "fd00::1", "kubernetes.default.svc"] {
         assert_eq!(load(host, "443"), None, "{host}");
     }
@@ -131,7 +131,7 @@ fn an_account_that_cannot_work_is_refused() {
         account.write("token", token);
         account.write("ca.crt", ca);
         let fault = account.load(443).unwrap_err().to_string();
-        fault.replace(account.0.to_str().unwrap(), "DIR")
+        fault.replace(account.0.path().to_str().unwrap(), "DIR")
     };
     assert_eq!(fault(" \n", &pem), "DIR/token: empty");
     assert_eq!(fault("two words", &pem), "DIR/token: not a token");
@@ -143,7 +143,7 @@ fn an_account_that_cannot_work_is_refused() {
         fault("t", ""),
         format!("DIR/ca.crt: {}", BundleError::Empty)
     );
-    fs::remove_file(account.0.join("ca.crt")).unwrap();
+    fs::remove_file(account.0.path().join("ca.crt")).unwrap();
     assert_eq!(
         account
             .load(443)

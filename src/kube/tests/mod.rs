@@ -5,14 +5,13 @@ mod calls;
 mod faults;
 
 use std::fs;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::api::{DeploymentStatus, Scaled};
 use super::error::Error;
 use super::*;
 use crate::control::{DeploymentName, Namespace, Target};
 use crate::net::fake::{Authority, Fake, Reply, run};
+use crate::util::temp::TempDir;
 
 const DEPLOYMENT: &str = r#"{"kind":"Deployment","apiVersion":"apps/v1","metadata":{"name":"bot"},
     "spec":{"replicas":2,"template":{"spec":{"containers":7}}},
@@ -21,37 +20,27 @@ const DEPLOYMENT: &str = r#"{"kind":"Deployment","apiVersion":"apps/v1","metadat
 const SCALE: &str = r#"{"kind":"Scale","apiVersion":"autoscaling/v1","metadata":{"name":"bot"},
     "spec":{"replicas":1},"status":{"replicas":0,"selector":"app=bot"}}"#;
 
-/// A service account's directory that goes when the test ends.
-struct Account(PathBuf);
+/// A service account's directory.
+struct Account(TempDir);
 
 impl Account {
     fn new(token: &str, ca: &str) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("kube-test-{}-{count}", std::process::id());
-        let account = Self(std::env::temp_dir().join(name));
-        fs::create_dir(&account.0).unwrap();
+        let account = Self(TempDir::new());
         account.write("token", token);
         account.write("ca.crt", ca);
         account
     }
 
     fn write(&self, file: &str, text: &str) {
-        fs::write(self.0.join(file), text).unwrap();
+        fs::write(self.0.path().join(file), text).unwrap();
     }
 
     fn load(&self, port: u16) -> Result<ServiceAccount, LoadError> {
-        ServiceAccount::load("127.0.0.1", &port.to_string(), &self.0)
+        ServiceAccount::load("127.0.0.1", &port.to_string(), self.0.path())
     }
 
     fn api(&self, port: u16) -> Api {
         Api::new(Credentials::InCluster(self.load(port).unwrap()))
-    }
-}
-
-impl Drop for Account {
-    fn drop(&mut self) {
-        drop(fs::remove_dir_all(&self.0));
     }
 }
 

@@ -4,7 +4,6 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
 };
 
 use ruma::{EventId, OwnedEventId, RoomId, UserId, event_id, room_id, user_id};
@@ -20,6 +19,7 @@ use crate::crypto::{
     OutboundGroupSession, Pin, PinSource, Rotation, outbound_session,
 };
 use crate::util::Secret;
+use crate::util::temp::TempDir;
 
 mod caps;
 mod files;
@@ -34,24 +34,19 @@ mod table_sizes;
 mod year;
 
 /// A directory that goes with the test.
-struct Directory(PathBuf);
+struct Directory(
+    PathBuf,
+    #[expect(dead_code, reason = "it is removed when dropped")] TempDir,
+);
 
 impl Directory {
     fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("toggle-store-{}-{number}", std::process::id());
-        Self(std::env::temp_dir().join(name).join("store"))
+        let directory = TempDir::new();
+        Self(directory.path().join("store"), directory)
     }
 
     fn open(&self) -> Store {
         Store::open(&self.0).unwrap()
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(self.0.parent().unwrap());
     }
 }
 

@@ -27,6 +27,8 @@ pub mod secrets;
 pub mod signing;
 pub mod sso;
 pub mod story;
+#[allow(dead_code, reason = "the unit tests' too")]
+#[path = "../../../src/util/temp.rs"]
 pub mod temp;
 pub mod tokens;
 pub mod wire;

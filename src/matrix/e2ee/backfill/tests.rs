@@ -2,10 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    path::PathBuf,
     rc::Rc,
-    sync::atomic::{AtomicU32, Ordering},
 };
 
 use ruma::{room_id, user_id};
@@ -18,6 +15,7 @@ use crate::matrix::e2ee::Engine;
 use crate::matrix::e2ee::message::MAX_UNDECRYPTED_EVENT;
 use crate::matrix::e2ee::{Commanders, Message, PlaintextReplies};
 use crate::store::Store;
+use crate::util::temp::TempDir;
 use crate::util::{Secret, Tokens};
 
 /// A clock of the bot's own, some time after its first start.
@@ -25,25 +23,14 @@ const NOW: u64 = 1_000_000;
 
 const MAX_AGE: u64 = 120_000;
 
-struct Directory(PathBuf);
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 fn room() -> &'static RoomId {
     room_id!("!ops:test")
 }
 
 /// The bot in a room without encryption, at `s1`; Alice commands.
-fn world() -> (Directory, Store, Engine) {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("toggle-gaps-{}-{number}", std::process::id());
-    let directory = Directory(std::env::temp_dir().join(name));
-    let mut store = Store::open(&directory.0).unwrap();
+fn world() -> (TempDir, Store, Engine) {
+    let directory = TempDir::new();
+    let mut store = Store::open(&directory.path().join("store")).unwrap();
     let (bot, alice) = (user_id!("@bot:test"), user_id!("@alice:test"));
     let commanders = Commanders {
         users: BTreeSet::from([alice.to_owned()]),
