@@ -6,6 +6,11 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::{Value, json};
+
 use crate::support::apiserver::ApiServer;
 use crate::support::faults::Fault;
 use crate::support::homeserver::Homeserver;
@@ -13,10 +18,6 @@ use crate::support::person::{Person, text_message};
 use crate::support::signing::is_signed;
 use crate::support::temp::TempDir;
 use crate::support::wire::{call, encode};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use serde_json::{Value, json};
 
 const ROOM: &str = "!talk:test";
 

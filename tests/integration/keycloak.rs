@@ -2,13 +2,14 @@
 
 use std::time::SystemTime;
 
+use serde_json::{Value, json};
+
 use crate::support::faults::Fault;
 use crate::support::keycloak::{CLIENT, Keycloak, REALM, SECRET, base32};
 use openclaw_k8s_toggle_operator::auth::jwt::{Expected, TokenError, Totp, check};
 use openclaw_k8s_toggle_operator::auth::keycloak::{self, Realm};
 use openclaw_k8s_toggle_operator::net::{Client, Roots};
 use openclaw_k8s_toggle_operator::util::Secret;
-use serde_json::{Value, json};
 
 const PASSWORD: &str = "p&w +ü=%";
 

@@ -1,10 +1,11 @@
 //! What the bot says inside Olm, on which session, and to whom again; and what
 //! it asks a sync for.
 
-use crate::support::world::{BOT, OFF, ON, ROOM, World};
 use serde_json::json;
 
-/// MUST 16 and SHOULD 41: Alice's client made a new Olm session, so it may have
+use crate::support::world::{BOT, OFF, ON, ROOM, World};
+
+/// Rules 16 and 41: Alice's client made a new Olm session, so it may have
 /// lost what came over the old one: the key in use is sent again, on the new one,
 /// from the present index on.
 #[test]
@@ -33,7 +34,7 @@ fn a_new_olm_session_of_a_peer_gets_the_key_in_use_again_on_it() {
     );
 }
 
-/// SHOULD 47: matrix-nio asks for it.
+/// Rule 47: matrix-nio asks for it.
 #[test]
 fn what_is_said_over_olm_names_the_device() {
     let mut world = World::encrypted();
@@ -45,7 +46,7 @@ fn what_is_said_over_olm_names_the_device() {
     }
 }
 
-/// SHOULD 44: nothing that is not used is asked for, and the bot is not online.
+/// Rule 44: nothing that is not used is asked for, and the bot is not online.
 #[test]
 fn a_sync_asks_for_what_is_used_and_no_more() {
     let mut world = World::encrypted();

@@ -4,6 +4,8 @@ mod refusals;
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::support::bot::{Bot, Victim};
 use crate::support::fake::Authority;
 use crate::support::fake_proxy::FakeProxy;
@@ -15,7 +17,6 @@ use crate::support::sso::LoginPage;
 use crate::support::tokens::{Verify, forbidden};
 use crate::support::wire::query;
 use crate::support::world::{ALICE, BOT, OFF, ON, PASSWORD, ROOM, World};
-use serde_json::{Value, json};
 
 const OAUTH: &str = "com.famedly.login.token.oauth";
 const FAMEDLY: &str = "com.famedly.login.token";

@@ -6,6 +6,7 @@ use vodozemac::{Curve25519PublicKey, Curve25519SecretKey, Ed25519SecretKey};
 use super::cases::{all, case};
 use super::stage::Stage;
 use crate::support::filling::{Shape, fill, members};
+use crate::support::monitor::turn;
 use crate::support::person::{MEGOLM, OLM};
 use crate::support::signing::add_signature;
 use crate::support::world::{ALICE, MALLORY, ROOM};
@@ -55,6 +56,7 @@ fn a_device_list_of_any_size_is_borne() {
 
 #[test]
 fn many_devices_are_borne() {
+    let _turn = turn();
     all(
         "/keys/query",
         &[

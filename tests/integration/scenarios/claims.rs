@@ -1,12 +1,13 @@
 //! Sessions that others claim to have made, too: there is one maker, and whoever
 //! has the key can say that it is theirs.
 
+use serde_json::json;
+
 use super::old_commands::aging;
 use super::replay::sealed;
 use crate::support::person::Person;
 use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
-use serde_json::json;
 
 /// Somebody else who may command claims Alice's session first: she is heard all
 /// the same, and each of her messages is good once.

@@ -1,5 +1,7 @@
 //! What people say to the bot and what it answers, with the real binary.
 
+use serde_json::{Value, json};
+
 use crate::support::apiserver::failure;
 use crate::support::faults::Fault;
 use crate::support::person::text_message;
@@ -7,7 +9,6 @@ use crate::support::rooms::now_ms;
 use crate::support::scenario::Scenario;
 use crate::support::wire::Response;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
-use serde_json::{Value, json};
 
 const HELP_START: &str = "Clawdbot Operator commands:";
 
@@ -148,7 +149,7 @@ fn its_own_messages_are_no_commands_even_if_it_is_allowed() {
     assert_eq!(world.api.scaled_to(), Vec::<i64>::new());
 }
 
-/// MUST 25: what was said before the first sync is history.
+/// Rule 25: what was said before the first sync is history.
 #[test]
 fn the_timeline_of_the_first_sync_is_ignored() {
     let mut world = World::new();
@@ -169,7 +170,7 @@ fn what_is_said_while_the_bot_is_away_is_answered_after_a_restart() {
     assert_eq!(world.api.scaled_to(), [1, 0]);
 }
 
-/// MUST 26: the bot joins what it is invited to and nothing else; where a room
+/// Rule 26: the bot joins what it is invited to and nothing else; where a room
 /// goes is not for the room's server to say.
 #[test]
 fn a_tombstone_is_not_followed() {
@@ -198,7 +199,7 @@ fn a_tombstone_is_not_followed() {
     assert!(world.hs.requests("POST /join").is_empty());
 }
 
-/// MUST 23: an edit says a command without a person sending one.
+/// Rule 23: an edit says a command without a person sending one.
 #[test]
 fn an_edit_is_no_command() {
     let mut world = World::encrypted();

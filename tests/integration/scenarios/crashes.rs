@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use crate::support::monitor::turn;
 use crate::support::story::{Moment, Place, Point, Told, tell};
 
 /// Stories told side by side: they mostly wait.
@@ -104,10 +105,11 @@ fn kind(point: Point, told: &Told) -> String {
     format!("{method} {}{dry}", name.copied().unwrap_or(path))
 }
 
-/// MUST 34, 35 and 4, and "it survives": no command lost or done after its
+/// Rules 34, 35 and 4, and "it survives": no command lost or done after its
 /// reply, no reply lost or said twice, no key used twice.
 #[test]
 fn a_crash_at_any_commit_or_request_is_not_noticed() {
+    let _turn = turn();
     let started = Instant::now();
     let rehearsals: Vec<Told> = (0..REHEARSALS).map(|_| tell(None)).collect();
     let points = points(&rehearsals);

@@ -126,9 +126,7 @@ fn conversation(family: Family) {
     world.hs.add_room(ROOM, &[ALICE], true);
     world.start();
     world.hs.invite(ROOM, ALICE, BOT);
-    world.hs.wait("the bot to join", |state| {
-        state.rooms[ROOM].has(BOT).then_some(())
-    });
+    world.wait_joined(ROOM);
     world.hs.wait_next_sync();
     assert_eq!(world.ask("start"), ON);
     let uploads = world.hs.requests("POST /keys/upload").len();
@@ -201,9 +199,7 @@ fn rooms_without_a_server_name_and_historical_users_are_served() {
         .start();
     let mut old = world.take(OLD_USER);
     world.hs.invite(ROOM_12, OLD_USER, BOT);
-    world.hs.wait("the bot to join", |state| {
-        state.rooms[ROOM_12].has(BOT).then_some(())
-    });
+    world.wait_joined(ROOM_12);
     world.hs.wait_next_sync();
     old.say(ROOM_12, "start");
     world.hs.wait("an answer", |state| {

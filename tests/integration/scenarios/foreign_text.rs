@@ -2,11 +2,12 @@
 //! servers, messages that are no command. Nothing of it may become a link, a
 //! mention or a second line in what the bot says under its own name.
 
+use serde_json::json;
+
 use crate::support::apiserver::failure;
 use crate::support::faults::Fault;
 use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, ON, ROOM, World};
-use serde_json::json;
 
 /// What a client makes a link, a mention or another line of.
 const TRICKS: [&str; 8] = [

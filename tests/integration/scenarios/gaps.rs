@@ -302,9 +302,7 @@ fn a_gap_does_not_reach_behind_the_bots_own_join() {
         .start();
     world.say_plain("start");
     world.hs.invite(ROOM, ALICE, BOT);
-    world.hs.wait("the bot in the room", |state| {
-        state.rooms[ROOM].has(BOT).then_some(())
-    });
+    world.wait_joined(ROOM);
     let status = world.ask_plain("status");
     assert!(status.starts_with("Deployment is"), "{status}");
     let hs = world.hs.clone();

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::full_disk::{limited, set_limit};
 use crate::support::apiserver::failure;
 use crate::support::bot;
@@ -13,7 +15,6 @@ use crate::support::health::Health;
 use crate::support::metrics::Metrics;
 use crate::support::person::{MEGOLM, text_message};
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
-use serde_json::json;
 
 const PLAIN_ROOM: &str = "!plain:test";
 

@@ -73,9 +73,7 @@ fn that_people_write_encrypted_is_not_forgotten() {
     world.hs.member(ROOM, BOT, "leave");
     world.hs.wait_next_sync();
     world.hs.invite(ROOM, ALICE, BOT);
-    world.hs.wait("the bot in the room", |state| {
-        state.rooms[ROOM].has(BOT).then_some(())
-    });
+    world.wait_joined(ROOM);
     world.hs.wait_next_sync();
     world.say_plain("stop");
     assert_encrypted(&mut world, &[IN_CLEAR_REFUSED]);
@@ -104,9 +102,7 @@ fn a_room_key_from_before_the_join_is_proof_enough() {
             world.crash_and_restart();
         }
         world.hs.invite(ROOM, ALICE, BOT);
-        world.hs.wait("the bot in the room", |state| {
-            state.rooms[ROOM].has(BOT).then_some(())
-        });
+        world.wait_joined(ROOM);
         world.hs.wait_next_sync();
         world.say_plain("start");
         assert_encrypted(&mut world, &[IN_CLEAR_REFUSED]);

@@ -1,20 +1,14 @@
 //! Invitations: whose are taken, and those that cannot be taken when they come, by a
 //! configuration that is wrong or because the join is refused.
 
+use serde_json::json;
+
 use crate::support::faults::Fault;
-use crate::support::homeserver::Homeserver;
 use crate::support::scenario::Scenario;
 use crate::support::wire::Response;
 use crate::support::world::{ALICE, BOT, MALLORY, ON, ROOM, World};
-use serde_json::json;
 
 const OTHER: &str = "!other:test";
-
-fn wait_joined(hs: &Homeserver, room: &str) {
-    hs.wait("the bot to join", |state| {
-        state.rooms[room].has(BOT).then_some(())
-    });
-}
 
 fn is_in(world: &World, room: &str) -> bool {
     world.hs.with(|state| state.rooms[room].has(BOT))
@@ -26,9 +20,7 @@ fn an_invitation_of_an_allowed_user_is_taken() {
         .room(ROOM, |room| room.encrypted().member(ALICE).without_bot())
         .start();
     world.hs.invite(ROOM, ALICE, BOT);
-    world.hs.wait("the bot to join", |state| {
-        state.rooms[ROOM].has(BOT).then_some(())
-    });
+    world.wait_joined(ROOM);
     assert_eq!(world.ask("start"), ON);
 }
 
@@ -38,9 +30,7 @@ fn an_invitation_that_waits_at_the_start_is_taken() {
     world.hs.add_room(ROOM, &[ALICE], true);
     world.hs.invite(ROOM, ALICE, BOT);
     world.start();
-    world.hs.wait("the bot to join", |state| {
-        state.rooms[ROOM].has(BOT).then_some(())
-    });
+    world.wait_joined(ROOM);
     assert_eq!(world.ask("start"), ON);
 }
 
@@ -77,7 +67,7 @@ fn an_invitation_counts_by_the_sender_of_the_bots_own_member_event() {
     assert!(world.hs.requests("POST /join").is_empty());
 }
 
-/// MUST 26: the inviting server chooses what else an invitation carries, such as
+/// Rule 26: the inviting server chooses what else an invitation carries, such as
 /// one more that an allowed user seems to have sent.
 #[test]
 fn an_invitation_with_two_inviters_is_not_taken() {
@@ -138,8 +128,8 @@ fn an_invite_is_judged_again_when_the_configuration_is_put_right() {
 
     world.set("ALLOWED_USERS", ALICE);
     world.start();
-    wait_joined(&world.hs, ROOM);
-    wait_joined(&world.hs, OTHER);
+    world.wait_joined(ROOM);
+    world.wait_joined(OTHER);
     assert_eq!(world.ask("start"), ON);
 }
 
@@ -159,7 +149,7 @@ fn invites_of_before_an_update_are_asked_for() {
     drop(database);
     world.set("ALLOWED_USERS", &format!("{ALICE},{MALLORY}"));
     world.start();
-    wait_joined(&world.hs, OTHER);
+    world.wait_joined(OTHER);
     let listings = |world: &World| {
         let syncs = world.hs.requests("GET /sync").into_iter();
         syncs.filter(|sync| sync.query("since").is_none()).count()
@@ -224,7 +214,7 @@ fn a_refused_join_is_tried_again() {
         "{log}"
     );
     for (room, _) in &refusals {
-        wait_joined(&world.hs, room);
+        world.wait_joined(room);
         assert_eq!(
             world.hs.requests(&format!("POST /rooms/{room}/join")).len(),
             2
@@ -253,7 +243,7 @@ fn an_invite_stands_until_the_server_takes_it_back() {
     assert_eq!(world.hs.requests(join).len(), 2, "it was taken back");
     world.hs.clear_faults();
     world.hs.invite(OTHER, ALICE, BOT);
-    wait_joined(&world.hs, OTHER);
+    world.wait_joined(OTHER);
     assert!(is_in(&world, ROOM));
 }
 
@@ -272,7 +262,7 @@ fn a_room_that_the_bot_was_removed_from_is_joined_again() {
         );
         world.hs.invite(ROOM, ALICE, BOT);
     });
-    wait_joined(&world.hs, ROOM);
+    world.wait_joined(ROOM);
     world.hs.wait_next_sync();
     assert_eq!(world.ask("start"), ON);
 }

@@ -79,7 +79,7 @@ fn ended_at(request: &str, soft: Option<bool>) -> (World, Person) {
     (world, bob)
 }
 
-/// MUST 35: the same device goes on; keys and commands on their way to it stay.
+/// Rule 35: the same device goes on; keys and commands on their way to it stay.
 #[test]
 fn a_soft_logout_in_the_middle_of_a_command_is_not_noticed() {
     at_each_request(|request| {
@@ -89,7 +89,7 @@ fn a_soft_logout_in_the_middle_of_a_command_is_not_noticed() {
     });
 }
 
-/// MUST 35 and 36: a new device says what the old one owed.
+/// Rules 35 and 36: a new device says what the old one owed.
 #[test]
 fn a_hard_logout_in_the_middle_of_a_command_loses_no_answer() {
     at_each_request(|request| {
@@ -116,7 +116,7 @@ fn a_hard_logout_in_the_middle_of_a_command_loses_no_answer() {
     });
 }
 
-/// MUST 33.
+/// Rule 33.
 #[test]
 fn a_rate_limit_in_the_middle_of_a_command_is_not_noticed() {
     at_each_request(|request| {

@@ -1,5 +1,6 @@
 //! The real binary in a life of its own: people, rooms, a homeserver and an API
-//! server that behave, or do not.
+//! server that behave, or do not. The numbers of rules are those of
+//! `docs/security.md`.
 
 mod attacks;
 mod claims;

@@ -1,11 +1,12 @@
 //! What is old does not run: commands and keys that a homeserver recorded or
 //! held back and delivers after days.
 
+use serde_json::{Value, json};
+
 use super::replay::{sealed, store};
 use crate::support::faults::Fault;
 use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
-use serde_json::{Value, json};
 
 pub const DAY_MS: i64 = 24 * 3600 * 1000;
 

@@ -1,13 +1,14 @@
 //! Other lives of the bot's device: copies of its store that are put back, and
 //! traces of such that a homeserver makes up.
 
+use serde_json::{Value, json};
+
 use super::old_commands::{DAY_MS, SPENT, aging, ask_anew};
 use super::replay::{copy, sealed, store};
 use crate::support::evidence;
 use crate::support::faults::Fault;
 use crate::support::person::{Person, text_message};
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
-use serde_json::{Value, json};
 
 const TOLD: &str = "PUT /sendToDevice/m.room.encrypted";
 

@@ -2,11 +2,12 @@
 //! self-signing key in the account's secret storage does not say under which
 //! master key it belongs, so the master key is proven too, or not named.
 
+use serde_json::{Value, json};
+
 use crate::support::person::Person;
 use crate::support::secrets::Storage;
 use crate::support::signing::{add_signature, is_signed, unpadded};
 use crate::support::world::{ALICE, BOT, ON, ROOM, World};
-use serde_json::{Value, json};
 
 const MASTER: &str = "m.cross_signing.master";
 const SELF_SIGNING: &str = "m.cross_signing.self_signing";

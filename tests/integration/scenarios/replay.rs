@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::support::faults::Fault;
 use crate::support::person::text_message;
 use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
-use serde_json::{Value, json};
 
 /// A ciphertext of Alice's as an event without an id.
 pub fn sealed(world: &mut World, text: &str) -> Value {
@@ -25,7 +26,7 @@ fn assert_ignored(world: &mut World, scaled: &[i64]) {
     assert_eq!(world.api.scaled_to(), scaled);
 }
 
-/// MUST 20 and BEYOND 51: the index only goes up. What the server kept back and
+/// Rules 20 and 51: the index only goes up. What the server kept back and
 /// shows after a newer message is a replay to the bot.
 #[test]
 fn an_older_message_after_a_newer_one_is_not_executed() {
@@ -226,7 +227,7 @@ fn an_older_copy_of_the_store_behind_a_gap_uses_no_index_twice() {
     assert_no_index_twice(&world);
 }
 
-/// MUST 36: a server that has other one-time keys under the same ids says so
+/// Rule 36: a server that has other one-time keys under the same ids says so
 /// with 400. The device is given up.
 #[test]
 fn one_time_keys_that_already_exist_make_a_new_device() {

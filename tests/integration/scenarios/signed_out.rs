@@ -2,12 +2,13 @@
 //! gets no key, whatever the homeserver lists later, until the operator says
 //! otherwise. An answer that says nothing about a user signs nobody out.
 
+use serde_json::{Value, json};
+
 use crate::support::faults::Fault;
 use crate::support::person::{Person, text_message};
 use crate::support::scenario::Scenario;
 use crate::support::wire::Response;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
-use serde_json::{Value, json};
 
 const TABLET: &str = "ALICETABLET";
 
@@ -27,13 +28,8 @@ fn with_tablet(trust: &str) -> (World, Person) {
     world.hs.wait_next_sync();
     tablet.say(ROOM, "start");
     assert_eq!(world.next_body(), ON);
-    assert_eq!(read_last(&mut tablet).as_deref(), Some(ON));
+    assert_eq!(tablet.last_answer(ROOM).as_deref(), Some(ON));
     (world, tablet)
-}
-
-/// The last message of the bot's, as this device reads it.
-fn read_last(device: &mut Person) -> Option<String> {
-    device.read(ROOM, BOT).pop().and_then(|seen| seen.body)
 }
 
 /// The keys of a device as the server shows them.
@@ -94,7 +90,7 @@ fn assert_out(world: &mut World, device: &mut Person) {
         }
         device.say(ROOM, "stop");
         assert_eq!(world.next_body(), SIGNED_OUT, "anew: {anew}");
-        assert_eq!(read_last(device), None, "anew: {anew}");
+        assert_eq!(device.last_answer(ROOM), None, "anew: {anew}");
     }
     assert_eq!(given(world), before, "it was given a key");
     assert_eq!(world.api.scaled_to(), scaled);
@@ -199,12 +195,12 @@ fn a_members_signed_out_device_that_is_listed_again_gets_no_key() {
         .start();
     let mut mallory = world.take(MALLORY);
     assert_eq!(world.ask("start"), ON);
-    assert_eq!(read_last(&mut mallory).as_deref(), Some(ON));
+    assert_eq!(mallory.last_answer(ROOM).as_deref(), Some(ON));
     let keys = shown(&world, MALLORY, "MALLORYS");
     sign_out(&world, MALLORY, "MALLORYS");
     list_again(&world, &mallory, &keys);
     assert_eq!(world.ask("stop"), OFF);
-    assert_eq!(read_last(&mut mallory), None);
+    assert_eq!(mallory.last_answer(ROOM), None);
 }
 
 /// The operator sees what is signed out, and takes it back, beside the bot.
@@ -241,7 +237,7 @@ fn identities_forget_takes_a_signed_out_device_back() {
     asked_for(&world, ALICE, || {});
     tablet.say(ROOM, "stop");
     assert_eq!(world.next_body(), OFF);
-    assert_eq!(read_last(&mut tablet).as_deref(), Some(OFF));
+    assert_eq!(tablet.last_answer(ROOM).as_deref(), Some(OFF));
     let (_, list, _) = world.identities(&["list"]);
     assert!(!list.contains("signed out"), "{list}");
 }
@@ -327,7 +323,7 @@ fn an_answer_that_says_nothing_of_a_user_signs_nobody_out() {
                 asked_for(&world, ALICE, || {});
                 tablet.say(ROOM, "start");
                 assert_eq!(world.next_body(), ON, "{how}");
-                assert_eq!(read_last(&mut tablet).as_deref(), Some(ON), "{how}");
+                assert_eq!(tablet.last_answer(ROOM).as_deref(), Some(ON), "{how}");
                 let (_, list, _) = world.identities(&["list"]);
                 assert!(!list.contains("signed out"), "{how}: {list}");
             });
@@ -360,7 +356,7 @@ fn a_list_without_a_device_signs_it_out() {
                 tablet.say(ROOM, "stop");
                 world.next();
                 assert_eq!(world.api.scaled_to(), [1], "empty: {empty}");
-                assert_eq!(read_last(&mut tablet), None, "empty: {empty}");
+                assert_eq!(tablet.last_answer(ROOM), None, "empty: {empty}");
                 let (_, list, _) = world.identities(&["list"]);
                 assert!(list.contains(&format!("signed out  {TABLET}  ")), "{list}");
                 let phone = list.contains("signed out  ALICEPHONE  ");
@@ -392,7 +388,7 @@ fn who_leaves_and_joins_again_is_signed_out_of_nothing() {
     tablet.rotate(ROOM);
     tablet.say(ROOM, "stop");
     assert_eq!(world.next_body(), OFF);
-    assert_eq!(read_last(&mut tablet).as_deref(), Some(OFF));
+    assert_eq!(tablet.last_answer(ROOM).as_deref(), Some(OFF));
     // What was signed out before stays so.
     let keys = shown(&world, ALICE, TABLET);
     sign_out(&world, ALICE, TABLET);

@@ -3,11 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use crate::support::faults::Fault;
 use crate::support::person::text_message;
 use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
-use serde_json::{Value, json};
 
 const PROMPT: Duration = Duration::from_secs(1);
 

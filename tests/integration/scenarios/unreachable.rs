@@ -3,10 +3,11 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use crate::support::faults::Fault;
 use crate::support::person::Person;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
-use serde_json::json;
 
 const TABLET: &str = "ALICETABLET";
 

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use crate::support::person::{MEGOLM, text_message};
 use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, UNREADABLE, World};
-use serde_json::{Value, json};
 
 /// As long as a message waits for its key.
 const GRACE: Duration = Duration::from_secs(5);
@@ -128,10 +129,10 @@ fn a_withheld_code_that_comes_late_is_told_at_once() {
     world.assert_nothing_done();
 }
 
-/// SHOULD 43: a code that nobody knows, and a code of somebody else than the
+/// Rule 43: a code that nobody knows, and a code of somebody else than the
 /// message's sender, say nothing; after a while the sender hears the general
 /// sentence, and the bot opens a new Olm session with the device that the message
-/// names (MUST 15).
+/// names (rule 15).
 #[test]
 fn without_a_good_reason_the_general_sentence_comes_and_a_new_olm_session() {
     let mut world = Scenario::encrypted()
@@ -172,7 +173,7 @@ fn without_a_good_reason_the_general_sentence_comes_and_a_new_olm_session() {
     assert_eq!(world.api.scaled_to(), [1, 0]);
 }
 
-/// MUST 15: `m.no_olm` means that the other side could not reach the bot, so the
+/// Rule 15: `m.no_olm` means that the other side could not reach the bot, so the
 /// bot reaches out; for a commander only.
 #[test]
 fn no_olm_makes_the_bot_open_a_new_olm_session() {

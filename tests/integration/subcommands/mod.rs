@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::support::bot::{Bot, Done, run, run_as, run_showing_secrets};
 use crate::support::faults::Fault;
 use crate::support::keycloak::{CLIENT, Keycloak, REALM, SECRET};
@@ -15,7 +17,6 @@ use crate::support::modules::{of_keycloak, of_secret};
 use crate::support::sso::LoginPage;
 use crate::support::wire::Response;
 use crate::support::world::{ALICE, BOT, OFF, ON, PASSWORD, ROOM, World};
-use serde_json::json;
 
 type Env = BTreeMap<String, String>;
 

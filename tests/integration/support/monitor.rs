@@ -7,6 +7,13 @@ use std::time::{Duration, Instant};
 /// No wait of a test is longer than this.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
+/// Held by a test that computes for seconds, so that only one of them does: most
+/// tests wait beside it, and have limits of real time.
+pub fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A value that threads share, and can wait for changes of.
 #[derive(Default)]
 pub struct Monitor<T> {

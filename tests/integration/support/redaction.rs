@@ -8,9 +8,9 @@ use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use openclaw_k8s_toggle_operator::config::SETTINGS;
 
 use super::wire::{decode, encode};
+use openclaw_k8s_toggle_operator::config::SETTINGS;
 
 /// Shorter texts are in an output by chance, in bytes.
 const SHORTEST: usize = 8;

@@ -193,6 +193,13 @@ impl World {
         self.start();
     }
 
+    /// Waits until the bot is in the room.
+    pub fn wait_joined(&self, room: &str) {
+        self.hs.wait("the bot to join", |state| {
+            state.rooms[room].has(BOT).then_some(())
+        });
+    }
+
     pub fn bot_device(&self) -> String {
         self.hs
             .wait("the bot's device", |state| Some(state.only_device(BOT)?.0))

@@ -1,11 +1,12 @@
 //! Keys that are worthless, asked for, or pushed; sessions replayed or cut short.
 
+use serde_json::{Value, json};
+
 use super::{with_cross_signed_alice, with_mallory};
 use crate::support::person::{MEGOLM, Person, text_message};
 use crate::support::scenario::Scenario;
 use crate::support::signing::{from_unpadded, unpadded};
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
-use serde_json::{Value, json};
 
 /// Injected secrets: nothing was asked for, so nothing is taken, in clear or by
 /// Olm. The bot's identity stays what it was.

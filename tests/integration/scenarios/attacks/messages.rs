@@ -1,9 +1,10 @@
 //! A message in another place, of another kind, or in another wrapping than its sender's.
 
+use serde_json::json;
+
 use crate::support::person::{Person, text_message};
 use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, ROOM, World};
-use serde_json::json;
 
 /// Olm and Megolm confusion (CVE-2022-39251, rule 10), both ways round.
 #[test]

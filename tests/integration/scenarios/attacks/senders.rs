@@ -1,12 +1,13 @@
 //! Somebody speaks in another's name, or is let in by the server.
 
+use serde_json::{Value, json};
+
 use super::{with_cross_signed_alice, with_mallory};
 use crate::support::monitor::poll;
 use crate::support::person::{MEGOLM, OLM, Person, text_message};
 use crate::support::scenario::Scenario;
 use crate::support::signing::add_signature;
 use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
-use serde_json::{Value, json};
 
 /// Event sender rewritten (CVE-2025-48937, rule 19): Mallory's ciphertext shown
 /// as Alice's.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{BOB, last_read_by, with_bob};
-use crate::support::person::Person;
-use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
 
-/// MUST 2: the signature holds over all that came in, known to us or not.
+use super::{BOB, with_bob};
+use crate::support::person::Person;
+use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
+
+/// Rule 2: the signature holds over all that came in, known to us or not.
 #[test]
 fn a_device_with_unknown_signed_fields_gets_the_key() {
     let mut world = World::new();
@@ -34,10 +35,10 @@ fn a_device_with_unknown_signed_fields_gets_the_key() {
     world.hs.add_room(ROOM, &[ALICE, BOT, BOB], true);
     world.start();
     assert_eq!(world.ask("start"), ON);
-    assert_eq!(last_read_by(&mut bob).as_deref(), Some(ON));
+    assert_eq!(bob.last_answer(ROOM).as_deref(), Some(ON));
 }
 
-/// MUST 2.
+/// Rule 2.
 #[test]
 fn a_device_whose_keys_were_tampered_with_gets_no_key() {
     let mut world = World::new();
@@ -52,7 +53,7 @@ fn a_device_whose_keys_were_tampered_with_gets_no_key() {
     assert!(!world.olm_recipients().contains(&format!("{BOB} BOBPHONE")));
 }
 
-/// MUST 2: what was learnt of a device outlives a broken answer about it.
+/// Rule 2: what was learnt of a device outlives a broken answer about it.
 #[test]
 fn a_known_device_is_not_lost_to_a_tampered_answer() {
     let (mut world, mut bob) = with_bob();
@@ -60,10 +61,10 @@ fn a_known_device_is_not_lost_to_a_tampered_answer() {
     keys["org.example.added"] = json!("by the server");
     bob.publish_raw(keys);
     assert_eq!(world.ask("start"), ON);
-    assert_eq!(last_read_by(&mut bob).as_deref(), Some(ON));
+    assert_eq!(bob.last_answer(ROOM).as_deref(), Some(ON));
 }
 
-/// MUST 6.
+/// Rule 6.
 #[test]
 fn a_new_device_gets_the_key_of_the_next_reply() {
     let mut world = World::encrypted();
@@ -79,7 +80,7 @@ fn a_new_device_gets_the_key_of_the_next_reply() {
     );
 }
 
-/// MUST 7: an incremental sync tells what changed in the meantime.
+/// Rule 7: an incremental sync tells what changed in the meantime.
 #[test]
 fn a_device_added_while_the_bot_was_away_gets_the_key() {
     let mut world = World::encrypted();
@@ -88,10 +89,10 @@ fn a_device_added_while_the_bot_was_away_gets_the_key() {
     let mut tablet = world.person(ALICE, "ALICETABLET");
     world.start();
     assert_eq!(world.ask("stop"), OFF);
-    assert_eq!(last_read_by(&mut tablet).as_deref(), Some(OFF));
+    assert_eq!(tablet.last_answer(ROOM).as_deref(), Some(OFF));
 }
 
-/// MUST 6: the room is large, the query is not.
+/// Rule 6: the room is large, the query is not.
 #[test]
 fn no_query_names_more_than_250_users() {
     let mut world = World::new();
@@ -113,7 +114,7 @@ fn no_query_names_more_than_250_users() {
     );
 }
 
-/// MUST 7: a server that cannot be asked now has deleted no device.
+/// Rule 7: a server that cannot be asked now has deleted no device.
 #[test]
 fn a_query_that_fails_deletes_no_device() {
     let (mut world, mut bob) = with_bob();
@@ -131,10 +132,10 @@ fn a_query_that_fails_deletes_no_device() {
     world.hs.device_changed(BOB);
     world.hs.wait_next_sync();
     assert_eq!(world.ask("stop"), OFF);
-    assert_eq!(last_read_by(&mut bob).as_deref(), Some(OFF));
+    assert_eq!(bob.last_answer(ROOM).as_deref(), Some(OFF));
 }
 
-/// MUST 8: publishes these keys for Bob's second device and proves that it gets
+/// Rule 8: publishes these keys for Bob's second device and proves that it gets
 /// nothing while his first one does.
 fn second_device_gets_no_key(keys: impl FnOnce(&Person) -> Value) {
     let (mut world, mut bob) = with_bob();
@@ -143,7 +144,7 @@ fn second_device_gets_no_key(keys: impl FnOnce(&Person) -> Value) {
     tablet.publish_raw(keys(&tablet));
     world.hs.wait_next_sync();
     assert_eq!(world.ask("start"), ON);
-    assert_eq!(last_read_by(&mut bob).as_deref(), Some(ON));
+    assert_eq!(bob.last_answer(ROOM).as_deref(), Some(ON));
     assert!(!world.olm_recipients().contains(&format!("{BOB} BOBTABLET")));
 }
 
@@ -195,12 +196,12 @@ fn a_device_without_a_curve25519_key_gets_no_key() {
     });
 }
 
-/// MUST 8: one device id, one ed25519 key, for ever.
+/// Rule 8: one device id, one ed25519 key, for ever.
 #[test]
 fn a_device_whose_ed25519_key_changed_gets_no_key() {
     let (mut world, mut bob) = with_bob();
     assert_eq!(world.ask("start"), ON);
-    assert_eq!(last_read_by(&mut bob).as_deref(), Some(ON));
+    assert_eq!(bob.last_answer(ROOM).as_deref(), Some(ON));
     let swapped = world.person(BOB, "BOBPHONE");
     world.hs.with(|state| {
         state

@@ -1,5 +1,5 @@
 //! What the bot owes an end-to-end encrypted room, rule by rule. Each test
-//! names the rule of the encryption design that it proves.
+//! names the rule that it proves.
 
 mod devices;
 mod once_and_for_ever;
@@ -12,7 +12,7 @@ mod room_keys;
 use crate::support::homeserver::Logged;
 use crate::support::person::Person;
 use crate::support::scenario::Scenario;
-use crate::support::world::{BOT, ROOM, World};
+use crate::support::world::World;
 
 pub(super) const BOB: &str = "@bob:test";
 
@@ -24,11 +24,6 @@ pub(super) fn with_bob() -> (World, Person) {
         .start();
     let bob = world.take(BOB);
     (world, bob)
-}
-
-/// What Bob reads of the bot's last message.
-pub(super) fn last_read_by(person: &mut Person) -> Option<String> {
-    person.read(ROOM, BOT).pop().and_then(|seen| seen.body)
 }
 
 /// The uploads that carry one-time keys.

@@ -1,12 +1,13 @@
 //! A ciphertext is executed once, and a room that was encrypted stays so.
 
+use serde_json::json;
+
 use crate::support::faults::Fault;
 use crate::support::person::{MEGOLM, text_message};
 use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
-use serde_json::json;
 
-/// MUST 20 and 25: one ciphertext, one command.
+/// Rules 20 and 25: one ciphertext, one command.
 #[test]
 fn a_ciphertext_replayed_under_any_event_id_is_executed_once() {
     let mut world = World::encrypted();
@@ -26,7 +27,7 @@ fn a_ciphertext_replayed_under_any_event_id_is_executed_once() {
     world.assert_scaled_only(&[1, 0]);
 }
 
-/// MUST 20: the journal forgets in time, and a server can hurry it by filling it;
+/// Rule 20: the journal forgets in time, and a server can hurry it by filling it;
 /// the ratchet's index is not forgotten with it.
 #[test]
 fn an_event_the_journal_has_forgotten_is_not_executed_again() {
@@ -46,7 +47,7 @@ fn an_event_the_journal_has_forgotten_is_not_executed_again() {
     world.assert_scaled_only(&[1, 0]);
 }
 
-/// MUST 25.
+/// Rule 25.
 #[test]
 fn an_event_delivered_again_in_plaintext_is_executed_once() {
     let mut world = World::plain();
@@ -59,7 +60,7 @@ fn an_event_delivered_again_in_plaintext_is_executed_once() {
     assert_eq!(world.api.scaled_to(), [1]);
 }
 
-/// MUST 24: encrypted once is encrypted for ever.
+/// Rule 24: encrypted once is encrypted for ever.
 #[test]
 fn a_state_reset_does_not_make_plaintext_commands_good() {
     let mut world = World::encrypted();
@@ -80,7 +81,7 @@ fn a_state_reset_does_not_make_plaintext_commands_good() {
     assert!(world.hs.requests("PUT /send/m.room.message").is_empty());
 }
 
-/// MUST 24.
+/// Rule 24.
 #[test]
 fn a_plaintext_command_in_an_encrypted_room_is_refused() {
     let mut world = World::encrypted();
@@ -89,7 +90,7 @@ fn a_plaintext_command_in_an_encrypted_room_is_refused() {
     assert!(world.hs.requests("PUT /send/m.room.message").is_empty());
 }
 
-/// MUST 24: `/sync` may keep the state event back; the room is asked for it.
+/// Rule 24: `/sync` may keep the state event back; the room is asked for it.
 #[test]
 fn encryption_hidden_from_the_sync_is_found_by_asking() {
     let mut world = World::new();
@@ -107,7 +108,7 @@ fn encryption_hidden_from_the_sync_is_found_by_asking() {
     assert!(world.hs.requests("PUT /send/m.room.message").is_empty());
 }
 
-/// MUST 24: only a 404 says that a room is not encrypted.
+/// Rule 24: only a 404 says that a room is not encrypted.
 #[test]
 fn a_room_whose_encryption_cannot_be_asked_for_is_not_taken_for_plaintext() {
     let mut world = World::new();
@@ -128,7 +129,7 @@ fn a_room_whose_encryption_cannot_be_asked_for_is_not_taken_for_plaintext() {
     assert!(world.hs.requests("PUT /send/m.room.message").is_empty());
 }
 
-/// MUST 24.
+/// Rule 24.
 #[test]
 fn nothing_is_sent_to_a_room_with_an_unknown_algorithm() {
     let content = json!({"algorithm": "org.example.rot13"});
@@ -145,7 +146,7 @@ fn nothing_is_sent_to_a_room_with_an_unknown_algorithm() {
     assert_eq!(world.said("!odd:test"), 0);
 }
 
-/// MUST 24: a room that becomes encrypted is answered encrypted.
+/// Rule 24: a room that becomes encrypted is answered encrypted.
 #[test]
 fn a_room_encrypted_later_is_answered_encrypted_from_then_on() {
     let mut world = World::plain();

@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::key_uploads;
 use crate::support::faults::Fault;
 use crate::support::person::{MEGOLM, OLM, Person};
 use crate::support::scenario::Scenario;
 use crate::support::signing::is_signed;
 use crate::support::world::{BOT, ON, World};
-use serde_json::{Value, json};
 
-/// MUST 1.
+/// Rule 1.
 #[test]
 fn the_device_keys_are_complete_and_signed() {
     let mut world = World::encrypted();
@@ -35,7 +36,7 @@ fn the_device_keys_are_complete_and_signed() {
     assert!(world.bot().is_running());
 }
 
-/// MUST 1: a server with other keys for this very device is not to be used.
+/// Rule 1: a server with other keys for this very device is not to be used.
 #[test]
 fn a_start_with_other_keys_on_the_server_is_refused() {
     let mut world = World::encrypted();
@@ -50,7 +51,7 @@ fn a_start_with_other_keys_on_the_server_is_refused() {
     assert!(log.contains("key"), "the log says what is wrong: {log}");
 }
 
-/// MUST 3 and 5.
+/// Rules 3 and 5.
 #[test]
 fn fifty_signed_one_time_keys_and_a_fallback_key_are_on_the_server() {
     let mut world = World::encrypted();
@@ -71,7 +72,7 @@ fn fifty_signed_one_time_keys_and_a_fallback_key_are_on_the_server() {
     });
 }
 
-/// MUST 3.
+/// Rule 3.
 #[test]
 fn one_time_keys_are_made_up_to_fifty_again() {
     let mut world = World::encrypted();
@@ -92,7 +93,7 @@ fn one_time_keys_are_made_up_to_fifty_again() {
     });
 }
 
-/// MUST 3: a count that is missing is 0.
+/// Rule 3: a count that is missing is 0.
 #[test]
 fn a_missing_count_of_one_time_keys_is_zero() {
     let mut world = World::encrypted();
@@ -105,7 +106,7 @@ fn a_missing_count_of_one_time_keys_is_zero() {
     world.settle();
 }
 
-/// MUST 5: a fallback key that was used is replaced.
+/// Rule 5: a fallback key that was used is replaced.
 #[test]
 fn a_used_fallback_key_is_replaced_and_still_opens_a_session() {
     let mut world = World::encrypted();
@@ -128,7 +129,7 @@ fn a_used_fallback_key_is_replaced_and_still_opens_a_session() {
     assert_eq!(world.ask("start"), ON);
 }
 
-/// MUST 4: keys are committed before they are uploaded, so a crash in between
+/// Rule 4: keys are committed before they are uploaded, so a crash in between
 /// sends the same ones again. `fault` is what the answer to the upload suffers.
 fn crash_in_key_upload(fault: Fault) {
     let mut world = World::encrypted();
@@ -201,7 +202,7 @@ fn keys_whose_upload_was_not_answered_do_not_collide() {
     assert_eq!(world.ask("start"), ON);
 }
 
-/// MUST 4, on the very first upload: the identity itself.
+/// Rule 4, on the very first upload: the identity itself.
 #[test]
 fn the_first_upload_cut_short_is_sent_again_with_the_same_identity() {
     let mut world = Scenario::encrypted()

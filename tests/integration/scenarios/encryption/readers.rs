@@ -1,11 +1,12 @@
 //! Who can read a reply: every device of the members there are, and nobody else.
 
-use super::{BOB, last_read_by, with_bob};
-use crate::support::person::{MEGOLM, Person};
-use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
 
-/// MUST 27.
+use super::{BOB, with_bob};
+use crate::support::person::{MEGOLM, Person};
+use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
+
+/// Rule 27.
 #[test]
 fn a_member_who_leaves_cannot_read_on() {
     let (mut world, mut bob) = with_bob();
@@ -13,7 +14,7 @@ fn a_member_who_leaves_cannot_read_on() {
         world.say("start");
         world.next()
     };
-    assert_eq!(last_read_by(&mut bob).as_deref(), Some(ON));
+    assert_eq!(bob.last_answer(ROOM).as_deref(), Some(ON));
     world.hs.member(ROOM, BOB, "leave");
     world.hs.wait_next_sync();
     let second = {
@@ -22,10 +23,10 @@ fn a_member_who_leaves_cannot_read_on() {
     };
     assert_eq!(second.body.as_deref(), Some(OFF));
     assert_ne!(first.outer["session_id"], second.outer["session_id"]);
-    assert_eq!(last_read_by(&mut bob), None);
+    assert_eq!(bob.last_answer(ROOM), None);
 }
 
-/// MUST 27: also when the leaving lies in a gap and shows as state only.
+/// Rule 27: also when the leaving lies in a gap and shows as state only.
 #[test]
 fn a_member_who_leaves_in_a_gap_cannot_read_on() {
     let (mut world, mut bob) = with_bob();
@@ -42,10 +43,10 @@ fn a_member_who_leaves_in_a_gap_cannot_read_on() {
     );
     world.hs.wait_next_sync();
     assert_eq!(world.ask("stop"), OFF);
-    assert_eq!(last_read_by(&mut bob), None);
+    assert_eq!(bob.last_answer(ROOM), None);
 }
 
-/// MUST 27: also when the member is back before anything is said.
+/// Rule 27: also when the member is back before anything is said.
 #[test]
 fn a_member_who_left_and_came_back_gets_another_key() {
     let (mut world, mut bob) = with_bob();
@@ -58,10 +59,10 @@ fn a_member_who_left_and_came_back_gets_another_key() {
     world.say("stop");
     let second = world.next();
     assert_ne!(first.outer["session_id"], second.outer["session_id"]);
-    assert_eq!(last_read_by(&mut bob).as_deref(), Some(OFF));
+    assert_eq!(bob.last_answer(ROOM).as_deref(), Some(OFF));
 }
 
-/// MUST 27.
+/// Rule 27.
 #[test]
 fn a_device_that_is_gone_cannot_read_on() {
     let (mut world, mut bob) = with_bob();
@@ -69,7 +70,7 @@ fn a_device_that_is_gone_cannot_read_on() {
         world.say("start");
         world.next()
     };
-    assert_eq!(last_read_by(&mut bob).as_deref(), Some(ON));
+    assert_eq!(bob.last_answer(ROOM).as_deref(), Some(ON));
     world.hs.with(|state| {
         state
             .devices
@@ -84,10 +85,10 @@ fn a_device_that_is_gone_cannot_read_on() {
         world.next()
     };
     assert_ne!(first.outer["session_id"], second.outer["session_id"]);
-    assert_eq!(last_read_by(&mut bob), None);
+    assert_eq!(bob.last_answer(ROOM), None);
 }
 
-/// MUST 27: what the room asks for, within bounds.
+/// Rule 27: what the room asks for, within bounds.
 #[test]
 fn the_session_rotates_after_as_many_messages_as_the_room_says() {
     let mut world = World::new();
@@ -109,13 +110,13 @@ fn the_session_rotates_after_as_many_messages_as_the_room_says() {
     assert_ne!(sessions[3], sessions[4]);
 }
 
-/// MUST 28: everything that makes a reply readable comes before it. Bob is known
+/// Rule 28: everything that makes a reply readable comes before it. Bob is known
 /// from the member list alone: he never says anything.
 #[test]
 fn all_members_get_the_key_before_the_reply() {
     let (mut world, mut bob) = with_bob();
     assert_eq!(world.ask("start"), ON);
-    assert_eq!(last_read_by(&mut bob).as_deref(), Some(ON));
+    assert_eq!(bob.last_answer(ROOM).as_deref(), Some(ON));
     let log = world.hs.with(|state| state.log.clone());
     let first = |pattern: &str| {
         log.iter()
@@ -134,7 +135,7 @@ fn all_members_get_the_key_before_the_reply() {
     assert!(first("POST /keys/query") < first("POST /keys/claim"));
 }
 
-/// MUST 28: nothing has changed, so nothing is asked.
+/// Rule 28: nothing has changed, so nothing is asked.
 #[test]
 fn the_second_reply_in_an_unchanged_room_is_one_request() {
     let (mut world, _bob) = with_bob();
@@ -156,7 +157,7 @@ fn the_second_reply_in_an_unchanged_room_is_one_request() {
     );
 }
 
-/// MUST 28: who joins later gets the key from now on.
+/// Rule 28: who joins later gets the key from now on.
 #[test]
 fn a_member_who_joins_reads_from_then_on() {
     let mut world = World::encrypted();
@@ -166,7 +167,7 @@ fn a_member_who_joins_reads_from_then_on() {
     world.hs.wait_next_sync();
     world.say("stop");
     let reply = world.next();
-    assert_eq!(last_read_by(&mut bob).as_deref(), Some(OFF));
+    assert_eq!(bob.last_answer(ROOM).as_deref(), Some(OFF));
     let session = reply.outer["session_id"].as_str().unwrap();
     let index = bob.first_index(ROOM, session).unwrap();
     let whole = world.alice.first_index(ROOM, session).unwrap();
@@ -176,7 +177,7 @@ fn a_member_who_joins_reads_from_then_on() {
     );
 }
 
-/// MUST 29: Bob's device has only this one-time key; he is told once, others read.
+/// Rule 29: Bob's device has only this one-time key; he is told once, others read.
 fn withheld_once(world: &mut World, bob: &mut Person) {
     assert_eq!(world.ask("start"), ON);
     assert_eq!(world.ask("stop"), OFF);
@@ -216,7 +217,7 @@ fn a_device_without_one_time_keys_is_told_once() {
     withheld_once(&mut world, &mut bob);
 }
 
-/// MUST 31, and 30 by what the person checks in every Olm payload.
+/// Rules 31, and 30 by what the person checks in every Olm payload.
 #[test]
 fn a_reply_carries_the_device_and_its_key_as_older_clients_need() {
     let mut world = World::encrypted();

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use super::last_read_by;
 use crate::support::faults::Fault;
 use crate::support::person::Person;
 use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 
-/// MUST 32: a reply whose answer is lost is the same reply again.
+/// Rule 32: a reply whose answer is lost is the same reply again.
 fn reply_is_repeated(fault: Fault) {
     let mut world = World::encrypted();
     world.hs.fault("PUT /send/m.room.encrypted", 1, fault);
@@ -35,7 +34,7 @@ fn a_reply_answered_by_an_error_of_the_server_is_repeated_as_it_was() {
     reply_is_repeated(Fault::html(502));
 }
 
-/// MUST 32, for the keys.
+/// Rule 32, for the keys.
 #[test]
 fn a_key_share_whose_answer_is_lost_is_repeated_as_it_was() {
     let mut world = World::encrypted();
@@ -51,7 +50,7 @@ fn a_key_share_whose_answer_is_lost_is_repeated_as_it_was() {
     );
 }
 
-/// MUST 32.
+/// Rule 32.
 #[test]
 fn no_request_carries_more_than_250_devices() {
     let mut world = World::new();
@@ -81,11 +80,11 @@ fn no_request_carries_more_than_250_devices() {
         assert!(devices <= 250, "{devices} devices");
     }
     for phone in [0, 150, 299] {
-        assert_eq!(last_read_by(&mut phones[phone]).as_deref(), Some(ON));
+        assert_eq!(phones[phone].last_answer(ROOM).as_deref(), Some(ON));
     }
 }
 
-/// MUST 33: three seconds are more than the bot would wait after a first failure
+/// Rule 33: three seconds are more than the bot would wait after a first failure
 /// of its own accord.
 fn assert_waits_as_asked(world: &World, pattern: &str) {
     let requests = world.hs.requests(pattern);
@@ -98,7 +97,7 @@ fn assert_waits_as_asked(world: &World, pattern: &str) {
     );
 }
 
-/// MUST 33.
+/// Rule 33.
 #[test]
 fn a_reply_waits_as_long_as_the_server_asks() {
     let mut world = World::encrypted();
@@ -108,7 +107,7 @@ fn a_reply_waits_as_long_as_the_server_asks() {
     assert_waits_as_asked(&world, pattern);
 }
 
-/// MUST 33.
+/// Rule 33.
 #[test]
 fn a_sync_waits_as_long_as_the_server_asks() {
     let mut world = World::encrypted();
@@ -125,7 +124,7 @@ fn a_sync_waits_as_long_as_the_server_asks() {
     assert_waits_as_asked(&world, "/sync");
 }
 
-/// MUST 33.
+/// Rule 33.
 #[test]
 fn a_login_waits_as_long_as_the_server_asks() {
     let mut world = Scenario::encrypted()

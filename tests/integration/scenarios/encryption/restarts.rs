@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{key_uploads, last_read_by, with_bob};
-use crate::support::faults::Fault;
-use crate::support::world::{BOT, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
 
-/// MUST 34: the bot dies when this request comes in, and starts again.
+use super::{key_uploads, with_bob};
+use crate::support::faults::Fault;
+use crate::support::world::{BOT, OFF, ON, ROOM, World};
+
+/// Rule 34: the bot dies when this request comes in, and starts again.
 fn dies_at(pattern: &str, fault: Fault) {
     let (mut world, mut bob) = with_bob();
     let before = world.hs.requests(pattern).len();
@@ -29,7 +30,7 @@ fn dies_at(pattern: &str, fault: Fault) {
         "answered once"
     );
     assert_eq!(world.said(ROOM), 2);
-    assert!(last_read_by(&mut bob).unwrap().contains("Desired replicas"));
+    assert!(bob.last_answer(ROOM).unwrap().contains("Desired replicas"));
     let sent = world.hs.requests("PUT /send/m.room.encrypted");
     let answers: BTreeSet<&str> = sent.iter().map(|request| request.path.as_str()).collect();
     assert_eq!(
@@ -69,7 +70,7 @@ fn a_crash_after_the_reply_arrived_repeats_nothing() {
     dies_at("PUT /send/m.room.encrypted", Fault::HangAfter);
 }
 
-/// MUST 34: the server forgets to-device messages once `since` moves on, so the
+/// Rule 34: the server forgets to-device messages once `since` moves on, so the
 /// key in them must be safe by then. The bot dies at many moments after the
 /// sync that brought key and command.
 #[test]
@@ -105,7 +106,7 @@ fn a_crash_at_any_moment_after_a_sync_loses_no_key_and_no_command() {
     );
 }
 
-/// MUST 34: the deployment is asked for the same number again, and the person
+/// Rule 34: the deployment is asked for the same number again, and the person
 /// is answered once.
 #[test]
 fn a_crash_while_scaling_is_made_good_after_the_restart() {
@@ -126,7 +127,7 @@ fn a_crash_while_scaling_is_made_good_after_the_restart() {
     assert!(world.api.scaled_to().iter().all(|replicas| *replicas == 1));
 }
 
-/// MUST 35.
+/// Rule 35.
 #[test]
 fn a_restart_keeps_the_device_and_does_not_log_in_again() {
     let mut world = World::encrypted();
@@ -146,7 +147,7 @@ fn a_restart_keeps_the_device_and_does_not_log_in_again() {
     assert!(world.hs.requests("POST /logout").is_empty());
 }
 
-/// MUST 35: the device stays; only the token is new.
+/// Rule 35: the device stays; only the token is new.
 #[test]
 fn a_soft_logout_logs_in_again_with_the_same_device() {
     let mut world = World::encrypted();
@@ -160,7 +161,7 @@ fn a_soft_logout_logs_in_again_with_the_same_device() {
     assert_eq!(world.bot_device(), device);
 }
 
-/// MUST 35 and 36: the device is gone for good, and its keys with it.
+/// Rules 35 and 36: the device is gone for good, and its keys with it.
 #[test]
 fn a_hard_logout_takes_a_new_device_with_new_keys() {
     let mut world = World::encrypted();
@@ -196,7 +197,7 @@ fn a_hard_logout_takes_a_new_device_with_new_keys() {
     );
 }
 
-/// MUST 36: an empty store never goes with a device id that had keys.
+/// Rule 36: an empty store never goes with a device id that had keys.
 #[test]
 fn a_lost_store_takes_a_new_device() {
     let mut world = World::encrypted();
@@ -214,7 +215,7 @@ fn a_lost_store_takes_a_new_device() {
     });
 }
 
-/// MUST 36: nothing is ever uploaded for the device that the lost store was.
+/// Rule 36: nothing is ever uploaded for the device that the lost store was.
 #[test]
 fn a_deleted_store_leaves_the_keys_of_its_device_alone() {
     let mut world = World::encrypted();
@@ -252,7 +253,7 @@ fn a_deleted_store_leaves_the_keys_of_its_device_alone() {
     );
 }
 
-/// MUST 36.
+/// Rule 36.
 #[test]
 fn a_second_process_on_the_same_store_is_refused() {
     let mut world = World::encrypted();

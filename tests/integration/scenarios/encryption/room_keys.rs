@@ -1,11 +1,12 @@
 //! Room keys that come in: over Olm, from whom they say, for one room and session.
 
-use crate::support::person::{Person, text_message};
-use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
 use serde_json::{Value, json};
 use vodozemac::megolm::{GroupSession, GroupSessionPickle};
 
-/// MUST 10.
+use crate::support::person::{Person, text_message};
+use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, World};
+
+/// Rule 10.
 #[test]
 fn a_room_key_in_cleartext_is_ignored() {
     let mut world = World::encrypted();
@@ -18,7 +19,7 @@ fn a_room_key_in_cleartext_is_ignored() {
     world.assert_nothing_done();
 }
 
-/// MUST 11: until the other side has written, every message is a pre-key one.
+/// Rule 11: until the other side has written, every message is a pre-key one.
 #[test]
 fn pre_key_messages_on_a_known_session_and_normal_ones_are_read() {
     let mut world = World::encrypted();
@@ -36,7 +37,7 @@ fn pre_key_messages_on_a_known_session_and_normal_ones_are_read() {
     assert_eq!(world.ask("stop"), OFF);
 }
 
-/// MUST 14: the server may deliver a to-device message twice.
+/// Rule 14: the server may deliver a to-device message twice.
 #[test]
 fn a_to_device_message_delivered_twice_does_no_harm() {
     let mut world = World::encrypted();
@@ -55,7 +56,7 @@ fn a_to_device_message_delivered_twice_does_no_harm() {
     assert_eq!(world.ask("stop"), OFF);
 }
 
-/// MUST 12: each lie about who speaks to whom spoils the key it comes with.
+/// Rule 12: each lie about who speaks to whom spoils the key it comes with.
 #[test]
 fn a_room_key_in_a_payload_that_lies_is_discarded() {
     type Lie = fn(&mut Value);
@@ -119,7 +120,7 @@ fn a_room_key_in_a_payload_that_lies_is_discarded() {
     }
 }
 
-/// MUST 12: the same, honest, with and without `sender_device_keys`.
+/// Rule 12: the same, honest, with and without `sender_device_keys`.
 #[test]
 fn an_honest_room_key_is_taken_with_and_without_sender_device_keys() {
     let mut world = World::encrypted();
@@ -129,7 +130,7 @@ fn an_honest_room_key_is_taken_with_and_without_sender_device_keys() {
     assert_eq!(world.ask("stop"), OFF);
 }
 
-/// MUST 13: the key comes before the device is known; it counts once it is.
+/// Rule 13: the key comes before the device is known; it counts once it is.
 #[test]
 fn a_key_of_a_device_not_yet_known_counts_after_the_query() {
     for sends_own_keys in [true, false] {
@@ -154,7 +155,7 @@ fn a_key_of_a_device_not_yet_known_counts_after_the_query() {
     }
 }
 
-/// MUST 17.
+/// Rule 17.
 #[test]
 fn a_room_key_under_another_session_id_is_discarded() {
     let mut world = World::encrypted();
@@ -170,7 +171,7 @@ fn a_room_key_under_another_session_id_is_discarded() {
     world.assert_nothing_done();
 }
 
-/// MUST 17: a key is for the room that it names.
+/// Rule 17: a key is for the room that it names.
 #[test]
 fn a_room_key_for_another_room_does_not_open_this_one() {
     let mut world = World::encrypted();
@@ -183,7 +184,7 @@ fn a_room_key_for_another_room_does_not_open_this_one() {
     world.assert_nothing_done();
 }
 
-/// MUST 17: found by (room, session id), never by the event's own claims.
+/// Rule 17: found by (room, session id), never by the event's own claims.
 #[test]
 fn the_sender_key_and_device_id_of_an_event_do_not_matter() {
     let mut world = World::encrypted();
@@ -231,7 +232,7 @@ fn the_forged_ratchet_is_another_one_under_the_same_id() {
     );
 }
 
-/// MUST 18.
+/// Rule 18.
 #[test]
 fn a_second_room_key_that_does_not_connect_replaces_nothing() {
     let mut world = World::encrypted();

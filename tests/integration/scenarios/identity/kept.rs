@@ -1,5 +1,7 @@
 //! The identity comes from a seed, or is another than it was; a reset is asked for.
 
+use serde_json::json;
+
 use super::recovery::with_secret_storage;
 use super::{
     SIGN, UPLOAD, an_older_life, device_is_signed, newest_device, public, serves_unsigned_because,
@@ -8,7 +10,6 @@ use super::{
 use crate::support::person::Person;
 use crate::support::signing::{add_signature, unpadded};
 use crate::support::world::{ALICE, BOT, OFF, ON, PASSWORD, ROOM, World};
-use serde_json::json;
 
 /// A seed in a file; the store stays in `CRYPTO_STORE_PATH`.
 fn with_seed() -> World {
@@ -20,7 +21,7 @@ fn with_seed() -> World {
     world
 }
 
-/// BEYOND 50: the identity comes from a Secret, so it survives the volume: no
+/// Rule 50: the identity comes from a Secret, so it survives the volume: no
 /// reset, nobody has to verify the bot again, and no password is asked for.
 #[test]
 fn the_seed_file_signs_a_new_device_after_a_lost_store() {

@@ -1,13 +1,14 @@
 //! An account without an identity gets one; another's is left alone.
 
+use serde_json::json;
+
 use super::{SIGN, UPLOAD, an_older_life, device_is_signed, public, shown, signed_by};
 use crate::support::faults::Fault;
 use crate::support::scenario::Scenario;
 use crate::support::signing::is_signed;
 use crate::support::world::{ALICE, BOT, ON, PASSWORD, ROOM, World};
-use serde_json::json;
 
-/// MUST 37: an account without an identity gets one, the device is signed by it
+/// Rule 37: an account without an identity gets one, the device is signed by it
 /// and the master key by the device, all before anything is said.
 #[test]
 fn a_fresh_account_gets_an_identity() {
@@ -35,7 +36,7 @@ fn a_fresh_account_gets_an_identity() {
     assert!(first("POST /keys/upload") < first(UPLOAD));
     assert!(first(UPLOAD) < first(SIGN));
     assert_eq!(world.ask("start"), ON);
-    // MUST 30: what the bot says of itself inside Olm carries the signature.
+    // Rule 30: what the bot says of itself inside Olm carries the signature.
     let self_signing = public(&shown(&world, "self_signing").unwrap());
     let told = &world.alice.received.last().unwrap()["sender_device_keys"];
     assert!(signed_by(told, &self_signing), "{told}");
@@ -51,7 +52,7 @@ fn a_signed_device_is_not_signed_again() {
     assert_eq!(world.hs.requests(SIGN).len(), 1);
 }
 
-/// MUST 38: an identity that the bot does not hold is left alone; the bot goes
+/// Rule 38: an identity that the bot does not hold is left alone; the bot goes
 /// on, and says so in the log and in `status`, once each time.
 #[test]
 fn an_identity_of_somebody_else_is_not_reset() {
@@ -115,7 +116,7 @@ fn a_hanging_identity_upload_holds_nobody_up() {
     assert!(device_is_signed(&world));
 }
 
-/// SHOULD 39: where the homeserver asks for the password again, it gets it, once.
+/// Rule 39: where the homeserver asks for the password again, it gets it, once.
 #[test]
 fn the_password_is_given_again_where_it_is_asked_for() {
     let challenge = json!({
@@ -153,7 +154,7 @@ fn an_upload_that_needs_a_person_is_given_up() {
     }
 }
 
-/// MUST 37: `failures` in a 200 are failures.
+/// Rule 37: `failures` in a 200 are failures.
 #[test]
 fn a_signature_that_is_not_kept_is_said() {
     let mut world = World::new();

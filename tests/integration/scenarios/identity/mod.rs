@@ -4,10 +4,11 @@ mod kept;
 mod made;
 mod recovery;
 
+use serde_json::Value;
+
 use crate::support::person::Person;
 use crate::support::signing::is_signed;
 use crate::support::world::{BOT, ON, World};
-use serde_json::Value;
 
 pub(super) const UPLOAD: &str = "POST /keys/device_signing/upload";
 

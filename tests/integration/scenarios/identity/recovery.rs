@@ -1,5 +1,7 @@
 //! The identity is found again by the recovery key of the account's secret storage.
 
+use serde_json::{Value, json};
+
 use super::{
     SIGN, UPLOAD, an_older_life, device_is_signed, newest_device, public, serves_unsigned_because,
     shown, signed_by,
@@ -8,7 +10,6 @@ use crate::support::person::Person;
 use crate::support::secrets::{self, Storage};
 use crate::support::signing::unpadded;
 use crate::support::world::{ALICE, BOT, ON, ROOM, World};
-use serde_json::{Value, json};
 
 const SECRET: &str = "m.cross_signing.self_signing";
 
@@ -28,7 +29,7 @@ pub(super) fn with_secret_storage() -> (World, Person, Storage) {
     (world, old, storage)
 }
 
-/// SHOULD 40: the recovery key opens the account's secret storage, and the
+/// Rule 40: the recovery key opens the account's secret storage, and the
 /// self-signing key in it signs the device.
 #[test]
 fn the_recovery_key_signs_the_device() {

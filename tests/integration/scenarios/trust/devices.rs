@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use super::{answer, notices, show_identity, shown_identity, unverified, with_cross_signed_alice};
 use crate::support::person::{MEGOLM, Person};
 use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM};
-use serde_json::json;
 
 /// A device that the server slipped into the account (rules 9, 21, 29): it signs
 /// for itself, and the account's identity does not. It commands nothing and is

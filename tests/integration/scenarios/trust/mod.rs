@@ -6,10 +6,11 @@ mod identities;
 mod pins;
 mod rooms;
 
+use serde_json::Value;
+
 use crate::support::person::{MEGOLM, Person};
 use crate::support::scenario::Scenario;
-use crate::support::world::{ALICE, BOT, ON, ROOM, World};
-use serde_json::Value;
+use crate::support::world::{ALICE, ON, ROOM, World};
 
 pub(super) const BOB: &str = "@bob:test";
 
@@ -38,7 +39,7 @@ pub(super) const CHANGED: &str = "Your cryptographic identity is not the one I k
 pub(super) fn answer(world: &mut World, person: &mut Person, text: &str) -> Option<String> {
     person.say(ROOM, text);
     world.next();
-    person.read(ROOM, BOT).pop().and_then(|seen| seen.body)
+    person.last_answer(ROOM)
 }
 
 /// The identity of a user as the server shows it.

@@ -1,9 +1,10 @@
 //! The endpoints for whoever is logged in, but those of keys.
 
+use serde_json::{Map, Value, json};
+
 use super::serve::{Outcome, error};
 use super::state::State;
 use crate::support::wire::Request;
-use serde_json::{Map, Value, json};
 
 impl State {
     pub(super) fn handle(

@@ -1,9 +1,10 @@
 //! The endpoints of device keys, one-time keys, cross-signing and signatures.
 
+use serde_json::{Map, Value, json};
+
 use super::serve::{Outcome, error};
 use super::state::State;
 use crate::support::signing::signable;
-use serde_json::{Map, Value, json};
 
 impl State {
     pub(super) fn upload_keys(&mut self, body: &Value, user: &str, device: &str) -> Outcome {

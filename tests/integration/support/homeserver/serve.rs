@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use super::state::{Logged, State};
 use super::sync::position;
 use crate::support::faults::matches;
 use crate::support::monitor::Monitor;
 use crate::support::rooms::now_ms;
 use crate::support::wire::{Answer, Request, Response};
-use serde_json::{Value, json};
 
 pub(super) type Shared = Monitor<State>;
 

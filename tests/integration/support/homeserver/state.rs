@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
+use serde_json::{Map, Value, json};
+
 use super::SERVER;
 use crate::support::faults::{Faults, Faulty, matches};
 use crate::support::rooms::{Room, RoomEvent, now_ms};
 use crate::support::tokens::Sessions;
 use crate::support::wire::query;
-use serde_json::{Map, Value, json};
 
 #[derive(Default)]
 pub struct Device {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::state::State;
 use serde_json::{Map, Value, json};
+
+use super::state::State;
 
 /// To-device messages that one sync carries at most, as Synapse has it.
 const TO_DEVICE_BATCH: usize = 100;

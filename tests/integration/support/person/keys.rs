@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+use vodozemac::Ed25519SecretKey;
+
 use super::{MEGOLM, OLM, Person};
 use crate::support::homeserver::State;
 use crate::support::signing::add_signature;
-use serde_json::{Value, json};
-use vodozemac::Ed25519SecretKey;
 
 impl Person {
     pub fn ed25519(&self) -> String {

@@ -8,11 +8,12 @@ mod speaking;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::homeserver::Homeserver;
 use serde_json::{Value, json};
 use vodozemac::Ed25519SecretKey;
 use vodozemac::megolm::{GroupSession, InboundGroupSession};
 use vodozemac::olm::{Account, Session};
+
+use crate::support::homeserver::Homeserver;
 
 pub const OLM: &str = "m.olm.v1.curve25519-aes-sha2";
 

@@ -1,11 +1,12 @@
 //! Olm: payloads for a device, the sessions they go out on, and their delivery.
 
-use super::keys::shown_keys;
-use super::{OLM, Person};
-use crate::support::signing::{is_signed, unpadded};
 use serde_json::{Value, json};
 use vodozemac::Curve25519PublicKey;
 use vodozemac::olm::SessionConfig;
+
+use super::keys::shown_keys;
+use super::{OLM, Person};
+use crate::support::signing::{is_signed, unpadded};
 
 impl Person {
     /// An honest Olm payload for a device.

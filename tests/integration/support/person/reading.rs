@@ -1,13 +1,15 @@
 //! What comes in: room keys, notices, and what is said in a room.
 
-use super::{MEGOLM, OLM, Person, Seen};
-use crate::support::signing::{from_unpadded, is_signed};
 use serde_json::{Value, json};
 use vodozemac::Curve25519PublicKey;
 use vodozemac::megolm::{
     InboundGroupSession, MegolmMessage, SessionConfig as MegolmConfig, SessionKey,
 };
 use vodozemac::olm::{OlmMessage, Session, SessionConfig};
+
+use super::{MEGOLM, OLM, Person, Seen};
+use crate::support::signing::{from_unpadded, is_signed};
+use crate::support::world::BOT;
 
 impl Person {
     /// Takes what lies in the to-device queue and learns the room keys in it.
@@ -158,6 +160,11 @@ impl Person {
                 .collect()
         });
         events.iter().map(|event| self.see(room, event)).collect()
+    }
+
+    /// The text of the bot's last message in the room, if this person can read it.
+    pub fn last_answer(&mut self, room: &str) -> Option<String> {
+        self.read(room, BOT).pop()?.body
     }
 
     pub(super) fn see(&mut self, room: &str, event: &Value) -> Seen {

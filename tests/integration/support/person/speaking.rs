@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
+use vodozemac::megolm::{GroupSession, SessionConfig as MegolmConfig};
+
 use super::keys::shown_keys;
 use super::{MEGOLM, Outbound, Person, text_message};
 use crate::support::world::BOT;
-use serde_json::{Value, json};
-use vodozemac::megolm::{GroupSession, SessionConfig as MegolmConfig};
 
 impl Person {
     /// The group session of a room, made if need be.
