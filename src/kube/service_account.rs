@@ -4,7 +4,6 @@
 //! Specification:
 //! <https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/#directly-accessing-the-rest-api>.
 
-use std::io;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::str;
@@ -167,13 +166,9 @@ fn read_token(directory: &Path) -> Result<Secret, LoadError> {
 fn read(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, LoadError> {
     match BoundedFile::read(path, limit) {
         Ok(file) => Ok(file.bytes),
-        Err(FileError::Unreadable(kind)) => Err(LoadError::Unreadable {
+        Err(error) => Err(LoadError::File {
             path: path.to_owned(),
-            kind,
-        }),
-        Err(FileError::TooLarge(limit)) => Err(LoadError::TooLarge {
-            path: path.to_owned(),
-            limit,
+            error,
         }),
     }
 }
@@ -184,21 +179,13 @@ pub enum LoadError {
     /// `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT` make no URL.
     #[error("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT make no address: {0}")]
     Address(BadUrl),
-    /// A file cannot be read.
-    #[error("{path}: {kind}")]
-    Unreadable {
+    /// A file cannot be read, or is larger than anything it could be.
+    #[error("{path}: {error}")]
+    File {
         /// The file.
         path: PathBuf,
-        /// The kind of the error.
-        kind: io::ErrorKind,
-    },
-    /// A file is larger than anything it could be.
-    #[error("{path}: larger than {limit} bytes")]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// The limit in bytes.
-        limit: usize,
+        /// The reason.
+        error: FileError,
     },
     /// The token file has nothing in it.
     #[error("{path}: empty")]
