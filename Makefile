@@ -17,7 +17,8 @@
 #                        ADVISORY_DB=a clone of RustSec's database, where GitHub is out of reach
 #   make sbom            what the release binaries and the images are made of, in target/sbom
 #   make reproducible    builds the binary once more elsewhere: bit for bit the same?
-#   make size            what is in the release binaries, and how that changed
+#   make size            what is in the release binaries, how that changed, and the size of one
+#                        without the features that are on by default
 #   make picture         draws the README's conversation anew, on real servers
 #
 # Each stands alone: what it needs it fetches, builds or installs, or it names what it cannot.
@@ -63,7 +64,7 @@ GOTOOLS := bash tests/e2e/gotools/build.sh
 RUST := cargo python3 make cc cxx
 TOOLS := $(RUST) go
 
-.PHONY: test demo bench memory names release binary controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size picture gotools prerequisites rust homeservers crates announce clean
+.PHONY: test demo bench memory names release binary controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size least picture gotools prerequisites rust homeservers crates announce clean
 
 test:
 	@bash tests/e2e/run_all.sh
@@ -80,6 +81,7 @@ rust:
 check: rust
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --no-default-features --lib -- -D warnings
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 
 # Compiled first, so that the minute it may take is a minute of tests.
@@ -183,8 +185,19 @@ sbom: release
 reproducible: binary
 	@bash tests/supply/reproducible.sh
 
-size: release
+# With --check, which is of the binaries that ship, the other is not built.
+size: release $(if $(findstring --check,$(ARGS)),,least)
 	@python3 -B tests/supply/size.py $(ARGS)
+
+# The binary without the features that are on by default, for x86_64 and in a folder of
+# its own: how much they cost.
+least: rust
+	@$(VENV); auditable="$$(bash tests/supply/tool.sh cargo-auditable)"; \
+	export PATH="$$venv/bin:$$auditable:$$PATH"; triple=least; mkdir -p target; \
+	export RUSTFLAGS="$(REMAP) $(LINK) $${RUSTFLAGS:-}"; \
+	set -- --release --locked --no-default-features --target $(firstword $(TRIPLES)); \
+	echo "cargo zigbuild $$*"; \
+	$(AUDITABLE) cargo zigbuild --target-dir target/least "$$@"
 
 picture: rust
 	@$(SHOWN); $(VENV); made="$$(mktemp)"; trap 'rm -f "$$made"' EXIT; \

@@ -40,6 +40,7 @@ impl Responsible {
 }
 
 /// The cure for a request that failed in TLS.
+#[cfg(any(feature = "keycloak", feature = "sso"))]
 pub(super) fn tls_cure(error: &net::Error) -> Option<String> {
     match &error.fault {
         net::Fault::Tls(fault) => fault.cure("EXTRA_CA_FILE"),

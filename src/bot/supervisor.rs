@@ -115,7 +115,7 @@ pub async fn serve(settings: &Settings) -> Result<(), ServeError> {
 fn own_device(settings: &Settings) -> Option<&DeviceId> {
     match &settings.account.method {
         Method::Token(made) => Some(&made.device),
-        Method::Password(_) | Method::Jwt(_) | Method::Sso(_) => None,
+        _ => None,
     }
 }
 
@@ -165,7 +165,7 @@ async fn serve_sessions(
         // That of another server is not this one's to see.
         password: match &settings.account.method {
             Method::Password(password) => Some(password.clone()),
-            Method::Jwt(_) | Method::Sso(_) | Method::Token(_) => None,
+            _ => None,
         },
     });
     if settings.device_trust == DeviceTrust::Tofu {

@@ -1,5 +1,5 @@
-//! Addresses of the homeserver and of Keycloak, and those that are written by habit
-//! where another one is meant: all of it can be told without asking anybody.
+//! Addresses of servers, and those that are written by habit where the homeserver's is
+//! meant: all of it can be told without asking anybody.
 
 use std::fmt;
 
@@ -113,12 +113,6 @@ impl fmt::Display for Homeserver {
     }
 }
 
-/// Keycloak's URL, which may name a realm only where it is that of a login page.
-pub(super) fn keycloak(text: &str, may_name_realm: bool) -> Result<BaseUrl, Flaw> {
-    keycloak_by_habit(text, may_name_realm)?;
-    BaseUrl::parse(text)
-}
-
 /// Refuses what is often written instead of the homeserver's URL.
 fn not_by_habit(text: &str) -> Result<(), Flaw> {
     if UserId::parse(text).is_ok() {
@@ -153,27 +147,8 @@ fn not_by_habit(text: &str) -> Result<(), Flaw> {
     }
 }
 
-/// Refuses what is often written instead of Keycloak's URL. A login page's address may
-/// name its realm.
-fn keycloak_by_habit(text: &str, may_name_realm: bool) -> Result<(), Flaw> {
-    let page = text.split('#').next().unwrap_or(text);
-    let uri = page.parse::<Uri>().ok().filter(|_| !text.contains('@'));
-    let found = uri.and_then(|uri| segment(&uri, &["realms", "admin"]));
-    match found {
-        Some("admin") => Err(Flaw::new(
-            format!("is the address of Keycloak's console: {}", quoted(page)),
-            "leave out /admin and all that follows",
-        )),
-        Some(_) if !may_name_realm => Err(Flaw::new(
-            format!("goes on to a realm: {}", quoted(page)),
-            "leave out /realms and all that follows; KEYCLOAK_REALM names the realm",
-        )),
-        _ => Ok(()),
-    }
-}
-
 /// The first segment of the path that is one of these.
-fn segment(uri: &Uri, known: &[&'static str]) -> Option<&'static str> {
+pub(super) fn segment(uri: &Uri, known: &[&'static str]) -> Option<&'static str> {
     let of = |part: &str| known.iter().copied().find(|known| *known == part);
     uri.path().split('/').find_map(of)
 }
@@ -322,38 +297,6 @@ mod tests {
             "bot:hunter2@example.com",
         ] {
             assert_eq!(told(not_by_habit(given)), "", "{given}");
-        }
-    }
-
-    #[test]
-    fn keycloak_is_none_of_these() {
-        let of = |given: &str, may_name_realm| told(keycloak_by_habit(given, may_name_realm));
-        for given in [
-            "https://kc.example/realms/x",
-            "https://kc.example/auth/realms/x/",
-        ] {
-            let start = "V goes on to a realm: \"https://kc.example/";
-            assert!(of(given, false).starts_with(start), "{given}");
-            assert_eq!(of(given, true), "");
-        }
-        for given in [
-            "https://kc.example/admin",
-            "https://kc.example/auth/admin/master/console/#/x/clients",
-        ] {
-            for may_name_realm in [true, false] {
-                let told = of(given, may_name_realm);
-                assert!(
-                    told.starts_with("V is the address of Keycloak's console"),
-                    "{told}"
-                );
-            }
-        }
-        for given in [
-            "https://kc.example",
-            "https://kc.example/auth",
-            "https://u:p@kc/admin",
-        ] {
-            assert_eq!(of(given, false), "");
         }
     }
 }

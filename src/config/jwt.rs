@@ -1,15 +1,13 @@
 //! Logins with a JSON Web Token: where it comes from, and what takes it.
 
-use std::rc::Rc;
-
-use super::address::{BaseUrl, keycloak};
 use super::fault::{Flaw, quoted};
+#[cfg(feature = "keycloak")]
+use super::keycloak::Keycloak;
 use super::reader::{Reader, masked, text};
-use super::table::{
-    AUDIENCE, CLIENT_SECRET, ISSUER, JWT_LOGIN_TYPE, JWT_SECRET, KEYCLOAK_CLIENT_ID,
-    KEYCLOAK_REALM, KEYCLOAK_URL, PASSWORD, TOTP_SECRET,
-};
-use crate::auth::jwt::{MIN_SECRET_BYTES, Totp};
+#[cfg(not(feature = "keycloak"))]
+use super::table::AUTH_METHOD;
+use super::table::{AUDIENCE, JWT_LOGIN_TYPE, JWT_SECRET, KEYCLOAK_URL};
+use crate::auth::jwt::MIN_SECRET_BYTES;
 use crate::util::Secret;
 
 /// A login with a JSON Web Token.
@@ -38,72 +36,30 @@ pub enum JwtLoginType {
 #[derive(Clone, Debug)]
 pub enum JwtSource {
     /// From Keycloak, by a password.
+    #[cfg(feature = "keycloak")]
     Keycloak(Box<Keycloak>),
     /// Made here, with a secret that the homeserver knows (`JWT_SECRET`).
     Secret(Secret),
-}
-
-/// A realm of Keycloak's, and what the bot is known by there.
-#[derive(Clone, Debug)]
-pub struct Keycloak {
-    /// Where Keycloak is (`KEYCLOAK_URL`).
-    pub url: BaseUrl,
-    /// The realm's name (`KEYCLOAK_REALM`).
-    pub realm: String,
-    /// The client that the token is made for (`KEYCLOAK_CLIENT_ID`).
-    pub client_id: String,
-    /// The client's secret; a public client has none
-    /// (`KEYCLOAK_CLIENT_SECRET`).
-    pub client_secret: Option<Secret>,
-    /// The account's password there (`MATRIX_PASSWORD`).
-    pub password: Secret,
-    /// What one-time passwords are made from (`KEYCLOAK_TOTP_SECRET`).
-    pub totp: Option<Rc<Totp>>,
-    /// The issuer that the homeserver expects, if not the one that Keycloak says
-    /// it is (`KEYCLOAK_ISSUER`).
-    pub issuer: Option<String>,
 }
 
 impl Jwt {
     /// Reads what a token takes, which `why` makes necessary; `asked` comes before
     /// `JWT_LOGIN_TYPE`.
     pub(super) fn read(r: &mut Reader<'_>, why: &str, asked: Option<JwtLoginType>) -> Option<Self> {
-        let keycloak = (!r.is_set(&JWT_SECRET)).then(|| Keycloak::read(r, why));
+        let keycloak = (!r.is_set(&JWT_SECRET)).then(|| from_keycloak(r, why));
         let audience = r.optional(&AUDIENCE, text, String::clone);
         let login_type = asked.or_else(|| {
             let shown = |kind: &JwtLoginType| kind.as_str().to_owned();
             r.read(&JWT_LOGIN_TYPE, JwtLoginType::parse, shown)
         });
         let source = match keycloak {
-            Some(keycloak) => keycloak.map(Box::new).map(JwtSource::Keycloak),
+            Some(keycloak) => keycloak,
             None => secret(r, login_type).map(JwtSource::Secret),
         };
         Some(Self {
             login_type: login_type?,
             source: source?,
             audience: audience?,
-        })
-    }
-}
-
-impl Keycloak {
-    fn read(r: &mut Reader<'_>, why: &str) -> Option<Self> {
-        let password = r.needed_secret(&PASSWORD, why);
-        let parse = |text: &str| keycloak(text, false);
-        let url = r.needed(&KEYCLOAK_URL, why, parse, BaseUrl::to_string);
-        let realm = r.needed(&KEYCLOAK_REALM, why, realm, String::clone);
-        let client_id = r.needed(&KEYCLOAK_CLIENT_ID, why, visible, String::clone);
-        let client_secret = r.secret(&CLIENT_SECRET);
-        let totp = totp(r);
-        let issuer = r.optional(&ISSUER, text, String::clone);
-        Some(Self {
-            issuer: issuer?,
-            url: url?,
-            realm: realm?,
-            client_id: client_id?,
-            client_secret: client_secret?,
-            password: password?,
-            totp: totp?,
         })
     }
 }
@@ -135,6 +91,23 @@ impl JwtLoginType {
     }
 }
 
+/// The source of tokens that are not made here.
+#[cfg(feature = "keycloak")]
+fn from_keycloak(r: &mut Reader<'_>, why: &str) -> Option<JwtSource> {
+    let keycloak = Keycloak::read(r, why)?;
+    Some(JwtSource::Keycloak(Box::new(keycloak)))
+}
+
+#[cfg(not(feature = "keycloak"))]
+fn from_keycloak(r: &mut Reader<'_>, _why: &str) -> Option<JwtSource> {
+    let flaw = Flaw::new(
+        "is jwt, which needs JWT_SECRET or a build with the feature keycloak",
+        "set JWT_SECRET, or build the program with its default features",
+    );
+    r.fault(AUTH_METHOD.name, flaw);
+    None
+}
+
 /// The secret that tokens are made from, which is set.
 fn secret(r: &mut Reader<'_>, login_type: Option<JwtLoginType>) -> Option<Secret> {
     let given = r.given_by(&JWT_SECRET)?;
@@ -163,39 +136,4 @@ fn secret(r: &mut Reader<'_>, login_type: Option<JwtLoginType>) -> Option<Secret
         Ok(Secret::new(text.to_owned()))
     };
     r.either(&JWT_SECRET, parse, masked)?
-}
-
-pub(super) fn totp(r: &mut Reader<'_>) -> Option<Option<Rc<Totp>>> {
-    let parse = |text: &str| {
-        Totp::parse(text).map(Rc::new).map_err(|fault| {
-            Flaw::new(
-                format!("is no secret of one-time passwords: {fault}"),
-                "give the base32 text that Keycloak shows under \"Unable to scan?\", or the \
-                 otpauth:// URI of the QR code",
-            )
-        })
-    };
-    r.either(&TOTP_SECRET, parse, masked)
-}
-
-pub(super) fn realm(text: &str) -> Result<String, Flaw> {
-    match text.contains('/') {
-        true => Err(no_name(text)),
-        false => visible(text),
-    }
-}
-
-/// A client's id may be a URL.
-fn visible(text: &str) -> Result<String, Flaw> {
-    match text.contains(char::is_control) {
-        true => Err(no_name(text)),
-        false => Ok(text.to_owned()),
-    }
-}
-
-fn no_name(text: &str) -> Flaw {
-    Flaw::new(
-        format!("is no name: {}", quoted(text)),
-        "write the name alone, as Keycloak's console shows it",
-    )
 }

@@ -1,19 +1,14 @@
 //! How to log in.
 
-use std::rc::Rc;
-
 use ruma::OwnedDeviceId;
 
-use super::BaseUrl;
 use super::account::Overrides;
-use super::address::keycloak;
 use super::fault::{Flaw, quoted};
-use super::jwt::{Jwt, realm, totp};
+use super::jwt::Jwt;
 use super::reader::Reader;
-use super::table::{
-    ACCESS_TOKEN, AUTH_METHOD, DEVICE_ID, KEYCLOAK_REALM, KEYCLOAK_URL, PASSWORD, SSO_IDP_ID,
-};
-use crate::auth::jwt::Totp;
+#[cfg(feature = "sso")]
+use super::sso::Sso;
+use super::table::{ACCESS_TOKEN, AUTH_METHOD, DEVICE_ID, PASSWORD};
 use crate::util::Secret;
 
 /// The longest device or provider id taken, in bytes: that of any Matrix id.
@@ -27,24 +22,10 @@ pub enum Method {
     /// By a token that somebody else vouches for.
     Jwt(Jwt),
     /// Through the login page of an identity provider.
+    #[cfg(feature = "sso")]
     Sso(Sso),
     /// By an access token made beforehand.
     Token(AccessToken),
-}
-
-/// A login through an identity provider's page.
-#[derive(Clone, Debug)]
-pub struct Sso {
-    /// The provider (`SSO_IDP_ID`).
-    pub provider: String,
-    /// The account's password there.
-    pub password: Secret,
-    /// What one-time passwords are made from (`KEYCLOAK_TOTP_SECRET`).
-    pub totp: Option<Rc<Totp>>,
-    /// Where the login page has to be (`KEYCLOAK_URL`).
-    pub url: Option<BaseUrl>,
-    /// The realm that it has to be of (`KEYCLOAK_REALM`).
-    pub realm: Option<String>,
 }
 
 /// An access token made beforehand, and its device.
@@ -75,6 +56,7 @@ impl Method {
         match self {
             Self::Password(_) => MethodName::Password,
             Self::Jwt(_) => MethodName::Jwt,
+            #[cfg(feature = "sso")]
             Self::Sso(_) => MethodName::Sso,
             Self::Token(_) => MethodName::Token,
         }
@@ -92,27 +74,19 @@ impl Method {
         match name {
             MethodName::Password => r.needed_secret(&PASSWORD, name.needs()).map(Self::Password),
             MethodName::Jwt => Jwt::read(r, name.needs(), overrides.login_type).map(Self::Jwt),
+            #[cfg(feature = "sso")]
             MethodName::Sso => Sso::read(r, name.needs()).map(Self::Sso),
+            #[cfg(not(feature = "sso"))]
+            MethodName::Sso => {
+                let flaw = Flaw::new(
+                    "is sso, which needs a build with the feature sso",
+                    "build the program with its default features, or choose another way to log in",
+                );
+                r.fault(AUTH_METHOD.name, flaw);
+                None
+            }
             MethodName::Token => AccessToken::read(r, name.needs()).map(Self::Token),
         }
-    }
-}
-
-impl Sso {
-    fn read(r: &mut Reader<'_>, why: &str) -> Option<Self> {
-        let password = r.needed_secret(&PASSWORD, why);
-        let totp = totp(r);
-        let parse = |text: &str| keycloak(text, true);
-        let url = r.optional(&KEYCLOAK_URL, parse, BaseUrl::to_string);
-        let realm = r.optional(&KEYCLOAK_REALM, realm, String::clone);
-        let provider = r.read(&SSO_IDP_ID, id, String::clone);
-        Some(Self {
-            provider: provider?,
-            password: password?,
-            totp: totp?,
-            url: url?,
-            realm: realm?,
-        })
     }
 }
 
@@ -163,7 +137,7 @@ impl MethodName {
 }
 
 /// An id that another program made up: visible, and not too long.
-fn id(text: &str) -> Result<String, Flaw> {
+pub(super) fn id(text: &str) -> Result<String, Flaw> {
     if text.len() <= MAX_ID && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(text.to_owned());
     }

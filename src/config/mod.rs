@@ -6,12 +6,16 @@ mod cluster;
 mod fault;
 mod health;
 mod jwt;
+#[cfg(any(feature = "keycloak", feature = "sso"))]
+mod keycloak;
 mod login;
 mod policy;
 mod reader;
 mod secrets;
 mod setting;
 mod settings;
+#[cfg(feature = "sso")]
+mod sso;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -24,11 +28,15 @@ pub use address::{BaseUrl, Homeserver};
 pub use cluster::KubernetesAccess;
 pub use fault::{Fault, Faults};
 pub use health::{HealthAddress, health_address};
-pub use jwt::{Jwt, JwtLoginType, JwtSource, Keycloak};
-pub use login::{AccessToken, Method, MethodName, Sso};
+pub use jwt::{Jwt, JwtLoginType, JwtSource};
+#[cfg(feature = "keycloak")]
+pub use keycloak::Keycloak;
+pub use login::{AccessToken, Method, MethodName};
 pub use reader::Env;
 pub use setting::{FileForm, Presence, Setting};
 pub use settings::{Settings, store_path};
+#[cfg(feature = "sso")]
+pub use sso::Sso;
 pub use table::SETTINGS;
 pub use user::BotUser;
 pub(crate) use user::user_id;

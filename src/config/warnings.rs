@@ -3,8 +3,14 @@
 use url::Url;
 
 use super::fault::quoted;
-use super::table::{HOMESERVER, KEYCLOAK_REALM, KEYCLOAK_URL, NO_PROXY};
-use super::{Account, BaseUrl, Homeserver, Jwt, JwtSource, Method, Sso};
+#[cfg(any(feature = "keycloak", feature = "sso"))]
+use super::table::KEYCLOAK_URL;
+use super::table::{HOMESERVER, NO_PROXY};
+use super::{Account, BaseUrl, Homeserver, Method};
+#[cfg(feature = "keycloak")]
+use super::{Jwt, JwtSource};
+#[cfg(feature = "sso")]
+use super::{Sso, table::KEYCLOAK_REALM};
 use crate::net::{Proxy, is_private};
 
 /// Entries of a list that are named; there may be hundreds.
@@ -28,6 +34,7 @@ impl Account {
             ));
         }
         match &self.method {
+            #[cfg(feature = "keycloak")]
             Method::Jwt(Jwt {
                 source: JwtSource::Keycloak(keycloak),
                 ..
@@ -38,6 +45,7 @@ impl Account {
                  network encrypts it or that you trust",
                 KEYCLOAK_URL.name, keycloak.url
             )),
+            #[cfg(feature = "sso")]
             Method::Sso(sso) => warnings.extend(of_login_page(sso)),
             _ => {}
         }
@@ -58,13 +66,12 @@ impl Account {
 fn homeserver_stake(method: &Method) -> &'static str {
     match method {
         Method::Password(_) => "the password, access tokens and the contents of unencrypted rooms",
-        Method::Jwt(_) | Method::Sso(_) => {
-            "login tokens, access tokens and the contents of unencrypted rooms"
-        }
         Method::Token(_) => "the access token and the contents of unencrypted rooms",
+        _ => "login tokens, access tokens and the contents of unencrypted rooms",
     }
 }
 
+#[cfg(feature = "sso")]
 fn of_login_page(sso: &Sso) -> Option<String> {
     let (url_name, realm_name) = (KEYCLOAK_URL.name, KEYCLOAK_REALM.name);
     let Some(url) = &sso.url else {

@@ -4,7 +4,9 @@ use ruma::DeviceId;
 
 use super::client::Login;
 use super::error::Error;
-use super::{jwt, password, sso, token};
+#[cfg(feature = "sso")]
+use super::sso;
+use super::{jwt, password, token};
 use crate::config::Method;
 use crate::matrix::client::LoggedIn;
 
@@ -18,6 +20,7 @@ impl Login<'_> {
         match &self.account.method {
             Method::Password(password) => password::log_in(self, password, user, device).await,
             Method::Jwt(jwt) => jwt::log_in(self, jwt, user, device).await,
+            #[cfg(feature = "sso")]
             Method::Sso(sso) => sso::log_in(self, sso, user, device).await,
             Method::Token(made) => token::resume(self, made, user).await,
         }

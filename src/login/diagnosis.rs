@@ -6,8 +6,10 @@ use std::time::Duration;
 use ruma::OwnedUserId;
 use thiserror::Error;
 
+use crate::auth::Responsible;
 use crate::auth::jwt::TokenError;
-use crate::auth::{Responsible, keycloak};
+#[cfg(feature = "keycloak")]
+use crate::auth::keycloak;
 use crate::net::Remedy;
 
 /// The reason why the homeserver refuses a token, as far as it can be found out here.
@@ -17,6 +19,7 @@ pub enum Diagnosis {
     #[error("{}", joined(.0))]
     Token(Vec<TokenError>),
     /// The realm's keys are not available.
+    #[cfg(feature = "keycloak")]
     #[error(
         "the keys to check it with cannot be had here either, and without them the homeserver \
          refuses every token: {0}"
@@ -61,6 +64,7 @@ impl Remedy for Diagnosis {
             Self::Token(errors) => errors
                 .first()
                 .map_or(Responsible::Keycloak, Remedy::responsible),
+            #[cfg(feature = "keycloak")]
             Self::NoKeys(error) => error.responsible(),
             Self::Clock(_) => Responsible::Network,
             Self::UnknownUser(_) | Self::Sound { .. } => Responsible::Homeserver,
@@ -73,11 +77,9 @@ impl Remedy for Diagnosis {
     fn is_transient(&self) -> bool {
         match self {
             Self::Token(errors) => errors.iter().all(Remedy::is_transient),
-            Self::NoKeys(_)
-            | Self::Clock(_)
-            | Self::UnknownUser(_)
-            | Self::Sound { .. }
-            | Self::OwnSecret => true,
+            #[cfg(feature = "keycloak")]
+            Self::NoKeys(_) => true,
+            Self::Clock(_) | Self::UnknownUser(_) | Self::Sound { .. } | Self::OwnSecret => true,
         }
     }
 }

@@ -7,8 +7,12 @@ use ruma::OwnedDeviceId;
 use thiserror::Error as ThisError;
 
 use super::diagnosis::Diagnosis;
+use crate::auth::Responsible;
 use crate::auth::jwt::MintError;
-use crate::auth::{Responsible, keycloak, sso};
+#[cfg(feature = "keycloak")]
+use crate::auth::keycloak;
+#[cfg(feature = "sso")]
+use crate::auth::sso;
 use crate::config::MethodName;
 use crate::matrix::client::{self, DiscoveryError, DiscoveryFault, LoginError, VersionsFault};
 use crate::net::{self, Remedy, TlsUnavailable};
@@ -74,12 +78,14 @@ pub enum Error {
         diagnosis: Diagnosis,
     },
     /// Keycloak issues no token.
+    #[cfg(feature = "keycloak")]
     #[error("{0}")]
     Keycloak(keycloak::Error),
     /// The token cannot be made.
     #[error("{0}")]
     Mint(MintError),
     /// The login page gives no login token.
+    #[cfg(feature = "sso")]
     #[error("{0}")]
     Sso(sso::Error),
     /// The answer to the login cannot be used.
@@ -157,7 +163,9 @@ impl Remedy for Error {
             | Self::Refused { .. }
             | Self::Answer(_) => Homeserver,
             Self::TokenRefused { diagnosis, .. } => diagnosis.responsible(),
+            #[cfg(feature = "keycloak")]
             Self::Keycloak(error) => error.responsible(),
+            #[cfg(feature = "sso")]
             Self::Sso(error) => error.responsible(),
         }
     }
@@ -171,7 +179,9 @@ impl Remedy for Error {
             }) => !to.is_permanent(),
             Self::Homeserver(fault) => fault.is_transient(),
             Self::TokenRefused { diagnosis, .. } => diagnosis.is_transient(),
+            #[cfg(feature = "keycloak")]
             Self::Keycloak(error) => error.is_transient(),
+            #[cfg(feature = "sso")]
             Self::Sso(error) => error.is_transient(),
             // The token of the login page is good for minutes, and once.
             Self::Refused { method, fault } => *method == MethodName::Sso && is_forbidden(fault),
@@ -189,7 +199,9 @@ impl Remedy for Error {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Homeserver(fault) => fault.retry_after(),
+            #[cfg(feature = "keycloak")]
             Self::Keycloak(error) => error.retry_after(),
+            #[cfg(feature = "sso")]
             Self::Sso(error) => error.retry_after(),
             _ => None,
         }

@@ -12,9 +12,9 @@ use ruma::{DeviceId, OwnedUserId, UserId};
 use super::client::Login;
 use super::diagnosis::Diagnosis;
 use super::error::{Error, is_forbidden};
+#[cfg(feature = "keycloak")]
 use super::keycloak_token::{self, check_token};
-use crate::auth::jwt::{LIFESPAN, mint};
-use crate::auth::keycloak::TokenAnswer;
+use crate::auth::jwt::{IssuedToken, LIFESPAN, mint};
 use crate::config::{Homeserver as Address, Jwt, JwtLoginType, JwtSource};
 use crate::matrix::client::{Call, Fault, LoggedIn, LoginInfo, versions};
 use crate::net::Client;
@@ -48,12 +48,17 @@ pub(super) async fn log_in(
 ///
 /// # Errors
 /// Keycloak issues none, or it cannot be made here.
-pub async fn get_token(http: &Client, localpart: &str, jwt: &Jwt) -> Result<TokenAnswer, Error> {
+#[cfg_attr(
+    not(feature = "keycloak"),
+    expect(unused_variables, reason = "nobody is asked for a token made here")
+)]
+pub async fn get_token(http: &Client, localpart: &str, jwt: &Jwt) -> Result<IssuedToken, Error> {
     match &jwt.source {
-        JwtSource::Secret(secret) => Ok(TokenAnswer {
+        JwtSource::Secret(secret) => Ok(IssuedToken {
             token: mint(secret, localpart, SystemTime::now()).map_err(Error::Mint)?,
             expires_in: Some(LIFESPAN),
         }),
+        #[cfg(feature = "keycloak")]
         JwtSource::Keycloak(keycloak) => keycloak_token::request(http, localpart, keycloak)
             .await
             .map_err(Error::Keycloak),
@@ -92,11 +97,16 @@ impl Login<'_> {
 }
 
 /// Finds the reason why the homeserver refuses a token.
+#[cfg_attr(
+    not(feature = "keycloak"),
+    expect(unused_variables, reason = "a token made here is not looked at")
+)]
 async fn diagnose(login: &Login<'_>, jwt: &Jwt, token: &Secret) -> Diagnosis {
-    let user = login.account.user.localpart();
     let found = match &jwt.source {
         JwtSource::Secret(_) => Diagnosis::OwnSecret,
+        #[cfg(feature = "keycloak")]
         JwtSource::Keycloak(keycloak) => {
+            let user = login.account.user.localpart();
             match check_token(login.client(), user, jwt, keycloak, token).await {
                 Ok(errors) if !errors.is_empty() => return Diagnosis::Token(errors),
                 // For the other login types the homeserver has the key in a file.

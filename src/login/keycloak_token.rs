@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use log::info;
 use tokio::time::sleep;
 
-use crate::auth::jwt::{Code, Expected, TokenError, Totp, check};
-use crate::auth::keycloak::{Error, Realm, TokenAnswer};
+use crate::auth::jwt::{Code, Expected, IssuedToken, TokenError, Totp, check};
+use crate::auth::keycloak::{Error, Realm};
 use crate::config::{Jwt, JwtLoginType, Keycloak};
 use crate::net::Client;
 use crate::util::Secret;
@@ -26,7 +26,7 @@ pub(super) async fn request(
     http: &Client,
     user: &str,
     keycloak: &Keycloak,
-) -> Result<TokenAnswer, Error> {
+) -> Result<IssuedToken, Error> {
     let (realm, password) = (realm(keycloak), &keycloak.password);
     let Some(totp) = &keycloak.totp else {
         return realm.token(http, user, password, None).await;

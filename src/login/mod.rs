@@ -7,10 +7,12 @@ mod client;
 mod diagnosis;
 mod error;
 mod jwt;
+#[cfg(feature = "keycloak")]
 mod keycloak_token;
 mod password;
 mod refresh;
 mod session;
+#[cfg(feature = "sso")]
 mod sso;
 mod token;
 
@@ -20,6 +22,7 @@ mod tests;
 pub use client::{Login, http_client};
 pub use error::Error;
 pub use jwt::get_token;
+#[cfg(feature = "keycloak")]
 pub use keycloak_token::{check_token, realm};
 pub use refresh::{RefreshError, refresh};
 pub use session::{Access, SessionError, connect, log_in};

@@ -11,12 +11,22 @@
     missing_docs,
     reason = "a test stops at the first surprise"
 )]
+#![cfg_attr(
+    not(all(feature = "keycloak", feature = "sso")),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "fakes of what the build leaves out"
+    )
+)]
 
 mod cli;
 mod docs;
 mod fakes;
+#[cfg(all(feature = "keycloak", feature = "sso"))]
 mod keycloak;
 mod layers;
+#[cfg(all(feature = "keycloak", feature = "sso"))]
 mod logins;
 mod memory;
 mod names;

@@ -111,6 +111,12 @@ def measure(triple: str) -> tuple[int, Counter[str], Counter[str]]:
     return binary.stat().st_size, by_section, by_crate
 
 
+def least() -> int | None:
+    """The bytes of the binary without the default features, where `make least` has built it."""
+    binary = REPOSITORY / "target/least" / TRIPLES[0] / "release" / NAME
+    return binary.stat().st_size if binary.is_file() else None
+
+
 def crates(triple: str, kinds: str) -> set[tuple[str, str]]:
     """Names and versions in the tree, ourselves not counted."""
     command = ["cargo", "tree", "--locked", "-e", kinds, "--target", triple, "--prefix", "none", "--format", "{p}"]
@@ -163,6 +169,9 @@ def main() -> int:
         told = ", ".join(f"{name} {size / 1000:.0f}" for name, size in by_section.most_common(6))
         print(f"{triple}: {sizes[triple]:,} bytes = {sizes[triple] / MIB:.2f} MiB; KB: {told}")
         parts = parts or by_crate
+    if smaller := least():
+        apart = sizes[TRIPLES[0]] - smaller
+        print(f"{TRIPLES[0]} without default features: {smaller:,} bytes = {smaller / MIB:.2f} MiB, {apart:,} less")
     tree = crates(TRIPLES[0], "normal")
     built_in = crates(TRIPLES[0], "normal,no-proc-macro")
     versions = dict(sorted(built_in))

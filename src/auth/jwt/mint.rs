@@ -17,6 +17,16 @@ pub const MIN_SECRET_BYTES: usize = 64;
 /// The lifespan of a token. It is used at once; the rest is for clocks that differ.
 pub const LIFESPAN: Duration = Duration::from_secs(5 * 60);
 
+/// A token, whoever issued it. It is needed for one login: a refresh token and a session
+/// that came with it are dropped.
+#[derive(Debug, Clone)]
+pub struct IssuedToken {
+    /// The token, a JWT unless the issuer is set up otherwise.
+    pub token: Secret,
+    /// Its lifespan, as the issuer states it.
+    pub expires_in: Option<Duration>,
+}
+
 /// The claims that the module's `jwt` reads: `sub`, which must be the user that logs in,
 /// and `exp`. Others (`admin`, `displayname`) would make it change the account.
 #[derive(Serialize)]

@@ -18,5 +18,5 @@ pub use check::{Expected, check};
 pub use decode::{DecodeError, Unverified};
 pub use error::TokenError;
 pub use jwks::{Jwks, JwksError};
-pub use mint::{LIFESPAN, MIN_SECRET_BYTES, MintError, mint};
+pub use mint::{IssuedToken, LIFESPAN, MIN_SECRET_BYTES, MintError, mint};
 pub use totp::{Code, Totp, TotpError};

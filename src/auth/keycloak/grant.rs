@@ -11,19 +11,10 @@ use super::answer;
 use super::error::Error;
 use super::realm::Realm;
 use crate::auth::form;
+use crate::auth::jwt::IssuedToken;
 use crate::json::lenient;
 use crate::net::Client;
 use crate::util::Secret;
-
-/// A token as Keycloak issued it. The refresh token and the session that come with it are
-/// dropped: the token is needed for one login.
-#[derive(Debug, Clone)]
-pub struct TokenAnswer {
-    /// The access token, a JWT by default.
-    pub token: Secret,
-    /// The lifespan of the token, as Keycloak states it.
-    pub expires_in: Option<Duration>,
-}
 
 #[derive(Deserialize)]
 struct Answer {
@@ -54,7 +45,7 @@ impl Realm {
         user: &str,
         password: &Secret,
         totp: Option<&Secret>,
-    ) -> Result<TokenAnswer, Error> {
+    ) -> Result<IssuedToken, Error> {
         let secret = self.client_secret.as_ref();
         let fields = [
             ("grant_type", Some("password")),
@@ -77,7 +68,7 @@ impl Realm {
             answer.refresh_token.zeroize();
             if let Some(token) = answer.access_token.filter(|token| !token.is_empty()) {
                 response.body.zeroize();
-                return Ok(TokenAnswer {
+                return Ok(IssuedToken {
                     token: Secret::new(token),
                     expires_in: answer
                         .expires_in

@@ -12,5 +12,4 @@ mod realm;
 mod tests;
 
 pub use error::Error;
-pub use grant::TokenAnswer;
 pub use realm::Realm;

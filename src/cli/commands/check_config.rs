@@ -65,6 +65,7 @@ mod tests {
         assert!(text.contains("1.2.3.4") && !text.contains("HOST is not set"));
     }
 
+    #[cfg(feature = "keycloak")]
     #[test]
     fn all_faults_are_told() {
         let told = check(&[("KUBERNETES_SERVICE_PORT", "x"), ("AUTH_METHOD", "jwt")]).unwrap_err();

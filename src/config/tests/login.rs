@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::super::{Account, JwtLoginType, JwtSource, Method, MethodName, Overrides, Settings};
+use super::super::*;
 use super::{REQUIRED, secret_file};
 use crate::net::Roots;
 
@@ -33,12 +33,14 @@ fn summary(given: &[(&str, &str)]) -> String {
 }
 
 /// The names in front of the faults.
+#[cfg(all(feature = "keycloak", feature = "sso"))]
 fn named(given: &[(&str, &str)]) -> Vec<String> {
     let faults = account(given).unwrap_err();
     let names = faults.lines().filter_map(|line| line.split(' ').next());
     names.map(str::to_owned).collect()
 }
 
+#[cfg(feature = "keycloak")]
 const KEYCLOAK: [(&str, &str); 5] = [
     ("AUTH_METHOD", "jwt"),
     ("MATRIX_PASSWORD", "hunter2"),
@@ -47,6 +49,7 @@ const KEYCLOAK: [(&str, &str); 5] = [
     ("KEYCLOAK_CLIENT_ID", "synapse-oauth"),
 ];
 
+#[cfg(all(feature = "keycloak", feature = "sso"))]
 #[test]
 fn each_method_says_what_it_misses() {
     for (method, missing) in [
@@ -76,6 +79,7 @@ fn each_method_says_what_it_misses() {
     );
 }
 
+#[cfg(feature = "keycloak")]
 #[test]
 fn a_token_comes_from_keycloak() {
     let account = account(&KEYCLOAK).unwrap();
@@ -92,6 +96,7 @@ fn a_token_comes_from_keycloak() {
     assert!(keycloak.client_secret.is_none() && keycloak.totp.is_none());
 }
 
+#[cfg(feature = "keycloak")]
 #[test]
 fn what_is_known_of_keycloak_reaches_its_fields() {
     let given = [
@@ -160,6 +165,7 @@ fn a_secret_for_tokens_is_long_and_of_one_use() {
     assert_eq!(all.lines().count(), 3, "{all}");
 }
 
+#[cfg(feature = "keycloak")]
 #[test]
 fn bad_values_of_a_login_are_named() {
     for (name, value, said) in [
@@ -189,6 +195,7 @@ fn bad_values_of_a_login_are_named() {
     }
 }
 
+#[cfg(feature = "keycloak")]
 #[test]
 fn every_secret_may_lie_in_a_file() {
     let token = secret_file("syt_token");
@@ -270,6 +277,7 @@ fn authorities_come_instead_of_the_public_ones_or_beside_them() {
     assert!(told.contains("there is no PEM certificate in it"), "{told}");
 }
 
+#[cfg(feature = "keycloak")]
 #[test]
 fn arguments_overrule_the_environment() {
     let overrides = Overrides {
@@ -284,4 +292,24 @@ fn arguments_overrule_the_environment() {
         account.method,
         Method::Jwt(jwt) if jwt.login_type == JwtLoginType::Native
     ));
+}
+
+#[cfg(not(feature = "sso"))]
+#[test]
+fn a_build_without_sso_says_so() {
+    assert_eq!(
+        account(&[("AUTH_METHOD", "sso")]).unwrap_err(),
+        "AUTH_METHOD is sso, which needs a build with the feature sso: build the program with its \
+         default features, or choose another way to log in"
+    );
+}
+
+#[cfg(not(feature = "keycloak"))]
+#[test]
+fn a_build_without_keycloak_says_so() {
+    assert_eq!(
+        account(&[("AUTH_METHOD", "jwt")]).unwrap_err(),
+        "AUTH_METHOD is jwt, which needs JWT_SECRET or a build with the feature keycloak: set \
+         JWT_SECRET, or build the program with its default features"
+    );
 }

@@ -1,8 +1,6 @@
 //! The configuration as a whole: variables reach their fields, faults are told at once,
 //! no secret is shown.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -250,8 +248,12 @@ fn every_fault_is_reported_at_once_each_on_one_line() {
 }
 
 /// The table and the reading of it know the same variables.
+#[cfg(all(feature = "keycloak", feature = "sso"))]
 #[test]
 fn every_setting_is_read_and_nothing_else() {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
     let asked = RefCell::new(BTreeSet::new());
     for method in ["password", "jwt", "sso", "token"] {
         for more in [None, Some("JWT_SECRET_FILE")] {

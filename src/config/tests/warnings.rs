@@ -78,6 +78,7 @@ fn a_homeserver_on_plain_http_is_warned_of_unless_it_is_on_this_machine() {
     assert!(!told.contains("hunter2"));
 }
 
+#[cfg(all(feature = "keycloak", feature = "sso"))]
 #[test]
 fn a_keycloak_on_plain_http_is_warned_of() {
     let jwt = |url| {
@@ -113,6 +114,7 @@ fn a_keycloak_on_plain_http_is_warned_of() {
     assert!(made.is_empty(), "{made:?}");
 }
 
+#[cfg(feature = "sso")]
 #[test]
 fn a_login_page_that_may_be_anywhere_is_warned_of() {
     let sso = |given: &[(&str, &str)]| {

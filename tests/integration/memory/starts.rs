@@ -180,6 +180,7 @@ fn the_homeserver_may_say_anything_at_a_start() {
     all("a start", &starts);
 }
 
+#[cfg(all(feature = "keycloak", feature = "sso"))]
 #[test]
 fn keycloak_and_a_login_page_may_say_anything() {
     if !measured() {

@@ -219,6 +219,7 @@ fn with_keycloak() -> (World, Keycloak, Env) {
     (world, keycloak, env)
 }
 
+#[cfg(all(feature = "keycloak", feature = "sso"))]
 #[test]
 fn conntest_logs_in_by_whatever_method_is_set() {
     let (world, keycloak, env) = with_keycloak();
@@ -254,6 +255,7 @@ fn conntest_logs_in_by_whatever_method_is_set() {
     assert_eq!(page.posts(), told, "nothing was filled in");
 }
 
+#[cfg(all(feature = "keycloak", feature = "sso"))]
 #[test]
 fn jwt_test_goes_through_all_steps() {
     let (world, _keycloak, env) = with_keycloak();
@@ -294,6 +296,7 @@ fn jwt_test_goes_through_all_steps() {
     assert_eq!(devices(&world), Vec::<String>::new());
 }
 
+#[cfg(all(feature = "keycloak", feature = "sso"))]
 #[test]
 fn jwt_test_shows_the_token_only_when_asked_to() {
     let (world, _keycloak, env) = with_keycloak();
@@ -336,6 +339,7 @@ fn jwt_test_makes_a_token_where_there_is_a_secret() {
     );
 }
 
+#[cfg(all(feature = "keycloak", feature = "sso"))]
 #[test]
 fn jwt_test_ends_with_the_code_of_the_step_that_failed() {
     let (world, keycloak, env) = with_keycloak();
@@ -384,6 +388,7 @@ fn jwt_test_ends_with_the_code_of_the_step_that_failed() {
     assert_done(&run(&["jwt-test", "--frob"], &env), 1, &[], &["\"--frob\""]);
 }
 
+#[cfg(all(feature = "keycloak", feature = "sso"))]
 #[test]
 fn check_config_tells_everything_and_asks_nobody() {
     let (world, keycloak, env) = with_keycloak();

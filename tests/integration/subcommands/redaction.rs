@@ -8,6 +8,7 @@ use crate::support::redaction::Secrets;
 
 /// That every run is looked through is worth something only if it finds what it
 /// looks for.
+#[cfg(all(feature = "keycloak", feature = "sso"))]
 #[test]
 #[should_panic(expected = "the output shows a secret, a token")]
 fn a_run_that_shows_a_token_is_found() {
