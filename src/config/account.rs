@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::fault::{Faults, Flaw, quoted};
-use super::login::{Method, MethodName};
+use super::login::{Method, Overrides};
 use super::reader::{Env, Reader, text};
 use super::secrets::file;
 use super::setting::Setting;
 use super::table::{CERT_FILE, EXTRA_CA_FILE, HOMESERVER, NO_PROXY, PROXY, USER};
-use super::{BotUser, Homeserver, JwtLoginType};
+use super::{BotUser, Homeserver};
 use crate::net::{Bundle, Proxy, Roots};
 
 /// The largest file taken for certificates, in bytes: several times the list
@@ -26,15 +26,6 @@ pub struct Account {
     pub method: Method,
     /// How the homeserver and Keycloak are reached.
     pub network: Network,
-}
-
-/// What the arguments of a subcommand say instead of the environment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Overrides {
-    /// Instead of `AUTH_METHOD`.
-    pub method: Option<MethodName>,
-    /// Instead of `JWT_LOGIN_TYPE`.
-    pub login_type: Option<JwtLoginType>,
 }
 
 /// How the homeserver and Keycloak are reached: the authorities believed, and the proxy.

@@ -2,17 +2,14 @@
 
 use ruma::OwnedDeviceId;
 
-use super::account::Overrides;
 use super::fault::{Flaw, quoted};
-use super::jwt::Jwt;
+use super::jwt::{Jwt, JwtLoginType};
 use super::reader::Reader;
 #[cfg(feature = "sso")]
 use super::sso::Sso;
 use super::table::{ACCESS_TOKEN, AUTH_METHOD, DEVICE_ID, PASSWORD};
+use super::values::id;
 use crate::util::Secret;
-
-/// The longest device or provider id taken, in bytes: that of any Matrix id.
-const MAX_ID: usize = 255;
 
 /// How the bot proves who it is (`AUTH_METHOD`).
 #[derive(Clone, Debug)]
@@ -48,6 +45,15 @@ pub enum MethodName {
     Sso,
     /// `token`
     Token,
+}
+
+/// What the arguments of a subcommand say instead of the environment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Instead of `AUTH_METHOD`.
+    pub method: Option<MethodName>,
+    /// Instead of `JWT_LOGIN_TYPE`.
+    pub login_type: Option<JwtLoginType>,
 }
 
 impl Method {
@@ -134,15 +140,4 @@ impl MethodName {
             Self::Token => "AUTH_METHOD=token needs it",
         }
     }
-}
-
-/// An id that another program made up: visible, and not too long.
-pub(super) fn id(text: &str) -> Result<String, Flaw> {
-    if text.len() <= MAX_ID && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(text.to_owned());
-    }
-    Err(Flaw::new(
-        format!("is no id: {}", quoted(text)),
-        "write it as the homeserver shows it, without spaces",
-    ))
 }

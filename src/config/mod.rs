@@ -23,7 +23,7 @@ mod user;
 mod values;
 mod warnings;
 
-pub use account::{Account, Network, Overrides};
+pub use account::{Account, Network};
 pub use address::{BaseUrl, Homeserver};
 pub use cluster::KubernetesAccess;
 pub use fault::{Fault, Faults};
@@ -31,7 +31,7 @@ pub use health::{HealthAddress, health_address};
 pub use jwt::{Jwt, JwtLoginType, JwtSource};
 #[cfg(feature = "keycloak")]
 pub use keycloak::Keycloak;
-pub use login::{AccessToken, Method, MethodName};
+pub use login::{AccessToken, Method, MethodName, Overrides};
 pub use reader::Env;
 pub use setting::{FileForm, Presence, Setting};
 pub use settings::{Settings, store_path};

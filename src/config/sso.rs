@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use super::address::BaseUrl;
 use super::keycloak::{realm, totp, url};
-use super::login::id;
 use super::reader::Reader;
 use super::table::{KEYCLOAK_REALM, KEYCLOAK_URL, PASSWORD, SSO_IDP_ID};
+use super::values::id;
 use crate::auth::jwt::Totp;
 use crate::util::Secret;
 

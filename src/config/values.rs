@@ -1,4 +1,4 @@
-//! Values that are used in many places: times, switches, log levels.
+//! Values of a kind: times, switches, log levels, ids.
 
 use std::time::Duration;
 
@@ -6,6 +6,9 @@ use log::LevelFilter;
 
 use super::fault::{Flaw, quoted};
 use crate::telemetry::LogFilter;
+
+/// The longest device or provider id taken, in bytes: that of any Matrix id.
+const MAX_ID: usize = 255;
 
 /// Below this a command of a person with a slow network or a clock slightly
 /// off would never run, and no bot would be ready.
@@ -80,6 +83,17 @@ pub(super) fn directives(text: &str) -> Result<LogFilter, Flaw> {
             "write a level or module=level pairs, such as info,hyper=debug",
         )
     })
+}
+
+/// An id that another program made up: visible, and not too long.
+pub(super) fn id(text: &str) -> Result<String, Flaw> {
+    if text.len() <= MAX_ID && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    Err(Flaw::new(
+        format!("is no id: {}", quoted(text)),
+        "write it as the homeserver shows it, without spaces",
+    ))
 }
 
 #[cfg(test)]
