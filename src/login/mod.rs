@@ -10,7 +10,6 @@ mod jwt;
 #[cfg(feature = "keycloak")]
 mod keycloak_token;
 mod password;
-mod refresh;
 mod session;
 #[cfg(feature = "sso")]
 mod sso;
@@ -24,5 +23,4 @@ pub use error::Error;
 pub use jwt::get_token;
 #[cfg(feature = "keycloak")]
 pub use keycloak_token::{check_token, realm};
-pub use refresh::{RefreshError, refresh};
 pub use session::{Access, SessionError, connect, log_in};

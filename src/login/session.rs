@@ -7,9 +7,8 @@ use tokio::time::sleep;
 
 use super::client::Login;
 use super::error::Error;
-use super::refresh::refresh;
 use crate::config::{Account, Method};
-use crate::matrix::client::{LoggedIn, is_user, new_device_id};
+use crate::matrix::client::{LoggedIn, is_user, new_device_id, refresh};
 use crate::net::{Backoff, MAX_ATTEMPTS, Remedy};
 use crate::store::{self, LoginCredential, Session, Store};
 use crate::telemetry::HealthState;
@@ -46,16 +45,10 @@ pub enum SessionError {
     OtherAccount(OwnedUserId),
     /// The store cannot be read or written.
     #[error("{0}")]
-    Store(store::Error),
+    Store(#[from] store::Error),
     /// The system gives no random bytes.
     #[error("no randomness: {0}")]
     Randomness(getrandom::Error),
-}
-
-impl From<store::Error> for SessionError {
-    fn from(error: store::Error) -> Self {
-        Self::Store(error)
-    }
 }
 
 /// Finds the homeserver; tries again while that may help.

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::cli::Error;
 use crate::config::Account;
-use crate::login::{Login, RefreshError, refresh};
-use crate::matrix::client::{Fault, is_user};
+use crate::login::Login;
+use crate::matrix::client::{Fault, RefreshError, is_user, refresh};
 use crate::store::{self, LoginCredential, Session, Store};
 use crate::util::{Secret, Tokens};
 

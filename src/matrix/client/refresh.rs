@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::matrix::client::{Fault, Homeserver, read_refresh, refresh_call};
+use super::homeserver::{Fault, Homeserver};
+use super::tokens::{read_refresh, refresh_call};
 use crate::util::{Secret, Tokens, now_ms};
 
 /// The homeserver gives no new tokens.
