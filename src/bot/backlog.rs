@@ -171,7 +171,7 @@ impl Session<'_> {
         error!("{key:?}: {error}; trying again in {} s", wait.as_secs());
         if *key == RequestKey::OwnIdentity {
             // Nobody waits for it any more.
-            self.attempt(|engine, _, tx, _| engine.delay_own_identity(tx));
+            self.attempt(|engine, _, tx, _| engine.delay_cross_signing(tx));
         }
         None
     }

@@ -109,7 +109,7 @@ impl Door<'_> {
         log_receipt(message, payload);
         let thread = in_thread(message.thread.as_deref(), &message.event_id);
         if let (true, true, MessageKind::Text { body, .. }) =
-            (self.chat.echo, was_read(&decision), &message.what)
+            (self.chat.echo, was_read(&decision), &message.kind)
         {
             engine.remark(tx, &message.room, thread, &replies::echo(body))?;
         }
@@ -128,8 +128,8 @@ impl Door<'_> {
             Decision::Execute(_) => return Ok(None),
             Decision::Deny(denial) => {
                 log_denial(&denial, &entry);
-                let metric = denied(&denial, &message.what);
-                (words(&denial, &entry, Some(&message.what)), metric)
+                let metric = denied(&denial, &message.kind);
+                (words(&denial, &entry, Some(&message.kind)), metric)
             }
         };
         engine.remark(tx, &message.room, thread, &answer)?;
@@ -159,7 +159,7 @@ impl Door<'_> {
 
 /// A message as the policy sees it.
 fn request(message: &Message, now: u64) -> Request<'_> {
-    let (text, overdue_ms) = match &message.what {
+    let (text, overdue_ms) = match &message.kind {
         MessageKind::Text {
             body, overdue_ms, ..
         } => (strip_reply_fallback(body), *overdue_ms),
@@ -169,7 +169,7 @@ fn request(message: &Message, now: u64) -> Request<'_> {
         principal: &message.sender,
         room: &message.room,
         text,
-        proof: proof(&message.what),
+        proof: proof(&message.kind),
         age: message.age,
         overdue_ms,
         received_at: now,
@@ -196,7 +196,7 @@ fn proof(kind: &MessageKind) -> Proof {
 }
 
 fn journal_entry(message: &Message, request: &Request<'_>, payload: &str) -> JournalEntry {
-    let device = match &message.what {
+    let device = match &message.kind {
         MessageKind::Text { device, .. } => device.as_deref().copied(),
         _ => None,
     };
@@ -347,7 +347,7 @@ fn log_receipt(message: &Message, command: &str) {
         ..
     } = message;
     let (event_id, room) = (shown(event_id), shown(room));
-    match &message.what {
+    match &message.kind {
         MessageKind::Text { device, .. } => {
             let how = match device {
                 Some(_) => "encrypted",

@@ -230,7 +230,7 @@ impl Session<'_> {
                 warn!("{key:?}: {fault}; trying again in {} s", wait.as_secs());
                 if matches!(about, RequestContext::OwnIdentity(_)) {
                     // Nobody waits for it any more.
-                    self.attempt(|engine, _, tx, _| engine.delay_own_identity(tx));
+                    self.attempt(|engine, _, tx, _| engine.delay_cross_signing(tx));
                 }
                 return None;
             }

@@ -255,7 +255,7 @@ fn the_policy_alone_hears_no_stranger() {
                 sender: sender.to_owned(),
                 age: Default::default(),
                 thread: None,
-                what: MessageKind::Text {
+                kind: MessageKind::Text {
                     overdue_ms: 0,
                     body: body.to_owned(),
                     device: None,

@@ -229,7 +229,7 @@ fn read_page(
         gap.events += 1;
         gap.position -= 1;
         let age_ms = event.age(now, context.server_ahead()).ms;
-        let held = UndecryptedEvent {
+        let waiting = UndecryptedEvent {
             event_id: event_id.to_owned(),
             room: gap.room.clone(),
             sender: sender.to_owned(),
@@ -238,7 +238,7 @@ fn read_page(
             age_ms,
             reason: WaitReason::Gap,
         };
-        keep_undecrypted(tx, &held, Some(gap.position))?;
+        keep_undecrypted(tx, &waiting, Some(gap.position))?;
         if age_ms >= max_age_ms {
             return Ok(Reached::End);
         }

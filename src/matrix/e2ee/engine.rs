@@ -390,7 +390,7 @@ impl Engine {
 
     /// Notes that a step of cross-signing failed and is tried again: replies no longer
     /// wait for it.
-    pub fn delay_own_identity(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+    pub fn delay_cross_signing(&self, tx: &Transaction<'_>) -> Result<(), Error> {
         Ok(tx.cross_signing().delay()?)
     }
 

@@ -30,7 +30,7 @@ pub struct Message {
     /// The first message of the thread that it is in.
     pub thread: Option<OwnedEventId>,
     /// Its kind.
-    pub what: MessageKind,
+    pub kind: MessageKind,
 }
 
 /// The kinds of messages, by what was found out about them.
@@ -80,15 +80,15 @@ pub(super) fn may_say_something(event: &Event<'_>) -> bool {
 /// Keeps a message for later. One that is too long to be a command is not kept.
 pub(super) fn keep_undecrypted(
     tx: &Transaction<'_>,
-    held: &UndecryptedEvent,
+    waiting: &UndecryptedEvent,
     position: Option<i64>,
 ) -> Result<(), Error> {
-    if held.event.len() > MAX_UNDECRYPTED_EVENT {
-        debug!("{} is too long to wait: ignored", held.event_id);
+    if waiting.event.len() > MAX_UNDECRYPTED_EVENT {
+        debug!("{} is too long to wait: ignored", waiting.event_id);
         return Ok(());
     }
-    debug!("{} waits ({:?})", held.event_id, held.reason);
-    if tx.undecrypted().put(held, position)? > 0 {
+    debug!("{} waits ({:?})", waiting.event_id, waiting.reason);
+    if tx.undecrypted().put(waiting, position)? > 0 {
         warn!("too much waits: the oldest message is given up");
     }
     Ok(())

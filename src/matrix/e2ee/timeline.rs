@@ -116,7 +116,7 @@ impl Timeline<'_> {
         }
         let age = event.age(now, context.server_ahead());
         let keep_undecrypted = |reason| {
-            let held = UndecryptedEvent {
+            let waiting = UndecryptedEvent {
                 event_id: event_id.to_owned(),
                 room: room.to_owned(),
                 sender: sender.to_owned(),
@@ -125,7 +125,7 @@ impl Timeline<'_> {
                 age_ms: age.ms,
                 reason,
             };
-            keep_undecrypted(tx, &held, None)
+            keep_undecrypted(tx, &waiting, None)
         };
         if tx.gaps().find(room)?.is_some() {
             return match may_say_something(event) {
@@ -145,13 +145,13 @@ impl Timeline<'_> {
             now,
         )? {
             Disposition::Nothing => {}
-            Disposition::Is(what) => messages.push(Message {
+            Disposition::Is(kind) => messages.push(Message {
                 event_id: event_id.to_owned(),
                 room: room.to_owned(),
                 sender: sender.to_owned(),
                 age,
                 thread: thread_of(event.content),
-                what,
+                kind,
             }),
             Disposition::Wait(reason) => keep_undecrypted(reason)?,
         }

@@ -20,48 +20,48 @@ pub(super) fn classify_undecrypted(
 ) -> Result<(), Error> {
     backfill::give_up_overdue(context, tx)?;
     for row in tx.undecrypted().rows()? {
-        let Some(held) = tx.undecrypted().find(row)? else {
+        let Some(waiting) = tx.undecrypted().find(row)? else {
             continue;
         };
-        let Ok(event) = serde_json::from_str::<Event<'_>>(&held.event) else {
-            tx.undecrypted().remove(&held.event_id)?;
+        let Ok(event) = serde_json::from_str::<Event<'_>>(&waiting.event) else {
+            tx.undecrypted().remove(&waiting.event_id)?;
             continue;
         };
         // A clock that went back does not tell for how long: long enough.
-        let waited = now.checked_sub(held.received_at).unwrap_or(KEY_GRACE_MS);
+        let waited = now.checked_sub(waiting.received_at).unwrap_or(KEY_GRACE_MS);
         let candidate = Candidate {
-            room: &held.room,
-            sender: &held.sender,
-            event_id: &held.event_id,
+            room: &waiting.room,
+            sender: &waiting.sender,
+            event_id: &waiting.event_id,
             event: &event,
         };
-        let what = match classify(context, tx, &candidate, now)? {
-            Disposition::Is(what) => Some(what),
+        let kind = match classify(context, tx, &candidate, now)? {
+            Disposition::Is(kind) => Some(kind),
             Disposition::Nothing => None,
             Disposition::Wait(WaitReason::NoKey) if waited >= KEY_GRACE_MS => {
-                open_channel_to_author(tx, &held.sender, event.content, now)?;
+                open_channel_to_author(tx, &waiting.sender, event.content, now)?;
                 Some(MessageKind::Undecryptable(None))
             }
             Disposition::Wait(reason) => {
-                if reason != held.reason {
-                    tx.undecrypted().set_reason(&held.event_id, reason)?;
+                if reason != waiting.reason {
+                    tx.undecrypted().set_reason(&waiting.event_id, reason)?;
                 }
                 continue;
             }
         };
-        tx.undecrypted().remove(&held.event_id)?;
-        if let Some(what) = what {
+        tx.undecrypted().remove(&waiting.event_id)?;
+        if let Some(kind) = kind {
             messages.push(Message {
-                event_id: held.event_id,
-                room: held.room,
-                sender: held.sender,
+                event_id: waiting.event_id,
+                room: waiting.room,
+                sender: waiting.sender,
                 age: Age {
-                    ms: held.age_ms.saturating_add(waited),
+                    ms: waiting.age_ms.saturating_add(waited),
                     // That the clocks are apart was so when it came, too.
                     doubt: event.age(now, context.server_ahead()).doubt,
                 },
                 thread: thread_of(event.content),
-                what,
+                kind,
             });
         }
     }
