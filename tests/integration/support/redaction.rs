@@ -47,7 +47,7 @@ impl Secrets {
             });
             match setting {
                 Some(setting) if upper.ends_with("_FILE") => {
-                    secrets.read(setting.name, Path::new(value));
+                    secrets.read(setting.name.trim_end_matches("_FILE"), Path::new(value));
                 }
                 Some(_) => secrets.add(&upper, value),
                 None if upper == "SERVICE_ACCOUNT_DIR" => {
