@@ -13,7 +13,8 @@ use crate::matrix::client;
 use crate::net::TlsUnavailable;
 use crate::{login, store};
 
-/// Why the program ends with another exit code than 0: a sentence for standard error.
+/// The reason for another exit code than 0: `Display` is one sentence for standard error,
+/// or one line for each fault of the configuration.
 #[derive(Debug, Error)]
 pub enum Error {
     /// The arguments are wrong.

@@ -1,4 +1,4 @@
-//! What is wrong with the arguments.
+//! Wrong arguments.
 
 use std::ffi::OsStr;
 
@@ -21,7 +21,7 @@ pub struct UsageError {
     problem: Problem,
 }
 
-/// What is wrong with them. The texts are those given, cut and escaped.
+/// The fault of the arguments. The texts are those given, cut and escaped.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum Problem {
     /// An argument that means nothing to the program or a subcommand.

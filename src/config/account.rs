@@ -18,17 +18,17 @@ const MAX_CERTIFICATES: usize = 2 * 1024 * 1024;
 /// Everything that a login needs, and nothing of the cluster.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// Where the homeserver is (`MATRIX_HOMESERVER`).
+    /// The address of the homeserver (`MATRIX_HOMESERVER`).
     pub homeserver: Homeserver,
-    /// Whose account it is (`MATRIX_USER`).
+    /// The user of the account (`MATRIX_USER`).
     pub user: BotUser,
-    /// How to log in (`AUTH_METHOD` and what it needs).
+    /// The login method (`AUTH_METHOD`) with what it needs.
     pub method: Method,
-    /// How the homeserver and Keycloak are reached.
+    /// The way to the homeserver and Keycloak.
     pub network: Network,
 }
 
-/// How the homeserver and Keycloak are reached: the authorities believed, and the proxy.
+/// The way to the homeserver and Keycloak: the authorities believed, and the proxy.
 #[derive(Clone, Debug)]
 pub struct Network {
     /// The authorities believed (`SSL_CERT_FILE`, `EXTRA_CA_FILE`).

@@ -77,12 +77,13 @@ impl fmt::Display for BaseUrl {
     }
 }
 
-/// Where the homeserver is.
+/// The address of the homeserver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Homeserver {
-    /// There.
+    /// A URL.
     Url(BaseUrl),
-    /// Where the `.well-known` of this server name says, in lower case.
+    /// The server name, in lower case, whose `.well-known` has the URL
+    /// (<https://spec.matrix.org/v1.11/client-server-api/#well-known-uri>).
     Name(OwnedServerName),
 }
 

@@ -6,7 +6,7 @@ use super::fault::{Flaw, quoted};
 use crate::control::{DeploymentName, Namespace};
 use crate::net::is_host;
 
-/// Where the API server listens and where the credentials lie.
+/// The address of the API server, and the directory of the credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KubernetesAccess {
     /// An IP address (IPv6 without brackets) or a host name.

@@ -1,4 +1,4 @@
-//! What is wrong with the configuration.
+//! Faults of the configuration.
 
 use thiserror::Error;
 
@@ -13,9 +13,9 @@ const MAX_QUOTED_BYTES: usize = 80;
 pub struct Fault {
     /// The name of the variable.
     pub variable: &'static str,
-    /// What is wrong, as the rest of a sentence that begins with the name.
+    /// The fault, as the rest of a sentence that begins with the name.
     pub problem: String,
-    /// What to do about it.
+    /// The change that cures it.
     pub cure: &'static str,
 }
 

@@ -16,7 +16,7 @@ pub struct HealthAddress {
 }
 
 impl HealthAddress {
-    /// What to listen on: the first of them that this machine has.
+    /// The addresses to listen on: the first of them that this machine has.
     pub fn candidates(self) -> Vec<SocketAddr> {
         let ips = match self.ip {
             Some(ip) => vec![ip],
@@ -28,7 +28,7 @@ impl HealthAddress {
             .collect()
     }
 
-    /// Where somebody on the same machine asks, one after the other: a system may
+    /// The addresses for a client on the same machine, one after the other: a system may
     /// give the port of all addresses to one family alone.
     pub fn local(self) -> Vec<SocketAddr> {
         let v4 = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -58,7 +58,7 @@ impl fmt::Display for HealthAddress {
 /// bot how it is.
 ///
 /// # Errors
-/// What is wrong with `HEALTH_ADDR`, or that it is not set.
+/// `HEALTH_ADDR` is wrong or not set.
 pub fn health_address(env: Env<'_>) -> Result<HealthAddress, Faults> {
     let mut reader = Reader::new(env);
     let read = reader.optional(&HEALTH_ADDR, address, HealthAddress::to_string);

@@ -13,9 +13,9 @@ use crate::util::Secret;
 /// A login with a JSON Web Token.
 #[derive(Clone, Debug)]
 pub struct Jwt {
-    /// What takes the token (`JWT_LOGIN_TYPE`).
+    /// The login type that takes the token (`JWT_LOGIN_TYPE`).
     pub login_type: JwtLoginType,
-    /// Where the token comes from.
+    /// The source of the token.
     pub source: JwtSource,
     /// The audience that it must have, if any (`JWT_AUDIENCE`).
     pub audience: Option<String>,
@@ -32,7 +32,7 @@ pub enum JwtLoginType {
     Native,
 }
 
-/// Where a JSON Web Token comes from.
+/// The source of a JSON Web Token.
 #[derive(Clone, Debug)]
 pub enum JwtSource {
     /// From Keycloak, by a password.

@@ -21,7 +21,7 @@ use crate::util::Secret;
 #[cfg(feature = "keycloak")]
 #[derive(Clone, Debug)]
 pub struct Keycloak {
-    /// Where Keycloak is (`KEYCLOAK_URL`).
+    /// Keycloak's base URL (`KEYCLOAK_URL`).
     pub url: BaseUrl,
     /// The realm's name (`KEYCLOAK_REALM`).
     pub realm: String,
@@ -32,7 +32,7 @@ pub struct Keycloak {
     pub client_secret: Option<Secret>,
     /// The account's password there (`MATRIX_PASSWORD`).
     pub password: Secret,
-    /// What one-time passwords are made from (`KEYCLOAK_TOTP_SECRET`).
+    /// The secret of one-time passwords (`KEYCLOAK_TOTP_SECRET`).
     pub totp: Option<Rc<Totp>>,
     /// The issuer that the homeserver expects, if not the one that Keycloak says
     /// it is (`KEYCLOAK_ISSUER`).

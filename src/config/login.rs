@@ -1,4 +1,4 @@
-//! How to log in.
+//! The login methods and the settings that each needs.
 
 use ruma::OwnedDeviceId;
 
@@ -11,7 +11,7 @@ use super::table::{ACCESS_TOKEN, AUTH_METHOD, DEVICE_ID, PASSWORD};
 use super::values::id;
 use crate::util::Secret;
 
-/// How the bot proves who it is (`AUTH_METHOD`).
+/// A login method (`AUTH_METHOD`) with its credentials.
 #[derive(Clone, Debug)]
 pub enum Method {
     /// By the password of its account on the homeserver.
@@ -47,7 +47,7 @@ pub enum MethodName {
     Token,
 }
 
-/// What the arguments of a subcommand say instead of the environment.
+/// Settings that a subcommand's arguments give instead of the environment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// Instead of `AUTH_METHOD`.

@@ -1,4 +1,4 @@
-//! Who may command, and where: lists of users, of their identities and of rooms.
+//! The policy of commands: lists of users, of their identities and of rooms.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
     /// The value given by itself or by the file that it is in, if it is.
     ///
     /// `parse` sees the text without the white space around it, and never an empty one.
-    /// What it finds wrong is put down to the variable that is set.
+    /// Its flaws are put down to the variable that is set.
     pub(super) fn either<T>(
         &mut self,
         setting: &Setting,
@@ -238,7 +238,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What the environment holds, without the white space around it (a file that a
+    /// The value in the environment, without the white space around it (a file that a
     /// Secret was made from often ends in a newline).
     fn given(
         &mut self,
@@ -260,7 +260,7 @@ impl<'a> Reader<'a> {
         self.raw(setting, variable).is_some()
     }
 
-    /// What the environment holds, if it is more than white space.
+    /// The value in the environment, if it is more than white space.
     fn raw(&self, setting: &Setting, variable: &str) -> Option<OsString> {
         let held = |name: &str| (self.env)(name).filter(|value| !is_blank(value));
         held(variable).or_else(|| {

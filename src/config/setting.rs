@@ -1,4 +1,4 @@
-//! What a setting is: an entry of [`super::SETTINGS`].
+//! The type of a setting: an entry of [`super::SETTINGS`].
 
 /// An environment variable that the program reads, or two: the value by itself, or the
 /// file that it is in.
@@ -17,9 +17,9 @@ pub struct Setting {
     pub presence: Presence,
     /// False if no line of the summary is its own.
     pub in_summary: bool,
-    /// What the summary shows where it may be unset and is.
+    /// The summary's word for a setting that may be unset and is.
     pub unset: &'static str,
-    /// What it sets, for the help text: a sentence without its full stop.
+    /// The help text: a sentence without its full stop.
     pub help: &'static str,
 }
 
@@ -28,17 +28,17 @@ pub struct Setting {
 pub struct FileForm {
     /// Its name.
     pub name: &'static str,
-    /// What is in the file, as a noun.
+    /// The content of the file, as a noun.
     pub holds: &'static str,
 }
 
-/// What holds if a setting is unset; an empty value or one of white space alone counts
+/// The rule for a setting that is unset; an empty value or one of white space alone counts
 /// as unset.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Presence {
     /// Nothing: the program refuses to start.
     Required {
-        /// What to set it to.
+        /// The value to set it to, as the end of a sentence.
         cure: &'static str,
         /// Names that people write instead.
         mistaken_for: &'static [&'static str],
@@ -51,9 +51,9 @@ pub enum Presence {
     /// Nothing, where what another setting says needs this one: then the program
     /// refuses to start.
     Needed {
-        /// When it is needed, as the rest of "required …".
+        /// The condition that makes it necessary, as the rest of "required …".
         when: &'static str,
-        /// What to set it to.
+        /// The value to set it to, as the end of a sentence.
         cure: &'static str,
         /// Names that people write instead.
         mistaken_for: &'static [&'static str],
@@ -79,7 +79,7 @@ impl Setting {
         }
     }
 
-    /// What to set it to, and the names that people write instead.
+    /// The value to set it to, as the end of a sentence, and the names that people write instead.
     pub(super) fn cure(&self) -> (&'static str, &'static [&'static str]) {
         match self.presence {
             Presence::Required { cure, mistaken_for }

@@ -27,13 +27,13 @@ use crate::telemetry::LogFilter;
 pub struct Settings {
     /// The bot's account, and how to log in.
     pub account: Account,
-    /// What opens the account's secret storage (`MATRIX_RECOVERY_KEY`,
+    /// The key of the account's secret storage (`MATRIX_RECOVERY_KEY`,
     /// `MATRIX_RECOVERY_KEY_FILE`).
     pub recovery_key: Option<Rc<RecoveryKey>>,
-    /// What the bot's cross-signing keys are made from, if not from what is in
-    /// the store (`CROSS_SIGNING_SEED_FILE`).
+    /// The seed of the bot's cross-signing keys, if not the one in the store
+    /// (`CROSS_SIGNING_SEED_FILE`).
     pub cross_signing_seed: Option<Rc<Seed>>,
-    /// Who may give commands; never empty (`ALLOWED_USERS`).
+    /// The users who may give commands; never empty (`ALLOWED_USERS`).
     pub allowed_users: BTreeSet<OwnedUserId>,
     /// The master keys of those whose identity is known beforehand, each of
     /// them an allowed user (`PINNED_IDENTITIES`).
@@ -43,28 +43,28 @@ pub struct Settings {
     /// The rooms that commands are taken from, never empty; `None` for any
     /// room (`ALLOWED_ROOMS`).
     pub allowed_rooms: Option<BTreeSet<OwnedRoomId>>,
-    /// Whether commands in rooms that are not encrypted are refused
+    /// True if commands in rooms that are not encrypted are refused
     /// (`REQUIRE_ENCRYPTION`).
     pub require_encryption: bool,
-    /// What is scaled (`DEPLOYMENT_NAMESPACE`, `DEPLOYMENT_NAME`).
+    /// The Deployment that is scaled (`DEPLOYMENT_NAMESPACE`, `DEPLOYMENT_NAME`).
     pub target: Target,
     /// The directory of keys and state; it need not exist yet
     /// (`CRYPTO_STORE_PATH`).
     pub store_path: PathBuf,
-    /// Whether messages are echoed before they are answered (`ECHO_MODE`).
+    /// True if messages are echoed before they are answered (`ECHO_MODE`).
     pub echo: bool,
     /// The age from which a command is refused, 5 s to 1 h
     /// (`COMMAND_MAX_AGE`).
     pub command_max_age: Duration,
-    /// Where the bot tells how it is; `None` for nowhere (`HEALTH_ADDR`).
+    /// The address of the health endpoints; `None` for none (`HEALTH_ADDR`).
     pub health: Option<HealthAddress>,
     /// The age of the last sync from which the bot is not ready
     /// (`HEALTH_SYNC_MAX_AGE`).
     pub health_sync_max_age: Duration,
-    /// How the API server is reached (`KUBERNETES_SERVICE_HOST`,
+    /// The way to the API server (`KUBERNETES_SERVICE_HOST`,
     /// `KUBERNETES_SERVICE_PORT`, `SERVICE_ACCOUNT_DIR`).
     pub kubernetes: KubernetesAccess,
-    /// What is logged (`RUST_LOG`, else `LOGURU_LEVEL`).
+    /// The log filter (`RUST_LOG`, else `LOGURU_LEVEL`).
     pub log_filter: LogFilter,
     summary: String,
 }
@@ -145,7 +145,7 @@ impl Settings {
 /// needed to work on a store beside the running bot. It need not exist.
 ///
 /// # Errors
-/// What is wrong with `CRYPTO_STORE_PATH`.
+/// `CRYPTO_STORE_PATH` is not UTF-8.
 pub fn store_path(env: Env<'_>) -> Result<PathBuf, Faults> {
     let mut r = Reader::new(env);
     let read = r.read(&STORE_PATH, path, |path| shown_path(path));

@@ -17,9 +17,9 @@ pub struct Sso {
     pub provider: String,
     /// The account's password there.
     pub password: Secret,
-    /// What one-time passwords are made from (`KEYCLOAK_TOTP_SECRET`).
+    /// The secret of one-time passwords (`KEYCLOAK_TOTP_SECRET`).
     pub totp: Option<Rc<Totp>>,
-    /// Where the login page has to be (`KEYCLOAK_URL`).
+    /// The only server whose login page is told the password (`KEYCLOAK_URL`).
     pub url: Option<BaseUrl>,
     /// The realm that it has to be of (`KEYCLOAK_REALM`).
     pub realm: Option<String>,

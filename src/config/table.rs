@@ -7,7 +7,7 @@
 
 use super::setting::{FileForm, Presence, Setting};
 
-/// What an entry is unless it says otherwise.
+/// The values of an entry's fields unless it says otherwise.
 const SETTING: Setting = Setting {
     name: "",
     file: None,

@@ -25,7 +25,7 @@ pub(in crate::cli) async fn run(account: &Account, directory: &Path) -> Result<S
     ended
 }
 
-/// How the session came to its end.
+/// The end of the session: now, or before.
 enum Ended {
     Now,
     Before,
