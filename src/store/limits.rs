@@ -2,8 +2,9 @@
 //! which rows go first.
 
 use super::{
-    capacity::{CappedTable, Limit},
+    capacity::CappedTable,
     caps::{self, Cap},
+    limit::Limit,
 };
 
 /// Strangers who are followed. Those in no encrypted room of the bot's go, with

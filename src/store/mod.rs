@@ -4,16 +4,20 @@
 
 pub mod caps;
 
+mod account_revision;
 mod capacity;
 mod checkpoint;
 mod counts;
 mod crash;
 mod database;
+mod error;
 mod forget;
+mod limit;
 mod limits;
 mod open_error;
 mod predecessor;
 mod prune;
+mod repositories;
 mod schema;
 mod summary;
 mod tables;
@@ -24,7 +28,8 @@ mod volume;
 
 pub use caps::Cap;
 pub use counts::Counts;
-pub use database::{Error, Store};
+pub use database::Store;
+pub use error::Error;
 pub use open_error::OpenError;
 pub use predecessor::Predecessor;
 pub use tables::*;

@@ -84,13 +84,20 @@ fn leaves(prefix: &str, tree: &str, found: &mut Vec<String>) {
 /// All paths of a module that begin in the crate or above the module.
 fn paths(code: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for statement in code.split("use ").skip(1) {
-        let tree = statement.split(';').next().unwrap();
+    let mut rest = String::new();
+    for line in code.split_inclusive(';') {
+        let Some((before, tree)) = line.split_once("use ") else {
+            rest.push_str(line);
+            continue;
+        };
+        rest.push_str(before);
+        let tree = tree.trim_end_matches(';');
         let tree = tree.split_whitespace().collect::<Vec<_>>().join(" ");
         if tree.starts_with("crate") || tree.starts_with("super") {
             leaves("", &tree, &mut found);
         }
     }
+    let code = rest;
     for start in ["crate::", "super::"] {
         for (at, _) in code.match_indices(start) {
             // How far something is visible is no import.
@@ -181,9 +188,9 @@ fn folder(module: &str) -> String {
 /// The folders' arrows in the table of the document.
 fn documented() -> BTreeMap<String, BTreeSet<String>> {
     let text = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
-    let table = text
-        .split("## Layers")
-        .nth(1)
+    let chapters = text.split("## Layers").nth(1);
+    let table = chapters
+        .and_then(|chapters| chapters.split("\n## ").next())
         .expect("the chapter is there");
     let rows = table.lines().filter(|line| line.starts_with("| `"));
     let cells = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
@@ -302,7 +309,9 @@ fn every_file_that_the_architecture_names_is_there() {
     let text = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
     let quoted = text.split('`').skip(1).step_by(2);
     let mut count = 0;
-    for name in quoted.filter(|name| name.ends_with(".rs") && name.contains('/')) {
+    for name in
+        quoted.filter(|name| name.ends_with(".rs") && name.contains('/') && !name.contains('*'))
+    {
         let in_source = root().join("src").join(name);
         let in_repository = root().join(name);
         assert!(in_source.is_file() || in_repository.is_file(), "no {name}");

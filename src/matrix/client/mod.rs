@@ -29,7 +29,7 @@ pub(crate) use login::{
 };
 pub(crate) use refresh::{RefreshError, refresh};
 pub(crate) use sync::{SYNC_TIMEOUT, sync_call};
-pub(crate) use tokens::{logout_call, refresh_call, whoami_call};
+pub(crate) use tokens::{logout_call, whoami_call};
 
 pub(in crate::matrix) use answer::item_kind;
 pub(in crate::matrix) use api::BuildError;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::end::SessionEnd;
 use crate::{
-    matrix::client::{Fault, read_refresh},
+    matrix::client::RefreshError,
     net::Backoff,
     util::{Secret, Tokens, now_ms},
 };
@@ -127,20 +127,16 @@ impl TokenRefresh {
     }
 
     /// Takes in the answer to the request for new tokens.
-    pub fn answered(&mut self, result: Result<Vec<u8>, Fault>) -> RefreshAction {
+    pub fn answered(&mut self, result: Result<Tokens, RefreshError>) -> RefreshAction {
         self.state = State::Idle;
-        let Some(last) = self.tokens.refresh.clone() else {
-            return RefreshAction::Nothing;
-        };
-        match result.map(|body| read_refresh(body, &last, now_ms())) {
-            Ok(Some(tokens)) => return RefreshAction::Save(tokens),
-            Ok(None) => self.failed("the answer is malformed", None),
-            Err(fault) if fault.is_transient() => {
-                self.failed(&fault.to_string(), fault.retry_after());
+        match result {
+            Ok(tokens) => return RefreshAction::Save(tokens),
+            Err(error) if error.is_transient() => {
+                self.failed(&error.to_string(), error.retry_after());
             }
-            Err(fault) => {
+            Err(error) => {
                 // The access token may live on for a while.
-                warn!("the homeserver takes no refresh token any more: {fault}");
+                warn!("the homeserver takes no refresh token any more: {error}");
                 self.tokens.refresh = None;
                 return RefreshAction::Forget;
             }

@@ -17,7 +17,9 @@ use super::{InFlight, Phase, Refused, SyncState, TokenRefresh};
 use crate::{
     json::Sifted,
     matrix::{
-        client::{Answer, Audience, Fault, Homeserver, SYNC_TIMEOUT, refresh_call, sync_call},
+        client::{
+            Answer, Audience, Fault, Homeserver, RefreshError, SYNC_TIMEOUT, refresh, sync_call,
+        },
         e2ee::{OutgoingRequest, RequestContext, RequestKey},
     },
     net::Backoff,
@@ -50,7 +52,7 @@ pub enum Finished {
         result: Result<Sifted, Fault>,
     },
     /// The request for new tokens.
-    Refresh(Result<Vec<u8>, Fault>),
+    Refresh(Result<Tokens, RefreshError>),
 }
 
 /// The requests of one session.
@@ -177,9 +179,8 @@ impl Requests {
     pub fn refresh(&mut self, token: Secret) {
         debug!("asking for new tokens");
         let homeserver = self.homeserver.clone();
-        self.tasks.spawn(async move {
-            Finished::Refresh(homeserver.ask(refresh_call(&token), None).await)
-        });
+        self.tasks
+            .spawn(async move { Finished::Refresh(refresh(&homeserver, &token).await) });
     }
 
     /// A request with the access token of this generation was refused.

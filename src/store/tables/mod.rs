@@ -31,7 +31,6 @@ mod shares;
 mod undecrypted_events;
 mod withheld_keys;
 
-pub(in crate::store) use account::AccountRevision;
 pub use account::AccountRow;
 pub use cross_signing::{CrossSigning, CrossSigningState, StoredCrossSigning};
 pub use device_lists::{DeviceLists, OutdatedUser};

@@ -11,8 +11,8 @@ use super::olm_order::{self, Chain};
 use crate::crypto::{Device, OlmPosition, OlmSession, Pickle};
 use crate::store::{
     Error, Transaction,
-    capacity::Limit,
     caps::{self, Cap},
+    limit::Limit,
     limits,
 };
 

@@ -1,4 +1,4 @@
-//! Stores of earlier formats.
+//! Stores of earlier formats, and of this one.
 
 use super::*;
 
@@ -179,4 +179,43 @@ fn a_store_of_the_third_format_is_taken_over() {
     );
     tx.own_clock().begin_life().unwrap();
     assert_eq!(tx.own_clock().life().unwrap(), 1);
+}
+
+/// A store of the current format that another build wrote is gone on with: nothing is
+/// lost, nothing runs twice, and the migrations make the very same tables.
+#[test]
+fn a_store_of_this_format_is_gone_on_with() {
+    let directory = Directory::new();
+    fs::create_dir_all(&directory.0).unwrap();
+    let other = rusqlite::Connection::open(directory.0.join("store.sqlite3")).unwrap();
+    other.execute_batch(include_str!("format5.sql")).unwrap();
+    drop(other);
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    let session = tx.session().load().unwrap().unwrap();
+    assert_eq!(session.user, own());
+    assert_eq!(session.device.as_str(), "OLDDEVICE");
+    assert_eq!(tx.session().next_batch().unwrap().as_deref(), Some("s42"));
+    assert_eq!(tx.devices().known(alice()).unwrap().len(), 1);
+    assert_eq!(tx.outbox().heads().unwrap(), [(1, room().to_string())]);
+    let (done, open) = (event_id!("$done"), event_id!("$open"));
+    let next = tx.journal().next_unfinished().unwrap().unwrap();
+    assert_eq!(next.event_id, open);
+    tx.journal().finish(open).unwrap();
+    for event in [done, open] {
+        assert!(!tx.journal().record(&entry(event)).unwrap(), "{event}");
+    }
+    assert!(tx.journal().next_unfinished().unwrap().is_none());
+    let new = Directory::new();
+    let mut new = new.open();
+    assert_eq!(tables(&tx), tables(&new.begin().unwrap()));
+}
+
+fn tables(tx: &Transaction<'_>) -> Vec<String> {
+    tx.all(
+        "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name",
+        [],
+        |row| row.get(0),
+    )
+    .unwrap()
 }

@@ -1,7 +1,7 @@
 //! From a request to its answer: the log, the faults, who asks, and the long poll.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -190,45 +190,6 @@ impl Shared {
 
 /// A time as HTTP has it, so many milliseconds from now.
 fn http_date(offset_ms: i64) -> String {
-    let seconds = now_ms().saturating_add_signed(offset_ms) / 1000;
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (mut year, mut day) = (1970_u64, days);
-    let length = |year: u64| {
-        let is_leap =
-            year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-        365 + u64::from(is_leap)
-    };
-    while day >= length(year) {
-        day -= length(year);
-        year += 1;
-    }
-    let february = length(year) - 337;
-    let months = [
-        ("Jan", 31),
-        ("Feb", february),
-        ("Mar", 31),
-        ("Apr", 30),
-        ("May", 31),
-        ("Jun", 30),
-        ("Jul", 31),
-        ("Aug", 31),
-        ("Sep", 30),
-        ("Oct", 31),
-        ("Nov", 30),
-        ("Dec", 31),
-    ];
-    let mut month = months[0].0;
-    for (name, length) in months {
-        month = name;
-        if day < length {
-            break;
-        }
-        day -= length;
-    }
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!(
-        "Thu, {:02} {month} {year} {hour:02}:{minute:02}:{:02} GMT",
-        day + 1,
-        second % 60
-    )
+    let now = Duration::from_millis(now_ms().saturating_add_signed(offset_ms));
+    httpdate::fmt_http_date(UNIX_EPOCH + now)
 }
