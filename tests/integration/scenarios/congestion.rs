@@ -90,6 +90,9 @@ fn an_answer_does_not_wait_behind_all_that_is_chatter() {
         scaled.then_some(())
     });
     world.bot().wait_log("does without");
+    world.bot().wait_log("start: Deployment is now on");
+    // Then it is in the store.
+    world.hs.wait_next_sync();
     world.hs.clear_faults();
     wait_said(&world, "the answer", ON);
     world.hs.wait_next_sync();
