@@ -84,12 +84,15 @@ impl Session<'_> {
     async fn next_event(&mut self) -> Option<Result<Event, JoinError>> {
         let wake_at = self.wake_at();
         let (requests, jobs) = (&mut self.requests, &mut self.jobs);
+        // Jobs first: there is one at a time, while a homeserver can have an answer ready
+        // whenever it is asked.
         let next = poll_fn(|context| {
-            if let Poll::Ready(finished) = requests.poll_finished(context) {
-                return Poll::Ready(finished.map(Event::Request));
+            if let Poll::Ready(finished) = jobs.poll_finished(context) {
+                return Poll::Ready(finished.map(Event::Job));
             }
-            jobs.poll_finished(context)
-                .map(|finished| finished.map(Event::Job))
+            requests
+                .poll_finished(context)
+                .map(|finished| finished.map(Event::Request))
         });
         timeout_at(wake_at, next).await.ok()
     }

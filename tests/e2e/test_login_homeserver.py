@@ -60,7 +60,11 @@ def test_a_homeserver_that_expects_another_issuer(logins: Logins) -> None:
         bot.kill()
         told = logins.bot(SetUp.OAUTH, account, **logins.keycloak_settings(KEYCLOAK_ISSUER=expected))
         goes_on_saying(
-            told, "(to be fixed in: this program's configuration)", f"{other}/realms/{logins.realm.name}", expected, "KEYCLOAK_ISSUER"
+            told,
+            "(to be fixed in: this program's configuration)",
+            f"{other}/realms/{logins.realm.name}",
+            expected,
+            "KEYCLOAK_ISSUER",
         )
     finally:
         logins.realm.change(attributes={"frontendUrl": logins.keycloak.url})

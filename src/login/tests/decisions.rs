@@ -127,7 +127,7 @@ fn broken(status: u16) -> Error {
         status,
         retry_after: None,
         redirect: None,
-        words: String::new(),
+        words: None,
     })
 }
 

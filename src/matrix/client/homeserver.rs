@@ -54,8 +54,8 @@ pub enum Fault {
         retry_after: Option<Duration>,
         /// The address that it redirects to, which is not asked.
         redirect: Option<Redirect>,
-        /// The text of a JSON object without a code, shortened; empty for anything else.
-        words: String,
+        /// The text of a JSON object without a code, shortened.
+        words: Option<String>,
     },
     /// 401 `M_UNKNOWN_TOKEN`: the access token is no longer valid.
     #[error(
@@ -97,16 +97,16 @@ pub enum Fault {
     Unsendable(String),
 }
 
-fn broken(status: &u16, redirect: &Option<Redirect>, words: &str) -> String {
-    match redirect {
-        Some(to) => format!(
+fn broken(status: &u16, redirect: &Option<Redirect>, words: &Option<String>) -> String {
+    match (redirect, words) {
+        (Some(to), _) => format!(
             "'s address redirects to {to} ({status}), which is not followed: {}",
             to.cure("MATRIX_HOMESERVER")
         ),
-        None if words.is_empty() => {
-            format!(" answers with status {status} and no Matrix content")
+        (None, Some(words)) => {
+            format!(" answers with status {status} and no error code: {words}")
         }
-        None => format!(" answers with status {status} and no error code: {words}"),
+        (None, None) => format!(" answers with status {status} and no Matrix content"),
     }
 }
 
@@ -345,9 +345,12 @@ fn read(response: Response) -> Result<Vec<u8>, Fault> {
             retry_after,
             redirect: None,
             words: match body {
-                Some(body) if !body.error.is_empty() => printable(&body.error, MAX_MESSAGE),
-                Some(_) => printable(&String::from_utf8_lossy(&response.body), MAX_MESSAGE),
-                None => String::new(),
+                Some(body) if !body.error.is_empty() => Some(printable(&body.error, MAX_MESSAGE)),
+                Some(_) => {
+                    let text = String::from_utf8_lossy(&response.body);
+                    Some(printable(&text, MAX_MESSAGE))
+                }
+                None => None,
             },
         }),
     }

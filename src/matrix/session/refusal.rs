@@ -63,15 +63,18 @@ fn says_that_a_key_exists(message: &str) -> bool {
 /// its words tell what is wrong.
 pub fn with_code(about: &RequestContext, fault: Fault) -> Fault {
     match (about, fault) {
-        (RequestContext::Upload { .. }, Fault::Broken { status, words, .. })
-            if (400..500).contains(&status) && !words.is_empty() =>
-        {
-            Fault::Refused {
+        (
+            RequestContext::Upload { .. },
+            Fault::Broken {
                 status,
-                errcode: "without a code".to_owned(),
-                message: words,
-            }
-        }
+                words: Some(message),
+                ..
+            },
+        ) if (400..500).contains(&status) => Fault::Refused {
+            status,
+            errcode: "without a code".to_owned(),
+            message,
+        },
         (_, fault) => fault,
     }
 }
