@@ -19,7 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const MAX_SIFTED_BODY: usize = 256 * 1024 * 1024;
 
 /// The largest answer about a session, in bytes: room for a token of 64 KiB.
-const MAX_SMALL_BODY: usize = 128 * 1024;
+pub const MAX_SMALL_BODY: usize = 128 * 1024;
 
 /// The longest path and query that a request can have, in bytes, with an address
 /// before it.

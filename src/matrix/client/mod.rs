@@ -23,6 +23,7 @@ pub(crate) use api::Call;
 pub(crate) use content::{InThread, in_thread};
 pub(crate) use discovery::{discover, versions};
 pub(crate) use discovery_error::{DiscoveryError, DiscoveryFault, VersionsFault};
+pub use homeserver::MAX_SMALL_BODY;
 pub(crate) use homeserver::{Fault, Homeserver};
 pub(crate) use login::{
     Flows, LoggedIn, LoginError, LoginInfo, flows_call, is_user, login_call, new_device_id,
