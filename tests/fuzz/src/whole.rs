@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     CLEAR, NEW, SECRET,
-    filling::{SHAPES, each, fill, length, members, write},
+    filling::{SHAPES, each, fill, grows, length_up_to, members, write},
     honest_query,
     people::{ANNA, BOT, MALLORY, event},
 };
@@ -101,7 +101,7 @@ pub fn answer(recipe: &[u8]) -> Option<Answer> {
         }
     }
     let text = whole.to_string();
-    length(&text).filter(|length| *length <= MOST)?;
+    length_up_to(&text, MOST)?;
     let mut body = Vec::new();
     write(&text, &mut body).ok()?;
     if let Some(cut) = cut {
@@ -121,7 +121,11 @@ fn pick<'a>(value: &'a mut Value, count: &mut usize) -> Option<&'a mut Value> {
     }
     *count -= 1;
     match value {
-        Value::Object(object) => object.values_mut().find_map(|value| pick(value, count)),
+        // A name that grows stands for members of its own, and its value for nothing.
+        Value::Object(object) => object
+            .iter_mut()
+            .filter(|(name, _)| !grows(name))
+            .find_map(|(_, value)| pick(value, count)),
         Value::Array(array) => array.iter_mut().find_map(|value| pick(value, count)),
         _ => None,
     }

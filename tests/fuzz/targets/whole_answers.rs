@@ -50,8 +50,13 @@ fn read(run: &Run<'_>, answer: &Answer) {
         Endpoint::Signatures => Some(Kept::Signatures),
         _ => None,
     };
-    let sifted = kept.and_then(|kept| run.sift(kept, &answer.body));
-    let body = sifted.as_ref().map_or(&answer.body, |sifted| &sifted.body);
+    let sifted = kept.map(|kept| run.sift(kept, &answer.body));
+    let body = match &sifted {
+        None => &answer.body,
+        Some(Some(sifted)) => &sifted.body,
+        // What is no JSON is not read any further.
+        Some(None) => return,
+    };
     let body = body.as_slice();
     match answer.endpoint {
         Endpoint::Sync => run.handle_sync(body),

@@ -73,14 +73,21 @@ pub fn grows(text: &str) -> bool {
     text.contains(OPEN)
 }
 
-/// How many bytes [`write`] will write; None where they are more than anybody
-/// counts.
+/// The bytes that [`write`] will write; None where they are more than anybody counts.
 pub fn length(text: &str) -> Option<u64> {
-    struct Count(u64);
+    length_up_to(text, COUNTED)
+}
+
+/// The bytes that [`write`] will write; None where they are more than `most`.
+pub fn length_up_to(text: &str, most: u64) -> Option<u64> {
+    struct Count {
+        bytes: u64,
+        most: u64,
+    }
     impl Write for Count {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len() as u64;
-            match self.0 <= COUNTED {
+            self.bytes += bytes.len() as u64;
+            match self.bytes <= self.most {
                 true => Ok(bytes.len()),
                 false => Err(io::ErrorKind::FileTooLarge.into()),
             }
@@ -89,8 +96,8 @@ pub fn length(text: &str) -> Option<u64> {
             Ok(())
         }
     }
-    let mut count = Count(0);
-    write(text, &mut count).ok().map(|()| count.0)
+    let mut count = Count { bytes: 0, most };
+    write(text, &mut count).ok().map(|()| count.bytes)
 }
 
 /// Writes the text, everything in it grown to its size.
@@ -132,15 +139,22 @@ fn end_of(text: &str) -> usize {
 }
 
 fn repeat(item: &str, count: usize, out: &mut dyn Write) -> io::Result<()> {
+    let parts: Vec<&str> = item.split(NUMBER).collect();
+    let grows = grows(item);
     let mut block = Vec::new();
     for number in 0..count {
-        let item = item.replace(NUMBER, &format!("{number:06}"));
-        if grows(&item) {
+        let digits = format!("{number:06}");
+        if grows {
             out.write_all(&block)?;
             block.clear();
-            write(&item, out)?;
+            write(&parts.join(&digits), out)?;
         } else {
-            block.extend_from_slice(item.as_bytes());
+            for (at, part) in parts.iter().enumerate() {
+                if at > 0 {
+                    block.extend_from_slice(digits.as_bytes());
+                }
+                block.extend_from_slice(part.as_bytes());
+            }
         }
         if number + 1 < count {
             block.push(b',');
