@@ -19,7 +19,7 @@ use crate::{
     matrix::{
         client::Homeserver,
         e2ee::{self, Commanders, Engine, Outgoing, OutgoingRequest, OwnKeys, RequestKey},
-        session::Requests,
+        session::{Phase, Requests},
     },
     store::{Store, Transaction},
     telemetry::{HealthState, MetricEvents},
@@ -182,6 +182,13 @@ impl<'a> Session<'a> {
         };
         let tells_fingerprints =
             phase.is_unannounced() || job.as_ref().is_some_and(Job::tells_fingerprints);
+        // Each phase asks the store only for what ends it: a command in the last one for
+        // nothing.
+        let (keys_uploaded, bootstrap_done) = match phase {
+            Phase::Starting { .. } => (engine.keys_uploaded(&tx)?, false),
+            Phase::Bootstrapping => (false, engine.bootstrap_done(&tx)?),
+            Phase::Serving => (false, false),
+        };
         let next = Next {
             requests,
             has_more,
@@ -189,8 +196,8 @@ impl<'a> Session<'a> {
             since: tx.session().next_batch()?,
             held_until: engine.next_undecrypted_deadline(&tx, now)?,
             patience_ends,
-            keys_uploaded: engine.keys_uploaded(&tx)?,
-            bootstrap_done: engine.bootstrap_done(&tx)?,
+            keys_uploaded,
+            bootstrap_done,
             fingerprints: match tells_fingerprints {
                 true => engine.fingerprints(&tx)?,
                 false => Vec::new(),

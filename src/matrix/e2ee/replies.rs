@@ -19,7 +19,7 @@ use crate::store::{self, Encryption, Reply, Transaction};
 /// A reply waits so long for people who command nothing: for their devices to be
 /// known, for keys to reach them, and for the list of who is in the room. However
 /// many they are and whatever their servers do, a command is answered after that.
-/// Who could not be reached by then can read the next reply.
+/// Those who could not be reached by then can read the next reply.
 const PATIENCE_MS: u64 = 5_000;
 
 /// The progress of a room's replies.

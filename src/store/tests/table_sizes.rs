@@ -1,4 +1,4 @@
-//! How large the store can become: the arithmetic behind the caps.
+//! The size that the store can reach: the arithmetic behind the caps.
 
 use super::Directory;
 use crate::store::{
@@ -16,7 +16,7 @@ pub(super) struct TableCap {
     /// Bytes that one can take on the disk at its worst, indices and the unused
     /// part of its pages included: every id 255 bytes long.
     pub(super) row_bytes: i64,
-    /// What goes first, and what that costs.
+    /// The rows that go first, and what that costs.
     pub(super) goes_first: &'static str,
 }
 

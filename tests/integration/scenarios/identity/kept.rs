@@ -121,8 +121,9 @@ fn a_signature_from_another_session_of_the_account_is_adopted() {
     world.start();
     assert!(world.ask("status").contains("whose keys I do not hold"));
     let device = world.bot_device();
+    let asked = world.hs.requests("/keys/query").len();
     old.vouch_for(&device);
-    world.hs.wait_next_sync();
+    world.hs.wait_requests("/keys/query", asked + 1);
     world.hs.wait_next_sync();
     let status = world.ask("status");
     assert!(!status.contains("not signed"), "{status}");

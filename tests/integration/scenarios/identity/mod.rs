@@ -27,12 +27,12 @@ pub(super) fn public(object: &Value) -> String {
     keys.values().next().unwrap().as_str().unwrap().to_owned()
 }
 
-/// Whether the bot's account signed an object with this cross-signing key.
+/// True if the bot's account signed an object with this cross-signing key.
 pub(super) fn signed_by(object: &Value, key: &str) -> bool {
     is_signed(object, BOT, key, key)
 }
 
-/// Whether the server shows the bot's device with a signature of the bot's
+/// True if the server shows the bot's device with a signature of the bot's
 /// self-signing key, and that key with one of the master key.
 pub(super) fn device_is_signed(world: &World) -> bool {
     let (Some(master), Some(self_signing)) = (shown(world, "master"), shown(world, "self_signing"))
