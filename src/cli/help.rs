@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::bot::replies;
-use crate::config::{FileForm, SETTINGS};
+use crate::config::SETTINGS;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
@@ -250,7 +250,8 @@ Environment (an empty value counts as unset):
         let (name, help) = (setting.name, setting.help);
         let presence = setting.presence.in_words();
         let _ = writeln!(text, "  {name} ({presence})\n      {help}");
-        if let Some(FileForm { name, holds }) = setting.file {
+        if let Some(holds) = setting.file {
+            let name = setting.file_name;
             let _ = writeln!(
                 text,
                 "  {name} (optional)\n      File with that {holds}, to set instead"

@@ -7,7 +7,9 @@ use super::login::{Method, Overrides};
 use super::reader::{Env, Reader, text};
 use super::secrets::file;
 use super::setting::Setting;
-use super::table::{CERT_FILE, EXTRA_CA_FILE, HOMESERVER, NO_PROXY, PROXY, USER};
+use super::table::{
+    EXTRA_CA_FILE, HTTPS_PROXY, MATRIX_HOMESERVER, MATRIX_USER, NO_PROXY, SSL_CERT_FILE,
+};
 use super::{BotUser, Homeserver};
 use crate::net::{Bundle, Proxy, Roots};
 
@@ -51,8 +53,8 @@ impl Account {
     }
 
     pub(super) fn read(r: &mut Reader<'_>, overrides: Overrides) -> Option<Self> {
-        let homeserver = r.read(&HOMESERVER, Homeserver::parse, Homeserver::to_string);
-        let user = r.read(&USER, BotUser::parse, BotUser::to_string);
+        let homeserver = r.read(&MATRIX_HOMESERVER, Homeserver::parse, Homeserver::to_string);
+        let user = r.read(&MATRIX_USER, BotUser::parse, BotUser::to_string);
         let method = Method::read(r, overrides);
         let network = Network::read(r);
         Some(Self {
@@ -66,11 +68,11 @@ impl Account {
 
 impl Network {
     fn read(r: &mut Reader<'_>) -> Option<Self> {
-        let certificates = bundle(r, &CERT_FILE);
+        let certificates = bundle(r, &SSL_CERT_FILE);
         let extra = bundle(r, &EXTRA_CA_FILE);
         let proxy = proxy(r);
         let (certificates, extra) = (certificates?, extra?);
-        let idle = [(&CERT_FILE, &certificates), (&EXTRA_CA_FILE, &extra)]
+        let idle = [(&SSL_CERT_FILE, &certificates), (&EXTRA_CA_FILE, &extra)]
             .into_iter()
             .filter_map(|(setting, read)| Some((setting.name, read.as_ref()?.idle().to_vec())))
             .filter(|(_, idle)| !idle.is_empty())
@@ -118,5 +120,5 @@ fn proxy(r: &mut Reader<'_>) -> Option<Option<Arc<Proxy>>> {
                 )
             })
     };
-    r.either(&PROXY, parse, Arc::<Proxy>::to_string)
+    r.optional(&HTTPS_PROXY, parse, Arc::<Proxy>::to_string)
 }

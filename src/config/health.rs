@@ -23,9 +23,7 @@ impl HealthAddress {
             // The first takes IPv4 as well.
             None => vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()],
         };
-        ips.into_iter()
-            .map(|ip| SocketAddr::new(ip, self.port))
-            .collect()
+        self.at(ips)
     }
 
     /// The addresses for a client on the same machine, one after the other: a system may
@@ -39,9 +37,12 @@ impl HealthAddress {
             Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => vec![v6, v4],
             Some(ip) => vec![ip],
         };
-        ips.into_iter()
-            .map(|ip| SocketAddr::new(ip, self.port))
-            .collect()
+        self.at(ips)
+    }
+
+    fn at(self, ips: Vec<IpAddr>) -> Vec<SocketAddr> {
+        let ips = ips.into_iter();
+        ips.map(|ip| SocketAddr::new(ip, self.port)).collect()
     }
 }
 
@@ -62,15 +63,14 @@ impl fmt::Display for HealthAddress {
 pub fn health_address(env: Env<'_>) -> Result<HealthAddress, Faults> {
     let mut reader = Reader::new(env);
     let read = reader.optional(&HEALTH_ADDR, address, HealthAddress::to_string);
-    let read = read.flatten();
-    if read.is_none() && !reader.is_set(&HEALTH_ADDR) {
+    if read == Some(None) {
         let flaw = Flaw::new(
             "is not set, so the bot tells nobody how it is",
             "set it to the address that the bot listens on, such as :8080",
         );
         reader.fault(HEALTH_ADDR.name, flaw);
     }
-    reader.finish(read)
+    reader.finish(read.flatten())
 }
 
 /// `IP:PORT`, `[IP6]:PORT` or `:PORT`.

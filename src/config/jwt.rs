@@ -6,7 +6,7 @@ use super::keycloak::Keycloak;
 use super::reader::{Reader, masked, text};
 #[cfg(not(feature = "keycloak"))]
 use super::table::AUTH_METHOD;
-use super::table::{AUDIENCE, JWT_LOGIN_TYPE, JWT_SECRET, KEYCLOAK_URL};
+use super::table::{JWT_AUDIENCE, JWT_LOGIN_TYPE, JWT_SECRET, KEYCLOAK_URL};
 use crate::auth::jwt::MIN_SECRET_BYTES;
 use crate::util::Secret;
 
@@ -46,8 +46,8 @@ impl Jwt {
     /// Reads what a token takes, which `why` makes necessary; `asked` comes before
     /// `JWT_LOGIN_TYPE`.
     pub(super) fn read(r: &mut Reader<'_>, why: &str, asked: Option<JwtLoginType>) -> Option<Self> {
-        let keycloak = (!r.is_set(&JWT_SECRET)).then(|| from_keycloak(r, why));
-        let audience = r.optional(&AUDIENCE, text, String::clone);
+        let keycloak = (r.given_by(&JWT_SECRET).is_none()).then(|| from_keycloak(r, why));
+        let audience = r.optional(&JWT_AUDIENCE, text, String::clone);
         let login_type = asked.or_else(|| {
             let shown = |kind: &JwtLoginType| kind.as_str().to_owned();
             r.read(&JWT_LOGIN_TYPE, JwtLoginType::parse, shown)
@@ -111,7 +111,7 @@ fn from_keycloak(r: &mut Reader<'_>, _why: &str) -> Option<JwtSource> {
 /// The secret that tokens are made from, which is set.
 fn secret(r: &mut Reader<'_>, login_type: Option<JwtLoginType>) -> Option<Secret> {
     let given = r.given_by(&JWT_SECRET)?;
-    if r.is_set(&KEYCLOAK_URL) {
+    if r.given_by(&KEYCLOAK_URL).is_some() {
         let flaw = Flaw::new(
             "is set, and so is KEYCLOAK_URL",
             "keep JWT_SECRET to make tokens here, or KEYCLOAK_URL to get them from Keycloak",
@@ -135,5 +135,5 @@ fn secret(r: &mut Reader<'_>, login_type: Option<JwtLoginType>) -> Option<Secret
         }
         Ok(Secret::new(text.to_owned()))
     };
-    r.either(&JWT_SECRET, parse, masked)?
+    r.optional(&JWT_SECRET, parse, masked)?
 }

@@ -7,11 +7,14 @@ use http::Uri;
 use super::address::{BaseUrl, segment};
 use super::fault::{Flaw, quoted};
 use super::reader::{Reader, masked};
-use super::table::TOTP_SECRET;
+use super::table::KEYCLOAK_TOTP_SECRET;
 #[cfg(feature = "keycloak")]
 use super::{
     reader::text,
-    table::{CLIENT_SECRET, ISSUER, KEYCLOAK_CLIENT_ID, KEYCLOAK_REALM, KEYCLOAK_URL, PASSWORD},
+    table::{
+        KEYCLOAK_CLIENT_ID, KEYCLOAK_CLIENT_SECRET, KEYCLOAK_ISSUER, KEYCLOAK_REALM, KEYCLOAK_URL,
+        MATRIX_PASSWORD,
+    },
 };
 use crate::auth::jwt::Totp;
 #[cfg(feature = "keycloak")]
@@ -42,14 +45,14 @@ pub struct Keycloak {
 #[cfg(feature = "keycloak")]
 impl Keycloak {
     pub(super) fn read(r: &mut Reader<'_>, why: &str) -> Option<Self> {
-        let password = r.needed_secret(&PASSWORD, why);
+        let password = r.needed_secret(&MATRIX_PASSWORD, why);
         let parse = |text: &str| url(text, false);
         let url = r.needed(&KEYCLOAK_URL, why, parse, BaseUrl::to_string);
         let realm = r.needed(&KEYCLOAK_REALM, why, realm, String::clone);
         let client_id = r.needed(&KEYCLOAK_CLIENT_ID, why, visible, String::clone);
-        let client_secret = r.secret(&CLIENT_SECRET);
+        let client_secret = r.secret(&KEYCLOAK_CLIENT_SECRET);
         let totp = totp(r);
-        let issuer = r.optional(&ISSUER, text, String::clone);
+        let issuer = r.optional(&KEYCLOAK_ISSUER, text, String::clone);
         Some(Self {
             issuer: issuer?,
             url: url?,
@@ -98,7 +101,7 @@ pub(super) fn totp(r: &mut Reader<'_>) -> Option<Option<Rc<Totp>>> {
             )
         })
     };
-    r.either(&TOTP_SECRET, parse, masked)
+    r.optional(&KEYCLOAK_TOTP_SECRET, parse, masked)
 }
 
 /// A realm's name.

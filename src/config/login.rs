@@ -7,7 +7,7 @@ use super::jwt::{Jwt, JwtLoginType};
 use super::reader::Reader;
 #[cfg(feature = "sso")]
 use super::sso::Sso;
-use super::table::{ACCESS_TOKEN, AUTH_METHOD, DEVICE_ID, PASSWORD};
+use super::table::{AUTH_METHOD, MATRIX_ACCESS_TOKEN, MATRIX_DEVICE_ID, MATRIX_PASSWORD};
 use super::values::id;
 use crate::util::Secret;
 
@@ -77,11 +77,12 @@ impl Method {
                 r.read(&AUTH_METHOD, MethodName::parse, shown)?
             }
         };
+        let why = format!("AUTH_METHOD={} needs it", name.as_str());
         match name {
-            MethodName::Password => r.needed_secret(&PASSWORD, name.needs()).map(Self::Password),
-            MethodName::Jwt => Jwt::read(r, name.needs(), overrides.login_type).map(Self::Jwt),
+            MethodName::Password => r.needed_secret(&MATRIX_PASSWORD, &why).map(Self::Password),
+            MethodName::Jwt => Jwt::read(r, &why, overrides.login_type).map(Self::Jwt),
             #[cfg(feature = "sso")]
-            MethodName::Sso => Sso::read(r, name.needs()).map(Self::Sso),
+            MethodName::Sso => Sso::read(r, &why).map(Self::Sso),
             #[cfg(not(feature = "sso"))]
             MethodName::Sso => {
                 let flaw = Flaw::new(
@@ -91,15 +92,15 @@ impl Method {
                 r.fault(AUTH_METHOD.name, flaw);
                 None
             }
-            MethodName::Token => AccessToken::read(r, name.needs()).map(Self::Token),
+            MethodName::Token => AccessToken::read(r, &why).map(Self::Token),
         }
     }
 }
 
 impl AccessToken {
     fn read(r: &mut Reader<'_>, why: &str) -> Option<Self> {
-        let token = r.needed_secret(&ACCESS_TOKEN, why);
-        let device = r.needed(&DEVICE_ID, why, id, String::clone);
+        let token = r.needed_secret(&MATRIX_ACCESS_TOKEN, why);
+        let device = r.needed(&MATRIX_DEVICE_ID, why, id, String::clone);
         Some(Self {
             token: token?,
             device: device?.into(),
@@ -130,14 +131,5 @@ impl MethodName {
                     "write password, jwt, sso or token",
                 )
             })
-    }
-
-    fn needs(self) -> &'static str {
-        match self {
-            Self::Password => "AUTH_METHOD=password needs it",
-            Self::Jwt => "AUTH_METHOD=jwt needs it",
-            Self::Sso => "AUTH_METHOD=sso needs it",
-            Self::Token => "AUTH_METHOD=token needs it",
-        }
     }
 }

@@ -33,7 +33,7 @@ pub use jwt::{Jwt, JwtLoginType, JwtSource};
 pub use keycloak::Keycloak;
 pub use login::{AccessToken, Method, MethodName, Overrides};
 pub use reader::Env;
-pub use setting::{FileForm, Presence, Setting};
+pub use setting::{Presence, Setting};
 pub use settings::{Settings, store_path};
 #[cfg(feature = "sso")]
 pub use sso::Sso;

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::fault::{Faults, Flaw, Flaws};
 use super::secrets::content;
-use super::setting::{FileForm, Setting};
+use super::setting::Setting;
 use super::table::SETTINGS;
 use crate::util::{Secret, printable};
 
@@ -48,23 +48,8 @@ impl<'a> Reader<'a> {
         parse: impl FnOnce(&str) -> Result<T, E>,
         show: impl FnOnce(&T) -> String,
     ) -> Option<T> {
-        let text = self.in_force(setting)?;
-        self.take(setting, setting.name, parse(&text), show)
-    }
-
-    /// The value, if the setting is set.
-    pub(super) fn optional<T, E: Into<Flaws>>(
-        &mut self,
-        setting: &Setting,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-        show: impl FnOnce(&T) -> String,
-    ) -> Option<Option<T>> {
-        match self.given(setting, setting.name)? {
-            Some(text) => self
-                .take(setting, setting.name, parse(&text), show)
-                .map(Some),
-            None => self.unset(setting),
-        }
+        let read = self.optional(setting, parse, show)?;
+        self.required(setting, "", read)
     }
 
     /// The value, which `why` (as in "AUTH_METHOD=jwt needs it") makes necessary.
@@ -75,55 +60,38 @@ impl<'a> Reader<'a> {
         parse: impl FnOnce(&str) -> Result<T, E>,
         show: impl FnOnce(&T) -> String,
     ) -> Option<T> {
-        if self.is_given(setting, setting.name) {
-            return self.read(setting, parse, show);
-        }
-        self.absent(setting, Some(why))
+        let read = self.optional(setting, parse, show)?;
+        self.required(setting, why, read)
     }
 
-    /// The value given by itself or by the file that it is in, if it is.
+    /// The value, if the setting is set or has a default.
     ///
     /// `parse` sees the text without the white space around it, and never an empty one.
     /// Its flaws are put down to the variable that is set.
-    pub(super) fn either<T>(
+    pub(super) fn optional<T, E: Into<Flaws>>(
         &mut self,
         setting: &Setting,
-        parse: impl FnOnce(&str) -> Result<T, Flaw>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
         show: impl FnOnce(&T) -> String,
     ) -> Option<Option<T>> {
-        match self.given_or_filed(setting)? {
-            Some((variable, text)) => self
-                .take(setting, variable, parse(text.trim()), show)
-                .map(Some),
-            None => self.unset(setting),
-        }
+        self.take(setting, |text| parse(text.trim()), show)
     }
 
-    /// A secret text that may be anything, given as in [`Reader::either`]: of a file,
-    /// all but the line break at its end, for white space may be part of a password.
+    /// A secret text that may be anything: of a file, all but the line break at its end,
+    /// for white space may be part of a password.
     pub(super) fn secret(&mut self, setting: &Setting) -> Option<Option<Secret>> {
-        let Some((variable, text)) = self.given_or_filed(setting)? else {
-            return self.unset(setting);
+        let parse = |text: &str| {
+            let line = text.strip_suffix('\n');
+            let text = line.map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+            Ok::<_, Flaw>(Secret::new(text.to_owned()))
         };
-        let text = match text.strip_suffix('\n') {
-            Some(line) => line.strip_suffix('\r').unwrap_or(line),
-            None => &text,
-        };
-        let secret: Result<_, Flaw> = Ok(Secret::new(text.to_owned()));
-        self.take(setting, variable, secret, masked).map(Some)
+        self.take(setting, parse, masked)
     }
 
     /// As [`Reader::secret`], for one that `why` makes necessary.
     pub(super) fn needed_secret(&mut self, setting: &Setting, why: &str) -> Option<Secret> {
-        match self.secret(setting)? {
-            Some(secret) => Some(secret),
-            None => self.absent(setting, Some(why)),
-        }
-    }
-
-    /// True if one of the setting's variables is set.
-    pub(super) fn is_set(&self, setting: &Setting) -> bool {
-        self.given_by(setting).is_some()
+        let read = self.secret(setting)?;
+        self.required(setting, why, read)
     }
 
     /// The first of the setting's variables that is set.
@@ -157,103 +125,77 @@ impl<'a> Reader<'a> {
         table
     }
 
-    /// Notes what was read of a variable: how it is shown, or what is wrong.
+    /// Reads the text given, or else the default, and notes how it is shown, or what is
+    /// wrong.
     fn take<T, E: Into<Flaws>>(
         &mut self,
         setting: &Setting,
-        variable: &'static str,
-        read: Result<T, E>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
         show: impl FnOnce(&T) -> String,
-    ) -> Option<T> {
-        match read {
-            Ok(value) => {
-                if setting.secret {
-                    self.row(setting.name, masked(&value));
-                } else if setting.in_summary {
-                    self.row(setting.name, show(&value));
+    ) -> Option<Option<T>> {
+        let default = || Some((setting.name, Zeroizing::new(setting.default()?.to_owned())));
+        let read = match self.given(setting)?.or_else(default) {
+            Some((variable, text)) => match parse(&text) {
+                Ok(value) => Some(value),
+                Err(flaws) => {
+                    for flaw in flaws.into().0 {
+                        self.fault(variable, flaw);
+                    }
+                    return None;
                 }
-                Some(value)
-            }
-            Err(flaws) => {
-                for flaw in flaws.into().0 {
-                    self.fault(variable, flaw);
-                }
-                None
-            }
-        }
-    }
-
-    fn unset<T>(&mut self, setting: &Setting) -> Option<Option<T>> {
-        if setting.in_summary {
-            self.row(setting.name, setting.unset.to_owned());
-        }
-        Some(None)
-    }
-
-    fn in_force(&mut self, setting: &Setting) -> Option<Zeroizing<String>> {
-        match (self.given(setting, setting.name)?, setting.default()) {
-            (Some(text), _) => Some(text),
-            (None, Some(text)) => Some(Zeroizing::new(text.to_owned())),
-            (None, None) => self.absent(setting, None),
-        }
-    }
-
-    /// Notes that a setting is not set, and `why` it had to be.
-    fn absent<T>(&mut self, setting: &Setting, why: Option<&str>) -> Option<T> {
-        let (cure, mistaken_for) = setting.cure();
-        let slip = mistaken_for.iter().find(|name| (self.env)(name).is_some());
-        let mut problem = "is not set".to_owned();
-        if let Some(name) = slip {
-            problem.push_str(&format!(" (but {name} is)"));
-        }
-        if let Some(why) = why {
-            problem.push_str(&format!(", and {why}"));
-        }
-        self.fault(setting.name, Flaw::new(problem, cure));
-        None
-    }
-
-    /// The text given, and the variable that it was given by.
-    fn given_or_filed(
-        &mut self,
-        setting: &Setting,
-    ) -> Option<Option<(&'static str, Zeroizing<String>)>> {
-        let filed = |file: &&FileForm| self.is_given(setting, file.name);
-        let Some(file) = setting.file.as_ref().filter(filed) else {
-            let text = self.given(setting, setting.name)?;
-            return Some(text.map(|text| (setting.name, text)));
+            },
+            None => None,
         };
-        if self.is_given(setting, setting.name) {
-            let problem = format!("is set, and so is {}", setting.name);
-            self.fault(file.name, Flaw::new(problem, "keep one of them"));
+        if setting.in_summary {
+            let shown = match &read {
+                None => setting.unset.to_owned(),
+                Some(value) if setting.secret => masked(value),
+                Some(value) => show(value),
+            };
+            self.row(setting.name, shown);
+        }
+        Some(read)
+    }
+
+    /// What was read; if nothing was, notes that, and `why` the setting has to be set.
+    fn required<T>(&mut self, setting: &Setting, why: &str, read: Option<T>) -> Option<T> {
+        if read.is_none() {
+            let mut slips = setting.mistaken_for.iter();
+            let mut problem = "is not set".to_owned();
+            if let Some(name) = slips.find(|name| (self.env)(name).is_some()) {
+                problem.push_str(&format!(" (but {name} is)"));
+            }
+            if !why.is_empty() {
+                problem.push_str(&format!(", and {why}"));
+            }
+            self.fault(setting.name, Flaw::new(problem, setting.cure));
+        }
+        read
+    }
+
+    /// The text given by itself or by the file that it is in, and the variable that it was
+    /// given by.
+    fn given(&mut self, setting: &Setting) -> Option<Option<(&'static str, Zeroizing<String>)>> {
+        let (name, file_name) = (setting.name, setting.file_name);
+        let is_filed = setting.file.is_some() && self.is_given(setting, file_name);
+        if is_filed && self.is_given(setting, name) {
+            let problem = format!("is set, and so is {name}");
+            self.fault(file_name, Flaw::new(problem, "keep one of them"));
             return None;
         }
-        let path = self.given(setting, file.name)?.unwrap_or_default();
-        match content(&path) {
-            Ok(text) => Some(Some((file.name, text))),
-            Err(flaw) => {
-                self.fault(file.name, flaw);
-                None
-            }
-        }
-    }
-
-    /// The value in the environment, without the white space around it (a file that a
-    /// Secret was made from often ends in a newline).
-    fn given(
-        &mut self,
-        setting: &Setting,
-        variable: &'static str,
-    ) -> Option<Option<Zeroizing<String>>> {
+        let variable = if is_filed { file_name } else { name };
         let Some(raw) = self.raw(setting, variable) else {
             return Some(None);
         };
-        // Not even shown in part: it may be the password.
-        let Some(text) = raw.to_str() else {
-            self.fault(variable, Flaw::new("is not UTF-8", "write it in UTF-8"));
-            return None;
+        let text = match raw.to_str() {
+            Some(path) if is_filed => content(path.trim()),
+            // A file that a Secret was made from often ends in a newline.
+            Some(text) => Ok(Zeroizing::new(text.trim().to_owned())),
+            // Not even shown in part: it may be the password.
+            None => Err(Flaw::new("is not UTF-8", "write it in UTF-8")),
         };
-        Some(Some(Zeroizing::new(text.trim().to_owned())))
+        let noted = text.map_err(|flaw| self.fault(variable, flaw));
+        Some(Some((variable, noted.ok()?)))
     }
 
     fn is_given(&self, setting: &Setting, variable: &str) -> bool {
@@ -294,7 +236,9 @@ fn is_blank(value: &OsStr) -> bool {
 mod tests {
     use std::os::unix::ffi::OsStringExt;
 
-    use super::super::table::{ALLOWED_USERS, DEPLOYMENT, PASSWORD, RECOVERY_KEY, USER};
+    use super::super::table::{
+        ALLOWED_USERS, DEPLOYMENT_NAME, MATRIX_PASSWORD, MATRIX_RECOVERY_KEY, MATRIX_USER,
+    };
     use super::super::tests::{secret_file, told};
     use super::*;
 
@@ -307,20 +251,20 @@ mod tests {
 
     #[test]
     fn white_space_around_a_value_is_not_part_of_it() {
-        assert_eq!(read(&PASSWORD, b" a b\n").unwrap(), "a b");
+        assert_eq!(read(&MATRIX_PASSWORD, b" a b\n").unwrap(), "a b");
     }
 
     #[test]
     fn an_empty_value_counts_as_unset() {
-        assert_eq!(read(&DEPLOYMENT, b" \n").unwrap(), "clawdbot");
-        let fault = read(&USER, b"").unwrap_err();
+        assert_eq!(read(&DEPLOYMENT_NAME, b" \n").unwrap(), "clawdbot");
+        let fault = read(&MATRIX_USER, b"").unwrap_err();
         assert!(fault.starts_with("MATRIX_USER is not set: "));
     }
 
     #[test]
     fn a_value_that_is_no_text_is_refused_unseen() {
         assert_eq!(
-            read(&PASSWORD, b"hunter2\xff").unwrap_err(),
+            read(&MATRIX_PASSWORD, b"hunter2\xff").unwrap_err(),
             "MATRIX_PASSWORD is not UTF-8: write it in UTF-8"
         );
     }
@@ -346,7 +290,7 @@ mod tests {
             _ => Ok(text.to_owned()),
         };
         let mut reader = Reader::new(&env);
-        let read = reader.either(&RECOVERY_KEY, parse, masked);
+        let read = reader.optional(&MATRIX_RECOVERY_KEY, parse, masked);
         reader.finish(read).map_err(|faults| told(&faults))
     }
 

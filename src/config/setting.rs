@@ -6,8 +6,11 @@
 pub struct Setting {
     /// The variable's name.
     pub name: &'static str,
-    /// The variable that may be set instead, to the path of a file with the value.
-    pub file: Option<FileForm>,
+    /// The variable that may be set instead to the path of a file with the value, where
+    /// `file` says so.
+    pub file_name: &'static str,
+    /// The content of that file, as a noun; None if the value is not taken from a file.
+    pub file: Option<&'static str>,
     /// True if the value is shown nowhere: the summary has stars for it.
     pub secret: bool,
     /// True if the variables are read by their names in lower case, too, where those in
@@ -15,6 +18,10 @@ pub struct Setting {
     pub lower_case: bool,
     /// Tells whether it has to be set, and what holds if it is not.
     pub presence: Presence,
+    /// The value to set it to where it is missing, as the end of a sentence.
+    pub cure: &'static str,
+    /// Names that people write instead.
+    pub mistaken_for: &'static [&'static str],
     /// False if no line of the summary is its own.
     pub in_summary: bool,
     /// The summary's word for a setting that may be unset and is.
@@ -23,41 +30,20 @@ pub struct Setting {
     pub help: &'static str,
 }
 
-/// A variable that names a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileForm {
-    /// Its name.
-    pub name: &'static str,
-    /// The content of the file, as a noun.
-    pub holds: &'static str,
-}
-
 /// The rule for a setting that is unset; an empty value or one of white space alone counts
 /// as unset.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Presence {
     /// Nothing: the program refuses to start.
-    Required {
-        /// The value to set it to, as the end of a sentence.
-        cure: &'static str,
-        /// Names that people write instead.
-        mistaken_for: &'static [&'static str],
-    },
+    Required,
     /// Nothing: Kubernetes sets it in every container.
     Kubernetes {
         /// The value that `check-config` takes where there is no cluster.
         stand_in: &'static str,
     },
     /// Nothing, where what another setting says needs this one: then the program
-    /// refuses to start.
-    Needed {
-        /// The condition that makes it necessary, as the rest of "required …".
-        when: &'static str,
-        /// The value to set it to, as the end of a sentence.
-        cure: &'static str,
-        /// Names that people write instead.
-        mistaken_for: &'static [&'static str],
-    },
+    /// refuses to start. The condition is the rest of "required …".
+    Needed(&'static str),
     /// This value, read as if it had been set.
     Default(&'static str),
     /// Another setting decides, or nothing.
@@ -67,8 +53,7 @@ pub enum Presence {
 impl Setting {
     /// The names of its variables.
     pub fn variables(&self) -> impl Iterator<Item = &'static str> {
-        let file = self.file.as_ref().map(|file| file.name);
-        std::iter::once(self.name).chain(file)
+        std::iter::once(self.name).chain(self.file.map(|_| self.file_name))
     }
 
     /// The value that holds if it is unset, if one does.
@@ -78,30 +63,14 @@ impl Setting {
             _ => None,
         }
     }
-
-    /// The value to set it to, as the end of a sentence, and the names that people write instead.
-    pub(super) fn cure(&self) -> (&'static str, &'static [&'static str]) {
-        match self.presence {
-            Presence::Required { cure, mistaken_for }
-            | Presence::Needed {
-                cure, mistaken_for, ..
-            } => (cure, mistaken_for),
-            Presence::Kubernetes { .. } => (
-                "Kubernetes gives it to every container, and the program runs inside a cluster; \
-                 elsewhere give the host and port of an API server",
-                &[],
-            ),
-            Presence::Default(_) | Presence::Optional => ("set it", &[]),
-        }
-    }
 }
 
 impl Presence {
     /// The words that the help and the README have for it.
     pub fn in_words(&self) -> String {
         match self {
-            Self::Required { .. } | Self::Kubernetes { .. } => "required".to_owned(),
-            Self::Needed { when, .. } => format!("required {when}"),
+            Self::Required | Self::Kubernetes { .. } => "required".to_owned(),
+            Self::Needed(when) => format!("required {when}"),
             Self::Default(value) => format!("default {value}"),
             Self::Optional => "optional".to_owned(),
         }

@@ -11,9 +11,10 @@ use vodozemac::Ed25519PublicKey;
 use super::fault::{Faults, Flaw};
 use super::reader::{Env, Reader, list, masked};
 use super::table::{
-    ALLOWED_ROOMS, ALLOWED_USERS, API_HOST, API_PORT, DEPLOYMENT, DEVICE_TRUST, ECHO, HEALTH_ADDR,
-    HEALTH_SYNC_MAX_AGE, LOGURU_LEVEL, MAX_AGE, NAMESPACE, PINNED_IDENTITIES, RECOVERY_KEY,
-    REQUIRE_ENCRYPTION, RUST_LOG, SEED_FILE, SERVICE_ACCOUNT, STORE_PATH,
+    ALLOWED_ROOMS, ALLOWED_USERS, COMMAND_MAX_AGE, CROSS_SIGNING_SEED_FILE, CRYPTO_STORE_PATH,
+    DEPLOYMENT_NAME, DEPLOYMENT_NAMESPACE, DEVICE_TRUST, ECHO_MODE, HEALTH_ADDR,
+    HEALTH_SYNC_MAX_AGE, KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, LOGURU_LEVEL,
+    MATRIX_RECOVERY_KEY, PINNED_IDENTITIES, REQUIRE_ENCRYPTION, RUST_LOG, SERVICE_ACCOUNT_DIR,
 };
 use super::{
     Account, HealthAddress, KubernetesAccess, Overrides, cluster, health, policy, secrets, values,
@@ -77,24 +78,28 @@ impl Settings {
     pub fn from_env(env: Env<'_>) -> Result<Self, Faults> {
         let mut r = Reader::new(env);
         let account = Account::read(&mut r, Overrides::default());
-        let recovery_key = r.either(&RECOVERY_KEY, secrets::recovery_key, masked);
-        let cross_signing_seed = r.optional(&SEED_FILE, secrets::seed, masked);
+        let recovery_key = r.optional(&MATRIX_RECOVERY_KEY, secrets::recovery_key, masked);
+        let cross_signing_seed = r.optional(&CROSS_SIGNING_SEED_FILE, secrets::seed, masked);
         let allowed_users = r.read(&ALLOWED_USERS, policy::users, |users| list(users));
         let pins = |text: &str| policy::pins(text, allowed_users.as_ref());
         let pinned_identities = r.optional(&PINNED_IDENTITIES, pins, |pins| list(pins.keys()));
         let device_trust = r.read(&DEVICE_TRUST, policy::device_trust, trust);
         let allowed_rooms = r.optional(&ALLOWED_ROOMS, policy::rooms, |rooms| list(rooms));
         let require_encryption = r.read(&REQUIRE_ENCRYPTION, values::switch, bool::to_string);
-        let namespace = r.read(&NAMESPACE, cluster::namespace, Namespace::to_string);
-        let name = r.read(&DEPLOYMENT, cluster::name, DeploymentName::to_string);
-        let store_path = r.read(&STORE_PATH, path, |path| shown_path(path));
-        let echo = r.read(&ECHO, values::switch, bool::to_string);
-        let command_max_age = r.read(&MAX_AGE, values::age, seconds);
+        let namespace = r.read(
+            &DEPLOYMENT_NAMESPACE,
+            cluster::namespace,
+            Namespace::to_string,
+        );
+        let name = r.read(&DEPLOYMENT_NAME, cluster::name, DeploymentName::to_string);
+        let store_path = r.read(&CRYPTO_STORE_PATH, path, |path| shown_path(path));
+        let echo = r.read(&ECHO_MODE, values::switch, bool::to_string);
+        let command_max_age = r.read(&COMMAND_MAX_AGE, values::age, seconds);
         let health = r.optional(&HEALTH_ADDR, health::address, HealthAddress::to_string);
         let health_sync_max_age = r.read(&HEALTH_SYNC_MAX_AGE, values::age, seconds);
-        let host = r.read(&API_HOST, cluster::host, String::clone);
-        let port = r.read(&API_PORT, cluster::port, u16::to_string);
-        let service_account_dir = r.read(&SERVICE_ACCOUNT, path, |path| shown_path(path));
+        let host = r.read(&KUBERNETES_SERVICE_HOST, cluster::host, String::clone);
+        let port = r.read(&KUBERNETES_SERVICE_PORT, cluster::port, u16::to_string);
+        let service_account_dir = r.read(&SERVICE_ACCOUNT_DIR, path, |path| shown_path(path));
         let level = r.read(&LOGURU_LEVEL, values::loguru, LogFilter::to_string);
         let directives = r.optional(&RUST_LOG, values::directives, LogFilter::to_string);
         let log_filter = directives.and_then(|directives| directives.or(level));
@@ -148,7 +153,7 @@ impl Settings {
 /// `CRYPTO_STORE_PATH` is not UTF-8.
 pub fn store_path(env: Env<'_>) -> Result<PathBuf, Faults> {
     let mut r = Reader::new(env);
-    let read = r.read(&STORE_PATH, path, |path| shown_path(path));
+    let read = r.read(&CRYPTO_STORE_PATH, path, |path| shown_path(path));
     r.finish(read)
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::address::BaseUrl;
 use super::keycloak::{realm, totp, url};
 use super::reader::Reader;
-use super::table::{KEYCLOAK_REALM, KEYCLOAK_URL, PASSWORD, SSO_IDP_ID};
+use super::table::{KEYCLOAK_REALM, KEYCLOAK_URL, MATRIX_PASSWORD, SSO_IDP_ID};
 use super::values::id;
 use crate::auth::jwt::Totp;
 use crate::util::Secret;
@@ -27,7 +27,7 @@ pub struct Sso {
 
 impl Sso {
     pub(super) fn read(r: &mut Reader<'_>, why: &str) -> Option<Self> {
-        let password = r.needed_secret(&PASSWORD, why);
+        let password = r.needed_secret(&MATRIX_PASSWORD, why);
         let totp = totp(r);
         let parse = |text: &str| url(text, true);
         let url = r.optional(&KEYCLOAK_URL, parse, BaseUrl::to_string);

@@ -5,7 +5,7 @@ use url::Url;
 use super::fault::quoted;
 #[cfg(any(feature = "keycloak", feature = "sso"))]
 use super::table::KEYCLOAK_URL;
-use super::table::{HOMESERVER, NO_PROXY};
+use super::table::{MATRIX_HOMESERVER, NO_PROXY};
 use super::{Account, BaseUrl, Homeserver, Method};
 #[cfg(feature = "keycloak")]
 use super::{Jwt, JwtSource};
@@ -25,7 +25,7 @@ impl Account {
         if let Homeserver::Url(url) = &self.homeserver
             && is_in_clear(url)
         {
-            let (name, at_stake) = (HOMESERVER.name, homeserver_stake(&self.method));
+            let (name, at_stake) = (MATRIX_HOMESERVER.name, homeserver_stake(&self.method));
             warnings.push(format!(
                 "{name} is {url}, which is not encrypted: {at_stake} go there in clear, and \
                  whoever is on the way can read them, use them and change the answers. Give an \

@@ -123,7 +123,7 @@ fn an_empty_environment_gets_every_missing_variable_at_once() {
     let message = &output.err;
     for setting in SETTINGS {
         let required = match setting.presence {
-            Presence::Required { .. } | Presence::Kubernetes { .. } => true,
+            Presence::Required | Presence::Kubernetes { .. } => true,
             _ => setting.name == "MATRIX_PASSWORD",
         };
         let start = format!("configuration error: {} is not set", setting.name);

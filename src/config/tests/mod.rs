@@ -277,8 +277,7 @@ fn every_setting_is_read_and_nothing_else() {
                 known.insert(name.to_ascii_lowercase());
             }
         }
-        let (_, mistaken_for) = setting.cure();
-        known.extend(mistaken_for.iter().map(|name| (*name).to_owned()));
+        known.extend(setting.mistaken_for.iter().map(|name| (*name).to_owned()));
     }
     assert_eq!(asked.into_inner(), known);
 }
