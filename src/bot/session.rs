@@ -208,8 +208,9 @@ impl<'a> Session<'a> {
             false => None,
         };
         let dropped = tx.dropped();
-        let has_changes = Storage::commit(tx, own_now, now)?;
-        self.storage.committed(has_changes, &self.health);
+        let ended = Storage::commit(tx, own_now, now)?;
+        self.storage
+            .ended(ended, next.since.as_deref(), &self.health);
         if let Some(counts) = counts {
             self.health.counted(counts);
         }

@@ -22,6 +22,16 @@ const COMMITS_IN_LOG: u32 = 75;
 /// Delay before a log that somebody else was reading is tried again.
 const LOG_RETRY: Duration = Duration::from_secs(3);
 
+/// How a transaction ended.
+pub(super) enum Ended {
+    /// It changed nothing.
+    Unchanged,
+    /// What it changed is repeated in the next one.
+    Deferred,
+    /// It was committed.
+    Committed,
+}
+
 /// The store of a session.
 pub(super) struct Storage<'a> {
     pub(super) store: &'a mut Store,
@@ -31,6 +41,10 @@ pub(super) struct Storage<'a> {
     /// next commit, not with one of its own: should it be lost, the same request goes out
     /// again, and the homeserver knows its transaction id.
     pub(super) delivered: Vec<i64>,
+    /// The position in the homeserver's events, where it is not written down: a sync that
+    /// changes nothing else (mostly one that shows the bot's own reply) is committed with
+    /// what comes next, or else is asked for again after a crash.
+    position: Option<String>,
     /// Commits in the write-ahead log, and when it is to be emptied.
     commits_in_log: u32,
     empty_log_at: Option<Instant>,
@@ -42,6 +56,7 @@ impl<'a> Storage<'a> {
             store,
             own_time: None,
             delivered: Vec::new(),
+            position: None,
             commits_in_log: 0,
             empty_log_at: None,
         }
@@ -56,50 +71,65 @@ impl<'a> Storage<'a> {
             .own_time
             .get_or_insert_with(|| OwnTime::resume(stored.own_time, stored.wall_time, now))
             .now(now);
-        for row in &self.delivered {
-            tx.outbox().finish(*row)?;
-        }
+        write_deferred(&tx, &self.delivered, self.position.as_deref())?;
         Ok((tx, own_now))
     }
 
-    /// Commits a transaction of [`Storage::begin`]. Returns true if it changed something.
-    pub(super) fn commit(tx: Transaction<'_>, own_now: u64, now: u64) -> Result<bool, Error> {
-        let has_changes = tx.has_changes();
-        if has_changes {
-            tx.own_clock().put(OwnClock {
-                own_time: own_now,
-                wall_time: now,
-            })?;
+    /// Commits a transaction of [`Storage::begin`], if it changed something that cannot
+    /// wait.
+    pub(super) fn commit(tx: Transaction<'_>, own_now: u64, now: u64) -> Result<Ended, Error> {
+        if !tx.has_changes() {
+            return Ok(match tx.has_deferred() {
+                true => Ended::Deferred,
+                false => Ended::Unchanged,
+            });
         }
+        tx.own_clock().put(OwnClock {
+            own_time: own_now,
+            wall_time: now,
+        })?;
         tx.commit()?;
-        Ok(has_changes)
+        Ok(Ended::Committed)
     }
 
-    /// Notes that a transaction was committed.
-    pub(super) fn committed(&mut self, has_changes: bool, health: &HealthState) {
-        self.delivered.clear();
-        if has_changes {
-            health.stored();
-            self.commits_in_log += 1;
-            let wait = match self.commits_in_log >= COMMITS_IN_LOG {
-                true => Duration::ZERO,
-                false => IDLE,
-            };
-            self.empty_log_at = Some(Instant::now() + wait);
+    /// Notes how a transaction ended, and up to where the homeserver's events were read
+    /// in it.
+    pub(super) fn ended(&mut self, how: Ended, since: Option<&str>, health: &HealthState) {
+        match how {
+            Ended::Unchanged => {}
+            Ended::Deferred => {
+                self.position = since.map(str::to_owned);
+                self.empty_log_at
+                    .get_or_insert_with(|| Instant::now() + IDLE);
+            }
+            Ended::Committed => {
+                self.delivered.clear();
+                self.position = None;
+                health.stored();
+                self.commits_in_log += 1;
+                let wait = match self.commits_in_log >= COMMITS_IN_LOG {
+                    true => Duration::ZERO,
+                    false => IDLE,
+                };
+                self.empty_log_at = Some(Instant::now() + wait);
+            }
         }
     }
 
-    /// The time at which the write-ahead log is to be emptied.
+    /// The time at which what was deferred is written down and the write-ahead log is
+    /// emptied.
     pub(super) const fn empty_log_at(&self) -> Option<Instant> {
         self.empty_log_at
     }
 
-    /// Empties the write-ahead log, whose pages have ratchets of before, when its time has
-    /// come. If it cannot be now, nothing is lost, and it is tried again.
+    /// Writes down what was deferred, and empties the write-ahead log, whose pages have
+    /// ratchets of before, when its time has come. If it cannot be now, nothing is lost,
+    /// and it is tried again.
     pub(super) fn empty_log_if_due(&mut self) {
         if self.empty_log_at.is_none_or(|at| at > Instant::now()) {
             return;
         }
+        self.flush();
         let emptied = self.store.checkpoint();
         if let Err(error) = &emptied {
             debug!("the write-ahead log stays for now: {error}");
@@ -121,16 +151,32 @@ impl<'a> Storage<'a> {
         ))
     }
 
-    /// Writes down what was delivered, at the end.
+    /// Writes down what was deferred.
     pub(super) fn flush(&mut self) {
         let flushed = self.store.begin().and_then(|tx| {
-            for row in &self.delivered {
-                tx.outbox().finish(*row)?;
-            }
+            write_deferred(&tx, &self.delivered, self.position.as_deref())?;
             tx.commit()
         });
-        if let Err(error) = flushed {
-            debug!("{error}");
+        match flushed {
+            Ok(()) => {
+                self.delivered.clear();
+                self.position = None;
+            }
+            Err(error) => debug!("{error}"),
         }
     }
+}
+
+/// Repeats in a transaction what those before it deferred.
+fn write_deferred(
+    tx: &Transaction<'_>,
+    delivered: &[i64],
+    position: Option<&str>,
+) -> Result<(), Error> {
+    tx.defer(|| {
+        for row in delivered {
+            tx.outbox().finish(*row)?;
+        }
+        position.map_or(Ok(()), |position| tx.session().set_next_batch(position))
+    })
 }

@@ -1,6 +1,7 @@
 //! Opening the database, the exclusive lock, and beginning transactions.
 
 use std::{
+    cell::Cell,
     fs::{self, File, TryLockError},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -154,6 +155,7 @@ impl Store {
             fullness: Fullness::default(),
             account: &self.account,
             changes_before,
+            deferrable: Cell::default(),
         })
     }
 

@@ -1,5 +1,7 @@
 //! One transaction, and the statements that are run in it.
 
+use std::cell::Cell;
+
 use rusqlite::types::FromSql;
 
 use super::{
@@ -17,6 +19,8 @@ pub struct Transaction<'a> {
     pub(super) fullness: Fullness,
     pub(super) account: &'a AccountRevision,
     pub(super) changes_before: u64,
+    /// Rows changed by [`Transaction::defer`].
+    pub(super) deferrable: Cell<u64>,
 }
 
 impl Transaction<'_> {
@@ -31,10 +35,28 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Returns whether there is anything to commit. A commit of nothing writes nothing,
-    /// and so says nothing about the disk.
+    /// Returns whether there is anything that has to be committed now. A commit of
+    /// nothing writes nothing, and so says nothing about the disk.
     pub fn has_changes(&self) -> bool {
-        self.inner.total_changes() != self.changes_before
+        self.inner.total_changes() != self.changes_before + self.deferrable.get()
+    }
+
+    /// Returns whether it made changes that can wait for the next commit.
+    pub fn has_deferred(&self) -> bool {
+        self.deferrable.get() > 0
+    }
+
+    /// Makes a change that alone is no reason to commit: whoever makes it does so again
+    /// in each transaction until one is committed, and loses nothing if none is.
+    ///
+    /// # Errors
+    /// Those of `change`.
+    pub fn defer<T>(&self, change: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        let before = self.inner.total_changes();
+        let done = change()?;
+        let changes = self.inner.total_changes() - before;
+        self.deferrable.set(self.deferrable.get() + changes);
+        Ok(done)
     }
 
     /// Returns how many rows changed.

@@ -121,7 +121,13 @@ impl Engine {
         self.invites
             .note(tx, &received.invites, since.is_none(), skipped)?;
         classify_undecrypted(context, tx, now, &mut received.messages)?;
-        tx.session().set_next_batch(&body.next_batch)?;
+        let move_on = || tx.session().set_next_batch(&body.next_batch);
+        match since {
+            // Before it has a position, a device takes every message for history.
+            None => move_on()?,
+            // A sync that changes nothing else can be asked for again.
+            Some(_) => tx.defer(move_on)?,
+        }
         Ok(received)
     }
 }

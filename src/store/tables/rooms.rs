@@ -47,11 +47,13 @@ impl Rooms<'_> {
     /// The bot is in this room. True when that is news.
     pub fn enter(&self, room: &RoomId) -> Result<bool, Error> {
         let known = self.is_joined(room)?;
-        self.0.execute(
-            "INSERT INTO rooms (room_id, joined) VALUES (?1, 1)
-             ON CONFLICT (room_id) DO UPDATE SET joined = 1",
-            [room.as_str()],
-        )?;
+        if !known {
+            self.0.execute(
+                "INSERT INTO rooms (room_id, joined) VALUES (?1, 1)
+                 ON CONFLICT (room_id) DO UPDATE SET joined = 1",
+                [room.as_str()],
+            )?;
+        }
         self.0
             .execute("DELETE FROM invites WHERE room_id = ?1", [room.as_str()])?;
         // The key may have come first.

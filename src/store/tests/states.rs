@@ -148,3 +148,35 @@ fn a_room_is_proven_encrypted_before_and_after_the_bot_is_in_it() {
         Encryption::Megolm(_)
     ));
 }
+
+/// What is deferred alone is no reason to commit; with something else it is committed.
+#[test]
+fn what_is_deferred_waits_for_another_change() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    tx.session()
+        .put(alice(), "DEV".into(), &tokens("t"))
+        .unwrap();
+    tx.session().set_next_batch("s1").unwrap();
+    assert!(tx.has_changes() && !tx.has_deferred());
+    tx.commit().unwrap();
+    let move_on = |tx: &Transaction<'_>| tx.defer(|| tx.session().set_next_batch("s2")).unwrap();
+    let position = |tx: &Transaction<'_>| tx.session().next_batch().unwrap();
+
+    let tx = store.begin().unwrap();
+    move_on(&tx);
+    assert!(!tx.has_changes() && tx.has_deferred());
+    assert_eq!(position(&tx).as_deref(), Some("s2"));
+    drop(tx);
+    let tx = store.begin().unwrap();
+    assert_eq!(position(&tx).as_deref(), Some("s1"));
+    move_on(&tx);
+    tx.session().lose_refresh_token().unwrap();
+    assert!(tx.has_changes());
+    tx.commit().unwrap();
+    let tx = store.begin().unwrap();
+    assert_eq!(position(&tx).as_deref(), Some("s2"));
+    move_on(&tx);
+    assert!(!tx.has_changes() && !tx.has_deferred(), "nothing is new");
+}

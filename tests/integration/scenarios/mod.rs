@@ -8,6 +8,7 @@ mod clock;
 mod commands;
 mod congestion;
 mod crashes;
+mod deferred;
 mod encryption;
 mod families;
 mod files;
