@@ -4,7 +4,7 @@
 use log::error;
 use ruma::OwnedUserId;
 
-use super::{handlers::ends_the_session, pending::Pending, session::Session};
+use super::{handlers::survive, pending::Pending, session::Session};
 use crate::{
     json::Sifted,
     matrix::{
@@ -22,19 +22,20 @@ const TOGETHER: usize = 32;
 
 impl Session<'_> {
     /// Takes in the next piece of what waits.
-    pub(super) fn handle_backlog(&mut self) -> Option<SessionEnd> {
-        match self.backlog.pop_front()? {
-            Pending::Sync { answer, done } => self.handle_sync_piece(answer, done),
-            Pending::Query {
+    pub(super) fn handle_backlog(&mut self) -> Result<(), SessionEnd> {
+        match self.backlog.pop_front() {
+            None => Ok(()),
+            Some(Pending::Sync { answer, done }) => self.handle_sync_piece(answer, done),
+            Some(Pending::Query {
                 key,
                 asked,
                 answer,
                 done,
-            } => self.handle_query_piece(key, asked, answer, done),
+            }) => self.handle_query_piece(key, asked, answer, done),
         }
     }
 
-    fn handle_sync_piece(&mut self, answer: Sifted, done: usize) -> Option<SessionEnd> {
+    fn handle_sync_piece(&mut self, answer: Sifted, done: usize) -> Result<(), SessionEnd> {
         let parsed: SyncBody<'_> = match serde_json::from_slice(&answer.body) {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -56,7 +57,7 @@ impl Session<'_> {
                         answer,
                         done: position,
                     });
-                    None
+                    Ok(())
                 }
                 Err(error) => self.sync_not_taken(&error),
             };
@@ -77,13 +78,13 @@ impl Session<'_> {
         match taken {
             Ok(()) => {
                 self.log.invites(&invites);
-                self.log.clock(self.requests.server_ahead_ms());
+                self.log.clock(self.requests.homeserver.ahead_ms());
                 self.requests.sync_backoff.succeed();
                 self.health.synced(true);
                 if counts_hold {
                     self.health.one_time_keys(parsed.one_time_keys());
                 }
-                None
+                Ok(())
             }
             Err(error) => {
                 self.requests.phase = phase_before;
@@ -92,15 +93,12 @@ impl Session<'_> {
         }
     }
 
-    fn sync_not_taken(&mut self, error: &e2ee::Error) -> Option<SessionEnd> {
+    fn sync_not_taken(&mut self, error: &e2ee::Error) -> Result<(), SessionEnd> {
         self.requests.sync.failed();
         if self.goes_on_without(error) {
-            return None;
+            return Ok(());
         }
-        if let Some(end) = ends_the_session(error) {
-            self.health.synced(false);
-            return Some(end);
-        }
+        survive(error).inspect_err(|_| self.health.synced(false))?;
         if let e2ee::Error::Store(error) = error {
             error!("{error}");
         }
@@ -113,7 +111,7 @@ impl Session<'_> {
         asked: Vec<(OwnedUserId, i64)>,
         answer: Sifted,
         done: usize,
-    ) -> Option<SessionEnd> {
+    ) -> Result<(), SessionEnd> {
         let mut position = done;
         let queried = QueryAnswer {
             asked: &asked,
@@ -139,13 +137,13 @@ impl Session<'_> {
                     answer,
                     done: position,
                 });
-                None
+                Ok(())
             }
             Ok(()) => {
                 self.requests.in_flight.finish(&key);
                 self.requests.in_flight.succeeded(&key);
                 self.has_more = true;
-                None
+                Ok(())
             }
             Err(error) => {
                 self.requests.in_flight.finish(&key);
@@ -159,21 +157,19 @@ impl Session<'_> {
         &mut self,
         key: &RequestKey,
         error: &e2ee::Error,
-    ) -> Option<SessionEnd> {
+    ) -> Result<(), SessionEnd> {
         if self.goes_on_without(error) {
             self.requests.in_flight.failed(key, None);
-            return None;
+            return Ok(());
         }
-        if let Some(end) = ends_the_session(error) {
-            return Some(end);
-        }
+        survive(error)?;
         let wait = self.requests.in_flight.failed(key, None);
         error!("{key:?}: {error}; trying again in {} s", wait.as_secs());
         if *key == RequestKey::OwnIdentity {
             // Nobody waits for it any more.
             self.attempt(|engine, _, tx, _| engine.delay_cross_signing(tx));
         }
-        None
+        Ok(())
     }
 
     /// Device lists did not come, perhaps for their size, or for one that takes too

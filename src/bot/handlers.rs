@@ -16,7 +16,7 @@ use crate::{
     matrix::{
         client::Fault,
         e2ee::{self, RequestContext, RequestKey},
-        session::{self as protocol, Refusal, SessionEnd, refused, with_code},
+        session::{Refusal, SessionEnd, refused, with_code},
     },
     util::shown,
 };
@@ -34,24 +34,20 @@ impl Session<'_> {
         &mut self,
         generation: u32,
         result: Result<Sifted, Fault>,
-    ) -> Option<SessionEnd> {
+    ) -> Result<(), SessionEnd> {
         match result {
             Ok(answer) => {
                 self.bad_syncs = 0;
                 self.log.skipped(&answer.skipped, &self.health);
                 self.backlog.push_back(Pending::Sync { answer, done: 0 });
-                None
+                Ok(())
             }
             Err(Fault::UnknownToken { soft_logout }) => {
                 self.requests.sync.failed();
                 self.health.synced(false);
-                let wait = match self.requests.token_refused(generation, soft_logout) {
-                    protocol::Refused::Over(end) => return Some(end),
-                    protocol::Refused::Again => Duration::ZERO,
-                    protocol::Refused::Wait(wait) => wait,
-                };
-                self.requests.sync_not_before = Instant::now() + wait;
-                None
+                let wait = self.requests.tokens.refused(generation, soft_logout)?;
+                self.requests.sync_not_before = Instant::now() + wait.unwrap_or_default();
+                Ok(())
             }
             Err(fault) => {
                 self.requests.sync.failed();
@@ -82,15 +78,15 @@ impl Session<'_> {
         &mut self,
         why: &dyn fmt::Display,
         asked: Option<Duration>,
-    ) -> Option<SessionEnd> {
+    ) -> Result<(), SessionEnd> {
         self.health.synced(false);
         match self.requests.sync_backoff.fail(asked) {
             Some(wait) => {
                 warn!("sync: {why}; trying again in {} s", wait.as_secs());
                 self.requests.sync_not_before = Instant::now() + wait;
-                None
+                Ok(())
             }
-            None => Some(SessionEnd::GaveUp(format!(
+            None => Err(SessionEnd::GaveUp(format!(
                 "giving up on the homeserver: {why}"
             ))),
         }
@@ -102,7 +98,7 @@ impl Session<'_> {
         about: RequestContext,
         generation: u32,
         result: Result<Sifted, Fault>,
-    ) -> Option<SessionEnd> {
+    ) -> Result<(), SessionEnd> {
         let about = match (about, &result) {
             (RequestContext::Query(asked), Ok(_)) => {
                 let answer = result.unwrap_or_default();
@@ -113,7 +109,7 @@ impl Session<'_> {
                     answer,
                     done: 0,
                 });
-                return None;
+                return Ok(());
             }
             (about, _) => about,
         };
@@ -141,14 +137,13 @@ impl Session<'_> {
                 })
             }
             Err(Fault::UnknownToken { soft_logout }) => {
-                match self.requests.token_refused(generation, soft_logout) {
-                    protocol::Refused::Over(end) => return Some(end),
-                    protocol::Refused::Again => self.has_more = true,
-                    protocol::Refused::Wait(wait) => {
+                match self.requests.tokens.refused(generation, soft_logout)? {
+                    None => self.has_more = true,
+                    Some(wait) => {
                         self.requests.in_flight.failed(key, Some(wait));
                     }
                 }
-                return None;
+                return Ok(());
             }
             Err(Fault::Interactive {
                 session,
@@ -163,7 +158,7 @@ impl Session<'_> {
                     && !matches!(fault, Fault::Unsendable(_)) =>
             {
                 self.join_failed(key, room, &fault);
-                return None;
+                return Ok(());
             }
             Err(Fault::Refused {
                 status,
@@ -171,12 +166,12 @@ impl Session<'_> {
                 message,
             }) => match refused(about, status, &errcode, &message) {
                 Refusal::Outlived(why) if !self.keeps_device => {
-                    return Some(SessionEnd::Outlived(why));
+                    return Err(SessionEnd::Outlived(why));
                 }
                 Refusal::Outlived(why) | Refusal::IdsTaken(why) => {
                     self.requests.in_flight.failed(key, None);
                     self.recover_from_rollback(&why, &BTreeSet::new());
-                    return None;
+                    return Ok(());
                 }
                 Refusal::Retry => {
                     let refusal = format!("{status} {errcode} ({message})");
@@ -193,7 +188,7 @@ impl Session<'_> {
                         ),
                         _ => warn!("{key:?}: {refusal}; trying again in {seconds} s"),
                     }
-                    return None;
+                    return Ok(());
                 }
                 Refusal::Final => {
                     if let RequestContext::Outbox(row, _) = about {
@@ -220,7 +215,7 @@ impl Session<'_> {
                 self.attempt(|engine, _, tx, _| give_up_unsendable(engine, tx, about, &why));
                 // What waited for it can be judged.
                 self.has_more = true;
-                return None;
+                return Ok(());
             }
             Err(fault) => {
                 if let RequestContext::Query(asked) = about {
@@ -232,20 +227,24 @@ impl Session<'_> {
                     // Nobody waits for it any more.
                     self.attempt(|engine, _, tx, _| engine.delay_cross_signing(tx));
                 }
-                return None;
+                return Ok(());
             }
         };
         match taken {
             Ok(()) => {
                 self.requests.in_flight.succeeded(key);
-                None
+                Ok(())
             }
             Err(error) => self.not_taken(key, &error),
         }
     }
 
     /// Judges all invites that stand.
-    fn handle_listed_invites(&mut self, key: &RequestKey, answer: &Sifted) -> Option<SessionEnd> {
+    fn handle_listed_invites(
+        &mut self,
+        key: &RequestKey,
+        answer: &Sifted,
+    ) -> Result<(), SessionEnd> {
         let mut invites = Vec::new();
         let taken = self.transact(|engine, chat, tx, _| {
             for invite in engine.handle_invites(tx, answer)? {
@@ -258,7 +257,7 @@ impl Session<'_> {
             Ok(()) => {
                 self.requests.in_flight.succeeded(key);
                 self.log.invites(&invites);
-                None
+                Ok(())
             }
             Err(error) => self.not_taken(key, &error),
         }
@@ -292,7 +291,7 @@ impl Session<'_> {
     /// A request of the outbox was taken by the server. That is written down
     /// with the next commit, not with one of its own: should it be lost, the
     /// same request goes out again and the server knows its transaction id.
-    fn delivered(&mut self, key: &RequestKey, row: i64) -> Option<SessionEnd> {
+    fn delivered(&mut self, key: &RequestKey, row: i64) -> Result<(), SessionEnd> {
         self.requests.in_flight.succeeded(key);
         self.storage.delivered.push(row);
         let sends = self.storage.store.begin().and_then(|tx| {
@@ -321,15 +320,18 @@ impl Session<'_> {
             }
             Err(error) => error!("{error}"),
         }
-        None
+        Ok(())
     }
 }
 
-/// The end of the session, if an error that came with an answer leaves nothing to go on with.
-pub(super) fn ends_the_session(error: &e2ee::Error) -> Option<SessionEnd> {
+/// Passes an error that came with an answer.
+///
+/// # Errors
+/// It leaves nothing to go on with: the session ends.
+pub(super) fn survive(error: &e2ee::Error) -> Result<(), SessionEnd> {
     match error {
-        e2ee::Error::OwnKeys(_) => Some(SessionEnd::Fatal(error.to_string())),
-        e2ee::Error::RolledBack(_) => Some(SessionEnd::Outlived(error.to_string())),
-        _ => None,
+        e2ee::Error::OwnKeys(_) => Err(SessionEnd::Fatal(error.to_string())),
+        e2ee::Error::RolledBack(_) => Err(SessionEnd::Outlived(error.to_string())),
+        _ => Ok(()),
     }
 }

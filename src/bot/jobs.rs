@@ -2,15 +2,12 @@
 //! time, in the order they came. They belong to the process, not to a session: one that
 //! is under way goes on when the session ends.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
 use log::{error, info, warn};
 use ruma::{EventId, OwnedEventId, OwnedRoomId};
 use tokio::{
-    task::{JoinError, JoinSet},
+    task::JoinSet,
     time::{Duration, Instant, timeout_at},
 };
 
@@ -72,7 +69,8 @@ pub struct Jobs {
     kube: kube::Api,
     target: Target,
     health: Arc<HealthState>,
-    tasks: JoinSet<Finished>,
+    /// What is under way.
+    pub(super) tasks: JoinSet<Finished>,
     /// The job under way, until its answer is written down.
     running: Option<OwnedEventId>,
     /// Its answer, while the store refuses to take it.
@@ -226,17 +224,6 @@ impl Jobs {
                     warn!("{} ({})", fault.sentence(&self.target), fault.detail());
                 }
             }
-        }
-    }
-
-    /// The next end of something; pending while nothing is under way.
-    pub(super) fn poll_finished(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<Finished, JoinError>> {
-        match self.tasks.poll_join_next(context) {
-            Poll::Ready(Some(finished)) => Poll::Ready(finished),
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
     }
 

@@ -155,7 +155,7 @@ impl<'a> Session<'a> {
         let (engine, phase) = (&self.engine, self.requests.phase);
         let (tx, own_now) = self.storage.begin(now)?;
         engine.set_own_now(own_now);
-        engine.set_server_ahead(self.requests.server_ahead_ms());
+        engine.set_server_ahead(self.requests.homeserver.ahead_ms());
         let door = Door {
             chat: self.chat,
             executing: self.jobs.running(),

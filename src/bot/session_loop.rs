@@ -23,10 +23,14 @@ const MAX_SLEEP: Duration = Duration::from_secs(60);
 /// A turn of the loop that takes so long is logged: others wait meanwhile.
 const LOGGED_TURN: Duration = Duration::from_millis(10);
 
-/// A request or a job that came to its end.
+/// A thing that the loop waits for.
 enum Event {
+    /// A request came to its end.
     Request(session::Finished),
+    /// A job came to its end.
     Job(jobs::Finished),
+    /// It is time for something that waited.
+    Due,
 }
 
 impl Session<'_> {
@@ -50,25 +54,14 @@ impl Session<'_> {
             let event = self.next_event().await;
             self.health.loop_alive();
             let began = Instant::now();
-            let end = match event {
-                Some(Ok(event)) => self.handle(event),
-                Some(Err(error)) => Some(SessionEnd::Fatal(format!("a task broke: {error}"))),
-                None => {
-                    self.poll_due();
-                    None
-                }
-            };
+            let handled = self.handle(event);
             self.storage.empty_log_if_due();
-            let end = end.or_else(|| self.handle_backlog());
+            let handled = handled.and_then(|()| self.handle_backlog());
             let took = began.elapsed();
             if took >= LOGGED_TURN {
                 debug!("a turn of the loop took {} ms", took.as_millis());
             }
-            if end.is_none() && !self.backlog.is_empty() {
-                // Requests that are under way have their turn.
-                tokio::task::yield_now().await;
-            }
-            if let Some(end) = end {
+            if let Err(end) = handled {
                 match end {
                     SessionEnd::Outlived(_) => self.jobs.abandon(),
                     _ => self.jobs.settle(self.storage.store, &self.engine).await,
@@ -76,38 +69,43 @@ impl Session<'_> {
                 self.storage.flush();
                 return end;
             }
+            if !self.backlog.is_empty() {
+                // Requests that are under way have their turn.
+                tokio::task::yield_now().await;
+            }
         }
     }
 
-    /// The next thing that comes to an end; None when it is time for something
-    /// that waited.
-    async fn next_event(&mut self) -> Option<Result<Event, JoinError>> {
+    /// The next thing that comes to an end.
+    async fn next_event(&mut self) -> Result<Event, JoinError> {
         let wake_at = self.wake_at();
-        let (requests, jobs) = (&mut self.requests, &mut self.jobs);
+        let (requests, jobs) = (&mut self.requests.tasks, &mut self.jobs.tasks);
         // Jobs first: there is one at a time, while a homeserver can have an answer ready
         // whenever it is asked.
         let next = poll_fn(|context| {
-            if let Poll::Ready(finished) = jobs.poll_finished(context) {
+            if let Poll::Ready(Some(finished)) = jobs.poll_join_next(context) {
                 return Poll::Ready(finished.map(Event::Job));
             }
-            requests
-                .poll_finished(context)
-                .map(|finished| finished.map(Event::Request))
+            match requests.poll_join_next(context) {
+                Poll::Ready(Some(finished)) => Poll::Ready(finished.map(Event::Request)),
+                Poll::Ready(None) | Poll::Pending => Poll::Pending,
+            }
         });
-        timeout_at(wake_at, next).await.ok()
+        timeout_at(wake_at, next).await.unwrap_or(Ok(Event::Due))
     }
 
-    fn handle(&mut self, event: Event) -> Option<SessionEnd> {
-        match event {
+    fn handle(&mut self, event: Result<Event, JoinError>) -> Result<(), SessionEnd> {
+        let broken = |error| SessionEnd::Fatal(format!("a task broke: {error}"));
+        match event.map_err(broken)? {
             Event::Request(session::Finished::Sync { generation, result }) => {
-                return self.handle_sync(generation, result);
+                self.handle_sync(generation, result)?;
             }
             Event::Request(session::Finished::Answer {
                 key,
                 about,
                 generation,
                 result,
-            }) => return self.handle_answer(&key, about, generation, result),
+            }) => self.handle_answer(&key, about, generation, result)?,
             Event::Request(session::Finished::Refresh(result)) => {
                 let action = self.requests.tokens.answered(result);
                 self.refresh_tokens(action);
@@ -119,8 +117,9 @@ impl Session<'_> {
             Event::Job(jobs::Finished::Preflight(preflight)) => {
                 self.jobs.log_preflight(&preflight);
             }
+            Event::Due => self.poll_due(),
         }
-        None
+        Ok(())
     }
 
     /// Time for something that waited.

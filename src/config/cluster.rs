@@ -18,7 +18,7 @@ pub struct KubernetesAccess {
 }
 
 pub(super) fn namespace(text: &str) -> Result<Namespace, Flaw> {
-    Namespace::parse(text).map_err(|_| {
+    Namespace::parse(text).ok_or_else(|| {
         no_name(
             text,
             "use at most 63 lower-case letters, digits and dashes, no dash first or last",
@@ -27,7 +27,7 @@ pub(super) fn namespace(text: &str) -> Result<Namespace, Flaw> {
 }
 
 pub(super) fn name(text: &str) -> Result<DeploymentName, Flaw> {
-    DeploymentName::parse(text).map_err(|_| {
+    DeploymentName::parse(text).ok_or_else(|| {
         no_name(
             text,
             "use at most 253 lower-case letters, digits, dashes and dots, a letter or digit first \

@@ -28,17 +28,12 @@ impl Command {
     /// The text, if it is anything else.
     pub fn parse(body: &str) -> Result<Self, Unknown> {
         let word = body.trim();
-        let is = |name: &str| word.eq_ignore_ascii_case(name);
-        if is("start") || is("on") {
-            Ok(Self::Start)
-        } else if is("stop") || is("off") {
-            Ok(Self::Stop)
-        } else if is("status") {
-            Ok(Self::Status)
-        } else if is("help") {
-            Ok(Self::Help)
-        } else {
-            Err(Unknown::new(word))
+        match word.to_ascii_lowercase().as_str() {
+            "start" | "on" => Ok(Self::Start),
+            "stop" | "off" => Ok(Self::Stop),
+            "status" => Ok(Self::Status),
+            "help" => Ok(Self::Help),
+            _ => Err(Unknown::new(word)),
         }
     }
 

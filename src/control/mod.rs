@@ -16,4 +16,4 @@ pub use command::{Command, Unknown};
 pub use outcome::Outcome;
 pub use policy::{Decision, Denial, Policy};
 pub use request::{Distrust, Proof, Request, Stage};
-pub use target::{DeploymentName, NameError, Namespace, Target};
+pub use target::{DeploymentName, Namespace, Target};

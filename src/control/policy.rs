@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
-use super::{Age, Command, Distrust, Proof, Request, Stage, Unknown};
+use super::{Command, Distrust, Proof, Request, Stage, Unknown};
 use crate::util::ClockDifference;
 
 /// The rules for who may ask for something, where and how.
@@ -99,86 +99,74 @@ impl Policy {
     /// The process may have been away in between, and started again with another
     /// configuration.
     pub fn decide(&self, request: &Request<'_>, now: u64) -> Decision {
-        match request.stage {
-            Stage::Received => self.decide_received(request, now),
-            Stage::Due { interrupted } => self.decide_due(request, interrupted, now),
-        }
+        let accepted = match request.stage {
+            Stage::Received if !self.allows(request.principal) => return Decision::Ignore,
+            Stage::Received => self.accept(request, now),
+            Stage::Due { interrupted } => self.accept_again(request, interrupted, now),
+        };
+        accepted.map_or_else(Decision::Deny, Decision::Execute)
     }
 
-    fn decide_received(&self, request: &Request<'_>, now: u64) -> Decision {
-        if !self.allows(request.principal) {
-            return Decision::Ignore;
-        }
+    fn accept(&self, request: &Request<'_>, now: u64) -> Result<Command, Denial> {
         if !self.allows_room(request.room) {
-            return Decision::Deny(Denial::RoomNotAllowed);
+            return Err(Denial::RoomNotAllowed);
         }
         match request.proof {
-            Proof::Missing(distrust) => return Decision::Deny(Denial::Unproven(distrust)),
+            Proof::Missing(distrust) => return Err(Denial::Unproven(distrust)),
             Proof::Unencrypted if self.require_encryption => {
-                return Decision::Deny(Denial::EncryptionRequired);
+                return Err(Denial::EncryptionRequired);
             }
             Proof::Unencrypted | Proof::Encrypted => {}
         }
         if Duration::from_millis(request.overdue_ms) >= self.max_age {
-            return Decision::Deny(Denial::Unproven(Distrust::ExpiredSession));
+            return Err(Denial::Unproven(Distrust::ExpiredSession));
         }
-        let command = match Command::parse(request.text) {
-            Ok(command) => command,
-            Err(unknown) => return Decision::Deny(Denial::UnknownCommand(unknown)),
-        };
-        match self.too_late(request, command, now) {
-            Some(denial) => Decision::Deny(denial),
-            None => Decision::Execute(command),
-        }
+        self.command_in_time(request, now)
     }
 
-    fn decide_due(&self, request: &Request<'_>, interrupted: bool, now: u64) -> Decision {
-        let command = match Command::parse(request.text) {
-            Ok(command) => command,
-            Err(unknown) => return Decision::Deny(Denial::UnknownCommand(unknown)),
-        };
-        if let Some(late) = self.too_late(request, command, now) {
-            return Decision::Deny(match late {
-                Denial::TooLate { command, age } if interrupted => {
-                    Denial::Interrupted { command, age }
-                }
-                late => late,
-            });
-        }
+    fn accept_again(
+        &self,
+        request: &Request<'_>,
+        interrupted: bool,
+        now: u64,
+    ) -> Result<Command, Denial> {
+        let in_time = self.command_in_time(request, now);
+        let command = in_time.map_err(|denial| match denial {
+            Denial::TooLate { command, age } if interrupted => Denial::Interrupted { command, age },
+            denial => denial,
+        })?;
         let is_allowed = self.allows(request.principal) && self.allows_room(request.room);
         match request.proof {
-            Proof::Encrypted if is_allowed => Decision::Execute(command),
-            Proof::Unencrypted if is_allowed && !self.require_encryption => {
-                Decision::Execute(command)
+            _ if !is_allowed => Err(Denial::NoLongerAllowed),
+            Proof::Encrypted => Ok(command),
+            Proof::Unencrypted if !self.require_encryption => Ok(command),
+            Proof::Missing(distrust @ Distrust::OutdatedDeviceList) => {
+                Err(Denial::Unproven(distrust))
             }
-            Proof::Missing(distrust @ Distrust::OutdatedDeviceList) if is_allowed => {
-                Decision::Deny(Denial::Unproven(distrust))
-            }
-            Proof::Encrypted | Proof::Unencrypted | Proof::Missing(_) => {
-                Decision::Deny(Denial::NoLongerAllowed)
-            }
+            Proof::Unencrypted | Proof::Missing(_) => Err(Denial::NoLongerAllowed),
         }
     }
 
-    /// The denial of a command that is too old at `now`. The age is the one it was
+    /// The command of a request, unless it is too old at `now`. The age is the one it was
     /// received with and the time that it has waited since.
-    fn too_late(&self, request: &Request<'_>, command: Command, now: u64) -> Option<Denial> {
-        let received = Age {
-            ms: request.age.ms.max(request.overdue_ms),
-            ..request.age
-        };
+    fn command_in_time(&self, request: &Request<'_>, now: u64) -> Result<Command, Denial> {
+        let command = Command::parse(request.text).map_err(Denial::UnknownCommand)?;
+        let received_ms = request.age.ms.max(request.overdue_ms);
         let waited = now.saturating_sub(request.received_at);
-        let age = Duration::from_millis(received.ms.saturating_add(waited));
+        let age = Duration::from_millis(received_ms.saturating_add(waited));
         let limit_ms = u64::try_from(self.max_age.as_millis()).unwrap_or(u64::MAX);
-        if received.ms >= limit_ms
+        if received_ms >= limit_ms
             && let Some(difference) = request.age.is_doubtful(limit_ms)
         {
-            return Some(Denial::ClocksDiffer {
+            return Err(Denial::ClocksDiffer {
                 command,
                 age,
                 difference,
             });
         }
-        (age >= self.max_age).then_some(Denial::TooLate { command, age })
+        match age < self.max_age {
+            true => Ok(command),
+            false => Err(Denial::TooLate { command, age }),
+        }
     }
 }

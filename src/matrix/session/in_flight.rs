@@ -57,16 +57,10 @@ impl InFlight {
         delayed.is_some_and(|(until, _)| *until > Instant::now())
     }
 
-    /// Returns true if something of the outbox is under way.
-    pub fn has_lanes(&self) -> bool {
-        self.lanes() > 0
-    }
-
-    fn lanes(&self) -> usize {
-        let lanes = self.busy.iter();
-        lanes
-            .filter(|key| matches!(key, RequestKey::Lane(_)))
-            .count()
+    /// The number of lanes of the outbox under way.
+    pub fn lanes(&self) -> usize {
+        let is_lane = |key: &&RequestKey| matches!(key, RequestKey::Lane(_));
+        self.busy.iter().filter(is_lane).count()
     }
 
     /// Tells of one lane after the other whether it cannot be sent from now:
@@ -79,10 +73,8 @@ impl InFlight {
                 return true;
             }
             let is_full = left.get() == 0;
-            match is_full {
-                true => self.crowded.set(true),
-                false => left.set(left.get() - 1),
-            }
+            left.set(left.get().saturating_sub(1));
+            self.crowded.set(self.crowded.get() || is_full);
             is_full
         }
     }

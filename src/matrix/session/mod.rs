@@ -11,6 +11,6 @@ mod requests;
 pub use end::SessionEnd;
 pub use in_flight::InFlight;
 pub use phase::{Phase, SyncState};
-pub use refresh::{RefreshAction, Refused, TokenRefresh};
+pub use refresh::{RefreshAction, TokenRefresh};
 pub use refusal::{Refusal, refused, with_code};
 pub use requests::{Finished, Requests};

@@ -54,83 +54,50 @@ impl Phase {
     }
 }
 
-/// The state of a sync, from its request until all of its answer is taken in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SyncState {
-    /// None is.
-    Idle {
-        /// The counts of keys in the last sync were outdated: the next one is to answer
-        /// at once.
-        skip_long_poll: bool,
-    },
-    /// One is.
-    UnderWay {
-        /// As it was when the sync began.
-        skip_long_poll: bool,
-        /// Keys were uploaded meanwhile: its counts of keys may be older than they.
-        counts_outdated: bool,
-    },
-}
-
-impl Default for SyncState {
-    /// No sync was made yet.
-    fn default() -> Self {
-        Self::Idle {
-            skip_long_poll: false,
-        }
-    }
+/// The state of the sync, from its request until all of its answer is taken in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SyncState {
+    /// One is under way.
+    is_under_way: bool,
+    /// The counts of keys in the last sync were outdated: the next one is to answer at
+    /// once.
+    skips_long_poll: bool,
+    /// Keys were uploaded since the sync began: its counts of keys may be older than they.
+    counts_outdated: bool,
 }
 
 impl SyncState {
     /// Returns true if no sync is under way.
     pub const fn is_idle(self) -> bool {
-        matches!(self, Self::Idle { .. })
+        !self.is_under_way
     }
 
     /// Returns true if the next sync is to answer at once.
     pub const fn skips_long_poll(self) -> bool {
-        let (Self::Idle { skip_long_poll } | Self::UnderWay { skip_long_poll, .. }) = self;
-        skip_long_poll
+        self.skips_long_poll
     }
 
     /// A sync is asked for.
-    pub fn started(&mut self) {
-        *self = Self::UnderWay {
-            skip_long_poll: self.skips_long_poll(),
-            counts_outdated: false,
-        };
+    pub const fn started(&mut self) {
+        self.is_under_way = true;
+        self.counts_outdated = false;
     }
 
     /// Keys arrived at the homeserver.
-    pub fn keys_uploaded(&mut self) {
-        if let Self::UnderWay {
-            counts_outdated, ..
-        } = self
-        {
-            *counts_outdated = true;
-        }
+    pub const fn keys_uploaded(&mut self) {
+        self.counts_outdated = true;
     }
 
     /// The sync failed; what is known of the counts stays as it was.
-    pub fn failed(&mut self) {
-        *self = Self::Idle {
-            skip_long_poll: self.skips_long_poll(),
-        };
+    pub const fn failed(&mut self) {
+        self.is_under_way = false;
     }
 
     /// The last piece of a sync is taken in. Returns true if its counts of keys hold.
-    pub fn finished(&mut self) -> bool {
-        let counts_outdated = matches!(
-            self,
-            Self::UnderWay {
-                counts_outdated: true,
-                ..
-            }
-        );
-        *self = Self::Idle {
-            skip_long_poll: counts_outdated,
-        };
-        !counts_outdated
+    pub const fn finished(&mut self) -> bool {
+        self.is_under_way = false;
+        self.skips_long_poll = self.counts_outdated;
+        !self.counts_outdated
     }
 }
 

@@ -37,7 +37,9 @@ pub struct TokenRefresh {
     generation: u32,
 }
 
+#[derive(Default)]
 enum State {
+    #[default]
     Idle,
     UnderWay,
     /// The next tokens are here, and the store has not taken them yet: until
@@ -56,16 +58,6 @@ pub enum RefreshAction {
     Save(Tokens),
     /// The refresh token is of no use any more, and is to be forgotten.
     Forget,
-}
-
-/// The meaning of a refused access token.
-pub enum Refused {
-    /// There is a newer one already.
-    Again,
-    /// One is on its way: not before this.
-    Wait(Duration),
-    /// The session is over.
-    Over(SessionEnd),
 }
 
 impl TokenRefresh {
@@ -110,19 +102,13 @@ impl TokenRefresh {
         if self.due_at().is_none_or(|at| at > Instant::now()) {
             return RefreshAction::Nothing;
         }
-        match mem::replace(&mut self.state, State::Idle) {
-            State::Unsaved(tokens) => RefreshAction::Save(tokens),
-            State::Idle if self.tokens.refresh_at.is_some_and(|at| at <= now_ms()) => {
-                let Some(token) = self.tokens.refresh.clone() else {
-                    return RefreshAction::Nothing;
-                };
+        match (mem::take(&mut self.state), &self.tokens.refresh) {
+            (State::Unsaved(tokens), _) => RefreshAction::Save(tokens),
+            (_, Some(token)) => {
                 self.state = State::UnderWay;
-                RefreshAction::Ask(token)
+                RefreshAction::Ask(token.clone())
             }
-            state => {
-                self.state = state;
-                RefreshAction::Nothing
-            }
+            (_, None) => RefreshAction::Nothing,
         }
     }
 
@@ -130,24 +116,20 @@ impl TokenRefresh {
     pub fn answered(&mut self, result: Result<Tokens, RefreshError>) -> RefreshAction {
         self.state = State::Idle;
         match result {
-            Ok(tokens) => return RefreshAction::Save(tokens),
+            Ok(tokens) => RefreshAction::Save(tokens),
             Err(error) if error.is_transient() => {
-                self.failed(&error.to_string(), error.retry_after());
+                let wait = self.backoff.fail(error.retry_after()).unwrap_or(LONGEST);
+                self.not_before = Instant::now() + wait;
+                warn!("new tokens: {error}; trying again in {} s", wait.as_secs());
+                RefreshAction::Nothing
             }
             Err(error) => {
                 // The access token may live on for a while.
                 warn!("the homeserver takes no refresh token any more: {error}");
                 self.tokens.refresh = None;
-                return RefreshAction::Forget;
+                RefreshAction::Forget
             }
         }
-        RefreshAction::Nothing
-    }
-
-    fn failed(&mut self, why: &str, asked: Option<Duration>) {
-        let wait = self.backoff.fail(asked).unwrap_or(LONGEST);
-        self.not_before = Instant::now() + wait;
-        warn!("new tokens: {why}; trying again in {} s", wait.as_secs());
     }
 
     /// The store has taken the new tokens: they are used from now on.
@@ -164,14 +146,16 @@ impl TokenRefresh {
         self.state = State::Unsaved(tokens);
     }
 
-    /// A request with the access token of this generation was refused.
-    pub fn refused(&self, generation: u32, soft: bool) -> Refused {
-        if generation != self.generation {
-            return Refused::Again;
-        }
+    /// A request with the access token of this generation was refused. Returns the wait
+    /// until it is sent again, if there is any: while new tokens are on their way.
+    ///
+    /// # Errors
+    /// The session is over.
+    pub fn refused(&self, generation: u32, soft: bool) -> Result<Option<Duration>, SessionEnd> {
         match self.state {
-            State::Idle => Refused::Over(SessionEnd::LoggedOut { soft }),
-            State::UnderWay | State::Unsaved(_) => Refused::Wait(PAUSE),
+            _ if generation != self.generation => Ok(None),
+            State::UnderWay | State::Unsaved(_) => Ok(Some(PAUSE)),
+            State::Idle => Err(SessionEnd::LoggedOut { soft }),
         }
     }
 }

@@ -1,24 +1,18 @@
 //! The requests of a session to its homeserver, from the moment they are sent until they
 //! are answered.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use log::debug;
-use tokio::{
-    task::{JoinError, JoinSet},
-    time::Instant,
-};
+use tokio::{task::JoinSet, time::Instant};
 
-use super::{InFlight, Phase, Refused, SyncState, TokenRefresh};
+use super::{InFlight, Phase, SyncState, TokenRefresh};
 use crate::{
     json::Sifted,
     matrix::{
         client::{
-            Answer, Audience, Fault, Homeserver, RefreshError, SYNC_TIMEOUT, refresh, sync_call,
+            Answer, Audience, Call, Fault, Homeserver, RefreshError, SYNC_TIMEOUT, refresh,
+            sync_call,
         },
         e2ee::{OutgoingRequest, RequestContext, RequestKey},
     },
@@ -57,7 +51,8 @@ pub enum Finished {
 
 /// The requests of one session.
 pub struct Requests {
-    homeserver: Homeserver,
+    /// The homeserver that they are sent to.
+    pub homeserver: Homeserver,
     /// Its tokens.
     pub tokens: TokenRefresh,
     /// Which requests are under way or delayed.
@@ -74,7 +69,8 @@ pub struct Requests {
     pub sync_backoff: Backoff,
     /// The users whose items are kept of answers.
     audience: Arc<Audience>,
-    tasks: JoinSet<Finished>,
+    /// The requests under way.
+    pub tasks: JoinSet<Finished>,
 }
 
 impl Requests {
@@ -96,12 +92,6 @@ impl Requests {
         }
     }
 
-    /// The lead of the homeserver's clock over this machine's, in milliseconds; None
-    /// while that is not known.
-    pub fn server_ahead_ms(&self) -> Option<i64> {
-        self.homeserver.ahead_ms()
-    }
-
     /// Sends what may be sent now.
     pub fn send(&mut self, requests: Vec<OutgoingRequest>) {
         for OutgoingRequest { key, call, about } in requests {
@@ -109,13 +99,8 @@ impl Requests {
                 continue;
             }
             debug!("asking: {key:?}");
-            let homeserver = self.homeserver.clone();
-            let token = self.tokens.access().clone();
-            let generation = self.tokens.generation();
-            let sieve = about.answer().sieve(&self.audience);
-            self.tasks.spawn(async move {
-                let sent = homeserver.send(call, Some(&token), Duration::ZERO, sieve);
-                let result = sent.await;
+            let answer = about.answer();
+            self.spawn(call, Duration::ZERO, answer, |generation, result| {
                 Finished::Answer {
                     key,
                     about,
@@ -126,10 +111,29 @@ impl Requests {
         }
     }
 
+    /// Sends a call, whose answer the server may hold back for this long on purpose;
+    /// `finished` turns it into what the loop is told.
+    fn spawn(
+        &mut self,
+        call: Call,
+        held_back: Duration,
+        answer: Answer,
+        finished: impl FnOnce(u32, Result<Sifted, Fault>) -> Finished + Send + 'static,
+    ) {
+        let homeserver = self.homeserver.clone();
+        let token = self.tokens.access().clone();
+        let generation = self.tokens.generation();
+        let sieve = answer.sieve(&self.audience);
+        self.tasks.spawn(async move {
+            let sent = homeserver.send(call, Some(&token), held_back, sieve);
+            finished(generation, sent.await)
+        });
+    }
+
     /// Returns true if the next sync has only its time to wait for. On a new device the
     /// keys go first. Where they cannot be uploaded the sync goes on, and gives up in
     /// time.
-    pub fn may_sync(&self) -> bool {
+    fn may_sync(&self) -> bool {
         let waits_for_keys = matches!(
             self.phase,
             Phase::Starting {
@@ -150,7 +154,7 @@ impl Requests {
     /// Asks for the next sync, if its time has come. `is_executing` is true while a
     /// command is under way.
     pub fn sync_if_due(&mut self, since: Option<&str>, is_executing: bool) {
-        let is_answering = is_executing || self.in_flight.has_lanes();
+        let is_answering = is_executing || self.in_flight.lanes() > 0;
         self.answering_since = match is_answering && self.phase.has_synced() {
             true => self.answering_since.or_else(|| Some(Instant::now())),
             false => None,
@@ -164,13 +168,8 @@ impl Requests {
             && !self.sync_backoff.has_failed();
         self.sync.started();
         let call = sync_call(since, wait);
-        let homeserver = self.homeserver.clone();
-        let token = self.tokens.access().clone();
-        let generation = self.tokens.generation();
-        let sieve = Answer::Sync.sieve(&self.audience);
         let held_back = if wait { SYNC_TIMEOUT } else { Duration::ZERO };
-        self.tasks.spawn(async move {
-            let result = homeserver.send(call, Some(&token), held_back, sieve).await;
+        self.spawn(call, held_back, Answer::Sync, |generation, result| {
             Finished::Sync { generation, result }
         });
     }
@@ -181,22 +180,6 @@ impl Requests {
         let homeserver = self.homeserver.clone();
         self.tasks
             .spawn(async move { Finished::Refresh(refresh(&homeserver, &token).await) });
-    }
-
-    /// A request with the access token of this generation was refused.
-    pub fn token_refused(&self, generation: u32, soft: bool) -> Refused {
-        self.tokens.refused(generation, soft)
-    }
-
-    /// The next request that comes to its end; pending while none is under way.
-    pub fn poll_finished(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<Finished, JoinError>> {
-        match self.tasks.poll_join_next(context) {
-            Poll::Ready(Some(finished)) => Poll::Ready(finished),
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
-        }
     }
 
     /// The time of the next thing that waits, other than the store's.
