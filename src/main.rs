@@ -3,13 +3,19 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use openclaw_k8s_toggle_operator::cli;
+use openclaw_k8s_toggle_operator::{cli, util::Clock};
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os();
     let program = args.next().unwrap_or_default();
     let env = |name: &str| std::env::var_os(name);
-    let Err(error) = cli::run(&program, args, &env, &mut std::io::stdout()) else {
+    let Err(error) = cli::run(
+        &program,
+        args,
+        &env,
+        Clock::system(),
+        &mut std::io::stdout(),
+    ) else {
         return ExitCode::SUCCESS;
     };
     if !error.is_logged() {

@@ -23,7 +23,7 @@ use crate::{
     },
     store::{Store, Transaction},
     telemetry::{HealthState, MetricEvents},
-    util::now_ms,
+    util::Clock,
 };
 
 /// Delay before the store is tried again after it refused something.
@@ -62,6 +62,7 @@ pub struct Context<'a> {
 
 /// One session: from login to logout.
 pub struct Session<'a> {
+    pub(super) clock: Clock,
     pub(super) storage: Storage<'a>,
     pub(super) engine: Engine,
     pub(super) chat: &'a Chat,
@@ -111,6 +112,7 @@ impl<'a> Session<'a> {
         );
         let requests = Requests::new(context.homeserver.clone(), tokens, engine.audience());
         Self {
+            clock: context.homeserver.local_clock(),
             storage: Storage::new(store),
             engine,
             chat: context.chat,
@@ -151,7 +153,7 @@ impl<'a> Session<'a> {
         &mut self,
         change: impl FnOnce(&Engine, Door<'_>, &Transaction<'_>, u64) -> Result<T, e2ee::Error>,
     ) -> Result<Next, e2ee::Error> {
-        let now = now_ms();
+        let now = self.clock.now_ms();
         let (engine, phase) = (&self.engine, self.requests.phase);
         let (tx, own_now) = self.storage.begin(now)?;
         engine.set_own_now(own_now);

@@ -9,12 +9,9 @@ use tokio::{
 };
 
 use super::{jobs, session::Session};
-use crate::{
-    matrix::{
-        e2ee::KEY_GRACE_MS,
-        session::{self, RefreshAction, SessionEnd},
-    },
-    util::now_ms,
+use crate::matrix::{
+    e2ee::KEY_GRACE_MS,
+    session::{self, RefreshAction, SessionEnd},
 };
 
 /// Upper bound on the time between two turns of the loop.
@@ -159,12 +156,12 @@ impl Session<'_> {
         }
         let held = self.held_until.map(|held| {
             // The clock may have gone back since.
-            let wait = held.saturating_sub(now_ms()).min(KEY_GRACE_MS);
+            let wait = held.saturating_sub(self.clock.now_ms()).min(KEY_GRACE_MS);
             now + Duration::from_millis(wait)
         });
         let patience = self
             .patience_ends
-            .and_then(|ends| self.storage.until(ends, now_ms()))
+            .and_then(|ends| self.storage.until(ends, self.clock.now_ms()))
             .map(|wait| now + wait);
         let due = [
             self.requests.next_turn(),

@@ -24,6 +24,7 @@ use crate::{
     net::Backoff,
     store::{self, Predecessor, Store},
     telemetry::{self, HealthState},
+    util::Clock,
 };
 use log::{error, info, warn};
 use ruma::DeviceId;
@@ -82,15 +83,19 @@ pub enum ServeError {
     Ended(SessionEnd),
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves by this clock until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// Something that trying again does not cure.
-pub async fn serve(settings: &Settings) -> Result<(), ServeError> {
+pub async fn serve(settings: &Settings, clock: Clock) -> Result<(), ServeError> {
     let listen = |kind| signal(kind).map_err(ServeError::Signals);
     let terminate = listen(SignalKind::terminate())?;
     let interrupt = listen(SignalKind::interrupt())?;
-    let health = HealthState::new(settings.health.is_some(), settings.health_sync_max_age);
+    let health = HealthState::new(
+        settings.health.is_some(),
+        settings.health_sync_max_age,
+        clock.now(),
+    );
     let health = Arc::new(health);
     if let Some(address) = settings.health {
         tell_health(address, &health)?;
@@ -99,7 +104,7 @@ pub async fn serve(settings: &Settings) -> Result<(), ServeError> {
     if let Some(found) = Predecessor::find(&settings.store_path, own_device(settings)) {
         warn!("{found}");
     }
-    let serving = serve_sessions(settings, &mut store, &health);
+    let serving = serve_sessions(settings, &mut store, &health, clock);
     let served = unless_stopped(serving, terminate, interrupt).await;
     store.close().map_err(ServeError::Store)?;
     match served {
@@ -132,17 +137,19 @@ async fn serve_sessions(
     settings: &Settings,
     store: &mut Store,
     health: &Arc<HealthState>,
+    clock: Clock,
 ) -> Result<(), ServeError> {
     let access = &settings.kubernetes;
     let account = ServiceAccount::load(
         &access.host,
         &access.port.to_string(),
         &access.service_account_dir,
+        clock,
     )
     .map_err(ServeError::ServiceAccount)?;
     let kube = Api::new(Credentials::InCluster(account));
     let mut jobs = Jobs::new(kube, settings.target.clone(), Arc::clone(health));
-    let login = connect(&settings.account)
+    let login = connect(&settings.account, clock)
         .await
         .map_err(ServeError::Login)?;
     let chat = Chat {

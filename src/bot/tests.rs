@@ -20,6 +20,7 @@ use crate::net::fake::{Authority, closed_port};
 use crate::net::{Client, Roots};
 use crate::store::Store;
 use crate::telemetry::HealthState;
+use crate::util::Clock;
 use crate::util::temp::TempDir;
 use crate::util::{Secret, Tokens};
 
@@ -56,14 +57,15 @@ impl Directory {
         fs::write(self.0.path().join("token"), "token").unwrap();
         fs::write(self.0.path().join("ca.crt"), Authority::new().pem()).unwrap();
         let port = closed_port().to_string();
-        let account = ServiceAccount::load("127.0.0.1", &port, self.0.path()).unwrap();
+        let account =
+            ServiceAccount::load("127.0.0.1", &port, self.0.path(), Clock::stopped()).unwrap();
         Api::new(Credentials::InCluster(account))
     }
 }
 
 /// A homeserver that is not there.
 fn no_homeserver() -> Homeserver {
-    let client = Client::new(Roots::Mozilla).unwrap();
+    let client = Client::new(Roots::Mozilla, Clock::stopped()).unwrap();
     Homeserver::new(client, format!("http://127.0.0.1:{}", closed_port()))
 }
 
@@ -132,7 +134,7 @@ fn assert_all_waits(took: Duration) {
 }
 
 fn health() -> HealthState {
-    HealthState::new(true, Duration::from_secs(90))
+    HealthState::new(true, Duration::from_secs(90), Clock::stopped().now())
 }
 
 fn tokens() -> Tokens {
@@ -159,7 +161,7 @@ fn a_login_gives_up_after_twenty_retries() {
     let account = Account::from_env(&env, Overrides::default()).unwrap();
     paused(async {
         let started = Instant::now();
-        let login = connect(&account).await.unwrap();
+        let login = connect(&account, Clock::stopped()).await.unwrap();
         let health = health();
         let session = log_in(&mut store, &login, &health);
         let ended = timeout(FOR_EVER, session).await.expect("it gives up");

@@ -13,6 +13,7 @@ use super::invocation::{Invocation, parse};
 use crate::bot::supervisor;
 use crate::config::{Account, Env, Overrides, Settings, health_address, store_path};
 use crate::telemetry::{self, LogFilter};
+use crate::util::Clock;
 
 /// Does what the arguments ask for, and writes what there is to say to `out`: `program`
 /// is the name that the program was called by.
@@ -23,29 +24,30 @@ pub fn run(
     program: &OsStr,
     args: impl IntoIterator<Item = OsString>,
     env: Env<'_>,
+    clock: Clock,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let text = match parse(program, args)? {
-        Invocation::Run => return operate(env),
+        Invocation::Run => return operate(env, clock),
         Invocation::Help(topic) => topic.text(),
         Invocation::Version => format!("{VERSION}\n"),
         Invocation::CheckConfig => check_config::run(env)?,
         Invocation::Identities(command) => identities::run(&command, &store_path(env)?)?,
         Invocation::HealthCheck(probe) => {
             let address = health_address(env)?;
-            wait_for(healthcheck::run(address, probe))??
+            wait_for(healthcheck::run(address, probe, clock))??
         }
         Invocation::Logout => {
             let account = account(env, Overrides::default())?;
-            wait_for(logout::run(&account, &store_path(env)?))??
+            wait_for(logout::run(&account, &store_path(env)?, clock))??
         }
         Invocation::ConnTest => {
             let account = account(env, Overrides::default())?;
-            return wait_for(conntest::run(&account, out))?;
+            return wait_for(conntest::run(&account, clock, out))?;
         }
         Invocation::JwtTest(test) => {
             let account = account(env, test.overrides)?;
-            return wait_for(jwt_test::run(&account, test, out))?;
+            return wait_for(jwt_test::run(&account, test, clock, out))?;
         }
     };
     // Nothing better can be done when standard output is closed.
@@ -55,14 +57,14 @@ pub fn run(
 
 /// Serves until it is told to stop. Everything before there is a logger is an error to
 /// be written as it is; everything after is logged.
-fn operate(env: Env<'_>) -> Result<(), Error> {
+fn operate(env: Env<'_>, clock: Clock) -> Result<(), Error> {
     let settings = Settings::from_env(env)?;
     telemetry::init(&settings.log_filter)?;
     for line in settings.summary().lines() {
         info!("{line}");
     }
     warn_of(&settings.account);
-    wait_for(supervisor::serve(&settings))?.map_err(|why| {
+    wait_for(supervisor::serve(&settings, clock))?.map_err(|why| {
         error!("{why}");
         Error::Logged
     })

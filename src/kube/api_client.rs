@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use super::access::Access;
 use super::call::Call;
+use super::clock;
 use super::credentials::Credentials;
 use super::error::{Detail, Error, Operation};
 use super::refusal::refusal;
@@ -31,6 +32,7 @@ const MIN_ATTEMPT: Duration = Duration::from_secs(1);
 pub(super) struct ApiClient {
     state: Arc<Mutex<State>>,
     pub(super) deadline: Duration,
+    pub(super) retry_wait: Duration,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl ApiClient {
         Self {
             state: Arc::new(Mutex::new(state)),
             deadline: DEADLINE,
+            retry_wait: RETRY_WAIT,
         }
     }
 
@@ -117,7 +120,10 @@ impl ApiClient {
         })?;
         let response = match access.client.send_sifted(request, call.sieve()).await {
             Ok(response) => response,
-            Err(error) => return Err(self.unanswered(call.operation, error)),
+            Err(error) => {
+                let now = access.client.clock().now();
+                return Err(self.unanswered(call.operation, error, now));
+            }
         };
         self.state().silence = Silence::None;
         if (200..300).contains(&response.status) {
@@ -126,16 +132,16 @@ impl ApiClient {
         let error = refusal(call.operation, &response);
         let again = match response.status {
             401 => Again::Renewed,
-            409 => Again::After(RETRY_WAIT),
+            409 => Again::After(self.retry_wait),
             _ if error.is_transient() => {
-                Again::After(error.retry_after().unwrap_or_default().max(RETRY_WAIT))
+                Again::After(error.retry_after().unwrap_or_default().max(self.retry_wait))
             }
             _ => Again::Never,
         };
         Err(Failure { error, again })
     }
 
-    fn unanswered(&self, operation: Operation, cause: net::Error) -> Failure {
+    fn unanswered(&self, operation: Operation, cause: net::Error, now: SystemTime) -> Failure {
         // An answer of a kind, that a second attempt would not make better.
         if !cause.is_transient() {
             self.state().silence = Silence::None;
@@ -147,21 +153,24 @@ impl ApiClient {
         }
         let mut state = self.state();
         let since = match state.silence {
-            Silence::None => SystemTime::now(),
+            Silence::None => now,
             Silence::Since(since) => since,
         };
         state.silence = Silence::Since(since);
         let again = match cause.fault {
             Fault::Tls(_) => Again::Renewed,
             Fault::Deadline { .. } => Again::Never,
-            _ => Again::After(RETRY_WAIT),
+            _ => Again::After(self.retry_wait),
         };
         let error = match cause.fault {
             Fault::Deadline {
                 stage: Stage::Waiting | Stage::Receiving,
                 ..
             } => Error::Timeout { operation, cause },
-            _ => Error::Unreachable { since, cause },
+            _ => Error::Unreachable {
+                since: clock::utc(since, now).into(),
+                cause,
+            },
         };
         Failure { error, again }
     }

@@ -1,9 +1,8 @@
 //! The errors of the API server, for two readers: the person in the chat and the log.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use super::clock;
 use crate::control::Target;
 use crate::net::{self, Remedy, Responsible, TlsFault};
 use crate::util::{printable, unlinked};
@@ -39,7 +38,7 @@ pub enum Error {
     /// The API server gives no answer.
     Unreachable {
         /// The time of the first attempt that failed since the last answer of any kind.
-        since: SystemTime,
+        since: Box<str>,
         /// The reason why the last attempt failed.
         cause: net::Error,
     },
@@ -140,10 +139,6 @@ impl Error {
     /// One sentence for the chat that a person can act on: bounded, on one
     /// line, and of the server's words only a reason to refuse.
     pub fn sentence(&self, target: &Target) -> String {
-        self.sentence_at(target, SystemTime::now())
-    }
-
-    pub(super) fn sentence_at(&self, target: &Target, now: SystemTime) -> String {
         let Target { namespace, name } = target;
         match self {
             Self::Forbidden { operation, .. } => format!(
@@ -161,7 +156,6 @@ impl Error {
                  check that my pod runs in this cluster with its service account's token."
                 .to_owned(),
             Self::Unreachable { since, cause } => {
-                let since = clock::utc(*since, now);
                 let why = match &cause.fault {
                     // Who answers in the API server's place chose the names in it.
                     net::Fault::Tls(fault) => format!(

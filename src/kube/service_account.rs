@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::access::Access;
 use crate::net::{Authority, BadUrl, Bundle, BundleError, Client, Roots, TlsUnavailable};
-use crate::util::{BoundedFile, FileError, Secret};
+use crate::util::{BoundedFile, Clock, FileError, Secret};
 
 /// The age at which the token is read again. The kubelet renews a token when 80 % of its
 /// life are over, so a minute is always soon enough
@@ -45,6 +45,7 @@ pub struct ServiceAccount {
     ca: Vec<u8>,
     ca_read: Instant,
     client: Client,
+    clock: Clock,
 }
 
 impl ServiceAccount {
@@ -54,12 +55,12 @@ impl ServiceAccount {
     ///
     /// # Errors
     /// A file or the address is not usable.
-    pub fn load(host: &str, port: &str, directory: &Path) -> Result<Self, LoadError> {
+    pub fn load(host: &str, port: &str, directory: &Path, clock: Clock) -> Result<Self, LoadError> {
         let now = Instant::now();
         let base = base(host, port).map_err(LoadError::Address)?;
         let token = read_token(directory)?;
         let ca = read(&ca_path(directory), MAX_CA)?.to_vec();
-        let client = client(directory, &ca)?;
+        let client = client(directory, &ca, clock)?;
         Ok(Self {
             base,
             directory: directory.to_owned(),
@@ -68,6 +69,7 @@ impl ServiceAccount {
             ca,
             ca_read: now,
             client,
+            clock,
         })
     }
 
@@ -104,7 +106,7 @@ impl ServiceAccount {
             if *ca == self.ca {
                 return Ok(None);
             }
-            let client = client(&self.directory, &ca)?;
+            let client = client(&self.directory, &ca, self.clock)?;
             Ok(Some((ca.to_vec(), client)))
         });
         match fresh {
@@ -141,12 +143,12 @@ fn base(host: &str, port: &str) -> Result<String, BadUrl> {
     Ok(base)
 }
 
-fn client(directory: &Path, ca: &[u8]) -> Result<Client, LoadError> {
+fn client(directory: &Path, ca: &[u8], clock: Clock) -> Result<Client, LoadError> {
     let bundle = Bundle::from_pem(ca).map_err(|fault| LoadError::Ca {
         path: ca_path(directory),
         fault,
     })?;
-    Client::new(Roots::Bundle(bundle)).map_err(LoadError::Tls)
+    Client::new(Roots::Bundle(bundle), clock).map_err(LoadError::Tls)
 }
 
 fn read_token(directory: &Path) -> Result<Secret, LoadError> {

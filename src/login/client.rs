@@ -10,7 +10,7 @@ use crate::matrix::client::{
     login_call, logout_call, read_flows, read_login, versions,
 };
 use crate::net::{Client, TlsUnavailable};
-use crate::util::{Tokens, now_ms};
+use crate::util::{Clock, Tokens};
 
 /// A homeserver and the account to log in with.
 pub struct Login<'a> {
@@ -27,9 +27,9 @@ pub struct Login<'a> {
 ///
 /// # Errors
 /// This build has no TLS.
-pub fn http_client(account: &Account) -> Result<Client, TlsUnavailable> {
+pub fn http_client(account: &Account, clock: Clock) -> Result<Client, TlsUnavailable> {
     let Network { roots, proxy, .. } = &account.network;
-    Client::with_proxy(roots.clone(), proxy.clone())
+    Client::with_proxy(roots.clone(), proxy.clone(), clock)
 }
 
 impl<'a> Login<'a> {
@@ -38,8 +38,8 @@ impl<'a> Login<'a> {
     ///
     /// # Errors
     /// The server name has no homeserver, or this build no TLS.
-    pub async fn find(account: &'a Account) -> Result<Self, Error> {
-        let client = http_client(account).map_err(Error::TlsUnavailable)?;
+    pub async fn find(account: &'a Account, clock: Clock) -> Result<Self, Error> {
+        let client = http_client(account, clock).map_err(Error::TlsUnavailable)?;
         let base = match &account.homeserver {
             Address::Url(url) => url.to_string(),
             Address::Name(name) => {
@@ -134,7 +134,7 @@ impl<'a> Login<'a> {
             }
             Err(fault) => return Err(Error::Homeserver(fault)),
         };
-        let logged_in = read_login(body, now_ms()).map_err(Error::Answer)?;
+        let logged_in = read_login(body, self.client.clock().now_ms()).map_err(Error::Answer)?;
         if let Err(error) = logged_in.check(user, device) {
             // Nobody else would end the session of another user or device.
             if let Err(fault) = self.log_out(&logged_in.tokens).await {

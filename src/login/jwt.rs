@@ -3,7 +3,7 @@
 //! (<https://element-hq.github.io/synapse/latest/jwt.html>) and of
 //! [synapse-token-authenticator](https://github.com/famedly/synapse-token-authenticator).
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::Method as HttpMethod;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -48,14 +48,10 @@ pub(super) async fn log_in(
 ///
 /// # Errors
 /// Keycloak issues none, or it cannot be made here.
-#[cfg_attr(
-    not(feature = "keycloak"),
-    expect(unused_variables, reason = "nobody is asked for a token made here")
-)]
 pub async fn get_token(http: &Client, localpart: &str, jwt: &Jwt) -> Result<IssuedToken, Error> {
     match &jwt.source {
         JwtSource::Secret(secret) => Ok(IssuedToken {
-            token: mint(secret, localpart, SystemTime::now()).map_err(Error::Mint)?,
+            token: mint(secret, localpart, http.clock().now()).map_err(Error::Mint)?,
             expires_in: Some(LIFESPAN),
         }),
         #[cfg(feature = "keycloak")]
@@ -134,7 +130,7 @@ async fn clocks_apart(login: &Login<'_>) -> Option<Duration> {
         .await
         .ok()?;
     let there = versions.date()?;
-    let apart = ClockDifference::of_date(there, SystemTime::now());
+    let apart = ClockDifference::of_date(there, login.client().clock().now());
     let apart = Duration::from_millis(apart.ms);
     (apart > LEEWAY).then_some(apart)
 }

@@ -1,6 +1,6 @@
 //! The JSON Web Token of a login, from Keycloak.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use log::info;
 use tokio::time::sleep;
@@ -9,7 +9,7 @@ use crate::auth::jwt::{Code, Expected, IssuedToken, TokenError, Totp, check};
 use crate::auth::keycloak::{Error, Realm};
 use crate::config::{Jwt, JwtLoginType, Keycloak};
 use crate::net::Client;
-use crate::util::Secret;
+use crate::util::{Clock, Secret};
 
 /// The configured realm.
 pub fn realm(keycloak: &Keycloak) -> Realm {
@@ -31,12 +31,12 @@ pub(super) async fn request(
     let Some(totp) = &keycloak.totp else {
         return realm.token(http, user, password, None).await;
     };
-    let code = next_code(totp).await;
+    let code = next_code(totp, http.clock()).await;
     match realm.token(http, user, password, Some(&code.text)).await {
         // Keycloak accepts each code once, and another process may have used this one.
         Err(Error::Credentials { one_time: true, .. }) => {
             info!("Keycloak does not take the one-time password: trying the next one");
-            let code = next_code(totp).await;
+            let code = next_code(totp, http.clock()).await;
             realm.token(http, user, password, Some(&code.text)).await
         }
         answer => answer,
@@ -44,9 +44,9 @@ pub(super) async fn request(
 }
 
 /// Waits for a one-time password that this process has not used yet.
-async fn next_code(totp: &Totp) -> Code {
+async fn next_code(totp: &Totp, clock: Clock) -> Code {
     loop {
-        match totp.take(SystemTime::now()) {
+        match totp.take(clock.now()) {
             Ok(code) => return code,
             Err(wait) => {
                 info!("the next one-time password comes in {} s", wait.as_secs());
@@ -83,5 +83,5 @@ pub async fn check_token(
         },
         user: localpart,
     };
-    Ok(check(token, &keys, &expected, SystemTime::now()))
+    Ok(check(token, &keys, &expected, http.clock().now()))
 }

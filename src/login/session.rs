@@ -12,7 +12,7 @@ use crate::matrix::client::{LoggedIn, is_user, new_device_id, refresh};
 use crate::net::{Backoff, MAX_ATTEMPTS, Remedy};
 use crate::store::{self, LoginCredential, Session, Store};
 use crate::telemetry::HealthState;
-use crate::util::{Secret, Tokens, now_ms};
+use crate::util::{Clock, Secret, Tokens};
 
 /// The number of attempts to refresh before a login as the same device. Where only another
 /// device could log in, there are [`MAX_ATTEMPTS`].
@@ -55,8 +55,8 @@ pub enum SessionError {
 ///
 /// # Errors
 /// There is none, or it does not answer.
-pub async fn connect(account: &Account) -> Result<Login<'_>, SessionError> {
-    retry(async || Login::find(account).await).await
+pub async fn connect(account: &Account, clock: Clock) -> Result<Login<'_>, SessionError> {
+    retry(async || Login::find(account, clock).await).await
 }
 
 /// The ways to a session that are tried, in this order, and the last of which is a login.
@@ -125,7 +125,11 @@ pub async fn log_in(
     let Some(session) = stored_session(store, login)? else {
         return start_session(store, login, None, None, health).await;
     };
-    let plan = Plan::new(&session, &login.account.method, now_ms());
+    let plan = Plan::new(
+        &session,
+        &login.account.method,
+        login.client().clock().now_ms(),
+    );
     let Session { user, device, .. } = session;
     if plan.resume.is_some() {
         info!("going on as {user}, device {device}");

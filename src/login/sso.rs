@@ -1,8 +1,6 @@
 //! `AUTH_METHOD=sso`: a login through Keycloak's login page
 //! (<https://spec.matrix.org/v1.11/client-server-api/#sso-client-loginauthentication>).
 
-use std::time::SystemTime;
-
 use log::info;
 use ruma::DeviceId;
 use tokio::time::sleep;
@@ -48,14 +46,14 @@ async fn login_token(login: &Login<'_>, sso: &Sso, flows: &Flows) -> Result<Secr
         return sso::login_token(client, base, &provider, &account(None)).await;
     };
     let code = || {
-        let now = SystemTime::now();
+        let now = client.clock().now();
         totp.take(now).unwrap_or_else(|_| totp.code(now)).text
     };
     let account = account(Some(&code));
     match sso::login_token(client, base, &provider, &account).await {
         // Keycloak accepts each code once, and another login may have used this one.
         Err(sso::Error::CodeRefused { .. }) => {
-            let wait = totp.code(SystemTime::now()).valid_for;
+            let wait = totp.code(client.clock().now()).valid_for;
             info!("the next one-time password comes in {} s", wait.as_secs());
             sleep(wait).await;
             sso::login_token(client, base, &provider, &account).await

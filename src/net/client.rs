@@ -23,6 +23,7 @@ use super::roots::Roots;
 use super::trust::Trust;
 use super::tunnel::{self, Connector};
 use crate::json::{Sieve, Sifted};
+use crate::util::Clock;
 
 /// For one address of a host; the request's deadline covers the rest.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -65,6 +66,7 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!(
 #[derive(Clone)]
 pub struct Client {
     inner: hyper_util::client::legacy::Client<HttpsConnector<Connector>, Full<Bytes>>,
+    clock: Clock,
 }
 
 impl Client {
@@ -72,8 +74,8 @@ impl Client {
     ///
     /// # Errors
     /// The TLS library cannot be set up.
-    pub fn new(roots: Roots) -> Result<Self, TlsUnavailable> {
-        Self::with_proxy(roots, None)
+    pub fn new(roots: Roots, clock: Clock) -> Result<Self, TlsUnavailable> {
+        Self::with_proxy(roots, None, clock)
     }
 
     /// As [`Client::new`], with `https` going through `proxy`, except to the
@@ -81,7 +83,11 @@ impl Client {
     ///
     /// # Errors
     /// The TLS library cannot be set up.
-    pub fn with_proxy(roots: Roots, proxy: Option<Arc<Proxy>>) -> Result<Self, TlsUnavailable> {
+    pub fn with_proxy(
+        roots: Roots,
+        proxy: Option<Arc<Proxy>>,
+        clock: Clock,
+    ) -> Result<Self, TlsUnavailable> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -120,7 +126,12 @@ impl Client {
             .http1_max_buf_size(MAX_HEAD)
             .retry_canceled_requests(true)
             .build(connector);
-        Ok(Self { inner })
+        Ok(Self { inner, clock })
+    }
+
+    /// The clock that tells when answers arrive.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Sends a request and reads the whole answer. An answer of any status is
@@ -204,6 +215,7 @@ impl Client {
             body: sifted.body,
             skipped: sifted.skipped,
             is_cut: sifted.is_cut,
+            arrived: self.clock.now(),
         })
     }
 }

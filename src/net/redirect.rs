@@ -94,6 +94,7 @@ mod tests {
             body: Vec::new(),
             skipped: Default::default(),
             is_cut: false,
+            arrived: std::time::SystemTime::UNIX_EPOCH,
         };
         Redirect::of(&response, base, "/_matrix/client/v3/login?a=b")
     }

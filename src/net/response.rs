@@ -25,6 +25,8 @@ pub struct Response {
     pub skipped: Skipped,
     /// The sieve left out some of them because the whole became too large.
     pub is_cut: bool,
+    /// The time of its arrival, by this machine's clock.
+    pub arrived: SystemTime,
 }
 
 impl Response {
@@ -33,17 +35,6 @@ impl Response {
     /// [`MAX_RETRY_AFTER`]; a date in the past is zero. None if it does not ask or is
     /// not understood.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after_at(SystemTime::now())
-    }
-
-    /// The time of the answer by the server's clock (`Date`,
-    /// <https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1>). None if it does not say
-    /// or is not understood.
-    pub fn date(&self) -> Option<SystemTime> {
-        date_of(self.headers.get(DATE)?.to_str().ok()?.trim())
-    }
-
-    fn retry_after_at(&self, now: SystemTime) -> Option<Duration> {
         let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
         if text.is_empty() {
             return None;
@@ -52,9 +43,18 @@ impl Response {
             // Digits that overflow are a long wait too.
             Duration::from_secs(text.parse().unwrap_or(u64::MAX))
         } else {
-            date_of(text)?.duration_since(now).unwrap_or_default()
+            date_of(text)?
+                .duration_since(self.arrived)
+                .unwrap_or_default()
         };
         Some(asked.min(MAX_RETRY_AFTER))
+    }
+
+    /// The time of the answer by the server's clock (`Date`,
+    /// <https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1>). None if it does not say
+    /// or is not understood.
+    pub fn date(&self) -> Option<SystemTime> {
+        date_of(self.headers.get(DATE)?.to_str().ok()?.trim())
     }
 }
 
@@ -90,9 +90,9 @@ mod tests {
             body: Vec::new(),
             skipped: Skipped::new(),
             is_cut: false,
+            arrived: SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777),
         };
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-        response.retry_after_at(now).map(|wait| wait.as_secs())
+        response.retry_after().map(|wait| wait.as_secs())
     }
 
     #[test]
@@ -121,6 +121,7 @@ mod tests {
                 body: Vec::new(),
                 skipped: Skipped::new(),
                 is_cut: false,
+                arrived: SystemTime::UNIX_EPOCH,
             };
             response.date()
         };

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::probe::{Probe, Verdict};
 use crate::net::{self, BadUrl, Client, Fault, Limits, Request, Roots, TlsUnavailable};
+use crate::util::Clock;
 
 /// An answer comes at once or something is wrong.
 const LIMITS: Limits = Limits {
@@ -42,10 +43,14 @@ pub enum AskError {
 ///
 /// # Errors
 /// It does not answer; the error is that of the first address.
-pub async fn ask(addresses: &[SocketAddr], probe: Probe) -> Result<Verdict, AskError> {
+pub async fn ask(
+    addresses: &[SocketAddr],
+    probe: Probe,
+    clock: Clock,
+) -> Result<Verdict, AskError> {
     let mut first = None;
     for address in addresses {
-        match ask_one(*address, probe).await {
+        match ask_one(*address, probe, clock).await {
             Ok(verdict) => return Ok(verdict),
             Err(error) => first = first.or(Some(error)),
         }
@@ -53,10 +58,10 @@ pub async fn ask(addresses: &[SocketAddr], probe: Probe) -> Result<Verdict, AskE
     Err(first.unwrap_or(AskError::NoAddress))
 }
 
-async fn ask_one(address: SocketAddr, probe: Probe) -> Result<Verdict, AskError> {
+async fn ask_one(address: SocketAddr, probe: Probe, clock: Clock) -> Result<Verdict, AskError> {
     let url = format!("http://{address}{}", probe.path());
     // No TLS is spoken: the roots are never looked at.
-    let client = Client::new(Roots::Mozilla)?;
+    let client = Client::new(Roots::Mozilla, clock)?;
     let request = Request::new(Method::GET, &url, Vec::new(), LIMITS)?;
     let until = Instant::now() + RETRY;
     loop {

@@ -63,12 +63,12 @@ impl Attempts {
 }
 
 impl HealthState {
-    /// The state of a process that starts now. `is_asked` is true if the pages are
+    /// The state of a process that starts now, at `started_at` by the wall clock. `is_asked` is true if the pages are
     /// served; the bot is not ready once its last sync is older than `sync_max_age`.
-    pub fn new(is_asked: bool, sync_max_age: Duration) -> Self {
+    pub fn new(is_asked: bool, sync_max_age: Duration, started_at: SystemTime) -> Self {
         Self {
             started: Instant::now(),
-            started_at: SystemTime::now(),
+            started_at,
             is_asked,
             sync_max_age,
             logged_in: AtomicBool::new(false),
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     fn health() -> HealthState {
-        HealthState::new(true, Duration::from_secs(90))
+        HealthState::new(true, Duration::from_secs(90), SystemTime::UNIX_EPOCH)
     }
 
     #[test]
@@ -233,6 +233,9 @@ mod tests {
         assert!(asked.wants_counts());
         asked.counted(counts);
         assert!(!asked.wants_counts());
-        assert!(!HealthState::new(false, Duration::from_secs(90)).wants_counts());
+        assert!(
+            !HealthState::new(false, Duration::from_secs(90), SystemTime::UNIX_EPOCH)
+                .wants_counts()
+        );
     }
 }

@@ -1,31 +1,65 @@
 //! The wall clock, by which everything that is stored counts time, and how far a
-//! server's is from it.
+//! server's is from it. Nothing else asks the system for the time, but the log.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since the Unix epoch, by this machine's clock: it may be wrong,
-/// and it may jump. A clock before the epoch is taken for the epoch.
-pub fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    jumped(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+/// The wall clock, made once by the program and handed down.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock(fn() -> SystemTime);
+
+impl Clock {
+    /// This machine's clock: it may be wrong, and it may jump.
+    pub const fn system() -> Self {
+        Self(system_time)
+    }
+
+    /// A clock that a test sets.
+    #[cfg(test)]
+    pub(crate) const fn of(now: fn() -> SystemTime) -> Self {
+        Self(now)
+    }
+
+    /// A clock that shows one time for ever.
+    #[cfg(test)]
+    pub(crate) const fn stopped() -> Self {
+        Self(|| UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000))
+    }
+
+    /// The time.
+    pub fn now(self) -> SystemTime {
+        (self.0)()
+    }
+
+    /// Milliseconds since the Unix epoch; a clock before the epoch is taken for the epoch.
+    pub fn now_ms(self) -> u64 {
+        let since = self.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 #[cfg(not(debug_assertions))]
-fn jumped(now: u64) -> u64 {
-    now
+fn system_time() -> SystemTime {
+    SystemTime::now()
 }
 
 /// In debug builds `OPENCLAW_TEST_CLOCK` can name a file with the milliseconds
 /// that the clock is wrong by: a test that lets it jump can neither set the
 /// machine's clock nor wait for a year.
 #[cfg(debug_assertions)]
-fn jumped(now: u64) -> u64 {
-    std::env::var_os("OPENCLAW_TEST_CLOCK")
+fn system_time() -> SystemTime {
+    let now = SystemTime::now();
+    let offset: Option<i64> = std::env::var_os("OPENCLAW_TEST_CLOCK")
         .and_then(|file| std::fs::read_to_string(file).ok())
-        .and_then(|text| text.trim().parse().ok())
-        .map_or(now, |offset| now.saturating_add_signed(offset))
+        .and_then(|text| text.trim().parse().ok());
+    let moved = offset.and_then(|ms| {
+        let by = std::time::Duration::from_millis(ms.unsigned_abs());
+        if ms < 0 {
+            now.checked_sub(by)
+        } else {
+            now.checked_add(by)
+        }
+    });
+    moved.unwrap_or(now)
 }
 
 /// The difference between a server's clock and this machine's.

@@ -9,6 +9,7 @@ use crate::support::keycloak::{CLIENT, Keycloak, REALM, SECRET, base32};
 use openclaw_k8s_toggle_operator::auth::jwt::{Expected, TokenError, Totp, check};
 use openclaw_k8s_toggle_operator::auth::keycloak::{self, Realm};
 use openclaw_k8s_toggle_operator::net::{Client, Roots};
+use openclaw_k8s_toggle_operator::util::Clock;
 use openclaw_k8s_toggle_operator::util::Secret;
 
 const PASSWORD: &str = "p&w +ü=%";
@@ -38,7 +39,7 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn token(realm: &Realm, totp: Option<&Secret>) -> Result<Secret, keycloak::Error> {
-    let http = Client::new(Roots::Mozilla).unwrap();
+    let http = Client::new(Roots::Mozilla, Clock::system()).unwrap();
     let password = Secret::new(PASSWORD.to_owned());
     let answer = run(realm.token(&http, "bot", &password, totp))?;
     Ok(answer.token)
@@ -46,7 +47,7 @@ fn token(realm: &Realm, totp: Option<&Secret>) -> Result<Secret, keycloak::Error
 
 /// What the realm's keys of now say about a token.
 fn faults(realm: &Realm, token: &Secret) -> Vec<TokenError> {
-    let http = Client::new(Roots::Mozilla).unwrap();
+    let http = Client::new(Roots::Mozilla, Clock::system()).unwrap();
     let keys = run(realm.keys(&http)).unwrap();
     let expected = Expected {
         issuer: &realm.url(),
@@ -111,7 +112,7 @@ fn clock_issuer_and_claims_of_the_server_show_in_the_token() {
         ),
         "{other:?}"
     );
-    let http = Client::new(Roots::Mozilla).unwrap();
+    let http = Client::new(Roots::Mozilla, Clock::system()).unwrap();
     let issuer = run(realm.issuer(&http)).unwrap();
     assert_eq!(issuer, "https://public.example/realms/matrix");
 }

@@ -303,6 +303,28 @@ fn no_two_files_and_no_two_folders_import_each_other() {
     }
 }
 
+/// Time is handed down by the program: a rule that asked the system for it could not be
+/// tested at any other time.
+#[test]
+fn only_the_clock_and_the_log_ask_the_system_for_the_time() {
+    let modules = modules();
+    let asking = modules
+        .iter()
+        .filter(|(_, source)| code(source).contains("SystemTime::now"))
+        .map(|(module, _)| module.as_str());
+    // A line of the log is of the moment at which it is written, wherever that is.
+    assert_eq!(
+        asking.collect::<Vec<_>>(),
+        ["telemetry::logging", "util::clock"]
+    );
+    let program = fs::read_to_string(root().join("src/main.rs")).unwrap();
+    for (module, source) in &modules {
+        let makes = code(source).contains("Clock::system()");
+        assert!(!makes, "{module} makes a clock of its own");
+    }
+    assert!(program.contains("Clock::system()"));
+}
+
 /// Every file that the documents of the source name is there.
 #[test]
 fn every_file_that_the_architecture_names_is_there() {

@@ -8,13 +8,13 @@ use crate::auth::jwt::JwksError;
 use crate::net::Remedy;
 use crate::net::fake::{Authority, Fake, Reply, closed_port, run};
 use crate::net::{Client, Roots};
-use crate::util::Secret;
+use crate::util::{Clock, Secret};
 
 const JSON: &str = "Content-Type: application/json\r\n";
 const HTML: &str = "Content-Type: text/html; charset=utf-8\r\n";
 
 fn client() -> Client {
-    Client::new(Roots::Mozilla).unwrap()
+    Client::new(Roots::Mozilla, Clock::stopped()).unwrap()
 }
 
 fn secret(text: &str) -> Secret {

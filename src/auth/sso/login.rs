@@ -1,6 +1,6 @@
 //! Sends the requests of a login and hands their answers to its [`Flow`].
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::Method;
 use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, COOKIE, HeaderValue};
@@ -57,7 +57,7 @@ async fn run(
                 server: flow.server(),
                 error,
             })?;
-        match flow.handle(answer, SystemTime::now())? {
+        match flow.handle(answer, http.clock().now())? {
             Step::Send(request) => next = request,
             Step::Done(token) => return Ok(token),
         }

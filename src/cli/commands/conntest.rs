@@ -7,7 +7,7 @@ use crate::cli::Error;
 use crate::config::{Account, Homeserver as Address, Method};
 use crate::login::{self, Login};
 use crate::matrix::client::{LoggedIn, new_device_id, versions};
-use crate::util::ClockDifference;
+use crate::util::{Clock, ClockDifference};
 
 /// Clocks further apart than this, in milliseconds, are worth a warning: tokens are good for
 /// minutes, and some servers allow for no more.
@@ -18,8 +18,12 @@ const NOTABLE_SKEW_MS: u64 = 5_000;
 ///
 /// # Errors
 /// The homeserver is not found, does not log in, or not out.
-pub(in crate::cli) async fn run(account: &Account, out: &mut dyn Write) -> Result<(), Error> {
-    let login = Login::find(account).await?;
+pub(in crate::cli) async fn run(
+    account: &Account,
+    clock: Clock,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let login = Login::find(account, clock).await?;
     let base = login.homeserver.base();
     match &account.homeserver {
         Address::Url(_) => say(out, "homeserver", base),
@@ -33,7 +37,7 @@ pub(in crate::cli) async fn run(account: &Account, out: &mut dyn Write) -> Resul
         .await
         .map_err(login::Error::NoHomeserver)?;
     say(out, "versions", &versions.to_string());
-    say(out, "clock", &skew(versions.date()));
+    say(out, "clock", &skew(versions.date(), clock));
     match login.flows().await {
         Ok(flows) => {
             say(out, "logins", &flows.kinds.join(", "));
@@ -93,11 +97,11 @@ pub(super) fn say(out: &mut dyn Write, what: &str, seen: &str) {
 }
 
 /// The difference between the clock here and that of the server.
-fn skew(date: Option<SystemTime>) -> String {
+fn skew(date: Option<SystemTime>, clock: Clock) -> String {
     let Some(there) = date else {
         return "the homeserver does not tell its time".to_owned();
     };
-    let apart = ClockDifference::of_date(there, SystemTime::now());
+    let apart = ClockDifference::of_date(there, clock.now());
     let which = match apart.server_is_ahead {
         true => "behind",
         false => "ahead of",

@@ -3,14 +3,19 @@
 use crate::cli::Error;
 use crate::config::HealthAddress;
 use crate::telemetry::{self, Probe};
+use crate::util::Clock;
 
 /// Asks the bot that listens at `address` of this machine and returns its answer, ending
 /// in a newline.
 ///
 /// # Errors
 /// It does not answer, or not with yes.
-pub(in crate::cli) async fn run(address: HealthAddress, probe: Probe) -> Result<String, Error> {
-    let answer = telemetry::ask(&address.local(), probe).await;
+pub(in crate::cli) async fn run(
+    address: HealthAddress,
+    probe: Probe,
+    clock: Clock,
+) -> Result<String, Error> {
+    let answer = telemetry::ask(&address.local(), probe, clock).await;
     let answer = answer.map_err(|why| Error::Unwell(why.to_string()))?;
     match answer.ok {
         true => Ok(answer.text),

@@ -13,7 +13,7 @@ use crate::login::{Login, get_token, http_client};
 use crate::login::{check_token, realm};
 use crate::matrix::client::new_device_id;
 use crate::net::Client;
-use crate::util::{Secret, printable};
+use crate::util::{Clock, Secret, printable};
 
 /// Goes through a login and writes down each step.
 ///
@@ -22,14 +22,15 @@ use crate::util::{Secret, printable};
 pub(in crate::cli) async fn run(
     account: &Account,
     test: JwtTest,
+    clock: Clock,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let Method::Jwt(jwt) = &account.method else {
         step(out, 1, "Keycloak: skipped, since the login is by password");
         step(out, 2, "token: skipped");
-        return enter(account, test, None, out).await;
+        return enter(account, test, None, clock, out).await;
     };
-    let client = http_client(account).map_err(no_login)?;
+    let client = http_client(account, clock).map_err(no_login)?;
     let token = token(&client, account, jwt, test, out).await?;
     if test.skip_decode {
         step(out, 2, "token: not taken apart (--skip-decode)");
@@ -40,7 +41,7 @@ pub(in crate::cli) async fn run(
             check(&client, account, jwt, keycloak, &token, out).await;
         }
     }
-    enter(account, test, Some((jwt, &token)), out).await
+    enter(account, test, Some((jwt, &token)), clock, out).await
 }
 
 /// The first step.
@@ -118,12 +119,13 @@ async fn enter(
     account: &Account,
     test: JwtTest,
     by: Option<(&Jwt, &Secret)>,
+    clock: Clock,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let kind = by.map_or("m.login.password", |(jwt, _)| jwt.login_type.as_str());
     let text = format!("Matrix: logging in to {} by {kind}", account.homeserver);
     step(out, 3, &text);
-    let login = Login::find(account).await.map_err(no_login)?;
+    let login = Login::find(account, clock).await.map_err(no_login)?;
     let flows = login.offered(kind).await.map_err(no_login)?;
     if test.verbose {
         tell(out, &format!("at {}", login.homeserver.base()));

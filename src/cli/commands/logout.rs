@@ -8,7 +8,7 @@ use crate::config::Account;
 use crate::login::Login;
 use crate::matrix::client::{Fault, RefreshError, is_user, refresh};
 use crate::store::{self, LoginCredential, Session, Store};
-use crate::util::{Secret, Tokens};
+use crate::util::{Clock, Secret, Tokens};
 
 /// Ends the session of the store in `directory` and returns what to print,
 /// ending in a newline. Nobody is logged in for it.
@@ -16,11 +16,15 @@ use crate::util::{Secret, Tokens};
 /// # Errors
 /// The bot is running, or the session could not be ended. Nothing is removed from the
 /// store then.
-pub(in crate::cli) async fn run(account: &Account, directory: &Path) -> Result<String, Error> {
+pub(in crate::cli) async fn run(
+    account: &Account,
+    directory: &Path,
+    clock: Clock,
+) -> Result<String, Error> {
     // Where there is none, none is made.
     Store::open_beside(directory)?;
     let mut store = Store::open(directory)?;
-    let ended = end(account, &mut store).await;
+    let ended = end(account, &mut store, clock).await;
     store.close()?;
     ended
 }
@@ -31,7 +35,7 @@ enum Ended {
     Before,
 }
 
-async fn end(account: &Account, store: &mut Store) -> Result<String, Error> {
+async fn end(account: &Account, store: &mut Store, clock: Clock) -> Result<String, Error> {
     let Some(session) = session(store)? else {
         return Ok("there is no session to end: the bot has not logged in\n".to_owned());
     };
@@ -43,7 +47,7 @@ async fn end(account: &Account, store: &mut Store) -> Result<String, Error> {
     if !is_user(&user, account.user.as_str()) {
         return Err(Error::OthersStore(user));
     }
-    let how = match log_out(account, store, proof).await? {
+    let how = match log_out(account, store, proof, clock).await? {
         Ended::Now => "has ended",
         Ended::Before => "had ended before",
     };
@@ -66,6 +70,7 @@ async fn log_out(
     account: &Account,
     store: &mut Store,
     proof: LoginCredential,
+    clock: Clock,
 ) -> Result<Ended, Error> {
     let (tokens, refresh) = match proof {
         LoginCredential::Lost {
@@ -75,7 +80,7 @@ async fn log_out(
         LoginCredential::Lost { refresh, .. } => (None, refresh),
         LoginCredential::Tokens(tokens) => (Some(tokens.clone()), tokens.refresh),
     };
-    let login = Login::find(account).await?;
+    let login = Login::find(account, clock).await?;
     let mut soft = false;
     if let Some(tokens) = tokens {
         match login.log_out(&tokens).await {

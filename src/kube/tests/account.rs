@@ -110,7 +110,9 @@ fn a_changed_ca_is_noticed_by_age() {
 fn an_account_that_cannot_work_is_refused() {
     let pem = Authority::new().pem();
     let account = Account::new("t", &pem);
-    let load = |host: &str, port: &str| ServiceAccount::load(host, port, account.0.path()).err();
+    let load = |host: &str, port: &str| {
+        ServiceAccount::load(host, port, account.0.path(), Clock::stopped()).err()
+    };
     for host in ["10.0.0.1", "fd00::1", "kubernetes.default.svc"] {
         assert_eq!(load(host, "443"), None, "{host}");
     }

@@ -4,13 +4,16 @@ mod account;
 mod calls;
 mod faults;
 
+use std::cell::Cell;
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use super::api::{DeploymentStatus, Scaled};
 use super::error::Error;
 use super::*;
 use crate::control::{DeploymentName, Namespace, Target};
 use crate::net::fake::{Authority, Fake, Reply, run};
+use crate::util::Clock;
 use crate::util::temp::TempDir;
 
 const DEPLOYMENT: &str = r#"{"kind":"Deployment","apiVersion":"apps/v1","metadata":{"name":"bot"},
@@ -19,6 +22,18 @@ const DEPLOYMENT: &str = r#"{"kind":"Deployment","apiVersion":"apps/v1","metadat
 
 const SCALE: &str = r#"{"kind":"Scale","apiVersion":"autoscaling/v1","metadata":{"name":"bot"},
     "spec":{"replicas":1},"status":{"replicas":0,"selector":"app=bot"}}"#;
+
+thread_local! {
+    /// The time by the clock of the tests, in seconds since the Unix epoch.
+    static NOW: Cell<u64> = const { Cell::new(NOON) };
+}
+
+/// 1970-01-01 12:03:05 UTC.
+const NOON: u64 = 43_385;
+
+fn clock() -> Clock {
+    Clock::of(|| SystemTime::UNIX_EPOCH + Duration::from_secs(NOW.get()))
+}
 
 /// A service account's directory.
 struct Account(TempDir);
@@ -36,11 +51,13 @@ impl Account {
     }
 
     fn load(&self, port: u16) -> Result<ServiceAccount, LoadError> {
-        ServiceAccount::load("127.0.0.1", &port.to_string(), self.0.path())
+        ServiceAccount::load("127.0.0.1", &port.to_string(), self.0.path(), clock())
     }
 
     fn api(&self, port: u16) -> Api {
-        Api::new(Credentials::InCluster(self.load(port).unwrap()))
+        let mut api = Api::new(Credentials::InCluster(self.load(port).unwrap()));
+        api.api_client.retry_wait = Duration::from_millis(1);
+        api
     }
 }
 

@@ -8,6 +8,7 @@ use crate::login::Login;
 use crate::login::error::Error;
 use crate::net::Remedy;
 use crate::net::fake::{Fake, Reply, run};
+use crate::util::Clock;
 
 const UNRECOGNIZED: &str = r#"{"errcode":"M_UNRECOGNIZED","error":"Unrecognized request"}"#;
 const SPEAKS: &str = r#"{"versions":["v1.11"]}"#;
@@ -25,7 +26,7 @@ fn fault(method: &[(&str, &str)], replies: &[Reply]) -> (String, bool) {
             found.map(|(_, value)| OsString::from(value))
         };
         let account = Account::from_env(&env, Overrides::default()).unwrap();
-        let login = Login::find(&account).await.unwrap();
+        let login = Login::find(&account, Clock::stopped()).await.unwrap();
         let attempt = login.attempt("bot", "BOT".into()).await;
         let fault = attempt.map(|_| ()).unwrap_err();
         assert_eq!(server.requests().len(), replies.len());

@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::{api::Call, clock::ServerClock};
 use crate::json::{self, Lenient, Sieve, Sifted, lenient};
 use crate::net::{Client, Error as HttpError, Limits, Redirect, Request, Response};
-use crate::util::{Secret, code, now_ms, printable};
+use crate::util::{Clock, Secret, code, printable};
 
 /// Everything but a sync is answered within this, or tried again.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -147,6 +147,11 @@ impl Homeserver {
         self.clock.ahead_ms()
     }
 
+    /// This machine's clock.
+    pub fn local_clock(&self) -> Clock {
+        self.client.clock()
+    }
+
     /// Scheme, host, port and path, without a slash at the end.
     pub fn base(&self) -> &str {
         &self.base
@@ -186,7 +191,8 @@ impl Homeserver {
         let response = self.client.send_sifted(request, sieve).await;
         let mut response = response.map_err(Fault::Unreachable)?;
         if (200..300).contains(&response.status) {
-            self.clock.note(response.date(), now_ms());
+            self.clock
+                .note(response.date(), self.client.clock().now_ms());
         }
         let skipped = std::mem::take(&mut response.skipped);
         let is_cut = response.is_cut;

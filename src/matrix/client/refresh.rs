@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::homeserver::{Fault, Homeserver};
 use super::tokens::{read_refresh, refresh_call};
-use crate::util::{Secret, Tokens, now_ms};
+use crate::util::{Secret, Tokens};
 
 /// The homeserver gives no new tokens.
 #[derive(Debug, Error)]
@@ -48,5 +48,5 @@ pub async fn refresh(homeserver: &Homeserver, last: &Secret) -> Result<Tokens, R
         .ask(refresh_call(last), None)
         .await
         .map_err(RefreshError::Homeserver)?;
-    read_refresh(body, last, now_ms()).ok_or(RefreshError::Malformed)
+    read_refresh(body, last, homeserver.local_clock().now_ms()).ok_or(RefreshError::Malformed)
 }

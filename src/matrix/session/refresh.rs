@@ -11,7 +11,7 @@ use super::end::SessionEnd;
 use crate::{
     matrix::client::RefreshError,
     net::Backoff,
-    util::{Secret, Tokens, now_ms},
+    util::{Clock, Secret, Tokens},
 };
 
 /// While new tokens are on their way, what the old ones were refused for waits.
@@ -28,6 +28,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// The tokens, and the state of their refresh.
 pub struct TokenRefresh {
+    clock: Clock,
     tokens: Tokens,
     state: State,
     /// Until then nothing is asked for.
@@ -62,8 +63,9 @@ pub enum RefreshAction {
 
 impl TokenRefresh {
     /// The tokens of a session that begins.
-    pub fn new(tokens: Tokens) -> Self {
+    pub fn new(tokens: Tokens, clock: Clock) -> Self {
         Self {
+            clock,
             tokens,
             state: State::Idle,
             not_before: Instant::now(),
@@ -90,7 +92,7 @@ impl TokenRefresh {
             State::Unsaved(_) => Instant::now(),
             State::Idle => {
                 self.tokens.refresh.as_ref()?;
-                let wait = self.tokens.refresh_at?.saturating_sub(now_ms());
+                let wait = self.tokens.refresh_at?.saturating_sub(self.clock.now_ms());
                 Instant::now() + Duration::from_millis(wait).min(LONGEST)
             }
         };

@@ -77,8 +77,8 @@ impl Requests {
     /// A session that begins: nothing is sent yet.
     pub fn new(homeserver: Homeserver, tokens: Tokens, audience: Arc<Audience>) -> Self {
         Self {
+            tokens: TokenRefresh::new(tokens, homeserver.local_clock()),
             homeserver,
-            tokens: TokenRefresh::new(tokens),
             in_flight: InFlight::default(),
             phase: Phase::Starting {
                 keys_uploaded: false,

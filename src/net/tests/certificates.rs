@@ -14,6 +14,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use super::*;
 use crate::net::trust::Trust;
+use crate::util::Clock;
 
 /// 2026-12-24, when all of them were good.
 const CHRISTMAS: u64 = 1_798_070_400;
@@ -214,7 +215,7 @@ fn a_certificate_that_was_given_has_to_sign_the_handshake() {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = params.self_signed(&key).unwrap();
         let bundle = Bundle::from_pem(certificate.pem().as_bytes()).unwrap();
-        let client = Client::new(Roots::Bundle(bundle)).unwrap();
+        let client = Client::new(Roots::Bundle(bundle), Clock::stopped()).unwrap();
         let chain = vec![certificate.der().clone()];
         let server = Fake::tls(identity(chain.clone(), &key), [Reply::new(200, "hello")]);
         let response = client.send(get(&server.url("/"), LIMITS)).await.unwrap();
@@ -232,7 +233,7 @@ fn a_certificate_that_was_given_has_to_sign_the_handshake() {
 #[test]
 fn a_server_that_speaks_no_tls_or_ends_it_is_told_apart() {
     run(async {
-        let client = Client::new(Roots::Mozilla).unwrap();
+        let client = Client::new(Roots::Mozilla, Clock::stopped()).unwrap();
         for (bytes, said, cure) in [
             (
                 "HTTP/1.1 400 Bad Request\r\n\r\n",

@@ -11,6 +11,7 @@ use http::{HeaderValue, Method};
 
 use super::fake::{Authority, Fake, Reply, closed_port, run};
 use super::*;
+use crate::util::Clock;
 use crate::util::Secret;
 
 const LIMITS: Limits = Limits {
@@ -24,12 +25,12 @@ const SHORT: Limits = Limits {
 };
 
 fn client() -> Client {
-    Client::new(Roots::Mozilla).unwrap()
+    Client::new(Roots::Mozilla, Clock::stopped()).unwrap()
 }
 
 fn believing(authority: &Authority) -> Client {
     let bundle = Bundle::from_pem(authority.pem().as_bytes()).unwrap();
-    Client::new(Roots::Bundle(bundle)).unwrap()
+    Client::new(Roots::Bundle(bundle), Clock::stopped()).unwrap()
 }
 
 fn get(url: &str, limits: Limits) -> Request {
@@ -110,6 +111,7 @@ fn debug_shows_no_secret() {
         body: b"hunter2".into(),
         skipped: Default::default(),
         is_cut: false,
+        arrived: std::time::SystemTime::UNIX_EPOCH,
     };
     assert!(!format!("{response:?}").contains("hunter2"));
 }

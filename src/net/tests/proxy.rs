@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::net::fake_proxy::FakeProxy;
+use crate::util::Clock;
 
 const USER: &str = "http://bob:hunter2@";
 
@@ -11,7 +12,7 @@ fn through(port: u16, no_proxy: &str) -> Proxy {
 
 fn behind(proxy: Proxy, authority: &Authority) -> Client {
     let bundle = Bundle::from_pem(authority.pem().as_bytes()).unwrap();
-    Client::with_proxy(Roots::Bundle(bundle), Some(proxy.into())).unwrap()
+    Client::with_proxy(Roots::Bundle(bundle), Some(proxy.into()), Clock::stopped()).unwrap()
 }
 
 #[test]
@@ -91,7 +92,7 @@ fn a_proxy_serves_https_to_whom_its_exceptions_do_not_name() {
 /// `PROXY` for the proxy.
 async fn refusal(url: &str, port: u16, limits: Limits) -> String {
     let proxy = Proxy::parse(&format!("{url}127.0.0.1:{port}"), "").unwrap();
-    let client = Client::with_proxy(Roots::Mozilla, Some(proxy.into())).unwrap();
+    let client = Client::with_proxy(Roots::Mozilla, Some(proxy.into()), Clock::stopped()).unwrap();
     let error = client.send(get("https://hs.example/x?token=hunter2", limits));
     let error = error.await.unwrap_err();
     assert!(matches!(error.fault, Fault::Proxy { .. }), "{error:?}");
@@ -182,7 +183,8 @@ fn a_proxy_that_is_none_is_found_out_at_once() {
 fn a_proxy_without_address_is_not_resolved() {
     run(async {
         let proxy = Proxy::parse("proxy.invalid:3128", "").unwrap();
-        let client = Client::with_proxy(Roots::Mozilla, Some(proxy.into())).unwrap();
+        let client =
+            Client::with_proxy(Roots::Mozilla, Some(proxy.into()), Clock::stopped()).unwrap();
         let error = client.send(get("https://hs.example/", LIMITS)).await;
         assert_eq!(
             error.unwrap_err().to_string(),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::net::CertificateFault;
+use crate::util::Clock;
 
 /// All authorities and servers of these tests have the same name: a stranger is
 /// one with another key.
@@ -38,7 +39,11 @@ fn a_company_can_have_several_authorities() {
     run(async {
         let (old, new) = (Authority::new(), Authority::new());
         let bundle = |authority: &Authority| Bundle::from_pem(authority.pem().as_bytes()).unwrap();
-        let client = Client::new(Roots::Bundle(bundle(&old).and(bundle(&new)))).unwrap();
+        let client = Client::new(
+            Roots::Bundle(bundle(&old).and(bundle(&new))),
+            Clock::stopped(),
+        )
+        .unwrap();
         for authority in [old, new] {
             let server = Fake::tls(authority.issue(), [Reply::new(200, "hello")]);
             let response = client.send(get(&server.url("/"), LIMITS)).await.unwrap();
@@ -57,7 +62,7 @@ fn an_authority_beside_mozillas_takes_none_of_them_away() {
         assert_eq!(Roots::Mozilla.store().0.len(), all);
         assert_eq!(roots.clone().store().0.len(), all + 1);
         let server = Fake::tls(ours.issue(), [Reply::new(200, "hello")]);
-        let client = Client::new(roots).unwrap();
+        let client = Client::new(roots, Clock::stopped()).unwrap();
         let response = client.send(get(&server.url("/"), LIMITS)).await.unwrap();
         assert_eq!(response.body, b"hello");
         // A stranger's certificate is refused still.

@@ -4,9 +4,10 @@ use super::*;
 use crate::auth::sso::{Server, login_token};
 use crate::net::fake::{Fake, Reply, closed_port, run};
 use crate::net::{Client, Roots};
+use crate::util::Clock;
 
 fn login_over_http(base: &str) -> Result<Secret, Error> {
-    let client = Client::new(Roots::Mozilla).unwrap();
+    let client = Client::new(Roots::Mozilla, Clock::stopped()).unwrap();
     let password = Secret::new("p&ss".to_owned());
     let account = Account {
         user: "bot",

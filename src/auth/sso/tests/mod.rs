@@ -35,6 +35,7 @@ fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Response
         body: body.as_bytes().to_vec(),
         skipped: Default::default(),
         is_cut: false,
+        arrived: SystemTime::now(),
     }
 }
 

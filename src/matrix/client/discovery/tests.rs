@@ -6,6 +6,7 @@ use super::*;
 use crate::net::fake::{Authority, Fake, Reply, run};
 use crate::net::fake_proxy::FakeProxy;
 use crate::net::{Bundle, Fault as HttpFault, Proxy, Roots};
+use crate::util::Clock;
 
 const SPEAKS: &str = r#"{"versions":["r0.6.1","v1.11"],"unstable_features":{}}"#;
 
@@ -33,7 +34,9 @@ impl World {
         let proxy = FakeProxy::new(names.map(|name| (name, server.port)));
         let proxy = Proxy::parse(&format!("127.0.0.1:{}", proxy.port), "").unwrap();
         let bundle = Bundle::from_pem(ours.pem().as_bytes()).unwrap();
-        let client = Client::with_proxy(Roots::Bundle(bundle), Some(proxy.into())).unwrap();
+        let client =
+            Client::with_proxy(Roots::Bundle(bundle), Some(proxy.into()), Clock::stopped())
+                .unwrap();
         Self { server, client }
     }
 

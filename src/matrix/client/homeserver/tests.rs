@@ -3,6 +3,7 @@
 use http::HeaderMap;
 
 use super::*;
+use crate::util::Clock;
 
 fn answer(status: u16, body: &str) -> Result<Vec<u8>, Fault> {
     read(Response {
@@ -11,6 +12,7 @@ fn answer(status: u16, body: &str) -> Result<Vec<u8>, Fault> {
         body: body.as_bytes().to_vec(),
         skipped: Default::default(),
         is_cut: false,
+        arrived: std::time::SystemTime::UNIX_EPOCH,
     })
 }
 
@@ -98,7 +100,7 @@ fn an_error_without_a_code_is_told() {
 
 #[test]
 fn what_does_not_fit_into_a_request_is_named() {
-    let client = Client::new(crate::net::Roots::Mozilla).unwrap();
+    let client = Client::new(crate::net::Roots::Mozilla, Clock::stopped()).unwrap();
     let limits = Limits {
         deadline: DEADLINE,
         body: 1,
