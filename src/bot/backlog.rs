@@ -45,9 +45,10 @@ impl Session<'_> {
         };
         if parsed.to_device_events() > done + TOGETHER {
             let mut position = done;
-            let taken = self.transact(|engine, _, tx, now| {
-                position =
-                    engine.handle_sync_to_device(tx, &parsed, done, now, TimeBudget::start())?;
+            let taken = self.transact(|door| {
+                let (engine, tx, now) = (door.engine, door.tx, door.now);
+                let turn = TimeBudget::start();
+                position = engine.handle_sync_to_device(tx, &parsed, done, now, turn)?;
                 Ok(())
             });
             return match taken {
@@ -65,19 +66,17 @@ impl Session<'_> {
         let counts_hold = self.requests.sync.finished();
         let phase_before = self.requests.phase;
         self.requests.phase.sync_taken_in();
-        let mut invites = Vec::new();
-        let taken = self.transact(|engine, chat, tx, now| {
+        let mut judged = Vec::new();
+        let taken = self.transact(|door| {
+            let (engine, tx, now) = (door.engine, door.tx, door.now);
             engine.handle_sync_to_device(tx, &parsed, done, now, TimeBudget::unlimited())?;
             let received = engine.handle_sync(tx, &parsed, &answer.skipped, counts_hold, now)?;
-            for invite in received.invites {
-                let verdict = chat.judge_invite(tx, &invite)?;
-                invites.push((invite, verdict));
-            }
-            chat.receive_all(tx, engine, &received.messages)
+            judged = door.judge_invites(received.invites)?;
+            door.receive_all(&received.messages)
         });
         match taken {
             Ok(()) => {
-                self.log.invites(&invites);
+                self.log.invites(&judged);
                 self.log.clock(self.requests.homeserver.ahead_ms());
                 self.requests.sync_backoff.succeed();
                 self.health.synced(true);
@@ -118,7 +117,8 @@ impl Session<'_> {
             done,
             answer: &answer,
         };
-        let taken = self.transact(|engine, chat, tx, now| {
+        let taken = self.transact(|door| {
+            let (engine, tx, now) = (door.engine, door.tx, door.now);
             if engine.must_split(&queried) {
                 position = asked.len();
                 engine.split_query(tx, &asked, now)?;
@@ -127,7 +127,7 @@ impl Session<'_> {
             let mut messages = Vec::new();
             let turn = TimeBudget::start();
             position = engine.handle_query(tx, &queried, now, turn, &mut messages)?;
-            chat.receive_all(tx, engine, &messages)
+            door.receive_all(&messages)
         });
         match taken {
             Ok(()) if position < asked.len() => {
@@ -165,10 +165,7 @@ impl Session<'_> {
         survive(error)?;
         let wait = self.requests.in_flight.failed(key, None);
         error!("{key:?}: {error}; trying again in {} s", wait.as_secs());
-        if *key == RequestKey::OwnIdentity {
-            // Nobody waits for it any more.
-            self.attempt(|engine, _, tx, _| engine.delay_cross_signing(tx));
-        }
+        self.delay_cross_signing(key);
         Ok(())
     }
 
@@ -189,7 +186,7 @@ impl Session<'_> {
             _ => false,
         };
         if may_help {
-            self.attempt(|engine, _, tx, now| engine.split_query(tx, asked, now));
+            self.attempt(|door| door.engine.split_query(door.tx, asked, door.now));
         }
     }
 }

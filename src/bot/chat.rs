@@ -37,44 +37,40 @@ impl Chat {
     }
 }
 
-/// The chat at one moment.
-#[derive(Debug, Clone, Copy)]
+/// The chat in one transaction.
+#[derive(Clone, Copy)]
 pub struct Door<'a> {
     /// Its rules.
     pub chat: &'a Chat,
     /// The event of the command that is being executed.
     pub executing: Option<&'a EventId>,
+    /// The engine that messages come and replies leave through.
+    pub engine: &'a Engine,
+    /// The transaction.
+    pub tx: &'a Transaction<'a>,
+    /// The time, in milliseconds since the Unix epoch.
+    pub now: u64,
 }
 
 impl Door<'_> {
     /// Receives messages, in order; tells first where some may be missing.
-    pub(super) fn receive_all(
-        &self,
-        tx: &Transaction<'_>,
-        engine: &Engine,
-        messages: &[Message],
-    ) -> Result<MetricEvents, Error> {
+    pub(super) fn receive_all(self, messages: &[Message]) -> Result<MetricEvents, Error> {
+        let (engine, tx) = (self.engine, self.tx);
         for room in engine.rooms_with_missed_messages(tx)? {
             if self.chat.policy.allows_room(&room) {
                 engine.reply(tx, &room, None, replies::MISSED)?;
             }
         }
-        messages
-            .iter()
-            .filter_map(|message| self.receive(tx, engine, message).transpose())
-            .collect()
+        let received = messages.iter().map(|message| self.receive(message));
+        received.filter_map(Result::transpose).collect()
     }
 
     /// Receives what waited for a key or for an answer, where it can be classified now.
-    pub(super) fn receive_undecrypted(
-        &self,
-        tx: &Transaction<'_>,
-        engine: &Engine,
-        now: u64,
-    ) -> Result<MetricEvents, Error> {
+    pub(super) fn receive_undecrypted(self) -> Result<MetricEvents, Error> {
         let mut messages = Vec::new();
-        engine.classify_undecrypted(tx, now, &mut messages)?;
-        self.receive_all(tx, engine, &messages)
+        self.engine
+            .classify_undecrypted(self.tx, self.now, &mut messages)?;
+        self.receive_all(&messages)
     }
 
     /// Writes a message into the journal. What needs the cluster stays unfinished there,
@@ -82,12 +78,8 @@ impl Door<'_> {
     ///
     /// # Errors
     /// The store refuses.
-    pub fn receive(
-        &self,
-        tx: &Transaction<'_>,
-        engine: &Engine,
-        message: &Message,
-    ) -> Result<Option<MetricEvent>, Error> {
+    pub fn receive(self, message: &Message) -> Result<Option<MetricEvent>, Error> {
+        let (engine, tx) = (self.engine, self.tx);
         let now = engine.own_now();
         let request = request(message, now);
         let decision = self.chat.policy.decide(&request, now);
@@ -115,7 +107,7 @@ impl Door<'_> {
         }
         let (answer, metric) = match decision {
             Decision::Ignore => return Ok(None),
-            Decision::Execute(command) if self.may_answer_at_once(tx, &entry, command)? => {
+            Decision::Execute(command) if self.may_answer_at_once(&entry, command)? => {
                 let done = MetricEvent::Command(command.into(), CommandOutcome::Done);
                 (replies::help(&engine.fingerprints(tx)?), done)
             }
@@ -128,7 +120,10 @@ impl Door<'_> {
             Decision::Execute(_) => return Ok(None),
             Decision::Deny(denial) => {
                 log_denial(&denial, &entry);
-                let metric = denied(&denial, &message.kind);
+                let metric = match message.kind {
+                    MessageKind::Undecryptable(code) => MetricEvent::Undecryptable(code),
+                    _ => denied(&denial, request.text),
+                };
                 (words(&denial, &entry, Some(&message.kind)), metric)
             }
         };
@@ -140,16 +135,11 @@ impl Door<'_> {
     /// Returns true for a `help` that overtakes nothing: what needs no cluster is answered
     /// at once, unless a command of the same room waits for its turn. One that is being
     /// executed is not waited for: the API server may hang.
-    fn may_answer_at_once(
-        &self,
-        tx: &Transaction<'_>,
-        entry: &JournalEntry,
-        command: Command,
-    ) -> Result<bool, Error> {
+    fn may_answer_at_once(self, entry: &JournalEntry, command: Command) -> Result<bool, Error> {
         if command != Command::Help {
             return Ok(false);
         }
-        let unfinished = tx.journal().unfinished()?;
+        let unfinished = self.tx.journal().unfinished()?;
         let mut others = unfinished.iter().filter(|other| {
             other.event_id != entry.event_id && Some(&*other.event_id) != self.executing
         });
@@ -319,23 +309,16 @@ pub(super) fn log_denial(denial: &Denial, entry: &JournalEntry) {
     }
 }
 
-/// The metric for a message that was denied when it was received.
-fn denied(denial: &Denial, kind: &MessageKind) -> MetricEvent {
-    match (denial, kind) {
-        (_, MessageKind::Undecryptable(code)) => MetricEvent::Undecryptable(*code),
-        (Denial::UnknownCommand(_), _) => {
-            MetricEvent::Command(CommandKind::None, CommandOutcome::Unknown)
-        }
-        (Denial::TooLate { command, .. } | Denial::ClocksDiffer { command, .. }, _) => {
-            MetricEvent::Command((*command).into(), CommandOutcome::Late)
-        }
-        (_, MessageKind::Text { body, .. }) => {
-            let command = Command::parse(strip_reply_fallback(body));
-            let kind = command.map_or(CommandKind::None, CommandKind::from);
-            MetricEvent::Command(kind, CommandOutcome::Refused)
-        }
-        _ => MetricEvent::Command(CommandKind::None, CommandOutcome::Refused),
-    }
+/// The metric for a request of this text that is denied; the text is empty where it could
+/// not be read.
+pub(super) fn denied(denial: &Denial, text: &str) -> MetricEvent {
+    let kind = Command::parse(text).map_or(CommandKind::None, CommandKind::from);
+    let outcome = match denial {
+        Denial::UnknownCommand(_) => CommandOutcome::Unknown,
+        denial if denial.is_about_time() => CommandOutcome::Late,
+        _ => CommandOutcome::Refused,
+    };
+    MetricEvent::Command(kind, outcome)
 }
 
 /// Logs who asked for what where; never the text.

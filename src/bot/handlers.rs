@@ -6,11 +6,7 @@ use log::{debug, error, warn};
 use ruma::RoomId;
 use tokio::time::Instant;
 
-use super::{
-    answers::{Refused, give_up, give_up_unsendable, handle_body},
-    pending::Pending,
-    session::Session,
-};
+use super::{pending::Pending, session::Session};
 use crate::{
     json::Sifted,
     matrix::{
@@ -56,7 +52,7 @@ impl Session<'_> {
                 }
                 if matches!(fault, Fault::Unsendable(_)) {
                     warn!("what the bot has read so far fits into no request: reading anew");
-                    self.attempt(|_, _, tx, _| Ok(tx.session().forget_next_batch()?));
+                    self.attempt(|door| Ok(door.tx.session().forget_next_batch()?));
                 }
                 self.sync_failed(&fault, fault.retry_after())
             }
@@ -70,7 +66,7 @@ impl Session<'_> {
         if self.bad_syncs >= BAD_SYNCS && self.since.is_some() {
             warn!("the homeserver does not know how far the bot has read: reading anew from now");
             self.bad_syncs = 0;
-            self.attempt(|_, _, tx, _| Ok(tx.session().forget_next_batch()?));
+            self.attempt(|door| Ok(door.tx.session().forget_next_batch()?));
         }
     }
 
@@ -94,27 +90,27 @@ impl Session<'_> {
 
     pub(super) fn handle_answer(
         &mut self,
-        key: &RequestKey,
+        key: RequestKey,
         about: RequestContext,
         generation: u32,
         result: Result<Sifted, Fault>,
     ) -> Result<(), SessionEnd> {
-        let about = match (about, &result) {
-            (RequestContext::Query(asked), Ok(_)) => {
-                let answer = result.unwrap_or_default();
-                self.log.skipped(&answer.skipped, &self.health);
+        if let Ok(answer) = &result {
+            self.log.skipped(&answer.skipped, &self.health);
+        }
+        let (about, result) = match (about, result) {
+            (RequestContext::Query(asked), Ok(answer)) => {
                 self.backlog.push_back(Pending::Query {
-                    key: key.clone(),
+                    key,
                     asked,
                     answer,
                     done: 0,
                 });
                 return Ok(());
             }
-            (about, _) => about,
+            (about, result) => (about, result),
         };
-        let about = &about;
-        let result = result.map_err(|fault| with_code(about, fault));
+        let (key, about) = (&key, &about);
         self.requests.in_flight.finish(key);
         if matches!(about, RequestContext::Outbox(..)) && result.is_err() {
             self.has_more |= self.requests.in_flight.is_crowded();
@@ -122,19 +118,15 @@ impl Session<'_> {
         if matches!(about, RequestContext::Upload { .. }) {
             self.requests.sync.keys_uploaded();
         }
-        let taken = match result {
+        let mut judged = Vec::new();
+        let taken = match result.map_err(|fault| with_code(about, fault)) {
+            Ok(_) if let RequestContext::Outbox(row, _) = about => {
+                self.delivered(key, *row);
+                return Ok(());
+            }
             Ok(answer) => {
-                self.log.skipped(&answer.skipped, &self.health);
-                if let RequestContext::Outbox(row, _) = about {
-                    return self.delivered(key, *row);
-                }
-                if let RequestContext::Invites = about {
-                    return self.handle_listed_invites(key, &answer);
-                }
                 self.log.taken(key);
-                self.transact(|engine, chat, tx, now| {
-                    handle_body(engine, chat, tx, about, &answer, now)
-                })
+                self.transact(|door| door.take_in(about, &answer, &mut judged))
             }
             Err(Fault::UnknownToken { soft_logout }) => {
                 match self.requests.tokens.refused(generation, soft_logout)? {
@@ -148,23 +140,33 @@ impl Session<'_> {
             Err(Fault::Interactive {
                 session,
                 by_password,
-            }) if matches!(about, RequestContext::OwnIdentity(_)) => {
-                self.transact(|engine, _, tx, _| {
-                    engine.handle_cross_signing_challenge(tx, session.as_deref(), by_password)
-                })
+            }) if matches!(about, RequestContext::OwnIdentity(_)) => self.transact(|door| {
+                let (engine, session) = (door.engine, session.as_deref());
+                engine.handle_cross_signing_challenge(door.tx, session, by_password)
+            }),
+            Err(ref fault @ Fault::Unsendable(ref why)) => {
+                let wait = self.requests.in_flight.failed(key, None);
+                error!("{key:?} cannot be sent and is given up: {why}");
+                debug!(
+                    "if it is wanted all the same, again in {} s",
+                    wait.as_secs()
+                );
+                self.attempt(|door| door.give_up(about, fault));
+                // What waited for it can be judged.
+                self.has_more = true;
+                return Ok(());
             }
-            Err(fault)
-                if let RequestContext::Join(room) = about
-                    && !matches!(fault, Fault::Unsendable(_)) =>
-            {
+            Err(fault) if let RequestContext::Join(room) = about => {
                 self.join_failed(key, room, &fault);
                 return Ok(());
             }
-            Err(Fault::Refused {
-                status,
-                errcode,
-                message,
-            }) => match refused(about, status, &errcode, &message) {
+            Err(
+                ref fault @ Fault::Refused {
+                    status,
+                    ref errcode,
+                    ref message,
+                },
+            ) => match refused(about, status, errcode, message) {
                 Refusal::Outlived(why) if !self.keeps_device => {
                     return Err(SessionEnd::Outlived(why));
                 }
@@ -190,91 +192,52 @@ impl Session<'_> {
                     }
                     return Ok(());
                 }
-                Refusal::Final => {
-                    if let RequestContext::Outbox(row, _) = about {
-                        error!("a message is given up: {status} {errcode} ({message})");
-                        return self.delivered(key, *row);
-                    }
-                    let refusal = Refused {
-                        status,
-                        errcode: &errcode,
-                        message: &message,
-                    };
-                    self.transact(|engine, chat, tx, now| {
-                        give_up(engine, chat, tx, about, &refusal, now)
-                    })
+                Refusal::Final if let RequestContext::Outbox(row, _) = about => {
+                    error!("a message is given up: {status} {errcode} ({message})");
+                    self.delivered(key, *row);
+                    return Ok(());
                 }
+                Refusal::Final => self.transact(|door| door.give_up(about, fault)),
             },
-            Err(Fault::Unsendable(why)) => {
-                let wait = self.requests.in_flight.failed(key, None);
-                error!("{key:?} cannot be sent and is given up: {why}");
-                debug!(
-                    "if it is wanted all the same, again in {} s",
-                    wait.as_secs()
-                );
-                self.attempt(|engine, _, tx, _| give_up_unsendable(engine, tx, about, &why));
-                // What waited for it can be judged.
-                self.has_more = true;
-                return Ok(());
-            }
             Err(fault) => {
                 if let RequestContext::Query(asked) = about {
                     self.split_query(asked, &fault);
                 }
                 let wait = self.requests.in_flight.failed(key, fault.retry_after());
                 warn!("{key:?}: {fault}; trying again in {} s", wait.as_secs());
-                if matches!(about, RequestContext::OwnIdentity(_)) {
-                    // Nobody waits for it any more.
-                    self.attempt(|engine, _, tx, _| engine.delay_cross_signing(tx));
-                }
+                self.delay_cross_signing(key);
                 return Ok(());
             }
         };
         match taken {
             Ok(()) => {
                 self.requests.in_flight.succeeded(key);
+                self.log.invites(&judged);
                 Ok(())
             }
             Err(error) => self.not_taken(key, &error),
         }
     }
 
-    /// Judges all invites that stand.
-    fn handle_listed_invites(
-        &mut self,
-        key: &RequestKey,
-        answer: &Sifted,
-    ) -> Result<(), SessionEnd> {
-        let mut invites = Vec::new();
-        let taken = self.transact(|engine, chat, tx, _| {
-            for invite in engine.handle_invites(tx, answer)? {
-                let verdict = chat.judge_invite(tx, &invite)?;
-                invites.push((invite, verdict));
-            }
-            Ok(())
-        });
-        match taken {
-            Ok(()) => {
-                self.requests.in_flight.succeeded(key);
-                self.log.invites(&invites);
-                Ok(())
-            }
-            Err(error) => self.not_taken(key, &error),
+    /// A step of cross-signing failed: nobody waits for it any more.
+    pub(super) fn delay_cross_signing(&mut self, key: &RequestKey) {
+        if *key == RequestKey::OwnIdentity {
+            self.attempt(|door| door.engine.delay_cross_signing(door.tx));
         }
     }
 
     /// A room could not be joined. The invite stands until the server says that it
     /// does not: a refusal can be a race between servers, or last until somebody
     /// changes something, so it is tried again ever more seldom.
-    pub(super) fn join_failed(&mut self, key: &RequestKey, room: &RoomId, fault: &Fault) {
+    fn join_failed(&mut self, key: &RequestKey, room: &RoomId, fault: &Fault) {
         let wait = match fault {
             Fault::Unreachable(_) | Fault::Limited(_) => {
                 self.requests.in_flight.failed(key, fault.retry_after())
             }
-            _ => self
-                .requests
-                .in_flight
-                .failed_slowly(key, fault.retry_after()),
+            _ => {
+                let in_flight = &mut self.requests.in_flight;
+                in_flight.failed_slowly(key, fault.retry_after())
+            }
         };
         let refusal = fault.to_string();
         let (room_name, seconds) = (shown(room), wait.as_secs());
@@ -291,7 +254,7 @@ impl Session<'_> {
     /// A request of the outbox was taken by the server. That is written down
     /// with the next commit, not with one of its own: should it be lost, the
     /// same request goes out again and the server knows its transaction id.
-    fn delivered(&mut self, key: &RequestKey, row: i64) -> Result<(), SessionEnd> {
+    fn delivered(&mut self, key: &RequestKey, row: i64) {
         self.requests.in_flight.succeeded(key);
         self.storage.delivered.push(row);
         let sends = self.storage.store.begin().and_then(|tx| {
@@ -320,7 +283,6 @@ impl Session<'_> {
             }
             Err(error) => error!("{error}"),
         }
-        Ok(())
     }
 }
 

@@ -2,10 +2,7 @@
 //! refused.
 
 use super::chat::Door;
-use crate::{
-    matrix::e2ee::{Error, Invite},
-    store::Transaction,
-};
+use crate::matrix::e2ee::{Error, Invite};
 
 /// The decision about an invite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +24,7 @@ impl Door<'_> {
     ///
     /// # Errors
     /// The store refuses.
-    pub fn judge_invite(&self, tx: &Transaction<'_>, invite: &Invite) -> Result<Verdict, Error> {
+    pub fn judge_invite(self, invite: &Invite) -> Result<Verdict, Error> {
         let verdict = if !self.chat.policy.allows_room(&invite.room) {
             Verdict::RoomNotAllowed
         } else if !self.chat.policy.allows(&invite.inviter) {
@@ -35,24 +32,31 @@ impl Door<'_> {
         } else {
             Verdict::Taken
         };
-        tx.invites()
+        self.tx
+            .invites()
             .put(&invite.room, &invite.inviter, verdict == Verdict::Taken)?;
         Ok(verdict)
     }
 
+    /// Judges these invites.
+    pub(super) fn judge_invites(self, invites: Vec<Invite>) -> Result<Vec<Judged>, Error> {
+        let judged = invites.into_iter().map(|invite| {
+            let verdict = self.judge_invite(&invite)?;
+            Ok((invite, verdict))
+        });
+        judged.collect()
+    }
+
     /// Judges all invites that stand by the configuration of this start. Gives those
     /// that are not taken, and those that were not before and are now.
-    pub(super) fn judge_standing_invites(
-        &self,
-        tx: &Transaction<'_>,
-    ) -> Result<Vec<Judged>, Error> {
+    pub(super) fn judge_standing_invites(self) -> Result<Vec<Judged>, Error> {
         let mut judged = Vec::new();
-        for standing in tx.invites().all()? {
+        for standing in self.tx.invites().all()? {
             let invite = Invite {
                 room: standing.room,
                 inviter: standing.inviter,
             };
-            let verdict = self.judge_invite(tx, &invite)?;
+            let verdict = self.judge_invite(&invite)?;
             if verdict != Verdict::Taken || !standing.wanted {
                 judged.push((invite, verdict));
             }

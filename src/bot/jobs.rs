@@ -5,14 +5,14 @@
 use std::sync::Arc;
 
 use log::{error, info, warn};
-use ruma::{EventId, OwnedEventId, OwnedRoomId};
+use ruma::{EventId, OwnedEventId};
 use tokio::{
     task::JoinSet,
     time::{Duration, Instant, timeout_at},
 };
 
 use super::{
-    chat::{self, Chat},
+    chat::{self, Door},
     replies,
 };
 use crate::{
@@ -22,8 +22,8 @@ use crate::{
         client::in_thread,
         e2ee::{Authorship, Engine, Error},
     },
-    store::{Encryption, JournalEntry, Store, Transaction},
-    telemetry::{CommandKind, CommandOutcome, HealthState, MetricEvent, MetricEvents},
+    store::{Encryption, JournalEntry, Transaction},
+    telemetry::{CommandOutcome, HealthState, MetricEvent, MetricEvents},
 };
 
 /// So many questions may wait before what changes something goes first: a flood of
@@ -48,20 +48,10 @@ impl Job {
 
 /// The end of a job: its answer, to be written down.
 pub(super) struct Answered {
-    pub(super) event_id: OwnedEventId,
-    room: OwnedRoomId,
-    thread: Option<OwnedEventId>,
+    entry: JournalEntry,
     answer: String,
     command: Option<Command>,
     metric: MetricEvent,
-}
-
-/// A task that came to its end.
-pub(super) enum Finished {
-    /// A job.
-    Job(Answered),
-    /// The look at the cluster at the start of a session.
-    Preflight(Preflight),
 }
 
 /// The jobs of the process.
@@ -69,12 +59,13 @@ pub struct Jobs {
     kube: kube::Api,
     target: Target,
     health: Arc<HealthState>,
-    /// What is under way.
-    pub(super) tasks: JoinSet<Finished>,
+    /// The job under way, which ends with its answer, and the look at the cluster at the
+    /// start of a session, which ends with none.
+    pub(super) tasks: JoinSet<Option<Answered>>,
     /// The job under way, until its answer is written down.
     running: Option<OwnedEventId>,
     /// Its answer, while the store refuses to take it.
-    unsaved: Option<Answered>,
+    pub(super) unsaved: Option<Answered>,
 }
 
 impl Jobs {
@@ -95,21 +86,10 @@ impl Jobs {
         self.running.as_deref()
     }
 
-    /// Returns true if the answer of a job waits for the store.
-    pub(super) fn has_unsaved(&self) -> bool {
-        self.unsaved.is_some()
-    }
-
     /// The job to start, unless one is under way. None while its sender's devices are
     /// being asked for.
-    pub(super) fn next(
-        &self,
-        chat: &Chat,
-        engine: &Engine,
-        tx: &Transaction<'_>,
-        started_at: u64,
-        now: u64,
-    ) -> Result<Option<Job>, Error> {
+    pub(super) fn next(&self, door: Door<'_>, started_at: u64) -> Result<Option<Job>, Error> {
+        let (chat, engine, tx) = (door.chat, door.engine, door.tx);
         if self.running.is_some() {
             return Ok(None);
         }
@@ -144,7 +124,7 @@ impl Jobs {
         let mut decision = chat.policy.decide(&request, engine.own_now());
         // What is too old is told so without asking for its sender's devices.
         if !matches!(&decision, Decision::Deny(denial) if denial.is_about_time()) {
-            let Some(proof) = proof(engine, tx, &entry, now)? else {
+            let Some(proof) = proof(door, &entry)? else {
                 return Ok(None);
             };
             request.proof = proof;
@@ -167,16 +147,6 @@ impl Jobs {
     pub(super) fn start(&mut self, job: Job, fingerprints: Vec<String>) {
         let Job { entry, decision } = job;
         self.running = Some(entry.event_id.clone());
-        let answered = |entry: JournalEntry, answer, command, metric| {
-            Finished::Job(Answered {
-                event_id: entry.event_id,
-                room: entry.room,
-                thread: entry.thread,
-                answer,
-                command,
-                metric,
-            })
-        };
         match decision {
             Decision::Execute(command) => {
                 let (kube, target) = (self.kube.clone(), self.target.clone());
@@ -191,45 +161,45 @@ impl Jobs {
                     if outcome.is_done() && command != Command::Help {
                         info!("{command}: {}", answer.lines().next().unwrap_or_default());
                     }
-                    let metric = MetricEvent::Command(command.into(), label);
-                    answered(entry, answer, Some(command), metric)
+                    Some(Answered {
+                        entry,
+                        answer,
+                        command: Some(command),
+                        metric: MetricEvent::Command(command.into(), label),
+                    })
                 });
             }
             // A request from the journal was not ignored when it came.
             Decision::Ignore => self.running = None,
             Decision::Deny(denial) => {
-                let metric = denied(&denial, &entry);
-                let answer = chat::words(&denial, &entry, None);
-                self.tasks
-                    .spawn(async move { answered(entry, answer, None, metric) });
+                let answered = Answered {
+                    answer: chat::words(&denial, &entry, None),
+                    metric: chat::denied(&denial, &entry.payload),
+                    command: None,
+                    entry,
+                };
+                self.tasks.spawn(async move { Some(answered) });
             }
         }
     }
 
-    /// Looks whether the workload can be read and scaled.
+    /// Looks whether the workload can be read and scaled, and logs it.
     pub(super) fn spawn_preflight(&mut self) {
         let (kube, target) = (self.kube.clone(), self.target.clone());
-        self.tasks
-            .spawn(async move { Finished::Preflight(kube.preflight(&target).await) });
-    }
-
-    pub(super) fn log_preflight(&self, preflight: &Preflight) {
-        match preflight {
-            Preflight::Ready(status) => info!(
-                "deployment {}: may be read and scaled (replicas: {})",
-                self.target, status.desired
-            ),
-            Preflight::Faulty(faults) => {
-                for fault in faults {
-                    warn!("{} ({})", fault.sentence(&self.target), fault.detail());
+        self.tasks.spawn(async move {
+            match kube.preflight(&target).await {
+                Preflight::Ready(status) => info!(
+                    "deployment {target}: may be read and scaled (replicas: {})",
+                    status.desired
+                ),
+                Preflight::Faulty(faults) => {
+                    for fault in faults {
+                        warn!("{} ({})", fault.sentence(&target), fault.detail());
+                    }
                 }
             }
-        }
-    }
-
-    /// Notes the answer of a job; it is to be written down.
-    pub(super) fn note(&mut self, answered: Answered) {
-        self.unsaved = Some(answered);
+            None
+        });
     }
 
     /// Takes the answer that is to be written down. [`Jobs::put_back`] follows where the
@@ -241,7 +211,7 @@ impl Jobs {
     }
 
     pub(super) fn put_back(&mut self, answered: Answered) {
-        self.running = Some(answered.event_id.clone());
+        self.running = Some(answered.entry.event_id.clone());
         self.unsaved = Some(answered);
     }
 
@@ -251,57 +221,33 @@ impl Jobs {
         (self.running, self.unsaved) = (None, None);
     }
 
-    /// Waits for the job under way and writes its answer down, or the next session would
-    /// execute it once more. For when a session has ended.
-    pub(super) async fn settle(&mut self, store: &mut Store, engine: &Engine) {
+    /// Waits for the job under way, and takes its answer, which is to be written down.
+    pub(super) async fn last_answer(&mut self) -> Option<Answered> {
         let until = Instant::now() + LAST_JOB;
         while self.running.is_some() && self.unsaved.is_none() {
             match timeout_at(until, self.tasks.join_next()).await {
-                Ok(Some(Ok(Finished::Job(answered)))) => self.note(answered),
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return,
+                Ok(Some(finished)) => self.unsaved = finished.ok().flatten(),
+                Ok(None) | Err(_) => return None,
             }
         }
-        let Some(answered) = self.take_unsaved() else {
-            return;
-        };
-        let saved = store.begin().map_err(Error::from).and_then(|tx| {
-            let metrics = put_answer(engine, &tx, &answered)?;
-            tx.commit()?;
-            Ok(metrics)
-        });
-        match saved {
-            Ok(metrics) => {
-                self.health.stored();
-                self.health.count(&metrics);
-            }
-            Err(error) => {
-                error!("{error}");
-                self.health.store_refused();
-                self.put_back(answered);
-            }
-        }
+        self.take_unsaved()
     }
 }
 
 /// Proof, as of now, that the sender wrote a command of the journal. None while
 /// their devices are being asked for.
-fn proof(
-    engine: &Engine,
-    tx: &Transaction<'_>,
-    entry: &JournalEntry,
-    now: u64,
-) -> Result<Option<Proof>, Error> {
+fn proof(door: Door<'_>, entry: &JournalEntry) -> Result<Option<Proof>, Error> {
+    let tx = door.tx;
     let Some(device) = entry.device else {
         return Ok(Some(match tx.rooms().encryption(&entry.room)? {
             Encryption::Plaintext => Proof::Unencrypted,
             _ => Proof::Missing(Distrust::UnencryptedInEncryptedRoom),
         }));
     };
-    if tx.device_lists().must_query(&entry.sender, now)? {
+    if tx.device_lists().must_query(&entry.sender, door.now)? {
         return Ok(None);
     }
-    let distrust = match engine.authorship(tx, &entry.sender, &device)? {
+    let distrust = match door.engine.authorship(tx, &entry.sender, &device)? {
         Authorship::Proven => return Ok(Some(Proof::Encrypted)),
         Authorship::UnknownDevice => Distrust::UnknownDevice,
         Authorship::SignedOutDevice(_) => Distrust::SignedOutDevice,
@@ -345,33 +291,23 @@ async fn execute(
     })
 }
 
-/// The metric for a command that was denied when its turn had come.
-fn denied(denial: &Denial, entry: &JournalEntry) -> MetricEvent {
-    let kind = Command::parse(&entry.payload).map_or(CommandKind::None, CommandKind::from);
-    let outcome = match denial {
-        Denial::UnknownCommand(_) => CommandOutcome::Unknown,
-        denial if denial.is_about_time() => CommandOutcome::Late,
-        _ => CommandOutcome::Refused,
-    };
-    MetricEvent::Command(kind, outcome)
-}
-
 /// Writes down the answer of a job, and that it is done.
 pub(super) fn put_answer(
     engine: &Engine,
     tx: &Transaction<'_>,
     answered: &Answered,
 ) -> Result<MetricEvents, Error> {
+    let Answered { entry, answer, .. } = answered;
     let fault = match answered.command {
         Some(Command::Status) => engine.cross_signing_fault(tx)?,
         _ => None,
     };
     let answer = match fault {
-        Some(fault) => &format!("{}\n\n⚠ {fault}", answered.answer),
-        None => &answered.answer,
+        Some(fault) => &format!("{answer}\n\n⚠ {fault}"),
+        None => answer,
     };
-    let thread = in_thread(answered.thread.as_deref(), &answered.event_id);
-    engine.reply(tx, &answered.room, thread, answer)?;
-    tx.journal().finish(&answered.event_id)?;
+    let thread = in_thread(entry.thread.as_deref(), &entry.event_id);
+    engine.reply(tx, &entry.room, thread, answer)?;
+    tx.journal().finish(&entry.event_id)?;
     Ok([answered.metric].into_iter().collect())
 }

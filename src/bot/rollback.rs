@@ -5,11 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 use log::error;
 use tokio::time::Instant;
 
-use super::{replies, session::Session};
-use crate::{
-    matrix::{client::in_thread, e2ee},
-    telemetry::MetricEvents,
-};
+use super::{chat::Door, replies, session::Session};
+use crate::matrix::{client::in_thread, e2ee};
 
 /// After keys were given up the next sync waits this long: a homeserver that makes
 /// up traces without end keeps the bot from its work, as it can anyway, but not the
@@ -38,18 +35,18 @@ impl Session<'_> {
              commands has to make their client use a new key"
         );
         self.requests.sync_not_before = Instant::now() + PAUSE;
-        let working = self.jobs.running().map(ToOwned::to_owned);
-        self.attempt(|engine, _, tx, now| {
-            engine.recover_from_rollback(tx, foreign.iter().map(String::as_str), now)?;
+        self.attempt(|door| {
+            let Door { engine, tx, .. } = door;
+            engine.recover_from_rollback(tx, foreign.iter().map(String::as_str), door.now)?;
             for asked in tx.journal().unfinished()? {
-                if Some(&asked.event_id) != working.as_ref() {
+                if Some(&*asked.event_id) != door.executing {
                     let thread = in_thread(asked.thread.as_deref(), &asked.event_id);
                     let answer = replies::interrupted(&asked.payload);
                     engine.reply(tx, &asked.room, thread, &answer)?;
                     tx.journal().finish(&asked.event_id)?;
                 }
             }
-            Ok(MetricEvents::default())
+            Ok(())
         });
     }
 }

@@ -37,8 +37,7 @@ struct Next {
     since: Option<String>,
     held_until: Option<u64>,
     patience_ends: Option<u64>,
-    keys_uploaded: bool,
-    bootstrap_done: bool,
+    phase: Phase,
     /// Fingerprints of the bot, where they are to be told.
     fingerprints: Vec<String>,
 }
@@ -137,7 +136,7 @@ impl<'a> Session<'a> {
     /// from the change is prepared in it too, committed, and only then begun.
     pub(super) fn transact<T: Into<MetricEvents>>(
         &mut self,
-        change: impl FnOnce(&Engine, Door<'_>, &Transaction<'_>, u64) -> Result<T, e2ee::Error>,
+        change: impl FnOnce(Door<'_>) -> Result<T, e2ee::Error>,
     ) -> Result<(), e2ee::Error> {
         let done = self.commit(change);
         if let Err(e2ee::Error::Store(error)) = &done
@@ -151,7 +150,7 @@ impl<'a> Session<'a> {
 
     fn commit<T: Into<MetricEvents>>(
         &mut self,
-        change: impl FnOnce(&Engine, Door<'_>, &Transaction<'_>, u64) -> Result<T, e2ee::Error>,
+        change: impl FnOnce(Door<'_>) -> Result<T, e2ee::Error>,
     ) -> Result<Next, e2ee::Error> {
         let now = self.clock.now_ms();
         let (engine, phase) = (&self.engine, self.requests.phase);
@@ -161,8 +160,11 @@ impl<'a> Session<'a> {
         let door = Door {
             chat: self.chat,
             executing: self.jobs.running(),
+            engine,
+            tx: &tx,
+            now,
         };
-        let metrics = change(engine, door, &tx, now)?.into();
+        let metrics = change(door)?.into();
         engine.check_rollback()?;
         // Before the first sync this store may be an older copy, which shows only
         // there: what it wants done was done, and what it would encrypt with was
@@ -177,20 +179,11 @@ impl<'a> Session<'a> {
         } = engine.outgoing(&tx, has_synced, now, &busy)?;
         requests.extend(engine.outbox_requests(&tx, has_synced, &in_flight.gate())?);
         let job = match has_synced {
-            true => self
-                .jobs
-                .next(self.chat, engine, &tx, self.started_at, now)?,
+            true => self.jobs.next(door, self.started_at)?,
             false => None,
         };
         let tells_fingerprints =
             phase.is_unannounced() || job.as_ref().is_some_and(Job::tells_fingerprints);
-        // Each phase asks the store only for what ends it: a command in the last one for
-        // nothing.
-        let (keys_uploaded, bootstrap_done) = match phase {
-            Phase::Starting { .. } => (engine.keys_uploaded(&tx)?, false),
-            Phase::Bootstrapping => (false, engine.bootstrap_done(&tx)?),
-            Phase::Serving => (false, false),
-        };
         let next = Next {
             requests,
             has_more,
@@ -198,8 +191,7 @@ impl<'a> Session<'a> {
             since: tx.session().next_batch()?,
             held_until: engine.next_undecrypted_deadline(&tx, now)?,
             patience_ends,
-            keys_uploaded,
-            bootstrap_done,
+            phase: phase.after(|| engine.keys_uploaded(&tx), || engine.bootstrap_done(&tx))?,
             fingerprints: match tells_fingerprints {
                 true => engine.fingerprints(&tx)?,
                 false => Vec::new(),
@@ -226,10 +218,8 @@ impl<'a> Session<'a> {
         self.held_until = next.held_until;
         self.patience_ends = next.patience_ends;
         self.has_more = next.has_more;
-        let begins_to_serve = self
-            .requests
-            .phase
-            .committed(next.keys_uploaded, next.bootstrap_done);
+        let begins_to_serve = self.requests.phase.is_unannounced() && !next.phase.is_unannounced();
+        self.requests.phase = next.phase;
         self.requests.send(next.requests);
         self.requests.in_flight.forget_unwanted();
         let fingerprints = next.fingerprints;
@@ -256,24 +246,25 @@ impl<'a> Session<'a> {
             .sync_if_due(self.since.as_deref(), is_executing);
     }
 
-    /// A small transaction with nothing that follows from it. Returns true if it was
-    /// committed.
-    pub(super) fn write_down(
+    /// A small transaction with nothing that follows from it. None if the store refused it.
+    pub(super) fn write_down<T>(
         &mut self,
-        change: impl FnOnce(&Transaction<'_>) -> Result<(), crate::store::Error>,
-    ) -> bool {
-        let done = self.storage.store.begin().and_then(|tx| {
-            change(&tx)?;
-            tx.commit()
+        change: impl FnOnce(&Engine, &Transaction<'_>) -> Result<T, e2ee::Error>,
+    ) -> Option<T> {
+        let begun = self.storage.store.begin().map_err(e2ee::Error::from);
+        let done = begun.and_then(|tx| {
+            let value = change(&self.engine, &tx)?;
+            tx.commit()?;
+            Ok(value)
         });
         match &done {
-            Ok(()) => self.health.stored(),
+            Ok(_) => self.health.stored(),
             Err(error) => {
                 error!("{error}");
                 self.health.store_refused();
             }
         }
-        done.is_ok()
+        done.ok()
     }
 
     /// Writes down the answer of a job. While the store refuses, it stays the one under
@@ -282,9 +273,20 @@ impl<'a> Session<'a> {
         let Some(answered) = self.jobs.take_unsaved() else {
             return;
         };
-        let saved = self.attempt(|engine, _, tx, _| jobs::put_answer(engine, tx, &answered));
-        if !saved {
+        if !self.attempt(|door| jobs::put_answer(door.engine, door.tx, &answered)) {
             self.jobs.put_back(answered);
+        }
+    }
+
+    /// Waits for the job under way and writes its answer down, or the next session would
+    /// execute it once more. For when the session has ended.
+    pub(super) async fn settle(&mut self) {
+        let Some(answered) = self.jobs.last_answer().await else {
+            return;
+        };
+        match self.write_down(|engine, tx| jobs::put_answer(engine, tx, &answered)) {
+            Some(metrics) => self.health.count(&metrics),
+            None => self.jobs.put_back(answered),
         }
     }
 
@@ -292,7 +294,7 @@ impl<'a> Session<'a> {
     /// changed, and the loop comes by here again. Returns true if it was committed.
     pub(super) fn attempt<T: Into<MetricEvents>>(
         &mut self,
-        change: impl FnOnce(&Engine, Door<'_>, &Transaction<'_>, u64) -> Result<T, e2ee::Error>,
+        change: impl FnOnce(Door<'_>) -> Result<T, e2ee::Error>,
     ) -> bool {
         let done = self.transact(change);
         if let Err(error) = &done {

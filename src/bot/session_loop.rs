@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{jobs, session::Session};
+use super::{jobs::Answered, session::Session};
 use crate::matrix::{
     e2ee::KEY_GRACE_MS,
     session::{self, RefreshAction, SessionEnd},
@@ -25,7 +25,7 @@ enum Event {
     /// A request came to its end.
     Request(session::Finished),
     /// A job came to its end.
-    Job(jobs::Finished),
+    Job(Option<Answered>),
     /// It is time for something that waited.
     Due,
 }
@@ -37,9 +37,9 @@ impl Session<'_> {
         self.health.session_began();
         self.jobs.spawn_preflight();
         let mut invites = Vec::new();
-        let started = self.transact(|engine, chat, tx, now| {
-            engine.prepare_account(tx, now)?;
-            invites = chat.judge_standing_invites(tx)?;
+        let started = self.transact(|door| {
+            door.engine.prepare_account(door.tx, door.now)?;
+            invites = door.judge_standing_invites()?;
             Ok(())
         });
         if let Err(error) = started {
@@ -61,7 +61,7 @@ impl Session<'_> {
             if let Err(end) = handled {
                 match end {
                     SessionEnd::Outlived(_) => self.jobs.abandon(),
-                    _ => self.jobs.settle(self.storage.store, &self.engine).await,
+                    _ => self.settle().await,
                 }
                 self.storage.flush();
                 return end;
@@ -102,18 +102,16 @@ impl Session<'_> {
                 about,
                 generation,
                 result,
-            }) => self.handle_answer(&key, about, generation, result)?,
+            }) => self.handle_answer(key, about, generation, result)?,
             Event::Request(session::Finished::Refresh(result)) => {
                 let action = self.requests.tokens.answered(result);
                 self.refresh_tokens(action);
             }
-            Event::Job(jobs::Finished::Job(answered)) => {
-                self.jobs.note(answered);
+            Event::Job(Some(answered)) => {
+                self.jobs.unsaved = Some(answered);
                 self.save_answer();
             }
-            Event::Job(jobs::Finished::Preflight(preflight)) => {
-                self.jobs.log_preflight(&preflight);
-            }
+            Event::Job(None) => {}
             Event::Due => self.poll_due(),
         }
         Ok(())
@@ -123,10 +121,10 @@ impl Session<'_> {
     fn poll_due(&mut self) {
         let action = self.requests.tokens.next_action();
         self.refresh_tokens(action);
-        if self.jobs.has_unsaved() {
+        if self.jobs.unsaved.is_some() {
             self.save_answer();
         } else {
-            self.attempt(|engine, chat, tx, now| chat.receive_undecrypted(tx, engine, now));
+            self.attempt(|door| door.receive_undecrypted());
         }
     }
 
@@ -135,23 +133,23 @@ impl Session<'_> {
             RefreshAction::Nothing => {}
             RefreshAction::Ask(token) => self.requests.refresh(token),
             RefreshAction::Save(tokens) => {
-                match self.write_down(|tx| tx.session().put_tokens(&tokens)) {
-                    true => {
+                match self.write_down(|_, tx| Ok(tx.session().put_tokens(&tokens)?)) {
+                    Some(()) => {
                         debug!("the session is refreshed");
                         self.requests.tokens.saved(tokens);
                     }
-                    false => self.requests.tokens.not_saved(tokens),
+                    None => self.requests.tokens.not_saved(tokens),
                 }
             }
             RefreshAction::Forget => {
-                self.write_down(|tx| tx.session().lose_refresh_token());
+                self.write_down(|_, tx| Ok(tx.session().lose_refresh_token()?));
             }
         }
     }
 
     fn wake_at(&mut self) -> Instant {
         let now = Instant::now();
-        if self.has_more || !self.backlog.is_empty() || self.jobs.has_unsaved() {
+        if self.has_more || !self.backlog.is_empty() || self.jobs.unsaved.is_some() {
             return now.max(self.not_before);
         }
         let held = self.held_until.map(|held| {

@@ -62,19 +62,19 @@ pub enum ServeError {
     },
     /// The store cannot be opened.
     #[error("{0}")]
-    OpenStore(store::OpenError),
+    OpenStore(#[from] store::OpenError),
     /// The store refuses.
     #[error("{0}")]
-    Store(store::Error),
+    Store(#[from] store::Error),
     /// The files of the service account are missing or malformed.
     #[error(
         "the service account cannot be used: {0}; mount its token and ca.crt at \
          SERVICE_ACCOUNT_DIR, by a projected volume or automountServiceAccountToken"
     )]
-    ServiceAccount(LoadError),
+    ServiceAccount(#[from] LoadError),
     /// There is no session to be had.
     #[error("{0}")]
-    Login(SessionError),
+    Login(#[from] SessionError),
     /// Sessions end as soon as they begin.
     #[error("the homeserver ends every session at once: giving up")]
     ShortSessions,
@@ -97,16 +97,19 @@ pub async fn serve(settings: &Settings, clock: Clock) -> Result<(), ServeError> 
         clock.now(),
     );
     let health = Arc::new(health);
+    // Probes are answered from now on, while the bot logs in, too.
     if let Some(address) = settings.health {
-        tell_health(address, &health)?;
+        telemetry::start(&address.candidates(), Arc::clone(&health))
+            .map_err(|error| ServeError::HealthPort { address, error })?;
+        info!("/livez, /readyz and /metrics are served on {address}");
     }
-    let mut store = Store::open(&settings.store_path).map_err(ServeError::OpenStore)?;
+    let mut store = Store::open(&settings.store_path)?;
     if let Some(found) = Predecessor::find(&settings.store_path, own_device(settings)) {
         warn!("{found}");
     }
     let serving = serve_sessions(settings, &mut store, &health, clock);
     let served = unless_stopped(serving, terminate, interrupt).await;
-    store.close().map_err(ServeError::Store)?;
+    store.close()?;
     match served {
         Some(end) => end,
         None => {
@@ -124,14 +127,6 @@ fn own_device(settings: &Settings) -> Option<&DeviceId> {
     }
 }
 
-/// Answers probes from now on, while the bot logs in, too.
-fn tell_health(address: HealthAddress, health: &Arc<HealthState>) -> Result<(), ServeError> {
-    telemetry::start(&address.candidates(), Arc::clone(health))
-        .map_err(|error| ServeError::HealthPort { address, error })?;
-    info!("/livez, /readyz and /metrics are served on {address}");
-    Ok(())
-}
-
 /// Logs in and serves, again and again as sessions end.
 async fn serve_sessions(
     settings: &Settings,
@@ -145,13 +140,10 @@ async fn serve_sessions(
         &access.port.to_string(),
         &access.service_account_dir,
         clock,
-    )
-    .map_err(ServeError::ServiceAccount)?;
+    )?;
     let kube = Api::new(Credentials::InCluster(account));
     let mut jobs = Jobs::new(kube, settings.target.clone(), Arc::clone(health));
-    let login = connect(&settings.account, clock)
-        .await
-        .map_err(ServeError::Login)?;
+    let login = connect(&settings.account, clock).await?;
     let chat = Chat {
         policy: Policy {
             users: settings.allowed_users.clone(),
@@ -187,9 +179,7 @@ async fn serve_sessions(
     let mut short_in_a_row = 0;
     loop {
         let started = Instant::now();
-        let access = log_in(store, &login, health)
-            .await
-            .map_err(ServeError::Login)?;
+        let access = log_in(store, &login, health).await?;
         let device = access.device.clone();
         let context = Context {
             chat: &chat,
@@ -201,30 +191,24 @@ async fn serve_sessions(
         };
         let end = Session::new(store, &mut jobs, access, context).run().await;
         match &end {
-            SessionEnd::LoggedOut { .. } | SessionEnd::Outlived(_) => {
-                match &end {
-                    SessionEnd::Outlived(why) => {
-                        outlived = Some(Instant::now());
-                        error!(
-                            "{why}. Its keys are given up, and the bot goes on as a new device: \
-                             remove {device} from the account"
-                        );
-                    }
-                    end => warn!("{end}: logging in again"),
-                }
-                let is_short = started.elapsed() < SHORT_SESSION;
-                short_in_a_row = if is_short { short_in_a_row + 1 } else { 0 };
-                note(store, &end, short_in_a_row).map_err(ServeError::Store)?;
-                // A server that ends every session at once must not be flooded
-                // with logins.
-                if !is_short {
-                    logouts.succeed();
-                } else {
-                    let wait = logouts.fail(None).ok_or(ServeError::ShortSessions)?;
-                    sleep(wait).await;
-                }
-            }
             SessionEnd::GaveUp(_) | SessionEnd::Fatal(_) => return Err(ServeError::Ended(end)),
+            SessionEnd::LoggedOut { .. } => warn!("{end}: logging in again"),
+            SessionEnd::Outlived(why) => {
+                outlived = Some(Instant::now());
+                error!(
+                    "{why}. Its keys are given up, and the bot goes on as a new device: remove \
+                     {device} from the account"
+                );
+            }
+        }
+        let is_short = started.elapsed() < SHORT_SESSION;
+        short_in_a_row = if is_short { short_in_a_row + 1 } else { 0 };
+        note(store, &end, short_in_a_row)?;
+        // A server that ends every session at once must not be flooded with logins.
+        if is_short {
+            sleep(logouts.fail(None).ok_or(ServeError::ShortSessions)?).await;
+        } else {
+            logouts.succeed();
         }
     }
 }

@@ -97,13 +97,6 @@ fn chat() -> Chat {
     }
 }
 
-fn door(chat: &Chat) -> Door<'_> {
-    Door {
-        chat,
-        executing: None,
-    }
-}
-
 /// Knows these people as the ones to listen to.
 fn engine(commanders: &[&UserId]) -> Engine {
     let commanders = self::commanders(commanders);
@@ -263,7 +256,14 @@ fn the_policy_alone_hears_no_stranger() {
                     device: None,
                 },
             };
-            door(&chat()).receive(&tx, &engine, &message).unwrap();
+            let door = Door {
+                chat: &chat(),
+                executing: None,
+                engine: &engine,
+                tx: &tx,
+                now: 0,
+            };
+            door.receive(&message).unwrap();
         }
         assert_eq!(
             tx.journal().next_unfinished().unwrap().is_some(),

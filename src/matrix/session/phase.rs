@@ -35,22 +35,23 @@ impl Phase {
         }
     }
 
-    /// A transaction was committed; `keys_uploaded` and `bootstrap_done` are what the
-    /// store says now. Returns true once: when the bot begins to serve.
-    pub fn committed(&mut self, keys_uploaded: bool, bootstrap_done: bool) -> bool {
-        match self {
-            Self::Starting {
-                keys_uploaded: uploaded,
-            } => {
-                *uploaded = keys_uploaded;
-                false
-            }
-            Self::Bootstrapping if bootstrap_done => {
-                *self = Self::Serving;
-                true
-            }
-            Self::Bootstrapping | Self::Serving => false,
-        }
+    /// The phase after a transaction. The store is asked only for what ends this one: a
+    /// command in the last phase asks it for nothing.
+    ///
+    /// # Errors
+    /// What was asked fails.
+    pub fn after<E>(
+        self,
+        keys_uploaded: impl FnOnce() -> Result<bool, E>,
+        bootstrap_done: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<Self, E> {
+        Ok(match self {
+            Self::Starting { .. } => Self::Starting {
+                keys_uploaded: keys_uploaded()?,
+            },
+            Self::Bootstrapping if bootstrap_done()? => Self::Serving,
+            phase => phase,
+        })
     }
 }
 
@@ -131,9 +132,14 @@ mod tests {
             (Phase::Serving, true, true, Phase::Serving, false),
             (Phase::Serving, true, false, Phase::Serving, false),
         ] {
-            let mut phase = before;
-            assert_eq!(phase.committed(keys, done), begins, "{before:?}");
+            let phase = before.after(|| Ok::<_, ()>(keys), || Ok(done)).unwrap();
             assert_eq!(phase, after, "{before:?}");
+            let is_announced = !phase.is_unannounced();
+            assert_eq!(
+                before.is_unannounced() && is_announced,
+                begins,
+                "{before:?}"
+            );
         }
         for (before, after) in [
             (NEW, Phase::Bootstrapping),

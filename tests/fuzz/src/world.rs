@@ -50,7 +50,7 @@ pub struct Run<'a> {
     pub tx: Transaction<'a>,
     /// The code under test.
     pub engine: &'a Engine,
-    chat: Door<'a>,
+    chat: &'a Chat,
 }
 
 impl World {
@@ -100,10 +100,7 @@ impl World {
         Run {
             tx: self.store.begin().unwrap(),
             engine: &self.engine,
-            chat: Door {
-                chat: &self.chat,
-                executing: None,
-            },
+            chat: &self.chat,
         }
     }
 
@@ -209,6 +206,16 @@ impl Run<'_> {
         Some(sifted)
     }
 
+    fn door(&self) -> Door<'_> {
+        Door {
+            chat: self.chat,
+            executing: None,
+            engine: self.engine,
+            tx: &self.tx,
+            now: NOW,
+        }
+    }
+
     fn receive(&self, body: &[u8]) -> Option<Received> {
         let sifted = self.sift(Answer::Sync, body)?;
         let body = serde_json::from_slice::<SyncBody<'_>>(&sifted.body).ok()?;
@@ -266,7 +273,7 @@ impl Run<'_> {
             self.receive_message(message);
         }
         for invite in &received.invites {
-            self.chat.judge_invite(&self.tx, invite).unwrap();
+            self.door().judge_invite(invite).unwrap();
         }
         self.check();
     }
@@ -276,7 +283,7 @@ impl Run<'_> {
             message.sender, ANNA.0,
             "a message of somebody who may not command"
         );
-        self.chat.receive(&self.tx, self.engine, message).unwrap();
+        self.door().receive(message).unwrap();
         let Some(entry) = self.tx.journal().next_unfinished().unwrap() else {
             return;
         };
