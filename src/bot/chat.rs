@@ -14,7 +14,7 @@ use crate::{
         e2ee::{Engine, Error, Message, MessageKind, PlaintextReplies},
     },
     store::{Cap, JournalEntry, Transaction, Urgency},
-    telemetry::{CommandKind, CommandOutcome, MetricEvent, MetricEvents},
+    telemetry::{CommandOutcome, MetricEvent, MetricEvents},
     util::shown,
 };
 
@@ -108,14 +108,14 @@ impl Door<'_> {
         let (answer, metric) = match decision {
             Decision::Ignore => return Ok(None),
             Decision::Execute(command) if self.may_answer_at_once(&entry, command)? => {
-                let done = MetricEvent::Command(command.into(), CommandOutcome::Done);
+                let done = MetricEvent::Command(Some(command), CommandOutcome::Done);
                 (replies::help(&engine.fingerprints(tx)?), done)
             }
             Decision::Execute(command) if is_too_much(tx, &entry, command)? => {
                 engine.reply_busy(tx, &message.room, thread, replies::TOO_MUCH)?;
                 tx.journal().finish(&message.event_id)?;
                 let refused = CommandOutcome::Refused;
-                return Ok(Some(MetricEvent::Command(command.into(), refused)));
+                return Ok(Some(MetricEvent::Command(Some(command), refused)));
             }
             Decision::Execute(_) => return Ok(None),
             Decision::Deny(denial) => {
@@ -312,13 +312,12 @@ pub(super) fn log_denial(denial: &Denial, entry: &JournalEntry) {
 /// The metric for a request of this text that is denied; the text is empty where it could
 /// not be read.
 pub(super) fn denied(denial: &Denial, text: &str) -> MetricEvent {
-    let kind = Command::parse(text).map_or(CommandKind::None, CommandKind::from);
     let outcome = match denial {
         Denial::UnknownCommand(_) => CommandOutcome::Unknown,
         denial if denial.is_about_time() => CommandOutcome::Late,
         _ => CommandOutcome::Refused,
     };
-    MetricEvent::Command(kind, outcome)
+    MetricEvent::Command(Command::parse(text).ok(), outcome)
 }
 
 /// Logs who asked for what where; never the text.

@@ -165,7 +165,7 @@ impl Jobs {
                         entry,
                         answer,
                         command: Some(command),
-                        metric: MetricEvent::Command(command.into(), label),
+                        metric: MetricEvent::Command(Some(command), label),
                     })
                 });
             }

@@ -43,9 +43,9 @@ impl<'a> Login<'a> {
         let base = match &account.homeserver {
             Address::Url(url) => url.to_string(),
             Address::Name(name) => {
-                let found = discover(&client, name).await.map_err(Error::Discovery)?;
-                info!("the homeserver of {name} is at {}", found.base);
-                found.base
+                let base = discover(&client, name).await.map_err(Error::Discovery)?;
+                info!("the homeserver of {name} is at {base}");
+                base
             }
         };
         Ok(Self {

@@ -73,14 +73,11 @@ impl Login<'_> {
         user: &str,
         device: &DeviceId,
     ) -> Result<LoggedIn, Error> {
-        let kind = jwt.login_type.as_str();
-        let info = match jwt.login_type {
-            JwtLoginType::Native => LoginInfo::Token { kind, token },
-            JwtLoginType::FamedlyOauth | JwtLoginType::FamedlyToken => LoginInfo::TokenOf {
-                kind,
-                user: self.account.user.localpart(),
-                token,
-            },
+        let is_native = jwt.login_type == JwtLoginType::Native;
+        let info = LoginInfo {
+            kind: jwt.login_type.as_str(),
+            user: (!is_native).then(|| self.account.user.localpart()),
+            secret: token,
         };
         match self.log_in(&info, user, device).await {
             Err(Error::Refused { fault, .. }) if is_forbidden(&fault) => Err(Error::TokenRefused {
@@ -129,7 +126,7 @@ async fn clocks_apart(login: &Login<'_>) -> Option<Duration> {
     let versions = versions(login.client(), login.homeserver.base())
         .await
         .ok()?;
-    let there = versions.date()?;
+    let there = versions.date?;
     let apart = ClockDifference::of_date(there, login.client().clock().now());
     let apart = Duration::from_millis(apart.ms);
     (apart > LEEWAY).then_some(apart)

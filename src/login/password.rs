@@ -18,7 +18,11 @@ pub(super) async fn log_in(
     user: &str,
     device: &DeviceId,
 ) -> Result<LoggedIn, Error> {
-    let info = LoginInfo::Password { user, password };
-    login.offered(info.kind()).await?;
+    let info = LoginInfo {
+        kind: "m.login.password",
+        user: Some(user),
+        secret: password,
+    };
+    login.offered(info.kind).await?;
     login.log_in(&info, user, device).await
 }

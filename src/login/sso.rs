@@ -25,9 +25,10 @@ pub(super) async fn log_in(
 ) -> Result<LoggedIn, Error> {
     let flows = login.offered("m.login.sso").await?;
     let token = login_token(login, sso, &flows).await.map_err(Error::Sso)?;
-    let info = LoginInfo::Token {
+    let info = LoginInfo {
         kind: "m.login.token",
-        token: &token,
+        user: None,
+        secret: &token,
     };
     login.log_in(&info, user, device).await
 }

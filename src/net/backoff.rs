@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::response::MAX_RETRY_AFTER;
 
+/// The first wait that grows out of failures, before jitter.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+
 /// The longest wait that grows out of failures alone, before jitter.
 pub const MAX_WAIT: Duration = Duration::from_secs(60);
 
@@ -39,16 +42,8 @@ impl Backoff {
     /// `asked` is what the server asked for (`Retry-After`): the wait is at
     /// least that, but a server can ask for [`MAX_RETRY_AFTER`] at most.
     pub fn fail(&mut self, asked: Option<Duration>) -> Option<Duration> {
-        if self.failures >= MAX_ATTEMPTS {
-            return None;
-        }
-        self.failures += 1;
-        let grown = 2_u64
-            .checked_pow(self.failures)
-            .map_or(MAX_WAIT, Duration::from_secs)
-            .min(MAX_WAIT);
-        let asked = asked.unwrap_or_default().min(MAX_RETRY_AFTER);
-        Some(grown.max(asked) + jitter(grown))
+        let is_next = self.failures < MAX_ATTEMPTS;
+        is_next.then(|| self.grow(FIRST_WAIT, MAX_WAIT, asked))
     }
 
     /// Notes a failure that is not likely to pass soon, and returns how long to wait
@@ -56,12 +51,13 @@ impl Backoff {
     /// min(5 · 2ⁿ⁻¹ s, 1 h), plus jitter; at least what the server asked for, as
     /// [`Backoff::fail`] has it.
     pub fn fail_slowly(&mut self, asked: Option<Duration>) -> Duration {
-        let doublings = self.failures;
+        self.grow(FIRST_SLOW_WAIT, MAX_SLOW_WAIT, asked)
+    }
+
+    fn grow(&mut self, first: Duration, most: Duration, asked: Option<Duration>) -> Duration {
+        let times = 2_u32.saturating_pow(self.failures);
+        let grown = first.saturating_mul(times).min(most);
         self.failures = self.failures.saturating_add(1);
-        let grown = 2_u64
-            .checked_pow(doublings)
-            .and_then(|times| FIRST_SLOW_WAIT.checked_mul(u32::try_from(times).ok()?))
-            .map_or(MAX_SLOW_WAIT, |wait| wait.min(MAX_SLOW_WAIT));
         let asked = asked.unwrap_or_default().min(MAX_RETRY_AFTER);
         grown.max(asked) + jitter(grown)
     }

@@ -43,6 +43,18 @@ const ALGORITHMS: [(&[u8], &str); 7] = [
     (&[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 2], "DSA"),
 ];
 
+/// Errors without a variant in rustls are webpki's, known by name; a test pins the names.
+const NAMED: [(&str, CertificateFault); 8] = [
+    ("CaUsedAsEndEntity", CertificateFault::Authority),
+    ("EndEntityUsedAsCa", CertificateFault::NoAuthority),
+    ("NameConstraintViolation", CertificateFault::Constrained),
+    ("PathLenConstraintViolated", CertificateFault::Constrained),
+    ("UnsupportedCertVersion", CertificateFault::Version),
+    ("UnsupportedCriticalExtension", CertificateFault::Critical),
+    ("UnhandledCriticalExtension", CertificateFault::Critical),
+    ("EmptyEkuExtension", CertificateFault::Purpose),
+];
+
 /// The reason why a certificate is refused. `Display` is the end of a sentence that begins
 /// with the server; [`CertificateFault::cure`] says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -212,25 +224,12 @@ impl CertificateFault {
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
                 Self::Purpose
             }
-            // Errors without a variant in rustls are webpki's, known by name; a test
-            // pins the names.
-            error => match error.to_string() {
-                name if name.contains("CaUsedAsEndEntity") => Self::Authority,
-                name if name.contains("EndEntityUsedAsCa") => Self::NoAuthority,
-                name if name.contains("NameConstraintViolation")
-                    || name.contains("PathLenConstraintViolated") =>
-                {
-                    Self::Constrained
-                }
-                name if name.contains("UnsupportedCertVersion") => Self::Version,
-                name if name.contains("UnsupportedCriticalExtension")
-                    || name.contains("UnhandledCriticalExtension") =>
-                {
-                    Self::Critical
-                }
-                name if name.contains("EmptyEkuExtension") => Self::Purpose,
-                name => Self::Other(printable(&name, MAX_SHOWN)),
-            },
+            error => {
+                let error = error.to_string();
+                let known = NAMED.into_iter().find(|(name, _)| error.contains(name));
+                let other = || Self::Other(printable(&error, MAX_SHOWN));
+                known.map_or_else(other, |(_, fault)| fault)
+            }
         }
     }
 

@@ -102,7 +102,7 @@ impl Client {
             .with_no_client_auth();
         tls.resumption = Resumption::in_memory_sessions(TLS_SESSIONS);
 
-        let mut tcp = HttpConnector::new_with_resolver(Resolver::new());
+        let mut tcp = HttpConnector::new_with_resolver(Resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -231,17 +231,24 @@ fn whole(body: Vec<u8>) -> Sifted {
 /// read if its length is announced, and else as soon as it is too long.
 async fn read(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Fault> {
     let mut whole = Vec::with_capacity(announced(&body, limit)?);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Fault::of_talking(&error, Stage::Receiving))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
+    while let Some(data) = next(&mut body).await? {
         if data.len() > limit - whole.len() {
             return Err(Fault::TooLarge { limit });
         }
         whole.extend_from_slice(&data);
     }
     Ok(whole)
+}
+
+/// The next bytes of a body; None at its end.
+async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Fault> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Fault::of_talking(&error, Stage::Receiving))?;
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
 }
 
 /// The length that is announced, in bytes; 0 if none is.
@@ -257,12 +264,9 @@ fn announced(body: &Incoming, limit: usize) -> Result<usize, Fault> {
 async fn read_start(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Fault> {
     let mut start = Vec::new();
     while start.len() < limit
-        && let Some(frame) = body.frame().await
+        && let Some(data) = next(&mut body).await?
     {
-        let frame = frame.map_err(|error| Fault::of_talking(&error, Stage::Receiving))?;
-        if let Ok(data) = frame.into_data() {
-            start.extend(data.iter().take(limit - start.len()));
-        }
+        start.extend(data.iter().take(limit - start.len()));
     }
     Ok(start)
 }
@@ -273,11 +277,7 @@ async fn sift(mut body: Incoming, limit: usize, mut sieve: Sieve) -> Result<Sift
     let mut start = Vec::new();
     let mut length = 0_usize;
     let mut since_pause = 0;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Fault::of_talking(&error, Stage::Receiving))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
+    while let Some(data) = next(&mut body).await? {
         length = length.saturating_add(data.len());
         if length > limit {
             return Err(Fault::TooLarge { limit });

@@ -83,10 +83,13 @@ impl Task for AbortHandle {
     }
 }
 
+/// Connections of one peer, each with the time at which it was opened.
+type Queue<T> = VecDeque<(T, Instant)>;
+
 /// The connections that are open.
 pub(super) struct Connections<T> {
     /// Of each peer, the oldest first. No queue is empty.
-    by_peer: BTreeMap<Peer, VecDeque<(T, Instant)>>,
+    by_peer: BTreeMap<Peer, Queue<T>>,
     max_own: usize,
     max_strangers: usize,
 }
@@ -131,17 +134,18 @@ impl<T: Task> Connections<T> {
     /// peer may open one more. None has to go if there is room.
     pub(super) fn make_room(&mut self, peer: Peer, now: Instant) {
         self.trim(now);
-        match peer {
-            Peer::Own => {
-                while self.count(Peer::Own) >= self.max_own {
-                    self.end_oldest(Peer::Own);
-                }
-            }
-            Peer::Stranger(_) => {
-                while self.strangers() >= self.max_strangers {
-                    self.give_up_one();
-                }
-            }
+        let is_own = peer == Peer::Own;
+        let most = match is_own {
+            true => self.max_own,
+            false => self.max_strangers,
+        };
+        while self
+            .quota(is_own)
+            .map(|(_, open)| open.len())
+            .sum::<usize>()
+            >= most
+        {
+            self.give_up_one(is_own);
         }
     }
 
@@ -150,40 +154,25 @@ impl<T: Task> Connections<T> {
         self.by_peer.entry(peer).or_default().push_back((task, now));
     }
 
-    /// Ends the oldest connection of the stranger who holds most.
-    pub(super) fn give_up_one(&mut self) {
-        let largest = self
-            .by_peer
-            .iter()
-            .filter(|(peer, _)| **peer != Peer::Own)
-            .max_by_key(|(_, open)| {
-                let since = open.front().map(|(_, since)| *since);
-                (open.len(), std::cmp::Reverse(since))
-            });
-        if let Some(peer) = largest.map(|(peer, _)| *peer) {
-            self.end_oldest(peer);
-        }
-    }
-
-    fn end_oldest(&mut self, peer: Peer) {
-        let Some(open) = self.by_peer.get_mut(&peer) else {
-            return;
-        };
-        if let Some((task, _)) = open.pop_front() {
+    /// Ends the oldest connection of whoever holds most: of the machine itself, or of
+    /// the strangers.
+    pub(super) fn give_up_one(&mut self, is_own: bool) {
+        let largest = self.quota(is_own).max_by_key(|(_, open)| {
+            let since = open.front().map(|(_, since)| *since);
+            (open.len(), std::cmp::Reverse(since))
+        });
+        if let Some((_, open)) = largest
+            && let Some((task, _)) = open.pop_front()
+        {
             task.end();
         }
-        if open.is_empty() {
-            self.by_peer.remove(&peer);
-        }
+        self.by_peer.retain(|_, open| !open.is_empty());
     }
 
-    fn count(&self, peer: Peer) -> usize {
-        self.by_peer.get(&peer).map_or(0, VecDeque::len)
-    }
-
-    fn strangers(&self) -> usize {
-        let all: usize = self.by_peer.values().map(VecDeque::len).sum();
-        all - self.count(Peer::Own)
+    /// The connections of the machine itself, or those of the strangers.
+    fn quota(&mut self, is_own: bool) -> impl Iterator<Item = (&Peer, &mut Queue<T>)> {
+        let all = self.by_peer.iter_mut();
+        all.filter(move |(peer, _)| (**peer == Peer::Own) == is_own)
     }
 }
 

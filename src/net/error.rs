@@ -12,7 +12,7 @@ use super::tls_fault::TlsFault;
 /// No whole answer came from `authority`. `Display` is one short sentence without a
 /// full stop; it shows host and port and nothing else of the request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .fault.sentence(.authority))]
+#[error("{}", .fault.sentence(.authority, false))]
 pub struct Error {
     /// The server that was asked.
     pub authority: Authority,
@@ -71,21 +71,13 @@ pub enum Stage {
 /// The reason why a proxy opened no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProxyFault {
-    /// The proxy's name has no address, or no name server answered.
-    Resolve(Unresolved),
-    /// Nobody listens there.
-    Refused,
-    /// The connection to the proxy failed in another way.
-    Connect(io::ErrorKind),
+    /// The proxy itself cannot be reached, or gave no proper answer.
+    Itself(Box<Fault>),
     /// The proxy did not open a connection before the request's deadline.
     Deadline {
         /// The request's whole deadline.
         after: Duration,
     },
-    /// The proxy closed the connection before it had answered.
-    Closed,
-    /// The proxy's answer is not HTTP/1, or its head was too large.
-    NotHttp,
     /// 407, and no user name and password were given.
     CredentialsMissing,
     /// 407 to the user name and password that were given.
@@ -97,10 +89,10 @@ pub enum ProxyFault {
 impl Fault {
     /// Translates an error of hyper's client about a request that had got to `stage`.
     pub(super) fn of(error: &hyper_util::client::legacy::Error, stage: Stage) -> Self {
-        if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
+        if let Some(tls) = cause::<rustls::Error>(error) {
             return Self::Tls(TlsFault::of(tls));
         }
-        if let Some(none) = causes(error).find_map(|cause| cause.downcast_ref::<NoTunnel>()) {
+        if let Some(none) = cause::<NoTunnel>(error) {
             return Self::Proxy {
                 proxy: none.proxy.clone(),
                 why: none.why.clone(),
@@ -109,13 +101,13 @@ impl Fault {
         if error.is_connect() {
             return Self::of_connecting(error);
         }
-        let hyper = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
-        hyper.map_or(Self::Closed(stage), |error| Self::of_talking(error, stage))
+        cause::<hyper::Error>(error)
+            .map_or(Self::Closed(stage), |error| Self::of_talking(error, stage))
     }
 
     /// Translates an error before there was a connection.
     pub(super) fn of_connecting(error: &(dyn StdError + 'static)) -> Self {
-        if let Some(why) = causes(error).find_map(|cause| cause.downcast_ref::<Unresolved>()) {
+        if let Some(why) = cause::<Unresolved>(error) {
             return Self::Resolve(why.clone());
         }
         let kind = causes(error)
@@ -161,62 +153,63 @@ fn causes<'a>(
     })
 }
 
+/// The first of an error and its causes that is of this type.
+fn cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
 impl Fault {
-    fn sentence(&self, authority: &Authority) -> String {
+    fn sentence(&self, authority: &Authority, is_proxy: bool) -> String {
+        let (name, peer) = match is_proxy {
+            true => ("the proxy's name", format!("the proxy {authority}")),
+            false => ("the name", authority.to_string()),
+        };
         match self {
             Self::Resolve(why) => {
-                format!("the name {} cannot be resolved: {why}", authority.host())
+                format!("{name} {} cannot be resolved: {why}", authority.host())
             }
-            Self::Refused => format!("{authority} refused the connection"),
-            Self::Connect(kind) => format!("no connection to {authority}: {kind}"),
-            Self::Tls(fault) => format!("no secure connection to {authority}: {fault}"),
+            Self::Refused => format!("{peer} refused the connection"),
+            Self::Connect(kind) => format!("no connection to {peer}: {kind}"),
+            Self::Tls(fault) => format!("no secure connection to {peer}: {fault}"),
             Self::Proxy { proxy, why } => why.sentence(proxy, authority),
             Self::Deadline { stage, after } => {
                 let after = rounded(*after);
                 match stage {
-                    Stage::Connecting => format!("no connection to {authority} within {after}"),
-                    Stage::Waiting => format!("{authority} did not answer within {after}"),
-                    Stage::Receiving => {
-                        format!("{authority} did not finish its answer within {after}")
-                    }
+                    Stage::Connecting => format!("no connection to {peer} within {after}"),
+                    Stage::Waiting => format!("{peer} did not answer within {after}"),
+                    Stage::Receiving => format!("{peer} did not finish its answer within {after}"),
                 }
             }
             Self::TooLarge { limit } => {
-                format!("the answer of {authority} is larger than {limit} bytes")
+                format!("the answer of {peer} is larger than {limit} bytes")
             }
-            Self::Closed(Stage::Connecting) => {
-                format!("{authority} closed the connection at once")
+            Self::Closed(stage) => {
+                let when = match stage {
+                    Stage::Connecting => "at once",
+                    Stage::Waiting => "instead of an answer",
+                    Stage::Receiving => "in the middle of its answer",
+                };
+                format!("{peer} closed the connection {when}")
             }
-            Self::Closed(Stage::Waiting) => {
-                format!("{authority} closed the connection instead of an answer")
-            }
-            Self::Closed(Stage::Receiving) => {
-                format!("{authority} closed the connection in the middle of its answer")
-            }
-            Self::NotHttp => format!("the answer of {authority} is not proper HTTP"),
+            Self::NotHttp => format!("the answer of {peer} is not proper HTTP"),
         }
+    }
+}
+
+impl From<Fault> for ProxyFault {
+    fn from(fault: Fault) -> Self {
+        Self::Itself(Box::new(fault))
     }
 }
 
 impl ProxyFault {
     fn sentence(&self, proxy: &Authority, authority: &Authority) -> String {
         match self {
-            Self::Resolve(why) => {
-                format!(
-                    "the proxy's name {} cannot be resolved: {why}",
-                    proxy.host()
-                )
-            }
-            Self::Refused => format!("the proxy {proxy} refused the connection"),
-            Self::Connect(kind) => format!("no connection to the proxy {proxy}: {kind}"),
+            Self::Itself(fault) => fault.sentence(proxy, true),
             Self::Deadline { after } => format!(
                 "the proxy {proxy} opened no connection to {authority} within {}",
                 rounded(*after)
             ),
-            Self::Closed => {
-                format!("the proxy {proxy} closed the connection instead of an answer")
-            }
-            Self::NotHttp => format!("the answer of the proxy {proxy} is not proper HTTP"),
             Self::CredentialsMissing => format!(
                 "the proxy {proxy} asks for a user name and password (407): write them into its URL"
             ),
@@ -287,7 +280,7 @@ mod tests {
         let authority = || Authority::of(&"https://hs.example".parse().unwrap()).unwrap();
         let proxy = Fault::Proxy {
             proxy: authority(),
-            why: ProxyFault::Refused,
+            why: Fault::Refused.into(),
         };
         for (fault, responsible, is_transient) in [
             (Fault::Refused, Responsible::Server, true),

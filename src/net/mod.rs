@@ -17,6 +17,7 @@ mod request;
 mod response;
 mod roots;
 mod server;
+mod stream;
 mod tls_fault;
 mod trust;
 mod tunnel;

@@ -8,11 +8,9 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use http::Uri;
+use rustls::pki_types::DnsName;
 
 use super::authority::Authority;
-
-/// The longest name that DNS has, in bytes.
-const MAX_NAME: usize = 253;
 
 /// The servers that a list leaves out, and the entries of the list that leave
 /// out none.
@@ -104,7 +102,7 @@ impl FromStr for Entry {
         }
         // Before a port is looked for: `::1` ends in what could be one.
         if let Some(address) = address(&text) {
-            return of(Hosts::Network(address, bits_of(address)), None);
+            return of(Hosts::Network(address, bits_of(address).0), None);
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) => (host, Some(port_of(port).ok_or(())?)),
@@ -113,7 +111,7 @@ impl FromStr for Entry {
         match address(host) {
             // Which of its colons begins the port cannot be told.
             Some(IpAddr::V6(_)) if !host.starts_with('[') => Err(()),
-            Some(address) => of(Hosts::Network(address, bits_of(address)), port),
+            Some(address) => of(Hosts::Network(address, bits_of(address).0), port),
             None if host == "*" => of(Hosts::All, port),
             None => of(Hosts::Domain(domain(host).ok_or(())?), port),
         }
@@ -136,7 +134,7 @@ fn address(text: &str) -> Option<IpAddr> {
 fn network_of(network: &str, bits: &str) -> Option<Hosts> {
     let address = address(network)?;
     let bits = number(bits)?;
-    (bits <= bits_of(address)).then_some(Hosts::Network(address, bits))
+    (bits <= bits_of(address).0).then_some(Hosts::Network(address, bits))
 }
 
 /// Zero is no port that a server listens on.
@@ -156,31 +154,21 @@ fn domain(text: &str) -> Option<String> {
     let is_part = name.len() == text.len() || name.starts_with('.');
     let name = name.trim_start_matches('.');
     let name = name.strip_suffix('.').unwrap_or(name);
-    let is_label = |label: &str| {
-        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        !label.is_empty() && label.bytes().all(is_letter)
-    };
-    // A number at its end would make it an address, and it is none.
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let is_address = last.bytes().all(|byte| byte.is_ascii_digit());
-    let is_name = is_part && !is_address && name.len() <= MAX_NAME && name.split('.').all(is_label);
+    let is_name = is_part && !name.ends_with('.') && DnsName::try_from(name).is_ok();
     is_name.then(|| name.to_owned())
 }
 
-const fn bits_of(address: IpAddr) -> u32 {
+/// The number of bits of an address, and the bits themselves, from the left.
+fn bits_of(address: IpAddr) -> (u32, u128) {
     match address {
-        IpAddr::V4(_) => 32,
-        IpAddr::V6(_) => 128,
+        IpAddr::V4(address) => (32, u128::from(address.to_bits()) << 96),
+        IpAddr::V6(address) => (128, address.to_bits()),
     }
 }
 
 fn is_within(network: IpAddr, bits: u32, address: IpAddr) -> bool {
-    let (differ, all) = match (network, address) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => (u128::from(a.to_bits() ^ b.to_bits()), 32),
-        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits(), 128),
-        _ => return false,
-    };
-    differ.checked_shr(all - bits.min(all)).unwrap_or(0) == 0
+    let ((all, network), (count, address)) = (bits_of(network), bits_of(address));
+    all == count && (network ^ address).leading_zeros() >= bits
 }
 
 #[cfg(test)]

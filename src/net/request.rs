@@ -39,20 +39,12 @@ impl Request {
     /// `url` is not one that a request can be made to.
     pub fn new(method: Method, url: &str, body: Vec<u8>, limits: Limits) -> Result<Self, BadUrl> {
         let uri: Uri = url.parse().map_err(|_| BadUrl::Syntax)?;
-        let mut message = http::Request::new(body);
+        let authority = Authority::of(&uri)?;
+        let mut message = http::Request::new(Bytes::from_owner(Zeroizing::new(body)));
         *message.method_mut() = method;
         *message.uri_mut() = uri;
-        Self::from_http(message, limits)
-    }
-
-    /// A request that another library put together, with its headers.
-    ///
-    /// # Errors
-    /// Its URL is not one that a request can be made to.
-    pub fn from_http(message: http::Request<Vec<u8>>, limits: Limits) -> Result<Self, BadUrl> {
-        let authority = Authority::of(message.uri())?;
         Ok(Self {
-            message: message.map(|body| Bytes::from_owner(Zeroizing::new(body))),
+            message,
             authority,
             limits,
         })

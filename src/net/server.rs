@@ -66,18 +66,20 @@ pub fn listen(candidates: &[SocketAddr]) -> io::Result<TcpListener> {
     let mut refused = io::Error::from(ErrorKind::InvalidInput);
     for address in candidates {
         match bind(*address) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => refused = error,
-        }
-        // There is such an address: the next one would only hide that.
-        if matches!(
-            refused.kind(),
-            ErrorKind::AddrInUse | ErrorKind::PermissionDenied
-        ) {
-            break;
+            Err(error) if !is_there(&error) => refused = error,
+            // Where there is such an address, the next one would only hide that.
+            bound => return bound,
         }
     }
     Err(refused)
+}
+
+/// Returns whether the machine has the address that cannot be listened on.
+fn is_there(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::AddrInUse | ErrorKind::PermissionDenied
+    )
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -126,7 +128,7 @@ where
                     warn!("a connection cannot be taken: {error}");
                 }
                 is_refused = true;
-                open.give_up_one();
+                open.give_up_one(false);
                 sleep(ACCEPT_RETRY).await;
             }
         }

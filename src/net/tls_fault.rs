@@ -20,7 +20,7 @@ pub enum TlsFault {
     Outdated,
     /// The server sent this alert
     /// (<https://www.rfc-editor.org/rfc/rfc8446#section-6.2>).
-    #[error("{} (alert {alert:?})", words(*.0), alert = .0)]
+    #[error("{} (alert {alert:?})", told(*.0).0, alert = .0)]
     Alert(AlertDescription),
     /// The handshake failed in another way.
     #[error("the TLS handshake failed")]
@@ -44,30 +44,14 @@ impl TlsFault {
     /// The sentence that says what to do about it, if that is something else than to look at the server;
     /// `extra` is where a certificate of an authority can be given.
     pub fn cure(&self, extra: &str) -> Option<String> {
-        use AlertDescription as A;
         Some(match self {
             Self::Certificate(fault) => fault.cure(extra),
             Self::NotTls => "write http:// where that is the port without TLS, as 8008 is on \
                 many homeservers and 8080 on many Keycloaks, or give the port with TLS"
                 .to_owned(),
             Self::Outdated => "let the server speak TLS 1.2 or 1.3".to_owned(),
-            Self::Alert(A::HandshakeFailure | A::InsufficientSecurity) => "let the server use \
-                TLS 1.2 or 1.3 with AES-GCM or ChaCha20 and ECDHE, and a certificate with a key \
-                of P-256, P-384, Ed25519 or RSA of 2048 bits or more"
-                .to_owned(),
-            Self::Alert(A::UnrecognisedName) => "use a name that the server serves".to_owned(),
-            Self::Alert(
-                A::CertificateRequired
-                | A::NoCertificate
-                | A::BadCertificate
-                | A::CertificateUnknown
-                | A::UnknownCA
-                | A::AccessDenied,
-            ) => "let the bot in without a certificate of its own, which it has none of".to_owned(),
-            Self::Alert(A::NoApplicationProtocol) => {
-                "let the server speak HTTP/1.1 as well".to_owned()
-            }
-            Self::Alert(_) | Self::Handshake => return None,
+            Self::Alert(alert) => told(*alert).1?.to_owned(),
+            Self::Handshake => return None,
         })
     }
 }
@@ -82,21 +66,34 @@ fn of_certificate(error: &CertificateError) -> CertificateFault {
     CertificateFault::alone(error)
 }
 
-/// An alert as the end of a sentence that begins with the server.
-fn words(alert: AlertDescription) -> &'static str {
+/// An alert as the end of a sentence that begins with the server, and what to do about it.
+fn told(alert: AlertDescription) -> (&'static str, Option<&'static str>) {
     use AlertDescription as A;
+    const LET_IN: &str = "let the bot in without a certificate of its own, which it has none of";
     match alert {
-        A::HandshakeFailure | A::InsufficientSecurity => {
-            "it and the bot have no cipher or kind of key in common"
+        A::HandshakeFailure | A::InsufficientSecurity => (
+            "it and the bot have no cipher or kind of key in common",
+            Some(
+                "let the server use TLS 1.2 or 1.3 with AES-GCM or ChaCha20 and ECDHE, and a \
+                 certificate with a key of P-256, P-384, Ed25519 or RSA of 2048 bits or more",
+            ),
+        ),
+        A::UnrecognisedName => (
+            "it serves no host of this name",
+            Some("use a name that the server serves"),
+        ),
+        A::CertificateRequired | A::NoCertificate => {
+            ("it wants a certificate of its clients", Some(LET_IN))
         }
-        A::UnrecognisedName => "it serves no host of this name",
-        A::CertificateRequired | A::NoCertificate => "it wants a certificate of its clients",
         A::BadCertificate | A::CertificateUnknown | A::UnknownCA | A::AccessDenied => {
-            "it does not let this client in"
+            ("it does not let this client in", Some(LET_IN))
         }
-        A::NoApplicationProtocol => "it does not speak HTTP/1.1",
-        A::InternalError => "it has a fault of its own",
-        A::CloseNotify | A::UserCanceled => "it ended the handshake",
-        _ => "it broke the handshake off",
+        A::NoApplicationProtocol => (
+            "it does not speak HTTP/1.1",
+            Some("let the server speak HTTP/1.1 as well"),
+        ),
+        A::InternalError => ("it has a fault of its own", None),
+        A::CloseNotify | A::UserCanceled => ("it ended the handshake", None),
+        _ => ("it broke the handshake off", None),
     }
 }

@@ -18,8 +18,9 @@ use zeroize::Zeroizing;
 
 use super::authority::Authority;
 use super::dns::Resolver;
-use super::error::{Fault, NoTunnel, ProxyFault};
+use super::error::{Fault, NoTunnel, ProxyFault, Stage};
 use super::proxy::Proxy;
+use super::stream;
 use crate::util::Secret;
 
 /// The largest head of a proxy's answer, in bytes.
@@ -83,7 +84,9 @@ impl Service<Uri> for Connector {
             let target = Authority::of(&uri)?;
             now_awaiting(Some(proxy.authority()));
             let opened = async {
-                let stream = connecting.await.map_err(|error| unconnected(&error))?;
+                let stream = connecting
+                    .await
+                    .map_err(|error| Fault::of_connecting(&error))?;
                 ask(stream.inner(), &target, proxy.basic()).await?;
                 Ok(stream)
             };
@@ -94,16 +97,6 @@ impl Service<Uri> for Connector {
                 NoTunnel { proxy, why }.into()
             })
         })
-    }
-}
-
-/// The reason why there is no connection to the proxy itself.
-fn unconnected(error: &(dyn StdError + 'static)) -> ProxyFault {
-    match Fault::of_connecting(error) {
-        Fault::Resolve(why) => ProxyFault::Resolve(why),
-        Fault::Refused => ProxyFault::Refused,
-        Fault::Connect(kind) => ProxyFault::Connect(kind),
-        _ => ProxyFault::Closed,
     }
 }
 
@@ -125,9 +118,9 @@ async fn ask(
         ["", "", "\r\n"],
     ];
     let request = Zeroizing::new(request.concat().concat());
-    write(stream, request.as_bytes())
+    stream::write(stream, request.as_bytes())
         .await
-        .map_err(|_| ProxyFault::Closed)?;
+        .map_err(closed)?;
     match (read_status(stream).await?, basic) {
         (200..=299, _) => Ok(()),
         (407, None) => Err(ProxyFault::CredentialsMissing),
@@ -136,36 +129,25 @@ async fn ask(
     }
 }
 
-async fn write(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(bytes) {
-            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
 /// Reads the head of an answer and nothing behind it: byte for byte, which
 /// for some hundred bytes a connection costs less than a buffer to hand on.
-async fn read_status(stream: &TcpStream) -> Result<u16, ProxyFault> {
+async fn read_status(stream: &TcpStream) -> Result<u16, Fault> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
-        stream.readable().await.map_err(|_| ProxyFault::Closed)?;
-        match stream.try_read(&mut byte) {
-            Ok(1..) => head.extend(byte),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Ok(0) | Err(_) => return Err(ProxyFault::Closed),
-        }
+        stream::read(stream, &mut byte).await.map_err(closed)?;
+        head.extend(byte);
         let is_http = head.iter().zip(START).all(|(ours, theirs)| ours == theirs);
         if !is_http || head.len() > MAX_HEAD {
-            return Err(ProxyFault::NotHttp);
+            return Err(Fault::NotHttp);
         }
     }
-    status(&head).ok_or(ProxyFault::NotHttp)
+    status(&head).ok_or(Fault::NotHttp)
+}
+
+/// The connection broke before there was an answer.
+fn closed(_: io::Error) -> Fault {
+    Fault::Closed(Stage::Waiting)
 }
 
 /// The status in `HTTP/1.1 200 …`.

@@ -4,52 +4,23 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::{control::Command, crypto::WithheldCode};
 
-/// The command that somebody gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommandKind {
-    /// Scales to one replica.
-    Start,
-    /// Scales to none.
-    Stop,
-    /// Asks for the state of the Deployment.
-    Status,
-    /// Asks for the list of commands.
-    Help,
-    /// No command, or nobody could read what.
+/// All that a message can be taken for; None is no command.
+const COMMANDS: [Option<Command>; 5] = [
+    Some(Command::Start),
+    Some(Command::Stop),
+    Some(Command::Status),
+    Some(Command::Help),
     None,
-}
+];
 
-impl CommandKind {
-    const ALL: [Self; 5] = [
-        Self::Start,
-        Self::Stop,
-        Self::Status,
-        Self::Help,
-        Self::None,
-    ];
-
-    /// Its label.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Status => "status",
-            Self::Help => "help",
-            Self::None => "none",
-        }
-    }
-}
-
-impl From<Command> for CommandKind {
-    fn from(command: Command) -> Self {
-        match command {
-            Command::Start => Self::Start,
-            Command::Stop => Self::Stop,
-            Command::Status => Self::Status,
-            Command::Help => Self::Help,
-        }
-    }
-}
+/// All outcomes with their labels, in the order of the enum.
+const OUTCOMES: [(CommandOutcome, &str); 5] = [
+    (CommandOutcome::Done, "done"),
+    (CommandOutcome::Failed, "failed"),
+    (CommandOutcome::Refused, "refused"),
+    (CommandOutcome::Late, "late"),
+    (CommandOutcome::Unknown, "unknown"),
+];
 
 /// The outcome of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,32 +38,13 @@ pub enum CommandOutcome {
 }
 
 impl CommandOutcome {
-    const ALL: [Self; 5] = [
-        Self::Done,
-        Self::Failed,
-        Self::Refused,
-        Self::Late,
-        Self::Unknown,
-    ];
-
-    /// Its label.
-    pub(super) fn as_str(self) -> &'static str {
+    /// Returns whether this can be the outcome of such a command.
+    fn is_of(self, command: Option<Command>) -> bool {
         match self {
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Refused => "refused",
-            Self::Late => "late",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    /// Returns whether a command of this kind can have this outcome.
-    fn is_of(self, kind: CommandKind) -> bool {
-        match self {
-            Self::Done | Self::Late => kind != CommandKind::None,
-            Self::Failed => !matches!(kind, CommandKind::Help | CommandKind::None),
+            Self::Done | Self::Late => command.is_some(),
+            Self::Failed => !matches!(command, Some(Command::Help) | None),
             Self::Refused => true,
-            Self::Unknown => kind == CommandKind::None,
+            Self::Unknown => command.is_none(),
         }
     }
 }
@@ -100,8 +52,8 @@ impl CommandOutcome {
 /// The addition of one message to the metrics, made after the commit of its outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricEvent {
-    /// A command, or what might have been one.
-    Command(CommandKind, CommandOutcome),
+    /// A command; None where it is none, or nobody could read which.
+    Command(Option<Command>, CommandOutcome),
     /// A message that could not be read: its key has not come, or its sender's
     /// device gave this reason.
     Undecryptable(Option<WithheldCode>),
@@ -109,14 +61,7 @@ pub enum MetricEvent {
 
 /// The additions of one transaction to the metrics.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct MetricEvents(Vec<MetricEvent>);
-
-impl MetricEvents {
-    /// The events, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &MetricEvent> {
-        self.0.iter()
-    }
-}
+pub struct MetricEvents(pub(super) Vec<MetricEvent>);
 
 /// A transaction that has nothing to do with messages.
 impl From<()> for MetricEvents {
@@ -134,7 +79,7 @@ impl FromIterator<MetricEvent> for MetricEvents {
 /// Counters of everything a [`MetricEvent`] can be.
 #[derive(Default)]
 pub(super) struct MetricCounters {
-    commands: [[AtomicU64; CommandOutcome::ALL.len()]; CommandKind::ALL.len()],
+    commands: [[AtomicU64; OUTCOMES.len()]; COMMANDS.len()],
     missing_keys: AtomicU64,
     withheld: [AtomicU64; WithheldCode::ALL.len()],
 }
@@ -142,10 +87,10 @@ pub(super) struct MetricCounters {
 impl MetricCounters {
     pub(super) fn add(&self, metric: MetricEvent) {
         let counter = match metric {
-            MetricEvent::Command(kind, outcome) => self
-                .commands
-                .get(kind as usize)
-                .and_then(|outcomes| outcomes.get(outcome as usize)),
+            MetricEvent::Command(command, outcome) => {
+                let at = COMMANDS.iter().position(|known| *known == command);
+                at.and_then(|at| self.commands.get(at)?.get(outcome as usize))
+            }
             MetricEvent::Undecryptable(None) => Some(&self.missing_keys),
             MetricEvent::Undecryptable(Some(code)) => {
                 let at = WithheldCode::ALL.iter().position(|known| *known == code);
@@ -157,18 +102,16 @@ impl MetricCounters {
         }
     }
 
-    /// Each command with each outcome that it can have.
-    pub(super) fn commands(&self) -> impl Iterator<Item = (CommandKind, CommandOutcome, u64)> {
-        CommandKind::ALL
-            .into_iter()
-            .zip(&self.commands)
-            .flat_map(|(kind, outcomes)| {
-                CommandOutcome::ALL
-                    .into_iter()
-                    .zip(outcomes)
-                    .filter(move |(outcome, _)| outcome.is_of(kind))
-                    .map(move |(outcome, count)| (kind, outcome, count.load(Relaxed)))
-            })
+    /// Each command with each outcome that it can have, by their labels.
+    pub(super) fn commands(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        let rows = COMMANDS.into_iter().zip(&self.commands);
+        rows.flat_map(|(command, counts)| {
+            let name = command.map_or("none", Command::as_str);
+            let outcomes = OUTCOMES.into_iter().zip(counts);
+            outcomes
+                .filter(move |((outcome, _), _)| outcome.is_of(command))
+                .map(move |((_, label), count)| (name, label, count.load(Relaxed)))
+        })
     }
 
     /// Each reason why a message could not be read.
@@ -188,11 +131,12 @@ mod tests {
     fn every_tally_has_a_counter_of_its_own() {
         let counters = MetricCounters::default();
         let mut wanted = Vec::new();
-        for kind in CommandKind::ALL {
-            for outcome in CommandOutcome::ALL.into_iter().filter(|o| o.is_of(kind)) {
-                wanted.push((kind, outcome, wanted.len() as u64 + 1));
+        for command in COMMANDS {
+            let name = command.map_or("none", Command::as_str);
+            for (outcome, label) in OUTCOMES.into_iter().filter(|(o, _)| o.is_of(command)) {
+                wanted.push((name, label, wanted.len() as u64 + 1));
                 for _ in 0..wanted.len() {
-                    counters.add(MetricEvent::Command(kind, outcome));
+                    counters.add(MetricEvent::Command(command, outcome));
                 }
             }
         }
@@ -214,7 +158,7 @@ mod tests {
         let counters = MetricCounters::default();
         let names: Vec<String> = counters
             .commands()
-            .map(|(kind, outcome, _)| format!("{} {}", kind.as_str(), outcome.as_str()))
+            .map(|(command, outcome, _)| format!("{command} {outcome}"))
             .collect();
         for missing in ["help failed", "none done", "none late", "start unknown"] {
             assert!(!names.iter().any(|name| name == missing), "{missing}");

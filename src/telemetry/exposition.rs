@@ -60,12 +60,13 @@ impl Family<'_> {
 
     /// The samples of a histogram with this label.
     pub(super) fn buckets(&mut self, label: (&str, &str), buckets: &Buckets) {
+        let mut all = 0;
         for (bound, count) in &buckets.cumulative {
             self.sample("_bucket", &[label, ("le", bound)], count);
+            all = *count;
         }
-        self.sample("_bucket", &[label, ("le", "+Inf")], buckets.count);
         self.sample("_sum", &[label], buckets.sum);
-        self.sample("_count", &[label], buckets.count);
+        self.sample("_count", &[label], all);
     }
 
     fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {

@@ -34,10 +34,16 @@ pub struct HealthState {
     synced_at: AtomicU64,
     store_refused: AtomicBool,
     counted_at: AtomicU64,
+    pub(super) counters: Counters,
+}
+
+/// The numbers that the metrics show as they are; all begin at zero.
+#[derive(Default)]
+pub(super) struct Counters {
     pub(super) syncs: Attempts,
     pub(super) logins: Attempts,
     pub(super) store_failures: AtomicU64,
-    pub(super) metrics: MetricCounters,
+    pub(super) events: MetricCounters,
     pub(super) skipped: SkippedCounters,
     /// Of scalings that were done, and of those that were not.
     pub(super) scaled: [Histogram; 2],
@@ -76,17 +82,7 @@ impl HealthState {
             synced_at: AtomicU64::new(NEVER),
             store_refused: AtomicBool::new(false),
             counted_at: AtomicU64::new(NEVER),
-            syncs: Attempts::default(),
-            logins: Attempts::default(),
-            store_failures: AtomicU64::new(0),
-            metrics: MetricCounters::default(),
-            skipped: SkippedCounters::default(),
-            scaled: Default::default(),
-            one_time_keys: AtomicU64::new(0),
-            olm_sessions: AtomicU64::new(0),
-            inbound_sessions: AtomicU64::new(0),
-            outbound_sessions: AtomicU64::new(0),
-            outbox: AtomicU64::new(0),
+            counters: Counters::default(),
         }
     }
 
@@ -108,7 +104,7 @@ impl HealthState {
 
     /// Counts a sync that was taken in, or was not.
     pub fn synced(&self, ok: bool) {
-        self.syncs.add(ok);
+        self.counters.syncs.add(ok);
         if ok {
             self.synced_at.store(self.now(), Relaxed);
         }
@@ -116,7 +112,7 @@ impl HealthState {
 
     /// Counts an attempt to log in.
     pub fn login(&self, ok: bool) {
-        self.logins.add(ok);
+        self.counters.logins.add(ok);
     }
 
     /// Notes that a transaction that changes something was committed.
@@ -127,31 +123,31 @@ impl HealthState {
     /// Counts a transaction that could not be committed.
     pub fn store_refused(&self) {
         self.store_refused.store(true, Relaxed);
-        self.store_failures.fetch_add(1, Relaxed);
+        self.counters.store_failures.fetch_add(1, Relaxed);
     }
 
     /// Adds the events of a transaction; after its commit, so that one that is tried
     /// again does not count twice.
     pub fn count(&self, metrics: &MetricEvents) {
-        for metric in metrics.iter() {
-            self.metrics.add(*metric);
+        for metric in &metrics.0 {
+            self.counters.events.add(*metric);
         }
     }
 
     /// Counts items of a kind that had no room in a place.
     pub fn skipped(&self, place: Place, what: &str, count: u64) {
-        self.skipped.add(place, what, count);
+        self.counters.skipped.add(place, what, count);
     }
 
     /// Counts a request to scale, and its duration.
     pub fn scaled(&self, ok: bool, took: Duration) {
-        let [done, failed] = &self.scaled;
+        let [done, failed] = &self.counters.scaled;
         if ok { done } else { failed }.observe(took);
     }
 
     /// Notes the number of the bot's one-time keys on the homeserver.
     pub fn one_time_keys(&self, count: u64) {
-        self.one_time_keys.store(count, Relaxed);
+        self.counters.one_time_keys.store(count, Relaxed);
     }
 
     /// Returns whether it is time to count the rows of the store.
@@ -163,11 +159,14 @@ impl HealthState {
     /// Notes the numbers of rows in the store.
     pub fn counted(&self, counts: Counts) {
         self.counted_at.store(self.now(), Relaxed);
-        self.olm_sessions.store(counts.olm_sessions, Relaxed);
-        self.inbound_sessions.store(counts.inbound_groups, Relaxed);
-        self.outbound_sessions
-            .store(counts.outbound_groups, Relaxed);
-        self.outbox.store(counts.outbox, Relaxed);
+        for (shown, count) in [
+            (&self.counters.olm_sessions, counts.olm_sessions),
+            (&self.counters.inbound_sessions, counts.inbound_groups),
+            (&self.counters.outbound_sessions, counts.outbound_groups),
+            (&self.counters.outbox, counts.outbox),
+        ] {
+            shown.store(count, Relaxed);
+        }
     }
 
     /// The facts that liveness and readiness are judged by.

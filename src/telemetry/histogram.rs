@@ -5,36 +5,35 @@ use std::{
     time::Duration,
 };
 
-/// Upper bounds in milliseconds, each with the text it is shown by in seconds.
-const BOUNDS: [(u64, &str); 11] = [
-    (5, "0.005"),
-    (10, "0.01"),
-    (25, "0.025"),
-    (50, "0.05"),
-    (100, "0.1"),
-    (250, "0.25"),
-    (500, "0.5"),
-    (1_000, "1"),
-    (2_500, "2.5"),
-    (5_000, "5"),
-    (10_000, "10"),
+/// Upper bounds in microseconds, each with the text it is shown by in seconds.
+const BOUNDS: [(u64, &str); 12] = [
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (25_000, "0.025"),
+    (50_000, "0.05"),
+    (100_000, "0.1"),
+    (250_000, "0.25"),
+    (500_000, "0.5"),
+    (1_000_000, "1"),
+    (2_500_000, "2.5"),
+    (5_000_000, "5"),
+    (10_000_000, "10"),
+    (u64::MAX, "+Inf"),
 ];
 
 /// The number of durations in each bucket.
 #[derive(Default)]
 pub(super) struct Histogram {
     buckets: [AtomicU64; BOUNDS.len()],
-    longer: AtomicU64,
     sum_us: AtomicU64,
 }
 
 /// A histogram as it was at one time.
 #[derive(Debug, PartialEq)]
 pub(super) struct Buckets {
-    /// Upper bounds, in seconds, each with the number of durations up to it.
+    /// Upper bounds, in seconds, each with the number of durations up to it; the last one
+    /// has all.
     pub(super) cumulative: Vec<(&'static str, u64)>,
-    /// The number of durations.
-    pub(super) count: u64,
     /// The sum of the durations, in seconds.
     pub(super) sum: f64,
 }
@@ -42,9 +41,10 @@ pub(super) struct Buckets {
 impl Histogram {
     pub(super) fn observe(&self, took: Duration) {
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let fits = BOUNDS.iter().position(|(bound, _)| us <= bound * 1_000);
-        let bucket = fits.and_then(|at| self.buckets.get(at));
-        bucket.unwrap_or(&self.longer).fetch_add(1, Relaxed);
+        let mut buckets = BOUNDS.iter().zip(&self.buckets);
+        if let Some((_, fits)) = buckets.find(|((bound, _), _)| us <= *bound) {
+            fits.fetch_add(1, Relaxed);
+        }
         self.sum_us.fetch_add(us, Relaxed);
     }
 
@@ -60,7 +60,6 @@ impl Histogram {
             .collect();
         Buckets {
             cumulative,
-            count: count + self.longer.load(Relaxed),
             sum: Duration::from_micros(self.sum_us.load(Relaxed)).as_secs_f64(),
         }
     }
@@ -80,16 +79,17 @@ mod tests {
         assert_eq!(buckets.cumulative.first(), Some(&("0.005", 2)));
         assert_eq!(buckets.cumulative.get(1), Some(&("0.01", 3)));
         assert_eq!(buckets.cumulative.get(8), Some(&("2.5", 4)));
-        assert_eq!(buckets.cumulative.last(), Some(&("10", 5)));
-        assert_eq!(buckets.count, 6);
+        assert_eq!(buckets.cumulative.get(10), Some(&("10", 5)));
+        assert_eq!(buckets.cumulative.last(), Some(&("+Inf", 6)));
         assert!((buckets.sum - 22.512).abs() < 1e-9);
     }
 
     #[test]
     fn bounds_are_what_they_are_shown_as() {
-        for (ms, shown) in BOUNDS {
+        let (_, bounds) = BOUNDS.split_last().unwrap();
+        for (us, shown) in bounds {
             let seconds: f64 = shown.parse().unwrap();
-            assert_eq!(Duration::from_millis(ms), Duration::from_secs_f64(seconds));
+            assert_eq!(Duration::from_micros(*us), Duration::from_secs_f64(seconds));
         }
     }
 }

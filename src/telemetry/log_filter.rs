@@ -11,7 +11,7 @@ const CHATTY: [&str; 2] = ["hyper", "rustls"];
 
 /// A log filter that is known to be well-formed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogFilter(String);
+pub struct LogFilter(pub(super) String);
 
 impl LogFilter {
     /// One level for the program; chatty libraries stay at `warn`.
@@ -49,13 +49,9 @@ impl LogFilter {
         }
         Ok(Self(spec.to_owned()))
     }
-
-    /// The filter in the syntax of `env_logger`.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
+/// The filter in the syntax of `env_logger`.
 impl fmt::Display for LogFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -102,7 +98,7 @@ mod tests {
             "module=",
             "info/some text",
         ] {
-            assert_eq!(LogFilter::directives(spec).unwrap().as_str(), spec);
+            assert_eq!(LogFilter::directives(spec).unwrap().to_string(), spec);
         }
     }
 

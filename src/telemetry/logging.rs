@@ -21,7 +21,7 @@ pub const MAX_LINE_BYTES: usize = 4096;
 /// If the process has a logger already.
 pub fn init(filter: &LogFilter) -> Result<(), SetLoggerError> {
     Builder::new()
-        .parse_filters(filter.as_str())
+        .parse_filters(&filter.0)
         .target(Target::Stderr)
         .write_style(WriteStyle::Never)
         .format(|out, record| {

@@ -49,11 +49,15 @@ impl HealthState {
 
     fn talk(&self, out: &mut Exposition) {
         for (name, help, attempts) in [
-            ("openclaw_toggle_syncs_total", "Syncs.", &self.syncs),
+            (
+                "openclaw_toggle_syncs_total",
+                "Syncs.",
+                &self.counters.syncs,
+            ),
             (
                 "openclaw_toggle_logins_total",
                 "Logins; going on with a kept session is none.",
-                &self.logins,
+                &self.counters.logins,
             ),
         ] {
             let Attempts { ok, failed } = attempts;
@@ -68,58 +72,64 @@ impl HealthState {
             "openclaw_toggle_commands_total",
             "Messages that were taken for commands, by what became of them.",
         );
-        for (kind, outcome, count) in self.metrics.commands() {
-            let labels = [("command", kind.as_str()), ("outcome", outcome.as_str())];
-            family.labelled(&labels, count);
+        for (command, outcome, count) in self.counters.events.commands() {
+            family.labelled(&[("command", command), ("outcome", outcome)], count);
         }
         let mut family = out.histogram(
             "openclaw_toggle_scale_duration_seconds",
             "How long the API server took to scale.",
         );
-        let [done, failed] = &self.scaled;
+        let [done, failed] = &self.counters.scaled;
         family.buckets(("result", "ok"), &done.buckets());
         family.buckets(("result", "failed"), &failed.buckets());
         let mut family = out.counter(
             "openclaw_toggle_undecryptable_messages_total",
             "Messages that could not be decrypted, by the reason their sender's device gave.",
         );
-        for (reason, count) in self.metrics.undecryptable() {
+        for (reason, count) in self.counters.events.undecryptable() {
             family.labelled(&[("reason", reason)], count);
         }
     }
 
     fn store(&self, out: &mut Exposition) {
         let read = |number: &AtomicU64| number.load(Relaxed);
+        let counters = &self.counters;
         out.gauge("openclaw_toggle_olm_sessions", "Olm sessions in the store.")
-            .value(read(&self.olm_sessions));
+            .value(read(&counters.olm_sessions));
         let mut family = out.gauge(
             "openclaw_toggle_megolm_sessions",
             "Megolm sessions in the store: of others, and the bot's own.",
         );
-        family.labelled(&[("direction", "inbound")], read(&self.inbound_sessions));
-        family.labelled(&[("direction", "outbound")], read(&self.outbound_sessions));
+        family.labelled(
+            &[("direction", "inbound")],
+            read(&counters.inbound_sessions),
+        );
+        family.labelled(
+            &[("direction", "outbound")],
+            read(&counters.outbound_sessions),
+        );
         out.gauge(
             "openclaw_toggle_one_time_keys",
             "One-time keys on the homeserver, as it last counted them.",
         )
-        .value(read(&self.one_time_keys));
+        .value(read(&counters.one_time_keys));
         out.gauge(
             "openclaw_toggle_outbox_messages",
             "Messages that wait to be sent.",
         )
-        .value(read(&self.outbox));
+        .value(read(&counters.outbox));
         let mut family = out.counter(
             "openclaw_toggle_skipped_total",
             "What had no room, in an answer of the homeserver or in the store, and was left out.",
         );
-        for (place, what, count) in self.skipped.iter() {
+        for (place, what, count) in counters.skipped.iter() {
             family.labelled(&[("place", place), ("what", what)], count);
         }
         out.counter(
             "openclaw_toggle_store_failures_total",
             "Transactions that could not be committed.",
         )
-        .value(read(&self.store_failures));
+        .value(read(&counters.store_failures));
     }
 
     fn process(&self, out: &mut Exposition) {

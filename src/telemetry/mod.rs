@@ -15,7 +15,7 @@ mod server;
 mod skipped;
 
 pub use client::{AskError, ask};
-pub use commands::{CommandKind, CommandOutcome, MetricEvent, MetricEvents};
+pub use commands::{CommandOutcome, MetricEvent, MetricEvents};
 pub use health::HealthState;
 pub use log_filter::{LogFilter, LogFilterError};
 pub use logging::{MAX_LINE_BYTES, init, line};

@@ -27,19 +27,16 @@ pub fn start(candidates: &[SocketAddr], health: Arc<HealthState>) -> io::Result<
     thread::Builder::new()
         .name("health".to_owned())
         .spawn(move || {
-            let runtime = match Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime,
-                Err(error) => return drop(sender.send(Err(error))),
-            };
-            runtime.block_on(async {
-                match listen(&candidates) {
-                    Ok(listener) => {
-                        drop(sender.send(Ok(())));
-                        serve(listener, move |path| page(&health, path)).await;
-                    }
-                    Err(error) => drop(sender.send(Err(error))),
-                }
+            let runtime = Builder::new_current_thread().enable_all().build();
+            let ended = runtime.and_then(|runtime| {
+                runtime.block_on(async {
+                    let listener = listen(&candidates)?;
+                    drop(sender.send(Ok(())));
+                    serve(listener, move |path| page(&health, path)).await;
+                    Ok(())
+                })
             });
+            drop(sender.send(ended));
         })?;
     receiver
         .recv()

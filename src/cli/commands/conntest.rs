@@ -36,8 +36,8 @@ pub(in crate::cli) async fn run(
     let versions = versions(login.client(), base)
         .await
         .map_err(login::Error::NoHomeserver)?;
-    say(out, "versions", &versions.to_string());
-    say(out, "clock", &skew(versions.date(), clock));
+    say(out, "versions", &versions.names.join(", "));
+    say(out, "clock", &skew(versions.date, clock));
     match login.flows().await {
         Ok(flows) => {
             say(out, "logins", &flows.kinds.join(", "));

@@ -11,7 +11,7 @@ mod shapes;
 
 use std::sync::Arc;
 
-use crate::json::{Open, Sieve};
+use crate::json::{Shape, Sieve};
 
 pub use budgets::Audience;
 use budgets::Budgets;
@@ -21,20 +21,8 @@ use shapes::{
     SIGNATURES, SYNC,
 };
 
-/// The most bytes kept of a sync: more than all its budgets together.
-const MAX_SYNC: usize = 3584 * KIB;
-/// Of an answer about devices.
-const MAX_DEVICES: usize = 1024 * KIB;
-/// Of a list of invites: more than its budgets together.
-const MAX_INVITES: usize = 192 * KIB;
-/// Of an answer with one-time keys.
-const MAX_ONE_TIME_KEYS: usize = 512 * KIB;
-/// Of a list of members.
-const MAX_MEMBERS: usize = 768 * KIB;
-/// Of a page of messages: more than its budgets together.
-const MAX_MESSAGES: usize = 1280 * KIB;
-/// Of account data, and of other small answers.
-const MAX_ACCOUNT_DATA: usize = 64 * KIB;
+/// The most bytes kept of account data, and of other small answers.
+const MAX_SMALL: usize = 64 * KIB;
 
 /// The endpoints, as far as their answers differ in what is kept of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,18 +52,24 @@ pub enum Answer {
 impl Answer {
     /// The sieve for one answer of this endpoint.
     pub fn sieve(self, audience: &Arc<Audience>) -> Sieve {
-        let gate = || Box::new(Budgets::new(Arc::clone(audience)));
+        let (shape, most) = self.kept();
+        Sieve::new(shape, most, Box::new(Budgets::new(Arc::clone(audience))))
+    }
+
+    /// The shape of what is kept, and the most bytes of it: where items have budgets, more
+    /// than these together.
+    fn kept(self) -> (&'static Shape, usize) {
         match self {
-            Self::Nothing => Sieve::new(&NOTHING, 0, Box::new(Open)),
-            Self::Sync => Sieve::new(&SYNC, MAX_SYNC, gate()),
-            Self::Invites => Sieve::new(&INVITES, MAX_INVITES, gate()),
-            Self::Devices => Sieve::new(&DEVICES, MAX_DEVICES, gate()),
-            Self::OneTimeKeys => Sieve::new(&ONE_TIME_KEYS, MAX_ONE_TIME_KEYS, Box::new(Open)),
-            Self::Members => Sieve::new(&MEMBERS, MAX_MEMBERS, gate()),
-            Self::Messages => Sieve::new(&MESSAGES, MAX_MESSAGES, gate()),
-            Self::RoomEncryption => Sieve::new(&CONTENT, MAX_ACCOUNT_DATA, Box::new(Open)),
-            Self::Signatures => Sieve::new(&SIGNATURES, MAX_ACCOUNT_DATA, Box::new(Open)),
-            Self::AccountData => Sieve::new(&ACCOUNT_DATA, MAX_ACCOUNT_DATA, Box::new(Open)),
+            Self::Nothing => (&NOTHING, 0),
+            Self::Sync => (&SYNC, 3584 * KIB),
+            Self::Invites => (&INVITES, 192 * KIB),
+            Self::Devices => (&DEVICES, 1024 * KIB),
+            Self::OneTimeKeys => (&ONE_TIME_KEYS, 512 * KIB),
+            Self::Members => (&MEMBERS, 768 * KIB),
+            Self::Messages => (&MESSAGES, 1280 * KIB),
+            Self::RoomEncryption => (&CONTENT, MAX_SMALL),
+            Self::Signatures => (&SIGNATURES, MAX_SMALL),
+            Self::AccountData => (&ACCOUNT_DATA, MAX_SMALL),
         }
     }
 }

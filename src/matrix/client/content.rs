@@ -9,13 +9,6 @@ use crate::util::{MAX_ID, is_carried};
 /// The longest body looked at, in bytes: no command is near it.
 const MAX_BODY: usize = 4096;
 
-/// The text of an `m.room.message` that a person wrote as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TextMessage {
-    /// The body as it was sent.
-    pub body: String,
-}
-
 #[derive(Deserialize)]
 struct Content {
     msgtype: Option<String>,
@@ -106,20 +99,17 @@ pub(crate) fn take_relation(content: &str) -> Option<(String, serde_json::Value)
     Some((serde_json::Value::Object(content).to_string(), relation))
 }
 
-/// Reads a message content. None for anything but a plain text: notices (other
+/// The body of a message as a person wrote it. None for anything but a plain text: notices (other
 /// bots), edits (the text of an old message must not become a command), and
 /// whatever is malformed or oversized.
-pub fn text_message(content: &RawValue) -> Option<TextMessage> {
+pub fn text_message(content: &RawValue) -> Option<String> {
     let content: Content = serde_json::from_str(content.get()).ok()?;
     let is_edit = content.new_content.is_some();
     let is_text = content.msgtype.as_deref() == Some("m.text");
     if is_edit || !is_text || !is_plain(content.relates_to.as_ref()) {
         return None;
     }
-    content
-        .body
-        .filter(|body| body.len() <= MAX_BODY)
-        .map(|body| TextMessage { body })
+    content.body.filter(|body| body.len() <= MAX_BODY)
 }
 
 /// True if the cleartext part of an encrypted event lets it be a message of its
@@ -148,7 +138,7 @@ mod tests {
 
     fn read(content: &str) -> Option<String> {
         let raw = RawValue::from_string(content.to_owned()).unwrap();
-        text_message(&raw).map(|message| message.body)
+        text_message(&raw)
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //!
 //! Specification: <https://spec.matrix.org/v1.11/client-server-api/#server-discovery>
 
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use http::header::LOCATION;
@@ -37,34 +36,13 @@ const MAX_VERSION: usize = 32;
 /// The longest piece of a server's URL that is shown, in bytes.
 const MAX_SHOWN: usize = 200;
 
-/// A homeserver that answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Discovered {
-    /// Its URL, `http` or `https`, without a slash at the end.
-    pub base: String,
-    /// The versions that it speaks.
-    pub versions: Versions,
-}
-
-/// The versions of the specification that a homeserver speaks, as it lists
-/// them: at most 100, safe to show. `Display` joins them by commas.
+/// The versions of the specification that a homeserver speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versions {
-    names: Vec<String>,
-    date: Option<SystemTime>,
-}
-
-impl Versions {
+    /// As it lists them: at most 100, safe to show.
+    pub names: Vec<String>,
     /// The time on its clock when it answered, to the second.
-    pub fn date(&self) -> Option<SystemTime> {
-        self.date
-    }
-}
-
-impl fmt::Display for Versions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.names.join(", "))
-    }
+    pub date: Option<SystemTime>,
 }
 
 /// Finds the homeserver of `server`, the part of a Matrix id behind its first
@@ -72,13 +50,15 @@ impl fmt::Display for Versions {
 /// (404) the homeserver is taken to be at `https://<server>`. Either way it
 /// has to answer before it is believed.
 ///
+/// Returns its URL, `http` or `https`, without a slash at the end.
+///
 /// Identity servers in the file are not looked at: nobody here would ask one.
 ///
 /// Specification: <https://spec.matrix.org/v1.11/client-server-api/#well-known-uri>
 ///
 /// # Errors
 /// The file cannot be read, names no homeserver, or what it names is none.
-pub async fn discover(http: &Client, server: &ServerName) -> Result<Discovered, DiscoveryError> {
+pub async fn discover(http: &Client, server: &ServerName) -> Result<String, DiscoveryError> {
     let failed = |fault| DiscoveryError {
         server: server.to_owned(),
         fault,
@@ -91,7 +71,7 @@ pub async fn discover(http: &Client, server: &ServerName) -> Result<Discovered, 
         ),
     };
     match versions(http, &base).await {
-        Ok(versions) => Ok(Discovered { base, versions }),
+        Ok(_) => Ok(base),
         Err(fault) => Err(failed(DiscoveryFault::NoHomeserver { from, fault })),
     }
 }
@@ -111,12 +91,8 @@ pub async fn versions(http: &Client, base: &str) -> Result<Versions, VersionsFau
     }
     const PATH: &str = "/_matrix/client/versions";
     let url = format!("{base}{PATH}");
-    let request =
-        Request::new(Method::GET, &url, Vec::new(), LIMITS).map_err(VersionsFault::Url)?;
-    let response = http
-        .send(request)
-        .await
-        .map_err(VersionsFault::Unanswered)?;
+    let request = Request::new(Method::GET, &url, Vec::new(), LIMITS)?;
+    let response = http.send(request).await?;
     let url = printable(&url, MAX_SHOWN);
     let status = response.status;
     if let Some(to) = Redirect::of(&response, base, PATH) {
@@ -138,15 +114,10 @@ pub async fn versions(http: &Client, base: &str) -> Result<Versions, VersionsFau
 
 /// The homeserver's URL from the server's file; `None` if there is no file.
 async fn well_known(http: &Client, server: &ServerName) -> Result<Option<String>, DiscoveryFault> {
-    let mut url =
-        Url::parse(&well_known_url(server)).map_err(|_| DiscoveryFault::Url(BadUrl::Host))?;
+    let mut url = Url::parse(&well_known_url(server)).map_err(|_| BadUrl::Host)?;
     for _ in 0..=MAX_REDIRECTS {
-        let request = Request::new(Method::GET, url.as_str(), Vec::new(), LIMITS)
-            .map_err(DiscoveryFault::Url)?;
-        let response = http
-            .send(request)
-            .await
-            .map_err(DiscoveryFault::Unanswered)?;
+        let request = Request::new(Method::GET, url.as_str(), Vec::new(), LIMITS)?;
+        let response = http.send(request).await?;
         match response.status {
             200 => return base_url_of(&response.body).map(Some),
             404 => return Ok(None),

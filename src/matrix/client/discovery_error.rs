@@ -32,10 +32,10 @@ pub struct DiscoveryError {
 pub enum DiscoveryFault {
     /// No answer.
     #[error("cannot be read: {0}")]
-    Unanswered(HttpError),
+    Unanswered(#[from] HttpError),
     /// The server name, or what it redirects to, cannot be asked.
     #[error("cannot be asked for: {0}")]
-    Url(BadUrl),
+    Url(#[from] BadUrl),
     /// More redirects than are followed.
     #[error("redirects too often")]
     Redirects,
@@ -107,11 +107,11 @@ pub enum BaseUrlFault {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum VersionsFault {
     /// No answer.
-    #[error("{0}")]
-    Unanswered(HttpError),
+    #[error(transparent)]
+    Unanswered(#[from] HttpError),
     /// The URL cannot be asked.
-    #[error("{0}")]
-    Url(BadUrl),
+    #[error(transparent)]
+    Url(#[from] BadUrl),
     /// Not 200.
     #[error("{url} answers {status}")]
     Status {
@@ -183,13 +183,7 @@ impl DiscoveryError {
             DiscoveryFault::Unanswered(error) => error.is_transient(),
             DiscoveryFault::Status(status) => may_change(*status),
             DiscoveryFault::NoHomeserver { fault, .. } => fault.is_transient(),
-            DiscoveryFault::Url(_)
-            | DiscoveryFault::Redirects
-            | DiscoveryFault::RedirectNowhere
-            | DiscoveryFault::RedirectScheme(_)
-            | DiscoveryFault::NotJson
-            | DiscoveryFault::NoBaseUrl
-            | DiscoveryFault::BaseUrl { .. } => false,
+            _ => false,
         }
     }
 }
@@ -200,7 +194,7 @@ impl VersionsFault {
         match self {
             Self::Unanswered(error) => error.is_transient(),
             Self::Status { status, .. } => may_change(*status),
-            Self::Url(_) | Self::Malformed { .. } | Self::Redirected { .. } => false,
+            _ => false,
         }
     }
 }
@@ -227,9 +221,7 @@ impl VersionsFault {
             }
             | Self::Malformed {
                 hint: Some(hint), ..
-            } => {
-                format!("check {variable}: {hint}")
-            }
+            } => format!("check {variable}: {hint}"),
             Self::Status { .. } | Self::Malformed { .. } => format!(
                 "check {variable}: give the homeserver's URL without a path behind it, or the \
                  name that its users' ids end in"

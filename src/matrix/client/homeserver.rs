@@ -41,7 +41,7 @@ pub struct Homeserver {
 pub enum Fault {
     /// No answer at all.
     #[error("the homeserver cannot be reached: {0}")]
-    Unreachable(HttpError),
+    Unreachable(#[from] HttpError),
     /// 429: not before this.
     #[error("the homeserver asks to slow down (429)")]
     Limited(Option<Duration>),
@@ -167,7 +167,11 @@ impl Homeserver {
             deadline: DEADLINE,
             body: MAX_SMALL_BODY,
         };
-        self.within(limits, call, token).await
+        let path = call.path.clone();
+        let request = self.request(limits, call, token)?;
+        let response = self.client.send(request).await?;
+        let redirect = Redirect::of(&response, &self.base, &path);
+        read(response, redirect)
     }
 
     /// Sends a call and returns what is kept of a 2xx answer. `extra` is added to
@@ -188,18 +192,16 @@ impl Homeserver {
         };
         let path = call.path.clone();
         let request = self.request(limits, call, token)?;
-        let response = self.client.send_sifted(request, sieve).await;
-        let mut response = response.map_err(Fault::Unreachable)?;
+        let mut response = self.client.send_sifted(request, sieve).await?;
         if (200..300).contains(&response.status) {
             self.clock
                 .note(response.date(), self.client.clock().now_ms());
         }
-        let skipped = std::mem::take(&mut response.skipped);
-        let is_cut = response.is_cut;
+        let redirect = Redirect::of(&response, &self.base, &path);
         Ok(Sifted {
-            body: self.read(response, &path)?,
-            skipped,
-            is_cut,
+            skipped: mem::take(&mut response.skipped),
+            is_cut: response.is_cut,
+            body: read(response, redirect)?,
         })
     }
 
@@ -209,37 +211,6 @@ impl Homeserver {
             Ok(_) => Fault::Unsendable(longest(target)),
             Err(_) => Fault::Unusable("MATRIX_HOMESERVER is no usable address"),
         }
-    }
-
-    async fn within(
-        &self,
-        limits: Limits,
-        call: Call,
-        token: Option<&Secret>,
-    ) -> Result<Vec<u8>, Fault> {
-        let path = call.path.clone();
-        let request = self.request(limits, call, token)?;
-        let response = self.client.send(request).await;
-        self.read(response.map_err(Fault::Unreachable)?, &path)
-    }
-
-    /// The body of a 2xx answer to the question for `path`.
-    fn read(&self, response: Response, path: &str) -> Result<Vec<u8>, Fault> {
-        let redirect = Redirect::of(&response, &self.base, path);
-        read(response).map_err(|fault| match fault {
-            Fault::Broken {
-                status,
-                retry_after,
-                words,
-                ..
-            } => Fault::Broken {
-                status,
-                retry_after,
-                redirect,
-                words,
-            },
-            fault => fault,
-        })
     }
 
     fn request(
@@ -282,11 +253,12 @@ fn longest(target: &str) -> String {
     }
 }
 
-/// The body of a 2xx answer, or the standard error response.
+/// The body of a 2xx answer, or the standard error response; `redirect` is where the answer
+/// leads instead.
 ///
 /// Specification:
 /// <https://spec.matrix.org/v1.11/client-server-api/#standard-error-response>
-fn read(response: Response) -> Result<Vec<u8>, Fault> {
+fn read(response: Response, redirect: Option<Redirect>) -> Result<Vec<u8>, Fault> {
     #[derive(Deserialize)]
     struct Body {
         #[serde(default, deserialize_with = "lenient")]
@@ -349,15 +321,11 @@ fn read(response: Response) -> Result<Vec<u8>, Fault> {
         body => Err(Fault::Broken {
             status,
             retry_after,
-            redirect: None,
-            words: match body {
-                Some(body) if !body.error.is_empty() => Some(printable(&body.error, MAX_MESSAGE)),
-                Some(_) => {
-                    let text = String::from_utf8_lossy(&response.body);
-                    Some(printable(&text, MAX_MESSAGE))
-                }
-                None => None,
-            },
+            redirect,
+            words: body.map(|body| match body.error.as_str() {
+                "" => printable(&String::from_utf8_lossy(&response.body), MAX_MESSAGE),
+                error => printable(error, MAX_MESSAGE),
+            }),
         }),
     }
 }

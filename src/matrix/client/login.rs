@@ -8,9 +8,9 @@ use thiserror::Error;
 use zeroize::Zeroize;
 
 use super::api::Call;
-use super::tokens::TokenAnswer;
+use super::tokens::{AccountAnswer, TokenAnswer};
 use crate::json::{self, Lenient, lenient};
-use crate::util::{MAX_ID, Secret, Tokens, is_carried, printable};
+use crate::util::{Secret, Tokens, printable};
 
 const PATH: &str = "/_matrix/client/v3/login";
 const DEVICE_NAME: &str = "openclaw-k8s-toggle-operator";
@@ -23,40 +23,13 @@ const MAX_FLOWS: usize = 64;
 const MAX_NAME: usize = 100;
 
 /// The proof of a user that a login sends.
-pub enum LoginInfo<'a> {
-    /// `m.login.password`
-    Password {
-        /// A localpart or a full id.
-        user: &'a str,
-        /// The password.
-        password: &'a Secret,
-    },
-    /// A token for a type that wants to know for whom it is.
-    TokenOf {
-        /// The login type.
-        kind: &'a str,
-        /// The localpart.
-        user: &'a str,
-        /// The token.
-        token: &'a Secret,
-    },
-    /// A token that says for whom it is.
-    Token {
-        /// The login type.
-        kind: &'a str,
-        /// The token.
-        token: &'a Secret,
-    },
-}
-
-impl LoginInfo<'_> {
+pub struct LoginInfo<'a> {
     /// The login type.
-    pub fn kind(&self) -> &str {
-        match self {
-            Self::Password { .. } => "m.login.password",
-            Self::TokenOf { kind, .. } | Self::Token { kind, .. } => kind,
-        }
-    }
+    pub kind: &'a str,
+    /// A localpart or a full id; None for a token that says for whom it is.
+    pub user: Option<&'a str>,
+    /// The password of `m.login.password`; the token of any other type.
+    pub secret: &'a Secret,
 }
 
 /// The ways to log in that a homeserver offers.
@@ -190,19 +163,15 @@ pub fn login_call(info: &LoginInfo<'_>, device: &DeviceId) -> Call {
         kind: &'a str,
         user: &'a str,
     }
-    let (user, password, token) = match info {
-        LoginInfo::Password { user, password } => (Some(*user), Some(*password), None),
-        LoginInfo::TokenOf { user, token, .. } => (Some(*user), None, Some(*token)),
-        LoginInfo::Token { token, .. } => (None, None, Some(*token)),
-    };
+    let is_password = info.kind == "m.login.password";
     let body = Body {
-        kind: info.kind(),
-        identifier: user.map(|user| Identifier {
+        kind: info.kind,
+        identifier: info.user.map(|user| Identifier {
             kind: "m.id.user",
             user,
         }),
-        password: password.map(Secret::expose),
-        token: token.map(Secret::expose),
+        password: is_password.then(|| info.secret.expose()),
+        token: (!is_password).then(|| info.secret.expose()),
         device_id: device,
         initial_device_display_name: DEVICE_NAME,
         refresh_token: true,
@@ -215,33 +184,18 @@ pub fn login_call(info: &LoginInfo<'_>, device: &DeviceId) -> Call {
 /// # Errors
 /// It is not what the specification asks for.
 pub fn read_login(mut body: Vec<u8>, now: u64) -> Result<LoggedIn, LoginError> {
-    #[derive(Deserialize)]
-    struct Answer {
-        user_id: OwnedUserId,
-        device_id: OwnedDeviceId,
-        access_token: String,
-        #[serde(default, deserialize_with = "lenient")]
-        refresh_token: Option<String>,
-        #[serde(default, deserialize_with = "lenient")]
-        expires_in_ms: Option<i64>,
-    }
-    let answer: Result<Answer, _> = serde_json::from_slice(&body);
+    let account = serde_json::from_slice::<AccountAnswer>(&body);
+    let tokens = serde_json::from_slice::<TokenAnswer>(&body);
     body.zeroize();
-    let answer = answer.map_err(|_| LoginError::Malformed)?;
-    if !is_carried(answer.device_id.as_str(), MAX_ID) {
-        return Err(LoginError::Malformed);
-    }
-    let tokens = TokenAnswer {
-        access_token: answer.access_token,
-        refresh_token: answer.refresh_token,
-        expires_in_ms: answer.expires_in_ms,
-    }
-    .into_tokens(None, now);
-    Ok(LoggedIn {
-        user: answer.user_id,
-        device: answer.device_id,
-        tokens: tokens.ok_or(LoginError::Malformed)?,
-    })
+    let logged_in = || {
+        let (user, device) = account.ok()?.into_ids()?;
+        Some(LoggedIn {
+            user,
+            device: device?,
+            tokens: tokens.ok()?.into_tokens(None, now)?,
+        })
+    };
+    logged_in().ok_or(LoginError::Malformed)
 }
 
 impl LoggedIn {
@@ -316,9 +270,10 @@ mod tests {
     fn each_way_to_log_in_has_its_body() {
         let secret = Secret::new("s3".to_owned());
         let (device, name) = ("DEV", DEVICE_NAME);
-        let by_password = LoginInfo::Password {
-            user: "bot",
-            password: &secret,
+        let by_password = LoginInfo {
+            kind: "m.login.password",
+            user: Some("bot"),
+            secret: &secret,
         };
         assert_eq!(
             body(&by_password),
@@ -329,10 +284,10 @@ mod tests {
                 "device_id": device, "initial_device_display_name": name, "refresh_token": true,
             })
         );
-        let by_token_of = LoginInfo::TokenOf {
+        let by_token_of = LoginInfo {
             kind: "com.famedly.login.token",
-            user: "bot",
-            token: &secret,
+            user: Some("bot"),
+            secret: &secret,
         };
         assert_eq!(
             body(&by_token_of),
@@ -343,9 +298,10 @@ mod tests {
                 "device_id": device, "initial_device_display_name": name, "refresh_token": true,
             })
         );
-        let by_token = LoginInfo::Token {
+        let by_token = LoginInfo {
             kind: "m.login.token",
-            token: &secret,
+            user: None,
+            secret: &secret,
         };
         assert_eq!(
             body(&by_token),

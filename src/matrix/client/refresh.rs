@@ -17,7 +17,7 @@ pub enum RefreshError {
     Malformed,
     /// No answer, or a refusal.
     #[error("{0}")]
-    Homeserver(Fault),
+    Homeserver(#[from] Fault),
 }
 
 impl RefreshError {
@@ -44,9 +44,6 @@ impl RefreshError {
 /// # Errors
 /// The homeserver refuses `last`, or gives no usable answer.
 pub async fn refresh(homeserver: &Homeserver, last: &Secret) -> Result<Tokens, RefreshError> {
-    let body = homeserver
-        .ask(refresh_call(last), None)
-        .await
-        .map_err(RefreshError::Homeserver)?;
+    let body = homeserver.ask(refresh_call(last), None).await?;
     read_refresh(body, last, homeserver.local_clock().now_ms()).ok_or(RefreshError::Malformed)
 }

@@ -14,14 +14,32 @@ const ENDLESS: i64 = 100 * 365 * 24 * 3_600_000;
 /// The longest token taken, in bytes: what fits into a request's head.
 const MAX_TOKEN: usize = 16 * 1024;
 
+/// The account in an answer to a login, or about an access token.
+#[derive(Deserialize)]
+pub(crate) struct AccountAnswer {
+    user_id: OwnedUserId,
+    #[serde(default, deserialize_with = "lenient")]
+    device_id: Option<String>,
+}
+
+impl AccountAnswer {
+    /// The user, and the device if there is one. None for a device that no request could
+    /// name.
+    pub(crate) fn into_ids(self) -> Option<(OwnedUserId, Option<OwnedDeviceId>)> {
+        let device = self.device_id;
+        let is_sound = device.iter().all(|device| is_carried(device, MAX_ID));
+        is_sound.then(|| (self.user_id, device.map(OwnedDeviceId::from)))
+    }
+}
+
 /// The tokens in an answer to a login or a refresh.
 #[derive(Deserialize)]
 pub(crate) struct TokenAnswer {
-    pub(crate) access_token: String,
+    access_token: String,
     #[serde(default, deserialize_with = "lenient")]
-    pub(crate) refresh_token: Option<String>,
+    refresh_token: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
-    pub(crate) expires_in_ms: Option<i64>,
+    expires_in_ms: Option<i64>,
 }
 
 impl TokenAnswer {
@@ -31,11 +49,7 @@ impl TokenAnswer {
     pub(crate) fn into_tokens(self, last: Option<&Secret>, now: u64) -> Option<Tokens> {
         let access = Secret::new(self.access_token);
         let refresh = self.refresh_token.map(Secret::new);
-        if ![Some(&access), refresh.as_ref()]
-            .into_iter()
-            .flatten()
-            .all(is_token)
-        {
+        if !is_token(&access) || !refresh.iter().all(is_token) {
             return None;
         }
         // At three quarters of its life, so that there is time to try again.
@@ -97,21 +111,7 @@ pub fn whoami_call() -> Call {
 /// Reads the answer to [`whoami_call`]: the user, and the device if the token
 /// has one.
 pub fn read_whoami(body: &[u8]) -> Option<(OwnedUserId, Option<OwnedDeviceId>)> {
-    #[derive(Deserialize)]
-    struct Answer {
-        user_id: OwnedUserId,
-        #[serde(default, deserialize_with = "lenient")]
-        device_id: Option<String>,
-    }
-    let answer: Answer = json::read(body)?;
-    let device = answer.device_id.map(OwnedDeviceId::from);
-    if device
-        .as_ref()
-        .is_some_and(|device| !is_carried(device.as_str(), MAX_ID))
-    {
-        return None;
-    }
-    Some((answer.user_id, device))
+    json::read::<AccountAnswer>(body)?.into_ids()
 }
 
 #[cfg(test)]

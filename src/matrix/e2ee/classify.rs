@@ -40,13 +40,13 @@ pub(super) fn classify(
     match event.kind.as_ref() {
         "m.room.encrypted" => classify_encrypted(context, tx, candidate, now),
         "m.room.message" => {
-            let Some(text) = text_message(event.content) else {
+            let Some(body) = text_message(event.content) else {
                 return Ok(Disposition::Nothing);
             };
             Ok(match tx.rooms().encryption(room)? {
                 Encryption::Unknown => Disposition::Wait(WaitReason::Unclassified),
                 Encryption::Plaintext => Disposition::Is(MessageKind::Text {
-                    body: text.body,
+                    body,
                     device: None,
                     overdue_ms: 0,
                 }),
@@ -133,13 +133,13 @@ fn classify_encrypted(
             stored.ordinal,
             context.own_now(),
         )?;
-    let Some(text) = text_message(&plaintext.content) else {
+    let Some(body) = text_message(&plaintext.content) else {
         return Ok(Disposition::Nothing);
     };
     Ok(Disposition::Is(match authorship {
         Authorship::Proven if !is_newest => MessageKind::OlderSession,
         Authorship::Proven => MessageKind::Text {
-            body: text.body,
+            body,
             device: Some(Box::new(keys)),
             overdue_ms: overdue_ms(context, tx, room, stored.received_at)?,
         },

@@ -1,7 +1,7 @@
 //! One question to one server, and the same question to one after the other.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -11,9 +11,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::conf::Conf;
-use super::message::{Family, Question, Reply, Says, WireName};
+use super::message::{Family, Question, Reply, Said, WireName};
+use super::order::unspecified;
 use super::search::Outcome;
-use super::unresolved::{Answered, Said};
+use super::unresolved::Answered;
+use crate::net::stream;
 
 /// The resolution of a name ends then; less than the shortest time that a request
 /// has, 10 s.
@@ -41,7 +43,7 @@ pub(super) struct Servers {
     /// One flag a server: it was silent last, and is asked after the others.
     silent: Vec<AtomicBool>,
     /// The time at which the resolution began.
-    began: Instant,
+    pub(super) began: Instant,
     /// The server that is asked first.
     first: usize,
 }
@@ -59,10 +61,6 @@ impl Servers {
             began: Instant::now(),
             first,
         }
-    }
-
-    pub(super) fn began(&self) -> Instant {
-        self.began
     }
 
     /// The servers in the order in which a question goes to them.
@@ -123,7 +121,7 @@ impl Servers {
             let said = match reply {
                 Ok(addresses) => {
                     self.note(Some(server), false);
-                    return Outcome::Found(addresses);
+                    return Ok(addresses);
                 }
                 Err(said) => said,
             };
@@ -136,7 +134,7 @@ impl Servers {
                 said,
             };
             if matches!(said, Said::NoName | Said::NoAddress) {
-                return Outcome::Nothing(vec![answered]);
+                return Err(vec![answered]);
             }
             failures.retain(|failure| failure.server != address);
             failures.push(answered);
@@ -144,7 +142,7 @@ impl Servers {
                 due = Instant::now();
             }
         }
-        Outcome::Nothing(self.last_words(failures))
+        Err(self.last_words(failures))
     }
 
     /// The last answer of each server, silence included.
@@ -182,16 +180,16 @@ async fn put(
         family,
     };
     if by_tcp {
-        return addresses(by_stream(server, &question).await.map_err(fault)?);
+        return by_stream(server, &question).await.map_err(fault)?.says;
     }
     let reply = by_datagram(server, &question).await.map_err(fault)?;
     if reply.is_cut
         && let Ok(Ok(whole)) = timeout(FOR_THE_WHOLE, by_stream(server, &question)).await
     {
         // What came before the cut is better than nothing.
-        return addresses(whole).or_else(|said| addresses(reply).map_err(|_| said));
+        return whole.says.or_else(|said| reply.says.map_err(|_| said));
     }
-    addresses(reply)
+    reply.says
 }
 
 fn fault(error: io::Error) -> Said {
@@ -201,27 +199,10 @@ fn fault(error: io::Error) -> Said {
     }
 }
 
-fn addresses(reply: Reply) -> Result<Vec<IpAddr>, Said> {
-    Err(match reply.says {
-        Says::Addresses(addresses) => return Ok(addresses),
-        // What there is may be behind the cut.
-        Says::NoAddress if reply.is_cut => Said::Malformed,
-        Says::NoAddress => Said::NoAddress,
-        Says::NoName => Said::NoName,
-        Says::Error(code) => Said::Error(code),
-        Says::NotResponsible => Said::NotResponsible,
-        Says::Malformed => Said::Malformed,
-    })
-}
-
 /// Asks by UDP. The socket is connected: the kernel drops what others send, and
 /// says when nobody listens. What is no answer to this question is passed over.
 async fn by_datagram(server: SocketAddr, question: &Question) -> io::Result<Reply> {
-    let any: IpAddr = match server {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((any, 0)).await?;
+    let socket = UdpSocket::bind((unspecified(server), 0)).await?;
     socket.connect(server).await?;
     socket.send(&question.message()).await?;
     for _ in 0..MAX_STRANGE {
@@ -258,38 +239,12 @@ async fn by_stream(server: SocketAddr, question: &Question) -> io::Result<Reply>
     let mut bytes = Vec::with_capacity(message.len() + 2);
     bytes.extend(length.to_be_bytes());
     bytes.extend(message);
-    write(&stream, &bytes).await?;
-    let length = read(&stream, 2).await?;
-    let length = length.try_into().map(u16::from_be_bytes);
-    let message = read(&stream, usize::from(length.unwrap_or_default())).await?;
+    stream::write(&stream, &bytes).await?;
+    let mut length = [0; 2];
+    stream::read(&stream, &mut length).await?;
+    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream::read(&stream, &mut message).await?;
     question
         .read(&message, false)
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
-}
-
-async fn write(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(bytes) {
-            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-async fn read(stream: &TcpStream, length: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; length];
-    let mut at = 0;
-    while at < length {
-        stream.readable().await?;
-        match stream.try_read(bytes.get_mut(at..).unwrap_or_default()) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => at += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(bytes)
 }

@@ -119,22 +119,20 @@ impl Conf {
             return vec![absolute.to_owned()];
         }
         let is_first = host.matches('.').count() >= self.dots;
+        let first = is_first.then_some("").into_iter();
+        let domains = first
+            .chain(self.domains.iter().map(String::as_str))
+            .chain([""]);
         let mut names: Vec<String> = Vec::new();
-        let mut add = |name: String| {
+        for domain in domains {
+            let name = match domain.trim_matches('.') {
+                "" => host.to_owned(),
+                domain => format!("{host}.{domain}"),
+            };
             if !names.contains(&name) {
                 names.push(name);
             }
-        };
-        if is_first {
-            add(host.to_owned());
         }
-        for domain in &self.domains {
-            match domain.trim_matches('.') {
-                "" => add(host.to_owned()),
-                domain => add(format!("{host}.{domain}")),
-            }
-        }
-        add(host.to_owned());
         names
     }
 }

@@ -5,6 +5,7 @@
 //! <https://www.rfc-editor.org/rfc/rfc3596> (AAAA). No EDNS: a
 //! server that has more to say than fits cuts its answer and is asked by TCP.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The longest name in bytes, its root included.
@@ -146,15 +147,16 @@ impl Question {
                     && additional == 0
                     && flags & (AUTHORITATIVE | RECURSION_AVAILABLE | CUT) == 0 =>
             {
-                Says::NotResponsible
+                Err(Said::NotResponsible)
             }
             NOERROR => match self.addresses(&reader, answers, is_cut) {
-                Some(found) if found.is_empty() => Says::NoAddress,
-                Some(found) => Says::Addresses(found),
-                None => Says::Malformed,
+                // What there is may be behind the cut.
+                Some(found) if found.is_empty() && !is_cut => Err(Said::NoAddress),
+                Some(found) if !found.is_empty() => Ok(found),
+                _ => Err(Said::Malformed),
             },
-            NXDOMAIN => Says::NoName,
-            code => Says::Error(code),
+            NXDOMAIN => Err(Said::NoName),
+            code => Err(Said::Error(code)),
         };
         Some(Reply { says, is_cut })
     }
@@ -163,19 +165,18 @@ impl Question {
     /// records cannot be read; of an answer that was cut, those before the cut.
     fn addresses(&self, start: &Reader<'_>, answers: u16, is_cut: bool) -> Option<Vec<IpAddr>> {
         let mut wanted = self.name.0.clone();
-        let mut owner = Vec::new();
         for _ in 0..=MAX_ALIASES {
             let mut reader = start.clone();
             let mut found = Vec::new();
             let mut alias = None;
             for _ in 0..answers {
-                let Some(record) = reader.record(&mut owner) else {
+                let Some(record) = reader.record() else {
                     match is_cut {
                         true => break,
                         false => return None,
                     }
                 };
-                if record.class != CLASS_IN || owner != wanted {
+                if record.class != CLASS_IN || record.owner != wanted {
                     continue;
                 }
                 if record.kind == self.family.code() {
@@ -184,13 +185,7 @@ impl Question {
                         found.push(address);
                     }
                 } else if record.kind == TYPE_CNAME {
-                    let mut inside = Reader {
-                        message: start.message,
-                        at: record.at,
-                    };
-                    let mut target = Vec::new();
-                    inside.name(&mut target)?;
-                    alias = Some(target);
+                    alias = Some(record.from.clone().name()?);
                 }
             }
             match alias {
@@ -206,35 +201,39 @@ impl Question {
 /// The parts of an answer that are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reply {
-    pub(super) says: Says,
+    /// At most 16 addresses, in the server's order.
+    pub(super) says: Result<Vec<IpAddr>, Said>,
     /// The server had more to say than the message holds.
     pub(super) is_cut: bool,
 }
 
-/// The meaning of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Says {
-    /// At most 16 addresses, in the server's order.
-    Addresses(Vec<IpAddr>),
-    /// There is such a name, and it has no address of this family.
-    NoAddress,
+/// The outcome of a question to a server that is no address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
     /// NXDOMAIN: there is no such name.
     NoName,
-    /// Another code than these (RFC 1035, section 4.1.1): 2 is SERVFAIL.
+    /// There is such a name, and it has no address of this family.
+    NoAddress,
+    /// Another code (<https://www.rfc-editor.org/rfc/rfc1035#section-4.1.1>): 2 is SERVFAIL.
     Error(u16),
     /// It knows nothing of the name, and asks nobody who does.
     NotResponsible,
     /// An answer to the question whose records cannot be read.
     Malformed,
+    /// Nothing, for so many milliseconds.
+    Silence(u128),
+    /// There was no way to ask it.
+    Unreachable(io::ErrorKind),
 }
 
-/// A record of an answer, without its owner.
+/// A record of an answer.
 struct Record<'a> {
+    owner: Vec<u8>,
     kind: u16,
     class: u16,
     data: &'a [u8],
-    /// The position of its data in the message.
-    at: usize,
+    /// The message from where its data begins.
+    from: Reader<'a>,
 }
 
 /// Reads a message from its beginning to its end; every read fails beyond it.
@@ -260,21 +259,17 @@ impl<'a> Reader<'a> {
         Some(u16::from_be_bytes(self.take(2)?.try_into().ok()?))
     }
 
-    /// Reads a name into `name`, uncompressed and in lower case. A pointer leads
-    /// to before where the name (or the piece that it ends) began: none can make
-    /// a ring.
-    fn name(&mut self, name: &mut Vec<u8>) -> Option<()> {
-        name.clear();
+    /// Reads a name, uncompressed and in lower case. A pointer leads to before where
+    /// the name (or the piece that it ends) began: none can make a ring.
+    fn name(&mut self) -> Option<Vec<u8>> {
+        let mut name = Vec::new();
         let mut piece = self.clone();
         let mut began = self.at;
-        let mut jumped = false;
+        let mut end_here = None;
         loop {
             let length = piece.byte()?;
             match length {
-                0 => {
-                    name.push(0);
-                    break;
-                }
+                0 => break,
                 1..=63 => {
                     let label = piece.take(usize::from(length))?;
                     if name.len() + 1 + label.len() >= MAX_NAME {
@@ -289,41 +284,35 @@ impl<'a> Reader<'a> {
                     if target >= began {
                         return None;
                     }
-                    if !jumped {
-                        self.at = piece.at;
-                        jumped = true;
-                    }
+                    end_here.get_or_insert(piece.at);
                     began = target;
                     piece.at = target;
                 }
                 _ => return None,
             }
         }
-        if !jumped {
-            self.at = piece.at;
-        }
-        Some(())
+        name.push(0);
+        self.at = end_here.unwrap_or(piece.at);
+        Some(name)
     }
 
     fn is_question(&mut self, question: &Question) -> Option<bool> {
-        let mut name = Vec::new();
-        self.name(&mut name)?;
+        let name = self.name()?;
         let (kind, class) = (self.word()?, self.word()?);
         Some(name == question.name.0 && kind == question.family.code() && class == CLASS_IN)
     }
 
-    fn record(&mut self, owner: &mut Vec<u8>) -> Option<Record<'a>> {
-        self.name(owner)?;
+    fn record(&mut self) -> Option<Record<'a>> {
+        let owner = self.name()?;
         let (kind, class) = (self.word()?, self.word()?);
         let _seconds_to_live = self.take(4)?;
         let length = usize::from(self.word()?);
-        let at = self.at;
-        let data = self.take(length)?;
         Some(Record {
+            owner,
             kind,
             class,
-            data,
-            at,
+            from: self.clone(),
+            data: self.take(length)?,
         })
     }
 }

@@ -30,14 +30,19 @@ fn sorted_by(
 
 /// The address that this machine would send from.
 fn source(target: SocketAddr) -> Option<IpAddr> {
-    let any: IpAddr = match target {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((any, 0)).ok()?;
+    let socket = UdpSocket::bind((unspecified(target), 0)).ok()?;
     // Some systems refuse the port 0; any other will do.
     socket.connect((target.ip(), 53)).ok()?;
     Some(socket.local_addr().ok()?.ip())
+}
+
+/// The address by which a socket is bound to none of this machine's, of the family of
+/// `target`.
+pub(super) fn unspecified(target: SocketAddr) -> IpAddr {
+    match target {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
 }
 
 /// The label of an address, as far as the table in RFC 6724, section 2.1 is in use:

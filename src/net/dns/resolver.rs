@@ -28,47 +28,35 @@ const MAX_CONF: u64 = 64 * 1024;
 /// Resolves names. The files are read each time: a kubelet changes them, and a
 /// name is resolved once for each connection.
 #[derive(Clone)]
-pub(in crate::net) struct Resolver {
-    conf: &'static str,
-    hosts: &'static str,
+pub(in crate::net) struct Resolver;
+
+/// The addresses of a host, in the order in which they are to be tried, with
+/// port 0: at least one, at most 32.
+async fn resolve(host: &str) -> Result<Vec<SocketAddr>, Unresolved> {
+    if let Ok(address) = host.parse() {
+        return Ok(vec![SocketAddr::new(address, 0)]);
+    }
+    let local = File::open("/etc/hosts").map(BufReader::new);
+    let local = local.map_or_else(|_| Vec::new(), |file| hosts::addresses(file, host));
+    if !local.is_empty() {
+        return Ok(order::sorted(local));
+    }
+    match hosts::special(host) {
+        Some(none) if none.is_empty() => Err(Unresolved(Why::Special)),
+        Some(own) => Ok(order::sorted(own)),
+        None => Ok(order::sorted(look_up(conf(), host).await?)),
+    }
 }
 
-impl Resolver {
-    /// One that reads the system's files.
-    pub(in crate::net) const fn new() -> Self {
-        Self {
-            conf: "/etc/resolv.conf",
-            hosts: "/etc/hosts",
-        }
-    }
-
-    /// The addresses of a host, in the order in which they are to be tried, with
-    /// port 0: at least one, at most 32.
-    async fn resolve(&self, host: &str) -> Result<Vec<SocketAddr>, Unresolved> {
-        if let Ok(address) = host.parse() {
-            return Ok(vec![SocketAddr::new(address, 0)]);
-        }
-        let local = File::open(self.hosts).map(BufReader::new);
-        let local = local.map_or_else(|_| Vec::new(), |file| hosts::addresses(file, host));
-        if !local.is_empty() {
-            return Ok(order::sorted(local));
-        }
-        match hosts::special(host) {
-            Some(none) if none.is_empty() => Err(Unresolved(Why::Special)),
-            Some(own) => Ok(order::sorted(own)),
-            None => Ok(order::sorted(look_up(self.conf(), host).await?)),
-        }
-    }
-
-    fn conf(&self) -> Conf {
-        let text = read(self.conf);
-        let own = read("/proc/sys/kernel/hostname");
-        Conf::parse(&text, own.trim(), |interface| {
-            let is_plain = !interface.contains('/') && !interface.starts_with('.');
-            let number = read(&format!("/sys/class/net/{interface}/ifindex"));
-            number.trim().parse().ok().filter(|_| is_plain)
-        })
-    }
+/// The system's configuration.
+fn conf() -> Conf {
+    let text = read("/etc/resolv.conf");
+    let own = read("/proc/sys/kernel/hostname");
+    Conf::parse(&text, own.trim(), |interface| {
+        let is_plain = !interface.contains('/') && !interface.starts_with('.');
+        let number = read(&format!("/sys/class/net/{interface}/ifindex"));
+        number.trim().parse().ok().filter(|_| is_plain)
+    })
 }
 
 fn read(path: &str) -> String {
@@ -99,7 +87,7 @@ async fn look_up(conf: Conf, host: &str) -> Result<Vec<IpAddr>, Unresolved> {
     let names_no_server = conf.names_no_server;
     let patience = conf.timeout * u32::try_from(conf.attempts).unwrap_or(1);
     let servers = Arc::new(Servers::new(conf));
-    let began = servers.began();
+    let began = servers.began;
     let mut search = Search::new(names.len(), families, patience);
     let mut asking = JoinSet::new();
     loop {
@@ -167,10 +155,6 @@ impl Service<Name> for Resolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let resolver = self.clone();
-        Box::pin(async move {
-            let addresses = resolver.resolve(name.as_str()).await?;
-            Ok(addresses.into_iter())
-        })
+        Box::pin(async move { Ok(resolve(name.as_str()).await?.into_iter()) })
     }
 }

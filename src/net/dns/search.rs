@@ -9,7 +9,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::message::Family;
+use super::message::{Family, Said};
 use super::unresolved::Answered;
 
 /// After so long without an end to what was asked, all that is left is asked too.
@@ -34,7 +34,7 @@ pub(super) struct Search {
     last_start: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Candidate {
     started: Option<Duration>,
     /// The time of its first address.
@@ -42,14 +42,9 @@ struct Candidate {
     families: Vec<(Family, Option<Outcome>)>,
 }
 
-/// The outcome of the question for one family of a candidate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// One address or more.
-    Found(Vec<IpAddr>),
-    /// None, by the last word of each server that was asked.
-    Nothing(Vec<Answered>),
-}
+/// The outcome of the question for one family of a candidate: one address or more, or the
+/// last word of each server that was asked.
+pub(super) type Outcome = Result<Vec<IpAddr>, Vec<Answered>>;
 
 /// The next step of the caller.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,13 +72,13 @@ enum State {
 impl Search {
     /// So many candidates, none asked for.
     pub(super) fn new(candidates: usize, families: &[Family], patience: Duration) -> Self {
-        let candidate = || Candidate {
+        let candidate = Candidate {
             started: None,
             found_at: None,
             families: families.iter().map(|family| (*family, None)).collect(),
         };
         Self {
-            candidates: (0..candidates).map(|_| candidate()).collect(),
+            candidates: vec![candidate; candidates],
             patience: patience.min(PATIENCE),
             last_start: Duration::ZERO,
         }
@@ -100,7 +95,7 @@ impl Search {
         let Some(candidate) = self.candidates.get_mut(number) else {
             return;
         };
-        if let Outcome::Found(_) = outcome {
+        if outcome.is_ok() {
             candidate.found_at.get_or_insert(now);
         }
         let of_family = candidate.families.iter_mut().find(|(of, _)| *of == family);
@@ -143,12 +138,8 @@ impl Search {
     /// The addresses of a candidate, of both families.
     pub(super) fn into_addresses(self, number: usize) -> Vec<IpAddr> {
         let candidate = self.candidates.into_iter().nth(number);
-        let families = candidate.map(|candidate| candidate.families);
-        let outcomes = families.into_iter().flatten();
-        let found = outcomes.filter_map(|(_, outcome)| match outcome {
-            Some(Outcome::Found(addresses)) => Some(addresses),
-            _ => None,
-        });
+        let families = candidate.into_iter().flat_map(|one| one.families);
+        let found = families.filter_map(|(_, outcome)| outcome?.ok());
         found.flatten().collect()
     }
 
@@ -157,19 +148,18 @@ impl Search {
     pub(super) fn into_failures(self) -> Vec<Vec<(Family, Vec<Answered>)>> {
         let of = |candidate: Candidate| {
             let families = candidate.families.into_iter();
-            let failures = families.map(|(family, outcome)| match outcome {
-                Some(Outcome::Nothing(why)) => (family, why),
-                Some(Outcome::Found(_)) | None => (family, Vec::new()),
-            });
-            failures.collect()
+            let why = |outcome: Option<Outcome>| outcome.and_then(Result::err).unwrap_or_default();
+            families
+                .map(|(family, outcome)| (family, why(outcome)))
+                .collect()
         };
         self.candidates.into_iter().map(of).collect()
     }
 
     /// Returns whether something that was asked for has not failed yet.
     fn is_asking(&self) -> bool {
-        let mut asked = self.candidates.iter();
-        asked.any(|candidate| candidate.started.is_some() && !candidate.has_failed())
+        let mut states = self.candidates.iter().map(|one| one.state(self.patience));
+        states.any(|state| matches!(state, State::Found(_) | State::Open(_)))
     }
 
     /// Starts the candidates of these numbers, the second one left out.
@@ -194,24 +184,16 @@ impl Candidate {
             None if !is_pending => return State::Failed,
             None => {}
         }
-        let is_no_name = self.families.iter().any(|(_, outcome)| {
-            let why = match outcome {
-                Some(Outcome::Nothing(why)) => why.as_slice(),
-                _ => &[],
-            };
-            why.iter().any(Answered::is_no_name)
-        });
-        State::Open(match is_no_name {
+        let outcomes = self
+            .families
+            .iter()
+            .filter_map(|(_, outcome)| outcome.as_ref());
+        let mut words = outcomes
+            .filter_map(|outcome| outcome.as_ref().err())
+            .flatten();
+        State::Open(match words.any(|answered| answered.said == Said::NoName) {
             true => started + patience.min(PATIENCE_FOR_NO_NAME),
             false => started + patience,
         })
-    }
-
-    fn has_failed(&self) -> bool {
-        self.started.is_some()
-            && self
-                .families
-                .iter()
-                .all(|(_, outcome)| matches!(outcome, Some(Outcome::Nothing(_))))
     }
 }

@@ -1,13 +1,14 @@
 //! The reason why a name has no address, in words: the servers that were asked, and the
 //! answer of each.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
 
 use thiserror::Error;
 
-use super::message::Family;
+use super::message::{Family, Said};
 use crate::util::shown;
 
 /// Clauses of one sentence; those beyond are counted.
@@ -32,7 +33,7 @@ pub(super) enum Why {
     #[error("it is no name that DNS can hold")]
     NoName,
     /// No server had an address.
-    #[error(fmt = show_asked)]
+    #[error(fmt = show)]
     Asked {
         /// Each name that was asked for; the last one asked for without a search
         /// domain is the name itself.
@@ -58,38 +59,6 @@ pub(super) struct Answered {
     pub(super) said: Said,
 }
 
-/// An answer of a server that is no address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Said {
-    /// NXDOMAIN.
-    NoName,
-    /// The name has no address of this family.
-    NoAddress,
-    /// Another code (<https://www.rfc-editor.org/rfc/rfc1035#section-4.1.1>).
-    Error(u16),
-    /// An answer without anything in it, and no hint to whom to ask.
-    NotResponsible,
-    /// An answer that cannot be read.
-    Malformed,
-    /// Nothing, for so many milliseconds.
-    Silence(u128),
-    /// There was no way to ask it.
-    Unreachable(io::ErrorKind),
-}
-
-impl Answered {
-    pub(super) fn is_no_name(&self) -> bool {
-        self.said == Said::NoName
-    }
-}
-
-fn show_asked(tried: &[Tried], names_no_server: &bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    if *names_no_server {
-        f.write_str("/etc/resolv.conf names no name server, and ")?;
-    }
-    show(tried, f)
-}
-
 /// One answer that a server gave to several questions.
 struct Clause<'a> {
     server: IpAddr,
@@ -98,23 +67,20 @@ struct Clause<'a> {
     names: Vec<(&'a Tried, Vec<Family>)>,
 }
 
-fn show(tried: &[Tried], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let clauses = clauses(tried);
-    let faults: Vec<_> = clauses
-        .iter()
-        .filter(|clause| !matches!(clause.said, Said::NoName | Said::NoAddress))
-        .collect();
+fn show(tried: &[Tried], names_no_server: &bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if *names_no_server {
+        f.write_str("/etc/resolv.conf names no name server, and ")?;
+    }
+    let (mut verdicts, mut told): (Vec<_>, Vec<_>) = clauses(tried)
+        .into_iter()
+        .partition(|clause| matches!(clause.said, Said::NoName | Said::NoAddress));
     // That a name with a search domain behind it does not exist is nothing to
     // tell; of the name itself it is.
-    let verdicts: Vec<_> = clauses
-        .iter()
-        .filter(|clause| matches!(clause.said, Said::NoName | Said::NoAddress))
-        .filter(|clause| clause.names.iter().any(|(name, _)| name.is_itself))
-        .collect();
-    let all = faults.len() + verdicts.len();
-    for (number, clause) in faults.into_iter().chain(verdicts).enumerate() {
+    verdicts.retain(|clause| clause.names.iter().any(|(name, _)| name.is_itself));
+    told.append(&mut verdicts);
+    for (number, clause) in told.iter().enumerate() {
         if number == MAX_CLAUSES {
-            return write!(f, "; and {} more", all - MAX_CLAUSES);
+            return write!(f, "; and {} more", told.len() - MAX_CLAUSES);
         }
         if number > 0 {
             f.write_str("; ")?;
@@ -169,10 +135,11 @@ impl Clause<'_> {
             Said::NoName => write!(f, "{server} knows no such name"),
             Said::NoAddress => {
                 write!(f, "{server} knows the name, and no address of it")?;
-                self.show_families(f)
+                let mut itself = self.names.iter().filter(|(tried, _)| tried.is_itself);
+                itself.try_for_each(|(tried, families)| show_family(tried, families, f))
             }
             Said::Error(code) => {
-                write!(f, "{server} answered {}", Code(code))?;
+                write!(f, "{server} answered {}", named(code))?;
                 self.show_names(tried, f)
             }
             Said::NotResponsible => {
@@ -216,31 +183,11 @@ impl Clause<'_> {
                 f.write_str(", ")?;
             }
             write!(f, "{}", shown(&tried.name))?;
-            if families.len() < tried.said.len() {
-                self.show_family(families, f)?;
-            }
+            show_family(tried, families, f)?;
         }
         match self.names.len().saturating_sub(MAX_NAMES) {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
-        }
-    }
-
-    /// Names the family that the name itself has no address of, if not both.
-    fn show_families(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let itself = self.names.iter().find(|(tried, _)| tried.is_itself);
-        match itself {
-            Some((tried, families)) if families.len() < tried.said.len() => {
-                self.show_family(families, f)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn show_family(&self, families: &[Family], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match families.first() {
-            Some(family) => write!(f, " ({})", family.record()),
-            None => Ok(()),
         }
     }
 
@@ -253,17 +200,21 @@ impl Clause<'_> {
     }
 }
 
-/// A code of an answer by its name.
-struct Code(u16);
+/// Names the family of a name that is meant, if not both.
+fn show_family(tried: &Tried, families: &[Family], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match families {
+        [family, ..] if families.len() < tried.said.len() => write!(f, " ({})", family.record()),
+        _ => Ok(()),
+    }
+}
 
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            1 => "FORMERR",
-            2 => "SERVFAIL",
-            4 => "NOTIMP",
-            5 => "REFUSED",
-            code => return write!(f, "with the error code {code}"),
-        })
+/// A code of an answer by its name.
+fn named(code: u16) -> Cow<'static, str> {
+    match code {
+        1 => "FORMERR".into(),
+        2 => "SERVFAIL".into(),
+        4 => "NOTIMP".into(),
+        5 => "REFUSED".into(),
+        code => format!("with the error code {code}").into(),
     }
 }

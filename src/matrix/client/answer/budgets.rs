@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::shapes::{KIB, item_kind};
 use crate::json::{Admission, Gate};
+use crate::matrix::client::sync::InvitedRoom;
 
 /// The users whose items have budgets of their own.
 #[derive(Debug)]
@@ -17,34 +18,25 @@ pub struct Audience {
     pub commanders: BTreeSet<OwnedUserId>,
 }
 
-/// Bytes of one sync for messages of allowed users.
-const MESSAGES_BUDGET: usize = 512 * KIB;
-/// For messages of the bot's own account, which tell whether this store is an
-/// older copy.
-const OWN_BUDGET: usize = 96 * KIB;
-/// For state, in timelines or beside them.
-const STATE_BUDGET: usize = 640 * KIB;
-/// For to-device messages of allowed users.
-const COMMANDERS_TO_DEVICE_BUDGET: usize = 640 * KIB;
-/// For to-device messages of everybody else.
-const OTHERS_TO_DEVICE_BUDGET: usize = 256 * KIB;
-/// For invitations by allowed users.
-const COMMANDERS_INVITES_BUDGET: usize = 64 * KIB;
-/// For invitations by everybody else.
-const OTHERS_INVITES_BUDGET: usize = 64 * KIB;
-/// Bytes of one list for members who are not allowed users.
-const MEMBERS_BUDGET: usize = 640 * KIB;
-
-/// The gate of an answer: admits what is relevant, as long as there is room for it.
+/// The gate of an answer: admits what is relevant, as long as there is room for it. Each
+/// budget is in bytes, and for one answer.
 pub(super) struct Budgets {
     audience: Arc<Audience>,
+    /// Messages of allowed users.
     messages: usize,
+    /// Messages of the bot's own account, which tell whether this store is an older copy.
     own: usize,
+    /// State, in timelines or beside them.
     state: usize,
+    /// To-device messages of allowed users.
     commanders_to_device: usize,
+    /// To-device messages of everybody else.
     others_to_device: usize,
+    /// Invitations by allowed users.
     commanders_invites: usize,
+    /// Invitations by everybody else.
     others_invites: usize,
+    /// Members who are not allowed users.
     members: usize,
 }
 
@@ -63,14 +55,14 @@ impl Budgets {
     pub(super) fn new(audience: Arc<Audience>) -> Self {
         Self {
             audience,
-            messages: MESSAGES_BUDGET,
-            own: OWN_BUDGET,
-            state: STATE_BUDGET,
-            commanders_to_device: COMMANDERS_TO_DEVICE_BUDGET,
-            others_to_device: OTHERS_TO_DEVICE_BUDGET,
-            commanders_invites: COMMANDERS_INVITES_BUDGET,
-            others_invites: OTHERS_INVITES_BUDGET,
-            members: MEMBERS_BUDGET,
+            messages: 512 * KIB,
+            own: 96 * KIB,
+            state: 640 * KIB,
+            commanders_to_device: 640 * KIB,
+            others_to_device: 256 * KIB,
+            commanders_invites: 64 * KIB,
+            others_invites: 64 * KIB,
+            members: 640 * KIB,
         }
     }
 
@@ -96,26 +88,18 @@ impl Budgets {
 
     /// A room that the bot is invited to, as far as its stripped state was kept.
     fn invited_room(&mut self, room: &[u8], item: &[u8]) -> Admission {
-        #[derive(Deserialize)]
-        struct Invited<'a> {
-            #[serde(borrow)]
-            invite_state: State<'a>,
-        }
-        #[derive(Deserialize)]
-        struct State<'a> {
-            #[serde(borrow)]
-            events: Vec<Head<'a>>,
-        }
-        let Ok(invited) = serde_json::from_slice::<Invited<'_>>(item) else {
+        let Ok(invited) = serde_json::from_slice::<InvitedRoom<'_>>(item) else {
             return Admission::Irrelevant;
         };
-        let senders = &invited.invite_state.events;
-        let size = room.len() + item.len();
-        if senders.is_empty() {
+        let heads = invited.invite_state.events.into_iter();
+        let heads = heads.map(|event| serde_json::from_str::<Head<'_>>(event.get()));
+        let heads = match heads.collect::<Result<Vec<_>, _>>() {
+            Ok(heads) if !heads.is_empty() => heads,
             // Nobody is named: it is no invite.
-            return Admission::Irrelevant;
-        }
-        match senders.iter().all(|head| self.is_commander(&head.sender)) {
+            _ => return Admission::Irrelevant,
+        };
+        let size = room.len() + item.len();
+        match heads.iter().all(|head| self.is_commander(&head.sender)) {
             true => spend(&mut self.commanders_invites, size),
             false => spend(&mut self.others_invites, size),
         }

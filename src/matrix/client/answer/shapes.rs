@@ -198,4 +198,4 @@ pub(super) const MESSAGES: Shape = Shape::Object(&[
 
 pub(super) const SIGNATURES: Shape = Shape::Object(&[("failures", Shape::Map(&FAILURES))]);
 
-pub(super) const ACCOUNT_DATA: Shape = Shape::Whole(super::MAX_ACCOUNT_DATA);
+pub(super) const ACCOUNT_DATA: Shape = Shape::Whole(super::MAX_SMALL);

@@ -6,14 +6,15 @@ use super::*;
 use crate::util::Clock;
 
 fn answer(status: u16, body: &str) -> Result<Vec<u8>, Fault> {
-    read(Response {
+    let response = Response {
         status,
         headers: HeaderMap::new(),
         body: body.as_bytes().to_vec(),
         skipped: Default::default(),
         is_cut: false,
         arrived: std::time::SystemTime::UNIX_EPOCH,
-    })
+    };
+    read(response, None)
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::net::dns::message::{Family, Question, Reply, Says, WireName};
+use crate::net::dns::message::{Family, Question, Reply, Said, WireName};
+
+/// The meaning of an answer.
+type Says = Result<Vec<IpAddr>, Said>;
 
 const A: [u8; 2] = [0, 1];
 const CNAME: [u8; 2] = [0, 5];
@@ -40,7 +43,7 @@ fn read(flags: u16, records: &[Vec<u8>]) -> Option<Reply> {
 }
 
 fn addresses(all: &[&str]) -> Says {
-    Says::Addresses(all.iter().map(|one| one.parse().unwrap()).collect())
+    Ok(all.iter().map(|one| one.parse().unwrap()).collect())
 }
 
 const OK: u16 = 0x8180;
@@ -75,17 +78,17 @@ fn names_that_no_message_holds_are_none() {
 #[test]
 fn every_code_is_told_from_the_others() {
     for (flags, wanted) in [
-        (OK, Says::NoAddress),
-        (OK | 1, Says::Error(1)),
-        (OK | 2, Says::Error(2)),
-        (OK | 3, Says::NoName),
-        (OK | 4, Says::Error(4)),
-        (OK | 5, Says::Error(5)),
-        (OK | 15, Says::Error(15)),
+        (OK, Err(Said::NoAddress)),
+        (OK | 1, Err(Said::Error(1))),
+        (OK | 2, Err(Said::Error(2))),
+        (OK | 3, Err(Said::NoName)),
+        (OK | 4, Err(Said::Error(4))),
+        (OK | 5, Err(Said::Error(5))),
+        (OK | 15, Err(Said::Error(15))),
         // Neither responsible nor asking others, and nobody named who is.
-        (0x8000, Says::NotResponsible),
+        (0x8000, Err(Said::NotResponsible)),
         // Responsible.
-        (0x8400, Says::NoAddress),
+        (0x8400, Err(Said::NoAddress)),
     ] {
         assert_eq!(says(flags, &[]), Some(wanted), "{flags:x}");
     }
@@ -112,7 +115,7 @@ fn an_answer_to_something_else_is_none() {
     assert!(question(Family::V4).read(&mute, false).is_none());
     mute[3] |= 1;
     let reply = question(Family::V4).read(&mute, false).unwrap();
-    assert_eq!(reply.says, Says::Error(1));
+    assert_eq!(reply.says, Err(Said::Error(1)));
 }
 
 #[test]
@@ -128,15 +131,15 @@ fn addresses_are_those_of_the_name_and_its_aliases() {
         (&[&one][..], addresses(&["10.0.0.1"])),
         (&[&one, &one], addresses(&["10.0.0.1"])),
         (&[&of_other, &v6, &one], addresses(&["10.0.0.1"])),
-        (&[&of_other], Says::NoAddress),
-        (&[&v6], Says::NoAddress),
-        (&[&of_chaos], Says::NoAddress),
+        (&[&of_other], Err(Said::NoAddress)),
+        (&[&v6], Err(Said::NoAddress)),
+        (&[&of_chaos], Err(Said::NoAddress)),
         (&[&to_alias, &of_alias], addresses(&["10.0.0.2"])),
         // In any order, and though a name with an alias has nothing else.
         (&[&of_alias, &to_alias], addresses(&["10.0.0.2"])),
         (&[&to_alias, &of_alias, &one], addresses(&["10.0.0.1"])),
-        (&[&to_alias, &of_other], Says::NoAddress),
-        (&[&to_alias], Says::NoAddress),
+        (&[&to_alias, &of_other], Err(Said::NoAddress)),
+        (&[&to_alias], Err(Said::NoAddress)),
     ] {
         let records: Vec<_> = records.iter().map(|record| (*record).clone()).collect();
         assert_eq!(says(OK, &records), Some(wanted), "{records:?}");
@@ -146,7 +149,7 @@ fn addresses_are_those_of_the_name_and_its_aliases() {
 #[test]
 fn no_more_is_kept_than_there_is_use_for() {
     let records: Vec<_> = (0..60).map(|at| record(NAME, A, &[10, 0, 0, at])).collect();
-    let Some(Says::Addresses(kept)) = says(OK, &records) else {
+    let Some(Ok(kept)) = says(OK, &records) else {
         panic!("it has addresses");
     };
     let first: Vec<IpAddr> = (0..16).map(|at| [10, 0, 0, at].into()).collect();
@@ -160,9 +163,9 @@ fn of_an_answer_that_was_cut_the_beginning_counts() {
     let cut = read(OK | 0x0200, &[one.clone(), half.clone()]).unwrap();
     assert_eq!((cut.says, cut.is_cut), (addresses(&["10.0.0.1"]), true));
     let cut = read(OK | 0x0200, std::slice::from_ref(&half)).unwrap();
-    assert_eq!((cut.says, cut.is_cut), (Says::NoAddress, true));
+    assert_eq!((cut.says, cut.is_cut), (Err(Said::Malformed), true));
     // Not said to be cut, it is broken.
-    assert_eq!(says(OK, &[one.clone(), half]), Some(Says::Malformed));
+    assert_eq!(says(OK, &[one.clone(), half]), Some(Err(Said::Malformed)));
     // Longer than what was read of it.
     let mut message = head(OK, 2);
     message.extend(one);
@@ -201,21 +204,21 @@ fn hostile_messages_end() {
     ] {
         assert_eq!(
             says(OK, std::slice::from_ref(&record_of)),
-            Some(Says::Malformed),
+            Some(Err(Said::Malformed)),
             "{record_of:?}"
         );
     }
     // An alias of itself, and two of each other.
     let ring = record(NAME, CNAME, NAME);
-    assert_eq!(says(OK, &[ring]), Some(Says::Malformed));
+    assert_eq!(says(OK, &[ring]), Some(Err(Said::Malformed)));
     let other = b"\x05other\x03net\0";
     let ring = [record(NAME, CNAME, other), record(other, CNAME, NAME)];
-    assert_eq!(says(OK, &ring), Some(Says::Malformed));
+    assert_eq!(says(OK, &ring), Some(Err(Said::Malformed)));
     // More records than there are.
     let mut message = head(OK, u16::MAX);
     message.extend(record(NAME, A, &[10, 0, 0, 1]));
     let read = question(Family::V4).read(&message, false).unwrap();
-    assert_eq!(read.says, Says::Malformed);
+    assert_eq!(read.says, Err(Said::Malformed));
     // Each beginning of a message, and each with one byte changed.
     let mut whole = head(OK, 1);
     whole.extend(record(NAME, A, &[10, 0, 0, 1]));

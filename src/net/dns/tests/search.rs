@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::net::dns::message::Family::{self, V4, V6};
+use crate::net::dns::message::Said;
 use crate::net::dns::search::{Outcome, PATIENCE, Search, Step};
-use crate::net::dns::unresolved::{Answered, Said};
+use crate::net::dns::unresolved::Answered;
 
 const BOTH: [Family; 2] = [V4, V6];
 
@@ -19,12 +20,12 @@ fn search(candidates: usize) -> Search {
 }
 
 fn found(address: &str) -> Outcome {
-    Outcome::Found(vec![address.parse().unwrap()])
+    Ok(vec![address.parse().unwrap()])
 }
 
 fn nothing(said: Said) -> Outcome {
     let server = "10.96.0.10".parse().unwrap();
-    Outcome::Nothing(vec![Answered { server, said }])
+    Err(vec![Answered { server, said }])
 }
 
 fn fail(search: &mut Search, number: usize, said: Said, now: u64) {

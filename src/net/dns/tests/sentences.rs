@@ -3,7 +3,8 @@
 use std::io::ErrorKind;
 
 use crate::net::dns::message::Family::{V4, V6};
-use crate::net::dns::unresolved::{Answered, Said, Tried, Unresolved, Why};
+use crate::net::dns::message::Said;
+use crate::net::dns::unresolved::{Answered, Tried, Unresolved, Why};
 
 const ONE: [u8; 4] = [10, 96, 0, 10];
 const TWO: [u8; 4] = [10, 96, 0, 11];
