@@ -25,7 +25,7 @@ enum Event {
     /// A request came to its end.
     Request(session::Finished),
     /// A job came to its end.
-    Job(Option<Answered>),
+    Job(Option<Box<Answered>>),
     /// It is time for something that waited.
     Due,
 }
@@ -81,7 +81,7 @@ impl Session<'_> {
         // whenever it is asked.
         let next = poll_fn(|context| {
             if let Poll::Ready(Some(finished)) = jobs.poll_join_next(context) {
-                return Poll::Ready(finished.map(Event::Job));
+                return Poll::Ready(finished.map(|job| Event::Job(job.map(Box::new))));
             }
             match requests.poll_join_next(context) {
                 Poll::Ready(Some(finished)) => Poll::Ready(finished.map(Event::Request)),
@@ -108,7 +108,7 @@ impl Session<'_> {
                 self.refresh_tokens(action);
             }
             Event::Job(Some(answered)) => {
-                self.jobs.unsaved = Some(answered);
+                self.jobs.unsaved = Some(*answered);
                 self.save_answer();
             }
             Event::Job(None) => {}
