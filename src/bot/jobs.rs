@@ -96,12 +96,12 @@ impl Jobs {
         let question = Command::Status.as_str();
         let is_flooded = tx.journal().count_unfinished(question)? > QUESTIONS_BEFORE_SCALING;
         let urgent = match is_flooded {
-            true => tx.journal().next_unfinished_but(question)?,
+            true => tx.journal().next_unfinished(question)?,
             false => None,
         };
         let next = match urgent {
             Some(urgent) => Some(urgent),
-            None => tx.journal().next_unfinished()?,
+            None => tx.journal().next_unfinished("")?,
         };
         let Some(entry) = next else {
             return Ok(None);

@@ -266,7 +266,7 @@ fn the_policy_alone_hears_no_stranger() {
             door.receive(&message).unwrap();
         }
         assert_eq!(
-            tx.journal().next_unfinished().unwrap().is_some(),
+            tx.journal().next_unfinished("").unwrap().is_some(),
             heard,
             "{sender}"
         );

@@ -49,13 +49,13 @@ struct CrossSignature {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct Stored<S> {
     account: olm::AccountPickle,
-    state: KeyState,
+    state: S,
 }
 
 /// The body of `POST /_matrix/client/v3/keys/upload`.
-#[derive(Serialize, Debug, Clone, PartialEq)]
+#[derive(Serialize, Debug, Clone, PartialEq, Default)]
 pub struct KeyUpload {
     /// The signed identity of the device, until the server has it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,12 +105,7 @@ impl Account {
     /// # Errors
     /// The account has no JSON form.
     pub fn pickle(&self) -> Result<Pickle, serde_json::Error> {
-        #[derive(Serialize)]
-        struct Borrowed<'a> {
-            account: olm::AccountPickle,
-            state: &'a KeyState,
-        }
-        Pickle::of(&Borrowed {
+        Pickle::of(&Stored {
             account: self.inner.pickle(),
             state: &self.state,
         })
@@ -134,14 +129,6 @@ impl Account {
     /// The device's fingerprint key.
     pub fn ed25519(&self) -> Ed25519PublicKey {
         self.inner.ed25519_key()
-    }
-
-    pub(super) fn olm(&self) -> &olm::Account {
-        &self.inner
-    }
-
-    pub(super) fn olm_mut(&mut self) -> &mut olm::Account {
-        &mut self.inner
     }
 
     /// The device's public keys, signed by itself and by the self-signing key if
@@ -235,34 +222,24 @@ impl Account {
     /// # Errors
     /// [`SignatureError::NotCanonical`] if the object has no canonical form.
     pub fn upload(&self) -> Result<Option<KeyUpload>, SignatureError> {
-        let device_keys = if self.state.device_keys_uploaded {
-            None
-        } else {
-            Some(self.device_keys()?)
-        };
-        let mut upload = KeyUpload {
-            device_keys,
-            one_time_keys: CanonicalJsonObject::new(),
-            fallback_keys: CanonicalJsonObject::new(),
+        let mut upload = KeyUpload::default();
+        if !self.state.device_keys_uploaded {
+            upload.device_keys = Some(self.device_keys()?);
+        }
+        let signed = |key| {
+            let mut key = object(key)?;
+            self.sign(&mut key)?;
+            Ok::<_, SignatureError>(CanonicalJsonValue::Object(key))
         };
         for (id, key) in self.inner.one_time_keys() {
-            let mut signed = object(json!({ "key": key.to_base64() }))?;
-            self.sign(&mut signed)?;
-            upload
-                .one_time_keys
-                .insert(self.key_name(id), CanonicalJsonValue::Object(signed));
+            let key = signed(json!({ "key": key.to_base64() }))?;
+            upload.one_time_keys.insert(self.key_name(id), key);
         }
         for (id, key) in self.inner.fallback_key() {
-            let mut signed = object(json!({ "key": key.to_base64(), "fallback": true }))?;
-            self.sign(&mut signed)?;
-            upload
-                .fallback_keys
-                .insert(self.key_name(id), CanonicalJsonValue::Object(signed));
+            let key = signed(json!({ "key": key.to_base64(), "fallback": true }))?;
+            upload.fallback_keys.insert(self.key_name(id), key);
         }
-        let nothing = upload.device_keys.is_none()
-            && upload.one_time_keys.is_empty()
-            && upload.fallback_keys.is_empty();
-        Ok((!nothing).then_some(upload))
+        Ok((upload != KeyUpload::default()).then_some(upload))
     }
 
     /// The server has taken the last [`Account::upload`]; `with_device_keys` says
@@ -314,8 +291,5 @@ pub enum FallbackOnServer {
 }
 
 pub(super) fn object(value: serde_json::Value) -> Result<CanonicalJsonObject, SignatureError> {
-    match CanonicalJsonValue::try_from(value) {
-        Ok(CanonicalJsonValue::Object(object)) => Ok(object),
-        _ => Err(SignatureError::NotCanonical),
-    }
+    serde_json::from_value(value).map_err(|_| SignatureError::NotCanonical)
 }

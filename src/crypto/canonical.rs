@@ -87,13 +87,8 @@ pub fn verify(
     key_id: &str,
     key: &Ed25519PublicKey,
 ) -> Result<(), SignatureError> {
-    let signature = object
-        .get("signatures")
-        .and_then(CanonicalJsonValue::as_object)
-        .and_then(|users| users.get(user.as_str()))
-        .and_then(CanonicalJsonValue::as_object)
-        .and_then(|keys| keys.get(key_id))
-        .and_then(CanonicalJsonValue::as_str)
+    let signature = signatures_of(object, user)
+        .and_then(|keys| keys.get(key_id)?.as_str())
         .ok_or(SignatureError::Missing)?;
     let signature = Ed25519Signature::from_base64(signature).map_err(|_| SignatureError::Wrong)?;
     key.verify(&canonical_json(object)?, &signature)
@@ -110,17 +105,18 @@ pub fn verify_by(
     user: &UserId,
     key: &Ed25519PublicKey,
 ) -> Result<(), SignatureError> {
-    let names = object
-        .get("signatures")
-        .and_then(CanonicalJsonValue::as_object)
-        .and_then(|users| users.get(user.as_str()))
-        .and_then(CanonicalJsonValue::as_object)
-        .ok_or(SignatureError::Missing)?;
-    let name = names
-        .keys()
-        .find(|name| names_key(name, key))
+    let name = signatures_of(object, user)
+        .and_then(|keys| keys.keys().find(|name| names_key(name, key)))
         .ok_or(SignatureError::Missing)?;
     verify(object, user, name, key)
+}
+
+fn signatures_of<'a>(
+    object: &'a CanonicalJsonObject,
+    user: &UserId,
+) -> Option<&'a CanonicalJsonObject> {
+    let users = object.get("signatures")?.as_object()?;
+    users.get(user.as_str())?.as_object()
 }
 
 /// A public key in padded or unpadded base64. vodozemac's own `from_base64`

@@ -17,7 +17,7 @@ pub enum ClaimError {
     Malformed,
     /// Not signed by the device it is said to belong to.
     #[error(transparent)]
-    Signature(SignatureError),
+    Signature(#[from] SignatureError),
 }
 
 /// Reads one claimed key and checks that `device` signed it: an unsigned key
@@ -34,13 +34,8 @@ pub fn one_time_key(
         return Err(ClaimError::Malformed);
     }
     let object = canonical::signed_object(raw).ok_or(ClaimError::Malformed)?;
-    canonical::verify(
-        &object,
-        &device.user,
-        &format!("ed25519:{}", device.id),
-        &device.ed25519,
-    )
-    .map_err(ClaimError::Signature)?;
+    let key_id = format!("ed25519:{}", device.id);
+    canonical::verify(&object, &device.user, &key_id, &device.ed25519)?;
     object
         .get("key")
         .and_then(CanonicalJsonValue::as_str)

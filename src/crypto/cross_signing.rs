@@ -88,10 +88,6 @@ impl Seed {
     fn secret_key(&self) -> Ed25519SecretKey {
         Ed25519SecretKey::from_slice(&self.0)
     }
-
-    fn key_for(&self, label: &[u8]) -> Option<Ed25519SecretKey> {
-        derive::<32>(self.as_bytes(), label).map(|bytes| Ed25519SecretKey::from_slice(&bytes))
-    }
 }
 
 /// The public key of a private one that other clients keep as base64 (in secret
@@ -119,7 +115,7 @@ impl SelfSigningKey {
 
     /// Returns whether this is the self-signing key of `identity`.
     pub fn belongs_to(&self, identity: &Identity) -> bool {
-        identity.self_signing() == Some(self.public())
+        identity.self_signing == Some(self.public())
     }
 
     /// The signature of the account's device keys, for
@@ -145,10 +141,13 @@ impl CrossSigningKeys {
     /// The three keys of a seed. `None` never happens: HKDF refuses only
     /// thousands of bytes.
     pub fn from_seed(seed: &Seed) -> Option<Self> {
+        let key_for = |label| {
+            derive::<32>(seed.as_bytes(), label).map(|key| Ed25519SecretKey::from_slice(&key))
+        };
         Some(Self {
-            master: seed.key_for(MASTER)?,
-            self_signing: SelfSigningKey(seed.key_for(SELF_SIGNING)?),
-            user_signing: seed.key_for(USER_SIGNING)?,
+            master: key_for(MASTER)?,
+            self_signing: SelfSigningKey(key_for(SELF_SIGNING)?),
+            user_signing: key_for(USER_SIGNING)?,
         })
     }
 
@@ -227,20 +226,16 @@ pub fn signatures_upload(
         let name = master_name(&master).ok_or(SignatureError::NotCanonical)?;
         signed.insert(name, master.into());
     }
-    let mut body = CanonicalJsonObject::new();
-    body.insert(account.user().to_string(), signed.into());
-    Ok(body)
+    let body = [(account.user().to_string(), signed.into())];
+    Ok(body.into())
 }
 
 /// A key as people compare it: unpadded base64 in groups of four, as Element
 /// shows it.
 pub fn fingerprint(key: &Ed25519PublicKey) -> String {
-    let mut text = String::new();
-    for (index, letter) in key.to_base64().chars().enumerate() {
-        if index > 0 && index % 4 == 0 {
-            text.push(' ');
-        }
-        text.push(letter);
+    let mut text = key.to_base64();
+    for at in (4..text.len()).step_by(4).rev() {
+        text.insert(at, ' ');
     }
     text
 }

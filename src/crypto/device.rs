@@ -42,7 +42,7 @@ pub enum DeviceError {
     Keys,
     /// The self-signature.
     #[error(transparent)]
-    Signature(SignatureError),
+    Signature(#[from] SignatureError),
     /// The same id had another ed25519 key before.
     #[error("this device id had another fingerprint before")]
     KeyChanged,
@@ -55,21 +55,12 @@ pub enum DeviceError {
 }
 
 impl Device {
-    /// Reads device keys found under `user` and `id` of a `/keys/query` answer.
-    /// Signatures of identities are not looked at.
+    /// Reads device keys found under `user` and `id` of a `/keys/query` answer, with
+    /// `signed_by` if `identity` is the user's and vouches for these keys.
     ///
     /// # Errors
     /// The keys are malformed, of another user or device, or not signed by themselves.
-    pub fn parse(user: &UserId, id: &DeviceId, raw: &RawValue) -> Result<Self, DeviceError> {
-        Self::parse_signed(user, id, raw, None)
-    }
-
-    /// As [`Device::parse`], with `signed_by` if `identity` is the user's and
-    /// vouches for these keys.
-    ///
-    /// # Errors
-    /// As [`Device::parse`].
-    pub fn parse_signed(
+    pub fn parse(
         user: &UserId,
         id: &DeviceId,
         raw: &RawValue,
@@ -82,7 +73,7 @@ impl Device {
         }
         device.signed_by = identity
             .filter(|identity| identity.has_signed(&object))
-            .map(Identity::master);
+            .map(|identity| identity.master);
         Ok(device)
     }
 
@@ -106,11 +97,8 @@ impl Device {
             .ok_or(DeviceError::Malformed)?
             .into();
         let key = |algorithm: &str| {
-            object
-                .get("keys")
-                .and_then(CanonicalJsonValue::as_object)
-                .and_then(|keys| keys.get(&format!("{algorithm}:{id}")))
-                .and_then(CanonicalJsonValue::as_str)
+            let keys = object.get("keys")?.as_object()?;
+            keys.get(&format!("{algorithm}:{id}"))?.as_str()
         };
         let curve25519 = key("curve25519")
             .and_then(|key| Curve25519PublicKey::from_base64(key).ok())
@@ -118,8 +106,7 @@ impl Device {
         let ed25519 = key("ed25519")
             .and_then(canonical::ed25519_from_base64)
             .ok_or(DeviceError::Keys)?;
-        canonical::verify(object, &user, &format!("ed25519:{id}"), &ed25519)
-            .map_err(DeviceError::Signature)?;
+        canonical::verify(object, &user, &format!("ed25519:{id}"), &ed25519)?;
         Ok(Self {
             user,
             id,
@@ -191,7 +178,7 @@ pub fn device_changes(
             continue;
         }
         let before = known.iter().find(|known| known.device.id == id);
-        match Device::parse_signed(user, &id, raw, identity) {
+        match Device::parse(user, &id, raw, identity) {
             Err(fault) => changes.push(DeviceChange::Refuse(id, fault)),
             Ok(device) => {
                 let fault = match before {

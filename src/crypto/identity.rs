@@ -18,8 +18,10 @@ use super::canonical;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     user: OwnedUserId,
-    master: Ed25519PublicKey,
-    self_signing: Option<Ed25519PublicKey>,
+    /// The key that stands for the user.
+    pub master: Ed25519PublicKey,
+    /// The key that signs the user's devices.
+    pub self_signing: Option<Ed25519PublicKey>,
 }
 
 /// Error of checking a cross-signing key.
@@ -68,26 +70,12 @@ impl Identity {
         &self.user
     }
 
-    /// The key that stands for the user.
-    pub fn master(&self) -> Ed25519PublicKey {
-        self.master
-    }
-
-    /// The key that signs the user's devices.
-    pub fn self_signing(&self) -> Option<Ed25519PublicKey> {
-        self.self_signing
-    }
-
     /// Returns whether this identity vouches for `device_keys`, over every field that
     /// came in. The device's signature of itself is not looked at.
     pub fn has_signed(&self, device_keys: &CanonicalJsonObject) -> bool {
-        let owner = device_keys
-            .get("user_id")
-            .and_then(CanonicalJsonValue::as_str);
-        owner == Some(self.user.as_str())
-            && self
-                .self_signing
-                .is_some_and(|key| canonical::verify_by(device_keys, &self.user, &key).is_ok())
+        let owner = device_keys.get("user_id").and_then(|user| user.as_str());
+        let signed_by = |key| canonical::verify_by(device_keys, &self.user, &key).is_ok();
+        owner == Some(self.user.as_str()) && self.self_signing.is_some_and(signed_by)
     }
 }
 

@@ -13,8 +13,8 @@ use vodozemac::{
 
 use super::{MEGOLM_ALGORITHM, olm::OlmPayload, pickle::Pickle, room_key::RoomKey};
 
-/// The inner event types that are acted on.
-const INNER_TYPES: [&str; 1] = ["m.room.message"];
+/// The inner event type that is acted on.
+const INNER_TYPE: &str = "m.room.message";
 
 /// A session with the identity it was received from. Only sessions that came
 /// directly, in an Olm message from the device that made them, exist here:
@@ -109,29 +109,25 @@ impl MegolmEvent {
     /// The content is malformed, or of another algorithm.
     pub fn parse(content: &RawValue) -> Result<Self, MegolmError> {
         #[derive(Deserialize)]
-        struct Content {
+        struct Content<'a> {
             algorithm: String,
             session_id: Option<String>,
-            ciphertext: Option<RawCiphertext>,
+            /// Olm has no string here.
+            #[serde(borrow)]
+            ciphertext: Option<&'a RawValue>,
         }
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum RawCiphertext {
-            Megolm(String),
-            Other(serde::de::IgnoredAny),
-        }
-        let content: Content =
+        let content: Content<'_> =
             serde_json::from_str(content.get()).map_err(|_| MegolmError::Malformed)?;
         if content.algorithm != MEGOLM_ALGORITHM {
             return Err(MegolmError::Algorithm);
         }
-        let (Some(session_id), Some(RawCiphertext::Megolm(ciphertext))) =
-            (content.session_id, content.ciphertext)
-        else {
+        let (Some(session_id), Some(ciphertext)) = (content.session_id, content.ciphertext) else {
             return Err(MegolmError::Malformed);
         };
-        let message =
-            MegolmMessage::from_base64(&ciphertext).map_err(|_| MegolmError::Malformed)?;
+        let message = serde_json::from_str::<String>(ciphertext.get())
+            .ok()
+            .and_then(|ciphertext| MegolmMessage::from_base64(&ciphertext).ok())
+            .ok_or(MegolmError::Malformed)?;
         Ok(Self {
             session_id,
             message,
@@ -143,17 +139,6 @@ impl MegolmEvent {
     pub fn index(&self) -> u32 {
         self.message.message_index()
     }
-}
-
-/// A message that was opened and that its sender meant for this room.
-#[derive(Debug)]
-pub struct MegolmPlaintext {
-    /// The ratchet index it was encrypted at: once for each message.
-    pub index: u32,
-    /// The inner event type.
-    pub kind: String,
-    /// The inner content.
-    pub content: Box<RawValue>,
 }
 
 impl InboundGroupSession {
@@ -191,7 +176,8 @@ impl InboundGroupSession {
         self.inner.advance_to(index);
     }
 
-    /// Opens a message of `sender` in `room` and checks what is inside.
+    /// Opens a message that `sender` meant for `room`, and checks what is inside.
+    /// Returns its content.
     ///
     /// # Errors
     /// The message is not of this session, sender or room, or of an inner type that is not
@@ -201,7 +187,7 @@ impl InboundGroupSession {
         room: &RoomId,
         sender: &UserId,
         event: &MegolmEvent,
-    ) -> Result<MegolmPlaintext, MegolmError> {
+    ) -> Result<Box<RawValue>, MegolmError> {
         if self.owner != sender {
             return Err(MegolmError::WrongSender);
         }
@@ -226,13 +212,9 @@ impl InboundGroupSession {
         if inner.room_id != room.as_str() {
             return Err(MegolmError::WrongRoom);
         }
-        if inner.state_key.is_some() || !INNER_TYPES.contains(&inner.kind.as_str()) {
+        if inner.state_key.is_some() || inner.kind != INNER_TYPE {
             return Err(MegolmError::InnerType);
         }
-        Ok(MegolmPlaintext {
-            index: decrypted.message_index,
-            kind: inner.kind,
-            content: inner.content.to_owned(),
-        })
+        Ok(inner.content.to_owned())
     }
 }

@@ -35,19 +35,16 @@ pub use cross_signing::{
 };
 pub use device::{Device, DeviceChange, DeviceError, KnownDevice, device_changes};
 pub use identity::{Identity, IdentityError, identity_key_ids};
-pub use inbound_group_session::{
-    InboundGroupSession, MegolmError, MegolmEvent, MegolmPlaintext, accept_room_key,
-};
+pub use inbound_group_session::{InboundGroupSession, MegolmError, MegolmEvent, accept_room_key};
 pub use olm::{
-    Decrypted, EncryptError, OlmError, OlmEvent, OlmPayload, OlmPosition, OlmSession, PayloadError,
-    Peer, decrypt, encrypt_to_device, outbound_session,
+    Decrypted, OlmError, OlmEvent, OlmPayload, OlmPosition, OlmSession, PayloadError, decrypt,
+    encrypt_to_device, outbound_session,
 };
 pub use outbound_group_session::{OutboundGroupSession, Rotation};
 pub use pickle::{Pickle, SecretContent};
 pub use recovery_key::{RecoveryKey, RecoveryKeyError};
 pub use room_key::{RoomKey, RoomKeyError};
 pub use secret_storage::SecretStorageError;
-pub use supply::ReplaceError;
 pub use trust::{DeviceTrust, DeviceTrustState, KnownIdentity, Pin, PinSource};
 pub use withheld::{Withheld, WithheldCode};
 

@@ -1,7 +1,5 @@
 //! Megolm, sending: the bot's own session of a room, and when it is replaced.
 
-use std::time::Duration;
-
 use ruma::{OwnedRoomId, RoomId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -17,8 +15,8 @@ use super::{
 
 /// No room can ask for a new session more often than this: each one costs a
 /// message to every device.
-const MIN_PERIOD: Duration = Duration::from_secs(3600);
-const DEFAULT_PERIOD: Duration = Duration::from_millis(604_800_000);
+const MIN_PERIOD_MS: u64 = 3_600_000;
+const DEFAULT_PERIOD_MS: u64 = 604_800_000;
 const DEFAULT_MESSAGES: u64 = 100;
 const MAX_MESSAGES: u64 = 10_000;
 
@@ -26,7 +24,8 @@ const MAX_MESSAGES: u64 = 10_000;
 /// `rotation_period_ms` and `rotation_period_msgs`, clamped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotation {
-    period: Duration,
+    /// Maximum age of a session, in milliseconds.
+    pub period_ms: u64,
     messages: u64,
 }
 
@@ -36,16 +35,9 @@ impl Rotation {
     /// an hour and 1 to 10,000 messages.
     pub fn new(period_ms: Option<u64>, messages: Option<u64>) -> Self {
         Self {
-            period: period_ms
-                .map_or(DEFAULT_PERIOD, Duration::from_millis)
-                .max(MIN_PERIOD),
+            period_ms: period_ms.unwrap_or(DEFAULT_PERIOD_MS).max(MIN_PERIOD_MS),
             messages: messages.unwrap_or(DEFAULT_MESSAGES).clamp(1, MAX_MESSAGES),
         }
-    }
-
-    /// Maximum age of a session, in milliseconds.
-    pub fn period_ms(&self) -> u64 {
-        u64::try_from(self.period.as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -118,8 +110,8 @@ impl OutboundGroupSession {
     /// Returns whether age or use ask for a new session. A clock that went back makes
     /// no session immortal: one from the future is expired too.
     pub fn is_expired(&self, rotation: Rotation, now: u64) -> bool {
-        let age = now.checked_sub(self.made_at).map(Duration::from_millis);
-        age.is_none_or(|age| age >= rotation.period)
+        let age = now.checked_sub(self.made_at);
+        age.is_none_or(|age| age >= rotation.period_ms)
             || u64::from(self.inner.message_index()) >= rotation.messages
     }
 

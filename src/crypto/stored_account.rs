@@ -61,15 +61,15 @@ pub(super) fn without_old_keys(account: &olm::Account) -> Option<olm::Account> {
         one_time_keys,
         ..parts
     })
-    .ok()
 }
 
-/// The account with the one-time and fallback keys of a new one in place of its own.
-pub(super) fn with_new_keys(account: &olm::Account) -> Result<olm::Account, serde_json::Error> {
-    let own = wiped_json(&account.pickle())?;
-    let new = wiped_json(&olm::Account::new().pickle())?;
-    let own: StoredAccount<'_> = serde_json::from_slice(&own)?;
-    let new: StoredAccount<'_> = serde_json::from_slice(&new)?;
+/// The account with the one-time and fallback keys of a new one in place of its own;
+/// none if there is no way to.
+pub(super) fn with_new_keys(account: &olm::Account) -> Option<olm::Account> {
+    let own = wiped_json(&account.pickle()).ok()?;
+    let new = wiped_json(&olm::Account::new().pickle()).ok()?;
+    let own: StoredAccount<'_> = serde_json::from_slice(&own).ok()?;
+    let new: StoredAccount<'_> = serde_json::from_slice(&new).ok()?;
     account_of(&StoredAccount {
         one_time_keys: new.one_time_keys,
         fallback_keys: new.fallback_keys,
@@ -77,8 +77,9 @@ pub(super) fn with_new_keys(account: &olm::Account) -> Result<olm::Account, serd
     })
 }
 
-fn account_of(stored: &StoredAccount<'_>) -> Result<olm::Account, serde_json::Error> {
-    serde_json::from_slice(&wiped_json(stored)?).map(olm::Account::from_pickle)
+fn account_of(stored: &StoredAccount<'_>) -> Option<olm::Account> {
+    let stored = serde_json::from_slice(&wiped_json(stored).ok()?).ok()?;
+    Some(olm::Account::from_pickle(stored))
 }
 
 #[cfg(test)]

@@ -2,19 +2,17 @@
 //!
 //! Specification: <https://spec.matrix.org/v1.11/client-server-api/#one-time-and-fallback-keys>.
 
-use std::time::Duration;
-
 use super::{
     account::{Account, FallbackOnServer},
     stored_account::with_new_keys,
 };
 
 /// A fallback key is replaced at this age even if nobody used it.
-const FALLBACK_KEY_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+const FALLBACK_KEY_MAX_AGE_MS: u64 = 7 * 24 * 3_600_000;
 
 /// Time for which the key before the current fallback key still opens messages that
 /// were on their way when it was replaced.
-const FALLBACK_KEY_GRACE: Duration = Duration::from_secs(3600);
+const FALLBACK_KEY_GRACE_MS: u64 = 3_600_000;
 
 impl Account {
     /// Replaces a fallback key that is old and forgets the one before when its time
@@ -69,8 +67,8 @@ impl Account {
         let first = self.state.fallback_key_made_at == 0;
         self.inner.generate_fallback_key();
         if !first {
-            let grace = u64::try_from(FALLBACK_KEY_GRACE.as_millis()).unwrap_or(u64::MAX);
-            self.state.forget_previous_fallback_at = Some(own_now.saturating_add(grace));
+            let until = own_now.saturating_add(FALLBACK_KEY_GRACE_MS);
+            self.state.forget_previous_fallback_at = Some(until);
             self.state.previous_fallback_made_at = Some(self.state.fallback_key_made_at);
         }
         self.state.fallback_key_made_at = own_now;
@@ -89,36 +87,22 @@ impl Account {
     }
 
     fn is_fallback_old(&self, own_now: u64) -> bool {
-        let age = own_now.saturating_sub(self.state.fallback_key_made_at);
-        u128::from(age) >= FALLBACK_KEY_MAX_AGE.as_millis()
+        own_now.saturating_sub(self.state.fallback_key_made_at) >= FALLBACK_KEY_MAX_AGE_MS
     }
 
     /// Replaces all one-time and fallback keys: whatever was encrypted by them opens
     /// nothing any more. The device stays the same. The new keys have ids that no
-    /// other life of this device can have used.
-    ///
-    /// # Errors
-    /// There is no randomness, or the account has no JSON form.
-    pub fn replace_all_keys(&mut self, own_now: u64) -> Result<(), ReplaceError> {
+    /// other life of this device can have used. None, and nothing is replaced, if there
+    /// is no randomness, or the account has no JSON form.
+    pub fn replace_all_keys(&mut self, own_now: u64) -> Option<()> {
         let replaced = with_new_keys(&self.inner)?;
         let mut supply = [0_u8; 8];
-        getrandom::fill(&mut supply).map_err(|_| ReplaceError)?;
+        getrandom::fill(&mut supply).ok()?;
         self.inner = replaced;
         self.state.supply = supply.iter().map(|byte| format!("{byte:02x}")).collect();
         self.state.fallback_key_made_at = 0;
         self.forget_previous_fallback();
         self.replenish(0, FallbackOnServer::UsedOrMissing, own_now);
-        Ok(())
-    }
-}
-
-/// Error of replacing keys: there is no randomness, or the account has no
-/// stored form.
-#[derive(Debug)]
-pub struct ReplaceError;
-
-impl From<serde_json::Error> for ReplaceError {
-    fn from(_: serde_json::Error) -> Self {
-        Self
+        Some(())
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! Caps hold where rows are inserted. Counting a table costs a walk over it, so
 //! that is done once for as many insertions as fitted the last time (see
-//! `capacity.rs`), and what goes makes room for a tenth of the cap at once. At each
+//! `memory.rs`), and what goes makes room for a tenth of the cap at once. At each
 //! start all of them are enforced (`prune.rs`), so that a store of an earlier
 //! version comes down to them too.
 

@@ -27,8 +27,6 @@ const KEPT: u64 = 512 * 1024;
 /// (<https://sqlite.org/fileformat2.html#the_write_ahead_log>).
 const HEADER: usize = 32;
 
-const ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
-
 impl Store {
     /// Folds the write-ahead log into the database and overwrites it with zeros: some
     /// five waits for the disk. False, with nothing lost, while somebody else reads or
@@ -37,7 +35,7 @@ impl Store {
     /// # Errors
     /// The database or the log cannot be written.
     pub fn checkpoint(&mut self) -> Result<bool, Error> {
-        if self.log_is_blank() {
+        if is_blank(&self.log).unwrap_or(false) {
             return Ok(true);
         }
         self.connection.busy_timeout(Duration::ZERO)?;
@@ -70,11 +68,6 @@ impl Store {
         blanked.map_err(Error::Log)?;
         Ok(true)
     }
-
-    /// Returns whether there is nothing in the write-ahead log.
-    fn log_is_blank(&self) -> bool {
-        File::open(&self.log).is_ok_and(|log| is_blank(log).unwrap_or(false))
-    }
 }
 
 /// A number that changes with each commit of another process.
@@ -82,8 +75,10 @@ fn commits_of_others(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA data_version", [], |row| row.get(0))
 }
 
-fn is_blank(mut log: File) -> io::Result<bool> {
-    let mut piece = [0; ZEROS.len()];
+/// Returns whether there is nothing in the write-ahead log.
+fn is_blank(log: &Path) -> io::Result<bool> {
+    let mut log = File::open(log)?;
+    let mut piece = [0; 16 * 1024];
     loop {
         let read = log.read(&mut piece)?;
         if read == 0 {
@@ -100,16 +95,10 @@ fn is_blank(mut log: File) -> io::Result<bool> {
 fn blank(log: &Path) -> io::Result<()> {
     let mut log = OpenOptions::new().write(true).open(log)?;
     let length = log.metadata()?.len();
-    log.write_all(ZEROS.get(..HEADER).unwrap_or(&ZEROS))?;
+    log.write_all(&[0; HEADER])?;
     log.sync_data()?;
     log.seek(SeekFrom::Start(0))?;
-    let mut left = length;
-    while left > 0 {
-        let piece = ZEROS.get(..usize::try_from(left).unwrap_or(usize::MAX));
-        let piece = piece.unwrap_or(&ZEROS);
-        log.write_all(piece)?;
-        left = left.saturating_sub(piece.len() as u64);
-    }
+    io::copy(&mut io::repeat(0).take(length), &mut log)?;
     if length > KEPT {
         log.set_len(KEPT)?;
     }

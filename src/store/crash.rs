@@ -19,7 +19,7 @@ pub(super) use armed::around;
 #[cfg(debug_assertions)]
 mod armed {
     use std::sync::{
-        OnceLock,
+        LazyLock,
         atomic::{AtomicU64, Ordering},
     };
 
@@ -30,32 +30,26 @@ mod armed {
     const VARIABLE: &str = "OPENCLAW_TEST_CRASH";
 
     static COMMITS: AtomicU64 = AtomicU64::new(0);
-    static CRASH: OnceLock<Option<Crash>> = OnceLock::new();
+    static CRASH: LazyLock<Option<Crash>> = LazyLock::new(asked_for);
 
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    enum Moment {
-        Before,
-        After,
-    }
-
-    struct Crash {
-        moment: Moment,
-        nth: u64,
+    #[derive(PartialEq, Eq)]
+    enum Crash {
+        Before(u64),
+        After(u64),
     }
 
     /// Commits, unless the process is to end before it.
     pub(in super::super) fn around<T>(commit: impl FnOnce() -> T) -> T {
-        let Some(crash) = CRASH.get_or_init(asked_for) else {
+        let Some(crash) = &*CRASH else {
             return commit();
         };
         let number = COMMITS.fetch_add(1, Ordering::SeqCst) + 1;
-        let due = |moment| crash.moment == moment && crash.nth == number;
-        if due(Moment::Before) {
+        if *crash == Crash::Before(number) {
             end(&format!("before commit {number}"));
         }
         let done = commit();
         debug!("commit {number}");
-        if due(Moment::After) {
+        if *crash == Crash::After(number) {
             end(&format!("after commit {number}"));
         }
         done
@@ -65,13 +59,12 @@ mod armed {
         let value = std::env::var_os(VARIABLE)?;
         let crash = value.to_str().and_then(|text| {
             let (moment, nth) = text.split_once(':')?;
-            let moment = match moment {
-                "before" => Moment::Before,
-                "after" => Moment::After,
-                _ => return None,
-            };
             let nth = nth.parse().ok().filter(|nth| *nth > 0)?;
-            Some(Crash { moment, nth })
+            match moment {
+                "before" => Some(Crash::Before(nth)),
+                "after" => Some(Crash::After(nth)),
+                _ => None,
+            }
         });
         // A test that asks for a crash in vain would pass for nothing.
         if crash.is_none() {

@@ -1,7 +1,7 @@
 //! Opening the database, the exclusive lock, and beginning transactions.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     fs::{self, File, TryLockError},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -12,12 +12,7 @@ use log::debug;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use super::{
-    account_revision::AccountRevision,
-    capacity::{Capacities, Fullness},
-    error::Error,
-    open_error::OpenError,
-    schema,
-    transaction::Transaction,
+    error::Error, memory::Memory, open_error::OpenError, schema, transaction::Transaction,
 };
 
 const DATABASE: &str = "store.sqlite3";
@@ -36,8 +31,7 @@ const PREPARED_STATEMENTS: usize = 192;
 /// The open database. One process at a time; one transaction at a time.
 pub struct Store {
     pub(super) connection: Connection,
-    capacities: Capacities,
-    account: AccountRevision,
+    memory: Memory,
     /// The write-ahead log.
     pub(super) log: PathBuf,
     /// Held until the process ends: the kernel releases it even after SIGKILL.
@@ -70,38 +64,13 @@ impl Store {
                 .map_err(|error| OpenError::NotWritable(path, error))
         };
         let lock = create(LOCK)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::InUse(directory.to_owned()));
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(OpenError::NoLocks(directory.join(LOCK), error));
-            }
-        }
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::InUse(directory.to_owned()),
+            TryLockError::Error(error) => OpenError::NoLocks(directory.join(LOCK), error),
+        })?;
         // SQLite gives its side files the mode of the database itself.
         create(DATABASE)?;
-        let in_database = |error| OpenError::Database(directory.to_owned(), error);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection =
-            Connection::open_with_flags(directory.join(DATABASE), flags).map_err(in_database)?;
-        // Asked first: what a later version wrote is not even told how to keep its log.
-        let found = schema::version(&connection).map_err(in_database)?;
-        if found > schema::VERSION {
-            return Err(OpenError::TooNew {
-                path: directory.to_owned(),
-                found,
-            });
-        }
-        configure(&connection).map_err(in_database)?;
-        schema::migrate(&mut connection).map_err(in_database)?;
-        let mut store = Self {
-            connection,
-            capacities: Capacities::default(),
-            account: AccountRevision::default(),
-            log: directory.join(LOG),
-            _lock: Some(lock),
-        };
+        let mut store = Self::connect(directory, Some(lock))?;
         // What a process that was killed has left there is read by nobody.
         if let Err(error) = store.checkpoint() {
             debug!("the write-ahead log stays for now: {error}");
@@ -116,26 +85,35 @@ impl Store {
     /// # Errors
     /// There is no store, or it has another format.
     pub fn open_beside(directory: &Path) -> Result<Self, OpenError> {
-        let path = directory.join(DATABASE);
-        fs::metadata(&path).map_err(|error| OpenError::Missing(directory.to_owned(), error))?;
+        fs::metadata(directory.join(DATABASE))
+            .map_err(|error| OpenError::Missing(directory.to_owned(), error))?;
+        Self::connect(directory, None)
+    }
+
+    /// Opens the database; with the lock, one of an earlier format is brought to this
+    /// one.
+    fn connect(directory: &Path, lock: Option<File>) -> Result<Self, OpenError> {
         let in_database = |error| OpenError::Database(directory.to_owned(), error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(in_database)?;
-        configure(&connection).map_err(in_database)?;
-        match schema::version(&connection).map_err(in_database)? {
-            schema::VERSION => Ok(Self {
-                connection,
-                capacities: Capacities::default(),
-                account: AccountRevision::default(),
-                log: directory.join(LOG),
-                _lock: None,
-            }),
-            found if found > schema::VERSION => Err(OpenError::TooNew {
-                path: directory.to_owned(),
-                found,
-            }),
-            _ => Err(OpenError::TooOld(directory.to_owned())),
+        let mut connection =
+            Connection::open_with_flags(directory.join(DATABASE), flags).map_err(in_database)?;
+        // Asked first: what a later version wrote is not even told how to keep its log.
+        let found = schema::version(&connection).map_err(in_database)?;
+        if found > schema::VERSION {
+            return Err(OpenError::TooNew(directory.to_owned(), found));
         }
+        configure(&connection).map_err(in_database)?;
+        if lock.is_some() {
+            schema::migrate(&mut connection).map_err(in_database)?;
+        } else if found < schema::VERSION {
+            return Err(OpenError::TooOld(directory.to_owned()));
+        }
+        Ok(Self {
+            connection,
+            memory: Memory::default(),
+            log: directory.join(LOG),
+            _lock: lock,
+        })
     }
 
     /// Begins the only transaction there can be.
@@ -143,17 +121,16 @@ impl Store {
     /// # Errors
     /// The database is locked or broken.
     pub fn begin(&mut self) -> Result<Transaction<'_>, Error> {
-        self.capacities.begin();
-        self.account.begin();
+        self.memory.begin();
         let changes_before = self.connection.total_changes();
         let inner = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         Ok(Transaction {
             inner,
-            capacities: &self.capacities,
-            fullness: Fullness::default(),
-            account: &self.account,
+            memory: &self.memory,
+            full: RefCell::default(),
+            dropped: RefCell::default(),
             changes_before,
             deferrable: Cell::default(),
         })
@@ -164,9 +141,7 @@ impl Store {
     /// # Errors
     /// The log cannot be folded in.
     pub fn close(self) -> Result<(), Error> {
-        self.connection
-            .close()
-            .map_err(|(_, error)| Error::Sqlite(error))
+        Ok(self.connection.close().map_err(|(_, error)| error)?)
     }
 }
 

@@ -6,24 +6,22 @@ impl Transaction<'_> {
     /// Drops what waits, what was asked for and is not done, and what was to be
     /// said.
     pub fn forget_unfinished(&self) -> Result<(), Error> {
-        self.inner.execute_batch(
+        Ok(self.inner.execute_batch(
             "DELETE FROM held; DELETE FROM gaps; DELETE FROM journal WHERE done = 0;
              DELETE FROM replies;",
-        )?;
-        Ok(())
+        )?)
     }
 
     /// Forgets what this device has agreed on with others, and what it was about to
     /// send; it stays the same device. Sessions of others are buried, not forgotten:
     /// [`InboundGroupSessions::bury_all`](super::InboundGroupSessions::bury_all).
     pub fn forget_sessions(&self) -> Result<(), Error> {
-        self.outbound_sessions().discard_all()?;
-        self.inner.execute_batch(
-            "DELETE FROM olm_sessions; DELETE FROM olm_seen; DELETE FROM olm_peers;
+        Ok(self.inner.execute_batch(
+            "DELETE FROM shares; DELETE FROM outbound_groups;
+             DELETE FROM olm_sessions; DELETE FROM olm_seen; DELETE FROM olm_peers;
              DELETE FROM unwedge; DELETE FROM refused_keys;
              DELETE FROM held; DELETE FROM replies; DELETE FROM outbox;",
-        )?;
-        Ok(())
+        )?)
     }
 
     /// Forgets the device: a hard logout made its keys worthless. What is known
@@ -34,8 +32,8 @@ impl Transaction<'_> {
     /// and their senders must be told. The keys' rooms stay encrypted, those too
     /// that the bot is not in yet. Gaps are not read any further.
     pub fn forget_device(&self) -> Result<(), Error> {
-        self.account.written();
-        self.inner.execute_batch(
+        self.memory.account_written();
+        Ok(self.inner.execute_batch(
             "INSERT INTO rooms (room_id, joined, algorithm)
              SELECT DISTINCT room_id, 0, 'm.megolm.v1.aes-sha2' FROM inbound_groups WHERE true
              ON CONFLICT (room_id) DO UPDATE SET algorithm = coalesce(algorithm, excluded.algorithm);
@@ -48,7 +46,6 @@ impl Transaction<'_> {
              UPDATE own_identity SET state = 'unknown', detail = '';
              DELETE FROM outbox; UPDATE users SET outdated = 1, generation = generation + 1;
              UPDATE rooms SET members_complete = 0, members_generation = members_generation + 1;",
-        )?;
-        Ok(())
+        )?)
     }
 }

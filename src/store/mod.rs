@@ -4,8 +4,6 @@
 
 pub mod caps;
 
-mod account_revision;
-mod capacity;
 mod checkpoint;
 mod counts;
 mod crash;
@@ -14,6 +12,7 @@ mod error;
 mod forget;
 mod limit;
 mod limits;
+mod memory;
 mod open_error;
 mod predecessor;
 mod prune;

@@ -1,7 +1,7 @@
 //! Errors of opening a store, with their cures for whoever runs the bot.
 
 use std::{
-    fmt, fs, io,
+    fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -29,7 +29,7 @@ pub enum OpenError {
     /// The volume grants no lock on this file.
     #[error(
         "no lock is to be had on {}: {}{}; {}",
-        .0.display(), .1, OnVolume(.0), Trouble::NoLocks
+        .0.display(), .1, on_volume(.0), Trouble::NoLocks
     )]
     NoLocks(PathBuf, io::Error),
     /// Another process has it.
@@ -42,16 +42,11 @@ pub enum OpenError {
     InUse(PathBuf),
     /// It was written by a later version of this program.
     #[error(
-        "the store in {} has format {found}, this version knows up to {}: run the newer version \
+        "the store in {} has format {}, this version knows up to {}: run the newer version \
          again",
-        .path.display(), schema::VERSION
+        .0.display(), .1, schema::VERSION
     )]
-    TooNew {
-        /// The directory.
-        path: PathBuf,
-        /// Its format.
-        found: i64,
-    },
+    TooNew(PathBuf, i64),
     /// There is none.
     #[error(
         "there is no store in {}: {}; set CRYPTO_STORE_PATH to the bot's, and start the bot once \
@@ -83,7 +78,7 @@ fn refusal(path: &Path, error: &rusqlite::Error) -> String {
             own_user()
         ),
         Some(trouble @ (Trouble::Damaged | Trouble::NotADatabase)) => format!("; {trouble}"),
-        Some(trouble) => format!("{}; {trouble}", OnVolume(path)),
+        Some(trouble) => format!("{}; {trouble}", on_volume(path)),
         // A fault of this program's or of this machine's: nothing here is to be given
         // up for it.
         None => "; keep its files, and report this".to_owned(),
@@ -95,15 +90,8 @@ fn refusal(path: &Path, error: &rusqlite::Error) -> String {
 }
 
 /// The kind of a path's file system, if it is known: behind an error.
-struct OnVolume<'a>(&'a Path);
-
-impl fmt::Display for OnVolume<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match volume::kind(self.0) {
-            Some(kind) => write!(f, " (file system {kind})"),
-            None => Ok(()),
-        }
-    }
+fn on_volume(path: &Path) -> String {
+    volume::kind(path).map_or_else(String::new, |kind| format!(" (file system {kind})"))
 }
 
 /// A file where the directory should be is not cured by a volume.
@@ -124,11 +112,9 @@ fn file_cure(path: &Path, error: &io::Error) -> String {
             "the volume is mounted read-only: mount it without readOnly".to_owned()
         }
         io::ErrorKind::PermissionDenied => {
-            let owner = owner(path)
-                .map(|(denied, owner)| format!("{} belongs to {owner}: ", denied.display()));
             format!(
                 "{}give the volume to {}, by fsGroup or by chown -R on the node",
-                owner.unwrap_or_default(),
+                owner(path).unwrap_or_default(),
                 own_user()
             )
         }
@@ -148,15 +134,15 @@ fn volume_cure() -> String {
 }
 
 /// Owner and mode of the file, or else of its directory.
-fn owner(path: &Path) -> Option<(&Path, String)> {
-    [Some(path), path.parent()]
-        .into_iter()
-        .flatten()
-        .find_map(|one| {
-            let data = fs::metadata(one).ok()?;
-            let (uid, mode) = (data.uid(), data.mode() & 0o7777);
-            Some((one, format!("user id {uid} (mode {mode:04o})")))
-        })
+fn owner(path: &Path) -> Option<String> {
+    path.ancestors().take(2).find_map(|one| {
+        let data = fs::metadata(one).ok()?;
+        let (uid, mode) = (data.uid(), data.mode() & 0o7777);
+        let one = one.display();
+        Some(format!(
+            "{one} belongs to user id {uid} (mode {mode:04o}): "
+        ))
+    })
 }
 
 fn own_user() -> String {

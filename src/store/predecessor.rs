@@ -47,16 +47,15 @@ impl Predecessor {
 
 impl fmt::Display for Predecessor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CRYPTO_STORE_PATH holds keys of the Python program, which are not used: ")?;
-        for (at, (user, device)) in self.devices.iter().take(MOST_NAMED).enumerate() {
-            let comma = if at == 0 { "" } else { ", " };
-            let device = printable(device, LONGEST_NAME);
-            write!(
-                f,
-                "{comma}device {device} of {}",
-                printable(user, LONGEST_NAME)
-            )?;
-        }
+        let named = self.devices.iter().take(MOST_NAMED).map(|(user, device)| {
+            let shown = |name| printable(name, LONGEST_NAME);
+            format!("device {} of {}", shown(device), shown(user))
+        });
+        write!(
+            f,
+            "CRYPTO_STORE_PATH holds keys of the Python program, which are not used: {}",
+            named.collect::<Vec<_>>().join(", ")
+        )?;
         let more = self.devices.len().saturating_sub(MOST_NAMED);
         if more > 0 {
             write!(f, ", and {more} more")?;

@@ -2,11 +2,7 @@
 
 use ruma::UserId;
 
-use super::{
-    Error, Transaction,
-    caps::{self, Cap},
-    limits::*,
-};
+use super::{Cap, Error, Transaction, caps, limits::*};
 
 impl Transaction<'_> {
     /// Writes down the users who may command, for whoever looks at the store without
@@ -20,8 +16,8 @@ impl Transaction<'_> {
         own: &UserId,
         users: impl IntoIterator<Item = &'a UserId>,
     ) -> Result<(), Error> {
-        self.execute("DELETE FROM commanders", [])?;
-        self.execute("DELETE FROM kept_users", [])?;
+        self.inner
+            .execute_batch("DELETE FROM commanders; DELETE FROM kept_users;")?;
         for user in users {
             self.execute(
                 "INSERT INTO commanders (user_id) VALUES (?1)",
@@ -56,44 +52,36 @@ impl Transaction<'_> {
             &ROOM_KEYS,
             &ROOMS,
         ] {
-            let over = self.value::<i64>(limit.count, [])? - limit.rows;
+            let over = -self.left(limit)?;
             if over > 0 {
-                self.note_dropped(limit.cap, (limit.prune)(self, over)?);
+                self.prune(limit, over)?;
             }
         }
         self.enforce_member_caps()?;
         self.enforce_device_caps()?;
-        while self.value::<i64>(SHARES.count, [])? > SHARES.rows
-            && self.outbound_sessions().discard_oldest_but("")?
-        {}
+        while self.left(&SHARES)? < 0 && self.outbound_sessions().discard_oldest_but("")? {}
         Ok(())
     }
 
     /// Members beyond the caps go, strangers of the largest rooms first; their
     /// devices get no key of the next session.
     fn enforce_member_caps(&self) -> Result<(), Error> {
-        let gone = self.execute(
-            "DELETE FROM members WHERE (room_id, user_id) IN (
-                 SELECT room_id, user_id FROM (
-                     SELECT room_id, user_id,
-                         row_number() OVER (PARTITION BY room_id ORDER BY user_id) AS nth
-                     FROM members WHERE user_id NOT IN (SELECT user_id FROM kept_users))
-                 WHERE nth > ?1)",
-            [caps::MEMBERS_OF_ROOM],
-        )?;
-        self.note_dropped(Cap::Members, gone);
-        let over = self.value::<i64>(MEMBERS.count, [])? - MEMBERS.rows;
-        if over > 0 {
-            let gone = self.execute(
+        let drop = |after: i64, most: i64| {
+            self.drop_rows(
+                Cap::Members,
                 "DELETE FROM members WHERE (room_id, user_id) IN (
                      SELECT room_id, user_id FROM (
                          SELECT room_id, user_id,
                              row_number() OVER (PARTITION BY room_id ORDER BY user_id) AS nth
                          FROM members WHERE user_id NOT IN (SELECT user_id FROM kept_users))
-                     ORDER BY nth DESC LIMIT ?1)",
-                [over],
-            )?;
-            self.note_dropped(Cap::Members, gone);
+                     WHERE nth > ?1 ORDER BY nth DESC LIMIT ?2)",
+                (after, most),
+            )
+        };
+        drop(caps::MEMBERS_OF_ROOM, -1)?;
+        let over = -self.left(&MEMBERS)?;
+        if over > 0 {
+            drop(0, over)?;
         }
         Ok(())
     }
@@ -101,7 +89,8 @@ impl Transaction<'_> {
     /// Strangers' live devices beyond the caps go: they get no key of the next
     /// session.
     fn enforce_device_caps(&self) -> Result<(), Error> {
-        let gone = self.execute(
+        self.drop_rows(
+            Cap::Devices,
             "DELETE FROM devices WHERE (user_id, device_id) IN (
                  SELECT user_id, device_id FROM (
                      SELECT user_id, device_id, row_number() OVER (
@@ -110,10 +99,10 @@ impl Transaction<'_> {
                  WHERE nth > ?1)",
             [caps::STRANGER_DEVICES],
         )?;
-        self.note_dropped(Cap::Devices, gone);
-        let over = self.value::<i64>(DEVICES.count, [])? - DEVICES.rows;
+        let over = -self.left(&DEVICES)?;
         if over > 0 {
-            let gone = self.execute(
+            self.drop_rows(
+                Cap::Devices,
                 "DELETE FROM devices WHERE (user_id, device_id) IN (
                      SELECT user_id, device_id FROM (
                          SELECT user_id, device_id, deleted, row_number() OVER (
@@ -122,7 +111,6 @@ impl Transaction<'_> {
                      ORDER BY deleted DESC, nth DESC LIMIT ?1)",
                 [over],
             )?;
-            self.note_dropped(Cap::Devices, gone);
         }
         Ok(())
     }
@@ -143,21 +131,18 @@ impl Transaction<'_> {
 
     /// Forgets what is known of strangers who are not followed.
     pub(super) fn forget_orphans(&self) -> Result<(), Error> {
-        for sql in [
+        Ok(self.inner.execute_batch(
             "DELETE FROM devices WHERE user_id NOT IN (SELECT user_id FROM users)
-             AND user_id NOT IN (SELECT user_id FROM kept_users)",
-            "DELETE FROM olm_sessions WHERE user_id NOT IN (SELECT user_id FROM users)
-             AND user_id NOT IN (SELECT user_id FROM kept_users)",
-            "DELETE FROM olm_peers WHERE user_id NOT IN (SELECT user_id FROM users)
-             AND user_id NOT IN (SELECT user_id FROM kept_users)",
-            "DELETE FROM unwedge WHERE user_id NOT IN (SELECT user_id FROM users)
-             AND user_id NOT IN (SELECT user_id FROM kept_users)",
-            "DELETE FROM identities WHERE pinned IS NULL
+             AND user_id NOT IN (SELECT user_id FROM kept_users);
+             DELETE FROM olm_sessions WHERE user_id NOT IN (SELECT user_id FROM users)
+             AND user_id NOT IN (SELECT user_id FROM kept_users);
+             DELETE FROM olm_peers WHERE user_id NOT IN (SELECT user_id FROM users)
+             AND user_id NOT IN (SELECT user_id FROM kept_users);
+             DELETE FROM unwedge WHERE user_id NOT IN (SELECT user_id FROM users)
+             AND user_id NOT IN (SELECT user_id FROM kept_users);
+             DELETE FROM identities WHERE pinned IS NULL
              AND user_id NOT IN (SELECT user_id FROM users)
-             AND user_id NOT IN (SELECT user_id FROM kept_users)",
-        ] {
-            self.execute(sql, [])?;
-        }
-        Ok(())
+             AND user_id NOT IN (SELECT user_id FROM kept_users);",
+        )?)
     }
 }

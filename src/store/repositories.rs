@@ -1,14 +1,6 @@
 //! The repositories of a transaction.
 
-use super::{
-    tables::{
-        AccountRow, ClockRow, CrossSigning, DeviceLists, Devices, Gaps, Identities,
-        InboundGroupSessions, Invites, Journal, Members, OlmPeers, OlmSessions,
-        OutboundGroupSessions, Outbox, Replies, Rooms, SeenOlmMessages, SessionRow, Shares,
-        UndecryptedEvents, WithheldKeys,
-    },
-    transaction::Transaction,
-};
+use super::{tables::*, transaction::Transaction};
 
 /// The repositories: one a table, or a group of tables that change together.
 impl Transaction<'_> {

@@ -1,23 +1,22 @@
 //! One transaction, and the statements that are run in it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
-use rusqlite::types::FromSql;
+use rusqlite::{OptionalExtension, types::FromSql};
 
-use super::{
-    account_revision::AccountRevision,
-    capacity::{Capacities, Fullness},
-    crash,
-    error::Error,
-};
+use super::{caps::Cap, crash, error::Error, memory::Memory};
 
 /// Everything between two commits. Dropped without [`Transaction::commit`], it
 /// never happened.
 pub struct Transaction<'a> {
     pub(super) inner: rusqlite::Transaction<'a>,
-    pub(super) capacities: &'a Capacities,
-    pub(super) fullness: Fullness,
-    pub(super) account: &'a AccountRevision,
+    pub(super) memory: &'a Memory,
+    /// Tables that are full and stay so, by the statements that count them: not counted
+    /// again.
+    pub(super) full: RefCell<BTreeSet<&'static str>>,
+    /// Rows that went because of a cap, or were not taken.
+    pub(super) dropped: RefCell<Vec<(Cap, u64)>>,
     pub(super) changes_before: u64,
     /// Rows changed by [`Transaction::defer`].
     pub(super) deferrable: Cell<u64>,
@@ -30,8 +29,7 @@ impl Transaction<'_> {
     /// The database refuses: nothing is durable.
     pub fn commit(self) -> Result<(), Error> {
         crash::around(|| self.inner.commit())?;
-        self.capacities.commit();
-        self.account.commit();
+        self.memory.unsure.set(false);
         Ok(())
     }
 
@@ -84,11 +82,7 @@ impl Transaction<'_> {
         map: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, Error> {
         let mut statement = self.inner.prepare_cached(sql)?;
-        let mut rows = statement.query(parameters)?;
-        match rows.next()? {
-            Some(row) => Ok(Some(map(row)?)),
-            None => Ok(None),
-        }
+        Ok(statement.query_row(parameters, map).optional()?)
     }
 
     /// The first column of the first row; the default where there is none.

@@ -5,7 +5,6 @@
 //! what POSIX promises: locks (`fcntl`), memory shared through a file (`mmap`),
 //! and `fsync`. Network file systems and FUSE often lack one of them.
 
-use std::fmt;
 use std::fs;
 use std::path::Path;
 
@@ -19,27 +18,69 @@ const MAX_KIND: usize = 32;
 /// A fault of the volume, or of the files on it. `Display` is the cure,
 /// without a full stop. Only where the file itself is damaged does it speak of
 /// giving the store up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Trouble {
     /// Locks are refused.
+    #[error(
+        "this volume knows no locks: use a block or local volume, not NFS, SMB or FUSE, \
+         and move all files of the store there, if it has any"
+    )]
     NoLocks,
     /// Somebody else has a lock, or locks are refused in a way that looks like it
     /// (`ENOLCK`).
+    #[error(
+        "either another process, such as a backup, has a lock on store.sqlite3: end it; \
+         or this volume knows no locks: use a block or local volume, not NFS, SMB or FUSE"
+    )]
     Locked,
     /// A file cannot be mapped into memory.
+    #[error(
+        "this volume lets no file be shared in memory: use a block or local volume, not \
+         NFS, SMB or FUSE, and move all files of the store there, if it has any"
+    )]
     NoSharedMemory,
     /// `fsync` fails.
+    #[error(
+        "this volume does not bring to the disk what was written (fsync): make room on \
+         the volume of CRYPTO_STORE_PATH, or mend it, or use a block or local volume, not \
+         NFS, SMB or FUSE"
+    )]
     NoSync,
     /// It is full, or broken in another way.
+    #[error(
+        "make room on the volume of CRYPTO_STORE_PATH, or mend it: no command is run \
+         until then"
+    )]
     NoRoom,
     /// A file belongs to somebody else, or cannot be made: one of SQLite's own
     /// beside the store, since the store itself is looked at before.
+    #[error(
+        "let the user of this process write to all files of the store and to its \
+         directory, and mount the volume without readOnly"
+    )]
     Rights,
     /// The file was moved or removed while it was open.
+    #[error(
+        "store.sqlite3 was moved or removed while the bot had it: put it back with \
+         store.sqlite3-wal, and start the bot again"
+    )]
     Moved,
     /// The file is damaged.
+    #[error(
+        "store.sqlite3 is damaged: keep all files of the store, check the volume, and try \
+         sqlite3's .recover or a copy of the whole directory. If nothing helps, move the \
+         directory away: the bot then starts as a new device, and with a new identity \
+         unless it is given a recovery key or a seed"
+    )]
     Damaged,
     /// The file is none of SQLite's.
+    #[error(
+        "store.sqlite3 is not the bot's: check CRYPTO_STORE_PATH and whether another \
+         program has written there, keep all files of the store, and try a copy of the \
+         whole directory. If there is none, move the directory away: the bot then starts \
+         as a new device, and with a new identity unless it is given a recovery key or a \
+         seed"
+    )]
     NotADatabase,
 }
 
@@ -66,55 +107,6 @@ impl Trouble {
                 ffi::SQLITE_NOTADB => Self::NotADatabase,
                 _ => return None,
             },
-        })
-    }
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoLocks => {
-                "this volume knows no locks: use a block or local volume, not NFS, SMB or FUSE, \
-                 and move all files of the store there, if it has any"
-            }
-            Self::Locked => {
-                "either another process, such as a backup, has a lock on store.sqlite3: end it; \
-                 or this volume knows no locks: use a block or local volume, not NFS, SMB or FUSE"
-            }
-            Self::NoSharedMemory => {
-                "this volume lets no file be shared in memory: use a block or local volume, not \
-                 NFS, SMB or FUSE, and move all files of the store there, if it has any"
-            }
-            Self::NoSync => {
-                "this volume does not bring to the disk what was written (fsync): make room on \
-                 the volume of CRYPTO_STORE_PATH, or mend it, or use a block or local volume, not \
-                 NFS, SMB or FUSE"
-            }
-            Self::NoRoom => {
-                "make room on the volume of CRYPTO_STORE_PATH, or mend it: no command is run \
-                 until then"
-            }
-            Self::Rights => {
-                "let the user of this process write to all files of the store and to its \
-                 directory, and mount the volume without readOnly"
-            }
-            Self::Moved => {
-                "store.sqlite3 was moved or removed while the bot had it: put it back with \
-                 store.sqlite3-wal, and start the bot again"
-            }
-            Self::Damaged => {
-                "store.sqlite3 is damaged: keep all files of the store, check the volume, and try \
-                 sqlite3's .recover or a copy of the whole directory. If nothing helps, move the \
-                 directory away: the bot then starts as a new device, and with a new identity \
-                 unless it is given a recovery key or a seed"
-            }
-            Self::NotADatabase => {
-                "store.sqlite3 is not the bot's: check CRYPTO_STORE_PATH and whether another \
-                 program has written there, keep all files of the store, and try a copy of the \
-                 whole directory. If there is none, move the directory away: the bot then starts \
-                 as a new device, and with a new identity unless it is given a recovery key or a \
-                 seed"
-            }
         })
     }
 }

@@ -44,12 +44,3 @@ pub enum PayloadError {
     /// `sender_device_keys` is of another user (CVE-2026-45056) or has other keys.
     SenderDeviceMismatch,
 }
-
-/// Error of encrypting for a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EncryptError {
-    /// The session's ratchet refuses (a non-contributory key).
-    Session,
-    /// The payload has no JSON form.
-    Serialize,
-}

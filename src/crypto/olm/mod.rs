@@ -7,7 +7,7 @@ mod event;
 mod payload;
 mod session;
 
-pub use error::{EncryptError, OlmError, PayloadError};
+pub use error::{OlmError, PayloadError};
 pub use event::{OlmEvent, OlmPosition};
 pub use payload::OlmPayload;
-pub use session::{Decrypted, OlmSession, Peer, decrypt, encrypt_to_device, outbound_session};
+pub use session::{Decrypted, OlmSession, decrypt, encrypt_to_device, outbound_session};

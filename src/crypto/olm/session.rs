@@ -4,13 +4,13 @@ use ruma::{CanonicalJsonObject, UserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use vodozemac::{
-    Curve25519PublicKey, Ed25519PublicKey,
+    Curve25519PublicKey,
     olm::{DecryptionError, OlmMessage, Session, SessionConfig, SessionPickle},
 };
 use zeroize::Zeroizing;
 
 use super::{
-    error::{EncryptError, OlmError},
+    error::OlmError,
     event::OlmEvent,
     payload::{OlmPayload, check_payload},
 };
@@ -64,7 +64,7 @@ pub fn outbound_session(
     one_time_key: Curve25519PublicKey,
 ) -> Option<OlmSession> {
     let inner = account
-        .olm()
+        .inner
         .create_outbound_session(SessionConfig::version_1(), peer, one_time_key)
         .ok()?;
     Some(OlmSession { inner })
@@ -99,28 +99,18 @@ pub fn decrypt(
             let id = pre_key.session_id();
             match sessions.into_iter().find(|session| session.id() == id) {
                 Some(mut session) => {
-                    let plaintext = session
-                        .inner
-                        .decrypt(&event.message)
-                        .map_err(|error| fault(&error))?;
+                    let opened = session.inner.decrypt(&event.message);
+                    let plaintext = opened.map_err(|error| fault(&error))?;
                     (session, false, plaintext)
                 }
                 None => {
+                    let (config, sender_key) = (SessionConfig::version_1(), event.sender_key);
                     let created = account
-                        .olm_mut()
-                        .create_inbound_session(
-                            SessionConfig::version_1(),
-                            event.sender_key,
-                            pre_key,
-                        )
+                        .inner
+                        .create_inbound_session(config, sender_key, pre_key)
                         .map_err(|_| OlmError::NoSession)?;
-                    (
-                        OlmSession {
-                            inner: created.session,
-                        },
-                        true,
-                        created.plaintext,
-                    )
+                    let inner = created.session;
+                    (OlmSession { inner }, true, created.plaintext)
                 }
             }
         }
@@ -158,39 +148,17 @@ fn fault(error: &DecryptionError) -> OlmError {
     }
 }
 
-/// The device a message is for.
-pub struct Peer<'a> {
-    /// The owner.
-    pub user: &'a UserId,
-    /// Its identity key for Olm.
-    pub curve25519: Curve25519PublicKey,
-    /// Its fingerprint key.
-    pub ed25519: Ed25519PublicKey,
-}
-
-impl<'a> From<&'a Device> for Peer<'a> {
-    fn from(device: &'a Device) -> Self {
-        Self {
-            user: &device.user,
-            curve25519: device.curve25519,
-            ed25519: device.ed25519,
-        }
-    }
-}
-
 /// Encrypts an event for one device: the `content` of the to-device
-/// `m.room.encrypted`. The session has advanced and must be stored with it.
-///
-/// # Errors
-/// The ratchet refuses, or the payload has no JSON form.
+/// `m.room.encrypted`. The session has advanced and must be stored with it. None if the
+/// ratchet refuses (a non-contributory key), or the payload has no JSON form.
 pub fn encrypt_to_device(
     account: &Account,
     own_device_keys: &CanonicalJsonObject,
     session: &mut OlmSession,
-    peer: &Peer<'_>,
+    peer: &Device,
     kind: &str,
     content: &RawValue,
-) -> Result<Box<RawValue>, EncryptError> {
+) -> Option<Box<RawValue>> {
     #[derive(Serialize)]
     struct Plain<'a> {
         #[serde(rename = "type")]
@@ -213,7 +181,7 @@ pub fn encrypt_to_device(
         sender: account.user(),
         // matrix-nio's schema for m.dummy asks for it.
         sender_device: account.device(),
-        recipient: peer.user,
+        recipient: &peer.user,
         recipient_keys: Keys {
             ed25519: peer.ed25519.to_base64(),
         },
@@ -222,12 +190,8 @@ pub fn encrypt_to_device(
         },
         sender_device_keys: own_device_keys,
     };
-    let plain = wiped_json(&plain).map_err(|_| EncryptError::Serialize)?;
-    let message = session
-        .inner
-        .encrypt(&*plain)
-        .map_err(|_| EncryptError::Session)?;
-    let (kind, body) = message.to_parts();
+    let plain = wiped_json(&plain).ok()?;
+    let (kind, body) = session.inner.encrypt(&*plain).ok()?.to_parts();
     let content = serde_json::json!({
         "algorithm": OLM_ALGORITHM,
         "sender_key": account.curve25519().to_base64(),
@@ -235,5 +199,5 @@ pub fn encrypt_to_device(
             peer.curve25519.to_base64(): { "type": kind, "body": vodozemac::base64_encode(body) },
         },
     });
-    serde_json::value::to_raw_value(&content).map_err(|_| EncryptError::Serialize)
+    serde_json::value::to_raw_value(&content).ok()
 }

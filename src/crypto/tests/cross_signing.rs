@@ -80,7 +80,7 @@ fn what_is_uploaded_is_an_identity_that_vouches_for_the_device() {
         Some(&raw(&body["self_signing_key"])),
     )
     .unwrap();
-    assert_eq!(identity.master(), own.master());
+    assert_eq!(identity.master, own.master());
     assert!(own.self_signing().belongs_to(&identity));
     let user_signing: CanonicalJsonObject =
         serde_json::from_value(body["user_signing_key"].clone()).unwrap();
@@ -94,7 +94,7 @@ fn what_is_uploaded_is_an_identity_that_vouches_for_the_device() {
 
     assert!(!identity.has_signed(&bot().device_keys().unwrap()));
     let account = signed_bot();
-    let device = Device::parse_signed(
+    let device = Device::parse(
         user(),
         account.device(),
         &raw(&account.device_keys().unwrap()),

@@ -136,9 +136,9 @@ fn a_master_key_is_one_key_of_its_user() {
 fn the_chain_leads_to_the_device() {
     let person = Person::alice();
     let identity = person.identity();
-    assert_eq!(identity.master(), person.master.public_key());
+    assert_eq!(identity.master, person.master.public_key());
     assert_eq!(
-        identity.self_signing(),
+        identity.self_signing,
         Some(person.self_signing.public_key())
     );
     let mut keys = alice().device_keys().unwrap();
@@ -184,7 +184,7 @@ fn a_self_signing_key_needs_its_masters_signature() {
         anothers,
     ] {
         let identity = person.with_self_signing(&self_signing);
-        assert_eq!(identity.self_signing(), None, "{self_signing:?}");
+        assert_eq!(identity.self_signing, None, "{self_signing:?}");
         assert_eq!(signed_by(&keys, person.user, &identity), None);
     }
     let without = Identity::parse(person.user, &raw(&person.master_object()), None).unwrap();
@@ -254,9 +254,9 @@ fn gaining_or_losing_the_signature_is_a_change() {
     sign_by(&mut keys, person.user, &person.self_signing);
     let keys = raw(&keys);
     let answer: BTreeMap<String, &RawValue> = [("PHONE".to_owned(), &*keys)].into();
-    let unsigned = Device::parse(person.user, account.device(), &keys).unwrap();
+    let unsigned = Device::parse(person.user, account.device(), &keys, None).unwrap();
     let signed = Device {
-        signed_by: Some(identity.master()),
+        signed_by: Some(identity.master),
         ..unsigned.clone()
     };
     let known = |device: &Device| {

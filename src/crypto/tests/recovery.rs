@@ -179,7 +179,7 @@ fn the_secrets_of_another_client_are_the_keys_of_its_account() {
     let recovered = SelfSigningKey::from_seed(&Seed::from_base64(&secret).unwrap());
     assert!(recovered.belongs_to(&identity));
     let secret = opened(MASTER, &stored_master()).unwrap();
-    assert_eq!(public_of_base64_seed(&secret), Ok(identity.master()));
+    assert_eq!(public_of_base64_seed(&secret), Ok(identity.master));
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn keys(id: &str, curve25519: &Curve25519PublicKey, ed25519: &Ed25519SecretKey) 
 
 fn known(id: &str, keys: &RawValue, deleted: bool) -> KnownDevice {
     KnownDevice {
-        device: Device::parse(user(), id.into(), keys).unwrap(),
+        device: Device::parse(user(), id.into(), keys, None).unwrap(),
         deleted,
     }
 }

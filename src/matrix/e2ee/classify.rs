@@ -2,13 +2,14 @@
 
 use log::{debug, warn};
 use ruma::{EventId, RoomId, UserId};
+use serde_json::value::RawValue;
 
 use super::context::Context;
 use super::error::Error;
 use super::message::MessageKind;
 use super::room_state::handle_proof_of_encryption;
 use super::trust::{Authorship, authorship, overdue_ms};
-use crate::crypto::{MegolmError, MegolmEvent, MegolmPlaintext};
+use crate::crypto::{MegolmError, MegolmEvent};
 use crate::matrix::client::{Event, cleartext_relation_is_plain, text_message};
 use crate::store::{DeviceKeys, Encryption, StoredInboundSession, Transaction, WaitReason};
 
@@ -85,7 +86,9 @@ fn classify_encrypted(
         }
     };
     let session_id = &megolm.session_id;
-    let groups = tx.inbound_sessions().of_user(room, session_id, sender)?;
+    let groups = tx
+        .inbound_sessions()
+        .shared_by(room, session_id, Some(sender))?;
     if groups.is_empty() {
         if tx.inbound_sessions().is_buried(room, session_id, sender)? {
             return Ok(Disposition::Is(MessageKind::SpentSession));
@@ -133,7 +136,7 @@ fn classify_encrypted(
             stored.ordinal,
             context.own_now(),
         )?;
-    let Some(body) = text_message(&plaintext.content) else {
+    let Some(body) = text_message(&plaintext) else {
         return Ok(Disposition::Nothing);
     };
     Ok(Disposition::Is(match authorship {
@@ -159,7 +162,7 @@ fn author_of(
     tx: &Transaction<'_>,
     sender: &UserId,
     opened: Opened,
-) -> Result<(StoredInboundSession, MegolmPlaintext, Authorship), Error> {
+) -> Result<(StoredInboundSession, Box<RawValue>, Authorship), Error> {
     let Opened { first, others } = opened;
     let ask = |stored: &StoredInboundSession| {
         let keys = DeviceKeys {
@@ -182,8 +185,8 @@ fn author_of(
 
 /// A message as it was opened by the session of each device that claims to have made it.
 struct Opened {
-    first: (StoredInboundSession, MegolmPlaintext),
-    others: Vec<(StoredInboundSession, MegolmPlaintext)>,
+    first: (StoredInboundSession, Box<RawValue>),
+    others: Vec<(StoredInboundSession, Box<RawValue>)>,
 }
 
 /// Opens a message by each of the sessions of its id; the error is the last one's.

@@ -346,7 +346,7 @@ fn check_own_keys(
         }
         return Ok(());
     };
-    let same = Device::parse(&context.user, &context.device, raw).is_ok_and(|device| {
+    let same = Device::parse(&context.user, &context.device, raw, None).is_ok_and(|device| {
         device.curve25519 == account.curve25519() && device.ed25519 == account.ed25519()
     });
     if same {

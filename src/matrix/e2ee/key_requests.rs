@@ -13,7 +13,7 @@ use super::context::Context;
 use super::error::Error;
 use super::olm_sessions::unwedge;
 use super::outbox::{TO_DEVICE, addressed, put_to_device};
-use crate::crypto::{Account, MEGOLM_ALGORITHM, Peer, Withheld, WithheldCode, encrypt_to_device};
+use crate::crypto::{Account, MEGOLM_ALGORITHM, Withheld, WithheldCode, encrypt_to_device};
 use crate::store::Transaction;
 use crate::util::shown;
 
@@ -134,9 +134,9 @@ fn handle_key_request(
         return Ok(());
     }
     let own_keys = account.device_keys()?;
-    let peer = Peer::from(&device);
     let kind = "m.forwarded_room_key";
-    let Ok(content) = encrypt_to_device(account, &own_keys, &mut session, &peer, kind, &content)
+    let Some(content) =
+        encrypt_to_device(account, &own_keys, &mut session, &device, kind, &content)
     else {
         return Ok(());
     };

@@ -12,7 +12,7 @@ use super::error::Error;
 use super::outbox::{addressed, put_to_device};
 use super::request::RequestKey;
 use crate::crypto::{
-    Account, Device, MEGOLM_ALGORITHM, OutboundGroupSession, Peer, Rotation, encrypt_to_device,
+    Account, Device, MEGOLM_ALGORITHM, OutboundGroupSession, Rotation, encrypt_to_device,
 };
 use crate::store::{Recipient, Sharing, Transaction};
 use crate::util::shown;
@@ -173,7 +173,7 @@ impl KeySharing<'_> {
                     shown(&device.user),
                     shown(&device.id)
                 );
-                tx.shares().put_withheld(&session_id, &device)?;
+                tx.shares().put(&session_id, &device, None)?;
                 refusals.push(addressed(device, unverified.clone()));
                 continue;
             }
@@ -187,10 +187,9 @@ impl KeySharing<'_> {
                 }
                 continue;
             };
-            let peer = Peer::from(&device);
             let kind = "m.room_key";
-            match encrypt_to_device(account, &own_keys, &mut session, &peer, kind, &room_key) {
-                Ok(content) => {
+            match encrypt_to_device(account, &own_keys, &mut session, &device, kind, &room_key) {
+                Some(content) => {
                     tx.olm_sessions().put(
                         &device.user,
                         &device.curve25519,
@@ -198,13 +197,14 @@ impl KeySharing<'_> {
                         false,
                         now,
                     )?;
-                    tx.shares().put(&session_id, &device, group.index())?;
+                    tx.shares().put(&session_id, &device, Some(group.index()))?;
                     keys.push(addressed(device, content));
                 }
-                Err(_) => {
+                None => {
                     // Its other end made it so. Kept, it would be tried in every
                     // turn, and enough of them would leave no turn to others.
-                    tx.olm_sessions().delete_of_device(&device, &session)?;
+                    tx.olm_sessions()
+                        .delete(&device.user, &device.curve25519, &session)?;
                     broken = true;
                 }
             }

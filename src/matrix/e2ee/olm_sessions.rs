@@ -17,7 +17,7 @@ use super::error::Error;
 use super::outbox::{OutgoingToDevice, TO_DEVICE, put_to_device};
 use super::request::{OutgoingRequest, RequestContext, RequestKey};
 use crate::crypto::{
-    Account, Device, OlmSession, Peer, encrypt_to_device, one_time_key, outbound_session,
+    Account, Device, OlmSession, encrypt_to_device, one_time_key, outbound_session,
 };
 use crate::matrix::client::Call;
 use crate::store::Transaction;
@@ -194,8 +194,8 @@ fn send_dummy(
 ) -> Result<(), Error> {
     let keys = account.device_keys()?;
     let nothing = to_raw_value(&serde_json::json!({})).map_err(|_| Error::Account)?;
-    let peer = Peer::from(device);
-    let Ok(content) = encrypt_to_device(account, &keys, &mut session, &peer, "m.dummy", &nothing)
+    let Some(content) =
+        encrypt_to_device(account, &keys, &mut session, device, "m.dummy", &nothing)
     else {
         return Ok(());
     };

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use super::error::Error;
 use crate::crypto::Device;
 use crate::matrix::client::{BuildError, Call};
-use crate::store::{Reply, Transaction};
+use crate::store::{InClear, Reply, Transaction};
 
 /// The lane of to-device messages that belong to no room.
 pub(super) const TO_DEVICE: &str = "to-device";
@@ -59,7 +59,8 @@ pub(super) fn put_to_device(
         transaction_id()?.into(),
         bodies,
     ))?;
-    tx.outbox().put(lane, &call.path, &call.body, None)?;
+    tx.outbox()
+        .put(lane, &call.path, &call.body, None, InClear::No)?;
     Ok(())
 }
 

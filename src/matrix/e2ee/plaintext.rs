@@ -99,7 +99,7 @@ fn put_words(tx: &Transaction<'_>, reply: &Reply, words: PlaintextReplies) -> Re
         Ok(call) => {
             let lane = reply.room.as_str();
             tx.outbox()
-                .put_in_clear(lane, &call.path, &call.body, reply.id, shown)?;
+                .put(lane, &call.path, &call.body, Some(reply.id), shown)?;
         }
         Err(fault) => {
             error!("a reply is given up: {fault}");

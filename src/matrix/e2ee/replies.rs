@@ -14,7 +14,7 @@ use super::plaintext::PlaintextReplies;
 use super::request::RequestKey;
 use crate::crypto::{Device, Rotation};
 use crate::matrix::client::{InThread, relate, take_relation};
-use crate::store::{self, Encryption, Reply, Transaction};
+use crate::store::{self, Encryption, InClear, Reply, Transaction};
 
 /// A reply waits so long for people who command nothing: for their devices to be
 /// known, for keys to reach them, and for the list of who is in the room. However
@@ -70,11 +70,7 @@ pub(super) fn queue(
     let (id, kind, own_now) = (transaction_id()?, "m.room.message", context.own_now());
     let content = threaded(text, thread).to_string();
     let replies = tx.replies();
-    if is_answer {
-        replies.put(room, &id, kind, &content, own_now)?;
-    } else {
-        replies.put_remark(room, &id, kind, &content, own_now)?;
-    }
+    replies.put(room, &id, kind, &content, own_now, is_answer)?;
     Ok(())
 }
 
@@ -227,8 +223,9 @@ fn beside(content: &RawValue, relation: serde_json::Value) -> Result<Box<RawValu
 fn put_encrypted(tx: &Transaction<'_>, reply: &Reply, content: Box<RawValue>) -> Result<(), Error> {
     match send_call(reply, "m.room.encrypted", content) {
         Ok(call) => {
+            let lane = reply.room.as_str();
             tx.outbox()
-                .put(reply.room.as_str(), &call.path, &call.body, Some(reply.id))?;
+                .put(lane, &call.path, &call.body, Some(reply.id), InClear::No)?;
         }
         Err(fault) => {
             error!("a reply is given up: {fault}");

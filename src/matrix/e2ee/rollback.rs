@@ -91,7 +91,7 @@ pub(super) fn recover<'a>(
     let mut account = accounts.take(tx)?;
     account
         .replace_all_keys(context.own_now())
-        .map_err(|_| Error::Account)?;
+        .ok_or(Error::Account)?;
     accounts.save(tx, account)?;
     for user in &context.commanders.users {
         for known in tx.devices().known(user)? {

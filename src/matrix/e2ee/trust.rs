@@ -111,7 +111,7 @@ pub(super) fn handle_identity(
     identity: &Identity,
     now: u64,
 ) -> Result<(), Error> {
-    let master = identity.master();
+    let master = identity.master;
     let before = tx.identities().of_user(user)?;
     if before.master != Some(master) {
         tx.identities().put(user, &master)?;
@@ -174,7 +174,7 @@ pub(super) fn overdue_ms(
     received_at: u64,
 ) -> Result<u64, Error> {
     let period = match tx.rooms().encryption(room)? {
-        Encryption::Megolm(rotation) => rotation.period_ms().min(LONGEST_PERIOD_MS),
+        Encryption::Megolm(rotation) => rotation.period_ms.min(LONGEST_PERIOD_MS),
         _ => LONGEST_PERIOD_MS,
     };
     let age = context.own_now().saturating_sub(received_at);

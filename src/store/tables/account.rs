@@ -4,14 +4,12 @@ use crate::crypto::Pickle;
 use crate::store::{Error, Transaction};
 
 /// The Olm account of the device.
-#[derive(Clone, Copy)]
 pub struct AccountRow<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl AccountRow<'_> {
     /// The stored account.
     pub fn pickle(&self) -> Result<Option<Pickle>, Error> {
-        self.0
-            .one("SELECT pickle FROM account", [], |row| row.get(0))
+        self.0.value("SELECT pickle FROM account", [])
     }
 
     /// Replaces the stored account.
@@ -20,12 +18,12 @@ impl AccountRow<'_> {
             "INSERT OR REPLACE INTO account (id, pickle) VALUES (1, ?1)",
             [pickle],
         )?;
-        self.0.account.written();
+        self.0.memory.account_written();
         Ok(())
     }
 
     /// Names the stored account: as long as this is the same, so is the account.
     pub fn revision(&self) -> u64 {
-        self.0.account.count()
+        self.0.memory.account.get()
     }
 }

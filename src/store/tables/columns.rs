@@ -31,17 +31,15 @@ where
     T: TryFrom<String>,
     T::Error: std::error::Error + Send + Sync + 'static,
 {
-    let text: String = row.get(column)?;
-    T::try_from(text).map_err(|error| {
+    T::try_from(row.get(column)?).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
     })
 }
 
 pub(super) fn device(row: &rusqlite::Row<'_>) -> rusqlite::Result<Device> {
-    let id: String = row.get(1)?;
     Ok(Device {
         user: parsed(row, 0)?,
-        id: id.into(),
+        id: row.get::<_, String>(1)?.into(),
         curve25519: Curve25519PublicKey::from_bytes(row.get(2)?),
         ed25519: fingerprint(row, 3)?,
         signed_by: optional_fingerprint(row, 4)?,
@@ -53,7 +51,7 @@ pub(super) fn optional_fingerprint(
     column: usize,
 ) -> rusqlite::Result<Option<Ed25519PublicKey>> {
     match row.get_ref(column)? {
-        rusqlite::types::ValueRef::Null => Ok(None),
+        ValueRef::Null => Ok(None),
         _ => fingerprint(row, column).map(Some),
     }
 }
@@ -63,11 +61,7 @@ pub(super) fn fingerprint(
     column: usize,
 ) -> rusqlite::Result<Ed25519PublicKey> {
     Ed25519PublicKey::from_slice(&row.get(column)?).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(
-            column,
-            rusqlite::types::Type::Blob,
-            Box::new(error),
-        )
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, Box::new(error))
     })
 }
 

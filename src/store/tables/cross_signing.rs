@@ -90,34 +90,30 @@ impl CrossSigningState {
 }
 
 /// The bot's own cross-signing keys.
-#[derive(Clone, Copy)]
 pub struct CrossSigning<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl CrossSigning<'_> {
     /// The bot's own identity.
     pub fn load(&self) -> Result<StoredCrossSigning, Error> {
-        self.0
-            .one(
-                "SELECT seed, self_signing, state, detail, delayed, master FROM own_identity",
-                [],
-                |row| {
-                    let state: String = row.get(2)?;
-                    Ok(
-                        CrossSigningState::from_columns(&state, row.get(3)?).map(|state| {
-                            Ok::<_, rusqlite::Error>(StoredCrossSigning {
-                                seed: row.get(0)?,
-                                self_signing: row.get(1)?,
-                                state,
-                                delayed: row.get(4)?,
-                                master: optional_fingerprint(row, 5)?,
-                            })
-                        }),
-                    )
-                },
-            )?
+        let stored = self.0.one(
+            "SELECT seed, self_signing, state, detail, delayed, master FROM own_identity",
+            [],
+            |row| {
+                let (seed, self_signing, delayed) = (row.get(0)?, row.get(1)?, row.get(4)?);
+                let (state, master): (String, _) = (row.get(2)?, optional_fingerprint(row, 5)?);
+                let state = CrossSigningState::from_columns(&state, row.get(3)?);
+                Ok(state.map(|state| StoredCrossSigning {
+                    seed,
+                    self_signing,
+                    master,
+                    state,
+                    delayed,
+                }))
+            },
+        )?;
+        stored
             .flatten()
-            .ok_or(Error::Corrupt("the bot's own identity"))?
-            .map_err(Error::from)
+            .ok_or(Error::Corrupt("the bot's own identity"))
     }
 
     /// Goes on to `state`; nothing is delayed there yet.
@@ -139,20 +135,12 @@ impl CrossSigning<'_> {
         self.0.run("UPDATE own_identity SET seed = ?1", [seed])
     }
 
-    /// Keeps the self-signing key that was recovered. The master key it belongs to
-    /// is not known yet.
-    pub fn put_self_signing(&self, key: &Seed) -> Result<(), Error> {
+    /// Keeps the self-signing key that was recovered, or forgets it (none). The master
+    /// key it belongs to is not known yet.
+    pub fn put_self_signing(&self, key: Option<&Seed>) -> Result<(), Error> {
         self.0.run(
             "UPDATE own_identity SET self_signing = ?1, master = NULL",
             [key],
-        )
-    }
-
-    /// Forgets the self-signing key that was recovered, and the master key.
-    pub fn forget_self_signing(&self) -> Result<(), Error> {
-        self.0.run(
-            "UPDATE own_identity SET self_signing = NULL, master = NULL",
-            [],
         )
     }
 

@@ -5,7 +5,7 @@
 use ruma::{OwnedUserId, UserId};
 
 use super::columns::{parsed, put_off};
-use crate::store::{Error, Transaction, caps::Cap, limits};
+use crate::store::{Cap, Error, Transaction, limits};
 
 /// A user whose devices have to be asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,17 +21,17 @@ pub struct OutdatedUser {
 
 impl OutdatedUser {
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        let together: i64 = row.get(2)?;
         Ok(Self {
             user: parsed(row, 0)?,
             generation: row.get(1)?,
-            together: usize::try_from(together).ok().filter(|most| *most > 0),
+            together: usize::try_from(row.get::<_, i64>(2)?)
+                .ok()
+                .filter(|most| *most > 0),
         })
     }
 }
 
 /// Users whose device lists are followed, and how current each list is.
-#[derive(Clone, Copy)]
 pub struct DeviceLists<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl DeviceLists<'_> {
@@ -142,30 +142,21 @@ impl DeviceLists<'_> {
     /// the list may have changed, and their server can be reached as far as is
     /// known.
     pub fn must_query(&self, user: &UserId, now: u64) -> Result<bool, Error> {
-        Ok(self
-            .0
-            .one(
-                concat!(
-                    "SELECT outdated = 1 AND NOT ",
-                    put_off!("retry_after", "?2"),
-                    " FROM users WHERE user_id = ?1"
-                ),
-                (user.as_str(), now.cast_signed()),
-                |row| row.get(0),
-            )?
-            .unwrap_or(true))
+        let need_not: bool = self.0.value(
+            concat!(
+                "SELECT outdated = 0 OR ",
+                put_off!("retry_after", "?2"),
+                " FROM users WHERE user_id = ?1"
+            ),
+            (user.as_str(), now.cast_signed()),
+        )?;
+        Ok(!need_not)
     }
 
     /// Returns whether this user's list is not known to be current.
     pub fn is_outdated(&self, user: &UserId) -> Result<bool, Error> {
-        Ok(self
-            .0
-            .one(
-                "SELECT outdated FROM users WHERE user_id = ?1",
-                [user.as_str()],
-                |row| row.get(0),
-            )?
-            .unwrap_or(true))
+        let is_current = "SELECT 1 FROM users WHERE user_id = ?1 AND outdated = 0";
+        Ok(!self.0.exists(is_current, [user.as_str()])?)
     }
 
     /// The answer for this user was taken in. One to an older question than the

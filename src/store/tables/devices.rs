@@ -5,14 +5,9 @@ use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
 use super::columns::device;
 use crate::crypto::{Device, DeviceChange, KnownDevice};
-use crate::store::{
-    Error, Transaction,
-    caps::{self, Cap},
-    limits,
-};
+use crate::store::{Cap, Error, Transaction, caps, limits};
 
 /// Other users' devices, and the tombstones of those that were signed out.
-#[derive(Clone, Copy)]
 pub struct Devices<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl Devices<'_> {
@@ -78,7 +73,7 @@ impl Devices<'_> {
                     self.0.note_dropped(Cap::Devices, 1);
                     return Ok(());
                 }
-                self.0.execute(
+                self.0.run(
                     "INSERT OR REPLACE INTO devices
                      (user_id, device_id, curve25519, ed25519, signed_by, deleted)
                      VALUES (?1, ?2, ?3, ?4, ?5, 0)",
@@ -89,18 +84,17 @@ impl Devices<'_> {
                         device.ed25519.as_bytes(),
                         device.signed_by.as_ref().map(Ed25519PublicKey::as_bytes),
                     ),
-                )?;
+                )
             }
             DeviceChange::Delete(id) => {
                 self.0.execute(
                     "UPDATE devices SET deleted = 1 WHERE user_id = ?1 AND device_id = ?2",
                     (user.as_str(), id.as_str()),
                 )?;
-                self.prune_tombstones(user)?;
+                self.prune_tombstones(user)
             }
-            DeviceChange::Refuse(..) => {}
+            DeviceChange::Refuse(..) => Ok(()),
         }
-        Ok(())
     }
 
     /// Returns whether a device can be stored: it is known, or fits. A stranger's signed
@@ -140,28 +134,25 @@ impl Devices<'_> {
         if device.signed_by.is_none() {
             return Ok(false);
         }
-        let gone = self.0.execute(
+        let gone = self.0.drop_rows(
+            Cap::Devices,
             "DELETE FROM devices WHERE user_id = ?1 AND device_id = (
                  SELECT device_id FROM devices
                  WHERE user_id = ?1 AND NOT deleted AND signed_by IS NULL LIMIT 1)",
             [user.as_str()],
         )?;
-        self.0.note_dropped(Cap::Devices, gone);
         Ok(gone == 1)
     }
 
     /// Forgets deleted devices of a stranger beyond the cap.
     fn prune_tombstones(&self, user: &UserId) -> Result<(), Error> {
-        let gone = self.0.execute(
-            "DELETE FROM devices WHERE user_id = ?1 AND device_id IN (
+        let sql = "DELETE FROM devices WHERE user_id = ?1 AND device_id IN (
                  SELECT device_id FROM devices
                  WHERE user_id = ?1 AND deleted
                  AND user_id NOT IN (SELECT user_id FROM kept_users)
-                 ORDER BY signed_by IS NULL, device_id LIMIT -1 OFFSET ?2)",
-            (user.as_str(), caps::STRANGER_TOMBSTONES),
-        )?;
-        self.0.note_dropped(Cap::Devices, gone);
-        Ok(())
+                 ORDER BY signed_by IS NULL, device_id LIMIT -1 OFFSET ?2)";
+        let of_user = (user.as_str(), caps::STRANGER_TOMBSTONES);
+        self.0.drop_rows(Cap::Devices, sql, of_user).map(drop)
     }
 
     /// The device of `user` that was signed out and had one of these two keys.

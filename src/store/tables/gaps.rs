@@ -27,7 +27,6 @@ pub struct Gap {
 }
 
 /// Gaps in rooms' timelines.
-#[derive(Clone, Copy)]
 pub struct Gaps<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl Gaps<'_> {
@@ -93,7 +92,7 @@ impl Gaps<'_> {
             "UPDATE gaps SET token = '' WHERE room_id = ?1",
             [room.as_str()],
         )?;
-        self.0.undecrypted().release_gap(room)
+        self.0.undecrypted().release_without_gap()
     }
 
     /// Rooms whose gap has been read since before this, by the bot's own clock.

@@ -3,12 +3,11 @@
 use ruma::{OwnedUserId, UserId};
 use vodozemac::Ed25519PublicKey;
 
-use super::columns::{fingerprint, optional_fingerprint, parsed};
+use super::columns::{optional_fingerprint, parsed};
 use crate::crypto::{KnownIdentity, Pin, PinSource};
 use crate::store::{Error, Transaction};
 
 /// Users' cross-signing identities and their pins.
-#[derive(Clone, Copy)]
 pub struct Identities<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl Identities<'_> {
@@ -80,16 +79,15 @@ impl Identities<'_> {
 
 fn known(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<KnownIdentity> {
     let source: Option<String> = row.get(at + 2)?;
-    let source = match source.as_deref() {
-        Some("configuration") => Some(PinSource::Configuration),
-        Some(_) => Some(PinSource::FirstUse),
-        None => None,
-    };
-    let pin = source
-        .map(|source| fingerprint(row, at + 1).map(|master| Pin { master, source }))
-        .transpose()?;
+    let source = source.map(|source| match source.as_str() {
+        "configuration" => PinSource::Configuration,
+        _ => PinSource::FirstUse,
+    });
+    let pinned = optional_fingerprint(row, at + 1)?;
     Ok(KnownIdentity {
         master: optional_fingerprint(row, at)?,
-        pin,
+        pin: pinned
+            .zip(source)
+            .map(|(master, source)| Pin { master, source }),
     })
 }

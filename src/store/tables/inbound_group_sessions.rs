@@ -1,15 +1,11 @@
 //! Megolm sessions that others have shared, and how far their ratchets have come.
 
-use ruma::{OwnedUserId, RoomId, UserId};
-use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
+use ruma::{RoomId, UserId};
+use vodozemac::Curve25519PublicKey;
 
 use super::columns::{fingerprint, parsed};
 use crate::crypto::{InboundGroupSession, Pickle};
-use crate::store::{
-    Error, Transaction,
-    caps::{self, Cap},
-    limits,
-};
+use crate::store::{Cap, Error, Transaction, caps, limits};
 
 /// A session that a device has shared, as it is stored.
 pub struct StoredInboundSession {
@@ -22,7 +18,6 @@ pub struct StoredInboundSession {
 }
 
 /// Megolm sessions that others have shared.
-#[derive(Clone, Copy)]
 pub struct InboundGroupSessions<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl InboundGroupSessions<'_> {
@@ -34,42 +29,40 @@ impl InboundGroupSessions<'_> {
         owner: &UserId,
         curve25519: &Curve25519PublicKey,
     ) -> Result<Option<InboundGroupSession>, Error> {
-        let stored = self.of_user(room, session_id, owner)?;
+        let stored = self.shared_by(room, session_id, Some(owner))?;
         let mut sessions = stored.into_iter().map(|stored| stored.session);
         Ok(sessions.find(|session| session.curve25519 == *curve25519))
     }
 
-    /// The sessions of this id in this room that a user's devices have shared, the
-    /// one received first before the others. There is one maker of a session, but
-    /// whoever has its key can claim to be that.
-    pub fn of_user(
+    /// The sessions of this id in this room that a user's devices have shared, or
+    /// everybody's, the one received first before the others. There is one maker of a
+    /// session, but whoever has its key can claim to be that.
+    pub fn shared_by(
         &self,
         room: &RoomId,
         session_id: &str,
-        owner: &UserId,
+        owner: Option<&UserId>,
     ) -> Result<Vec<StoredInboundSession>, Error> {
         let rows = self.0.all(
-            "SELECT curve25519, ed25519, pickle, received_at, ordinal FROM inbound_groups
-             WHERE room_id = ?1 AND session_id = ?2 AND owner = ?3 ORDER BY ordinal",
-            (room.as_str(), session_id, owner.as_str()),
+            "SELECT owner, curve25519, ed25519, pickle, received_at, ordinal FROM inbound_groups
+             WHERE room_id = ?1 AND session_id = ?2 AND (?3 IS NULL OR owner = ?3)
+             ORDER BY ordinal",
+            (room.as_str(), session_id, owner.map(UserId::as_str)),
             |row| {
-                let curve25519 = Curve25519PublicKey::from_bytes(row.get(0)?);
-                let pickle: Vec<u8> = row.get(2)?;
-                let received_at = row.get::<_, i64>(3)?.cast_unsigned();
-                let ed25519 = fingerprint(row, 1)?;
-                Ok((curve25519, ed25519, pickle, received_at, row.get(4)?))
-            },
-        )?;
-        rows.into_iter()
-            .map(|(curve25519, ed25519, pickle, received_at, ordinal)| {
-                let session = read(owner.to_owned(), curve25519, ed25519, &pickle)?;
-                Ok(StoredInboundSession {
+                let (owner, ed25519) = (parsed(row, 0)?, fingerprint(row, 2)?);
+                let curve25519 = Curve25519PublicKey::from_bytes(row.get(1)?);
+                let pickle: Pickle = row.get(3)?;
+                let received_at = row.get::<_, i64>(4)?.cast_unsigned();
+                let ordinal = row.get(5)?;
+                let session = InboundGroupSession::from_pickle(owner, curve25519, ed25519, &pickle);
+                Ok(session.map(|session| StoredInboundSession {
                     session,
                     received_at,
                     ordinal,
-                })
-            })
-            .collect()
+                }))
+            },
+        )?;
+        rows.into_iter().collect::<Result<_, _>>().map_err(corrupt)
     }
 
     /// Stores a session that a device has shared. When that was, by the bot's own
@@ -102,7 +95,7 @@ impl InboundGroupSessions<'_> {
                 session.owner.as_str(),
                 session.curve25519.as_bytes(),
                 session.ed25519.as_bytes(),
-                pickled(session)?,
+                session.pickle().map_err(corrupt)?,
                 received_at.cast_signed(),
             ),
         )
@@ -115,15 +108,12 @@ impl InboundGroupSessions<'_> {
         session_id: &str,
         session: &InboundGroupSession,
     ) -> Result<(), Error> {
-        let of_device = (
-            room.as_str(),
-            session.owner.as_str(),
-            session.curve25519.as_bytes(),
-        );
+        let (room, owner) = (room.as_str(), session.owner.as_str());
+        let curve25519 = session.curve25519.as_bytes();
         let known = self.0.exists(
             "SELECT 1 FROM inbound_groups WHERE room_id = ?1 AND owner = ?2 AND curve25519 = ?3
              AND session_id = ?4",
-            (of_device.0, of_device.1, of_device.2, session_id),
+            (room, owner, curve25519, session_id),
         )?;
         if known {
             return Ok(());
@@ -133,32 +123,24 @@ impl InboundGroupSessions<'_> {
              SELECT room_id, session_id, owner, curve25519, (SELECT own_time FROM own_clock)
              FROM inbound_groups WHERE room_id = ?1 AND owner = ?2 AND curve25519 = ?3
              ORDER BY ordinal DESC LIMIT -1 OFFSET ?4",
-            (
-                of_device.0,
-                of_device.1,
-                of_device.2,
-                caps::ROOM_KEYS_OF_DEVICE - 1,
-            ),
+            (room, owner, curve25519, caps::ROOM_KEYS_OF_DEVICE - 1),
         )?;
         if buried > 0 {
-            let gone = self.forget_buried()?;
-            self.forget_oldest_tombstones()?;
-            self.0.note_dropped(Cap::RoomKeys, gone);
+            self.0.note_dropped(Cap::RoomKeys, self.forget_buried()?);
         }
-        self.0.fits(&limits::ROOM_KEYS)?;
-        Ok(())
+        self.0.fits(&limits::ROOM_KEYS).map(drop)
     }
 
     /// The lowest ratchet index of this session that may still bring a message,
     /// one more than the last there is at most. A key that is received again does
     /// not lower it.
     pub fn next_message_index(&self, room: &RoomId, session_id: &str) -> Result<u64, Error> {
-        let next: Option<i64> = self.0.value(
-            "SELECT max(next_index) FROM inbound_groups
-                 WHERE room_id = ?1 AND session_id = ?2",
+        let next: i64 = self.0.value(
+            "SELECT coalesce(max(next_index), 0) FROM inbound_groups
+             WHERE room_id = ?1 AND session_id = ?2",
             (room.as_str(), session_id),
         )?;
-        Ok(next.unwrap_or_default().cast_unsigned())
+        Ok(next.cast_unsigned())
     }
 
     /// The message at `index` was judged for good: neither it nor an earlier one
@@ -170,19 +152,7 @@ impl InboundGroupSessions<'_> {
         session_id: &str,
         index: u32,
     ) -> Result<(), Error> {
-        let rows = self.0.all(
-            "SELECT owner, curve25519, ed25519, pickle FROM inbound_groups
-             WHERE room_id = ?1 AND session_id = ?2",
-            (room.as_str(), session_id),
-            |row| {
-                let curve25519 = Curve25519PublicKey::from_bytes(row.get(1)?);
-                let pickle: Pickle = row.get(3)?;
-                Ok((parsed(row, 0)?, curve25519, fingerprint(row, 2)?, pickle))
-            },
-        )?;
-        let next = i64::from(index) + 1;
-        for (owner, curve25519, ed25519, pickle) in rows {
-            let mut session = read(owner, curve25519, ed25519, &pickle)?;
+        for StoredInboundSession { mut session, .. } in self.shared_by(room, session_id, None)? {
             session.advance_to(index.saturating_add(1));
             self.0.execute(
                 "UPDATE inbound_groups SET pickle = ?5, next_index = max(next_index, ?6)
@@ -192,8 +162,8 @@ impl InboundGroupSessions<'_> {
                     session_id,
                     session.owner.as_str(),
                     session.curve25519.as_bytes(),
-                    pickled(&session)?,
-                    next,
+                    session.pickle().map_err(corrupt)?,
+                    i64::from(index) + 1,
                 ),
             )?;
         }
@@ -211,23 +181,17 @@ impl InboundGroupSessions<'_> {
         before: u64,
         own_now: u64,
     ) -> Result<usize, Error> {
-        let of_device = (
-            room.as_str(),
-            newer.owner.as_str(),
-            newer.curve25519.as_bytes(),
-            before.cast_signed(),
-            own_now.cast_signed(),
-        );
+        let (room, owner) = (room.as_str(), newer.owner.as_str());
+        let (curve25519, before) = (newer.curve25519.as_bytes(), before.cast_signed());
         let expired = self.0.execute(
             "INSERT OR IGNORE INTO dead_groups
              SELECT room_id, session_id, owner, curve25519, ?5 FROM inbound_groups
              WHERE room_id = ?1 AND owner = ?2 AND curve25519 = ?3 AND received_at < ?4",
-            of_device,
+            (room, owner, curve25519, before, own_now.cast_signed()),
         )?;
         if expired > 0 {
             self.forget_oldest_tombstones()?;
         }
-        let (room, owner, curve25519, before, _) = of_device;
         self.0.execute(
             "DELETE FROM inbound_groups
              WHERE room_id = ?1 AND owner = ?2 AND curve25519 = ?3 AND received_at < ?4",
@@ -247,7 +211,7 @@ impl InboundGroupSessions<'_> {
         self.0.run("DELETE FROM inbound_groups", [])
     }
 
-    pub(in crate::store) fn forget_oldest_tombstones(&self) -> Result<(), Error> {
+    fn forget_oldest_tombstones(&self) -> Result<(), Error> {
         self.0.run(
             "DELETE FROM dead_groups WHERE (SELECT count(*) FROM dead_groups) > ?1
              AND (room_id, session_id, owner, curve25519) IN (
@@ -284,19 +248,14 @@ impl InboundGroupSessions<'_> {
         ordinal: i64,
         own_now: u64,
     ) -> Result<bool, Error> {
-        let device = (
-            room.as_str(),
-            owner.as_str(),
-            curve25519.as_bytes(),
-            ordinal,
-            own_now.cast_signed(),
-        );
+        let (room, owner) = (room.as_str(), owner.as_str());
+        let (curve25519, judged_at) = (curve25519.as_bytes(), own_now.cast_signed());
         let is_newest = self.0.execute(
             "INSERT INTO newest_groups (room_id, owner, curve25519, ordinal, judged_at)
              VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (room_id, owner, curve25519) DO UPDATE SET ordinal = ?4, judged_at = ?5
              WHERE ordinal <= ?4",
-            device,
+            (room, owner, curve25519, ordinal, judged_at),
         )?;
         self.0.execute(
             "DELETE FROM newest_groups WHERE (SELECT count(*) FROM newest_groups) > ?1
@@ -309,29 +268,19 @@ impl InboundGroupSessions<'_> {
         Ok(is_newest == 1)
     }
 
-    /// Forgets the Megolm sessions that have a tombstone.
+    /// Forgets the Megolm sessions that have a tombstone, and the oldest tombstones.
     pub(in crate::store) fn forget_buried(&self) -> Result<usize, Error> {
-        self.0.execute(
+        let gone = self.0.execute(
             "DELETE FROM inbound_groups WHERE rowid IN (
                  SELECT g.rowid FROM dead_groups JOIN inbound_groups AS g
                  USING (room_id, session_id, owner, curve25519))",
             [],
-        )
+        )?;
+        self.forget_oldest_tombstones()?;
+        Ok(gone)
     }
 }
 
-fn read(
-    owner: OwnedUserId,
-    curve25519: Curve25519PublicKey,
-    ed25519: Ed25519PublicKey,
-    pickle: &[u8],
-) -> Result<InboundGroupSession, Error> {
-    InboundGroupSession::from_pickle(owner, curve25519, ed25519, pickle)
-        .map_err(|_| Error::Corrupt("an inbound Megolm session"))
-}
-
-fn pickled(session: &InboundGroupSession) -> Result<Pickle, Error> {
-    session
-        .pickle()
-        .map_err(|_| Error::Corrupt("an inbound Megolm session"))
+fn corrupt(_: serde_json::Error) -> Error {
+    Error::Corrupt("an inbound Megolm session")
 }

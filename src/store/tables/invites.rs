@@ -4,10 +4,7 @@
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
 use super::columns::parsed;
-use crate::store::{
-    Error, Transaction,
-    caps::{self, Cap},
-};
+use crate::store::{Cap, Error, Transaction, caps};
 
 /// An invite that stands, as far as the server has told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +18,6 @@ pub struct StandingInvite {
 }
 
 /// Invites that stand.
-#[derive(Clone, Copy)]
 pub struct Invites<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl Invites<'_> {
@@ -57,10 +53,10 @@ impl Invites<'_> {
                  LIMIT max(0, (SELECT count(*) FROM invites WHERE accepted = 0) - ?1))",
             [caps::LEFT_INVITES],
         )?;
-        match gone {
-            0 => Ok(()),
-            gone => self.miss(gone),
+        if gone > 0 {
+            self.miss(gone)?;
         }
+        Ok(())
     }
 
     /// Some invites are not kept: the next start asks for all that stand.

@@ -57,7 +57,6 @@ pub enum Urgency {
 }
 
 /// Commands from their receipt to their answer.
-#[derive(Clone, Copy)]
 pub struct Journal<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl Journal<'_> {
@@ -69,26 +68,25 @@ impl Journal<'_> {
         room: &RoomId,
         urgency: Urgency,
     ) -> Result<bool, Error> {
-        let (of_sender, of_room, all): (i64, i64, i64) = self
-            .0
-            .one(
-                "SELECT
-                     (SELECT count(*) FROM journal WHERE done = 0 AND sender = ?1),
-                     (SELECT count(*) FROM journal WHERE done = 0 AND room_id = ?2)
-                         + (SELECT count(*) FROM replies WHERE NOT chatter AND room_id = ?2),
-                     (SELECT count(*) FROM journal WHERE done = 0)
-                         + (SELECT count(*) FROM replies WHERE NOT chatter)",
-                (sender.as_str(), room.as_str()),
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-            )?
-            .unwrap_or_default();
         let part = match urgency {
             Urgency::Scaling => 1,
             Urgency::Question => 2,
         };
-        Ok(of_sender <= caps::COMMANDS_OF_SENDER / part
-            && of_room <= caps::COMMANDS_OF_ROOM / part
-            && all <= caps::COMMANDS / part)
+        let has_room = self.0.one(
+            "SELECT
+                 (SELECT count(*) FROM journal WHERE done = 0 AND sender = ?1),
+                 (SELECT count(*) FROM journal WHERE done = 0 AND room_id = ?2)
+                     + (SELECT count(*) FROM replies WHERE NOT chatter AND room_id = ?2),
+                 (SELECT count(*) FROM journal WHERE done = 0)
+                     + (SELECT count(*) FROM replies WHERE NOT chatter)",
+            (sender.as_str(), room.as_str()),
+            |row| {
+                Ok(row.get::<_, i64>(0)? <= caps::COMMANDS_OF_SENDER / part
+                    && row.get::<_, i64>(1)? <= caps::COMMANDS_OF_ROOM / part
+                    && row.get::<_, i64>(2)? <= caps::COMMANDS / part)
+            },
+        )?;
+        Ok(has_room.unwrap_or(true))
     }
 
     /// Counts the commands of this kind that are not done.
@@ -119,18 +117,13 @@ impl Journal<'_> {
         )? == 1)
     }
 
-    /// The oldest of what was asked for and is not done.
-    pub fn next_unfinished(&self) -> Result<Option<JournalEntry>, Error> {
-        self.next_unfinished_but("")
-    }
-
-    /// The oldest of what was asked for and is not done, other than this.
-    pub fn next_unfinished_but(&self, payload: &str) -> Result<Option<JournalEntry>, Error> {
+    /// The oldest of what was asked for and is not done, other than this (none: "").
+    pub fn next_unfinished(&self, but: &str) -> Result<Option<JournalEntry>, Error> {
         self.0.one(
             "SELECT event_id, room_id, sender, payload, received_at, age_ms, curve25519, ed25519,
                  thread
              FROM journal WHERE done = 0 AND payload <> ?1 ORDER BY rowid LIMIT 1",
-            [payload],
+            [but],
             |row| {
                 let curve25519: Option<[u8; 32]> = row.get(6)?;
                 let ed25519 = optional_fingerprint(row, 7)?;

@@ -3,11 +3,7 @@
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
 use super::columns::parsed;
-use crate::store::{
-    Error, Transaction,
-    caps::{self, Cap},
-    limits,
-};
+use crate::store::{Cap, Error, Transaction, caps, limits};
 
 /// A user's membership, as a member event says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +15,6 @@ pub enum Membership {
 }
 
 /// Rooms' members.
-#[derive(Clone, Copy)]
 pub struct Members<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl Members<'_> {
@@ -35,11 +30,7 @@ impl Members<'_> {
     /// longer is.
     pub fn set(&self, room: &RoomId, user: &UserId, membership: Membership) -> Result<bool, Error> {
         let changed = match membership {
-            Membership::Joined if !self.has_room_for(room, user)? => 0,
-            Membership::Joined => self.0.execute(
-                "INSERT OR IGNORE INTO members (room_id, user_id) VALUES (?1, ?2)",
-                (room.as_str(), user.as_str()),
-            )?,
+            Membership::Joined => self.add(room, user)?,
             Membership::NotJoined => self.0.execute(
                 "DELETE FROM members WHERE room_id = ?1 AND user_id = ?2",
                 (room.as_str(), user.as_str()),
@@ -59,21 +50,26 @@ impl Members<'_> {
         Ok(left && changed == 1)
     }
 
-    /// Returns whether a user can be stored as a member: a user who may command always,
-    /// a stranger if there are not too many of them.
-    fn has_room_for(&self, room: &RoomId, user: &UserId) -> Result<bool, Error> {
-        if self.contains(room, user)? || self.0.is_kept(user)? {
-            return Ok(true);
+    /// Stores a member: a user who may command always, a stranger if there are not too
+    /// many of them. Returns how many members there are more.
+    fn add(&self, room: &RoomId, user: &UserId) -> Result<usize, Error> {
+        if self.contains(room, user)? {
+            return Ok(0);
         }
-        let is_full = self.0.exists(
-            "SELECT 1 FROM members WHERE room_id = ?1 LIMIT 1 OFFSET ?2",
-            (room.as_str(), caps::MEMBERS_OF_ROOM - 1),
-        )?;
-        if !is_full && self.0.fits(&limits::MEMBERS)? {
-            return Ok(true);
+        if !self.0.is_kept(user)? {
+            let is_full = self.0.exists(
+                "SELECT 1 FROM members WHERE room_id = ?1 LIMIT 1 OFFSET ?2",
+                (room.as_str(), caps::MEMBERS_OF_ROOM - 1),
+            )?;
+            if is_full || !self.0.fits(&limits::MEMBERS)? {
+                self.0.note_dropped(Cap::Members, 1);
+                return Ok(0);
+            }
         }
-        self.0.note_dropped(Cap::Members, 1);
-        Ok(false)
+        self.0.execute(
+            "INSERT INTO members (room_id, user_id) VALUES (?1, ?2)",
+            (room.as_str(), user.as_str()),
+        )
     }
 
     /// Replaces the members by the complete list that was asked for at
@@ -89,13 +85,7 @@ impl Members<'_> {
             .execute("DELETE FROM members WHERE room_id = ?1", [room.as_str()])?;
         self.0.recount(&limits::MEMBERS);
         for user in members {
-            if !self.has_room_for(room, user)? {
-                continue;
-            }
-            self.0.execute(
-                "INSERT OR IGNORE INTO members (room_id, user_id) VALUES (?1, ?2)",
-                (room.as_str(), user.as_str()),
-            )?;
+            self.add(room, user)?;
         }
         self.0.run(
             "UPDATE rooms SET members_complete = 1

@@ -8,7 +8,6 @@ use crate::crypto::Device;
 use crate::store::{Error, Transaction, caps, limits};
 
 /// One-time key claims, `m.no_olm` messages and new sessions that are due, by device.
-#[derive(Clone, Copy)]
 pub struct OlmPeers<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl OlmPeers<'_> {
@@ -70,7 +69,7 @@ impl OlmPeers<'_> {
             ),
         )?;
         if changed == 1 {
-            self.0.execute(
+            self.0.run(
                 "INSERT OR IGNORE INTO unwedge (user_id, device_id) VALUES (?1, ?2)",
                 (device.user.as_str(), device.id.as_str()),
             )?;
@@ -83,10 +82,7 @@ impl OlmPeers<'_> {
         self.0.all(
             "SELECT user_id, device_id FROM unwedge LIMIT 250",
             [],
-            |row| {
-                let device: String = row.get(1)?;
-                Ok((parsed(row, 0)?, device.into()))
-            },
+            |row| Ok((parsed(row, 0)?, row.get::<_, String>(1)?.into())),
         )
     }
 

@@ -9,22 +9,9 @@ use vodozemac::Curve25519PublicKey;
 
 use super::olm_order::{self, Chain};
 use crate::crypto::{Device, OlmPosition, OlmSession, Pickle};
-use crate::store::{
-    Error, Transaction,
-    caps::{self, Cap},
-    limit::Limit,
-    limits,
-};
-
-/// Limits of the sessions of one user.
-struct SessionCaps {
-    of_peer: i64,
-    bytes: usize,
-    limit: &'static Limit,
-}
+use crate::store::{Cap, Error, Transaction, caps, limits};
 
 /// Olm sessions with others' devices.
-#[derive(Clone, Copy)]
 pub struct OlmSessions<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl OlmSessions<'_> {
@@ -41,21 +28,22 @@ impl OlmSessions<'_> {
             (user.as_str(), key.as_bytes()),
             |row| row.get(0),
         )?;
-        pickles.iter().map(|pickle| read(pickle)).collect()
+        let sessions = pickles.iter().map(|pickle| OlmSession::from_pickle(pickle));
+        sessions.collect::<Result<_, _>>().map_err(corrupt)
     }
 
     /// The session to send with: one that was made since the last start. An older
     /// one may have gone on elsewhere, if this store is a copy put back: its next
     /// key may have been used.
     pub fn for_sending(&self, device: &Device) -> Result<Option<OlmSession>, Error> {
-        let pickle: Option<Pickle> = self.0.one(
+        let pickle: Option<Pickle> = self.0.value(
             "SELECT pickle FROM olm_sessions WHERE user_id = ?1 AND curve25519 = ?2
                  AND life = (SELECT life FROM own_clock)
              ORDER BY decrypted_at DESC, created_at DESC, session_id LIMIT 1",
             (device.user.as_str(), device.curve25519.as_bytes()),
-            |row| row.get(0),
         )?;
-        pickle.map(|pickle| read(&pickle)).transpose()
+        let session = pickle.map(|pickle| OlmSession::from_pickle(&pickle));
+        session.transpose().map_err(corrupt)
     }
 
     /// Stores a session that was made or has advanced; the oldest of this peer
@@ -69,16 +57,26 @@ impl OlmSessions<'_> {
         decrypted: bool,
         now: u64,
     ) -> Result<(), Error> {
-        let pickle = session
-            .pickle()
-            .map_err(|_| Error::Corrupt("an Olm session"))?;
-        let of_user = self.caps(user)?;
-        if pickle.len() > of_user.bytes {
+        let pickle = session.pickle().map_err(corrupt)?;
+        let is_kept = self.0.is_kept(user)?;
+        let (sessions, bytes) = match is_kept {
+            true => (caps::KEPT_SESSIONS_OF_PEER, caps::KEPT_OLM_SESSION_BYTES),
+            false => (caps::SESSIONS_OF_PEER, caps::OLM_SESSION_BYTES),
+        };
+        if pickle.len() > bytes {
             self.0.note_dropped(Cap::OlmSessions, 1);
             return self.delete(user, key, session);
         }
-        if !self.contains(user, key, session)? {
-            self.0.fits(of_user.limit)?;
+        let known = self.0.exists(
+            "SELECT 1 FROM olm_sessions
+             WHERE user_id = ?1 AND curve25519 = ?2 AND session_id = ?3",
+            (user.as_str(), key.as_bytes(), session.id()),
+        )?;
+        if !known {
+            self.0.fits(match is_kept {
+                true => &limits::KEPT_OLM_SESSIONS,
+                false => &limits::OLM_SESSIONS,
+            })?;
         }
         self.0.execute(
             "INSERT INTO olm_sessions
@@ -100,7 +98,7 @@ impl OlmSessions<'_> {
              AND session_id NOT IN (
                  SELECT session_id FROM olm_sessions WHERE user_id = ?1 AND curve25519 = ?2
                  ORDER BY life DESC, max(decrypted_at, created_at) DESC, session_id LIMIT ?3)",
-            (user.as_str(), key.as_bytes(), of_user.of_peer),
+            (user.as_str(), key.as_bytes(), sessions),
         )?;
         // A device that can be reached again may be told again, should it
         // become unreachable.
@@ -112,11 +110,7 @@ impl OlmSessions<'_> {
     }
 
     /// Forgets a session that nothing can be sent with.
-    pub fn delete_of_device(&self, device: &Device, session: &OlmSession) -> Result<(), Error> {
-        self.delete(&device.user, &device.curve25519, session)
-    }
-
-    fn delete(
+    pub fn delete(
         &self,
         user: &UserId,
         key: &Curve25519PublicKey,
@@ -129,34 +123,6 @@ impl OlmSessions<'_> {
         )
     }
 
-    fn contains(
-        &self,
-        user: &UserId,
-        key: &Curve25519PublicKey,
-        session: &OlmSession,
-    ) -> Result<bool, Error> {
-        self.0.exists(
-            "SELECT 1 FROM olm_sessions
-                 WHERE user_id = ?1 AND curve25519 = ?2 AND session_id = ?3",
-            (user.as_str(), key.as_bytes(), session.id()),
-        )
-    }
-
-    fn caps(&self, user: &UserId) -> Result<SessionCaps, Error> {
-        Ok(match self.0.is_kept(user)? {
-            true => SessionCaps {
-                of_peer: caps::KEPT_SESSIONS_OF_PEER,
-                bytes: caps::KEPT_OLM_SESSION_BYTES,
-                limit: &limits::KEPT_OLM_SESSIONS,
-            },
-            false => SessionCaps {
-                of_peer: caps::SESSIONS_OF_PEER,
-                bytes: caps::OLM_SESSION_BYTES,
-                limit: &limits::OLM_SESSIONS,
-            },
-        })
-    }
-
     /// Notes that a message of this session at this place was opened. The time at
     /// which a later one had come, if one had: it was sent before that.
     pub fn note_position(
@@ -167,11 +133,10 @@ impl OlmSessions<'_> {
         position: OlmPosition,
         own_now: u64,
     ) -> Result<Option<u64>, Error> {
-        let text: Option<String> = self.0.one(
+        let text: Option<String> = self.0.value(
             "SELECT chains FROM olm_sessions
              WHERE user_id = ?1 AND curve25519 = ?2 AND session_id = ?3",
             (user.as_str(), peer.as_bytes(), session_id),
-            |row| row.get(0),
         )?;
         let corrupt = |_| Error::Corrupt("the order of Olm messages");
         let mut chains: Vec<Chain> = text
@@ -188,6 +153,6 @@ impl OlmSessions<'_> {
     }
 }
 
-fn read(pickle: &[u8]) -> Result<OlmSession, Error> {
-    OlmSession::from_pickle(pickle).map_err(|_| Error::Corrupt("an Olm session"))
+fn corrupt(_: serde_json::Error) -> Error {
+    Error::Corrupt("an Olm session")
 }

@@ -2,15 +2,11 @@
 
 use ruma::{OwnedRoomId, RoomId};
 
+use super::columns::parsed;
 use crate::crypto::{OutboundGroupSession, Pickle};
-use crate::store::{
-    Error, Transaction,
-    caps::{self, Cap},
-    limits,
-};
+use crate::store::{Cap, Error, Transaction, caps, limits};
 
 /// The bot's own Megolm sessions, one a room.
-#[derive(Clone, Copy)]
 pub struct OutboundGroupSessions<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl OutboundGroupSessions<'_> {
@@ -18,18 +14,12 @@ impl OutboundGroupSessions<'_> {
     /// start. An older one may have gone on elsewhere, if this store is a copy put
     /// back: its next index may have been used.
     pub fn find(&self, room: &RoomId) -> Result<Option<OutboundGroupSession>, Error> {
-        let pickle: Option<Pickle> = self.0.one(
+        let pickle: Option<Pickle> = self.0.value(
             "SELECT pickle FROM outbound_groups
              WHERE room_id = ?1 AND life = (SELECT life FROM own_clock)",
             [room.as_str()],
-            |row| row.get(0),
         )?;
-        pickle
-            .map(|pickle| {
-                OutboundGroupSession::from_pickle(OwnedRoomId::from(room), &pickle)
-                    .map_err(|_| Error::Corrupt("an outbound Megolm session"))
-            })
-            .transpose()
+        pickle.map(|pickle| read(room, &pickle)).transpose()
     }
 
     /// Stores the session the bot sends with, as far as its ratchet has come, and
@@ -37,9 +27,7 @@ impl OutboundGroupSessions<'_> {
     /// state of a session is kept beside it: a device that was given the key and
     /// lost it can be given the same again.
     pub fn put(&self, room: &RoomId, session: &OutboundGroupSession) -> Result<(), Error> {
-        let pickle = session
-            .pickle()
-            .map_err(|_| Error::Corrupt("an outbound Megolm session"))?;
+        let pickle = session.pickle().map_err(corrupt)?;
         let first = (session.index() == 0).then_some(&pickle);
         self.0.execute(
             "INSERT INTO outbound_groups (room_id, session_id, pickle, first_pickle, life)
@@ -55,10 +43,10 @@ impl OutboundGroupSessions<'_> {
              ON CONFLICT (session_id) DO UPDATE SET next_index = ?2",
             (session.session_id(), session.index()),
         )?;
-        if session.index() == 0 {
-            self.forget_oldest_sent()?;
+        match session.index() {
+            0 => self.forget_oldest_sent(),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn forget_oldest_sent(&self) -> Result<(), Error> {
@@ -89,14 +77,6 @@ impl OutboundGroupSessions<'_> {
         )
     }
 
-    /// The next message in any room starts a new session.
-    pub fn discard_all(&self) -> Result<(), Error> {
-        self.0
-            .inner
-            .execute_batch("DELETE FROM shares; DELETE FROM outbound_groups;")?;
-        Ok(())
-    }
-
     /// The next message in this room starts a new session.
     pub fn discard(&self, room: &RoomId) -> Result<(), Error> {
         self.0.execute(
@@ -113,26 +93,28 @@ impl OutboundGroupSessions<'_> {
     /// Gives up the outbound session that has been in use for longest, but for
     /// this one. False when there is no other.
     pub(in crate::store) fn discard_oldest_but(&self, but: &str) -> Result<bool, Error> {
-        let oldest: Option<String> = self.0.one(
+        let oldest: Option<OwnedRoomId> = self.0.one(
             "SELECT room_id FROM outbound_groups AS o WHERE session_id <> ?1
              AND EXISTS (SELECT 1 FROM shares AS s WHERE s.session_id = o.session_id)
              ORDER BY (SELECT n.rowid FROM sent_groups AS n WHERE n.session_id = o.session_id)
              LIMIT 1",
             [but],
-            |row| row.get(0),
+            |row| parsed(row, 0),
         )?;
         let Some(room) = oldest else {
             return Ok(false);
         };
-        self.0.execute(
-            "DELETE FROM shares WHERE session_id IN (
-                 SELECT session_id FROM outbound_groups WHERE room_id = ?1)",
-            [&room],
-        )?;
-        self.0
-            .execute("DELETE FROM outbound_groups WHERE room_id = ?1", [&room])?;
+        self.discard(&room)?;
         self.0.note_dropped(Cap::Shares, 1);
         self.0.recount(&limits::SHARES);
         Ok(true)
     }
+}
+
+pub(super) fn read(room: &RoomId, pickle: &Pickle) -> Result<OutboundGroupSession, Error> {
+    OutboundGroupSession::from_pickle(room.to_owned(), pickle).map_err(corrupt)
+}
+
+fn corrupt(_: serde_json::Error) -> Error {
+    Error::Corrupt("an outbound Megolm session")
 }

@@ -2,31 +2,20 @@
 
 use ruma::RoomId;
 
-use crate::store::{
-    Error, Transaction,
-    caps::{self, Cap},
-};
+use crate::store::{Cap, Error, Transaction, caps};
 
 /// The part of a request that is not encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InClear {
     /// None: keys, and encrypted messages.
-    No,
+    No = 0,
     /// A reply.
-    Words,
+    Words = 1,
     /// The one sentence that may be sent unencrypted where encryption is required.
-    Sentence,
+    Sentence = 2,
 }
 
 impl InClear {
-    fn number(self) -> i64 {
-        match self {
-            Self::No => 0,
-            Self::Words => 1,
-            Self::Sentence => 2,
-        }
-    }
-
     fn of_number(number: i64) -> Self {
         match number {
             0 => Self::No,
@@ -51,50 +40,32 @@ pub struct OutboxRow {
 }
 
 /// Requests that are sent until the server takes them.
-#[derive(Clone, Copy)]
 pub struct Outbox<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl Outbox<'_> {
     /// Returns whether another to-device request that belongs to no room can be queued.
     pub fn has_room_for_to_device(&self, lane: &str) -> Result<bool, Error> {
-        let waiting: i64 = self.0.value(
-            "SELECT count(*) FROM outbox WHERE lane = ?1 AND reply_id IS NULL",
-            [lane],
+        let is_full = self.0.exists(
+            "SELECT 1 FROM outbox WHERE lane = ?1 AND reply_id IS NULL LIMIT 1 OFFSET ?2",
+            (lane, caps::TO_DEVICE_REQUESTS - 1),
         )?;
-        let has_room = waiting < caps::TO_DEVICE_REQUESTS;
-        if !has_room {
-            self.0.note_dropped(Cap::ToDevice, 1);
-        }
-        Ok(has_room)
+        self.0.note_dropped(Cap::ToDevice, usize::from(is_full));
+        Ok(!is_full)
     }
 
-    /// Queues a request that shows no words; with the reply it carries, if it does.
+    /// Queues a request, with the reply it carries, if it does.
     pub fn put(
         &self,
         lane: &str,
         path: &str,
         body: &[u8],
         reply: Option<i64>,
-    ) -> Result<(), Error> {
-        self.0.run(
-            "INSERT INTO outbox (lane, path, body, reply_id) VALUES (?1, ?2, ?3, ?4)",
-            (lane, path, body, reply),
-        )
-    }
-
-    /// Queues a request that shows words, for the reply it stands for.
-    pub fn put_in_clear(
-        &self,
-        lane: &str,
-        path: &str,
-        body: &[u8],
-        reply: i64,
-        words: InClear,
+        in_clear: InClear,
     ) -> Result<(), Error> {
         self.0.run(
             "INSERT INTO outbox (lane, path, body, reply_id, in_clear)
              VALUES (?1, ?2, ?3, ?4, ?5)",
-            (lane, path, body, reply, words.number()),
+            (lane, path, body, reply, in_clear as i64),
         )
     }
 
@@ -119,7 +90,7 @@ impl Outbox<'_> {
         self.0.execute(
             "DELETE FROM outbox WHERE lane = ?1 AND (in_clear = ?2 OR (?3 AND in_clear <> 0))
              AND NOT (?4 AND id = (SELECT min(id) FROM outbox WHERE lane = ?1))",
-            (lane, InClear::Words.number(), sentence, under_way),
+            (lane, InClear::Words as i64, sentence, under_way),
         )
     }
 

@@ -16,7 +16,6 @@ pub struct OwnClock {
 }
 
 /// The bot's own clock.
-#[derive(Clone, Copy)]
 pub struct ClockRow<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl ClockRow<'_> {
@@ -38,11 +37,6 @@ impl ClockRow<'_> {
             "UPDATE own_clock SET own_time = ?1, wall_time = ?2",
             (clock.own_time.cast_signed(), clock.wall_time.cast_signed()),
         )
-    }
-
-    /// Number of starts on this store; 0 before the first one.
-    pub fn life(&self) -> Result<i64, Error> {
-        self.0.value("SELECT life FROM own_clock", [])
     }
 
     /// The bot starts: another life begins.

@@ -3,10 +3,7 @@
 use ruma::{OwnedRoomId, RoomId};
 
 use super::columns::parsed;
-use crate::store::{
-    Error, Transaction,
-    caps::{self, Cap},
-};
+use crate::store::{Cap, Error, Transaction, caps};
 
 /// A message that has to reach a room.
 pub struct Reply {
@@ -25,61 +22,60 @@ pub struct Reply {
 }
 
 /// Messages that have to reach a room.
-#[derive(Clone, Copy)]
 pub struct Replies<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl Replies<'_> {
-    /// Queues a message that answers no command that ran. False when too many such
+    /// Queues a message for a room, at this time by the bot's own clock in
+    /// milliseconds. False when it answers no command that ran, and too many such
     /// wait: it is left unsaid.
-    pub fn put_remark(
+    pub fn put(
         &self,
         room: &RoomId,
         txn_id: &str,
         kind: &str,
         content: &str,
         queued_at: u64,
+        is_answer: bool,
     ) -> Result<bool, Error> {
-        let (of_room, all): (i64, i64) = self
-            .0
-            .one(
-                "SELECT count(*) FILTER (WHERE room_id = ?1), count(*) FROM replies WHERE chatter",
-                [room.as_str()],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )?
-            .unwrap_or_default();
-        if of_room >= caps::CHATTER_OF_ROOM
-            || all >= caps::CHATTER
-            || content.len() > caps::CHATTER_BYTES
-        {
+        if !is_answer && !self.has_room_for_remark(room, content)? {
             self.0.note_dropped(Cap::Chatter, 1);
             return Ok(false);
         }
+        let queued_at = queued_at.cast_signed();
         self.0.execute(
             "INSERT INTO replies (room_id, txn_id, kind, content, queued_at, chatter)
-             VALUES (?1, ?2, ?3, ?4, ?5, 1)",
-            (
-                room.as_str(),
-                txn_id,
-                kind,
-                content,
-                queued_at.cast_signed(),
-            ),
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (room.as_str(), txn_id, kind, content, queued_at, !is_answer),
         )?;
+        if is_answer {
+            self.make_way_for_answer(room)?;
+        }
         Ok(true)
+    }
+
+    fn has_room_for_remark(&self, room: &RoomId, content: &str) -> Result<bool, Error> {
+        let counted = self.0.one(
+            "SELECT count(*) FILTER (WHERE room_id = ?1), count(*) FROM replies WHERE chatter",
+            [room.as_str()],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let (of_room, all): (i64, i64) = counted.unwrap_or_default();
+        Ok(of_room < caps::CHATTER_OF_ROOM
+            && all < caps::CHATTER
+            && content.len() <= caps::CHATTER_BYTES)
     }
 
     /// An answer to a command waits: what else waits to be said in its room is
     /// left unsaid, but for the first of it.
-    pub(super) fn make_way_for_answer(&self, room: &RoomId) -> Result<(), Error> {
-        let gone = self.0.execute(
+    fn make_way_for_answer(&self, room: &RoomId) -> Result<usize, Error> {
+        self.0.drop_rows(
+            Cap::Chatter,
             "DELETE FROM replies WHERE id IN (
                  SELECT id FROM replies WHERE room_id = ?1 AND chatter
                  AND id NOT IN (SELECT reply_id FROM outbox WHERE reply_id IS NOT NULL)
                  ORDER BY id LIMIT -1 OFFSET ?2)",
             (room.as_str(), caps::CHATTER_BEFORE_ANSWER),
-        )?;
-        self.0.note_dropped(Cap::Chatter, gone);
-        Ok(())
+        )
     }
 
     /// Returns whether there is something to be said that is no request yet.
@@ -89,30 +85,6 @@ impl Replies<'_> {
                  WHERE id NOT IN (SELECT reply_id FROM outbox WHERE reply_id IS NOT NULL) LIMIT 1",
             [],
         )
-    }
-
-    /// Queues a message for a room, at this time by the bot's own clock in
-    /// milliseconds.
-    pub fn put(
-        &self,
-        room: &RoomId,
-        txn_id: &str,
-        kind: &str,
-        content: &str,
-        queued_at: u64,
-    ) -> Result<(), Error> {
-        self.0.execute(
-            "INSERT INTO replies (room_id, txn_id, kind, content, queued_at)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-            (
-                room.as_str(),
-                txn_id,
-                kind,
-                content,
-                queued_at.cast_signed(),
-            ),
-        )?;
-        self.make_way_for_answer(room)
     }
 
     /// Rooms with messages that are not in the outbox yet.

@@ -4,11 +4,7 @@ use ruma::{OwnedRoomId, RoomId};
 
 use super::columns::parsed;
 use crate::crypto::{MEGOLM_ALGORITHM, Rotation};
-use crate::store::{
-    Error, Transaction,
-    caps::{self, Cap},
-    limits,
-};
+use crate::store::{Cap, Error, Transaction, caps, limits};
 
 /// The people of a room are told at most this often, in milliseconds, that there
 /// is too much to do.
@@ -28,7 +24,6 @@ pub enum Encryption {
 }
 
 /// Rooms and their encryption.
-#[derive(Clone, Copy)]
 pub struct Rooms<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl Rooms<'_> {
@@ -54,8 +49,7 @@ impl Rooms<'_> {
                 [room.as_str()],
             )?;
         }
-        self.0
-            .execute("DELETE FROM invites WHERE room_id = ?1", [room.as_str()])?;
+        self.0.invites().forget(room)?;
         // The key may have come first.
         self.0.execute(
             "UPDATE rooms SET algorithm = ?2 WHERE room_id = ?1 AND algorithm IS NULL
@@ -90,19 +84,18 @@ impl Rooms<'_> {
             [room.as_str()],
         )?;
         self.0.outbound_sessions().discard(room)?;
-        self.0
-            .execute("DELETE FROM members WHERE room_id = ?1", [room.as_str()])?;
+        for sql in [
+            "DELETE FROM members WHERE room_id = ?1",
+            "DELETE FROM held WHERE room_id = ?1",
+            "DELETE FROM gaps WHERE room_id = ?1",
+            "DELETE FROM invites WHERE room_id = ?1",
+            "DELETE FROM replies WHERE room_id = ?1",
+            "DELETE FROM outbox WHERE lane = ?1",
+        ] {
+            self.0.execute(sql, [room.as_str()])?;
+        }
         self.0.recount(&limits::MEMBERS);
-        self.0
-            .execute("DELETE FROM held WHERE room_id = ?1", [room.as_str()])?;
-        self.0
-            .execute("DELETE FROM gaps WHERE room_id = ?1", [room.as_str()])?;
-        self.0
-            .execute("DELETE FROM invites WHERE room_id = ?1", [room.as_str()])?;
-        self.0
-            .execute("DELETE FROM replies WHERE room_id = ?1", [room.as_str()])?;
-        self.0
-            .run("DELETE FROM outbox WHERE lane = ?1", [room.as_str()])
+        Ok(())
     }
 
     /// Returns whether the bot is in this room.
@@ -121,21 +114,20 @@ impl Rooms<'_> {
             [room.as_str()],
             |row| {
                 let algorithm: Option<String> = row.get(0)?;
-                let checked: bool = row.get(1)?;
                 let period: Option<i64> = row.get(2)?;
                 let messages: Option<i64> = row.get(3)?;
-                Ok((algorithm, checked, period, messages))
+                let unsigned = |value: Option<i64>| value.and_then(|value| value.try_into().ok());
+                Ok(match algorithm.as_deref() {
+                    None if row.get(1)? => Encryption::Plaintext,
+                    None => Encryption::Unknown,
+                    Some(MEGOLM_ALGORITHM) => {
+                        Encryption::Megolm(Rotation::new(unsigned(period), unsigned(messages)))
+                    }
+                    Some(_) => Encryption::Unsupported,
+                })
             },
         )?;
-        Ok(match row {
-            None | Some((None, false, ..)) => Encryption::Unknown,
-            Some((None, true, ..)) => Encryption::Plaintext,
-            Some((Some(algorithm), _, period, messages)) if algorithm == MEGOLM_ALGORITHM => {
-                let unsigned = |value: Option<i64>| value.and_then(|value| value.try_into().ok());
-                Encryption::Megolm(Rotation::new(unsigned(period), unsigned(messages)))
-            }
-            Some((Some(_), ..)) => Encryption::Unsupported,
-        })
+        Ok(row.unwrap_or(Encryption::Unknown))
     }
 
     /// An `m.room.encryption` was seen. The first one makes the room encrypted

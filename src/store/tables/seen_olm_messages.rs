@@ -3,7 +3,6 @@
 use crate::store::{Error, Transaction, caps};
 
 /// Hashes of the pre-key messages that were decrypted.
-#[derive(Clone, Copy)]
 pub struct SeenOlmMessages<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl SeenOlmMessages<'_> {

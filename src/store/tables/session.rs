@@ -33,7 +33,6 @@ pub enum LoginCredential {
 }
 
 /// The bot's session on the homeserver.
-#[derive(Clone, Copy)]
 pub struct SessionRow<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl SessionRow<'_> {
@@ -44,23 +43,23 @@ impl SessionRow<'_> {
              FROM session",
             [],
             |row| {
-                let device: String = row.get(1)?;
                 let access: Option<String> = row.get(2)?;
-                let refresh: Option<String> = row.get(3)?;
-                let refresh = refresh.map(Secret::new);
+                let refresh = row.get::<_, Option<String>>(3)?.map(Secret::new);
                 let refresh_at: Option<i64> = row.get(4)?;
-                let ended = row.get(5)?;
                 let proof = match access {
                     Some(access) => LoginCredential::Tokens(Tokens {
                         access: Secret::new(access),
                         refresh,
                         refresh_at: refresh_at.and_then(|at| u64::try_from(at).ok()),
                     }),
-                    None => LoginCredential::Lost { refresh, ended },
+                    None => LoginCredential::Lost {
+                        refresh,
+                        ended: row.get(5)?,
+                    },
                 };
                 Ok(Session {
                     user: parsed(row, 0)?,
-                    device: device.into(),
+                    device: row.get::<_, String>(1)?.into(),
                     proof,
                 })
             },
@@ -110,11 +109,8 @@ impl SessionRow<'_> {
 
     /// The device id of a login that has not been answered yet.
     pub fn pending_device(&self) -> Result<Option<OwnedDeviceId>, Error> {
-        self.0
-            .one("SELECT device_id FROM pending_device", [], |row| {
-                let device: String = row.get(0)?;
-                Ok(device.into())
-            })
+        let device: Option<String> = self.0.value("SELECT device_id FROM pending_device", [])?;
+        Ok(device.map(Into::into))
     }
 
     /// Keeps the device id of a login that is about to be sent.

@@ -1,9 +1,10 @@
 //! Devices that may have the bot's Megolm sessions, and those that were given them.
 
-use ruma::{OwnedRoomId, RoomId, UserId};
+use ruma::{RoomId, UserId};
 use vodozemac::Curve25519PublicKey;
 
 use super::columns::{device, put_off};
+use super::outbound_group_sessions;
 use crate::crypto::{Device, DeviceTrust, OutboundGroupSession, Pickle};
 use crate::store::{Error, Transaction, limits};
 
@@ -33,10 +34,9 @@ pub struct Recipient {
 }
 
 /// An outbound session that is shared in a room.
-#[derive(Clone, Copy)]
 pub struct Sharing<'a> {
     /// The room.
-    pub room: &'a ruma::RoomId,
+    pub room: &'a RoomId,
     /// The session.
     pub session_id: &'a str,
     /// The bot.
@@ -48,7 +48,6 @@ pub struct Sharing<'a> {
 }
 
 /// Devices that were given a Megolm session of the bot's, or were told that they will not get it.
-#[derive(Clone, Copy)]
 pub struct Shares<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl Shares<'_> {
@@ -64,13 +63,6 @@ impl Shares<'_> {
         only: Option<&UserId>,
         limit: usize,
     ) -> Result<Vec<Recipient>, Error> {
-        let Sharing {
-            room,
-            session_id,
-            own,
-            trust,
-            now,
-        } = *sharing;
         self.0.all(
             concat!(
                 "SELECT d.user_id, d.device_id, d.curve25519, d.ed25519, d.signed_by, ",
@@ -102,11 +94,11 @@ impl Shares<'_> {
                  ORDER BY claim, d.user_id, d.device_id LIMIT ?6"
             ),
             (
-                room.as_str(),
-                session_id,
-                own.as_str(),
-                trust == DeviceTrust::CrossSigned,
-                now.cast_signed(),
+                sharing.room.as_str(),
+                sharing.session_id,
+                sharing.own.as_str(),
+                sharing.trust == DeviceTrust::CrossSigned,
+                sharing.now.cast_signed(),
                 limit.cast_signed(),
                 only.map(UserId::as_str),
             ),
@@ -125,7 +117,7 @@ impl Shares<'_> {
     /// next message must not be readable there.
     pub fn has_departed_recipient(
         &self,
-        room: &ruma::RoomId,
+        room: &RoomId,
         session_id: &str,
         trust: DeviceTrust,
     ) -> Result<bool, Error> {
@@ -145,44 +137,23 @@ impl Shares<'_> {
         )
     }
 
-    /// A row of this session fits: other sessions of the bot's go for it, the
-    /// oldest first.
-    fn make_room(&self, session_id: &str) -> Result<(), Error> {
+    /// Records that a device was given a session, from which index on, or (none) was
+    /// told that it is not. Other sessions of the bot's go for it if there is no room,
+    /// the oldest first.
+    pub fn put(&self, session_id: &str, device: &Device, from: Option<u32>) -> Result<(), Error> {
         while !self.0.fits(&limits::SHARES)?
             && self.0.outbound_sessions().discard_oldest_but(session_id)?
         {}
-        Ok(())
-    }
-
-    /// Records that a device was given a session, from which index on.
-    pub fn put(&self, session_id: &str, device: &Device, index: u32) -> Result<(), Error> {
-        self.make_room(session_id)?;
         self.0.run(
             "INSERT OR REPLACE INTO shares
              (session_id, user_id, device_id, curve25519, message_index, withheld)
-             VALUES (?1, ?2, ?3, ?4, ?5, 0)",
+             VALUES (?1, ?2, ?3, ?4, coalesce(?5, 0), ?5 IS NULL)",
             (
                 session_id,
                 device.user.as_str(),
                 device.id.as_str(),
                 device.curve25519.as_bytes(),
-                index,
-            ),
-        )
-    }
-
-    /// Records that a device was told that it is not given a session.
-    pub fn put_withheld(&self, session_id: &str, device: &Device) -> Result<(), Error> {
-        self.make_room(session_id)?;
-        self.0.run(
-            "INSERT OR REPLACE INTO shares
-             (session_id, user_id, device_id, curve25519, message_index, withheld)
-             VALUES (?1, ?2, ?3, ?4, 0, 1)",
-            (
-                session_id,
-                device.user.as_str(),
-                device.id.as_str(),
-                device.curve25519.as_bytes(),
+                from,
             ),
         )
     }
@@ -224,12 +195,8 @@ impl Shares<'_> {
             ),
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        row.map(|(pickle, index)| {
-            OutboundGroupSession::from_pickle(OwnedRoomId::from(room), &pickle)
-                .map(|group| (group, index))
-                .map_err(|_| Error::Corrupt("an outbound Megolm session"))
-        })
-        .transpose()
+        row.map(|(pickle, index)| Ok((outbound_group_sessions::read(room, &pickle)?, index)))
+            .transpose()
     }
 
     /// A peer opened a new Olm session: what was shared before may have been

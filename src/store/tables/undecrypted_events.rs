@@ -1,7 +1,7 @@
 //! Events that cannot be classified yet: their key, an answer of the server or an
 //! earlier part of the timeline is missing.
 
-use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId};
 
 use super::columns::parsed;
 use crate::store::{Error, Transaction, caps};
@@ -13,24 +13,16 @@ pub const MAX_UNDECRYPTED: i64 = caps::UNDECRYPTED_EVENTS;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitReason {
     /// Its Megolm session has not arrived.
-    NoKey,
+    NoKey = 0,
     /// The server has to be asked something first: for the sender's devices, or
     /// whether the room is encrypted.
-    Unclassified,
+    Unclassified = 1,
     /// A gap in its room's timeline is being read: what was said before comes
     /// first.
-    Gap,
+    Gap = 2,
 }
 
 impl WaitReason {
-    fn number(self) -> i64 {
-        match self {
-            Self::NoKey => 0,
-            Self::Unclassified => 1,
-            Self::Gap => 2,
-        }
-    }
-
     fn of_number(number: i64) -> Self {
         match number {
             0 => Self::NoKey,
@@ -68,7 +60,6 @@ pub enum EventStatus {
 }
 
 /// Events that cannot be classified yet.
-#[derive(Clone, Copy)]
 pub struct UndecryptedEvents<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl UndecryptedEvents<'_> {
@@ -90,7 +81,7 @@ impl UndecryptedEvents<'_> {
                 held.event.as_str(),
                 held.received_at.cast_signed(),
                 held.age_ms.cast_signed(),
-                held.reason.number(),
+                held.reason as i64,
                 position,
             ),
         )?;
@@ -107,7 +98,7 @@ impl UndecryptedEvents<'_> {
     pub fn rows(&self) -> Result<Vec<i64>, Error> {
         self.0.all(
             "SELECT rowid FROM held WHERE reason <> ?1 ORDER BY position, rowid",
-            [WaitReason::Gap.number()],
+            [WaitReason::Gap as i64],
             |row| row.get(0),
         )
     }
@@ -142,7 +133,7 @@ impl UndecryptedEvents<'_> {
     pub fn oldest_received_at(&self, reason: WaitReason) -> Result<Option<u64>, Error> {
         let since: Option<i64> = self.0.value(
             "SELECT min(received_at) FROM held WHERE reason = ?1",
-            [reason.number()],
+            [reason as i64],
         )?;
         Ok(since.map(i64::cast_unsigned))
     }
@@ -151,7 +142,7 @@ impl UndecryptedEvents<'_> {
     pub fn set_reason(&self, event: &EventId, reason: WaitReason) -> Result<(), Error> {
         self.0.run(
             "UPDATE held SET reason = ?2 WHERE event_id = ?1",
-            (event.as_str(), reason.number()),
+            (event.as_str(), reason as i64),
         )
     }
 
@@ -163,24 +154,12 @@ impl UndecryptedEvents<'_> {
         )
     }
 
-    /// Events that wait for the gap of this room can be classified.
-    pub(super) fn release_gap(&self, room: &RoomId) -> Result<(), Error> {
-        self.0.run(
-            "UPDATE held SET reason = ?2 WHERE room_id = ?1 AND reason = ?3",
-            (
-                room.as_str(),
-                WaitReason::Unclassified.number(),
-                WaitReason::Gap.number(),
-            ),
-        )
-    }
-
     /// Events that wait for a gap that is read no more can be classified.
     pub fn release_without_gap(&self) -> Result<(), Error> {
         self.0.run(
             "UPDATE held SET reason = ?1 WHERE reason = ?2
              AND room_id NOT IN (SELECT room_id FROM gaps WHERE token <> '')",
-            (WaitReason::Unclassified.number(), WaitReason::Gap.number()),
+            (WaitReason::Unclassified as i64, WaitReason::Gap as i64),
         )
     }
 

@@ -7,7 +7,6 @@ use crate::crypto::WithheldCode;
 use crate::store::{Error, Transaction, caps};
 
 /// Megolm sessions whose owners said that they would not share them.
-#[derive(Clone, Copy)]
 pub struct WithheldKeys<'a>(pub(in crate::store) &'a Transaction<'a>);
 
 impl WithheldKeys<'_> {
@@ -50,11 +49,10 @@ impl WithheldKeys<'_> {
         session_id: &str,
         sender: &UserId,
     ) -> Result<Option<WithheldCode>, Error> {
-        let code: Option<String> = self.0.one(
+        let code: Option<String> = self.0.value(
             "SELECT code FROM refused_keys
              WHERE room_id = ?1 AND session_id = ?2 AND sender = ?3",
             (room.as_str(), session_id, sender.as_str()),
-            |row| row.get(0),
         )?;
         Ok(code.as_deref().and_then(WithheldCode::parse))
     }

@@ -338,7 +338,7 @@ fn the_oldest_outbound_session_gives_way_whole() {
         let user = stranger(1);
         for number in 0..u32::try_from(caps::SHARES).unwrap() * 2 / 3 {
             tx.shares()
-                .put(&group.session_id(), &cheap_device(&user, number), 0)
+                .put(&group.session_id(), &cheap_device(&user, number), Some(0))
                 .unwrap();
         }
         ids.push(group.session_id());
@@ -381,7 +381,7 @@ fn an_answer_is_worth_more_than_chatter() {
     let kind = "m.room.message";
     let said = (0..40).filter(|number| {
         tx.replies()
-            .put_remark(room(), &format!("c{number}"), kind, "{}", 0)
+            .put(room(), &format!("c{number}"), kind, "{}", 0, false)
             .unwrap()
     });
     assert_eq!(i64::try_from(said.count()).unwrap(), caps::CHATTER_OF_ROOM);
@@ -389,10 +389,12 @@ fn an_answer_is_worth_more_than_chatter() {
     let other = room_id!("!other:test");
     assert!(
         !tx.replies()
-            .put_remark(other, "long", kind, &too_long, 0)
+            .put(other, "long", kind, &too_long, 0, false)
             .unwrap()
     );
-    tx.replies().put(room(), "answer", kind, "{}", 0).unwrap();
+    tx.replies()
+        .put(room(), "answer", kind, "{}", 0, true)
+        .unwrap();
     let waiting = rows(&tx, "SELECT count(*) FROM replies");
     assert_eq!(waiting, caps::CHATTER_BEFORE_ANSWER + 1);
     assert_eq!(dropped(&tx, Cap::Chatter), 10 + 1 + 18);
@@ -407,13 +409,13 @@ fn nothing_more_is_prepared_for_a_full_outbox() {
     let mut store = directory.open();
     let tx = store.begin().unwrap();
     tx.replies()
-        .put(room(), "t", "m.room.message", "{}", 0)
+        .put(room(), "t", "m.room.message", "{}", 0, true)
         .unwrap();
     let half = vec![0; 512 * 1024];
     for _ in 0..3 {
         assert_eq!(tx.replies().unprepared(room()).unwrap().len(), 1);
         tx.outbox()
-            .put(room().as_str(), "/keys", &half, None)
+            .put(room().as_str(), "/keys", &half, None, InClear::No)
             .unwrap();
     }
     assert!(
@@ -422,11 +424,13 @@ fn nothing_more_is_prepared_for_a_full_outbox() {
     );
     let other = room_id!("!other:test");
     tx.replies()
-        .put(other, "u", "m.room.message", "{}", 0)
+        .put(other, "u", "m.room.message", "{}", 0, true)
         .unwrap();
     assert_eq!(tx.replies().unprepared(other).unwrap().len(), 1);
     for lane in ["x", "y", "z"] {
-        tx.outbox().put(lane, "/keys", &half, None).unwrap();
+        tx.outbox()
+            .put(lane, "/keys", &half, None, InClear::No)
+            .unwrap();
     }
     assert!(
         tx.replies().unprepared(other).unwrap().is_empty(),

@@ -53,7 +53,10 @@ fn use_session(store: &mut Store, times: u32) -> Vec<Vec<u8>> {
 }
 
 fn stored(tx: &Transaction<'_>, id: &str) -> InboundGroupSession {
-    let mut groups = tx.inbound_sessions().of_user(room(), id, alice()).unwrap();
+    let mut groups = tx
+        .inbound_sessions()
+        .shared_by(room(), id, Some(alice()))
+        .unwrap();
     groups.remove(0).session
 }
 
@@ -81,7 +84,7 @@ fn an_emptied_log_leaves_no_ratchet_of_before() {
     // What is written into it next is as durable as before.
     let tx = store.begin().unwrap();
     tx.replies()
-        .put(room(), "t", "m.room.message", "{}", 0)
+        .put(room(), "t", "m.room.message", "{}", 0, true)
         .unwrap();
     tx.commit().unwrap();
     let copy = copy_of(&directory);
@@ -115,7 +118,7 @@ fn a_reader_beside_neither_stops_nor_breaks_it() {
     let mut store = directory.open();
     let tx = store.begin().unwrap();
     tx.replies()
-        .put(room(), "t", "m.room.message", "{}", 0)
+        .put(room(), "t", "m.room.message", "{}", 0, true)
         .unwrap();
     tx.commit().unwrap();
     let reader = rusqlite::Connection::open(directory.0.join("store.sqlite3")).unwrap();
@@ -124,7 +127,7 @@ fn a_reader_beside_neither_stops_nor_breaks_it() {
         .unwrap();
     let tx = store.begin().unwrap();
     tx.replies()
-        .put(room(), "u", "m.room.message", "{}", 0)
+        .put(room(), "u", "m.room.message", "{}", 0, true)
         .unwrap();
     tx.commit().unwrap();
     let began = std::time::Instant::now();
@@ -132,7 +135,7 @@ fn a_reader_beside_neither_stops_nor_breaks_it() {
     assert!(began.elapsed() < std::time::Duration::from_secs(1));
     let tx = store.begin().unwrap();
     tx.replies()
-        .put(room(), "v", "m.room.message", "{}", 0)
+        .put(room(), "v", "m.room.message", "{}", 0, true)
         .unwrap();
     tx.commit().unwrap();
     drop(reader);
@@ -153,7 +156,7 @@ fn a_log_that_is_half_overwritten_is_overwritten_at_the_next_start() {
     let database = fs::read(directory.0.join("store.sqlite3")).unwrap();
     let tx = store.begin().unwrap();
     tx.replies()
-        .put(room(), "t", "m.room.message", "{}", 0)
+        .put(room(), "t", "m.room.message", "{}", 0, true)
         .unwrap();
     tx.commit().unwrap();
     let copy = copy_of(&directory);
@@ -193,7 +196,7 @@ fn a_commit_beside_is_never_overwritten() {
                 let Ok(tx) = beside.begin() else { continue };
                 let name = format!("t{}", count.load(Ordering::Relaxed));
                 tx.replies()
-                    .put(room(), &name, "m.room.message", "{}", 0)
+                    .put(room(), &name, "m.room.message", "{}", 0, true)
                     .unwrap();
                 tx.commit().unwrap();
                 count.fetch_add(1, Ordering::Relaxed);

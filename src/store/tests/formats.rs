@@ -61,7 +61,10 @@ fn a_store_of_the_first_format_is_taken_over() {
             .unwrap(),
         5
     );
-    let groups = tx.inbound_sessions().of_user(room(), &id, alice()).unwrap();
+    let groups = tx
+        .inbound_sessions()
+        .shared_by(room(), &id, Some(alice()))
+        .unwrap();
     assert_eq!(groups.len(), 1);
     assert_eq!(groups[0].session.curve25519, inbound.curve25519);
     assert!(
@@ -109,7 +112,7 @@ fn a_store_of_the_fourth_format_is_taken_over() {
     );
     assert_eq!(tx.session().next_batch().unwrap().as_deref(), Some("s1"));
     assert_eq!(
-        tx.journal().next_unfinished().unwrap().unwrap().thread,
+        tx.journal().next_unfinished("").unwrap().unwrap().thread,
         None
     );
 }
@@ -158,7 +161,7 @@ fn a_store_of_the_third_format_is_taken_over() {
     let own_now = tx.own_clock().load().unwrap().own_time;
     let group = |id| {
         tx.inbound_sessions()
-            .of_user(room(), id, alice())
+            .shared_by(room(), id, Some(alice()))
             .unwrap()
             .remove(0)
     };
@@ -171,14 +174,22 @@ fn a_store_of_the_third_format_is_taken_over() {
     assert!(group(&id).received_at <= own_now);
     assert_eq!(group("earlier").received_at, 7);
     assert!(group("earlier").ordinal < group(&id).ordinal);
-    assert!(tx.journal().next_unfinished().unwrap().unwrap().received_at <= own_now);
+    assert!(
+        tx.journal()
+            .next_unfinished("")
+            .unwrap()
+            .unwrap()
+            .received_at
+            <= own_now
+    );
     tx.seen_olm_messages().forget_before(8).unwrap();
     assert!(
         tx.seen_olm_messages().contains(&[9; 32]).unwrap(),
         "what guards counts from now"
     );
     tx.own_clock().begin_life().unwrap();
-    assert_eq!(tx.own_clock().life().unwrap(), 1);
+    let life: i64 = tx.value("SELECT life FROM own_clock", []).unwrap();
+    assert_eq!(life, 1);
 }
 
 /// A store of the current format that another build wrote is gone on with: nothing is
@@ -199,13 +210,13 @@ fn a_store_of_this_format_is_gone_on_with() {
     assert_eq!(tx.devices().known(alice()).unwrap().len(), 1);
     assert_eq!(tx.outbox().heads().unwrap(), [(1, room().to_string())]);
     let (done, open) = (event_id!("$done"), event_id!("$open"));
-    let next = tx.journal().next_unfinished().unwrap().unwrap();
+    let next = tx.journal().next_unfinished("").unwrap().unwrap();
     assert_eq!(next.event_id, open);
     tx.journal().finish(open).unwrap();
     for event in [done, open] {
         assert!(!tx.journal().record(&entry(event)).unwrap(), "{event}");
     }
-    assert!(tx.journal().next_unfinished().unwrap().is_none());
+    assert!(tx.journal().next_unfinished("").unwrap().is_none());
     let new = Directory::new();
     let mut new = new.open();
     assert_eq!(tables(&tx), tables(&new.begin().unwrap()));

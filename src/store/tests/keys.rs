@@ -42,7 +42,10 @@ fn what_was_judged_is_never_opened_again() {
     let (outbound, inbound) = shared_session();
     let id = outbound.session_id();
     let stored = || {
-        let groups = tx.inbound_sessions().of_user(room(), &id, alice()).unwrap();
+        let groups = tx
+            .inbound_sessions()
+            .shared_by(room(), &id, Some(alice()))
+            .unwrap();
         groups.into_iter().next().unwrap()
     };
     let first = stored_key(&inbound);
@@ -156,7 +159,11 @@ fn two_devices_can_claim_a_session_and_share_its_mark() {
         .use_up_message_index(room(), &id, 4)
         .unwrap();
     tx.inbound_sessions().put(room(), &id, &mine, 3).unwrap();
-    let of = |user| tx.inbound_sessions().of_user(room(), &id, user).unwrap();
+    let of = |user| {
+        tx.inbound_sessions()
+            .shared_by(room(), &id, Some(user))
+            .unwrap()
+    };
     let alices: Vec<_> = of(alice())
         .into_iter()
         .map(|stored| (stored.session.curve25519, stored.ordinal))
@@ -194,7 +201,10 @@ fn an_older_session_than_the_last_is_known_by_its_place() {
     let (_, inbound) = shared_session();
     let put = |id: &str| {
         tx.inbound_sessions().put(room(), id, &inbound, 1).unwrap();
-        let groups = tx.inbound_sessions().of_user(room(), id, alice()).unwrap();
+        let groups = tx
+            .inbound_sessions()
+            .shared_by(room(), id, Some(alice()))
+            .unwrap();
         groups[0].ordinal
     };
     let judged = |ordinal| {
@@ -389,9 +399,9 @@ fn keys_go_to_those_who_may_have_them() {
                     .unwrap()
                     .may_have_keys(&phone, trust);
                 assert_eq!(found[0].may_have_keys, may, "{trust:?} {current:?} {pin:?}");
-                tx.shares().put_withheld(&id, &phone).unwrap();
+                tx.shares().put(&id, &phone, None).unwrap();
                 assert_eq!(missing().len(), usize::from(may));
-                tx.shares().put(&id, &phone, 0).unwrap();
+                tx.shares().put(&id, &phone, Some(0)).unwrap();
                 assert!(missing().is_empty());
                 assert_eq!(
                     tx.shares()
@@ -455,7 +465,9 @@ fn a_recipient_that_is_gone_is_noticed() {
             .collect::<Vec<_>>()
     };
     assert_eq!(without(), std::slice::from_ref(&phone));
-    tx.shares().put(&group.session_id(), &phone, 0).unwrap();
+    tx.shares()
+        .put(&group.session_id(), &phone, Some(0))
+        .unwrap();
     assert!(without().is_empty());
     let departed = || {
         tx.shares()

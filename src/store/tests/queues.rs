@@ -13,7 +13,7 @@ fn an_event_is_journalled_once_and_remembered() {
     assert!(!tx.journal().record(&entry(first)).unwrap());
     let next = || {
         tx.journal()
-            .next_unfinished()
+            .next_unfinished("")
             .unwrap()
             .map(|entry| entry.event_id)
     };
@@ -67,14 +67,18 @@ fn a_lane_is_sent_in_order_and_a_reply_goes_with_its_request() {
     let mut store = directory.open();
     let tx = store.begin().unwrap();
     tx.replies()
-        .put(room(), "t1", "m.room.message", "{}", 0)
+        .put(room(), "t1", "m.room.message", "{}", 0, true)
         .unwrap();
     let reply = tx.replies().unprepared(room()).unwrap().remove(0);
-    tx.outbox().put("lane", "/keys", b"1", None).unwrap();
     tx.outbox()
-        .put("lane", "/message", b"2", Some(reply.id))
+        .put("lane", "/keys", b"1", None, InClear::No)
         .unwrap();
-    tx.outbox().put("other", "/else", b"3", None).unwrap();
+    tx.outbox()
+        .put("lane", "/message", b"2", Some(reply.id), InClear::No)
+        .unwrap();
+    tx.outbox()
+        .put("other", "/else", b"3", None, InClear::No)
+        .unwrap();
     assert!(
         tx.replies().rooms().unwrap().is_empty(),
         "it is in the outbox"
@@ -105,15 +109,17 @@ fn what_waits_to_be_sent_is_counted_once() {
     let mut store = directory.open();
     let tx = store.begin().unwrap();
     tx.replies()
-        .put(room(), "t1", "m.room.message", "{}", 0)
+        .put(room(), "t1", "m.room.message", "{}", 0, true)
         .unwrap();
     tx.replies()
-        .put(room(), "t2", "m.room.message", "{}", 0)
+        .put(room(), "t2", "m.room.message", "{}", 0, true)
         .unwrap();
     let reply = tx.replies().unprepared(room()).unwrap().remove(0);
-    tx.outbox().put("lane", "/keys", b"1", None).unwrap();
     tx.outbox()
-        .put("lane", "/message", b"2", Some(reply.id))
+        .put("lane", "/keys", b"1", None, InClear::No)
+        .unwrap();
+    tx.outbox()
+        .put("lane", "/message", b"2", Some(reply.id), InClear::No)
         .unwrap();
     let counts = tx.counts().unwrap();
     assert_eq!(counts.outbox, 3, "a key, its message, and a reply to come");

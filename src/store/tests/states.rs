@@ -71,7 +71,7 @@ fn every_state_of_the_own_identity_is_read_back() {
     tx.cross_signing().put_seed(&seed(7)).unwrap();
     let master = Ed25519SecretKey::new().public_key();
     tx.cross_signing().put_master(&master).unwrap();
-    tx.cross_signing().put_self_signing(&seed(8)).unwrap();
+    tx.cross_signing().put_self_signing(Some(&seed(8))).unwrap();
     let proven = tx.cross_signing().load().unwrap().master;
     assert_eq!(proven, None, "it was that of another self-signing key");
     tx.cross_signing().put_master(&master).unwrap();

@@ -274,7 +274,9 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
             id: format!("{number:0>128}").into(),
             ..cheap_device(&user(number % 500), 1)
         };
-        tx.shares().put(&group.session_id(), &device, 0).unwrap();
+        tx.shares()
+            .put(&group.session_id(), &device, Some(0))
+            .unwrap();
     });
     // Olm messages that nobody wrote.
     let before = year.size();
@@ -318,7 +320,14 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
         tx.journal().finish(&event_id).unwrap();
         let text = "x".repeat(caps::CHATTER_BYTES);
         tx.replies()
-            .put_remark(&room_of(number % 8), &format!("{number}"), "m", &text, 0)
+            .put(
+                &room_of(number % 8),
+                &format!("{number}"),
+                "m",
+                &text,
+                0,
+                false,
+            )
             .unwrap();
         if !number.is_multiple_of(10) {
             return;
@@ -392,7 +401,7 @@ fn a_year_of_rubbish_does_not_fill_a_small_volume() {
     assert_eq!(known.len(), 2);
     let waiting = tx
         .journal()
-        .next_unfinished()
+        .next_unfinished("")
         .unwrap()
         .map(|entry| entry.event_id);
     assert_eq!(waiting.as_deref(), Some(event_id!("$asked")));

@@ -166,7 +166,7 @@ impl World {
         let groups = run
             .tx
             .inbound_sessions()
-            .of_user(room, &session_id, owner)
+            .shared_by(room, &session_id, Some(owner))
             .unwrap();
         assert_eq!(groups.len(), 1);
         assert!(run.engine.bootstrap_done(&run.tx).unwrap());
@@ -284,7 +284,7 @@ impl Run<'_> {
             "a message of somebody who may not command"
         );
         self.door().receive(message).unwrap();
-        let Some(entry) = self.tx.journal().next_unfinished().unwrap() else {
+        let Some(entry) = self.tx.journal().next_unfinished("").unwrap() else {
             return;
         };
         assert_eq!(entry.sender, ANNA.0);

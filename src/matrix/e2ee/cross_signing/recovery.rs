@@ -65,7 +65,7 @@ pub(super) fn handle_secret(
             };
             match key {
                 Ok(key) => {
-                    tx.cross_signing().put_self_signing(&key)?;
+                    tx.cross_signing().put_self_signing(Some(&key))?;
                     Ok(tx
                         .cross_signing()
                         .set_state(&CrossSigningState::FindMaster(id))?)
@@ -97,7 +97,7 @@ pub(super) fn handle_secret(
 /// Gives up: one of the two secrets is not what it should be, and neither is used, whenever the
 /// account is looked at again.
 fn give_up_recovery(tx: &Transaction<'_>, fault: &dyn std::fmt::Display) -> Result<(), Error> {
-    tx.cross_signing().forget_self_signing()?;
+    tx.cross_signing().put_self_signing(None)?;
     stay_unsigned(tx, &unrecovered(fault))
 }
 

@@ -144,7 +144,7 @@ pub(crate) fn compare(
             }
         };
     };
-    if let Some(mine) = mine.filter(|mine| mine.master() == identity.master()) {
+    if let Some(mine) = mine.filter(|mine| mine.master() == identity.master) {
         if !mine.self_signing().belongs_to(identity) {
             if own.state != CrossSigningState::Unknown {
                 return stay_unsigned(tx, NOT_SHOWN);
@@ -153,7 +153,7 @@ pub(crate) fn compare(
                 .cross_signing()
                 .set_state(&CrossSigningState::Upload { uia_session: None })?);
         }
-        pin_own(context, tx, identity.master(), now)?;
+        pin_own(context, tx, identity.master, now)?;
         return sign(
             accounts,
             tx,
@@ -167,23 +167,23 @@ pub(crate) fn compare(
     // what the account's secret storage proves.
     let is_another = pin
         .as_ref()
-        .is_some_and(|pin| pin.master != identity.master());
+        .is_some_and(|pin| pin.master != identity.master);
     if is_another {
         warn!(
             "the homeserver names another identity of {} than before: {}",
             context.user,
-            identity.master().to_base64()
+            identity.master.to_base64()
         );
     }
     let recovered = recovered(&own);
     // The self-signing key is public, so any master key can claim it: a true
     // change of identity changes both.
-    let is_claimed = is_another && accounts.load(tx)?.cross_signed_by() == identity.self_signing();
-    let is_proven = own.master == Some(identity.master());
+    let is_claimed = is_another && accounts.load(tx)?.cross_signed_by() == identity.self_signing;
+    let is_proven = own.master == Some(identity.master);
     if let Some(key) = recovered.filter(|key| !is_claimed && key.belongs_to(identity)) {
         let asks = own.state == CrossSigningState::Unknown && own_keys.recovery_key.is_some();
         if is_proven || (pin.is_some() && !is_another) {
-            pin_own(context, tx, identity.master(), now)?;
+            pin_own(context, tx, identity.master, now)?;
             return sign(accounts, tx, identity, shown, &key, &own.state);
         }
         // Without a master key to prove it, its identity is not named. The
@@ -201,7 +201,7 @@ pub(crate) fn compare(
         None => is_proven || (given.recovery_key.is_none() && given.seed.is_none()),
     };
     if may_adopt && adopt_signature(context, accounts, tx, identity, shown)? {
-        pin_own(context, tx, identity.master(), now)?;
+        pin_own(context, tx, identity.master, now)?;
         if matches!(own.state, CrossSigningState::Unsigned(_)) {
             info!("another session of the account has signed the bot's device");
         }
@@ -287,7 +287,7 @@ fn adopt_signature(
     shown: &Shown<'_>,
 ) -> Result<bool, Error> {
     let keys = shown.device_keys.and_then(signed_object);
-    let (Some(keys), Some(self_signing)) = (keys, identity.self_signing()) else {
+    let (Some(keys), Some(self_signing)) = (keys, identity.self_signing) else {
         return Ok(false);
     };
     if !identity.has_signed(&keys) {
