@@ -18,34 +18,32 @@ impl Door<'_> {
         answer: &Sifted,
         judged: &mut Vec<Judged>,
     ) -> Result<MetricEvents, Error> {
-        let (engine, tx, now) = (self.engine, self.tx, self.now);
+        let (turn, tx) = (self.turn, self.turn.tx);
         let body = answer.body.as_slice();
         match about {
             RequestContext::Upload {
                 with_device_keys,
                 fallback,
-            } => engine.handle_upload(tx, *with_device_keys, fallback.as_deref())?,
+            } => turn.handle_upload(*with_device_keys, fallback.as_deref())?,
             // Taken in elsewhere, piece by piece.
             RequestContext::Query(_) => {}
-            RequestContext::OwnIdentity(step) => {
-                engine.handle_cross_signing_step(tx, *step, body, now)?
-            }
-            RequestContext::Claim(asked) => engine.handle_claim(tx, asked, body, now)?,
+            RequestContext::OwnIdentity(step) => turn.handle_cross_signing_step(*step, body)?,
+            RequestContext::Claim(asked) => turn.handle_claim(asked, body)?,
             RequestContext::Members(room, generation) => {
-                engine.handle_members(tx, room, *generation, body)?
+                turn.handle_members(room, *generation, body)?
             }
             RequestContext::Encryption(room) => {
-                engine.handle_room_encryption(tx, room, Some(body))?;
+                turn.handle_room_encryption(room, Some(body))?;
                 return self.receive_undecrypted();
             }
             RequestContext::Join(room) => tx.invites().forget(room)?,
             RequestContext::Invites => {
-                *judged = self.judge_invites(engine.handle_invites(tx, answer)?)?;
+                *judged = self.judge_invites(turn.handle_invites(answer)?)?;
             }
             RequestContext::Gap(room, token) => {
                 let max_age = self.chat.policy.max_age.as_millis();
                 let max_age = u64::try_from(max_age).unwrap_or(u64::MAX);
-                engine.handle_backfill(tx, room, token, answer, max_age, now)?;
+                turn.handle_backfill(room, token, answer, max_age)?;
                 return self.receive_undecrypted();
             }
             RequestContext::Outbox(row, _) => tx.outbox().finish(*row)?,
@@ -60,10 +58,10 @@ impl Door<'_> {
         about: &RequestContext,
         fault: &Fault,
     ) -> Result<MetricEvents, Error> {
-        let (engine, tx) = (self.engine, self.tx);
+        let (turn, tx) = (self.turn, self.turn.tx);
         match (about, fault) {
             (RequestContext::OwnIdentity(_), Fault::Unsendable(why)) => {
-                engine.cross_signing_unsendable(tx, why)?;
+                turn.cross_signing_unsendable(why)?;
             }
             (
                 RequestContext::OwnIdentity(step),
@@ -72,18 +70,18 @@ impl Door<'_> {
                     errcode,
                     message,
                 },
-            ) => engine.cross_signing_refused(tx, *step, *status, errcode, message)?,
+            ) => turn.cross_signing_refused(*step, *status, errcode, message)?,
             (RequestContext::Join(room), Fault::Unsendable(_)) => tx.invites().forget(room)?,
             // There is no such state: the room is not encrypted.
             (RequestContext::Encryption(room), Fault::Refused { .. }) => {
-                engine.handle_room_encryption(tx, room, None)?;
+                turn.handle_room_encryption(room, None)?;
                 return self.receive_undecrypted();
             }
             (RequestContext::Gap(room, _), Fault::Refused { .. }) => {
-                engine.give_up_backfill(tx, room)?;
+                turn.give_up_backfill(room)?;
                 return self.receive_undecrypted();
             }
-            (RequestContext::Gap(room, _), _) => engine.give_up_backfill(tx, room)?,
+            (RequestContext::Gap(room, _), _) => turn.give_up_backfill(room)?,
             (RequestContext::Outbox(row, lane), _) => tx.outbox().give_up(*row, lane)?,
             // Never given up.
             _ => {}

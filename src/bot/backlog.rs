@@ -46,9 +46,8 @@ impl Session<'_> {
         if parsed.to_device_events() > done + TOGETHER {
             let mut position = done;
             let taken = self.transact(|door| {
-                let (engine, tx, now) = (door.engine, door.tx, door.now);
-                let turn = TimeBudget::start();
-                position = engine.handle_sync_to_device(tx, &parsed, done, now, turn)?;
+                let budget = TimeBudget::start();
+                position = door.turn.handle_sync_to_device(&parsed, done, budget)?;
                 Ok(())
             });
             return match taken {
@@ -68,9 +67,9 @@ impl Session<'_> {
         self.requests.phase.sync_taken_in();
         let mut judged = Vec::new();
         let taken = self.transact(|door| {
-            let (engine, tx, now) = (door.engine, door.tx, door.now);
-            engine.handle_sync_to_device(tx, &parsed, done, now, TimeBudget::unlimited())?;
-            let received = engine.handle_sync(tx, &parsed, &answer.skipped, counts_hold, now)?;
+            let turn = door.turn;
+            turn.handle_sync_to_device(&parsed, done, TimeBudget::unlimited())?;
+            let received = turn.handle_sync(&parsed, &answer.skipped, counts_hold)?;
             judged = door.judge_invites(received.invites)?;
             door.receive_all(&received.messages)
         });
@@ -118,15 +117,14 @@ impl Session<'_> {
             answer: &answer,
         };
         let taken = self.transact(|door| {
-            let (engine, tx, now) = (door.engine, door.tx, door.now);
-            if engine.must_split(&queried) {
+            if door.turn.must_split(&queried) {
                 position = asked.len();
-                engine.split_query(tx, &asked, now)?;
+                door.turn.split_query(&asked)?;
                 return Ok(MetricEvents::default());
             }
             let mut messages = Vec::new();
-            let turn = TimeBudget::start();
-            position = engine.handle_query(tx, &queried, now, turn, &mut messages)?;
+            let budget = TimeBudget::start();
+            position = door.turn.handle_query(&queried, budget, &mut messages)?;
             door.receive_all(&messages)
         });
         match taken {
@@ -186,7 +184,7 @@ impl Session<'_> {
             _ => false,
         };
         if may_help {
-            self.attempt(|door| door.engine.split_query(door.tx, asked, door.now));
+            self.attempt(|door| door.turn.split_query(asked));
         }
     }
 }

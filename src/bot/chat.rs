@@ -11,7 +11,7 @@ use crate::{
     crypto::WithheldCode,
     matrix::{
         client::in_thread,
-        e2ee::{Engine, Error, Message, MessageKind, PlaintextReplies},
+        e2ee::{Error, Message, MessageKind, PlaintextReplies, Turn},
     },
     store::{Cap, JournalEntry, Transaction, Urgency},
     telemetry::{CommandOutcome, MetricEvent, MetricEvents},
@@ -45,20 +45,15 @@ pub struct Door<'a> {
     /// The event of the command that is being executed.
     pub executing: Option<&'a EventId>,
     /// The engine that messages come and replies leave through.
-    pub engine: &'a Engine,
-    /// The transaction.
-    pub tx: &'a Transaction<'a>,
-    /// The time, in milliseconds since the Unix epoch.
-    pub now: u64,
+    pub turn: Turn<'a>,
 }
 
 impl Door<'_> {
     /// Receives messages, in order; tells first where some may be missing.
     pub(super) fn receive_all(self, messages: &[Message]) -> Result<MetricEvents, Error> {
-        let (engine, tx) = (self.engine, self.tx);
-        for room in engine.rooms_with_missed_messages(tx)? {
+        for room in self.turn.rooms_with_missed_messages()? {
             if self.chat.policy.allows_room(&room) {
-                engine.reply(tx, &room, None, replies::MISSED)?;
+                self.turn.reply(&room, None, replies::MISSED)?;
             }
         }
         let received = messages.iter().map(|message| self.receive(message));
@@ -68,8 +63,7 @@ impl Door<'_> {
     /// Receives what waited for a key or for an answer, where it can be classified now.
     pub(super) fn receive_undecrypted(self) -> Result<MetricEvents, Error> {
         let mut messages = Vec::new();
-        self.engine
-            .classify_undecrypted(self.tx, self.now, &mut messages)?;
+        self.turn.classify_undecrypted(&mut messages)?;
         self.receive_all(&messages)
     }
 
@@ -79,8 +73,9 @@ impl Door<'_> {
     /// # Errors
     /// The store refuses.
     pub fn receive(self, message: &Message) -> Result<Option<MetricEvent>, Error> {
-        let (engine, tx) = (self.engine, self.tx);
-        let now = engine.own_now();
+        let Turn {
+            tx, own_now: now, ..
+        } = self.turn;
         let request = request(message, now);
         let decision = self.chat.policy.decide(&request, now);
         if decision == Decision::Ignore {
@@ -103,16 +98,19 @@ impl Door<'_> {
         if let (true, true, MessageKind::Text { body, .. }) =
             (self.chat.echo, was_read(&decision), &message.kind)
         {
-            engine.remark(tx, &message.room, thread, &replies::echo(body))?;
+            self.turn
+                .remark(&message.room, thread, &replies::echo(body))?;
         }
         let (answer, metric) = match decision {
             Decision::Ignore => return Ok(None),
             Decision::Execute(command) if self.may_answer_at_once(&entry, command)? => {
                 let done = MetricEvent::Command(Some(command), CommandOutcome::Done);
-                (replies::help(&engine.fingerprints(tx)?), done)
+                (replies::help(&self.turn.fingerprints()?), done)
             }
             Decision::Execute(command) if is_too_much(tx, &entry, command)? => {
-                engine.reply_busy(tx, &message.room, thread, replies::TOO_MUCH)?;
+                if tx.rooms().may_tell_busy(&message.room, now)? {
+                    self.turn.reply(&message.room, thread, replies::TOO_MUCH)?;
+                }
                 tx.journal().finish(&message.event_id)?;
                 let refused = CommandOutcome::Refused;
                 return Ok(Some(MetricEvent::Command(Some(command), refused)));
@@ -127,7 +125,7 @@ impl Door<'_> {
                 (words(&denial, &entry, Some(&message.kind)), metric)
             }
         };
-        engine.remark(tx, &message.room, thread, &answer)?;
+        self.turn.remark(&message.room, thread, &answer)?;
         tx.journal().finish(&message.event_id)?;
         Ok(Some(metric))
     }
@@ -139,7 +137,7 @@ impl Door<'_> {
         if command != Command::Help {
             return Ok(false);
         }
-        let unfinished = self.tx.journal().unfinished()?;
+        let unfinished = self.turn.tx.journal().unfinished()?;
         let mut others = unfinished.iter().filter(|other| {
             other.event_id != entry.event_id && Some(&*other.event_id) != self.executing
         });

@@ -52,7 +52,7 @@ impl Session<'_> {
                 }
                 if matches!(fault, Fault::Unsendable(_)) {
                     warn!("what the bot has read so far fits into no request: reading anew");
-                    self.attempt(|door| Ok(door.tx.session().forget_next_batch()?));
+                    self.attempt(|door| Ok(door.turn.tx.session().forget_next_batch()?));
                 }
                 self.sync_failed(&fault, fault.retry_after())
             }
@@ -66,7 +66,7 @@ impl Session<'_> {
         if self.bad_syncs >= BAD_SYNCS && self.since.is_some() {
             warn!("the homeserver does not know how far the bot has read: reading anew from now");
             self.bad_syncs = 0;
-            self.attempt(|door| Ok(door.tx.session().forget_next_batch()?));
+            self.attempt(|door| Ok(door.turn.tx.session().forget_next_batch()?));
         }
     }
 
@@ -141,8 +141,9 @@ impl Session<'_> {
                 session,
                 by_password,
             }) if matches!(about, RequestContext::OwnIdentity(_)) => self.transact(|door| {
-                let (engine, session) = (door.engine, session.as_deref());
-                engine.handle_cross_signing_challenge(door.tx, session, by_password)
+                let session = session.as_deref();
+                door.turn
+                    .handle_cross_signing_challenge(session, by_password)
             }),
             Err(ref fault @ Fault::Unsendable(ref why)) => {
                 let wait = self.requests.in_flight.failed(key, None);
@@ -222,7 +223,7 @@ impl Session<'_> {
     /// A step of cross-signing failed: nobody waits for it any more.
     pub(super) fn delay_cross_signing(&mut self, key: &RequestKey) {
         if *key == RequestKey::OwnIdentity {
-            self.attempt(|door| door.engine.delay_cross_signing(door.tx));
+            self.attempt(|door| Ok(door.turn.tx.cross_signing().delay()?));
         }
     }
 

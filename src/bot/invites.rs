@@ -32,7 +32,8 @@ impl Door<'_> {
         } else {
             Verdict::Taken
         };
-        self.tx
+        self.turn
+            .tx
             .invites()
             .put(&invite.room, &invite.inviter, verdict == Verdict::Taken)?;
         Ok(verdict)
@@ -51,7 +52,7 @@ impl Door<'_> {
     /// that are not taken, and those that were not before and are now.
     pub(super) fn judge_standing_invites(self) -> Result<Vec<Judged>, Error> {
         let mut judged = Vec::new();
-        for standing in self.tx.invites().all()? {
+        for standing in self.turn.tx.invites().all()? {
             let invite = Invite {
                 room: standing.room,
                 inviter: standing.inviter,

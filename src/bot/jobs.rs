@@ -20,9 +20,9 @@ use crate::{
     kube::{self, DryRun, Preflight},
     matrix::{
         client::in_thread,
-        e2ee::{Authorship, Engine, Error},
+        e2ee::{Authorship, Error, Turn},
     },
-    store::{Encryption, JournalEntry, Transaction},
+    store::{Encryption, JournalEntry},
     telemetry::{CommandOutcome, HealthState, MetricEvent, MetricEvents},
 };
 
@@ -89,7 +89,7 @@ impl Jobs {
     /// The job to start, unless one is under way. None while its sender's devices are
     /// being asked for.
     pub(super) fn next(&self, door: Door<'_>, started_at: u64) -> Result<Option<Job>, Error> {
-        let (chat, engine, tx) = (door.chat, door.engine, door.tx);
+        let (policy, tx, own_now) = (&door.chat.policy, door.turn.tx, door.turn.own_now);
         if self.running.is_some() {
             return Ok(None);
         }
@@ -121,14 +121,14 @@ impl Jobs {
                 interrupted: entry.received_at < started_at,
             },
         };
-        let mut decision = chat.policy.decide(&request, engine.own_now());
+        let mut decision = policy.decide(&request, own_now);
         // What is too old is told so without asking for its sender's devices.
         if !matches!(&decision, Decision::Deny(denial) if denial.is_about_time()) {
-            let Some(proof) = proof(door, &entry)? else {
+            let Some(proof) = proof(door.turn, &entry)? else {
                 return Ok(None);
             };
             request.proof = proof;
-            decision = chat.policy.decide(&request, engine.own_now());
+            decision = policy.decide(&request, own_now);
         }
         if let Decision::Deny(denial) = &decision {
             chat::log_denial(denial, &entry);
@@ -236,18 +236,18 @@ impl Jobs {
 
 /// Proof, as of now, that the sender wrote a command of the journal. None while
 /// their devices are being asked for.
-fn proof(door: Door<'_>, entry: &JournalEntry) -> Result<Option<Proof>, Error> {
-    let tx = door.tx;
+fn proof(turn: Turn<'_>, entry: &JournalEntry) -> Result<Option<Proof>, Error> {
+    let tx = turn.tx;
     let Some(device) = entry.device else {
         return Ok(Some(match tx.rooms().encryption(&entry.room)? {
             Encryption::Plaintext => Proof::Unencrypted,
             _ => Proof::Missing(Distrust::UnencryptedInEncryptedRoom),
         }));
     };
-    if tx.device_lists().must_query(&entry.sender, door.now)? {
+    if tx.device_lists().must_query(&entry.sender, turn.now)? {
         return Ok(None);
     }
-    let distrust = match door.engine.authorship(tx, &entry.sender, &device)? {
+    let distrust = match turn.authorship(&entry.sender, &device)? {
         Authorship::Proven => return Ok(Some(Proof::Encrypted)),
         Authorship::UnknownDevice => Distrust::UnknownDevice,
         Authorship::SignedOutDevice(_) => Distrust::SignedOutDevice,
@@ -292,14 +292,10 @@ async fn execute(
 }
 
 /// Writes down the answer of a job, and that it is done.
-pub(super) fn put_answer(
-    engine: &Engine,
-    tx: &Transaction<'_>,
-    answered: &Answered,
-) -> Result<MetricEvents, Error> {
+pub(super) fn put_answer(turn: Turn<'_>, answered: &Answered) -> Result<MetricEvents, Error> {
     let Answered { entry, answer, .. } = answered;
     let fault = match answered.command {
-        Some(Command::Status) => engine.cross_signing_fault(tx)?,
+        Some(Command::Status) => turn.cross_signing_fault()?,
         _ => None,
     };
     let answer = match fault {
@@ -307,7 +303,7 @@ pub(super) fn put_answer(
         None => answer,
     };
     let thread = in_thread(entry.thread.as_deref(), &entry.event_id);
-    engine.reply(tx, &entry.room, thread, answer)?;
-    tx.journal().finish(&entry.event_id)?;
+    turn.reply(&entry.room, thread, answer)?;
+    turn.tx.journal().finish(&entry.event_id)?;
     Ok([answered.metric].into_iter().collect())
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use log::error;
 use tokio::time::Instant;
 
-use super::{chat::Door, replies, session::Session};
+use super::{replies, session::Session};
 use crate::matrix::{client::in_thread, e2ee};
 
 /// After keys were given up the next sync waits this long: a homeserver that makes
@@ -36,13 +36,13 @@ impl Session<'_> {
         );
         self.requests.sync_not_before = Instant::now() + PAUSE;
         self.attempt(|door| {
-            let Door { engine, tx, .. } = door;
-            engine.recover_from_rollback(tx, foreign.iter().map(String::as_str), door.now)?;
+            let (turn, tx) = (door.turn, door.turn.tx);
+            turn.recover_from_rollback(foreign)?;
             for asked in tx.journal().unfinished()? {
                 if Some(&*asked.event_id) != door.executing {
                     let thread = in_thread(asked.thread.as_deref(), &asked.event_id);
                     let answer = replies::interrupted(&asked.payload);
-                    engine.reply(tx, &asked.room, thread, &answer)?;
+                    turn.reply(&asked.room, thread, &answer)?;
                     tx.journal().finish(&asked.event_id)?;
                 }
             }

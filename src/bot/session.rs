@@ -18,10 +18,10 @@ use crate::{
     login::Access,
     matrix::{
         client::Homeserver,
-        e2ee::{self, Commanders, Engine, Outgoing, OutgoingRequest, OwnKeys, RequestKey},
+        e2ee::{self, Commanders, Engine, Outgoing, OutgoingRequest, OwnKeys, RequestKey, Turn},
         session::{Phase, Requests},
     },
-    store::{Store, Transaction},
+    store::Store,
     telemetry::{HealthState, MetricEvents},
     util::Clock,
 };
@@ -155,17 +155,15 @@ impl<'a> Session<'a> {
         let now = self.clock.now_ms();
         let (engine, phase) = (&self.engine, self.requests.phase);
         let (tx, own_now) = self.storage.begin(now)?;
-        engine.set_own_now(own_now);
-        engine.set_server_ahead(self.requests.homeserver.ahead_ms());
+        engine.begin(own_now, self.requests.homeserver.ahead_ms());
+        let turn = engine.on(&tx, now);
         let door = Door {
             chat: self.chat,
             executing: self.jobs.running(),
-            engine,
-            tx: &tx,
-            now,
+            turn,
         };
         let metrics = change(door)?.into();
-        engine.check_rollback()?;
+        turn.check_rollback()?;
         // Before the first sync this store may be an older copy, which shows only
         // there: what it wants done was done, and what it would encrypt with was
         // used.
@@ -176,7 +174,7 @@ impl<'a> Session<'a> {
             mut requests,
             has_more,
             patience_ends,
-        } = engine.outgoing(&tx, has_synced, now, &busy)?;
+        } = turn.outgoing(has_synced, &busy)?;
         requests.extend(engine.outbox_requests(&tx, has_synced, &in_flight.gate())?);
         let job = match has_synced {
             true => self.jobs.next(door, self.started_at)?,
@@ -189,11 +187,11 @@ impl<'a> Session<'a> {
             has_more,
             job,
             since: tx.session().next_batch()?,
-            held_until: engine.next_undecrypted_deadline(&tx, now)?,
+            held_until: turn.next_undecrypted_deadline()?,
             patience_ends,
-            phase: phase.after(|| engine.keys_uploaded(&tx), || engine.bootstrap_done(&tx))?,
+            phase: phase.after(|| turn.keys_uploaded(), || turn.bootstrap_done())?,
             fingerprints: match tells_fingerprints {
-                true => engine.fingerprints(&tx)?,
+                true => turn.fingerprints()?,
                 false => Vec::new(),
             },
         };
@@ -249,11 +247,12 @@ impl<'a> Session<'a> {
     /// A small transaction with nothing that follows from it. None if the store refused it.
     pub(super) fn write_down<T>(
         &mut self,
-        change: impl FnOnce(&Engine, &Transaction<'_>) -> Result<T, e2ee::Error>,
+        change: impl FnOnce(Turn<'_>) -> Result<T, e2ee::Error>,
     ) -> Option<T> {
+        let now = self.clock.now_ms();
         let begun = self.storage.store.begin().map_err(e2ee::Error::from);
         let done = begun.and_then(|tx| {
-            let value = change(&self.engine, &tx)?;
+            let value = change(self.engine.on(&tx, now))?;
             tx.commit()?;
             Ok(value)
         });
@@ -273,7 +272,7 @@ impl<'a> Session<'a> {
         let Some(answered) = self.jobs.take_unsaved() else {
             return;
         };
-        if !self.attempt(|door| jobs::put_answer(door.engine, door.tx, &answered)) {
+        if !self.attempt(|door| jobs::put_answer(door.turn, &answered)) {
             self.jobs.put_back(answered);
         }
     }
@@ -284,7 +283,7 @@ impl<'a> Session<'a> {
         let Some(answered) = self.jobs.last_answer().await else {
             return;
         };
-        match self.write_down(|engine, tx| jobs::put_answer(engine, tx, &answered)) {
+        match self.write_down(|turn| jobs::put_answer(turn, &answered)) {
             Some(metrics) => self.health.count(&metrics),
             None => self.jobs.put_back(answered),
         }

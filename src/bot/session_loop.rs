@@ -38,7 +38,7 @@ impl Session<'_> {
         self.jobs.spawn_preflight();
         let mut invites = Vec::new();
         let started = self.transact(|door| {
-            door.engine.prepare_account(door.tx, door.now)?;
+            door.turn.prepare_account()?;
             invites = door.judge_standing_invites()?;
             Ok(())
         });
@@ -133,7 +133,7 @@ impl Session<'_> {
             RefreshAction::Nothing => {}
             RefreshAction::Ask(token) => self.requests.refresh(token),
             RefreshAction::Save(tokens) => {
-                match self.write_down(|_, tx| Ok(tx.session().put_tokens(&tokens)?)) {
+                match self.write_down(|turn| Ok(turn.tx.session().put_tokens(&tokens)?)) {
                     Some(()) => {
                         debug!("the session is refreshed");
                         self.requests.tokens.saved(tokens);
@@ -142,7 +142,7 @@ impl Session<'_> {
                 }
             }
             RefreshAction::Forget => {
-                self.write_down(|_, tx| Ok(tx.session().lose_refresh_token()?));
+                self.write_down(|turn| Ok(turn.tx.session().lose_refresh_token()?));
             }
         }
     }

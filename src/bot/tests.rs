@@ -170,9 +170,9 @@ fn end_without_homeserver(uploaded: bool) -> (SessionEnd, Duration) {
     let mut store = directory.store();
     let tx = store.begin().unwrap();
     let engine = engine(&[alice()]);
-    engine.prepare_account(&tx, 0).unwrap();
+    engine.on(&tx, 0).prepare_account().unwrap();
     if uploaded {
-        let outgoing = engine.outgoing(&tx, false, 0, &|_| false).unwrap();
+        let outgoing = engine.on(&tx, 0).outgoing(false, &|_| false).unwrap();
         let upload = outgoing
             .requests
             .into_iter()
@@ -182,7 +182,8 @@ fn end_without_homeserver(uploaded: bool) -> (SessionEnd, Duration) {
             });
         let fallback = upload.flatten();
         engine
-            .handle_upload(&tx, true, fallback.as_deref())
+            .on(&tx, 0)
+            .handle_upload(true, fallback.as_deref())
             .unwrap();
     }
     tx.commit().unwrap();
@@ -259,9 +260,7 @@ fn the_policy_alone_hears_no_stranger() {
             let door = Door {
                 chat: &chat(),
                 executing: None,
-                engine: &engine,
-                tx: &tx,
-                now: 0,
+                turn: engine.on(&tx, 0),
             };
             door.receive(&message).unwrap();
         }
@@ -299,9 +298,10 @@ fn the_engine_alone_hears_no_stranger() {
     .to_string();
     let body: SyncBody<'_> = serde_json::from_str(&sync).unwrap();
     let engine = engine(&[alice()]);
-    engine.prepare_account(&tx, 1).unwrap();
+    engine.on(&tx, 1).prepare_account().unwrap();
     let received = engine
-        .handle_sync(&tx, &body, &Default::default(), false, 1)
+        .on(&tx, 1)
+        .handle_sync(&body, &Default::default(), false)
         .unwrap();
     let senders: Vec<_> = received.messages.iter().map(|m| &*m.sender).collect();
     assert_eq!(senders, [alice()]);

@@ -10,19 +10,17 @@ use ruma::{OwnedUserId, UserId, api::client::keys::get_keys};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::account::AccountCache;
-use super::context::{Context, DeviceOwner};
-use super::cross_signing::{self, OwnKeys, Shown};
-use super::error::{Error, OwnKeysDiffer};
+use super::engine::{DeviceOwner, Turn};
+use super::error::Error;
+use super::message::Message;
 use super::request::{OutgoingRequest, RequestContext, RequestKey};
 use super::time_budget::TimeBudget;
-use super::trust::handle_identity;
 use crate::crypto::{
     Device, DeviceChange, Identity, KnownDevice, device_changes, identity_key_ids,
 };
 use crate::json::Sifted;
 use crate::matrix::client::{Call, DeviceLists, item_kind};
-use crate::store::{OutdatedUser, Transaction, caps};
+use crate::store::{OutdatedUser, caps};
 use crate::util::shown;
 
 /// A user whose server did not answer is asked again after this.
@@ -74,27 +72,236 @@ pub(super) fn devices<'a>(
         .ok()
 }
 
-/// The requests for outdated device lists: one of the bot and of who may command, one
-/// of everybody else. The bot's own list is asked for (`ask_own`) only when its device
-/// can be there.
-pub(super) fn requests(
-    context: &Context,
-    tx: &Transaction<'_>,
-    now: u64,
-    ask_own: bool,
-    outgoing: &mut Vec<OutgoingRequest>,
-) -> Result<(), Error> {
-    let mut outdated = Vec::new();
-    let own = ask_own.then_some(&context.user);
-    for user in own.into_iter().chain(&context.commanders.users) {
-        outdated.extend(tx.device_lists().outdated_of(user, now)?);
+impl Turn<'_> {
+    /// The requests for outdated device lists: one of the bot and of who may command, one
+    /// of everybody else. The bot's own list is asked for (`ask_own`) only when its device
+    /// can be there.
+    pub(super) fn device_list_requests(
+        &self,
+        ask_own: bool,
+        outgoing: &mut Vec<OutgoingRequest>,
+    ) -> Result<(), Error> {
+        let lists = self.tx.device_lists();
+        let users = &self.engine.commanders.users;
+        let mut outdated = Vec::new();
+        let own = ask_own.then_some(&self.engine.user);
+        for user in own.into_iter().chain(users) {
+            outdated.extend(lists.outdated_of(user, self.now)?);
+        }
+        outgoing.extend(query(DeviceOwner::Commanders, outdated)?);
+        let mut outdated = lists.outdated(self.now, USERS_PER_QUERY + users.len() + 1)?;
+        outdated.retain(|found| self.engine.owner_of(&found.user) == DeviceOwner::Others);
+        outgoing.extend(query(DeviceOwner::Others, outdated)?);
+        Ok(())
     }
-    outgoing.extend(query(DeviceOwner::Commanders, outdated)?);
-    let known = context.commanders.users.len() + 1;
-    let mut outdated = tx.device_lists().outdated(now, USERS_PER_QUERY + known)?;
-    outdated.retain(|found| context.owner_of(&found.user) == DeviceOwner::Others);
-    outgoing.extend(query(DeviceOwner::Others, outdated)?);
-    Ok(())
+
+    /// Takes in whose devices have changed, and with whom no encrypted room is shared any
+    /// more.
+    pub(super) fn handle_device_changes(&self, changes: &DeviceLists) -> Result<(), Error> {
+        let lists = self.tx.device_lists();
+        for user in user_ids(&changes.changed) {
+            lists.mark_outdated(user)?;
+        }
+        for user in user_ids(&changes.left) {
+            // The server says that no encrypted room is shared any more. Where this
+            // store disagrees it follows the user on, and asks afresh. So it does
+            // for a commander whose server does not answer: for how long is not
+            // counted anew because they left and came again.
+            let is_waited_for = self.engine.is_commander(user) && lists.is_outdated(user)?;
+            if user == self.engine.user
+                || is_waited_for
+                || self.tx.members().shares_encrypted_room(user)?
+            {
+                lists.mark_outdated(user)?;
+            } else if lists.is_tracked(user)? {
+                info!("the devices of {user} are no longer followed");
+                lists.untrack(user)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// True if fewer users have to be asked for together, because the answer had no
+    /// room for all devices: a missing one would be taken for signed out.
+    pub fn must_split(&self, queried: &QueryAnswer<'_>) -> bool {
+        let is_about_commanders = queried
+            .asked
+            .iter()
+            .any(|(user, _)| self.engine.owner_of(user) == DeviceOwner::Commanders);
+        queried.asked.len() > 1
+            && (queried.answer.is_cut || (is_about_commanders && queried.is_partial()))
+    }
+
+    /// Takes in the answer to a `/keys/query`, user by user, until the budget is
+    /// spent; returns how many users are done. After the last one what waited for the
+    /// answer is classified.
+    ///
+    /// # Errors
+    /// The store fails, the answer is malformed, or the server holds other keys for the
+    /// bot's own device.
+    pub fn handle_query(
+        &self,
+        queried: &QueryAnswer<'_>,
+        budget: TimeBudget,
+        messages: &mut Vec<Message>,
+    ) -> Result<usize, Error> {
+        let QueryAnswer {
+            asked,
+            done,
+            answer,
+        } = *queried;
+        let body: Body<'_> =
+            serde_json::from_slice(&answer.body).map_err(|_| Error::Malformed("device keys"))?;
+        let is_partial = queried.is_partial();
+        for (position, (user, generation)) in asked.iter().enumerate().skip(done) {
+            if position > done && budget.is_spent() {
+                return Ok(position);
+            }
+            if self.handle_user(user, &body, is_partial)? {
+                self.tx.device_lists().mark_current(user, *generation)?;
+            } else {
+                self.postpone_query(user)?;
+            }
+        }
+        self.classify_undecrypted(messages)?;
+        Ok(asked.len())
+    }
+
+    /// Takes in one user's part of an answer. False if it does not say all of their
+    /// devices.
+    fn handle_user(&self, user: &UserId, body: &Body<'_>, is_partial: bool) -> Result<bool, Error> {
+        let owner = self.engine.owner_of(user);
+        let failed = body.failures.contains_key(user.server_name().as_str());
+        let mut answer = match devices(&body.device_keys, user) {
+            Some(answer) => answer,
+            // Its keys are uploaded again.
+            None if *user == self.engine.user && !failed => BTreeMap::new(),
+            None => {
+                // Nothing was said of them: that signs nobody out.
+                warn!("the devices of {} cannot be asked for now", shown(user));
+                return Ok(false);
+            }
+        };
+        let mut known = self.tx.devices().known(user)?;
+        if owner == DeviceOwner::Others {
+            limit_devices(&mut answer, &known);
+        }
+        let [master, self_signing] = [&body.master_keys, &body.self_signing_keys]
+            .map(|keys| keys.get(user.as_str()).copied());
+        let keys: Vec<String> = [master, self_signing]
+            .into_iter()
+            .flatten()
+            .flat_map(identity_key_ids)
+            .collect();
+        let identity = identity(user, master, self_signing);
+        if *user == self.engine.user {
+            let device_keys = answer.get(self.engine.device.as_str()).copied();
+            self.check_own_keys(device_keys)?;
+            self.compare_identity(identity.as_ref(), device_keys)?;
+            // The bot's own account has no tombstones: nothing depends on its other
+            // devices, and a homeserver that lost the keys of this one is given them
+            // again.
+            known.retain(|known| !known.deleted);
+        } else if let Some(identity) = &identity {
+            self.handle_identity(user, identity)?;
+        }
+        let mut changes = device_changes(user, &known, &answer, &keys, identity.as_ref());
+        // From a server that failed, or where there was no room for all, it may
+        // be a part of the list: what it has not got may be there all the same.
+        // Nor is it known to be.
+        let is_missing = |change: &DeviceChange| matches!(change, DeviceChange::Delete(id) if !answer.contains_key(id.as_str()));
+        let may_be_part = failed || (is_partial && owner == DeviceOwner::Commanders);
+        let in_part = may_be_part && changes.iter().any(is_missing);
+        if in_part {
+            changes.retain(|change| !is_missing(change));
+        }
+        self.apply_changes(user, &changes)?;
+        Ok(!in_part)
+    }
+
+    /// Halves the number of users that are asked for together: the answer about these was
+    /// too large, or did not come in time. One that is alone is put off, as if their server
+    /// could not be reached.
+    pub fn split_query(&self, asked: &[(OwnedUserId, i64)]) -> Result<(), Error> {
+        for (user, _) in asked {
+            match asked.len() {
+                1 => {
+                    warn!(
+                        "the device list of {} is too large, or takes too long: put off",
+                        shown(user)
+                    );
+                    self.postpone_query(user)?;
+                }
+                together => self.tx.device_lists().limit_query(user, together / 2)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn postpone_query(&self, user: &UserId) -> Result<(), Error> {
+        let until = self.now.saturating_add(QUERY_RETRY_MS);
+        Ok(self.tx.device_lists().postpone_query(user, until)?)
+    }
+
+    fn apply_changes(&self, user: &UserId, changes: &[DeviceChange]) -> Result<(), Error> {
+        let whose = shown(user);
+        for change in changes {
+            match change {
+                DeviceChange::Put(device) => debug!("{whose} has device {}", shown(&device.id)),
+                DeviceChange::Delete(id) if self.engine.is_commander(user) => info!(
+                    "device {} of {whose} is signed out: it commands nothing any more",
+                    shown(id)
+                ),
+                DeviceChange::Delete(id) => debug!("{whose} no longer has device {}", shown(id)),
+                DeviceChange::Refuse(id, fault) => {
+                    warn!("device {} of {whose} is not believed: {fault}", shown(id));
+                }
+            }
+            self.tx.devices().apply(user, change)?;
+        }
+        Ok(())
+    }
+
+    /// Fails unless the server holds this device's own keys, or none.
+    fn check_own_keys(&self, device_keys: Option<&RawValue>) -> Result<(), Error> {
+        let account = self.account()?;
+        let (user, id) = (&self.engine.user, &self.engine.device);
+        let Some(raw) = device_keys else {
+            if account.device_keys_uploaded() {
+                warn!("the homeserver has lost this device's keys: uploading them again");
+                let mut account = self.take_account()?;
+                account.device_keys_are_missing();
+                self.save_account(account)?;
+            }
+            return Ok(());
+        };
+        let same = Device::parse(user, id, raw, None).is_ok_and(|device| {
+            device.curve25519 == account.curve25519() && device.ed25519 == account.ed25519()
+        });
+        match same {
+            true => Ok(()),
+            false => Err(Error::OwnKeys(id.clone())),
+        }
+    }
+}
+
+/// An answer to a `/keys/query`.
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow, default)]
+    device_keys: PerUser<'a>,
+    #[serde(default)]
+    failures: BTreeMap<String, serde::de::IgnoredAny>,
+    #[serde(borrow, default)]
+    master_keys: PerUser<'a>,
+    #[serde(borrow, default)]
+    self_signing_keys: PerUser<'a>,
+}
+
+/// Those of these names that are users.
+fn user_ids(names: &[String]) -> impl Iterator<Item = &UserId> {
+    let users = names.iter().map(|name| <&UserId>::try_from(name.as_str()));
+    users.filter_map(Result::ok)
 }
 
 /// Asks for the first of these users' devices, as many together as each of them
@@ -127,235 +334,6 @@ fn query(
         call: Call::new(request)?,
         about: RequestContext::Query(users),
     }))
-}
-
-pub(super) fn handle_changes(
-    context: &Context,
-    tx: &Transaction<'_>,
-    lists: &DeviceLists,
-) -> Result<(), Error> {
-    for user in lists
-        .changed
-        .iter()
-        .filter_map(|user| <&UserId>::try_from(user.as_str()).ok())
-    {
-        tx.device_lists().mark_outdated(user)?;
-    }
-    for user in lists
-        .left
-        .iter()
-        .filter_map(|user| <&UserId>::try_from(user.as_str()).ok())
-    {
-        // The server says that no encrypted room is shared any more. Where this
-        // store disagrees it follows the user on, and asks afresh. So it does
-        // for a commander whose server does not answer: for how long is not
-        // counted anew because they left and came again.
-        let is_waited_for = context.is_commander(user) && tx.device_lists().is_outdated(user)?;
-        if user == context.user || is_waited_for || tx.members().shares_encrypted_room(user)? {
-            tx.device_lists().mark_outdated(user)?;
-        } else if tx.device_lists().is_tracked(user)? {
-            info!("the devices of {user} are no longer followed");
-            tx.device_lists().untrack(user)?;
-        }
-    }
-    Ok(())
-}
-
-/// True if fewer users have to be asked for together, because the answer had no
-/// room for all devices: a missing one would be taken for signed out.
-pub(super) fn must_split(context: &Context, queried: &QueryAnswer<'_>) -> bool {
-    let is_about_commanders = queried
-        .asked
-        .iter()
-        .any(|(user, _)| context.owner_of(user) == DeviceOwner::Commanders);
-    queried.asked.len() > 1
-        && (queried.answer.is_cut || (is_about_commanders && queried.is_partial()))
-}
-
-/// Takes in the answer to a `/keys/query`, user by user, until the budget is
-/// spent; returns how many users are done.
-pub(super) fn handle_query(
-    context: &Context,
-    accounts: &AccountCache,
-    own_keys: &OwnKeys,
-    tx: &Transaction<'_>,
-    queried: &QueryAnswer<'_>,
-    now: u64,
-    budget: TimeBudget,
-) -> Result<usize, Error> {
-    #[derive(Deserialize)]
-    struct Body<'a> {
-        #[serde(borrow, default)]
-        device_keys: PerUser<'a>,
-        #[serde(default)]
-        failures: BTreeMap<String, serde::de::IgnoredAny>,
-        #[serde(borrow, default)]
-        master_keys: PerUser<'a>,
-        #[serde(borrow, default)]
-        self_signing_keys: PerUser<'a>,
-    }
-    let QueryAnswer {
-        asked,
-        done,
-        answer,
-    } = *queried;
-    let body: Body<'_> =
-        serde_json::from_slice(&answer.body).map_err(|_| Error::Malformed("device keys"))?;
-    let is_partial = queried.is_partial();
-    let mut position = done;
-    for (user, generation) in asked.iter().skip(done) {
-        if position > done && budget.is_spent() {
-            return Ok(position);
-        }
-        position += 1;
-        let failed = body.failures.contains_key(user.server_name().as_str());
-        let mut answer = match devices(&body.device_keys, user) {
-            Some(answer) => answer,
-            // Its keys are uploaded again.
-            None if *user == context.user && !failed => BTreeMap::new(),
-            None => {
-                // Nothing was said of them: that signs nobody out.
-                warn!("the devices of {} cannot be asked for now", shown(user));
-                tx.device_lists()
-                    .postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
-                continue;
-            }
-        };
-        if context.owner_of(user) == DeviceOwner::Others {
-            limit_devices(&mut answer, &tx.devices().known(user)?);
-        }
-        let keys: Vec<String> = [&body.master_keys, &body.self_signing_keys]
-            .into_iter()
-            .filter_map(|keys| keys.get(user.as_str()))
-            .flat_map(|raw| identity_key_ids(raw))
-            .collect();
-        let identity = identity(
-            user,
-            body.master_keys.get(user.as_str()).copied(),
-            body.self_signing_keys.get(user.as_str()).copied(),
-        );
-        if *user == context.user {
-            check_own_keys(context, accounts, tx, &answer)?;
-            let shown = Shown {
-                identity: identity.clone(),
-                device_keys: answer.get(context.device.as_str()).copied(),
-            };
-            cross_signing::compare(context, accounts, own_keys, tx, &shown, now)?;
-        } else if let Some(identity) = &identity {
-            handle_identity(context, tx, user, identity, now)?;
-        }
-        let known = known_devices(context, tx, user)?;
-        let mut changes = device_changes(user, &known, &answer, &keys, identity.as_ref());
-        // From a server that failed, or where there was no room for all, it may
-        // be a part of the list: what it has not got may be there all the same.
-        // Nor is it known to be.
-        let is_missing = |change: &DeviceChange| matches!(change, DeviceChange::Delete(id) if !answer.contains_key(id.as_str()));
-        let may_be_part =
-            failed || (is_partial && context.owner_of(user) == DeviceOwner::Commanders);
-        let in_part = may_be_part && changes.iter().any(is_missing);
-        if in_part {
-            changes.retain(|change| !is_missing(change));
-        }
-        apply(context, tx, user, &changes)?;
-        if in_part {
-            tx.device_lists()
-                .postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
-        } else {
-            tx.device_lists().mark_current(user, *generation)?;
-        }
-    }
-    Ok(position)
-}
-
-/// Halves the number of users that are asked for together: the answer about these was too
-/// large, or did not come in time. One that is alone is put off, as if their server could
-/// not be reached.
-pub(super) fn split_query(
-    tx: &Transaction<'_>,
-    asked: &[(OwnedUserId, i64)],
-    now: u64,
-) -> Result<(), Error> {
-    for (user, _) in asked {
-        match asked.len() {
-            1 => {
-                warn!(
-                    "the device list of {} is too large, or takes too long: put off",
-                    shown(user)
-                );
-                tx.device_lists()
-                    .postpone_query(user, now.saturating_add(QUERY_RETRY_MS))?;
-            }
-            together => tx.device_lists().limit_query(user, together / 2)?,
-        }
-    }
-    Ok(())
-}
-
-/// The known devices of a user. The bot's own account has no
-/// tombstones: nothing depends on its other devices, and a homeserver that
-/// lost the keys of this one is given them again.
-fn known_devices(
-    context: &Context,
-    tx: &Transaction<'_>,
-    user: &UserId,
-) -> Result<Vec<KnownDevice>, Error> {
-    let mut known = tx.devices().known(user)?;
-    if user == context.user {
-        known.retain(|known| !known.deleted);
-    }
-    Ok(known)
-}
-
-fn apply(
-    context: &Context,
-    tx: &Transaction<'_>,
-    user: &UserId,
-    changes: &[DeviceChange],
-) -> Result<(), Error> {
-    let whose = shown(user);
-    for change in changes {
-        match change {
-            DeviceChange::Put(device) => debug!("{whose} has device {}", shown(&device.id)),
-            DeviceChange::Delete(id) if context.is_commander(user) => info!(
-                "device {} of {whose} is signed out: it commands nothing any more",
-                shown(id)
-            ),
-            DeviceChange::Delete(id) => debug!("{whose} no longer has device {}", shown(id)),
-            DeviceChange::Refuse(id, fault) => {
-                warn!("device {} of {whose} is not believed: {fault}", shown(id));
-            }
-        }
-        tx.devices().apply(user, change)?;
-    }
-    Ok(())
-}
-
-fn check_own_keys(
-    context: &Context,
-    accounts: &AccountCache,
-    tx: &Transaction<'_>,
-    answer: &BTreeMap<String, &RawValue>,
-) -> Result<(), Error> {
-    let account = accounts.load(tx)?;
-    let Some(raw) = answer.get(context.device.as_str()) else {
-        if account.device_keys_uploaded() {
-            warn!("the homeserver has lost this device's keys: uploading them again");
-            let mut account = accounts.take(tx)?;
-            account.device_keys_are_missing();
-            accounts.save(tx, account)?;
-        }
-        return Ok(());
-    };
-    let same = Device::parse(&context.user, &context.device, raw, None).is_ok_and(|device| {
-        device.curve25519 == account.curve25519() && device.ed25519 == account.ed25519()
-    });
-    if same {
-        Ok(())
-    } else {
-        Err(Error::OwnKeys(OwnKeysDiffer {
-            device: context.device.clone(),
-        }))
-    }
 }
 
 /// Keeps of a long list the devices that are known and as many others as there is

@@ -14,8 +14,8 @@ use crate::store;
 #[derive(Debug, ThisError)]
 pub enum Error {
     /// The store refuses or is damaged.
-    #[error("{0}")]
-    Store(store::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
     /// The answer is not what the specification asks for.
     #[error("the homeserver's answer is malformed: {0}")]
     Malformed(&'static str),
@@ -33,14 +33,21 @@ pub enum Error {
         max: usize,
     },
     /// A request could not be built.
-    #[error("{0}")]
+    #[error(transparent)]
     Build(#[from] BuildError),
     /// The bot's own keys have no signed form, which a sound account has.
     #[error("the stored account cannot sign")]
     Account,
     /// The server holds other keys for this very device.
-    #[error("{0}")]
-    OwnKeys(OwnKeysDiffer),
+    #[error(
+        "the homeserver holds other keys for the bot's device {0} than the store in \
+         CRYPTO_STORE_PATH: the store is a copy, or restored, or another program uses this \
+         device, or the homeserver was restored or lies. Nothing was changed. Put the device's \
+         own store back; or remove the device from the account (in Element: Settings, Sessions), \
+         and the bot logs in as a new one and keeps its identity (with AUTH_METHOD=token, given \
+         the token of a new one)"
+    )]
+    OwnKeys(OwnedDeviceId),
     /// The homeserver shows messages of this device, under these sessions, that this
     /// store does not remember.
     #[error(
@@ -50,27 +57,14 @@ pub enum Error {
     RolledBack(BTreeSet<String>),
 }
 
-/// The homeserver shows other keys for this store's device.
-#[derive(Debug, ThisError)]
-#[error(
-    "the homeserver holds other keys for the bot's device {device} than the store in \
-     CRYPTO_STORE_PATH: the store is a copy, or restored, or another program uses this device, or \
-     the homeserver was restored or lies. Nothing was changed. Put the device's own store back; or \
-     remove the device from the account (in Element: Settings, Sessions), and the bot logs in as a \
-     new one and keeps its identity (with AUTH_METHOD=token, given the token of a new one)"
-)]
-pub struct OwnKeysDiffer {
-    pub(super) device: OwnedDeviceId,
-}
-
-impl From<store::Error> for Error {
-    fn from(error: store::Error) -> Self {
-        Self::Store(error)
-    }
-}
-
 impl From<SignatureError> for Error {
     fn from(_: SignatureError) -> Self {
         Self::Account
+    }
+}
+
+impl From<getrandom::Error> for Error {
+    fn from(error: getrandom::Error) -> Self {
+        Self::Build(BuildError::randomness(&error.to_string()))
     }
 }

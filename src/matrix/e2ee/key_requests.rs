@@ -5,16 +5,14 @@
 //! <https://spec.matrix.org/v1.11/client-server-api/#reporting-that-decryption-keys-are-withheld>
 
 use log::{debug, info};
-use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId};
+use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::context::Context;
+use super::engine::Turn;
 use super::error::Error;
-use super::olm_sessions::unwedge;
-use super::outbox::{TO_DEVICE, addressed, put_to_device};
+use super::outbox::TO_DEVICE;
 use crate::crypto::{Account, MEGOLM_ALGORITHM, Withheld, WithheldCode, encrypt_to_device};
-use crate::store::Transaction;
 use crate::util::shown;
 
 #[derive(Deserialize)]
@@ -40,112 +38,102 @@ struct RequestedKey {
     session_id: String,
 }
 
-/// Takes in an `m.room_key.withheld` or an `m.room_key_request`.
-pub(super) fn handle_key_message(
-    context: &Context,
-    tx: &Transaction<'_>,
-    account: &Account,
-    raw: &RawValue,
-    now: u64,
-) -> Result<(), Error> {
-    let Ok(event) = serde_json::from_str::<Envelope<'_>>(raw.get()) else {
-        debug!("a malformed message about a room key: dropped");
-        return Ok(());
-    };
-    if event.kind == "m.room_key.withheld" {
-        handle_withheld(context, tx, &event.sender, event.content, now)
-    } else {
-        handle_key_request(context, tx, account, &event.sender, event.content, now)
+impl Turn<'_> {
+    /// Takes in an `m.room_key.withheld` or an `m.room_key_request`.
+    pub(super) fn handle_key_message(
+        &self,
+        account: &Account,
+        raw: &RawValue,
+    ) -> Result<(), Error> {
+        let Ok(event) = serde_json::from_str::<Envelope<'_>>(raw.get()) else {
+            debug!("a malformed message about a room key: dropped");
+            return Ok(());
+        };
+        match event.kind {
+            "m.room_key.withheld" => self.handle_withheld(&event.sender, event.content),
+            _ => self.handle_key_request(account, &event.sender, event.content),
+        }
     }
-}
 
-fn handle_withheld(
-    context: &Context,
-    tx: &Transaction<'_>,
-    sender: &OwnedUserId,
-    content: &RawValue,
-    now: u64,
-) -> Result<(), Error> {
-    if !context.is_commander(sender) {
-        return Ok(());
+    fn handle_withheld(&self, sender: &UserId, content: &RawValue) -> Result<(), Error> {
+        if !self.engine.is_commander(sender) {
+            return Ok(());
+        }
+        let Some(withheld) = Withheld::parse(content) else {
+            debug!("{sender} keeps a room key back, and says nothing that can be understood");
+            return Ok(());
+        };
+        info!("{sender} keeps a room key back: {}", withheld.code.as_str());
+        if let Some((room, session_id)) = &withheld.session {
+            self.tx
+                .withheld_keys()
+                .put(room, session_id, sender, withheld.code, self.now)?;
+        }
+        // They could not reach the bot: the bot reaches out.
+        if withheld.code == WithheldCode::NoOlm
+            && let Some(device) = self
+                .tx
+                .devices()
+                .find_by_curve25519(sender, &withheld.sender_key)?
+        {
+            self.unwedge(&device)?;
+        }
+        Ok(())
     }
-    let Some(withheld) = Withheld::parse(content) else {
-        debug!("{sender} keeps a room key back, and says nothing that can be understood");
-        return Ok(());
-    };
-    info!("{sender} keeps a room key back: {}", withheld.code.as_str());
-    if let Some((room, session_id)) = &withheld.session {
-        tx.withheld_keys()
-            .put(room, session_id, sender, withheld.code, now)?;
-    }
-    // They could not reach the bot: the bot reaches out.
-    if withheld.code == WithheldCode::NoOlm
-        && let Some(device) = tx
-            .devices()
-            .find_by_curve25519(sender, &withheld.sender_key)?
-    {
-        unwedge(tx, &device, now)?;
-    }
-    Ok(())
-}
 
-/// A device that was given a session of the bot's, and that may still have
-/// it, is given the same again from the same index on, once. Nobody else's
-/// request is answered, and keys of others are given to nobody.
-fn handle_key_request(
-    context: &Context,
-    tx: &Transaction<'_>,
-    account: &Account,
-    sender: &OwnedUserId,
-    content: &RawValue,
-    now: u64,
-) -> Result<(), Error> {
-    let Ok(request) = serde_json::from_str::<KeyRequest>(content.get()) else {
-        return Ok(());
-    };
-    let Some(key) = request
-        .body
-        .filter(|key| request.action == "request" && key.algorithm == MEGOLM_ALGORITHM)
-    else {
-        return Ok(());
-    };
-    let Some(device) = tx.devices().find(sender, &request.requesting_device_id)? else {
-        return Ok(());
-    };
-    let trust = context.commanders.trust;
-    if !tx
-        .identities()
-        .of_user(sender)?
-        .may_have_keys(&device, trust)
-        || !tx.members().contains(&key.room_id, sender)?
-    {
-        return Ok(());
+    /// A device that was given a session of the bot's, and that may still have
+    /// it, is given the same again from the same index on, once. Nobody else's
+    /// request is answered, and keys of others are given to nobody.
+    fn handle_key_request(
+        &self,
+        account: &Account,
+        sender: &UserId,
+        content: &RawValue,
+    ) -> Result<(), Error> {
+        let tx = self.tx;
+        let Ok(request) = serde_json::from_str::<KeyRequest>(content.get()) else {
+            return Ok(());
+        };
+        let Some(key) = request
+            .body
+            .filter(|key| request.action == "request" && key.algorithm == MEGOLM_ALGORITHM)
+        else {
+            return Ok(());
+        };
+        let Some(device) = tx.devices().find(sender, &request.requesting_device_id)? else {
+            return Ok(());
+        };
+        let identity = tx.identities().of_user(sender)?;
+        if !identity.may_have_keys(&device, self.engine.commanders.trust)
+            || !tx.members().contains(&key.room_id, sender)?
+        {
+            return Ok(());
+        }
+        let Some((group, index)) = tx.shares().find(&key.room_id, &key.session_id, &device)? else {
+            return Ok(());
+        };
+        let Some(content) = group.exported_key(account, index) else {
+            return Ok(());
+        };
+        let Some(mut session) = tx.olm_sessions().for_sending(&device)? else {
+            return Ok(());
+        };
+        if !tx.shares().mark_given_again(&key.session_id, &device)? {
+            return Ok(());
+        }
+        let own_keys = account.device_keys()?;
+        let kind = "m.forwarded_room_key";
+        let Some(content) =
+            encrypt_to_device(account, &own_keys, &mut session, &device, kind, &content)
+        else {
+            return Ok(());
+        };
+        info!(
+            "{sender} {} is given a key again that it lost",
+            shown(&device.id)
+        );
+        tx.olm_sessions()
+            .put(&device.user, &device.curve25519, &session, false, self.now)?;
+        self.put_to_device(TO_DEVICE, "m.room.encrypted", vec![(device, content)])
     }
-    let Some((group, index)) = tx.shares().find(&key.room_id, &key.session_id, &device)? else {
-        return Ok(());
-    };
-    let Some(content) = group.exported_key(account, index) else {
-        return Ok(());
-    };
-    let Some(mut session) = tx.olm_sessions().for_sending(&device)? else {
-        return Ok(());
-    };
-    if !tx.shares().mark_given_again(&key.session_id, &device)? {
-        return Ok(());
-    }
-    let own_keys = account.device_keys()?;
-    let kind = "m.forwarded_room_key";
-    let Some(content) =
-        encrypt_to_device(account, &own_keys, &mut session, &device, kind, &content)
-    else {
-        return Ok(());
-    };
-    info!(
-        "{sender} {} is given a key again that it lost",
-        shown(&device.id)
-    );
-    tx.olm_sessions()
-        .put(&device.user, &device.curve25519, &session, false, now)?;
-    let message = addressed(device, content);
-    put_to_device(tx, TO_DEVICE, "m.room.encrypted", vec![message])
 }

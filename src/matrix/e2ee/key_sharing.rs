@@ -3,18 +3,17 @@
 //! Specification: <https://spec.matrix.org/v1.11/client-server-api/#sharing-keys-between-devices>
 
 use log::{debug, warn};
-use ruma::{OwnedRoomId, RoomId, UserId};
+use ruma::RoomId;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::context::{Context, DeviceOwner};
+use super::engine::{DeviceOwner, Turn};
 use super::error::Error;
-use super::outbox::{addressed, put_to_device};
 use super::request::RequestKey;
 use crate::crypto::{
     Account, Device, MEGOLM_ALGORITHM, OutboundGroupSession, Rotation, encrypt_to_device,
 };
-use crate::store::{Recipient, Sharing, Transaction};
+use crate::store::{Recipient, Sharing};
 use crate::util::shown;
 
 /// Devices that are given a key in one transaction, at about half a millisecond
@@ -25,19 +24,8 @@ const DEVICES_PER_TRANSACTION: usize = 50;
 /// a session. While a claim is under way none is looked for.
 const CLAIMS_PER_TRANSACTION: usize = 250;
 
-/// One room, whose session is shared.
-pub(super) struct KeySharing<'a> {
-    pub(super) context: &'a Context,
-    pub(super) tx: &'a Transaction<'a>,
-    pub(super) account: &'a Account,
-    pub(super) room: &'a OwnedRoomId,
-    /// Milliseconds since the Unix epoch.
-    pub(super) now: u64,
-    /// Tells which requests are under way.
-    pub(super) busy: &'a dyn Fn(&RequestKey) -> bool,
-}
-
 /// The devices that still lack the session.
+#[derive(Default)]
 pub(super) struct Lacking {
     /// Those whose one-time keys have to be claimed.
     pub(super) claims: Vec<Device>,
@@ -47,43 +35,51 @@ pub(super) struct Lacking {
     pub(super) is_about_commanders: bool,
 }
 
-impl KeySharing<'_> {
+impl Turn<'_> {
     /// The room's session, or a new one when it is worn out, or of before the last
     /// start, or when somebody who has it should not read on.
-    pub(super) fn outbound_group(&self, rotation: Rotation) -> Result<OutboundGroupSession, Error> {
-        let Self { tx, room, now, .. } = *self;
-        if let Some(group) = tx.outbound_sessions().find(room)?
-            && !group.is_expired(rotation, now)
-            && !tx.shares().has_departed_recipient(
-                room,
-                &group.session_id(),
-                self.context.commanders.trust,
-            )?
+    pub(super) fn outbound_group(
+        &self,
+        room: &RoomId,
+        rotation: Rotation,
+    ) -> Result<OutboundGroupSession, Error> {
+        let (sessions, trust) = (self.tx.outbound_sessions(), self.engine.commanders.trust);
+        if let Some(group) = sessions.find(room)?
+            && !group.is_expired(rotation, self.now)
+            && !self
+                .tx
+                .shares()
+                .has_departed_recipient(room, &group.session_id(), trust)?
         {
             return Ok(group);
         }
-        tx.outbound_sessions().discard(room)?;
+        sessions.discard(room)?;
         debug!("a new Megolm session for {room}");
-        let group = OutboundGroupSession::new(room.to_owned(), now);
-        tx.outbound_sessions().put(room, &group)?;
+        let group = OutboundGroupSession::new(room.to_owned(), self.now);
+        sessions.put(room, &group)?;
         Ok(group)
     }
 
-    /// Gives the session to devices that lack it, some in each turn, those of
+    /// Gives a room's session to devices that lack it, some in each turn, those of
     /// allowed users first. Those without an Olm session that are worth a claim
     /// wait for it, while others are served; those that are not are told `m.no_olm`,
-    /// once; those that may not have the session, `m.unverified`.
-    pub(super) fn share(&self, group: &OutboundGroupSession) -> Result<Option<Lacking>, Error> {
-        let busy = self.busy;
-        let is_commanders = |found: &Recipient| {
-            self.context.owner_of(&found.device.user) == DeviceOwner::Commanders
-        };
+    /// once; those that may not have the session, `m.unverified`. `busy` tells which
+    /// requests are under way.
+    pub(super) fn share(
+        &self,
+        account: &Account,
+        room: &RoomId,
+        group: &OutboundGroupSession,
+        busy: &dyn Fn(&RequestKey) -> bool,
+    ) -> Result<Option<Lacking>, Error> {
+        let owner = |found: &Recipient| self.engine.owner_of(&found.device.user);
+        let is_commanders = |found: &Recipient| owner(found) == DeviceOwner::Commanders;
         let claims = match busy(&RequestKey::Claim(DeviceOwner::Others)) {
             true => 1,
             false => CLAIMS_PER_TRANSACTION,
         };
-        let found = self.lacking(group, DEVICES_PER_TRANSACTION + claims)?;
-        let (mut missing, unclaimed): (Vec<_>, Vec<_>) = found
+        let found = self.lacking(room, group, DEVICES_PER_TRANSACTION + claims)?;
+        let (mut missing, mut unclaimed): (Vec<_>, Vec<_>) = found
             .into_iter()
             .partition(|recipient| !recipient.needs_claim);
         missing.sort_by_key(|recipient| !is_commanders(recipient));
@@ -92,7 +88,7 @@ impl KeySharing<'_> {
         is_about_commanders |= later.iter().any(is_commanders);
         let broken = !missing.is_empty() && {
             let given_to_commanders = missing.iter().any(is_commanders);
-            let broken = self.give(group, missing)?;
+            let broken = self.give(account, room, group, missing)?;
             is_about_commanders |= broken && given_to_commanders;
             broken
         };
@@ -100,13 +96,9 @@ impl KeySharing<'_> {
         if !has_more && unclaimed.is_empty() {
             return Ok(None);
         }
-        let claims = unclaimed
-            .into_iter()
-            .map(|found| found.device)
-            .filter(|device| !busy(&RequestKey::Claim(self.context.owner_of(&device.user))))
-            .collect();
+        unclaimed.retain(|found| !busy(&RequestKey::Claim(owner(found))));
         Ok(Some(Lacking {
-            claims,
+            claims: unclaimed.into_iter().map(|found| found.device).collect(),
             has_more,
             is_about_commanders,
         }))
@@ -114,29 +106,27 @@ impl KeySharing<'_> {
 
     /// Devices that lack the session: at most `most` of many, but all of allowed
     /// users. Reading one costs a curve operation.
-    fn lacking(&self, group: &OutboundGroupSession, most: usize) -> Result<Vec<Recipient>, Error> {
-        let Self {
-            context,
-            tx,
-            room,
-            now,
-            ..
-        } = *self;
+    fn lacking(
+        &self,
+        room: &RoomId,
+        group: &OutboundGroupSession,
+        most: usize,
+    ) -> Result<Vec<Recipient>, Error> {
         let sharing = Sharing {
             room,
             session_id: &group.session_id(),
-            own: &context.user,
-            trust: context.commanders.trust,
-            now,
+            own: &self.engine.user,
+            trust: self.engine.commanders.trust,
+            now: self.now,
         };
-        let of = |only: Option<&UserId>| tx.shares().devices_without(&sharing, only, most);
-        let mut found = of(None)?;
+        let shares = self.tx.shares();
+        let mut found = shares.devices_without(&sharing, None, most)?;
         if found.len() == most {
             found.retain(|recipient| {
-                context.owner_of(&recipient.device.user) == DeviceOwner::Others
+                self.engine.owner_of(&recipient.device.user) == DeviceOwner::Others
             });
-            for user in &context.commanders.users {
-                found.extend(of(Some(user))?);
+            for user in &self.engine.commanders.users {
+                found.extend(shares.devices_without(&sharing, Some(user), most)?);
             }
         }
         Ok(found)
@@ -145,14 +135,14 @@ impl KeySharing<'_> {
     /// Queues the session, or that there will be none, for these devices. True
     /// when there were Olm sessions that nothing can be sent with: their devices
     /// need others.
-    fn give(&self, group: &OutboundGroupSession, missing: Vec<Recipient>) -> Result<bool, Error> {
-        let Self {
-            tx,
-            account,
-            room,
-            now,
-            ..
-        } = *self;
+    fn give(
+        &self,
+        account: &Account,
+        room: &RoomId,
+        group: &OutboundGroupSession,
+        missing: Vec<Recipient>,
+    ) -> Result<bool, Error> {
+        let tx = self.tx;
         let session_id = group.session_id();
         let own_keys = account.device_keys()?;
         let room_key = group.room_key().map_err(|_| Error::Account)?;
@@ -161,12 +151,12 @@ impl KeySharing<'_> {
         let mut keys = Vec::new();
         let mut refusals = Vec::new();
         let mut broken = false;
-        for recipient in missing {
-            let Recipient {
-                device,
-                may_have_keys,
-                ..
-            } = recipient;
+        for Recipient {
+            device,
+            may_have_keys,
+            ..
+        } in missing
+        {
             if !may_have_keys {
                 debug!(
                     "{} {} is not given the key: its user's identity has not signed it",
@@ -174,7 +164,7 @@ impl KeySharing<'_> {
                     shown(&device.id)
                 );
                 tx.shares().put(&session_id, &device, None)?;
-                refusals.push(addressed(device, unverified.clone()));
+                refusals.push((device, unverified.clone()));
                 continue;
             }
             let Some(mut session) = tx.olm_sessions().for_sending(&device)? else {
@@ -183,22 +173,18 @@ impl KeySharing<'_> {
                         "{} {} cannot be given the key: no Olm session",
                         device.user, device.id
                     );
-                    refusals.push(addressed(device, no_olm.clone()));
+                    refusals.push((device, no_olm.clone()));
                 }
                 continue;
             };
             let kind = "m.room_key";
             match encrypt_to_device(account, &own_keys, &mut session, &device, kind, &room_key) {
                 Some(content) => {
-                    tx.olm_sessions().put(
-                        &device.user,
-                        &device.curve25519,
-                        &session,
-                        false,
-                        now,
-                    )?;
+                    let (user, key) = (&device.user, &device.curve25519);
+                    tx.olm_sessions()
+                        .put(user, key, &session, false, self.now)?;
                     tx.shares().put(&session_id, &device, Some(group.index()))?;
-                    keys.push(addressed(device, content));
+                    keys.push((device, content));
                 }
                 None => {
                     // Its other end made it so. Kept, it would be tried in every
@@ -209,8 +195,8 @@ impl KeySharing<'_> {
                 }
             }
         }
-        put_to_device(tx, room.as_str(), "m.room.encrypted", keys)?;
-        put_to_device(tx, room.as_str(), "m.room_key.withheld", refusals)?;
+        self.put_to_device(room.as_str(), "m.room.encrypted", keys)?;
+        self.put_to_device(room.as_str(), "m.room_key.withheld", refusals)?;
         Ok(broken)
     }
 }

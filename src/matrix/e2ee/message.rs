@@ -1,13 +1,15 @@
 //! A commander's message, and the wait of one that cannot be classified yet.
 
 use log::{debug, warn};
-use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId};
+use ruma::{EventId, OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use serde_json::value::RawValue;
 
+use super::engine::{Engine, Turn};
 use super::error::Error;
 use crate::control::Age;
 use crate::crypto::WithheldCode;
-use crate::matrix::client::{Event, text_message};
-use crate::store::{DeviceKeys, Transaction, UndecryptedEvent};
+use crate::matrix::client::{Event, text_message, thread_of};
+use crate::store::{DeviceKeys, UndecryptedEvent, WaitReason};
 
 /// The time that a message waits for its room key before its sender is told. Keys
 /// are sent before the message, but another server may deliver them after it.
@@ -67,6 +69,40 @@ pub enum MessageKind {
     SpentSession,
 }
 
+/// An event of a commander that has to be classified.
+pub(super) struct Candidate<'a> {
+    pub(super) room: &'a RoomId,
+    pub(super) sender: &'a UserId,
+    pub(super) event_id: &'a EventId,
+    pub(super) event: &'a Event<'a>,
+}
+
+impl<'a> Candidate<'a> {
+    /// An event of a room; None unless it is of somebody else who may command.
+    pub(super) fn of(engine: &Engine, room: &'a RoomId, event: &'a Event<'a>) -> Option<Self> {
+        let sender = <&UserId>::try_from(event.sender.as_ref()).ok()?;
+        let event_id = <&EventId>::try_from(event.event_id.as_deref()?).ok()?;
+        (sender != engine.user && engine.is_commander(sender)).then_some(Self {
+            room,
+            sender,
+            event_id,
+            event,
+        })
+    }
+
+    /// The message that the event turned out to be.
+    pub(super) fn message(&self, age: Age, kind: MessageKind) -> Message {
+        Message {
+            event_id: self.event_id.to_owned(),
+            room: self.room.to_owned(),
+            sender: self.sender.to_owned(),
+            age,
+            thread: thread_of(self.event.content),
+            kind,
+        }
+    }
+}
+
 /// True if a commander's event can be a message.
 pub(super) fn may_say_something(event: &Event<'_>) -> bool {
     event.state_key.is_none()
@@ -77,19 +113,39 @@ pub(super) fn may_say_something(event: &Event<'_>) -> bool {
         }
 }
 
-/// Keeps a message for later. One that is too long to be a command is not kept.
-pub(super) fn keep_undecrypted(
-    tx: &Transaction<'_>,
-    waiting: &UndecryptedEvent,
-    position: Option<i64>,
-) -> Result<(), Error> {
-    if waiting.event.len() > MAX_UNDECRYPTED_EVENT {
-        debug!("{} is too long to wait: ignored", waiting.event_id);
-        return Ok(());
+impl Turn<'_> {
+    /// The age of an event that has come just now.
+    pub(super) fn age_of(&self, event: &Event<'_>) -> Age {
+        event.age(self.now, self.engine.server_ahead.get())
     }
-    debug!("{} waits ({:?})", waiting.event_id, waiting.reason);
-    if tx.undecrypted().put(waiting, position)? > 0 {
-        warn!("too much waits: the oldest message is given up");
+
+    /// Keeps an event, `raw`, for later. One that is too long to be a command is not kept.
+    pub(super) fn keep_undecrypted(
+        &self,
+        candidate: &Candidate<'_>,
+        raw: &RawValue,
+        age_ms: u64,
+        reason: WaitReason,
+        position: Option<i64>,
+    ) -> Result<(), Error> {
+        let event_id = candidate.event_id;
+        if raw.get().len() > MAX_UNDECRYPTED_EVENT {
+            debug!("{event_id} is too long to wait: ignored");
+            return Ok(());
+        }
+        debug!("{event_id} waits ({reason:?})");
+        let waiting = UndecryptedEvent {
+            event_id: event_id.to_owned(),
+            room: candidate.room.to_owned(),
+            sender: candidate.sender.to_owned(),
+            event: raw.get().to_owned(),
+            received_at: self.now,
+            age_ms,
+            reason,
+        };
+        if self.tx.undecrypted().put(&waiting, position)? > 0 {
+            warn!("too much waits: the oldest message is given up");
+        }
+        Ok(())
     }
-    Ok(())
 }

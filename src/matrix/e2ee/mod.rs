@@ -2,15 +2,12 @@
 //! keys, cross-signing. Without IO: it takes answers into a store transaction and says
 //! what to ask next.
 //!
-//! [`Engine`] is the whole of it. Each file below it names in its parameters what it
-//! touches: `context` (the bot's ids, the users it obeys, the clocks), `accounts` (the
-//! Olm account), `own_keys` (what the operator gave for cross-signing), and the store's
-//! transaction.
+//! [`Engine`] is what lasts, and [`Turn`] the engine in one transaction: each file adds to
+//! it the methods of its subject, and keeps to itself what only they need.
 
 mod account;
 mod backfill;
 mod classify;
-mod context;
 mod cross_signing;
 mod device_lists;
 mod engine;
@@ -28,6 +25,7 @@ mod replies;
 mod request;
 mod rollback;
 mod room_state;
+mod start;
 mod sync;
 mod time_budget;
 mod timeline;
@@ -35,18 +33,16 @@ mod to_device;
 mod trust;
 mod undecrypted;
 
-pub use context::Commanders;
-pub use cross_signing::OwnKeys;
 pub use device_lists::QueryAnswer;
-pub use engine::Engine;
+pub use engine::{Commanders, Engine, OwnKeys, Turn};
 pub use error::Error;
 pub use message::Message;
 pub use request::{CrossSigningStep, OutgoingRequest, RequestContext};
 pub use sync::Received;
 pub use time_budget::TimeBudget;
 
+pub(crate) use engine::PlaintextReplies;
 pub(crate) use invites::Invite;
 pub(crate) use message::{KEY_GRACE_MS, MessageKind};
-pub(crate) use plaintext::PlaintextReplies;
 pub(crate) use request::{Outgoing, RequestKey};
 pub(crate) use trust::Authorship;

@@ -10,17 +10,15 @@ use ruma::{OneTimeKeyAlgorithm, UserId, api::client::keys::claim_keys};
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::account::AccountCache;
-use super::context::{Context, DeviceOwner};
 use super::device_lists::{FEDERATION_TIMEOUT, PerUser, devices};
+use super::engine::{DeviceOwner, Turn};
 use super::error::Error;
-use super::outbox::{OutgoingToDevice, TO_DEVICE, put_to_device};
+use super::outbox::TO_DEVICE;
 use super::request::{OutgoingRequest, RequestContext, RequestKey};
 use crate::crypto::{
     Account, Device, OlmSession, encrypt_to_device, one_time_key, outbound_session,
 };
 use crate::matrix::client::Call;
-use crate::store::Transaction;
 use crate::util::shown;
 
 /// A new session with the same device at most this often.
@@ -40,70 +38,141 @@ pub(super) struct Author<'a> {
     pub(super) device_id: std::borrow::Cow<'a, str>,
 }
 
-/// Opens a new Olm session with a device, if that was not done lately.
-pub(super) fn unwedge(tx: &Transaction<'_>, device: &Device, now: u64) -> Result<(), Error> {
-    if tx
-        .olm_peers()
-        .ask_unwedge(device, now.saturating_sub(UNWEDGE_INTERVAL_MS), now)?
-    {
-        warn!(
-            "opening a new Olm session with {} {}",
-            shown(&device.user),
-            shown(&device.id)
-        );
+impl Turn<'_> {
+    /// Opens a new Olm session with a device, if that was not done lately.
+    pub(super) fn unwedge(&self, device: &Device) -> Result<(), Error> {
+        let not_after = self.now.saturating_sub(UNWEDGE_INTERVAL_MS);
+        let peers = self.tx.olm_peers();
+        if peers.ask_unwedge(device, not_after, self.now)? {
+            let (user, id) = (shown(&device.user), shown(&device.id));
+            warn!("opening a new Olm session with {user} {id}");
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-/// Opens an Olm session with the device that an event names, whose key did not come: the
-/// one that there is may be broken. With a new one its client shares the key
-/// again. The name is the server's word, and only chooses among the sender's
-/// own devices.
-pub(super) fn open_channel_to_author(
-    tx: &Transaction<'_>,
-    sender: &UserId,
-    content: &RawValue,
-    now: u64,
-) -> Result<(), Error> {
-    let Ok(author) = serde_json::from_str::<Author<'_>>(content.get()) else {
-        return Ok(());
-    };
-    let device = tx
-        .devices()
-        .find(sender, author.device_id.as_ref().into())?;
-    match device {
-        Some(device) => unwedge(tx, &device, now),
-        None => Ok(()),
-    }
-}
-
-/// A request for one-time keys for each group of devices.
-pub(super) fn claim_requests(
-    context: &Context,
-    tx: &Transaction<'_>,
-    for_replies: Vec<Device>,
-) -> Result<Vec<OutgoingRequest>, Error> {
-    let mut devices = for_replies;
-    for (user, id) in tx.olm_peers().to_unwedge()? {
-        match tx.devices().find(&user, &id)? {
-            Some(device) => devices.push(device),
-            None => {
-                tx.olm_peers().finish_unwedge(&user, &id)?;
-            }
+    /// Opens an Olm session with the device that an event names, whose key did not come: the
+    /// one that there is may be broken. With a new one its client shares the key
+    /// again. The name is the server's word, and only chooses among the sender's
+    /// own devices.
+    pub(super) fn open_channel_to_author(
+        &self,
+        sender: &UserId,
+        content: &RawValue,
+    ) -> Result<(), Error> {
+        let Ok(Author { device_id }) = serde_json::from_str(content.get()) else {
+            return Ok(());
+        };
+        match self.tx.devices().find(sender, device_id.as_ref().into())? {
+            Some(device) => self.unwedge(&device),
+            None => Ok(()),
         }
     }
-    devices.sort_by(|a, b| (&a.user, &a.id).cmp(&(&b.user, &b.id)));
-    devices.dedup_by(|a, b| a.user == b.user && a.id == b.id);
-    let (commanders, others) = devices
-        .into_iter()
-        .partition(|device| context.owner_of(&device.user) == DeviceOwner::Commanders);
-    [
-        (DeviceOwner::Commanders, commanders),
-        (DeviceOwner::Others, others),
-    ]
-    .into_iter()
-    .filter_map(|(whose, devices)| claim(whose, devices).transpose())
-    .collect()
+
+    /// A request for one-time keys for each group of devices.
+    pub(super) fn claim_requests(
+        &self,
+        for_replies: Vec<Device>,
+        outgoing: &mut Vec<OutgoingRequest>,
+    ) -> Result<(), Error> {
+        let mut devices = for_replies;
+        for (user, id) in self.tx.olm_peers().to_unwedge()? {
+            match self.tx.devices().find(&user, &id)? {
+                Some(device) => devices.push(device),
+                None => {
+                    self.tx.olm_peers().finish_unwedge(&user, &id)?;
+                }
+            }
+        }
+        devices.sort_by(|a, b| (&a.user, &a.id).cmp(&(&b.user, &b.id)));
+        devices.dedup_by(|a, b| a.user == b.user && a.id == b.id);
+        let (commanders, others) = devices
+            .into_iter()
+            .partition(|device| self.engine.owner_of(&device.user) == DeviceOwner::Commanders);
+        outgoing.extend(claim(DeviceOwner::Commanders, commanders)?);
+        outgoing.extend(claim(DeviceOwner::Others, others)?);
+        Ok(())
+    }
+
+    /// Takes in the answer to a `/keys/claim` for `asked`: a session with each
+    /// device that has a sound key; the others are left alone for a while.
+    pub fn handle_claim(&self, asked: &[Device], body: &[u8]) -> Result<(), Error> {
+        #[derive(Deserialize)]
+        struct Body<'a> {
+            #[serde(borrow, default)]
+            one_time_keys: PerUser<'a>,
+        }
+        let body: Body<'_> =
+            serde_json::from_slice(body).map_err(|_| Error::Malformed("one-time keys"))?;
+        let account = self.account()?;
+        // They are asked for in the order of their users.
+        for of_user in asked.chunk_by(|a, b| a.user == b.user) {
+            let first = of_user.first();
+            let keys = first.and_then(|device| devices(&body.one_time_keys, &device.user));
+            let keys = keys.unwrap_or_default();
+            for device in of_user {
+                self.begin_session(&account, device, keys.get(device.id.as_str()).copied())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins an Olm session with a device, by the one-time key that was given for it.
+    fn begin_session(
+        &self,
+        account: &Account,
+        device: &Device,
+        claimed: Option<&RawValue>,
+    ) -> Result<(), Error> {
+        let (peers, user, id) = (self.tx.olm_peers(), &device.user, &device.id);
+        let session = claimed
+            .and_then(|raw| serde_json::from_str::<BTreeMap<String, &RawValue>>(raw.get()).ok())
+            .and_then(|keys| keys.into_iter().next())
+            .and_then(|(name, raw)| {
+                one_time_key(device, &name, raw)
+                    .inspect_err(|fault| {
+                        warn!("a one-time key of {} {}: {fault}", shown(user), shown(id));
+                    })
+                    .ok()
+            })
+            .and_then(|key| outbound_session(account, device.curve25519, key));
+        let Some(session) = session else {
+            info!("{} {} has no usable one-time key", shown(user), shown(id));
+            peers.postpone_claim(device, self.now.saturating_add(CLAIM_RETRY_MS))?;
+            peers.finish_unwedge(user, id)?;
+            return Ok(());
+        };
+        self.tx
+            .olm_sessions()
+            .put(user, &device.curve25519, &session, false, self.now)?;
+        match peers.finish_unwedge(user, id)? {
+            true => self.send_dummy(account, device, session),
+            false => Ok(()),
+        }
+    }
+
+    /// Tells a device by an encrypted `m.dummy` that there is a new session.
+    fn send_dummy(
+        &self,
+        account: &Account,
+        device: &Device,
+        mut session: OlmSession,
+    ) -> Result<(), Error> {
+        let keys = account.device_keys()?;
+        let nothing = to_raw_value(&serde_json::json!({})).map_err(|_| Error::Account)?;
+        let Some(content) =
+            encrypt_to_device(account, &keys, &mut session, device, "m.dummy", &nothing)
+        else {
+            return Ok(());
+        };
+        // As if it had decrypted: it must win over the session that is broken.
+        let (user, key) = (&device.user, &device.curve25519);
+        self.tx
+            .olm_sessions()
+            .put(user, key, &session, true, self.now)?;
+        self.tx.shares().forget_with(user, key)?;
+        let message = (device.clone(), content);
+        self.put_to_device(TO_DEVICE, "m.room.encrypted", vec![message])
+    }
 }
 
 fn claim(whose: DeviceOwner, mut devices: Vec<Device>) -> Result<Option<OutgoingRequest>, Error> {
@@ -124,89 +193,4 @@ fn claim(whose: DeviceOwner, mut devices: Vec<Device>) -> Result<Option<Outgoing
         call: Call::new(request)?,
         about: RequestContext::Claim(devices),
     }))
-}
-
-/// Takes in the answer to a `/keys/claim` for `asked`: a session with each
-/// device that has a sound key; the others are left alone for a while.
-pub(super) fn handle_claim(
-    accounts: &AccountCache,
-    tx: &Transaction<'_>,
-    asked: &[Device],
-    body: &[u8],
-    now: u64,
-) -> Result<(), Error> {
-    #[derive(Deserialize)]
-    struct Body<'a> {
-        #[serde(borrow, default)]
-        one_time_keys: PerUser<'a>,
-    }
-    let body: Body<'_> =
-        serde_json::from_slice(body).map_err(|_| Error::Malformed("one-time keys"))?;
-    let account = accounts.load(tx)?;
-    let mut of_user = None;
-    for device in asked {
-        // They are asked for in the order of their users.
-        if of_user
-            .as_ref()
-            .is_none_or(|(user, _)| *user != &device.user)
-        {
-            let keys = devices(&body.one_time_keys, &device.user).unwrap_or_default();
-            of_user = Some((&device.user, keys));
-        }
-        let claimed = of_user
-            .as_ref()
-            .and_then(|(_, keys)| keys.get(device.id.as_str()))
-            .and_then(|raw| serde_json::from_str::<BTreeMap<String, &RawValue>>(raw.get()).ok())
-            .and_then(|keys| keys.into_iter().next());
-        let session = claimed.and_then(|(name, raw)| {
-            one_time_key(device, &name, raw)
-                .inspect_err(|fault| {
-                    let (user, id) = (shown(&device.user), shown(&device.id));
-                    warn!("a one-time key of {user} {id}: {fault}");
-                })
-                .ok()
-                .and_then(|key| outbound_session(&account, device.curve25519, key))
-        });
-        let Some(session) = session else {
-            let (user, id) = (shown(&device.user), shown(&device.id));
-            info!("{user} {id} has no usable one-time key");
-            tx.olm_peers()
-                .postpone_claim(device, now.saturating_add(CLAIM_RETRY_MS))?;
-            tx.olm_peers().finish_unwedge(&device.user, &device.id)?;
-            continue;
-        };
-        tx.olm_sessions()
-            .put(&device.user, &device.curve25519, &session, false, now)?;
-        if tx.olm_peers().finish_unwedge(&device.user, &device.id)? {
-            send_dummy(tx, &account, device, session, now)?;
-        }
-    }
-    Ok(())
-}
-
-/// Tells a device by an encrypted `m.dummy` that there is a new session.
-fn send_dummy(
-    tx: &Transaction<'_>,
-    account: &Account,
-    device: &Device,
-    mut session: OlmSession,
-    now: u64,
-) -> Result<(), Error> {
-    let keys = account.device_keys()?;
-    let nothing = to_raw_value(&serde_json::json!({})).map_err(|_| Error::Account)?;
-    let Some(content) =
-        encrypt_to_device(account, &keys, &mut session, device, "m.dummy", &nothing)
-    else {
-        return Ok(());
-    };
-    // As if it had decrypted: it must win over the session that is broken.
-    tx.olm_sessions()
-        .put(&device.user, &device.curve25519, &session, true, now)?;
-    tx.shares().forget_with(&device.user, &device.curve25519)?;
-    let message = OutgoingToDevice {
-        user: device.user.clone(),
-        device: device.id.clone(),
-        content,
-    };
-    put_to_device(tx, TO_DEVICE, "m.room.encrypted", vec![message])
 }

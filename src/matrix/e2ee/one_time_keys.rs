@@ -3,33 +3,15 @@
 //! Specification: <https://spec.matrix.org/v1.11/client-server-api/#one-time-and-fallback-keys>,
 //! <https://spec.matrix.org/v1.11/client-server-api/#post_matrixclientv3keysupload>
 
-use std::cell::Cell;
-
-use super::account::AccountCache;
-use super::context::Context;
+use super::engine::Turn;
 use super::error::Error;
 use super::request::{OutgoingRequest, RequestContext, RequestKey};
 use crate::crypto::{Account, FallbackOnServer};
 use crate::matrix::client::{Call, SyncBody};
-use crate::store::Transaction;
 
-/// Limits how often keys are made because the server has too few.
-#[derive(Default)]
-pub(super) struct KeySupply {
-    /// The time, by the bot's own clock, from which keys are counted, and how often they
-    /// were made since.
-    made: Cell<(u64, u32)>,
-}
-
-impl KeySupply {
+impl Turn<'_> {
     /// Makes keys where the server has too few left.
-    pub(super) fn replenish(
-        &self,
-        context: &Context,
-        accounts: &AccountCache,
-        tx: &Transaction<'_>,
-        body: &SyncBody<'_>,
-    ) -> Result<(), Error> {
+    pub(super) fn replenish_keys(&self, body: &SyncBody<'_>) -> Result<(), Error> {
         let fallback = match &body.device_unused_fallback_key_types {
             None => FallbackOnServer::NotSupported,
             Some(types) if types.iter().any(|kind| kind == "signed_curve25519") => {
@@ -38,12 +20,12 @@ impl KeySupply {
             Some(_) => FallbackOnServer::UsedOrMissing,
         };
         let count = body.one_time_keys();
-        if accounts.load(tx)?.needs_replenishing(count, fallback)
-            && self.may_supply(context.own_now(), body.tells_one_time_keys())
+        if self.account()?.needs_replenishing(count, fallback)
+            && self.may_supply_keys(body.tells_one_time_keys())
         {
-            let mut account = accounts.take(tx)?;
-            account.replenish(count, fallback, context.own_now());
-            accounts.save(tx, account)?;
+            let mut account = self.take_account()?;
+            account.replenish(count, fallback, self.own_now);
+            self.save_account(account)?;
         }
         Ok(())
     }
@@ -51,18 +33,48 @@ impl KeySupply {
     /// True if keys may be made once more. A server that never has enough, by what it
     /// says or leaves unsaid, is not given more without an end: until then the
     /// fallback key does.
-    fn may_supply(&self, now: u64, is_told: bool) -> bool {
+    fn may_supply_keys(&self, is_told: bool) -> bool {
         let (window_ms, most) = match is_told {
             true => (10 * 60_000, 20),
             false => (3_600_000, 1),
         };
-        let (mut began, mut count) = self.made.get();
-        if count == 0 || now.saturating_sub(began) >= window_ms {
-            (began, count) = (now, 0);
+        let (mut began, mut count) = self.engine.keys_made.get();
+        if count == 0 || self.own_now.saturating_sub(began) >= window_ms {
+            (began, count) = (self.own_now, 0);
         }
         let may = count < most;
-        self.made.set((began, count.saturating_add(u32::from(may))));
+        let count = count.saturating_add(u32::from(may));
+        self.engine.keys_made.set((began, count));
         may
+    }
+
+    /// Takes in the answer to `/keys/upload`. Where another fallback key was made
+    /// meanwhile, those that wait are others: they are uploaded once more.
+    pub fn handle_upload(
+        &self,
+        with_device_keys: bool,
+        fallback: Option<&str>,
+    ) -> Result<(), Error> {
+        let mut account = self.take_account()?;
+        if account.unpublished_fallback().as_deref() != fallback {
+            return Ok(());
+        }
+        account.mark_as_uploaded(with_device_keys);
+        self.save_account(account)
+    }
+
+    /// Replaces and forgets fallback keys by the bot's own clock, and then what
+    /// guarded the forgotten ones: before anything is opened with them.
+    pub(super) fn age_keys(&self) -> Result<(), Error> {
+        if self.account()?.needs_aging(self.own_now) {
+            let mut account = self.take_account()?;
+            account.age(self.own_now);
+            self.tx
+                .seen_olm_messages()
+                .forget_before(account.oldest_fallback_made_at())?;
+            self.save_account(account)?;
+        }
+        Ok(())
     }
 }
 
@@ -80,37 +92,4 @@ pub(super) fn upload(account: &Account) -> Result<Option<OutgoingRequest>, Error
             fallback: account.unpublished_fallback(),
         },
     }))
-}
-
-/// The server has taken the keys of an upload. Where another fallback key was
-/// made meanwhile, those that wait are others: they are uploaded once more.
-pub(super) fn handle_upload(
-    accounts: &AccountCache,
-    tx: &Transaction<'_>,
-    with_device_keys: bool,
-    fallback: Option<&str>,
-) -> Result<(), Error> {
-    let mut account = accounts.take(tx)?;
-    if account.unpublished_fallback().as_deref() != fallback {
-        return Ok(());
-    }
-    account.mark_as_uploaded(with_device_keys);
-    accounts.save(tx, account)
-}
-
-/// Replaces and forgets fallback keys by the bot's own clock, and then what
-/// guarded the forgotten ones: before anything is opened with them.
-pub(super) fn age(
-    context: &Context,
-    accounts: &AccountCache,
-    tx: &Transaction<'_>,
-) -> Result<(), Error> {
-    if accounts.load(tx)?.needs_aging(context.own_now()) {
-        let mut account = accounts.take(tx)?;
-        account.age(context.own_now());
-        tx.seen_olm_messages()
-            .forget_before(account.oldest_fallback_made_at())?;
-        accounts.save(tx, account)?;
-    }
-    Ok(())
 }

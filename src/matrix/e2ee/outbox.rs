@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use log::error;
 use ruma::{
-    OwnedDeviceId, OwnedTransactionId, OwnedUserId,
+    OwnedTransactionId,
     api::client::{message::send_message_event, to_device::send_event_to_device},
     events::MessageLikeEventType,
     serde::Raw,
@@ -14,68 +15,71 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
+use super::engine::Turn;
 use super::error::Error;
 use crate::crypto::Device;
-use crate::matrix::client::{BuildError, Call};
-use crate::store::{InClear, Reply, Transaction};
+use crate::matrix::client::Call;
+use crate::store::{InClear, Reply};
 
 /// The lane of to-device messages that belong to no room.
 pub(super) const TO_DEVICE: &str = "to-device";
 
-/// A to-device message that is ready to leave.
-pub(super) struct OutgoingToDevice {
-    pub(super) user: OwnedUserId,
-    pub(super) device: OwnedDeviceId,
-    pub(super) content: Box<RawValue>,
-}
+/// A message to one device, and its content.
+pub(super) type ToDevice = (Device, Box<RawValue>);
 
-pub(super) fn addressed(device: Device, content: Box<RawValue>) -> OutgoingToDevice {
-    OutgoingToDevice {
-        user: device.user,
-        device: device.id,
-        content,
+impl Turn<'_> {
+    /// Queues one `/sendToDevice`, unless there is nothing to send.
+    pub(super) fn put_to_device(
+        &self,
+        lane: &str,
+        kind: &str,
+        messages: Vec<ToDevice>,
+    ) -> Result<(), Error> {
+        let outbox = self.tx.outbox();
+        if messages.is_empty() || (lane == TO_DEVICE && !outbox.has_room_for_to_device(lane)?) {
+            return Ok(());
+        }
+        let mut bodies: send_event_to_device::v3::Messages = BTreeMap::new();
+        for (device, content) in messages {
+            bodies.entry(device.user).or_default().insert(
+                DeviceIdOrAllDevices::DeviceId(device.id),
+                Raw::from_json(content),
+            );
+        }
+        let call = Call::new(send_event_to_device::v3::Request::new_raw(
+            kind.into(),
+            transaction_id()?.into(),
+            bodies,
+        ))?;
+        Ok(outbox.put(lane, &call.path, &call.body, None, InClear::No)?)
     }
-}
 
-/// Queues one `/sendToDevice`, unless there is nothing to send.
-pub(super) fn put_to_device(
-    tx: &Transaction<'_>,
-    lane: &str,
-    kind: &str,
-    messages: Vec<OutgoingToDevice>,
-) -> Result<(), Error> {
-    if messages.is_empty() || (lane == TO_DEVICE && !tx.outbox().has_room_for_to_device(lane)?) {
-        return Ok(());
+    /// Queues a reply as this content, of which `in_clear` is not encrypted.
+    pub(super) fn put_reply(
+        &self,
+        reply: &Reply,
+        kind: &str,
+        content: Box<RawValue>,
+        in_clear: InClear,
+    ) -> Result<(), Error> {
+        let call = Call::new(send_message_event::v3::Request::new_raw(
+            reply.room.clone(),
+            OwnedTransactionId::from(reply.txn_id.as_str()),
+            MessageLikeEventType::from(kind),
+            Raw::from_json(content),
+        ));
+        match call {
+            Ok(call) => {
+                let (lane, outbox) = (reply.room.as_str(), self.tx.outbox());
+                outbox.put(lane, &call.path, &call.body, Some(reply.id), in_clear)?;
+            }
+            Err(fault) => {
+                error!("a reply is given up: {fault}");
+                self.tx.replies().drop_one(reply.id)?;
+            }
+        }
+        Ok(())
     }
-    let mut bodies: send_event_to_device::v3::Messages = BTreeMap::new();
-    for message in messages {
-        bodies.entry(message.user).or_default().insert(
-            DeviceIdOrAllDevices::DeviceId(message.device),
-            Raw::from_json(message.content),
-        );
-    }
-    let call = Call::new(send_event_to_device::v3::Request::new_raw(
-        kind.into(),
-        transaction_id()?.into(),
-        bodies,
-    ))?;
-    tx.outbox()
-        .put(lane, &call.path, &call.body, None, InClear::No)?;
-    Ok(())
-}
-
-/// The call that sends a reply as this content.
-pub(super) fn send_call(
-    reply: &Reply,
-    kind: &str,
-    content: Box<RawValue>,
-) -> Result<Call, BuildError> {
-    Call::new(send_message_event::v3::Request::new_raw(
-        reply.room.clone(),
-        OwnedTransactionId::from(reply.txn_id.as_str()),
-        MessageLikeEventType::from(kind),
-        Raw::from_json(content),
-    ))
 }
 
 /// A message of this text. Nobody is mentioned: clients that are not told look for
@@ -88,7 +92,6 @@ pub(super) fn text_content(text: &str) -> serde_json::Value {
 /// start again with a restored store.
 pub(super) fn transaction_id() -> Result<String, Error> {
     let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Error::Build(BuildError::randomness(&error.to_string())))?;
+    getrandom::fill(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -3,7 +3,7 @@
 use log::warn;
 use ruma::{OwnedRoomId, OwnedUserId};
 
-use super::context::DeviceOwner;
+use super::engine::DeviceOwner;
 use crate::crypto::Device;
 use crate::matrix::client::{Answer, BuildError, Call};
 
@@ -18,6 +18,7 @@ pub struct OutgoingRequest {
 }
 
 /// All requests that are due now.
+#[derive(Default)]
 pub struct Outgoing {
     /// The requests.
     pub requests: Vec<OutgoingRequest>,
@@ -113,8 +114,17 @@ impl RequestContext {
     }
 }
 
-/// The call, if there can be one: what cannot be asked for stops nothing else.
-pub(super) fn built(key: &RequestKey, call: Result<Call, BuildError>) -> Option<Call> {
-    call.inspect_err(|fault| warn!("{key:?} is not asked for: {fault}"))
-        .ok()
+impl OutgoingRequest {
+    /// The request, if its call could be built: what cannot be asked for stops nothing
+    /// else.
+    pub(super) fn built(
+        key: RequestKey,
+        call: Result<Call, BuildError>,
+        about: RequestContext,
+    ) -> Option<Self> {
+        let call = call
+            .inspect_err(|fault| warn!("{key:?} is not asked for: {fault}"))
+            .ok()?;
+        Some(Self { key, call, about })
+    }
 }

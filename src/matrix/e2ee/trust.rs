@@ -3,10 +3,10 @@
 use log::{info, warn};
 use ruma::{OwnedDeviceId, RoomId, UserId};
 
-use super::context::Context;
+use super::engine::Turn;
 use super::error::Error;
 use crate::crypto::{DeviceTrustState, Identity, InboundGroupSession, Pin, PinSource};
-use crate::store::{DeviceKeys, Encryption, Transaction};
+use crate::store::{DeviceKeys, Encryption};
 
 /// A session that another one of its device has followed is forgotten at this
 /// age: twice as long as one may command ([`LONGEST_PERIOD_MS`]).
@@ -40,143 +40,123 @@ pub enum Authorship {
     IdentityChanged,
 }
 
-/// The trust in the device with these keys as one of `user`'s, by the list that is
-/// stored now.
-pub(super) fn authorship(
-    context: &Context,
-    tx: &Transaction<'_>,
-    user: &UserId,
-    keys: &DeviceKeys,
-) -> Result<Authorship, Error> {
-    if let Some(device) = tx
-        .devices()
-        .signed_out_by_keys(user, &keys.curve25519, &keys.ed25519)?
-    {
-        return Ok(Authorship::SignedOutDevice(device));
-    }
-    let age_ms = |since| context.own_now().saturating_sub(since);
-    let since = tx.device_lists().outdated_since(user)?;
-    if since.is_some_and(|since| age_ms(since) >= OUTDATED_LIST_LIFETIME_MS) {
-        return Ok(Authorship::OutdatedList);
-    }
-    let Some(device) = tx
-        .devices()
-        .find_by_keys(user, &keys.curve25519, &keys.ed25519)?
-    else {
-        return Ok(Authorship::UnknownDevice);
-    };
-    let identity = tx.identities().of_user(user)?;
-    Ok(match identity.standing(&device, context.commanders.trust) {
-        DeviceTrustState::Trusted => Authorship::Proven,
-        DeviceTrustState::Unverified => Authorship::UnverifiedDevice(device.id),
-        DeviceTrustState::IdentityChanged => Authorship::IdentityChanged,
-    })
-}
-
-/// Writes the configuration's pins into the store, and takes away those that
-/// it no longer has. Commanders without any are asked for.
-pub(super) fn pin_configured(
-    context: &Context,
-    tx: &Transaction<'_>,
-    now: u64,
-) -> Result<(), Error> {
-    for user in tx.identities().configured_pins()? {
-        if !context.commanders.pins.contains_key(&user) {
-            tx.identities().forget_pin(&user)?;
+impl Turn<'_> {
+    /// The trust in the device with these keys as one of `user`'s, by the list that is
+    /// stored now.
+    pub fn authorship(&self, user: &UserId, keys: &DeviceKeys) -> Result<Authorship, Error> {
+        let (devices, lists) = (self.tx.devices(), self.tx.device_lists());
+        if let Some(device) = devices.signed_out_by_keys(user, &keys.curve25519, &keys.ed25519)? {
+            return Ok(Authorship::SignedOutDevice(device));
         }
-    }
-    for (user, master) in &context.commanders.pins {
-        let pin = Pin {
-            master: *master,
-            source: PinSource::Configuration,
+        let age_ms = |since| self.own_now.saturating_sub(since);
+        let since = lists.outdated_since(user)?;
+        if since.is_some_and(|since| age_ms(since) >= OUTDATED_LIST_LIFETIME_MS) {
+            return Ok(Authorship::OutdatedList);
+        }
+        let Some(device) = devices.find_by_keys(user, &keys.curve25519, &keys.ed25519)? else {
+            return Ok(Authorship::UnknownDevice);
         };
-        tx.identities().pin(user, &pin, now)?;
+        let identity = self.tx.identities().of_user(user)?;
+        let standing = identity.standing(&device, self.engine.commanders.trust);
+        Ok(match standing {
+            DeviceTrustState::Trusted => Authorship::Proven,
+            DeviceTrustState::Unverified => Authorship::UnverifiedDevice(device.id),
+            DeviceTrustState::IdentityChanged => Authorship::IdentityChanged,
+        })
     }
-    // Whose pin is gone, or who commands only since this start, is looked at
-    // now: a change before the next look would go unnoticed.
-    for user in &context.commanders.users {
-        if tx.identities().of_user(user)?.pin.is_none() {
-            tx.device_lists().mark_outdated(user)?;
-        }
-    }
-    Ok(())
-}
 
-/// Takes in the identity that the homeserver names for a user. A commander's
-/// first one is pinned.
-pub(super) fn handle_identity(
-    context: &Context,
-    tx: &Transaction<'_>,
-    user: &UserId,
-    identity: &Identity,
-    now: u64,
-) -> Result<(), Error> {
-    let master = identity.master;
-    let before = tx.identities().of_user(user)?;
-    if before.master != Some(master) {
-        tx.identities().put(user, &master)?;
-    }
-    if !context.is_commander(user) {
-        return Ok(());
-    }
-    match before.pin {
-        None => {
-            info!(
-                "the identity of {user} is pinned on first use: {}",
-                master.to_base64()
-            );
+    /// Writes the configuration's pins into the store, and takes away those that
+    /// it no longer has. Commanders without any are asked for.
+    pub(super) fn pin_configured(&self) -> Result<(), Error> {
+        let identities = self.tx.identities();
+        let commanders = &self.engine.commanders;
+        for user in identities.configured_pins()? {
+            if !commanders.pins.contains_key(&user) {
+                identities.forget_pin(&user)?;
+            }
+        }
+        for (user, master) in &commanders.pins {
             let pin = Pin {
-                master,
-                source: PinSource::FirstUse,
+                master: *master,
+                source: PinSource::Configuration,
             };
-            tx.identities().pin(user, &pin, now)?;
+            identities.pin(user, &pin, self.now)?;
         }
-        Some(pin) if pin.master != master && before.master != Some(master) => {
-            warn!(
-                "the identity of {user} is now {}, and {} is pinned by {}: no command of \
-                     theirs is run. If they have reset it, pin the new one: {}",
-                master.to_base64(),
-                pin.master.to_base64(),
-                pin.source,
-                match pin.source {
-                    PinSource::Configuration => "change PINNED_IDENTITIES".to_owned(),
-                    PinSource::FirstUse =>
-                        format!("{} identities forget {user}", env!("CARGO_PKG_NAME")),
-                }
-            );
+        // Whose pin is gone, or who commands only since this start, is looked at
+        // now: a change before the next look would go unnoticed.
+        for user in &commanders.users {
+            if identities.of_user(user)?.pin.is_none() {
+                self.tx.device_lists().mark_outdated(user)?;
+            }
         }
-        Some(_) => {}
+        Ok(())
     }
-    Ok(())
-}
 
-/// A device has shared a new session: those of its sessions that outlived
-/// every rotation are forgotten, so that a recording of long ago opens nothing.
-pub(super) fn expire_sessions(
-    context: &Context,
-    tx: &Transaction<'_>,
-    room: &RoomId,
-    newer: &InboundGroupSession,
-) -> Result<(), Error> {
-    let own_now = context.own_now();
-    let before = own_now.saturating_sub(SESSION_LIFETIME_MS);
-    tx.inbound_sessions().expire(room, newer, before, own_now)?;
-    Ok(())
-}
+    /// Takes in the identity that the homeserver names for a user. A commander's
+    /// first one is pinned.
+    pub(super) fn handle_identity(&self, user: &UserId, identity: &Identity) -> Result<(), Error> {
+        let identities = self.tx.identities();
+        let master = identity.master;
+        let before = identities.of_user(user)?;
+        if before.master != Some(master) {
+            identities.put(user, &master)?;
+        }
+        if !self.engine.is_commander(user) {
+            return Ok(());
+        }
+        match before.pin {
+            None => {
+                info!(
+                    "the identity of {user} is pinned on first use: {}",
+                    master.to_base64()
+                );
+                let pin = Pin {
+                    master,
+                    source: PinSource::FirstUse,
+                };
+                identities.pin(user, &pin, self.now)?;
+            }
+            Some(pin) if pin.master != master && before.master != Some(master) => {
+                warn!(
+                    "the identity of {user} is now {}, and {} is pinned by {}: no command of \
+                     theirs is run. If they have reset it, pin the new one: {}",
+                    master.to_base64(),
+                    pin.master.to_base64(),
+                    pin.source,
+                    match pin.source {
+                        PinSource::Configuration => "change PINNED_IDENTITIES".to_owned(),
+                        PinSource::FirstUse =>
+                            format!("{} identities forget {user}", env!("CARGO_PKG_NAME")),
+                    }
+                );
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
 
-/// The time for which a session has been in use that should have been replaced, in
-/// milliseconds: since its key came, by the bot's own clock, and the room's
-/// period has passed.
-pub(super) fn overdue_ms(
-    context: &Context,
-    tx: &Transaction<'_>,
-    room: &RoomId,
-    received_at: u64,
-) -> Result<u64, Error> {
-    let period = match tx.rooms().encryption(room)? {
-        Encryption::Megolm(rotation) => rotation.period_ms.min(LONGEST_PERIOD_MS),
-        _ => LONGEST_PERIOD_MS,
-    };
-    let age = context.own_now().saturating_sub(received_at);
-    Ok(age.saturating_sub(period))
+    /// A device has shared a new session: those of its sessions that outlived
+    /// every rotation are forgotten, so that a recording of long ago opens nothing.
+    pub(super) fn expire_sessions(
+        &self,
+        room: &RoomId,
+        newer: &InboundGroupSession,
+    ) -> Result<(), Error> {
+        let before = self.own_now.saturating_sub(SESSION_LIFETIME_MS);
+        let sessions = self.tx.inbound_sessions();
+        sessions.expire(room, newer, before, self.own_now)?;
+        Ok(())
+    }
+
+    /// The time for which a session has been in use that should have been replaced, in
+    /// milliseconds: since its key came, by the bot's own clock, and the room's
+    /// period has passed.
+    pub(super) fn overdue_ms(&self, room: &RoomId, received_at: u64) -> Result<u64, Error> {
+        let period = match self.tx.rooms().encryption(room)? {
+            Encryption::Megolm(rotation) => rotation.period_ms.min(LONGEST_PERIOD_MS),
+            _ => LONGEST_PERIOD_MS,
+        };
+        let age = self.own_now.saturating_sub(received_at);
+        Ok(age.saturating_sub(period))
+    }
 }

@@ -81,7 +81,7 @@ impl Year {
             refresh_at: None,
         };
         tx.session().put(own(), "BOT".into(), &tokens).unwrap();
-        engine.prepare_account(&tx, now).unwrap();
+        engine.on(&tx, now).prepare_account().unwrap();
         tx.session().set_next_batch("s0").unwrap();
         tx.rooms().enter(room()).unwrap();
         tx.rooms()
@@ -169,18 +169,10 @@ impl Bot {
         let body = body.to_string();
         let body: SyncBody<'_> = serde_json::from_str(&body).unwrap();
         let nothing = Default::default();
-        self.engine
-            .handle_sync_to_device(
-                tx,
-                &body,
-                0,
-                self.now,
-                crate::matrix::e2ee::TimeBudget::unlimited(),
-            )
+        let turn = self.engine.on(tx, self.now);
+        turn.handle_sync_to_device(&body, 0, crate::matrix::e2ee::TimeBudget::unlimited())
             .unwrap();
-        self.engine
-            .handle_sync(tx, &body, &nothing, false, self.now)
-            .unwrap();
+        turn.handle_sync(&body, &nothing, false).unwrap();
     }
 }
 

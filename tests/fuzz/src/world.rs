@@ -17,7 +17,7 @@ use openclaw_k8s_toggle_operator::json::Sifted;
 use openclaw_k8s_toggle_operator::matrix::client::{Answer, SyncBody};
 use openclaw_k8s_toggle_operator::matrix::e2ee::{
     Commanders, Engine, Error, Message, OutgoingRequest, OwnKeys, QueryAnswer, Received,
-    RequestContext, TimeBudget,
+    RequestContext, TimeBudget, Turn,
 };
 use openclaw_k8s_toggle_operator::store::{Encryption, Store, Transaction};
 use openclaw_k8s_toggle_operator::util::{Secret, Tokens};
@@ -122,7 +122,7 @@ impl World {
             .account()
             .put_pickle(&Pickle::copied(&people::bot_account()))
             .unwrap();
-        run.engine.prepare_account(&run.tx, NOW).unwrap();
+        run.turn().prepare_account().unwrap();
         let member = |user: &str| {
             let mut event = event(
                 user,
@@ -169,7 +169,7 @@ impl World {
             .shared_by(room, &session_id, Some(owner))
             .unwrap();
         assert_eq!(groups.len(), 1);
-        assert!(run.engine.bootstrap_done(&run.tx).unwrap());
+        assert!(run.turn().bootstrap_done().unwrap());
         run.tx.commit().unwrap();
     }
 }
@@ -181,6 +181,11 @@ impl Default for World {
 }
 
 impl Run<'_> {
+    /// The engine in the run's transaction.
+    pub fn turn(&self) -> Turn<'_> {
+        self.engine.on(&self.tx, NOW)
+    }
+
     /// Takes in a sync of honest content.
     pub fn sync(&self, body: &Value) {
         let body = body.to_string();
@@ -210,9 +215,7 @@ impl Run<'_> {
         Door {
             chat: self.chat,
             executing: None,
-            engine: self.engine,
-            tx: &self.tx,
-            now: NOW,
+            turn: self.turn(),
         }
     }
 
@@ -220,11 +223,11 @@ impl Run<'_> {
         let sifted = self.sift(Answer::Sync, body)?;
         let body = serde_json::from_slice::<SyncBody<'_>>(&sifted.body).ok()?;
         // Making 50 keys is what a run would be spent on, were the counts to hold.
-        let (tx, engine) = (&self.tx, self.engine);
-        let received = engine
-            .handle_sync_to_device(tx, &body, 0, NOW, TimeBudget::unlimited())
-            .and_then(|_| engine.handle_sync(tx, &body, &sifted.skipped, false, NOW));
-        match received.and_then(|all| self.engine.check_rollback().map(|()| all)) {
+        let turn = self.turn();
+        let received = turn
+            .handle_sync_to_device(&body, 0, TimeBudget::unlimited())
+            .and_then(|_| turn.handle_sync(&body, &sifted.skipped, false));
+        match received.and_then(|all| turn.check_rollback().map(|()| all)) {
             Ok(received) => Some(received),
             // A message that this device never sent is the server's to invent, and so is
             // a position that fits into no request.
@@ -252,13 +255,9 @@ impl Run<'_> {
             done: 0,
             answer: &sifted,
         };
-        let taken = self.engine.handle_query(
-            &self.tx,
-            &queried,
-            NOW,
-            TimeBudget::unlimited(),
-            &mut messages,
-        );
+        let taken = self
+            .turn()
+            .handle_query(&queried, TimeBudget::unlimited(), &mut messages);
         if tolerable(taken.map(drop)) {
             self.classify(&Received {
                 messages,
@@ -338,7 +337,7 @@ impl Run<'_> {
     }
 
     fn outgoing(&self) -> Vec<OutgoingRequest> {
-        let outgoing = self.engine.outgoing(&self.tx, true, NOW, &|_| false);
+        let outgoing = self.turn().outgoing(true, &|_| false);
         let mut outgoing = outgoing.expect("what is next can be asked").requests;
         outgoing.extend(
             self.engine
@@ -349,12 +348,12 @@ impl Run<'_> {
     }
 
     fn answer(&self, want: &OutgoingRequest, members: &[Value]) {
-        let (tx, engine) = (&self.tx, self.engine);
+        let turn = self.turn();
         match &want.about {
             RequestContext::Upload {
                 with_device_keys,
                 fallback,
-            } => engine.handle_upload(tx, *with_device_keys, fallback.as_deref()),
+            } => turn.handle_upload(*with_device_keys, fallback.as_deref()),
             RequestContext::Query(asked) => {
                 let answer = Sifted {
                     body: honest_query().to_string().into_bytes(),
@@ -365,25 +364,17 @@ impl Run<'_> {
                     done: 0,
                     answer: &answer,
                 };
-                let taken = engine.handle_query(
-                    tx,
-                    &queried,
-                    NOW,
-                    TimeBudget::unlimited(),
-                    &mut Vec::new(),
-                );
+                let taken = turn.handle_query(&queried, TimeBudget::unlimited(), &mut Vec::new());
                 taken.map(drop)
             }
             RequestContext::Claim(_) | RequestContext::Join(_) | RequestContext::Invites => Ok(()),
-            RequestContext::OwnIdentity(step) => {
-                engine.handle_cross_signing_step(tx, *step, b"{}", NOW)
-            }
+            RequestContext::OwnIdentity(step) => turn.handle_cross_signing_step(*step, b"{}"),
             RequestContext::Members(room, generation) => {
                 let body = json!({ "chunk": members }).to_string();
-                engine.handle_members(tx, room, *generation, body.as_bytes())
+                turn.handle_members(room, *generation, body.as_bytes())
             }
             RequestContext::Encryption(room) if room == CLEAR => {
-                engine.handle_room_encryption(tx, room, None)
+                turn.handle_room_encryption(room, None)
             }
             RequestContext::Encryption(_) => Ok(()),
             RequestContext::Gap(room, token) => {
@@ -391,9 +382,9 @@ impl Run<'_> {
                     body: b"{}".to_vec(),
                     ..Sifted::default()
                 };
-                engine.handle_backfill(tx, room, token, &answer, 600_000, NOW)
+                turn.handle_backfill(room, token, &answer, 600_000)
             }
-            RequestContext::Outbox(row, _) => Ok(tx.outbox().finish(*row).unwrap()),
+            RequestContext::Outbox(row, _) => Ok(turn.tx.outbox().finish(*row).unwrap()),
         }
         .unwrap();
     }

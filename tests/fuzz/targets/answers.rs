@@ -5,7 +5,7 @@
 use openclaw_k8s_toggle_operator::matrix::e2ee::CrossSigningStep;
 use openclaw_k8s_toggle_operator::store::CrossSigningState;
 use openclaw_k8s_toggle_operator_fuzz::{
-    CLEAR, NEW, NOW, SECRET, mode,
+    CLEAR, NEW, SECRET, mode,
     people::{ANNA, event},
     target, tolerable,
 };
@@ -20,7 +20,7 @@ target!(|world, data| {
         b'm' => {
             run.tx.members().set_incomplete(room(SECRET)).unwrap();
             for (id, generation) in run.tx.members().incomplete_rooms().unwrap() {
-                tolerable(run.engine.handle_members(&run.tx, &id, generation, data));
+                tolerable(run.turn().handle_members(&id, generation, data));
             }
         }
         b'e' => {
@@ -34,10 +34,7 @@ target!(|world, data| {
             run.sync(&json!({ "next_batch": "n",
                 "rooms": { "join": { NEW: { "timeline": { "events": [said] } } } } }));
             for id in [SECRET, CLEAR, NEW] {
-                tolerable(
-                    run.engine
-                        .handle_room_encryption(&run.tx, room(id), Some(data)),
-                );
+                tolerable(run.turn().handle_room_encryption(room(id), Some(data)));
             }
             run.sync(&json!({ "next_batch": "n" }));
         }
@@ -46,12 +43,10 @@ target!(|world, data| {
                 .cross_signing()
                 .set_state(&CrossSigningState::Sign)
                 .unwrap();
-            tolerable(run.engine.handle_cross_signing_step(
-                &run.tx,
-                CrossSigningStep::Sign,
-                data,
-                NOW,
-            ));
+            tolerable(
+                run.turn()
+                    .handle_cross_signing_step(CrossSigningStep::Sign, data),
+            );
         }
         b'c' => {
             let text = String::from_utf8_lossy(data);
@@ -59,19 +54,15 @@ target!(|world, data| {
                 .cross_signing()
                 .set_state(&CrossSigningState::Upload { uia_session: None })
                 .unwrap();
-            run.engine
-                .handle_cross_signing_challenge(&run.tx, Some(&text), true)
+            run.turn()
+                .handle_cross_signing_challenge(Some(&text), true)
                 .unwrap();
         }
         _ => {
             let text = String::from_utf8_lossy(data);
-            let refused = run.engine.cross_signing_refused(
-                &run.tx,
-                CrossSigningStep::Upload,
-                400,
-                &text,
-                &text,
-            );
+            let refused =
+                run.turn()
+                    .cross_signing_refused(CrossSigningStep::Upload, 400, &text, &text);
             refused.unwrap();
         }
     }

@@ -38,7 +38,7 @@ target!(|world, data| {
         }
         _ => data.to_vec(),
     };
-    if tolerable(run.engine.handle_claim(&run.tx, &asked, &body, NOW)) {
+    if tolerable(run.turn().handle_claim(&asked, &body)) {
         run.check();
     }
 });

@@ -8,7 +8,7 @@ use openclaw_k8s_toggle_operator::{
     store::CrossSigningState,
 };
 use openclaw_k8s_toggle_operator_fuzz::{
-    NOW, Run, honest_query, mode,
+    Run, honest_query, mode,
     people::{BOT, Person, sign},
     secrets, target, tolerable,
 };
@@ -54,12 +54,10 @@ fn recover(run: &Run<'_>, answers: &mut dyn Iterator<Item = &[u8]>) {
         ) {
             break;
         }
-        tolerable(run.engine.handle_cross_signing_step(
-            &run.tx,
-            CrossSigningStep::Recover,
-            answer,
-            NOW,
-        ));
+        tolerable(
+            run.turn()
+                .handle_cross_signing_step(CrossSigningStep::Recover, answer),
+        );
         run.check();
     }
     // An account with an identity of somebody else's making.
@@ -75,6 +73,6 @@ fn recover(run: &Run<'_>, answers: &mut dyn Iterator<Item = &[u8]>) {
     query["master_keys"][BOT.0] = master;
     query["self_signing_keys"][BOT.0] = self_signing;
     run.handle_query(query.to_string().as_bytes());
-    let _ = run.engine.cross_signing_fault(&run.tx).unwrap();
-    let _ = run.engine.fingerprints(&run.tx).unwrap();
+    let _ = run.turn().cross_signing_fault().unwrap();
+    let _ = run.turn().fingerprints().unwrap();
 }

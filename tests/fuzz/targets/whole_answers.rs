@@ -42,7 +42,7 @@ target!(|world, data| {
 });
 
 fn read(run: &Run<'_>, answer: &Answer) {
-    let (tx, engine) = (&run.tx, run.engine);
+    let (tx, turn) = (&run.tx, run.turn());
     let kept = match answer.endpoint {
         Endpoint::Claim => Some(Kept::OneTimeKeys),
         Endpoint::Members => Some(Kept::Members),
@@ -68,24 +68,24 @@ fn read(run: &Run<'_>, answer: &Answer) {
                     tx.devices().find(&user(name), (*device).into()).unwrap()
                 })
                 .collect();
-            tolerable(engine.handle_claim(tx, &asked, body, NOW));
+            tolerable(turn.handle_claim(&asked, body));
         }
         Endpoint::Members => {
             let room = <&RoomId>::try_from(SECRET).unwrap();
             tx.members().set_incomplete(room).unwrap();
             for (id, generation) in tx.members().incomplete_rooms().unwrap() {
-                tolerable(engine.handle_members(tx, &id, generation, body));
+                tolerable(turn.handle_members(&id, generation, body));
             }
         }
         Endpoint::Encryption => {
             let room = <&RoomId>::try_from(SECRET).unwrap();
-            tolerable(engine.handle_room_encryption(tx, room, Some(body)));
+            tolerable(turn.handle_room_encryption(room, Some(body)));
         }
         Endpoint::Signatures => {
             tx.cross_signing()
                 .set_state(&CrossSigningState::Sign)
                 .unwrap();
-            tolerable(engine.handle_cross_signing_step(tx, CrossSigningStep::Sign, body, NOW));
+            tolerable(turn.handle_cross_signing_step(CrossSigningStep::Sign, body));
         }
         // A larger one is refused before it is read.
         Endpoint::Login if body.len() > MAX_SMALL_BODY => {}

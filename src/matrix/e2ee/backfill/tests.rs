@@ -14,7 +14,7 @@ use crate::matrix::client::SyncBody;
 use crate::matrix::e2ee::Engine;
 use crate::matrix::e2ee::message::MAX_UNDECRYPTED_EVENT;
 use crate::matrix::e2ee::{Commanders, Message, PlaintextReplies};
-use crate::store::Store;
+use crate::store::{Store, Transaction};
 use crate::util::temp::TempDir;
 use crate::util::{Secret, Tokens};
 
@@ -44,7 +44,7 @@ fn world() -> (TempDir, Store, Engine) {
         Rc::default(),
         PlaintextReplies::Any,
     );
-    engine.set_own_now(NOW);
+    engine.begin(NOW, None);
     let tx = store.begin().unwrap();
     let tokens = Tokens {
         access: Secret::new("t".to_owned()),
@@ -52,7 +52,7 @@ fn world() -> (TempDir, Store, Engine) {
         refresh_at: None,
     };
     tx.session().put(bot, "DEVICE".into(), &tokens).unwrap();
-    engine.prepare_account(&tx, NOW).unwrap();
+    engine.on(&tx, NOW).prepare_account().unwrap();
     tx.rooms().enter(room()).unwrap();
     tx.rooms().set_not_encrypted(room()).unwrap();
     tx.session().set_next_batch("s1").unwrap();
@@ -80,7 +80,8 @@ fn limited(engine: &Engine, tx: &Transaction<'_>, from: Value, events: &[Value],
     let body = body.to_string();
     let body: SyncBody<'_> = serde_json::from_str(&body).unwrap();
     let received = engine
-        .handle_sync(tx, &body, &Default::default(), false, NOW)
+        .on(tx, NOW)
+        .handle_sync(&body, &Default::default(), false)
         .unwrap();
     assert!(received.messages.is_empty(), "they wait");
 }
@@ -91,14 +92,18 @@ fn page(engine: &Engine, tx: &Transaction<'_>, token: &str, page: &Value) {
         ..Sifted::default()
     };
     engine
-        .handle_backfill(tx, room(), token, &answer, MAX_AGE, NOW)
+        .on(tx, NOW)
+        .handle_backfill(room(), token, &answer, MAX_AGE)
         .unwrap();
 }
 
 /// The numbers of what is classified now.
 fn classified(engine: &Engine, tx: &Transaction<'_>) -> Vec<usize> {
     let mut messages = Vec::new();
-    engine.classify_undecrypted(tx, NOW, &mut messages).unwrap();
+    engine
+        .on(tx, NOW)
+        .classify_undecrypted(&mut messages)
+        .unwrap();
     let number = |message: &Message| {
         let id = message.event_id.as_str().trim_start_matches('$');
         id.split(':').next().unwrap().parse().unwrap()
@@ -130,7 +135,13 @@ fn a_gap_behind_a_gap_is_read_as_one() {
     assert!(classified(&engine, &tx).is_empty(), "there is more");
     page(&engine, &tx, "p3", &json!({"chunk": [alices(3)]}));
     assert_eq!(classified(&engine, &tx), [3, 4, 5, 6, 8, 9]);
-    assert!(engine.rooms_with_missed_messages(&tx).unwrap().is_empty());
+    assert!(
+        engine
+            .on(&tx, NOW)
+            .rooms_with_missed_messages()
+            .unwrap()
+            .is_empty()
+    );
 }
 
 /// Each of these ends the reading, and of the first nobody needs to be told.
@@ -168,7 +179,11 @@ fn the_reading_of_a_gap_has_an_end() {
         let wanted: Vec<usize> = kept.into_iter().chain([5]).collect();
         assert_eq!(classified(&engine, &tx), wanted, "{end}");
         assert_eq!(
-            !engine.rooms_with_missed_messages(&tx).unwrap().is_empty(),
+            !engine
+                .on(&tx, NOW)
+                .rooms_with_missed_messages()
+                .unwrap()
+                .is_empty(),
             told,
             "{end}"
         );
@@ -188,7 +203,10 @@ fn what_waits_for_a_gap_is_bounded() {
     page(&engine, &tx, "p5", &json!({"chunk": [large, alices(3)]}));
     assert_eq!(tx.undecrypted().count().unwrap(), MAX_UNDECRYPTED);
     assert_eq!(classified(&engine, &tx), (1044..1300).collect::<Vec<_>>());
-    assert_eq!(engine.rooms_with_missed_messages(&tx).unwrap(), [room()]);
+    assert_eq!(
+        engine.on(&tx, NOW).rooms_with_missed_messages().unwrap(),
+        [room()]
+    );
 }
 
 /// The bot's own clock ends the waiting, and people are told once a minute at most.
@@ -197,27 +215,43 @@ fn a_gap_is_waited_for_five_seconds() {
     let (_directory, mut store, engine) = world();
     let tx = store.begin().unwrap();
     limited(&engine, &tx, json!("p5"), &[alices(5)], "s2");
-    engine.set_own_now(NOW + 4_999);
+    engine.begin(NOW + 4_999, None);
     assert!(classified(&engine, &tx).is_empty());
-    assert_eq!(engine.next_undecrypted_deadline(&tx, 7).unwrap(), Some(8));
+    assert_eq!(
+        engine.on(&tx, 7).next_undecrypted_deadline().unwrap(),
+        Some(8)
+    );
     // Another gap meanwhile does not begin the time anew; a restart does.
     limited(&engine, &tx, json!("p6"), &[alices(6)], "s3");
-    engine.set_own_now(NOW + 5_000);
-    engine.prepare_account(&tx, NOW).unwrap();
+    engine.begin(NOW + 5_000, None);
+    engine.on(&tx, NOW).prepare_account().unwrap();
     assert!(classified(&engine, &tx).is_empty());
-    engine.set_own_now(NOW + 10_000);
+    engine.begin(NOW + 10_000, None);
     assert_eq!(classified(&engine, &tx), [5, 6]);
-    assert_eq!(engine.rooms_with_missed_messages(&tx).unwrap(), [room()]);
-    assert!(engine.rooms_with_missed_messages(&tx).unwrap().is_empty());
+    assert_eq!(
+        engine.on(&tx, NOW).rooms_with_missed_messages().unwrap(),
+        [room()]
+    );
+    assert!(
+        engine
+            .on(&tx, NOW)
+            .rooms_with_missed_messages()
+            .unwrap()
+            .is_empty()
+    );
     for (later, told) in [(59_999, false), (60_000, true)] {
-        engine.set_own_now(NOW + 10_000 + later);
+        engine.begin(NOW + 10_000 + later, None);
         limited(&engine, &tx, Value::Null, &[], "s4");
         assert_eq!(
-            !engine.rooms_with_missed_messages(&tx).unwrap().is_empty(),
+            !engine
+                .on(&tx, NOW)
+                .rooms_with_missed_messages()
+                .unwrap()
+                .is_empty(),
             told
         );
     }
-    assert_eq!(engine.next_undecrypted_deadline(&tx, 7).unwrap(), None);
+    assert_eq!(engine.on(&tx, 7).next_undecrypted_deadline().unwrap(), None);
 }
 
 /// A server that leaves out nobody's messages sends pages of which nothing is kept.
@@ -229,7 +263,13 @@ fn a_page_of_others_messages_is_not_the_last() {
     page(&engine, &tx, "p5", &json!({"chunk": [], "end": "p4"}));
     page(&engine, &tx, "p4", &json!({"chunk": [alices(2)]}));
     assert_eq!(classified(&engine, &tx), [2, 5]);
-    assert!(engine.rooms_with_missed_messages(&tx).unwrap().is_empty());
+    assert!(
+        engine
+            .on(&tx, NOW)
+            .rooms_with_missed_messages()
+            .unwrap()
+            .is_empty()
+    );
     // Something of allowed users had no room.
     limited(&engine, &tx, json!("p9"), &[alices(9)], "s3");
     let answer = Sifted {
@@ -238,10 +278,14 @@ fn a_page_of_others_messages_is_not_the_last() {
         ..Sifted::default()
     };
     engine
-        .handle_backfill(&tx, room(), "p9", &answer, MAX_AGE, NOW)
+        .on(&tx, NOW)
+        .handle_backfill(room(), "p9", &answer, MAX_AGE)
         .unwrap();
     assert_eq!(classified(&engine, &tx), [8, 9]);
-    assert_eq!(engine.rooms_with_missed_messages(&tx).unwrap(), [room()]);
+    assert_eq!(
+        engine.on(&tx, NOW).rooms_with_missed_messages().unwrap(),
+        [room()]
+    );
 }
 
 /// With gaps in very many rooms at once some are not read: what was said after them

@@ -4,7 +4,3 @@ mod bootstrap;
 mod messages;
 mod recovery;
 mod state;
-
-pub(super) use bootstrap::{handle_challenge, handle_step, refused, request, unsendable};
-pub use state::OwnKeys;
-pub(super) use state::{Shown, begin, compare, fault, fingerprints, is_done, sign_beforehand};
