@@ -19,6 +19,7 @@
 #   make reproducible    builds the binary once more elsewhere: bit for bit the same?
 #   make size            what is in the release binaries, how that changed, and the size of one
 #                        without the features that are on by default
+#   make lines           how much code there is to read, for each folder
 #   make picture         draws the README's conversation anew, on real servers
 #
 # Each stands alone: what it needs it fetches, builds or installs, or it names what it cannot.
@@ -64,7 +65,7 @@ GOTOOLS := bash tests/e2e/gotools/build.sh
 RUST := cargo python3 make cc cxx
 TOOLS := $(RUST) go
 
-.PHONY: test demo bench memory names release binary controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size least picture gotools prerequisites rust homeservers crates announce clean
+.PHONY: test demo bench memory names release binary controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size least lines picture gotools prerequisites rust homeservers crates announce clean
 
 test:
 	@bash tests/e2e/run_all.sh
@@ -188,6 +189,9 @@ reproducible: binary
 # With --check, which is of the binaries that ship, the other is not built.
 size: release $(if $(findstring --check,$(ARGS)),,least)
 	@python3 -B tests/supply/size.py $(ARGS)
+
+lines:
+	@python3 -B tests/supply/code.py
 
 # The binary without the features that are on by default, for x86_64 and in a folder of
 # its own: how much they cost.
