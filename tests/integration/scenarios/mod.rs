@@ -32,4 +32,5 @@ mod survival;
 mod threads;
 mod trust;
 mod unreachable;
+mod upgrade;
 mod withheld;
