@@ -33,7 +33,7 @@ fn a_store_of_an_earlier_version_is_gone_on_with() {
     world.start();
     assert_eq!(world.next_body(), OFF);
     assert_eq!(world.next_body(), ON);
-    assert!(world.ask("status").starts_with("Deployment is on"));
+    assert!(world.ask("status").starts_with("Deployment is starting"));
     assert_eq!(world.bot_device(), device);
     world.assert_scaled_only(&[1, 0, 0, 1]);
     world.crash_and_restart();
