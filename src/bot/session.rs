@@ -15,9 +15,8 @@ use super::{
     storage::Storage,
 };
 use crate::{
-    login::Access,
     matrix::{
-        client::Homeserver,
+        client::{Homeserver, LoggedIn},
         e2ee::{self, Commanders, Engine, Outgoing, OutgoingRequest, OwnKeys, RequestKey, Turn},
         session::{Phase, Requests},
     },
@@ -94,10 +93,10 @@ impl<'a> Session<'a> {
     pub fn new(
         store: &'a mut Store,
         jobs: &'a mut Jobs,
-        access: Access,
+        access: LoggedIn,
         context: Context<'a>,
     ) -> Self {
-        let Access {
+        let LoggedIn {
             user,
             device,
             tokens,

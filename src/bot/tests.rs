@@ -10,8 +10,8 @@ use crate::config::{Account, Overrides};
 use crate::control::{DeploymentName, Namespace, Policy, Target};
 use crate::crypto::DeviceTrust;
 use crate::kube::{Api, Credentials, ServiceAccount};
-use crate::login::{Access, SessionError, connect, log_in};
-use crate::matrix::client::{Homeserver, SyncBody};
+use crate::login::{SessionError, connect, log_in};
+use crate::matrix::client::{Homeserver, LoggedIn, SyncBody};
 use crate::matrix::e2ee::{
     Commanders, Engine, Message, MessageKind, PlaintextReplies, RequestContext,
 };
@@ -191,7 +191,7 @@ fn end_without_homeserver(uploaded: bool) -> (SessionEnd, Duration) {
         namespace: Namespace::parse("ns").unwrap(),
         name: DeploymentName::parse("web").unwrap(),
     };
-    let access = Access {
+    let access = LoggedIn {
         user: bot().to_owned(),
         device: "DEVICE".into(),
         tokens: tokens(),

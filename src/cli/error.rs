@@ -34,10 +34,10 @@ pub enum Error {
     Logged,
     /// The store is not opened.
     #[error("{0}")]
-    OpenStore(store::OpenError),
+    OpenStore(#[from] store::OpenError),
     /// The store fails.
     #[error("{0}")]
-    Store(store::Error),
+    Store(#[from] store::Error),
     /// The homeserver is not found, or does not log in.
     #[error("{}", .0.report())]
     Login(Box<login::Error>),
@@ -122,18 +122,6 @@ impl Error {
     /// True if the sentence has been logged, so that it need not be written again.
     pub fn is_logged(&self) -> bool {
         matches!(self, Self::Logged)
-    }
-}
-
-impl From<store::OpenError> for Error {
-    fn from(error: store::OpenError) -> Self {
-        Self::OpenStore(error)
-    }
-}
-
-impl From<store::Error> for Error {
-    fn from(error: store::Error) -> Self {
-        Self::Store(error)
     }
 }
 

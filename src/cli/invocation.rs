@@ -1,6 +1,7 @@
 //! Parses the arguments.
 
 use std::ffi::{OsStr, OsString};
+use std::iter::Peekable;
 
 use ruma::{OwnedDeviceId, OwnedUserId};
 
@@ -70,41 +71,25 @@ pub fn parse(
     program: &OsStr,
     args: impl IntoIterator<Item = OsString>,
 ) -> Result<Invocation, UsageError> {
-    let mut args = args.into_iter();
-    if program.to_string_lossy().ends_with(CONNTEST_SUFFIX) {
-        return alone(Topic::ConnTest, Invocation::ConnTest, args);
-    }
-    let Some(first) = args.next() else {
+    let mut args = args.into_iter().peekable();
+    let first = match program.to_string_lossy().ends_with(CONNTEST_SUFFIX) {
+        true => Some("conntest".into()),
+        false => args.next(),
+    };
+    let Some(first) = first else {
         return Ok(Invocation::Run);
     };
-    let invocation = match first.to_str() {
-        Some("--help" | "-h") => Invocation::Help(Topic::Program),
-        Some("--version" | "-V") => Invocation::Version,
-        Some("identities") => return identities(args),
-        Some("conntest") => return alone(Topic::ConnTest, Invocation::ConnTest, args),
+    let mut alone = |topic, invocation| (topic, or_help(&mut args, topic, invocation));
+    let (topic, invocation) = match first.to_str() {
+        Some("--help" | "-h") => (Topic::Program, Invocation::Help(Topic::Program)),
+        Some("--version" | "-V") => (Topic::Program, Invocation::Version),
+        Some("identities") => (Topic::Identities, identities(&mut args)?),
+        Some("conntest") => alone(Topic::ConnTest, Invocation::ConnTest),
         Some("jwt-test") => return jwt_test(args),
-        Some("check-config") => return alone(Topic::CheckConfig, Invocation::CheckConfig, args),
-        Some("logout") => return alone(Topic::Logout, Invocation::Logout, args),
-        Some("healthcheck") => return healthcheck(args),
+        Some("check-config") => alone(Topic::CheckConfig, Invocation::CheckConfig),
+        Some("logout") => alone(Topic::Logout, Invocation::Logout),
+        Some("healthcheck") => (Topic::HealthCheck, healthcheck(&mut args)?),
         _ => return Err(UsageError::unexpected(Topic::Program, &first)),
-    };
-    // None of them takes an argument of its own.
-    match args.next() {
-        Some(surplus) => Err(UsageError::unexpected(Topic::Program, &surplus)),
-        None => Ok(invocation),
-    }
-}
-
-/// Reads what follows a subcommand that takes nothing but a request for help.
-fn alone(
-    topic: Topic,
-    invocation: Invocation,
-    mut args: impl Iterator<Item = OsString>,
-) -> Result<Invocation, UsageError> {
-    let invocation = match args.next() {
-        None => return Ok(invocation),
-        Some(arg) if is_help(&arg) => Invocation::Help(topic),
-        Some(arg) => return Err(UsageError::unexpected(topic, &arg)),
     };
     match args.next() {
         Some(surplus) => Err(UsageError::unexpected(topic, &surplus)),
@@ -112,68 +97,69 @@ fn alone(
     }
 }
 
-/// Reads what follows `healthcheck`.
-fn healthcheck(mut args: impl Iterator<Item = OsString>) -> Result<Invocation, UsageError> {
-    let probe = match args.next() {
-        None => Probe::Live,
-        Some(arg) if arg == "livez" => Probe::Live,
-        Some(arg) if arg == "readyz" => Probe::Ready,
-        Some(arg) if is_help(&arg) => {
-            return alone(
-                Topic::HealthCheck,
-                Invocation::Help(Topic::HealthCheck),
-                args,
-            );
-        }
-        Some(arg) => return Err(Problem::UnknownProbe(shown(&arg)).about(Topic::HealthCheck)),
-    };
-    alone(Topic::HealthCheck, Invocation::HealthCheck(probe), args)
+/// This, unless the next argument asks for the help text of `topic` instead.
+fn or_help<I: Iterator<Item = OsString>>(
+    args: &mut Peekable<I>,
+    topic: Topic,
+    invocation: Invocation,
+) -> Invocation {
+    match args.next_if(|arg| is_help(arg)) {
+        Some(_) => Invocation::Help(topic),
+        None => invocation,
+    }
 }
 
 fn is_help(arg: &OsStr) -> bool {
     arg == "--help" || arg == "-h"
 }
 
+/// Reads what follows `healthcheck`.
+fn healthcheck<I: Iterator<Item = OsString>>(
+    args: &mut Peekable<I>,
+) -> Result<Invocation, UsageError> {
+    const TOPIC: Topic = Topic::HealthCheck;
+    let invocation = match args.next() {
+        None => Invocation::HealthCheck(Probe::Live),
+        Some(arg) if arg == "livez" => Invocation::HealthCheck(Probe::Live),
+        Some(arg) if arg == "readyz" => Invocation::HealthCheck(Probe::Ready),
+        Some(arg) if is_help(&arg) => Invocation::Help(TOPIC),
+        Some(arg) => return Err(Problem::UnknownProbe(shown(&arg)).about(TOPIC)),
+    };
+    Ok(or_help(args, TOPIC, invocation))
+}
+
 /// Reads what follows `identities`.
-fn identities(mut args: impl Iterator<Item = OsString>) -> Result<Invocation, UsageError> {
+fn identities<I: Iterator<Item = OsString>>(
+    args: &mut Peekable<I>,
+) -> Result<Invocation, UsageError> {
     const TOPIC: Topic = Topic::Identities;
-    let help = Invocation::Help(TOPIC);
     let action = args.next().ok_or(Problem::NoAction.about(TOPIC))?;
-    let mut next = args.next();
-    let invocation = match action.to_str() {
-        Some("--help" | "-h") => help,
+    let command = match action.to_str() {
+        Some("--help" | "-h") => return Ok(Invocation::Help(TOPIC)),
         // Asked for after an action, too, as most programs have it.
-        Some("list" | "forget" | "reset") if next.as_deref().is_some_and(is_help) => {
-            next = args.next();
-            help
+        Some("list" | "forget" | "reset") if args.next_if(|arg| is_help(arg)).is_some() => {
+            return Ok(Invocation::Help(TOPIC));
         }
-        Some("list") => Invocation::Identities(IdentitiesCommand::List),
-        Some("reset") => Invocation::Identities(IdentitiesCommand::Reset),
+        Some("list") => IdentitiesCommand::List,
+        Some("reset") => IdentitiesCommand::Reset,
         Some("forget") => {
-            let user = next.ok_or(Problem::NoUser.about(TOPIC))?;
+            let user = args.next().ok_or(Problem::NoUser.about(TOPIC))?;
             let id = user.to_str().and_then(config::user_id);
             let id = id.ok_or_else(|| Problem::NotAUser(shown(&user)).about(TOPIC))?;
-            next = args.next();
             // A second user is a slip: no client makes such device ids.
-            let device = next
-                .as_deref()
-                .and_then(OsStr::to_str)
-                .filter(|device| !device.is_empty() && !device.starts_with('@'))
-                .map(OwnedDeviceId::from);
-            Invocation::Identities(match device {
+            let device = args.peek().and_then(|arg| arg.to_str());
+            let device = device.filter(|device| !device.is_empty() && !device.starts_with('@'));
+            match device.map(OwnedDeviceId::from) {
                 Some(device) => {
-                    next = args.next();
+                    args.next();
                     IdentitiesCommand::ForgetDevice(id, device)
                 }
                 None => IdentitiesCommand::Forget(id),
-            })
+            }
         }
         _ => return Err(Problem::UnknownAction(shown(&action)).about(TOPIC)),
     };
-    match next {
-        Some(surplus) => Err(UsageError::unexpected(TOPIC, &surplus)),
-        None => Ok(invocation),
-    }
+    Ok(Invocation::Identities(command))
 }
 
 /// Reads the options of `jwt-test`: those of the script that came before it.

@@ -43,10 +43,9 @@ pub enum JwtSource {
 }
 
 impl Jwt {
-    /// Reads what a token takes, which `why` makes necessary; `asked` comes before
-    /// `JWT_LOGIN_TYPE`.
-    pub(super) fn read(r: &mut Reader<'_>, why: &str, asked: Option<JwtLoginType>) -> Option<Self> {
-        let keycloak = (r.given_by(&JWT_SECRET).is_none()).then(|| from_keycloak(r, why));
+    /// Reads what a token takes; `asked` comes before `JWT_LOGIN_TYPE`.
+    pub(super) fn read(r: &mut Reader<'_>, asked: Option<JwtLoginType>) -> Option<Self> {
+        let keycloak = r.given_by(&JWT_SECRET).is_none().then(|| from_keycloak(r));
         let audience = r.optional(&JWT_AUDIENCE, text, String::clone);
         let login_type = asked.or_else(|| {
             let shown = |kind: &JwtLoginType| kind.as_str().to_owned();
@@ -93,13 +92,13 @@ impl JwtLoginType {
 
 /// The source of tokens that are not made here.
 #[cfg(feature = "keycloak")]
-fn from_keycloak(r: &mut Reader<'_>, why: &str) -> Option<JwtSource> {
-    let keycloak = Keycloak::read(r, why)?;
+fn from_keycloak(r: &mut Reader<'_>) -> Option<JwtSource> {
+    let keycloak = Keycloak::read(r)?;
     Some(JwtSource::Keycloak(Box::new(keycloak)))
 }
 
 #[cfg(not(feature = "keycloak"))]
-fn from_keycloak(r: &mut Reader<'_>, _why: &str) -> Option<JwtSource> {
+fn from_keycloak(r: &mut Reader<'_>) -> Option<JwtSource> {
     let flaw = Flaw::new(
         "is jwt, which needs JWT_SECRET or a build with the feature keycloak",
         "set JWT_SECRET, or build the program with its default features",

@@ -44,12 +44,12 @@ pub struct Keycloak {
 
 #[cfg(feature = "keycloak")]
 impl Keycloak {
-    pub(super) fn read(r: &mut Reader<'_>, why: &str) -> Option<Self> {
-        let password = r.needed_secret(&MATRIX_PASSWORD, why);
+    pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
+        let password = r.needed_secret(&MATRIX_PASSWORD);
         let parse = |text: &str| url(text, false);
-        let url = r.needed(&KEYCLOAK_URL, why, parse, BaseUrl::to_string);
-        let realm = r.needed(&KEYCLOAK_REALM, why, realm, String::clone);
-        let client_id = r.needed(&KEYCLOAK_CLIENT_ID, why, visible, String::clone);
+        let url = r.read(&KEYCLOAK_URL, parse, BaseUrl::to_string);
+        let realm = r.read(&KEYCLOAK_REALM, realm, String::clone);
+        let client_id = r.read(&KEYCLOAK_CLIENT_ID, visible, String::clone);
         let client_secret = r.secret(&KEYCLOAK_CLIENT_SECRET);
         let totp = totp(r);
         let issuer = r.optional(&KEYCLOAK_ISSUER, text, String::clone);

@@ -77,12 +77,12 @@ impl Method {
                 r.read(&AUTH_METHOD, MethodName::parse, shown)?
             }
         };
-        let why = format!("AUTH_METHOD={} needs it", name.as_str());
+        r.need = format!("AUTH_METHOD={} needs it", name.as_str());
         match name {
-            MethodName::Password => r.needed_secret(&MATRIX_PASSWORD, &why).map(Self::Password),
-            MethodName::Jwt => Jwt::read(r, &why, overrides.login_type).map(Self::Jwt),
+            MethodName::Password => r.needed_secret(&MATRIX_PASSWORD).map(Self::Password),
+            MethodName::Jwt => Jwt::read(r, overrides.login_type).map(Self::Jwt),
             #[cfg(feature = "sso")]
-            MethodName::Sso => Sso::read(r, &why).map(Self::Sso),
+            MethodName::Sso => Sso::read(r).map(Self::Sso),
             #[cfg(not(feature = "sso"))]
             MethodName::Sso => {
                 let flaw = Flaw::new(
@@ -92,15 +92,15 @@ impl Method {
                 r.fault(AUTH_METHOD.name, flaw);
                 None
             }
-            MethodName::Token => AccessToken::read(r, &why).map(Self::Token),
+            MethodName::Token => AccessToken::read(r).map(Self::Token),
         }
     }
 }
 
 impl AccessToken {
-    fn read(r: &mut Reader<'_>, why: &str) -> Option<Self> {
-        let token = r.needed_secret(&MATRIX_ACCESS_TOKEN, why);
-        let device = r.needed(&MATRIX_DEVICE_ID, why, id, String::clone);
+    fn read(r: &mut Reader<'_>) -> Option<Self> {
+        let token = r.needed_secret(&MATRIX_ACCESS_TOKEN);
+        let device = r.read(&MATRIX_DEVICE_ID, id, String::clone);
         Some(Self {
             token: token?,
             device: device?.into(),

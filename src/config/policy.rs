@@ -23,36 +23,30 @@ const HASH_LENGTH: usize = 43;
 
 /// Reads the items of a comma-separated list, empty ones skipped. Every bad item is a
 /// flaw of its own, and so is a list without any: the rest of that sentence is `none`.
-fn each(
+fn each<T>(
     text: &str,
     none: &str,
     cure: &'static str,
-    mut read: impl FnMut(&str) -> Result<(), Flaw>,
-) -> Result<(), Flaws> {
-    let mut items = text
-        .split(',')
-        .map(str::trim)
-        .filter(|i| !i.is_empty())
-        .peekable();
-    if items.peek().is_none() {
-        return Err(Flaw::new(none, cure).into());
-    }
-    let flaws: Vec<_> = items.filter_map(|item| read(item).err()).collect();
-    if flaws.is_empty() {
-        Ok(())
-    } else {
-        Err(Flaws(flaws))
+    mut read: impl FnMut(&str) -> Result<T, Flaw>,
+) -> Result<Vec<T>, Flaws> {
+    let mut flaws = Vec::new();
+    let items = text.split(',').map(str::trim).filter(|i| !i.is_empty());
+    let found: Vec<T> = items
+        .filter_map(|item| read(item).map_err(|flaw| flaws.push(flaw)).ok())
+        .collect();
+    match (found.is_empty(), flaws.is_empty()) {
+        (true, true) => Err(Flaw::new(none, cure).into()),
+        (false, true) => Ok(found),
+        (_, false) => Err(Flaws(flaws)),
     }
 }
 
 /// The users of a list, at least one.
 pub(super) fn users(text: &str) -> Result<BTreeSet<OwnedUserId>, Flaws> {
-    let mut users = BTreeSet::new();
-    each(text, "names nobody", USERS_CURE, |item| {
-        users.insert(full_id(item, USERS_CURE)?);
-        Ok(())
+    let users = each(text, "names nobody", USERS_CURE, |item| {
+        full_id(item, USERS_CURE)
     })?;
-    Ok(users)
+    Ok(users.into_iter().collect())
 }
 
 fn full_id(text: &str, cure: &'static str) -> Result<OwnedUserId, Flaw> {
@@ -64,12 +58,9 @@ fn full_id(text: &str, cure: &'static str) -> Result<OwnedUserId, Flaw> {
 
 /// The rooms of a list, at least one.
 pub(super) fn rooms(text: &str) -> Result<BTreeSet<OwnedRoomId>, Flaws> {
-    let mut rooms = BTreeSet::new();
-    each(text, "names no room", ROOMS_CURE, |item| {
-        rooms.insert(room_id(item).ok_or_else(|| no_room(item))?);
-        Ok(())
-    })?;
-    Ok(rooms)
+    let read = |item: &str| room_id(item).ok_or_else(|| no_room(item));
+    let rooms = each(text, "names no room", ROOMS_CURE, read)?;
+    Ok(rooms.into_iter().collect())
 }
 
 fn no_room(item: &str) -> Flaw {

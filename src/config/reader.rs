@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::fault::{Faults, Flaw, Flaws};
 use super::secrets::content;
-use super::setting::Setting;
+use super::setting::{Presence, Setting};
 use super::table::SETTINGS;
 use crate::util::{Secret, printable};
 
@@ -25,6 +25,9 @@ pub(super) struct Reader<'a> {
     env: Env<'a>,
     faults: Faults,
     rows: Vec<(&'static str, String)>,
+    /// Why a setting is needed where what another one says needs it, as in
+    /// "AUTH_METHOD=jwt needs it".
+    pub(super) need: String,
 }
 
 impl<'a> Reader<'a> {
@@ -33,6 +36,7 @@ impl<'a> Reader<'a> {
             env,
             faults: Faults::default(),
             rows: Vec::new(),
+            need: String::new(),
         }
     }
 
@@ -49,19 +53,7 @@ impl<'a> Reader<'a> {
         show: impl FnOnce(&T) -> String,
     ) -> Option<T> {
         let read = self.optional(setting, parse, show)?;
-        self.required(setting, "", read)
-    }
-
-    /// The value, which `why` (as in "AUTH_METHOD=jwt needs it") makes necessary.
-    pub(super) fn needed<T, E: Into<Flaws>>(
-        &mut self,
-        setting: &Setting,
-        why: &str,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-        show: impl FnOnce(&T) -> String,
-    ) -> Option<T> {
-        let read = self.optional(setting, parse, show)?;
-        self.required(setting, why, read)
+        self.required(setting, read)
     }
 
     /// The value, if the setting is set or has a default.
@@ -88,10 +80,10 @@ impl<'a> Reader<'a> {
         self.take(setting, parse, masked)
     }
 
-    /// As [`Reader::secret`], for one that `why` makes necessary.
-    pub(super) fn needed_secret(&mut self, setting: &Setting, why: &str) -> Option<Secret> {
+    /// As [`Reader::secret`], for one that has to be set.
+    pub(super) fn needed_secret(&mut self, setting: &Setting) -> Option<Secret> {
         let read = self.secret(setting)?;
-        self.required(setting, why, read)
+        self.required(setting, read)
     }
 
     /// The first of the setting's variables that is set.
@@ -157,16 +149,16 @@ impl<'a> Reader<'a> {
         Some(read)
     }
 
-    /// What was read; if nothing was, notes that, and `why` the setting has to be set.
-    fn required<T>(&mut self, setting: &Setting, why: &str, read: Option<T>) -> Option<T> {
+    /// What was read; if nothing was, notes that the setting has to be set.
+    fn required<T>(&mut self, setting: &Setting, read: Option<T>) -> Option<T> {
         if read.is_none() {
             let mut slips = setting.mistaken_for.iter();
             let mut problem = "is not set".to_owned();
             if let Some(name) = slips.find(|name| (self.env)(name).is_some()) {
                 problem.push_str(&format!(" (but {name} is)"));
             }
-            if !why.is_empty() {
-                problem.push_str(&format!(", and {why}"));
+            if let Presence::Needed(_) = setting.presence {
+                problem.push_str(&format!(", and {}", self.need));
             }
             self.fault(setting.name, Flaw::new(problem, setting.cure));
         }

@@ -26,8 +26,8 @@ pub struct Sso {
 }
 
 impl Sso {
-    pub(super) fn read(r: &mut Reader<'_>, why: &str) -> Option<Self> {
-        let password = r.needed_secret(&MATRIX_PASSWORD, why);
+    pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
+        let password = r.needed_secret(&MATRIX_PASSWORD);
         let totp = totp(r);
         let parse = |text: &str| url(text, true);
         let url = r.optional(&KEYCLOAK_URL, parse, BaseUrl::to_string);

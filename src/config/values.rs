@@ -21,12 +21,10 @@ const LONGEST: Duration = Duration::from_secs(3600);
 pub(super) fn age(text: &str) -> Result<Duration, Flaw> {
     const CURE: &str = "write seconds, minutes or hours, such as 90, 90s, 2m or 1h, from 5s to 1h";
     let lower = text.to_ascii_lowercase();
-    let (number, unit) = match lower.strip_suffix(['s', 'm', 'h']) {
-        Some(number) if lower.ends_with('m') => (number, 60),
-        Some(number) if lower.ends_with('h') => (number, 3600),
-        Some(number) => (number, 1),
-        None => (lower.as_str(), 1),
-    };
+    let (number, unit) = [('s', 1), ('m', 60), ('h', 3600)]
+        .into_iter()
+        .find_map(|(name, unit)| Some((lower.strip_suffix(name)?, unit)))
+        .unwrap_or((&lower, 1));
     // Rust would take a sign as well.
     let digits = number.bytes().all(|b| b.is_ascii_digit());
     let Some(number) = number.parse::<u64>().ok().filter(|_| digits) else {

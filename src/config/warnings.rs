@@ -22,29 +22,21 @@ impl Account {
     /// and what to do.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if let Homeserver::Url(url) = &self.homeserver
-            && is_in_clear(url)
-        {
-            let (name, at_stake) = (MATRIX_HOMESERVER.name, homeserver_stake(&self.method));
-            warnings.push(format!(
-                "{name} is {url}, which is not encrypted: {at_stake} go there in clear, and \
-                 whoever is on the way can read them, use them and change the answers. Give an \
-                 https:// URL, or keep that way within one cluster whose network encrypts it or \
-                 that you trust"
-            ));
+        if let Homeserver::Url(url) = &self.homeserver {
+            let at_stake = homeserver_stake(&self.method);
+            let danger = "read them, use them and change the answers";
+            warnings.extend(of_clear_text(MATRIX_HOMESERVER.name, url, at_stake, danger));
         }
         match &self.method {
             #[cfg(feature = "keycloak")]
             Method::Jwt(Jwt {
                 source: JwtSource::Keycloak(keycloak),
                 ..
-            }) if is_in_clear(&keycloak.url) => warnings.push(format!(
-                "{} is {}, which is not encrypted: the password, the client's secret, one-time \
-                 passwords and tokens go there in clear, and whoever is on the way can read and \
-                 use them. Give an https:// URL, or keep that way within one cluster whose \
-                 network encrypts it or that you trust",
-                KEYCLOAK_URL.name, keycloak.url
-            )),
+            }) => {
+                let at_stake = "the password, the client's secret, one-time passwords and tokens";
+                let (name, url) = (KEYCLOAK_URL.name, &keycloak.url);
+                warnings.extend(of_clear_text(name, url, at_stake, "read and use them"));
+            }
             #[cfg(feature = "sso")]
             Method::Sso(sso) => warnings.extend(of_login_page(sso)),
             _ => {}
@@ -60,6 +52,17 @@ impl Account {
         }));
         warnings
     }
+}
+
+/// The URL at which all of this can be read on the way.
+fn of_clear_text(name: &str, url: &BaseUrl, at_stake: &str, danger: &str) -> Option<String> {
+    is_in_clear(url).then(|| {
+        format!(
+            "{name} is {url}, which is not encrypted: {at_stake} go there in clear, and whoever is \
+             on the way can {danger}. Give an https:// URL, or keep that way within one cluster \
+             whose network encrypts it or that you trust"
+        )
+    })
 }
 
 /// The secrets that a login of this method gives the homeserver.

@@ -14,8 +14,9 @@ use crate::util::{Clock, Tokens};
 
 /// A homeserver and the account to log in with.
 pub struct Login<'a> {
-    /// For Keycloak, and for what of the homeserver is not its API.
-    client: Client,
+    /// The HTTP client, with the configured proxy and certificate authorities: for Keycloak,
+    /// and for what of the homeserver is not its API.
+    pub client: Client,
     /// The client-server API of the homeserver.
     pub homeserver: Homeserver,
     /// The account and its login method.
@@ -53,11 +54,6 @@ impl<'a> Login<'a> {
             client,
             account,
         })
-    }
-
-    /// The HTTP client, with the configured proxy and certificate authorities.
-    pub fn client(&self) -> &Client {
-        &self.client
     }
 
     /// The login types that the homeserver offers
@@ -127,13 +123,8 @@ impl<'a> Login<'a> {
         user: &str,
         device: &DeviceId,
     ) -> Result<LoggedIn, Error> {
-        let body = match self.homeserver.ask(login_call(info, device), None).await {
-            Ok(body) => body,
-            Err(fault @ client::Fault::Refused { .. }) => {
-                return Err(Error::refused(self.account.method.name(), fault));
-            }
-            Err(fault) => return Err(Error::Homeserver(fault)),
-        };
+        let answer = self.homeserver.ask(login_call(info, device), None).await;
+        let body = answer.map_err(|fault| Error::of(self.account.method.name(), fault))?;
         let logged_in = read_login(body, self.client.clock().now_ms()).map_err(Error::Answer)?;
         if let Err(error) = logged_in.check(user, device) {
             // Nobody else would end the session of another user or device.

@@ -107,11 +107,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// The error of a refusal by the homeserver.
-    pub(super) fn refused(method: MethodName, fault: client::Fault) -> Self {
-        match has_code(&fault, "M_USER_DEACTIVATED") {
-            true => Self::Deactivated(fault),
-            false => Self::Refused { method, fault },
+    /// The error of a login of this method that the homeserver does not do.
+    pub(super) fn of(method: MethodName, fault: client::Fault) -> Self {
+        match &fault {
+            client::Fault::Refused { errcode, .. } if errcode == "M_USER_DEACTIVATED" => {
+                Self::Deactivated(fault)
+            }
+            client::Fault::Refused { .. } => Self::Refused { method, fault },
+            _ => Self::Homeserver(fault),
         }
     }
 
@@ -185,14 +188,7 @@ impl Remedy for Error {
             Self::Sso(error) => error.is_transient(),
             // The token of the login page is good for minutes, and once.
             Self::Refused { method, fault } => *method == MethodName::Sso && is_forbidden(fault),
-            Self::TlsUnavailable(_)
-            | Self::NotOffered { .. }
-            | Self::NoLogins
-            | Self::Deactivated(_)
-            | Self::Mint(_)
-            | Self::Answer(_)
-            | Self::TokenEnded
-            | Self::TokenOfOtherDevice(_) => false,
+            _ => false,
         }
     }
 
@@ -210,11 +206,7 @@ impl Remedy for Error {
 
 /// Returns whether the homeserver gave its one answer to all wrong credentials.
 pub(super) fn is_forbidden(fault: &client::Fault) -> bool {
-    has_code(fault, "M_FORBIDDEN")
-}
-
-fn has_code(fault: &client::Fault, code: &str) -> bool {
-    matches!(fault, client::Fault::Refused { errcode, .. } if errcode == code)
+    matches!(fault, client::Fault::Refused { errcode, .. } if errcode == "M_FORBIDDEN")
 }
 
 fn discovery(error: &DiscoveryError) -> String {

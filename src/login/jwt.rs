@@ -40,7 +40,7 @@ pub(super) async fn log_in(
 ) -> Result<LoggedIn, Error> {
     login.offered(jwt.login_type.as_str()).await?;
     let localpart = login.account.user.localpart();
-    let answer = get_token(login.client(), localpart, jwt).await?;
+    let answer = get_token(&login.client, localpart, jwt).await?;
     login.with_jwt(jwt, &answer.token, user, device).await
 }
 
@@ -100,7 +100,7 @@ async fn diagnose(login: &Login<'_>, jwt: &Jwt, token: &Secret) -> Diagnosis {
         #[cfg(feature = "keycloak")]
         JwtSource::Keycloak(keycloak) => {
             let user = login.account.user.localpart();
-            match check_token(login.client(), user, jwt, keycloak, token).await {
+            match check_token(&login.client, user, jwt, keycloak, token).await {
                 Ok(errors) if !errors.is_empty() => return Diagnosis::Token(errors),
                 // For the other login types the homeserver has the key in a file.
                 Err(error) if jwt.login_type == JwtLoginType::FamedlyOauth => {
@@ -123,11 +123,11 @@ async fn diagnose(login: &Login<'_>, jwt: &Jwt, token: &Secret) -> Diagnosis {
 
 /// The difference between the homeserver's clock and this machine's, if it is too large.
 async fn clocks_apart(login: &Login<'_>) -> Option<Duration> {
-    let versions = versions(login.client(), login.homeserver.base())
+    let versions = versions(&login.client, login.homeserver.base())
         .await
         .ok()?;
     let there = versions.date?;
-    let apart = ClockDifference::of_date(there, login.client().clock().now());
+    let apart = ClockDifference::of_date(there, login.client.clock().now());
     let apart = Duration::from_millis(apart.ms);
     (apart > LEEWAY).then_some(apart)
 }

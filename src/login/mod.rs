@@ -9,7 +9,6 @@ mod error;
 mod jwt;
 #[cfg(feature = "keycloak")]
 mod keycloak_token;
-mod password;
 mod session;
 #[cfg(feature = "sso")]
 mod sso;
@@ -23,4 +22,4 @@ pub use error::Error;
 pub use jwt::get_token;
 #[cfg(feature = "keycloak")]
 pub use keycloak_token::{check_token, realm};
-pub use session::{Access, SessionError, connect, log_in};
+pub use session::{SessionError, connect, log_in};

@@ -18,16 +18,6 @@ use crate::util::{Clock, Secret, Tokens};
 /// device could log in, there are [`MAX_ATTEMPTS`].
 const REFRESH_ATTEMPTS: u32 = 3;
 
-/// A session: the user, the device and its tokens.
-pub struct Access {
-    /// The full user id.
-    pub user: OwnedUserId,
-    /// The device id.
-    pub device: OwnedDeviceId,
-    /// The access token, and the refresh token for the next one.
-    pub tokens: Tokens,
-}
-
 /// There is no session, which ends the program.
 #[derive(Debug, ThisError)]
 pub enum SessionError {
@@ -121,14 +111,14 @@ pub async fn log_in(
     store: &mut Store,
     login: &Login<'_>,
     health: &HealthState,
-) -> Result<Access, SessionError> {
+) -> Result<LoggedIn, SessionError> {
     let Some(session) = stored_session(store, login)? else {
         return start_session(store, login, None, None, health).await;
     };
     let plan = Plan::new(
         &session,
         &login.account.method,
-        login.client().clock().now_ms(),
+        login.client.clock().now_ms(),
     );
     let Session { user, device, .. } = session;
     if plan.resume.is_some() {
@@ -139,7 +129,7 @@ pub async fn log_in(
         None => None,
     };
     match refreshed.or(plan.resume) {
-        Some(tokens) => Ok(Access {
+        Some(tokens) => Ok(LoggedIn {
             user,
             device,
             tokens,
@@ -156,7 +146,7 @@ async fn start_session(
     known: Option<(OwnedUserId, OwnedDeviceId)>,
     device: Option<OwnedDeviceId>,
     health: &HealthState,
-) -> Result<Access, SessionError> {
+) -> Result<LoggedIn, SessionError> {
     let next = match (&login.account.method, device) {
         (Method::Token(made), _) => made.device.clone(),
         (_, Some(device)) => device,
@@ -165,29 +155,26 @@ async fn start_session(
     let asked = known
         .as_ref()
         .map_or(login.account.user.as_str(), |(user, _)| user.as_str());
-    let LoggedIn {
-        user,
-        device,
-        tokens,
-    } = retry(async || {
+    let logged_in = retry(async || {
         let attempt = login.attempt(asked, &next).await;
         health.login(attempt.is_ok());
         attempt
     })
     .await?;
-    let tx = store.begin()?;
-    if let Some((_, old)) = known.filter(|(_, old)| *old != device) {
-        warn!("device {old} is given up, and its keys with it: remove it from the account");
-        tx.forget_device()?;
-    }
-    tx.session().put(&user, &device, &tokens)?;
-    tx.commit()?;
-    info!("logged in as {user}, device {device}");
-    Ok(Access {
+    let LoggedIn {
         user,
         device,
         tokens,
-    })
+    } = &logged_in;
+    let tx = store.begin()?;
+    if let Some((_, old)) = known.filter(|(_, old)| old != device) {
+        warn!("device {old} is given up, and its keys with it: remove it from the account");
+        tx.forget_device()?;
+    }
+    tx.session().put(user, device, tokens)?;
+    tx.commit()?;
+    info!("logged in as {user}, device {device}");
+    Ok(logged_in)
 }
 
 fn stored_session(store: &mut Store, login: &Login<'_>) -> Result<Option<Session>, SessionError> {

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::client::Login;
 use super::error::Error;
-use crate::auth::sso::{self, IdentityProvider};
+use crate::auth::sso::{self, choose_provider};
 use crate::config::{BaseUrl, Sso};
 use crate::matrix::client::{Flows, LoggedIn, LoginInfo};
 use crate::util::Secret;
@@ -34,7 +34,7 @@ pub(super) async fn log_in(
 }
 
 async fn login_token(login: &Login<'_>, sso: &Sso, flows: &Flows) -> Result<Secret, sso::Error> {
-    let provider = IdentityProvider::choose(&sso.provider, &flows.providers)?;
+    let provider = choose_provider(&sso.provider, &flows.providers)?;
     let account = |code| sso::Account {
         user: login.account.user.localpart(),
         password: &sso.password,
@@ -42,22 +42,22 @@ async fn login_token(login: &Login<'_>, sso: &Sso, flows: &Flows) -> Result<Secr
         provider_url: sso.url.as_ref().map(BaseUrl::as_str),
         realm: sso.realm.as_deref(),
     };
-    let (client, base) = (login.client(), login.homeserver.base());
+    let (client, base) = (&login.client, login.homeserver.base());
     let Some(totp) = &sso.totp else {
-        return sso::login_token(client, base, &provider, &account(None)).await;
+        return sso::login_token(client, base, provider, &account(None)).await;
     };
     let code = || {
         let now = client.clock().now();
         totp.take(now).unwrap_or_else(|_| totp.code(now)).text
     };
     let account = account(Some(&code));
-    match sso::login_token(client, base, &provider, &account).await {
+    match sso::login_token(client, base, provider, &account).await {
         // Keycloak accepts each code once, and another login may have used this one.
         Err(sso::Error::CodeRefused { .. }) => {
             let wait = totp.code(client.clock().now()).valid_for;
             info!("the next one-time password comes in {} s", wait.as_secs());
             sleep(wait).await;
-            sso::login_token(client, base, &provider, &account).await
+            sso::login_token(client, base, provider, &account).await
         }
         result => result,
     }

@@ -22,10 +22,7 @@ pub(super) async fn resume(
         Ok(body) => body,
         Err(client::Fault::UnknownToken { .. }) => return Err(Error::TokenEnded),
         Err(fault) => {
-            let error = match fault {
-                client::Fault::Refused { .. } => Error::refused(login.account.method.name(), fault),
-                fault => Error::Homeserver(fault),
-            };
+            let error = Error::of(login.account.method.name(), fault);
             return Err(login.check_homeserver(error).await);
         }
     };

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Map, Value};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
 
-use super::claims::{text, texts, time};
+use super::claims::{Claims, text, texts, time};
 use super::decode::Unverified;
 use super::error::TokenError;
 use super::jwks::Jwks;
-use super::provider;
 use crate::util::Secret;
 
 /// The difference between clocks that is no fault: the same as in the homeserver's token
@@ -65,110 +66,84 @@ fn signature(token: &Secret, unverified: &Unverified, keys: &Jwks) -> Result<(),
     let header = |name: &str| unverified.header.get(name).and_then(Value::as_str);
     let kid = header("kid");
     let named = header("alg").unwrap_or_default();
-    if keys.named(kid).next().is_none() {
-        return Err(TokenError::UnknownKey {
-            kid: kid.unwrap_or_default().to_owned(),
-        });
-    }
+    ensure(keys.named(kid).next().is_some(), || {
+        TokenError::UnknownKey(kid.unwrap_or_default().to_owned())
+    })?;
+    let (message, signature) = token.expose().rsplit_once('.').unwrap_or_default();
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
     // The header is not trusted: it only chooses among the algorithms of the key.
-    let algorithm = named.parse().ok();
-    let mut fitting = keys
+    let mut checked = keys
         .named(kid)
-        .filter_map(|key| Some((key.fitting(algorithm?)?, algorithm?)))
+        .filter_map(|key| key.verify(named, message, &signature))
         .peekable();
-    if fitting.peek().is_none() {
-        return Err(TokenError::Algorithm {
-            found: named.to_owned(),
-        });
-    }
-    let verified = token
-        .expose()
-        .rsplit_once('.')
-        .is_some_and(|(message, signature)| {
-            fitting.any(|(key, algorithm)| provider::verify(signature, message, key, algorithm))
-        });
-    if verified {
-        Ok(())
-    } else {
-        Err(TokenError::BadSignature)
-    }
+    ensure(checked.peek().is_some(), || {
+        TokenError::Algorithm(named.to_owned())
+    })?;
+    ensure(checked.any(|verified| verified), || {
+        TokenError::BadSignature
+    })
 }
 
-fn expiry(claims: &Map<String, Value>, now: SystemTime) -> Result<(), TokenError> {
-    let expiry = time(claims, "exp")?.ok_or(TokenError::Missing { claim: "exp" })?;
+fn expiry(claims: &Claims, now: SystemTime) -> Result<(), TokenError> {
+    let expiry = time(claims, "exp")?.ok_or(TokenError::Missing("exp"))?;
     let ago = now.duration_since(expiry).unwrap_or_default();
-    if ago > LEEWAY {
-        return Err(TokenError::Expired { ago });
-    }
-    Ok(())
+    ensure(ago <= LEEWAY, || TokenError::Expired(ago))
 }
 
-fn beginning(
-    claims: &Map<String, Value>,
-    claim: &'static str,
-    now: SystemTime,
-) -> Result<(), TokenError> {
+fn beginning(claims: &Claims, claim: &'static str, now: SystemTime) -> Result<(), TokenError> {
     let from = time(claims, claim)?.unwrap_or(now);
     let ahead = from.duration_since(now).unwrap_or_default();
-    if ahead > LEEWAY {
-        return Err(TokenError::NotYetValid { claim, ahead });
-    }
-    Ok(())
+    ensure(ahead <= LEEWAY, || TokenError::NotYetValid { claim, ahead })
 }
 
-fn issuer(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), TokenError> {
-    let found = text(claims, "iss")?.ok_or(TokenError::Missing { claim: "iss" })?;
-    if found != expected.issuer {
-        return Err(TokenError::Issuer {
-            found: found.to_owned(),
-            expected: expected.issuer.to_owned(),
-        });
-    }
-    Ok(())
+fn issuer(claims: &Claims, expected: &Expected<'_>) -> Result<(), TokenError> {
+    let found = text(claims, "iss")?.ok_or(TokenError::Missing("iss"))?;
+    ensure(found == expected.issuer, || TokenError::Issuer {
+        found: found.to_owned(),
+        expected: expected.issuer.to_owned(),
+    })
 }
 
-fn audience(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), TokenError> {
+fn audience(claims: &Claims, expected: &Expected<'_>) -> Result<(), TokenError> {
     let found = texts(claims, "aud")?.unwrap_or_default();
-    match expected.audience {
-        Some(audience) if !found.contains(&audience) => Err(TokenError::Audience {
-            found: found.into_iter().map(str::to_owned).collect(),
-            expected: audience.to_owned(),
-        }),
-        _ => Ok(()),
-    }
+    let Some(audience) = expected.audience else {
+        return Ok(());
+    };
+    ensure(found.contains(&audience), || TokenError::Audience {
+        found: found.into_iter().map(str::to_owned).collect(),
+        expected: audience.to_owned(),
+    })
 }
 
-fn authorized_party(
-    claims: &Map<String, Value>,
-    expected: &Expected<'_>,
-) -> Result<(), TokenError> {
+fn authorized_party(claims: &Claims, expected: &Expected<'_>) -> Result<(), TokenError> {
     let found = text(claims, "azp")?;
-    match expected.authorized_party {
-        Some(party) if found != Some(party) => Err(TokenError::AuthorizedParty {
-            found: found.map(str::to_owned),
-            expected: party.to_owned(),
-        }),
-        _ => Ok(()),
-    }
+    let Some(party) = expected.authorized_party else {
+        return Ok(());
+    };
+    ensure(found == Some(party), || TokenError::AuthorizedParty {
+        found: found.map(str::to_owned),
+        expected: party.to_owned(),
+    })
 }
 
 /// Compares the one claim that names the user; of the others only the type is checked.
-fn user(
-    claims: &Map<String, Value>,
-    claim: &str,
-    expected: &Expected<'_>,
-) -> Result<(), TokenError> {
+fn user(claims: &Claims, claim: &str, expected: &Expected<'_>) -> Result<(), TokenError> {
     let found = text(claims, claim)?;
-    if claim == expected.user_claim && found != Some(expected.user) {
+    let is_user = claim != expected.user_claim || found == Some(expected.user);
+    ensure(is_user, || {
         let (claim, expected) = (claim.to_owned(), expected.user.to_owned());
-        return Err(match found.map(str::to_owned) {
+        match found.map(str::to_owned) {
             None => TokenError::NoUser { claim, expected },
             Some(found) => TokenError::OtherUser {
                 claim,
                 found,
                 expected,
             },
-        });
-    }
-    Ok(())
+        }
+    })
+}
+
+/// A fault unless this is so.
+fn ensure(is_so: bool, fault: impl FnOnce() -> TokenError) -> Result<(), TokenError> {
+    is_so.then_some(()).ok_or_else(fault)
 }

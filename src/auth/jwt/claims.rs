@@ -10,11 +10,14 @@ use super::error::TokenError;
 /// The latest time that a claim can name, in seconds since 1970: the end of the year 9999.
 const MAX_SECONDS: f64 = 253_402_300_799.0;
 
+/// The claims of a token, or its header.
+pub(super) type Claims = Map<String, Value>;
+
 /// A claim; None where it is missing.
 type Read<T> = Result<Option<T>, TokenError>;
 
 /// A time: seconds since 1970, whole ones or not.
-pub(super) fn time(claims: &Map<String, Value>, claim: &str) -> Read<SystemTime> {
+pub(super) fn time(claims: &Claims, claim: &str) -> Read<SystemTime> {
     read(claims, claim, "a number of seconds since 1970", |value| {
         let seconds = value
             .as_f64()
@@ -24,12 +27,12 @@ pub(super) fn time(claims: &Map<String, Value>, claim: &str) -> Read<SystemTime>
 }
 
 /// A text.
-pub(super) fn text<'a>(claims: &'a Map<String, Value>, claim: &str) -> Read<&'a str> {
+pub(super) fn text<'a>(claims: &'a Claims, claim: &str) -> Read<&'a str> {
     read(claims, claim, "a text", Value::as_str)
 }
 
 /// A text or a list of texts.
-pub(super) fn texts<'a>(claims: &'a Map<String, Value>, claim: &str) -> Read<Vec<&'a str>> {
+pub(super) fn texts<'a>(claims: &'a Claims, claim: &str) -> Read<Vec<&'a str>> {
     read(
         claims,
         claim,
@@ -43,19 +46,17 @@ pub(super) fn texts<'a>(claims: &'a Map<String, Value>, claim: &str) -> Read<Vec
 }
 
 fn read<'a, T>(
-    claims: &'a Map<String, Value>,
+    claims: &'a Claims,
     claim: &str,
     expected: &'static str,
     of: impl FnOnce(&'a Value) -> Option<T>,
 ) -> Read<T> {
-    let Some(value) = claims.get(claim) else {
-        return Ok(None);
-    };
-    match of(value) {
-        Some(read) => Ok(Some(read)),
-        None => Err(TokenError::WrongType {
+    let value = claims.get(claim);
+    let read = value.map(|value| {
+        of(value).ok_or_else(|| TokenError::WrongType {
             claim: claim.to_owned(),
             expected,
-        }),
-    }
+        })
+    });
+    read.transpose()
 }

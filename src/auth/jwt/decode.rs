@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use ruma::serde::Base64;
 use ruma::serde::base64::UrlSafe;
-use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::claims::Claims;
 use crate::util::{Secret, printable};
 
 /// The largest token, in bytes.
@@ -20,8 +20,8 @@ const MAX_LINE_BYTES: usize = 300;
 /// for the checks of this folder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unverified {
-    pub(super) header: Map<String, Value>,
-    pub(super) claims: Map<String, Value>,
+    pub(super) header: Claims,
+    pub(super) claims: Claims,
 }
 
 impl Unverified {
@@ -33,7 +33,7 @@ impl Unverified {
     pub fn decode(token: &Secret) -> Result<Self, DecodeError> {
         let text = token.expose();
         if text.len() > MAX_TOKEN_BYTES {
-            return Err(DecodeError::TooLarge { bytes: text.len() });
+            return Err(DecodeError::TooLarge(text.len()));
         }
         let parts: Vec<&str> = text.split('.').collect();
         let &[header, claims, _] = parts.as_slice() else {
@@ -56,12 +56,12 @@ impl Unverified {
     }
 }
 
-fn object(part: &str) -> Option<Map<String, Value>> {
+fn object(part: &str) -> Option<Claims> {
     let bytes = Base64::<UrlSafe>::parse(part).ok()?;
     serde_json::from_slice(bytes.as_bytes()).ok()
 }
 
-fn shown(object: &Map<String, Value>) -> String {
+fn shown(object: &Claims) -> String {
     let json = serde_json::to_string_pretty(object).unwrap_or_default();
     let mut lines: Vec<String> = json
         .lines()
@@ -78,12 +78,9 @@ fn shown(object: &Map<String, Value>) -> String {
 /// with the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum DecodeError {
-    /// Larger than 64 KiB.
-    #[error("is of {bytes} bytes, more than {MAX_TOKEN_BYTES}")]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-    },
+    /// Larger than 64 KiB: of so many bytes.
+    #[error("is of {0} bytes, more than {MAX_TOKEN_BYTES}")]
+    TooLarge(usize),
     /// Not three parts with dots between them. Encrypted tokens have five.
     #[error("{}", parts(*.0))]
     Parts(usize),

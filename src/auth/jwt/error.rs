@@ -30,43 +30,34 @@ pub enum TokenError {
          that its tokens for this client are signed JWTs"
     )]
     Unreadable(DecodeError),
-    /// The key set has no key of the header's `kid`.
+    /// The key set has no key of the header's `kid`, which is this.
     #[error(
         "the token is signed with key {}, which Keycloak does not publish for the realm: its keys \
          were changed just now, or another realm issued the token; log in again, and check \
          KEYCLOAK_URL and KEYCLOAK_REALM if it stays so",
-        quoted(kid)
+        quoted(.0)
     )]
-    UnknownKey {
-        /// The `kid` of the header.
-        kid: String,
-    },
-    /// The key is not one for the header's `alg`, or no public key is: `none` and HS*
+    UnknownKey(String),
+    /// The key is not one for the header's `alg`, which is this, or no public key is: `none` and HS*
     /// among others.
     #[error(
         "the token's algorithm is {}, for which the realm has no fitting key: set the client's \
          signature algorithm in Keycloak to one of its public keys, such as RS256",
-        quoted(found)
+        quoted(.0)
     )]
-    Algorithm {
-        /// The `alg` of the header.
-        found: String,
-    },
+    Algorithm(String),
     /// Not signed by the key that its header names.
     #[error(
         "the token's signature is not of the realm's key: something between Keycloak and this \
          program changes answers, or mixes two Keycloaks up behind one address"
     )]
     BadSignature,
-    /// A claim that every token of Keycloak's has is missing.
+    /// This claim, which every token of Keycloak's has, is missing.
     #[error(
-        "the token has no claim {claim}: have Keycloak put it in again, it is there unless a mapper \
+        "the token has no claim {0}: have Keycloak put it in again, it is there unless a mapper \
          or a client scope was changed"
     )]
-    Missing {
-        /// The name of the claim.
-        claim: &'static str,
-    },
+    Missing(&'static str),
     /// A claim of the wrong JSON type.
     #[error(
         "the token's claim {} is not {expected}: correct the mapper in Keycloak that writes it",
@@ -78,16 +69,13 @@ pub enum TokenError {
         /// The type that it should have.
         expected: &'static str,
     },
-    /// `exp` is in the past, by this machine's clock.
+    /// `exp` is in the past by so much, by this machine's clock.
     #[error(
         "the token expired {} ago: compare the clocks of this machine and of Keycloak's, and set \
          the wrong one right; if neither is, raise the access token's lifespan in Keycloak",
-        span(*ago)
+        span(*.0)
     )]
-    Expired {
-        /// The time since `exp`.
-        ago: Duration,
-    },
+    Expired(Duration),
     /// A time that should be past is in the future, by this machine's clock.
     #[error(
         "the token's {claim} is {} in the future: the clock of this machine is slow or that of \

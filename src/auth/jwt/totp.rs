@@ -63,12 +63,9 @@ pub enum TotpError {
     /// Not base32.
     #[error("is not base32, letters and the digits from 2 to 7")]
     Base32,
-    /// A secret that is too short or too long.
-    #[error("has {bytes} bytes and not {} to {}", KEY_BYTES.start(), KEY_BYTES.end())]
-    Length {
-        /// Its length.
-        bytes: usize,
-    },
+    /// A secret of so many bytes, which is too short or too long.
+    #[error("has {0} bytes and not {min} to {max}", min = KEY_BYTES.start(), max = KEY_BYTES.end())]
+    Length(usize),
     /// A URI of another kind, such as `hotp`.
     #[error("is a URI that does not begin with otpauth://totp/")]
     Kind,
@@ -137,7 +134,7 @@ impl Totp {
     ) -> Result<Self, TotpError> {
         let key = base32(secret).ok_or(TotpError::Base32)?;
         if !KEY_BYTES.contains(&key.len()) {
-            return Err(TotpError::Length { bytes: key.len() });
+            return Err(TotpError::Length(key.len()));
         }
         if !DIGITS.contains(&digits) {
             return Err(TotpError::Digits);

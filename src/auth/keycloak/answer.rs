@@ -46,14 +46,12 @@ pub(super) fn grant_error(response: &Response, realm: &Realm, user: &str, one_ti
         "invalid_grant" if says("invalid user credentials") => {
             Error::Credentials { user, one_time }
         }
-        "invalid_grant" if says("disabled") => Error::UserDisabled { user },
-        "invalid_grant" if says("not fully set up") => Error::NotSetUp { user },
-        "unauthorized_client" if says("direct access grants") => Error::NoDirectGrants { client },
-        "unauthorized_client" if realm.client_secret.is_some() => {
-            Error::WrongClientSecret { client }
-        }
-        "unauthorized_client" => Error::NoClientSecret { client },
-        "invalid_client" if says("consent") => Error::Consent { client },
+        "invalid_grant" if says("disabled") => Error::UserDisabled(user),
+        "invalid_grant" if says("not fully set up") => Error::NotSetUp(user),
+        "unauthorized_client" if says("direct access grants") => Error::NoDirectGrants(client),
+        "unauthorized_client" if realm.client_secret.is_some() => Error::WrongClientSecret(client),
+        "unauthorized_client" => Error::NoClientSecret(client),
+        "invalid_client" if says("consent") => Error::Consent(client),
         "invalid_client" => Error::UnknownClient {
             client,
             realm: realm.realm.clone(),
@@ -69,14 +67,10 @@ pub(super) fn error(response: &Response, realm: &Realm) -> Error {
     let retry_after = response.retry_after();
     match (status, refusal) {
         (404, Some(Refusal { error, .. })) if error == "Realm does not exist" => {
-            Error::UnknownRealm {
-                realm: realm.realm.clone(),
-            }
+            Error::UnknownRealm(realm.realm.clone())
         }
-        (429, _) => Error::Limited { retry_after },
-        (300..=399, _) => Error::Redirected {
-            to: location(response, realm),
-        },
+        (429, _) => Error::Limited(retry_after),
+        (300..=399, _) => Error::Redirected(location(response, realm)),
         (_, None) if is_html(response) => Error::Page {
             status,
             title: title(&response.body),
@@ -94,7 +88,7 @@ pub(super) fn error(response: &Response, realm: &Realm) -> Error {
             said: said(&refusal),
         },
         (200..=299, None) if is_object(response) => Error::NoToken,
-        (_, None) => Error::NotKeycloak { status },
+        (_, None) => Error::NotKeycloak(status),
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use http::Method;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use http::header::ACCEPT;
 use serde::Deserialize;
 
 use super::answer;
@@ -11,7 +10,8 @@ use super::error::Error;
 use super::realm::Realm;
 use crate::auth::form;
 use crate::auth::jwt::Jwks;
-use crate::net::{Client, Limits, Request, Response};
+use crate::net::{Client, Limits, Response};
+use crate::util::Secret;
 
 /// The limits of one request. Keycloak hashes passwords slowly on purpose.
 const LIMITS: Limits = Limits {
@@ -41,38 +41,29 @@ impl Realm {
             issuer: String,
         }
         let answer = self.get(http, ".well-known/openid-configuration").await?;
-        match serde_json::from_slice::<Configuration>(&answer.body) {
-            Ok(configuration) => Ok(configuration.issuer),
-            Err(_) => Err(Error::NotKeycloak {
-                status: answer.status,
-            }),
-        }
+        let configuration: Option<Configuration> = serde_json::from_slice(&answer.body).ok();
+        let issuer = configuration.map(|configuration| configuration.issuer);
+        issuer.ok_or(Error::NotKeycloak(answer.status))
     }
 
     async fn get(&self, http: &Client, path: &str) -> Result<Response, Error> {
-        let answer = self.send(http, Method::GET, path, Vec::new()).await?;
+        let answer = self.send(http, path, None).await?;
         if (200..=299).contains(&answer.status) {
             return Ok(answer);
         }
         Err(answer::error(&answer, self))
     }
 
-    /// Sends a request without a body, or a `POST` of a form.
+    /// Sends a `GET`, or a `POST` of a form.
     pub(super) async fn send(
         &self,
         http: &Client,
-        method: Method,
         path: &str,
-        body: Vec<u8>,
+        form: Option<Secret>,
     ) -> Result<Response, Error> {
         let url = format!("{}/{path}", self.url());
-        let is_form = method == Method::POST;
-        let mut request = Request::new(method, &url, body, LIMITS)
-            .map_err(Error::Url)?
-            .header(ACCEPT, HeaderValue::from_static("application/json"));
-        if is_form {
-            request = request.header(CONTENT_TYPE, form::MEDIA_TYPE);
-        }
+        let headers = [(ACCEPT, "application/json")];
+        let request = form::request(&url, form, LIMITS, headers).map_err(Error::Url)?;
         http.send(request).await.map_err(Error::Unreachable)
     }
 }

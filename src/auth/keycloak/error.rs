@@ -33,41 +33,29 @@ pub enum Error {
         /// True if a one-time password was sent.
         one_time: bool,
     },
-    /// The user is disabled.
+    /// This user is disabled.
     #[error(
-        "Keycloak has user {user} disabled: enable it, or wait if it is locked after failed logins"
+        "Keycloak has user {0} disabled: enable it, or wait if it is locked after failed logins"
     )]
-    UserDisabled {
-        /// The user that logged in.
-        user: String,
-    },
-    /// The user has a required action, which takes a browser.
+    UserDisabled(String),
+    /// This user has a required action, which takes a browser.
     #[error(
-        "Keycloak's user {user} is not fully set up: clear its required actions, make its password \
+        "Keycloak's user {0} is not fully set up: clear its required actions, make its password \
          permanent, and give it an e-mail address, first and last name"
     )]
-    NotSetUp {
-        /// The user that logged in.
-        user: String,
-    },
-    /// The client's secret is wrong.
+    NotSetUp(String),
+    /// This client's secret is wrong.
     #[error(
-        "Keycloak does not accept the secret of client {client}: set KEYCLOAK_CLIENT_SECRET to the \
+        "Keycloak does not accept the secret of client {0}: set KEYCLOAK_CLIENT_SECRET to the \
          one among the client's credentials in Keycloak"
     )]
-    WrongClientSecret {
-        /// The client.
-        client: String,
-    },
-    /// The client has a secret, and none was sent.
+    WrongClientSecret(String),
+    /// This client has a secret, and none was sent.
     #[error(
-        "Keycloak asks for a secret of client {client}: set KEYCLOAK_CLIENT_SECRET, or turn the \
+        "Keycloak asks for a secret of client {0}: set KEYCLOAK_CLIENT_SECRET, or turn the \
          client's authentication off in Keycloak"
     )]
-    NoClientSecret {
-        /// The client.
-        client: String,
-    },
+    NoClientSecret(String),
     /// No such client, or a disabled one.
     #[error(
         "Keycloak's realm {realm} has no client {client}, or has it disabled: check \
@@ -79,30 +67,21 @@ pub enum Error {
         /// The realm that was asked.
         realm: String,
     },
-    /// The client may not use the password grant.
+    /// This client may not use the password grant.
     #[error(
-        "Keycloak does not let client {client} log in with a password: turn direct access grants \
+        "Keycloak does not let client {0} log in with a password: turn direct access grants \
          on for the client"
     )]
-    NoDirectGrants {
-        /// The client.
-        client: String,
-    },
-    /// The client asks its users for consent, which takes a browser.
+    NoDirectGrants(String),
+    /// This client asks its users for consent, which takes a browser.
     #[error(
-        "Keycloak's client {client} asks its users for consent, which takes a browser: turn consent \
+        "Keycloak's client {0} asks its users for consent, which takes a browser: turn consent \
          off for the client"
     )]
-    Consent {
-        /// The client.
-        client: String,
-    },
-    /// No such realm.
-    #[error("Keycloak has no realm {realm}: check KEYCLOAK_REALM, upper and lower case included")]
-    UnknownRealm {
-        /// The realm that was asked.
-        realm: String,
-    },
+    Consent(String),
+    /// No realm of this name.
+    #[error("Keycloak has no realm {0}: check KEYCLOAK_REALM, upper and lower case included")]
+    UnknownRealm(String),
     /// The server has no such path.
     #[error(
         "there is no Keycloak at this path: check KEYCLOAK_URL, which ends in /auth for versions \
@@ -123,12 +102,9 @@ pub enum Error {
         /// Keycloak's words.
         said: String,
     },
-    /// 429.
+    /// 429, with the wait that the server asks for.
     #[error("Keycloak, or a proxy in front of it, turns requests away as too many: wait")]
-    Limited {
-        /// The wait that the server asks for.
-        retry_after: Option<Duration>,
-    },
+    Limited(Option<Duration>),
     /// 5xx.
     #[error("Keycloak, or a proxy in front of it, fails with status {status}: see their logs")]
     Failing {
@@ -151,24 +127,18 @@ pub enum Error {
         /// The wait that the server asks for.
         retry_after: Option<Duration>,
     },
-    /// A redirect, which is not followed.
+    /// A redirect to this URL, without its query, which is not followed.
     #[error(
-        "Keycloak's URL redirects to \"{to}\", which is not followed: write that into KEYCLOAK_URL, \
+        "Keycloak's URL redirects to \"{0}\", which is not followed: write that into KEYCLOAK_URL, \
          if it is Keycloak's own address"
     )]
-    Redirected {
-        /// The target without its query.
-        to: String,
-    },
+    Redirected(String),
     /// 2xx without a token.
     #[error("Keycloak's answer holds no access token: check that KEYCLOAK_URL leads to a Keycloak")]
     NoToken,
-    /// An answer that no Keycloak gives.
-    #[error("what answers with status {status} is not Keycloak: check KEYCLOAK_URL")]
-    NotKeycloak {
-        /// The HTTP status.
-        status: u16,
-    },
+    /// An answer of this status that no Keycloak gives.
+    #[error("what answers with status {0} is not Keycloak: check KEYCLOAK_URL")]
+    NotKeycloak(u16),
     /// The realm's key set cannot be used.
     #[error(
         "Keycloak's key set {0}: check the realm's keys, and that KEYCLOAK_URL leads to a Keycloak"
@@ -206,7 +176,7 @@ impl Remedy for Error {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Limited { retry_after }
+            Self::Limited(retry_after)
             | Self::Failing { retry_after, .. }
             | Self::Page { retry_after, .. } => *retry_after,
             _ => None,

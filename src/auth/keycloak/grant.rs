@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use http::Method;
 use serde::Deserialize;
 use zeroize::Zeroize;
 
@@ -58,11 +57,8 @@ impl Realm {
         let fields = fields
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)));
-        // The request wipes its body.
-        let body = form::encode(fields).expose().as_bytes().to_vec();
-        let mut response = self
-            .send(http, Method::POST, "protocol/openid-connect/token", body)
-            .await?;
+        let (path, form) = ("protocol/openid-connect/token", form::encode(fields));
+        let mut response = self.send(http, path, Some(form)).await?;
         let answer: Option<Answer> = serde_json::from_slice(&response.body).ok();
         if let Some(mut answer) = answer {
             answer.refresh_token.zeroize();

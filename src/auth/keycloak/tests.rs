@@ -230,9 +230,7 @@ fn what_stands_in_front_of_keycloak_is_recognised() {
     let there = "Location: https://kc.example/x?secret=1\r\n";
     assert_eq!(
         fault(Reply::with(308, there, "<html>")),
-        Error::Redirected {
-            to: "https://kc.example/x".to_owned()
-        }
+        Error::Redirected("https://kc.example/x".to_owned())
     );
     // The same realm somewhere else: what stands before it is to be written.
     let there = "Location: https://u:p@kc.example/auth/realms/matrix/x?secret=1\r\n";
@@ -262,7 +260,7 @@ fn an_answer_without_a_token_is_none() {
         assert_eq!(json_fault(200, body), Error::NoToken, "{body}");
     }
     for body in ["", "hello", "[]", "\u{7f}", &"[".repeat(100_000)] {
-        assert_eq!(json_fault(200, body), Error::NotKeycloak { status: 200 });
+        assert_eq!(json_fault(200, body), Error::NotKeycloak(200));
     }
     let large = fault(Reply::new(200, &" ".repeat(256 * 1024 + 1)));
     assert!(
@@ -324,7 +322,7 @@ fn keys_and_issuer_are_the_realms() {
         let issuer = realm.issuer(&client()).await.unwrap();
         assert_eq!(issuer, "https://kc.example/realms/r");
         let fault = realm.issuer(&client()).await.unwrap_err();
-        assert_eq!(fault, Error::NotKeycloak { status: 200 });
+        assert_eq!(fault, Error::NotKeycloak(200));
         let page = realm.issuer(&client()).await.unwrap_err();
         assert!(matches!(page, Error::Page { status: 502, .. }));
         let sent = server.requests();

@@ -123,15 +123,12 @@ pub enum Error {
          homeserver's public_baseurl and Keycloak's hostname, and the proxies before them"
     )]
     TooManyRedirects(usize),
-    /// A login form on a page over plain `http`.
+    /// A login form on a page over plain `http`: its scheme, host and port.
     #[error(
-        "Keycloak's login form at {origin} is not on https, so the password is not sent there: \
+        "Keycloak's login form at {0} is not on https, so the password is not sent there: \
          give Keycloak a certificate and name its https address in the homeserver's oidc_providers"
     )]
-    Plaintext {
-        /// The page's scheme, host and port.
-        origin: String,
-    },
+    Plaintext(String),
     /// A login page that is not of the configured realm.
     #[error(
         "the homeserver leads to a login page at {} and not at {}, which is {variables}, so the \
@@ -154,59 +151,47 @@ pub enum Error {
          password is not sent: check Keycloak's hostname setting and theme"
     )]
     FormLeadsAway,
-    /// Keycloak refuses the user name or the password.
+    /// Keycloak refuses the user name or the password, with these words.
     #[error(
         "Keycloak refuses the user name or password{}: check MATRIX_USER and MATRIX_PASSWORD, and \
          in Keycloak that the user is enabled and not locked out",
-        quoted(" with ", text)
+        quoted(" with ", .0)
     )]
-    PasswordRefused {
-        /// Keycloak's words.
-        text: String,
-    },
+    PasswordRefused(String),
     /// Keycloak asks for a one-time password and none is configured.
     #[error(
         "Keycloak asks for a one-time password and none is configured: set KEYCLOAK_TOTP_SECRET, or \
          remove the user's one-time password in Keycloak"
     )]
     CodeNeeded,
-    /// Keycloak refuses the one-time password.
+    /// Keycloak refuses the one-time password, with these words.
     #[error(
         "Keycloak refuses the one-time password{}: check KEYCLOAK_TOTP_SECRET and the clocks on \
          both sides, and wait for the next code, for each is good only once",
-        quoted(" with ", text)
+        quoted(" with ", .0)
     )]
-    CodeRefused {
-        /// Keycloak's words.
-        text: String,
-    },
+    CodeRefused(String),
     /// Keycloak asks the user to let the homeserver see its account.
     #[error(
         "Keycloak asks the user for consent: turn \"Consent required\" off for the homeserver's \
          client in Keycloak, or consent once with a browser"
     )]
     Consent,
-    /// Keycloak asks for a required action.
+    /// Keycloak asks for a required action, such as `UPDATE_PASSWORD`.
     #[error(
         "Keycloak asks the user for something first ({}): do it once with a browser, or complete \
          the user in Keycloak and clear its required actions",
-        printable(action, MAX_QUOTED)
+        printable(.0, MAX_QUOTED)
     )]
-    RequiredAction {
-        /// Keycloak's name for it, such as `UPDATE_PASSWORD`.
-        action: String,
-    },
-    /// Keycloak shows its error page.
+    RequiredAction(String),
+    /// Keycloak shows its error page, with these words.
     #[error(
         "Keycloak refuses the homeserver's login{}: check in Keycloak that the client named in the \
          homeserver's oidc_providers exists, is enabled, has the standard flow on and lists the \
          homeserver's /_synapse/client/oidc/callback as a valid redirect URI",
-        quoted(" with ", text)
+        quoted(" with ", .0)
     )]
-    KeycloakRefused {
-        /// Keycloak's words.
-        text: String,
-    },
+    KeycloakRefused(String),
     /// The homeserver asks for details of an account that it does not have yet.
     #[error(
         "the homeserver has no account for this user of Keycloak yet and asks for its details: set \
@@ -349,7 +334,7 @@ mod tests {
 
     #[test]
     fn words_of_a_page_are_shortened_and_escaped() {
-        let text = |text: String| Error::PasswordRefused { text }.to_string();
+        let text = |text: String| Error::PasswordRefused(text).to_string();
         assert!(
             text("Invalid\u{1b}[2J".to_owned()).contains(r#"password with "Invalid\u{1b}[2J": "#)
         );

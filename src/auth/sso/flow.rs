@@ -12,7 +12,6 @@ use super::cookies::CookieJar;
 use super::error::{Error, Server};
 use super::form::Form;
 use super::page::{Page, TextKind};
-use super::provider::IdentityProvider;
 use super::redirect::{REDIRECT_URL, RedirectError, Target, shown, target};
 use super::trusted_realm::TrustedRealm;
 use crate::net::{Response, is_private};
@@ -104,7 +103,7 @@ impl<'a> Flow<'a> {
     /// `base` is no URL that can have a path.
     pub(super) fn begin(
         base: &str,
-        provider: &IdentityProvider,
+        provider: &str,
         account: &'a Account<'a>,
     ) -> Result<(Self, PageRequest), Error> {
         let mut url = Url::parse(base).map_err(|_| Error::BadHomeserver)?;
@@ -112,7 +111,7 @@ impl<'a> Flow<'a> {
             .map_err(|()| Error::BadHomeserver)?
             .pop_if_empty()
             .extend(["_matrix", "client", "v3", "login", "sso", "redirect"])
-            .push(provider.as_str());
+            .push(provider);
         url.query_pairs_mut()
             .append_pair("redirectUrl", REDIRECT_URL);
         let flow = Self {
@@ -272,11 +271,11 @@ impl<'a> Flow<'a> {
             return Err(Error::Consent);
         }
         if let Some(action) = action {
-            return Err(Error::RequiredAction { action });
+            return Err(Error::RequiredAction(action));
         }
         if page.has(TextKind::Error) {
             let text = words(page, &[TextKind::Paragraph, TextKind::Error]);
-            return Err(Error::KeycloakRefused { text });
+            return Err(Error::KeycloakRefused(text));
         }
         let login = page.form("kc-form-login");
         let otp = page.form("kc-otp-login-form");
@@ -289,8 +288,8 @@ impl<'a> Flow<'a> {
         if self.answered >= Some(prompt) {
             let text = words(page, &[TextKind::Problem]);
             return Err(match prompt {
-                Prompt::Code => Error::CodeRefused { text },
-                Prompt::User | Prompt::Password => Error::PasswordRefused { text },
+                Prompt::Code => Error::CodeRefused(text),
+                Prompt::User | Prompt::Password => Error::PasswordRefused(text),
             });
         }
         // Later redirects may have left the realm without leaving the host.
@@ -331,9 +330,7 @@ impl<'a> Flow<'a> {
             return Err(Error::FormLeadsAway);
         }
         if !is_private(&to) {
-            return Err(Error::Plaintext {
-                origin: shown(&to.origin()),
-            });
+            return Err(Error::Plaintext(shown(&to.origin())));
         }
         to.set_fragment(None);
         Ok(to)

@@ -1,5 +1,6 @@
 //! An HTML form, filled in as a person would.
 
+use super::html::Tag;
 use crate::auth::form;
 use crate::util::Secret;
 
@@ -8,7 +9,7 @@ const MAX_FIELDS: usize = 64;
 
 /// A form with the fields that a browser would send: hidden ones, and those that are filled in
 /// or ticked beforehand, but no button.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Form {
     pub(super) id: String,
     /// The URL that it is sent to, without character references; empty for the page itself.
@@ -18,26 +19,27 @@ pub(super) struct Form {
 }
 
 impl Form {
-    /// A form without fields.
-    pub(super) fn new(id: String, action: String, method: &str) -> Self {
+    /// The form that this tag begins, without fields.
+    pub(super) fn of(tag: &Tag) -> Self {
         Self {
-            id,
-            action,
-            is_post: method.trim().eq_ignore_ascii_case("post"),
+            id: tag.attribute("id").to_owned(),
+            action: tag.attribute("action").trim().to_owned(),
+            is_post: tag.attribute("method").trim().eq_ignore_ascii_case("post"),
             fields: Vec::new(),
         }
     }
 
     /// Adds an `<input>`, if a browser would send it.
-    pub(super) fn add(&mut self, name: String, kind: &str, value: String, checked: bool) {
-        let kind = kind.trim().to_ascii_lowercase();
+    pub(super) fn add(&mut self, input: &Tag) {
+        let (name, value) = (input.attribute("name"), input.attribute("value"));
+        let kind = input.attribute("type").trim().to_ascii_lowercase();
         let is_sent = match kind.as_str() {
             "submit" | "button" | "image" | "reset" | "file" => false,
-            "checkbox" | "radio" => checked,
+            "checkbox" | "radio" => input.has("checked"),
             _ => true,
         };
-        if is_sent && !name.is_empty() && self.fields.len() < MAX_FIELDS {
-            self.fields.push((name, value));
+        if is_sent && !input.has("disabled") && !name.is_empty() && self.fields.len() < MAX_FIELDS {
+            self.fields.push((name.to_owned(), value.to_owned()));
         }
     }
 
@@ -59,21 +61,30 @@ impl Form {
 
 #[cfg(test)]
 mod tests {
+    use super::super::html::{Token, Tokens};
     use super::*;
 
+    fn tag(html: &str) -> Tag {
+        match Tokens::of(html).next() {
+            Some(Token::Start(tag)) => tag,
+            other => panic!("{html}: {other:?}"),
+        }
+    }
+
     fn form() -> Form {
-        let mut form = Form::new(String::new(), String::new(), " POST");
-        for (name, kind, value, checked) in [
-            ("username", "text", "", false),
-            ("password", "PASSWORD", "", false),
-            ("credentialId", "hidden", "a&b=ü", false),
-            ("rememberMe", "checkbox", "on", false),
-            ("selectedCredentialId", "radio", "1", false),
-            ("selectedCredentialId", "radio", "2", true),
-            ("login", "submit", "Sign In", false),
-            ("", "hidden", "nameless", false),
+        let mut form = Form::of(&tag("<form method=' POST'>"));
+        for input in [
+            "name=username type=text",
+            "name=password type=PASSWORD",
+            "name=credentialId type=hidden value='a&amp;b=ü'",
+            "name=rememberMe type=checkbox value=on",
+            "name=selectedCredentialId type=radio value=1",
+            "name=selectedCredentialId type=radio value=2 checked",
+            "name=login type=submit value='Sign In'",
+            "name=off type=hidden value=off disabled",
+            "type=hidden value=nameless",
         ] {
-            form.add(name.to_owned(), kind, value.to_owned(), checked);
+            form.add(&tag(&format!("<input {input}>")));
         }
         form
     }
@@ -90,10 +101,10 @@ mod tests {
 
     #[test]
     fn the_number_of_fields_is_limited() {
-        let mut form = Form::default();
+        let mut form = Form::of(&tag("<form>"));
         assert!(!form.is_post);
         for number in 0..2 * MAX_FIELDS {
-            form.add(number.to_string(), "hidden", String::new(), false);
+            form.add(&tag(&format!("<input name={number} type=hidden>")));
         }
         assert_eq!(form.fields.len(), MAX_FIELDS);
     }

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use http::Method;
-use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, COOKIE, HeaderValue};
+use http::header::{ACCEPT, ACCEPT_LANGUAGE, COOKIE};
 
 use super::error::{Error, Server};
 use super::flow::{Account, Flow, PageRequest, Step};
-use super::provider::IdentityProvider;
 use super::redirect::RedirectError;
 use crate::auth::form;
 use crate::net::{Client, Limits, Request};
@@ -33,57 +31,40 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub async fn login_token(
     http: &Client,
     base: &str,
-    provider: &IdentityProvider,
+    provider: &str,
     account: &Account<'_>,
 ) -> Result<Secret, Error> {
-    tokio::time::timeout(DEADLINE, run(http, base, provider, account))
+    let login = async {
+        let (mut flow, mut next) = Flow::begin(base, provider, account)?;
+        loop {
+            let request = request(next, flow.server())?;
+            let answer = http.send(request).await;
+            let answer = answer.map_err(|error| Error::Unreachable {
+                server: flow.server(),
+                error,
+            })?;
+            match flow.handle(answer, http.clock().now())? {
+                Step::Send(request) => next = request,
+                Step::Done(token) => return Ok(token),
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, login)
         .await
         .map_err(|_| Error::TooLong(DEADLINE))?
 }
 
-async fn run(
-    http: &Client,
-    base: &str,
-    provider: &IdentityProvider,
-    account: &Account<'_>,
-) -> Result<Secret, Error> {
-    let (mut flow, mut next) = Flow::begin(base, provider, account)?;
-    loop {
-        let request = request(&next, flow.server())?;
-        let answer = http
-            .send(request)
-            .await
-            .map_err(|error| Error::Unreachable {
-                server: flow.server(),
-                error,
-            })?;
-        match flow.handle(answer, http.clock().now())? {
-            Step::Send(request) => next = request,
-            Step::Done(token) => return Ok(token),
-        }
-    }
-}
-
 /// The HTTP request for a page; if its URL cannot be requested, the redirect to it is wrong.
-fn request(page: &PageRequest, server: Server) -> Result<Request, Error> {
-    let (method, body) = match &page.form {
-        Some(form) => (Method::POST, form.expose().as_bytes().to_vec()),
-        None => (Method::GET, Vec::new()),
-    };
-    let mut request =
-        Request::new(method, page.url.as_str(), body, LIMITS).map_err(|_| Error::Redirect {
-            server,
-            why: RedirectError::Broken,
-        })?;
+fn request(page: PageRequest, server: Server) -> Result<Request, Error> {
     // Keycloak's words are repeated in the log, which is English.
-    request = request
-        .header(ACCEPT, HeaderValue::from_static("text/html"))
-        .header(ACCEPT_LANGUAGE, HeaderValue::from_static("en"));
-    if page.form.is_some() {
-        request = request.header(CONTENT_TYPE, form::MEDIA_TYPE);
-    }
-    if let Some(cookies) = &page.cookies {
-        request = request.header(COOKIE, cookies.clone());
+    let headers = [(ACCEPT, "text/html"), (ACCEPT_LANGUAGE, "en")];
+    let request = form::request(page.url.as_str(), page.form, LIMITS, headers);
+    let mut request = request.map_err(|_| Error::Redirect {
+        server,
+        why: RedirectError::Broken,
+    })?;
+    if let Some(cookies) = page.cookies {
+        request = request.header(COOKIE, cookies);
     }
     Ok(request)
 }

@@ -20,7 +20,7 @@ mod tests;
 pub use error::Error;
 pub use flow::Account;
 pub use login::login_token;
-pub use provider::IdentityProvider;
+pub use provider::choose_provider;
 
 #[cfg(test)]
 pub use error::Server;

@@ -143,21 +143,10 @@ impl Reader {
         }
         match tag.name.as_str() {
             // HTML has no form inside a form.
-            "form" if self.form.is_none() => {
-                self.form = Some(Form::new(
-                    tag.attribute("id").to_owned(),
-                    tag.attribute("action").trim().to_owned(),
-                    tag.attribute("method"),
-                ));
-            }
-            "input" if !tag.has("disabled") => {
+            "form" if self.form.is_none() => self.form = Some(Form::of(tag)),
+            "input" => {
                 if let Some(form) = &mut self.form {
-                    form.add(
-                        tag.attribute("name").to_owned(),
-                        tag.attribute("type"),
-                        tag.attribute("value").to_owned(),
-                        tag.has("checked"),
-                    );
+                    form.add(tag);
                 }
             }
             "a" if self.page.token.is_none() => {

@@ -14,10 +14,11 @@ pub(in crate::cli) fn run(env: Env<'_>) -> Result<String, Faults> {
     let stand_ins: Vec<_> = SETTINGS
         .iter()
         .filter_map(|setting| match setting.presence {
-            Presence::Kubernetes { stand_in } => Some((setting.name, stand_in)),
+            Presence::Kubernetes { stand_in } if given(setting.name).is_none() => {
+                Some((setting.name, stand_in))
+            }
             _ => None,
         })
-        .filter(|(name, _)| given(name).is_none())
         .collect();
     let settings = Settings::from_env(&|name| {
         let stand_in = stand_ins.iter().find(|(known, _)| *known == name);

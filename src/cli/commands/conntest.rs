@@ -33,7 +33,7 @@ pub(in crate::cli) async fn run(
             &format!("{base} (by the .well-known of {name})"),
         ),
     }
-    let versions = versions(login.client(), base)
+    let versions = versions(&login.client, base)
         .await
         .map_err(login::Error::NoHomeserver)?;
     say(out, "versions", &versions.names.join(", "));

@@ -71,17 +71,12 @@ fn describe(text: &mut String, identity: &KnownIdentity) {
         return;
     };
     let differs = identity.master.is_some_and(|master| master != pin.master);
-    let _ = writeln!(
-        text,
-        "  pinned   {} (by {}){}",
-        fingerprint(&pin.master),
-        pin.source,
-        if differs {
-            ": CHANGED, commands are refused"
-        } else {
-            ""
-        }
-    );
+    let note = match differs {
+        true => ": CHANGED, commands are refused",
+        false => "",
+    };
+    let (master, source) = (fingerprint(&pin.master), pin.source);
+    let _ = writeln!(text, "  pinned   {master} (by {source}){note}");
 }
 
 fn describe_own(text: &mut String, state: &CrossSigningState) {

@@ -7,7 +7,7 @@ use crate::cli::Error;
 use crate::config::Account;
 use crate::login::Login;
 use crate::matrix::client::{Fault, RefreshError, is_user, refresh};
-use crate::store::{self, LoginCredential, Session, Store};
+use crate::store::{LoginCredential, Session, Store};
 use crate::util::{Clock, Secret, Tokens};
 
 /// Ends the session of the store in `directory` and returns what to print,
@@ -29,31 +29,23 @@ pub(in crate::cli) async fn run(
     ended
 }
 
-/// The end of the session: now, or before.
-enum Ended {
-    Now,
-    Before,
-}
-
 async fn end(account: &Account, store: &mut Store, clock: Clock) -> Result<String, Error> {
-    let Some(session) = session(store)? else {
-        return Ok("there is no session to end: the bot has not logged in\n".to_owned());
-    };
-    let Session {
+    let session = store.begin()?.session().load()?;
+    let Some(Session {
         user,
         device,
         proof,
-    } = session;
+    }) = session
+    else {
+        return Ok("there is no session to end: the bot has not logged in\n".to_owned());
+    };
     if !is_user(&user, account.user.as_str()) {
         return Err(Error::OthersStore(user));
     }
-    let how = match log_out(account, store, proof, clock).await? {
-        Ended::Now => "has ended",
-        Ended::Before => "had ended before",
-    };
+    let how = log_out(account, store, proof, clock).await?;
     let tx = store.begin()?;
-    let left = tx.forget_device().and_then(|()| tx.summary());
-    let left = left?;
+    tx.forget_device()?;
+    let left = tx.summary()?;
     tx.commit()?;
     let mut text = format!(
         "the session of {user}, device {device}, {how}; the device's keys are removed from the \
@@ -66,17 +58,21 @@ async fn end(account: &Account, store: &mut Store, clock: Clock) -> Result<Strin
     Ok(text)
 }
 
+const NOW: &str = "has ended";
+const BEFORE: &str = "had ended before";
+
+/// Ends the session of `proof` and says when it ended: [`NOW`] or [`BEFORE`].
 async fn log_out(
     account: &Account,
     store: &mut Store,
     proof: LoginCredential,
     clock: Clock,
-) -> Result<Ended, Error> {
+) -> Result<&'static str, Error> {
     let (tokens, refresh) = match proof {
         LoginCredential::Lost {
             refresh: None,
             ended: true,
-        } => return Ok(Ended::Before),
+        } => return Ok(BEFORE),
         LoginCredential::Lost { refresh, .. } => (None, refresh),
         LoginCredential::Tokens(tokens) => (Some(tokens.clone()), tokens.refresh),
     };
@@ -84,7 +80,7 @@ async fn log_out(
     let mut soft = false;
     if let Some(tokens) = tokens {
         match login.log_out(&tokens).await {
-            Ok(()) => return Ok(Ended::Now),
+            Ok(()) => return Ok(NOW),
             Err(Fault::UnknownToken { soft_logout }) => soft = soft_logout,
             Err(fault) => return Err(Error::NotEnded(Box::new(fault))),
         }
@@ -94,15 +90,15 @@ async fn log_out(
         && let Some(tokens) = renew(&login, store, &last).await?
     {
         return match login.log_out(&tokens).await {
-            Ok(()) => Ok(Ended::Now),
-            Err(Fault::UnknownToken { .. }) => Ok(Ended::Before),
+            Ok(()) => Ok(NOW),
+            Err(Fault::UnknownToken { .. }) => Ok(BEFORE),
             Err(fault) => Err(Error::NotEnded(Box::new(fault))),
         };
     }
     if soft {
         return Err(Error::Expired);
     }
-    Ok(Ended::Before)
+    Ok(BEFORE)
 }
 
 /// New tokens, stored before they are used; None if the homeserver gives none.
@@ -118,14 +114,8 @@ async fn renew(
         }
         Err(_) => return Ok(None),
     };
-    let put = store.begin().and_then(|tx| {
-        tx.session().put_tokens(&tokens)?;
-        tx.commit()
-    });
-    put?;
+    let tx = store.begin()?;
+    tx.session().put_tokens(&tokens)?;
+    tx.commit()?;
     Ok(Some(tokens))
-}
-
-fn session(store: &mut Store) -> Result<Option<Session>, store::Error> {
-    store.begin()?.session().load()
 }

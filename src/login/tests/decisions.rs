@@ -104,7 +104,7 @@ fn refusal(errcode: &str) -> Fault {
 }
 
 fn refused(method: MethodName, errcode: &str) -> Error {
-    Error::refused(method, refusal(errcode))
+    Error::of(method, refusal(errcode))
 }
 
 fn diagnosed(diagnosis: Diagnosis) -> Error {
@@ -142,9 +142,7 @@ fn each_error_has_a_party_that_acts_and_is_tried_again_where_that_may_help() {
         found: "a".to_owned(),
         expected: "bot".to_owned(),
     };
-    let expired = || TokenError::Expired {
-        ago: Duration::from_secs(90),
-    };
+    let expired = || TokenError::Expired(Duration::from_secs(90));
     let user = || user_id!("@other:test").to_owned();
     let kc = |error| Error::Keycloak(error);
     let page = |server| {
@@ -266,17 +264,11 @@ fn each_error_has_a_party_that_acts_and_is_tried_again_where_that_may_help() {
             true,
         ),
         (
-            kc(keycloak::Error::UnknownRealm {
-                realm: "r".to_owned(),
-            }),
+            kc(keycloak::Error::UnknownRealm("r".to_owned())),
             Configuration,
             false,
         ),
-        (
-            kc(keycloak::Error::Limited { retry_after: None }),
-            Keycloak,
-            true,
-        ),
+        (kc(keycloak::Error::Limited(None)), Keycloak, true),
         (kc(keycloak::Error::NoToken), Keycloak, false),
         (Error::Mint(MintError::Clock), Configuration, false),
         (page(sso::Server::Homeserver), Homeserver, true),
@@ -319,7 +311,7 @@ fn a_server_that_asks_for_a_wait_gets_it() {
     let wait = Some(Duration::from_secs(7));
     for error in [
         Error::Homeserver(Fault::Limited(wait)),
-        Error::Keycloak(keycloak::Error::Limited { retry_after: wait }),
+        Error::Keycloak(keycloak::Error::Limited(wait)),
         Error::Sso(sso::Error::Limited {
             server: sso::Server::Homeserver,
             retry_after: wait,

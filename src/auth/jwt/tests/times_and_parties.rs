@@ -30,9 +30,7 @@ fn times_are_whole_numbers_or_not_and_clocks_may_differ_by_a_minute() {
     assert_eq!(with("exp", json!(1.8e9)), []);
     assert_eq!(
         with("exp", json!(NOW - 61)),
-        [TokenError::Expired {
-            ago: Duration::from_secs(61)
-        }]
+        [TokenError::Expired(Duration::from_secs(61))]
     );
     for claim in ["nbf", "iat"] {
         assert_eq!(with(claim, json!(NOW + 60)), []);
@@ -45,10 +43,7 @@ fn times_are_whole_numbers_or_not_and_clocks_may_differ_by_a_minute() {
             }]
         );
     }
-    assert_eq!(
-        with("exp", Value::Null),
-        [TokenError::Missing { claim: "exp" }]
-    );
+    assert_eq!(with("exp", Value::Null), [TokenError::Missing("exp")]);
 }
 
 #[test]
@@ -98,10 +93,7 @@ fn issuer_audience_and_client_are_compared_where_they_are_expected() {
             expected: ISSUER.to_owned()
         }]
     );
-    assert_eq!(
-        with("iss", Value::Null),
-        [TokenError::Missing { claim: "iss" }]
-    );
+    assert_eq!(with("iss", Value::Null), [TokenError::Missing("iss")]);
 
     let expected = Expected {
         audience: Some("matrix"),

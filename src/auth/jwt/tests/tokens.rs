@@ -36,7 +36,7 @@ fn what_is_no_token_is_named() {
     let deep = base64(format!("{{\"a\":{}", "[".repeat(40_000)));
     assert_eq!(fault(&format!("e30.{deep}.x")), DecodeError::Claims);
     let bytes = MAX_TOKEN_BYTES + 1;
-    assert_eq!(fault(&"x".repeat(bytes)), DecodeError::TooLarge { bytes });
+    assert_eq!(fault(&"x".repeat(bytes)), DecodeError::TooLarge(bytes));
 
     let opaque = Secret::new("opaque".to_owned());
     let faults = check(
@@ -71,7 +71,7 @@ fn a_token_of_our_own_is_short_lived_and_signed_with_hs512() {
 fn a_short_secret_or_a_clock_before_1970_makes_no_token() {
     let secret = Secret::new("x".repeat(63));
     let fault = mint(&secret, "bot", at(NOW)).unwrap_err();
-    assert_eq!(fault, MintError::ShortSecret { bytes: 63 });
+    assert_eq!(fault, MintError::ShortSecret(63));
     assert!(fault.to_string().contains("JWT_SECRET has 63 bytes"));
     let secret = Secret::new("x".repeat(64));
     let early = UNIX_EPOCH - Duration::from_secs(1);

@@ -69,15 +69,15 @@ fn what_is_no_secret_is_named() {
         "GEZDGNBVGY3TQOJQ=A",
     ] {
         let expected = match text {
-            "" | "=" => TotpError::Length { bytes: 0 },
+            "" | "=" => TotpError::Length(0),
             _ => TotpError::Base32,
         };
         assert_eq!(fault(text), expected, "{text}");
     }
     assert_eq!(fault("234567"), TotpError::Base32);
-    assert_eq!(fault("2345672"), TotpError::Length { bytes: 4 });
+    assert_eq!(fault("2345672"), TotpError::Length(4));
     let long = "A".repeat(208);
-    assert_eq!(fault(&long), TotpError::Length { bytes: 130 });
+    assert_eq!(fault(&long), TotpError::Length(130));
     assert_eq!(fault("otpauth://hotp/x?secret=A"), TotpError::Kind);
     assert_eq!(fault("otpauth://totp"), TotpError::Kind);
     assert_eq!(fault("otpauth://totp/x"), TotpError::NoSecret);

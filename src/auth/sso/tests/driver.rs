@@ -16,7 +16,7 @@ fn login_over_http(base: &str) -> Result<Secret, Error> {
         provider_url: None,
         realm: None,
     };
-    run(login_token(&client, base, &provider(), &account))
+    run(login_token(&client, base, "oidc-keycloak", &account))
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn a_form_on_plain_http_gets_no_password() {
         ],
     );
     let origin = "http://kc.example".to_owned();
-    assert_eq!(*outcome.fault(), Error::Plaintext { origin });
+    assert_eq!(*outcome.fault(), Error::Plaintext(origin));
     assert_kept(&outcome);
 }
 

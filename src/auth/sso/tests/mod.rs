@@ -11,9 +11,9 @@ use std::time::SystemTime;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use url::form_urlencoded;
 
+use super::Error;
 use super::flow::{Account, Flow, PageRequest, Step};
 use super::redirect::{REDIRECT_URL, RedirectError};
-use super::{Error, IdentityProvider};
 use crate::net::Remedy;
 use crate::net::Response;
 use crate::util::Secret;
@@ -50,10 +50,6 @@ fn redirect(to: &str) -> Response {
 /// The redirect that ends a login well.
 fn end() -> Response {
     redirect(&format!("{REDIRECT_URL}?loginToken=syl_hunter2"))
-}
-
-fn provider() -> IdentityProvider {
-    IdentityProvider::choose("keycloak", &["oidc-keycloak".to_owned()]).unwrap()
 }
 
 /// The requests and the end of a conversation.
@@ -99,7 +95,7 @@ fn login_at(base: &str, code: Option<&dyn Fn() -> Secret>, answers: Vec<Response
 
 /// A login of `account` at `base` that gets these answers one after the other.
 fn converse(base: &str, account: &Account<'_>, answers: Vec<Response>) -> Outcome {
-    let (mut flow, ask) = Flow::begin(base, &provider(), account).unwrap();
+    let (mut flow, ask) = Flow::begin(base, "oidc-keycloak", account).unwrap();
     let mut asked = vec![ask];
     for answer in answers {
         match flow.handle(answer, SystemTime::now()) {
@@ -292,7 +288,7 @@ fn another_login_page_than_the_configured_one_is_not_told_the_password() {
             provider_url,
             realm: None,
         };
-        let (mut flow, _) = Flow::begin("https://hs.example", &provider(), &account).unwrap();
+        let (mut flow, _) = Flow::begin("https://hs.example", "oidc-keycloak", &account).unwrap();
         flow.handle(redirect(to), SystemTime::now()).map(drop)
     };
     let page = "https://evil.example/realms/matrix/protocol/openid-connect/auth";

@@ -30,7 +30,7 @@ fn a_wrong_password_is_said_in_keycloaks_words_and_sent_once() {
         page(&pages::login_with("username")),
     ]);
     let text = String::new();
-    assert_eq!(*outcome.fault(), Error::PasswordRefused { text });
+    assert_eq!(*outcome.fault(), Error::PasswordRefused(text));
 }
 
 #[test]
