@@ -71,27 +71,23 @@ impl KnownIdentity {
     /// are refused.
     pub fn may_have_keys(&self, device: &Device, trust: DeviceTrust) -> bool {
         let signed = self.master.is_none() || device.signed_by == self.master;
-        let configured = self
-            .pin
-            .as_ref()
-            .filter(|pin| pin.source == PinSource::Configuration);
+        let configured = self.configured_master();
         (trust == DeviceTrust::Tofu || signed)
-            && configured.is_none_or(|pin| device.signed_by == Some(pin.master))
+            && (configured.is_none() || device.signed_by == configured)
+    }
+
+    /// The master key that the operator has pinned.
+    fn configured_master(&self) -> Option<Ed25519PublicKey> {
+        let pin = self.pin.as_ref()?;
+        (pin.source == PinSource::Configuration).then_some(pin.master)
     }
 
     /// The standing of one of this user's listed devices.
     pub fn standing(&self, device: &Device, trust: DeviceTrust) -> DeviceTrustState {
-        let binding = self
-            .pin
-            .as_ref()
-            .filter(|pin| {
-                trust == DeviceTrust::CrossSigned || pin.source == PinSource::Configuration
-            })
-            .map(|pin| pin.master)
-            .or(match trust {
-                DeviceTrust::CrossSigned => self.master,
-                DeviceTrust::Tofu => None,
-            });
+        let binding = match trust {
+            DeviceTrust::CrossSigned => self.pin.as_ref().map(|pin| pin.master).or(self.master),
+            DeviceTrust::Tofu => self.configured_master(),
+        };
         match binding {
             None => DeviceTrustState::Trusted,
             Some(master) if device.signed_by == Some(master) => DeviceTrustState::Trusted,

@@ -115,7 +115,7 @@ pub const LEFT_INVITES: i64 = 200;
 /// Rooms whose timeline has a gap that is being read.
 pub const GAPS: i64 = 100;
 
-/// Events that wait for a key or an answer.
+/// Events that wait for a key or an answer; beyond it the oldest is given up.
 pub const UNDECRYPTED_EVENTS: i64 = 256;
 
 /// All of them together, in bytes.

@@ -1,10 +1,7 @@
 //! The tables whose rows are counted as they are inserted: the limit of each, and
 //! which rows go first.
 
-use super::{
-    caps::{self, Cap},
-    limit::Limit,
-};
+use super::{Cap, caps, limit::Limit};
 
 /// Strangers who are followed. Those in no encrypted room of the bot's go, with
 /// all that is known of them.

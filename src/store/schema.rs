@@ -402,8 +402,7 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
 
 /// Brings a store of this or an earlier format to this one.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
-    let found = version(connection)?;
-    let done = usize::try_from(found).unwrap_or_default();
+    let done = usize::try_from(version(connection)?).unwrap_or_default();
     if done < MIGRATIONS.len() {
         let transaction = connection.transaction()?;
         for migration in MIGRATIONS.iter().skip(done) {

@@ -28,10 +28,9 @@ const COUNTS: [(&str, &str); 7] = [
 impl Transaction<'_> {
     /// Counts what outlives the device, as pairs of name and number.
     pub fn summary(&self) -> Result<Vec<(&'static str, i64)>, Error> {
-        let count = |(what, query)| {
-            let count = self.value(query, [])?;
-            Ok((what, count))
-        };
-        COUNTS.into_iter().map(count).collect()
+        let counts = COUNTS.into_iter();
+        counts
+            .map(|(what, query)| Ok((what, self.value(query, [])?)))
+            .collect()
     }
 }

@@ -22,7 +22,7 @@ use super::request::{OutgoingRequest, RequestContext, RequestKey};
 use super::room_state::parse;
 use crate::json::{Sifted, lenient};
 use crate::matrix::client::{Call, encode, item_kind};
-use crate::store::{EventStatus, Gap, MAX_UNDECRYPTED, WaitReason};
+use crate::store::{EventStatus, Gap, WaitReason, caps};
 use crate::util::{MAX_POSITION, is_carried};
 
 /// A gap is read for so long, in milliseconds of the bot's own clock. What its room's
@@ -211,7 +211,7 @@ impl Turn<'_> {
                 Some(_) => return Ok(Reached::End),
                 None => {}
             }
-            if gap.events >= MAX_GAP_EVENTS || held.count()? >= MAX_UNDECRYPTED {
+            if gap.events >= MAX_GAP_EVENTS || held.count()? >= caps::UNDECRYPTED_EVENTS {
                 return Ok(Reached::Bound);
             }
             gap.events += 1;

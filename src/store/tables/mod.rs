@@ -51,7 +51,5 @@ pub use rooms::{Encryption, Rooms};
 pub use seen_olm_messages::SeenOlmMessages;
 pub use session::{LoginCredential, Session, SessionRow};
 pub use shares::{Recipient, Shares, Sharing};
-pub use undecrypted_events::{
-    EventStatus, MAX_UNDECRYPTED, UndecryptedEvent, UndecryptedEvents, WaitReason,
-};
+pub use undecrypted_events::{EventStatus, UndecryptedEvent, UndecryptedEvents, WaitReason};
 pub use withheld_keys::WithheldKeys;

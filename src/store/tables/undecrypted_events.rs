@@ -6,9 +6,6 @@ use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId};
 use super::columns::parsed;
 use crate::store::{Error, Transaction, caps};
 
-/// Events held back at the same time; beyond it the oldest is given up.
-pub const MAX_UNDECRYPTED: i64 = caps::UNDECRYPTED_EVENTS;
-
 /// Reason for which an event waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitReason {
@@ -88,7 +85,7 @@ impl UndecryptedEvents<'_> {
         self.0.execute(
             "DELETE FROM held WHERE rowid IN (
                  SELECT rowid FROM held ORDER BY position DESC, rowid DESC LIMIT -1 OFFSET ?1)",
-            [MAX_UNDECRYPTED],
+            [caps::UNDECRYPTED_EVENTS],
         )
     }
 

@@ -14,7 +14,7 @@ use crate::matrix::client::SyncBody;
 use crate::matrix::e2ee::Engine;
 use crate::matrix::e2ee::message::MAX_UNDECRYPTED_EVENT;
 use crate::matrix::e2ee::{Commanders, Message, PlaintextReplies};
-use crate::store::{Store, Transaction};
+use crate::store::{Store, Transaction, caps};
 use crate::util::temp::TempDir;
 use crate::util::{Secret, Tokens};
 
@@ -199,9 +199,9 @@ fn what_waits_for_a_gap_is_bounded() {
     large["content"]["formatted_body"] = json!("x".repeat(MAX_UNDECRYPTED_EVENT));
     let timeline: Vec<Value> = (1000..1300).map(alices).collect();
     limited(&engine, &tx, json!("p5"), &timeline, "s2");
-    assert_eq!(tx.undecrypted().count().unwrap(), MAX_UNDECRYPTED);
+    assert_eq!(tx.undecrypted().count().unwrap(), caps::UNDECRYPTED_EVENTS);
     page(&engine, &tx, "p5", &json!({"chunk": [large, alices(3)]}));
-    assert_eq!(tx.undecrypted().count().unwrap(), MAX_UNDECRYPTED);
+    assert_eq!(tx.undecrypted().count().unwrap(), caps::UNDECRYPTED_EVENTS);
     assert_eq!(classified(&engine, &tx), (1044..1300).collect::<Vec<_>>());
     assert_eq!(
         engine.on(&tx, NOW).rooms_with_missed_messages().unwrap(),
