@@ -4,7 +4,7 @@
 use log::error;
 use ruma::OwnedUserId;
 
-use super::{handlers::survive, pending::Pending, session::Session};
+use super::{pending::Pending, session::Session};
 use crate::{
     json::Sifted,
     matrix::{
@@ -93,10 +93,10 @@ impl Session<'_> {
 
     fn sync_not_taken(&mut self, error: &e2ee::Error) -> Result<(), SessionEnd> {
         self.requests.sync.failed();
-        if self.goes_on_without(error) {
+        let goes_on = self.goes_on_without(error);
+        if goes_on.inspect_err(|_| self.health.synced(false))? {
             return Ok(());
         }
-        survive(error).inspect_err(|_| self.health.synced(false))?;
         if let e2ee::Error::Store(error) = error {
             error!("{error}");
         }
@@ -156,12 +156,11 @@ impl Session<'_> {
         key: &RequestKey,
         error: &e2ee::Error,
     ) -> Result<(), SessionEnd> {
-        if self.goes_on_without(error) {
-            self.requests.in_flight.failed(key, None);
+        let goes_on = self.goes_on_without(error)?;
+        let wait = self.requests.in_flight.failed(key, None);
+        if goes_on {
             return Ok(());
         }
-        survive(error)?;
-        let wait = self.requests.in_flight.failed(key, None);
         error!("{key:?}: {error}; trying again in {} s", wait.as_secs());
         self.delay_cross_signing(key);
         Ok(())

@@ -88,15 +88,24 @@ impl Door<'_> {
                 request.overdue_ms / 1000
             );
         }
-        let payload = read_command(&decision).map_or("", Command::as_str);
+        let (was_read, payload) = match &decision {
+            Decision::Execute(command)
+            | Decision::Deny(
+                Denial::TooLate { command, .. } | Denial::ClocksDiffer { command, .. },
+            ) => (true, command.as_str()),
+            Decision::Deny(Denial::UnknownCommand(_)) => (true, ""),
+            // Something before the text spoke against it.
+            Decision::Ignore | Decision::Deny(_) => (false, ""),
+        };
         let entry = journal_entry(message, &request, payload);
         if !tx.journal().record(&entry)? {
             return Ok(None);
         }
         log_receipt(message, payload);
         let thread = in_thread(message.thread.as_deref(), &message.event_id);
-        if let (true, true, MessageKind::Text { body, .. }) =
-            (self.chat.echo, was_read(&decision), &message.kind)
+        if self.chat.echo
+            && was_read
+            && let MessageKind::Text { body, .. } = &message.kind
         {
             self.turn
                 .remark(&message.room, thread, &replies::echo(body))?;
@@ -201,23 +210,6 @@ fn journal_entry(message: &Message, request: &Request<'_>, payload: &str) -> Jou
     }
 }
 
-/// The command of a text that the policy has read.
-fn read_command(decision: &Decision) -> Option<Command> {
-    match decision {
-        Decision::Execute(command)
-        | Decision::Deny(Denial::TooLate { command, .. } | Denial::ClocksDiffer { command, .. }) => {
-            Some(*command)
-        }
-        Decision::Ignore | Decision::Deny(_) => None,
-    }
-}
-
-/// Returns true if the text was looked at: nothing before it spoke against it.
-fn was_read(decision: &Decision) -> bool {
-    let is_unknown = matches!(decision, Decision::Deny(Denial::UnknownCommand(_)));
-    is_unknown || read_command(decision).is_some()
-}
-
 /// Returns true if too much waits to be done before this command.
 fn is_too_much(
     tx: &Transaction<'_>,
@@ -320,55 +312,38 @@ pub(super) fn denied(denial: &Denial, text: &str) -> MetricEvent {
 
 /// Logs who asked for what where; never the text.
 fn log_receipt(message: &Message, command: &str) {
-    let Message {
-        event_id,
-        room,
-        sender,
-        ..
-    } = message;
-    let (event_id, room) = (shown(event_id), shown(room));
-    match &message.kind {
+    let (event_id, room) = (shown(&message.event_id), shown(&message.room));
+    let sender = &message.sender;
+    let fault = match &message.kind {
         MessageKind::Text { device, .. } => {
             let how = match device {
                 Some(_) => "encrypted",
                 None => "in clear",
             };
-            let what = if command.is_empty() {
-                "a message that is no command"
-            } else {
-                command
+            let what = match command {
+                "" => "a message that is no command",
+                command => command,
             };
             info!("{sender} in {room}: {what} ({how}, {event_id})");
+            return;
         }
-        MessageKind::InClear => {
-            warn!("{sender} in {room}: in clear in an encrypted room ({event_id})")
+        MessageKind::InClear => "in clear in an encrypted room",
+        MessageKind::Undecryptable(code) => {
+            let why = code.map_or("its key has not come", WithheldCode::as_str);
+            &format!("cannot be decrypted, {why}")
         }
-        MessageKind::Undecryptable(code) => warn!(
-            "{sender} in {room}: cannot be decrypted, {} ({event_id})",
-            code.map_or("its key has not come", WithheldCode::as_str)
-        ),
-        MessageKind::UnverifiedDevice(device) => warn!(
-            "{sender} in {room}: from {}, which their identity has not signed ({event_id})",
+        MessageKind::UnverifiedDevice(device) => &format!(
+            "from {}, which their identity has not signed",
             shown(device)
         ),
-        MessageKind::IdentityChanged => {
-            warn!("{sender} in {room}: their identity is not the pinned one ({event_id})");
+        MessageKind::IdentityChanged => "their identity is not the pinned one",
+        MessageKind::UnknownDevice => "from a device that is not in their list",
+        MessageKind::OlderSession => "under an older session than one before",
+        MessageKind::SpentSession => "under a session that is done with",
+        MessageKind::SignedOutDevice(device) => {
+            &format!("from {}, which was signed out", shown(device))
         }
-        MessageKind::UnknownDevice => {
-            warn!("{sender} in {room}: from a device that is not in their list ({event_id})");
-        }
-        MessageKind::OlderSession => {
-            warn!("{sender} in {room}: under an older session than one before ({event_id})");
-        }
-        MessageKind::SpentSession => {
-            warn!("{sender} in {room}: under a session that is done with ({event_id})");
-        }
-        MessageKind::SignedOutDevice(device) => warn!(
-            "{sender} in {room}: from {}, which was signed out ({event_id})",
-            shown(device)
-        ),
-        MessageKind::OutdatedList => warn!(
-            "{sender} in {room}: their devices could not be asked for, for too long ({event_id})"
-        ),
-    }
+        MessageKind::OutdatedList => "their devices could not be asked for, for too long",
+    };
+    warn!("{sender} in {room}: {fault} ({event_id})");
 }

@@ -11,7 +11,7 @@ use crate::{
     json::Sifted,
     matrix::{
         client::Fault,
-        e2ee::{self, RequestContext, RequestKey},
+        e2ee::{RequestContext, RequestKey},
         session::{Refusal, SessionEnd, refused, with_code},
     },
     util::shown,
@@ -284,17 +284,5 @@ impl Session<'_> {
             }
             Err(error) => error!("{error}"),
         }
-    }
-}
-
-/// Passes an error that came with an answer.
-///
-/// # Errors
-/// It leaves nothing to go on with: the session ends.
-pub(super) fn survive(error: &e2ee::Error) -> Result<(), SessionEnd> {
-    match error {
-        e2ee::Error::OwnKeys(_) => Err(SessionEnd::Fatal(error.to_string())),
-        e2ee::Error::RolledBack(_) => Err(SessionEnd::Outlived(error.to_string())),
-        _ => Ok(()),
     }
 }

@@ -4,46 +4,34 @@
 use super::chat::Door;
 use crate::matrix::e2ee::{Error, Invite};
 
-/// The decision about an invite.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is taken.
-    Taken,
-    /// Its sender may not command.
-    UserNotAllowed,
-    /// The room is left out by the configuration.
-    RoomNotAllowed,
-}
-
-/// An invite, and what is done about it.
-pub(super) type Judged = (Invite, Verdict);
+/// An invite, and why it is not taken, if it is not.
+pub(super) type Judged = (Invite, Option<&'static str>);
 
 impl Door<'_> {
-    /// Takes an invite, or leaves it. It is kept either way: the server tells of it
-    /// once, and the next start may judge it otherwise.
+    /// Takes an invite, or leaves it for the reason that is returned. It is kept either
+    /// way: the server tells of it once, and the next start may judge it otherwise.
     ///
     /// # Errors
     /// The store refuses.
-    pub fn judge_invite(self, invite: &Invite) -> Result<Verdict, Error> {
-        let verdict = if !self.chat.policy.allows_room(&invite.room) {
-            Verdict::RoomNotAllowed
-        } else if !self.chat.policy.allows(&invite.inviter) {
-            Verdict::UserNotAllowed
+    pub fn judge_invite(self, invite: &Invite) -> Result<Option<&'static str>, Error> {
+        let policy = &self.chat.policy;
+        let why_not = if !policy.allows_room(&invite.room) {
+            Some("and the room is not in ALLOWED_ROOMS: it is not taken; if it should be, add it")
+        } else if !policy.allows(&invite.inviter) {
+            Some("who is not in ALLOWED_USERS: it is not taken; if they may command, add them")
         } else {
-            Verdict::Taken
+            None
         };
-        self.turn
-            .tx
-            .invites()
-            .put(&invite.room, &invite.inviter, verdict == Verdict::Taken)?;
-        Ok(verdict)
+        let invites = self.turn.tx.invites();
+        invites.put(&invite.room, &invite.inviter, why_not.is_none())?;
+        Ok(why_not)
     }
 
     /// Judges these invites.
     pub(super) fn judge_invites(self, invites: Vec<Invite>) -> Result<Vec<Judged>, Error> {
         let judged = invites.into_iter().map(|invite| {
-            let verdict = self.judge_invite(&invite)?;
-            Ok((invite, verdict))
+            let why_not = self.judge_invite(&invite)?;
+            Ok((invite, why_not))
         });
         judged.collect()
     }
@@ -57,9 +45,9 @@ impl Door<'_> {
                 room: standing.room,
                 inviter: standing.inviter,
             };
-            let verdict = self.judge_invite(&invite)?;
-            if verdict != Verdict::Taken || !standing.wanted {
-                judged.push((invite, verdict));
+            let why_not = self.judge_invite(&invite)?;
+            if why_not.is_some() || !standing.wanted {
+                judged.push((invite, why_not));
             }
         }
         Ok(judged)

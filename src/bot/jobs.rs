@@ -93,19 +93,17 @@ impl Jobs {
         if self.running.is_some() {
             return Ok(None);
         }
+        let Some(oldest) = tx.journal().next_unfinished("")? else {
+            return Ok(None);
+        };
         let question = Command::Status.as_str();
-        let is_flooded = tx.journal().count_unfinished(question)? > QUESTIONS_BEFORE_SCALING;
+        let is_flooded = oldest.payload == question
+            && tx.journal().count_unfinished(question)? > QUESTIONS_BEFORE_SCALING;
         let urgent = match is_flooded {
             true => tx.journal().next_unfinished(question)?,
             false => None,
         };
-        let next = match urgent {
-            Some(urgent) => Some(urgent),
-            None => tx.journal().next_unfinished("")?,
-        };
-        let Some(entry) = next else {
-            return Ok(None);
-        };
+        let entry = urgent.unwrap_or(oldest);
         let mut request = Request {
             principal: &entry.sender,
             room: &entry.room,

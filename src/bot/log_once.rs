@@ -5,10 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use log::{Level, info, log, warn};
 
-use super::{
-    invites::{Judged, Verdict},
-    replies,
-};
+use super::{invites::Judged, replies};
 use crate::{
     json::Skipped,
     matrix::e2ee::{Invite, RequestKey},
@@ -44,23 +41,15 @@ pub(super) struct LogOnce {
 impl LogOnce {
     /// Says what is done about these invites.
     pub(super) fn invites(&mut self, judged: &[Judged]) {
-        for (Invite { room, inviter }, verdict) in judged {
+        for (Invite { room, inviter }, why_not) in judged {
             let (room, inviter) = (shown(room), shown(inviter));
-            let missing = match verdict {
-                Verdict::Taken => {
-                    info!("accepting the invite of {inviter} to {room}");
-                    continue;
-                }
-                Verdict::UserNotAllowed => {
-                    "who is not in ALLOWED_USERS: it is not taken; if they may command, add them"
-                }
-                Verdict::RoomNotAllowed => {
-                    "and the room is not in ALLOWED_ROOMS: it is not taken; if it should be, add it"
-                }
+            let Some(why_not) = why_not else {
+                info!("accepting the invite of {inviter} to {room}");
+                continue;
             };
             log!(
                 level(&mut self.invites),
-                "invited to {room} by {inviter}, {missing} there and restart"
+                "invited to {room} by {inviter}, {why_not} there and restart"
             );
             if self.invites == TOLD {
                 warn!("further invites that are not taken are logged at the level debug");

@@ -21,7 +21,6 @@ mod storage;
 mod tests;
 
 pub use chat::{Chat, Door};
-pub use invites::Verdict;
 pub use jobs::Jobs;
 pub use reply_fallback::strip_reply_fallback;
 pub use session::{Context, Session};

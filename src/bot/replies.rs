@@ -165,36 +165,30 @@ pub fn echo(body: &str) -> String {
 /// known by.
 pub fn outcome(outcome: &Outcome, fingerprints: &[String]) -> String {
     match outcome {
-        Outcome::Scaled { replicas } => scaled(*replicas),
+        Outcome::Scaled { replicas } => {
+            let state = if *replicas > 0 { "on" } else { "off" };
+            format!("Deployment is now {state}  (replicas: {replicas})")
+        }
         Outcome::Status {
             desired,
             ready,
             available,
-        } => status(*desired, *ready, *available),
+        } => {
+            let state = match (*desired > 0, *ready > 0) {
+                (true, true) => "running",
+                (true, false) => "starting",
+                (false, _) => "off",
+            };
+            format!(
+                "Deployment is {state}\n  \
+                 Desired replicas : {desired}\n  \
+                 Ready            : {ready}\n  \
+                 Available        : {available}"
+            )
+        }
         Outcome::Help => help(fingerprints),
-        Outcome::Failed { sentence } => failure(sentence),
+        Outcome::Failed { sentence } => format!("Error: {sentence}"),
     }
-}
-
-/// After scaling to this many replicas.
-fn scaled(replicas: i32) -> String {
-    let state = if replicas > 0 { "on" } else { "off" };
-    format!("Deployment is now {state}  (replicas: {replicas})")
-}
-
-/// The state of the workload, and its desired, ready and available replicas.
-fn status(desired: i32, ready: i32, available: i32) -> String {
-    let state = match (desired > 0, ready > 0) {
-        (true, true) => "running",
-        (true, false) => "starting",
-        (false, _) => "off",
-    };
-    format!(
-        "Deployment is {state}\n  \
-         Desired replicas : {desired}\n  \
-         Ready            : {ready}\n  \
-         Available        : {available}"
-    )
 }
 
 /// To a text that is no command, without its links and mentions. The caller
@@ -250,11 +244,6 @@ pub fn interrupted(command: &str) -> String {
     )
 }
 
-/// After a failure, told in a sentence.
-fn failure(sentence: &str) -> String {
-    format!("Error: {sentence}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,8 +265,18 @@ mod tests {
         }
     }
 
+    fn status(desired: i32, ready: i32, available: i32) -> String {
+        let status = Outcome::Status {
+            desired,
+            ready,
+            available,
+        };
+        outcome(&status, &[])
+    }
+
     #[test]
     fn scaling() {
+        let scaled = |replicas| outcome(&Outcome::Scaled { replicas }, &[]);
         assert_eq!(scaled(1), "Deployment is now on  (replicas: 1)");
         assert_eq!(scaled(0), "Deployment is now off  (replicas: 0)");
     }
@@ -396,6 +395,10 @@ mod tests {
 
     #[test]
     fn failures_begin_with_error() {
-        assert_eq!(failure("it broke."), "Error: it broke.");
+        let sentence = "it broke.".to_owned();
+        assert_eq!(
+            outcome(&Outcome::Failed { sentence }, &[]),
+            "Error: it broke."
+        );
     }
 }

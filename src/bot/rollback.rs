@@ -6,7 +6,7 @@ use log::error;
 use tokio::time::Instant;
 
 use super::{replies, session::Session};
-use crate::matrix::{client::in_thread, e2ee};
+use crate::matrix::{client::in_thread, e2ee, session::SessionEnd};
 
 /// After keys were given up the next sync waits this long: a homeserver that makes
 /// up traces without end keeps the bot from its work, as it can anyway, but not the
@@ -14,17 +14,23 @@ use crate::matrix::{client::in_thread, e2ee};
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Session<'_> {
-    /// Takes the homeserver's word that this device has had another life, if that
-    /// is what is wrong, and if there is no new device to be had for it. It costs
-    /// the keys, not the program: the word may be a lie.
-    pub(super) fn goes_on_without(&mut self, error: &e2ee::Error) -> bool {
-        let e2ee::Error::RolledBack(foreign) = error else {
-            return false;
-        };
-        if self.keeps_device {
-            self.recover_from_rollback(&error.to_string(), foreign);
+    /// Goes on after an error that came with an answer. Returns true if it was the
+    /// homeserver's word that this device has had another life, and that is taken: there
+    /// is no new device to be had for it. It costs the keys, not the program: the word may
+    /// be a lie.
+    ///
+    /// # Errors
+    /// There is nothing to go on with: the session ends.
+    pub(super) fn goes_on_without(&mut self, error: &e2ee::Error) -> Result<bool, SessionEnd> {
+        match error {
+            e2ee::Error::RolledBack(foreign) if self.keeps_device => {
+                self.recover_from_rollback(&error.to_string(), foreign);
+                Ok(true)
+            }
+            e2ee::Error::RolledBack(_) => Err(SessionEnd::Outlived(error.to_string())),
+            e2ee::Error::OwnKeys(_) => Err(SessionEnd::Fatal(error.to_string())),
+            _ => Ok(false),
         }
-        self.keeps_device
     }
 
     /// Gives up all keys that another life of this device may have used. What was

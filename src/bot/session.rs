@@ -31,11 +31,7 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 /// Things that one transaction leaves to be started.
 struct Next {
     requests: Vec<OutgoingRequest>,
-    has_more: bool,
     job: Option<Job>,
-    since: Option<String>,
-    held_until: Option<u64>,
-    patience_ends: Option<u64>,
     phase: Phase,
     /// Fingerprints of the bot, where they are to be told.
     fingerprints: Vec<String>,
@@ -96,19 +92,15 @@ impl<'a> Session<'a> {
         access: LoggedIn,
         context: Context<'a>,
     ) -> Self {
-        let LoggedIn {
-            user,
-            device,
-            tokens,
-        } = access;
         let engine = Engine::new(
-            user.clone(),
-            device,
+            access.user.clone(),
+            access.device,
             context.commanders,
             context.own_keys,
             context.chat.plaintext_replies(),
         );
-        let requests = Requests::new(context.homeserver.clone(), tokens, engine.audience());
+        let homeserver = context.homeserver.clone();
+        let requests = Requests::new(homeserver, access.tokens, engine.audience());
         Self {
             clock: context.homeserver.local_clock(),
             storage: Storage::new(store),
@@ -118,7 +110,7 @@ impl<'a> Session<'a> {
             requests,
             health: context.health,
             log: LogOnce::default(),
-            user,
+            user: access.user,
             keeps_device: context.keeps_device,
             started_at: 0,
             backlog: VecDeque::new(),
@@ -183,25 +175,24 @@ impl<'a> Session<'a> {
             phase.is_unannounced() || job.as_ref().is_some_and(Job::tells_fingerprints);
         let next = Next {
             requests,
-            has_more,
             job,
-            since: tx.session().next_batch()?,
-            held_until: turn.next_undecrypted_deadline()?,
-            patience_ends,
             phase: phase.after(|| turn.keys_uploaded(), || turn.bootstrap_done())?,
             fingerprints: match tells_fingerprints {
                 true => turn.fingerprints()?,
                 false => Vec::new(),
             },
         };
+        let since = tx.session().next_batch()?;
+        let held_until = turn.next_undecrypted_deadline()?;
         let counts = match self.health.wants_counts() {
             true => Some(tx.counts()?),
             false => None,
         };
         let dropped = tx.dropped();
         let ended = Storage::commit(tx, own_now, now)?;
-        self.storage
-            .ended(ended, next.since.as_deref(), &self.health);
+        self.storage.ended(ended, since.as_deref(), &self.health);
+        (self.since, self.held_until) = (since, held_until);
+        (self.has_more, self.patience_ends) = (has_more, patience_ends);
         if let Some(counts) = counts {
             self.health.counted(counts);
         }
@@ -211,10 +202,6 @@ impl<'a> Session<'a> {
     }
 
     fn begin(&mut self, next: Next) {
-        self.since = next.since;
-        self.held_until = next.held_until;
-        self.patience_ends = next.patience_ends;
-        self.has_more = next.has_more;
         let begins_to_serve = self.requests.phase.is_unannounced() && !next.phase.is_unannounced();
         self.requests.phase = next.phase;
         self.requests.send(next.requests);

@@ -37,15 +37,10 @@ pub fn refused(about: &RequestContext, status: u16, errcode: &str, message: &str
                 false => Refusal::Outlived(format!("{answer}: the store is an older copy")),
             }
         }
-        RequestContext::Upload { .. } => Refusal::Retry,
+        RequestContext::Encryption(_) if errcode == "M_NOT_FOUND" => Refusal::Final,
+        RequestContext::Outbox(..) => Refusal::Final,
         // That the bot is no longer in a room is told by a sync, not by a refusal.
-        RequestContext::Query(_)
-        | RequestContext::Claim(_)
-        | RequestContext::Members(..)
-        | RequestContext::Invites => Refusal::Retry,
-        RequestContext::Encryption(_) if errcode != "M_NOT_FOUND" => Refusal::Retry,
-        RequestContext::Join(_) => Refusal::Retry,
-        RequestContext::Encryption(_) | RequestContext::Outbox(..) => Refusal::Final,
+        _ => Refusal::Retry,
     }
 }
 
@@ -62,20 +57,17 @@ fn says_that_a_key_exists(message: &str) -> bool {
 /// A refusal of the device's keys as such, also where the homeserver gives it no code:
 /// its words tell what is wrong.
 pub fn with_code(about: &RequestContext, fault: Fault) -> Fault {
-    match (about, fault) {
-        (
-            RequestContext::Upload { .. },
-            Fault::Broken {
-                status,
-                words: Some(message),
-                ..
-            },
-        ) if (400..500).contains(&status) => Fault::Refused {
+    match fault {
+        Fault::Broken {
+            status: status @ 400..500,
+            words: Some(message),
+            ..
+        } if matches!(about, RequestContext::Upload { .. }) => Fault::Refused {
             status,
             errcode: "without a code".to_owned(),
             message,
         },
-        (_, fault) => fault,
+        fault => fault,
     }
 }
 
