@@ -174,7 +174,8 @@ fn request(message: &Message, now: u64) -> Request<'_> {
     }
 }
 
-fn proof(kind: &MessageKind) -> Proof {
+/// The proof that a message of this kind has.
+pub(super) fn proof(kind: &MessageKind) -> Proof {
     Proof::Missing(match kind {
         MessageKind::Text {
             device: Some(_), ..

@@ -20,7 +20,7 @@ use crate::{
     kube::{self, DryRun, Preflight},
     matrix::{
         client::in_thread,
-        e2ee::{Authorship, Error, Turn},
+        e2ee::{Error, Turn},
     },
     store::{Encryption, JournalEntry},
     telemetry::{CommandOutcome, HealthState, MetricEvent, MetricEvents},
@@ -245,15 +245,10 @@ fn proof(turn: Turn<'_>, entry: &JournalEntry) -> Result<Option<Proof>, Error> {
     if tx.device_lists().must_query(&entry.sender, turn.now)? {
         return Ok(None);
     }
-    let distrust = match turn.authorship(&entry.sender, &device)? {
-        Authorship::Proven => return Ok(Some(Proof::Encrypted)),
-        Authorship::UnknownDevice => Distrust::UnknownDevice,
-        Authorship::SignedOutDevice(_) => Distrust::SignedOutDevice,
-        Authorship::OutdatedList => Distrust::OutdatedDeviceList,
-        Authorship::UnverifiedDevice(_) => Distrust::UnverifiedDevice,
-        Authorship::IdentityChanged => Distrust::IdentityChanged,
-    };
-    Ok(Some(Proof::Missing(distrust)))
+    let distrust = turn.distrust(&entry.sender, &device)?;
+    Ok(Some(
+        distrust.map_or(Proof::Encrypted, |kind| chat::proof(&kind)),
+    ))
 }
 
 /// Does what was asked for.

@@ -7,7 +7,6 @@ use serde_json::value::RawValue;
 use super::engine::Turn;
 use super::error::Error;
 use super::message::{Candidate, MessageKind};
-use super::trust::Authorship;
 use crate::crypto::{MegolmError, MegolmEvent};
 use crate::matrix::client::{cleartext_relation_is_plain, text_message};
 use crate::store::{DeviceKeys, Encryption, StoredInboundSession, WaitReason};
@@ -22,8 +21,9 @@ pub(super) enum Disposition {
     Wait(WaitReason),
 }
 
-/// A message, the session that it came under, and the trust in that session's device.
-type Authored = (StoredInboundSession, Box<RawValue>, Authorship);
+/// A message, the session that it came under, and why that session's device is not
+/// believed, if it is not.
+type Authored = (StoredInboundSession, Box<RawValue>, Option<MessageKind>);
 
 impl Turn<'_> {
     /// Classifies an event.
@@ -113,11 +113,11 @@ impl Turn<'_> {
         // From here on its classification is final: what follows has the same index
         // only if it is the same message again.
         sessions.use_up_message_index(room, session_id, megolm.index())?;
-        let Some((stored, plaintext, authorship)) = self.author_of(sender, opened)? else {
+        let Some((stored, plaintext, distrust)) = self.author_of(sender, opened)? else {
             return Ok(Disposition::Nothing);
         };
         let keys = device_keys(&stored);
-        let is_newest = authorship == Authorship::Proven
+        let is_newest = distrust.is_none()
             && sessions.note_newest(
                 room,
                 sender,
@@ -128,18 +128,14 @@ impl Turn<'_> {
         let Some(body) = text_message(&plaintext) else {
             return Ok(Disposition::Nothing);
         };
-        Ok(Disposition::Is(match authorship {
-            Authorship::Proven if !is_newest => MessageKind::OlderSession,
-            Authorship::Proven => MessageKind::Text {
+        Ok(Disposition::Is(match distrust {
+            Some(kind) => kind,
+            None if !is_newest => MessageKind::OlderSession,
+            None => MessageKind::Text {
                 body,
                 device: Some(Box::new(keys)),
                 overdue_ms: self.overdue_ms(room, stored.received_at)?,
             },
-            Authorship::UnknownDevice => MessageKind::UnknownDevice,
-            Authorship::SignedOutDevice(device) => MessageKind::SignedOutDevice(device),
-            Authorship::OutdatedList => MessageKind::OutdatedList,
-            Authorship::UnverifiedDevice(device) => MessageKind::UnverifiedDevice(device),
-            Authorship::IdentityChanged => MessageKind::IdentityChanged,
         }))
     }
 
@@ -153,13 +149,11 @@ impl Turn<'_> {
     ) -> Result<Option<Authored>, Error> {
         let mut first = None;
         for (stored, plaintext) in opened {
-            let authorship = self.authorship(sender, &device_keys(&stored))?;
-            let is_proven = authorship == Authorship::Proven;
-            let authored = (stored, plaintext, authorship);
-            if is_proven {
-                return Ok(Some(authored));
+            let distrust = self.distrust(sender, &device_keys(&stored))?;
+            if distrust.is_none() {
+                return Ok(Some((stored, plaintext, None)));
             }
-            first.get_or_insert(authored);
+            first.get_or_insert((stored, plaintext, distrust));
         }
         Ok(first)
     }

@@ -15,8 +15,7 @@ use crate::store::{DeviceKeys, UndecryptedEvent, WaitReason};
 /// are sent before the message, but another server may deliver them after it.
 pub const KEY_GRACE_MS: u64 = 5_000;
 
-/// The longest event that waits, in bytes: a text of [`super::content`]'s greatest
-/// length fits, encrypted.
+/// The longest event that waits, in bytes: a text of the greatest length fits, encrypted.
 pub(super) const MAX_UNDECRYPTED_EVENT: usize = 32 * 1024;
 
 /// A message of a commander.

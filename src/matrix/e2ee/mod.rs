@@ -45,4 +45,3 @@ pub(crate) use engine::PlaintextReplies;
 pub(crate) use invites::Invite;
 pub(crate) use message::{KEY_GRACE_MS, MessageKind};
 pub(crate) use request::{Outgoing, RequestKey};
-pub(crate) use trust::Authorship;

@@ -1,10 +1,11 @@
 //! The trust in the author of a message, as far as keys prove it: devices, identities, pins.
 
 use log::{info, warn};
-use ruma::{OwnedDeviceId, RoomId, UserId};
+use ruma::{RoomId, UserId};
 
 use super::engine::Turn;
 use super::error::Error;
+use super::message::MessageKind;
 use crate::crypto::{DeviceTrustState, Identity, InboundGroupSession, Pin, PinSource};
 use crate::store::{DeviceKeys, Encryption};
 
@@ -22,46 +23,29 @@ const LONGEST_PERIOD_MS: u64 = 7 * 24 * 3600 * 1000;
 /// nothing after this, by the bot's own clock.
 const OUTDATED_LIST_LIFETIME_MS: u64 = 3600 * 1000;
 
-/// The trust in a device as the author of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Authorship {
-    /// It does.
-    Proven,
-    /// It is not in its user's list.
-    UnknownDevice,
-    /// It was in its user's list, and then was not.
-    SignedOutDevice(OwnedDeviceId),
-    /// Its user's list has been outdated for too long: their server does not say
-    /// what it is now.
-    OutdatedList,
-    /// Its user's identity has not signed it.
-    UnverifiedDevice(OwnedDeviceId),
-    /// Its user has another identity than the pinned one.
-    IdentityChanged,
-}
-
 impl Turn<'_> {
-    /// The trust in the device with these keys as one of `user`'s, by the list that is
-    /// stored now.
-    pub fn authorship(&self, user: &UserId, keys: &DeviceKeys) -> Result<Authorship, Error> {
+    /// The reason for which the device with these keys is not believed to be one of
+    /// `user`'s, by the list that is stored now, as the kind of its messages. None if it
+    /// is proven.
+    pub fn distrust(&self, user: &UserId, keys: &DeviceKeys) -> Result<Option<MessageKind>, Error> {
         let (devices, lists) = (self.tx.devices(), self.tx.device_lists());
         if let Some(device) = devices.signed_out_by_keys(user, &keys.curve25519, &keys.ed25519)? {
-            return Ok(Authorship::SignedOutDevice(device));
+            return Ok(Some(MessageKind::SignedOutDevice(device)));
         }
         let age_ms = |since| self.own_now.saturating_sub(since);
         let since = lists.outdated_since(user)?;
         if since.is_some_and(|since| age_ms(since) >= OUTDATED_LIST_LIFETIME_MS) {
-            return Ok(Authorship::OutdatedList);
+            return Ok(Some(MessageKind::OutdatedList));
         }
         let Some(device) = devices.find_by_keys(user, &keys.curve25519, &keys.ed25519)? else {
-            return Ok(Authorship::UnknownDevice);
+            return Ok(Some(MessageKind::UnknownDevice));
         };
         let identity = self.tx.identities().of_user(user)?;
         let standing = identity.standing(&device, self.engine.commanders.trust);
         Ok(match standing {
-            DeviceTrustState::Trusted => Authorship::Proven,
-            DeviceTrustState::Unverified => Authorship::UnverifiedDevice(device.id),
-            DeviceTrustState::IdentityChanged => Authorship::IdentityChanged,
+            DeviceTrustState::Trusted => None,
+            DeviceTrustState::Unverified => Some(MessageKind::UnverifiedDevice(device.id)),
+            DeviceTrustState::IdentityChanged => Some(MessageKind::IdentityChanged),
         })
     }
 
