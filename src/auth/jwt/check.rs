@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use super::claims::{Claims, text, texts, time};
-use super::decode::Unverified;
+use super::claims::{text, texts, time};
+use super::decode::{Claims, Unverified};
 use super::error::TokenError;
 use super::jwks::Jwks;
 use crate::util::Secret;

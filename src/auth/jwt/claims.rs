@@ -3,15 +3,13 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::decode::Claims;
 use super::error::TokenError;
 
 /// The latest time that a claim can name, in seconds since 1970: the end of the year 9999.
 const MAX_SECONDS: f64 = 253_402_300_799.0;
-
-/// The claims of a token, or its header.
-pub(super) type Claims = Map<String, Value>;
 
 /// A claim; None where it is missing.
 type Read<T> = Result<Option<T>, TokenError>;

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use ruma::serde::Base64;
 use ruma::serde::base64::UrlSafe;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::claims::Claims;
 use crate::util::{Secret, printable};
 
 /// The largest token, in bytes.
@@ -15,6 +15,9 @@ pub(super) const MAX_TOKEN_BYTES: usize = 64 * 1024;
 /// The most that is shown of a token: lines, and bytes of each.
 const MAX_LINES: usize = 200;
 const MAX_LINE_BYTES: usize = 300;
+
+/// The claims of a token, or its header.
+pub(super) type Claims = Map<String, Value>;
 
 /// Header and claims of a token whose signature was not checked: for people to look at, and
 /// for the checks of this folder.
