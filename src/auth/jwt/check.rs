@@ -2,14 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::claims::{text, texts, time};
 use super::decode::{Claims, Unverified};
 use super::error::TokenError;
 use super::jwks::Jwks;
+use super::provider;
 use crate::util::Secret;
 
 /// The difference between clocks that is no fault: the same as in the homeserver's token
@@ -70,18 +69,18 @@ fn signature(token: &Secret, unverified: &Unverified, keys: &Jwks) -> Result<(),
         TokenError::UnknownKey(kid.unwrap_or_default().to_owned())
     })?;
     let (message, signature) = token.expose().rsplit_once('.').unwrap_or_default();
-    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
     // The header is not trusted: it only chooses among the algorithms of the key.
-    let mut checked = keys
+    let algorithm = named.parse().ok();
+    let mut fitting = keys
         .named(kid)
-        .filter_map(|key| key.verify(named, message, &signature))
+        .filter_map(|key| Some((key.fitting(algorithm?)?, algorithm?)))
         .peekable();
-    ensure(checked.peek().is_some(), || {
+    ensure(fitting.peek().is_some(), || {
         TokenError::Algorithm(named.to_owned())
     })?;
-    ensure(checked.any(|verified| verified), || {
-        TokenError::BadSignature
-    })
+    let verified =
+        fitting.any(|(key, algorithm)| provider::verify(signature, message, key, algorithm));
+    ensure(verified, || TokenError::BadSignature)
 }
 
 fn expiry(claims: &Claims, now: SystemTime) -> Result<(), TokenError> {

@@ -1,14 +1,7 @@
 //! The public keys that a realm publishes
 //! ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)).
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
-    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
-    UnparsedPublicKey,
-};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
@@ -22,16 +15,6 @@ pub(super) const MAX_KEYS: usize = 64;
 /// The sizes of RSA keys that are used, in bits.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// The algorithms of RSA keys (<https://www.rfc-editor.org/rfc/rfc7518#section-3.1>).
-static RSA: [(&str, &RsaParameters); 6] = [
-    ("RS256", &RSA_PKCS1_2048_8192_SHA256),
-    ("RS384", &RSA_PKCS1_2048_8192_SHA384),
-    ("RS512", &RSA_PKCS1_2048_8192_SHA512),
-    ("PS256", &RSA_PSS_2048_8192_SHA256),
-    ("PS384", &RSA_PSS_2048_8192_SHA384),
-    ("PS512", &RSA_PSS_2048_8192_SHA512),
-];
-
 /// The keys of a realm, which signatures are checked with.
 #[derive(Debug, Clone)]
 pub struct Jwks(Vec<Key>);
@@ -41,16 +24,8 @@ pub struct Jwks(Vec<Key>);
 pub(super) struct Key {
     id: Option<String>,
     /// None for a key of a kind or size that is not used.
-    public: Option<PublicKey>,
-    /// The names of the algorithms that it is for.
-    algorithms: Vec<&'static str>,
-}
-
-#[derive(Debug, Clone)]
-enum PublicKey {
-    Rsa(RsaPublicKeyComponents<Vec<u8>>),
-    /// A point of a curve, which has one algorithm.
-    Point(UnparsedPublicKey<Vec<u8>>),
+    public: Option<DecodingKey>,
+    algorithms: Vec<Algorithm>,
 }
 
 #[derive(Deserialize)]
@@ -110,69 +85,59 @@ impl Jwks {
 }
 
 impl Key {
-    /// Returns whether the key made this signature of `message`; None if it is not for this
-    /// algorithm.
-    pub(super) fn verify(&self, algorithm: &str, message: &str, signature: &[u8]) -> Option<bool> {
-        if !self.algorithms.contains(&algorithm) {
-            return None;
-        }
-        let verified = match self.public.as_ref()? {
-            PublicKey::Rsa(key) => {
-                let (_, parameters) = RSA.iter().find(|(name, _)| *name == algorithm)?;
-                key.verify(parameters, message.as_bytes(), signature)
-            }
-            PublicKey::Point(key) => key.verify(message.as_bytes(), signature),
-        };
-        Some(verified.is_ok())
+    /// The key, if signatures of this `algorithm` can be checked with it.
+    pub(super) fn fitting(&self, algorithm: Algorithm) -> Option<&DecodingKey> {
+        self.public
+            .as_ref()
+            .filter(|_| self.algorithms.contains(&algorithm))
     }
 
     fn of(jwk: &Jwk) -> Self {
-        let (public, mut algorithms) = public(jwk).unzip();
+        let (public, mut algorithms) = match public(jwk) {
+            Some((key, algorithms)) => (Some(key), algorithms.to_vec()),
+            None => (None, Vec::new()),
+        };
         // A key that names its algorithm is for no other one:
         // <https://www.rfc-editor.org/rfc/rfc8725#section-3.1>
-        if let (Some(algorithms), Some(named)) = (&mut algorithms, &jwk.alg) {
-            algorithms.retain(|algorithm| algorithm == named);
+        if let Some(named) = &jwk.alg {
+            algorithms.retain(|algorithm| named.parse().is_ok_and(|named| *algorithm == named));
         }
         Self {
             id: jwk.kid.clone(),
             public,
-            algorithms: algorithms.unwrap_or_default(),
+            algorithms,
         }
     }
 }
 
 /// The key with the algorithms of its kind. Symmetric keys are left out, so that no HS*
 /// is ever checked with a key that a server publishes.
-fn public(jwk: &Jwk) -> Option<(PublicKey, Vec<&'static str>)> {
-    let bytes = |text: &Option<String>| URL_SAFE_NO_PAD.decode(text.as_ref()?).ok();
-    // Uncompressed: <https://www.rfc-editor.org/rfc/rfc5480#section-2.2>
-    let point = || Some([vec![4], bytes(&jwk.x)?, bytes(&jwk.y)?].concat());
-    let (key, algorithm) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
-        ("RSA", _) => {
-            let key = rsa(&bytes(&jwk.n)?, &bytes(&jwk.e)?)?;
-            return Some((PublicKey::Rsa(key), RSA.map(|(name, _)| name).to_vec()));
-        }
-        ("EC", Some("P-256")) => (
-            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point()?),
-            "ES256",
-        ),
-        ("EC", Some("P-384")) => (
-            UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point()?),
-            "ES384",
-        ),
-        ("OKP", Some("Ed25519")) => (UnparsedPublicKey::new(&ED25519, bytes(&jwk.x)?), "EdDSA"),
-        _ => return None,
-    };
-    Some((PublicKey::Point(key), vec![algorithm]))
+fn public(jwk: &Jwk) -> Option<(DecodingKey, &'static [Algorithm])> {
+    use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
+    let (x, y) = (jwk.x.as_deref(), jwk.y.as_deref());
+    match (jwk.kty.as_str(), jwk.crv.as_deref()) {
+        ("RSA", _) => Some((
+            rsa(jwk.n.as_deref()?, jwk.e.as_deref()?)?,
+            &[RS256, RS384, RS512, PS256, PS384, PS512],
+        )),
+        ("EC", Some("P-256")) => Some((DecodingKey::from_ec_components(x?, y?).ok()?, &[ES256])),
+        ("EC", Some("P-384")) => Some((DecodingKey::from_ec_components(x?, y?).ok()?, &[ES384])),
+        ("OKP", Some("Ed25519")) => Some((DecodingKey::from_ed_components(x?).ok()?, &[EdDSA])),
+        _ => None,
+    }
 }
 
-fn rsa(n: &[u8], e: &[u8]) -> Option<RsaPublicKeyComponents<Vec<u8>>> {
+fn rsa(n: &str, e: &str) -> Option<DecodingKey> {
+    let key = DecodingKey::from_rsa_components(n, e).ok()?;
+    let DecodingKeyKind::RsaModulusExponent { n, e } = key.kind() else {
+        return None;
+    };
     // Some servers write the sign bit's zero byte, which `ring` does not take.
-    let (n, e) = (without_zeros(n).to_vec(), without_zeros(e).to_vec());
+    let (n, e) = (without_zeros(n), without_zeros(e));
     let spare = usize::try_from(n.first()?.leading_zeros()).ok()?;
     RSA_BITS
         .contains(&(n.len() * 8 - spare))
-        .then_some(RsaPublicKeyComponents { n, e })
+        .then(|| DecodingKey::from_rsa_raw_components(n, e))
 }
 
 fn without_zeros(number: &[u8]) -> &[u8] {

@@ -3,12 +3,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::hmac;
-use serde_json::Value;
+use serde::Serialize;
 use thiserror::Error;
 
+use super::provider;
 use crate::util::Secret;
 
 /// The shortest secret, in bytes: the size of HS512's output
@@ -29,14 +27,19 @@ pub struct IssuedToken {
     pub expires_in: Option<Duration>,
 }
 
-/// The header of a token
-/// (<https://www.rfc-editor.org/rfc/rfc7518#section-3.2>).
-const HEADER: &str = r#"{"typ":"JWT","alg":"HS512"}"#;
+/// The claims that the module's `jwt` reads: `sub`, which must be the user that logs in,
+/// and `exp`. Others (`admin`, `displayname`) would make it change the account.
+#[derive(Serialize)]
+struct Claims<'a> {
+    sub: &'a str,
+    iat: u64,
+    exp: u64,
+}
 
 /// Makes a token that logs `localpart` in, signed with HS512 and good for [`LIFESPAN`].
 ///
 /// # Errors
-/// The secret is too short, or the clock is wrong.
+/// The secret is too short, or the clock or the build is wrong.
 pub fn mint(secret: &Secret, localpart: &str, now: SystemTime) -> Result<Secret, MintError> {
     let bytes = secret.expose().len();
     if bytes < MIN_SECRET_BYTES {
@@ -45,16 +48,12 @@ pub fn mint(secret: &Secret, localpart: &str, now: SystemTime) -> Result<Secret,
     let now = now
         .duration_since(UNIX_EPOCH)
         .map_err(|_| MintError::Clock)?;
-    // The module's `jwt` reads `sub`, which must be the user that logs in, and `exp`. Others
-    // (`admin`, `displayname`) would make it change the account.
-    let sub = Value::from(localpart);
-    let (iat, exp) = (now.as_secs(), now.saturating_add(LIFESPAN).as_secs());
-    let claims = format!(r#"{{"sub":{sub},"iat":{iat},"exp":{exp}}}"#);
-    let [header, claims] = [HEADER, &claims].map(|part| URL_SAFE_NO_PAD.encode(part));
-    let message = format!("{header}.{claims}");
-    let key = hmac::Key::new(hmac::HMAC_SHA512, secret.expose().as_bytes());
-    let signature = URL_SAFE_NO_PAD.encode(hmac::sign(&key, message.as_bytes()));
-    Ok(Secret::new(format!("{message}.{signature}")))
+    let claims = Claims {
+        sub: localpart,
+        iat: now.as_secs(),
+        exp: now.saturating_add(LIFESPAN).as_secs(),
+    };
+    provider::sign(&claims, secret).map_err(|_| MintError::Signing)
 }
 
 /// A token cannot be made.
@@ -69,4 +68,7 @@ pub enum MintError {
     /// This machine's clock is before 1970.
     #[error("this machine's clock shows a time before 1970: set it right")]
     Clock,
+    /// The library did not sign, which is a fault of the build.
+    #[error("this build cannot sign tokens with HS512: report it")]
+    Signing,
 }

@@ -1,6 +1,6 @@
 //! JSON Web Tokens ([RFC 7519](https://www.rfc-editor.org/rfc/rfc7519)) and one-time
 //! passwords ([RFC 6238](https://www.rfc-editor.org/rfc/rfc6238)): made, read and checked
-//! without IO. Knows `ring`.
+//! without IO. Knows `jsonwebtoken`, `ring`, and the URL-safe base64 of `ruma`.
 
 mod check;
 mod claims;
@@ -8,6 +8,7 @@ mod decode;
 mod error;
 mod jwks;
 mod mint;
+mod provider;
 mod totp;
 
 #[cfg(test)]
