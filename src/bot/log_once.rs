@@ -10,7 +10,7 @@ use crate::{
     json::Skipped,
     matrix::e2ee::{Invite, RequestKey},
     store::Cap,
-    telemetry::{HealthState, Place},
+    telemetry::HealthState,
     util::{ClockDifference, shown},
 };
 
@@ -74,7 +74,7 @@ impl LogOnce {
     /// Counts what had no room in the store, and says it once of each kind.
     pub(super) fn dropped(&mut self, dropped: &[(Cap, u64)], health: &HealthState) {
         for (cap, number) in dropped {
-            health.skipped(Place::Store, cap.as_str(), *number);
+            health.dropped(*cap, *number);
             if self.skipped.insert(cap.as_str()) {
                 warn!(
                     "the store has as many {} as it may have, and does without {number} of them; \
@@ -89,7 +89,7 @@ impl LogOnce {
     /// sent than is kept.
     pub(super) fn skipped(&mut self, skipped: &Skipped, health: &HealthState) {
         for (what, number) in skipped {
-            health.skipped(Place::Answer, what, *number);
+            health.skipped(what, *number);
             if self.skipped.insert(what) {
                 warn!(
                     "an answer of the homeserver held {number} of kind {what} that are too large \

@@ -173,7 +173,7 @@ async fn serve_sessions(
              homeserver included, can give commands"
         );
     }
-    let mut logouts = Backoff::new();
+    let mut logouts = Backoff::default();
     let is_bound = matches!(settings.account.method, Method::Token(_));
     let mut outlived: Option<Instant> = None;
     let mut short_in_a_row = 0;

@@ -4,20 +4,36 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
+/// What becomes of a value that is read byte by byte.
+#[derive(Clone, Copy)]
+pub(super) enum Fate {
+    /// It is copied, up to so many bytes more.
+    Copied(usize, Beyond),
+    /// It is passed over; what stands for it was written before.
+    Written,
+    /// It is passed over, and nothing of it is kept.
+    Left,
+    /// It is passed over, and its item is lost; unless, where this is true, it is an empty
+    /// container in place of one of the other kind.
+    Doomed(bool),
+}
+
+/// What becomes of a value that has no room.
+#[derive(Clone, Copy)]
+pub(super) enum Beyond {
+    /// The member is left out, and its item is not.
+    Left,
+    /// Its item is lost.
+    Doomed,
+    /// It becomes `true`, and is counted under this name.
+    Present(&'static str),
+}
+
 /// A value that is copied or passed over byte by byte, as far as it was read.
 #[derive(Clone, Copy)]
 pub(super) struct Raw {
-    /// Bytes that may still be copied; None when the value is passed over.
-    pub(super) room: Option<usize>,
-    /// Without room the member is left out, and its item is not.
-    pub(super) is_lenient: bool,
-    /// Without room the value becomes `true`, and is counted under this name.
-    pub(super) or_present: Option<&'static str>,
-    /// There was no room for it, and it was not lenient.
-    pub(super) is_doomed: bool,
+    pub(super) fate: Fate,
     pub(super) has_begun: bool,
-    /// It is a container where one of the other kind is wanted.
-    pub(super) is_container: bool,
     /// There is something in it.
     pub(super) has_content: bool,
     /// It is a number, `true`, `false` or `null`, which nothing but the next byte ends.
@@ -29,15 +45,11 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    /// A value that is passed over.
-    pub(super) const fn passed() -> Self {
+    /// A value of which nothing was read.
+    pub(super) const fn new(fate: Fate) -> Self {
         Self {
-            room: None,
-            is_lenient: false,
-            or_present: None,
-            is_doomed: false,
+            fate,
             has_begun: false,
-            is_container: false,
             has_content: false,
             depth: 0,
             is_word: false,
@@ -46,21 +58,12 @@ impl Raw {
         }
     }
 
-    /// A value that is copied up to this many bytes.
-    pub(super) const fn copied(room: usize, is_lenient: bool) -> Self {
-        Self {
-            room: Some(room),
-            is_lenient,
-            ..Self::passed()
-        }
-    }
-
     /// The rest of what is open `depth` containers deep.
     pub(super) const fn rest_of(depth: usize) -> Self {
         Self {
             has_begun: depth > 0,
             depth,
-            ..Self::passed()
+            ..Self::new(Fate::Left)
         }
     }
 

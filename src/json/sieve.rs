@@ -2,7 +2,7 @@
 
 use super::gate::Gate;
 use super::output::{Ended, MAX_NAME, Members, Next, Output, Sifted};
-use super::scan::{Malformed, Raw};
+use super::scan::{Beyond, Fate, Malformed, Raw};
 use super::shape::Shape;
 
 /// Reads one JSON text.
@@ -145,12 +145,12 @@ impl Sieve {
     fn begin_value(&mut self, byte: u8) -> bool {
         let is_null = byte == b'n';
         let Some(shape) = self.output.wanted(&self.name).filter(|_| !is_null) else {
-            self.state = State::Raw(Raw::passed());
+            self.state = State::Raw(Raw::new(Fate::Left));
             return false;
         };
         self.output.begin_member(&self.name);
         let is_container = matches!(byte, b'{' | b'[');
-        let raw = match shape {
+        let fate = match shape {
             Shape::Object(members) if byte == b'{' => {
                 self.open(Members::Named(members), true);
                 return true;
@@ -163,32 +163,23 @@ impl Sieve {
                 self.open(Members::Any(many), false);
                 return true;
             }
-            Shape::Whole(size) => Raw::copied(*size, false),
-            Shape::WholeOrPresent(size, what) => Raw {
-                or_present: Some(what),
-                ..Raw::copied(*size, false)
-            },
-            Shape::Scalar(size) if !is_container => Raw::copied(*size, false),
-            Shape::Lenient(size) if !is_container => Raw::copied(*size, true),
+            Shape::Whole(size) => Fate::Copied(*size, Beyond::Doomed),
+            Shape::WholeOrPresent(size, what) => Fate::Copied(*size, Beyond::Present(what)),
+            Shape::Scalar(size) if !is_container => Fate::Copied(*size, Beyond::Doomed),
+            Shape::Lenient(size) if !is_container => Fate::Copied(*size, Beyond::Left),
             Shape::Lenient(_) => {
                 self.output.drop_member();
-                Raw::passed()
+                Fate::Left
             }
             Shape::Present => {
                 self.output.write(b"true");
-                Raw {
-                    is_lenient: true,
-                    ..Raw::passed()
-                }
+                Fate::Written
             }
-            // Not of its shape: it is passed over, and then its item is lost.
-            Shape::Scalar(_) | Shape::Object(_) | Shape::Map(_) | Shape::List(_) => Raw {
-                is_doomed: true,
-                is_container: is_container && !matches!(shape, Shape::Scalar(_)),
-                ..Raw::passed()
-            },
+            // Not of its shape.
+            Shape::Scalar(_) => Fate::Doomed(false),
+            Shape::Object(_) | Shape::Map(_) | Shape::List(_) => Fate::Doomed(is_container),
         };
-        self.state = State::Raw(raw);
+        self.state = State::Raw(Raw::new(fate));
         false
     }
 
@@ -210,19 +201,22 @@ impl Sieve {
     fn raw<'b>(&mut self, mut raw: Raw, bytes: &'b [u8]) -> Result<&'b [u8], Malformed> {
         let (length, is_over) = raw.scan(bytes)?;
         let (part, rest) = bytes.split_at_checked(length).ok_or(Malformed)?;
-        if let Some(room) = raw.room {
-            raw.room = room.checked_sub(part.len());
-            match (raw.room, raw.or_present) {
-                (Some(_), _) => self.output.write(part),
-                (None, Some(what)) => {
-                    raw.is_lenient = true;
+        if let Fate::Copied(room, beyond) = raw.fate {
+            raw.fate = match (room.checked_sub(part.len()), beyond) {
+                (Some(left), _) => {
+                    self.output.write(part);
+                    Fate::Copied(left, beyond)
+                }
+                (None, Beyond::Present(what)) => {
                     self.output.replace_by_present(what);
+                    Fate::Written
                 }
-                (None, None) => {
-                    raw.is_doomed = !raw.is_lenient;
-                    raw.is_lenient = false;
+                (None, Beyond::Left) => {
                     self.output.drop_member();
+                    Fate::Left
                 }
+                // What was written of it goes with its item.
+                (None, Beyond::Doomed) => Fate::Doomed(false),
             }
         }
         self.state = State::Raw(raw);
@@ -233,17 +227,15 @@ impl Sieve {
     }
 
     fn raw_ended(&mut self, raw: Raw) {
-        let ended = match raw.room {
-            Some(_) => Ended::Written,
+        let ended = match raw.fate {
+            Fate::Copied(..) | Fate::Written => Ended::Written,
             // Some write an empty list for an empty object, and the other way round.
-            None if raw.is_doomed && raw.is_container && !raw.has_content => {
+            Fate::Doomed(true) if !raw.has_content => {
                 self.output.drop_member();
                 Ended::Left
             }
-            None if raw.is_doomed => Ended::Doomed,
-            // That it is there was written before it was passed over.
-            None if raw.is_lenient => Ended::Written,
-            None => Ended::Left,
+            Fate::Doomed(_) => Ended::Doomed,
+            Fate::Left => Ended::Left,
         };
         self.state = self.output.end_value(ended).into();
     }

@@ -210,7 +210,7 @@ async fn refresh_and_store(
     last: &Secret,
     attempts: u32,
 ) -> Result<Option<Tokens>, SessionError> {
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::default();
     for attempt in 1..=attempts {
         let error = match refresh(&login.homeserver, last).await {
             Ok(tokens) => {
@@ -237,7 +237,7 @@ async fn refresh_and_store(
 
 /// Repeats an attempt with growing waits while its error is transient.
 async fn retry<T>(mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, SessionError> {
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::default();
     loop {
         let error = match attempt().await {
             Ok(done) => return Ok(done),

@@ -31,11 +31,6 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// No failures yet.
-    pub const fn new() -> Self {
-        Self { failures: 0 }
-    }
-
     /// Notes a failure. Returns how long to wait before the next attempt, or
     /// `None` once [`MAX_ATTEMPTS`] waits have been given without a success.
     ///
@@ -86,7 +81,7 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_a_minute_and_end_after_twenty() {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::default();
         for n in 1..=MAX_ATTEMPTS {
             let base = Duration::from_secs(2_u64.pow(n).min(60));
             let wait = backoff.fail(None).unwrap();
@@ -101,7 +96,7 @@ mod tests {
 
     #[test]
     fn slow_waits_double_up_to_an_hour_without_an_end() {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::default();
         for n in 0..100 {
             let base = Duration::from_secs(5 * 2_u64.pow(n.min(20))).min(MAX_SLOW_WAIT);
             let wait = backoff.fail_slowly(None);
@@ -110,13 +105,13 @@ mod tests {
                 "failure {n}: {wait:?}"
             );
         }
-        let asked = Backoff::new().fail_slowly(Some(Duration::from_secs(90)));
+        let asked = Backoff::default().fail_slowly(Some(Duration::from_secs(90)));
         assert!(asked >= Duration::from_secs(90) && asked < Duration::from_secs(92));
     }
 
     #[test]
     fn a_success_starts_again() {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::default();
         while backoff.fail(None).is_some() {}
         backoff.succeed();
         assert!(backoff.fail(None).unwrap() < Duration::from_secs(3));
@@ -124,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_server_can_raise_a_wait_within_a_limit_and_not_lower_it() {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::default();
         assert!(backoff.fail(Some(Duration::ZERO)).unwrap() >= Duration::from_secs(2));
         let raised = backoff.fail(Some(Duration::from_secs(90))).unwrap();
         assert!(raised >= Duration::from_secs(90) && raised < Duration::from_secs(91));

@@ -66,7 +66,10 @@ pub enum CertificateFault {
         name: String,
     },
     /// Its issuer is not believed.
-    #[error("its certificate has an unknown issuer ({issuer}){}", unsent(*.is_alone))]
+    #[error(
+        "its certificate has an unknown issuer ({issuer}){}",
+        if *.is_alone { ", and the server sends no intermediate certificate" } else { "" }
+    )]
     UnknownIssuer {
         /// The name of the issuer.
         issuer: String,
@@ -99,7 +102,7 @@ pub enum CertificateFault {
     /// It, or one that it depends on, is too old.
     #[error(
         "{} has expired: it was valid until {}, and here it is {}",
-        whose(*.is_above),
+        if *.is_above { "a certificate that its own depends on" } else { "its certificate" },
         moment(*.until),
         moment(*.now)
     )]
@@ -160,20 +163,21 @@ impl CertificateFault {
         roots: &RootCertStore,
     ) -> Self {
         let read = Certificate::read(leaf);
+        let own = read.filter(Certificate::is_self_issued);
+        let self_signed = |leaf: Certificate<'_>| Self::SelfSigned {
+            name: called(leaf.subject),
+        };
         match error {
-            CertificateError::UnknownIssuer => match read {
-                Some(leaf) if leaf.is_self_issued() => Self::SelfSigned {
-                    name: called(leaf.subject),
-                },
-                leaf => {
+            CertificateError::UnknownIssuer => own.map_or_else(
+                || {
                     let last = above.last().and_then(|last| Certificate::read(last));
-                    let last = last.or(leaf);
                     Self::UnknownIssuer {
-                        issuer: called(last.map_or(&[], |last| last.issuer)),
+                        issuer: called(last.or(read).map_or(&[], |last| last.issuer)),
                         is_alone: above.is_empty(),
                     }
-                }
-            },
+                },
+                self_signed,
+            ),
             CertificateError::BadSignature => match short_key(leaf, above, roots) {
                 Some(bits) => Self::ShortKey(bits),
                 None => Self::OtherKey,
@@ -187,14 +191,8 @@ impl CertificateFault {
                 from: not_before.as_secs(),
                 now: time.as_secs(),
             },
-            error => match (Self::alone(error), read) {
-                (Self::Authority, Some(leaf))
-                    if leaf.is_self_issued() && !is_root(&leaf, roots) =>
-                {
-                    Self::SelfSigned {
-                        name: called(leaf.subject),
-                    }
-                }
+            error => match (Self::alone(error), own) {
+                (Self::Authority, Some(leaf)) if !is_root(&leaf, roots) => self_signed(leaf),
                 (fault, _) => fault,
             },
         }
@@ -318,20 +316,6 @@ fn bare(name: &str) -> String {
         .and_then(|(_, rest)| rest.strip_suffix(')'))
         .unwrap_or(name);
     printable(inner.trim_matches('"'), MAX_SHOWN)
-}
-
-fn unsent(is_alone: bool) -> &'static str {
-    match is_alone {
-        true => ", and the server sends no intermediate certificate",
-        false => "",
-    }
-}
-
-fn whose(is_above: bool) -> &'static str {
-    match is_above {
-        true => "a certificate that its own depends on",
-        false => "its certificate",
-    }
 }
 
 /// The first of these names, and that there are more.

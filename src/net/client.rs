@@ -1,6 +1,5 @@
 //! Sending a request and reading its answer within limits.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -63,7 +62,7 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!(
 
 /// An HTTP/1.1 client with a pool of connections. Clones share the pool.
 /// Redirects are not followed and cookies not kept.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Client {
     inner: hyper_util::client::legacy::Client<HttpsConnector<Connector>, Full<Bytes>>,
     clock: Clock,
@@ -295,12 +294,6 @@ async fn sift(mut body: Incoming, limit: usize, mut sieve: Sieve) -> Result<Sift
         }
     }
     Ok(sieve.finish().unwrap_or_else(|_| whole(start)))
-}
-
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Client")
-    }
 }
 
 /// The TLS library cannot be set up: a fault of the build, not of the world.

@@ -42,5 +42,5 @@ pub use remedy::{Remedy, Responsible};
 pub use request::{BadToken, Limits, Request};
 pub use response::{MAX_RETRY_AFTER, Response};
 pub use roots::{Bundle, BundleError, Roots};
-pub use server::{Page, listen, serve};
+pub use server::{Page, listen, page, serve, text_page};
 pub use tls_fault::TlsFault;

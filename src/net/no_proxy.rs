@@ -18,7 +18,7 @@ use super::authority::Authority;
 pub(super) struct NoProxy {
     entries: Vec<Entry>,
     /// Entries that can match no server, as they were written.
-    idle: Vec<String>,
+    pub(super) idle: Vec<String>,
 }
 
 /// An entry: whom it names, and on which port, if not on every one.
@@ -68,11 +68,6 @@ impl NoProxy {
             is_port && entry.hosts.cover(host, address)
         })
     }
-
-    /// The entries that can match no server, as they were written.
-    pub(super) fn idle(&self) -> &[String] {
-        &self.idle
-    }
 }
 
 impl Hosts {
@@ -94,9 +89,6 @@ impl FromStr for Entry {
     fn from_str(text: &str) -> Result<Self, ()> {
         let text = text.to_ascii_lowercase();
         let of = |hosts, port| Ok(Self { hosts, port });
-        if text == "*" {
-            return of(Hosts::All, None);
-        }
         if let Some((network, bits)) = text.split_once('/') {
             return of(network_of(network, bits).ok_or(())?, None);
         }
@@ -232,7 +224,7 @@ mod tests {
     fn who_is_left_out() {
         for (list, direct, proxied) in LISTS {
             let read = NoProxy::parse(list);
-            assert!(read.idle().is_empty(), "{list}: {:?}", read.idle());
+            assert!(read.idle.is_empty(), "{list}: {:?}", read.idle);
             let names = |host: &str| read.names(&format!("https://{host}").parse().unwrap());
             for host in direct.split_whitespace() {
                 assert!(names(host), "{host} with {list}");
@@ -283,7 +275,7 @@ mod tests {
             "**",
         ] {
             let read = NoProxy::parse(&format!("b.example,{entry}"));
-            assert_eq!(read.idle(), [entry]);
+            assert_eq!(read.idle, [entry]);
             assert_eq!(read.entries.len(), 1);
         }
     }

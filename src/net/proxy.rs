@@ -16,10 +16,10 @@ use crate::util::Secret;
 /// An HTTP proxy that tunnels (`CONNECT`) to `https` servers, spoken to in
 /// clear. `Debug` and `Display` show no credentials.
 pub struct Proxy {
-    uri: Uri,
+    pub(super) uri: Uri,
     authority: Authority,
     /// User name and password as HTTP's `Basic` scheme writes them.
-    basic: Option<Secret>,
+    pub(super) basic: Option<Secret>,
     no_proxy: NoProxy,
 }
 
@@ -67,20 +67,12 @@ impl Proxy {
 
     /// The entries of `no_proxy` that can match no server, as they were written.
     pub fn idle_exceptions(&self) -> &[String] {
-        self.no_proxy.idle()
+        &self.no_proxy.idle
     }
 
     /// Host and port of the proxy.
     pub fn authority(&self) -> &Authority {
         &self.authority
-    }
-
-    pub(super) fn uri(&self) -> &Uri {
-        &self.uri
-    }
-
-    pub(super) fn basic(&self) -> Option<&Secret> {
-        self.basic.as_ref()
     }
 }
 

@@ -47,14 +47,20 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 const USUAL_FILES: usize = 1024;
 
 /// An answer to a `GET`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// The HTTP status.
-    pub status: StatusCode,
-    /// The media type of the body.
-    pub content_type: &'static str,
-    /// The body.
-    pub body: String,
+pub type Page = http::Response<String>;
+
+/// A page of this status and media type.
+pub fn page(status: StatusCode, content_type: &'static str, body: String) -> Page {
+    let mut page = Page::new(body);
+    *page.status_mut() = status;
+    let content_type = HeaderValue::from_static(content_type);
+    page.headers_mut().insert(CONTENT_TYPE, content_type);
+    page
+}
+
+/// A page of plain text.
+pub fn text_page(status: StatusCode, text: impl Into<String>) -> Page {
+    page(status, "text/plain; charset=utf-8", text.into())
 }
 
 /// Listens on the first of these addresses that this machine has. Within the
@@ -188,32 +194,12 @@ fn answer(
     path: &str,
     page: &impl Fn(&str) -> Option<Page>,
 ) -> http::Response<Full<Bytes>> {
-    let is_known = matches!(*method, Method::GET | Method::HEAD);
-    let Page {
-        status,
-        content_type,
-        body,
-    } = match is_known {
-        true => page(path).unwrap_or_else(|| Page::text(StatusCode::NOT_FOUND, "not found\n")),
-        false => Page::text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only\n"),
-    };
-    let mut response = http::Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    if !is_known {
-        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    if matches!(*method, Method::GET | Method::HEAD) {
+        let page = page(path).unwrap_or_else(|| text_page(StatusCode::NOT_FOUND, "not found\n"));
+        return page.map(Full::from);
     }
-    response
-}
-
-impl Page {
-    /// Plain text.
-    pub fn text(status: StatusCode, body: impl Into<String>) -> Self {
-        Self {
-            status,
-            content_type: "text/plain; charset=utf-8",
-            body: body.into(),
-        }
-    }
+    let mut page = text_page(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only\n");
+    let allow = HeaderValue::from_static("GET, HEAD");
+    page.headers_mut().insert(ALLOW, allow);
+    page.map(Full::from)
 }

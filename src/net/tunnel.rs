@@ -79,7 +79,7 @@ impl Service<Uri> for Connector {
             let connecting = self.tcp.call(uri);
             return Box::pin(async { Ok(connecting.await?) });
         };
-        let connecting = self.tcp.call(proxy.uri().clone());
+        let connecting = self.tcp.call(proxy.uri.clone());
         Box::pin(async move {
             let target = Authority::of(&uri)?;
             now_awaiting(Some(proxy.authority()));
@@ -87,7 +87,7 @@ impl Service<Uri> for Connector {
                 let stream = connecting
                     .await
                     .map_err(|error| Fault::of_connecting(&error))?;
-                ask(stream.inner(), &target, proxy.basic()).await?;
+                ask(stream.inner(), &target, proxy.basic.as_ref()).await?;
                 Ok(stream)
             };
             let opened = opened.await;

@@ -6,7 +6,7 @@ use http::Method;
 use tokio::time::{Instant, sleep};
 
 use super::probe::{Probe, Verdict};
-use crate::net::{self, BadUrl, Client, Fault, Limits, Request, Roots, TlsUnavailable};
+use crate::net::{self, Client, Fault, Limits, Request, Roots};
 use crate::util::Clock;
 
 /// An answer comes at once or something is wrong.
@@ -22,22 +22,8 @@ const RETRY: Duration = Duration::from_secs(3);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The reason why no bot answers.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// There is no address to ask at.
-    #[error("the health port has no address")]
-    NoAddress,
-    /// No client can be made.
-    #[error(transparent)]
-    Tls(#[from] TlsUnavailable),
-    /// The address makes no URL.
-    #[error(transparent)]
-    Url(#[from] BadUrl),
-    /// No answer came.
-    #[error(transparent)]
-    Unanswered(#[from] net::Error),
-}
+/// The reason why no bot answers, which is only shown.
+type AskError = Box<dyn std::error::Error>;
 
 /// Asks the bot that listens on one of `addresses`, and returns its answer.
 ///
@@ -55,7 +41,7 @@ pub async fn ask(
             Err(error) => first = first.or(Some(error)),
         }
     }
-    Err(first.unwrap_or(AskError::NoAddress))
+    Err(first.unwrap_or_else(|| "the health port has no address".into()))
 }
 
 async fn ask_one(address: SocketAddr, probe: Probe, clock: Clock) -> Result<Verdict, AskError> {

@@ -4,7 +4,7 @@
 
 use std::fmt::{Display, Write};
 
-use super::histogram::Buckets;
+use super::histogram::Histogram;
 
 /// The media type of the format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -59,13 +59,13 @@ impl Family<'_> {
     }
 
     /// The samples of a histogram with this label.
-    pub(super) fn buckets(&mut self, label: (&str, &str), buckets: &Buckets) {
+    pub(super) fn buckets(&mut self, label: (&str, &str), histogram: &Histogram) {
         let mut all = 0;
-        for (bound, count) in &buckets.cumulative {
+        for (bound, count) in histogram.cumulative() {
             self.sample("_bucket", &[label, ("le", bound)], count);
-            all = *count;
+            all = count;
         }
-        self.sample("_sum", &[label], buckets.sum);
+        self.sample("_sum", &[label], histogram.sum());
         self.sample("_count", &[label], all);
     }
 
@@ -85,7 +85,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::telemetry::histogram::Histogram;
 
     #[test]
     fn families_and_samples() {
@@ -110,7 +109,7 @@ mod tests {
         let mut exposition = Exposition::default();
         exposition
             .histogram("c_seconds", "How long.")
-            .buckets(("x", "y"), &histogram.buckets());
+            .buckets(("x", "y"), &histogram);
         let text = exposition.into_text();
         for line in [
             "# TYPE c_seconds histogram",

@@ -9,9 +9,9 @@ use super::{
     commands::{MetricCounters, MetricEvents},
     histogram::Histogram,
     probe::Snapshot,
-    skipped::{Place, SkippedCounters},
+    skipped::SkippedCounters,
 };
-use crate::store::Counts;
+use crate::store::{Cap, Counts};
 
 /// Counting what is in the store reads all of it: no more often than this.
 const COUNT_INTERVAL: Duration = Duration::from_secs(15);
@@ -134,9 +134,14 @@ impl HealthState {
         }
     }
 
-    /// Counts items of a kind that had no room in a place.
-    pub fn skipped(&self, place: Place, what: &str, count: u64) {
-        self.counters.skipped.add(place, what, count);
+    /// Counts items of a kind that had no room in what is kept of an answer.
+    pub fn skipped(&self, what: &str, count: u64) {
+        self.counters.skipped.add_of_answer(what, count);
+    }
+
+    /// Counts what the store does without because of a cap.
+    pub fn dropped(&self, cap: Cap, count: u64) {
+        self.counters.skipped.add_of_store(cap, count);
     }
 
     /// Counts a request to scale, and its duration.

@@ -28,16 +28,6 @@ pub(super) struct Histogram {
     sum_us: AtomicU64,
 }
 
-/// A histogram as it was at one time.
-#[derive(Debug, PartialEq)]
-pub(super) struct Buckets {
-    /// Upper bounds, in seconds, each with the number of durations up to it; the last one
-    /// has all.
-    pub(super) cumulative: Vec<(&'static str, u64)>,
-    /// The sum of the durations, in seconds.
-    pub(super) sum: f64,
-}
-
 impl Histogram {
     pub(super) fn observe(&self, took: Duration) {
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -48,20 +38,21 @@ impl Histogram {
         self.sum_us.fetch_add(us, Relaxed);
     }
 
-    pub(super) fn buckets(&self) -> Buckets {
+    /// Upper bounds, in seconds, each with the number of durations up to it; the last one
+    /// has all.
+    pub(super) fn cumulative(&self) -> Vec<(&'static str, u64)> {
         let mut count = 0;
-        let cumulative = BOUNDS
-            .iter()
-            .zip(&self.buckets)
-            .map(|((_, bound), bucket)| {
-                count += bucket.load(Relaxed);
-                (*bound, count)
-            })
-            .collect();
-        Buckets {
-            cumulative,
-            sum: Duration::from_micros(self.sum_us.load(Relaxed)).as_secs_f64(),
-        }
+        let buckets = BOUNDS.iter().zip(&self.buckets);
+        let cumulative = buckets.map(|((_, bound), bucket)| {
+            count += bucket.load(Relaxed);
+            (*bound, count)
+        });
+        cumulative.collect()
+    }
+
+    /// The sum of the durations, in seconds.
+    pub(super) fn sum(&self) -> f64 {
+        Duration::from_micros(self.sum_us.load(Relaxed)).as_secs_f64()
     }
 }
 
@@ -75,13 +66,13 @@ mod tests {
         for ms in [0, 5, 6, 2_500, 10_000, 10_001] {
             histogram.observe(Duration::from_millis(ms));
         }
-        let buckets = histogram.buckets();
-        assert_eq!(buckets.cumulative.first(), Some(&("0.005", 2)));
-        assert_eq!(buckets.cumulative.get(1), Some(&("0.01", 3)));
-        assert_eq!(buckets.cumulative.get(8), Some(&("2.5", 4)));
-        assert_eq!(buckets.cumulative.get(10), Some(&("10", 5)));
-        assert_eq!(buckets.cumulative.last(), Some(&("+Inf", 6)));
-        assert!((buckets.sum - 22.512).abs() < 1e-9);
+        let buckets = histogram.cumulative();
+        assert_eq!(buckets.first(), Some(&("0.005", 2)));
+        assert_eq!(buckets.get(1), Some(&("0.01", 3)));
+        assert_eq!(buckets.get(8), Some(&("2.5", 4)));
+        assert_eq!(buckets.get(10), Some(&("10", 5)));
+        assert_eq!(buckets.last(), Some(&("+Inf", 6)));
+        assert!((histogram.sum() - 22.512).abs() < 1e-9);
     }
 
     #[test]

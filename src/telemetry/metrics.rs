@@ -80,8 +80,8 @@ impl HealthState {
             "How long the API server took to scale.",
         );
         let [done, failed] = &self.counters.scaled;
-        family.buckets(("result", "ok"), &done.buckets());
-        family.buckets(("result", "failed"), &failed.buckets());
+        family.buckets(("result", "ok"), done);
+        family.buckets(("result", "failed"), failed);
         let mut family = out.counter(
             "openclaw_toggle_undecryptable_messages_total",
             "Messages that could not be decrypted, by the reason their sender's device gave.",

@@ -14,11 +14,10 @@ mod process;
 mod server;
 mod skipped;
 
-pub use client::{AskError, ask};
+pub use client::ask;
 pub use commands::{CommandOutcome, MetricEvent, MetricEvents};
 pub use health::HealthState;
 pub use log_filter::{LogFilter, LogFilterError};
 pub use logging::{MAX_LINE_BYTES, init, line};
 pub use probe::{Probe, Snapshot, Verdict};
 pub use server::start;
-pub use skipped::Place;

@@ -11,7 +11,7 @@ use http::StatusCode;
 use tokio::runtime::Builder;
 
 use super::{exposition::CONTENT_TYPE, health::HealthState, probe::Probe};
-use crate::net::{Page, listen, serve};
+use crate::net::{self, Page, listen, serve, text_page};
 
 /// Serves the pages on the first of these addresses that this machine has, for
 /// as long as the process lives; returns once it listens.
@@ -51,12 +51,8 @@ fn page(health: &HealthState, path: &str) -> Option<Page> {
                 true => StatusCode::OK,
                 false => StatusCode::SERVICE_UNAVAILABLE,
             };
-            return Some(Page::text(status, verdict.text));
+            return Some(text_page(status, verdict.text));
         }
     }
-    (path == "/metrics").then(|| Page {
-        status: StatusCode::OK,
-        content_type: CONTENT_TYPE,
-        body: health.metrics(),
-    })
+    (path == "/metrics").then(|| net::page(StatusCode::OK, CONTENT_TYPE, health.metrics()))
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::cli::Error;
 use crate::config::Account;
 use crate::login::Login;
-use crate::matrix::client::{Fault, RefreshError, is_user, refresh};
+use crate::matrix::client::{Fault, is_user, refresh};
 use crate::store::{LoginCredential, Session, Store};
 use crate::util::{Clock, Secret, Tokens};
 
@@ -109,9 +109,8 @@ async fn renew(
 ) -> Result<Option<Tokens>, Error> {
     let tokens = match refresh(&login.homeserver, last).await {
         Ok(tokens) => tokens,
-        Err(RefreshError::Homeserver(fault)) if fault.is_transient() => {
-            return Err(Error::NotEnded(Box::new(fault)));
-        }
+        Err(Fault::Malformed) => return Ok(None),
+        Err(fault) if fault.is_transient() => return Err(Error::NotEnded(Box::new(fault))),
         Err(_) => return Ok(None),
     };
     let tx = store.begin()?;

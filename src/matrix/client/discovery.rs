@@ -98,18 +98,19 @@ pub async fn versions(http: &Client, base: &str) -> Result<Versions, VersionsFau
     if let Some(to) = Redirect::of(&response, base, PATH) {
         return Err(VersionsFault::Redirected { url, to });
     }
-    let hint = Hint::of(base, &response);
-    if status != 200 {
-        return Err(VersionsFault::Status { url, status, hint });
+    match serde_json::from_slice::<Answer>(&response.body) {
+        Ok(Answer { versions }) if status == 200 => {
+            let names = versions.iter().take(MAX_VERSIONS);
+            Ok(Versions {
+                names: names.map(|name| printable(name, MAX_VERSION)).collect(),
+                date: response.date(),
+            })
+        }
+        _ => {
+            let hint = Hint::of(base, &response);
+            Err(VersionsFault::Status { url, status, hint })
+        }
     }
-    let Ok(answer) = serde_json::from_slice::<Answer>(&response.body) else {
-        return Err(VersionsFault::Malformed { url, hint });
-    };
-    let names = answer.versions.iter().take(MAX_VERSIONS);
-    Ok(Versions {
-        names: names.map(|name| printable(name, MAX_VERSION)).collect(),
-        date: response.date(),
-    })
 }
 
 /// The homeserver's URL from the server's file; `None` if there is no file.

@@ -1,5 +1,7 @@
 //! The errors of discovery: no homeserver was found, or an address is none.
 
+use std::borrow::Cow;
+
 use ruma::{OwnedServerName, ServerName};
 use thiserror::Error;
 
@@ -112,21 +114,13 @@ pub enum VersionsFault {
     /// The URL cannot be asked.
     #[error(transparent)]
     Url(#[from] BadUrl),
-    /// Not 200.
-    #[error("{url} answers {status}")]
+    /// Not 200, or not the JSON that a homeserver answers.
+    #[error("{url} {}", said(*.status))]
     Status {
         /// The URL that was asked, shortened and safe to show.
         url: String,
         /// The HTTP status.
         status: u16,
-        /// A guess at what it is instead.
-        hint: Option<Hint>,
-    },
-    /// Not the JSON that a homeserver answers.
-    #[error("{url} does not answer with a list of versions")]
-    Malformed {
-        /// The URL that was asked, shortened and safe to show.
-        url: String,
         /// A guess at what it is instead.
         hint: Option<Hint>,
     },
@@ -199,6 +193,14 @@ impl VersionsFault {
     }
 }
 
+/// The answer of an address that is no homeserver's.
+fn said(status: u16) -> Cow<'static, str> {
+    match status {
+        200 => "does not answer with a list of versions".into(),
+        status => format!("answers {status}").into(),
+    }
+}
+
 fn may_change(status: u16) -> bool {
     status == 429 || status >= 500
 }
@@ -218,11 +220,8 @@ impl VersionsFault {
             Self::Redirected { to, .. } => to.cure(variable),
             Self::Status {
                 hint: Some(hint), ..
-            }
-            | Self::Malformed {
-                hint: Some(hint), ..
             } => format!("check {variable}: {hint}"),
-            Self::Status { .. } | Self::Malformed { .. } => format!(
+            Self::Status { hint: None, .. } => format!(
                 "check {variable}: give the homeserver's URL without a path behind it, or the \
                  name that its users' ids end in"
             ),

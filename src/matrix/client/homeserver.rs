@@ -89,6 +89,10 @@ pub enum Fault {
         /// The server's words, shortened.
         message: String,
     },
+    /// New tokens were asked for, and the answer is not of the specification: the refresh
+    /// token may still be good.
+    #[error("the answer is malformed")]
+    Malformed,
     /// The request could not be built from this address or token.
     #[error("{0}")]
     Unusable(&'static str),
@@ -126,7 +130,11 @@ impl Fault {
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable(_) | Self::Limited(_) | Self::Broken { .. } | Self::Locked
+            Self::Unreachable(_)
+                | Self::Limited(_)
+                | Self::Broken { .. }
+                | Self::Locked
+                | Self::Malformed
         )
     }
 }
@@ -293,41 +301,41 @@ fn read(response: Response, redirect: Option<Redirect>) -> Result<Vec<u8>, Fault
         let asked = body.as_ref()?.retry_after_ms.map(Duration::from_millis)?;
         Some(asked.min(crate::net::MAX_RETRY_AFTER))
     });
-    match body {
-        _ if status == 429 => Err(Fault::Limited(retry_after)),
-        Some(body) if body.errcode.as_deref() == Some("M_USER_LOCKED") => Err(Fault::Locked),
-        Some(body) if status == 401 && body.errcode.as_deref() == Some("M_UNKNOWN_TOKEN") => {
-            Err(Fault::UnknownToken {
-                soft_logout: body.soft_logout,
-            })
-        }
-        Some(Body {
-            flows: Some(flows),
-            session,
-            ..
-        }) if status == 401 => Err(Fault::Interactive {
-            session,
-            by_password: flows.iter().any(|flow| flow.stages == ["m.login.password"]),
-        }),
-        Some(Body {
-            errcode: Some(errcode),
-            error,
-            ..
-        }) if (400..500).contains(&status) => Err(Fault::Refused {
-            status,
-            errcode: code(&errcode).to_owned(),
-            message: printable(&error, MAX_MESSAGE),
-        }),
-        body => Err(Fault::Broken {
-            status,
-            retry_after,
-            redirect,
-            words: body.map(|body| match body.error.as_str() {
-                "" => printable(&String::from_utf8_lossy(&response.body), MAX_MESSAGE),
-                error => printable(error, MAX_MESSAGE),
-            }),
-        }),
+    if status == 429 {
+        return Err(Fault::Limited(retry_after));
     }
+    let broken = |words| Fault::Broken {
+        status,
+        retry_after,
+        redirect,
+        words,
+    };
+    let Some(body) = body else {
+        return Err(broken(None));
+    };
+    Err(match (status, body.errcode.as_deref(), body.flows) {
+        (_, Some("M_USER_LOCKED"), _) => Fault::Locked,
+        (401, Some("M_UNKNOWN_TOKEN"), _) => Fault::UnknownToken {
+            soft_logout: body.soft_logout,
+        },
+        (401, _, Some(flows)) => Fault::Interactive {
+            session: body.session,
+            by_password: flows.iter().any(|flow| flow.stages == ["m.login.password"]),
+        },
+        (400..500, Some(errcode), _) => Fault::Refused {
+            status,
+            errcode: code(errcode).to_owned(),
+            message: printable(&body.error, MAX_MESSAGE),
+        },
+        _ => {
+            let whole = String::from_utf8_lossy(&response.body);
+            let words = match body.error.as_str() {
+                "" => &whole,
+                error => error,
+            };
+            broken(Some(printable(words, MAX_MESSAGE)))
+        }
+    })
 }
 
 #[cfg(test)]

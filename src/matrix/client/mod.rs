@@ -28,7 +28,7 @@ pub(crate) use homeserver::{Fault, Homeserver};
 pub(crate) use login::{
     Flows, LoggedIn, LoginError, LoginInfo, flows_call, is_user, login_call, new_device_id,
 };
-pub(crate) use refresh::{RefreshError, refresh};
+pub(crate) use refresh::refresh;
 pub(crate) use sync::{SYNC_TIMEOUT, sync_call};
 pub(crate) use tokens::{logout_call, whoami_call};
 

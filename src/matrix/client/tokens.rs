@@ -1,7 +1,9 @@
 //! The tokens of a session: refreshed, looked up, ended.
 
+use std::collections::BTreeMap;
+
 use ruma::{OwnedDeviceId, OwnedUserId};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use zeroize::Zeroize;
 
 use super::api::Call;
@@ -74,13 +76,7 @@ fn is_token(token: &Secret) -> bool {
 /// Specification:
 /// <https://spec.matrix.org/v1.11/client-server-api/#post_matrixclientv3refresh>
 pub fn refresh_call(token: &Secret) -> Call {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        refresh_token: &'a str,
-    }
-    let body = Body {
-        refresh_token: token.expose(),
-    };
+    let body = BTreeMap::from([("refresh_token", token.expose())]);
     Call::secret("/_matrix/client/v3/refresh", &body)
 }
 

@@ -117,7 +117,7 @@ impl InFlight {
         let (until, backoff) = self
             .delayed
             .entry(key.clone())
-            .or_insert_with(|| (Instant::now(), Backoff::new()));
+            .or_insert_with(|| (Instant::now(), Backoff::default()));
         let wait = fail(backoff);
         *until = Instant::now() + wait;
         wait
@@ -173,7 +173,7 @@ mod tests {
         let last = key(ROOM_REQUESTS);
         in_flight
             .delayed
-            .insert(last.clone(), (Instant::now(), Backoff::new()));
+            .insert(last.clone(), (Instant::now(), Backoff::default()));
         for number in 0..ROOM_REQUESTS {
             assert!(in_flight.start(&key(number)));
         }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::end::SessionEnd;
 use crate::{
-    matrix::client::RefreshError,
+    matrix::client::Fault,
     net::Backoff,
     util::{Clock, Secret, Tokens},
 };
@@ -69,7 +69,7 @@ impl TokenRefresh {
             tokens,
             state: State::Idle,
             not_before: Instant::now(),
-            backoff: Backoff::new(),
+            backoff: Backoff::default(),
             generation: 0,
         }
     }
@@ -115,7 +115,7 @@ impl TokenRefresh {
     }
 
     /// Takes in the answer to the request for new tokens.
-    pub fn answered(&mut self, result: Result<Tokens, RefreshError>) -> RefreshAction {
+    pub fn answered(&mut self, result: Result<Tokens, Fault>) -> RefreshAction {
         self.state = State::Idle;
         match result {
             Ok(tokens) => RefreshAction::Save(tokens),

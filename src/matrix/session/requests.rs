@@ -10,10 +10,7 @@ use super::{InFlight, Phase, SyncState, TokenRefresh};
 use crate::{
     json::Sifted,
     matrix::{
-        client::{
-            Answer, Audience, Call, Fault, Homeserver, RefreshError, SYNC_TIMEOUT, refresh,
-            sync_call,
-        },
+        client::{Answer, Audience, Call, Fault, Homeserver, SYNC_TIMEOUT, refresh, sync_call},
         e2ee::{OutgoingRequest, RequestContext, RequestKey},
     },
     net::Backoff,
@@ -46,7 +43,7 @@ pub enum Finished {
         result: Result<Sifted, Fault>,
     },
     /// The request for new tokens.
-    Refresh(Result<Tokens, RefreshError>),
+    Refresh(Result<Tokens, Fault>),
 }
 
 /// The requests of one session.
@@ -86,7 +83,7 @@ impl Requests {
             sync: SyncState::default(),
             sync_not_before: Instant::now(),
             answering_since: None,
-            sync_backoff: Backoff::new(),
+            sync_backoff: Backoff::default(),
             audience,
             tasks: JoinSet::new(),
         }

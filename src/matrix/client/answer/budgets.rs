@@ -129,19 +129,14 @@ fn spend(budget: &mut usize, size: usize) -> Admission {
 
 impl Gate for Budgets {
     fn admit(&mut self, what: &'static str, name: &[u8], item: &[u8]) -> Admission {
-        if what == item_kind::INVITE && !name.is_empty() {
-            return self.invited_room(name, item);
-        }
-        let is_event = matches!(
-            what,
+        match what {
+            item_kind::INVITE if !name.is_empty() => return self.invited_room(name, item),
             item_kind::TIMELINE
-                | item_kind::STATE
-                | item_kind::INVITE
-                | item_kind::TO_DEVICE
-                | item_kind::MEMBER
-        );
-        if !is_event {
-            return Admission::Keep;
+            | item_kind::STATE
+            | item_kind::INVITE
+            | item_kind::TO_DEVICE
+            | item_kind::MEMBER => {}
+            _ => return Admission::Keep,
         }
         // An item that cannot be read is no event.
         let Ok(head) = serde_json::from_slice::<Head<'_>>(item) else {
