@@ -113,7 +113,7 @@ impl Client {
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
-            .wrap_connector(Connector::new(tcp, proxy));
+            .wrap_connector(Connector { tcp, proxy });
         // A pooled connection may turn out to be closed when a request is
         // handed to it. As long as no byte of the request was written, the
         // pool takes the next connection; that is the one retry made here,

@@ -46,10 +46,10 @@ impl NoProxy {
     pub(super) fn parse(list: &str) -> Self {
         let mut read = Self::default();
         for text in list.split(|c: char| c == ',' || c.is_whitespace()) {
-            match text.parse() {
-                Ok(entry) => read.entries.push(entry),
-                Err(()) if text.is_empty() => {}
-                Err(()) => read.idle.push(text.to_owned()),
+            match Entry::parse(text) {
+                Some(entry) => read.entries.push(entry),
+                None if text.is_empty() => {}
+                None => read.idle.push(text.to_owned()),
             }
         }
         read
@@ -83,29 +83,28 @@ impl Hosts {
     }
 }
 
-impl FromStr for Entry {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
+impl Entry {
+    /// None for a text that can match no server.
+    fn parse(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
-        let of = |hosts, port| Ok(Self { hosts, port });
+        let of = |hosts, port| Some(Self { hosts, port });
         if let Some((network, bits)) = text.split_once('/') {
-            return of(network_of(network, bits).ok_or(())?, None);
+            return of(network_of(network, bits)?, None);
         }
         // Before a port is looked for: `::1` ends in what could be one.
         if let Some(address) = address(&text) {
             return of(Hosts::Network(address, bits_of(address).0), None);
         }
         let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) => (host, Some(port_of(port).ok_or(())?)),
+            Some((host, port)) => (host, Some(port_of(port)?)),
             None => (text.as_str(), None),
         };
         match address(host) {
             // Which of its colons begins the port cannot be told.
-            Some(IpAddr::V6(_)) if !host.starts_with('[') => Err(()),
+            Some(IpAddr::V6(_)) if !host.starts_with('[') => None,
             Some(address) => of(Hosts::Network(address, bits_of(address).0), port),
             None if host == "*" => of(Hosts::All, port),
-            None => of(Hosts::Domain(domain(host).ok_or(())?), port),
+            None => of(Hosts::Domain(domain(host)?), port),
         }
     }
 }

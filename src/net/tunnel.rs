@@ -54,14 +54,8 @@ fn now_awaiting(proxy: Option<&Authority>) {
 /// Opens connections for the pool.
 #[derive(Clone)]
 pub(super) struct Connector {
-    tcp: HttpConnector<Resolver>,
-    proxy: Option<Arc<Proxy>>,
-}
-
-impl Connector {
-    pub(super) fn new(tcp: HttpConnector<Resolver>, proxy: Option<Arc<Proxy>>) -> Self {
-        Self { tcp, proxy }
-    }
+    pub(super) tcp: HttpConnector<Resolver>,
+    pub(super) proxy: Option<Arc<Proxy>>,
 }
 
 impl Service<Uri> for Connector {

@@ -43,7 +43,8 @@ impl LogFilter {
         for directive in list.split(',').map(str::trim) {
             let (module, level) = directive.split_once('=').unwrap_or((directive, ""));
             let level = level.trim();
-            if !is_module_path(module) || !(level.is_empty() || is_level(level)) {
+            let is_level = level.is_empty() || level.parse::<LevelFilter>().is_ok();
+            if !is_module_path(module) || !is_level {
                 return Err(LogFilterError(directive.to_owned()));
             }
         }
@@ -62,10 +63,6 @@ impl fmt::Display for LogFilter {
 fn is_module_path(text: &str) -> bool {
     text.chars()
         .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '-'))
-}
-
-fn is_level(text: &str) -> bool {
-    text.parse::<LevelFilter>().is_ok()
 }
 
 /// The part of a log filter that could not be read.

@@ -9,7 +9,6 @@ mod discovery;
 mod discovery_error;
 mod homeserver;
 mod login;
-mod refresh;
 mod sync;
 mod tokens;
 
@@ -28,9 +27,8 @@ pub(crate) use homeserver::{Fault, Homeserver};
 pub(crate) use login::{
     Flows, LoggedIn, LoginError, LoginInfo, flows_call, is_user, login_call, new_device_id,
 };
-pub(crate) use refresh::refresh;
 pub(crate) use sync::{SYNC_TIMEOUT, sync_call};
-pub(crate) use tokens::{logout_call, whoami_call};
+pub(crate) use tokens::{logout_call, refresh, whoami_call};
 
 pub(in crate::matrix) use answer::item_kind;
 pub(in crate::matrix) use api::BuildError;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use zeroize::Zeroize;
 
 use super::api::Call;
+use super::homeserver::{Fault, Homeserver};
 use crate::json::{self, lenient};
 use crate::util::{MAX_ID, Secret, Tokens, is_carried};
 
@@ -78,6 +79,19 @@ fn is_token(token: &Secret) -> bool {
 pub fn refresh_call(token: &Secret) -> Call {
     let body = BTreeMap::from([("refresh_token", token.expose())]);
     Call::secret("/_matrix/client/v3/refresh", &body)
+}
+
+/// Requests new tokens once. They have to be stored before they are used: until then the
+/// homeserver keeps the refresh token `last` good.
+///
+/// Specification:
+/// <https://spec.matrix.org/v1.11/client-server-api/#refreshing-access-tokens>
+///
+/// # Errors
+/// The homeserver refuses `last`, or gives no usable answer.
+pub async fn refresh(homeserver: &Homeserver, last: &Secret) -> Result<Tokens, Fault> {
+    let body = homeserver.ask(refresh_call(last), None).await?;
+    read_refresh(body, last, homeserver.local_clock().now_ms()).ok_or(Fault::Malformed)
 }
 
 /// Reads the answer to [`refresh_call`] with `last`; None if it is not the JSON

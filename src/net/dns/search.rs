@@ -108,6 +108,8 @@ impl Search {
     pub(super) fn step(&mut self, now: Duration) -> Step {
         // Until when those before the candidate that is looked at keep it waiting.
         let mut held: Option<Duration> = None;
+        // Those that were asked for are the first ones.
+        let mut is_asking = false;
         for (number, candidate) in self.candidates.iter().enumerate() {
             match candidate.state(self.patience) {
                 State::Failed => {}
@@ -115,13 +117,15 @@ impl Search {
                 State::Found(_) if held.is_some() => return Step::Wait(held),
                 State::Found(settled) if now < settled => return Step::Wait(Some(settled)),
                 State::Found(_) => return Step::Take(number),
-                State::Open(holds) if now < holds => {
-                    held = Some(held.map_or(holds, |until| until.min(holds)));
+                State::Open(holds) => {
+                    is_asking = true;
+                    if now < holds {
+                        held = Some(held.map_or(holds, |until| until.min(holds)));
+                    }
                 }
-                State::Open(_) => {}
                 State::Unasked => {
                     let hedge = self.last_start + HEDGE;
-                    return match self.is_asking() {
+                    return match is_asking {
                         false => self.start(number, number + 1, now),
                         true if now >= hedge => self.start(number, self.candidates.len(), now),
                         true => Step::Wait(Some(held.map_or(hedge, |until| until.min(hedge)))),
@@ -129,7 +133,7 @@ impl Search {
                 }
             }
         }
-        match self.is_asking() {
+        match is_asking {
             true => Step::Wait(held),
             false => Step::GiveUp,
         }
@@ -154,12 +158,6 @@ impl Search {
                 .collect()
         };
         self.candidates.into_iter().map(of).collect()
-    }
-
-    /// Returns whether something that was asked for has not failed yet.
-    fn is_asking(&self) -> bool {
-        let mut states = self.candidates.iter().map(|one| one.state(self.patience));
-        states.any(|state| matches!(state, State::Found(_) | State::Open(_)))
     }
 
     /// Starts the candidates of these numbers, the second one left out.
