@@ -1,31 +1,24 @@
 //! The parties that may have to act for a login to succeed.
 
-use std::fmt;
+use thiserror::Error;
 
 use crate::net::{self, Remedy};
 
 /// The party that has to change something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Responsible {
     /// The author of this program's environment.
+    #[error("this program's configuration")]
     Configuration,
     /// Keycloak, or its administrator.
+    #[error("Keycloak")]
     Keycloak,
     /// The homeserver with its modules, or its administrator.
+    #[error("the homeserver")]
     Homeserver,
     /// The network between them: name servers, proxies, TLS, clocks.
+    #[error("the network, or a clock")]
     Network,
-}
-
-impl fmt::Display for Responsible {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Configuration => "this program's configuration",
-            Self::Keycloak => "Keycloak",
-            Self::Homeserver => "the homeserver",
-            Self::Network => "the network, or a clock",
-        })
-    }
 }
 
 impl Responsible {
@@ -39,11 +32,12 @@ impl Responsible {
     }
 }
 
-/// The cure for a request that failed in TLS.
+/// The cure for a request that failed: in TLS, or else `otherwise`.
 #[cfg(any(feature = "keycloak", feature = "sso"))]
-pub(super) fn tls_cure(error: &net::Error) -> Option<String> {
-    match &error.fault {
+pub(super) fn tls_cure(error: &net::Error, otherwise: &str) -> String {
+    let cure = match &error.fault {
         net::Fault::Tls(fault) => fault.cure("EXTRA_CA_FILE"),
         _ => None,
-    }
+    };
+    cure.unwrap_or_else(|| otherwise.to_owned())
 }

@@ -10,39 +10,21 @@ const NAME: &str = env!("CARGO_PKG_NAME");
 /// The program's name and version.
 pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
 
-/// The subject of a help text: the program as a whole, or a subcommand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Topic {
-    /// The program as a whole.
-    Program,
-    /// `identities`
-    Identities,
-    /// `check-config`
-    CheckConfig,
-    /// `conntest`
-    ConnTest,
-    /// `jwt-test`
-    JwtTest,
-    /// `logout`
-    Logout,
-    /// `healthcheck`
-    HealthCheck,
-}
-
 /// The subcommands, in the order of the program's help.
-const SUBCOMMANDS: [Topic; 6] = [
-    Topic::Identities,
-    Topic::CheckConfig,
-    Topic::ConnTest,
-    Topic::JwtTest,
-    Topic::Logout,
-    Topic::HealthCheck,
+const SUBCOMMANDS: [&Page; 6] = [
+    &IDENTITIES,
+    &CHECK_CONFIG,
+    &CONNTEST,
+    &JWT_TEST,
+    &LOGOUT,
+    &HEALTHCHECK,
 ];
 
 /// All that is to be said of a subcommand.
-struct Page {
+#[derive(Debug, PartialEq, Eq)]
+pub struct Page {
     /// Its name.
-    name: &'static str,
+    pub(super) name: &'static str,
     /// Its lines in the program's help, after the program's name.
     brief: &'static str,
     /// The ways to call it, after the program's name.
@@ -50,39 +32,20 @@ struct Page {
     /// The rest of its help text, with the exit codes.
     text: &'static str,
     /// The exit code for wrong arguments.
-    wrong_arguments: u8,
+    pub(super) wrong_arguments: u8,
 }
 
-impl Topic {
-    /// The subcommand's name; None for the program as a whole.
-    pub fn name(self) -> Option<&'static str> {
-        self.page().map(|page| page.name)
-    }
-
-    /// The exit code for wrong arguments.
-    pub(super) fn wrong_arguments(self) -> u8 {
-        self.page().map_or(2, |page| page.wrong_arguments)
-    }
-
-    /// The help text, ending in a newline.
-    pub fn text(self) -> String {
-        self.page().map_or_else(program, |page| page.in_full())
-    }
-
-    fn page(self) -> Option<Page> {
-        Some(match self {
-            Self::Program => return None,
-            Self::Identities => Page {
-                name: "identities",
-                brief: " identities list|forget|reset
+pub(super) static IDENTITIES: Page = Page {
+    name: "identities",
+    brief: " identities list|forget|reset
                                             whose devices are believed; see
                                             identities --help",
-                usage: &[
-                    " identities list",
-                    " identities forget @user:server [DEVICE]",
-                    " identities reset",
-                ],
-                text: "\
+    usage: &[
+        " identities list",
+        " identities forget @user:server [DEVICE]",
+        " identities reset",
+    ],
+    text: "\
 Works beside the running bot, on the store in CRYPTO_STORE_PATH; no other
 variable is needed.
 
@@ -108,15 +71,16 @@ Exit codes:
   0   done
   1   not done; the reason is on standard error
   2   wrong arguments",
-                wrong_arguments: 2,
-            },
-            Self::CheckConfig => Page {
-                name: "check-config",
-                brief: " check-config
+    wrong_arguments: 2,
+};
+
+pub(super) static CHECK_CONFIG: Page = Page {
+    name: "check-config",
+    brief: " check-config
                                             what is wrong with the environment,
                                             or what it says",
-                usage: &[" check-config"],
-                text: "\
+    usage: &[" check-config"],
+    text: "\
 Tells everything that is wrong with the environment at once, or else what it
 says, with secrets masked. Asks nobody: whether a password is right, conntest
 tells. What Kubernetes itself sets in every container may be missing.
@@ -124,13 +88,14 @@ tells. What Kubernetes itself sets in every container may be missing.
 Exit codes:
   0   nothing is wrong
   1   something is; what, is on standard error",
-                wrong_arguments: 1,
-            },
-            Self::ConnTest => Page {
-                name: "conntest",
-                brief: " conntest     log in and out again, without a cluster",
-                usage: &[" conntest", "-conntest"],
-                text: "\
+    wrong_arguments: 1,
+};
+
+pub(super) static CONNTEST: Page = Page {
+    name: "conntest",
+    brief: " conntest     log in and out again, without a cluster",
+    usage: &[" conntest", "-conntest"],
+    text: "\
 Logs in as AUTH_METHOD says, with a device that is logged out again at once, and
 tells what it saw: the homeserver's versions and ways to log in, whom it logged
 in, and how far the clocks are apart. With AUTH_METHOD=token the token is looked
@@ -140,14 +105,15 @@ ALLOWED_USERS.
 Exit codes:
   0   logged in
   1   not logged in; what went wrong, and who is at fault, is on standard error",
-                wrong_arguments: 1,
-            },
-            Self::JwtTest => Page {
-                name: "jwt-test",
-                brief: " jwt-test     how far a login with a token of Keycloak
+    wrong_arguments: 1,
+};
+
+pub(super) static JWT_TEST: Page = Page {
+    name: "jwt-test",
+    brief: " jwt-test     how far a login with a token of Keycloak
                                             gets, step by step",
-                usage: &[" jwt-test [options]"],
-                text: "\
+    usage: &[" jwt-test [options]"],
+    text: "\
 Goes through a login with a token step by step: gets the token (from Keycloak, or
 made from JWT_SECRET), takes it apart and checks it against the realm's keys, and
 logs in to the homeserver with it, with a device that is logged out again at once.
@@ -172,13 +138,14 @@ Exit codes:
   2   no token from Keycloak
   3   the token cannot be taken apart
   4   no login at the homeserver",
-                wrong_arguments: 1,
-            },
-            Self::Logout => Page {
-                name: "logout",
-                brief: " logout       end the bot's session",
-                usage: &[" logout"],
-                text: "\
+    wrong_arguments: 1,
+};
+
+pub(super) static LOGOUT: Page = Page {
+    name: "logout",
+    brief: " logout       end the bot's session",
+    usage: &[" logout"],
+    text: "\
 Ends the session of the bot's device, whose keys are then of no use and are
 removed from the store, and tells what remains in it. The bot must not be
 running: scale its Deployment to 0 first. At its next start it logs in as a new
@@ -189,14 +156,15 @@ CRYPTO_STORE_PATH.
 Exit codes:
   0   the session has ended, or the store has none
   1   it has not, or there is no store; the reason is on standard error",
-                wrong_arguments: 1,
-            },
-            Self::HealthCheck => Page {
-                name: "healthcheck",
-                brief: " healthcheck livez|readyz
+    wrong_arguments: 1,
+};
+
+pub(super) static HEALTHCHECK: Page = Page {
+    name: "healthcheck",
+    brief: " healthcheck livez|readyz
                                             whether the running bot is well",
-                usage: &[" healthcheck [livez|readyz]"],
-                text: "\
+    usage: &[" healthcheck [livez|readyz]"],
+    text: "\
 Asks the running bot whether it is alive (livez, the default) or ready (readyz),
 at HEALTH_ADDR of its own environment, and tells what it says. For probes that
 run a command, and for the HEALTHCHECK of an image. No other variable is needed.
@@ -205,21 +173,20 @@ Exit codes:
   0   yes
   1   no, or nobody answers; what is wrong is on standard error
   2   wrong arguments",
-                wrong_arguments: 2,
-            },
-        })
-    }
-}
+    wrong_arguments: 2,
+};
 
-impl Page {
-    fn in_full(&self) -> String {
-        let mut text = "Usage:\n".to_owned();
-        for usage in self.usage {
-            let _ = writeln!(text, "  {NAME}{usage}");
-        }
-        let _ = writeln!(text, "\n{}", self.text);
-        text
+/// The help text of a subcommand, or of the program as a whole, ending in a newline.
+pub(super) fn help(page: Option<&Page>) -> String {
+    let Some(page) = page else {
+        return program();
+    };
+    let mut text = "Usage:\n".to_owned();
+    for usage in page.usage {
+        let _ = writeln!(text, "  {NAME}{usage}");
     }
+    let _ = writeln!(text, "\n{}", page.text);
+    text
 }
 
 fn program() -> String {
@@ -234,7 +201,7 @@ Usage:
   {NAME}              run until SIGTERM or SIGINT
 "
     );
-    for page in SUBCOMMANDS.into_iter().filter_map(Topic::page) {
+    for page in SUBCOMMANDS {
         let _ = writeln!(text, "  {NAME}{}", page.brief);
     }
     let _ = write!(
@@ -283,7 +250,7 @@ mod tests {
 
     #[test]
     fn the_help_names_every_variable_with_its_default() {
-        let help = Topic::Program.text();
+        let help = program();
         for setting in SETTINGS {
             for name in setting.variables() {
                 assert!(help.contains(&format!("\n  {name} (")));

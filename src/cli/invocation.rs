@@ -5,7 +5,7 @@ use std::iter::Peekable;
 
 use ruma::{OwnedDeviceId, OwnedUserId};
 
-use super::help::Topic;
+use super::help::{CHECK_CONFIG, CONNTEST, HEALTHCHECK, IDENTITIES, JWT_TEST, LOGOUT, Page};
 use super::usage::{Problem, UsageError, shown};
 use crate::config::{self, JwtLoginType, MethodName, Overrides};
 use crate::telemetry::Probe;
@@ -31,7 +31,7 @@ pub enum Invocation {
     /// Ask the running bot how it is.
     HealthCheck(Probe),
     /// Show a help text.
-    Help(Topic),
+    Help(Option<&'static Page>),
     /// Show the program's version.
     Version,
 }
@@ -79,32 +79,32 @@ pub fn parse(
     let Some(first) = first else {
         return Ok(Invocation::Run);
     };
-    let mut alone = |topic, invocation| (topic, or_help(&mut args, topic, invocation));
-    let (topic, invocation) = match first.to_str() {
-        Some("--help" | "-h") => (Topic::Program, Invocation::Help(Topic::Program)),
-        Some("--version" | "-V") => (Topic::Program, Invocation::Version),
-        Some("identities") => (Topic::Identities, identities(&mut args)?),
-        Some("conntest") => alone(Topic::ConnTest, Invocation::ConnTest),
+    let mut alone = |page, invocation| (Some(page), or_help(&mut args, page, invocation));
+    let (page, invocation) = match first.to_str() {
+        Some("--help" | "-h") => (None, Invocation::Help(None)),
+        Some("--version" | "-V") => (None, Invocation::Version),
+        Some("identities") => (Some(&IDENTITIES), identities(&mut args)?),
+        Some("conntest") => alone(&CONNTEST, Invocation::ConnTest),
         Some("jwt-test") => return jwt_test(args),
-        Some("check-config") => alone(Topic::CheckConfig, Invocation::CheckConfig),
-        Some("logout") => alone(Topic::Logout, Invocation::Logout),
-        Some("healthcheck") => (Topic::HealthCheck, healthcheck(&mut args)?),
-        _ => return Err(UsageError::unexpected(Topic::Program, &first)),
+        Some("check-config") => alone(&CHECK_CONFIG, Invocation::CheckConfig),
+        Some("logout") => alone(&LOGOUT, Invocation::Logout),
+        Some("healthcheck") => (Some(&HEALTHCHECK), healthcheck(&mut args)?),
+        _ => return Err(UsageError::unexpected(None, &first)),
     };
     match args.next() {
-        Some(surplus) => Err(UsageError::unexpected(topic, &surplus)),
+        Some(surplus) => Err(UsageError::unexpected(page, &surplus)),
         None => Ok(invocation),
     }
 }
 
-/// This, unless the next argument asks for the help text of `topic` instead.
+/// This, unless the next argument asks for the help text of the subcommand instead.
 fn or_help<I: Iterator<Item = OsString>>(
     args: &mut Peekable<I>,
-    topic: Topic,
+    page: &'static Page,
     invocation: Invocation,
 ) -> Invocation {
     match args.next_if(|arg| is_help(arg)) {
-        Some(_) => Invocation::Help(topic),
+        Some(_) => Invocation::Help(Some(page)),
         None => invocation,
     }
 }
@@ -117,35 +117,33 @@ fn is_help(arg: &OsStr) -> bool {
 fn healthcheck<I: Iterator<Item = OsString>>(
     args: &mut Peekable<I>,
 ) -> Result<Invocation, UsageError> {
-    const TOPIC: Topic = Topic::HealthCheck;
     let invocation = match args.next() {
         None => Invocation::HealthCheck(Probe::Live),
         Some(arg) if arg == "livez" => Invocation::HealthCheck(Probe::Live),
         Some(arg) if arg == "readyz" => Invocation::HealthCheck(Probe::Ready),
-        Some(arg) if is_help(&arg) => Invocation::Help(TOPIC),
-        Some(arg) => return Err(Problem::UnknownProbe(shown(&arg)).about(TOPIC)),
+        Some(arg) if is_help(&arg) => Invocation::Help(Some(&HEALTHCHECK)),
+        Some(arg) => return Err(Problem::UnknownProbe(shown(&arg)).about(&HEALTHCHECK)),
     };
-    Ok(or_help(args, TOPIC, invocation))
+    Ok(or_help(args, &HEALTHCHECK, invocation))
 }
 
 /// Reads what follows `identities`.
 fn identities<I: Iterator<Item = OsString>>(
     args: &mut Peekable<I>,
 ) -> Result<Invocation, UsageError> {
-    const TOPIC: Topic = Topic::Identities;
-    let action = args.next().ok_or(Problem::NoAction.about(TOPIC))?;
+    let action = args.next().ok_or(Problem::NoAction.about(&IDENTITIES))?;
     let command = match action.to_str() {
-        Some("--help" | "-h") => return Ok(Invocation::Help(TOPIC)),
+        Some("--help" | "-h") => return Ok(Invocation::Help(Some(&IDENTITIES))),
         // Asked for after an action, too, as most programs have it.
         Some("list" | "forget" | "reset") if args.next_if(|arg| is_help(arg)).is_some() => {
-            return Ok(Invocation::Help(TOPIC));
+            return Ok(Invocation::Help(Some(&IDENTITIES)));
         }
         Some("list") => IdentitiesCommand::List,
         Some("reset") => IdentitiesCommand::Reset,
         Some("forget") => {
-            let user = args.next().ok_or(Problem::NoUser.about(TOPIC))?;
+            let user = args.next().ok_or(Problem::NoUser.about(&IDENTITIES))?;
             let id = user.to_str().and_then(config::user_id);
-            let id = id.ok_or_else(|| Problem::NotAUser(shown(&user)).about(TOPIC))?;
+            let id = id.ok_or_else(|| Problem::NotAUser(shown(&user)).about(&IDENTITIES))?;
             // A second user is a slip: no client makes such device ids.
             let device = args.peek().and_then(|arg| arg.to_str());
             let device = device.filter(|device| !device.is_empty() && !device.starts_with('@'));
@@ -157,7 +155,7 @@ fn identities<I: Iterator<Item = OsString>>(
                 None => IdentitiesCommand::Forget(id),
             }
         }
-        _ => return Err(Problem::UnknownAction(shown(&action)).about(TOPIC)),
+        _ => return Err(Problem::UnknownAction(shown(&action)).about(&IDENTITIES)),
     };
     Ok(Invocation::Identities(command))
 }
@@ -166,14 +164,14 @@ fn identities<I: Iterator<Item = OsString>>(
 fn jwt_test(mut args: impl Iterator<Item = OsString>) -> Result<Invocation, UsageError> {
     let mut test = JwtTest::default();
     while let Some(arg) = args.next() {
-        let unexpected = || UsageError::unexpected(Topic::JwtTest, &arg);
+        let unexpected = || UsageError::unexpected(Some(&JWT_TEST), &arg);
         let text = arg.to_str().ok_or_else(unexpected)?;
         let (option, attached) = match text.split_once('=') {
             Some((option, value)) if option.starts_with("--") => (option, Some(value.to_owned())),
             _ => (text, None),
         };
         let flag = match option {
-            "-h" | "--help" => return Ok(Invocation::Help(Topic::JwtTest)),
+            "-h" | "--help" => return Ok(Invocation::Help(Some(&JWT_TEST))),
             "-s" | "--skip-decode" => &mut test.skip_decode,
             "-v" | "--verbose" => &mut test.verbose,
             "--show-secrets" => &mut test.show_secrets,
@@ -218,10 +216,10 @@ fn value(
     args: &mut impl Iterator<Item = OsString>,
 ) -> Result<String, UsageError> {
     let value = attached.map(OsString::from).or_else(|| args.next());
-    let value = value.ok_or(Problem::NoValue(option).about(Topic::JwtTest))?;
+    let value = value.ok_or(Problem::NoValue(option).about(&JWT_TEST))?;
     value
         .into_string()
-        .map_err(|value| UsageError::unexpected(Topic::JwtTest, &value))
+        .map_err(|value| UsageError::unexpected(Some(&JWT_TEST), &value))
 }
 
 #[cfg(test)]
@@ -240,8 +238,8 @@ mod tests {
     #[test]
     fn what_there_is() {
         assert_eq!(parsed(&[]), Ok(Invocation::Run));
-        assert_eq!(parsed(&["-h"]), Ok(Invocation::Help(Topic::Program)));
-        assert_eq!(parsed(&["--help"]), Ok(Invocation::Help(Topic::Program)));
+        assert_eq!(parsed(&["-h"]), Ok(Invocation::Help(None)));
+        assert_eq!(parsed(&["--help"]), Ok(Invocation::Help(None)));
         assert_eq!(parsed(&["-V"]), Ok(Invocation::Version));
         assert_eq!(parsed(&["--version"]), Ok(Invocation::Version));
     }
@@ -275,7 +273,7 @@ mod tests {
             let args = [&["identities"], args].concat();
             assert_eq!(
                 parsed(&args),
-                Ok(Invocation::Help(Topic::Identities)),
+                Ok(Invocation::Help(Some(&IDENTITIES))),
                 "{args:?}"
             );
         }
@@ -343,14 +341,14 @@ mod tests {
     fn the_subcommands_of_a_login() {
         for (args, invocation) in [
             (&["conntest"][..], Invocation::ConnTest),
-            (&["conntest", "-h"], Invocation::Help(Topic::ConnTest)),
+            (&["conntest", "-h"], Invocation::Help(Some(&CONNTEST))),
             (&["check-config"], Invocation::CheckConfig),
             (
                 &["check-config", "--help"],
-                Invocation::Help(Topic::CheckConfig),
+                Invocation::Help(Some(&CHECK_CONFIG)),
             ),
             (&["logout"], Invocation::Logout),
-            (&["logout", "--help"], Invocation::Help(Topic::Logout)),
+            (&["logout", "--help"], Invocation::Help(Some(&LOGOUT))),
             (&["healthcheck"], Invocation::HealthCheck(Probe::Live)),
             (
                 &["healthcheck", "livez"],
@@ -362,15 +360,15 @@ mod tests {
             ),
             (
                 &["healthcheck", "--help"],
-                Invocation::Help(Topic::HealthCheck),
+                Invocation::Help(Some(&HEALTHCHECK)),
             ),
             (
                 &["healthcheck", "readyz", "-h"],
-                Invocation::Help(Topic::HealthCheck),
+                Invocation::Help(Some(&HEALTHCHECK)),
             ),
             (
                 &["jwt-test", "-v", "--help"],
-                Invocation::Help(Topic::JwtTest),
+                Invocation::Help(Some(&JWT_TEST)),
             ),
         ] {
             assert_eq!(parsed(args), Ok(invocation), "{args:?}");
@@ -385,7 +383,7 @@ mod tests {
     fn the_program_has_a_second_name() {
         let program = "/usr/bin/openclaw-k8s-toggle-operator-conntest";
         assert_eq!(called(program, &[]), Ok(Invocation::ConnTest));
-        let help = Invocation::Help(Topic::ConnTest);
+        let help = Invocation::Help(Some(&CONNTEST));
         assert_eq!(called(program, &["--help"]), Ok(help));
         assert!(called(program, &["jwt-test"]).is_err());
     }

@@ -8,7 +8,7 @@ mod run;
 mod usage;
 
 pub use error::Error;
-pub use help::Topic;
+pub use help::Page;
 pub use invocation::{IdentitiesCommand, Invocation, JwtTest};
 pub use run::run;
 pub use usage::UsageError;

@@ -8,7 +8,7 @@ use log::{LevelFilter, error, info, warn};
 
 use super::commands::{check_config, conntest, healthcheck, identities, jwt_test, logout};
 use super::error::Error;
-use super::help::VERSION;
+use super::help::{VERSION, help};
 use super::invocation::{Invocation, parse};
 use crate::bot::supervisor;
 use crate::config::{Account, Env, Overrides, Settings, health_address, store_path};
@@ -29,7 +29,7 @@ pub fn run(
 ) -> Result<(), Error> {
     let text = match parse(program, args)? {
         Invocation::Run => return operate(env, clock),
-        Invocation::Help(topic) => topic.text(),
+        Invocation::Help(page) => help(page),
         Invocation::Version => format!("{VERSION}\n"),
         Invocation::CheckConfig => check_config::run(env)?,
         Invocation::Identities(command) => identities::run(&command, &store_path(env)?)?,

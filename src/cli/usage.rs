@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use thiserror::Error;
 
-use super::help::Topic;
+use super::help::{JWT_TEST, Page};
 use crate::util::printable;
 
 /// Longest part of a wrong argument that is quoted back, in bytes.
@@ -17,7 +17,7 @@ const USER: &str = "full Matrix id, such as @alice:example.com";
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{problem}; see {}{} --help", env!("CARGO_PKG_NAME"), self.subcommand())]
 pub struct UsageError {
-    topic: Topic,
+    page: Option<&'static Page>,
     problem: Problem,
 }
 
@@ -58,8 +58,11 @@ pub(super) enum Problem {
 }
 
 impl UsageError {
-    pub(super) fn unexpected(topic: Topic, argument: &OsStr) -> Self {
-        Problem::Unexpected(shown(argument)).about(topic)
+    pub(super) fn unexpected(page: Option<&'static Page>, argument: &OsStr) -> Self {
+        Self {
+            page,
+            problem: Problem::Unexpected(shown(argument)),
+        }
     }
 
     pub(super) fn bad_value(option: &'static str, value: &str, known: &'static str) -> Self {
@@ -68,24 +71,24 @@ impl UsageError {
             value: shown(OsStr::new(value)),
             known,
         };
-        problem.about(Topic::JwtTest)
+        problem.about(&JWT_TEST)
     }
 
     /// The exit code, which subcommands with other uses of 2 have for themselves.
     pub(super) fn code(&self) -> u8 {
-        self.topic.wrong_arguments()
+        self.page.map_or(2, |page| page.wrong_arguments)
     }
 
     fn subcommand(&self) -> String {
-        let name = self.topic.name();
-        name.map_or_else(String::new, |name| format!(" {name}"))
+        self.page
+            .map_or_else(String::new, |page| format!(" {}", page.name))
     }
 }
 
 impl Problem {
-    pub(super) fn about(self, topic: Topic) -> UsageError {
+    pub(super) fn about(self, page: &'static Page) -> UsageError {
         UsageError {
-            topic,
+            page: Some(page),
             problem: self,
         }
     }

@@ -93,8 +93,7 @@ impl JwtLoginType {
 /// The source of tokens that are not made here.
 #[cfg(feature = "keycloak")]
 fn from_keycloak(r: &mut Reader<'_>) -> Option<JwtSource> {
-    let keycloak = Keycloak::read(r)?;
-    Some(JwtSource::Keycloak(Box::new(keycloak)))
+    Keycloak::read(r).map(Box::new).map(JwtSource::Keycloak)
 }
 
 #[cfg(not(feature = "keycloak"))]

@@ -49,7 +49,7 @@ impl Keycloak {
         let parse = |text: &str| url(text, false);
         let url = r.read(&KEYCLOAK_URL, parse, BaseUrl::to_string);
         let realm = r.read(&KEYCLOAK_REALM, realm, String::clone);
-        let client_id = r.read(&KEYCLOAK_CLIENT_ID, visible, String::clone);
+        let client_id = r.read(&KEYCLOAK_CLIENT_ID, client_id, String::clone);
         let client_secret = r.secret(&KEYCLOAK_CLIENT_SECRET);
         let totp = totp(r);
         let issuer = r.optional(&KEYCLOAK_ISSUER, text, String::clone);
@@ -106,25 +106,23 @@ pub(super) fn totp(r: &mut Reader<'_>) -> Option<Option<Rc<Totp>>> {
 
 /// A realm's name.
 pub(super) fn realm(text: &str) -> Result<String, Flaw> {
-    match text.contains('/') {
-        true => Err(no_name(text)),
-        false => visible(text),
-    }
+    name(text, |c| c == '/' || c.is_control())
 }
 
-/// A client's id may be a URL.
-fn visible(text: &str) -> Result<String, Flaw> {
-    match text.contains(char::is_control) {
-        true => Err(no_name(text)),
+/// A client's id, which may be a URL.
+#[cfg(feature = "keycloak")]
+fn client_id(text: &str) -> Result<String, Flaw> {
+    name(text, char::is_control)
+}
+
+fn name(text: &str, is_foreign: fn(char) -> bool) -> Result<String, Flaw> {
+    match text.contains(is_foreign) {
+        true => Err(Flaw::new(
+            format!("is no name: {}", quoted(text)),
+            "write the name alone, as Keycloak's console shows it",
+        )),
         false => Ok(text.to_owned()),
     }
-}
-
-fn no_name(text: &str) -> Flaw {
-    Flaw::new(
-        format!("is no name: {}", quoted(text)),
-        "write the name alone, as Keycloak's console shows it",
-    )
 }
 
 #[cfg(test)]

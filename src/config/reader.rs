@@ -1,6 +1,6 @@
 //! Reads settings from the environment: notes every fault, and how each value is shown.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 use zeroize::Zeroizing;
 
@@ -196,6 +196,7 @@ impl<'a> Reader<'a> {
 
     /// The value in the environment, if it is more than white space.
     fn raw(&self, setting: &Setting, variable: &str) -> Option<OsString> {
+        let is_blank = |value: &OsString| value.to_str().is_some_and(|text| text.trim().is_empty());
         let held = |name: &str| (self.env)(name).filter(|value| !is_blank(value));
         held(variable).or_else(|| {
             let lower = setting.lower_case.then(|| variable.to_ascii_lowercase());
@@ -218,10 +219,6 @@ pub(super) fn text(text: &str) -> Result<String, Flaw> {
 pub(super) fn list(items: impl IntoIterator<Item = impl ToString>) -> String {
     let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
     items.join(", ")
-}
-
-fn is_blank(value: &OsStr) -> bool {
-    value.to_str().is_some_and(|text| text.trim().is_empty())
 }
 
 #[cfg(test)]

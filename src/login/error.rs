@@ -159,17 +159,12 @@ impl Remedy for Error {
             {
                 Configuration
             }
-            Self::Homeserver(_)
-            | Self::NotOffered { .. }
-            | Self::NoLogins
-            | Self::Deactivated(_)
-            | Self::Refused { .. }
-            | Self::Answer(_) => Homeserver,
             Self::TokenRefused { diagnosis, .. } => diagnosis.responsible(),
             #[cfg(feature = "keycloak")]
             Self::Keycloak(error) => error.responsible(),
             #[cfg(feature = "sso")]
             Self::Sso(error) => error.responsible(),
+            _ => Homeserver,
         }
     }
 

@@ -115,11 +115,8 @@ pub async fn log_in(
     let Some(session) = stored_session(store, login)? else {
         return start_session(store, login, None, None, health).await;
     };
-    let plan = Plan::new(
-        &session,
-        &login.account.method,
-        login.client.clock().now_ms(),
-    );
+    let now = login.client.clock().now_ms();
+    let plan = Plan::new(&session, &login.account.method, now);
     let Session { user, device, .. } = session;
     if plan.resume.is_some() {
         info!("going on as {user}, device {device}");

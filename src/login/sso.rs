@@ -35,30 +35,29 @@ pub(super) async fn log_in(
 
 async fn login_token(login: &Login<'_>, sso: &Sso, flows: &Flows) -> Result<Secret, sso::Error> {
     let provider = choose_provider(&sso.provider, &flows.providers)?;
-    let account = |code| sso::Account {
+    let code = sso.totp.as_ref().map(|totp| {
+        move || {
+            let now = login.client.clock().now();
+            totp.take(now).unwrap_or_else(|_| totp.code(now)).text
+        }
+    });
+    let account = sso::Account {
         user: login.account.user.localpart(),
         password: &sso.password,
-        code,
+        code: code.as_ref().map(|code| code as &dyn Fn() -> Secret),
         provider_url: sso.url.as_ref().map(BaseUrl::as_str),
         realm: sso.realm.as_deref(),
     };
-    let (client, base) = (&login.client, login.homeserver.base());
-    let Some(totp) = &sso.totp else {
-        return sso::login_token(client, base, provider, &account(None)).await;
-    };
-    let code = || {
-        let now = client.clock().now();
-        totp.take(now).unwrap_or_else(|_| totp.code(now)).text
-    };
-    let account = account(Some(&code));
-    match sso::login_token(client, base, provider, &account).await {
+    let base = login.homeserver.base();
+    let attempt = || sso::login_token(&login.client, base, provider, &account);
+    match (attempt().await, &sso.totp) {
         // Keycloak accepts each code once, and another login may have used this one.
-        Err(sso::Error::CodeRefused { .. }) => {
-            let wait = totp.code(client.clock().now()).valid_for;
+        (Err(sso::Error::CodeRefused(_)), Some(totp)) => {
+            let wait = totp.code(login.client.clock().now()).valid_for;
             info!("the next one-time password comes in {} s", wait.as_secs());
             sleep(wait).await;
-            sso::login_token(client, base, provider, &account).await
+            attempt().await
         }
-        result => result,
+        (result, _) => result,
     }
 }

@@ -36,10 +36,8 @@ pub(super) fn grant_error(response: &Response, realm: &Realm, user: &str, one_ti
     let Some(refusal) = refusal(response) else {
         return error(response, realm);
     };
-    let says = |phrase: &str| {
-        let said = refusal.error_description.to_ascii_lowercase();
-        said.contains(phrase)
-    };
+    let said = refusal.error_description.to_ascii_lowercase();
+    let says = |phrase: &str| said.contains(phrase);
     let user = user.to_owned();
     let client = realm.client_id.clone();
     match refusal.error.as_str() {
@@ -101,13 +99,9 @@ fn is_object(response: &Response) -> bool {
 }
 
 fn said(refusal: &Refusal) -> String {
-    let Refusal {
-        error,
-        error_description,
-    } = refusal;
-    let both = match error_description.as_str() {
-        "" => error.clone(),
-        description => format!("{error}: {description}"),
+    let both = match refusal.error_description.as_str() {
+        "" => refusal.error.clone(),
+        description => format!("{}: {description}", refusal.error),
     };
     printable(&both, MAX_SAID_BYTES)
 }

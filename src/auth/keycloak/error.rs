@@ -17,7 +17,10 @@ pub enum Error {
     #[error("KEYCLOAK_URL cannot be used: {0}")]
     Url(BadUrl),
     /// No answer, none in time, or one that is too large.
-    #[error("Keycloak cannot be reached: {0}; {cure}", cure = unreachable_cure(.0))]
+    #[error(
+        "Keycloak cannot be reached: {0}; {cure}",
+        cure = tls_cure(.0, "check KEYCLOAK_URL, and the network and proxy between")
+    )]
     Unreachable(net::Error),
     /// User name, password or one-time password are wrong, or the user is locked for a
     /// while: Keycloak does not tell which.
@@ -182,11 +185,6 @@ impl Remedy for Error {
             _ => None,
         }
     }
-}
-
-fn unreachable_cure(error: &net::Error) -> String {
-    tls_cure(error)
-        .unwrap_or_else(|| "check KEYCLOAK_URL, and the network and proxy between".to_owned())
 }
 
 fn one_time_cure(sent: bool) -> &'static str {

@@ -42,14 +42,8 @@ impl CookieJar {
     /// Of a lifetime only its end in the past counts, which is how servers delete cookies: any
     /// other outlives the login.
     pub(super) fn store(&mut self, url: &Url, headers: &HeaderMap, now: SystemTime) {
-        for header in headers.get_all(SET_COOKIE) {
-            let Some((cookie, over)) = header
-                .to_str()
-                .ok()
-                .and_then(|text| Cookie::parse(url, text, now))
-            else {
-                continue;
-            };
+        let headers = headers.get_all(SET_COOKIE).iter();
+        for (cookie, over) in headers.filter_map(|text| Cookie::parse(url, text, now)) {
             self.0.retain(|kept| !kept.is_replaced_by(&cookie));
             if !over && self.0.len() < MAX_COOKIES {
                 self.0.push(cookie);
@@ -61,21 +55,11 @@ impl CookieJar {
     pub(super) fn header(&self, url: &Url) -> Option<HeaderValue> {
         let mut sent: Vec<&Cookie> = self.0.iter().filter(|kept| kept.is_for(url)).collect();
         sent.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
-        // Allocated at its full size: a buffer that grows leaves copies behind.
-        let room = sent
+        let parts = sent
             .iter()
-            .map(|cookie| cookie.name.len() + cookie.value.expose().len() + "=; ".len())
-            .sum();
-        let mut text = String::with_capacity(room);
-        for cookie in sent {
-            if !text.is_empty() {
-                text.push_str("; ");
-            }
-            text.push_str(&cookie.name);
-            text.push('=');
-            text.push_str(cookie.value.expose());
-        }
-        let text = Secret::new(text);
+            .flat_map(|cookie| ["; ", &cookie.name, "=", cookie.value.expose()]);
+        // Allocated once: a buffer that grows leaves copies behind.
+        let text = Secret::new(parts.skip(1).collect::<Vec<_>>().concat());
         let mut value = HeaderValue::from_str(text.expose()).ok()?;
         value.set_sensitive(true);
         (!value.is_empty()).then_some(value)
@@ -84,8 +68,8 @@ impl CookieJar {
 
 impl Cookie {
     /// Reads one `Set-Cookie`; the flag is true if it has expired at `now`.
-    fn parse(url: &Url, text: &str, now: SystemTime) -> Option<(Self, bool)> {
-        let mut parts = text.split(';');
+    fn parse(url: &Url, text: &HeaderValue, now: SystemTime) -> Option<(Self, bool)> {
+        let mut parts = text.to_str().ok()?.split(';');
         let (name, value) = parts.next()?.split_once('=')?;
         let (name, value) = (name.trim(), value.trim());
         if name.is_empty() || name.len() + value.len() > MAX_COOKIE {

@@ -1,6 +1,5 @@
 //! The errors of a login through a page, each with its cure.
 
-use std::fmt;
 use std::time::Duration;
 
 use thiserror::Error as ThisError;
@@ -19,24 +18,17 @@ const MAX_QUOTED: usize = 200;
 const TRANSIENT_CODES: [&str; 3] = ["fetch_error", "server_error", "temporarily_unavailable"];
 
 /// The server that a request went to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, ThisError)]
 pub enum Server {
     /// The Matrix homeserver.
+    #[error("the homeserver")]
     Homeserver,
     /// The identity provider that the homeserver redirected to.
+    #[error("Keycloak")]
     Keycloak,
     /// Another server that one of the two redirected to: scheme, host and port.
+    #[error("{0}, where the login was led,")]
     Other(String),
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Homeserver => f.write_str("the homeserver"),
-            Self::Keycloak => f.write_str("Keycloak"),
-            Self::Other(origin) => write!(f, "{origin}, where the login was led,"),
-        }
-    }
 }
 
 impl Server {
@@ -68,7 +60,13 @@ pub enum Error {
     )]
     BadHomeserver,
     /// No answer.
-    #[error("the way to {server} is broken: {error}; {}", unreachable_cure(error))]
+    #[error(
+        "the way to {server} is broken: {error}; {}",
+        tls_cure(
+            error,
+            "check that it runs, and the network, proxy and certificates in between"
+        )
+    )]
     Unreachable {
         /// The server that was asked.
         server: Server,
@@ -264,11 +262,7 @@ impl Remedy for Error {
             | Self::SessionLost
             | Self::HomeserverRefused { .. }
             | Self::NoToken => Responsible::Homeserver,
-            Self::Plaintext { .. }
-            | Self::FormLeadsAway
-            | Self::Consent
-            | Self::RequiredAction { .. }
-            | Self::KeycloakRefused { .. } => Responsible::Keycloak,
+            _ => Responsible::Keycloak,
         }
     }
 
@@ -289,12 +283,6 @@ impl Remedy for Error {
             _ => None,
         }
     }
-}
-
-fn unreachable_cure(error: &net::Error) -> String {
-    tls_cure(error).unwrap_or_else(|| {
-        "check that it runs, and the network, proxy and certificates in between".to_owned()
-    })
 }
 
 fn failing_cure(server: &Server) -> &'static str {

@@ -149,7 +149,7 @@ impl<'a> Flow<'a> {
             (500.., _) => Err(Error::Failing {
                 server,
                 status: answer.status,
-                text: words(&page, &[TextKind::Message, TextKind::Heading]),
+                text: page.words(&[TextKind::Message, TextKind::Heading]),
                 retry_after: answer.retry_after(),
             }),
             (_, Server::Homeserver) => self.at_homeserver(&answer, page),
@@ -204,13 +204,7 @@ impl<'a> Flow<'a> {
         }
         // A homeserver first redirects to its own public address.
         if self.keycloak.is_none() && !is_homeservers(&next) {
-            if let Some(realm) = self
-                .realm
-                .as_ref()
-                .filter(|realm| !realm.has_origin_of(&next))
-            {
-                return Err(other_provider(shown(&next.origin()), realm));
-            }
+            self.demand(shown(&next.origin()), |realm| realm.has_origin_of(&next))?;
             self.keycloak = Some(next.origin());
         }
         self.url = next;
@@ -225,6 +219,7 @@ impl<'a> Flow<'a> {
             #[serde(default, deserialize_with = "crate::json::lenient")]
             error: String,
         }
+        use TextKind::{Heading, Message, Paragraph, Title};
         let path = self.url.path();
         if path.contains("/pick_username/") || path.ends_with("/new_user_consent") {
             return Err(Error::NewAccount);
@@ -235,24 +230,19 @@ impl<'a> Flow<'a> {
                 text: error.error,
             });
         }
-        let code = words(&page, &[TextKind::Code]);
+        let code = page.words(&[TextKind::Code]);
         let code = code.rsplit(' ').next().unwrap_or_default();
         if code == "missing_session" {
             return Err(Error::SessionLost);
         }
         if answer.status >= 400 {
-            let kinds = [
-                TextKind::Message,
-                TextKind::Heading,
-                TextKind::Paragraph,
-                TextKind::Title,
-            ];
+            let kinds = [Message, Heading, Paragraph, Title];
             return Err(Error::HomeserverRefused {
                 code: match code {
                     "" => format!("status {}", answer.status),
                     code => code.to_owned(),
                 },
-                text: words(&page, &kinds),
+                text: page.words(&kinds),
             });
         }
         match page.token {
@@ -274,7 +264,7 @@ impl<'a> Flow<'a> {
             return Err(Error::RequiredAction(action));
         }
         if page.has(TextKind::Error) {
-            let text = words(page, &[TextKind::Paragraph, TextKind::Error]);
+            let text = page.words(&[TextKind::Paragraph, TextKind::Error]);
             return Err(Error::KeycloakRefused(text));
         }
         let login = page.form("kc-form-login");
@@ -286,21 +276,15 @@ impl<'a> Flow<'a> {
             _ => return Err(unknown(Server::Keycloak, status, page)),
         };
         if self.answered >= Some(prompt) {
-            let text = words(page, &[TextKind::Problem]);
+            let text = page.words(&[TextKind::Problem]);
             return Err(match prompt {
                 Prompt::Code => Error::CodeRefused(text),
                 Prompt::User | Prompt::Password => Error::PasswordRefused(text),
             });
         }
         // Later redirects may have left the realm without leaving the host.
-        if let Some(realm) = self
-            .realm
-            .as_ref()
-            .filter(|realm| !realm.contains(&self.url))
-        {
-            let page = format!("{}{}", shown(&self.url.origin()), self.url.path());
-            return Err(other_provider(page, realm));
-        }
+        let shown = format!("{}{}", shown(&self.url.origin()), self.url.path());
+        self.demand(shown, |realm| realm.contains(&self.url))?;
         let Account { user, password, .. } = self.account;
         let to = self.action(form)?;
         let body = match prompt {
@@ -315,6 +299,18 @@ impl<'a> Flow<'a> {
         self.url = to;
         self.is_post = true;
         Ok(Step::Send(self.request(Some(body))))
+    }
+
+    /// An error if a realm is configured, and this page is not what it has to be.
+    fn demand(&self, page: String, is_so: impl FnOnce(&TrustedRealm) -> bool) -> Result<(), Error> {
+        match &self.realm {
+            Some(realm) if !is_so(realm) => Err(Error::OtherProvider {
+                page,
+                wanted: realm.to_string(),
+                variables: realm.variables(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The URL that a form of the current page is sent to. It has to be of the page's server,
@@ -343,22 +339,10 @@ fn is_homeservers(url: &Url) -> bool {
     path.contains("/_matrix/client/") || path.contains("/_synapse/client/")
 }
 
-fn other_provider(page: String, realm: &TrustedRealm) -> Error {
-    Error::OtherProvider {
-        page,
-        wanted: realm.to_string(),
-        variables: realm.variables(),
-    }
-}
-
-fn words(page: &Page, kinds: &[TextKind]) -> String {
-    page.first(kinds).unwrap_or_default().to_owned()
-}
-
 fn unknown(server: Server, status: u16, page: &Page) -> Error {
     Error::UnknownPage {
         server,
         status,
-        title: words(page, &[TextKind::Title, TextKind::Heading]),
+        title: page.words(&[TextKind::Title, TextKind::Heading]),
     }
 }

@@ -84,7 +84,8 @@ impl Page {
                 Token::Text(text) => reader.text(&text),
             }
         }
-        reader.finish()
+        reader.end_form();
+        reader.page
     }
 
     /// The form with this id.
@@ -97,15 +98,17 @@ impl Page {
         self.texts.iter().any(|(known, _)| *known == kind)
     }
 
-    /// The first text that is not empty of the first of these kinds that has one.
-    pub(super) fn first(&self, kinds: &[TextKind]) -> Option<&str> {
-        kinds.iter().find_map(|kind| {
+    /// The first text that is not empty of the first of these kinds that has one; empty if
+    /// none has.
+    pub(super) fn words(&self, kinds: &[TextKind]) -> String {
+        let first = kinds.iter().find_map(|kind| {
             self.texts
                 .iter()
                 .filter(|(known, _)| known == kind)
                 .map(|(_, text)| text.trim_end())
                 .find(|text| !text.is_empty())
-        })
+        });
+        first.unwrap_or_default().to_owned()
     }
 }
 
@@ -194,11 +197,6 @@ impl Reader {
             }
         }
     }
-
-    fn finish(mut self) -> Page {
-        self.end_form();
-        self.page
-    }
 }
 
 #[cfg(test)]
@@ -260,16 +258,16 @@ mod tests {
         ] {
             let page = read(html);
             assert_eq!(
-                page.first(&[TextKind::Problem]),
-                Some("Invalid username or password."),
+                page.words(&[TextKind::Problem]),
+                "Invalid username or password.",
                 "{html}"
             );
         }
         let page = read("<div id=kc-error-message><p>Client &quot;x&quot; not found.</p></div>");
         assert!(page.has(TextKind::Error));
         assert_eq!(
-            page.first(&[TextKind::Message, TextKind::Paragraph]),
-            Some("Client \"x\" not found.")
+            page.words(&[TextKind::Message, TextKind::Paragraph]),
+            "Client \"x\" not found."
         );
         assert!(!page.has(TextKind::Consent));
     }
@@ -279,12 +277,12 @@ mod tests {
         let page =
             read("<title> T </title><h1></h1><p>first</p><p>second</p><strong id=errormsg><br>");
         assert!(page.has(TextKind::Heading));
-        assert_eq!(page.first(&[TextKind::Heading, TextKind::Message]), None);
+        assert_eq!(page.words(&[TextKind::Heading, TextKind::Message]), "");
         assert_eq!(
-            page.first(&[TextKind::Message, TextKind::Paragraph]),
-            Some("first")
+            page.words(&[TextKind::Message, TextKind::Paragraph]),
+            "first"
         );
-        assert_eq!(page.first(&[TextKind::Title]), Some("T"));
+        assert_eq!(page.words(&[TextKind::Title]), "T");
     }
 
     #[test]
@@ -306,9 +304,9 @@ mod tests {
         let page = read(&"<p>x".repeat(1000));
         assert_eq!(page.texts.len(), MAX_TEXTS);
         let page = read(&format!("<p>{}</p>", "four ".repeat(1000)));
-        assert!(page.first(&[TextKind::Paragraph]).unwrap().len() <= MAX_TEXT);
+        assert!(page.words(&[TextKind::Paragraph]).len() <= MAX_TEXT);
         let page = read(&format!("<title>{}é</title>", "x".repeat(MAX_TEXT - 1)));
-        assert_eq!(page.first(&[TextKind::Title]).unwrap().len(), MAX_TEXT - 1);
+        assert_eq!(page.words(&[TextKind::Title]).len(), MAX_TEXT - 1);
     }
 
     #[test]
