@@ -146,12 +146,9 @@ impl Session<'_> {
                     .handle_cross_signing_challenge(session, by_password)
             }),
             Err(ref fault @ Fault::Unsendable(ref why)) => {
-                let wait = self.requests.in_flight.failed(key, None);
+                let seconds = self.requests.in_flight.failed(key, None).as_secs();
                 error!("{key:?} cannot be sent and is given up: {why}");
-                debug!(
-                    "if it is wanted all the same, again in {} s",
-                    wait.as_secs()
-                );
+                debug!("if it is wanted all the same, again in {seconds} s");
                 self.attempt(|door| door.give_up(about, fault));
                 // What waited for it can be judged.
                 self.has_more = true;

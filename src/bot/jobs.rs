@@ -109,10 +109,7 @@ impl Jobs {
             room: &entry.room,
             text: &entry.payload,
             proof: Proof::Encrypted,
-            age: Age {
-                ms: entry.age_ms,
-                doubt: None,
-            },
+            age: Age::told(entry.age_ms),
             overdue_ms: 0,
             received_at: entry.received_at,
             stage: Stage::Due {
@@ -150,20 +147,18 @@ impl Jobs {
                 let (kube, target) = (self.kube.clone(), self.target.clone());
                 let health = Arc::clone(&self.health);
                 self.tasks.spawn(async move {
-                    let outcome = execute(&kube, &target, command, &health).await;
-                    let label = match outcome.is_done() {
-                        true => CommandOutcome::Done,
-                        false => CommandOutcome::Failed,
+                    let (outcome, answer) = match execute(&kube, &target, command, &health).await {
+                        Ok(done) => (CommandOutcome::Done, replies::done(&done, &fingerprints)),
+                        Err(sentence) => (CommandOutcome::Failed, replies::failure(&sentence)),
                     };
-                    let answer = replies::outcome(&outcome, &fingerprints);
-                    if outcome.is_done() && command != Command::Help {
+                    if outcome == CommandOutcome::Done && command != Command::Help {
                         info!("{command}: {}", answer.lines().next().unwrap_or_default());
                     }
                     Some(Answered {
                         entry,
                         answer,
                         command: Some(command),
-                        metric: MetricEvent::Command(Some(command), label),
+                        metric: MetricEvent::Command(Some(command), outcome),
                     })
                 });
             }
@@ -252,12 +247,16 @@ fn proof(turn: Turn<'_>, entry: &JournalEntry) -> Result<Option<Proof>, Error> {
 }
 
 /// Does what was asked for.
+///
+/// # Errors
+/// The cluster did not do it: one bounded sentence for the person who asked, without
+/// internals of the cluster.
 async fn execute(
     kube: &kube::Api,
     target: &Target,
     command: Command,
     health: &HealthState,
-) -> Outcome {
+) -> Result<Outcome, String> {
     let scale = async |replicas| {
         let started = Instant::now();
         let scaled = kube.scale(target, replicas, DryRun::No).await;
@@ -276,11 +275,9 @@ async fn execute(
         }),
         Command::Help => Ok(Outcome::Help),
     };
-    result.unwrap_or_else(|fault| {
+    result.map_err(|fault| {
         error!("{command} {target}: {}", fault.detail());
-        Outcome::Failed {
-            sentence: fault.sentence(target),
-        }
+        fault.sentence(target)
     })
 }
 

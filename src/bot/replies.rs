@@ -75,15 +75,10 @@ pub const TOO_MUCH: &str = "I have more commands than I can answer, so I take no
 
 /// The commands, and under them what the bot can be known by.
 pub fn help(fingerprints: &[String]) -> String {
-    let mut text = HELP.to_owned();
-    if !fingerprints.is_empty() {
-        text.push_str("\n\nKnow me by:");
+    match fingerprints {
+        [] => HELP.to_owned(),
+        lines => format!("{HELP}\n\nKnow me by:\n  {}", lines.join("\n  ")),
     }
-    for line in fingerprints {
-        text.push_str("\n  ");
-        text.push_str(line);
-    }
-    text
 }
 
 /// To somebody whose message could not be decrypted, with the reason that was
@@ -149,21 +144,18 @@ pub fn identity_changed(user: &str) -> String {
 
 /// The message itself behind a lobster; a very long one is cut at 4 KiB.
 pub fn echo(body: &str) -> String {
-    let whole = format!("🦞 {body}");
-    if whole.len() <= MAX_ECHO_BYTES {
-        return whole;
+    let mut echo = format!("🦞 {body}");
+    if echo.len() > MAX_ECHO_BYTES {
+        let cut = '…';
+        echo.truncate(echo.floor_char_boundary(MAX_ECHO_BYTES - cut.len_utf8()));
+        echo.push(cut);
     }
-    let cut = '…';
-    let end = whole.floor_char_boundary(MAX_ECHO_BYTES - cut.len_utf8());
-    let mut kept = whole;
-    kept.truncate(end);
-    kept.push(cut);
-    kept
+    echo
 }
 
 /// The answer to a command that was executed; `fingerprints` are what the bot can be
 /// known by.
-pub fn outcome(outcome: &Outcome, fingerprints: &[String]) -> String {
+pub fn done(outcome: &Outcome, fingerprints: &[String]) -> String {
     match outcome {
         Outcome::Scaled { replicas } => {
             let state = if *replicas > 0 { "on" } else { "off" };
@@ -187,8 +179,12 @@ pub fn outcome(outcome: &Outcome, fingerprints: &[String]) -> String {
             )
         }
         Outcome::Help => help(fingerprints),
-        Outcome::Failed { sentence } => format!("Error: {sentence}"),
     }
+}
+
+/// The answer to a command that failed, told in a sentence.
+pub fn failure(sentence: &str) -> String {
+    format!("Error: {sentence}")
 }
 
 /// To a text that is no command, without its links and mentions. The caller
@@ -271,12 +267,12 @@ mod tests {
             ready,
             available,
         };
-        outcome(&status, &[])
+        done(&status, &[])
     }
 
     #[test]
     fn scaling() {
-        let scaled = |replicas| outcome(&Outcome::Scaled { replicas }, &[]);
+        let scaled = |replicas| done(&Outcome::Scaled { replicas }, &[]);
         assert_eq!(scaled(1), "Deployment is now on  (replicas: 1)");
         assert_eq!(scaled(0), "Deployment is now off  (replicas: 0)");
     }
@@ -395,10 +391,6 @@ mod tests {
 
     #[test]
     fn failures_begin_with_error() {
-        let sentence = "it broke.".to_owned();
-        assert_eq!(
-            outcome(&Outcome::Failed { sentence }, &[]),
-            "Error: it broke."
-        );
+        assert_eq!(failure("it broke."), "Error: it broke.");
     }
 }

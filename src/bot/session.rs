@@ -184,10 +184,8 @@ impl<'a> Session<'a> {
         };
         let since = tx.session().next_batch()?;
         let held_until = turn.next_undecrypted_deadline()?;
-        let counts = match self.health.wants_counts() {
-            true => Some(tx.counts()?),
-            false => None,
-        };
+        let wants_counts = self.health.wants_counts();
+        let counts = wants_counts.then(|| tx.counts()).transpose()?;
         let dropped = tx.dropped();
         let ended = Storage::commit(tx, own_now, now)?;
         self.storage.ended(ended, since.as_deref(), &self.health);

@@ -19,17 +19,4 @@ pub enum Outcome {
     },
     /// The list of commands was asked for.
     Help,
-    /// The cluster did not do it.
-    Failed {
-        /// One bounded sentence for the person who asked, without internals of the
-        /// cluster.
-        sentence: String,
-    },
-}
-
-impl Outcome {
-    /// True unless the cluster did not do what was asked.
-    pub const fn is_done(&self) -> bool {
-        !matches!(self, Self::Failed { .. })
-    }
 }

@@ -101,11 +101,8 @@ impl InFlight {
 
     /// The request failed and is tried again; returns after how long.
     pub fn failed(&mut self, key: &RequestKey, asked: Option<Duration>) -> Duration {
-        self.delay(key, |backoff| {
-            backoff
-                .fail(asked)
-                .unwrap_or_else(|| asked.unwrap_or_default().max(LONGEST))
-        })
+        let longest = asked.unwrap_or_default().max(LONGEST);
+        self.delay(key, |backoff| backoff.fail(asked).unwrap_or(longest))
     }
 
     /// As [`InFlight::failed`], of what does not change soon: up to an hour.
