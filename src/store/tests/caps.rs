@@ -1,6 +1,8 @@
 //! Each table's cap: that there is one, what goes first, and what stays.
 
-use vodozemac::Curve25519PublicKey;
+use std::sync::LazyLock;
+
+use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
 use super::*;
 use crate::{crypto::outbound_session, store::caps};
@@ -23,10 +25,13 @@ pub(super) fn cheap_device(user: &UserId, number: u32) -> Device {
         user: user.to_owned(),
         id: format!("D{number:05}").into(),
         curve25519: key(number),
-        ed25519: Ed25519SecretKey::from_slice(&[9; 32]).public_key(),
+        ed25519: *FINGERPRINT,
         signed_by: None,
     }
 }
+
+static FINGERPRINT: LazyLock<Ed25519PublicKey> =
+    LazyLock::new(|| Ed25519SecretKey::from_slice(&[9; 32]).public_key());
 
 pub(super) fn stranger(number: u32) -> ruma::OwnedUserId {
     format!("@stranger{number}:test").try_into().unwrap()
@@ -53,7 +58,7 @@ fn dropped(tx: &Transaction<'_>, cap: Cap) -> u64 {
 #[test]
 fn strangers_are_followed_while_there_is_room_and_allowed_users_always() {
     let directory = Directory::new();
-    let mut store = directory.open();
+    let mut store = directory.open_roomy();
     let tx = store.begin().unwrap();
     tx.rooms().enter(room()).unwrap();
     tx.rooms()
@@ -90,7 +95,7 @@ fn strangers_are_followed_while_there_is_room_and_allowed_users_always() {
 #[test]
 fn a_room_has_so_many_members_and_allowed_users_are_always_among_them() {
     let directory = Directory::new();
-    let mut store = directory.open();
+    let mut store = directory.open_roomy();
     let tx = store.begin().unwrap();
     tx.rooms().enter(room()).unwrap();
     tx.put_commanders(own(), [alice()]).unwrap();
@@ -135,7 +140,7 @@ fn a_room_has_so_many_members_and_allowed_users_are_always_among_them() {
 #[test]
 fn a_stranger_has_so_many_devices_and_signed_ones_come_first() {
     let directory = Directory::new();
-    let mut store = directory.open();
+    let mut store = directory.open_roomy();
     let tx = store.begin().unwrap();
     let user = stranger(1);
     tx.device_lists().track(&user).unwrap();
@@ -171,7 +176,7 @@ fn a_stranger_has_so_many_devices_and_signed_ones_come_first() {
 #[test]
 fn no_device_of_an_allowed_user_goes_for_another() {
     let directory = Directory::new();
-    let mut store = directory.open();
+    let mut store = directory.open_roomy();
     let tx = store.begin().unwrap();
     tx.put_commanders(own(), [alice()]).unwrap();
     let master = Ed25519SecretKey::from_slice(&[1; 32]).public_key();
@@ -213,7 +218,7 @@ fn no_device_of_an_allowed_user_goes_for_another() {
 #[test]
 fn rooms_that_were_left_go_and_marks_that_guard_something_stay() {
     let directory = Directory::new();
-    let mut store = directory.open();
+    let mut store = directory.open_roomy();
     let tx = store.begin().unwrap();
     let (_, group) = shared_session();
     let numbered =
@@ -257,7 +262,7 @@ fn rooms_that_were_left_go_and_marks_that_guard_something_stay() {
 #[test]
 fn room_keys_that_go_leave_tombstones_and_listed_devices_keep_theirs() {
     let directory = Directory::new();
-    let mut store = directory.open();
+    let mut store = directory.open_roomy();
     let tx = store.begin().unwrap();
     tx.put_commanders(own(), [alice()]).unwrap();
     let (_, group) = shared_session();
@@ -302,7 +307,7 @@ fn room_keys_that_go_leave_tombstones_and_listed_devices_keep_theirs() {
 #[test]
 fn sessions_of_strangers_go_by_last_use_and_those_of_allowed_users_stay() {
     let directory = Directory::new();
-    let mut store = directory.open();
+    let mut store = directory.open_roomy();
     let tx = store.begin().unwrap();
     tx.put_commanders(own(), [alice()]).unwrap();
     let account = Account::new(own().to_owned(), "BOT".into());
@@ -328,7 +333,7 @@ fn sessions_of_strangers_go_by_last_use_and_those_of_allowed_users_stay() {
 #[test]
 fn the_oldest_outbound_session_gives_way_whole() {
     let directory = Directory::new();
-    let mut store = directory.open();
+    let mut store = directory.open_roomy();
     let tx = store.begin().unwrap();
     let (first, second) = (room_id!("!first:test"), room_id!("!second:test"));
     let mut ids = Vec::new();
@@ -356,7 +361,7 @@ fn the_oldest_outbound_session_gives_way_whole() {
 #[test]
 fn what_a_dropped_transaction_counted_does_not_hold() {
     let directory = Directory::new();
-    let mut store = directory.open();
+    let mut store = directory.open_roomy();
     let cap = u32::try_from(caps::TRACKED_USERS).unwrap();
     let tx = store.begin().unwrap();
     for number in 0..cap {
@@ -376,7 +381,7 @@ fn what_a_dropped_transaction_counted_does_not_hold() {
 #[test]
 fn an_answer_is_worth_more_than_chatter() {
     let directory = Directory::new();
-    let mut store = directory.open();
+    let mut store = directory.open_roomy();
     let tx = store.begin().unwrap();
     let kind = "m.room.message";
     let said = (0..40).filter(|number| {
@@ -406,7 +411,7 @@ fn an_answer_is_worth_more_than_chatter() {
 #[test]
 fn nothing_more_is_prepared_for_a_full_outbox() {
     let directory = Directory::new();
-    let mut store = directory.open();
+    let mut store = directory.open_roomy();
     let tx = store.begin().unwrap();
     tx.replies()
         .put(room(), "t", "m.room.message", "{}", 0, true)
@@ -444,7 +449,7 @@ fn nothing_more_is_prepared_for_a_full_outbox() {
 #[test]
 fn tombstones_of_listed_devices_outlast_those_of_made_up_ones() {
     let directory = Directory::new();
-    let mut store = directory.open();
+    let mut store = directory.open_roomy();
     let tx = store.begin().unwrap();
     tx.put_commanders(own(), [alice()]).unwrap();
     let (_, group) = shared_session();

@@ -48,6 +48,15 @@ impl Directory {
     fn open(&self) -> Store {
         Store::open(&self.0).unwrap()
     }
+
+    /// With all pages in memory, for a test that fills tables in one transaction: the
+    /// bot's few would be read again and again.
+    fn open_roomy(&self) -> Store {
+        let store = self.open();
+        let pages = store.connection.pragma_update(None, "cache_size", -65_536);
+        pages.unwrap();
+        store
+    }
 }
 
 fn room() -> &'static RoomId {

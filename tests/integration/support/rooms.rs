@@ -23,7 +23,7 @@ pub struct RoomEvent {
     pub transaction: Option<(String, String)>,
 }
 
-type StateMap = BTreeMap<(String, String), (u64, Value)>;
+type StateMap<'a> = BTreeMap<(&'a str, &'a str), (u64, &'a Value)>;
 
 #[derive(Default)]
 pub struct Room {
@@ -32,25 +32,28 @@ pub struct Room {
 
 impl Room {
     /// The state made by the events before `pos`, each with its own position.
-    fn state_before(&self, pos: u64) -> StateMap {
+    fn state_before(&self, pos: u64) -> StateMap<'_> {
         let mut state = BTreeMap::new();
         for event in self.events.iter().filter(|event| event.pos < pos) {
             if let Some(key) = event.json["state_key"].as_str() {
                 let kind = event.json["type"].as_str().unwrap_or_default();
-                state.insert((kind.into(), key.into()), (event.pos, event.json.clone()));
+                state.insert((kind, key), (event.pos, &event.json));
             }
         }
         state
     }
 
-    pub fn state(&self) -> StateMap {
+    pub fn state(&self) -> StateMap<'_> {
         self.state_before(u64::MAX)
     }
 
     fn membership_before(&self, user: &str, pos: u64) -> Option<(u64, String)> {
-        let state = self.state_before(pos);
-        let (pos, event) = state.get(&("m.room.member".into(), user.into()))?;
-        Some((*pos, event["content"]["membership"].as_str()?.to_owned()))
+        let mut before = self.events.iter().rev().filter(|event| event.pos < pos);
+        let event = before.find(|event| {
+            event.json["state_key"] == user && event.json["type"] == "m.room.member"
+        })?;
+        let membership = event.json["content"]["membership"].as_str()?;
+        Some((event.pos, membership.to_owned()))
     }
 
     /// The user's membership now and when it became that.
@@ -74,9 +77,9 @@ impl Room {
         self.state()
             .into_iter()
             .filter(|((kind, _), (_, event))| {
-                kind == "m.room.member" && event["content"]["membership"] == "join"
+                *kind == "m.room.member" && event["content"]["membership"] == "join"
             })
-            .map(|((_, user), _)| user)
+            .map(|((_, user), _)| user.to_owned())
             .collect()
     }
 
@@ -85,15 +88,15 @@ impl Room {
         let shown = ["m.room.create", "m.room.join_rules", "m.room.encryption"];
         let state = self.state();
         let inviter = state
-            .get(&("m.room.member".into(), user.into()))
+            .get(&("m.room.member", user))
             .and_then(|(_, event)| event["sender"].as_str())
             .unwrap_or_default()
             .to_owned();
         let events: Vec<Value> = state
             .into_iter()
             .filter(|((kind, key), _)| {
-                shown.contains(&kind.as_str())
-                    || (kind == "m.room.member" && (key == user || *key == inviter))
+                shown.contains(kind)
+                    || (*kind == "m.room.member" && (*key == user || *key == inviter))
             })
             .map(|(_, (_, event))| {
                 json!({
@@ -149,13 +152,9 @@ impl Room {
             .into_iter()
             .filter(|(_, (pos, event))| *pos > from && passes(&filter["room"]["state"], event))
             .filter(|((kind, key), _)| {
-                !lazy
-                    || !whole
-                    || kind != "m.room.member"
-                    || key == user
-                    || senders.contains(key.as_str())
+                !lazy || !whole || *kind != "m.room.member" || *key == user || senders.contains(key)
             })
-            .map(|(_, (_, event))| event)
+            .map(|(_, (_, event))| event.clone())
             .collect();
         if timeline.is_empty() && state.is_empty() && !whole {
             return None;

@@ -110,7 +110,7 @@ impl Watched {
 /// wrong; `world` shows what happened when it does.
 pub fn tell(point: Option<Point>) -> Told {
     let mut world = World::new();
-    world.set("RUST_LOG", "openclaw_k8s_toggle_operator=trace");
+    world.set("RUST_LOG", "openclaw_k8s_toggle_operator=debug");
     let mut carol = world.person(CAROL, "CAROLPHONE");
     world.hs.add_room(ROOM, &[ALICE, CAROL], true);
     world.hs.invite(ROOM, ALICE, BOT);

@@ -196,7 +196,7 @@ fn no_ones_invites_take_the_room_of_an_allowed_users() {
             of(sender, "join"), name, of("@bot:test", "invite"), of("@bot:test", "join"),
         ]}})
     };
-    let mut rooms: serde_json::Map<String, Value> = (0..10_000)
+    let mut rooms: serde_json::Map<String, Value> = (0..3_000)
         .map(|n| (format!("!a{n}:evil"), invite("@mallory:evil")))
         .collect();
     rooms.insert("!zzz:test".into(), invite("@alice:test"));
@@ -208,7 +208,7 @@ fn no_ones_invites_take_the_room_of_an_allowed_users() {
     for answer in [Answer::Sync, Answer::Invites] {
         let (kept, skipped, size) = kept(answer, &sent);
         let kept = kept["rooms"]["invite"].as_object().unwrap();
-        assert!(kept.len() > 100 && skipped[item_kind::INVITE] > 9_000);
+        assert!(kept.len() > 100 && skipped[item_kind::INVITE] > 2_000);
         let events = kept["!zzz:test"]["invite_state"]["events"]
             .as_array()
             .unwrap();

@@ -109,8 +109,8 @@ impl State {
                 let unwanted = request.query("not_membership");
                 let chunk: Vec<&Value> = state
                     .iter()
-                    .filter(|((kind, _), _)| kind == "m.room.member")
-                    .map(|(_, (_, event))| event)
+                    .filter(|((kind, _), _)| *kind == "m.room.member")
+                    .map(|(_, (_, event))| *event)
                     .filter(|event| {
                         let is = event["content"]["membership"].as_str();
                         wanted.as_deref().is_none_or(|w| is == Some(w))
@@ -128,12 +128,12 @@ impl State {
                 (200, json!({"joined": joined}))
             }
             ["state"] => {
-                let events: Vec<&Value> = state.values().map(|(_, event)| event).collect();
+                let events: Vec<&Value> = state.values().map(|(_, event)| *event).collect();
                 (200, json!(events))
             }
             ["state", kind, key @ ..] => {
                 let key = key.first().copied().unwrap_or_default();
-                match state.get(&((*kind).to_owned(), key.to_owned())) {
+                match state.get(&(*kind, key)) {
                     Some((_, event)) => (200, event["content"].clone()),
                     None => error(404, "M_NOT_FOUND", "Event not found."),
                 }

@@ -177,10 +177,14 @@ impl Shared {
             if state.polls.get(device) != Some(&number) {
                 return Some(error(499, "M_UNKNOWN", "nobody waits for this"));
             }
-            let (body, news) = state.sync(user, device, since, &filter);
             let nudged = std::mem::take(&mut state.nudged);
-            if (news && !state.quiet) || nudged || state.faults.is_closed() {
-                return Some((200, body));
+            let ends = nudged || state.faults.is_closed();
+            let is_quiet = since.is_some_and(|since| state.is_quiet_since(user, device, since));
+            if ends || !(is_quiet || state.quiet) {
+                let (body, news) = state.sync(user, device, since, &filter);
+                if ends || news {
+                    return Some((200, body));
+                }
             }
             state.who(request.bearer()?).err()
         });

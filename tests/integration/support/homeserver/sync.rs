@@ -26,7 +26,7 @@ impl State {
         for (room, state) in &rooms {
             let newly = room.joined_after(user, since);
             for ((kind, who), (pos, event)) in state {
-                if kind != "m.room.member" || who == user || (*pos <= since && !newly) {
+                if *kind != "m.room.member" || *who == user || (*pos <= since && !newly) {
                     continue;
                 }
                 if event["content"]["membership"] == "join" && room.has(user) {
@@ -37,6 +37,12 @@ impl State {
             }
         }
         json!({"changed": changed, "left": left})
+    }
+
+    /// Nothing has happened since: [`State::sync`] would have no news.
+    pub(super) fn is_quiet_since(&self, user: &str, device: &str, since: (u64, u64)) -> bool {
+        let own = self.devices.get(&(user.to_owned(), device.to_owned()));
+        self.position == since.0 && own.is_none_or(|own| own.to_device.is_empty())
     }
 
     /// One look at what is new for a device; the flag says whether it is enough
@@ -129,7 +135,10 @@ impl State {
         };
         let filter = serde_json::from_str(&filter).unwrap_or(Value::Null);
         let device = sync.device.as_deref().unwrap_or_default();
-        position(&since).is_some_and(|since| !self.sync(user, device, Some(since), &filter).1)
+        position(&since).is_some_and(|since| {
+            self.is_quiet_since(user, device, since)
+                || !self.sync(user, device, Some(since), &filter).1
+        })
     }
 }
 
