@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{jobs::Answered, session::Session};
 use crate::matrix::{
-    e2ee::KEY_GRACE_MS,
+    e2ee::key_grace_ms,
     session::{self, RefreshAction, SessionEnd},
 };
 
@@ -154,7 +154,7 @@ impl Session<'_> {
         }
         let held = self.held_until.map(|held| {
             // The clock may have gone back since.
-            let wait = held.saturating_sub(self.clock.now_ms()).min(KEY_GRACE_MS);
+            let wait = held.saturating_sub(self.clock.now_ms()).min(key_grace_ms());
             now + Duration::from_millis(wait)
         });
         let patience = self

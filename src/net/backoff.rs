@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::response::MAX_RETRY_AFTER;
+use crate::util::paced;
 
 /// The first wait that grows out of failures, before jitter.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -51,7 +52,7 @@ impl Backoff {
 
     fn grow(&mut self, first: Duration, most: Duration, asked: Option<Duration>) -> Duration {
         let times = 2_u32.saturating_pow(self.failures);
-        let grown = first.saturating_mul(times).min(most);
+        let grown = paced(first.saturating_mul(times).min(most));
         self.failures = self.failures.saturating_add(1);
         let asked = asked.unwrap_or_default().min(MAX_RETRY_AFTER);
         grown.max(asked) + jitter(grown)

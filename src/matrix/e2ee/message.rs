@@ -1,5 +1,7 @@
 //! A commander's message, and the wait of one that cannot be classified yet.
 
+use std::time::Duration;
+
 use log::{debug, warn};
 use ruma::{EventId, OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::value::RawValue;
@@ -10,10 +12,16 @@ use crate::control::Age;
 use crate::crypto::WithheldCode;
 use crate::matrix::client::{Event, text_message, thread_of};
 use crate::store::{DeviceKeys, UndecryptedEvent, WaitReason};
+use crate::util::paced;
 
 /// The time that a message waits for its room key before its sender is told. Keys
 /// are sent before the message, but another server may deliver them after it.
-pub const KEY_GRACE_MS: u64 = 5_000;
+const KEY_GRACE: Duration = Duration::from_secs(5);
+
+/// [`KEY_GRACE`] in milliseconds.
+pub fn key_grace_ms() -> u64 {
+    u64::try_from(paced(KEY_GRACE).as_millis()).unwrap_or(u64::MAX)
+}
 
 /// The longest event that waits, in bytes: a text of the greatest length fits, encrypted.
 pub(super) const MAX_UNDECRYPTED_EVENT: usize = 32 * 1024;

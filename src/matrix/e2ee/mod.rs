@@ -43,5 +43,5 @@ pub use time_budget::TimeBudget;
 
 pub(crate) use engine::PlaintextReplies;
 pub(crate) use invites::Invite;
-pub(crate) use message::{KEY_GRACE_MS, MessageKind};
+pub(crate) use message::{MessageKind, key_grace_ms};
 pub(crate) use request::{Outgoing, RequestKey};

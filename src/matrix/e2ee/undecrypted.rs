@@ -3,7 +3,7 @@
 use super::classify::Disposition;
 use super::engine::Turn;
 use super::error::Error;
-use super::message::{Candidate, KEY_GRACE_MS, Message, MessageKind};
+use super::message::{Candidate, Message, MessageKind, key_grace_ms};
 use crate::control::Age;
 use crate::matrix::client::Event;
 use crate::store::WaitReason;
@@ -24,7 +24,7 @@ impl Turn<'_> {
             };
             // A clock that went back does not tell for how long: long enough.
             let waited = self.now.checked_sub(waiting.received_at);
-            let waited = waited.unwrap_or(KEY_GRACE_MS);
+            let waited = waited.unwrap_or(key_grace_ms());
             let candidate = Candidate {
                 room: &waiting.room,
                 sender: &waiting.sender,
@@ -34,7 +34,7 @@ impl Turn<'_> {
             let kind = match self.classify(&candidate)? {
                 Disposition::Is(kind) => Some(kind),
                 Disposition::Nothing => None,
-                Disposition::Wait(WaitReason::NoKey) if waited >= KEY_GRACE_MS => {
+                Disposition::Wait(WaitReason::NoKey) if waited >= key_grace_ms() => {
                     self.open_channel_to_author(&waiting.sender, event.content)?;
                     Some(MessageKind::Undecryptable(None))
                 }
@@ -61,7 +61,7 @@ impl Turn<'_> {
     pub fn next_undecrypted_deadline(&self) -> Result<Option<u64>, Error> {
         let held = self.tx.undecrypted();
         let key = held.oldest_received_at(WaitReason::NoKey)?;
-        let key = key.map(|since| since.saturating_add(KEY_GRACE_MS));
+        let key = key.map(|since| since.saturating_add(key_grace_ms()));
         Ok(key.into_iter().chain(self.next_gap_deadline()?).min())
     }
 }

@@ -62,7 +62,8 @@ fn with_keycloak() -> (World, Keycloak) {
 
 /// As [`with_keycloak`], and the homeserver's module takes what is right.
 fn by_oauth() -> (World, Keycloak) {
-    let (world, keycloak) = with_keycloak();
+    let (mut world, keycloak) = with_keycloak();
+    world.pace(5);
     judge(
         &world,
         OAUTH,

@@ -196,6 +196,7 @@ fn a_keycloak_in_trouble_is_waited_for() {
 #[test]
 fn a_keycloak_that_is_not_there_is_waited_for() {
     let (mut world, keycloak) = by_oauth();
+    world.pace(1);
     let closed = format!("http://127.0.0.1:{}", crate::support::fake::closed_port());
     world.set("KEYCLOAK_URL", &closed);
     world.spawn();

@@ -21,7 +21,13 @@ const PLAIN_ROOM: &str = "!plain:test";
 /// Alice and the bot in an encrypted room, the bot listening, on the health port
 /// too.
 fn watched() -> (World, Health) {
+    watched_at(1)
+}
+
+/// As [`watched`], at this pace.
+fn watched_at(pace: u32) -> (World, Health) {
     let mut world = World::new();
+    world.pace(pace);
     let health = Health::of(&mut world);
     world.hs.add_room(ROOM, &[ALICE, BOT], true);
     world.start();
@@ -191,7 +197,7 @@ fn what_is_refused_or_late_is_counted_as_that() {
 
 #[test]
 fn undecryptable_messages_are_counted_by_their_reason() {
-    let (mut world, health) = watched();
+    let (mut world, health) = watched_at(5);
     assert_eq!(world.ask("start"), ON);
     let device = world.bot_device();
     for code in [

@@ -189,6 +189,7 @@ fn a_refused_join_is_tried_again() {
         ("!busy:test", Fault::limited(1)),
     ];
     let mut world = World::new();
+    world.pace(5);
     for (room, refusal) in &refusals {
         world.hs.add_room(room, &[ALICE], false);
         world

@@ -34,6 +34,7 @@ fn begin() -> (World, Person) {
     let mut world = Scenario::encrypted()
         .user(BOB, |user| user.device("BOBPHONE"))
         .member(BOB)
+        .pace(5)
         .start();
     let bob = world.take(BOB);
     world.settle();

@@ -86,6 +86,7 @@ fn with_token(world: &mut World) {
     world.set("AUTH_METHOD", "token");
     world.set("MATRIX_ACCESS_TOKEN", "made-for-it");
     world.set("MATRIX_DEVICE_ID", "GIVEN");
+    world.pace(5);
 }
 
 /// An event of the bot's that it never sent.

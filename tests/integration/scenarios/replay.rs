@@ -165,7 +165,7 @@ fn roll_back_and_start(world: &mut World, copied: &Path) {
 /// done. The bot finds its own messages that the copy does not know.
 #[test]
 fn a_store_rolled_back_to_an_older_copy_becomes_a_new_device() {
-    let mut world = World::encrypted();
+    let mut world = Scenario::encrypted().pace(5).start();
     assert_eq!(world.ask("start"), ON);
     world.settle();
     world.stop();
@@ -183,6 +183,7 @@ fn a_store_rolled_back_to_an_older_copy_becomes_a_new_device() {
 fn a_command_that_an_older_copy_of_the_store_has_unfinished_is_not_run_again() {
     let mut world = Scenario::encrypted()
         .user(ALICE, |alice| alice.cross_signed())
+        .pace(5)
         .start();
     assert_eq!(world.ask("stop"), OFF);
     world.settle();
@@ -206,7 +207,7 @@ fn a_command_that_an_older_copy_of_the_store_has_unfinished_is_not_run_again() {
 /// The bot's own messages may lie in a gap that the first sync jumps over.
 #[test]
 fn an_older_copy_of_the_store_behind_a_gap_uses_no_index_twice() {
-    let mut world = World::encrypted();
+    let mut world = Scenario::encrypted().pace(5).start();
     assert_eq!(world.ask("start"), ON);
     world.settle();
     world.stop();
@@ -231,7 +232,7 @@ fn an_older_copy_of_the_store_behind_a_gap_uses_no_index_twice() {
 /// with 400. The device is given up.
 #[test]
 fn one_time_keys_that_already_exist_make_a_new_device() {
-    let mut world = World::encrypted();
+    let mut world = Scenario::encrypted().pace(5).start();
     assert_eq!(world.ask("start"), ON);
     world.settle();
     let before = world.bot_device();

@@ -18,7 +18,7 @@ fn long() -> String {
 #[test]
 fn a_position_that_no_request_can_carry_is_not_taken() {
     for token in [long(), "s1\n2".to_owned(), "sé".to_owned(), String::new()] {
-        let mut world = World::encrypted();
+        let mut world = Scenario::encrypted().pace(5).start();
         let mut bad = 1;
         world.hs.rewrite("/sync", move |body| {
             if bad > 0 {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::faults::Fault;
+use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 
 /// How long an access token lives here; it is renewed after three quarters.
@@ -17,7 +18,8 @@ const LOGIN: &str = "POST /login";
 /// Alice and the bot in an encrypted room, with access tokens that expire; the
 /// bot is not started.
 fn refreshing() -> World {
-    let world = World::new();
+    let mut world = World::new();
+    world.pace(5);
     world.hs.add_room(ROOM, &[ALICE, BOT], true);
     world.hs.with(|state| state.sessions.life = Some(LIFE));
     world
@@ -197,7 +199,7 @@ fn a_crash_at_any_step_of_a_renewal_strands_nobody() {
 
 #[test]
 fn a_locked_account_is_waited_for() {
-    let mut world = World::encrypted();
+    let mut world = Scenario::encrypted().pace(5).start();
     let device = world.bot_device();
     world.hs.with(|state| state.sessions.locked = true);
     world.hs.nudge();

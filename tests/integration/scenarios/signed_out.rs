@@ -22,6 +22,7 @@ fn with_tablet(trust: &str) -> (World, Person) {
     let mut world = Scenario::encrypted()
         .set("DEVICE_TRUST", trust)
         .user(ALICE, |alice| alice.cross_signed())
+        .pace(5)
         .start();
     let mut tablet = world.person(ALICE, TABLET);
     world.alice.vouch_for(TABLET);

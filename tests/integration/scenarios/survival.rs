@@ -84,18 +84,21 @@ fn sigterm_ends_a_bot_whose_reply_hangs_and_the_reply_comes_later() {
 
 #[test]
 fn sigterm_ends_a_bot_that_waits_to_try_again() {
-    let mut world = World::encrypted();
+    let mut world = Scenario::encrypted().pace(5).start();
     world.hs.fault("/sync", usize::MAX, Fault::Cut);
     world.hs.cut_all();
     world.hs.wait_next_sync();
     ends_at_once(&mut world, "TERM");
 }
 
-/// The homeserver misbehaves so on `pattern` from now on, once more than the
-/// connections it cuts; then all is well. The waits are 2 s and 4 s.
-fn recovers_from(pattern: &str, fault: Fault) {
-    let mut world = World::encrypted();
-    world.hs.fault(pattern, 1, fault);
+/// The homeserver answers a sync so, once more than the connections it cuts; then all is
+/// well.
+fn recovers_from(fault: Fault) {
+    recovers(Scenario::encrypted().pace(5).start(), fault);
+}
+
+fn recovers(mut world: World, fault: Fault) {
+    world.hs.fault("/sync", 1, fault);
     world.hs.cut_all();
     assert_eq!(world.ask("start"), ON);
     assert!(world.bot().is_running());
@@ -104,52 +107,51 @@ fn recovers_from(pattern: &str, fault: Fault) {
 
 #[test]
 fn a_sync_that_fails_is_tried_again() {
-    recovers_from("/sync", Fault::matrix(500, "M_UNKNOWN"));
+    recovers_from(Fault::matrix(500, "M_UNKNOWN"));
 }
 
 #[test]
 fn a_sync_answered_by_a_proxy_is_tried_again() {
-    recovers_from("/sync", Fault::html(502));
+    recovers_from(Fault::html(502));
 }
 
 #[test]
 fn a_sync_with_a_page_instead_of_json_is_tried_again() {
-    recovers_from("/sync", Fault::html(200));
+    recovers_from(Fault::html(200));
 }
 
 #[test]
 fn a_sync_that_is_no_http_is_tried_again() {
-    recovers_from(
-        "/sync",
-        Fault::Raw(b"\x16\x03\x01 not http at all\r\n\r\n".to_vec()),
-    );
+    recovers_from(Fault::Raw(b"\x16\x03\x01 not http at all\r\n\r\n".to_vec()));
 }
 
 #[test]
 fn a_sync_cut_in_the_middle_of_its_body_is_tried_again() {
     let half = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n{\"next_batch\":\"s9";
-    recovers_from("/sync", Fault::Raw(half.to_vec()));
+    recovers_from(Fault::Raw(half.to_vec()));
 }
 
 #[test]
 fn a_sync_that_is_cut_is_tried_again() {
-    recovers_from("/sync", Fault::Cut);
+    // The waits are 2 s and 4 s.
+    recovers(World::encrypted(), Fault::Cut);
 }
 
 /// A 401 that is no `M_UNKNOWN_TOKEN` logs nobody out.
 #[test]
 fn a_proxys_401_is_not_the_end_of_the_session() {
-    recovers_from("/sync", Fault::html(401));
+    recovers_from(Fault::html(401));
 }
 
 #[test]
 fn a_rate_limited_sync_is_tried_again() {
-    recovers_from("/sync", Fault::limited(1));
+    recovers_from(Fault::limited(1));
 }
 
 #[test]
 fn a_query_that_fails_is_tried_again() {
     let mut world = Scenario::encrypted()
+        .pace(5)
         .fault("POST /keys/query", 2, Fault::html(503))
         .start();
     assert_eq!(world.ask("start"), ON);
@@ -160,6 +162,7 @@ fn a_claim_that_fails_is_tried_again() {
     let mut world = Scenario::encrypted()
         .user("@bob:test", |user| user.device("BOBPHONE"))
         .member("@bob:test")
+        .pace(5)
         .build();
     let mut bob = world.take("@bob:test");
     world
@@ -173,6 +176,7 @@ fn a_claim_that_fails_is_tried_again() {
 #[test]
 fn members_that_cannot_be_read_are_asked_for_again() {
     let mut world = Scenario::encrypted()
+        .pace(5)
         .fault("GET /members", 1, Fault::html(500))
         .start();
     assert_eq!(world.ask("start"), ON);
@@ -181,6 +185,7 @@ fn members_that_cannot_be_read_are_asked_for_again() {
 #[test]
 fn a_homeserver_that_is_not_there_yet_is_waited_for() {
     let mut world = Scenario::encrypted()
+        .pace(5)
         .fault("/_matrix/", 2, Fault::html(503))
         .start();
     assert_eq!(world.ask("start"), ON);

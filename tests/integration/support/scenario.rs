@@ -79,6 +79,12 @@ impl Scenario {
         self
     }
 
+    /// The bot waits so many times shorter ([`World::pace`]).
+    pub fn pace(mut self, times: u32) -> Self {
+        self.world.pace(times);
+        self
+    }
+
     /// The bot's clock can be moved by [`World::jump`].
     pub fn movable_clock(mut self) -> Self {
         self.world.let_clock_move();

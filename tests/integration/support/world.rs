@@ -102,6 +102,17 @@ impl World {
         self.env.insert(name.into(), value.into());
     }
 
+    /// From the next start on the bot waits so many times shorter before it tries again
+    /// and for a room key. What has to come within such a wait needs it to be 1 s at
+    /// least. These tests wait in real time: `a_sync_that_is_cut_is_tried_again`,
+    /// `a_hard_logout_takes_a_new_device_with_new_keys`,
+    /// `a_keycloak_that_is_not_there_is_waited_for`,
+    /// `without_a_good_reason_the_general_sentence_comes_and_a_new_olm_session` and
+    /// `a_message_without_a_key_is_given_up_in_time_whatever_the_clock_does`.
+    pub fn pace(&mut self, times: u32) {
+        self.set("OPENCLAW_TEST_PACE", &times.to_string());
+    }
+
     /// The bot's clock can be moved by [`World::jump`] from the next start on.
     pub fn let_clock_move(&mut self) {
         let file = self.clock();
