@@ -174,7 +174,7 @@ impl Shared {
             *poll
         });
         let news = self.wait_within(Duration::from_millis(timeout), |state| {
-            if state.polls.get(device) != Some(&number) {
+            if since.is_some() && state.polls.get(device) != Some(&number) {
                 return Some(error(499, "M_UNKNOWN", "nobody waits for this"));
             }
             let nudged = std::mem::take(&mut state.nudged);
