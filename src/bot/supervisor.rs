@@ -12,16 +12,16 @@ use std::{
 
 use super::{Chat, Context, Jobs, Session};
 use crate::{
-    config::{HealthAddress, Method, Settings},
+    config::{HealthAddress, KubernetesAccess, Method, Settings},
     control::Policy,
     crypto::DeviceTrust,
-    kube::{Api, Credentials, LoadError, ServiceAccount},
+    kube::{Api, Credentials, KubeconfigAccess, LoadError, ServiceAccount},
     login::{SessionError, connect, log_in},
     matrix::{
         e2ee::{Commanders, OwnKeys},
         session::SessionEnd,
     },
-    net::Backoff,
+    net::{Backoff, TlsUnavailable},
     store::{self, Predecessor, Store},
     telemetry::{self, HealthState},
     util::Clock,
@@ -72,6 +72,9 @@ pub enum ServeError {
          SERVICE_ACCOUNT_DIR, by a projected volume or automountServiceAccountToken"
     )]
     ServiceAccount(#[from] LoadError),
+    /// The API server cannot be asked over TLS.
+    #[error("{0}")]
+    Tls(#[from] TlsUnavailable),
     /// There is no session to be had.
     #[error("{0}")]
     Login(#[from] SessionError),
@@ -127,6 +130,23 @@ fn own_device(settings: &Settings) -> Option<&DeviceId> {
     }
 }
 
+/// Reads the credentials for the API server.
+fn credentials(access: &KubernetesAccess, clock: Clock) -> Result<Credentials, ServeError> {
+    Ok(match access {
+        KubernetesAccess::Pod {
+            host,
+            port,
+            service_account_dir,
+        } => {
+            let port = port.to_string();
+            Credentials::InCluster(ServiceAccount::load(host, &port, service_account_dir, clock)?)
+        }
+        KubernetesAccess::Kubeconfig(kubeconfig) => {
+            Credentials::Kubeconfig(KubeconfigAccess::new(kubeconfig.clone(), clock)?)
+        }
+    })
+}
+
 /// Logs in and serves, again and again as sessions end.
 async fn serve_sessions(
     settings: &Settings,
@@ -134,14 +154,7 @@ async fn serve_sessions(
     health: &Arc<HealthState>,
     clock: Clock,
 ) -> Result<(), ServeError> {
-    let access = &settings.kubernetes;
-    let account = ServiceAccount::load(
-        &access.host,
-        &access.port.to_string(),
-        &access.service_account_dir,
-        clock,
-    )?;
-    let kube = Api::new(Credentials::InCluster(account));
+    let kube = Api::new(credentials(&settings.kubernetes, clock)?);
     let mut jobs = Jobs::new(kube, settings.target.clone(), Arc::clone(health));
     let login = connect(&settings.account, clock).await?;
     let chat = Chat {

@@ -31,7 +31,7 @@ pub fn run(
         Invocation::Run => return operate(env, clock),
         Invocation::Help(page) => help(page),
         Invocation::Version => format!("{VERSION}\n"),
-        Invocation::CheckConfig => check_config::run(env)?,
+        Invocation::CheckConfig => check_config::run(env, clock.now())?,
         Invocation::Identities(command) => identities::run(&command, &store_path(env)?)?,
         Invocation::HealthCheck(probe) => {
             let address = health_address(env)?;
@@ -63,7 +63,7 @@ fn operate(env: Env<'_>, clock: Clock) -> Result<(), Error> {
     for line in settings.summary().lines() {
         info!("{line}");
     }
-    warn_of(&settings.account);
+    warn_of(settings.warnings(clock.now()));
     wait_for(supervisor::serve(&settings, clock))?.map_err(|why| {
         error!("{why}");
         Error::Logged
@@ -74,12 +74,12 @@ fn operate(env: Env<'_>, clock: Clock) -> Result<(), Error> {
 fn account(env: Env<'_>, overrides: Overrides) -> Result<Account, Error> {
     let account = Account::from_env(env, overrides)?;
     telemetry::init(&LogFilter::level(LevelFilter::Info))?;
-    warn_of(&account);
+    warn_of(account.warnings());
     Ok(account)
 }
 
-fn warn_of(account: &Account) {
-    for warning in account.warnings() {
+fn warn_of(warnings: Vec<String>) {
+    for warning in warnings {
         warn!("{warning}");
     }
 }

@@ -1,20 +1,99 @@
 //! The cluster: which Deployment is scaled, and how the API server is reached.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use super::fault::{Flaw, quoted};
+use super::reader::{Reader, text};
+use super::table::{
+    KUBE_CONTEXT, KUBECONFIG, KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, SERVICE_ACCOUNT_DIR,
+};
+use super::values::{path, shown_path};
 use crate::control::{DeploymentName, Namespace};
+use crate::kube::{Fault, Kubeconfig, Subject};
 use crate::net::is_host;
 
-/// The address of the API server, and the directory of the credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KubernetesAccess {
-    /// An IP address (IPv6 without brackets) or a host name.
-    pub host: String,
-    /// The port, never 0.
-    pub port: u16,
-    /// The directory of `token` and `ca.crt`.
-    pub service_account_dir: PathBuf,
+/// The API server, and what proves to it who asks.
+#[derive(Clone, Debug)]
+pub enum KubernetesAccess {
+    /// Those of the pod that the program runs in.
+    Pod {
+        /// An IP address (IPv6 without brackets) or a host name.
+        host: String,
+        /// The port, never 0.
+        port: u16,
+        /// The directory of `token` and `ca.crt`.
+        service_account_dir: PathBuf,
+    },
+    /// Those of a kubeconfig.
+    Kubeconfig(Box<Kubeconfig>),
+}
+
+impl KubernetesAccess {
+    pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
+        if r.given_by(&KUBECONFIG).is_some() {
+            return from_kubeconfig(r);
+        }
+        let host = r.read(&KUBERNETES_SERVICE_HOST, host, String::clone);
+        let port = r.read(&KUBERNETES_SERVICE_PORT, port, u16::to_string);
+        let service_account_dir = r.read(&SERVICE_ACCOUNT_DIR, path, |path| shown_path(path));
+        if let Some(given) = r.given_by(&KUBE_CONTEXT) {
+            let flaw = Flaw::new(
+                "is set, and KUBECONFIG is not",
+                "set KUBECONFIG to the file that has this context, or leave both unset in a pod",
+            );
+            r.fault(given, flaw);
+        }
+        Some(Self::Pod {
+            host: host?,
+            port: port?,
+            service_account_dir: service_account_dir?,
+        })
+    }
+
+    /// A sentence for each thing that is allowed and had better be otherwise.
+    pub fn warnings(&self, now: SystemTime) -> Vec<String> {
+        match self {
+            Self::Pod { .. } => Vec::new(),
+            Self::Kubeconfig(kubeconfig) => {
+                let warnings = kubeconfig.warnings(now).into_iter();
+                warnings
+                    .map(|warning| format!("{}: {warning}", KUBECONFIG.name))
+                    .collect()
+            }
+        }
+    }
+}
+
+/// Reads the kubeconfig, of which there is at least one file.
+fn from_kubeconfig(r: &mut Reader<'_>) -> Option<KubernetesAccess> {
+    let files = r.optional(&KUBECONFIG, text, String::clone)??;
+    let context = r.optional(&KUBE_CONTEXT, text, String::clone)?;
+    let paths = files.split(':').map(str::trim);
+    let paths = paths.filter(|path| !path.is_empty()).map(PathBuf::from);
+    match Kubeconfig::read(paths.collect(), context) {
+        Ok(kubeconfig) => {
+            let files: Vec<String> = kubeconfig.files().iter().map(shown_path).collect();
+            r.row(KUBECONFIG.name, files.join(", "));
+            r.row(KUBE_CONTEXT.name, kubeconfig.summary());
+            Some(KubernetesAccess::Kubeconfig(Box::new(kubeconfig)))
+        }
+        Err(faults) => {
+            for Fault {
+                subject,
+                problem,
+                cure,
+            } in faults
+            {
+                let variable = match subject {
+                    Subject::Files => KUBECONFIG.name,
+                    Subject::Context => KUBE_CONTEXT.name,
+                };
+                r.fault(variable, Flaw::new(problem, cure));
+            }
+            None
+        }
+    }
 }
 
 pub(super) fn namespace(text: &str) -> Result<Namespace, Flaw> {

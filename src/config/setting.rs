@@ -69,7 +69,8 @@ impl Presence {
     /// The words that the help and the README have for it.
     pub fn in_words(&self) -> String {
         match self {
-            Self::Required | Self::Kubernetes { .. } => "required".to_owned(),
+            Self::Required => "required".to_owned(),
+            Self::Kubernetes { .. } => "required unless KUBECONFIG is set".to_owned(),
             Self::Needed(when) => format!("required {when}"),
             Self::Default(value) => format!("default {value}"),
             Self::Optional => "optional".to_owned(),

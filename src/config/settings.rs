@@ -1,20 +1,20 @@
 //! The configuration as the program uses it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ruma::{OwnedRoomId, OwnedUserId};
 use vodozemac::Ed25519PublicKey;
 
-use super::fault::{Faults, Flaw};
+use super::fault::Faults;
 use super::reader::{Env, Reader, list, masked};
 use super::table::{
     ALLOWED_ROOMS, ALLOWED_USERS, COMMAND_MAX_AGE, CROSS_SIGNING_SEED_FILE, CRYPTO_STORE_PATH,
     DEPLOYMENT_NAME, DEPLOYMENT_NAMESPACE, DEVICE_TRUST, ECHO_MODE, HEALTH_ADDR,
-    HEALTH_SYNC_MAX_AGE, KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, LOGURU_LEVEL,
-    MATRIX_RECOVERY_KEY, PINNED_IDENTITIES, REQUIRE_ENCRYPTION, RUST_LOG, SERVICE_ACCOUNT_DIR,
+    HEALTH_SYNC_MAX_AGE, LOGURU_LEVEL,
+    MATRIX_RECOVERY_KEY, PINNED_IDENTITIES, REQUIRE_ENCRYPTION, RUST_LOG,
 };
 use super::{
     Account, HealthAddress, KubernetesAccess, Overrides, cluster, health, policy, secrets, values,
@@ -63,7 +63,7 @@ pub struct Settings {
     /// (`HEALTH_SYNC_MAX_AGE`).
     pub health_sync_max_age: Duration,
     /// The way to the API server (`KUBERNETES_SERVICE_HOST`,
-    /// `KUBERNETES_SERVICE_PORT`, `SERVICE_ACCOUNT_DIR`).
+    /// `KUBERNETES_SERVICE_PORT`, `SERVICE_ACCOUNT_DIR`; or `KUBECONFIG`, `KUBE_CONTEXT`).
     pub kubernetes: KubernetesAccess,
     /// The log filter (`RUST_LOG`, else `LOGURU_LEVEL`).
     pub log_filter: LogFilter,
@@ -92,14 +92,12 @@ impl Settings {
             Namespace::to_string,
         );
         let name = r.read(&DEPLOYMENT_NAME, cluster::name, DeploymentName::to_string);
-        let store_path = r.read(&CRYPTO_STORE_PATH, path, |path| shown_path(path));
+        let store_path = r.read(&CRYPTO_STORE_PATH, values::path, |path| values::shown_path(path));
         let echo = r.read(&ECHO_MODE, values::switch, bool::to_string);
         let command_max_age = r.read(&COMMAND_MAX_AGE, values::age, seconds);
         let health = r.optional(&HEALTH_ADDR, health::address, HealthAddress::to_string);
         let health_sync_max_age = r.read(&HEALTH_SYNC_MAX_AGE, values::age, seconds);
-        let host = r.read(&KUBERNETES_SERVICE_HOST, cluster::host, String::clone);
-        let port = r.read(&KUBERNETES_SERVICE_PORT, cluster::port, u16::to_string);
-        let service_account_dir = r.read(&SERVICE_ACCOUNT_DIR, path, |path| shown_path(path));
+        let kubernetes = KubernetesAccess::read(&mut r);
         let level = r.read(&LOGURU_LEVEL, values::loguru, LogFilter::to_string);
         let directives = r.optional(&RUST_LOG, values::directives, LogFilter::to_string);
         let log_filter = directives.and_then(|directives| directives.or(level));
@@ -127,16 +125,19 @@ impl Settings {
                 command_max_age: command_max_age?,
                 health: health?,
                 health_sync_max_age: health_sync_max_age?,
-                kubernetes: KubernetesAccess {
-                    host: host?,
-                    port: port?,
-                    service_account_dir: service_account_dir?,
-                },
+                kubernetes: kubernetes?,
                 log_filter: log_filter?,
                 summary,
             })
         };
         r.finish(settings())
+    }
+
+    /// A sentence for each setting that is allowed and had better be otherwise.
+    pub fn warnings(&self, now: SystemTime) -> Vec<String> {
+        let mut warnings = self.account.warnings();
+        warnings.extend(self.kubernetes.warnings(now));
+        warnings
     }
 
     /// The start-up table: the program's version, then a line for each
@@ -153,16 +154,8 @@ impl Settings {
 /// `CRYPTO_STORE_PATH` is not UTF-8.
 pub fn store_path(env: Env<'_>) -> Result<PathBuf, Faults> {
     let mut r = Reader::new(env);
-    let read = r.read(&CRYPTO_STORE_PATH, path, |path| shown_path(path));
+    let read = r.read(&CRYPTO_STORE_PATH, values::path, |path| values::shown_path(path));
     r.finish(read)
-}
-
-fn path(text: &str) -> Result<PathBuf, Flaw> {
-    Ok(PathBuf::from(text))
-}
-
-fn shown_path(path: impl AsRef<Path>) -> String {
-    path.as_ref().display().to_string()
 }
 
 fn seconds(time: &Duration) -> String {

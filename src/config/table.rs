@@ -23,8 +23,8 @@ const SETTING: Setting = Setting {
 };
 
 /// The cure where a variable of Kubernetes's is missing.
-const IN_CLUSTER: &str = "Kubernetes gives it to every container, and the program runs inside a \
-    cluster; elsewhere give the host and port of an API server";
+const IN_CLUSTER: &str = "Kubernetes gives it to every container inside a cluster; elsewhere set \
+    KUBECONFIG to a kubeconfig file, such as ~/.kube/config";
 
 /// Makes a setting of each entry, which is named as its variable, and lists them all: so
 /// that none can be left out of the list.
@@ -240,6 +240,15 @@ settings! {
     SERVICE_ACCOUNT_DIR {
         presence: Presence::Default("/var/run/secrets/kubernetes.io/serviceaccount"),
         help: "Directory of the service account's token and ca.crt",
+    }
+    KUBECONFIG {
+        in_summary: false,
+        help: "Outside a cluster: the kubeconfig file of the cluster, instead of the three above; \
+            several are separated by colons, and the first that has a name counts",
+    }
+    KUBE_CONTEXT {
+        in_summary: false,
+        help: "Context of the kubeconfig; unset, its current-context",
     }
     LOGURU_LEVEL {
         in_summary: false,

@@ -1,5 +1,6 @@
-//! Values of a kind: times, switches, log levels, ids.
+//! Values of a kind: times, switches, log levels, ids, paths.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use log::LevelFilter;
@@ -81,6 +82,14 @@ pub(super) fn directives(text: &str) -> Result<LogFilter, Flaw> {
             "write a level or module=level pairs, such as info,hyper=debug",
         )
     })
+}
+
+pub(super) fn path(text: &str) -> Result<PathBuf, Flaw> {
+    Ok(PathBuf::from(text))
+}
+
+pub(super) fn shown_path(path: impl AsRef<Path>) -> String {
+    path.as_ref().display().to_string()
 }
 
 /// An id that another program made up: visible, and not too long.

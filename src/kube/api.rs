@@ -76,7 +76,7 @@ impl Api {
     /// There is none, or the API server did not show it.
     pub async fn deployment(&self, target: &Target) -> Result<DeploymentStatus, Error> {
         let answer = self.api_client.call(&Call::read(target)).await?;
-        let Deployment { spec, status, .. } = parse(Operation::Read, &answer)?;
+        let Deployment { spec, status, .. } = self.parse(Operation::Read, &answer)?;
         let count = |number: Option<i32>| number.unwrap_or_default().max(0);
         let status = status.unwrap_or_default();
         Ok(DeploymentStatus {
@@ -114,11 +114,21 @@ impl Api {
             .api_client
             .call(&Call::scale(target, body, dry_run))
             .await?;
-        let scale: Scale = parse(Operation::Scale, &answer)?;
+        let scale: Scale = self.parse(Operation::Scale, &answer)?;
         // The API server leaves out a zero.
         let replicas = scale.spec.and_then(|spec| spec.replicas).unwrap_or(0);
         Ok(Scaled {
             replicas: replicas.max(0),
+        })
+    }
+
+    fn parse<T: DeserializeOwned>(&self, operation: Operation, body: &[u8]) -> Result<T, Error> {
+        serde_json::from_slice(body).map_err(|fault| {
+            let (verb, resource, start) = (operation.verb(), operation.resource(), start_of(body));
+            Error::Broken {
+                identity: self.api_client.identity(),
+                detail: Detail::new(&format!("{verb} {resource}: {fault}: {start}")),
+            }
         })
     }
 }
@@ -181,13 +191,4 @@ enum AutoscalingV1 {
 #[derive(Deserialize)]
 enum ScaleKind {
     Scale,
-}
-
-fn parse<T: DeserializeOwned>(operation: Operation, body: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(body).map_err(|fault| {
-        let (verb, resource, start) = (operation.verb(), operation.resource(), start_of(body));
-        Error::Broken {
-            detail: Detail::new(&format!("{verb} {resource}: {fault}: {start}")),
-        }
-    })
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::time::sleep;
 
-use super::access::Access;
+use super::access::{Access, Identity};
 use super::call::Call;
 use super::clock;
 use super::credentials::Credentials;
@@ -118,18 +118,19 @@ impl ApiClient {
             error,
             again: Again::Never,
         })?;
+        let identity = access.identity;
         let response = match access.client.send_sifted(request, call.sieve()).await {
             Ok(response) => response,
             Err(error) => {
                 let now = access.client.clock().now();
-                return Err(self.unanswered(call.operation, error, now));
+                return Err(self.unanswered(call.operation, identity, error, now));
             }
         };
         self.state().silence = Silence::None;
         if (200..300).contains(&response.status) {
             return Ok(response.body);
         }
-        let error = refusal(call.operation, &response);
+        let error = refusal(call.operation, identity, &response);
         let again = match response.status {
             401 => Again::Renewed,
             409 => Again::After(self.retry_wait),
@@ -141,13 +142,19 @@ impl ApiClient {
         Err(Failure { error, again })
     }
 
-    fn unanswered(&self, operation: Operation, cause: net::Error, now: SystemTime) -> Failure {
+    fn unanswered(
+        &self,
+        operation: Operation,
+        identity: Identity,
+        cause: net::Error,
+        now: SystemTime,
+    ) -> Failure {
         // An answer of a kind, that a second attempt would not make better.
         if !cause.is_transient() {
             self.state().silence = Silence::None;
             let detail = Detail::new(&cause.to_string());
             return Failure {
-                error: Error::Broken { detail },
+                error: Error::Broken { identity, detail },
                 again: Again::Never,
             };
         }
@@ -169,10 +176,16 @@ impl ApiClient {
             } => Error::Timeout { operation, cause },
             _ => Error::Unreachable {
                 since: clock::utc(since, now).into(),
+                identity,
                 cause,
             },
         };
         Failure { error, again }
+    }
+
+    /// What proves who asks.
+    pub(super) fn identity(&self) -> Identity {
+        self.state().credentials.identity()
     }
 
     /// Locks the state, which is never held across an `await`.

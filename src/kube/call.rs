@@ -92,9 +92,10 @@ impl Call {
 
     /// The request for one attempt.
     pub(super) fn request(&self, access: &Access, deadline: Duration) -> Result<Request, Error> {
-        // Neither can fail: the account checked its address and its token, and
+        // Neither can fail: the credentials checked their address and token, and
         // the names in the path are made of harmless characters.
         let unusable = |fault: &dyn Display| Error::Broken {
+            identity: access.identity,
             detail: Detail::new(&fault.to_string()),
         };
         let url = format!("{}{}", access.base, self.path);
@@ -103,11 +104,12 @@ impl Call {
             deadline,
             body: MAX_BODY,
         };
-        let request = Request::new(self.method.clone(), &url, body, limits)
-            .map_err(|fault| unusable(&fault))?
-            .bearer(&access.token)
-            .map_err(|fault| unusable(&fault))?
-            .header(ACCEPT, HeaderValue::from_static("application/json"));
+        let mut request = Request::new(self.method.clone(), &url, body, limits)
+            .map_err(|fault| unusable(&fault))?;
+        if let Some(token) = &access.token {
+            request = request.bearer(token).map_err(|fault| unusable(&fault))?;
+        }
+        let request = request.header(ACCEPT, HeaderValue::from_static("application/json"));
         Ok(match self.operation {
             Operation::Read => request,
             Operation::Scale => request.header(

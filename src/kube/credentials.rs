@@ -2,15 +2,17 @@
 
 use std::time::Instant;
 
-use super::access::Access;
+use super::access::{Access, Identity};
+use super::kubeconfig::KubeconfigAccess;
 use super::service_account::ServiceAccount;
 
-/// The API server and the identity of this program to it. A kubeconfig would be another
-/// variant.
+/// The API server and the identity of this program to it.
 #[derive(Debug)]
 pub enum Credentials {
     /// A pod's own service account.
     InCluster(ServiceAccount),
+    /// Those of a kubeconfig.
+    Kubeconfig(KubeconfigAccess),
 }
 
 impl Credentials {
@@ -18,6 +20,7 @@ impl Credentials {
     pub(super) fn access(&mut self, now: Instant) -> Access {
         match self {
             Self::InCluster(account) => account.access(now),
+            Self::Kubeconfig(access) => access.access(now),
         }
     }
 
@@ -25,6 +28,15 @@ impl Credentials {
     pub(super) fn renew(&mut self, now: Instant) {
         match self {
             Self::InCluster(account) => account.renew(now),
+            Self::Kubeconfig(access) => access.renew(now),
+        }
+    }
+
+    /// What proves who asks.
+    pub(super) fn identity(&self) -> Identity {
+        match self {
+            Self::InCluster(_) => Identity::ServiceAccount,
+            Self::Kubeconfig(access) => access.identity(),
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::access::Identity;
 use crate::control::Target;
-use crate::net::{self, Remedy, Responsible, TlsFault};
+use crate::net::{self, Remedy, Responsible};
 use crate::util::{printable, unlinked};
 
 /// The longest detail, in bytes.
@@ -18,10 +19,12 @@ const DEFAULT_PATIENCE: Duration = Duration::from_secs(30);
 /// log's detail cannot end up in a chat.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Error {
-    /// The service account lacks a right.
+    /// The service account, or the user of the kubeconfig, lacks a right.
     Forbidden {
         /// The operation that it may not do.
         operation: Operation,
+        /// What proved who asked.
+        identity: Identity,
         /// For the log.
         detail: Detail,
     },
@@ -30,8 +33,11 @@ pub enum Error {
         /// For the log.
         detail: Detail,
     },
-    /// The token is not accepted, not even after it was read again.
+    /// The token or the client certificate is not accepted, not even after it was read
+    /// again.
     Unauthorized {
+        /// What proved who asked.
+        identity: Identity,
         /// For the log.
         detail: Detail,
     },
@@ -39,6 +45,8 @@ pub enum Error {
     Unreachable {
         /// The time of the first attempt that failed since the last answer of any kind.
         since: Box<str>,
+        /// What proved who asked.
+        identity: Identity,
         /// The reason why the last attempt failed.
         cause: net::Error,
     },
@@ -78,6 +86,8 @@ pub enum Error {
     },
     /// The answer is not one of a Kubernetes API server.
     Broken {
+        /// What proved who asked.
+        identity: Identity,
         /// For the log.
         detail: Detail,
     },
@@ -141,10 +151,15 @@ impl Error {
     pub fn sentence(&self, target: &Target) -> String {
         let Target { namespace, name } = target;
         match self {
-            Self::Forbidden { operation, .. } => format!(
+            Self::Forbidden {
+                operation,
+                identity,
+                ..
+            } => format!(
                 "I may not {} deployment {name} in namespace {namespace}: \
-                 grant my service account `{}` on `{}`.",
+                 grant {} `{}` on `{}`.",
                 operation.word(),
+                identity.holder(),
                 operation.verb(),
                 operation.resource()
             ),
@@ -152,10 +167,11 @@ impl Error {
                 "There is no deployment {name} in namespace {namespace}: \
                  check DEPLOYMENT_NAME and DEPLOYMENT_NAMESPACE."
             ),
-            Self::Unauthorized { .. } => "The Kubernetes API server does not accept my token: \
-                 check that my pod runs in this cluster with its service account's token."
-                .to_owned(),
-            Self::Unreachable { since, cause } => {
+            Self::Unauthorized { identity, .. } => format!(
+                "The Kubernetes API server does not accept {}.",
+                identity.refused()
+            ),
+            Self::Unreachable { since, cause, .. } => {
                 let why = match &cause.fault {
                     // Who answers in the API server's place chose the names in it.
                     net::Fault::Tls(fault) => format!(
@@ -200,9 +216,11 @@ impl Error {
                  {namespace}: {reason}.",
                 operation.word()
             ),
-            Self::Broken { .. } => "I do not understand the answer of the Kubernetes API server: \
-                 check that KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT lead to it."
-                .to_owned(),
+            Self::Broken { identity, .. } => format!(
+                "I do not understand the answer of the Kubernetes API server: \
+                 check that {} it.",
+                identity.leading_to()
+            ),
         }
     }
 
@@ -211,23 +229,21 @@ impl Error {
         match self {
             Self::Forbidden { detail, .. }
             | Self::NotFound { detail }
-            | Self::Unauthorized { detail }
+            | Self::Unauthorized { detail, .. }
             | Self::Overloaded { detail, .. }
             | Self::Failing { detail, .. }
             | Self::Refused { detail, .. }
-            | Self::Broken { detail } => detail.clone(),
-            Self::Unreachable { cause, .. } | Self::Timeout { cause, .. } => {
+            | Self::Broken { detail, .. } => detail.clone(),
+            Self::Unreachable {
+                identity, cause, ..
+            } => {
                 let cure = match &cause.fault {
-                    net::Fault::Tls(TlsFault::Certificate(fault)) => {
-                        format!("; {}", fault.cure("ca.crt of the service account"))
-                    }
-                    net::Fault::Tls(_) => "; check KUBERNETES_SERVICE_HOST and \
-                        KUBERNETES_SERVICE_PORT, which have to lead to the API server"
-                        .to_owned(),
+                    net::Fault::Tls(fault) => format!("; {}", identity.cure(fault)),
                     _ => String::new(),
                 };
                 Detail::new(&format!("{cause}{cure}"))
             }
+            Self::Timeout { cause, .. } => Detail::new(&cause.to_string()),
         }
     }
 }

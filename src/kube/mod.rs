@@ -1,5 +1,5 @@
 //! The Kubernetes API server: scale a Deployment and look at it, as a service
-//! account that may do nothing else. Knows nothing of Matrix.
+//! account that may do nothing else, or as a kubeconfig says. Knows nothing of Matrix.
 
 mod access;
 mod api;
@@ -8,6 +8,7 @@ mod call;
 mod clock;
 mod credentials;
 mod error;
+mod kubeconfig;
 mod refusal;
 mod service_account;
 
@@ -17,4 +18,5 @@ mod tests;
 pub use api::{Api, Preflight};
 pub use call::DryRun;
 pub use credentials::Credentials;
+pub use kubeconfig::{Fault, Kubeconfig, KubeconfigAccess, Subject};
 pub use service_account::{LoadError, ServiceAccount};

@@ -6,6 +6,7 @@ use http::header::LOCATION;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusDetails};
 use serde_json::{Map, Value};
 
+use super::access::Identity;
 use super::error::{Detail, Error, Operation};
 use crate::json::Lenient;
 use crate::net::Response;
@@ -18,16 +19,20 @@ const MAX_REASON: usize = 200;
 /// (<https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/>), or
 /// plain text: that of priority-and-fairness, or of whatever stands in front of the API
 /// server.
-pub(super) fn refusal(operation: Operation, response: &Response) -> Error {
+pub(super) fn refusal(operation: Operation, identity: Identity, response: &Response) -> Error {
     let code = response.status;
     // The type takes any JSON object; this field makes it a refusal.
     let status =
         read(&response.body).filter(|status: &Status| status.status.as_deref() == Some("Failure"));
     let detail = detail(operation, response, status.as_ref());
     match (code, status) {
-        (401, _) => Error::Unauthorized { detail },
+        (401, _) => Error::Unauthorized { identity, detail },
         (403, Some(status)) if is_admission(&status) => refused(operation, code, &status, detail),
-        (403, _) => Error::Forbidden { operation, detail },
+        (403, _) => Error::Forbidden {
+            operation,
+            identity,
+            detail,
+        },
         // Without a `Status` it is the page of some other web server.
         (404, Some(_)) => Error::NotFound { detail },
         (429 | 503, status) => Error::Overloaded {
@@ -42,7 +47,7 @@ pub(super) fn refusal(operation: Operation, response: &Response) -> Error {
             detail,
         },
         (400..=499, Some(status)) => refused(operation, code, &status, detail),
-        _ => Error::Broken { detail },
+        _ => Error::Broken { identity, detail },
     }
 }
 

@@ -12,19 +12,18 @@ use std::time::{Duration, Instant};
 use http::Uri;
 use log::{info, warn};
 use thiserror::Error;
-use zeroize::Zeroizing;
 
-use super::access::Access;
+use super::access::{Access, Identity};
 use crate::net::{Authority, BadUrl, Bundle, BundleError, Client, Roots, TlsUnavailable};
 use crate::util::{BoundedFile, Clock, FileError, Secret};
 
 /// The age at which the token is read again. The kubelet renews a token when 80 % of its
 /// life are over, so a minute is always soon enough
 /// (<https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#launch-a-pod-using-service-account-token-projection>).
-const TOKEN_AGE: Duration = Duration::from_secs(60);
+pub(super) const TOKEN_AGE: Duration = Duration::from_secs(60);
 
 /// The age at which the CA is read again. CAs change rarely, and with an overlap.
-const CA_AGE: Duration = Duration::from_secs(300);
+pub(super) const CA_AGE: Duration = Duration::from_secs(300);
 
 /// The largest token file, in bytes; tokens are about 1 KiB.
 const MAX_TOKEN: usize = 16 * 1024;
@@ -58,8 +57,8 @@ impl ServiceAccount {
     pub fn load(host: &str, port: &str, directory: &Path, clock: Clock) -> Result<Self, LoadError> {
         let now = Instant::now();
         let base = base(host, port).map_err(LoadError::Address)?;
-        let token = read_token(directory)?;
-        let ca = read(&ca_path(directory), MAX_CA)?.to_vec();
+        let (token, _) = read_token(&token_path(directory))?;
+        let ca = read(&ca_path(directory), MAX_CA)?.bytes.to_vec();
         let client = client(directory, &ca, clock)?;
         Ok(Self {
             base,
@@ -83,7 +82,8 @@ impl ServiceAccount {
         Access {
             client: self.client.clone(),
             base: self.base.clone(),
-            token: self.token.clone(),
+            token: Some(self.token.clone()),
+            identity: Identity::ServiceAccount,
         }
     }
 
@@ -94,8 +94,8 @@ impl ServiceAccount {
 
     fn refresh_token(&mut self, now: Instant) {
         self.token_read = now;
-        match read_token(&self.directory) {
-            Ok(token) => self.token = token,
+        match read_token(&token_path(&self.directory)) {
+            Ok((token, _)) => self.token = token,
             Err(error) => warn!("keeping the old service account token: {error}"),
         }
     }
@@ -103,6 +103,7 @@ impl ServiceAccount {
     fn refresh_ca(&mut self, now: Instant) {
         self.ca_read = now;
         let fresh = read(&ca_path(&self.directory), MAX_CA).and_then(|ca| {
+            let ca = ca.bytes;
             if *ca == self.ca {
                 return Ok(None);
             }
@@ -118,6 +119,10 @@ impl ServiceAccount {
             Err(error) => warn!("keeping the old CA of the cluster: {error}"),
         }
     }
+}
+
+fn token_path(directory: &Path) -> PathBuf {
+    directory.join("token")
 }
 
 fn ca_path(directory: &Path) -> PathBuf {
@@ -151,9 +156,10 @@ fn client(directory: &Path, ca: &[u8], clock: Clock) -> Result<Client, LoadError
     Client::new(Roots::Bundle(bundle), clock).map_err(LoadError::Tls)
 }
 
-fn read_token(directory: &Path) -> Result<Secret, LoadError> {
-    let path = directory.join("token");
-    let bytes = read(&path, MAX_TOKEN)?;
+/// Reads a file with a token in it and nothing else, and gives the bits of its mode, too.
+pub(super) fn read_token(path: &Path) -> Result<(Secret, u32), LoadError> {
+    let BoundedFile { bytes, mode } = read(path, MAX_TOKEN)?;
+    let path = path.to_owned();
     // The file may end in a newline, which no header can hold.
     let token = str::from_utf8(&bytes).unwrap_or("\0").trim();
     if token.is_empty() {
@@ -162,17 +168,14 @@ fn read_token(directory: &Path) -> Result<Secret, LoadError> {
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(LoadError::BadToken { path });
     }
-    Ok(Secret::new(token.to_owned()))
+    Ok((Secret::new(token.to_owned()), mode))
 }
 
-fn read(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, LoadError> {
-    match BoundedFile::read(path, limit) {
-        Ok(file) => Ok(file.bytes),
-        Err(error) => Err(LoadError::File {
-            path: path.to_owned(),
-            error,
-        }),
-    }
+fn read(path: &Path, limit: usize) -> Result<BoundedFile, LoadError> {
+    BoundedFile::read(path, limit).map_err(|error| LoadError::File {
+        path: path.to_owned(),
+        error,
+    })
 }
 
 /// The reason why there is no usable service account.

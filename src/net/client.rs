@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
 use tokio::time::timeout;
 
 use super::dns::Resolver;
 use super::error::{Error, Fault, ProxyFault, Stage};
+use super::identity::ClientIdentity;
 use super::proxy::Proxy;
 use super::request::Request;
 use super::response::Response;
@@ -87,6 +89,30 @@ impl Client {
         proxy: Option<Arc<Proxy>>,
         clock: Clock,
     ) -> Result<Self, TlsUnavailable> {
+        Self::build(roots, proxy, None, None, clock)
+    }
+
+    /// As [`Client::new`], for one server: it is shown `identity` if it asks for a
+    /// certificate, and its own has to be for `name` instead of the URL's host.
+    ///
+    /// # Errors
+    /// The TLS library cannot be set up.
+    pub fn with_identity(
+        roots: Roots,
+        identity: Option<&ClientIdentity>,
+        name: Option<ServerName<'static>>,
+        clock: Clock,
+    ) -> Result<Self, TlsUnavailable> {
+        Self::build(roots, None, identity, name, clock)
+    }
+
+    fn build(
+        roots: Roots,
+        proxy: Option<Arc<Proxy>>,
+        identity: Option<&ClientIdentity>,
+        name: Option<ServerName<'static>>,
+        clock: Clock,
+    ) -> Result<Self, TlsUnavailable> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -95,10 +121,13 @@ impl Client {
         let provider = Arc::clone(builder.crypto_provider());
         let trust = Trust::new(roots, pins, provider).map_err(|_| TlsUnavailable)?;
         // "Dangerous" for whoever leaves something out: `Trust` adds to webpki.
-        let mut tls = builder
+        let builder = builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(trust))
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::new(trust));
+        let mut tls = match identity {
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(identity.resolver())),
+            None => builder.with_no_client_auth(),
+        };
         tls.resumption = Resumption::in_memory_sessions(TLS_SESSIONS);
 
         let mut tcp = HttpConnector::new_with_resolver(Resolver);
@@ -109,9 +138,13 @@ impl Client {
         tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
         tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
 
-        let connector = HttpsConnectorBuilder::new()
+        let mut https = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
-            .https_or_http()
+            .https_or_http();
+        if let Some(name) = name {
+            https = https.with_server_name_resolver(FixedServerNameResolver::new(name));
+        }
+        let connector = https
             .enable_http1()
             .wrap_connector(Connector { tcp, proxy });
         // A pooled connection may turn out to be closed when a request is

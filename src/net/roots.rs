@@ -123,7 +123,7 @@ pub enum BundleError {
 
 impl BundleError {
     /// Tells what a text without certificates is.
-    fn of_other(text: &[u8]) -> Self {
+    pub(super) fn of_other(text: &[u8]) -> Self {
         let says = |words: &[u8]| text.windows(words.len()).any(|part| part == words);
         match text {
             // A long SEQUENCE of DER.

@@ -85,6 +85,10 @@ fn told(alert: AlertDescription) -> (&'static str, Option<&'static str>) {
         A::CertificateRequired | A::NoCertificate => {
             ("it wants a certificate of its clients", Some(LET_IN))
         }
+        A::CertificateExpired | A::CertificateRevoked => (
+            "it takes this client's certificate for expired or revoked",
+            None,
+        ),
         A::BadCertificate | A::CertificateUnknown | A::UnknownCA | A::AccessDenied => {
             ("it does not let this client in", Some(LET_IN))
         }

@@ -1,6 +1,7 @@
 //! `check-config`: tells what is wrong with the environment, or what it says.
 
 use std::ffi::OsString;
+use std::time::SystemTime;
 
 use crate::config::{Env, Faults, Presence, SETTINGS, Settings};
 
@@ -9,12 +10,15 @@ use crate::config::{Env, Faults, Presence, SETTINGS, Settings};
 /// # Errors
 /// Every fault of the environment. What Kubernetes itself sets in every container is no
 /// fault where it is missing: here may be no cluster.
-pub(in crate::cli) fn run(env: Env<'_>) -> Result<String, Faults> {
+pub(in crate::cli) fn run(env: Env<'_>, now: SystemTime) -> Result<String, Faults> {
     let given = |name: &str| env(name).filter(|value| !value.to_string_lossy().trim().is_empty());
+    let is_outside = given("KUBECONFIG").is_some();
     let stand_ins: Vec<_> = SETTINGS
         .iter()
         .filter_map(|setting| match setting.presence {
-            Presence::Kubernetes { stand_in } if given(setting.name).is_none() => {
+            Presence::Kubernetes { stand_in }
+                if !is_outside && given(setting.name).is_none() =>
+            {
                 Some((setting.name, stand_in))
             }
             _ => None,
@@ -31,7 +35,7 @@ pub(in crate::cli) fn run(env: Env<'_>) -> Result<String, Faults> {
              container\n"
         ));
     }
-    for warning in settings.account.warnings() {
+    for warning in settings.warnings(now) {
         text.push_str(&format!("warning: {warning}\n"));
     }
     text.push_str("nothing is wrong with the configuration; conntest tells whether it logs in\n");
@@ -43,10 +47,11 @@ mod tests {
     use super::*;
 
     fn check(given: &[(&str, &str)]) -> Result<String, String> {
-        let told = run(&|name| {
+        let env = |name: &str| {
             let found = given.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| OsString::from(value))
-        });
+        };
+        let told = run(&env, SystemTime::UNIX_EPOCH);
         told.map_err(|faults| faults.to_string())
     }
 

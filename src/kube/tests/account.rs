@@ -70,7 +70,7 @@ fn files_are_read_again_when_they_are_old() {
     let mut token = |seconds| {
         let access = loaded.access(start + Duration::from_secs(seconds));
         assert_eq!(access.base, "https://127.0.0.1:6443");
-        access.token.expose().to_owned()
+        access.token.unwrap().expose().to_owned()
     };
     account.write("token", "second");
     assert_eq!(token(59), "first");
