@@ -139,7 +139,12 @@ fn credentials(access: &KubernetesAccess, clock: Clock) -> Result<Credentials, S
             service_account_dir,
         } => {
             let port = port.to_string();
-            Credentials::InCluster(ServiceAccount::load(host, &port, service_account_dir, clock)?)
+            Credentials::InCluster(ServiceAccount::load(
+                host,
+                &port,
+                service_account_dir,
+                clock,
+            )?)
         }
         KubernetesAccess::Kubeconfig(kubeconfig) => {
             Credentials::Kubeconfig(KubeconfigAccess::new(kubeconfig.clone(), clock)?)

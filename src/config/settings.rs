@@ -13,8 +13,8 @@ use super::reader::{Env, Reader, list, masked};
 use super::table::{
     ALLOWED_ROOMS, ALLOWED_USERS, COMMAND_MAX_AGE, CROSS_SIGNING_SEED_FILE, CRYPTO_STORE_PATH,
     DEPLOYMENT_NAME, DEPLOYMENT_NAMESPACE, DEVICE_TRUST, ECHO_MODE, HEALTH_ADDR,
-    HEALTH_SYNC_MAX_AGE, LOGURU_LEVEL,
-    MATRIX_RECOVERY_KEY, PINNED_IDENTITIES, REQUIRE_ENCRYPTION, RUST_LOG,
+    HEALTH_SYNC_MAX_AGE, LOGURU_LEVEL, MATRIX_RECOVERY_KEY, PINNED_IDENTITIES, REQUIRE_ENCRYPTION,
+    RUST_LOG,
 };
 use super::{
     Account, HealthAddress, KubernetesAccess, Overrides, cluster, health, policy, secrets, values,
@@ -92,7 +92,9 @@ impl Settings {
             Namespace::to_string,
         );
         let name = r.read(&DEPLOYMENT_NAME, cluster::name, DeploymentName::to_string);
-        let store_path = r.read(&CRYPTO_STORE_PATH, values::path, |path| values::shown_path(path));
+        let store_path = r.read(&CRYPTO_STORE_PATH, values::path, |path| {
+            values::shown_path(path)
+        });
         let echo = r.read(&ECHO_MODE, values::switch, bool::to_string);
         let command_max_age = r.read(&COMMAND_MAX_AGE, values::age, seconds);
         let health = r.optional(&HEALTH_ADDR, health::address, HealthAddress::to_string);
@@ -154,7 +156,9 @@ impl Settings {
 /// `CRYPTO_STORE_PATH` is not UTF-8.
 pub fn store_path(env: Env<'_>) -> Result<PathBuf, Faults> {
     let mut r = Reader::new(env);
-    let read = r.read(&CRYPTO_STORE_PATH, values::path, |path| values::shown_path(path));
+    let read = r.read(&CRYPTO_STORE_PATH, values::path, |path| {
+        values::shown_path(path)
+    });
     r.finish(read)
 }
 

@@ -47,7 +47,10 @@ fn a_kubeconfig_takes_the_place_of_what_a_pod_has() {
     }
     assert!(!summary.contains("KUBERNETES_SERVICE"), "{summary}");
     assert!(!format!("{settings:?}{summary}").contains("battery"));
-    assert_eq!(settings.kubernetes.warnings(Clock::stopped().now()), Vec::<String>::new());
+    assert_eq!(
+        settings.kubernetes.warnings(Clock::stopped().now()),
+        Vec::<String>::new()
+    );
     assert_eq!(settings.target.to_string(), "clawdbot/clawdbot");
     // It counts in a pod, too, and beside files that are not there.
     let path = format!("/nonexistent/config:{}:", file.path());

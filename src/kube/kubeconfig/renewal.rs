@@ -16,7 +16,7 @@ use crate::util::Clock;
 /// use.
 #[derive(Debug)]
 pub struct KubeconfigAccess {
-    kubeconfig: Kubeconfig,
+    kubeconfig: Box<Kubeconfig>,
     client: Client,
     token_read: Instant,
     read: Instant,
@@ -27,7 +27,7 @@ impl KubeconfigAccess {
     ///
     /// # Errors
     /// The TLS library cannot be set up.
-    pub fn new(kubeconfig: Kubeconfig, clock: Clock) -> Result<Self, TlsUnavailable> {
+    pub fn new(kubeconfig: Box<Kubeconfig>, clock: Clock) -> Result<Self, TlsUnavailable> {
         let now = Instant::now();
         Ok(Self {
             client: client(&kubeconfig, clock)?,
@@ -56,7 +56,7 @@ impl KubeconfigAccess {
     pub(in crate::kube) fn renew(&mut self, now: Instant) {
         (self.read, self.token_read) = (now, now);
         let fresh = match Kubeconfig::of(self.kubeconfig.source.clone()) {
-            Ok(fresh) => fresh,
+            Ok(fresh) => Box::new(fresh),
             Err(faults) => {
                 for fault in faults {
                     let (problem, cure) = (fault.problem, fault.cure);

@@ -20,6 +20,7 @@ mod health_crowd;
 mod identity;
 mod in_clear;
 mod invites;
+mod kubeconfig;
 mod logouts;
 mod old_commands;
 mod other_lives;

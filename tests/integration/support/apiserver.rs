@@ -5,18 +5,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use super::faults::{Fault, Faults, Faulty, matches};
 use super::monitor::Monitor;
+use super::redaction::hide;
 use super::wire::{Answer, Listener, Request, Response, serve};
 
 pub const NAMESPACE: &str = "clawdbot";
 pub const NAME: &str = "clawdbot";
-const TOKEN: &str = "the-service-account-token";
+pub const TOKEN: &str = "the-service-account-token";
 
 /// One request as it came in.
 #[derive(Clone, Debug)]
@@ -59,13 +63,21 @@ pub struct ApiServer {
     shared: Arc<Shared>,
     listener: Listener,
     account: PathBuf,
+    pki: Pki,
+}
+
+/// The cluster's authority, and a certificate that it gave the bot, in PEM.
+struct Pki {
+    ca: String,
+    certificate: String,
+    key: String,
 }
 
 impl ApiServer {
     /// Starts it and writes the service account's files below `dir`.
     pub fn start(dir: &Path) -> Self {
         let shared = Arc::new(Shared::default());
-        let (tls, ca) = certificates();
+        let (tls, pki) = certificates();
         let account = dir.join("serviceaccount");
         std::fs::create_dir_all(&account).expect("a directory can be made");
         let write = |name: &str, text: &str| {
@@ -73,24 +85,65 @@ impl ApiServer {
         };
         write("token", &format!("{TOKEN}\n"));
         write("namespace", NAMESPACE);
-        write("ca.crt", &ca);
+        write("ca.crt", &pki.ca);
         let serving = Arc::clone(&shared);
         let listener = Listener::start(move |stream| {
-            if let Ok(session) = ServerConnection::new(Arc::clone(&tls)) {
-                let _ = serve(StreamOwned::new(session, stream), |request| {
-                    serving.answer(&request)
-                });
+            let Ok(session) = ServerConnection::new(Arc::clone(&tls)) else {
+                return;
+            };
+            let mut stream = StreamOwned::new(session, stream);
+            if stream.conn.complete_io(&mut stream.sock).is_ok() {
+                let is_certified = stream.conn.peer_certificates().is_some();
+                let _ = serve(stream, |request| serving.answer(&request, is_certified));
             }
         });
         Self {
             shared,
             listener,
             account,
+            pki,
         }
     }
 
     pub fn port(&self) -> u16 {
         self.listener.port
+    }
+
+    /// A kubeconfig as `kubectl config view --flatten --raw` prints it, with a token or with
+    /// a client certificate.
+    pub fn kubeconfig(&self, with_token: bool) -> String {
+        let user = match with_token {
+            true => format!("token: {TOKEN}"),
+            false => format!(
+                "client-certificate-data: {}\n    client-key-data: {}",
+                STANDARD.encode(&self.pki.certificate),
+                STANDARD.encode(&self.pki.key)
+            ),
+        };
+        format!(
+            "apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: {}
+    server: https://127.0.0.1:{}
+  name: laptop
+contexts:
+- context:
+    cluster: laptop
+    namespace: of-somebody-else
+    user: bot
+  name: laptop
+current-context: laptop
+kind: Config
+preferences: {{}}
+users:
+- name: bot
+  user:
+    {user}
+",
+            STANDARD.encode(&self.pki.ca),
+            self.port()
+        )
     }
 
     pub fn account_dir(&self) -> &Path {
@@ -164,7 +217,8 @@ pub fn failure(code: u16, reason: &str, message: &str) -> Value {
     })
 }
 
-fn certificates() -> (Arc<ServerConfig>, String) {
+/// A server that takes client certificates of its own authority, and asks for none.
+fn certificates() -> (Arc<ServerConfig>, Pki) {
     let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca_key = KeyPair::generate().expect("a key");
@@ -178,15 +232,35 @@ fn certificates() -> (Arc<ServerConfig>, String) {
     ];
     let key = KeyPair::generate().expect("a key");
     let certificate = leaf.signed_by(&key, &issuer).expect("a certificate");
+    let client_key = KeyPair::generate().expect("a key");
+    let client = CertificateParams::new(["bot".to_owned()]).expect("a name");
+    let client = client
+        .signed_by(&client_key, &issuer)
+        .expect("a certificate");
+    let pki = Pki {
+        ca: ca.pem(),
+        certificate: client.pem(),
+        key: client_key.serialize_pem(),
+    };
+    hide(
+        "the client's key",
+        &STANDARD.encode(client_key.serialize_der()),
+    );
+    let mut roots = RootCertStore::empty();
+    roots.add(ca.der().clone()).expect("it is an authority");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .allow_unauthenticated()
+        .build()
+        .expect("there is a root");
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring has the default versions")
-        .with_no_client_auth()
+        .with_client_cert_verifier(verifier)
         .with_single_cert(vec![certificate.der().clone()], key)
         .expect("the key belongs to the certificate");
-    (Arc::new(config), ca.pem())
+    (Arc::new(config), pki)
 }
 
 impl State {
@@ -198,8 +272,8 @@ impl State {
             .collect()
     }
 
-    fn handle(&mut self, request: &Request) -> Response {
-        if request.bearer() != Some(TOKEN) {
+    fn handle(&mut self, request: &Request, is_certified: bool) -> Response {
+        if !is_certified && request.bearer() != Some(TOKEN) {
             return Response::json(401, &failure(401, "Unauthorized", "Unauthorized"));
         }
         let deployment = format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{NAME}");
@@ -269,7 +343,7 @@ impl State {
 }
 
 impl Shared {
-    fn answer(&self, request: &Request) -> Answer {
+    fn answer(&self, request: &Request, is_certified: bool) -> Answer {
         let path = request.path();
         let (call, fault) = self.with(|state| {
             state.calls.push(Call {
@@ -292,7 +366,7 @@ impl Shared {
             Err(answer) => return answer,
         };
         let response = self.with(|state| {
-            let response = state.handle(request);
+            let response = state.handle(request, is_certified);
             state.calls[call].answered = Some(Instant::now());
             response
         });

@@ -54,6 +54,7 @@ impl Secrets {
                     let token = Path::new(value).join("token");
                     secrets.read("the service account's token", &token);
                 }
+                None if upper == "KUBECONFIG" => secrets.read_kubeconfig(Path::new(value)),
                 None => {}
             }
         }
@@ -96,6 +97,18 @@ impl Secrets {
     fn read(&mut self, name: &str, path: &Path) {
         if let Ok(text) = std::fs::read_to_string(path) {
             self.add(name, &text);
+        }
+    }
+
+    /// The token and the key in a kubeconfig of block style.
+    fn read_kubeconfig(&mut self, path: &Path) {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        for line in text.lines() {
+            if let Some((name @ ("token" | "client-key-data"), value)) =
+                line.trim().split_once(": ")
+            {
+                self.add(name, value);
+            }
         }
     }
 

@@ -20,9 +20,8 @@ fn target() -> Target {
 }
 
 fn api(kubeconfig: Kubeconfig) -> Api {
-    Api::new(Credentials::Kubeconfig(
-        KubeconfigAccess::new(kubeconfig, Clock::system()).unwrap(),
-    ))
+    let access = KubeconfigAccess::new(Box::new(kubeconfig), Clock::system()).unwrap();
+    Api::new(Credentials::Kubeconfig(access))
 }
 
 fn ok(count: usize) -> Vec<Reply> {
@@ -219,7 +218,8 @@ fn files_that_changed_are_taken_up_after_a_refusal_and_by_age() {
     home.write("token", "first-token");
     let text = flat(1, &home.authority.pem(), "tokenFile: token");
     let start = Instant::now();
-    let mut access = KubeconfigAccess::new(home.read_text(&text).unwrap(), Clock::system()).unwrap();
+    let mut access =
+        KubeconfigAccess::new(Box::new(home.read_text(&text).unwrap()), Clock::system()).unwrap();
     let mut at = |seconds| {
         let access = access.access(start + Duration::from_secs(seconds));
         (access.token.unwrap().expose().to_owned(), access.base)
