@@ -173,3 +173,27 @@ fn the_largest_file_is_read_in_time() {
         assert!(took < Duration::from_secs(10), "{start:?} took {took:?}");
     }
 }
+
+/// A panic would end the program: cut anywhere, and with any sign put anywhere.
+#[test]
+fn a_text_that_was_cut_or_changed_is_read_or_refused() {
+    const TEXT: &str = "kind: Config\nclusters:\n- cluster:\n    server: https://x:1\n  name: a\n\
+        contexts:\n- {name: 'a b', context: {cluster: \"c\\n\", user: &x u}}\n\
+        current-context: *x\na: >-\n  b\n  c\nusers: [{name: n, user: {token: |\n abc\n}}] # d\n\
+        ? k\n: !!str v\n";
+    const JSON: &str = "{\"kind\": \"Config\", \"users\": [{\"name\": \"\\u00e9\", \"user\": null}],\n\
+        \t\"a\": [1, true, -2.5e3]}";
+    let signs = " \n\t\r:-?[]{},&*!|>'\"%@`#~<=\0\\\u{feff}\u{85}\u{2028}aé";
+    for text in [TEXT, JSON] {
+        let places = text.char_indices().map(|(at, _)| at);
+        for (before, after) in places.map(|at| text.split_at(at)) {
+            let _ = (parse(before), parse(after));
+            for sign in signs.chars() {
+                let _ = parse(&format!("{before}{sign}{after}"));
+                let rest = after.chars().skip(1);
+                let changed: String = before.chars().chain([sign]).chain(rest).collect();
+                let _ = parse(&changed);
+            }
+        }
+    }
+}
