@@ -194,8 +194,8 @@ fn program() -> String {
     let mut text = format!(
         "{VERSION}
 Scales one Kubernetes Deployment to 1 or 0 replicas on commands from Matrix
-rooms, end-to-end encrypted or not. Runs in a pod and is set up by environment
-variables alone.
+rooms, end-to-end encrypted or not. Runs in a pod, or outside a cluster by a
+kubeconfig, and is set up by environment variables alone.
 
 Usage:
   {NAME}              run until SIGTERM or SIGINT

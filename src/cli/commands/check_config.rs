@@ -16,9 +16,7 @@ pub(in crate::cli) fn run(env: Env<'_>, now: SystemTime) -> Result<String, Fault
     let stand_ins: Vec<_> = SETTINGS
         .iter()
         .filter_map(|setting| match setting.presence {
-            Presence::Kubernetes { stand_in }
-                if !is_outside && given(setting.name).is_none() =>
-            {
+            Presence::Kubernetes { stand_in } if !is_outside && given(setting.name).is_none() => {
                 Some((setting.name, stand_in))
             }
             _ => None,
