@@ -22,11 +22,11 @@ const COMMITS_IN_LOG: u32 = 75;
 /// Delay before a log that somebody else was reading is tried again.
 const LOG_RETRY: Duration = Duration::from_secs(3);
 
-/// How a transaction ended.
+/// The end of a transaction.
 pub(super) enum Ended {
     /// It changed nothing.
     Unchanged,
-    /// What it changed is repeated in the next one.
+    /// Its changes are repeated in the next one.
     Deferred,
     /// It was committed.
     Committed,

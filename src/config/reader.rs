@@ -25,7 +25,7 @@ pub(super) struct Reader<'a> {
     env: Env<'a>,
     faults: Faults,
     rows: Vec<(&'static str, String)>,
-    /// Why a setting is needed where what another one says needs it, as in
+    /// The reason why a setting is needed because of another one, as in
     /// "AUTH_METHOD=jwt needs it".
     pub(super) need: String,
 }
@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
         Some(read)
     }
 
-    /// What was read; if nothing was, notes that the setting has to be set.
+    /// Hands on what was read; if nothing was, notes that the setting has to be set.
     fn required<T>(&mut self, setting: &Setting, read: Option<T>) -> Option<T> {
         if read.is_none() {
             let mut slips = setting.mistaken_for.iter();

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-/// What becomes of a value that is read byte by byte.
+/// The treatment of a value that is read byte by byte.
 #[derive(Clone, Copy)]
 pub(super) enum Fate {
     /// It is copied, up to so many bytes more.
@@ -18,7 +18,7 @@ pub(super) enum Fate {
     Doomed(bool),
 }
 
-/// What becomes of a value that has no room.
+/// The treatment of a value that has no room.
 #[derive(Clone, Copy)]
 pub(super) enum Beyond {
     /// The member is left out, and its item is not.

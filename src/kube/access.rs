@@ -15,7 +15,7 @@ pub(super) struct Access {
     pub(super) identity: Identity,
 }
 
-/// What proves to the API server who asks, by which an error names its cure.
+/// The proof of who asks the API server, by which an error names its cure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity {
     /// The token of the pod's service account.
@@ -39,7 +39,7 @@ impl Identity {
         }
     }
 
-    /// What was not accepted, and the cure.
+    /// The proof that was not accepted, and the cure.
     pub(super) const fn refused(self) -> &'static str {
         match self {
             Self::ServiceAccount => {
@@ -59,7 +59,7 @@ impl Identity {
         }
     }
 
-    /// What leads to the API server, with the verb.
+    /// The settings that lead to the API server, with the verb.
     pub(super) const fn leading_to(self) -> &'static str {
         match self {
             Self::ServiceAccount => "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT lead to",

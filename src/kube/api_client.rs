@@ -183,7 +183,7 @@ impl ApiClient {
         Failure { error, again }
     }
 
-    /// What proves who asks.
+    /// The proof of who asks.
     pub(super) fn identity(&self) -> Identity {
         self.state().credentials.identity()
     }

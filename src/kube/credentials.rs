@@ -32,7 +32,7 @@ impl Credentials {
         }
     }
 
-    /// What proves who asks.
+    /// The proof of who asks.
     pub(super) fn identity(&self) -> Identity {
         match self {
             Self::InCluster(_) => Identity::ServiceAccount,

@@ -23,7 +23,7 @@ pub enum Error {
     Forbidden {
         /// The operation that it may not do.
         operation: Operation,
-        /// What proved who asked.
+        /// The proof of who asked.
         identity: Identity,
         /// For the log.
         detail: Detail,
@@ -36,7 +36,7 @@ pub enum Error {
     /// The token or the client certificate is not accepted, not even after it was read
     /// again.
     Unauthorized {
-        /// What proved who asked.
+        /// The proof of who asked.
         identity: Identity,
         /// For the log.
         detail: Detail,
@@ -45,7 +45,7 @@ pub enum Error {
     Unreachable {
         /// The time of the first attempt that failed since the last answer of any kind.
         since: Box<str>,
-        /// What proved who asked.
+        /// The proof of who asked.
         identity: Identity,
         /// The reason why the last attempt failed.
         cause: net::Error,
@@ -86,7 +86,7 @@ pub enum Error {
     },
     /// The answer is not one of a Kubernetes API server.
     Broken {
-        /// What proved who asked.
+        /// The proof of who asked.
         identity: Identity,
         /// For the log.
         detail: Detail,

@@ -1,4 +1,4 @@
-//! What is kept in memory about the tables, so that it is not read from them each time.
+//! Facts about the tables that are kept in memory, so that they are not read each time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! How long a wait takes that the program itself has chosen: before another attempt, or
+//! The length of a wait that the program itself has chosen: before another attempt, or
 //! for something that may still come. A test of what follows it need not wait as long.
 
 use std::time::Duration;

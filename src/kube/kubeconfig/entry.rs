@@ -69,8 +69,8 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// What is given in base64 by the field `…-data`, or in a file that the field itself
-    /// names, relative to the kubeconfig's folder.
+    /// The content that the field `…-data` gives in base64, or the field itself in a file
+    /// that it names, relative to the kubeconfig's folder.
     pub(super) fn material(&self, field: &str, inputs: &mut Inputs) -> Option<Material> {
         let data_field = format!("{field}-data");
         let file = self.text(field, inputs);

@@ -33,7 +33,7 @@ pub(super) struct Document {
     pub(super) root: Rc<Node>,
 }
 
-/// What was read until now, and what was noticed on the way.
+/// The files that were read until now, and the faults and warnings on the way.
 #[derive(Default)]
 pub(super) struct Inputs {
     pub(super) faults: Vec<Fault>,

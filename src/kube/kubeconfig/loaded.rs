@@ -115,7 +115,7 @@ impl Kubeconfig {
         })
     }
 
-    /// What proves who asks, at this time.
+    /// The proof of who asks, at this time.
     pub(super) fn identity(&self, now: SystemTime) -> Identity {
         match (&self.user.token, &self.user.certificate) {
             (None, Some(certificate)) if certificate.has_expired(now) => {

@@ -52,7 +52,7 @@ const REFUSED: [(&str, &str); 8] = [
     ),
 ];
 
-/// What proves who asks: a client certificate, a token, or both.
+/// The proof of who asks: a client certificate, a token, or both.
 #[derive(Debug, Clone)]
 pub(super) struct User {
     pub(super) certificate: Option<ClientIdentity>,

@@ -79,7 +79,7 @@ pub(super) enum YamlFault {
 
 /// Reads the one document in a text; an empty text is null.
 ///
-/// What the parser itself copied of a scalar while it read it is not wiped.
+/// Copies of a scalar that the parser itself makes while it reads are not wiped.
 pub(super) fn parse(text: &str) -> Result<Rc<Node>, YamlFault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut tree = Tree::default();

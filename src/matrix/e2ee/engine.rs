@@ -90,7 +90,7 @@ pub struct Engine {
 /// malformed; the transaction must be dropped then.
 #[derive(Clone, Copy)]
 pub struct Turn<'a> {
-    /// What lasts.
+    /// The engine, which outlasts the transaction.
     pub(super) engine: &'a Engine,
     /// The transaction.
     pub tx: &'a Transaction<'a>,

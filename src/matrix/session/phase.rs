@@ -39,7 +39,7 @@ impl Phase {
     /// command in the last phase asks it for nothing.
     ///
     /// # Errors
-    /// What was asked fails.
+    /// Those of the function that was called.
     pub fn after<E>(
         self,
         keys_uploaded: impl FnOnce() -> Result<bool, E>,
