@@ -1,6 +1,7 @@
 //! The cluster of a kubeconfig: its API server, and whose word about it is believed.
 
 use http::Uri;
+use thiserror::Error;
 
 use super::entry::{Entry, Material};
 use super::fault::quoted;
@@ -83,7 +84,12 @@ fn base(entry: &Entry<'_>, inputs: &mut Inputs) -> Option<String> {
     };
     match parse(text) {
         Ok(base) => Some(base),
-        Err(problem) => {
+        Err(fault) => {
+            let problem = match fault {
+                // The text is a secret, too.
+                BadServer::Credentials => fault.to_string(),
+                _ => format!("{fault}: {}", quoted(text)),
+            };
             inputs
                 .faults
                 .push(entry.fault("server", &problem, SERVER_CURE));
@@ -92,28 +98,38 @@ fn base(entry: &Entry<'_>, inputs: &mut Inputs) -> Option<String> {
     }
 }
 
-fn parse(text: &str) -> Result<String, String> {
+/// The reason why a text is no address of an API server. `Display` is the rest of a
+/// sentence that begins with the field.
+#[derive(Debug, Error)]
+enum BadServer {
+    #[error("holds a user name or password")]
+    Credentials,
+    #[error("has a query or a fragment")]
+    Query,
+    #[error("is not a URL")]
+    Url,
+    #[error("does not begin with https://")]
+    Scheme,
+    #[error("is no address ({0})")]
+    Address(BadUrl),
+    #[error("is not encrypted, and whoever is on the way could read the credentials")]
+    InClear,
+}
+
+fn parse(text: &str) -> Result<String, BadServer> {
     if text.contains('@') {
-        return Err("holds a user name or password".to_owned());
+        return Err(BadServer::Credentials);
     }
     if text.contains(['?', '#']) {
-        return Err(format!("has a query or a fragment: {}", quoted(text)));
+        return Err(BadServer::Query);
     }
-    let uri: Uri = text
-        .parse()
-        .map_err(|_| format!("is not a URL: {}", quoted(text)))?;
-    let authority = match Authority::of(&uri) {
-        Err(BadUrl::Scheme) => {
-            return Err(format!("does not begin with https://: {}", quoted(text)));
-        }
-        Err(fault) => return Err(format!("is no address ({fault}): {}", quoted(text))),
-        Ok(authority) => authority,
-    };
+    let uri: Uri = text.parse().map_err(|_| BadServer::Url)?;
+    let authority = Authority::of(&uri).map_err(|fault| match fault {
+        BadUrl::Scheme => BadServer::Scheme,
+        fault => BadServer::Address(fault),
+    })?;
     if uri.scheme_str() != Some("https") {
-        return Err(format!(
-            "is not encrypted, and whoever is on the way could read the credentials: {}",
-            quoted(text)
-        ));
+        return Err(BadServer::InClear);
     }
     Ok(format!(
         "https://{authority}{}",

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
+use thiserror::Error;
 
 use super::fault::{Fault, Subject, shown};
 use super::yaml::{self, Node, Value};
@@ -78,7 +79,7 @@ impl Inputs {
     fn document(&mut self, file: &Path) -> Option<Document> {
         let BoundedFile { bytes, mode } = match self.read(file, MAX_FILE) {
             Ok(read) => read,
-            Err(problem) => return self.refuse(file, &problem, READABLE),
+            Err(fault) => return self.refuse(file, &fault.to_string(), READABLE),
         };
         let Ok(text) = str::from_utf8(&bytes) else {
             return self.refuse(file, "is not UTF-8", "write it in UTF-8");
@@ -113,18 +114,17 @@ impl Inputs {
         None
     }
 
-    /// Reads a file that a field or the environment names. The error is the rest of a
-    /// sentence that begins with the file.
-    pub(super) fn read(&mut self, file: &Path, limit: usize) -> Result<BoundedFile, String> {
+    /// Reads a file that a field or the environment names.
+    ///
+    /// # Errors
+    /// It is not there, too large, or not safe from others.
+    pub(super) fn read(&mut self, file: &Path, limit: usize) -> Result<BoundedFile, BadFile> {
         let read = BoundedFile::read(file, limit).map_err(|error| match error {
-            FileError::Unreadable(kind) => format!("cannot be read ({kind})"),
-            FileError::TooLarge(limit) => format!("is larger than {limit} bytes"),
+            FileError::Unreadable(kind) => BadFile::Unreadable(kind),
+            FileError::TooLarge(limit) => BadFile::TooLarge(limit),
         })?;
         if read.mode & EVERYBODY_WRITES != 0 {
-            return Err(format!(
-                "everybody can write to (mode {:04o}): chmod o-w it",
-                read.mode
-            ));
+            return Err(BadFile::Writable(read.mode));
         }
         self.hash.update(&*read.bytes);
         Ok(read)
@@ -148,6 +148,18 @@ impl Inputs {
     pub(super) fn digest(&self) -> [u8; 32] {
         self.hash.clone().finalize().into()
     }
+}
+
+/// The reason why a file is not taken. `Display` is the rest of a sentence that begins
+/// with the file.
+#[derive(Debug, Error)]
+pub(super) enum BadFile {
+    #[error("cannot be read ({0})")]
+    Unreadable(ErrorKind),
+    #[error("is larger than {0} bytes")]
+    TooLarge(usize),
+    #[error("everybody can write to (mode {0:04o}): chmod o-w it")]
+    Writable(u32),
 }
 
 fn is_missing(file: &Path) -> bool {
