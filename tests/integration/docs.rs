@@ -1,4 +1,4 @@
-//! What the documents claim of the tests: every test they name exists. And no
+//! The documents' claims about the tests hold: every test they name exists. And no
 //! file of the tests is longer than one sitting.
 
 use std::{

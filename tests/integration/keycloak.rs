@@ -45,7 +45,7 @@ fn token(realm: &Realm, totp: Option<&Secret>) -> Result<Secret, keycloak::Error
     Ok(answer.token)
 }
 
-/// What the realm's keys of now say about a token.
+/// The faults of a token, judged by the present keys of the realm.
 fn faults(realm: &Realm, token: &Secret) -> Vec<TokenError> {
     let http = Client::new(Roots::Mozilla, Clock::system()).unwrap();
     let keys = run(realm.keys(&http)).unwrap();

@@ -1,5 +1,5 @@
-//! What the bot says inside Olm, on which session, and to whom again; and what
-//! it asks a sync for.
+//! The bot's words inside Olm: on which session, and to whom again. And the things
+//! that it asks a sync for.
 
 use serde_json::json;
 

@@ -78,7 +78,8 @@ fn ask_bob(world: &World, bob: &mut Person, text: &str) -> Option<String> {
     bob.read(SIDE, BOT).swap_remove(before).body
 }
 
-/// How often each device is named in these requests, which name at most 250 each.
+/// The number of times each device is named in these requests, which name at most
+/// 250 each.
 fn named(requests: &[Logged], field: &str) -> BTreeMap<String, usize> {
     let mut times = BTreeMap::new();
     for request in requests {
@@ -263,7 +264,7 @@ fn three_hundred_unreachable_devices_starve_nobody() {
     );
 }
 
-/// How long the bot has computed so far.
+/// The CPU time of the bot so far.
 fn on_cpu(world: &mut World) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{}/schedstat", world.bot().id())).unwrap();
     Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
@@ -345,7 +346,7 @@ const ROUNDS: u32 = 10;
 const FEW: u32 = 5;
 const MANY: u32 = 25;
 
-/// What one message costs the bot, computed: from bytes to the store.
+/// The CPU time of one message at the bot: from bytes to the store.
 #[test]
 #[ignore = "a measurement"]
 fn figures_of_one_message() {

@@ -226,7 +226,8 @@ fn an_empty_environment_names_all_that_is_missing_in_order() {
 
 const ANYTHING: [&str; 3] = ["MATRIX_RECOVERY_KEY", "HTTPS_PROXY", "NO_PROXY"];
 
-/// What a way to log in needs, where `AUTH_METHOD` names none.
+/// True for a variable of a way to log in; none is needed where `AUTH_METHOD` names
+/// no way.
 fn is_of_a_login(name: &str) -> bool {
     let starts = [
         "MATRIX_PASSWORD",

@@ -68,7 +68,7 @@ fn sign_by(object: &mut CanonicalJsonObject, user: &UserId, key: &Ed25519SecretK
     sign(object, user, &id, |bytes| key.sign(bytes)).unwrap();
 }
 
-/// What the list says of the only device in it.
+/// The key that signed the only device of the list, as the list is read.
 fn signed_by(
     keys: &CanonicalJsonObject,
     user: &UserId,

@@ -1,4 +1,4 @@
-//! What a tombstone of a device keeps out.
+//! Tests of the devices that the tombstone of a device keeps out.
 
 use vodozemac::{Curve25519SecretKey, Ed25519SecretKey};
 

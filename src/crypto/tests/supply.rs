@@ -32,7 +32,8 @@ fn a_fallback_key_whose_upload_is_not_answered_is_replaced_all_the_same() {
     assert_eq!(upload.one_time_keys.len(), 50, "they wait on");
 }
 
-/// What guards the messages of a key is kept as long as any key that opens them.
+/// The record that guards the messages of a key is kept as long as any key that
+/// opens them.
 #[test]
 fn the_oldest_fallback_key_is_known_until_it_is_forgotten() {
     let mut account = bot();
@@ -47,8 +48,8 @@ fn the_oldest_fallback_key_is_known_until_it_is_forgotten() {
     assert_eq!(account.oldest_fallback_made_at(), later + HOUR);
 }
 
-/// What an earlier version stored: its times are by another clock, and what it
-/// remembered of the key's messages is not all.
+/// An account that an earlier version stored: its times are by another clock, and
+/// it does not remember all of the key's messages.
 #[test]
 fn the_fallback_key_of_an_earlier_version_is_replaced_at_once() {
     let account = bot();

@@ -1,4 +1,4 @@
-//! What has to be wiped is of types that wipe themselves: their memory after
+//! Everything that has to be wiped is of a type that wipes itself: its memory after
 //! that cannot be looked at from here.
 
 use std::mem::needs_drop;
@@ -45,7 +45,7 @@ fn pickles_and_keys_wipe_themselves() {
     let _: fn(OlmPayload) -> SecretContent = |payload| payload.content;
 }
 
-/// What is moved leaves its old place as it was: a seed stays where it is.
+/// A move leaves a copy in the old place, so a seed stays where it is.
 #[test]
 fn a_seed_is_not_moved_with_its_owner() {
     assert_eq!(size_of::<Seed>(), size_of::<usize>());

@@ -1,4 +1,4 @@
-//! What is in the files, whatever the rows say.
+//! Tests of the bytes in the files, whatever the rows say.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -60,7 +60,7 @@ fn stored(tx: &Transaction<'_>, id: &str) -> InboundGroupSession {
     groups.remove(0).session
 }
 
-/// What a kill leaves: the files as they are.
+/// A copy of the store as a kill leaves it: the files as they are.
 fn copy_of(directory: &Directory) -> Directory {
     let copy = Directory::new();
     fs::create_dir_all(&copy.0).unwrap();

@@ -265,8 +265,8 @@ fn the_oldest_tombstones_go_first() {
     );
 }
 
-/// What was sent with in another life is not sent with again, and may be received
-/// with all the same.
+/// A session that was sent with in another life is not sent with again, and may be
+/// received with all the same.
 #[test]
 fn an_olm_session_is_sent_with_in_its_own_life_only() {
     let directory = Directory::new();

@@ -1,4 +1,4 @@
-//! How old device lists are, and what is remembered of devices that are gone.
+//! Tests of the age of device lists, and of the memory of devices that are gone.
 
 use super::*;
 

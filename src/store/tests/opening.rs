@@ -60,8 +60,7 @@ fn something_else_than_a_database_is_named() {
     );
 }
 
-/// What is wrong with a volume is no fault of the store's: nobody is told to give
-/// it up.
+/// A fault of the volume is no fault of the store: nobody is told to give the store up.
 #[test]
 fn a_volume_that_lacks_something_is_told_from_a_damaged_store() {
     let directory = Directory::new();
@@ -186,7 +185,7 @@ fn a_second_process_may_look_beside_the_first() {
     assert_eq!(tx.identities().of_user(alice()).unwrap().pin, None);
 }
 
-/// What a commit says about the disk depends on it.
+/// The message of a commit about the disk depends on this.
 #[test]
 fn a_transaction_knows_whether_it_has_changes() {
     let directory = Directory::new();

@@ -1,4 +1,4 @@
-//! What waits: commands, events, requests.
+//! Tests of the queues of waiting commands, events and requests.
 
 use super::*;
 

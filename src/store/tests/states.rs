@@ -149,7 +149,7 @@ fn a_room_is_proven_encrypted_before_and_after_the_bot_is_in_it() {
     ));
 }
 
-/// What is deferred alone is no reason to commit; with something else it is committed.
+/// A deferred change alone is no reason to commit; with another change it is committed.
 #[test]
 fn what_is_deferred_waits_for_another_change() {
     let directory = Directory::new();

@@ -19,7 +19,8 @@ use crate::{
     util::Tokens,
 };
 
-/// How often a full store gets as much again. `make bench` asks for more.
+/// The variable that says how many times a full store gets more rubbish, 1 if it is
+/// not set. `make bench` sets more.
 const TIMES: &str = "OPENCLAW_TEST_YEAR_TIMES";
 
 const HOUR_MS: u64 = 3_600_000;
@@ -45,7 +46,7 @@ struct Year {
     bot: Bot,
 }
 
-/// What takes the rubbish in, and when.
+/// The receiver of the rubbish, and its present time in milliseconds.
 struct Bot {
     engine: Engine,
     now: u64,

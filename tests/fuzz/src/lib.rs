@@ -1,5 +1,5 @@
-//! What the fuzz targets share. Each target feeds bytes to one parser of the
-//! program, through the engine and a store in the middle of their life.
+//! The parts that the fuzz targets share. Each target feeds bytes to one parser of
+//! the program, through the engine and a store in the middle of their life.
 //!
 //! `make fuzz` runs them; `cargo fuzz --fuzz-dir tests/fuzz run TARGET` works
 //! too, with `--no-cfg-fuzzing`: under `cfg(fuzzing)` vodozemac takes any

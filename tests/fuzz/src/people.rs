@@ -1,5 +1,5 @@
-//! Who takes part, always with the same keys: an input means the same in every
-//! run, so a crash can be kept as a file.
+//! The people who take part, always with the same keys: an input means the same in
+//! every run, so a crash can be kept as a file.
 
 use openclaw_k8s_toggle_operator::crypto::{self, MEGOLM_ALGORITHM, OLM_ALGORITHM};
 use ruma::{CanonicalJsonObject, UserId};
@@ -34,7 +34,7 @@ pub struct Person {
     pub account: Account,
     /// The identity; whether it is shown is another matter.
     pub master: Ed25519SecretKey,
-    /// What signs the devices.
+    /// The key that signs the devices.
     pub self_signing: Ed25519SecretKey,
 }
 
@@ -203,7 +203,7 @@ pub fn room_key(room: &str, group: &GroupSession) -> Value {
     })
 }
 
-/// What the program has stored as its account: it has told the server all.
+/// The account as the program has stored it: it has told the server all.
 pub fn bot_account() -> Vec<u8> {
     let keys = json!({ "0": key_bytes(BOT_ONE_TIME_KEYS), "1": key_bytes(BOT_ONE_TIME_KEYS + 1) });
     let fallback = json!({ "key_id": 2, "key": key_bytes(BOT_FALLBACK_KEY), "published": true });

@@ -16,7 +16,7 @@ const MOST: u64 = 8 * 1024 * 1024;
 /// Bytes of a step.
 const STEP: usize = 5;
 
-/// What is answered.
+/// The request that is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// `GET /sync`.
@@ -59,7 +59,7 @@ pub struct Answer {
     pub piece: usize,
 }
 
-/// What a recipe makes; None where that is too large, or there is no recipe.
+/// The answer that a recipe makes; None if it is too large, or if there is no recipe.
 ///
 /// The first byte is the endpoint, the second how large its pieces are; then
 /// each five bytes are a step: what is done, to which value, a shape, and twice

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 
 use crate::people::{self, ANNA, BOT, MALLORY, Person, event};
 
-/// When everything happens, in milliseconds since the Unix epoch.
+/// The time of everything, in milliseconds since the Unix epoch.
 pub const NOW: u64 = 1_800_000_000_000;
 /// An encrypted room of all three.
 pub const SECRET: &str = "!secret:hs";
@@ -46,7 +46,7 @@ pub struct World {
 
 /// One run: a transaction that is dropped in the end.
 pub struct Run<'a> {
-    /// What the run may look into.
+    /// The store as the run may look into it.
     pub tx: Transaction<'a>,
     /// The code under test.
     pub engine: &'a Engine,
@@ -199,7 +199,7 @@ impl Run<'_> {
         }
     }
 
-    /// What the program keeps of an answer, however it arrives.
+    /// The part of an answer that the program keeps, however the answer arrives.
     pub fn sift(&self, answer: Answer, body: &[u8]) -> Option<Sifted> {
         let audience = self.engine.audience();
         let mut sieve = answer.sieve(&audience);
@@ -296,7 +296,7 @@ impl Run<'_> {
         self.tx.journal().finish(&entry.event_id).unwrap();
     }
 
-    /// What holds after any input.
+    /// Asserts everything that holds after any input.
     pub fn check(&self) {
         for want in self.outgoing() {
             let path: PathAndQuery = want
@@ -390,7 +390,7 @@ impl Run<'_> {
     }
 }
 
-/// What an honest homeserver says of everybody.
+/// The answer of an honest homeserver about everybody's keys.
 pub fn honest_query() -> Value {
     let (anna, mallory) = (Person::anna(), Person::mallory());
     let (master, self_signing) = anna.identity();
@@ -405,8 +405,8 @@ pub fn honest_query() -> Value {
     })
 }
 
-/// Whether an answer was taken in. That a store refuses, or that a request
-/// cannot be built, is never an answer's doing.
+/// True if an answer was taken in. That a store refuses, or that a request cannot
+/// be built, is never an answer's doing.
 pub fn tolerable(taken: Result<(), Error>) -> bool {
     match taken {
         Ok(()) => true,

@@ -1,4 +1,4 @@
-//! What a homeserver answers to a login, and tokens and keys of Keycloak.
+//! Feeds a homeserver's answers to a login, and tokens and keys of Keycloak.
 
 #![no_main]
 

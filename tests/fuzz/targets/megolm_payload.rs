@@ -1,4 +1,4 @@
-//! What Megolm decrypts to: the sender may command, and says anything.
+//! Feeds the payload that Megolm decrypts to: the sender may command, and says anything.
 
 #![no_main]
 

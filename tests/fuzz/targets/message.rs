@@ -1,4 +1,4 @@
-//! What a person writes.
+//! Feeds the text of a person's message.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! What Olm decrypts to: the sender is a device that may command, and lies.
+//! Feeds the payload that Olm decrypts to: the sender is a device that may command,
+//! and lies.
 
 #![no_main]
 

@@ -22,8 +22,9 @@ use openclaw_k8s_toggle_operator_fuzz::{
 };
 use ruma::RoomId;
 
-/// What may be allocated while an answer is read, in bytes: what the manifest's
-/// limit leaves to a bot that is warm. SQLite's own memory is not counted.
+/// The memory that may be allocated while an answer is read, in bytes: the
+/// manifest's limit leaves this to a bot that is warm. SQLite's own memory is not
+/// counted.
 const ROOM: usize = 8 * 1024 * 1024;
 
 #[global_allocator]

@@ -1,12 +1,12 @@
-//! Who does not let the bot in, and why: each is named, and what may pass is
-//! waited for.
+//! Everybody who can keep the bot out, and their reasons: each is named, and a
+//! reason that may pass is waited for.
 
 use serde_json::json;
 
 use super::*;
 use crate::support::modules::of_keycloak;
 
-/// What is changed before the start.
+/// A change that is made before the start.
 type Change = fn(&mut World, &Keycloak);
 
 #[test]
@@ -157,7 +157,7 @@ fn what_is_behind_a_refused_token_is_found_out() {
     });
 }
 
-/// What only the configuration can change is not tried again.
+/// A fault that only the configuration can mend is not tried again.
 #[test]
 fn a_token_of_somebody_else_ends_the_program() {
     let cases: [(&str, &str); 2] = [

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::stage::{Row, Stage, Store, measured, run, say, show};
 use crate::support::filling::Shape;
 
-/// What an answer to anything may be padded with, and in words: less than the
+/// The padding for an answer to anything, and its name in words: less than the
 /// program once read, with its length announced; more, and in chunks.
 pub const PADDING: [(Shape, usize, &str); 4] = [
     (Shape::Dense, 60_000_000, "60 MB dense"),
@@ -20,7 +20,7 @@ type Attack = Box<dyn Fn(&mut Stage)>;
 pub struct Case {
     name: String,
     attack: Attack,
-    /// How often it is done in a row, after it was done alone.
+    /// The number of times it is done in a row, after it was done alone.
     row: usize,
     /// A part of plain `cargo test`.
     quick: bool,
@@ -114,7 +114,7 @@ fn one(
     row
 }
 
-/// What failed fails the test.
+/// Fails the test if a case has failed.
 pub fn end(rows: &[Row]) {
     let failed: Vec<String> = rows
         .iter()

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::bot::Bot;
 
-/// Where the manifest says how much memory the bot may have.
+/// The manifest, which says how much memory the bot may have.
 const MANIFEST: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/deploy/k8s/base/deployment.yaml"
@@ -75,7 +75,7 @@ impl Group {
         command
     }
 
-    /// How often the kernel killed a process of the group for its memory.
+    /// The number of times that the kernel killed a process of the group for its memory.
     pub fn kills(&self) -> u64 {
         let file = match self.version {
             Version::One => "memory.oom_control",
@@ -112,7 +112,7 @@ impl Drop for Group {
     }
 }
 
-/// Where groups may be made, this process's own first, up to the root.
+/// The places in which groups may be made, this process's own first, up to the root.
 fn places() -> Vec<(Version, PathBuf)> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();

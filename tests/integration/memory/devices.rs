@@ -1,4 +1,4 @@
-//! What others' devices look like: `/keys/query`.
+//! Others' devices of any look and size: `/keys/query`.
 
 use serde_json::{Value, json};
 use vodozemac::{Curve25519PublicKey, Curve25519SecretKey, Ed25519SecretKey};

@@ -1,4 +1,4 @@
-//! What many small things cost. These are no tests: `make bench` prints their
+//! The cost of many small things. These are no tests: `make bench` prints their
 //! figures, and `make test` compares them with the budgets.
 
 use std::time::{Duration, Instant};

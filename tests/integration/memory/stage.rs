@@ -18,28 +18,27 @@ use crate::support::world::{BOT, MALLORY, ROOM, World};
 /// Commands of others are answered within this.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Whether the bot is still there is looked at so often.
+/// The time between two looks at whether the bot is still there.
 const MOMENT: Duration = Duration::from_millis(200);
 
-/// What the budget for memory calls a warm bot.
+/// The number of commands after which the budget for memory calls a bot warm.
 const WARM: usize = 60;
 
-/// What a warm bot has of the limit.
+/// The memory that a warm bot takes of the limit, in kB.
 const WARM_KB: u64 = 5_300;
 
-/// Whether the release binary is looked at in its cgroup, and not only what it
-/// does.
+/// True if the release binary is looked at in its cgroup, and not only what it does.
 pub fn measured() -> bool {
     std::env::var_os("BOT_BINARY").is_some()
 }
 
-/// What became of one case.
+/// The result of one case.
 pub struct Row {
-    /// Whose answer it is about.
+    /// The endpoint whose answer it is about.
     pub endpoint: &'static str,
     pub name: String,
     pub store: Store,
-    /// What went wrong, if anything did.
+    /// The fault, if there was one.
     pub failed: Option<String>,
     pub answered: Option<Duration>,
     pub resident_kb: u64,
@@ -60,7 +59,7 @@ pub struct Stage {
     pub world: World,
     pub mallory: Person,
     group: Option<Group>,
-    /// What is done was done before.
+    /// True if the same attack was done before.
     pub again: bool,
     asked: usize,
     /// Answers to something else than Alice's question, and answers to it that
@@ -144,7 +143,7 @@ impl Stage {
         self.number
     }
 
-    /// What the store's files are together.
+    /// The size of the store's files together, in bytes.
     pub fn store_bytes(&self) -> u64 {
         let files = fs::read_dir(&self.world.env["CRYPTO_STORE_PATH"]).expect("it is there");
         let sizes = files.flatten().filter_map(|file| file.metadata().ok());
@@ -192,7 +191,7 @@ impl Stage {
         }
     }
 
-    /// What the homeserver says next time to such a request is changed so.
+    /// Changes the homeserver's next answer to such a request in this way.
     pub fn once(&self, pattern: &str, mut edit: impl FnMut(&mut Value) + Send + 'static) {
         let mut done = false;
         self.world.hs.rewrite(pattern, move |body| {
@@ -209,7 +208,7 @@ impl Stage {
         self.provoke("GET /sync", |stage| stage.world.hs.nudge());
     }
 
-    /// What Mallory's device keys are from now on, and everybody is told.
+    /// Changes Mallory's device keys from now on, and everybody is told.
     pub fn show_device(&mut self, edit: impl FnOnce(&mut Value)) {
         let mut keys = self.mallory.device_keys();
         edit(&mut keys);
@@ -363,7 +362,7 @@ impl Watch {
     }
 }
 
-/// How long a process has computed so far.
+/// The CPU time of a process so far.
 pub fn on_cpu(pid: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
     let nanos = stat.split(' ').next().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! What is answered while the bot logs in and gets ready: by the homeserver, by
-//! Keycloak, by a login page. The next answer is in order.
+//! Answers of any kind that come while the bot logs in and gets ready: by the
+//! homeserver, by Keycloak, by a login page. The next answer is in order.
 
 use std::time::Duration;
 
@@ -23,12 +23,12 @@ const SELF_SIGNING: &str = "m.cross_signing.self_signing";
 /// A start with a failed login, and the pause after it.
 const LISTENS_WITHIN: Duration = Duration::from_secs(20);
 
-/// What has to live as long as the bot.
+/// The things that have to live as long as the bot.
 type Kept = Vec<Box<dyn std::any::Any>>;
 
 struct Start {
     name: String,
-    /// What the homeserver has to be asked for: else nothing was shown.
+    /// The request that the homeserver has to get: else nothing was shown.
     asked: String,
     prepare: Box<dyn Fn(&mut Stage) -> Kept>,
 }

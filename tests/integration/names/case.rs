@@ -19,8 +19,8 @@ pub const HOST: &str = "matrix.example.org";
 pub const POD: &str = "search clawdbot.svc.cluster.local svc.cluster.local cluster.local \
                    corp.example\nnameserver SERVER1\noptions ndots:5\n";
 
-/// What is answered to a question for `corp.example`, or otherwise odd; None for
-/// what a name server in good health says.
+/// The answer to a question for `corp.example`, or another odd one; None for the
+/// answer of a name server in good health.
 type Oddity = Arc<dyn Fn(&str, u16) -> Option<Mood> + Send + Sync>;
 
 pub struct Case {
@@ -136,7 +136,7 @@ fn world() -> &'static World {
     })
 }
 
-/// Whether the release binary is looked at, and time is no matter.
+/// True if the release binary is looked at, and time is no matter.
 fn is_measured() -> bool {
     std::env::var_os("BOT_BINARY").is_some()
 }

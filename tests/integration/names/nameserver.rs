@@ -11,7 +11,7 @@ use std::time::Duration;
 pub const A: u16 = 1;
 pub const AAAA: u16 = 28;
 
-/// What is answered to one question.
+/// The answer to one question.
 #[derive(Clone, Debug)]
 pub enum Mood {
     /// These addresses; those of the other family are left out.

@@ -14,7 +14,7 @@ use crate::support::bot::Bot;
 /// Set within the namespace.
 const INSIDE: &str = "NAMES_INSIDE_A_POD";
 
-/// Where `ip` and `mount` are, for a shell.
+/// The folders of `ip` and `mount`, for a shell.
 const PATH: &str = "PATH=/usr/bin:/bin:/usr/sbin:/sbin";
 
 /// Programs that run at the same time.
@@ -56,7 +56,7 @@ pub fn within(test: &str, inside: impl FnOnce()) {
     assert!(is_run, "failed within the namespace");
 }
 
-/// How to become root in namespaces of one's own; `sudo` where it wants no password.
+/// The ways to become root in namespaces of one's own; `sudo` if it wants no password.
 fn ways() -> Vec<Vec<&'static str>> {
     match is_root() {
         true => vec![vec!["unshare", "--net"]],
@@ -124,7 +124,7 @@ pub fn address() -> IpAddr {
     IpAddr::from([127, 0, high, low])
 }
 
-/// What one case has to show.
+/// The result of one case.
 pub struct Row {
     pub name: String,
     pub took: Duration,

@@ -13,7 +13,7 @@ use crate::support::world::{BOT, OFF, ON, ROOM, UNREADABLE, World};
 
 const YEAR_MS: i64 = 365 * 24 * 3600 * 1000;
 
-/// How long an idle bot is watched.
+/// The time for which an idle bot is watched.
 const WINDOW: Duration = Duration::from_millis(300);
 
 /// Alice and the bot, whose clock can be moved.

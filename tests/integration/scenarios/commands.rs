@@ -1,4 +1,4 @@
-//! What people say to the bot and what it answers, with the real binary.
+//! People's words to the bot and its answers, with the real binary.
 
 use serde_json::{Value, json};
 

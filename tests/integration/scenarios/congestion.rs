@@ -7,7 +7,7 @@ use crate::support::faults::Fault;
 use crate::support::person::text_message;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 
-/// What the bot says to somebody who asks for more than it can do.
+/// The bot's words to somebody who asks for more than it can do.
 const TOO_MUCH: &str = "I have more commands than I can answer";
 
 /// Alice says all of this, seen by one sync.

@@ -12,8 +12,8 @@ use crate::support::story::{Moment, Place, Point, Told, tell};
 /// Stories told side by side: they mostly wait.
 const THREADS: usize = 8;
 
-/// How often a point is looked for that a story did not come to, and that has to be
-/// there.
+/// The most stories that are told for one point that has to be there, until one of
+/// them comes to it.
 const ATTEMPTS: usize = 3;
 
 /// Requests and commits at the end of a story that another telling may not need:
@@ -23,7 +23,7 @@ const VAGUE: usize = 6;
 /// Stories told without a crash, to learn how many moments there are.
 const REHEARSALS: usize = 3;
 
-/// How many moments of each kind a story has.
+/// The number of moments of each kind in a story.
 fn counts(told: &Told) -> [(Place, usize); 3] {
     [
         (Place::Commit, told.commits),
@@ -59,8 +59,8 @@ fn points(rehearsals: &[Told]) -> Vec<(Point, bool)> {
     points
 }
 
-/// What came of the story when the bot died at this point, None if no story came
-/// to it, or what is wrong.
+/// The story in which the bot died at this point, None if no story came to it, or
+/// an error that says what is wrong.
 fn try_point(point: Point, attempts: usize) -> Result<Option<Told>, String> {
     for _ in 0..attempts {
         let told = catch_unwind(AssertUnwindSafe(|| tell(Some(point)))).map_err(|panic| {
@@ -75,7 +75,7 @@ fn try_point(point: Point, attempts: usize) -> Result<Option<Told>, String> {
     Ok(None)
 }
 
-/// What a point is called in the table: a commit, or the kind of the request.
+/// The name of a point in the table: a commit, or the kind of the request.
 fn kind(point: Point, told: &Told) -> String {
     let request = match point.place {
         Place::Commit => return "a commit".into(),

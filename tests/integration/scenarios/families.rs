@@ -1,5 +1,5 @@
-//! What homeservers of other families do otherwise than Synapse: Dendrite, Conduit and
-//! those that came of it, and proxies before them.
+//! The ways in which homeservers of other families differ from Synapse: Dendrite,
+//! Conduit and those that came of it, and proxies before them.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 
 const MINUTE_MS: u64 = 60_000;
 
-/// What a family makes of an answer.
+/// The change that a family makes to an answer.
 type Family = fn(&mut Value);
 
 /// Does it to all values of an answer, the innermost first.

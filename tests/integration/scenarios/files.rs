@@ -1,4 +1,4 @@
-//! What a thief of the volume finds in the files, whatever the rows say.
+//! The bytes that a thief of the volume finds in the files, whatever the rows say.
 
 use std::fs;
 use std::path::Path;
@@ -38,7 +38,7 @@ fn gone(before: &[Vec<u8>], now: &[Vec<u8>]) -> Vec<Vec<u8>> {
     gone
 }
 
-/// How many of these pieces are in one of the files.
+/// The number of these pieces that are in one of the files.
 fn in_files(directory: &Path, pieces: &[Vec<u8>]) -> usize {
     let files = fs::read_dir(directory).unwrap();
     let files: Vec<Vec<u8>> = files

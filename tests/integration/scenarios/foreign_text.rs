@@ -1,4 +1,4 @@
-//! What others chose and the bot would repeat: names of devices, words of
+//! Texts that others chose and the bot would repeat: names of devices, words of
 //! servers, messages that are no command. Nothing of it may become a link, a
 //! mention or a second line in what the bot says under its own name.
 
@@ -9,7 +9,7 @@ use crate::support::faults::Fault;
 use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, ON, ROOM, World};
 
-/// What a client makes a link, a mention or another line of.
+/// Texts of which a client makes a link, a mention or another line.
 const TRICKS: [&str; 8] = [
     "https://evil.example/login",
     "evil.example",

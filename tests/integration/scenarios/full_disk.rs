@@ -13,7 +13,7 @@ use crate::support::faults::Fault;
 use crate::support::monitor::poll;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 
-/// What the log says, once for each attempt.
+/// The words of the log, once for each attempt.
 const CURE: &str = "make room on the volume of CRYPTO_STORE_PATH";
 
 /// The bot where writing too much is an error and not a deadly signal.
@@ -95,7 +95,7 @@ fn a_command_whose_answer_cannot_be_written_down_is_run_once() {
     world.hs.with(|state| evidence::check(state));
 }
 
-/// What was journalled before is done after a restart.
+/// A command that was journalled before is done after a restart.
 #[test]
 fn a_restart_on_a_full_disk_ends_and_one_with_room_goes_on() {
     let mut world = encrypted();

@@ -1,5 +1,6 @@
-//! What a gap in a timeline left out is read back: nobody's chat makes a command
-//! vanish, and nothing a server does with the gap holds commands up for long.
+//! The messages that a gap in a timeline left out are read back: nobody's chat
+//! makes a command vanish, and nothing a server does with the gap holds commands up
+//! for long.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ const MESSAGES: &str = "GET /messages";
 /// More lines than a sync carries of one room.
 const FLOOD: usize = 60;
 
-/// What the bot says where it could not read a gap to its end.
+/// The bot's sentence for a gap that it could not read to its end.
 const MISSED: &str = "Some messages in this room did not reach me, so I did not run what they may \
     have asked for: please send your command again if I have not answered it.";
 
@@ -77,7 +78,7 @@ fn a_command_before_a_flood_of_a_stranger_is_run() {
     }
 }
 
-/// What lies in the gap was said before what the timeline shows.
+/// The messages in the gap were said before those of the timeline.
 #[test]
 fn commands_in_a_gap_are_run_before_those_behind_it() {
     let mut world = with_mallory(true);
@@ -291,8 +292,8 @@ fn a_command_given_while_the_bot_was_away_is_run_in_spite_of_a_flood() {
     assert_eq!(world.api.scaled_to(), [1]);
 }
 
-/// What was said before the bot came is history, in a gap as elsewhere: also where
-/// the server shows more of the past than it was asked for.
+/// Words that were said before the bot came are history, in a gap as elsewhere:
+/// also if the server shows more of the past than it was asked for.
 #[test]
 fn a_gap_does_not_reach_behind_the_bots_own_join() {
     let mut world = Scenario::new()

@@ -27,8 +27,8 @@ const SCRAPE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Files that the bot may open where that is scarce.
 const FEW_FILES: usize = 48;
 
-/// Who was turned out comes back this much later: many thousands a second,
-/// and not so many that it is the machine that is tested.
+/// A client that was turned out comes back this much later: many thousands a
+/// second, and not so many that it is the machine that is tested.
 const BACK_AFTER: Duration = Duration::from_millis(20);
 
 const SCRAPER: Ipv4Addr = Ipv4Addr::new(127, 0, 11, 1);

@@ -32,7 +32,7 @@ fn stripped(require: bool) -> World {
     world
 }
 
-/// What the bot sent to the room in clear, or tried to.
+/// The texts that the bot sent to the room in clear, or tried to.
 fn words_in_clear(world: &World, room: &str) -> Vec<String> {
     let requests = world.hs.requests(SEND_IN_CLEAR);
     let sent = requests.iter().filter(|r| r.path.contains(room));

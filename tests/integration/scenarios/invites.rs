@@ -93,8 +93,8 @@ fn an_invitation_with_two_inviters_is_not_taken() {
     }
 }
 
-/// What is said of an invite at the time says what to change; when it is changed, the
-/// bot joins at its next start. So it does where the room was left out.
+/// The words about an invite at the time say what to change; after that change the
+/// bot joins at its next start. It does so, too, for a room that was left out.
 #[test]
 fn an_invite_is_judged_again_when_the_configuration_is_put_right() {
     let mut world = Scenario::new()

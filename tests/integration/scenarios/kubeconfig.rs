@@ -7,7 +7,7 @@ use crate::support::bot::run;
 use crate::support::scenario::Scenario;
 use crate::support::world::{OFF, ON, World};
 
-/// What a pod has and a laptop does not.
+/// The variables that a pod has and a laptop does not.
 const OF_A_POD: [&str; 3] = [
     "KUBERNETES_SERVICE_HOST",
     "KUBERNETES_SERVICE_PORT",

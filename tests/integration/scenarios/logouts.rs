@@ -9,7 +9,7 @@ use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, UNREADABLE, World};
 
 const BOB: &str = "@bob:test";
 
-/// What the first command in a room asks the homeserver for.
+/// The requests that the first command in a room makes to the homeserver.
 const REQUESTS: [&str; 6] = [
     "GET /sync",
     "POST /keys/upload",

@@ -1,5 +1,5 @@
-//! What is old does not run: commands and keys that a homeserver recorded or
-//! held back and delivers after days.
+//! Old messages do not run: commands and keys that a homeserver recorded or held
+//! back and delivers after days.
 
 use serde_json::{Value, json};
 
@@ -340,7 +340,7 @@ fn a_command_held_back_with_its_key_is_as_old_as_what_overtook_the_key() {
     }
 }
 
-/// Where nothing was judged under the later key it is the age that counts.
+/// If nothing was judged under the later key, it is the age that counts.
 #[test]
 fn a_key_held_back_is_too_old_without_another_command_too() {
     let mut world = aging(|_| {});

@@ -102,7 +102,7 @@ fn show(world: &mut World, forged: &Value) {
     assert_eq!(world.next().body, None);
 }
 
-/// How often the bot has told Alice's device something over Olm.
+/// The number of times that the bot has told Alice's device something over Olm.
 fn reached(world: &World) -> usize {
     world.hs.requests(TOLD).len()
 }

@@ -1,5 +1,5 @@
-//! What was recorded and is played again: messages by the server, keys with
-//! them, and the bot's own store from an older copy.
+//! Recorded things that are played again: messages by the server, keys with them,
+//! and the bot's own store from an older copy.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
-//! What the server says and what later has to fit into a request: what does not is
-//! refused before it is written down, or given up and said; it never ends all talk.
+//! Words of the server that later have to fit into a request: those that do not are
+//! refused before they are written down, or given up and said; they never end all
+//! talk.
 
 use serde_json::json;
 

@@ -9,7 +9,7 @@ use crate::support::faults::Fault;
 use crate::support::scenario::Scenario;
 use crate::support::world::{ALICE, BOT, OFF, ON, ROOM, World};
 
-/// How long an access token lives here; it is renewed after three quarters.
+/// The life of an access token in these tests; it is renewed after three quarters of it.
 const LIFE: Duration = Duration::from_millis(1200);
 
 const REFRESH: &str = "POST /refresh";
@@ -70,8 +70,7 @@ fn a_token_that_expired_while_nobody_was_there_is_renewed_at_the_start() {
     assert_unbroken(&mut world, &device);
 }
 
-/// Where the refresh token is no good any more, the password is: the device
-/// stays.
+/// If the refresh token is no good any more, the password is: the device stays.
 #[test]
 fn a_refresh_token_that_is_refused_leads_to_a_login_as_the_same_device() {
     let mut world = refreshing();
@@ -346,7 +345,7 @@ fn a_login_type_that_is_not_offered_is_named_with_those_that_are() {
     assert_eq!(world.hs.requests(LOGIN).len(), 0);
 }
 
-/// Who is logged in must be who was asked for, and the device too.
+/// The user who is logged in must be the one who was asked for, and the device too.
 #[test]
 fn another_user_than_the_one_asked_for_is_not_gone_on_with() {
     let mut world = World::new();

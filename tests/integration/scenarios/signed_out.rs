@@ -243,7 +243,7 @@ fn identities_forget_takes_a_signed_out_device_back() {
     assert!(!list.contains("signed out"), "{list}");
 }
 
-/// Where the user has no identity there is nothing else to list of them.
+/// If the user has no identity, there is nothing else to list of them.
 #[test]
 fn identities_list_shows_the_signed_out_devices_of_a_user_without_an_identity() {
     let mut world = World::encrypted();
@@ -261,7 +261,7 @@ fn identities_list_shows_the_signed_out_devices_of_a_user_without_an_identity() 
     assert_eq!(world.ask("start"), ON);
 }
 
-/// What an answer can be that does not say which devices there are.
+/// Makes the server's answers fail to say which devices Alice has, in this way.
 fn say_nothing_of_alice(world: &World, how: &'static str) {
     if how == "cut short" {
         let whole = json!({"device_keys": {ALICE: {}}}).to_string();
@@ -378,7 +378,7 @@ fn leave_for_good(world: &World) {
     world.hs.clear_rewrites();
 }
 
-/// Who leaves the rooms and joins again has signed nothing out.
+/// A user who leaves the rooms and joins again has signed nothing out.
 #[test]
 fn who_leaves_and_joins_again_is_signed_out_of_nothing() {
     let (mut world, mut tablet) = with_tablet("cross-signed");
@@ -400,7 +400,7 @@ fn who_leaves_and_joins_again_is_signed_out_of_nothing() {
     assert_out(&mut world, &mut tablet);
 }
 
-/// What a bot knows of signed-out devices is in its store: one that is a new
+/// A bot's knowledge of signed-out devices is in its store: one that is a new
 /// device itself still knows, one without its store does not.
 #[test]
 fn a_bot_that_is_a_new_device_still_knows_what_was_signed_out() {

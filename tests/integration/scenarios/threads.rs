@@ -14,7 +14,7 @@ fn in_thread(root: &str) -> Value {
     })
 }
 
-/// What stands beside the bot's messages, in their order.
+/// The relations of the bot's messages, in the order of the messages.
 fn relations(world: &World) -> Vec<Value> {
     world.hs.with(|state| {
         let events = state.rooms[ROOM].events.iter().map(|event| &event.json);

@@ -120,8 +120,8 @@ fn a_device_list_that_cannot_be_asked_for_authorises_for_an_hour_only() {
     });
 }
 
-/// Who has a stolen device of Alice's makes her list too long to be read whole, and
-/// so to be believed: neither does that keep the device signed in.
+/// A thief with a stolen device of Alice's makes her list too long to be read
+/// whole, and so to be believed: neither does that keep the device signed in.
 #[test]
 fn a_list_that_has_no_room_keeps_nobody_signed_in() {
     let mut moved = Moved::new("cross-signed");

@@ -1,4 +1,4 @@
-//! Why the bot cannot read a message: what it says, and how it helps itself.
+//! The reasons why the bot cannot read a message: its words, and its ways to help itself.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::support::world::{ALICE, BOT, MALLORY, OFF, ON, ROOM, UNREADABLE, Worl
 /// As long as a message waits for its key.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What a device says of the session that Alice uses in the room.
+/// A device's notice, with this code, about the session that Alice uses in the room.
 fn withheld(world: &mut World, code: &str) -> Value {
     let session = world.alice.group(ROOM).session.session_id();
     json!({

@@ -24,7 +24,8 @@ done
 kill $bot
 "#;
 
-/// What each address answers; an error says why there is no such network here.
+/// The answers of the addresses, one each; an error says why there is no such
+/// network here.
 fn asked(settings: &str, listens: &str, addresses: &[&str]) -> Result<Vec<String>, String> {
     let world = World::new();
     let log = world.dir.path().join("log");

@@ -15,7 +15,7 @@ fn stopped() -> (World, String) {
     (world, device)
 }
 
-/// What `logout` needs besides a login.
+/// Runs `logout` with the environment of a login and the path of the store, and no more.
 fn logout(world: &World) -> Done {
     let store = world.env["CRYPTO_STORE_PATH"].clone();
     run(

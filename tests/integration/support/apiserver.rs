@@ -31,7 +31,7 @@ pub struct Call {
     pub target: String,
     pub content_type: String,
     pub body: Value,
-    /// When its answer was ready to be written; None while it is not.
+    /// The time at which its answer was ready to be written; None while it is not.
     pub answered: Option<Instant>,
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::monitor::{DEADLINE, Monitor, poll_within};
 use super::redaction::Secrets;
 
-/// What is logged where nothing else is asked for: all that the program itself
-/// has to say.
+/// The log filter if a test asks for nothing else: all that the program itself has
+/// to say.
 pub const ALL: &str = "debug,openclaw_k8s_toggle_operator=trace";
 
 #[derive(Default)]
@@ -27,7 +27,7 @@ pub struct Bot {
     secrets: Secrets,
 }
 
-/// How a run ended, and what it printed.
+/// The end of a run, and its output.
 #[derive(Debug)]
 pub struct Done {
     pub code: Option<i32>,

@@ -1,4 +1,4 @@
-//! What a homeserver's log proves of the keys that went through it.
+//! The proof in a homeserver's log about the keys that went through it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

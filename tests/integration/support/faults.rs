@@ -8,7 +8,7 @@ use super::bot::Victim;
 use super::monitor::Monitor;
 use super::wire::{Answer, Response};
 
-/// What happens to a request instead of, or after, its proper handling.
+/// The fate of a request instead of, or after, its proper handling.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// This response; the request has no effect.
@@ -78,7 +78,8 @@ pub fn matches(pattern: &str, method: &str, path: &str) -> bool {
 #[derive(Default)]
 pub struct Faults {
     rules: Vec<(String, usize, Fault)>,
-    /// What befalls one request out of all: how many come before it.
+    /// The fault of one request out of all: how many requests come before it, and
+    /// the fault.
     at: Option<(usize, Fault)>,
     /// Grows when hanging requests are let go.
     released: u64,
@@ -135,8 +136,8 @@ pub trait Faulty {
 }
 
 impl<T: Faulty> Monitor<T> {
-    /// What befalls a request before it takes effect: its answer, or what is left
-    /// to befall it.
+    /// Carries out the fault of a request before it takes effect. An error is the
+    /// request's answer; the value is the fault that is left for later.
     pub fn before(&self, fault: Option<Fault>) -> Result<Option<Fault>, Answer> {
         match fault {
             Some(Fault::Answer(response)) => return Err(Answer::Reply(response)),
@@ -157,7 +158,7 @@ impl<T: Faulty> Monitor<T> {
         Ok(None)
     }
 
-    /// What befalls it when it has taken effect: None for its proper answer.
+    /// Carries out the fault of a request that took effect: None for its proper answer.
     pub fn after(&self, fault: Option<Fault>) -> Option<Answer> {
         match fault? {
             Fault::KillAfter(victim) => victim.kill(),

@@ -5,14 +5,14 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-/// What encloses a place. It is a string of its own in the JSON.
+/// The characters that enclose a place. It is a string of its own in the JSON.
 const OPEN: char = '⟦';
 const CLOSE: char = '⟧';
 
 /// A body larger than this comes in chunks: nobody says beforehand how long it is.
 const COUNTED: u64 = 64 * 1024 * 1024;
 
-/// What an item writes where its number goes, in six digits.
+/// The text in an item that stands for its number, which is written in six digits.
 pub const NUMBER: &str = "<i>";
 
 /// A JSON value of any size, by how it costs its reader.
@@ -68,7 +68,7 @@ pub fn members(object: &mut Value, count: usize, name: &str, value: Value) {
     object[format!("{OPEN}members {count} {member}{CLOSE}")] = Value::Null;
 }
 
-/// Whether the text has a place that grows.
+/// True if the text has a place that grows.
 pub fn grows(text: &str) -> bool {
     text.contains(OPEN)
 }
@@ -126,7 +126,7 @@ pub fn write(text: &str, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(rest.as_bytes())
 }
 
-/// Where the quote is that ends the string at the start of the text.
+/// The index of the quote that ends the string at the start of the text, in bytes.
 fn end_of(text: &str) -> usize {
     let mut escaped = false;
     let quotes = text.char_indices().skip(1);

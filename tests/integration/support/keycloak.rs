@@ -166,7 +166,7 @@ impl Keycloak {
         self.with(|state| state.faults.add(pattern, times, fault));
     }
 
-    /// How many requests match a pattern.
+    /// The number of requests that match a pattern.
     pub fn count(&self, pattern: &str) -> usize {
         self.with(|state| {
             let log = state.log.iter();
@@ -301,7 +301,7 @@ impl State {
         }))
     }
 
-    /// What the realm publishes; Keycloak has a key for encryption in it too.
+    /// The key set that the realm publishes; Keycloak has a key for encryption in it too.
     pub fn jwks(&self) -> Value {
         let mut keys = vec![
             json!({"kid": "enc", "kty": "RSA", "alg": "RSA-OAEP", "use": "enc", "n": "AQAB", "e": "AQAB"}),

@@ -1,4 +1,4 @@
-//! What judges the tokens of logins at a homeserver: synapse-token-authenticator
+//! The judges of the tokens of logins at a homeserver: synapse-token-authenticator
 //! and Synapse's own `jwt_config`. Whatever is wrong, they say the same.
 
 use base64::Engine as _;

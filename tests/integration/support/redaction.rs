@@ -19,7 +19,7 @@ const SHORTEST: usize = 8;
 /// to be shown either.
 const LOOKED_FOR: usize = 16;
 
-/// What the fakes gave out or were shown.
+/// The secrets that the fakes gave out or were shown.
 static HIDDEN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 
 /// Notes a secret that no run in this process may show, by a name for it. The
@@ -31,12 +31,12 @@ pub fn hide(name: &str, secret: &str) {
     }
 }
 
-/// What one run must not show.
+/// The secrets that one run must not show.
 pub struct Secrets(BTreeMap<String, String>);
 
 impl Secrets {
-    /// What is secret in an environment: the values of the variables that may be
-    /// given as a file, and what is in those files now.
+    /// The secrets in an environment: the values of the variables that may be given
+    /// as a file, and what is in those files now.
     pub fn of(env: &BTreeMap<String, String>) -> Self {
         let mut secrets = Self(BTreeMap::new());
         for (name, value) in env {

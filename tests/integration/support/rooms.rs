@@ -83,7 +83,7 @@ impl Room {
             .collect()
     }
 
-    /// What an invited user is shown: stripped state.
+    /// The state that an invited user is shown: stripped state.
     pub fn invite_state(&self, user: &str) -> Value {
         let shown = ["m.room.create", "m.room.join_rules", "m.room.encryption"];
         let state = self.state();

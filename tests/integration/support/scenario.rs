@@ -1,5 +1,5 @@
-//! What there is before the bot comes: people and their devices, rooms, the
-//! bot's settings, and what the homeserver will do wrong.
+//! The world before the bot comes: people and their devices, rooms, the bot's
+//! settings, and the coming faults of the homeserver.
 //!
 //! ```ignore
 //! let mut world = Scenario::encrypted()
@@ -91,7 +91,7 @@ impl Scenario {
         self
     }
 
-    /// What befalls the next requests of a kind to the homeserver.
+    /// Sets the fault of the next `times` requests of a kind to the homeserver.
     pub fn fault(self, pattern: &str, times: usize, fault: Fault) -> Self {
         self.world.hs.fault(pattern, times, fault);
         self

@@ -27,7 +27,7 @@ impl Storage {
         Self(key)
     }
 
-    /// What a person writes down.
+    /// The recovery key as a person writes it down.
     pub fn recovery_key(&self) -> String {
         let mut bytes = vec![0x8b, 0x01];
         bytes.extend(self.0);

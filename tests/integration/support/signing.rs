@@ -25,7 +25,7 @@ pub fn canonical(value: &Value) -> String {
     }
 }
 
-/// What a signature is made over: everything but `signatures` and `unsigned`.
+/// The text that a signature is made over: everything but `signatures` and `unsigned`.
 pub fn signable(value: &Value) -> String {
     let mut bare = value.clone();
     if let Some(map) = bare.as_object_mut() {

@@ -77,7 +77,7 @@ impl LoginPage {
         format!("http://127.0.0.1:{}", self.listener.port)
     }
 
-    /// How often a form was sent to it.
+    /// The number of times that a form was sent to it.
     pub fn posts(&self) -> usize {
         self.posts.load(Ordering::Relaxed)
     }

@@ -18,7 +18,7 @@ use super::world::{ALICE, BOT, OFF, ON, ROOM, World};
 
 pub const CAROL: &str = "@carol:test";
 
-/// Where in the bot's life the moment is looked for.
+/// The kind of moment in the bot's life that is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     Commit,
@@ -41,14 +41,14 @@ pub struct Point {
     pub moment: Moment,
 }
 
-/// How many moments a story had, and what its requests were.
+/// The number of moments in a story, and the requests in it.
 #[derive(Debug, Default)]
 pub struct Told {
     pub commits: usize,
     pub requests: Vec<String>,
     pub calls: Vec<String>,
-    /// Whether the bot died at the point; it may not come to one of the last,
-    /// since now and then one sync sees what otherwise two do.
+    /// True if the bot died at the point; it may not come to one of the last, since
+    /// now and then one sync sees what otherwise two do.
     pub reached: bool,
     /// The scalings that were done twice, each time before their reply.
     pub repeated: usize,
@@ -59,7 +59,7 @@ struct Watched {
     env: BTreeMap<String, String>,
     hs: Homeserver,
     runs: Mutex<Runs>,
-    /// Where in the homeserver's log the newest run begins.
+    /// The place in the homeserver's log at which the newest run begins.
     from: AtomicUsize,
 }
 
@@ -269,7 +269,7 @@ impl Story {
         (told, end)
     }
 
-    /// Whether it died where it was told to. If not, it ended in good order.
+    /// True if it died at the point where it was told to. If not, it ended in good order.
     fn check_end(&self, point: Option<Point>, end: ExitStatus) -> bool {
         let runs = self.watched.lock();
         if end.success() {

@@ -1,4 +1,4 @@
-//! How the fake homeserver logs in and proves sessions: login types, access
+//! The fake homeserver's logins and its proof of sessions: login types, access
 //! tokens that expire, refresh tokens as Synapse has them.
 
 use std::collections::BTreeMap;
@@ -15,12 +15,12 @@ pub type Verify = Box<dyn FnMut(&Value) -> Result<String, Outcome> + Send>;
 /// Logins and tokens.
 #[derive(Default)]
 pub struct Sessions {
-    /// How long access tokens live that come with a refresh token; without it
-    /// none is given.
+    /// The life of access tokens that come with a refresh token; without it no
+    /// refresh token is given.
     pub life: Option<Duration>,
     /// The login types besides the password's, and what judges their logins.
     pub by_token: BTreeMap<String, Verify>,
-    /// Whether there is a login by password.
+    /// True if there is no login by password.
     pub no_passwords: bool,
     pub locked: bool,
     pub deactivated: bool,
@@ -30,7 +30,7 @@ pub struct Sessions {
     refresh: BTreeMap<String, (String, Option<(String, String)>)>,
 }
 
-/// What Synapse says to whoever is not let in, whatever the reason.
+/// Synapse's answer to whoever is not let in, whatever the reason.
 pub fn forbidden() -> Outcome {
     error(403, "M_FORBIDDEN", "Invalid username or password")
 }
@@ -47,7 +47,7 @@ impl State {
         json!({"flows": flows})
     }
 
-    /// Whose token it is, now that it is used.
+    /// The user and device whose token it is, now that it is used.
     pub(super) fn who(&mut self, token: &str) -> Result<(String, String), Outcome> {
         if self.sessions.locked {
             let body = json!({"errcode": "M_USER_LOCKED", "error": "locked", "soft_logout": true});

@@ -69,7 +69,7 @@ pub fn query(target: &str, name: &str) -> Option<String> {
     })
 }
 
-/// What goes back.
+/// An answer as it goes back.
 #[derive(Clone, Debug)]
 pub struct Response {
     pub status: u16,
@@ -110,7 +110,7 @@ impl Response {
     }
 }
 
-/// How a handler ends a request.
+/// The ways in which a handler ends a request.
 pub enum Answer {
     Reply(Response),
     /// The same, and what is done when the client has all of it, or no longer

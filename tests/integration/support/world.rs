@@ -19,12 +19,12 @@ pub const ROOM: &str = "!ops:test";
 /// The bot's; no other text is like it.
 pub const PASSWORD: &str = "battery&9f3c =staple+%41";
 
-/// What the bot says when it cannot read a message.
+/// The bot's sentence for a message that it cannot read.
 pub const UNREADABLE: &str = "I could not decrypt your message.";
 pub const ON: &str = "Deployment is now on  (replicas: 1)";
 pub const OFF: &str = "Deployment is now off  (replicas: 0)";
 
-/// What a bot is given besides what its login needs.
+/// The variables that a bot is given besides those that its login needs.
 const OF_NO_LOGIN: [&str; 8] = [
     "ALLOWED_USERS",
     "DEPLOYMENT_NAME",
@@ -45,7 +45,7 @@ pub struct World {
     /// The devices of a scenario's users, until the test takes them.
     pub(super) people: Vec<Person>,
     bots: Vec<Bot>,
-    /// How many messages of the bot in each room the test has looked at.
+    /// The number of the bot's messages in each room that the test has looked at.
     read: BTreeMap<String, usize>,
 }
 
@@ -184,7 +184,7 @@ impl World {
         (done.code, done.out, done.err)
     }
 
-    /// What a login needs of the environment, and no more.
+    /// The environment that a login needs, and no more.
     pub fn login_env(&self) -> BTreeMap<String, String> {
         let mut env = self.env.clone();
         env.retain(|name, _| !OF_NO_LOGIN.contains(&name.as_str()));
@@ -301,7 +301,7 @@ impl World {
         self.next_body()
     }
 
-    /// How many messages the bot has sent to the room.
+    /// The number of messages that the bot has sent to the room.
     pub fn said(&self, room: &str) -> usize {
         self.hs.with(|state| state.rooms.get(room).map_or(0, said))
     }

@@ -44,7 +44,7 @@ fn inner(key: &KeyPair, label: &str) -> String {
     )
 }
 
-/// Where the content of a DER value begins, and its length.
+/// The place where the content of a DER value begins, and its length, both in bytes.
 fn header(der: &[u8]) -> (usize, usize) {
     match der[1] {
         length @ ..=0x7f => (2, length.into()),

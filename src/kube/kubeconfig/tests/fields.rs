@@ -1,4 +1,4 @@
-//! What is read of a kubeconfig that is in order.
+//! Tests of the fields that are read of a kubeconfig in order.
 
 use std::time::SystemTime;
 

@@ -78,7 +78,8 @@ impl Home {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// What kubectl prints of a cluster with a client certificate, on this port.
+    /// The kubeconfig that kubectl prints of a cluster on this port, with a client
+    /// certificate.
     fn flat(&self, port: u16) -> String {
         flat(
             port,

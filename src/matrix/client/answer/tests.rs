@@ -80,8 +80,8 @@ fn messages_of_people_who_may_not_command_are_not_kept() {
     assert_eq!(kept_timeline(&events).len(), 2);
 }
 
-/// What would make a message of something else must not be lost by its size or
-/// its kind.
+/// A field that makes an event something other than a message must not be lost by
+/// its size or its kind.
 #[test]
 fn an_event_that_is_not_of_its_shape_is_no_message() {
     for odd in [

@@ -1,4 +1,4 @@
-//! What an answer means.
+//! Tests of the meaning of an answer.
 
 use http::HeaderMap;
 

@@ -190,7 +190,8 @@ fn the_reading_of_a_gap_has_an_end() {
     }
 }
 
-/// What is too long to be a command does not wait, and what waits is bounded.
+/// An event that is too long to be a command does not wait, and the number that
+/// wait is bounded.
 #[test]
 fn what_waits_for_a_gap_is_bounded() {
     let (_directory, mut store, engine) = world();

@@ -1,5 +1,5 @@
-//! What a hostile homeserver, member or device could try. In each scenario the
-//! bot does nothing because of the attack and goes on serving afterwards.
+//! Attacks that a hostile homeserver, member or device could try. In each scenario
+//! the bot does nothing because of the attack and goes on serving afterwards.
 
 mod keys;
 mod messages;

@@ -1,5 +1,5 @@
-//! What the bot owes an end-to-end encrypted room, rule by rule. Each test
-//! names the rule that it proves.
+//! The bot's duties in an end-to-end encrypted room, rule by rule. Each test names
+//! the rule that it proves.
 
 mod devices;
 mod once_and_for_ever;

@@ -1,4 +1,4 @@
-//! Who can read a reply: every device of the members there are, and nobody else.
+//! The readers of a reply: every device of the members there are, and nobody else.
 
 use serde_json::{Value, json};
 

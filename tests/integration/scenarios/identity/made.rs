@@ -134,7 +134,7 @@ fn the_password_is_given_again_where_it_is_asked_for() {
     assert!(device_is_signed(&world));
 }
 
-/// Where that is not enough, a person is needed, and told so.
+/// If that is not enough, a person is needed, and told so.
 #[test]
 fn an_upload_that_needs_a_person_is_given_up() {
     for flows in [

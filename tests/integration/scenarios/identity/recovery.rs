@@ -136,8 +136,8 @@ fn an_account_without_secret_storage_is_said_and_nothing_is_signed() {
     );
 }
 
-/// What lies in the storage must be the private half of what the server shows:
-/// otherwise the one or the other is not the account's (CVE-2024-40648).
+/// The key in the storage must be the private half of the one that the server
+/// shows: otherwise the one or the other is not the account's (CVE-2024-40648).
 #[test]
 fn a_stored_key_of_another_identity_signs_nothing() {
     let (mut world, _, storage) = with_secret_storage();

@@ -77,7 +77,7 @@ fn a_self_signing_key_without_the_masters_signature_vouches_for_nothing() {
     world.assert_scaled_only(&[1]);
 }
 
-/// Who could read with a signature cannot read on without it (rule 27).
+/// A device that could read with a signature cannot read on without it (rule 27).
 #[test]
 fn a_device_whose_signature_disappears_cannot_read_on() {
     let mut world = with_cross_signed_alice();

@@ -127,7 +127,7 @@ fn identities_forget_pins_the_new_identity_beside_the_running_bot() {
     assert_eq!(world.ask("start"), ON);
 }
 
-/// What `identities forget` cannot do it says, and changes nothing.
+/// If `identities forget` cannot do something, it says so, and changes nothing.
 #[test]
 fn identities_forget_of_a_stranger_or_of_a_configured_pin_is_refused() {
     let mut world = World::new();

@@ -1,5 +1,5 @@
-//! Who commands: identities, pins, device trust, rooms. Each scenario runs the
-//! real binary; a person who can mend a refusal is told how.
+//! The right to command: identities, pins, device trust, rooms. Each scenario runs
+//! the real binary; a person who can mend a refusal is told how.
 
 mod devices;
 mod identities;
@@ -35,7 +35,7 @@ pub(super) const CHANGED: &str = "Your cryptographic identity is not the one I k
     commands from you. If you have reset it yourself, ask my operator to pin the new one: in \
     PINNED_IDENTITIES, or by \"openclaw-k8s-toggle-operator identities forget @alice:test\".";
 
-/// What `person` reads of the answer to what it says.
+/// The answer, as `person` reads it, to this text of theirs.
 pub(super) fn answer(world: &mut World, person: &mut Person, text: &str) -> Option<String> {
     person.say(ROOM, text);
     world.next();

@@ -97,7 +97,7 @@ fn a_pin_taken_out_of_the_configuration_gives_way_to_first_use() {
     assert_eq!(world.api.scaled_to(), [1]);
 }
 
-/// Who may command since this start is pinned at it, not at the next change.
+/// A user who may command since this start is pinned at it, not at the next change.
 #[test]
 fn a_member_who_may_command_since_a_restart_is_pinned_at_the_start() {
     let mut world = World::new();

@@ -127,7 +127,8 @@ impl Homeserver {
         self.with(|state| state.rewrites.clear());
     }
 
-    /// What `f` does to the server is seen by one sync, not in parts by several.
+    /// Everything that `f` does to the server is seen by one sync, not in parts by
+    /// several.
     pub fn at_once<T>(&self, f: impl FnOnce() -> T) -> T {
         self.with(|state| state.quiet = true);
         let out = f();

@@ -1,4 +1,4 @@
-//! What the server knows, and the log of its requests.
+//! The knowledge of the server, and the log of its requests.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
@@ -33,7 +33,7 @@ pub struct Logged {
     pub device: Option<String>,
     /// None while it is not answered, or was never.
     pub status: Option<u16>,
-    /// When its answer was ready to be written.
+    /// The time at which its answer was ready to be written; None while it is not.
     pub answered: Option<Instant>,
 }
 
@@ -95,7 +95,7 @@ impl State {
             .collect()
     }
 
-    /// How many messages the user has sent to the room.
+    /// The number of messages that the user has sent to the room.
     pub fn said(&self, user: &str, room: &str) -> usize {
         let events = self.rooms.get(room).map(|room| &room.events);
         let messages = events

@@ -1,4 +1,4 @@
-//! What `/sync` tells a device.
+//! The answers of `/sync` to a device.
 
 use std::collections::BTreeSet;
 
@@ -123,7 +123,7 @@ impl State {
         (body, news)
     }
 
-    /// Whether the only request since `from` without an answer is a sync that has
+    /// True if the only request since `from` without an answer is a sync that has
     /// nothing to tell.
     pub(super) fn is_idle(&self, user: &str, from: usize) -> bool {
         let mut open = self.log.iter().skip(from).filter(|r| r.status.is_none());
@@ -142,7 +142,7 @@ impl State {
     }
 }
 
-/// What a sync token says of how far rooms and to-device messages were read.
+/// The positions in a sync token: how far rooms and to-device messages were read.
 pub(super) fn position(token: &str) -> Option<(u64, u64)> {
     let (rooms, queue) = token.strip_prefix('s')?.split_once('_')?;
     Some((rooms.parse().ok()?, queue.parse().ok()?))

@@ -1,4 +1,4 @@
-//! What comes in: room keys, notices, and what is said in a room.
+//! Reads everything that comes in: room keys, notices, and the talk in a room.
 
 use serde_json::{Value, json};
 use vodozemac::Curve25519PublicKey;
@@ -93,7 +93,7 @@ impl Person {
         plaintext
     }
 
-    /// What every client checks before it believes an Olm payload.
+    /// Makes the checks that every client makes before it believes an Olm payload.
     pub(super) fn check_payload(&self, event: &Value, sender_key: &str, payload: &Value) {
         assert_eq!(payload["sender"], event["sender"], "{payload}");
         assert_eq!(payload["recipient"], self.user, "{payload}");
