@@ -62,9 +62,9 @@ pub(super) enum Ended {
     /// It was written.
     Written,
     /// Nothing of it was.
-    Left,
+    Skipped,
     /// There was no room for it.
-    Doomed,
+    ItemLost,
 }
 
 /// The part of the text that follows a value.
@@ -204,13 +204,13 @@ impl Output {
         let Some(frame) = self.frames.last() else {
             return match ended {
                 Ended::Written => Next::End,
-                Ended::Left | Ended::Doomed => Next::Member,
+                Ended::Skipped | Ended::ItemLost => Next::Member,
             };
         };
         match (ended, frame.members) {
-            (Ended::Left, _) => {}
+            (Ended::Skipped, _) => {}
             (Ended::Written, Members::Any(many)) => self.end_item(many),
-            (Ended::Doomed, Members::Any(many)) => {
+            (Ended::ItemLost, Members::Any(many)) => {
                 self.drop_member();
                 self.skip(many.what);
             }
@@ -221,7 +221,7 @@ impl Output {
                     frame.written += 1;
                 }
             }
-            (Ended::Doomed, Members::Named(_)) => return self.drop_item(),
+            (Ended::ItemLost, Members::Named(_)) => return self.drop_item(),
         }
         Next::Member
     }

@@ -6,25 +6,25 @@ pub struct Malformed;
 
 /// The treatment of a value that is read byte by byte.
 #[derive(Clone, Copy)]
-pub(super) enum Fate {
+pub(super) enum Treatment {
     /// It is copied, up to so many bytes more.
-    Copied(usize, Beyond),
+    Copied(usize, Oversize),
     /// It is passed over; what stands for it was written before.
     Written,
     /// It is passed over, and nothing of it is kept.
-    Left,
+    Skipped,
     /// It is passed over, and its item is lost; unless, where this is true, it is an empty
     /// container in place of one of the other kind.
-    Doomed(bool),
+    ItemLost(bool),
 }
 
 /// The treatment of a value that has no room.
 #[derive(Clone, Copy)]
-pub(super) enum Beyond {
+pub(super) enum Oversize {
     /// The member is left out, and its item is not.
-    Left,
+    Skipped,
     /// Its item is lost.
-    Doomed,
+    ItemLost,
     /// It becomes `true`, and is counted under this name.
     Present(&'static str),
 }
@@ -32,7 +32,7 @@ pub(super) enum Beyond {
 /// A value that is copied or passed over byte by byte, as far as it was read.
 #[derive(Clone, Copy)]
 pub(super) struct Raw {
-    pub(super) fate: Fate,
+    pub(super) treatment: Treatment,
     pub(super) has_begun: bool,
     /// There is something in it.
     pub(super) has_content: bool,
@@ -46,9 +46,9 @@ pub(super) struct Raw {
 
 impl Raw {
     /// A value of which nothing was read.
-    pub(super) const fn new(fate: Fate) -> Self {
+    pub(super) const fn new(treatment: Treatment) -> Self {
         Self {
-            fate,
+            treatment,
             has_begun: false,
             has_content: false,
             depth: 0,
@@ -63,7 +63,7 @@ impl Raw {
         Self {
             has_begun: depth > 0,
             depth,
-            ..Self::new(Fate::Left)
+            ..Self::new(Treatment::Skipped)
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::gate::Gate;
 use super::output::{Ended, MAX_NAME, Members, Next, Output, Sifted};
-use super::scan::{Beyond, Fate, Malformed, Raw};
+use super::scan::{Malformed, Oversize, Raw, Treatment};
 use super::shape::Shape;
 
 /// Reads one JSON text.
@@ -145,12 +145,12 @@ impl Sieve {
     fn begin_value(&mut self, byte: u8) -> bool {
         let is_null = byte == b'n';
         let Some(shape) = self.output.wanted(&self.name).filter(|_| !is_null) else {
-            self.state = State::Raw(Raw::new(Fate::Left));
+            self.state = State::Raw(Raw::new(Treatment::Skipped));
             return false;
         };
         self.output.begin_member(&self.name);
         let is_container = matches!(byte, b'{' | b'[');
-        let fate = match shape {
+        let treatment = match shape {
             Shape::Object(members) if byte == b'{' => {
                 self.open(Members::Named(members), true);
                 return true;
@@ -163,23 +163,23 @@ impl Sieve {
                 self.open(Members::Any(many), false);
                 return true;
             }
-            Shape::Whole(size) => Fate::Copied(*size, Beyond::Doomed),
-            Shape::WholeOrPresent(size, what) => Fate::Copied(*size, Beyond::Present(what)),
-            Shape::Scalar(size) if !is_container => Fate::Copied(*size, Beyond::Doomed),
-            Shape::Lenient(size) if !is_container => Fate::Copied(*size, Beyond::Left),
+            Shape::Whole(size) => Treatment::Copied(*size, Oversize::ItemLost),
+            Shape::WholeOrPresent(size, what) => Treatment::Copied(*size, Oversize::Present(what)),
+            Shape::Scalar(size) if !is_container => Treatment::Copied(*size, Oversize::ItemLost),
+            Shape::Lenient(size) if !is_container => Treatment::Copied(*size, Oversize::Skipped),
             Shape::Lenient(_) => {
                 self.output.drop_member();
-                Fate::Left
+                Treatment::Skipped
             }
             Shape::Present => {
                 self.output.write(b"true");
-                Fate::Written
+                Treatment::Written
             }
             // Not of its shape.
-            Shape::Scalar(_) => Fate::Doomed(false),
-            Shape::Object(_) | Shape::Map(_) | Shape::List(_) => Fate::Doomed(is_container),
+            Shape::Scalar(_) => Treatment::ItemLost(false),
+            Shape::Object(_) | Shape::Map(_) | Shape::List(_) => Treatment::ItemLost(is_container),
         };
-        self.state = State::Raw(Raw::new(fate));
+        self.state = State::Raw(Raw::new(treatment));
         false
     }
 
@@ -201,22 +201,22 @@ impl Sieve {
     fn raw<'b>(&mut self, mut raw: Raw, bytes: &'b [u8]) -> Result<&'b [u8], Malformed> {
         let (length, is_over) = raw.scan(bytes)?;
         let (part, rest) = bytes.split_at_checked(length).ok_or(Malformed)?;
-        if let Fate::Copied(room, beyond) = raw.fate {
-            raw.fate = match (room.checked_sub(part.len()), beyond) {
+        if let Treatment::Copied(room, oversize) = raw.treatment {
+            raw.treatment = match (room.checked_sub(part.len()), oversize) {
                 (Some(left), _) => {
                     self.output.write(part);
-                    Fate::Copied(left, beyond)
+                    Treatment::Copied(left, oversize)
                 }
-                (None, Beyond::Present(what)) => {
+                (None, Oversize::Present(what)) => {
                     self.output.replace_by_present(what);
-                    Fate::Written
+                    Treatment::Written
                 }
-                (None, Beyond::Left) => {
+                (None, Oversize::Skipped) => {
                     self.output.drop_member();
-                    Fate::Left
+                    Treatment::Skipped
                 }
                 // What was written of it goes with its item.
-                (None, Beyond::Doomed) => Fate::Doomed(false),
+                (None, Oversize::ItemLost) => Treatment::ItemLost(false),
             }
         }
         self.state = State::Raw(raw);
@@ -227,15 +227,15 @@ impl Sieve {
     }
 
     fn raw_ended(&mut self, raw: Raw) {
-        let ended = match raw.fate {
-            Fate::Copied(..) | Fate::Written => Ended::Written,
+        let ended = match raw.treatment {
+            Treatment::Copied(..) | Treatment::Written => Ended::Written,
             // Some write an empty list for an empty object, and the other way round.
-            Fate::Doomed(true) if !raw.has_content => {
+            Treatment::ItemLost(true) if !raw.has_content => {
                 self.output.drop_member();
-                Ended::Left
+                Ended::Skipped
             }
-            Fate::Doomed(_) => Ended::Doomed,
-            Fate::Left => Ended::Left,
+            Treatment::ItemLost(_) => Ended::ItemLost,
+            Treatment::Skipped => Ended::Skipped,
         };
         self.state = self.output.end_value(ended).into();
     }

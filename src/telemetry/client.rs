@@ -5,7 +5,7 @@ use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 use http::Method;
 use tokio::time::{Instant, sleep};
 
-use super::probe::{Probe, Verdict};
+use super::probe::{Probe, ProbeAnswer};
 use crate::net::{self, Client, Fault, Limits, Request, Roots};
 use crate::util::Clock;
 
@@ -33,7 +33,7 @@ pub async fn ask(
     addresses: &[SocketAddr],
     probe: Probe,
     clock: Clock,
-) -> Result<Verdict, AskError> {
+) -> Result<ProbeAnswer, AskError> {
     let mut first = None;
     for address in addresses {
         match ask_one(*address, probe, clock).await {
@@ -44,7 +44,7 @@ pub async fn ask(
     Err(first.unwrap_or_else(|| "the health port has no address".into()))
 }
 
-async fn ask_one(address: SocketAddr, probe: Probe, clock: Clock) -> Result<Verdict, AskError> {
+async fn ask_one(address: SocketAddr, probe: Probe, clock: Clock) -> Result<ProbeAnswer, AskError> {
     let url = format!("http://{address}{}", probe.path());
     // No TLS is spoken: the roots are never looked at.
     let client = Client::new(Roots::Mozilla, clock)?;
@@ -53,7 +53,7 @@ async fn ask_one(address: SocketAddr, probe: Probe, clock: Clock) -> Result<Verd
     loop {
         match client.send(request.clone()).await {
             Ok(answer) => {
-                return Ok(Verdict {
+                return Ok(ProbeAnswer {
                     ok: answer.status == 200,
                     text: String::from_utf8_lossy(&answer.body).into_owned(),
                 });

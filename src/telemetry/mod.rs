@@ -19,5 +19,5 @@ pub use commands::{CommandOutcome, MetricEvent, MetricEvents};
 pub use health::HealthState;
 pub use log_filter::{LogFilter, LogFilterError};
 pub use logging::{MAX_LINE_BYTES, init, line};
-pub use probe::{Probe, Snapshot, Verdict};
+pub use probe::{Probe, ProbeAnswer, Snapshot};
 pub use server::start;

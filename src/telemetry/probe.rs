@@ -46,7 +46,7 @@ pub struct Snapshot {
 
 /// The answer to a probe, with its reasons.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct ProbeAnswer {
     /// The answer is yes.
     pub ok: bool,
     /// One line for each fact that was judged.
@@ -60,12 +60,12 @@ impl Snapshot {
     }
 
     /// The answer to a probe.
-    pub fn judge(&self, probe: Probe) -> Verdict {
+    pub fn judge(&self, probe: Probe) -> ProbeAnswer {
         let findings = match probe {
             Probe::Live => vec![self.turns()],
             Probe::Ready => vec![self.session(), self.sync(), self.store()],
         };
-        Verdict {
+        ProbeAnswer {
             ok: findings.iter().all(|(ok, _)| *ok),
             text: findings
                 .into_iter()
@@ -132,7 +132,7 @@ mod tests {
     };
 
     fn judged(snapshot: Snapshot, probe: Probe) -> (bool, String) {
-        let Verdict { ok, text } = snapshot.judge(probe);
+        let ProbeAnswer { ok, text } = snapshot.judge(probe);
         (ok, text)
     }
 

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::conf::Conf;
-use super::message::{Family, Question, Reply, Said, WireName};
+use super::message::{Family, LookupFault, Question, Reply, WireName};
 use super::order::unspecified;
 use super::search::Outcome;
 use super::unresolved::Answered;
@@ -125,7 +125,7 @@ impl Servers {
                 }
                 Err(said) => said,
             };
-            self.note(Some(server), matches!(said, Said::Unreachable(_)));
+            self.note(Some(server), matches!(said, LookupFault::Unreachable(_)));
             let Some(address) = self.conf.servers.get(server).map(SocketAddr::ip) else {
                 continue;
             };
@@ -133,7 +133,7 @@ impl Servers {
                 server: address,
                 said,
             };
-            if matches!(said, Said::NoName | Said::NoAddress) {
+            if matches!(said, LookupFault::NoName | LookupFault::NoAddress) {
                 return Err(vec![answered]);
             }
             failures.retain(|failure| failure.server != address);
@@ -147,7 +147,7 @@ impl Servers {
 
     /// The last answer of each server, silence included.
     fn last_words(&self, mut said: Vec<Answered>) -> Vec<Answered> {
-        let silence = Said::Silence(self.began.elapsed().as_millis());
+        let silence = LookupFault::Silence(self.began.elapsed().as_millis());
         for server in self.conf.servers.iter().map(SocketAddr::ip) {
             if !said.iter().any(|answered| answered.server == server) {
                 said.push(Answered {
@@ -173,7 +173,7 @@ async fn put(
     name: WireName,
     family: Family,
     by_tcp: bool,
-) -> Result<Vec<IpAddr>, Said> {
+) -> Result<Vec<IpAddr>, LookupFault> {
     let question = Question {
         id: random().map_err(fault)?,
         name,
@@ -192,10 +192,10 @@ async fn put(
     reply.says
 }
 
-fn fault(error: io::Error) -> Said {
+fn fault(error: io::Error) -> LookupFault {
     match error.kind() {
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Said::Malformed,
-        kind => Said::Unreachable(kind),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => LookupFault::Malformed,
+        kind => LookupFault::Unreachable(kind),
     }
 }
 

@@ -147,16 +147,16 @@ impl Question {
                     && additional == 0
                     && flags & (AUTHORITATIVE | RECURSION_AVAILABLE | CUT) == 0 =>
             {
-                Err(Said::NotResponsible)
+                Err(LookupFault::NotResponsible)
             }
             NOERROR => match self.addresses(&reader, answers, is_cut) {
                 // What there is may be behind the cut.
-                Some(found) if found.is_empty() && !is_cut => Err(Said::NoAddress),
+                Some(found) if found.is_empty() && !is_cut => Err(LookupFault::NoAddress),
                 Some(found) if !found.is_empty() => Ok(found),
-                _ => Err(Said::Malformed),
+                _ => Err(LookupFault::Malformed),
             },
-            NXDOMAIN => Err(Said::NoName),
-            code => Err(Said::Error(code)),
+            NXDOMAIN => Err(LookupFault::NoName),
+            code => Err(LookupFault::Error(code)),
         };
         Some(Reply { says, is_cut })
     }
@@ -202,14 +202,14 @@ impl Question {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reply {
     /// At most 16 addresses, in the server's order.
-    pub(super) says: Result<Vec<IpAddr>, Said>,
+    pub(super) says: Result<Vec<IpAddr>, LookupFault>,
     /// The server had more to say than the message holds.
     pub(super) is_cut: bool,
 }
 
 /// The outcome of a question to a server that is no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum LookupFault {
     /// NXDOMAIN: there is no such name.
     NoName,
     /// There is such a name, and it has no address of this family.

@@ -9,7 +9,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::message::{Family, Said};
+use super::message::{Family, LookupFault};
 use super::unresolved::Answered;
 
 /// After so long without an end to what was asked, all that is left is asked too.
@@ -189,9 +189,11 @@ impl Candidate {
         let mut words = outcomes
             .filter_map(|outcome| outcome.as_ref().err())
             .flatten();
-        State::Open(match words.any(|answered| answered.said == Said::NoName) {
-            true => started + patience.min(PATIENCE_FOR_NO_NAME),
-            false => started + patience,
-        })
+        State::Open(
+            match words.any(|answered| answered.said == LookupFault::NoName) {
+                true => started + patience.min(PATIENCE_FOR_NO_NAME),
+                false => started + patience,
+            },
+        )
     }
 }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
-use super::message::{Family, Said};
+use super::message::{Family, LookupFault};
 use crate::util::shown;
 
 /// Clauses of one sentence; those beyond are counted.
@@ -56,13 +56,13 @@ pub(super) struct Tried {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answered {
     pub(super) server: IpAddr,
-    pub(super) said: Said,
+    pub(super) said: LookupFault,
 }
 
 /// One answer that a server gave to several questions.
 struct Clause<'a> {
     server: IpAddr,
-    said: Said,
+    said: LookupFault,
     /// Names, and the family where it is not both.
     names: Vec<(&'a Tried, Vec<Family>)>,
 }
@@ -73,7 +73,7 @@ fn show(tried: &[Tried], names_no_server: &bool, f: &mut fmt::Formatter<'_>) -> 
     }
     let (mut verdicts, mut told): (Vec<_>, Vec<_>) = clauses(tried)
         .into_iter()
-        .partition(|clause| matches!(clause.said, Said::NoName | Said::NoAddress));
+        .partition(|clause| matches!(clause.said, LookupFault::NoName | LookupFault::NoAddress));
     // That a name with a search domain behind it does not exist is nothing to
     // tell; of the name itself it is.
     verdicts.retain(|clause| clause.names.iter().any(|(name, _)| name.is_itself));
@@ -119,7 +119,7 @@ fn clauses(tried: &[Tried]) -> Vec<Clause<'_>> {
     clauses
 }
 
-impl Said {
+impl LookupFault {
     fn is_like(self, other: Self) -> bool {
         match (self, other) {
             (Self::Silence(_), Self::Silence(_)) => true,
@@ -132,26 +132,26 @@ impl Clause<'_> {
     fn show(&self, tried: &[Tried], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let server = self.server;
         match self.said {
-            Said::NoName => write!(f, "{server} knows no such name"),
-            Said::NoAddress => {
+            LookupFault::NoName => write!(f, "{server} knows no such name"),
+            LookupFault::NoAddress => {
                 write!(f, "{server} knows the name, and no address of it")?;
                 let mut itself = self.names.iter().filter(|(tried, _)| tried.is_itself);
                 itself.try_for_each(|(tried, families)| show_family(tried, families, f))
             }
-            Said::Error(code) => {
+            LookupFault::Error(code) => {
                 write!(f, "{server} answered {}", named(code))?;
                 self.show_names(tried, f)
             }
-            Said::NotResponsible => {
+            LookupFault::NotResponsible => {
                 write!(f, "{server} answered")?;
                 self.show_names(tried, f)?;
                 f.write_str(" that it is not responsible, and named nobody who is")
             }
-            Said::Malformed => {
+            LookupFault::Malformed => {
                 write!(f, "{server} sent an answer that cannot be read")?;
                 self.show_names(tried, f)
             }
-            Said::Silence(millis) => {
+            LookupFault::Silence(millis) => {
                 write!(f, "{server} did not answer")?;
                 if self.is_about_all(tried) {
                     let seconds = (millis + 500) / 1000;
@@ -163,10 +163,10 @@ impl Clause<'_> {
                 }
                 self.show_names(tried, f)
             }
-            Said::Unreachable(io::ErrorKind::ConnectionRefused) => {
+            LookupFault::Unreachable(io::ErrorKind::ConnectionRefused) => {
                 write!(f, "no name server listens at {server}, port 53")
             }
-            Said::Unreachable(kind) => {
+            LookupFault::Unreachable(kind) => {
                 write!(f, "the name server {server} cannot be reached: {kind}")
             }
         }

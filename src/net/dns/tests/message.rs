@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::net::dns::message::{Family, Question, Reply, Said, WireName};
+use crate::net::dns::message::{Family, LookupFault, Question, Reply, WireName};
 
 /// The meaning of an answer.
-type Says = Result<Vec<IpAddr>, Said>;
+type Says = Result<Vec<IpAddr>, LookupFault>;
 
 const A: [u8; 2] = [0, 1];
 const CNAME: [u8; 2] = [0, 5];
@@ -78,17 +78,17 @@ fn names_that_no_message_holds_are_none() {
 #[test]
 fn every_code_is_told_from_the_others() {
     for (flags, wanted) in [
-        (OK, Err(Said::NoAddress)),
-        (OK | 1, Err(Said::Error(1))),
-        (OK | 2, Err(Said::Error(2))),
-        (OK | 3, Err(Said::NoName)),
-        (OK | 4, Err(Said::Error(4))),
-        (OK | 5, Err(Said::Error(5))),
-        (OK | 15, Err(Said::Error(15))),
+        (OK, Err(LookupFault::NoAddress)),
+        (OK | 1, Err(LookupFault::Error(1))),
+        (OK | 2, Err(LookupFault::Error(2))),
+        (OK | 3, Err(LookupFault::NoName)),
+        (OK | 4, Err(LookupFault::Error(4))),
+        (OK | 5, Err(LookupFault::Error(5))),
+        (OK | 15, Err(LookupFault::Error(15))),
         // Neither responsible nor asking others, and nobody named who is.
-        (0x8000, Err(Said::NotResponsible)),
+        (0x8000, Err(LookupFault::NotResponsible)),
         // Responsible.
-        (0x8400, Err(Said::NoAddress)),
+        (0x8400, Err(LookupFault::NoAddress)),
     ] {
         assert_eq!(says(flags, &[]), Some(wanted), "{flags:x}");
     }
@@ -115,7 +115,7 @@ fn an_answer_to_something_else_is_none() {
     assert!(question(Family::V4).read(&mute, false).is_none());
     mute[3] |= 1;
     let reply = question(Family::V4).read(&mute, false).unwrap();
-    assert_eq!(reply.says, Err(Said::Error(1)));
+    assert_eq!(reply.says, Err(LookupFault::Error(1)));
 }
 
 #[test]
@@ -131,15 +131,15 @@ fn addresses_are_those_of_the_name_and_its_aliases() {
         (&[&one][..], addresses(&["10.0.0.1"])),
         (&[&one, &one], addresses(&["10.0.0.1"])),
         (&[&of_other, &v6, &one], addresses(&["10.0.0.1"])),
-        (&[&of_other], Err(Said::NoAddress)),
-        (&[&v6], Err(Said::NoAddress)),
-        (&[&of_chaos], Err(Said::NoAddress)),
+        (&[&of_other], Err(LookupFault::NoAddress)),
+        (&[&v6], Err(LookupFault::NoAddress)),
+        (&[&of_chaos], Err(LookupFault::NoAddress)),
         (&[&to_alias, &of_alias], addresses(&["10.0.0.2"])),
         // In any order, and though a name with an alias has nothing else.
         (&[&of_alias, &to_alias], addresses(&["10.0.0.2"])),
         (&[&to_alias, &of_alias, &one], addresses(&["10.0.0.1"])),
-        (&[&to_alias, &of_other], Err(Said::NoAddress)),
-        (&[&to_alias], Err(Said::NoAddress)),
+        (&[&to_alias, &of_other], Err(LookupFault::NoAddress)),
+        (&[&to_alias], Err(LookupFault::NoAddress)),
     ] {
         let records: Vec<_> = records.iter().map(|record| (*record).clone()).collect();
         assert_eq!(says(OK, &records), Some(wanted), "{records:?}");
@@ -163,9 +163,12 @@ fn of_an_answer_that_was_cut_the_beginning_counts() {
     let cut = read(OK | 0x0200, &[one.clone(), half.clone()]).unwrap();
     assert_eq!((cut.says, cut.is_cut), (addresses(&["10.0.0.1"]), true));
     let cut = read(OK | 0x0200, std::slice::from_ref(&half)).unwrap();
-    assert_eq!((cut.says, cut.is_cut), (Err(Said::Malformed), true));
+    assert_eq!((cut.says, cut.is_cut), (Err(LookupFault::Malformed), true));
     // Not said to be cut, it is broken.
-    assert_eq!(says(OK, &[one.clone(), half]), Some(Err(Said::Malformed)));
+    assert_eq!(
+        says(OK, &[one.clone(), half]),
+        Some(Err(LookupFault::Malformed))
+    );
     // Longer than what was read of it.
     let mut message = head(OK, 2);
     message.extend(one);
@@ -204,21 +207,21 @@ fn hostile_messages_end() {
     ] {
         assert_eq!(
             says(OK, std::slice::from_ref(&record_of)),
-            Some(Err(Said::Malformed)),
+            Some(Err(LookupFault::Malformed)),
             "{record_of:?}"
         );
     }
     // An alias of itself, and two of each other.
     let ring = record(NAME, CNAME, NAME);
-    assert_eq!(says(OK, &[ring]), Some(Err(Said::Malformed)));
+    assert_eq!(says(OK, &[ring]), Some(Err(LookupFault::Malformed)));
     let other = b"\x05other\x03net\0";
     let ring = [record(NAME, CNAME, other), record(other, CNAME, NAME)];
-    assert_eq!(says(OK, &ring), Some(Err(Said::Malformed)));
+    assert_eq!(says(OK, &ring), Some(Err(LookupFault::Malformed)));
     // More records than there are.
     let mut message = head(OK, u16::MAX);
     message.extend(record(NAME, A, &[10, 0, 0, 1]));
     let read = question(Family::V4).read(&message, false).unwrap();
-    assert_eq!(read.says, Err(Said::Malformed));
+    assert_eq!(read.says, Err(LookupFault::Malformed));
     // Each beginning of a message, and each with one byte changed.
     let mut whole = head(OK, 1);
     whole.extend(record(NAME, A, &[10, 0, 0, 1]));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::net::dns::message::Family::{self, V4, V6};
-use crate::net::dns::message::Said;
+use crate::net::dns::message::LookupFault;
 use crate::net::dns::search::{Outcome, PATIENCE, Search, Step};
 use crate::net::dns::unresolved::Answered;
 
@@ -23,28 +23,28 @@ fn found(address: &str) -> Outcome {
     Ok(vec![address.parse().unwrap()])
 }
 
-fn nothing(said: Said) -> Outcome {
+fn nothing(said: LookupFault) -> Outcome {
     let server = "10.96.0.10".parse().unwrap();
     Err(vec![Answered { server, said }])
 }
 
-fn fail(search: &mut Search, number: usize, said: Said, now: u64) {
+fn fail(search: &mut Search, number: usize, said: LookupFault, now: u64) {
     for family in BOTH {
         search.answered(number, family, nothing(said), ms(now));
     }
 }
 
 /// Everything that a server can say, none of it an address.
-fn all_failures() -> [Said; 8] {
+fn all_failures() -> [LookupFault; 8] {
     [
-        Said::NoName,
-        Said::NoAddress,
-        Said::Error(2),
-        Said::Error(5),
-        Said::NotResponsible,
-        Said::Malformed,
-        Said::Silence(8000),
-        Said::Unreachable(std::io::ErrorKind::ConnectionRefused),
+        LookupFault::NoName,
+        LookupFault::NoAddress,
+        LookupFault::Error(2),
+        LookupFault::Error(5),
+        LookupFault::NotResponsible,
+        LookupFault::Malformed,
+        LookupFault::Silence(8000),
+        LookupFault::Unreachable(std::io::ErrorKind::ConnectionRefused),
     ]
 }
 
@@ -55,7 +55,7 @@ fn whatever_fails_the_next_is_asked() {
         fail(&mut search, 0, said, 7);
         assert_eq!(search.step(ms(7)), Step::Ask(vec![1]), "{said:?}");
         search.answered(1, V4, found("10.0.0.1"), ms(9));
-        search.answered(1, V6, nothing(Said::NoAddress), ms(9));
+        search.answered(1, V6, nothing(LookupFault::NoAddress), ms(9));
         assert_eq!(search.step(ms(9)), Step::Take(1), "{said:?}");
         assert_eq!(search.into_addresses(1).len(), 1);
     }
@@ -99,12 +99,12 @@ fn a_later_candidate_waits_for_an_earlier_one() {
     assert_eq!(search.step(ms(1)), Step::Wait(Some(ms(1000))));
     // Silence: all the others are asked.
     assert_eq!(search.step(ms(1000)), Step::Ask(vec![1, 2]));
-    fail(&mut search, 1, Said::NoName, 1001);
+    fail(&mut search, 1, LookupFault::NoName, 1001);
     search.answered(2, V4, found("192.0.2.1"), ms(1001));
-    search.answered(2, V6, nothing(Said::NoAddress), ms(1001));
+    search.answered(2, V6, nothing(LookupFault::NoAddress), ms(1001));
     assert_eq!(search.step(ms(1001)), Step::Wait(Some(ms(3000))));
     search.answered(0, V4, found("10.0.0.1"), ms(2999));
-    search.answered(0, V6, nothing(Said::NoAddress), ms(2999));
+    search.answered(0, V6, nothing(LookupFault::NoAddress), ms(2999));
     assert_eq!(search.step(ms(2999)), Step::Take(0));
 }
 
@@ -112,20 +112,20 @@ fn a_later_candidate_waits_for_an_earlier_one() {
 fn a_silent_candidate_is_given_up() {
     let mut search = search(3);
     assert_eq!(search.step(ms(1000)), Step::Ask(vec![1, 2]));
-    fail(&mut search, 1, Said::NoName, 1001);
+    fail(&mut search, 1, LookupFault::NoName, 1001);
     search.answered(2, V4, found("192.0.2.1"), ms(1001));
-    search.answered(2, V6, nothing(Said::NoAddress), ms(1001));
+    search.answered(2, V6, nothing(LookupFault::NoAddress), ms(1001));
     assert_eq!(search.step(ms(3000)), Step::Take(2));
 }
 
 #[test]
 fn half_an_answer_that_there_is_no_such_name_is_nearly_one() {
     let mut search = search(2);
-    search.answered(0, V4, nothing(Said::NoName), ms(2));
+    search.answered(0, V4, nothing(LookupFault::NoName), ms(2));
     assert_eq!(search.step(ms(2)), Step::Wait(Some(ms(1000))));
     assert_eq!(search.step(ms(1000)), Step::Ask(vec![1]));
     search.answered(1, V4, found("192.0.2.1"), ms(1001));
-    search.answered(1, V6, nothing(Said::NoAddress), ms(1001));
+    search.answered(1, V6, nothing(LookupFault::NoAddress), ms(1001));
     assert_eq!(search.step(ms(1001)), Step::Take(1));
 }
 
@@ -133,7 +133,7 @@ fn half_an_answer_that_there_is_no_such_name_is_nearly_one() {
 fn nobody_else_waiting_a_slow_answer_is_taken() {
     let mut search = search(2);
     assert_eq!(search.step(ms(1000)), Step::Ask(vec![1]));
-    fail(&mut search, 1, Said::NoName, 1001);
+    fail(&mut search, 1, LookupFault::NoName, 1001);
     assert_eq!(search.step(ms(1001)), Step::Wait(Some(ms(3000))));
     assert_eq!(search.step(ms(3000)), Step::Wait(None));
     search.answered(0, V4, found("10.0.0.1"), ms(7500));
@@ -144,16 +144,16 @@ fn nobody_else_waiting_a_slow_answer_is_taken() {
 #[test]
 fn with_nothing_left_it_gives_up() {
     let mut search = search(2);
-    fail(&mut search, 0, Said::NoName, 1);
+    fail(&mut search, 0, LookupFault::NoName, 1);
     assert_eq!(search.step(ms(1)), Step::Ask(vec![1]));
-    fail(&mut search, 1, Said::Error(2), 2);
+    fail(&mut search, 1, LookupFault::Error(2), 2);
     assert_eq!(search.step(ms(2)), Step::GiveUp);
     let failures = search.into_failures();
     assert_eq!(failures.len(), 2);
     assert!(
         failures[1]
             .iter()
-            .all(|(_, said)| said[0].said == Said::Error(2))
+            .all(|(_, said)| said[0].said == LookupFault::Error(2))
     );
     // Nothing to ask for at all.
     assert_eq!(Search::new(0, &BOTH, PATIENCE).step(ms(0)), Step::GiveUp);
