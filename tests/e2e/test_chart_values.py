@@ -262,11 +262,12 @@ def known_variables() -> dict[str, str]:
 
 
 def test_every_variable_of_the_program_can_be_set() -> None:
-    """Secrets by their files; what the cluster sets itself is not the chart's."""
+    """Secrets by their files; what the cluster sets itself is not the chart's, nor what is for outside of one."""
     known = known_variables()
     given = {one["name"] for values in SETS.values() for one in container_of(pod_of(chart(values)))["env"]}
     wanted = {name for name in known if f"{name}_FILE" not in known or name in given}
-    assert wanted - given == {"KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"}
+    of_the_cluster = {"KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"}
+    assert wanted - given == of_the_cluster | {"KUBECONFIG", "KUBE_CONTEXT"}
 
 
 def test_the_defaults_are_the_programs_but_for_encryption() -> None:
