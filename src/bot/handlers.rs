@@ -6,7 +6,7 @@ use log::{debug, error, warn};
 use ruma::RoomId;
 use tokio::time::Instant;
 
-use super::{pending::Pending, session::Session};
+use super::{pending::Pending, session::Session, storage::write_deferred};
 use crate::{
     json::Sifted,
     matrix::{
@@ -260,9 +260,7 @@ impl Session<'_> {
             if !tx.outbox().has_more_than(self.storage.delivered.len())? {
                 return Ok((Vec::new(), tx.replies().has_unprepared()?));
             }
-            for row in &self.storage.delivered {
-                tx.outbox().finish(*row)?;
-            }
+            write_deferred(&tx, &self.storage.delivered, None)?;
             let sends = self.engine.outbox_requests(
                 &tx,
                 self.requests.phase.has_synced(),

@@ -63,7 +63,6 @@ impl Session<'_> {
                     SessionEnd::Outlived(_) => self.jobs.abandon(),
                     _ => self.settle().await,
                 }
-                self.storage.flush();
                 return end;
             }
             if !self.backlog.is_empty() {

@@ -151,8 +151,11 @@ impl<'a> Storage<'a> {
         ))
     }
 
-    /// Writes down what was deferred.
+    /// Writes down what was deferred, if anything was.
     pub(super) fn flush(&mut self) {
+        if self.delivered.is_empty() && self.position.is_none() {
+            return;
+        }
         let flushed = self.store.begin().and_then(|tx| {
             write_deferred(&tx, &self.delivered, self.position.as_deref())?;
             tx.commit()
@@ -168,7 +171,7 @@ impl<'a> Storage<'a> {
 }
 
 /// Repeats in a transaction what those before it deferred.
-fn write_deferred(
+pub(super) fn write_deferred(
     tx: &Transaction<'_>,
     delivered: &[i64],
     position: Option<&str>,

@@ -3,7 +3,7 @@
 //! The log has each page as it was at each commit, so it keeps ratchets that the
 //! database has overwritten since: who gets hold of it opens messages of before.
 //! It is folded into the database and overwritten with zeros where the bot starts,
-//! when it has nothing to do, and after so many commits (`bot::operator` says when).
+//! when it has nothing to do, and after so many commits (`bot::storage` says when).
 //!
 //! Its first half mebibyte stays: a commit that overwrites what the file already has
 //! waits for its data alone, one that makes the file grow for the file system's
