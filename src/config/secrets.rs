@@ -69,17 +69,14 @@ pub(super) fn content(path: &str) -> Result<Zeroizing<String>, Flaw> {
 /// All of the file at `path`, at most `limit` bytes.
 pub(super) fn file(path: &str, limit: usize) -> Result<BoundedFile, Flaw> {
     BoundedFile::read(Path::new(path), limit).map_err(|error| {
-        let (problem, cure) = match error {
-            FileError::Unreadable(kind) => (
-                format!("cannot be read ({kind})"),
-                "mount it there and let the program's user read it, or leave the variable unset",
-            ),
-            FileError::TooLarge(limit) => (
-                format!("is larger than {limit} bytes"),
-                "name the file that holds what is asked for and nothing else",
-            ),
+        let cure = match error {
+            FileError::Unreadable(_) => {
+                "mount it there and let the program's user read it, or leave the variable unset"
+            }
+            FileError::TooLarge(_) => "name the file that holds what is asked for and nothing else",
         };
-        Flaw::new(format!("names {}, which {problem}", quoted(path)), cure)
+        let problem = format!("names {}, which {}", quoted(path), error.problem());
+        Flaw::new(problem, cure)
     })
 }
 

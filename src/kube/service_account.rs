@@ -25,7 +25,7 @@ pub(super) const TOKEN_AGE: Duration = Duration::from_secs(60);
 /// The age at which the CA is read again. CAs change rarely, and with an overlap.
 pub(super) const CA_AGE: Duration = Duration::from_secs(300);
 
-/// The largest token file, in bytes; tokens are about 1 KiB.
+/// The largest token, in bytes; most are about 1 KiB.
 const MAX_TOKEN: usize = 16 * 1024;
 
 /// The largest CA file, in bytes.
@@ -165,10 +165,15 @@ pub(super) fn read_token(path: &Path) -> Result<(Secret, u32), LoadError> {
     if token.is_empty() {
         return Err(LoadError::EmptyToken { path });
     }
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !is_token(token) {
         return Err(LoadError::BadToken { path });
     }
     Ok((Secret::new(token.to_owned()), mode))
+}
+
+/// True if a header can hold this text as a token, and it is not too long.
+pub(super) fn is_token(text: &str) -> bool {
+    text.len() <= MAX_TOKEN && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn read(path: &Path, limit: usize) -> Result<BoundedFile, LoadError> {

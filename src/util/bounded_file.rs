@@ -28,6 +28,16 @@ pub enum FileError {
     TooLarge(usize),
 }
 
+impl FileError {
+    /// The rest of a sentence that begins with the file.
+    pub fn problem(self) -> String {
+        match self {
+            Self::Unreadable(kind) => format!("cannot be read ({kind})"),
+            Self::TooLarge(limit) => format!("is larger than {limit} bytes"),
+        }
+    }
+}
+
 impl BoundedFile {
     /// Reads a file of at most `limit` bytes. A pipe is refused: to open one would
     /// wait for somebody to write to it.

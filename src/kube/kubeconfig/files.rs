@@ -119,10 +119,7 @@ impl Inputs {
     /// # Errors
     /// It is not there, too large, or not safe from others.
     pub(super) fn read(&mut self, file: &Path, limit: usize) -> Result<BoundedFile, BadFile> {
-        let read = BoundedFile::read(file, limit).map_err(|error| match error {
-            FileError::Unreadable(kind) => BadFile::Unreadable(kind),
-            FileError::TooLarge(limit) => BadFile::TooLarge(limit),
-        })?;
+        let read = BoundedFile::read(file, limit).map_err(BadFile::Unread)?;
         if read.mode & EVERYBODY_WRITES != 0 {
             return Err(BadFile::Writable(read.mode));
         }
@@ -154,10 +151,8 @@ impl Inputs {
 /// with the file.
 #[derive(Debug, Error)]
 pub(super) enum BadFile {
-    #[error("cannot be read ({0})")]
-    Unreadable(ErrorKind),
-    #[error("is larger than {0} bytes")]
-    TooLarge(usize),
+    #[error("{}", .0.problem())]
+    Unread(FileError),
     #[error("everybody can write to (mode {0:04o}): chmod o-w it")]
     Writable(u32),
 }

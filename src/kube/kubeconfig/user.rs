@@ -4,12 +4,9 @@ use std::path::PathBuf;
 
 use super::entry::{Entry, Material};
 use super::files::{EVERYBODY_WRITES, Inputs};
-use crate::kube::service_account::read_token;
+use crate::kube::service_account::{is_token, read_token};
 use crate::net::{ClientChain, ClientIdentity, ClientKey, KeyFault};
 use crate::util::Secret;
-
-/// The largest token, in bytes.
-const MAX_TOKEN: usize = 16 * 1024;
 
 /// The way out for whoever logs in by what this program does not do.
 const TOKEN_CURE: &str = "give the user a token of a service account instead, as token: with the \
@@ -120,8 +117,7 @@ fn token(entry: &Entry<'_>, inputs: &mut Inputs) -> Option<Token> {
         };
     }
     let text = entry.text("token", inputs)?;
-    let is_token = text.len() <= MAX_TOKEN && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if !is_token {
+    if !is_token(text) {
         let problem = "is not a token: it has a space, or is too long";
         inputs
             .faults
