@@ -31,10 +31,7 @@ impl Turn<'_> {
         thread: Option<InThread<'_>>,
         text: &str,
     ) -> Result<(), Error> {
-        let (id, content) = (transaction_id()?, threaded(text, thread));
-        let replies = self.tx.replies();
-        replies.put(room, &id, KIND, &content, self.own_now, true)?;
-        Ok(())
+        self.queue(room, thread, text, true)
     }
 
     /// Queues a text that answers no command that ran. It is left unsaid where too much
@@ -45,9 +42,20 @@ impl Turn<'_> {
         thread: Option<InThread<'_>>,
         text: &str,
     ) -> Result<(), Error> {
+        self.queue(room, thread, text, false)
+    }
+
+    /// Queues a text; one that is not `owed` may be left unsaid.
+    fn queue(
+        &self,
+        room: &RoomId,
+        thread: Option<InThread<'_>>,
+        text: &str,
+        owed: bool,
+    ) -> Result<(), Error> {
         let (id, content) = (transaction_id()?, threaded(text, thread));
         let replies = self.tx.replies();
-        replies.put(room, &id, KIND, &content, self.own_now, false)?;
+        replies.put(room, &id, KIND, &content, self.own_now, owed)?;
         Ok(())
     }
 

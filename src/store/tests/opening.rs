@@ -1,6 +1,9 @@
 //! Opening a store, committing to it, and what a session leaves in it.
 
-use super::{states::tokens, *};
+use super::{
+    states::{log_in, tokens},
+    *,
+};
 
 #[test]
 fn only_the_owner_may_look_at_it() {
@@ -152,9 +155,7 @@ fn what_is_not_committed_never_happened() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.session()
-        .put(alice(), "DEV".into(), &tokens("t"))
-        .unwrap();
+    log_in(&tx);
     tx.session().set_next_batch("s1").unwrap();
     drop(tx);
     let tx = store.begin().unwrap();

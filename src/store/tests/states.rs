@@ -16,6 +16,12 @@ pub(super) fn tokens(access: &str) -> Tokens {
     }
 }
 
+/// Stores a session of Alice's.
+pub(super) fn log_in(tx: &Transaction<'_>) {
+    let device = "DEV".into();
+    tx.session().put(alice(), device, &tokens("t")).unwrap();
+}
+
 fn proof(store: &mut Store) -> LoginCredential {
     store
         .begin()
@@ -34,9 +40,7 @@ fn a_lost_access_token_leaves_what_may_make_another() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.session()
-        .put(alice(), "DEV".into(), &tokens("t"))
-        .unwrap();
+    log_in(&tx);
     tx.commit().unwrap();
     assert_eq!(proof(&mut store), LoginCredential::Tokens(tokens("t")));
     for ended in [true, false] {
@@ -155,9 +159,7 @@ fn what_is_deferred_waits_for_another_change() {
     let directory = Directory::new();
     let mut store = directory.open();
     let tx = store.begin().unwrap();
-    tx.session()
-        .put(alice(), "DEV".into(), &tokens("t"))
-        .unwrap();
+    log_in(&tx);
     tx.session().set_next_batch("s1").unwrap();
     assert!(tx.has_changes() && !tx.has_deferred());
     tx.commit().unwrap();

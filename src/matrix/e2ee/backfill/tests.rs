@@ -97,6 +97,11 @@ fn page(engine: &Engine, tx: &Transaction<'_>, token: &str, page: &Value) {
         .unwrap();
 }
 
+/// The rooms whose people are to be told that something was missed.
+fn missed(engine: &Engine, tx: &Transaction<'_>) -> Vec<OwnedRoomId> {
+    engine.on(tx, NOW).rooms_with_missed_messages().unwrap()
+}
+
 /// The numbers of what is classified now.
 fn classified(engine: &Engine, tx: &Transaction<'_>) -> Vec<usize> {
     let mut messages = Vec::new();
@@ -135,13 +140,7 @@ fn a_gap_behind_a_gap_is_read_as_one() {
     assert!(classified(&engine, &tx).is_empty(), "there is more");
     page(&engine, &tx, "p3", &json!({"chunk": [alices(3)]}));
     assert_eq!(classified(&engine, &tx), [3, 4, 5, 6, 8, 9]);
-    assert!(
-        engine
-            .on(&tx, NOW)
-            .rooms_with_missed_messages()
-            .unwrap()
-            .is_empty()
-    );
+    assert!(missed(&engine, &tx).is_empty());
 }
 
 /// Each of these ends the reading, and of the first nobody needs to be told.
@@ -178,15 +177,7 @@ fn the_reading_of_a_gap_has_an_end() {
         page(&engine, &tx, "p5", &json!({"chunk": chunk, "end": end}));
         let wanted: Vec<usize> = kept.into_iter().chain([5]).collect();
         assert_eq!(classified(&engine, &tx), wanted, "{end}");
-        assert_eq!(
-            !engine
-                .on(&tx, NOW)
-                .rooms_with_missed_messages()
-                .unwrap()
-                .is_empty(),
-            told,
-            "{end}"
-        );
+        assert_eq!(!missed(&engine, &tx).is_empty(), told, "{end}");
     }
 }
 
@@ -204,10 +195,7 @@ fn what_waits_for_a_gap_is_bounded() {
     page(&engine, &tx, "p5", &json!({"chunk": [large, alices(3)]}));
     assert_eq!(tx.undecrypted().count().unwrap(), caps::UNDECRYPTED_EVENTS);
     assert_eq!(classified(&engine, &tx), (1044..1300).collect::<Vec<_>>());
-    assert_eq!(
-        engine.on(&tx, NOW).rooms_with_missed_messages().unwrap(),
-        [room()]
-    );
+    assert_eq!(missed(&engine, &tx), [room()]);
 }
 
 /// The bot's own clock ends the waiting, and people are told once a minute at most.
@@ -229,28 +217,12 @@ fn a_gap_is_waited_for_five_seconds() {
     assert!(classified(&engine, &tx).is_empty());
     engine.begin(NOW + 10_000, None);
     assert_eq!(classified(&engine, &tx), [5, 6]);
-    assert_eq!(
-        engine.on(&tx, NOW).rooms_with_missed_messages().unwrap(),
-        [room()]
-    );
-    assert!(
-        engine
-            .on(&tx, NOW)
-            .rooms_with_missed_messages()
-            .unwrap()
-            .is_empty()
-    );
+    assert_eq!(missed(&engine, &tx), [room()]);
+    assert!(missed(&engine, &tx).is_empty());
     for (later, told) in [(59_999, false), (60_000, true)] {
         engine.begin(NOW + 10_000 + later, None);
         limited(&engine, &tx, Value::Null, &[], "s4");
-        assert_eq!(
-            !engine
-                .on(&tx, NOW)
-                .rooms_with_missed_messages()
-                .unwrap()
-                .is_empty(),
-            told
-        );
+        assert_eq!(!missed(&engine, &tx).is_empty(), told);
     }
     assert_eq!(engine.on(&tx, 7).next_undecrypted_deadline().unwrap(), None);
 }
@@ -264,13 +236,7 @@ fn a_page_of_others_messages_is_not_the_last() {
     page(&engine, &tx, "p5", &json!({"chunk": [], "end": "p4"}));
     page(&engine, &tx, "p4", &json!({"chunk": [alices(2)]}));
     assert_eq!(classified(&engine, &tx), [2, 5]);
-    assert!(
-        engine
-            .on(&tx, NOW)
-            .rooms_with_missed_messages()
-            .unwrap()
-            .is_empty()
-    );
+    assert!(missed(&engine, &tx).is_empty());
     // Something of allowed users had no room.
     limited(&engine, &tx, json!("p9"), &[alices(9)], "s3");
     let answer = Sifted {
@@ -283,10 +249,7 @@ fn a_page_of_others_messages_is_not_the_last() {
         .handle_backfill(room(), "p9", &answer, MAX_AGE)
         .unwrap();
     assert_eq!(classified(&engine, &tx), [8, 9]);
-    assert_eq!(
-        engine.on(&tx, NOW).rooms_with_missed_messages().unwrap(),
-        [room()]
-    );
+    assert_eq!(missed(&engine, &tx), [room()]);
 }
 
 /// With gaps in very many rooms at once some are not read: what was said after them
