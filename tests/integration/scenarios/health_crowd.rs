@@ -224,6 +224,15 @@ fn one_address_keeps_a_few_connections_and_those_not_for_long() {
     }
 }
 
+/// An IPv4 address and a port as the kernel writes them in its table.
+fn in_proc(address: SocketAddr) -> String {
+    let IpAddr::V4(ip) = address.ip() else {
+        panic!("{address} is not IPv4");
+    };
+    let ip = u32::from_ne_bytes(ip.octets());
+    format!("{ip:08X}:{:04X}", address.port())
+}
+
 /// Whoever asks and stays is let go after a few seconds, and so is what the bot
 /// has written for them.
 #[test]
@@ -236,12 +245,14 @@ fn whoever_stays_after_their_answer_is_cut_off() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     // This end stays open; the other one is not kept, not even by the kernel.
     let asked = Instant::now();
-    let port = format!(":{:04X}", stream.local_addr().unwrap().port());
+    // By both ends: other connections may have a port of the same number.
+    let ends = [health.address, stream.local_addr().unwrap()].map(in_proc);
     let held = || {
         let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        let mut lines = table.lines().map(|line| line.split_whitespace().nth(2));
-        lines.any(|remote| remote.is_some_and(|remote| remote.ends_with(&port)))
+        let mut lines = table.lines().map(|line| line.split_whitespace().skip(1).take(2));
+        lines.any(|columns| columns.eq(ends.iter().map(String::as_str)))
     };
+    assert!(held(), "it is not waited for");
     while held() {
         assert!(asked.elapsed() < Duration::from_secs(8), "still held");
         sleep(Duration::from_millis(20));
