@@ -249,7 +249,9 @@ fn whoever_stays_after_their_answer_is_cut_off() {
     let ends = [health.address, stream.local_addr().unwrap()].map(in_proc);
     let held = || {
         let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        let mut lines = table.lines().map(|line| line.split_whitespace().skip(1).take(2));
+        let mut lines = table
+            .lines()
+            .map(|line| line.split_whitespace().skip(1).take(2));
         lines.any(|columns| columns.eq(ends.iter().map(String::as_str)))
     };
     assert!(held(), "it is not waited for");
