@@ -9,12 +9,14 @@ pub const fn paced(wait: Duration) -> Duration {
     wait
 }
 
-/// The wait; in debug builds it is as many times shorter as `OPENCLAW_TEST_PACE` says.
+/// The wait; in debug builds it is as many times shorter as `OPENCLAW_TEST_PACE` says, or
+/// longer where that is less than 1.
 #[cfg(debug_assertions)]
 pub fn paced(wait: Duration) -> Duration {
-    static PACE: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| {
+    static PACE: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
         let pace = std::env::var("OPENCLAW_TEST_PACE").ok();
-        pace.and_then(|pace| pace.parse().ok()).unwrap_or(1).max(1)
+        let pace: Option<f64> = pace.and_then(|pace| pace.parse().ok());
+        pace.filter(|pace| *pace >= 0.01).unwrap_or(1.0)
     });
-    wait / *PACE
+    wait.div_f64(*PACE)
 }

@@ -1,5 +1,7 @@
 //! Replies: queued, and moved to the outbox when their room's devices have the key.
 
+use std::time::Duration;
+
 use log::warn;
 use ruma::RoomId;
 use serde_json::value::RawValue;
@@ -12,12 +14,18 @@ use super::request::{Outgoing, RequestKey};
 use crate::crypto::{Device, Rotation};
 use crate::matrix::client::{InThread, relate, take_relation};
 use crate::store::{self, Encryption, InClear, Reply};
+use crate::util::paced;
 
 /// A reply waits so long for people who command nothing: for their devices to be
 /// known, for keys to reach them, and for the list of who is in the room. However
 /// many they are and whatever their servers do, a command is answered after that.
 /// Those who could not be reached by then can read the next reply.
-const PATIENCE_MS: u64 = 5_000;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// [`PATIENCE`] in milliseconds.
+fn patience_ms() -> u64 {
+    u64::try_from(paced(PATIENCE).as_millis()).unwrap_or(u64::MAX)
+}
 
 /// The type of a reply, before encryption.
 const KIND: &str = "m.room.message";
@@ -88,7 +96,7 @@ impl Turn<'_> {
                 Encryption::Megolm(rotation) => {
                     let queued_at = replies.iter().map(|reply| reply.queued_at).min();
                     let ends = queued_at
-                        .map(|queued_at| queued_at.saturating_add(PATIENCE_MS))
+                        .map(|queued_at| queued_at.saturating_add(patience_ms()))
                         .filter(|ends| self.own_now < *ends);
                     let is_patient = ends.is_some();
                     if let Some(lacking) =
