@@ -17,7 +17,7 @@ pub use bounded_file::{BoundedFile, FileError};
 pub use carried::{MAX_ID, MAX_POSITION, MAX_UIA_SESSION, is_carried};
 pub use clock::{Clock, ClockDifference};
 pub use own_time::OwnTime;
-pub use pace::paced;
+pub use pace::{paced, patience};
 pub use printable::{Printable, code, is_deceptive, name, printable, shown, unlinked, words};
 pub use secret::Secret;
 pub use tokens::Tokens;

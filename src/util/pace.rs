@@ -9,14 +9,30 @@ pub const fn paced(wait: Duration) -> Duration {
     wait
 }
 
-/// The wait; in debug builds it is as many times shorter as `OPENCLAW_TEST_PACE` says, or
-/// longer where that is less than 1.
+/// The wait; in debug builds it is as many times shorter as `OPENCLAW_TEST_PACE` says.
 #[cfg(debug_assertions)]
 pub fn paced(wait: Duration) -> Duration {
-    static PACE: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
+    static PACE: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| {
         let pace = std::env::var("OPENCLAW_TEST_PACE").ok();
-        let pace: Option<f64> = pace.and_then(|pace| pace.parse().ok());
-        pace.filter(|pace| *pace >= 0.01).unwrap_or(1.0)
+        pace.and_then(|pace| pace.parse().ok()).unwrap_or(1).max(1)
     });
-    wait.div_f64(*PACE)
+    wait / *PACE
+}
+
+/// A wait for others as it is.
+#[cfg(not(debug_assertions))]
+pub const fn patience(wait: Duration) -> Duration {
+    wait
+}
+
+/// A wait for others; in debug builds it is as many times longer as
+/// `OPENCLAW_TEST_PATIENCE` says: a test of what comes within it may run on a machine that
+/// does much else.
+#[cfg(debug_assertions)]
+pub fn patience(wait: Duration) -> Duration {
+    static TIMES: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| {
+        let times = std::env::var("OPENCLAW_TEST_PATIENCE").ok();
+        times.and_then(|times| times.parse().ok()).unwrap_or(1)
+    });
+    wait.saturating_mul(*TIMES)
 }

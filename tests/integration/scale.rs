@@ -148,7 +148,7 @@ fn a_thousand_devices_are_given_the_key_while_another_room_is_served() {
     let _turn = turn();
     let (mut world, mut people, mut bob) = crowded();
     // The reply waits for them, however slow the machine is.
-    world.set("OPENCLAW_TEST_PACE", "0.1");
+    world.set("OPENCLAW_TEST_PATIENCE", "10");
     world.start();
     assert_eq!(ask_bob(&world, &mut bob, "start").as_deref(), Some(ON));
     world.settle();

@@ -14,7 +14,7 @@ use super::request::{Outgoing, RequestKey};
 use crate::crypto::{Device, Rotation};
 use crate::matrix::client::{InThread, relate, take_relation};
 use crate::store::{self, Encryption, InClear, Reply};
-use crate::util::paced;
+use crate::util::patience;
 
 /// A reply waits so long for people who command nothing: for their devices to be
 /// known, for keys to reach them, and for the list of who is in the room. However
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// [`PATIENCE`] in milliseconds.
 fn patience_ms() -> u64 {
-    u64::try_from(paced(PATIENCE).as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(patience(PATIENCE).as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The type of a reply, before encryption.
