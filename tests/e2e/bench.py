@@ -408,7 +408,7 @@ def show(rows: list[Row]) -> None:
     width = max(len(row.what) for row in rows)
     middle = max(len(row.measured) for row in rows)
     for row in rows:
-        verdict = {True: "ok", False: "BROKEN", None: "not judged: this machine is not idle" if row.budget else ""}[row.kept]
+        verdict = {True: "ok", False: "BROKEN", None: ""}[row.kept]
         print(f"{row.what:<{width}}  {row.measured:<{middle}}  {row.budget:<12} {verdict}".rstrip())
 
 
