@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// No wait of a test is longer than this.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Held by a test that computes for seconds, so that only one of them does: most
 /// tests wait beside it, and have limits of real time.
