@@ -31,6 +31,9 @@ const FEW_FILES: usize = 48;
 /// second, and not so many that it is the machine that is tested.
 const BACK_AFTER: Duration = Duration::from_millis(20);
 
+/// A crowd that was not let in again by then is not one.
+const COMES_BACK: Duration = Duration::from_secs(30);
+
 const SCRAPER: Ipv4Addr = Ipv4Addr::new(127, 0, 11, 1);
 
 /// One of many addresses of this machine.
@@ -177,8 +180,17 @@ fn neither_a_thousand_idle_connections_nor_sixty_addresses_keep_out_a_probe_or_a
     let mut from = vec![Ipv4Addr::new(127, 0, 9, 1); 1000];
     from.extend((0..200).map(stranger));
     let crowd = Crowd::new(health.address, from, b"");
-    assert_both_are_answered(&health);
-    assert!(crowd.opened.load(Relaxed) > 1200, "it stays away");
+    // At least until some of the crowd came back: on a machine with little time for it,
+    // the rounds of a probe are over sooner.
+    let since = Instant::now();
+    loop {
+        assert_both_are_answered(&health);
+        let opened = crowd.opened.load(Relaxed);
+        if opened > 1200 {
+            break;
+        }
+        assert!(since.elapsed() < COMES_BACK, "{opened} were let in");
+    }
     assert_eq!(world.ask("start"), ON);
     let grown = resident_kb(id).saturating_sub(memory);
     assert!(grown < 3072, "{grown} kB for a crowd");
