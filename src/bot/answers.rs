@@ -25,8 +25,8 @@ impl Door<'_> {
                 with_device_keys,
                 fallback,
             } => turn.handle_upload(*with_device_keys, fallback.as_deref())?,
-            // Taken in elsewhere, piece by piece.
-            RequestContext::Query(_) => {}
+            // Taken in elsewhere, piece by piece; or there is nothing to it.
+            RequestContext::Query(_) | RequestContext::Signal => {}
             RequestContext::OwnIdentity(step) => turn.handle_cross_signing_step(*step, body)?,
             RequestContext::Claim(asked) => turn.handle_claim(asked, body)?,
             RequestContext::Members(room, generation) => {

@@ -2,32 +2,62 @@
 //! to its answer. [`control::Policy`](crate::control::Policy) decides; what is here
 //! follows from the decision.
 
-use log::{info, warn};
-use ruma::EventId;
+use std::cell::RefCell;
 
-use super::{replies, reply_fallback::strip_reply_fallback};
+use log::{info, warn};
+use ruma::{OwnedEventId, OwnedRoomId};
+
+use super::{replies, words};
 use crate::{
-    control::{Command, Decision, Denial, Distrust, Policy, Proof, Request, Stage},
-    crypto::WithheldCode,
-    matrix::{
-        client::in_thread,
-        e2ee::{Error, Message, MessageKind, PlaintextReplies, Turn},
+    control::{
+        Challenges, Command, Decision, Denial, Distrust, Flood, GrammarFault, Policy, Proof,
+        Request, Stage, TargetName, Targets, Verb,
     },
+    crypto::WithheldCode,
+    matrix::e2ee::{Error, Message, MessageKind, PlaintextReplies, Turn},
     store::{Cap, JournalEntry, Transaction, Urgency},
-    telemetry::{CommandOutcome, MetricEvent, MetricEvents},
+    telemetry::{Audit, CommandOutcome, MetricEvent, MetricEvents},
     util::shown,
 };
 
-/// The chat's rules.
-#[derive(Debug, Clone)]
+/// The chat's rules, and what it remembers of people for as long as the process runs.
+#[derive(Debug)]
 pub struct Chat {
     /// The rules for who may command.
     pub policy: Policy,
     /// True if each message is repeated before it is answered (`ECHO_MODE`).
     pub echo: bool,
+    /// What a command begins with where several people talk (`COMMAND_PREFIX`).
+    pub prefix: Option<String>,
+    /// True if what comes of a change is told (`PROGRESS`).
+    pub progress: bool,
+    /// The audit log, which is written where targets have names.
+    pub(super) audit: Audit,
+    /// The messages that the current transaction has taken in, where targets have names:
+    /// a receipt is sent for each.
+    pub(super) read: RefCell<Vec<ReadMessage>>,
+    /// The questions that wait for an answer.
+    pub(super) challenges: RefCell<Challenges>,
+    /// How much each person asked for.
+    pub(super) flood: RefCell<Flood>,
 }
 
 impl Chat {
+    /// A chat by this policy, without a prefix, that tells what comes of a change.
+    pub fn new(policy: Policy) -> Self {
+        let is_named = matches!(policy.targets, Targets::Named(_));
+        Self {
+            policy,
+            audit: Audit::new(is_named),
+            read: RefCell::default(),
+            echo: false,
+            prefix: None,
+            progress: true,
+            challenges: RefCell::default(),
+            flood: RefCell::default(),
+        }
+    }
+
     /// The replies that the engine may send where nothing is encrypted.
     pub fn plaintext_replies(&self) -> PlaintextReplies {
         match self.policy.require_encryption {
@@ -37,13 +67,21 @@ impl Chat {
     }
 }
 
+/// A message that was taken in.
+#[derive(Debug)]
+pub(super) struct ReadMessage {
+    pub(super) room: OwnedRoomId,
+    pub(super) event_id: OwnedEventId,
+    pub(super) thread: Option<OwnedEventId>,
+}
+
 /// The chat in one transaction.
 #[derive(Clone, Copy)]
 pub struct Door<'a> {
     /// Its rules.
     pub chat: &'a Chat,
-    /// The event of the command that is being executed.
-    pub executing: Option<&'a EventId>,
+    /// The events of the commands that are being executed.
+    pub executing: &'a [OwnedEventId],
     /// The engine that messages come and replies leave through.
     pub turn: Turn<'a>,
 }
@@ -76,7 +114,10 @@ impl Door<'_> {
         let Turn {
             tx, own_now: now, ..
         } = self.turn;
-        let request = request(message, now);
+        let Some(text) = self.addressed(message)? else {
+            return Ok(None);
+        };
+        let request = request(message, text, self.turn);
         let decision = self.chat.policy.decide(&request, now);
         if decision == Decision::Ignore {
             return Ok(None);
@@ -90,77 +131,142 @@ impl Door<'_> {
         }
         let (was_read, payload) = match &decision {
             Decision::Execute(command)
+            | Decision::Ask(command)
             | Decision::Deny(
                 Denial::TooLate { command, .. } | Denial::ClocksDiffer { command, .. },
-            ) => (true, command.as_str()),
-            Decision::Deny(Denial::UnknownCommand(_)) => (true, ""),
+            ) => (true, command.to_string()),
+            Decision::Deny(Denial::UnknownCommand(_) | Denial::NotUnderstood(_)) => {
+                (true, String::new())
+            }
             // Something before the text spoke against it.
-            Decision::Ignore | Decision::Deny(_) => (false, ""),
+            Decision::Ignore | Decision::Deny(_) => (false, String::new()),
         };
-        let entry = journal_entry(message, &request, payload);
-        if !tx.journal().record(&entry)? {
+        let entry = journal_entry(message, &request, &payload);
+        if let MessageKind::TooLong { .. } | MessageKind::Edited { .. } = &message.kind {
+            return self.not_read(message, &entry, &decision);
+        }
+        let decision = match decision {
+            Decision::Execute(Command::Confirm { code }) => {
+                return self.confirm(message, &entry, &code);
+            }
+            other => other,
+        };
+        let parts = match &decision {
+            Decision::Execute(command) => command.parts(),
+            _ => Vec::new(),
+        };
+        if !self.record(&entry, &parts)? {
             return Ok(None);
         }
-        log_receipt(message, payload);
-        let thread = in_thread(message.thread.as_deref(), &message.event_id);
+        log_receipt(message, &payload);
+        self.audit_decision(&entry, &decision);
+        if self.is_flooded(&entry)? {
+            let refused = CommandOutcome::Refused;
+            return Ok(Some(MetricEvent::Command(None, refused)));
+        }
         if self.chat.echo
             && was_read
             && let MessageKind::Text { body, .. } = &message.kind
         {
-            self.turn
-                .remark(&message.room, thread, &replies::echo(body))?;
+            self.remark(&entry, &replies::echo(body))?;
         }
         let (answer, metric) = match decision {
             Decision::Ignore => return Ok(None),
-            Decision::Execute(command) if self.may_answer_at_once(&entry, command)? => {
-                let done = MetricEvent::Command(Some(command), CommandOutcome::Done);
-                (replies::help(&self.turn.fingerprints()?), done)
+            Decision::Execute(command) if self.may_answer_at_once(&entry, &command)? => {
+                let done = MetricEvent::Command(Some(command.verb()), CommandOutcome::Done);
+                (self.help(&command)?, done)
             }
-            Decision::Execute(command) if is_too_much(tx, &entry, command)? => {
-                if tx.rooms().may_tell_busy(&message.room, now)? {
-                    self.turn.reply(&message.room, thread, replies::TOO_MUCH)?;
-                }
-                tx.journal().finish(&message.event_id)?;
-                let refused = CommandOutcome::Refused;
-                return Ok(Some(MetricEvent::Command(Some(command), refused)));
+            Decision::Execute(command) => {
+                return self.take_on(&entry, &command);
             }
-            Decision::Execute(_) => return Ok(None),
+            Decision::Ask(command) => {
+                self.ask(&entry, command)?;
+                return Ok(None);
+            }
             Decision::Deny(denial) => {
                 log_denial(&denial, &entry);
                 let metric = match message.kind {
                     MessageKind::Undecryptable(code) => MetricEvent::Undecryptable(code),
                     _ => denied(&denial, request.text),
                 };
-                (words(&denial, &entry, Some(&message.kind)), metric)
+                (denial_words(&denial, &entry, Some(&message.kind)), metric)
             }
         };
-        self.turn.remark(&message.room, thread, &answer)?;
-        tx.journal().finish(&message.event_id)?;
+        self.remark(&entry, &answer)?;
+        tx.journal().finish(&entry.event_id)?;
         Ok(Some(metric))
+    }
+
+    /// Leaves a command in the journal for its turn, unless too much waits there.
+    pub(super) fn take_on(
+        self,
+        entry: &JournalEntry,
+        command: &Command,
+    ) -> Result<Option<MetricEvent>, Error> {
+        let Turn {
+            tx, own_now: now, ..
+        } = self.turn;
+        if !is_too_much(tx, entry, command.verb())? {
+            return Ok(None);
+        }
+        if tx.rooms().may_tell_busy(&entry.room, now)? {
+            self.answer(entry, replies::TOO_MUCH)?;
+        }
+        tx.journal().finish(&entry.event_id)?;
+        let refused = CommandOutcome::Refused;
+        Ok(Some(MetricEvent::Command(Some(command.verb()), refused)))
+    }
+
+    /// Writes a command down, in a part for each of its targets if it has several. False
+    /// if that was done before.
+    pub(super) fn record(self, entry: &JournalEntry, parts: &[Command]) -> Result<bool, Error> {
+        let journal = self.turn.tx.journal();
+        let is_new = match parts.len() {
+            0 | 1 => journal.record(entry)?,
+            _ => self.record_parts(entry, parts)?,
+        };
+        if is_new && self.is_named() {
+            self.chat.read.borrow_mut().push(ReadMessage {
+                room: entry.room.clone(),
+                event_id: entry.event_id.clone(),
+                thread: entry.thread.clone(),
+            });
+        }
+        Ok(is_new)
+    }
+
+    fn record_parts(self, entry: &JournalEntry, parts: &[Command]) -> Result<bool, Error> {
+        let payloads: Vec<String> = parts.iter().map(Command::to_string).collect();
+        let lanes = parts.iter().map(lane);
+        let parts: Vec<(&str, &str)> = payloads.iter().map(String::as_str).zip(lanes).collect();
+        Ok(self.turn.tx.journal().record_parts(entry, &parts)?)
     }
 
     /// Returns true for a `help` that overtakes nothing: what needs no cluster is answered
     /// at once, unless a command of the same room waits for its turn. One that is being
     /// executed is not waited for: the API server may hang.
-    fn may_answer_at_once(self, entry: &JournalEntry, command: Command) -> Result<bool, Error> {
-        if command != Command::Help {
+    fn may_answer_at_once(self, entry: &JournalEntry, command: &Command) -> Result<bool, Error> {
+        if command.verb() != Verb::Help {
             return Ok(false);
         }
         let unfinished = self.turn.tx.journal().unfinished()?;
         let mut others = unfinished.iter().filter(|other| {
-            other.event_id != entry.event_id && Some(&*other.event_id) != self.executing
+            other.event_id != entry.event_id && !self.executing.contains(&other.event_id)
         });
         Ok(!others.any(|other| other.room == entry.room))
     }
 }
 
-/// A message as the policy sees it.
-fn request(message: &Message, now: u64) -> Request<'_> {
-    let (text, overdue_ms) = match &message.kind {
-        MessageKind::Text {
-            body, overdue_ms, ..
-        } => (strip_reply_fallback(body), *overdue_ms),
-        _ => ("", 0),
+/// The lane of a command in the journal: that of its target.
+pub(super) fn lane(command: &Command) -> &str {
+    command.targets().first().map_or("", TargetName::as_str)
+}
+
+/// A message as the policy sees it, with the text that is addressed to the bot.
+fn request<'a>(message: &'a Message, text: &'a str, turn: Turn<'_>) -> Request<'a> {
+    let overdue_ms = match &message.kind {
+        MessageKind::Text { overdue_ms, .. } => *overdue_ms,
+        _ => 0,
     };
     Request {
         principal: &message.sender,
@@ -169,7 +275,8 @@ fn request(message: &Message, now: u64) -> Request<'_> {
         proof: proof(&message.kind),
         age: message.age,
         overdue_ms,
-        received_at: now,
+        received_at: turn.own_now,
+        wall_ms: turn.now,
         stage: Stage::Received,
     }
 }
@@ -177,10 +284,14 @@ fn request(message: &Message, now: u64) -> Request<'_> {
 /// The proof that a message of this kind has.
 pub(super) fn proof(kind: &MessageKind) -> Proof {
     Proof::Missing(match kind {
-        MessageKind::Text {
-            device: Some(_), ..
-        } => return Proof::Encrypted,
-        MessageKind::Text { device: None, .. } => return Proof::Unencrypted,
+        MessageKind::Text { device, .. }
+        | MessageKind::TooLong { device }
+        | MessageKind::Edited { device, .. } => {
+            return match device {
+                Some(_) => Proof::Encrypted,
+                None => Proof::Unencrypted,
+            };
+        }
         MessageKind::InClear => Distrust::UnencryptedInEncryptedRoom,
         MessageKind::Undecryptable(_) => Distrust::Undecryptable,
         MessageKind::UnknownDevice => Distrust::UnknownDevice,
@@ -195,7 +306,9 @@ pub(super) fn proof(kind: &MessageKind) -> Proof {
 
 fn journal_entry(message: &Message, request: &Request<'_>, payload: &str) -> JournalEntry {
     let device = match &message.kind {
-        MessageKind::Text { device, .. } => device.as_deref().copied(),
+        MessageKind::Text { device, .. }
+        | MessageKind::TooLong { device }
+        | MessageKind::Edited { device, .. } => device.as_deref().copied(),
         _ => None,
     };
     JournalEntry {
@@ -208,18 +321,19 @@ fn journal_entry(message: &Message, request: &Request<'_>, payload: &str) -> Jou
         // The homeserver's word, and what the bot knows itself.
         age_ms: message.age.ms.max(request.overdue_ms),
         thread: message.thread.clone(),
+        part: 0,
+        target: match Command::decode(payload) {
+            Some(command) => lane(&command).to_owned(),
+            None => String::new(),
+        },
     }
 }
 
 /// Returns true if too much waits to be done before this command.
-fn is_too_much(
-    tx: &Transaction<'_>,
-    entry: &JournalEntry,
-    command: Command,
-) -> Result<bool, Error> {
-    let urgency = match command {
-        Command::Status | Command::Help => Urgency::Question,
-        Command::Start | Command::Stop => Urgency::Scaling,
+fn is_too_much(tx: &Transaction<'_>, entry: &JournalEntry, verb: Verb) -> Result<bool, Error> {
+    let urgency = match verb.is_change() {
+        true => Urgency::Scaling,
+        false => Urgency::Question,
     };
     if tx
         .journal()
@@ -228,7 +342,7 @@ fn is_too_much(
         return Ok(false);
     }
     warn!(
-        "{} in {}: too many commands wait, {command} is not taken",
+        "{} in {}: too many commands wait, {verb} is not taken",
         entry.sender, entry.room
     );
     tx.note_dropped(Cap::Commands, 1);
@@ -237,19 +351,24 @@ fn is_too_much(
 
 /// The answer to a request that is denied. `kind` is the message it came as; None for
 /// one from the journal.
-pub(super) fn words(denial: &Denial, entry: &JournalEntry, kind: Option<&MessageKind>) -> String {
+pub(super) fn denial_words(
+    denial: &Denial,
+    entry: &JournalEntry,
+    kind: Option<&MessageKind>,
+) -> String {
     match denial {
         Denial::RoomNotAllowed => replies::ROOM_REFUSED.to_owned(),
         Denial::EncryptionRequired => replies::ENCRYPTION_REQUIRED.to_owned(),
         Denial::Unproven(distrust) => unproven(*distrust, entry, kind),
         Denial::UnknownCommand(text) => replies::unknown(text.as_str()),
-        Denial::TooLate { command, age } => replies::too_late(command.as_str(), age.as_secs()),
+        Denial::NotUnderstood(fault) => words::not_understood(fault),
+        Denial::TooLate { command, age } => replies::too_late(&command.in_words(), age.as_secs()),
         Denial::ClocksDiffer {
             command,
             difference,
             ..
-        } => replies::clocks_differ(command.as_str(), *difference),
-        Denial::Interrupted { command, .. } => replies::interrupted(command.as_str()),
+        } => replies::clocks_differ(&command.in_words(), *difference),
+        Denial::Interrupted { command, .. } => replies::interrupted(&command.in_words()),
         Denial::NoLongerAllowed => replies::NO_LONGER_ALLOWED.to_owned(),
     }
 }
@@ -296,6 +415,7 @@ pub(super) fn log_denial(denial: &Denial, entry: &JournalEntry) {
         | Denial::EncryptionRequired
         | Denial::Unproven(_)
         | Denial::UnknownCommand(_)
+        | Denial::NotUnderstood(_)
         | Denial::NoLongerAllowed => {}
     }
 }
@@ -304,11 +424,18 @@ pub(super) fn log_denial(denial: &Denial, entry: &JournalEntry) {
 /// not be read.
 pub(super) fn denied(denial: &Denial, text: &str) -> MetricEvent {
     let outcome = match denial {
-        Denial::UnknownCommand(_) => CommandOutcome::Unknown,
+        Denial::UnknownCommand(_) | Denial::NotUnderstood(GrammarFault::NoCommand { .. }) => {
+            CommandOutcome::Unknown
+        }
         denial if denial.is_about_time() => CommandOutcome::Late,
         _ => CommandOutcome::Refused,
     };
-    MetricEvent::Command(Command::parse(text).ok(), outcome)
+    let verb = text.split_whitespace().next().and_then(Verb::of_word);
+    let verb = match denial {
+        Denial::UnknownCommand(_) => None,
+        _ => verb,
+    };
+    MetricEvent::Command(verb, outcome)
 }
 
 /// Logs who asked for what where; never the text.
@@ -328,6 +455,8 @@ fn log_receipt(message: &Message, command: &str) {
             info!("{sender} in {room}: {what} ({how}, {event_id})");
             return;
         }
+        MessageKind::TooLong { .. } => "too long to be a command",
+        MessageKind::Edited { .. } => "an edit of an earlier message",
         MessageKind::InClear => "in clear in an encrypted room",
         MessageKind::Undecryptable(code) => {
             let why = code.map_or("its key has not come", WithheldCode::as_str);

@@ -3,14 +3,19 @@
 use std::{collections::BTreeSet, fmt, time::Duration};
 
 use log::{debug, error, warn};
-use ruma::RoomId;
+use ruma::{OwnedEventId, RoomId};
 use tokio::time::Instant;
 
-use super::{pending::Pending, session::Session, storage::write_deferred};
+use super::{
+    named::QUESTION,
+    pending::Pending,
+    session::Session,
+    storage::{Delivered, write_deferred},
+};
 use crate::{
     json::Sifted,
     matrix::{
-        client::Fault,
+        client::{Fault, read_sent},
         e2ee::{RequestContext, RequestKey},
         session::{Refusal, SessionEnd, refused, with_code},
     },
@@ -120,10 +125,11 @@ impl Session<'_> {
         }
         let mut judged = Vec::new();
         let taken = match result.map_err(|fault| with_code(about, fault)) {
-            Ok(_) if let RequestContext::Outbox(row, _) = about => {
-                self.delivered(key, *row);
+            Ok(answer) if let RequestContext::Outbox(row, _) = about => {
+                self.delivered(key, *row, read_sent(&answer.body));
                 return Ok(());
             }
+            Ok(_) if matches!(about, RequestContext::Signal) => return Ok(()),
             Ok(answer) => {
                 self.log.taken(key);
                 self.transact(|door| door.take_in(about, &answer, &mut judged))
@@ -134,6 +140,13 @@ impl Session<'_> {
                     Some(wait) => {
                         self.requests.in_flight.failed(key, Some(wait));
                     }
+                }
+                return Ok(());
+            }
+            Err(fault) if matches!(about, RequestContext::Signal) => {
+                debug!("{key:?}: {fault}; left out");
+                if let Fault::Limited(_) = fault {
+                    self.requests.in_flight.failed(key, fault.retry_after());
                 }
                 return Ok(());
             }
@@ -190,12 +203,19 @@ impl Session<'_> {
                     }
                     return Ok(());
                 }
-                Refusal::Final if let RequestContext::Outbox(row, _) = about => {
-                    error!("a message is given up: {status} {errcode} ({message})");
-                    self.delivered(key, *row);
+                ref refusal @ (Refusal::Final | Refusal::Related)
+                    if let RequestContext::Outbox(row, _) = about =>
+                {
+                    let words = format!("{status} {errcode} ({message})");
+                    match refusal {
+                        Refusal::Related => self.leave_out_relation(key, *row, &words),
+                        _ => self.give_message_up(key, *row, &words),
+                    }
                     return Ok(());
                 }
-                Refusal::Final => self.transact(|door| door.give_up(about, fault)),
+                Refusal::Final | Refusal::Related => {
+                    self.transact(|door| door.give_up(about, fault))
+                }
             },
             Err(fault) => {
                 if let RequestContext::Query(asked) = about {
@@ -249,12 +269,51 @@ impl Session<'_> {
         }
     }
 
+    /// A message was refused as a bad request: once more without what it is related to,
+    /// if it is.
+    fn leave_out_relation(&mut self, key: &RequestKey, row: i64, refusal: &str) {
+        match self.write_down(|turn| turn.leave_out_relation(row)) {
+            Some(true) => {
+                warn!("a message goes without its relation to others: {refusal}");
+                self.has_more = true;
+            }
+            Some(false) => self.give_message_up(key, row, refusal),
+            None => {
+                self.requests.in_flight.failed(key, None);
+            }
+        }
+    }
+
+    fn give_message_up(&mut self, key: &RequestKey, row: i64, refusal: &str) {
+        error!("a message is given up: {refusal}");
+        self.delivered(key, row, None);
+    }
+
+    /// The time for an answer begins where the request carries a question.
+    fn note_question(&mut self, row: i64) {
+        if self.chat.challenges.borrow().is_empty() {
+            return;
+        }
+        let chat = self.chat;
+        self.read(|turn| {
+            if let Some(anchor) = turn.tx.outbox().anchor_of(row)?
+                && let Some((event_id, about)) = anchor.split_once(' ')
+                && about == QUESTION
+            {
+                let mut challenges = chat.challenges.borrow_mut();
+                challenges.delivered(event_id, turn.own_now);
+            }
+            Ok(())
+        });
+    }
+
     /// A request of the outbox was taken by the server. That is written down
     /// with the next commit, not with one of its own: should it be lost, the
     /// same request goes out again and the server knows its transaction id.
-    fn delivered(&mut self, key: &RequestKey, row: i64) {
+    fn delivered(&mut self, key: &RequestKey, row: i64, event_id: Option<OwnedEventId>) {
         self.requests.in_flight.succeeded(key);
-        self.storage.delivered.push(row);
+        self.note_question(row);
+        self.storage.delivered.push(Delivered { row, event_id });
         let sends = self.storage.store.begin().and_then(|tx| {
             // Mostly that was all: then there is nothing to look for behind it.
             if !tx.outbox().has_more_than(self.storage.delivered.len())? {

@@ -1,230 +1,376 @@
-//! Jobs: commands that were accepted and wait in the journal for their turn, one at a
-//! time, in the order they came. They belong to the process, not to a session: one that
-//! is under way goes on when the session ends.
+//! Jobs: commands that were accepted and wait in the journal for their turn. What is about
+//! one target is done one after the other, in the order it came; targets go side by side.
+//! They belong to the process, not to a session: one that is under way goes on when the
+//! session ends.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
-use log::{error, info, warn};
-use ruma::{EventId, OwnedEventId};
+use log::{info, warn};
+use ruma::OwnedEventId;
 use tokio::{
     task::JoinSet,
-    time::{Duration, Instant, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 use super::{
     chat::{self, Door},
-    replies,
+    execute::{Cluster, Done, Order},
+    followed::{Follows, Looked},
+    preflight, replies,
+    timed::{Fired, Scheduled, Timers},
 };
 use crate::{
-    control::{Age, Command, Decision, Denial, Distrust, Outcome, Proof, Request, Stage, Target},
-    kube::{self, DryRun, Preflight},
-    matrix::{
-        client::in_thread,
-        e2ee::{Error, Turn},
+    control::{
+        Age, Command, Decision, Denial, Distrust, Proof, Request, Stage, TargetName, Targets, Verb,
     },
+    kube,
+    matrix::e2ee::{Error, Turn},
     store::{Encryption, JournalEntry},
-    telemetry::{CommandOutcome, HealthState, MetricEvent, MetricEvents},
+    telemetry::{CommandOutcome, HealthState, MetricEvent},
 };
 
 /// So many questions may wait before what changes something goes first: a flood of
 /// `status` keeps no `stop` from being done in time.
 const QUESTIONS_BEFORE_SCALING: i64 = 4;
 
-/// Longest wait for a job under way when its session ends.
-const LAST_JOB: Duration = Duration::from_secs(15);
+/// Targets on which something is done at the same time.
+const SIDE_BY_SIDE: usize = 4;
 
 /// A command whose turn has come, and the decision about it.
 pub(super) struct Job {
     entry: JournalEntry,
     decision: Decision,
+    /// What the cluster is to do; None where it takes none.
+    order: Option<Order>,
 }
 
 impl Job {
     /// Returns true if its answer tells what the bot can be known by.
     pub(super) const fn tells_fingerprints(&self) -> bool {
-        matches!(self.decision, Decision::Execute(Command::Help))
+        matches!(self.decision, Decision::Execute(Command::Help { .. }))
     }
 }
 
-/// The end of a job: its answer, to be written down.
+/// The end of a job, to be written down.
 pub(super) struct Answered {
-    entry: JournalEntry,
-    answer: String,
-    command: Option<Command>,
-    metric: MetricEvent,
+    pub(super) entry: JournalEntry,
+    pub(super) command: Option<Command>,
+    pub(super) end: End,
+    pub(super) metric: MetricEvent,
+}
+
+impl Answered {
+    /// The target whose number of replicas it has changed.
+    pub(super) fn changed(&self) -> Option<&TargetName> {
+        match (&self.end, &self.command) {
+            (End::Done(Done::Changed(_)), Some(command)) => command.targets().first(),
+            _ => None,
+        }
+    }
+}
+
+/// How a job has ended.
+pub(super) enum End {
+    /// With an answer that says everything.
+    Told(String),
+    /// With what the cluster did for a target that has a name.
+    Done(Done),
+    /// The cluster did not do it: this sentence.
+    Failed(String),
+}
+
+/// The end of a task.
+pub(super) enum Ended {
+    /// The look at the cluster at the start of a session.
+    Preflight,
+    /// A job.
+    Job(Box<Answered>),
+    /// A look at a workload that is followed.
+    Looked(Box<Looked>),
+    /// The stop of a target whose time had come.
+    Fired(Box<Fired>),
+    /// The edge of a target's schedule.
+    Scheduled(Box<Scheduled>),
+}
+
+/// A job under way, until its answer is written down.
+struct Running {
+    event_id: OwnedEventId,
+    part: i64,
+    /// The target, whose other jobs wait.
+    lane: String,
 }
 
 /// The jobs of the process.
 pub struct Jobs {
-    kube: kube::Api,
-    target: Target,
-    health: Arc<HealthState>,
-    /// The job under way, which ends with its answer, and the look at the cluster at the
-    /// start of a session, which ends with none.
-    pub(super) tasks: JoinSet<Option<Answered>>,
-    /// The job under way, until its answer is written down.
-    running: Option<OwnedEventId>,
-    /// Its answer, while the store refuses to take it.
-    pub(super) unsaved: Option<Answered>,
+    pub(super) cluster: Cluster,
+    targets: Targets,
+    /// What is under way.
+    pub(super) tasks: JoinSet<Ended>,
+    running: Vec<Running>,
+    /// Answers that the store has not taken yet.
+    pub(super) unsaved: VecDeque<Answered>,
+    /// The changes whose outcome is waited for.
+    pub(super) follows: Follows,
+    /// The times at which targets stop.
+    pub(super) timers: Timers,
 }
 
 impl Jobs {
-    /// Jobs on this workload, at this API server.
-    pub fn new(kube: kube::Api, target: Target, health: Arc<HealthState>) -> Self {
+    /// Jobs on these workloads, at this API server.
+    pub fn new(kube: kube::Api, targets: Targets, health: Arc<HealthState>) -> Self {
         Self {
-            kube,
-            target,
-            health,
+            cluster: Cluster { kube, health },
+            targets,
             tasks: JoinSet::new(),
-            running: None,
-            unsaved: None,
+            running: Vec::new(),
+            unsaved: VecDeque::new(),
+            follows: Follows::default(),
+            timers: Timers::default(),
         }
     }
 
-    /// The event of the job under way.
-    pub(super) fn running(&self) -> Option<&EventId> {
-        self.running.as_deref()
+    /// The events of the jobs under way.
+    pub(super) fn running(&self) -> Vec<OwnedEventId> {
+        let events = self.running.iter().map(|running| running.event_id.clone());
+        events.collect()
     }
 
-    /// The job to start, unless one is under way. None while its sender's devices are
-    /// being asked for.
-    pub(super) fn next(&self, door: Door<'_>, started_at: u64) -> Result<Option<Job>, Error> {
-        let (policy, tx, own_now) = (&door.chat.policy, door.turn.tx, door.turn.own_now);
-        if self.running.is_some() {
-            return Ok(None);
+    /// Returns true while a job is under way.
+    pub(super) const fn is_running(&self) -> bool {
+        !self.running.is_empty()
+    }
+
+    /// The most jobs under way at the same time: those of the Python program's grammar go
+    /// one after the other.
+    const fn most(&self) -> usize {
+        match self.targets {
+            Targets::Reference(_) => 1,
+            Targets::Named(_) => SIDE_BY_SIDE,
         }
-        let Some(oldest) = tx.journal().next_unfinished("")? else {
-            return Ok(None);
-        };
-        let question = Command::Status.as_str();
-        let is_flooded = oldest.payload == question
-            && tx.journal().count_unfinished(question)? > QUESTIONS_BEFORE_SCALING;
-        let urgent = match is_flooded {
-            true => tx.journal().next_unfinished(question)?,
-            false => None,
-        };
-        let entry = urgent.unwrap_or(oldest);
-        let mut request = Request {
-            principal: &entry.sender,
-            room: &entry.room,
-            text: &entry.payload,
-            proof: Proof::Encrypted,
-            age: Age::told(entry.age_ms),
-            overdue_ms: 0,
-            received_at: entry.received_at,
-            stage: Stage::Due {
-                interrupted: entry.received_at < started_at,
-            },
-        };
-        let mut decision = policy.decide(&request, own_now);
-        // What is too old is told so without asking for its sender's devices.
-        if !matches!(&decision, Decision::Deny(denial) if denial.is_about_time()) {
-            let Some(proof) = proof(door.turn, &entry)? else {
-                return Ok(None);
+    }
+
+    /// The jobs to start now. One whose sender's devices are being asked for waits, and so
+    /// do those behind it.
+    pub(super) fn next(&self, door: Door<'_>, started_at: u64) -> Result<Vec<Job>, Error> {
+        let mut jobs = Vec::new();
+        let mut busy: Vec<String> = self.running.iter().map(|job| job.lane.clone()).collect();
+        while self.running.len() + jobs.len() < self.most() {
+            let Some(entry) = self.next_entry(door, &busy)? else {
+                break;
             };
-            request.proof = proof;
-            decision = policy.decide(&request, own_now);
-        }
-        if let Decision::Deny(denial) = &decision {
-            chat::log_denial(denial, &entry);
-            if matches!(denial, Denial::NoLongerAllowed | Denial::Unproven(_)) {
-                warn!(
-                    "{} may no longer command: {} is not run",
-                    entry.sender, entry.payload
-                );
+            busy.push(entry.target.clone());
+            if let Some(job) = decide(door, entry, started_at)? {
+                jobs.push(job);
             }
         }
-        Ok(Some(Job { entry, decision }))
+        Ok(jobs)
+    }
+
+    /// The command whose turn it is among those whose lane is not busy.
+    fn next_entry(&self, door: Door<'_>, busy: &[String]) -> Result<Option<JournalEntry>, Error> {
+        let journal = door.turn.tx.journal();
+        let Some(oldest) = journal.next_due(busy)? else {
+            return Ok(None);
+        };
+        let question = Verb::Status.as_str();
+        let is_flooded = matches!(self.targets, Targets::Reference(_))
+            && oldest.payload == question
+            && journal.count_unfinished(question)? > QUESTIONS_BEFORE_SCALING;
+        let urgent = match is_flooded {
+            true => journal.next_unfinished(question)?,
+            false => None,
+        };
+        Ok(Some(urgent.unwrap_or(oldest)))
     }
 
     /// Starts a job. What needs no cluster has its answer at once; it comes to its end
     /// like any other. `fingerprints` are what `help` tells the bot can be known by.
     pub(super) fn start(&mut self, job: Job, fingerprints: Vec<String>) {
-        let Job { entry, decision } = job;
-        self.running = Some(entry.event_id.clone());
+        let Job {
+            entry,
+            decision,
+            order,
+        } = job;
+        let running = Running {
+            event_id: entry.event_id.clone(),
+            part: entry.part,
+            lane: entry.target.clone(),
+        };
         match decision {
-            Decision::Execute(command) => {
-                let (kube, target) = (self.kube.clone(), self.target.clone());
-                let health = Arc::clone(&self.health);
+            Decision::Execute(command) | Decision::Ask(command) => {
+                let cluster = self.cluster.clone();
+                let verb = command.verb();
                 self.tasks.spawn(async move {
-                    let (outcome, answer) = match execute(&kube, &target, command, &health).await {
-                        Ok(done) => (CommandOutcome::Done, replies::done(&done, &fingerprints)),
-                        Err(sentence) => (CommandOutcome::Failed, replies::failure(&sentence)),
+                    let (outcome, end) = match order {
+                        None => (CommandOutcome::Done, End::Done(Done::Store)),
+                        Some(order) => match order.execute(&cluster).await {
+                            Ok(Done::Reference(done)) => {
+                                let answer = replies::done(&done, &fingerprints);
+                                if verb != Verb::Help {
+                                    info!("{verb}: {}", answer.lines().next().unwrap_or_default());
+                                }
+                                (CommandOutcome::Done, End::Told(answer))
+                            }
+                            Ok(done) => (CommandOutcome::Done, End::Done(done)),
+                            Err(sentence) => (CommandOutcome::Failed, End::Failed(sentence)),
+                        },
                     };
-                    if outcome == CommandOutcome::Done && command != Command::Help {
-                        info!("{command}: {}", answer.lines().next().unwrap_or_default());
-                    }
-                    Some(Answered {
+                    Ended::Job(Box::new(Answered {
                         entry,
-                        answer,
                         command: Some(command),
-                        metric: MetricEvent::Command(Some(command), outcome),
-                    })
+                        end,
+                        metric: MetricEvent::Command(Some(verb), outcome),
+                    }))
                 });
             }
             // A request from the journal was not ignored when it came.
-            Decision::Ignore => self.running = None,
+            Decision::Ignore => return,
             Decision::Deny(denial) => {
                 let answered = Answered {
-                    answer: chat::words(&denial, &entry, None),
+                    end: End::Told(chat::denial_words(&denial, &entry, None)),
                     metric: chat::denied(&denial, &entry.payload),
                     command: None,
                     entry,
                 };
-                self.tasks.spawn(async move { Some(answered) });
+                self.tasks
+                    .spawn(async move { Ended::Job(Box::new(answered)) });
             }
         }
+        self.running.push(running);
     }
 
-    /// Looks whether the workload can be read and scaled, and logs it.
+    /// Looks whether the workloads can be read and scaled, and logs it.
     pub(super) fn spawn_preflight(&mut self) {
-        let (kube, target) = (self.kube.clone(), self.target.clone());
+        let (kube, targets) = (self.cluster.kube.clone(), self.targets.clone());
         self.tasks.spawn(async move {
-            match kube.preflight(&target).await {
-                Preflight::Ready(status) => info!(
-                    "deployment {target}: may be read and scaled (replicas: {})",
-                    status.desired
-                ),
-                Preflight::Faulty(faults) => {
-                    for fault in faults {
-                        warn!("{} ({})", fault.sentence(&target), fault.detail());
-                    }
-                }
+            match targets {
+                Targets::Reference(workload) => preflight::of_deployment(&kube, &workload).await,
+                Targets::Named(targets) => preflight::of_targets(&kube, &targets).await,
             }
-            None
+            Ended::Preflight
         });
     }
 
     /// Takes the answer that is to be written down. [`Jobs::put_back`] follows where the
     /// store refused it: without its answer the job would be executed once more.
     pub(super) fn take_unsaved(&mut self) -> Option<Answered> {
-        let answered = self.unsaved.take()?;
-        self.running = None;
+        let answered = self.unsaved.pop_front()?;
+        self.running.retain(|running| !is_of(running, &answered));
         Some(answered)
     }
 
     pub(super) fn put_back(&mut self, answered: Answered) {
-        self.running = Some(answered.entry.event_id.clone());
-        self.unsaved = Some(answered);
+        self.running.push(Running {
+            event_id: answered.entry.event_id.clone(),
+            part: answered.entry.part,
+            lane: answered.entry.target.clone(),
+        });
+        self.unsaved.push_front(answered);
     }
 
-    /// Drops the job under way: the store that it is to be written into is an older copy.
+    /// Drops the jobs under way: the store that they are to be written into is an older
+    /// copy.
     pub(super) fn abandon(&mut self) {
         self.tasks = JoinSet::new();
-        (self.running, self.unsaved) = (None, None);
+        self.running.clear();
+        self.unsaved.clear();
+        self.follows.abandon();
+        self.timers = Timers::default();
     }
 
-    /// Waits for the job under way, and takes its answer, which is to be written down.
-    pub(super) async fn last_answer(&mut self) -> Option<Answered> {
-        let until = Instant::now() + LAST_JOB;
-        while self.running.is_some() && self.unsaved.is_none() {
+    /// Waits for a job under way until then, and takes its answer, which is to be written
+    /// down. None if none is under way, or none has ended.
+    pub(super) async fn last_answer(&mut self, until: Instant) -> Option<Answered> {
+        while !self.running.is_empty() && self.unsaved.is_empty() {
             match timeout_at(until, self.tasks.join_next()).await {
-                Ok(Some(finished)) => self.unsaved = finished.ok().flatten(),
+                Ok(Some(Ok(Ended::Job(answered)))) => self.unsaved.push_back(*answered),
+                Ok(Some(Ok(Ended::Looked(looked)))) => self.follows.keep(*looked),
+                // Its row is still there: the next session fires it once more.
+                Ok(Some(Ok(Ended::Fired(_) | Ended::Scheduled(_)))) => {
+                    self.timers = Timers::default()
+                }
+                Ok(Some(Ok(Ended::Preflight) | Err(_))) => {}
                 Ok(None) | Err(_) => return None,
             }
         }
         self.take_unsaved()
     }
+}
+
+fn is_of(running: &Running, answered: &Answered) -> bool {
+    running.event_id == answered.entry.event_id && running.part == answered.entry.part
+}
+
+/// Decides about a command whose turn has come. None while its sender's devices are
+/// being asked for.
+fn decide(door: Door<'_>, entry: JournalEntry, started_at: u64) -> Result<Option<Job>, Error> {
+    let (policy, own_now) = (&door.chat.policy, door.turn.own_now);
+    let mut request = Request {
+        principal: &entry.sender,
+        room: &entry.room,
+        text: &entry.payload,
+        proof: Proof::Encrypted,
+        age: Age::told(entry.age_ms),
+        overdue_ms: 0,
+        received_at: entry.received_at,
+        wall_ms: door.turn.now,
+        stage: Stage::Due {
+            interrupted: entry.received_at < started_at,
+        },
+    };
+    let mut decision = policy.decide(&request, own_now);
+    // What is too old is told so without asking for its sender's devices.
+    if !matches!(&decision, Decision::Deny(denial) if denial.is_about_time()) {
+        let Some(proof) = proof(door.turn, &entry)? else {
+            return Ok(None);
+        };
+        request.proof = proof;
+        decision = policy.decide(&request, own_now);
+    }
+    if let Decision::Deny(denial) = &decision {
+        chat::log_denial(denial, &entry);
+        if matches!(denial, Denial::NoLongerAllowed | Denial::Unproven(_)) {
+            warn!(
+                "{} may no longer command: {} is not run",
+                entry.sender, entry.payload
+            );
+        }
+    }
+    let order = match &decision {
+        Decision::Execute(command) => order(door, &entry, command)?,
+        _ => None,
+    };
+    Ok(Some(Job {
+        entry,
+        decision,
+        order,
+    }))
+}
+
+/// What the cluster is to do for a command; None where it takes none.
+fn order(door: Door<'_>, entry: &JournalEntry, command: &Command) -> Result<Option<Order>, Error> {
+    let policy = &door.chat.policy;
+    if let Targets::Reference(workload) = &policy.targets {
+        return Ok(Some(Order::Reference(command.clone(), workload.clone())));
+    }
+    if !command.verb().needs_cluster() {
+        return Ok(None);
+    }
+    let scope = policy.scope(&entry.sender, &entry.room);
+    let Some(name) = command.targets().first() else {
+        let seen = scope.seen().iter().map(|seen| seen.target.clone());
+        return Ok(Some(Order::List(seen.collect())));
+    };
+    let previous = match command {
+        Command::Start { .. } => door.turn.tx.previous_replicas().get(name.as_str())?,
+        _ => None,
+    };
+    Ok(scope.find(name.as_str()).map(|seen| Order::Target {
+        command: command.clone(),
+        target: Box::new(seen.target.clone()),
+        previous,
+    }))
 }
 
 /// Proof, as of now, that the sender wrote a command of the journal. None while
@@ -244,56 +390,4 @@ fn proof(turn: Turn<'_>, entry: &JournalEntry) -> Result<Option<Proof>, Error> {
     Ok(Some(
         distrust.map_or(Proof::Encrypted, |kind| chat::proof(&kind)),
     ))
-}
-
-/// Does what was asked for.
-///
-/// # Errors
-/// The cluster did not do it: one bounded sentence for the person who asked, without
-/// internals of the cluster.
-async fn execute(
-    kube: &kube::Api,
-    target: &Target,
-    command: Command,
-    health: &HealthState,
-) -> Result<Outcome, String> {
-    let scale = async |replicas| {
-        let started = Instant::now();
-        let scaled = kube.scale(target, replicas, DryRun::No).await;
-        health.scaled(scaled.is_ok(), started.elapsed());
-        scaled.map(|scaled| Outcome::Scaled {
-            replicas: scaled.replicas,
-        })
-    };
-    let result = match command {
-        Command::Start => scale(1).await,
-        Command::Stop => scale(0).await,
-        Command::Status => kube.deployment(target).await.map(|status| Outcome::Status {
-            desired: status.desired,
-            ready: status.ready,
-            available: status.available,
-        }),
-        Command::Help => Ok(Outcome::Help),
-    };
-    result.map_err(|fault| {
-        error!("{command} {target}: {}", fault.detail());
-        fault.sentence(target)
-    })
-}
-
-/// Writes down the answer of a job, and that it is done.
-pub(super) fn put_answer(turn: Turn<'_>, answered: &Answered) -> Result<MetricEvents, Error> {
-    let Answered { entry, answer, .. } = answered;
-    let fault = match answered.command {
-        Some(Command::Status) => turn.cross_signing_fault()?,
-        _ => None,
-    };
-    let answer = match fault {
-        Some(fault) => &format!("{answer}\n\n⚠ {fault}"),
-        None => answer,
-    };
-    let thread = in_thread(entry.thread.as_deref(), &entry.event_id);
-    turn.reply(&entry.room, thread, answer)?;
-    turn.tx.journal().finish(&entry.event_id)?;
-    Ok([answered.metric].into_iter().collect())
 }

@@ -7,18 +7,28 @@ pub mod supervisor;
 mod answers;
 mod backlog;
 mod chat;
+mod execute;
+mod follow;
+mod followed;
 mod handlers;
 mod invites;
 mod jobs;
 mod log_once;
+mod named;
+mod outcome;
 mod pending;
+mod preflight;
 mod reply_fallback;
 mod rollback;
+mod schedules;
 mod session;
 mod session_loop;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod timed;
+mod timers;
+mod words;
 
 pub use chat::{Chat, Door};
 pub use jobs::Jobs;

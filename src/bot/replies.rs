@@ -75,9 +75,14 @@ pub const TOO_MUCH: &str = "I have more commands than I can answer, so I take no
 
 /// The commands, and under them what the bot can be known by.
 pub fn help(fingerprints: &[String]) -> String {
+    with_fingerprints(HELP, fingerprints)
+}
+
+/// A list of commands, with what the bot can be known by.
+pub fn with_fingerprints(help: &str, fingerprints: &[String]) -> String {
     match fingerprints {
-        [] => HELP.to_owned(),
-        lines => format!("{HELP}\n\nKnow me by:\n  {}", lines.join("\n  ")),
+        [] => help.to_owned(),
+        lines => format!("{help}\n\nKnow me by:\n  {}", lines.join("\n  ")),
     }
 }
 

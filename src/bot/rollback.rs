@@ -45,7 +45,7 @@ impl Session<'_> {
             let (turn, tx) = (door.turn, door.turn.tx);
             turn.recover_from_rollback(foreign)?;
             for asked in tx.journal().unfinished()? {
-                if Some(&*asked.event_id) != door.executing {
+                if !door.executing.contains(&asked.event_id) {
                     let thread = in_thread(asked.thread.as_deref(), &asked.event_id);
                     let answer = replies::interrupted(&asked.payload);
                     turn.reply(&asked.room, thread, &answer)?;

@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use super::{
     chat::{Chat, Door},
-    jobs::{self, Job, Jobs},
+    jobs::{Job, Jobs},
     log_once::LogOnce,
+    outcome,
     pending::Pending,
     storage::Storage,
 };
@@ -29,9 +30,12 @@ use crate::{
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// Things that one transaction leaves to be started.
+/// Longest wait for the jobs under way when their session ends.
+const LAST_JOBS: Duration = Duration::from_secs(15);
+
 struct Next {
     requests: Vec<OutgoingRequest>,
-    job: Option<Job>,
+    jobs: Vec<Job>,
     phase: Phase,
     /// Fingerprints of the bot, where they are to be told.
     fingerprints: Vec<String>,
@@ -148,11 +152,13 @@ impl<'a> Session<'a> {
         let (tx, own_now) = self.storage.begin(now)?;
         engine.begin(own_now, self.requests.homeserver.ahead_ms());
         let turn = engine.on(&tx, now);
+        let executing = self.jobs.running();
         let door = Door {
             chat: self.chat,
-            executing: self.jobs.running(),
+            executing: &executing,
             turn,
         };
+        self.chat.read.borrow_mut().clear();
         let metrics = change(door)?.into();
         turn.check_rollback()?;
         // Before the first sync this store may be an older copy, which shows only
@@ -167,15 +173,14 @@ impl<'a> Session<'a> {
             patience_ends,
         } = turn.outgoing(has_synced, &busy)?;
         requests.extend(engine.outbox_requests(&tx, has_synced, &in_flight.gate())?);
-        let job = match has_synced {
+        let jobs = match has_synced {
             true => self.jobs.next(door, self.started_at)?,
-            false => None,
+            false => Vec::new(),
         };
-        let tells_fingerprints =
-            phase.is_unannounced() || job.as_ref().is_some_and(Job::tells_fingerprints);
+        let tells_fingerprints = phase.is_unannounced() || jobs.iter().any(Job::tells_fingerprints);
         let next = Next {
             requests,
-            job,
+            jobs,
             phase: phase.after(|| turn.keys_uploaded(), || turn.bootstrap_done())?,
             fingerprints: match tells_fingerprints {
                 true => turn.fingerprints()?,
@@ -189,6 +194,13 @@ impl<'a> Session<'a> {
         let dropped = tx.dropped();
         let ended = Storage::commit(tx, own_now, now)?;
         self.storage.ended(ended, since.as_deref(), &self.health);
+        let read = self.chat.read.take();
+        let mut next = next;
+        next.requests.extend(
+            read.iter().map(|read| {
+                engine.read_receipt(&read.room, &read.event_id, read.thread.as_deref())
+            }),
+        );
         (self.since, self.held_until) = (since, held_until);
         (self.has_more, self.patience_ends) = (has_more, patience_ends);
         if let Some(counts) = counts {
@@ -215,15 +227,15 @@ impl<'a> Session<'a> {
                 self.chat.policy.users.len()
             );
         }
-        if let Some(job) = next.job {
-            self.jobs.start(job, fingerprints);
+        for job in next.jobs {
+            self.jobs.start(job, fingerprints.clone());
         }
         self.sync_if_due();
     }
 
     /// Asks for the next sync, if its time has come.
     pub(super) fn sync_if_due(&mut self) {
-        let is_executing = self.jobs.running().is_some();
+        let is_executing = self.jobs.is_running();
         self.requests
             .sync_if_due(self.since.as_deref(), is_executing);
     }
@@ -250,26 +262,50 @@ impl<'a> Session<'a> {
         done.ok()
     }
 
-    /// Writes down the answer of a job. While the store refuses, it stays the one under
-    /// way.
+    /// Reads the store. None if it refuses.
+    pub(super) fn read<T>(
+        &mut self,
+        read: impl FnOnce(Turn<'_>) -> Result<T, e2ee::Error>,
+    ) -> Option<T> {
+        let now = self.clock.now_ms();
+        let begun = self.storage.store.begin().map_err(e2ee::Error::from);
+        let done = begun.and_then(|tx| read(self.engine.on(&tx, now)));
+        done.inspect_err(|error| error!("{error}")).ok()
+    }
+
+    /// Writes down the answer of a job. While the store refuses, it stays under way.
     pub(super) fn save_answer(&mut self) {
         let Some(answered) = self.jobs.take_unsaved() else {
             return;
         };
-        if !self.attempt(|door| jobs::put_answer(door.turn, &answered)) {
+        if !self.attempt(|door| outcome::put(door, &answered)) {
             self.jobs.put_back(answered);
+            return;
+        }
+        self.jobs.timers.touch();
+        if let Some(target) = answered.changed() {
+            self.take_up_followed(Some(target));
         }
     }
 
-    /// Waits for the job under way and writes its answer down, or the next session would
-    /// execute it once more. For when the session has ended.
+    /// Waits for the jobs under way and writes their answers down, or the next session
+    /// would execute them once more. For when the session has ended.
     pub(super) async fn settle(&mut self) {
-        let Some(answered) = self.jobs.last_answer().await else {
-            return;
-        };
-        match self.write_down(|turn| jobs::put_answer(turn, &answered)) {
-            Some(metrics) => self.health.count(&metrics),
-            None => self.jobs.put_back(answered),
+        let until = Instant::now() + LAST_JOBS;
+        while let Some(answered) = self.jobs.last_answer(until).await {
+            let chat = self.chat;
+            let written = self.write_down(|turn| {
+                let door = Door {
+                    chat,
+                    executing: &[],
+                    turn,
+                };
+                outcome::put(door, &answered)
+            });
+            match written {
+                Some(metrics) => self.health.count(&metrics),
+                None => return self.jobs.put_back(answered),
+            }
         }
     }
 

@@ -8,7 +8,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{jobs::Answered, session::Session};
+use super::{jobs::Ended, session::Session};
+use crate::control::Targets;
 use crate::matrix::{
     e2ee::key_grace_ms,
     session::{self, RefreshAction, SessionEnd},
@@ -24,8 +25,8 @@ const LOGGED_TURN: Duration = Duration::from_millis(10);
 enum Event {
     /// A request came to its end.
     Request(session::Finished),
-    /// A job came to its end.
-    Job(Option<Box<Answered>>),
+    /// A task about the cluster came to its end.
+    Ended(Ended),
     /// It is time for something that waited.
     Due,
 }
@@ -39,6 +40,10 @@ impl Session<'_> {
         let mut invites = Vec::new();
         let started = self.transact(|door| {
             door.turn.prepare_account()?;
+            if let Targets::Named(targets) = &door.chat.policy.targets {
+                let names = targets.iter().map(|target| target.name.as_str());
+                door.turn.tx.keep_only_targets(&names.collect::<Vec<_>>())?;
+            }
             invites = door.judge_standing_invites()?;
             Ok(())
         });
@@ -47,11 +52,13 @@ impl Session<'_> {
         }
         self.log.invites(&invites);
         self.started_at = self.engine.own_now();
+        self.take_up_followed(None);
         loop {
             let event = self.next_event().await;
             self.health.loop_alive();
             let began = Instant::now();
             let handled = self.handle(event);
+            self.check_timers();
             self.storage.empty_log_if_due();
             let handled = handled.and_then(|()| self.handle_backlog());
             let took = began.elapsed();
@@ -76,11 +83,11 @@ impl Session<'_> {
     async fn next_event(&mut self) -> Result<Event, JoinError> {
         let wake_at = self.wake_at();
         let (requests, jobs) = (&mut self.requests.tasks, &mut self.jobs.tasks);
-        // Jobs first: there is one at a time, while a homeserver can have an answer ready
+        // Jobs first: they are few, while a homeserver can have an answer ready
         // whenever it is asked.
         let next = poll_fn(|context| {
             if let Poll::Ready(Some(finished)) = jobs.poll_join_next(context) {
-                return Poll::Ready(finished.map(|job| Event::Job(job.map(Box::new))));
+                return Poll::Ready(finished.map(Event::Ended));
             }
             match requests.poll_join_next(context) {
                 Poll::Ready(Some(finished)) => Poll::Ready(finished.map(Event::Request)),
@@ -106,11 +113,14 @@ impl Session<'_> {
                 let action = self.requests.tokens.answered(result);
                 self.refresh_tokens(action);
             }
-            Event::Job(Some(answered)) => {
-                self.jobs.unsaved = Some(*answered);
+            Event::Ended(Ended::Job(answered)) => {
+                self.jobs.unsaved.push_back(*answered);
                 self.save_answer();
             }
-            Event::Job(None) => {}
+            Event::Ended(Ended::Looked(looked)) => self.looked(*looked),
+            Event::Ended(Ended::Fired(fired)) => self.fired(*fired),
+            Event::Ended(Ended::Scheduled(scheduled)) => self.scheduled(&scheduled),
+            Event::Ended(Ended::Preflight) => {}
             Event::Due => self.poll_due(),
         }
         Ok(())
@@ -120,8 +130,10 @@ impl Session<'_> {
     fn poll_due(&mut self) {
         let action = self.requests.tokens.next_action();
         self.refresh_tokens(action);
-        if self.jobs.unsaved.is_some() {
+        if !self.jobs.unsaved.is_empty() {
             self.save_answer();
+        } else if self.jobs.follows.has_untold() {
+            self.tell_followed();
         } else {
             self.attempt(|door| door.receive_undecrypted());
         }
@@ -148,7 +160,8 @@ impl Session<'_> {
 
     fn wake_at(&mut self) -> Instant {
         let now = Instant::now();
-        if self.has_more || !self.backlog.is_empty() || self.jobs.unsaved.is_some() {
+        let has_unsaved = !self.jobs.unsaved.is_empty() || self.jobs.follows.has_untold();
+        if self.has_more || !self.backlog.is_empty() || has_unsaved {
             return now.max(self.not_before);
         }
         let held = self.held_until.map(|held| {
@@ -165,6 +178,7 @@ impl Session<'_> {
             self.storage.empty_log_at(),
             held,
             patience,
+            self.jobs.timers.next(),
         ];
         let at = due.into_iter().flatten().min();
         at.map_or(now + MAX_SLEEP, |at| at.min(now + MAX_SLEEP))

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use log::debug;
+use ruma::OwnedEventId;
 use tokio::time::Instant;
 
 use crate::{
@@ -32,6 +33,14 @@ pub(super) enum Ended {
     Committed,
 }
 
+/// A request of the outbox that the homeserver has taken, or never will.
+pub(super) struct Delivered {
+    /// Its row.
+    pub(super) row: i64,
+    /// The event that its message became, where the homeserver says so.
+    pub(super) event_id: Option<OwnedEventId>,
+}
+
 /// The store of a session.
 pub(super) struct Storage<'a> {
     pub(super) store: &'a mut Store,
@@ -40,7 +49,7 @@ pub(super) struct Storage<'a> {
     /// Rows of the outbox that the homeserver has taken. That is written down with the
     /// next commit, not with one of its own: should it be lost, the same request goes out
     /// again, and the homeserver knows its transaction id.
-    pub(super) delivered: Vec<i64>,
+    pub(super) delivered: Vec<Delivered>,
     /// The position in the homeserver's events, where it is not written down: a sync that
     /// changes nothing else (mostly one that shows the bot's own reply) is committed with
     /// what comes next, or else is asked for again after a crash.
@@ -173,12 +182,12 @@ impl<'a> Storage<'a> {
 /// Repeats in a transaction what those before it deferred.
 pub(super) fn write_deferred(
     tx: &Transaction<'_>,
-    delivered: &[i64],
+    delivered: &[Delivered],
     position: Option<&str>,
 ) -> Result<(), Error> {
     tx.defer(|| {
-        for row in delivered {
-            tx.outbox().finish(*row)?;
+        for Delivered { row, event_id } in delivered {
+            tx.outbox().delivered(*row, event_id.as_deref())?;
         }
         position.map_or(Ok(()), |position| tx.session().set_next_batch(position))
     })

@@ -160,19 +160,29 @@ async fn serve_sessions(
     clock: Clock,
 ) -> Result<(), ServeError> {
     let kube = Api::new(credentials(&settings.kubernetes, clock)?);
-    let mut jobs = Jobs::new(kube, settings.target.clone(), Arc::clone(health));
+    let mut jobs = Jobs::new(kube, settings.targets.clone(), Arc::clone(health));
     let login = connect(&settings.account, clock).await?;
     let chat = Chat {
-        policy: Policy {
+        echo: settings.echo,
+        prefix: settings.command_prefix.clone(),
+        progress: settings.progress,
+        ..Chat::new(Policy {
             users: settings.allowed_users.clone(),
+            viewers: settings.viewers.clone(),
             rooms: settings.allowed_rooms.clone(),
             require_encryption: settings.require_encryption,
             max_age: settings.command_max_age,
-        },
-        echo: settings.echo,
+            targets: settings.targets.clone(),
+            zone: settings.zone.clone(),
+            max_for: settings.max_for,
+        })
     };
     let commanders = Commanders {
-        users: settings.allowed_users.clone(),
+        users: settings
+            .allowed_users
+            .union(&settings.viewers)
+            .cloned()
+            .collect(),
         trust: settings.device_trust,
         pins: settings.pinned_identities.clone(),
     };

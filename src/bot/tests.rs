@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::config::{Account, Overrides};
-use crate::control::{DeploymentName, Namespace, Policy, Target};
+use crate::control::{Kind, Namespace, ObjectName, Policy, Targets, Workload, time::Zone};
 use crate::crypto::DeviceTrust;
 use crate::kube::{Api, Credentials, ServiceAccount};
 use crate::login::{SessionError, connect, log_in};
@@ -86,14 +86,23 @@ fn room() -> &'static RoomId {
 }
 
 fn chat() -> Chat {
-    Chat {
-        policy: Policy {
-            users: [alice().to_owned()].into(),
-            rooms: None,
-            require_encryption: false,
-            max_age: Duration::from_secs(120),
-        },
-        echo: false,
+    Chat::new(Policy {
+        users: [alice().to_owned()].into(),
+        viewers: [].into(),
+        rooms: None,
+        require_encryption: false,
+        max_age: Duration::from_secs(120),
+        targets: Targets::Reference(workload()),
+        zone: Zone::utc(),
+        max_for: None,
+    })
+}
+
+fn workload() -> Workload {
+    Workload {
+        kind: Kind::Deployment,
+        namespace: Namespace::parse("ns").unwrap(),
+        name: ObjectName::parse("web").unwrap(),
     }
 }
 
@@ -187,10 +196,6 @@ fn end_without_homeserver(uploaded: bool) -> (SessionEnd, Duration) {
             .unwrap();
     }
     tx.commit().unwrap();
-    let target = Target {
-        namespace: Namespace::parse("ns").unwrap(),
-        name: DeploymentName::parse("web").unwrap(),
-    };
     let access = LoggedIn {
         user: bot().to_owned(),
         device: "DEVICE".into(),
@@ -201,7 +206,7 @@ fn end_without_homeserver(uploaded: bool) -> (SessionEnd, Duration) {
         let started = Instant::now();
         let homeserver = no_homeserver();
         let health = Arc::new(health());
-        let mut jobs = Jobs::new(kube, target, Arc::clone(&health));
+        let mut jobs = Jobs::new(kube, Targets::Reference(workload()), Arc::clone(&health));
         let context = Context {
             chat: &chat,
             commanders: commanders(&[alice()]),
@@ -251,6 +256,8 @@ fn the_policy_alone_hears_no_stranger() {
                 sender: sender.to_owned(),
                 age: Default::default(),
                 thread: None,
+                replies_to: None,
+                mentions_bot: false,
                 kind: MessageKind::Text {
                     overdue_ms: 0,
                     body: body.to_owned(),
@@ -259,7 +266,7 @@ fn the_policy_alone_hears_no_stranger() {
             };
             let door = Door {
                 chat: &chat(),
-                executing: None,
+                executing: &[],
                 turn: engine.on(&tx, 0),
             };
             door.receive(&message).unwrap();

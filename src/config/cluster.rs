@@ -9,7 +9,7 @@ use super::table::{
     KUBE_CONTEXT, KUBECONFIG, KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, SERVICE_ACCOUNT_DIR,
 };
 use super::values::{path, shown_path};
-use crate::control::{DeploymentName, Namespace};
+use crate::control::{Namespace, ObjectName};
 use crate::kube::{Fault, Kubeconfig, Subject};
 use crate::net::is_host;
 
@@ -105,8 +105,8 @@ pub(super) fn namespace(text: &str) -> Result<Namespace, Flaw> {
     })
 }
 
-pub(super) fn name(text: &str) -> Result<DeploymentName, Flaw> {
-    DeploymentName::parse(text).ok_or_else(|| {
+pub(super) fn name(text: &str) -> Result<ObjectName, Flaw> {
+    ObjectName::parse(text).ok_or_else(|| {
         no_name(
             text,
             "use at most 253 lower-case letters, digits, dashes and dots, a letter or digit first \

@@ -61,6 +61,14 @@ impl Flaw {
         }
     }
 
+    /// The flaw as that of a part of the value: `part` is the beginning of the sentence.
+    pub(super) fn within(self, part: &str) -> Self {
+        Self {
+            problem: format!("{part} {}", self.problem),
+            ..self
+        }
+    }
+
     pub(super) fn of(self, variable: &'static str) -> Fault {
         Fault {
             variable,

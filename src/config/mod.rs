@@ -17,6 +17,7 @@ mod settings;
 #[cfg(feature = "sso")]
 mod sso;
 mod table;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod user;
@@ -33,7 +34,7 @@ pub use jwt::{Jwt, JwtLoginType, JwtSource};
 pub use keycloak::Keycloak;
 pub use login::{AccessToken, Method, MethodName, Overrides};
 pub use reader::Env;
-pub use setting::{Presence, Setting};
+pub use setting::{InSummary, Presence, Setting};
 pub use settings::{Settings, store_path};
 #[cfg(feature = "sso")]
 pub use sso::Sso;

@@ -23,7 +23,7 @@ const HASH_LENGTH: usize = 43;
 
 /// Reads the items of a comma-separated list, empty ones skipped. Every bad item is a
 /// flaw of its own, and so is a list without any: the rest of that sentence is `none`.
-fn each<T>(
+pub(super) fn each<T>(
     text: &str,
     none: &str,
     cure: &'static str,
@@ -49,7 +49,7 @@ pub(super) fn users(text: &str) -> Result<BTreeSet<OwnedUserId>, Flaws> {
     Ok(users.into_iter().collect())
 }
 
-fn full_id(text: &str, cure: &'static str) -> Result<OwnedUserId, Flaw> {
+pub(super) fn full_id(text: &str, cure: &'static str) -> Result<OwnedUserId, Flaw> {
     user_id(text).ok_or_else(|| {
         let problem = format!("names {}, which is not a full Matrix id", quoted(text));
         Flaw::new(problem, cure)
@@ -58,9 +58,13 @@ fn full_id(text: &str, cure: &'static str) -> Result<OwnedUserId, Flaw> {
 
 /// The rooms of a list, at least one.
 pub(super) fn rooms(text: &str) -> Result<BTreeSet<OwnedRoomId>, Flaws> {
-    let read = |item: &str| room_id(item).ok_or_else(|| no_room(item));
-    let rooms = each(text, "names no room", ROOMS_CURE, read)?;
+    let rooms = each(text, "names no room", ROOMS_CURE, room)?;
     Ok(rooms.into_iter().collect())
+}
+
+/// The room of an id.
+pub(super) fn room(text: &str) -> Result<OwnedRoomId, Flaw> {
+    room_id(text).ok_or_else(|| no_room(text))
 }
 
 fn no_room(item: &str) -> Flaw {

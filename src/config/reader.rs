@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::fault::{Faults, Flaw, Flaws};
 use super::secrets::content;
-use super::setting::{Presence, Setting};
+use super::setting::{InSummary, Presence, Setting};
 use super::table::SETTINGS;
 use crate::util::{Secret, printable};
 
@@ -92,6 +92,13 @@ impl<'a> Reader<'a> {
         variables.find(|variable| self.is_given(setting, variable))
     }
 
+    /// The value of a variable that is no setting, or of a setting that is read elsewhere.
+    pub(super) fn text(&self, variable: &str) -> Option<String> {
+        let text = (self.env)(variable)?.into_string().ok()?;
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
     /// Notes a fault of a variable.
     pub(super) fn fault(&mut self, variable: &'static str, flaw: Flaw) {
         self.faults.push(flaw.of(variable));
@@ -126,7 +133,13 @@ impl<'a> Reader<'a> {
         show: impl FnOnce(&T) -> String,
     ) -> Option<Option<T>> {
         let default = || Some((setting.name, Zeroizing::new(setting.default()?.to_owned())));
-        let read = match self.given(setting)?.or_else(default) {
+        let given = self.given(setting)?;
+        let is_shown = match setting.in_summary {
+            InSummary::Always => true,
+            InSummary::IfSet => given.is_some(),
+            InSummary::Never => false,
+        };
+        let read = match given.or_else(default) {
             Some((variable, text)) => match parse(&text) {
                 Ok(value) => Some(value),
                 Err(flaws) => {
@@ -138,7 +151,7 @@ impl<'a> Reader<'a> {
             },
             None => None,
         };
-        if setting.in_summary {
+        if is_shown {
             let shown = match &read {
                 None => setting.unset.to_owned(),
                 Some(value) if setting.secret => masked(value),

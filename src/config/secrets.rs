@@ -14,7 +14,7 @@ use crate::util::{BoundedFile, FileError};
 const MAX_FILE: usize = 16 * 1024;
 
 /// `S_IWOTH`
-const EVERYBODY_WRITES: u32 = 0o002;
+pub(super) const EVERYBODY_WRITES: u32 = 0o002;
 
 /// The key that opens the account's secret storage, as people keep it.
 pub(super) fn recovery_key(text: &str) -> Result<Rc<RecoveryKey>, Flaw> {

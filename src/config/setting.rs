@@ -22,12 +22,23 @@ pub struct Setting {
     pub cure: &'static str,
     /// Names that people write instead.
     pub mistaken_for: &'static [&'static str],
-    /// False if no line of the summary is its own.
-    pub in_summary: bool,
+    /// Whether a line of the summary is its own.
+    pub in_summary: InSummary,
     /// The summary's word for a setting that may be unset and is.
     pub unset: &'static str,
     /// The help text: a sentence without its full stop.
     pub help: &'static str,
+}
+
+/// When a setting has a line of its own in the summary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InSummary {
+    /// Always.
+    Always,
+    /// Where it is set.
+    IfSet,
+    /// Never: what it says is in other lines, or in none.
+    Never,
 }
 
 /// The rule for a setting that is unset; an empty value or one of white space alone counts

@@ -11,15 +11,18 @@ use vodozemac::Ed25519PublicKey;
 use super::fault::Faults;
 use super::reader::{Env, Reader, list, masked};
 use super::table::{
-    ALLOWED_ROOMS, ALLOWED_USERS, COMMAND_MAX_AGE, CROSS_SIGNING_SEED_FILE, CRYPTO_STORE_PATH,
-    DEPLOYMENT_NAME, DEPLOYMENT_NAMESPACE, DEVICE_TRUST, ECHO_MODE, HEALTH_ADDR,
-    HEALTH_SYNC_MAX_AGE, LOGURU_LEVEL, MATRIX_RECOVERY_KEY, PINNED_IDENTITIES, REQUIRE_ENCRYPTION,
-    RUST_LOG,
+    ALLOWED_ROOMS, ALLOWED_USERS, COMMAND_MAX_AGE, COMMAND_PREFIX, CROSS_SIGNING_SEED_FILE,
+    CRYPTO_STORE_PATH, DEVICE_TRUST, ECHO_MODE, HEALTH_ADDR, HEALTH_SYNC_MAX_AGE, LOGURU_LEVEL,
+    MATRIX_RECOVERY_KEY, MAX_FOR, PINNED_IDENTITIES, PROGRESS, REQUIRE_ENCRYPTION, RUST_LOG,
+    TARGETS, TARGETS_FILE, TZ, VIEWERS,
 };
 use super::{
-    Account, HealthAddress, KubernetesAccess, Overrides, cluster, health, policy, secrets, values,
+    Account, HealthAddress, KubernetesAccess, Overrides, health, policy, secrets, targets, values,
 };
-use crate::control::{DeploymentName, Namespace, Target};
+use crate::control::{
+    Targets,
+    time::{Zone, describe_duration},
+};
 use crate::crypto::{DeviceTrust, RecoveryKey, Seed};
 use crate::telemetry::LogFilter;
 
@@ -36,8 +39,10 @@ pub struct Settings {
     pub cross_signing_seed: Option<Rc<Seed>>,
     /// The users who may give commands; never empty (`ALLOWED_USERS`).
     pub allowed_users: BTreeSet<OwnedUserId>,
+    /// The users who may ask how targets are, and change nothing (`VIEWERS`).
+    pub viewers: BTreeSet<OwnedUserId>,
     /// The master keys of those whose identity is known beforehand, each of
-    /// them an allowed user (`PINNED_IDENTITIES`).
+    /// them an allowed user or a viewer (`PINNED_IDENTITIES`).
     pub pinned_identities: BTreeMap<OwnedUserId, Ed25519PublicKey>,
     /// Which devices of an allowed user are believed (`DEVICE_TRUST`).
     pub device_trust: DeviceTrust,
@@ -47,8 +52,17 @@ pub struct Settings {
     /// True if commands in rooms that are not encrypted are refused
     /// (`REQUIRE_ENCRYPTION`).
     pub require_encryption: bool,
-    /// The Deployment that is scaled (`DEPLOYMENT_NAMESPACE`, `DEPLOYMENT_NAME`).
-    pub target: Target,
+    /// What a command begins with in rooms of three or more (`COMMAND_PREFIX`).
+    pub command_prefix: Option<String>,
+    /// The time zone of times in commands and answers (`TZ`).
+    pub zone: Zone,
+    /// The longest time that a target may be asked to run for, unless it says otherwise
+    /// (`MAX_FOR`).
+    pub max_for: Option<Duration>,
+    /// What is scaled (`DEPLOYMENT_NAMESPACE`, `DEPLOYMENT_NAME`, `TARGETS`, `TARGETS_FILE`).
+    pub targets: Targets,
+    /// True if it is told how a command goes on after its first answer (`PROGRESS`).
+    pub progress: bool,
     /// The directory of keys and state; it need not exist yet
     /// (`CRYPTO_STORE_PATH`).
     pub store_path: PathBuf,
@@ -81,17 +95,35 @@ impl Settings {
         let recovery_key = r.optional(&MATRIX_RECOVERY_KEY, secrets::recovery_key, masked);
         let cross_signing_seed = r.optional(&CROSS_SIGNING_SEED_FILE, secrets::seed, masked);
         let allowed_users = r.read(&ALLOWED_USERS, policy::users, |users| list(users));
-        let pins = |text: &str| policy::pins(text, allowed_users.as_ref());
+        let viewers = r.optional(&VIEWERS, policy::users, |users| list(users));
+        let viewers = viewers.map(Option::unwrap_or_default);
+        let heard = || {
+            let users = allowed_users.as_ref()?.union(viewers.as_ref()?);
+            Some(users.cloned().collect())
+        };
+        let pins = |text: &str| policy::pins(text, heard().as_ref());
         let pinned_identities = r.optional(&PINNED_IDENTITIES, pins, |pins| list(pins.keys()));
         let device_trust = r.read(&DEVICE_TRUST, policy::device_trust, trust);
         let allowed_rooms = r.optional(&ALLOWED_ROOMS, policy::rooms, |rooms| list(rooms));
         let require_encryption = r.read(&REQUIRE_ENCRYPTION, values::switch, bool::to_string);
-        let namespace = r.read(
-            &DEPLOYMENT_NAMESPACE,
-            cluster::namespace,
-            Namespace::to_string,
-        );
-        let name = r.read(&DEPLOYMENT_NAME, cluster::name, DeploymentName::to_string);
+        let command_prefix = r.optional(&COMMAND_PREFIX, values::prefix, String::clone);
+        // Containers of all kinds have it set, to anything: it matters where it is used.
+        let has_times = r.given_by(&TARGETS).or(r.given_by(&TARGETS_FILE)).is_some();
+        let zone = match has_times {
+            true => r.read(&TZ, values::zone, |zone| zone.name().to_owned()),
+            false => Some(Zone::utc()),
+        };
+        let max_for = r.optional(&MAX_FOR, values::span, |time| describe_duration(*time));
+        let known = targets::Known {
+            homeserver: account.as_ref().map(|account| &account.homeserver),
+            users: allowed_users.as_ref(),
+            viewers: viewers.as_ref(),
+            rooms: allowed_rooms.as_ref().and_then(Option::as_ref),
+            zone: zone.as_ref(),
+            max_for: max_for.flatten(),
+        };
+        let targets = targets::read(&mut r, &known);
+        let progress = r.optional(&PROGRESS, values::switch, bool::to_string);
         let store_path = r.read(&CRYPTO_STORE_PATH, values::path, |path| {
             values::shown_path(path)
         });
@@ -114,14 +146,16 @@ impl Settings {
                 recovery_key: recovery_key?,
                 cross_signing_seed: cross_signing_seed?,
                 allowed_users: allowed_users?,
+                viewers: viewers?,
                 pinned_identities: pinned_identities?.unwrap_or_default(),
                 device_trust: device_trust?,
                 allowed_rooms: allowed_rooms?,
                 require_encryption: require_encryption?,
-                target: Target {
-                    namespace: namespace?,
-                    name: name?,
-                },
+                command_prefix: command_prefix?,
+                zone: zone?,
+                max_for: max_for?,
+                progress: progress?.unwrap_or(matches!(targets, Some(Targets::Named(_)))),
+                targets: targets?,
                 store_path: store_path?,
                 echo: echo?,
                 command_max_age: command_max_age?,

@@ -5,7 +5,7 @@
 //! and the function that reads its text. The entries are in the order in which the help
 //! and the summary show them.
 
-use super::setting::{Presence, Setting};
+use super::setting::{InSummary, Presence, Setting};
 
 /// The values of an entry's fields unless it says otherwise.
 const SETTING: Setting = Setting {
@@ -17,7 +17,7 @@ const SETTING: Setting = Setting {
     presence: Presence::Optional,
     cure: "set it",
     mistaken_for: &[],
-    in_summary: true,
+    in_summary: InSummary::Always,
     unset: "none",
     help: "",
 };
@@ -157,7 +157,7 @@ settings! {
     }
     NO_PROXY {
         lower_case: true,
-        in_summary: false,
+        in_summary: InSummary::Never,
         help: "Hosts and domains, each with :port if need be, and networks reached without the \
             proxy, separated by commas; also as no_proxy",
     }
@@ -178,6 +178,10 @@ settings! {
         mistaken_for: &["ALLOWED_USER", "MATRIX_ALLOWED_USERS"],
         help: "Who may give commands: full Matrix ids, separated by commas",
     }
+    VIEWERS {
+        in_summary: InSummary::IfSet,
+        help: "Who may ask how targets are and change nothing: full Matrix ids, separated by commas",
+    }
     PINNED_IDENTITIES {
         help: "Whose identity is known beforehand: @user:server=<master key in base64>, separated \
             by commas",
@@ -196,13 +200,43 @@ settings! {
         help: "Whether commands in rooms that are not encrypted are refused: true or false, as \
             for ECHO_MODE",
     }
+    COMMAND_PREFIX {
+        in_summary: InSummary::IfSet,
+        help: "What a command begins with in rooms of three or more, such as !toggle; there, a \
+            message without it is taken only if it mentions the bot or replies to it",
+    }
+    TZ {
+        in_summary: InSummary::IfSet,
+        presence: Presence::Default("UTC"),
+        help: "Time zone of times in commands and answers: its name, such as Europe/Berlin, or a \
+            POSIX rule, such as CET-1CEST,M3.5.0,M10.5.0/3",
+    }
+    MAX_FOR {
+        in_summary: InSummary::IfSet,
+        help: "Longest time that a target may be asked to run for, extensions included, such as \
+            90m, 24h or 7d; unset, any",
+    }
     DEPLOYMENT_NAMESPACE {
         presence: Presence::Default("clawdbot"),
-        help: "Namespace of the Deployment",
+        help: "Namespace of the Deployment, and of each target that names none",
     }
     DEPLOYMENT_NAME {
         presence: Presence::Default("clawdbot"),
-        help: "Name of the Deployment to scale",
+        help: "Name of the Deployment to scale, without TARGETS and TARGETS_FILE",
+    }
+    TARGETS {
+        in_summary: InSummary::Never,
+        help: "What is scaled, where it is more than one Deployment or is to have a name in the \
+            chat: NAME=[NAMESPACE/][KIND/]OBJECT[:MAX], separated by commas",
+    }
+    TARGETS_FILE {
+        in_summary: InSummary::Never,
+        help: "JSON file with the targets and all that can be said of each, instead of TARGETS",
+    }
+    PROGRESS {
+        in_summary: InSummary::IfSet,
+        help: "Whether it is told how a command goes on after its first answer: true or false, as \
+            for ECHO_MODE; unset, true with TARGETS or TARGETS_FILE, else false",
     }
     CRYPTO_STORE_PATH {
         presence: Presence::Default("/data/crypto_store"),
@@ -242,21 +276,21 @@ settings! {
         help: "Directory of the service account's token and ca.crt",
     }
     KUBECONFIG {
-        in_summary: false,
+        in_summary: InSummary::Never,
         help: "Outside a cluster: the kubeconfig file of the cluster, instead of the three above; \
             several are separated by colons, and the first that has a name counts",
     }
     KUBE_CONTEXT {
-        in_summary: false,
+        in_summary: InSummary::Never,
         help: "Context of the kubeconfig; unset, its current-context",
     }
     LOGURU_LEVEL {
-        in_summary: false,
+        in_summary: InSummary::Never,
         presence: Presence::Default("INFO"),
         help: "Log level: TRACE, DEBUG, INFO, SUCCESS, WARNING, ERROR or CRITICAL",
     }
     RUST_LOG {
-        in_summary: false,
+        in_summary: InSummary::Never,
         help: "Log filter in env_logger's syntax; if set, it overrules LOGURU_LEVEL",
     }
 }

@@ -6,10 +6,15 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::fault::{Flaw, quoted};
+use crate::control::time::{Zone, parse_duration};
 use crate::telemetry::LogFilter;
+use crate::util::is_deceptive;
 
 /// The longest device or provider id taken, in bytes: that of any Matrix id.
 const MAX_ID: usize = 255;
+
+/// The longest prefix of commands, in characters.
+const MAX_PREFIX: usize = 32;
 
 /// Below this a command of a person with a slow network or a clock slightly
 /// off would never run, and no bot would be ready.
@@ -21,17 +26,8 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// `2m` or `1h`.
 pub(super) fn age(text: &str) -> Result<Duration, Flaw> {
     const CURE: &str = "write seconds, minutes or hours, such as 90, 90s, 2m or 1h, from 5s to 1h";
-    let lower = text.to_ascii_lowercase();
-    let (number, unit) = [('s', 1), ('m', 60), ('h', 3600)]
-        .into_iter()
-        .find_map(|(name, unit)| Some((lower.strip_suffix(name)?, unit)))
-        .unwrap_or((&lower, 1));
-    // Rust would take a sign as well.
-    let digits = number.bytes().all(|b| b.is_ascii_digit());
-    let Some(number) = number.parse::<u64>().ok().filter(|_| digits) else {
-        return Err(Flaw::new(format!("is not a time: {}", quoted(text)), CURE));
-    };
-    let read = Duration::from_secs(number.saturating_mul(unit));
+    let read = time(text);
+    let read = read.ok_or_else(|| Flaw::new(format!("is not a time: {}", quoted(text)), CURE))?;
     if (SHORTEST..=LONGEST).contains(&read) {
         Ok(read)
     } else {
@@ -40,6 +36,49 @@ pub(super) fn age(text: &str) -> Result<Duration, Flaw> {
             CURE,
         ))
     }
+}
+
+/// Whole seconds, minutes or hours.
+pub(super) fn time(text: &str) -> Option<Duration> {
+    let lower = text.to_ascii_lowercase();
+    let (number, unit) = [('s', 1), ('m', 60), ('h', 3600)]
+        .into_iter()
+        .find_map(|(name, unit)| Some((lower.strip_suffix(name)?, unit)))
+        .unwrap_or((&lower, 1));
+    // Rust would take a sign as well.
+    let digits = number.bytes().all(|b| b.is_ascii_digit());
+    let number = number.parse::<u64>().ok().filter(|_| digits)?;
+    Some(Duration::from_secs(number.saturating_mul(unit)))
+}
+
+/// The time that a target runs, as commands write it: `90m`, `8h`, `1h30m`, `2d`.
+pub(super) fn span(text: &str) -> Result<Duration, Flaw> {
+    parse_duration(text).map_err(|_| {
+        Flaw::new(
+            format!("is no length of time from 1m to 366d: {}", quoted(text)),
+            "write minutes, hours or days, such as 90m, 8h, 1h30m or 2d",
+        )
+    })
+}
+
+/// A time zone.
+pub(super) fn zone(text: &str) -> Result<Zone, Flaw> {
+    Zone::parse(text).map_err(|fault| {
+        let problem = format!("is not a time zone: {}", quoted(text));
+        Flaw::new(problem, fault.cure())
+    })
+}
+
+/// What a command begins with: at most [`MAX_PREFIX`] visible characters.
+pub(super) fn prefix(text: &str) -> Result<String, Flaw> {
+    let is_plain = |c: char| !c.is_whitespace() && !is_deceptive(c);
+    if text.chars().count() <= MAX_PREFIX && text.chars().all(is_plain) {
+        return Ok(text.to_owned());
+    }
+    Err(Flaw::new(
+        format!("is no prefix: {}", quoted(text)),
+        "write one word of at most 32 characters, such as !toggle",
+    ))
 }
 
 /// True if something is on. The Python program takes every word that it does not know

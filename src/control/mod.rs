@@ -3,17 +3,37 @@
 //! asks the same [`Policy`] and turns the same [`Outcome`] into its own words.
 
 mod age;
+mod challenge;
 mod command;
+mod flood;
+mod grammar;
+#[cfg(test)]
+mod grammar_table;
+mod names;
 mod outcome;
 mod policy;
 #[cfg(test)]
 mod policy_table;
+pub mod progress;
 mod request;
+mod scope;
 mod target;
+mod targets;
+pub mod time;
+mod verb;
+mod workload;
 
 pub use age::Age;
+pub use challenge::{Challenge, Challenges, Confirmed};
 pub use command::{Command, Unknown};
+pub use flood::{Flood, Flow};
+pub use grammar::{Grammar, GrammarFault};
+pub use names::{Namespace, ObjectName};
 pub use outcome::Outcome;
 pub use policy::{Decision, Denial, Policy};
 pub use request::{Distrust, Proof, Request, Stage};
-pub use target::{DeploymentName, Namespace, Target};
+pub use scope::{Scope, Seen};
+pub use target::{NameFault, StartCount, Target, TargetName};
+pub use targets::Targets;
+pub use verb::Verb;
+pub use workload::{Kind, ResourceType, Workload};

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
-use super::{Command, Distrust, Proof, Request, Stage, Unknown};
+use super::{
+    Command, Distrust, Grammar, GrammarFault, Kind, Proof, Request, Scope, Seen, Stage, Target,
+    TargetName, Targets, Unknown, time::Zone,
+};
 use crate::util::ClockDifference;
 
 /// The rules for who may ask for something, where and how.
@@ -13,12 +16,20 @@ use crate::util::ClockDifference;
 pub struct Policy {
     /// The users who may (`ALLOWED_USERS`).
     pub users: BTreeSet<OwnedUserId>,
+    /// The users who may look and change nothing (`VIEWERS`).
+    pub viewers: BTreeSet<OwnedUserId>,
     /// The only rooms where they may; `None` for any room (`ALLOWED_ROOMS`).
     pub rooms: Option<BTreeSet<OwnedRoomId>>,
     /// True if requests must be encrypted (`REQUIRE_ENCRYPTION`).
     pub require_encryption: bool,
     /// The age from which a command is not executed (`COMMAND_MAX_AGE`).
     pub max_age: Duration,
+    /// What can be switched.
+    pub targets: Targets,
+    /// The zone in which times of day are meant (`TZ`).
+    pub zone: Zone,
+    /// The longest time that anything may be asked to run for (`MAX_FOR`).
+    pub max_for: Option<Duration>,
 }
 
 /// The decision about a request.
@@ -30,6 +41,8 @@ pub enum Decision {
     Deny(Denial),
     /// It is executed.
     Execute(Command),
+    /// It is executed once its principal has confirmed it.
+    Ask(Command),
 }
 
 /// Reason why a request is not executed.
@@ -43,6 +56,8 @@ pub enum Denial {
     Unproven(Distrust),
     /// The text is no command.
     UnknownCommand(Unknown),
+    /// The text is no command of the grammar in which targets have names.
+    NotUnderstood(GrammarFault),
     /// It is older than [`Policy::max_age`].
     TooLate {
         /// The command that was asked for.
@@ -72,6 +87,23 @@ pub enum Denial {
 }
 
 impl Denial {
+    /// A word for it, for the audit log.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::RoomNotAllowed => "room not allowed",
+            Self::EncryptionRequired => "encryption required",
+            Self::Unproven(_) => "unproven",
+            Self::UnknownCommand(_) => "unknown command",
+            Self::NotUnderstood(GrammarFault::NoSuchTarget { .. }) => "no such target",
+            Self::NotUnderstood(GrammarFault::MayOnlyLook { .. }) => "may only look",
+            Self::NotUnderstood(_) => "not understood",
+            Self::TooLate { .. } => "too late",
+            Self::ClocksDiffer { .. } => "clocks differ",
+            Self::Interrupted { .. } => "interrupted",
+            Self::NoLongerAllowed => "no longer allowed",
+        }
+    }
+
     /// Returns true if only the age of the request speaks against it.
     pub const fn is_about_time(&self) -> bool {
         matches!(
@@ -82,9 +114,69 @@ impl Denial {
 }
 
 impl Policy {
-    /// Returns true if this user may ask for anything.
+    /// Returns true if this user may change something.
     pub fn allows(&self, user: &UserId) -> bool {
         self.users.contains(user)
+    }
+
+    /// Returns true if this user may ask for anything.
+    pub fn hears(&self, user: &UserId) -> bool {
+        self.allows(user) || self.viewers.contains(user)
+    }
+
+    /// The targets that this user sees in this room; none where targets have no names.
+    pub fn scope<'a>(&'a self, user: &UserId, room: &'a RoomId) -> Scope<'a> {
+        let targets = match &self.targets {
+            Targets::Reference(_) => &[],
+            Targets::Named(targets) => targets.as_slice(),
+        };
+        let seen = targets.iter().filter_map(|target| {
+            let may_command = self.may_command(user, room, target);
+            let is_seen = may_command || self.may_see(user, room, target);
+            is_seen.then_some(Seen {
+                target,
+                may_command,
+            })
+        });
+        Scope {
+            room,
+            seen: seen.collect(),
+        }
+    }
+
+    fn may_command(&self, user: &UserId, room: &RoomId, target: &Target) -> bool {
+        let is_listed = |users: &BTreeSet<OwnedUserId>| users.contains(user);
+        target.is_in(room) && self.allows(user) && target.users.as_ref().is_none_or(is_listed)
+    }
+
+    fn may_see(&self, user: &UserId, room: &RoomId, target: &Target) -> bool {
+        target.is_in(room)
+            && match &target.viewers {
+                Some(listed) => listed.contains(user) && self.hears(user),
+                None => self.viewers.contains(user),
+            }
+    }
+
+    /// Returns true if the principal has to confirm a command: what interrupts, what loses
+    /// data, what is about several targets, and what the configuration says.
+    pub fn must_confirm(&self, command: &Command) -> bool {
+        let Targets::Named(targets) = &self.targets else {
+            return false;
+        };
+        let is_risky = |name: &TargetName| {
+            let target = targets.iter().find(|target| target.name == *name);
+            target.is_some_and(|target| {
+                let loses_data =
+                    target.data_is_disposable && target.workload.kind == Kind::StatefulSet;
+                target.confirm || loses_data
+            })
+        };
+        match command {
+            Command::Restart { .. } => true,
+            Command::Stop { targets } => targets.len() > 1 || targets.iter().any(is_risky),
+            Command::Scale { target, .. } => is_risky(target),
+            _ => false,
+        }
     }
 
     /// Returns true if requests are taken from this room.
@@ -100,11 +192,17 @@ impl Policy {
     /// configuration.
     pub fn decide(&self, request: &Request<'_>, now: u64) -> Decision {
         let accepted = match request.stage {
-            Stage::Received if !self.allows(request.principal) => return Decision::Ignore,
+            Stage::Received if !self.hears(request.principal) => return Decision::Ignore,
             Stage::Received => self.accept(request, now),
             Stage::Due { interrupted } => self.accept_again(request, interrupted, now),
         };
-        accepted.map_or_else(Decision::Deny, Decision::Execute)
+        match accepted {
+            Err(denial) => Decision::Deny(denial),
+            Ok(command) if request.stage == Stage::Received && self.must_confirm(&command) => {
+                Decision::Ask(command)
+            }
+            Ok(command) => Decision::Execute(command),
+        }
     }
 
     fn accept(&self, request: &Request<'_>, now: u64) -> Result<Command, Denial> {
@@ -135,7 +233,9 @@ impl Policy {
             Denial::TooLate { command, age } if interrupted => Denial::Interrupted { command, age },
             denial => denial,
         })?;
-        let is_allowed = self.allows(request.principal) && self.allows_room(request.room);
+        let is_allowed = self.hears(request.principal)
+            && self.allows_room(request.room)
+            && self.is_still_there(request, &command);
         match request.proof {
             _ if !is_allowed => Err(Denial::NoLongerAllowed),
             Proof::Encrypted => Ok(command),
@@ -150,7 +250,7 @@ impl Policy {
     /// The command of a request, unless it is too old at `now`. The age is the one it was
     /// received with and the time that it has waited since.
     fn command_in_time(&self, request: &Request<'_>, now: u64) -> Result<Command, Denial> {
-        let command = Command::parse(request.text).map_err(Denial::UnknownCommand)?;
+        let command = self.command(request)?;
         let received_ms = request.age.ms.max(request.overdue_ms);
         let waited = now.saturating_sub(request.received_at);
         let age = Duration::from_millis(received_ms.saturating_add(waited));
@@ -164,9 +264,51 @@ impl Policy {
                 difference,
             });
         }
-        match age < self.max_age {
+        // What was scaled to none for a restart is scaled back, however late.
+        let is_half_done = matches!(
+            command,
+            Command::Restart {
+                replicas: Some(_),
+                ..
+            }
+        );
+        match age < self.max_age || is_half_done {
             true => Ok(command),
             false => Err(Denial::TooLate { command, age }),
         }
+    }
+
+    /// Reads the text of a request: what a person wrote, or what the journal has.
+    fn command(&self, request: &Request<'_>) -> Result<Command, Denial> {
+        match (&self.targets, request.stage) {
+            (Targets::Reference(_), _) => {
+                Command::parse_reference(request.text).map_err(Denial::UnknownCommand)
+            }
+            (Targets::Named(_), Stage::Received) => {
+                let scope = self.scope(request.principal, request.room);
+                let grammar = Grammar {
+                    scope: &scope,
+                    wall_ms: request.wall_ms,
+                    zone: &self.zone,
+                    max_for: self.max_for,
+                };
+                grammar.parse(request.text).map_err(Denial::NotUnderstood)
+            }
+            (Targets::Named(_), Stage::Due { .. }) => {
+                Command::decode(request.text).ok_or(Denial::NoLongerAllowed)
+            }
+        }
+    }
+
+    /// Returns true if what a journalled command is about is still there for its principal.
+    fn is_still_there(&self, request: &Request<'_>, command: &Command) -> bool {
+        if matches!(self.targets, Targets::Reference(_)) {
+            return self.allows(request.principal);
+        }
+        let scope = self.scope(request.principal, request.room);
+        command.targets().iter().all(|name| {
+            let seen = scope.find(name.as_str());
+            seen.is_some_and(|seen| seen.may_command || !command.verb().is_change())
+        })
     }
 }

@@ -23,6 +23,9 @@ pub struct Request<'a> {
     pub overdue_ms: u64,
     /// The time of its receipt, by this process's own clock, in milliseconds.
     pub received_at: u64,
+    /// The time of day at its receipt, in milliseconds since the Unix epoch: what times in
+    /// its text are counted from.
+    pub wall_ms: u64,
     /// The stage it is at: looked at for the first time, or about to be executed.
     pub stage: Stage,
 }

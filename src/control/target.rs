@@ -1,40 +1,147 @@
-//! The Deployment that is scaled.
-//!
-//! Specification of its names:
-//! <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#names>.
+//! A target: what people call a workload, and the limits of what they may do with it.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt, time::Duration};
 
-/// The longest label of RFC 1123, in bytes.
-const MAX_LABEL: usize = 63;
+use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 
-/// The longest subdomain of RFC 1123, in bytes.
-const MAX_SUBDOMAIN: usize = 253;
+use super::time::{Schedule, Zone};
+use super::{Workload, names::is_label};
 
-/// A namespace's name: lower-case letters, digits and `-`, at most 63, with a
-/// letter or digit at either end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Namespace(String);
+/// The longest name of a target, in bytes.
+const MAX_NAME: usize = 63;
 
-/// A Deployment's name: as a [`Namespace`], but up to 253 and with `.` between
-/// such parts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeploymentName(String);
+/// Words of the grammar, which would make a command ambiguous as names.
+const RESERVED: [&str; 36] = [
+    "start",
+    "on",
+    "stop",
+    "off",
+    "scale",
+    "restart",
+    "status",
+    "list",
+    "extend",
+    "history",
+    "help",
+    "yes",
+    "no",
+    "all",
+    "for",
+    "until",
+    "to",
+    "by",
+    "hold",
+    "idle",
+    "today",
+    "tomorrow",
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+    "mon",
+    "tue",
+    "wed",
+    "thu",
+    "fri",
+    "sat",
+    "sun",
+];
 
-/// A Deployment in a namespace. Both names are safe in a URL's path.
+/// The name by which people call a target: a label of RFC 1123 that is no word of the
+/// grammar and not only digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetName(String);
+
+/// A workload that people may switch, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Its namespace.
-    pub namespace: Namespace,
-    /// Its name.
-    pub name: DeploymentName,
+    /// Its name in commands and replies.
+    pub name: TargetName,
+    /// The object that is scaled.
+    pub workload: Workload,
+    /// The number of replicas that a start without a number gives.
+    pub start: StartCount,
+    /// The largest number of replicas that may be asked for, at least 1.
+    pub max: i32,
+    /// Of the allowed users, those who may command it; `None` for all of them.
+    pub users: Option<BTreeSet<OwnedUserId>>,
+    /// Of the allowed users and viewers, those who may see it; `None` for every viewer.
+    pub viewers: Option<BTreeSet<OwnedUserId>>,
+    /// The only rooms in which it is there; `None` for any room.
+    pub rooms: Option<BTreeSet<OwnedRoomId>>,
+    /// The rooms in which a command that names no target means this one.
+    pub default_in: BTreeSet<OwnedRoomId>,
+    /// The time after which it is stopped where a start says nothing else.
+    pub default_for: Option<Duration>,
+    /// The longest time that it may be asked to run for, extensions included.
+    pub max_for: Option<Duration>,
+    /// When it is to be up, and the zone of these times; `None` if only people say so.
+    pub schedule: Option<(Schedule, Zone)>,
+    /// True if every change of it but a start has to be confirmed.
+    pub confirm: bool,
+    /// True if the volumes that scaling it down deletes may be lost.
+    pub data_is_disposable: bool,
+    /// The time from a start after which it is told that it does not come up.
+    pub ready_timeout: Duration,
+    /// True if the room may read the API server's words about what is wrong.
+    pub full_details: bool,
 }
 
-impl Namespace {
-    /// Takes a text that is a name; see [`Namespace`] for the rule.
-    pub fn parse(text: &str) -> Option<Self> {
-        let is_name = text.len() <= MAX_LABEL && is_label(text);
-        is_name.then(|| Self(text.to_owned()))
+/// The number of replicas that a start without a number gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartCount {
+    /// This many, at least 1.
+    Replicas(i32),
+    /// As many as there were before it was stopped; this many where that is not known.
+    Previous(i32),
+}
+
+/// The reason why a text is not the name of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameFault {
+    /// It is no label.
+    #[error("is not a name of at most 63 lower-case letters, digits and dashes")]
+    NoLabel,
+    /// It is a word of the grammar, or a number.
+    #[error("is a word that commands use")]
+    Reserved,
+}
+
+impl Target {
+    /// Returns true if it is there in this room.
+    pub fn is_in(&self, room: &RoomId) -> bool {
+        let listed = self.rooms.as_ref();
+        listed.is_none_or(|rooms| rooms.contains(room))
+    }
+}
+
+impl TargetName {
+    /// Takes a text that is a name.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn parse(text: &str) -> Result<Self, NameFault> {
+        if text.len() > MAX_NAME || !is_label(text) {
+            return Err(NameFault::NoLabel);
+        }
+        if RESERVED.contains(&text) || text.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(NameFault::Reserved);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The name of the one workload of a configuration without names: empty, and not
+    /// shown.
+    pub const fn unnamed() -> Self {
+        Self(String::new())
+    }
+
+    /// Returns true for [`TargetName::unnamed`].
+    pub fn is_unnamed(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The name.
@@ -43,41 +150,9 @@ impl Namespace {
     }
 }
 
-impl DeploymentName {
-    /// Takes a text that is a name; see [`DeploymentName`] for the rule.
-    pub fn parse(text: &str) -> Option<Self> {
-        let is_name = text.len() <= MAX_SUBDOMAIN && text.split('.').all(is_label);
-        is_name.then(|| Self(text.to_owned()))
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// True for a label of RFC 1123 of any length.
-fn is_label(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    !text.is_empty() && text.chars().all(allowed) && !text.starts_with('-') && !text.ends_with('-')
-}
-
-impl fmt::Display for Namespace {
+impl fmt::Display for TargetName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for DeploymentName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// `namespace/name`.
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
     }
 }
 
@@ -86,41 +161,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_follow_rfc_1123() {
-        for good in ["a", "0", "claw-bot-2", &"a".repeat(63)] {
-            assert!(Namespace::parse(good).is_some(), "{good}");
-            assert!(DeploymentName::parse(good).is_some(), "{good}");
+    fn a_name_is_a_label_and_no_word_of_the_grammar() {
+        for good in ["worker", "gateway-2", "a", "w1", "hours"] {
+            assert!(TargetName::parse(good).is_ok(), "{good}");
         }
-        assert!(DeploymentName::parse("a.b-c.0").is_some());
-        assert!(DeploymentName::parse(&"a".repeat(253)).is_some());
-    }
-
-    #[test]
-    fn what_cannot_be_a_name_is_refused() {
-        for namespace in ["", &"a".repeat(64), "a.b", "a-", "-a"] {
-            assert_eq!(Namespace::parse(namespace), None, "{namespace:?}");
+        for bad in ["", "Worker", "a b", "a.b", "-a", "a-", "ä", &"a".repeat(64)] {
+            assert_eq!(TargetName::parse(bad), Err(NameFault::NoLabel), "{bad}");
         }
-        for name in [
-            "",
-            &"a".repeat(254),
-            "a..b",
-            "..",
-            "a.",
-            ".a",
-            "a.-b",
-            "a-.b",
-            "A",
-            "ä",
-            "a/b",
-            "a?b",
-            "a#b",
-            "a%2fb",
-            "a b",
-            "a\n",
-            "a\0",
-            "a\nb",
-        ] {
-            assert_eq!(DeploymentName::parse(name), None, "{name:?}");
+        for word in ["start", "all", "for", "until", "tomorrow", "fri", "5", "2h"] {
+            assert_eq!(TargetName::parse(word), Err(NameFault::Reserved), "{word}");
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod gate;
 mod lenient;
+mod located;
 mod output;
 mod scan;
 mod shape;
@@ -13,6 +14,7 @@ mod tests;
 
 pub use gate::{Admission, Gate, Open, Skipped};
 pub use lenient::{Lenient, lenient, read, whole_number};
+pub use located::{Content, Document, Located};
 pub use output::Sifted;
 pub use scan::Malformed;
 pub use shape::{Many, Shape};

@@ -1,21 +1,28 @@
-//! The operations on a Deployment.
+//! The API server, and what it is asked about the one Deployment that the environment
+//! names.
+
+use std::fmt::Display;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
-use super::api_client::ApiClient;
-use super::call::{Call, DryRun};
+use super::api_client::{Answer, ApiClient};
+use super::call::{Call, DryRun, Patch};
 use super::credentials::Credentials;
-use super::error::{Detail, Error, Operation};
+use super::error::{Detail, Error};
+use super::operation::Operation;
 use super::refusal::start_of;
-use crate::control::Target;
+use super::refusals::Refusals;
+use super::scale::ScaleAnswer;
+use crate::control::{Kind, Workload};
 use crate::json::whole_number;
+use crate::util::ClockDifference;
 
 /// The API server of a cluster. Clones share one state; calls may run at the
 /// same time and be spawned.
 #[derive(Debug, Clone)]
 pub struct Api {
     pub(super) api_client: ApiClient,
+    pub(super) refusals: Refusals,
 }
 
 /// The API server accepted a number of replicas.
@@ -51,7 +58,14 @@ impl Api {
     pub fn new(credentials: Credentials) -> Self {
         Self {
             api_client: ApiClient::new(credentials),
+            refusals: Refusals::default(),
         }
+    }
+
+    /// The difference between the API server's clock and this machine's, by its last
+    /// answer.
+    pub fn clock_difference(&self) -> Option<ClockDifference> {
+        self.api_client.clock_difference()
     }
 
     /// Sets the number of replicas, by a merge patch of the `scale` subresource
@@ -62,7 +76,7 @@ impl Api {
     /// The API server did not do it, or its answer does not say so.
     pub async fn scale(
         &self,
-        target: &Target,
+        target: &Workload,
         replicas: i32,
         dry_run: DryRun,
     ) -> Result<Scaled, Error> {
@@ -74,9 +88,11 @@ impl Api {
     ///
     /// # Errors
     /// There is none, or the API server did not show it.
-    pub async fn deployment(&self, target: &Target) -> Result<DeploymentStatus, Error> {
-        let answer = self.api_client.call(&Call::read(target)).await?;
-        let Deployment { spec, status, .. } = self.parse(Operation::Read, &answer)?;
+    pub async fn deployment(&self, target: &Workload) -> Result<DeploymentStatus, Error> {
+        let call = Call::read(target);
+        let answer = self.api_client.call(&call).await?;
+        let read = serde_json::from_slice(&answer.body);
+        let Deployment { spec, status, .. } = self.understood(&call, &answer, read)?;
         let count = |number: Option<i32>| number.unwrap_or_default().max(0);
         let status = status.unwrap_or_default();
         Ok(DeploymentStatus {
@@ -89,7 +105,17 @@ impl Api {
     /// Finds out what would stop a command, and changes nothing: the scale gets an empty
     /// patch, as a dry run. It needs no current number for that, so both rights are tried
     /// even if the first is missing.
-    pub async fn preflight(&self, target: &Target) -> Preflight {
+    pub async fn preflight(&self, target: &Workload) -> Preflight {
+        if target.kind != Kind::Deployment {
+            return match self.inspect(target).await {
+                Ok(seen) => Preflight::Ready(DeploymentStatus {
+                    desired: seen.desired,
+                    ready: seen.ready,
+                    available: seen.available,
+                }),
+                Err(faults) => Preflight::Faulty(faults),
+            };
+        }
         let read = self.deployment(target).await;
         if let Err(error) = &read
             && !matches!(error, Error::Forbidden { .. })
@@ -106,28 +132,32 @@ impl Api {
 
     async fn patch_scale(
         &self,
-        target: &Target,
+        target: &Workload,
         body: String,
         dry_run: DryRun,
     ) -> Result<Scaled, Error> {
-        let answer = self
-            .api_client
-            .call(&Call::scale(target, body, dry_run))
-            .await?;
-        let scale: Scale = self.parse(Operation::Scale, &answer)?;
-        // The API server leaves out a zero.
-        let replicas = scale.spec.and_then(|spec| spec.replicas).unwrap_or(0);
-        Ok(Scaled {
-            replicas: replicas.max(0),
-        })
+        let call = Call::scale(Operation::Scale, target, Patch::Merge(body), dry_run);
+        let answer = self.api_client.call(&call).await?;
+        let ScaleAnswer { replicas, .. } =
+            self.understood(&call, &answer, ScaleAnswer::read(&answer.body))?;
+        Ok(Scaled { replicas })
     }
 
-    fn parse<T: DeserializeOwned>(&self, operation: Operation, body: &[u8]) -> Result<T, Error> {
-        serde_json::from_slice(body).map_err(|fault| {
-            let (verb, resource, start) = (operation.verb(), operation.resource(), start_of(body));
+    /// What was read of an answer.
+    ///
+    /// # Errors
+    /// It is not what was asked for.
+    pub(super) fn understood<T, F: Display>(
+        &self,
+        call: &Call,
+        answer: &Answer,
+        read: Result<T, F>,
+    ) -> Result<T, Error> {
+        read.map_err(|fault| {
+            let (asked, start) = (call.asked(), start_of(&answer.body));
             Error::Broken {
                 identity: self.api_client.identity(),
-                detail: Detail::new(&format!("{verb} {resource}: {fault}: {start}")),
+                detail: Detail::new(&format!("{asked}: {fault}: {start}")),
             }
         })
     }
@@ -170,25 +200,4 @@ struct Readiness {
     ready_replicas: Option<i32>,
     #[serde(default, deserialize_with = "whole_number")]
     available_replicas: Option<i32>,
-}
-
-/// The part of a Scale that is read.
-#[derive(Deserialize)]
-struct Scale {
-    #[serde(rename = "apiVersion")]
-    _api_version: AutoscalingV1,
-    #[serde(rename = "kind")]
-    _kind: ScaleKind,
-    spec: Option<DeploymentSpec>,
-}
-
-#[derive(Deserialize)]
-enum AutoscalingV1 {
-    #[serde(rename = "autoscaling/v1")]
-    AutoscalingV1,
-}
-
-#[derive(Deserialize)]
-enum ScaleKind {
-    Scale,
 }

@@ -10,15 +10,23 @@ use super::access::{Access, Identity};
 use super::call::Call;
 use super::clock;
 use super::credentials::Credentials;
-use super::error::{Detail, Error, Operation};
+use super::error::{Detail, Error};
+use super::operation::Operation;
 use super::refusal::refusal;
+use super::slots::Slots;
+use crate::json::Skipped;
 use crate::net::{self, Fault, Remedy, Stage};
+use crate::util::ClockDifference;
 
 /// The time that a call has with all its retries.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Retries after a lost connection, a 409, 429 or 5xx. All that is asked here
-/// is idempotent, so a retry is safe even if the first attempt was heard.
+/// The time that a change of a target has: an admission webhook that hangs is given up by
+/// the API server after 10 s, and what it says then is better than no answer.
+const CHANGE_DEADLINE: Duration = Duration::from_secs(15);
+
+/// Retries after a lost connection, a 409, 429 or 5xx. All that is asked here may be
+/// asked again, even if the first attempt was heard.
 const MAX_RETRIES: u32 = 2;
 
 /// The wait before a retry if the server does not ask for a longer one.
@@ -31,7 +39,9 @@ const MIN_ATTEMPT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(super) struct ApiClient {
     state: Arc<Mutex<State>>,
+    slots: Slots,
     pub(super) deadline: Duration,
+    pub(super) change_deadline: Duration,
     pub(super) retry_wait: Duration,
 }
 
@@ -39,6 +49,8 @@ pub(super) struct ApiClient {
 struct State {
     credentials: Credentials,
     silence: Silence,
+    /// The difference between its clock and this machine's, by its last answer.
+    difference: Option<ClockDifference>,
 }
 
 /// The time since which the API server has given no answer.
@@ -50,9 +62,32 @@ enum Silence {
     Since(SystemTime),
 }
 
+/// What is kept of a 2xx answer.
+pub(super) struct Answer {
+    pub(super) body: Vec<u8>,
+    /// What was left out of it for want of room.
+    pub(super) skipped: Skipped,
+}
+
+/// The outcome of the last attempt of a call.
+pub(super) struct Failed {
+    pub(super) error: Error,
+    /// The HTTP status, if there was an answer.
+    pub(super) status: Option<u16>,
+    /// There were attempts before, any of which may have been heard.
+    pub(super) is_repeated: bool,
+}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Self {
+        failed.error
+    }
+}
+
 /// The reason why an attempt did not succeed, and the next step.
 struct Failure {
     error: Error,
+    status: Option<u16>,
     again: Again,
 }
 
@@ -69,41 +104,60 @@ impl ApiClient {
         let state = State {
             credentials,
             silence: Silence::None,
+            difference: None,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
+            slots: Slots::new(),
             deadline: DEADLINE,
+            change_deadline: CHANGE_DEADLINE,
             retry_wait: RETRY_WAIT,
         }
     }
 
-    /// Makes a call with its retries, and returns the body of a 2xx answer.
+    /// Makes a call with its retries, and returns what is kept of a 2xx answer. It waits
+    /// first until there is a place for it.
     ///
     /// # Errors
     /// The outcome of the last attempt.
-    pub(super) async fn call(&self, call: &Call) -> Result<Vec<u8>, Error> {
+    pub(super) async fn call(&self, call: &Call) -> Result<Answer, Failed> {
+        let _slot = self.slots.take(&call.namespace).await;
         let started = Instant::now();
+        let deadline = match call.operation {
+            Operation::Change => self.change_deadline,
+            _ => self.deadline,
+        };
         let mut retries = 0;
         let mut renewed = false;
         loop {
             let access = self.state().credentials.access(Instant::now());
-            let left = self.deadline.saturating_sub(started.elapsed());
-            let Failure { error, again } = match self.attempt(call, access, left).await {
-                Ok(body) => return Ok(body),
+            let begun = started.elapsed();
+            let left = deadline.saturating_sub(begun);
+            let failure = match self.attempt(call, access, left).await {
+                Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            let left = self.deadline.saturating_sub(started.elapsed());
-            match again {
+            let left = deadline.saturating_sub(started.elapsed());
+            let took = started.elapsed().saturating_sub(begun);
+            match failure.again {
                 Again::Renewed if !renewed => {
                     renewed = true;
                     self.state().credentials.renew(Instant::now());
                 }
-                Again::After(wait) if retries < MAX_RETRIES && wait + MIN_ATTEMPT <= left => {
+                Again::After(wait)
+                    if retries < MAX_RETRIES && has_time(call.operation, took, wait, left) =>
+                {
                     retries += 1;
-                    log::debug!("trying again in {wait:?}: {}", error.detail());
+                    log::debug!("trying again in {wait:?}: {}", failure.error.detail());
                     sleep(wait).await;
                 }
-                _ => return Err(error),
+                _ => {
+                    return Err(Failed {
+                        error: failure.error,
+                        status: failure.status,
+                        is_repeated: retries > 0 || renewed,
+                    });
+                }
             }
         }
     }
@@ -113,9 +167,10 @@ impl ApiClient {
         call: &Call,
         access: Access,
         left: Duration,
-    ) -> Result<Vec<u8>, Failure> {
+    ) -> Result<Answer, Failure> {
         let request = call.request(&access, left).map_err(|error| Failure {
             error,
+            status: None,
             again: Again::Never,
         })?;
         let identity = access.identity;
@@ -126,11 +181,21 @@ impl ApiClient {
                 return Err(self.unanswered(call.operation, identity, error, now));
             }
         };
-        self.state().silence = Silence::None;
-        if (200..300).contains(&response.status) {
-            return Ok(response.body);
+        let difference = response
+            .date()
+            .map(|date| ClockDifference::between(date, access.client.clock().now()));
+        {
+            let mut state = self.state();
+            state.silence = Silence::None;
+            state.difference = difference.or(state.difference);
         }
-        let error = refusal(call.operation, identity, &response);
+        if (200..300).contains(&response.status) {
+            return Ok(Answer {
+                body: response.body,
+                skipped: response.skipped,
+            });
+        }
+        let error = refusal(call, identity, &response);
         let again = match response.status {
             401 => Again::Renewed,
             409 => Again::After(self.retry_wait),
@@ -139,7 +204,11 @@ impl ApiClient {
             }
             _ => Again::Never,
         };
-        Err(Failure { error, again })
+        Err(Failure {
+            error,
+            status: Some(response.status),
+            again,
+        })
     }
 
     fn unanswered(
@@ -155,6 +224,7 @@ impl ApiClient {
             let detail = Detail::new(&cause.to_string());
             return Failure {
                 error: Error::Broken { identity, detail },
+                status: None,
                 again: Again::Never,
             };
         }
@@ -180,7 +250,17 @@ impl ApiClient {
                 cause,
             },
         };
-        Failure { error, again }
+        Failure {
+            error,
+            status: None,
+            again,
+        }
+    }
+
+    /// The difference between the API server's clock and this machine's, by its last
+    /// answer.
+    pub(super) fn clock_difference(&self) -> Option<ClockDifference> {
+        self.state().difference
     }
 
     /// The proof of who asks.
@@ -192,4 +272,19 @@ impl ApiClient {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// True if there is time for another attempt after `wait`. What took long will do so
+/// again: of a change of a target its answer is better than a deadline.
+pub(super) fn has_time(
+    operation: Operation,
+    took: Duration,
+    wait: Duration,
+    left: Duration,
+) -> bool {
+    let attempt = match operation {
+        Operation::Change => took.max(MIN_ATTEMPT),
+        _ => MIN_ATTEMPT,
+    };
+    wait + attempt <= left
 }

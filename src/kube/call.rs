@@ -7,33 +7,31 @@ use http::Method;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 
 use super::access::Access;
-use super::error::{Detail, Error, Operation};
-use crate::control::Target;
-use crate::json::{Open, Shape, Sieve};
+use super::error::{Detail, Error};
+use super::operation::Operation;
+use super::scale::SCALE;
+use crate::control::{Kind, Namespace, Workload};
+use crate::json::{Gate, Open, Shape, Sieve};
 use crate::net::{Limits, Request};
 
 /// The largest answer in bytes. A Deployment is at most about 1.5 MiB, the
 /// limit of etcd.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 
-/// Bytes kept of an answer.
+/// Bytes kept of an answer, if its call says nothing else.
 const MAX_KEPT: usize = 4 * 1024;
 
 /// A number of replicas, or the name of a kind or version, in bytes of JSON text.
 const VALUE: Shape = Shape::Scalar(64);
 
-/// The parts of a Deployment and of a Scale that are read.
-const OBJECT: Shape = Shape::Object(&[
+/// The parts of a Deployment that are read.
+const DEPLOYMENT: Shape = Shape::Object(&[
     ("apiVersion", VALUE),
     ("kind", VALUE),
     ("spec", Shape::Object(&[("replicas", VALUE)])),
     (
         "status",
-        Shape::Object(&[
-            ("replicas", VALUE),
-            ("readyReplicas", VALUE),
-            ("availableReplicas", VALUE),
-        ]),
+        Shape::Object(&[("readyReplicas", VALUE), ("availableReplicas", VALUE)]),
     ),
 ]);
 
@@ -51,43 +49,132 @@ pub enum DryRun {
     Yes,
 }
 
-/// One call. All of them are idempotent.
+/// A patch of a Scale, by its media type
+/// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply>).
+pub(super) enum Patch {
+    /// What it has to become (RFC 7396).
+    Merge(String),
+    /// What has to be true before, and what to do then (RFC 6902).
+    Json(String),
+}
+
+/// Decides which items of an answer are kept; made anew for each attempt.
+type Gates = Box<dyn Fn() -> Box<dyn Gate> + Send + Sync>;
+
+/// One call. A merge patch sets an absolute number and a JSON patch is tested first, so
+/// that all of them may be sent again.
 pub(super) struct Call {
     pub(super) operation: Operation,
+    /// The kind of the workload that it is about.
+    pub(super) kind: Kind,
+    pub(super) namespace: Namespace,
     method: Method,
     path: String,
+    accept: &'static str,
+    /// The media type of the body, where there is one.
+    content_type: Option<&'static str>,
     body: String,
+    shape: &'static Shape,
+    kept: usize,
+    gates: Gates,
 }
 
 impl Call {
-    pub(super) fn read(target: &Target) -> Self {
+    /// A GET of a path, of whose answer the parts of this shape are kept, at most 4 KiB.
+    pub(super) fn get(
+        operation: Operation,
+        kind: &Kind,
+        namespace: &Namespace,
+        path: String,
+        shape: &'static Shape,
+    ) -> Self {
         Self {
-            operation: Operation::Read,
+            operation,
+            kind: kind.clone(),
+            namespace: namespace.clone(),
             method: Method::GET,
-            path: path(target),
+            path,
+            accept: "application/json",
+            content_type: None,
             body: String::new(),
+            shape,
+            kept: MAX_KEPT,
+            gates: Box::new(|| Box::new(Open)),
         }
     }
 
-    pub(super) fn scale(target: &Target, body: String, dry_run: DryRun) -> Self {
+    /// A GET of a workload, or of what is below it in the path.
+    pub(super) fn of(
+        operation: Operation,
+        target: &Workload,
+        below: &str,
+        shape: &'static Shape,
+    ) -> Self {
+        let path = format!("{}{below}", path(target));
+        Self::get(operation, &target.kind, &target.namespace, path, shape)
+    }
+
+    /// A GET of the Deployment of the environment.
+    pub(super) fn read(target: &Workload) -> Self {
+        Self::of(Operation::Read, target, "", &DEPLOYMENT)
+    }
+
+    /// A PATCH of a workload's Scale.
+    pub(super) fn scale(
+        operation: Operation,
+        target: &Workload,
+        patch: Patch,
+        dry_run: DryRun,
+    ) -> Self {
         let dry_run = match dry_run {
             DryRun::No => "",
             DryRun::Yes => "&dryRun=All",
         };
+        let below = format!("/scale?fieldManager={FIELD_MANAGER}{dry_run}");
+        let call = Self::of(operation, target, &below, &SCALE);
+        let (content_type, body) = match patch {
+            Patch::Merge(body) => ("application/merge-patch+json", body),
+            Patch::Json(body) => ("application/json-patch+json", body),
+        };
+        call.sending(Method::PATCH, content_type, body)
+    }
+
+    /// Sends a body instead of a GET.
+    pub(super) fn sending(self, method: Method, content_type: &'static str, body: String) -> Self {
         Self {
-            operation: Operation::Scale,
-            method: Method::PATCH,
-            path: format!(
-                "{}/scale?fieldManager={FIELD_MANAGER}{dry_run}",
-                path(target)
-            ),
+            method,
+            content_type: Some(content_type),
             body,
+            ..self
         }
+    }
+
+    /// Asks for another form of the answer than plain JSON.
+    pub(super) fn accepting(self, accept: &'static str) -> Self {
+        Self { accept, ..self }
+    }
+
+    /// Keeps this many bytes of the answer.
+    pub(super) fn keeping(self, kept: usize) -> Self {
+        Self { kept, ..self }
+    }
+
+    /// Keeps only the items that pass a gate.
+    pub(super) fn gated(self, gates: Gates) -> Self {
+        Self { gates, ..self }
+    }
+
+    /// The verb and the resource, for the log.
+    pub(super) fn asked(&self) -> String {
+        let Self {
+            operation, kind, ..
+        } = self;
+        format!("{} {}", operation.verb(), operation.resource(kind))
     }
 
     /// The sieve that keeps the parts of the answer that are read.
     pub(super) fn sieve(&self) -> Sieve {
-        Sieve::new(&OBJECT, MAX_KEPT, Box::new(Open))
+        Sieve::new(self.shape, self.kept, (self.gates)())
     }
 
     /// The request for one attempt.
@@ -109,18 +196,28 @@ impl Call {
         if let Some(token) = &access.token {
             request = request.bearer(token).map_err(|fault| unusable(&fault))?;
         }
-        let request = request.header(ACCEPT, HeaderValue::from_static("application/json"));
-        Ok(match self.operation {
-            Operation::Read => request,
-            Operation::Scale => request.header(
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/merge-patch+json"),
-            ),
+        let request = request.header(ACCEPT, HeaderValue::from_static(self.accept));
+        Ok(match self.content_type {
+            None => request,
+            Some(content_type) => {
+                request.header(CONTENT_TYPE, HeaderValue::from_static(content_type))
+            }
         })
     }
 }
 
-fn path(target: &Target) -> String {
-    let Target { namespace, name } = target;
-    format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
+/// The path of a workload.
+fn path(workload: &Workload) -> String {
+    let Workload {
+        kind,
+        namespace,
+        name,
+    } = workload;
+    format!("{}/{name}", collection(kind, namespace))
+}
+
+/// The path of all workloads of a kind in a namespace.
+pub(super) fn collection(kind: &Kind, namespace: &Namespace) -> String {
+    let (group, version, resource) = (kind.group(), kind.version(), kind.resource());
+    format!("/apis/{group}/{version}/namespaces/{namespace}/{resource}")
 }

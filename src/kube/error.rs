@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::access::Identity;
-use crate::control::Target;
+use super::operation::Operation;
+use crate::control::Workload;
 use crate::net::{self, Remedy, Responsible};
 use crate::util::{printable, unlinked};
 
@@ -28,8 +29,12 @@ pub enum Error {
         /// For the log.
         detail: Detail,
     },
-    /// There is no such Deployment, or no such namespace.
+    /// There is no such workload, or no such namespace or kind.
     NotFound {
+        /// The operation that found nothing.
+        operation: Operation,
+        /// The part of its name that leads to nothing.
+        what: Missing,
         /// For the log.
         detail: Detail,
     },
@@ -93,39 +98,15 @@ pub enum Error {
     },
 }
 
-/// A request to the API server, and so the right that it takes
-/// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources>).
+/// What a name leads to nothing by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// Reads the Deployment.
-    Read,
-    /// Changes its number of replicas.
-    Scale,
-}
-
-impl Operation {
-    /// The verb of the RBAC rule that allows it.
-    pub const fn verb(self) -> &'static str {
-        match self {
-            Self::Read => "get",
-            Self::Scale => "patch",
-        }
-    }
-
-    /// The resource of the RBAC rule that allows it, in the group `apps`.
-    pub const fn resource(self) -> &'static str {
-        match self {
-            Self::Read => "deployments",
-            Self::Scale => "deployments/scale",
-        }
-    }
-
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Scale => "scale",
-        }
-    }
+pub enum Missing {
+    /// There is no such object.
+    Object,
+    /// There is no such namespace.
+    Namespace,
+    /// The API server knows no such kind of object.
+    Kind,
 }
 
 /// A text for the log: one line of at most 512 bytes without deceptive
@@ -148,25 +129,46 @@ impl fmt::Display for Detail {
 impl Error {
     /// One sentence for the chat that a person can act on: bounded, on one
     /// line, and of the server's words only a reason to refuse.
-    pub fn sentence(&self, target: &Target) -> String {
-        let Target { namespace, name } = target;
+    pub fn sentence(&self, target: &Workload) -> String {
+        let Workload {
+            kind,
+            namespace,
+            name,
+        } = target;
+        let word = kind.word();
         match self {
             Self::Forbidden {
                 operation,
                 identity,
                 ..
             } => format!(
-                "I may not {} deployment {name} in namespace {namespace}: \
+                "I may not {} {word} {name} in namespace {namespace}: \
                  grant {} `{}` on `{}`.",
                 operation.word(),
                 identity.holder(),
                 operation.verb(),
-                operation.resource()
+                operation.resource(kind)
             ),
-            Self::NotFound { .. } => format!(
-                "There is no deployment {name} in namespace {namespace}: \
-                 check DEPLOYMENT_NAME and DEPLOYMENT_NAMESPACE."
-            ),
+            Self::NotFound {
+                operation, what, ..
+            } => {
+                let cure = match operation.is_of_environment() {
+                    true => "check DEPLOYMENT_NAME and DEPLOYMENT_NAMESPACE",
+                    false => "check the target's entry",
+                };
+                match what {
+                    Missing::Object => {
+                        format!("There is no {word} {name} in namespace {namespace}: {cure}.")
+                    }
+                    Missing::Namespace => format!("There is no namespace {namespace}: {cure}."),
+                    Missing::Kind => format!(
+                        "The Kubernetes API server knows no {} in {}/{}: {cure}.",
+                        kind.resource(),
+                        kind.group(),
+                        kind.version()
+                    ),
+                }
+            }
             Self::Unauthorized { identity, .. } => format!(
                 "The Kubernetes API server does not accept {}.",
                 identity.refused()
@@ -183,17 +185,13 @@ impl Error {
                 };
                 format!("The Kubernetes API server has not answered since {since}: {why}.")
             }
-            Self::Timeout {
-                operation: Operation::Scale,
-                ..
-            } => format!(
-                "The Kubernetes API server did not answer in time, so deployment {name} in \
+            Self::Timeout { operation, .. } if operation.is_write() => format!(
+                "The Kubernetes API server did not answer in time, so {word} {name} in \
                  namespace {namespace} may or may not have been scaled: ask for the status."
             ),
-            Self::Timeout {
-                operation: Operation::Read,
-                ..
-            } => "The Kubernetes API server did not answer in time: try again.".to_owned(),
+            Self::Timeout { .. } => {
+                "The Kubernetes API server did not answer in time: try again.".to_owned()
+            }
             Self::Overloaded {
                 status,
                 retry_after,
@@ -212,7 +210,7 @@ impl Error {
             Self::Refused {
                 operation, reason, ..
             } => format!(
-                "The Kubernetes API server refused to {} deployment {name} in namespace \
+                "The Kubernetes API server refused to {} {word} {name} in namespace \
                  {namespace}: {reason}.",
                 operation.word()
             ),
@@ -228,7 +226,7 @@ impl Error {
     pub fn detail(&self) -> Detail {
         match self {
             Self::Forbidden { detail, .. }
-            | Self::NotFound { detail }
+            | Self::NotFound { detail, .. }
             | Self::Unauthorized { detail, .. }
             | Self::Overloaded { detail, .. }
             | Self::Failing { detail, .. }

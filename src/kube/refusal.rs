@@ -7,7 +7,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusDetails};
 use serde_json::{Map, Value};
 
 use super::access::Identity;
-use super::error::{Detail, Error, Operation};
+use super::call::Call;
+use super::error::{Detail, Error, Missing};
+use super::operation::Operation;
+use crate::control::Kind;
 use crate::json::Lenient;
 use crate::net::Response;
 use crate::util::words;
@@ -19,12 +22,13 @@ const MAX_REASON: usize = 200;
 /// (<https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/>), or
 /// plain text: that of priority-and-fairness, or of whatever stands in front of the API
 /// server.
-pub(super) fn refusal(operation: Operation, identity: Identity, response: &Response) -> Error {
+pub(super) fn refusal(call: &Call, identity: Identity, response: &Response) -> Error {
+    let operation = call.operation;
     let code = response.status;
     // The type takes any JSON object; this field makes it a refusal.
     let status =
         read(&response.body).filter(|status: &Status| status.status.as_deref() == Some("Failure"));
-    let detail = detail(operation, response, status.as_ref());
+    let detail = detail(call, response, status.as_ref());
     match (code, status) {
         (401, _) => Error::Unauthorized { identity, detail },
         (403, Some(status)) if is_admission(&status) => refused(operation, code, &status, detail),
@@ -34,7 +38,11 @@ pub(super) fn refusal(operation: Operation, identity: Identity, response: &Respo
             detail,
         },
         // Without a `Status` it is the page of some other web server.
-        (404, Some(_)) => Error::NotFound { detail },
+        (404, status) if status.is_some() || has_no_path(call, response) => Error::NotFound {
+            operation,
+            what: missing(call, status.as_ref()),
+            detail,
+        },
         (429 | 503, status) => Error::Overloaded {
             status: code,
             retry_after: response
@@ -51,21 +59,41 @@ pub(super) fn refusal(operation: Operation, identity: Identity, response: &Respo
     }
 }
 
+/// True for the answer of an API server to a path that nobody serves, which of its own
+/// kinds it never gives.
+fn has_no_path(call: &Call, response: &Response) -> bool {
+    matches!(call.kind, Kind::Other(_)) && response.body.starts_with(b"404 page not found")
+}
+
+/// What a 404 says is not there.
+fn missing(call: &Call, status: Option<&Status>) -> Missing {
+    let details = status.and_then(|status| status.details.as_ref());
+    let kind = details.and_then(|details| details.kind.as_deref());
+    let name = details.and_then(|details| details.name.as_deref());
+    match call.kind {
+        _ if kind == Some("namespaces") => Missing::Namespace,
+        Kind::Other(_) if name.unwrap_or_default().is_empty() => Missing::Kind,
+        _ => Missing::Object,
+    }
+}
+
 /// Reads the fields of a `Status` that are used. One of another kind is as good as
 /// absent.
 fn read(body: &[u8]) -> Option<Status> {
     let object: Map<String, Value> = serde_json::from_slice(body).ok()?;
     let text = |name: &str| Some(object.get(name)?.as_str()?.to_owned());
-    let seconds = object.get("details").and_then(|details| {
-        let seconds = details.as_object()?.get("retryAfterSeconds")?;
-        <i64 as Lenient>::of(seconds.clone())?.try_into().ok()
-    });
+    let detail = |name: &str| object.get("details")?.as_object()?.get(name);
+    let seconds = detail("retryAfterSeconds")
+        .and_then(|seconds| <i64 as Lenient>::of(seconds.clone())?.try_into().ok());
+    let word = |name: &str| Some(detail(name)?.as_str()?.to_owned());
     Some(Status {
         status: text("status"),
         message: text("message"),
         reason: text("reason"),
         details: Some(StatusDetails {
             retry_after_seconds: seconds,
+            kind: word("kind"),
+            name: word("name"),
             ..StatusDetails::default()
         }),
         ..Status::default()
@@ -98,7 +126,7 @@ fn retry_after(status: &Status) -> Option<Duration> {
     Some(Duration::from_secs(asked).min(crate::net::MAX_RETRY_AFTER))
 }
 
-fn detail(operation: Operation, response: &Response, status: Option<&Status>) -> Detail {
+fn detail(call: &Call, response: &Response, status: Option<&Status>) -> Detail {
     let said = match status {
         Some(status) => format!(
             "{} {}",
@@ -107,7 +135,7 @@ fn detail(operation: Operation, response: &Response, status: Option<&Status>) ->
         ),
         None => start_of(&response.body),
     };
-    let (verb, resource, code) = (operation.verb(), operation.resource(), response.status);
+    let (asked, code) = (call.asked(), response.status);
     // Where it leads, so that the log says whose address this is.
     let to = response
         .headers
@@ -116,7 +144,7 @@ fn detail(operation: Operation, response: &Response, status: Option<&Status>) ->
         .map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
     let to = to.map(|to| format!(", redirects to {}", to.split('?').next().unwrap_or(&to)));
     let to = to.unwrap_or_default();
-    Detail::new(&format!("{verb} {resource}: status {code}{to}: {said}"))
+    Detail::new(&format!("{asked}: status {code}{to}: {said}"))
 }
 
 /// As much of a body as a detail can show.

@@ -133,6 +133,33 @@ pub const COMMANDS_OF_ROOM: i64 = 40;
 /// Those of one person that are not done.
 pub const COMMANDS_OF_SENDER: i64 = 30;
 
+/// Parts of commands about several targets, of all commands that are not done.
+pub const COMMAND_PARTS: i64 = 500;
+
+/// Longest payload of a command or of a part, in bytes: what makes them sees to it.
+pub const PAYLOAD: usize = 512;
+
+/// Longest result of a part that waits for the others, in bytes.
+pub const PART_RESULT: usize = 300;
+
+/// Targets of which something is remembered.
+pub const TARGETS: i64 = 200;
+
+/// Commands of one target in its history.
+pub const HISTORY: i64 = 20;
+
+/// Longest name of who gave a command in the history, in bytes: a user's id.
+pub const HISTORY_ACTOR: usize = 255;
+
+/// Longest word about a command in the history, in bytes: its verb, its outcome.
+pub const HISTORY_WORD: usize = 64;
+
+/// Longest label selector of the pods of a change that is followed, in bytes.
+pub const SELECTOR: usize = 2_048;
+
+/// Longest uid of an object that is remembered, in bytes. Those of Kubernetes have 36.
+pub const OBJECT_UID: usize = 64;
+
 /// Replies that are no answers to a command that ran, in all rooms: refusals,
 /// echoes, "unknown command".
 pub const CHATTER: i64 = 200;
@@ -145,6 +172,9 @@ pub const CHATTER_BYTES: usize = 8_000;
 
 /// Those of one room that an answer waits behind.
 pub const CHATTER_BEFORE_ANSWER: i64 = 12;
+
+/// Messages of the bot's that can be edited.
+pub const ANCHORS: i64 = 200;
 
 /// Requests that carry a room's messages, in its lane at once.
 pub const LANE_MESSAGES: i64 = 8;

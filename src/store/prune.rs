@@ -1,4 +1,5 @@
-//! Enforcing the caps of all tables at once; the users whose rows no cap takes.
+//! Enforcing the caps of all tables at once; the users whose rows no cap takes; the
+//! targets that are none any more.
 
 use ruma::UserId;
 
@@ -60,6 +61,45 @@ impl Transaction<'_> {
         self.enforce_member_caps()?;
         self.enforce_device_caps()?;
         while self.left(&SHARES)? < 0 && self.outbound_sessions().discard_oldest_but("")? {}
+        Ok(())
+    }
+
+    /// Forgets what is remembered of targets other than these: those that are not
+    /// configured any more. Once at each start.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub fn keep_only_targets(&self, names: &[&str]) -> Result<(), Error> {
+        for (targets, delete) in [
+            (
+                "SELECT DISTINCT target FROM history",
+                "DELETE FROM history WHERE target = ?1",
+            ),
+            (
+                "SELECT target FROM previous_replicas",
+                "DELETE FROM previous_replicas WHERE target = ?1",
+            ),
+            (
+                "SELECT target FROM timers",
+                "DELETE FROM timers WHERE target = ?1",
+            ),
+            (
+                "SELECT target FROM schedules",
+                "DELETE FROM schedules WHERE target = ?1",
+            ),
+            (
+                "SELECT target FROM followed",
+                "DELETE FROM followed WHERE target = ?1",
+            ),
+        ] {
+            let targets: Vec<String> = self.all(targets, [], |row| row.get(0))?;
+            for gone in targets
+                .iter()
+                .filter(|name| !names.contains(&name.as_str()))
+            {
+                self.execute(delete, [gone.as_str()])?;
+            }
+        }
         Ok(())
     }
 

@@ -84,9 +84,39 @@ impl Transaction<'_> {
         Journal(self)
     }
 
+    /// The newest commands of each target.
+    pub fn history(&self) -> History<'_> {
+        History(self)
+    }
+
+    /// How many replicas each target had before it was lowered.
+    pub fn previous_replicas(&self) -> PreviousReplicas<'_> {
+        PreviousReplicas(self)
+    }
+
+    /// When targets are to be stopped.
+    pub fn timers(&self) -> Timers<'_> {
+        Timers(self)
+    }
+
+    /// Changes that were made and are followed until they have come about.
+    pub fn followed(&self) -> Followed<'_> {
+        Followed(self)
+    }
+
+    /// Up to which time the schedule of each target was acted on.
+    pub fn schedules(&self) -> Schedules<'_> {
+        Schedules(self)
+    }
+
     /// Messages that have to reach a room.
     pub fn replies(&self) -> Replies<'_> {
         Replies(self)
+    }
+
+    /// Messages of the bot's that can be edited.
+    pub fn anchors(&self) -> Anchors<'_> {
+        Anchors(self)
     }
 
     /// Requests that are sent until the server takes them.

@@ -5,9 +5,9 @@ use rusqlite::Connection;
 use super::crash;
 
 /// The format this program writes, kept in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 5;
+pub(super) const VERSION: i64 = 6;
 
-pub(super) const MIGRATIONS: [&str; 5] = [
+pub(super) const MIGRATIONS: [&str; 6] = [
     "
 CREATE TABLE session (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -393,6 +393,7 @@ ALTER TABLE invites ADD COLUMN arrived INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE session ADD COLUMN invites_listed INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE journal ADD COLUMN thread TEXT;
 ",
+    include_str!("schema/format6.sql"),
 ];
 
 /// The format of a store.

@@ -85,6 +85,23 @@ impl Transaction<'_> {
         Ok(statement.query_row(parameters, map).optional()?)
     }
 
+    /// The first row that is something.
+    pub(super) fn first<T>(
+        &self,
+        sql: &'static str,
+        parameters: impl rusqlite::Params,
+        mut map: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<Option<T>>,
+    ) -> Result<Option<T>, Error> {
+        let mut statement = self.inner.prepare_cached(sql)?;
+        let mut rows = statement.query(parameters)?;
+        while let Some(row) = rows.next()? {
+            if let Some(found) = map(row)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
     /// The first column of the first row; the default where there is none.
     pub(super) fn value<T: FromSql + Default>(
         &self,

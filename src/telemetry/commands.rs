@@ -2,14 +2,20 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::{control::Command, crypto::WithheldCode};
+use crate::{control::Verb, crypto::WithheldCode};
 
 /// All that a message can be taken for; None is no command.
-const COMMANDS: [Option<Command>; 5] = [
-    Some(Command::Start),
-    Some(Command::Stop),
-    Some(Command::Status),
-    Some(Command::Help),
+const COMMANDS: [Option<Verb>; 11] = [
+    Some(Verb::Start),
+    Some(Verb::Stop),
+    Some(Verb::Status),
+    Some(Verb::Help),
+    Some(Verb::Scale),
+    Some(Verb::Restart),
+    Some(Verb::List),
+    Some(Verb::Extend),
+    Some(Verb::History),
+    Some(Verb::Confirm),
     None,
 ];
 
@@ -39,10 +45,10 @@ pub enum CommandOutcome {
 
 impl CommandOutcome {
     /// Returns whether this can be the outcome of such a command.
-    fn is_of(self, command: Option<Command>) -> bool {
+    fn is_of(self, command: Option<Verb>) -> bool {
         match self {
             Self::Done | Self::Late => command.is_some(),
-            Self::Failed => !matches!(command, Some(Command::Help) | None),
+            Self::Failed => command.is_some_and(Verb::needs_cluster),
             Self::Refused => true,
             Self::Unknown => command.is_none(),
         }
@@ -53,7 +59,7 @@ impl CommandOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricEvent {
     /// A command; None where it is none, or nobody could read which.
-    Command(Option<Command>, CommandOutcome),
+    Command(Option<Verb>, CommandOutcome),
     /// A message that could not be read: its key has not come, or its sender's
     /// device gave this reason.
     Undecryptable(Option<WithheldCode>),
@@ -106,7 +112,7 @@ impl MetricCounters {
     pub(super) fn commands(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         let rows = COMMANDS.into_iter().zip(&self.commands);
         rows.flat_map(|(command, counts)| {
-            let name = command.map_or("none", Command::as_str);
+            let name = command.map_or("none", Verb::as_str);
             let outcomes = OUTCOMES.into_iter().zip(counts);
             outcomes
                 .filter(move |((outcome, _), _)| outcome.is_of(command))
@@ -132,7 +138,7 @@ mod tests {
         let counters = MetricCounters::default();
         let mut wanted = Vec::new();
         for command in COMMANDS {
-            let name = command.map_or("none", Command::as_str);
+            let name = command.map_or("none", Verb::as_str);
             for (outcome, label) in OUTCOMES.into_iter().filter(|(o, _)| o.is_of(command)) {
                 wanted.push((name, label, wanted.len() as u64 + 1));
                 for _ in 0..wanted.len() {
@@ -141,7 +147,7 @@ mod tests {
             }
         }
         assert_eq!(counters.commands().collect::<Vec<_>>(), wanted);
-        assert_eq!(wanted.len(), 17);
+        assert_eq!(wanted.len(), 38);
 
         counters.add(MetricEvent::Undecryptable(None));
         for (at, code) in WithheldCode::ALL.into_iter().enumerate() {

@@ -1,6 +1,8 @@
-//! Health, metrics and the log: the bot's counters, its liveness and readiness, and the
-//! pages that show them. Knows neither users nor rooms, so that it cannot name one.
+//! Health, metrics, the log and the audit log: the bot's counters, its liveness and
+//! readiness, and the pages that show them. All but the audit log know neither users nor
+//! rooms, so that they cannot name one.
 
+mod audit;
 mod client;
 mod commands;
 mod exposition;
@@ -14,6 +16,7 @@ mod process;
 mod server;
 mod skipped;
 
+pub use audit::{Audit, AuditDecision, AuditEvent, AuditRecord};
 pub use client::ask;
 pub use commands::{CommandOutcome, MetricEvent, MetricEvents};
 pub use health::HealthState;

@@ -72,6 +72,17 @@ pub struct ClockDifference {
 }
 
 impl ClockDifference {
+    /// The difference between what a server's clock and this machine's show.
+    pub fn between(server: SystemTime, own: SystemTime) -> Self {
+        let apart = server.duration_since(own);
+        let server_is_ahead = apart.is_ok();
+        let apart = apart.unwrap_or_else(|error| error.duration());
+        Self {
+            ms: u64::try_from(apart.as_millis()).unwrap_or(u64::MAX),
+            server_is_ahead,
+        }
+    }
+
     /// The difference where the server's clock is ahead by this many milliseconds; a
     /// negative number is behind.
     pub const fn of_ahead(ms: i64) -> Self {

@@ -3,6 +3,7 @@
 mod bounded_file;
 mod carried;
 mod clock;
+mod nearest;
 mod own_time;
 mod pace;
 mod printable;
@@ -16,6 +17,7 @@ mod wiped;
 pub use bounded_file::{BoundedFile, FileError};
 pub use carried::{MAX_ID, MAX_POSITION, MAX_UIA_SESSION, is_carried};
 pub use clock::{Clock, ClockDifference};
+pub use nearest::nearest;
 pub use own_time::OwnTime;
 pub use pace::{paced, patience};
 pub use printable::{Printable, code, is_deceptive, name, printable, shown, unlinked, words};

@@ -77,16 +77,18 @@ def test_each_file_that_is_missing_is_named_in_the_log(world: World, there: bool
     for name, base in SETS.items():
         values = changed("authorities", {which: {"configMap": "short"} for which in ("extra", "only")}, base)
         values["secrets"] = {secret: {"name": "short"} for secret in base["secrets"]}
-        pod = pod_of(chart(values, "toggle", namespace))
+        documents = chart(values, "toggle", namespace)
+        pod = pod_of(documents)
         container = container_of(pod)
         container["volumeMounts"] = [
-            mount for mount in container["volumeMounts"] if mount["name"] in ("secrets", "authorities")
+            mount for mount in container["volumeMounts"] if mount["name"] in ("secrets", "authorities", "targets")
         ]
+        world.cluster.apply(document for document in documents if document["kind"] == "ConfigMap")
         laid = lay_out(world.cluster, namespace, pod, tmp_path / name)
         files = {
             variable
             for variable, value in laid.settings.items()
-            if any(value.startswith(f"{place}/") for place in laid.mounts.values())
+            if any(value.startswith(f"{place}/") for place in laid.mounts.values()) and not Path(value).exists()
         }
         code, output = run_to_end(laid.settings, ("check-config",))
         assert code == 1, output
@@ -310,6 +312,18 @@ def test_the_notes_warn_of_what_is_off(world: World) -> None:
     assert "the proxy's port is in a Secret" in hidden and "the proxy's port" not in plain
     scraped = notes(world.cluster, closed | {"metrics": {"service": {"enabled": True}}})
     assert "No Prometheus may ask the health port" in scraped
+
+
+def test_the_notes_name_each_target(world: World) -> None:
+    said = notes(world.cluster, changed("rbac.create", False, SETS["targets"]))
+    for sentence in (
+        "worker, which is deployment openclaw-worker in namespace openclaw",
+        "gateway, which is statefulset openclaw-gateway in namespace default",
+        "canary, which is argoproj.io/v1alpha1/rollouts web in namespace argo",
+        "in each namespace for its targets alone",
+    ):
+        assert sentence in said, said
+    assert "scales deployment clawdbot in namespace default" in notes(world.cluster, LEAST)
 
 
 def test_helm_test_logs_in_and_leaves_no_device(world: World, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_all_that_is_missing_is_said_at_once() -> None:
         (changed("targets", []), ["targets is empty: "]),
         (
             changed("targets", [{"name": "a"}, {"name": "b"}]),
-            ["targets names 2 Deployments: this version scales exactly one, so install the chart once for each"],
+            ["targets has several entries, and a, b without an object: give each the name of what it scales as object"],
         ),
         (
             changed("matrix.authMethod", "token", changed("secrets", {})),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import http.client
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from toggle_e2e.net import free_port, wait_for
 from toggle_e2e.world import World
 
 NAMESPACE = "clawdbot"
-FOLDERS = ["", "overlays/jwt", "overlays/private-ca"]
+FOLDERS = ["", "overlays/jwt", "overlays/private-ca", "overlays/targets"]
 LEVEL = "restricted"
 
 PASSWORDS = {"matrix-password": "correct horse", "keycloak-client-secret": "battery staple"}
@@ -34,6 +35,7 @@ def cluster(world: World) -> Iterator[ControlPlane]:
     labels = {f"pod-security.kubernetes.io/{mode}": LEVEL for mode in ("enforce", "warn", "audit")}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
     world.cluster.apply([namespace])
+    world.cluster.create_namespace("gateways")
     manifests.publish_root_ca(world.cluster, NAMESPACE)
     manifests.put_secret(world.cluster, NAMESPACE, manifests.SECRET, PASSWORDS)
     manifests.put_config_map(world.cluster, NAMESPACE, AUTHORITIES, {"ca.crt": world.cluster.ca_path.read_text()})
@@ -58,6 +60,10 @@ def test_the_command_of_the_readme_makes_the_pod(cluster: ControlPlane) -> None:
     _, warnings = manifests.run("kubectl", *command, kubeconfig=cluster.kubeconfig())
     assert warnings == ""
     wait_pod(cluster, "")
+    # Variables that kubectl has set would stay where another one applies a pod without them.
+    for kind in ("deployments", "replicasets"):
+        cluster.ensure("DELETE", f"/apis/apps/v1/namespaces/{NAMESPACE}/{kind}")
+    cluster.ensure("DELETE", f"/api/v1/namespaces/{NAMESPACE}/pods")
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -146,6 +152,30 @@ def test_what_is_named_twice_is_the_same() -> None:
     [peer] = ingress["from"]
     assert peer == {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
     assert told["CRYPTO_STORE_PATH"] in [mount["mountPath"] for mount in container_of(pod)["volumeMounts"]]
+
+
+def test_the_rights_of_several_targets_are_for_what_their_file_names() -> None:
+    documents = kustomize("overlays/targets")
+    file = json.loads(of_kind(documents, "ConfigMap")["data"]["targets.json"])
+    named = {
+        (target["namespace"], f"{target.get('kind', 'deployment')}s", target["object"]) for target in file["targets"]
+    }
+    roles = [document for document in documents if document["kind"] == "Role"]
+    for suffix, verb in [("", "get"), ("/scale", "patch")]:
+        granted = {
+            (role["metadata"]["namespace"], resource.removesuffix("/scale"), name)
+            for role in roles
+            for rule in role["rules"]
+            if rule["verbs"] == [verb]
+            for resource in rule["resources"]
+            if resource.endswith("/scale") == bool(suffix)
+            for name in rule["resourceNames"]
+        }
+        assert granted == named
+    told = variables(pod_of(documents))
+    assert not {"DEPLOYMENT_NAME", "DEPLOYMENT_NAMESPACE"} & set(told)
+    [mount] = [one for one in container_of(pod_of(documents))["volumeMounts"] if one["name"] == "targets"]
+    assert told["TARGETS_FILE"] == f"{mount['mountPath']}/targets.json"
 
 
 def test_an_overlay_with_another_namespace_moves_the_rights_too(tmp_path: Path) -> None:

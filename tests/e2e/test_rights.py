@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,8 +13,9 @@ from toggle_e2e.administrator import MERGE_PATCH, Object
 from toggle_e2e.bot import Bot
 from toggle_e2e.controlplane import ControlPlane
 from toggle_e2e.manifests import chart, kustomize, of_kind, pod_of
-from toggle_e2e.net import free_port, wait_for
+from toggle_e2e.net import free_port
 from toggle_e2e.person import Person
+from toggle_e2e.rights import as_review, grant, of_everybody, own_rules, review, without
 from toggle_e2e.world import NODE, World
 
 READ = "grant my service account `get` on `deployments`."
@@ -47,6 +47,10 @@ class Shipped:
     def answers(self, *commands: str) -> list[str | None]:
         """What the bot says to commands, one after the other."""
         return [self.person.ask(self.room_id, command, self.bot_id).text for command in commands]
+
+    def grant(self, rules: list[Object]) -> None:
+        """Replaces the Role's rules, and the API server goes by them."""
+        grant(self.cluster, self.role, self.token, rules)
 
 
 def from_kustomize(world: World, bot: str, person: str) -> tuple[str, list[Object]]:
@@ -104,11 +108,6 @@ def shipped(world: World, request: pytest.FixtureRequest, tmp_path: Path) -> Shi
     return Shipped(cluster, documents, token, bot, account.user_id, person, room_id)
 
 
-def without(rules: list[Object], index: int) -> list[Object]:
-    """All but one of the rules."""
-    return rules[:index] + rules[index + 1 :]
-
-
 def test_the_shipped_rights_are_needed_each_of_them(shipped: Shipped) -> None:
     """Taken away while the bot runs, and given back: it asks the API server each time."""
     rules = shipped.role["rules"]
@@ -125,66 +124,20 @@ def test_the_shipped_rights_are_needed_each_of_them(shipped: Shipped) -> None:
         (0, "status", may_not.format("read") + READ, "stop", texts.OFF),
         (1, "start", may_not.format("scale") + SCALE, "status", off),
     ]:
-        grant(shipped, without(rules, index))
+        shipped.grant(without(rules, index))
         assert shipped.answers(command, other) == [sentence, answer]
-        grant(shipped, rules)
+        shipped.grant(rules)
     elsewhere = [{**rule, "resourceNames": ["another"]} for rule in rules]
-    grant(shipped, elsewhere)
+    shipped.grant(elsewhere)
     assert shipped.answers("status", "stop") == [may_not.format("read") + READ, may_not.format("scale") + SCALE]
-    grant(shipped, rules)
+    shipped.grant(rules)
     assert shipped.answers("start") == [texts.ON]
-
-
-def grant(shipped: Shipped, rules: list[Object]) -> None:
-    """Replaces the Role's rules and waits until the API server goes by them."""
-    shipped.cluster.apply([{**shipped.role, "rules": rules}])
-    wait_for("the rights to change", lambda: own_rules(shipped) == as_review(rules), 10)
-
-
-def own_rules(shipped: Shipped) -> list[Any]:
-    """What the bot's account may do in its target's namespace beside what every account may."""
-    namespace, _ = shipped.target
-    everybody = review(shipped.cluster, shipped.cluster.token("default", "default"), namespace)
-    return [rule for rule in review(shipped.cluster, shipped.token, namespace) if rule not in everybody]
-
-
-def as_review(rules: list[Object]) -> list[Any]:
-    """The rules of a Role in the form that a review gives them."""
-    return sorted(
-        [sorted(rule["verbs"]), rule["apiGroups"], rule["resources"], rule["resourceNames"], []] for rule in rules
-    )
-
-
-def review(cluster: ControlPlane, token: str, namespace: str) -> list[Any]:
-    """All that the owner of a token may do in a namespace, as the API server answers the owner."""
-    status, answer = cluster.request(
-        "POST",
-        "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
-        {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectRulesReview",
-            "spec": {"namespace": namespace},
-        },
-        user=token,
-    )
-    assert status == 201 and not answer["status"]["incomplete"], answer
-    rules = answer["status"]["resourceRules"] + answer["status"]["nonResourceRules"]
-    return sorted(
-        [
-            sorted(rule["verbs"]),
-            rule.get("apiGroups", []),
-            rule.get("resources", []),
-            rule.get("resourceNames", []),
-            rule.get("nonResourceURLs", []),
-        ]
-        for rule in rules
-    )
 
 
 def test_nothing_else_is_allowed(shipped: Shipped) -> None:
     """Beside the Role's rules there is only what every account has: to look at itself and at what there is."""
-    assert own_rules(shipped) == as_review(shipped.role["rules"])
-    everybody = review(shipped.cluster, shipped.cluster.token("default", "default"), "default")
+    assert own_rules(shipped.cluster, shipped.token, shipped.target[0]) == as_review(shipped.role["rules"])
+    everybody = of_everybody(shipped.cluster, "default")
     for verbs, _, resources, _, urls in everybody:
         assert (verbs == ["create"] and all(one.startswith("selfsubject") for one in resources)) or (
             verbs == ["get"] and urls and not resources

@@ -211,10 +211,8 @@ fn an_invited_user_sees_the_invitation_and_joins() {
     assert_eq!(joined["device_lists"]["changed"], json!(["@ann:test"]));
 }
 
-#[test]
-fn the_api_server_scales_over_tls() {
-    let dir = TempDir::new();
-    let api = ApiServer::start(dir.path());
+/// Asks the API server once; returns the status and the body.
+fn ask_api(api: &ApiServer, request: &str, headers: &str, body: &str) -> (String, Value) {
     let ca = CertificateDer::from_pem_file(api.account_dir().join("ca.crt")).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(ca).unwrap();
@@ -231,20 +229,113 @@ fn the_api_server_scales_over_tls() {
         TcpStream::connect(("127.0.0.1", api.port())).unwrap(),
     );
     let token = std::fs::read_to_string(api.account_dir().join("token")).unwrap();
-    let body = r#"{"spec":{"replicas":1}}"#;
     write!(
         stream,
-        "PATCH /apis/apps/v1/namespaces/clawdbot/deployments/clawdbot/scale HTTP/1.1\r\nHost: x\r\n\
-         Authorization: Bearer {}\r\nContent-Type: application/merge-patch+json\r\nContent-Length: {}\r\n\r\n{body}",
+        "{request} HTTP/1.1\r\nHost: x\r\n\
+         Authorization: Bearer {}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
         token.trim(),
         body.len()
     )
     .unwrap();
-    let mut answer = [0; 2000];
+    let mut answer = vec![0; 20_000];
     let read = stream.read(&mut answer).unwrap();
     let answer = String::from_utf8_lossy(&answer[..read]);
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap();
+    (
+        status.to_owned(),
+        serde_json::from_str(body).unwrap_or_default(),
+    )
+}
+
+const MERGE: &str = "Content-Type: application/merge-patch+json\r\n";
+const STEPS: &str = "Content-Type: application/json-patch+json\r\n";
+
+#[test]
+fn the_api_server_scales_over_tls() {
+    let dir = TempDir::new();
+    let api = ApiServer::start(dir.path());
+    let scale = "PATCH /apis/apps/v1/namespaces/clawdbot/deployments/clawdbot/scale";
+    let (status, _) = ask_api(&api, scale, MERGE, r#"{"spec":{"replicas":1}}"#);
+    assert_eq!(status, "200");
     assert_eq!(api.scaled_to(), [1]);
+}
+
+#[test]
+fn the_api_server_scales_a_workload_of_any_kind_if_it_is_as_expected() {
+    let dir = TempDir::new();
+    let api = ApiServer::start(dir.path());
+    api.add("argoproj.io/v1alpha1/rollouts", "prod", "web");
+    let path = "/apis/argoproj.io/v1alpha1/namespaces/prod/rollouts/web/scale";
+    let steps = |expected: Value, wanted: i64| {
+        json!([
+            {"op": "test", "path": "/spec/replicas", "value": expected},
+            {"op": "add", "path": "/spec/replicas", "value": wanted},
+        ])
+        .to_string()
+    };
+    let patch = format!("PATCH {path}");
+    for (expected, wanted, status, replicas) in [
+        (json!(3), 1, "422", 0),
+        (json!(null), 2, "200", 2),
+        (json!(null), 1, "422", 2),
+        (json!(2), 0, "200", 0),
+    ] {
+        let answer = ask_api(&api, &patch, STEPS, &steps(expected, wanted));
+        assert_eq!(answer.0, status);
+        assert_eq!(api.workload("web", |web| web.replicas), replicas);
+    }
+    let (_, scale) = ask_api(&api, &format!("GET {path}"), "", "");
+    assert_eq!(scale["spec"], json!({}));
+    assert_eq!(scale["status"]["selector"], "app=web");
+}
+
+#[test]
+fn the_api_server_shows_tables_pods_events_and_rights() {
+    let dir = TempDir::new();
+    let api = ApiServer::start(dir.path());
+    api.add("apps/v1/statefulsets", "prod", "db");
+    api.add("apps/v1/statefulsets", "test", "db2");
+    api.with(|state| {
+        let pod = |name: &str, app: &str| {
+            json!({"metadata": {"name": name, "namespace": "prod", "labels": {"app": app}}})
+        };
+        state.objects.pods = vec![pod("db-0", "db"), pod("x", "y")];
+        state.objects.events = vec![
+            json!({"involvedObject": {"uid": "1"}, "type": "Warning", "reason": "FailedMount"}),
+            json!({"involvedObject": {"uid": "1"}, "type": "Normal"}),
+        ];
+    });
+    let get = |path: &str, headers: &str| ask_api(&api, &format!("GET {path}"), headers, "").1;
+    let table = get(
+        "/apis/apps/v1/namespaces/prod/statefulsets?includeObject=None",
+        "Accept: application/json;as=Table;v=v1;g=meta.k8s.io\r\n",
+    );
+    assert_eq!(
+        table["rows"],
+        json!([{"cells": ["db", "0/0", "5d"], "object": null}])
+    );
+    let list = get("/apis/apps/v1/namespaces/test/statefulsets", "");
+    assert_eq!(list["items"][0]["metadata"]["name"], "db2");
+    let pods = get("/api/v1/namespaces/prod/pods?labelSelector=app%3Ddb", "");
+    assert_eq!(pods["items"].as_array().map(Vec::len), Some(1));
+    let pod = get("/api/v1/namespaces/prod/pods/db-0", "");
+    assert_eq!(pod["metadata"]["name"], "db-0");
+    let selector = "involvedObject.uid%3D1%2Ctype%3DWarning";
+    let events = get(
+        &format!("/api/v1/namespaces/prod/events?fieldSelector={selector}"),
+        "",
+    );
+    assert_eq!(events["items"].as_array().map(Vec::len), Some(1));
+
+    api.forbid("list", "pods");
+    let refused = get("/api/v1/namespaces/prod/pods?labelSelector=app%3Ddb", "");
+    assert_eq!(refused["code"], 403);
+    let reviews = "POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
+    let (_, review) = ask_api(&api, reviews, "", "{}");
+    let rules = &review["status"]["resourceRules"];
+    assert_eq!(rules[0]["verbs"], json!(["get", "watch", "patch"]));
+    assert_eq!(get("/apis/x/v1/rollouts", ""), Value::Null);
 }
 
 #[test]

@@ -69,6 +69,23 @@ mod tests {
         assert!(text.contains("1.2.3.4") && !text.contains("HOST is not set"));
     }
 
+    #[test]
+    fn each_target_has_a_row() {
+        let given = [
+            &LOGIN[..],
+            &[("TARGETS", "web=shop/front:3, db=statefulset/db")],
+        ]
+        .concat();
+        let text = check(&given).unwrap();
+        for row in [
+            "web -> deployment shop/front, at most 3",
+            "db -> statefulset clawdbot/db, at most 1",
+        ] {
+            assert!(text.contains(row), "{row} in {text}");
+        }
+        assert!(!text.contains("DEPLOYMENT_NAME "), "{text}");
+    }
+
     #[cfg(feature = "keycloak")]
     #[test]
     fn all_faults_are_told() {

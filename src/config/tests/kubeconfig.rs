@@ -51,7 +51,7 @@ fn a_kubeconfig_takes_the_place_of_what_a_pod_has() {
         settings.kubernetes.warnings(Clock::stopped().now()),
         Vec::<String>::new()
     );
-    assert_eq!(settings.target.to_string(), "clawdbot/clawdbot");
+    assert_eq!(super::deployment(&settings), "clawdbot/clawdbot");
     // It counts in a pod, too, and beside files that are not there.
     let path = format!("/nonexistent/config:{}:", file.path());
     let settings = with(&[("KUBECONFIG", &path), ("KUBE_CONTEXT", "a")]).unwrap();

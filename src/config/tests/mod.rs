@@ -12,6 +12,7 @@ mod login;
 mod warnings;
 
 use super::{Faults, KubernetesAccess, Method, SETTINGS, Settings};
+use crate::control::Targets;
 use crate::crypto::DeviceTrust;
 use crate::net::Roots;
 use crate::telemetry::LogFilter;
@@ -29,7 +30,7 @@ const REQUIRED: [(&str, &str); 5] = [
 ];
 
 /// The settings from the required variables and these; later ones win.
-fn with(extra: &[(&str, &str)]) -> Result<Settings, Faults> {
+pub(super) fn with(extra: &[(&str, &str)]) -> Result<Settings, Faults> {
     let env = |name: &str| {
         let given = extra.iter().rev().chain(&REQUIRED);
         let (_, value) = given.clone().find(|(variable, _)| *variable == name)?;
@@ -56,6 +57,14 @@ fn pod(settings: &Settings) -> (&str, u16, &str) {
     }
 }
 
+/// The one Deployment without a name.
+fn deployment(settings: &Settings) -> String {
+    match &settings.targets {
+        Targets::Reference(workload) => workload.to_string(),
+        Targets::Named(targets) => panic!("{targets:?}"),
+    }
+}
+
 fn names(faults: &Faults) -> Vec<&'static str> {
     faults.iter().map(|fault| fault.variable).collect()
 }
@@ -67,7 +76,7 @@ fn defaults() {
         settings.account.homeserver.to_string(),
         "http://synapse.matrix.svc.cluster.local:8008"
     );
-    assert_eq!(settings.target.to_string(), "clawdbot/clawdbot");
+    assert_eq!(deployment(&settings), "clawdbot/clawdbot");
     assert_eq!(settings.store_path.to_str(), Some("/data/crypto_store"));
     assert!(settings.echo);
     assert_eq!(settings.command_max_age, Duration::from_secs(120));
@@ -122,7 +131,7 @@ fn given_values_reach_their_fields() {
     );
     assert_eq!(settings.account.user.full().unwrap(), "@bot:example.com");
     assert_eq!(settings.allowed_users.len(), 2);
-    assert_eq!(settings.target.to_string(), "ns/web");
+    assert_eq!(deployment(&settings), "ns/web");
     assert_eq!(settings.store_path, PathBuf::from("state"));
     assert!(!settings.echo);
     assert_eq!(settings.command_max_age, Duration::from_secs(3600));
@@ -285,7 +294,15 @@ fn every_setting_is_read_and_nothing_else() {
             assert!(Settings::from_env(&env).is_err());
         }
     }
-    let mut known = BTreeSet::new();
+    let named = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        let given = [("TARGETS", "a=b"), ("HOSTNAME", "bot-6d4f7c9b58-x2x4z")];
+        let found = given.into_iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| OsString::from(value))
+    };
+    assert!(Settings::from_env(&named).is_err());
+    // Of the pod: they tell which Deployment is the bot's own.
+    let mut known = BTreeSet::from(["HOSTNAME", "POD_NAMESPACE"].map(str::to_owned));
     for setting in SETTINGS {
         for name in setting.variables() {
             assert!(known.insert(name.to_owned()), "{name} is there twice");

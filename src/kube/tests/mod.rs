@@ -2,7 +2,12 @@
 
 mod account;
 mod calls;
+mod changes;
 mod faults;
+mod listing;
+mod observing;
+mod pods;
+mod rights;
 
 use std::cell::Cell;
 use std::fs;
@@ -11,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use super::api::{DeploymentStatus, Scaled};
 use super::error::Error;
 use super::*;
-use crate::control::{DeploymentName, Namespace, Target};
+use crate::control::{Kind, Namespace, ObjectName, ResourceType, Workload};
 use crate::net::fake::{Authority, Fake, Reply, run};
 use crate::util::Clock;
 use crate::util::temp::TempDir;
@@ -99,10 +104,32 @@ impl Cluster {
     }
 }
 
-fn target() -> Target {
-    Target {
+fn target() -> Workload {
+    Workload {
+        kind: Kind::Deployment,
         namespace: Namespace::parse("claw").unwrap(),
-        name: DeploymentName::parse("bot").unwrap(),
+        name: ObjectName::parse("bot").unwrap(),
+    }
+}
+
+fn database() -> Workload {
+    Workload {
+        kind: Kind::StatefulSet,
+        name: ObjectName::parse("db").unwrap(),
+        ..target()
+    }
+}
+
+fn rollout() -> Workload {
+    let resource = ResourceType {
+        group: ObjectName::parse("argoproj.io").unwrap(),
+        version: Namespace::parse("v1alpha1").unwrap(),
+        plural: ObjectName::parse("rollouts").unwrap(),
+    };
+    Workload {
+        kind: Kind::Other(resource),
+        name: ObjectName::parse("web").unwrap(),
+        ..target()
     }
 }
 

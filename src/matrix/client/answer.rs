@@ -17,7 +17,7 @@ pub use budgets::Audience;
 use budgets::Budgets;
 pub(in crate::matrix) use shapes::item_kind;
 use shapes::{
-    ACCOUNT_DATA, CONTENT, DEVICES, INVITES, KIB, MEMBERS, MESSAGES, NOTHING, ONE_TIME_KEYS,
+    ACCOUNT_DATA, CONTENT, DEVICES, INVITES, KIB, MEMBERS, MESSAGES, NOTHING, ONE_TIME_KEYS, SENT,
     SIGNATURES, SYNC,
 };
 
@@ -29,6 +29,8 @@ const MAX_SMALL: usize = 64 * KIB;
 pub enum Answer {
     /// Nothing is read of it.
     Nothing,
+    /// `/rooms/{}/send/{}/{}`, or `/sendToDevice/{}/{}`.
+    Sent,
     /// `/sync`.
     Sync,
     /// `/sync` from the beginning, for the invites that stand.
@@ -61,6 +63,7 @@ impl Answer {
     fn kept(self) -> (&'static Shape, usize) {
         match self {
             Self::Nothing => (&NOTHING, 0),
+            Self::Sent => (&SENT, MAX_SMALL),
             Self::Sync => (&SYNC, 3584 * KIB),
             Self::Invites => (&INVITES, 192 * KIB),
             Self::Devices => (&DEVICES, 1024 * KIB),

@@ -6,12 +6,19 @@
 
 use std::rc::Rc;
 
+use ruma::UserId;
+
 use super::engine::Turn;
 use super::error::Error;
 use crate::crypto::Account;
 use crate::store;
 
 impl Turn<'_> {
+    /// The bot's own user.
+    pub fn own_user(&self) -> &UserId {
+        &self.engine.user
+    }
+
     /// The stored account, to look at.
     pub(super) fn account(&self) -> Result<Rc<Account>, Error> {
         let account = match self.take_cached() {

@@ -8,17 +8,32 @@ use super::engine::Turn;
 use super::error::Error;
 use super::message::{Candidate, MessageKind};
 use crate::crypto::{MegolmError, MegolmEvent};
-use crate::matrix::client::{cleartext_relation_is_plain, text_message};
+use crate::matrix::client::{Relation, Said, mentions, said};
 use crate::store::{DeviceKeys, Encryption, StoredInboundSession, WaitReason};
 
 /// The classification of an event, as far as it is possible now.
 pub(super) enum Disposition {
     /// It is a message.
-    Is(MessageKind),
+    Is {
+        /// Of this kind.
+        kind: MessageKind,
+        /// True for a text that mentions the bot.
+        mentions_bot: bool,
+    },
     /// It is nothing that anybody should hear of.
     Nothing,
     /// It has to wait.
     Wait(WaitReason),
+}
+
+impl Disposition {
+    /// A message that mentions nobody, or whose mentions are not to be believed.
+    fn is(kind: MessageKind) -> Self {
+        Self::Is {
+            kind,
+            mentions_bot: false,
+        }
+    }
 }
 
 /// A message, the session that it came under, and why that session's device is not
@@ -26,32 +41,78 @@ pub(super) enum Disposition {
 type Authored = (StoredInboundSession, Box<RawValue>, Option<MessageKind>);
 
 impl Turn<'_> {
-    /// Classifies an event.
+    /// Classifies an event. Of texts that are no commands whoever sent them (edits, and
+    /// those that are too long) it tells only where their sender is proven.
     pub(super) fn classify(&self, candidate: &Candidate<'_>) -> Result<Disposition, Error> {
-        let event = candidate.event;
-        match event.kind.as_ref() {
-            "m.room.encrypted" => self.classify_encrypted(candidate),
-            "m.room.message" => {
-                let Some(body) = text_message(event.content) else {
-                    return Ok(Disposition::Nothing);
-                };
-                Ok(match self.tx.rooms().encryption(candidate.room)? {
-                    Encryption::Unknown => Disposition::Wait(WaitReason::Unclassified),
-                    Encryption::Plaintext => Disposition::Is(MessageKind::Text {
-                        body,
-                        device: None,
-                        overdue_ms: 0,
-                    }),
-                    Encryption::Megolm(_) | Encryption::Unsupported => {
-                        Disposition::Is(MessageKind::InClear)
+        let content = candidate.event.content;
+        let relation = Relation::of(content);
+        match (candidate.event.kind.as_ref(), &relation) {
+            (_, Relation::Other) => Ok(Disposition::Nothing),
+            ("m.room.encrypted", Relation::Plain) => self.classify_encrypted(candidate, &relation),
+            ("m.room.encrypted", Relation::Edit(_)) => {
+                Ok(match self.classify_encrypted(candidate, &relation)? {
+                    edit @ Disposition::Is {
+                        kind: MessageKind::Edited { .. },
+                        ..
+                    } => edit,
+                    Disposition::Wait(WaitReason::Unclassified) => {
+                        Disposition::Wait(WaitReason::Unclassified)
                     }
+                    _ => Disposition::Nothing,
                 })
             }
+            ("m.room.message", _) => self.classify_in_clear(candidate, &relation),
             _ => Ok(Disposition::Nothing),
         }
     }
 
-    fn classify_encrypted(&self, candidate: &Candidate<'_>) -> Result<Disposition, Error> {
+    fn classify_in_clear(
+        &self,
+        candidate: &Candidate<'_>,
+        relation: &Relation,
+    ) -> Result<Disposition, Error> {
+        let content = candidate.event.content;
+        let Some(said) = said(content, relation) else {
+            return Ok(Disposition::Nothing);
+        };
+        let is_text = matches!(said, Said::Text(_));
+        Ok(match self.tx.rooms().encryption(candidate.room)? {
+            Encryption::Plaintext => self.disposition(said, content, None, 0),
+            _ if !is_text => Disposition::Nothing,
+            Encryption::Unknown => Disposition::Wait(WaitReason::Unclassified),
+            Encryption::Megolm(_) | Encryption::Unsupported => {
+                Disposition::is(MessageKind::InClear)
+            }
+        })
+    }
+
+    /// The message of somebody who is proven to have said this, in this content.
+    fn disposition(
+        &self,
+        said: Said,
+        content: &RawValue,
+        device: Option<Box<DeviceKeys>>,
+        overdue_ms: u64,
+    ) -> Disposition {
+        match said {
+            Said::Text(body) => Disposition::Is {
+                kind: MessageKind::Text {
+                    body,
+                    device,
+                    overdue_ms,
+                },
+                mentions_bot: mentions(content, &self.engine.user),
+            },
+            Said::TooLong => Disposition::is(MessageKind::TooLong { device }),
+            Said::Edit(of) => Disposition::is(MessageKind::Edited { of, device }),
+        }
+    }
+
+    fn classify_encrypted(
+        &self,
+        candidate: &Candidate<'_>,
+        relation: &Relation,
+    ) -> Result<Disposition, Error> {
         let Candidate {
             room,
             sender,
@@ -60,9 +121,7 @@ impl Turn<'_> {
         } = *candidate;
         let (tx, sessions) = (self.tx, self.tx.inbound_sessions());
         // Where nothing can be answered nothing is done either.
-        if tx.rooms().encryption(room)? == Encryption::Unsupported
-            || !cleartext_relation_is_plain(event.content)
-        {
+        if tx.rooms().encryption(room)? == Encryption::Unsupported {
             return Ok(Disposition::Nothing);
         }
         let megolm = match MegolmEvent::parse(event.content) {
@@ -76,10 +135,10 @@ impl Turn<'_> {
         let groups = sessions.shared_by(room, session_id, Some(sender))?;
         if groups.is_empty() {
             if sessions.is_buried(room, session_id, sender)? {
-                return Ok(Disposition::Is(MessageKind::SpentSession));
+                return Ok(Disposition::is(MessageKind::SpentSession));
             }
             return Ok(match tx.withheld_keys().find(room, session_id, sender)? {
-                Some(code) => Disposition::Is(MessageKind::Undecryptable(Some(code))),
+                Some(code) => Disposition::is(MessageKind::Undecryptable(Some(code))),
                 None => Disposition::Wait(WaitReason::NoKey),
             });
         }
@@ -98,7 +157,7 @@ impl Turn<'_> {
         }
         if opened.is_empty() {
             if fault == MegolmError::TooEarly {
-                return Ok(Disposition::Is(MessageKind::Undecryptable(None)));
+                return Ok(Disposition::is(MessageKind::Undecryptable(None)));
             }
             warn!("{event_id} of {sender} is ignored: {fault}");
             return Ok(Disposition::Nothing);
@@ -125,18 +184,15 @@ impl Turn<'_> {
                 stored.ordinal,
                 self.own_now,
             )?;
-        let Some(body) = text_message(&plaintext) else {
-            return Ok(Disposition::Nothing);
-        };
-        Ok(Disposition::Is(match distrust {
-            Some(kind) => kind,
-            None if !is_newest => MessageKind::OlderSession,
-            None => MessageKind::Text {
-                body,
-                device: Some(Box::new(keys)),
-                overdue_ms: self.overdue_ms(room, stored.received_at)?,
-            },
-        }))
+        Ok(match (said(&plaintext, relation), distrust) {
+            (Some(Said::Text(_)), Some(kind)) => Disposition::is(kind),
+            (Some(Said::Text(_)), None) if !is_newest => Disposition::is(MessageKind::OlderSession),
+            (Some(said), None) if is_newest => {
+                let overdue_ms = self.overdue_ms(room, stored.received_at)?;
+                self.disposition(said, &plaintext, Some(Box::new(keys)), overdue_ms)
+            }
+            _ => Disposition::Nothing,
+        })
     }
 
     /// Finds the device that has written a message among those that claim its session: one

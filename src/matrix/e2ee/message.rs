@@ -10,7 +10,7 @@ use super::engine::{Engine, Turn};
 use super::error::Error;
 use crate::control::Age;
 use crate::crypto::WithheldCode;
-use crate::matrix::client::{Event, text_message, thread_of};
+use crate::matrix::client::{Event, Relation, Said, replied_to, said, thread_of};
 use crate::store::{DeviceKeys, UndecryptedEvent, WaitReason};
 use crate::util::paced;
 
@@ -38,6 +38,10 @@ pub struct Message {
     pub age: Age,
     /// The first message of the thread that it is in.
     pub thread: Option<OwnedEventId>,
+    /// The message that it replies to: the server's word, as the thread is.
+    pub replies_to: Option<OwnedEventId>,
+    /// True for a text that mentions the bot.
+    pub mentions_bot: bool,
     /// Its kind.
     pub kind: MessageKind,
 }
@@ -55,6 +59,19 @@ pub enum MessageKind {
         /// For how long its session should have been replaced, in milliseconds: the
         /// message is at least as old, or its client is slow to replace sessions.
         overdue_ms: u64,
+    },
+    /// A text that is too long to be a command, and is not carried.
+    TooLong {
+        /// As of a text.
+        device: Option<Box<DeviceKeys>>,
+    },
+    /// Another text in the place of one before, which is not carried: an old message must
+    /// not become a command.
+    Edited {
+        /// The message that is replaced: the server's word.
+        of: OwnedEventId,
+        /// As of a text.
+        device: Option<Box<DeviceKeys>>,
     },
     /// A text in clear in a room that is or was encrypted.
     InClear,
@@ -98,24 +115,29 @@ impl<'a> Candidate<'a> {
     }
 
     /// The message that the event turned out to be.
-    pub(super) fn message(&self, age: Age, kind: MessageKind) -> Message {
+    pub(super) fn message(&self, age: Age, kind: MessageKind, mentions_bot: bool) -> Message {
         Message {
             event_id: self.event_id.to_owned(),
             room: self.room.to_owned(),
             sender: self.sender.to_owned(),
             age,
             thread: thread_of(self.event.content),
+            replies_to: replied_to(self.event.content),
+            mentions_bot,
             kind,
         }
     }
 }
 
-/// True if a commander's event can be a message.
+/// True if a commander's event can be a message that something is done about.
 pub(super) fn may_say_something(event: &Event<'_>) -> bool {
     event.state_key.is_none()
         && match event.kind.as_ref() {
             "m.room.encrypted" => true,
-            "m.room.message" => text_message(event.content).is_some(),
+            "m.room.message" => {
+                let text = said(event.content, &Relation::of(event.content));
+                matches!(text, Some(Said::Text(_)))
+            }
             _ => false,
         }
 }

@@ -82,12 +82,6 @@ impl Turn<'_> {
     }
 }
 
-/// A message of this text. Nobody is mentioned: clients that are not told look for
-/// names in the text.
-pub(super) fn text_content(text: &str) -> serde_json::Value {
-    serde_json::json!({ "msgtype": "m.text", "body": text, "m.mentions": {} })
-}
-
 /// A transaction id, unique for this device for ever: random, because a counter would
 /// start again with a restored store.
 pub(super) fn transaction_id() -> Result<String, Error> {

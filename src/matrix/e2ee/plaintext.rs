@@ -7,25 +7,27 @@ use serde_json::value::RawValue;
 
 use super::engine::{Engine, PlaintextReplies, Turn};
 use super::error::Error;
-use super::outbox::text_content;
 use super::request::RequestKey;
+use super::speech::{content_of, text_content};
 use crate::matrix::client::{relate, take_relation};
 use crate::store::{self, Encryption, InClear, OutboxRow, Reply, Transaction};
 
 impl Turn<'_> {
     /// Moves the replies of a room that is not encrypted to the outbox. Where only
-    /// one sentence may be said there, it stands for all of them, once.
+    /// one sentence may be said there, it stands for all of them, once, and is not edited.
     pub(super) fn put_in_clear(&self, replies: &[Reply]) -> Result<(), Error> {
-        for (number, reply) in replies.iter().enumerate() {
+        let mut is_said = false;
+        for reply in replies {
             let (content, in_clear) = match self.engine.plaintext {
-                PlaintextReplies::Only(_) if number > 0 => {
+                PlaintextReplies::Only(_) if is_said || reply.replaces.is_some() => {
                     let room = &reply.room;
                     warn!("a reply in {room} is dropped: it would leave in clear");
                     self.tx.replies().drop_one(reply.id)?;
                     continue;
                 }
-                PlaintextReplies::Any => (reply.content.clone(), InClear::Words),
+                PlaintextReplies::Any => (content_of(reply)?, InClear::Words),
                 PlaintextReplies::Only(sentence) => {
+                    is_said = true;
                     let mut content = text_content(sentence);
                     if let Some((_, relation)) = take_relation(&reply.content) {
                         relate(&mut content, relation);

@@ -9,8 +9,9 @@ use serde_json::value::RawValue;
 use super::engine::Turn;
 use super::error::Error;
 use super::key_sharing::Lacking;
-use super::outbox::{text_content, transaction_id};
+use super::outbox::transaction_id;
 use super::request::{Outgoing, RequestKey};
+use super::speech::{KIND, Speech, content_of};
 use crate::crypto::{Device, Rotation};
 use crate::matrix::client::{InThread, relate, take_relation};
 use crate::store::{self, Encryption, InClear, Reply};
@@ -27,9 +28,6 @@ fn patience_ms() -> u64 {
     u64::try_from(patience(PATIENCE).as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The type of a reply, before encryption.
-const KIND: &str = "m.room.message";
-
 impl Turn<'_> {
     /// Queues a text for a room, or for a thread in it; it leaves when the room's
     /// devices have its key.
@@ -39,7 +37,7 @@ impl Turn<'_> {
         thread: Option<InThread<'_>>,
         text: &str,
     ) -> Result<(), Error> {
-        self.queue(room, thread, text, true)
+        self.say(room, &Speech::new(text, thread.into()), true)
     }
 
     /// Queues a text that answers no command that ran. It is left unsaid where too much
@@ -50,21 +48,19 @@ impl Turn<'_> {
         thread: Option<InThread<'_>>,
         text: &str,
     ) -> Result<(), Error> {
-        self.queue(room, thread, text, false)
+        self.say(room, &Speech::new(text, thread.into()), false)
     }
 
-    /// Queues a text; one that is not `owed` may be left unsaid.
-    fn queue(
-        &self,
-        room: &RoomId,
-        thread: Option<InThread<'_>>,
-        text: &str,
-        owed: bool,
-    ) -> Result<(), Error> {
-        let (id, content) = (transaction_id()?, threaded(text, thread));
+    /// Queues a message for a room; it leaves when the room's devices have its key. One
+    /// that is not `owed` is left unsaid where too much else waits to be said.
+    pub fn say(&self, room: &RoomId, speech: &Speech, owed: bool) -> Result<(), Error> {
+        let (id, content) = (transaction_id()?, speech.content().to_string());
         let replies = self.tx.replies();
-        replies.put(room, &id, KIND, &content, self.own_now, owed)?;
-        Ok(())
+        let is_queued = replies.put(room, &id, KIND, &content, self.own_now, owed)?;
+        match &speech.anchor {
+            Some(anchor) if is_queued => Ok(replies.name(&id, anchor)?),
+            _ => Ok(()),
+        }
     }
 
     /// Moves what can be moved from the replies to the outbox, and notes in `outgoing`
@@ -76,6 +72,7 @@ impl Turn<'_> {
         outgoing: &mut Outgoing,
     ) -> Result<Vec<Device>, Error> {
         let mut claims = Vec::new();
+        self.tx.replies().drop_lost_edits()?;
         for room in self.tx.replies().rooms()? {
             if !self.tx.rooms().is_joined(&room)? {
                 let dropped = self.tx.replies().drop_room(&room)?;
@@ -150,9 +147,10 @@ impl Turn<'_> {
             {
                 return Ok(Some(lacking));
             }
-            let (content, relation) = match take_relation(&reply.content) {
+            let content = content_of(reply)?;
+            let (content, relation) = match take_relation(&content) {
                 Some((content, relation)) => (content, Some(relation)),
-                None => (reply.content.clone(), None),
+                None => (content, None),
             };
             let content =
                 RawValue::from_string(content).map_err(|_| store::Error::Corrupt("a reply"))?;
@@ -178,15 +176,6 @@ impl Turn<'_> {
         }
         Ok(false)
     }
-}
-
-/// The content of a text, in a thread if there is one.
-fn threaded(text: &str, thread: Option<InThread<'_>>) -> String {
-    let mut content = text_content(text);
-    if let Some(thread) = thread {
-        thread.put(&mut content);
-    }
-    content.to_string()
 }
 
 /// Puts a relation beside a ciphertext, where servers and clients look for it.

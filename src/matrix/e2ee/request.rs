@@ -52,6 +52,8 @@ pub enum RequestKey {
     Gap(OwnedRoomId),
     /// The head of a lane of the outbox.
     Lane(String),
+    /// `/rooms/{}/receipt`.
+    Receipt(OwnedRoomId),
 }
 
 /// The context in which the answer to a request is taken in.
@@ -81,6 +83,8 @@ pub enum RequestContext {
     Gap(OwnedRoomId, String),
     /// This row of the outbox was sent, in this lane.
     Outbox(i64, String),
+    /// Something was told that nobody waits for.
+    Signal,
 }
 
 /// One request towards the identity.
@@ -109,7 +113,8 @@ impl RequestContext {
             Self::OwnIdentity(CrossSigningStep::Upload)
             | Self::Upload { .. }
             | Self::Join(_)
-            | Self::Outbox(..) => Answer::Nothing,
+            | Self::Signal => Answer::Nothing,
+            Self::Outbox(..) => Answer::Sent,
         }
     }
 }

@@ -31,12 +31,12 @@ impl Turn<'_> {
                 event_id: &waiting.event_id,
                 event: &event,
             };
-            let kind = match self.classify(&candidate)? {
-                Disposition::Is(kind) => Some(kind),
-                Disposition::Nothing => None,
+            let (kind, mentions_bot) = match self.classify(&candidate)? {
+                Disposition::Is { kind, mentions_bot } => (Some(kind), mentions_bot),
+                Disposition::Nothing => (None, false),
                 Disposition::Wait(WaitReason::NoKey) if waited >= key_grace_ms() => {
                     self.open_channel_to_author(&waiting.sender, event.content)?;
-                    Some(MessageKind::Undecryptable(None))
+                    (Some(MessageKind::Undecryptable(None)), false)
                 }
                 Disposition::Wait(reason) => {
                     if reason != waiting.reason {
@@ -51,7 +51,7 @@ impl Turn<'_> {
                 // That the clocks are apart was so when it came, too.
                 doubt: self.age_of(&event).doubt,
             };
-            messages.extend(kind.map(|kind| candidate.message(age, kind)));
+            messages.extend(kind.map(|kind| candidate.message(age, kind, mentions_bot)));
         }
         Ok(())
     }

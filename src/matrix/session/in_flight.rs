@@ -44,6 +44,9 @@ impl InFlight {
         if matches!(key, RequestKey::Lane(_)) && self.lanes() >= LANES {
             return false;
         }
+        if is_signal(key) && self.is_anything_put_off() {
+            return false;
+        }
         !self.must_wait(key) && self.busy.insert(key.clone())
     }
 
@@ -55,6 +58,11 @@ impl InFlight {
     fn must_wait(&self, key: &RequestKey) -> bool {
         let delayed = self.delayed.get(key);
         delayed.is_some_and(|(until, _)| *until > Instant::now())
+    }
+
+    fn is_anything_put_off(&self) -> bool {
+        let now = Instant::now();
+        self.delayed.values().any(|(until, _)| *until > now)
     }
 
     /// The number of lanes of the outbox under way.
@@ -155,9 +163,31 @@ fn is_about_a_room(key: &RequestKey) -> bool {
     )
 }
 
+/// Nobody waits for it: it goes at once or not at all.
+fn is_signal(key: &RequestKey) -> bool {
+    matches!(key, RequestKey::Receipt(_))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signal_is_left_out_while_something_has_to_wait() {
+        let mut in_flight = InFlight::default();
+        let room = ruma::room_id!("!r:test").to_owned();
+        let receipt = RequestKey::Receipt(room.clone());
+        assert!(in_flight.start(&receipt));
+        assert!(!in_flight.start(&receipt), "it is under way");
+        in_flight.finish(&receipt);
+        let lane = RequestKey::Lane(room.to_string());
+        assert!(in_flight.start(&lane));
+        in_flight.finish(&lane);
+        in_flight.failed(&lane, Some(Duration::from_secs(1)));
+        assert!(!in_flight.start(&receipt));
+        in_flight.succeeded(&lane);
+        assert!(in_flight.start(&receipt));
+    }
 
     /// More refused joins than are under way at once: none of them begins anew with
     /// short waits because it had no turn.

@@ -8,6 +8,9 @@ use crate::matrix::{client::Fault, e2ee::RequestContext};
 pub enum Refusal {
     /// It is not sent again.
     Final,
+    /// It is not sent again as it is: a message that is related to another one may be
+    /// refused because of that.
+    Related,
     /// It is sent again later.
     Retry,
     /// The store is older than the device: its keys must not be used again.
@@ -38,6 +41,7 @@ pub fn refused(about: &RequestContext, status: u16, errcode: &str, message: &str
             }
         }
         RequestContext::Encryption(_) if errcode == "M_NOT_FOUND" => Refusal::Final,
+        RequestContext::Outbox(..) if status == 400 => Refusal::Related,
         RequestContext::Outbox(..) => Refusal::Final,
         // That the bot is no longer in a room is told by a sync, not by a refusal.
         _ => Refusal::Retry,
@@ -81,6 +85,22 @@ mod tests {
             fallback: None,
         };
         refused(&about, status, errcode, words)
+    }
+
+    #[test]
+    fn a_bad_message_may_be_one_without_its_relation() {
+        let about = RequestContext::Outbox(1, "!r:test".to_owned());
+        let bad = refused(
+            &about,
+            400,
+            "M_BAD_JSON",
+            "Can't send relation to unknown event",
+        );
+        assert!(matches!(bad, Refusal::Related));
+        for (status, errcode) in [(403, "M_FORBIDDEN"), (413, "M_TOO_LARGE")] {
+            let refusal = refused(&about, status, errcode, "");
+            assert!(matches!(refusal, Refusal::Final), "{errcode}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Secrets are one copy, which is wiped. SQLite's own memory holds pages of the
 //! store as they are on the disk; it is not wiped.
 
+use ruma::OwnedEventId;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
@@ -34,6 +35,22 @@ where
     T::try_from(row.get(column)?).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
     })
+}
+
+/// Reads a column of an event's id that may be NULL. One that is no id is none: a person's
+/// message named it.
+pub(super) fn optional_id(
+    row: &rusqlite::Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<OwnedEventId>> {
+    let id: Option<String> = row.get(column)?;
+    Ok(id.and_then(|id| id.try_into().ok()))
+}
+
+/// The beginning of a text, at most so many bytes long.
+pub(super) fn cut(text: &str, max_bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(max_bytes))
+        .unwrap_or_default()
 }
 
 pub(super) fn device(row: &rusqlite::Row<'_>) -> rusqlite::Result<Device> {

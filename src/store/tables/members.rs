@@ -26,6 +26,14 @@ impl Members<'_> {
         )
     }
 
+    /// Returns whether a room has at least so many members, the bot among them.
+    pub fn are_at_least(&self, room: &RoomId, count: i64) -> Result<bool, Error> {
+        self.0.exists(
+            "SELECT 1 FROM members WHERE room_id = ?1 LIMIT 1 OFFSET ?2",
+            (room.as_str(), count - 1),
+        )
+    }
+
     /// Takes in one member event. True when a user who was in the room no
     /// longer is.
     pub fn set(&self, room: &RoomId, user: &UserId, membership: Membership) -> Result<bool, Error> {

@@ -1,6 +1,6 @@
 //! Requests that are sent until the server takes them.
 
-use ruma::RoomId;
+use ruma::{EventId, RoomId};
 
 use crate::store::{Cap, Error, Transaction, caps};
 
@@ -112,6 +112,16 @@ impl Outbox<'_> {
         )
     }
 
+    /// The name of the message that a request carries, if it has one.
+    pub fn anchor_of(&self, id: i64) -> Result<Option<String>, Error> {
+        let anchor = self.0.one(
+            "SELECT anchor FROM replies WHERE id = (SELECT reply_id FROM outbox WHERE id = ?1)",
+            [id],
+            |row| row.get(0),
+        )?;
+        Ok(anchor.flatten())
+    }
+
     /// One request of the outbox.
     pub fn find(&self, id: i64) -> Result<Option<OutboxRow>, Error> {
         self.0.one(
@@ -137,6 +147,23 @@ impl Outbox<'_> {
             .value("SELECT reply_id IS NULL FROM outbox WHERE id = ?1", [id])?;
         if let (true, Ok(room)) = (carries_keys, <&RoomId>::try_from(lane)) {
             self.0.outbound_sessions().discard(room)?;
+        }
+        self.finish(id)
+    }
+
+    /// Puts another request in the place of this one, which the server has refused.
+    pub fn change(&self, id: i64, path: &str, body: &[u8]) -> Result<(), Error> {
+        self.0.run(
+            "UPDATE outbox SET path = ?2, body = ?3 WHERE id = ?1",
+            (id, path, body),
+        )
+    }
+
+    /// The server has taken it: its message became this event, if it is one and the
+    /// server says so.
+    pub fn delivered(&self, id: i64, event_id: Option<&EventId>) -> Result<(), Error> {
+        if let Some(event_id) = event_id {
+            self.0.anchors().keep(id, event_id)?;
         }
         self.finish(id)
     }

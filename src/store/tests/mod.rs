@@ -22,6 +22,7 @@ use crate::util::Secret;
 use crate::util::temp::TempDir;
 
 mod caps;
+mod edits;
 mod files;
 mod formats;
 mod invites;
@@ -31,6 +32,8 @@ mod opening;
 mod queues;
 mod states;
 mod table_sizes;
+mod target_sizes;
+mod targets;
 mod year;
 
 /// A directory that goes with the test.
@@ -88,6 +91,8 @@ fn entry(event_id: &EventId) -> JournalEntry {
         received_at: 7,
         age_ms: 5,
         thread: None,
+        part: 0,
+        target: String::new(),
     }
 }
 

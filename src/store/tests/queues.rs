@@ -1,6 +1,7 @@
 //! Tests of the queues of waiting commands, events and requests.
 
 use super::*;
+use crate::store::caps;
 
 #[test]
 fn an_event_is_journalled_once_and_remembered() {
@@ -27,6 +28,120 @@ fn an_event_is_journalled_once_and_remembered() {
         !tx.journal().record(&entry(first)).unwrap(),
         "done, and not done again"
     );
+}
+
+/// A command about a target.
+fn about(event_id: &EventId, target: &str) -> JournalEntry {
+    JournalEntry {
+        target: target.to_owned(),
+        ..entry(event_id)
+    }
+}
+
+#[test]
+fn targets_are_lanes_and_the_oldest_of_what_may_go_is_next() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    for (event, target) in [
+        (event_id!("$1"), "gateway"),
+        (event_id!("$2"), "gateway"),
+        (event_id!("$3"), "worker"),
+        (event_id!("$4"), ""),
+    ] {
+        assert!(tx.journal().record(&about(event, target)).unwrap());
+    }
+    let next = |busy: &[&str]| {
+        let busy: Vec<String> = busy.iter().map(|&lane| lane.to_owned()).collect();
+        let due = tx.journal().next_due(&busy).unwrap();
+        due.map(|due| (due.event_id.to_string(), due.target, due.part))
+    };
+    let entry = |event: &str, target: &str| Some((event.to_owned(), target.to_owned(), 0));
+    assert_eq!(next(&[]), entry("$1", "gateway"));
+    assert_eq!(next(&["gateway"]), entry("$3", "worker"));
+    assert_eq!(next(&["gateway", "worker"]), entry("$4", ""));
+    assert_eq!(next(&["gateway", "worker", ""]), None);
+    tx.journal().finish(event_id!("$1")).unwrap();
+    assert_eq!(next(&["worker"]), entry("$2", "gateway"));
+}
+
+#[test]
+fn a_command_about_several_targets_waits_in_each_lane_and_ends_with_one_answer() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    let (before, all) = (event_id!("$before"), event_id!("$all"));
+    let journal = tx.journal();
+    assert!(journal.record(&about(before, "worker")).unwrap());
+    let parts = [("stop gateway", "gateway"), ("stop worker", "worker")];
+    assert!(journal.record_parts(&entry(all), &parts).unwrap());
+    assert!(!journal.record_parts(&entry(all), &parts).unwrap());
+    assert!(!journal.record(&entry(all)).unwrap());
+    let waiting = journal.unfinished().unwrap();
+    assert_eq!(waiting.len(), 2, "it is one command");
+    assert_eq!(waiting[1].payload, "start", "by its word for the whole");
+
+    let gateway = journal.next_due(&["worker".to_owned()]).unwrap().unwrap();
+    assert_eq!(
+        (gateway.payload.as_str(), gateway.part),
+        ("stop gateway", 0)
+    );
+    assert_eq!(journal.finish_part(&gateway, "stopped").unwrap(), None);
+    let result = |target: &str, result: Option<&str>| PartResult {
+        target: target.to_owned(),
+        result: result.map(str::to_owned),
+    };
+    assert_eq!(
+        journal.results(all).unwrap(),
+        [result("gateway", Some("stopped")), result("worker", None)]
+    );
+
+    let first = journal.next_due(&[]).unwrap().unwrap();
+    assert_eq!(first.event_id, before, "it was asked for before");
+    assert_eq!(
+        journal.finish_part(&first, "started").unwrap().unwrap(),
+        [result("worker", Some("started"))],
+        "it is whole"
+    );
+    let worker = journal.next_due(&[]).unwrap().unwrap();
+    assert_eq!((worker.payload.as_str(), worker.part), ("stop worker", 1));
+    let long = "é".repeat(caps::PART_RESULT);
+    let results = journal.finish_part(&worker, &long).unwrap().unwrap();
+    assert_eq!(results[0], result("gateway", Some("stopped")));
+    assert_eq!(
+        results[1].result.as_ref().map(String::len),
+        Some(caps::PART_RESULT)
+    );
+    assert!(journal.next_due(&[]).unwrap().is_none());
+    assert!(journal.results(all).unwrap().is_empty());
+    assert!(!journal.record_parts(&entry(all), &parts).unwrap(), "done");
+}
+
+#[test]
+fn parts_of_commands_are_bounded_and_go_with_their_command() {
+    let directory = Directory::new();
+    let mut store = directory.open();
+    let tx = store.begin().unwrap();
+    let targets: Vec<String> = (0..caps::COMMAND_PARTS).map(|n| format!("t{n}")).collect();
+    let parts: Vec<_> = targets.iter().map(|name| ("stop", name.as_str())).collect();
+    let has_room = || {
+        tx.journal()
+            .has_room_for(alice(), room(), Urgency::Scaling)
+            .unwrap()
+    };
+    tx.journal()
+        .record_parts(&entry(event_id!("$1")), &parts)
+        .unwrap();
+    assert!(has_room(), "all parts are one command");
+    tx.journal()
+        .record_parts(&entry(event_id!("$2")), &parts[..1])
+        .unwrap();
+    assert!(!has_room());
+    tx.journal().finish(event_id!("$2")).unwrap();
+    assert!(has_room());
+    tx.forget_unfinished().unwrap();
+    let left: i64 = tx.value("SELECT count(*) FROM journal_parts", []).unwrap();
+    assert_eq!(left, 0);
 }
 
 #[test]

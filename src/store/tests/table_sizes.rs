@@ -24,7 +24,7 @@ pub(super) struct TableCap {
 const COMMANDERS: i64 = 5;
 
 /// All tables. The rows of the first block are strangers' doing.
-pub(super) const TABLES: [TableCap; 29] = [
+pub(super) const TABLES: [TableCap; 36] = [
     table(
         "users",
         TRACKED_USERS + COMMANDERS + 1,
@@ -154,15 +154,58 @@ pub(super) const TABLES: [TableCap; 29] = [
     table(
         "journal",
         JOURNAL + COMMANDS,
-        1_530,
+        1_610,
         "of the finished, the oldest: an event of 2,000 messages ago. Of the others none: while there \
          are so many, no other command is taken, and its sender is told so",
+    ),
+    table(
+        "journal_parts",
+        COMMAND_PARTS,
+        1_900,
+        "nothing: while there are so many, no other command about several targets is taken",
+    ),
+    // Of targets, which the configuration names.
+    table(
+        "history",
+        TARGETS * HISTORY,
+        1_150,
+        "of a target, its oldest command; of all, the target that was commanded longest ago",
+    ),
+    table(
+        "previous_replicas",
+        TARGETS,
+        220,
+        "nothing: there are no more targets",
+    ),
+    table(
+        "timers",
+        TARGETS,
+        1_900,
+        "nothing: there are no more targets",
+    ),
+    table(
+        "schedules",
+        TARGETS,
+        160,
+        "nothing: there are no more targets",
+    ),
+    table(
+        "followed",
+        TARGETS,
+        4_300,
+        "nothing: there are no more targets",
     ),
     table(
         "replies",
         CHATTER + COMMANDS,
         5_500,
         "new ones that answer no command that ran, or that wait before an answer to one",
+    ),
+    table(
+        "anchors",
+        ANCHORS,
+        1_900,
+        "the oldest: it is not edited any more",
     ),
     table(
         "outbox",
@@ -215,7 +258,7 @@ fn every_table_has_a_cap() {
 #[test]
 fn all_tables_at_their_worst_leave_room_on_a_small_volume() {
     let bytes: i64 = TABLES.iter().map(|cap| cap.rows * cap.row_bytes).sum();
-    assert!(bytes < 60 << 20, "{} MiB", bytes >> 20);
+    assert!(bytes < 68 << 20, "{} MiB", bytes >> 20);
 }
 
 #[test]

@@ -26,28 +26,28 @@ const TIMES: &str = "OPENCLAW_TEST_YEAR_TIMES";
 const HOUR_MS: u64 = 3_600_000;
 
 /// An identifier of this sigil as long as one can be.
-fn long(sigil: char, number: usize) -> String {
+pub(super) fn long(sigil: char, number: usize) -> String {
     let name = format!("{sigil}{number:06}{}", "x".repeat(255));
     format!("{}:hs", &name[..252])
 }
 
-fn user(number: usize) -> ruma::OwnedUserId {
+pub(super) fn user(number: usize) -> ruma::OwnedUserId {
     long('@', number).try_into().unwrap()
 }
 
-fn room_of(number: usize) -> ruma::OwnedRoomId {
+pub(super) fn room_of(number: usize) -> ruma::OwnedRoomId {
     long('!', number).try_into().unwrap()
 }
 
-struct Year {
+pub(super) struct Year {
     directory: Directory,
-    store: Store,
+    pub(super) store: Store,
     largest: u64,
     bot: Bot,
 }
 
 /// The receiver of the rubbish, and its present time in milliseconds.
-struct Bot {
+pub(super) struct Bot {
     engine: Engine,
     now: u64,
     group: InboundGroupSession,
@@ -56,7 +56,7 @@ struct Bot {
 
 impl Year {
     /// The bot, and Alice, who may command, with all that guards her.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let directory = Directory::new();
         let mut store = directory.open();
         let commanders = Commanders {
@@ -143,7 +143,7 @@ impl Year {
 
     /// Runs this for each number below `count`, some hundred in a transaction and
     /// an hour.
-    fn each(&mut self, count: usize, what: impl Fn(&Transaction<'_>, &Bot, usize)) {
+    pub(super) fn each(&mut self, count: usize, what: impl Fn(&Transaction<'_>, &Bot, usize)) {
         for from in (0..count).step_by(500) {
             self.bot.now += HOUR_MS;
             let tx = self.store.begin().unwrap();
@@ -157,7 +157,7 @@ impl Year {
     }
 
     /// Bytes of all files.
-    fn size(&self) -> u64 {
+    pub(super) fn size(&self) -> u64 {
         let files = fs::read_dir(&self.directory.0).unwrap();
         files
             .map(|file| file.unwrap().metadata().unwrap().len())
@@ -178,7 +178,7 @@ impl Bot {
 }
 
 /// Some tenths of a cap.
-fn of(rows: i64, tenths: usize) -> usize {
+pub(super) fn of(rows: i64, tenths: usize) -> usize {
     usize::try_from(rows).unwrap() * tenths / 10
 }
 
@@ -302,6 +302,7 @@ fn rubbish(year: &mut Year, base: usize, tenths: usize) {
             .put(&room_of(number), "session", &made_up.unwrap(), bot.now)
             .unwrap();
     });
+    target_sizes::fill(year, base, tenths);
     year.each(of(caps::JOURNAL, tenths), |tx, _, number| {
         let number = base + number;
         let event_id: OwnedEventId = long('$', number).try_into().unwrap();

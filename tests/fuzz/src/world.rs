@@ -9,7 +9,10 @@ use std::{
 
 use http::uri::PathAndQuery;
 use openclaw_k8s_toggle_operator::bot::{Chat, Door};
-use openclaw_k8s_toggle_operator::control::{Command, Policy};
+use openclaw_k8s_toggle_operator::control::time::Zone;
+use openclaw_k8s_toggle_operator::control::{
+    Command, Kind, Namespace, ObjectName, Policy, Targets, Workload,
+};
 use openclaw_k8s_toggle_operator::crypto::{
     DeviceTrust, DeviceTrustState, MEGOLM_ALGORITHM, Pickle, Pin, PinSource, RecoveryKey, Seed,
 };
@@ -70,15 +73,18 @@ impl World {
             recovery_key: Some(Rc::new(RecoveryKey::parse(RECOVERY_KEY).unwrap())),
             password: Some(Secret::new("password".to_owned())),
         };
-        let chat = Chat {
-            policy: Policy {
-                users: commanders.users.clone(),
-                rooms: None,
-                require_encryption: false,
-                max_age: Duration::from_secs(600),
-            },
-            echo: true,
+        let policy = Policy {
+            users: commanders.users.clone(),
+            viewers: BTreeSet::new(),
+            rooms: None,
+            require_encryption: false,
+            max_age: Duration::from_secs(600),
+            targets: Targets::Reference(workload()),
+            zone: Zone::utc(),
+            max_for: None,
         };
+        let mut chat = Chat::new(policy);
+        chat.echo = true;
         let engine = Engine::new(
             user(BOT.0),
             BOT.1.into(),
@@ -214,7 +220,7 @@ impl Run<'_> {
     fn door(&self) -> Door<'_> {
         Door {
             chat: self.chat,
-            executing: None,
+            executing: &[],
             turn: self.turn(),
         }
     }
@@ -287,7 +293,7 @@ impl Run<'_> {
             return;
         };
         assert_eq!(entry.sender, ANNA.0);
-        Command::parse(&entry.payload).expect("only commands wait in the journal");
+        Command::decode(&entry.payload).expect("only commands wait in the journal");
         assert!(
             entry.device.is_some()
                 || self.tx.rooms().encryption(&entry.room).unwrap() == Encryption::Plaintext,
@@ -367,7 +373,10 @@ impl Run<'_> {
                 let taken = turn.handle_query(&queried, TimeBudget::unlimited(), &mut Vec::new());
                 taken.map(drop)
             }
-            RequestContext::Claim(_) | RequestContext::Join(_) | RequestContext::Invites => Ok(()),
+            RequestContext::Claim(_)
+            | RequestContext::Join(_)
+            | RequestContext::Invites
+            | RequestContext::Signal => Ok(()),
             RequestContext::OwnIdentity(step) => turn.handle_cross_signing_step(*step, b"{}"),
             RequestContext::Members(room, generation) => {
                 let body = json!({ "chunk": members }).to_string();
@@ -417,6 +426,15 @@ pub fn tolerable(taken: Result<(), Error>) -> bool {
             | Error::RolledBack(_),
         ) => false,
         Err(error) => panic!("an answer breaks more than itself: {error}"),
+    }
+}
+
+/// The Deployment that commands are about.
+pub fn workload() -> Workload {
+    Workload {
+        kind: Kind::Deployment,
+        namespace: Namespace::parse("claw").unwrap(),
+        name: ObjectName::parse("bot").unwrap(),
     }
 }
 

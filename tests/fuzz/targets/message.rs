@@ -14,8 +14,8 @@ use serde_json::json;
 target!(|world, data| {
     let text = String::from_utf8_lossy(data);
     assert!(text.ends_with(strip_reply_fallback(&text)));
-    match Command::parse(&text) {
-        Ok(command) => assert_eq!(Command::parse(command.as_str()), Ok(command)),
+    match Command::parse_reference(&text) {
+        Ok(command) => assert_eq!(Command::decode(&command.to_string()), Some(command)),
         Err(unknown) => {
             assert!(unknown.as_str().chars().count() <= 200);
             assert!(!unknown.as_str().contains(char::is_control));

@@ -260,7 +260,7 @@ fn the_store_is_counted_and_nobody_is_named() {
     assert_eq!(metrics.get(version), 1.0);
     // Going on with a session is no login.
     assert_eq!(metrics.sum("openclaw_toggle_logins_total"), 0.0);
-    assert_eq!(metrics.series().count(), 95, "{metrics:#?}");
+    assert_eq!(metrics.series().count(), 116, "{metrics:#?}");
     let all: String = ["/livez", "/readyz", "/metrics", "/"]
         .map(|path| health.get(path).body)
         .concat();

@@ -1,4 +1,4 @@
-//! An API server on loopback over TLS, with one Deployment.
+//! An API server on loopback over TLS, with one Deployment and what a test adds.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use super::faults::{Fault, Faults, Faulty, matches};
 use super::monitor::Monitor;
 use super::redaction::hide;
 use super::wire::{Answer, Listener, Request, Response, serve};
+use super::workloads::{Objects, Workload};
 
 pub const NAMESPACE: &str = "clawdbot";
 pub const NAME: &str = "clawdbot";
@@ -43,12 +44,9 @@ impl Call {
 
 #[derive(Default)]
 pub struct State {
-    pub replicas: i64,
-    pub ready: i64,
-    pub available: i64,
+    pub objects: Objects,
     pub calls: Vec<Call>,
     pub faults: Faults,
-    generation: i64,
 }
 
 impl Faulty for State {
@@ -77,6 +75,11 @@ impl ApiServer {
     /// Starts it and writes the service account's files below `dir`.
     pub fn start(dir: &Path) -> Self {
         let shared = Arc::new(Shared::default());
+        shared.with(|state| {
+            let mut first = Workload::new("apps/v1/deployments", NAMESPACE, NAME);
+            first.uid = "0000".to_owned();
+            state.objects.workloads.push(first);
+        });
         let (tls, pki) = certificates();
         let account = dir.join("serviceaccount");
         std::fs::create_dir_all(&account).expect("a directory can be made");
@@ -162,11 +165,28 @@ users:
         self.with(|state| state.faults.clear());
     }
 
+    /// Adds a workload without replicas.
+    pub fn add(&self, resource: &str, namespace: &str, name: &str) {
+        let workload = Workload::new(resource, namespace, name);
+        self.with(|state| state.objects.workloads.push(workload));
+    }
+
+    /// Changes or looks at a workload.
+    pub fn workload<T>(&self, name: &str, f: impl FnOnce(&mut Workload) -> T) -> T {
+        self.with(|state| f(state.objects.workload(name)))
+    }
+
+    /// Takes a right away from the bot, such as `list` on `pods`.
+    pub fn forbid(&self, verb: &'static str, resource: &'static str) {
+        self.with(|state| state.objects.forbidden.push((verb, resource)));
+    }
+
     /// Pods of the deployment that are ready and available now.
     pub fn set_ready(&self, count: i64) {
         self.with(|state| {
-            state.ready = count;
-            state.available = count;
+            let first = state.objects.workload(NAME);
+            first.ready = count;
+            first.available = count;
         });
     }
 
@@ -268,7 +288,10 @@ impl State {
         self.calls
             .iter()
             .filter(|call| call.method == "PATCH" && !call.is_dry_run())
-            .filter_map(|call| call.body["spec"]["replicas"].as_i64())
+            .filter_map(|call| match &call.body {
+                Value::Array(steps) => steps.last()?["value"].as_i64(),
+                merged => merged["spec"]["replicas"].as_i64(),
+            })
             .collect()
     }
 
@@ -276,69 +299,7 @@ impl State {
         if !is_certified && request.bearer() != Some(TOKEN) {
             return Response::json(401, &failure(401, "Unauthorized", "Unauthorized"));
         }
-        let deployment = format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{NAME}");
-        let path = request.path();
-        let method = request.method.as_str();
-        if path == deployment && method == "GET" {
-            return Response::json(200, &self.deployment());
-        }
-        if path != format!("{deployment}/scale") {
-            let text = format!("deployments.apps of {path} not found");
-            return Response::json(404, &failure(404, "NotFound", &text));
-        }
-        match method {
-            "GET" => Response::json(200, &self.scale(self.replicas)),
-            "PATCH" => {
-                if request.header("content-type") != Some("application/merge-patch+json") {
-                    let body = failure(415, "UnsupportedMediaType", "not a merge patch");
-                    return Response::json(415, &body);
-                }
-                let Some(wanted) = request.json()["spec"]["replicas"].as_i64() else {
-                    return Response::json(422, &failure(422, "Invalid", "spec.replicas"));
-                };
-                if !request.target.contains("dryRun=All") {
-                    self.replicas = wanted;
-                    self.generation += 1;
-                    if wanted < self.ready {
-                        self.ready = wanted;
-                        self.available = wanted;
-                    }
-                }
-                Response::json(200, &self.scale(wanted))
-            }
-            _ => Response::json(405, &failure(405, "MethodNotAllowed", "not allowed")),
-        }
-    }
-
-    fn metadata(&self) -> Value {
-        json!({
-            "name": NAME, "namespace": NAMESPACE, "uid": "0000", "generation": self.generation,
-            "resourceVersion": self.generation.to_string(),
-        })
-    }
-
-    fn deployment(&self) -> Value {
-        json!({
-            "kind": "Deployment", "apiVersion": "apps/v1", "metadata": self.metadata(),
-            "spec": {
-                "replicas": self.replicas,
-                "selector": {"matchLabels": {"app": NAME}},
-                "template": {"metadata": {"labels": {"app": NAME}}, "spec": {"containers": []}},
-            },
-            "status": {
-                "observedGeneration": self.generation, "replicas": self.replicas,
-                "updatedReplicas": self.replicas, "readyReplicas": self.ready,
-                "availableReplicas": self.available,
-            },
-        })
-    }
-
-    fn scale(&self, wanted: i64) -> Value {
-        json!({
-            "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": self.metadata(),
-            "spec": {"replicas": wanted},
-            "status": {"replicas": self.ready, "selector": format!("app={NAME}")},
-        })
+        self.objects.handle(request)
     }
 }
 

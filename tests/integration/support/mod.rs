@@ -32,4 +32,5 @@ pub mod story;
 pub mod temp;
 pub mod tokens;
 pub mod wire;
+pub mod workloads;
 pub mod world;

@@ -79,6 +79,12 @@ impl Scenario {
         self
     }
 
+    /// Whatever else there is beforehand.
+    pub fn with(self, prepare: impl FnOnce(&World)) -> Self {
+        prepare(&self.world);
+        self
+    }
+
     /// The bot waits so many times shorter ([`World::pace`]).
     pub fn pace(mut self, times: u32) -> Self {
         self.world.pace(times);

@@ -27,11 +27,7 @@ in one message, each with what to set.
 {{- $faults = append $faults (printf "commands.pinnedIdentities names %s, who may give no commands: name the user in commands.allowedUsers too" $user) }}
 {{- end }}
 {{- end }}
-{{- if not .Values.targets }}
-{{- $faults = append $faults "targets is empty: name the Deployment to scale, as {name: clawdbot, namespace: clawdbot}" }}
-{{- else if gt (len .Values.targets) 1 }}
-{{- $faults = append $faults (printf "targets names %d Deployments: this version scales exactly one, so install the chart once for each, with a Matrix account of its own" (len .Values.targets)) }}
-{{- end }}
+{{- $faults = concat $faults (include "operator.targetFaults" . | fromJsonArray) }}
 {{- $method := .Values.matrix.authMethod }}
 {{- $own := and (eq $method "jwt") $given.jwtSecret }}
 {{- if and (ne $method "token") (not $own) (not $given.matrixPassword) }}
@@ -89,4 +85,42 @@ in one message, each with what to set.
 {{- if $faults }}
 {{- fail (printf "\n  %s\n" (join "\n  " $faults)) }}
 {{- end }}
+{{- end }}
+
+{{/* What is wrong with the targets, in JSON. */}}
+{{- define "operator.targetFaults" -}}
+{{- $faults := list }}
+{{- $nameless := list }}
+{{- $seen := dict }}
+{{- $names := dict }}
+{{- $own := printf "apps/deployments %s/%s" .Release.Namespace (include "operator.fullname" .) }}
+{{- range .Values.targets }}
+{{- if not .object }}
+{{- $nameless = append $nameless .name }}
+{{- end }}
+{{- $resource := include "operator.resource" . | fromJson }}
+{{- $workload := printf "%s/%s %s/%s" $resource.group $resource.plural (default $.Release.Namespace .namespace) (default .name .object) }}
+{{- if eq $workload $own }}
+{{- $faults = append $faults (printf "targets names %s, which is the bot itself: once stopped, nothing could start it" $workload) }}
+{{- end }}
+{{- if hasKey $seen $workload }}
+{{- $faults = append $faults (printf "targets names %s twice, as %s and as %s: keep one of them" $workload (get $seen $workload) .name) }}
+{{- else if hasKey $names .name }}
+{{- $faults = append $faults (printf "targets has two entries with the name %s: give each a name of its own" .name) }}
+{{- end }}
+{{- $_ := set $seen $workload .name }}
+{{- $_ := set $names .name true }}
+{{- end }}
+{{- if not .Values.targets }}
+{{- $faults = append $faults "targets is empty: name the Deployment to scale, as {name: clawdbot, namespace: clawdbot}, or several, as {name: worker, object: openclaw-worker} each" }}
+{{- else if and $nameless (gt (len .Values.targets) 1) }}
+{{- $faults = append $faults (printf "targets has several entries, and %s without an object: give each the name of what it scales as object; name is then what people call it" (join ", " $nameless)) }}
+{{- else if $nameless }}
+{{- range $right, $on := .Values.rights }}
+{{- if $on }}
+{{- $faults = append $faults (printf "rights.%s is on, and nothing uses it: only a target with an object needs it" $right) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $faults }}
 {{- end }}

@@ -62,18 +62,25 @@ httpsProxy: {variable: HTTPS_PROXY_FILE, file: https-proxy}
 {{- range $user, $key := .Values.commands.pinnedIdentities }}
 {{- $pins = append $pins (printf "%s=%s" $user $key) }}
 {{- end }}
-{{- $target := first .Values.targets | default dict }}
+{{- $named := include "operator.named" . }}
+{{- $target := ternary dict (first .Values.targets | default dict) (not (empty $named)) }}
 {{- $plain := list
   (list "ALLOWED_USERS" (join "," .Values.commands.allowedUsers))
+  (list "VIEWERS" (join "," .Values.commands.viewers))
   (list "PINNED_IDENTITIES" (join "," $pins))
   (list "DEVICE_TRUST" .Values.commands.deviceTrust)
   (list "ALLOWED_ROOMS" (join "," .Values.commands.allowedRooms))
   (list "REQUIRE_ENCRYPTION" (toString .Values.commands.requireEncryption))
-  (list "DEPLOYMENT_NAMESPACE" (default .Release.Namespace $target.namespace))
+  (list "DEPLOYMENT_NAMESPACE" (ternary "" (default .Release.Namespace $target.namespace) (not (empty $named))))
   (list "DEPLOYMENT_NAME" $target.name)
+  (list "TARGETS_FILE" (ternary (printf "%s/targets.json" (include "operator.targetsDir" .)) "" (not (empty $named))))
   (list "CRYPTO_STORE_PATH" .Values.store.path)
   (list "ECHO_MODE" (toString .Values.commands.echo))
   (list "COMMAND_MAX_AGE" .Values.commands.maxAge)
+  (list "COMMAND_PREFIX" .Values.commands.prefix)
+  (list "TZ" .Values.commands.timeZone)
+  (list "MAX_FOR" .Values.commands.maxFor)
+  (list "PROGRESS" (toString .Values.commands.progress))
   (list "SERVICE_ACCOUNT_DIR" "/var/run/secrets/kubernetes.io/serviceaccount")
   (list "HEALTH_ADDR" (printf ":%v" .Values.health.port))
   (list "HEALTH_SYNC_MAX_AGE" .Values.health.syncMaxAge)

@@ -5,17 +5,18 @@ use std::time::{Duration, Instant};
 use rcgen::PKCS_RSA_SHA256;
 
 use super::*;
-use crate::control::{DeploymentName, Namespace, Target};
+use crate::control::{Kind, Namespace, ObjectName, Workload};
 use crate::kube::{Api, Credentials, KubeconfigAccess};
 use crate::net::fake::{Fake, Reply, run};
 use crate::util::Clock;
 
 const DEPLOYMENT: &str = r#"{"kind":"Deployment","apiVersion":"apps/v1","spec":{"replicas":2}}"#;
 
-fn target() -> Target {
-    Target {
+fn target() -> Workload {
+    Workload {
+        kind: Kind::Deployment,
         namespace: Namespace::parse("claw").unwrap(),
-        name: DeploymentName::parse("bot").unwrap(),
+        name: ObjectName::parse("bot").unwrap(),
     }
 }
 

@@ -34,6 +34,12 @@ const fn many(what: &'static str, item: Shape, size: usize, count: usize) -> Man
 const ID: Shape = Shape::Scalar(264);
 const SHORT: Shape = Shape::Lenient(64);
 
+/// What an event replies to: an object with an id. A larger one is as good as none.
+const REPLY: Shape = Shape::WholeOrPresent(512, item_kind::OTHER);
+
+/// Whom a message mentions: the bot among a dozen others. Of more nobody is mentioned.
+const MENTIONS: Shape = Shape::WholeOrPresent(4 * KIB, item_kind::OTHER);
+
 /// The contents of events in rooms. A field that makes an event something else than a
 /// message must not get lost: an event with too long a relation is none.
 pub(super) const CONTENT: Shape = Shape::Object(&[
@@ -48,8 +54,14 @@ pub(super) const CONTENT: Shape = Shape::Object(&[
     ("m.new_content", Shape::Present),
     (
         "m.relates_to",
-        Shape::Object(&[("rel_type", ID), ("event_id", ID)]),
+        Shape::Object(&[
+            ("rel_type", ID),
+            ("event_id", ID),
+            ("is_falling_back", SHORT),
+            ("m.in_reply_to", REPLY),
+        ]),
     ),
+    ("m.mentions", MENTIONS),
     ("membership", SHORT),
     ("history_visibility", SHORT),
 ]);
@@ -112,6 +124,8 @@ const LEFT_USERS: Many = many(item_kind::OTHER, ID, 264, 500);
 const KEY_TYPES: Many = many(item_kind::OTHER, Shape::Scalar(64), 64, 16);
 
 pub(super) const NOTHING: Shape = Shape::Object(&[]);
+
+pub(super) const SENT: Shape = Shape::Object(&[("event_id", Shape::Lenient(264))]);
 
 pub(super) const SYNC: Shape = Shape::Object(&[
     // One that is too long is refused by name.

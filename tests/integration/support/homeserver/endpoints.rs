@@ -47,6 +47,12 @@ impl State {
                 let id = self.append(room, event, false, from);
                 (200, json!({"event_id": id}))
             }
+            ("POST", ["rooms", room, "receipt", ..]) | ("PUT", ["rooms", room, "typing", _]) => {
+                match self.rooms.get(*room).is_some_and(|r| r.has(user)) {
+                    true => (200, json!({})),
+                    false => error(403, "M_FORBIDDEN", "not in the room"),
+                }
+            }
             ("POST", ["join", room] | ["rooms", room, "join"]) => {
                 match self.rooms.get(*room).and_then(|r| r.membership(user)) {
                     Some((_, is)) if is == "invite" => {

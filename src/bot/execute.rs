@@ -1,0 +1,317 @@
+//! The execution of a command on the cluster.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use log::{error, info, warn};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    control::{
+        Command, Kind, Namespace, ObjectName, Outcome, StartCount, Target, TargetName, Workload,
+        progress::Observation,
+    },
+    kube::{self, DryRun, ScaleAnswer, Started},
+    net::Remedy,
+    telemetry::HealthState,
+};
+
+/// Longest wait of a restart for the pods to end, before they are started again.
+const RESTART_WAIT: Duration = Duration::from_secs(60);
+
+/// Tries to scale back after that, and the time between two of them.
+const RESTART_TRIES: u32 = 20;
+const RESTART_RETRY: Duration = Duration::from_secs(5);
+
+/// The time between two looks at them.
+const RESTART_LOOK: Duration = Duration::from_secs(1);
+
+/// The cluster, as a command sees it.
+#[derive(Clone)]
+pub(super) struct Cluster {
+    pub(super) kube: kube::Api,
+    pub(super) health: Arc<HealthState>,
+}
+
+/// A command with all that it takes to execute it.
+pub(super) enum Order {
+    /// A command in the grammar of the Python program.
+    Reference(Command, Workload),
+    /// A command about one target.
+    Target {
+        /// The command.
+        command: Command,
+        /// The target.
+        target: Box<Target>,
+        /// The number of replicas before it was stopped, where that is known, and the uid
+        /// of the object that had them.
+        previous: Option<(String, i32)>,
+    },
+    /// Look at these targets.
+    List(Vec<Target>),
+}
+
+/// What came of a command.
+pub(super) enum Done {
+    /// What the Python program answers, too.
+    Reference(Outcome),
+    /// The number of replicas was set.
+    Changed(Change),
+    /// It runs already, and a start changes nothing.
+    AlreadyOn(Box<Observation>),
+    /// It is left alone, for its volumes would be lost.
+    LosesData,
+    /// How it is.
+    Status(Box<Observation>),
+    /// How many replicas each target has and how many are ready; None where it could
+    /// not be read.
+    List(Vec<(TargetName, Option<(i32, i32)>)>),
+    /// It takes no cluster.
+    Store,
+    /// A restart may begin, and has to come back to so many replicas.
+    RestartFrom(i32),
+}
+
+/// A number of replicas that was set.
+pub(super) struct Change {
+    /// The number of pods before.
+    pub(super) from: i32,
+    /// The number of replicas now.
+    pub(super) to: i32,
+    /// The uid of the object.
+    pub(super) uid: String,
+    /// The label selector of its pods.
+    pub(super) selector: String,
+}
+
+impl Order {
+    /// Executes the command.
+    ///
+    /// # Errors
+    /// The cluster did not do it: one bounded sentence for the person who asked, without
+    /// internals of the cluster.
+    pub(super) async fn execute(&self, cluster: &Cluster) -> Result<Done, String> {
+        match self {
+            Self::Reference(command, workload) => {
+                let done = cluster.reference(command, workload).await;
+                done.map(Done::Reference)
+            }
+            Self::Target {
+                command,
+                target,
+                previous,
+            } => cluster.on_target(command, target, previous.as_ref()).await,
+            Self::List(targets) => Ok(Done::List(cluster.list(targets).await)),
+        }
+    }
+}
+
+impl Cluster {
+    /// Does what the Python program does, by the same requests.
+    async fn reference(&self, command: &Command, workload: &Workload) -> Result<Outcome, String> {
+        let scale = async |replicas| {
+            let started = Instant::now();
+            let scaled = self.kube.scale(workload, replicas, DryRun::No).await;
+            self.health.scaled(scaled.is_ok(), started.elapsed());
+            scaled.map(|scaled| Outcome::Scaled {
+                replicas: scaled.replicas,
+            })
+        };
+        let result = match command {
+            Command::Start { .. } => scale(1).await,
+            Command::Stop { .. } => scale(0).await,
+            Command::Status { .. } => {
+                let status = self.kube.deployment(workload).await;
+                status.map(|status| Outcome::Status {
+                    desired: status.desired,
+                    ready: status.ready,
+                    available: status.available,
+                })
+            }
+            _ => Ok(Outcome::Help),
+        };
+        result.map_err(|fault| {
+            error!("{} {workload}: {}", command.verb(), fault.detail());
+            fault.sentence(workload)
+        })
+    }
+
+    async fn on_target(
+        &self,
+        command: &Command,
+        target: &Target,
+        previous: Option<&(String, i32)>,
+    ) -> Result<Done, String> {
+        let (workload, name) = (&target.workload, &target.name);
+        let done = match command {
+            Command::Start { replicas, .. } => self.start(target, *replicas, previous).await,
+            Command::Stop { .. } => self.lower(target, 0).await,
+            Command::Scale { replicas, .. } => self.lower(target, *replicas).await,
+            Command::Restart { replicas: None, .. } => self.look_before_restart(target).await,
+            Command::Restart {
+                replicas: Some(replicas),
+                ..
+            } => self.restart(target, *replicas).await,
+            _ => {
+                let seen = self.kube.observe(workload).await;
+                seen.map(|seen| Done::Status(Box::new(seen)))
+            }
+        };
+        let done = done.map_err(|fault| {
+            error!("{} {name} ({workload}): {}", command.verb(), fault.detail());
+            fault.sentence(workload)
+        })?;
+        if let Done::Changed(change) = &done {
+            info!("{} {name}: {} → {}", command.verb(), change.from, change.to);
+        }
+        Ok(done)
+    }
+
+    pub(super) async fn start(
+        &self,
+        target: &Target,
+        replicas: Option<i32>,
+        previous: Option<&(String, i32)>,
+    ) -> Result<Done, kube::Error> {
+        let workload = &target.workload;
+        let count = match (replicas, target.start, previous) {
+            (Some(count), _, _) | (None, StartCount::Replicas(count), _) => count,
+            (None, StartCount::Previous(count), None) => count,
+            // What an object of before had does not hold for its successor.
+            (None, StartCount::Previous(count), Some((uid, previous))) => {
+                match self.kube.observe(workload).await?.uid == *uid {
+                    true => *previous,
+                    false => count,
+                }
+            }
+        };
+        let count = count.clamp(1, target.max);
+        let began = Instant::now();
+        let started = self.kube.start(workload, count).await;
+        self.health.scaled(started.is_ok(), began.elapsed());
+        Ok(match started? {
+            Started::Raised { scale } => Done::Changed(Change {
+                from: 0,
+                to: scale.replicas,
+                uid: scale.uid,
+                selector: scale.selector,
+            }),
+            Started::AlreadyOn { observation } => Done::AlreadyOn(Box::new(observation)),
+        })
+    }
+
+    /// Sets a number of replicas, which may be lower than the one there is: not where
+    /// volumes that are to be kept would be lost by that. The number before is read where
+    /// somebody wants to come back to it.
+    pub(super) async fn lower(&self, target: &Target, count: i32) -> Result<Done, kube::Error> {
+        let workload = &target.workload;
+        let returns = matches!(target.start, StartCount::Previous(_));
+        let mut before = None;
+        if returns || workload.kind == Kind::StatefulSet {
+            let seen = self.kube.observe(workload).await?;
+            if seen.deletes_volumes && !target.data_is_disposable && count < seen.desired {
+                return Ok(Done::LosesData);
+            }
+            before = Some(seen.desired);
+        }
+        let scale = self.set(workload, count).await?;
+        Ok(Done::Changed(Change {
+            from: before.unwrap_or(scale.current),
+            to: scale.replicas,
+            uid: scale.uid,
+            selector: scale.selector,
+        }))
+    }
+
+    async fn set(&self, workload: &Workload, count: i32) -> Result<ScaleAnswer, kube::Error> {
+        let began = Instant::now();
+        let scaled = self.kube.set_replicas(workload, count).await;
+        self.health.scaled(scaled.is_ok(), began.elapsed());
+        scaled
+    }
+
+    async fn look_before_restart(&self, target: &Target) -> Result<Done, kube::Error> {
+        let seen = self.kube.observe(&target.workload).await?;
+        Ok(match seen.desired {
+            0 => Done::Status(Box::new(seen)),
+            _ if seen.deletes_volumes && !target.data_is_disposable => Done::LosesData,
+            count => Done::RestartFrom(count),
+        })
+    }
+
+    /// Scales to none, waits until the pods have ended, and scales back. May be repeated
+    /// from its beginning: the number to come back to is written down before.
+    async fn restart(&self, target: &Target, count: i32) -> Result<Done, kube::Error> {
+        let workload = &target.workload;
+        self.set(workload, 0).await?;
+        let until = Instant::now() + RESTART_WAIT;
+        while Instant::now() < until {
+            let seen = self.kube.observe(workload).await?;
+            // Somebody else has set a number meanwhile: theirs is the newer wish.
+            if seen.desired > 0 {
+                return Ok(Done::AlreadyOn(Box::new(seen)));
+            }
+            if seen.replicas == 0 && seen.terminating.unwrap_or(0) == 0 {
+                break;
+            }
+            sleep(RESTART_LOOK).await;
+        }
+        let scale = self.set_again(workload, count).await?;
+        Ok(Done::Changed(Change {
+            from: 0,
+            to: scale.replicas,
+            uid: scale.uid,
+            selector: scale.selector,
+        }))
+    }
+
+    /// Sets a number, and tries for a while: what was scaled to none for a restart is not
+    /// to stay so because the API server is away for a moment.
+    async fn set_again(&self, workload: &Workload, count: i32) -> Result<ScaleAnswer, kube::Error> {
+        for _ in 0..RESTART_TRIES {
+            match self.set(workload, count).await {
+                Err(fault) if fault.is_transient() => {
+                    warn!("restart of {workload}: {}; trying again", fault.detail());
+                }
+                answered => return answered,
+            }
+            sleep(RESTART_RETRY).await;
+        }
+        self.set(workload, count).await
+    }
+
+    /// Looks at all targets: in one call a namespace and kind where that is allowed.
+    async fn list(&self, targets: &[Target]) -> Vec<(TargetName, Option<(i32, i32)>)> {
+        let mut groups: BTreeMap<(&Namespace, &Kind), Vec<ObjectName>> = BTreeMap::new();
+        for target in targets {
+            let Workload {
+                kind,
+                namespace,
+                name,
+            } = &target.workload;
+            groups
+                .entry((namespace, kind))
+                .or_default()
+                .push(name.clone());
+        }
+        let mut counts = BTreeMap::new();
+        for ((namespace, kind), names) in groups {
+            match self.kube.list(namespace, kind, &names).await {
+                Ok(listed) => counts.extend(listed.into_iter().map(|seen| {
+                    let of = (namespace, kind, seen.name);
+                    (of, (seen.desired, seen.ready))
+                })),
+                Err(fault) => info!("list in {namespace}: {}", fault.detail()),
+            }
+        }
+        let counted = targets.iter().map(|target| {
+            let Workload {
+                kind,
+                namespace,
+                name,
+            } = &target.workload;
+            let of = (namespace, kind, name.clone());
+            (target.name.clone(), counts.get(&of).copied())
+        });
+        counted.collect()
+    }
+}

@@ -1,0 +1,144 @@
+//! What targets may not be in view of each other, of the bot and of its homeserver.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+use ruma::OwnedRoomId;
+
+use crate::config::Homeserver;
+use crate::config::fault::Flaw;
+use crate::control::{Kind, Namespace, Target, TargetName, Workload};
+
+/// The most targets there may be.
+const MOST_TARGETS: usize = 200;
+
+/// A target, and where it was found. What is known of one that has faults is compared all
+/// the same, so that all faults are told at once.
+pub(super) struct Placed {
+    /// Its name, and the line where there is one.
+    pub(super) place: String,
+    pub(super) name: Option<TargetName>,
+    pub(super) workload: Option<Workload>,
+    pub(super) default_in: BTreeSet<OwnedRoomId>,
+    /// True if it is known that the bot depends on it.
+    pub(super) may_harm_itself: bool,
+    /// All of it, if it has no fault of its own.
+    pub(super) target: Option<Target>,
+}
+
+/// What must not be switched off, where it is known.
+pub(super) struct Vital<'a> {
+    /// The Deployment that the bot runs as: its namespace and its name.
+    pub(super) own: Option<(Namespace, String)>,
+    /// The address of the homeserver.
+    pub(super) homeserver: Option<&'a Homeserver>,
+}
+
+/// What is wrong with targets that are right by themselves.
+pub(super) fn flaws(placed: &[Placed], vital: &Vital<'_>) -> Vec<Flaw> {
+    let mut flaws = Vec::new();
+    if placed.len() > MOST_TARGETS {
+        flaws.push(Flaw::new(
+            format!("has {} targets", placed.len()),
+            "name at most 200, and run a second bot for the rest",
+        ));
+    }
+    let mut seen = Seen::default();
+    for one in placed {
+        flaws.extend(seen.take(one));
+        flaws.extend(harm(one, vital));
+    }
+    flaws
+}
+
+/// What only one target may have, and the place of the one that has it.
+#[derive(Default)]
+struct Seen<'a> {
+    names: BTreeMap<&'a TargetName, &'a str>,
+    workloads: BTreeMap<&'a Workload, &'a str>,
+    rooms: BTreeMap<&'a OwnedRoomId, &'a str>,
+}
+
+impl<'a> Seen<'a> {
+    /// What one before this target has already.
+    fn take(&mut self, placed: &'a Placed) -> Vec<Flaw> {
+        let mut flaws = Vec::new();
+        let place = placed.place.as_str();
+        let name = placed.name.as_ref();
+        if let Some(first) = name.and_then(|name| before(&mut self.names, name, place)) {
+            flaws.push(Flaw::new(
+                format!("has {place}, whose name is that of {first}"),
+                "give each target a name of its own",
+            ));
+        }
+        if let Some(workload) = &placed.workload
+            && let Some(first) = before(&mut self.workloads, workload, place)
+        {
+            flaws.push(Flaw::new(
+                format!("has {place}, whose object is that of {first}: {workload}"),
+                "keep one of the two, since what is asked of one would undo the other",
+            ));
+        }
+        for room in &placed.default_in {
+            if let Some(first) = before(&mut self.rooms, room, place) {
+                flaws.push(Flaw::new(
+                    format!("has {place}, which is the default in {room}, as {first} is"),
+                    "let each room have one default",
+                ));
+            }
+        }
+        flaws
+    }
+}
+
+/// The place at which `key` has been before, if it has.
+fn before<'a, K: Ord>(known: &mut BTreeMap<K, &'a str>, key: K, place: &'a str) -> Option<&'a str> {
+    match known.entry(key) {
+        Entry::Occupied(first) => Some(first.get()),
+        Entry::Vacant(free) => {
+            free.insert(place);
+            None
+        }
+    }
+}
+
+/// The reason why to stop this target would be to stop the bot.
+fn harm(placed: &Placed, vital: &Vital<'_>) -> Option<Flaw> {
+    let place = &placed.place;
+    let workload = placed.workload.as_ref()?;
+    if vital.own.as_ref().is_some_and(|own| is_own(workload, own)) {
+        return Some(Flaw::new(
+            format!("has {place}, whose object is the bot's own Deployment: {workload}"),
+            "leave it out: a bot that stopped itself could not start itself again",
+        ));
+    }
+    let (name, namespace) = vital.homeserver.and_then(service)?;
+    let is_homeserver = workload.name.as_str() == name && workload.namespace.as_str() == namespace;
+    (is_homeserver && !placed.may_harm_itself).then(|| {
+        Flaw::new(
+            format!("has {place}, whose object is what MATRIX_HOMESERVER leads to: {workload}"),
+            "leave it out, since without its homeserver the bot hears no start; or, where that is \
+             known and meant, say \"allowSelfHarm\": true of it in TARGETS_FILE",
+        )
+    })
+}
+
+fn is_own(workload: &Workload, (namespace, name): &(Namespace, String)) -> bool {
+    workload.kind == Kind::Deployment
+        && workload.namespace == *namespace
+        && workload.name.as_str() == name
+}
+
+/// The service and its namespace, if the homeserver has an address inside the cluster:
+/// `SERVICE.NAMESPACE.svc`, perhaps with the cluster's domain
+/// (<https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#services>).
+fn service(homeserver: &Homeserver) -> Option<(&str, &str)> {
+    let Homeserver::Url(url) = homeserver else {
+        return None;
+    };
+    let (_, address) = url.as_str().split_once("://")?;
+    let host = address.split(['/', ':']).next()?;
+    let mut labels = host.split('.');
+    let (service, namespace) = (labels.next()?, labels.next()?);
+    (labels.next() == Some("svc")).then_some((service, namespace))
+}

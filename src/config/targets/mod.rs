@@ -1,0 +1,15 @@
+//! What is scaled: one Deployment, a list of targets, or a file of them.
+
+mod checks;
+mod entry;
+mod fields;
+mod file;
+mod kind;
+mod known;
+mod list;
+mod read;
+#[cfg(test)]
+mod tests;
+
+pub(super) use known::Known;
+pub(super) use read::read;

@@ -1,0 +1,223 @@
+//! A time zone: what the clocks on the wall show at a moment, and the way back.
+//!
+//! Names are those of the tz database (<https://www.iana.org/time-zones>), which is
+//! compiled in. A POSIX rule says the same without it, for a zone whose rules have
+//! changed since: <https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap08.html>.
+
+use jiff::{
+    Timestamp,
+    civil::DateTime,
+    tz::{AmbiguousOffset, Offset, TimeZone},
+};
+
+/// The longest text that is looked at, in bytes.
+const MAX_TEXT: usize = 128;
+
+/// A time zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone {
+    name: String,
+    rules: TimeZone,
+}
+
+/// The text is no time zone. The sentence follows the name of a setting; what to do about
+/// it says [`ZoneFault::cure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is neither a zone of the tz database nor a POSIX rule")]
+pub struct ZoneFault;
+
+impl ZoneFault {
+    /// What to write instead.
+    pub const fn cure(self) -> &'static str {
+        "write a name such as Europe/Berlin, or a rule such as CET-1CEST,M3.5.0,M10.5.0/3"
+    }
+}
+
+/// The moments at which the clocks of a zone show a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moments {
+    /// The first of them, in milliseconds since the Unix epoch.
+    pub(super) first: u64,
+    /// The last: another one if the clocks are put back over it.
+    pub(super) last: u64,
+    /// True if the clocks are put forward over it: then both are as far behind the change
+    /// as the time is behind the beginning of what is left out.
+    pub(super) is_left_out: bool,
+}
+
+impl Zone {
+    /// Coordinated Universal Time.
+    pub fn utc() -> Self {
+        Self {
+            name: "UTC".to_owned(),
+            rules: TimeZone::UTC,
+        }
+    }
+
+    /// Takes the name of a zone in any case, or else a POSIX rule. A colon before it, as the
+    /// C library allows it, is passed over.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn parse(text: &str) -> Result<Self, ZoneFault> {
+        let text = text.strip_prefix(':').unwrap_or(text);
+        if text.len() > MAX_TEXT {
+            return Err(ZoneFault);
+        }
+        let rules = match TimeZone::get(text) {
+            Ok(rules) if !rules.is_unknown() => rules,
+            _ => TimeZone::posix(text).map_err(|_| ZoneFault)?,
+        };
+        Ok(Self {
+            name: rules.iana_name().unwrap_or(text).to_owned(),
+            rules,
+        })
+    }
+
+    /// The zone that is always this many minutes ahead of UTC, at most 14 hours.
+    pub(super) fn ahead(minutes: i16) -> Option<Self> {
+        let is_in_use = minutes.abs() <= 14 * 60;
+        let offset = Offset::from_seconds(i32::from(minutes) * 60).ok();
+        let rules = TimeZone::fixed(offset.filter(|_| is_in_use)?);
+        Some(Self {
+            name: abbreviation(&rules, Timestamp::UNIX_EPOCH),
+            rules,
+        })
+    }
+
+    /// Its name, or its rule: what is kept beside a stored time.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is called at a moment, such as `CET` or `CEST`; `UTC+10:30` where it has an
+    /// offset for a name.
+    pub fn abbreviation(&self, at_ms: u64) -> String {
+        abbreviation(&self.rules, instant(at_ms))
+    }
+
+    /// What the clocks show at a moment.
+    pub(super) fn local(&self, at_ms: u64) -> DateTime {
+        self.rules.to_datetime(instant(at_ms))
+    }
+
+    /// The moments at which the clocks show this; `None` before 1970 and after 9999.
+    pub(super) fn moments(&self, shown: DateTime) -> Option<Moments> {
+        let found = self.rules.to_ambiguous_timestamp(shown);
+        let ms = |at: Timestamp| u64::try_from(at.as_millisecond()).ok();
+        Some(Moments {
+            first: ms(found.compatible().ok()?)?,
+            last: ms(found.later().ok()?)?,
+            is_left_out: matches!(found.offset(), AmbiguousOffset::Gap { .. }),
+        })
+    }
+}
+
+impl Default for Zone {
+    fn default() -> Self {
+        Self::utc()
+    }
+}
+
+/// A moment for `jiff`; what is after the year 9999 is taken for its end.
+fn instant(ms: u64) -> Timestamp {
+    let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
+}
+
+/// What rules call themselves at a moment.
+fn abbreviation(rules: &TimeZone, at: Timestamp) -> String {
+    let info = rules.to_offset_info(at);
+    let name = info.abbreviation();
+    if !name.starts_with(['+', '-']) {
+        return name.to_owned();
+    }
+    // The tz database writes such a name as +1030: on its own that is no word.
+    match name.len() {
+        5 => {
+            let (hours, minutes) = name.split_at(3);
+            format!("UTC{hours}:{minutes}")
+        }
+        _ => format!("UTC{name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-01-15 12:00 UTC.
+    const WINTER: u64 = 1_768_478_400_000;
+    /// 2026-07-15 12:00 UTC.
+    const SUMMER: u64 = 1_784_116_800_000;
+
+    #[test]
+    fn a_zone_is_a_name_of_the_database_or_a_posix_rule() {
+        for (text, name, winter, summer) in [
+            ("UTC", "UTC", "UTC", "UTC"),
+            ("Europe/Berlin", "Europe/Berlin", "CET", "CEST"),
+            ("europe/berlin", "Europe/Berlin", "CET", "CEST"),
+            (":Europe/Berlin", "Europe/Berlin", "CET", "CEST"),
+            ("Pacific/Auckland", "Pacific/Auckland", "NZDT", "NZST"),
+            (
+                "Australia/Lord_Howe",
+                "Australia/Lord_Howe",
+                "UTC+11",
+                "UTC+10:30",
+            ),
+            ("America/Sao_Paulo", "America/Sao_Paulo", "UTC-03", "UTC-03"),
+            (
+                "CET-1CEST,M3.5.0,M10.5.0/3",
+                "CET-1CEST,M3.5.0,M10.5.0/3",
+                "CET",
+                "CEST",
+            ),
+            ("UTC0", "UTC0", "UTC", "UTC"),
+            ("<+0330>-3:30", "<+0330>-3:30", "UTC+03:30", "UTC+03:30"),
+        ] {
+            let zone = Zone::parse(text).unwrap_or_else(|_| panic!("{text}"));
+            assert_eq!(zone.name(), name);
+            assert_eq!(zone.abbreviation(WINTER), winter, "{text}");
+            assert_eq!(zone.abbreviation(SUMMER), summer, "{text}");
+        }
+        assert_eq!(Zone::default(), Zone::parse("UTC").unwrap());
+    }
+
+    #[test]
+    fn what_is_no_zone_is_refused_and_the_cure_named() {
+        for text in [
+            "",
+            " ",
+            "Berlin",
+            "Europe/Berlin ",
+            "Europe",
+            "CEST",
+            "+02:00",
+            "Etc/Unknown",
+            "../etc/passwd",
+            "Mars/Olympus",
+            "CET-1CEST,M3.5.0",
+            "Ünited",
+            &"A".repeat(200),
+        ] {
+            assert_eq!(Zone::parse(text), Err(ZoneFault), "{text:?}");
+        }
+        assert!(ZoneFault.cure().contains("Europe/Berlin"));
+    }
+
+    #[test]
+    fn a_fixed_offset_is_a_zone_up_to_fourteen_hours() {
+        let zone = Zone::ahead(120).unwrap();
+        assert_eq!(zone.abbreviation(WINTER), "UTC+02");
+        assert_eq!(zone.local(0).hour(), 2);
+        assert!(Zone::ahead(14 * 60).is_some() && Zone::ahead(-14 * 60).is_some());
+        assert!(Zone::ahead(14 * 60 + 1).is_none() && Zone::ahead(-841).is_none());
+    }
+
+    #[test]
+    fn no_moment_is_too_large_for_a_zone() {
+        let zone = Zone::parse("Pacific/Auckland").unwrap();
+        assert_eq!(zone.abbreviation(u64::MAX).len(), 4);
+        assert!(zone.local(u64::MAX).year() >= 9999);
+    }
+}

@@ -1,0 +1,93 @@
+//! How many calls are under way at once: few, so that the API server is not crowded and
+//! the bot's memory stays bounded, and not all of them in one namespace, where a webhook
+//! that hangs holds each for ten seconds.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::control::Namespace;
+
+/// Calls at once.
+const MAX_CALLS: usize = 4;
+
+/// Calls at once in one namespace.
+const MAX_CALLS_A_NAMESPACE: usize = 3;
+
+/// The places for calls. Clones share them.
+#[derive(Debug, Clone)]
+pub(super) struct Slots {
+    all: Arc<Semaphore>,
+    /// One for each namespace that has a target.
+    namespaces: Arc<Mutex<BTreeMap<Namespace, Arc<Semaphore>>>>,
+}
+
+/// A place for one call, until it is dropped; None where there is no limit.
+pub(super) struct Slot {
+    _all: Option<OwnedSemaphorePermit>,
+    _namespace: Option<OwnedSemaphorePermit>,
+}
+
+impl Slots {
+    pub(super) fn new() -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(MAX_CALLS)),
+            namespaces: Arc::default(),
+        }
+    }
+
+    /// Waits for a place; who asks first gets it first.
+    pub(super) async fn take(&self, namespace: &Namespace) -> Slot {
+        let of_namespace = Arc::clone(
+            self.namespaces
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(namespace.clone())
+                .or_insert_with(|| Arc::new(Semaphore::new(MAX_CALLS_A_NAMESPACE))),
+        );
+        // Neither is ever closed.
+        let of_namespace = of_namespace.acquire_owned().await.ok();
+        let all = Arc::clone(&self.all).acquire_owned().await.ok();
+        Slot {
+            _all: all,
+            _namespace: of_namespace,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::fake::run;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    fn is_taken<T>(future: impl Future<Output = T>) -> Option<T> {
+        let mut context = Context::from_waker(Waker::noop());
+        match pin!(future).poll(&mut context) {
+            std::task::Poll::Ready(slot) => Some(slot),
+            std::task::Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn one_namespace_does_not_take_all_the_places() {
+        run(async {
+            let slots = Slots::new();
+            let (one, two) = (
+                Namespace::parse("one").unwrap(),
+                Namespace::parse("two").unwrap(),
+            );
+            let held: Vec<Slot> = (0..3).map_while(|_| is_taken(slots.take(&one))).collect();
+            assert_eq!(held.len(), 3);
+            assert!(is_taken(slots.take(&one)).is_none());
+            let other = is_taken(slots.clone().take(&two));
+            assert!(other.is_some());
+            assert!(is_taken(slots.take(&two)).is_none());
+            drop(held);
+            assert!(is_taken(slots.take(&two)).is_some());
+        });
+    }
+}

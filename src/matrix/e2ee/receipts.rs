@@ -1,0 +1,27 @@
+//! Read receipts. They are no part of what is owed to anybody: each is sent at most once,
+//! and left out where requests have to wait.
+//!
+//! Specification: <https://spec.matrix.org/v1.11/client-server-api/#receipts>
+
+use ruma::{EventId, RoomId};
+
+use super::engine::Engine;
+use super::request::{OutgoingRequest, RequestContext, RequestKey};
+use crate::matrix::client::receipt_call;
+
+impl Engine {
+    /// Tells a room that the bot has read up to this event; `thread` is the first message
+    /// of the thread that it is in.
+    pub fn read_receipt(
+        &self,
+        room: &RoomId,
+        event: &EventId,
+        thread: Option<&EventId>,
+    ) -> OutgoingRequest {
+        OutgoingRequest {
+            key: RequestKey::Receipt(room.to_owned()),
+            call: receipt_call(room, event, thread),
+            about: RequestContext::Signal,
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! What the stand-in for an API server knows: workloads of any kind with their Scales,
+//! pods, Events, and what the bot may do with them.
+
+use serde_json::{Value, json};
+
+use super::apiserver::failure;
+use super::wire::{Request, Response};
+
+/// A workload. Its path is `/apis/RESOURCE/namespaces/…` with the group and the version
+/// in front of the plural.
+pub struct Workload {
+    /// Such as `apps/v1/statefulsets`.
+    pub resource: String,
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    pub replicas: i64,
+    pub ready: i64,
+    pub available: i64,
+    /// True if the pods that a change asks for are ready at once.
+    pub is_prompt: bool,
+    /// Laid over what a GET shows, as a merge patch would.
+    pub overlay: Value,
+    version: i64,
+}
+
+impl Workload {
+    /// One with no replicas, whose pods become ready when a test says so.
+    pub fn new(resource: &str, namespace: &str, name: &str) -> Self {
+        Self {
+            resource: resource.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            uid: format!("uid-of-{namespace}-{name}"),
+            replicas: 0,
+            ready: 0,
+            available: 0,
+            is_prompt: false,
+            overlay: json!({}),
+            version: 0,
+        }
+    }
+
+    fn kind(&self) -> &str {
+        match self.resource.as_str() {
+            "apps/v1/deployments" => "Deployment",
+            "apps/v1/statefulsets" => "StatefulSet",
+            _ => "Custom",
+        }
+    }
+
+    fn scale_to(&mut self, wanted: i64) {
+        if wanted != self.replicas {
+            self.version += 1;
+        }
+        self.replicas = wanted;
+        if wanted < self.ready || self.is_prompt {
+            self.ready = wanted;
+            self.available = wanted;
+        }
+    }
+
+    fn metadata(&self) -> Value {
+        json!({
+            "name": self.name, "namespace": self.namespace, "uid": self.uid,
+            "generation": self.version, "resourceVersion": self.version.to_string(),
+        })
+    }
+
+    fn shown(&self) -> Value {
+        let (group_version, _) = self.resource.rsplit_once('/').expect("a path");
+        let mut shown = json!({
+            "kind": self.kind(), "apiVersion": group_version, "metadata": self.metadata(),
+            "spec": {
+                "replicas": self.replicas,
+                "selector": {"matchLabels": {"app": self.name}},
+                "template": {"metadata": {"labels": {"app": self.name}}, "spec": {"containers": []}},
+            },
+            "status": {
+                "observedGeneration": self.version, "replicas": self.replicas,
+                "updatedReplicas": self.replicas, "readyReplicas": self.ready,
+                "availableReplicas": self.available,
+            },
+        });
+        merge(&mut shown, &self.overlay);
+        shown
+    }
+
+    /// Its Scale, which leaves out a number of replicas that is zero.
+    fn scale(&self, wanted: i64) -> Value {
+        let mut scale = json!({
+            "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": self.metadata(),
+            "spec": {},
+            "status": {"replicas": self.ready, "selector": format!("app={}", self.name)},
+        });
+        if wanted != 0 {
+            scale["spec"]["replicas"] = json!(wanted);
+        }
+        scale
+    }
+
+    fn patch(&mut self, request: &Request) -> Response {
+        let mut scale = self.scale(self.replicas);
+        let patch = request.json();
+        match request.header("content-type") {
+            Some("application/merge-patch+json") => merge(&mut scale, &patch),
+            Some("application/json-patch+json") => {
+                let steps = patch.as_array().cloned().unwrap_or_default();
+                if !steps.iter().all(|step| apply(&mut scale, step)) {
+                    let words = "the server rejected our request due to an error in our request";
+                    return Response::json(422, &failure(422, "Invalid", words));
+                }
+            }
+            _ => {
+                let body = failure(415, "UnsupportedMediaType", "no patch");
+                return Response::json(415, &body);
+            }
+        }
+        let wanted = scale["spec"]["replicas"].as_i64().unwrap_or(0);
+        if wanted < 0 {
+            return Response::json(422, &failure(422, "Invalid", "spec.replicas"));
+        }
+        if !request.target.contains("dryRun=All") {
+            let mut answer = self.scale(wanted);
+            self.scale_to(wanted);
+            answer["metadata"] = self.metadata();
+            return Response::json(200, &answer);
+        }
+        Response::json(200, &self.scale(wanted))
+    }
+}
+
+/// A merge patch (RFC 7396).
+fn merge(target: &mut Value, patch: &Value) {
+    let Some(members) = patch.as_object() else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (name, value) in members {
+        match value {
+            Value::Null => {
+                target.as_object_mut().expect("an object").remove(name);
+            }
+            value => merge(&mut target[name], value),
+        }
+    }
+}
+
+/// A step of a JSON patch (RFC 6902); what is absent is equal to null. False if it fails.
+fn apply(target: &mut Value, step: &Value) -> bool {
+    let path = step["path"].as_str().unwrap_or_default();
+    let (parent, name) = path.rsplit_once('/').unwrap_or_default();
+    let Some(parent) = target.pointer_mut(parent) else {
+        return false;
+    };
+    match step["op"].as_str() {
+        Some("test") => parent[name] == step["value"],
+        Some("add" | "replace") => {
+            parent[name] = step["value"].clone();
+            true
+        }
+        _ => false,
+    }
+}
+
+/// All that is there.
+#[derive(Default)]
+pub struct Objects {
+    pub workloads: Vec<Workload>,
+    /// Pods as they are shown.
+    pub pods: Vec<Value>,
+    /// Events as they are shown.
+    pub events: Vec<Value>,
+    /// What the bot may not do: a verb and a resource, such as `list` and `pods`.
+    pub forbidden: Vec<(&'static str, &'static str)>,
+}
+
+/// The parts of a path below a namespace.
+struct Place<'a> {
+    /// Empty for the core API, or such as `apps/v1`.
+    group_version: String,
+    namespace: &'a str,
+    plural: &'a str,
+    name: Option<&'a str>,
+    subresource: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    fn of(segments: &[&'a str]) -> Option<Self> {
+        let (group_version, rest) = match segments {
+            ["api", "v1", rest @ ..] => (String::new(), rest),
+            ["apis", group, version, rest @ ..] => (format!("{group}/{version}"), rest),
+            _ => return None,
+        };
+        let ["namespaces", namespace, plural, rest @ ..] = rest else {
+            return None;
+        };
+        Some(Self {
+            group_version,
+            namespace,
+            plural,
+            name: rest.first().copied(),
+            subresource: rest.get(1).copied(),
+        })
+    }
+
+    fn not_found(&self) -> Response {
+        let name = self.name.unwrap_or_default();
+        let mut body = failure(
+            404,
+            "NotFound",
+            &format!("{} {name:?} not found", self.plural),
+        );
+        body["details"] = json!({"name": name, "kind": self.plural});
+        Response::json(404, &body)
+    }
+}
+
+impl Objects {
+    /// The workload of this name.
+    pub fn workload(&mut self, name: &str) -> &mut Workload {
+        let found = self.workloads.iter_mut().find(|known| known.name == name);
+        found.expect("there is such a workload")
+    }
+
+    pub fn handle(&mut self, request: &Request) -> Response {
+        let path = request.path();
+        let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        if segments.last() == Some(&"selfsubjectrulesreviews") {
+            return Response::json(201, &self.review());
+        }
+        let Some(place) = Place::of(&segments) else {
+            return Response::text(404, "text/plain", "404 page not found\n");
+        };
+        let verb = match (request.method.as_str(), place.name) {
+            ("GET", Some(_)) => "get",
+            ("GET", None) => "list",
+            ("PATCH", _) => "patch",
+            _ => "create",
+        };
+        let resource = match place.subresource {
+            Some(below) => format!("{}/{below}", place.plural),
+            None => place.plural.to_owned(),
+        };
+        if self
+            .forbidden
+            .iter()
+            .any(|(no, of)| *no == verb && *of == resource)
+        {
+            let words = format!(
+                "{resource} is forbidden: User \"system:serviceaccount:x:y\" cannot {verb} \
+                 resource \"{resource}\""
+            );
+            return Response::json(403, &failure(403, "Forbidden", &words));
+        }
+        match (verb, place.plural, place.name) {
+            ("list", "pods", _) => self.list_pods(request, &place),
+            ("list", "events", _) => self.list_events(request),
+            ("get", "pods", Some(name)) => {
+                let pod = self.pods.iter().find(|pod| {
+                    pod["metadata"]["name"] == name
+                        && pod["metadata"]["namespace"] == place.namespace
+                });
+                pod.map_or_else(|| place.not_found(), |pod| Response::json(200, pod))
+            }
+            ("list", ..) => self.list(request, &place),
+            _ => self.one(request, verb, &place),
+        }
+    }
+
+    fn one(&mut self, request: &Request, verb: &str, place: &Place<'_>) -> Response {
+        let resource = format!("{}/{}", place.group_version, place.plural);
+        let known = self.workloads.iter_mut().find(|known| {
+            known.resource == resource
+                && known.namespace == place.namespace
+                && Some(known.name.as_str()) == place.name
+        });
+        let Some(known) = known else {
+            return place.not_found();
+        };
+        match (verb, place.subresource) {
+            ("get", None) => Response::json(200, &known.shown()),
+            ("get", Some("scale")) => Response::json(200, &known.scale(known.replicas)),
+            ("patch", Some("scale")) => known.patch(request),
+            _ => Response::json(405, &failure(405, "MethodNotAllowed", "not allowed")),
+        }
+    }
+
+    fn list(&self, request: &Request, place: &Place<'_>) -> Response {
+        let resource = format!("{}/{}", place.group_version, place.plural);
+        let there = self
+            .workloads
+            .iter()
+            .filter(|known| known.resource == resource && known.namespace == place.namespace);
+        if !request
+            .header("accept")
+            .unwrap_or_default()
+            .contains("as=Table")
+        {
+            let items: Vec<Value> = there.map(Workload::shown).collect();
+            let body = json!({"kind": "List", "apiVersion": "v1", "items": items});
+            return Response::json(200, &body);
+        }
+        let is_deployment = resource == "apps/v1/deployments";
+        let names: &[&str] = match is_deployment {
+            true => &["Name", "Ready", "Up-to-date", "Available", "Age"],
+            false => &["Name", "Ready", "Age"],
+        };
+        let columns: Vec<Value> = names
+            .iter()
+            .map(|name| json!({"name": name, "type": "string", "priority": 0}))
+            .collect();
+        let rows: Vec<Value> = there
+            .map(|known| {
+                let ready = format!("{}/{}", known.ready, known.replicas);
+                let cells = match is_deployment {
+                    true => json!([known.name, ready, known.replicas, known.available, "5d"]),
+                    false => json!([known.name, ready, "5d"]),
+                };
+                json!({"cells": cells, "object": null})
+            })
+            .collect();
+        let table = json!({
+            "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {},
+            "columnDefinitions": columns, "rows": rows,
+        });
+        Response::json(200, &table)
+    }
+
+    fn list_pods(&self, request: &Request, place: &Place<'_>) -> Response {
+        let selector = request.query("labelSelector").unwrap_or_default();
+        let has_labels = |pod: &&Value| {
+            pod["metadata"]["namespace"] == place.namespace
+                && selector
+                    .split(',')
+                    .filter_map(|part| part.split_once('='))
+                    .all(|(label, value)| pod["metadata"]["labels"][label] == value)
+        };
+        let items: Vec<&Value> = self.pods.iter().filter(has_labels).collect();
+        let body = json!({"kind": "PodList", "apiVersion": "v1", "items": items});
+        Response::json(200, &body)
+    }
+
+    fn list_events(&self, request: &Request) -> Response {
+        let selector = request.query("fieldSelector").unwrap_or_default();
+        let is_meant = |event: &&Value| {
+            selector
+                .split(',')
+                .filter_map(|part| part.split_once('='))
+                .all(|(field, value)| {
+                    let pointer = format!("/{}", field.replace('.', "/"));
+                    event.pointer(&pointer).and_then(Value::as_str) == Some(value)
+                })
+        };
+        let items: Vec<&Value> = self.events.iter().filter(is_meant).collect();
+        let body = json!({"kind": "EventList", "apiVersion": "v1", "items": items});
+        Response::json(200, &body)
+    }
+
+    /// A rule for each resource that is asked for, with the verbs that are left.
+    fn review(&self) -> Value {
+        let mut rules = Vec::new();
+        let mut add = |group: &str, resource: &str| {
+            let verbs: Vec<&str> = ["get", "list", "watch", "patch"]
+                .into_iter()
+                .filter(|verb| {
+                    !self
+                        .forbidden
+                        .iter()
+                        .any(|(no, of)| no == verb && *of == resource)
+                })
+                .collect();
+            rules.push(json!({"verbs": verbs, "apiGroups": [group], "resources": [resource]}));
+        };
+        add("", "pods");
+        add("", "events");
+        for known in &self.workloads {
+            let mut parts = known.resource.split('/');
+            let (group, plural) = (parts.next(), parts.nth(1));
+            let (group, plural) = (group.unwrap_or_default(), plural.unwrap_or_default());
+            add(group, plural);
+            add(group, &format!("{plural}/scale"));
+        }
+        json!({
+            "kind": "SelfSubjectRulesReview", "apiVersion": "authorization.k8s.io/v1",
+            "metadata": {}, "spec": {},
+            "status": {"resourceRules": rules, "nonResourceRules": [], "incomplete": false},
+        })
+    }
+}
