@@ -265,5 +265,11 @@ class World:
 
 
 def _wanted_replicas(event: dict[str, Any]) -> int | None:
-    replicas = event.get("requestObject", {}).get("spec", {}).get("replicas")
+    asked = event.get("requestObject", {})
+    if isinstance(asked, list):
+        # A JSON Patch: its tests name a number, too.
+        values = [step["value"] for step in asked if step["op"] != "test" and step["path"] == "/spec/replicas"]
+        replicas = values[0] if values else None
+    else:
+        replicas = asked.get("spec", {}).get("replicas")
     return None if replicas is None else int(replicas)
