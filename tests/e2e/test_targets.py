@@ -1,70 +1,348 @@
-"""Targets with names, on the real servers: a start that becomes ready, a restart that is confirmed, a stop."""
+"""Targets with names, on the real servers: the conversation of docs/commands.md, and what can go wrong.
+
+All tests share one bot. Its targets are in four namespaces, with the rights that the
+chart gives to it there; its three rooms have their own.
+"""
 
 from __future__ import annotations
 
+import itertools
 import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 
+import pytest
+
+from toggle_e2e.administrator import MERGE_PATCH, Object
+from toggle_e2e.bot import Bot
+from toggle_e2e.kubelet import BARE_NODE, NODE
+from toggle_e2e.named import Release, Talk, release
 from toggle_e2e.net import wait_for
-from toggle_e2e.world import Stage, World
+from toggle_e2e.redaction import given_away
+from toggle_e2e.world import REPOSITORY, World
+
+COMMANDS = REPOSITORY / "docs" / "commands.md"
+
+HERE, QUOTA, STRICT, SLOW = "e2e-town", "e2e-town-quota", "e2e-town-strict", "e2e-town-slow"
+
+ELSEWHERE = "elsewhere"
+"""A node that nobody plays: its pods wait for ever."""
+
+HOOK_SECONDS = 8
+"""After so long the API server gives up on a webhook that does not answer; too long for the bot to try again."""
 
 
-def said(stage: Stage) -> list[str]:
-    """What the bot said so far, as the person reads it."""
-    messages = stage.person.messages(stage.room_id)
-    return [message.text or "" for message in messages if message.sender == stage.bot_id]
+@dataclass(frozen=True)
+class Town:
+    """A bot, and its rooms as people have them."""
+
+    world: World
+    bot: Bot
+    targets: Release
+    alice: Talk
+    """In the room of the conversation."""
+    vera: Talk
+    """There, too; she may only look."""
+    anna: Talk
+    """In the room of the others; she may command all of them."""
+    bob: Talk
+    """There, too; he may command most."""
+    lab: Talk
+    """Anna in a room where one target more is there."""
 
 
-def wait_said(stage: Stage, pattern: str, timeout: float = 60) -> re.Match[str]:
-    """Waits for a message of the bot that matches, and gives the last one."""
+def make_targets(world: World) -> None:
+    """The workloads, and what keeps some of them from coming up."""
+    cluster = world.cluster
+    for namespace in (HERE, QUOTA, STRICT, SLOW):
+        cluster.create_namespace(namespace)
+    for name, node in {
+        "openclaw-worker": NODE,
+        "openclaw-report": BARE_NODE,
+        "shop": ELSEWHERE,
+        "quick": NODE,
+        "secret": NODE,
+    }.items():
+        cluster.create_deployment(HERE, name, 0, node)
+    cluster.create_deployment(HERE, "openclaw-gateway", 0, NODE, "StatefulSet")
+    cluster.create_deployment(SLOW, "slow")
+    cluster.create_deployment(QUOTA, "batch")
+    cluster.create_deployment(STRICT, "strict", kind="StatefulSet")
+    # The controller that counts what a quota has used is played.
+    hard = {"pods": "1"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": hard}}
+    path = f"/api/v1/namespaces/{QUOTA}/resourcequotas"
+    cluster.ensure("POST", path, quota)
+    counted = quota | {"status": {"hard": hard, "used": {"pods": "0"}}}
+    cluster.ensure("PATCH", f"{path}/q/status", counted, MERGE_PATCH)
+    label = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    cluster.ensure("PATCH", f"/api/v1/namespaces/{STRICT}", label, MERGE_PATCH)
 
-    def found() -> re.Match[str] | None:
-        matches = [re.search(pattern, text) for text in said(stage)]
-        return next((match for match in reversed(matches) if match), None)
 
-    return wait_for(f"the bot to say {pattern!r}", found, timeout, detail=lambda: "\n".join(said(stage)))
-
-
-def test_a_target_is_started_restarted_and_stopped_and_what_came_of_it_is_told(world: World) -> None:
-    target = world.target()
-    stage = world.stage(
-        target=target,
-        DEPLOYMENT_NAME=None,
-        DEPLOYMENT_NAMESPACE=None,
-        TARGETS=f"worker={target.namespace}/deployment/{target.deployment}:3",
-    )
-    person, room = stage.person, stage.room_id
-
-    person.send(room, "start worker 3 for 2h")
-    wait_said(stage, r"^worker is starting: 0 → 3 replicas\. It stops \w+ \d\d:\d\d UTC \(in 2 h\)\.$")
-    wait_said(stage, r"^worker is ready: 3 of 3 after \d+ s\.")
-    assert world.replicas(target) == 3
-
-    # A start lowers nothing, and what is too much is refused.
-    person.send(room, "start worker 4")
-    wait_said(stage, r"^worker takes 1 to 3 replicas\.$")
-    person.send(room, "start worker 1")
-    wait_said(stage, r"^worker is already on: 3 of 3 ready\.")
-    assert world.replicas(target) == 3
-
-    person.send(room, "restart worker")
-    code = wait_said(stage, r"yes (\w{4})$").group(1)
-    person.send(room, "yes 0000" if code != "0000" else "yes 1111")
-    wait_said(stage, r"^That is not the code of my question")
-    assert world.scalings(target) == [3]
-    person.send(room, f"yes {code}")
-    wait_said(stage, r"^worker is starting again: 0 → 3 replicas\.$", 90)
-    assert world.scalings(target) == [3, 0, 3]
-
-    person.send(room, "stop worker")
-    wait_said(stage, r"^worker is stopping: 3 → 0 replicas\.$")
-    wait_said(stage, r"^worker has stopped")
-    assert world.replicas(target) == 0
-
-    person.send(room, "history worker")
-    history = wait_said(stage, r"(?s)^worker:\n(.*)$").group(1).splitlines()
-    assert [re.sub(r"^\s*\S+ \S+ UTC ", "", line).split(" by ")[0] for line in history] == [
-        "stop 3 → 0",
-        "restart 0 → 3",
-        "start",
-        "start 0 → 3",
+def entries(ops: str, lab: str, talk: str, anna: str) -> list[Object]:
+    """The targets, as the chart's values have them."""
+    here = {"rooms": [talk]}
+    there = {"rooms": [ops, lab], "viewers": []}
+    return [
+        {"name": "worker", "object": "openclaw-worker", "max": 3, **here},
+        {"name": "gateway", "object": "openclaw-gateway", "kind": "statefulset", "max": 2, **here},
+        {"name": "report", "object": "openclaw-report", "readyTimeout": "10s", **here},
+        {"name": "quick", "object": "quick", **there},
+        {"name": "shop", "object": "shop", **there},
+        {"name": "slow", "object": "slow", "namespace": SLOW, **there},
+        {"name": "batch", "object": "batch", "namespace": QUOTA, "max": 2, "readyTimeout": "10s", **there},
+        {
+            **{"name": "strict", "object": "strict", "kind": "statefulset", "namespace": STRICT},
+            **{"readyTimeout": "10s", **there},
+        },
+        {"name": "secret", "object": "secret", "rooms": [lab], "users": [anna], "viewers": []},
     ]
+
+
+@pytest.fixture(scope="module")
+def town(world: World) -> Iterator[Town]:
+    """The bot, in its rooms; what does not come up is asked for first, since that takes its time."""
+    make_targets(world)
+    account = world.account("bot")
+    people = {name: world.person(world.account(name)) for name in ("alice", "vera", "anna", "bob")}
+    alice, vera, anna, bob = people.values()
+    talk = alice.create_room(True, (account.user_id, vera.user_id))
+    ops, lab = (anna.create_room(True, (account.user_id, bob.user_id, vera.user_id)) for _ in range(2))
+    allowed = tuple(person.user_id for person in (alice, anna, bob))
+    targets = release(world.cluster, HERE, entries(ops, lab, talk, anna.user_id), allowed, (vera.user_id,))
+    bot = world.bot(account, allowed, targets.identity, VIEWERS=vera.user_id, **targets.settings)
+    bot.start()
+    for room, maker, others in ((talk, alice, (vera,)), (ops, anna, (bob, vera)), (lab, anna, (bob, vera))):
+        for person in others:
+            person.join(room)
+        world.join(bot, maker, room, account.user_id)
+        for person in (maker, *others):
+            for other in (maker, *others):
+                person.wait_sees_member(room, other.user_id)
+            person.wait_sees_member(room, account.user_id)
+    of_anna = Talk(anna, ops, bot, account.user_id)
+    made = Town(
+        world,
+        bot,
+        targets,
+        Talk(alice, talk, bot, account.user_id),
+        Talk(vera, talk, bot, account.user_id),
+        of_anna,
+        Talk(bob, ops, bot, account.user_id),
+        of_anna.beside(lab),
+    )
+    for command in ("start batch 2", "start strict"):
+        made.lab.say(command)
+    yield made
+    bot.kill()
+    for person in people.values():
+        person.stop()
+    found = given_away(bot.settings, (line.text for line in bot.log))
+    assert not found, f"the log holds {found}"
+
+
+def written() -> list[tuple[str, str]]:
+    """Who says what in the conversation of docs/commands.md."""
+    [block] = re.findall(r"^## A conversation\n.*?^```\n(.*?)^```$", COMMANDS.read_text(), re.MULTILINE | re.DOTALL)
+    said: list[tuple[str, str]] = []
+    for line in block.splitlines():
+        who, text = line[:7].strip(), line[7:]
+        if who:
+            said.append((who, text))
+        else:
+            said[-1] = (said[-1][0], f"{said[-1][1]}\n{text}")
+    return said
+
+
+VARYING = [
+    (r"(?:\d+ min )?\b\d+ s\b", "N s"),
+    (r"\b\d{4}-\d\d-\d\d \d\d:\d\d\b", "DATE"),
+    (r"\b(?:tomorrow |today |(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?\d\d:\d\d\b", "TIME"),
+    (r"\(in \d[^)]*\)", "(in TIME)"),
+    (r"yes [0-9A-Z]{4}\b", "yes CODE"),
+    (r"@[a-z]+[-:][-:.\w]+", "@WHO"),
+]
+"""What is another one each time."""
+
+
+def leveled(text: str) -> str:
+    """A text without what is another one each time."""
+    for pattern, name in VARYING:
+        text = re.sub(pattern, name, text)
+    return text
+
+
+def test_the_conversation_of_the_documentation_takes_place(town: Town) -> None:
+    """Word by word, but for times, codes and ids, and for the order in which targets stop side by side."""
+    script = written()
+    assert {who for who, _ in script} == {"alice", "vera", "bot"}
+    speakers = {"alice": town.alice, "vera": town.vera}
+    code = ""
+    for is_bot, lines in itertools.groupby(script, lambda line: line[0] == "bot"):
+        if is_bot:
+            wanted = [leveled(text) for _, text in lines]
+            said = [town.alice.next(40).text or "" for _ in wanted]
+            assert sorted(map(leveled, said)) == sorted(wanted)
+            code = next(iter(re.findall(r"yes ([0-9A-Z]{4})$", said[0])), code)
+            continue
+        for who, text in lines:
+            # One code is wrong on purpose.
+            is_code = re.fullmatch(r"yes [0-9A-Z]{4}", text) and text != "yes 0000"
+            speakers[who].say(f"yes {code}" if is_code else text)
+
+
+def test_an_outcome_is_a_message_of_its_own_that_mentions_who_asked(town: Town) -> None:
+    anna, bob = town.anna, town.bob
+    asked = bob.say("start quick")
+    answer = anna.wait(r"^quick is starting: 0 → 1 replicas\.$")
+    assert answer.content["m.relates_to"] == {"m.in_reply_to": {"event_id": asked.event_id}}
+    outcome = anna.wait(r"^quick is ready: 1 of 1 after \d+ s\.$")
+    assert outcome.content["m.mentions"] == {"user_ids": [bob.person.user_id]}
+    assert outcome.event_id != answer.event_id
+    # A person without rights to it reads none of it in their own room, and gets no answer about it.
+    assert not any("quick" in (message.text or "") for message in town.alice.heard())
+
+
+def hanging() -> tuple[socket.socket, list[socket.socket]]:
+    """A server that takes connections and says nothing."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    taken: list[socket.socket] = []
+
+    def take() -> None:
+        try:
+            while True:
+                taken.append(listener.accept()[0])
+        except OSError:
+            return
+
+    threading.Thread(target=take, daemon=True).start()
+    return listener, taken
+
+
+def test_a_webhook_that_hangs_in_one_namespace_holds_up_no_other(town: Town) -> None:
+    listener, taken = hanging()
+    hook = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "hang"},
+        "webhooks": [
+            {
+                "name": "hang.e2e.example.com",
+                "clientConfig": {"url": f"https://127.0.0.1:{listener.getsockname()[1]}/"},
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": SLOW}},
+                "rules": [
+                    {
+                        **{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"]},
+                        "resources": ["deployments/scale"],
+                    }
+                ],
+                "timeoutSeconds": HOOK_SECONDS,
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1"],
+            }
+        ],
+    }
+    cluster = town.world.cluster
+    cluster.apply([hook])
+    path = f"/apis/apps/v1/namespaces/{SLOW}/deployments/slow/scale?dryRun=All"
+    try:
+        # Until the API server goes by it, which takes it a moment.
+        def is_asked() -> bool:
+            with suppress(TimeoutError):
+                cluster.request("PATCH", path, {"spec": {"replicas": 0}}, MERGE_PATCH, timeout=1)
+            return bool(taken)
+
+        wait_for("the webhook to be asked", is_asked)
+        before = len(taken)
+        began = time.monotonic()
+        town.anna.say("start slow")
+        wait_for("the webhook to be asked", lambda: len(taken) > before, 10)
+        town.bob.say("stop quick")
+        town.anna.wait(r"^quick is stopping: 1 → 0 replicas\.$", 10)
+        assert time.monotonic() - began < HOOK_SECONDS
+        assert len(taken) == before + 1
+        town.anna.wait(r"^Error: The Kubernetes API server failed \(status 500\)", 20)
+        assert time.monotonic() - began > HOOK_SECONDS
+    finally:
+        cluster.ensure("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/hang")
+        listener.close()
+        for connection in taken:
+            connection.close()
+
+
+def test_a_target_that_was_created_again_is_another_object(town: Town) -> None:
+    cluster, anna = town.world.cluster, town.anna
+    path = f"/apis/apps/v1/namespaces/{HERE}/deployments"
+    anna.say("start shop for 2h")
+    anna.wait(r"^shop is starting: 0 → 1 replicas\. It stops ")
+    cluster.ensure("DELETE", f"{path}/shop", {"propagationPolicy": "Background"})
+    anna.wait(r"^shop is not there any more: it was deleted\.$")
+    anna.say("status shop")
+    anna.wait(r"^Error: There is no deployment shop in namespace e2e-town: check the target's entry\.$")
+    # Whoever made it again has its replicas as they wish; its name still holds.
+    cluster.create_deployment(HERE, "shop")
+    anna.say("start shop")
+    anna.wait(r"^shop is starting: 0 → 1 replicas\.")
+    anna.wait(r"^shop is ready: 1 of 1 after \d+ s\.$")
+
+
+def test_what_one_may_not_see_does_not_exist(town: Town) -> None:
+    """The answers about a target that is hidden from somebody and about one that nobody has are the same bytes."""
+    anna, bob = town.anna, town.bob
+    for talk, commands in (
+        (anna, ("scale {} 1", "history {}")),
+        (bob, ("stop {}",)),
+        (bob.beside(town.lab.room_id), ("stop {}", "status {}")),
+    ):
+        for command in commands:
+            answers = []
+            for name in ("secret", "vexing"):
+                asked = talk.say(command.format(name))
+                message = talk.person.wait_reply(asked, talk.bot_id).message
+                assert message.content["m.relates_to"] == {"m.in_reply_to": {"event_id": asked.event_id}}
+                parts = {key: value for key, value in message.content.items() if key != "m.relates_to"}
+                answers.append({key: str(value).replace(name, "NAME") for key, value in parts.items()})
+            assert answers[0] == answers[1]
+            assert "There is no target" in answers[0]["body"]
+
+
+def test_stop_all_takes_the_code_of_the_question(town: Town) -> None:
+    anna, bob = town.anna, town.bob
+    anna.say("start quick")
+    anna.wait(r"^quick is ready")
+    anna.say("stop all")
+    question = anna.wait(r"^Shall I stop (.+)\? To confirm, write within a minute: yes \w{4}$")
+    text = question.text or ""
+    assert "secret" not in text and "worker" not in text
+    code = text[-4:]
+    bob.say(f"yes {code}")
+    anna.wait(r"^There is nothing to confirm")
+    anna.say(f"yes {code}")
+    summary = anna.wait(r"(?m)^quick is stopping: 1 → 0 replicas\.$").text or ""
+    assert len(summary.splitlines()) == 5, summary
+    assert town.world.cluster.replicas(HERE, "quick")["spec"] == 0
+
+
+def test_what_keeps_a_start_from_coming_up_is_told(town: Town) -> None:
+    lab = town.lab
+    told = [lab.wait(r"not ready") for _ in range(2)]
+    assert sorted(re.sub(r"after .*?:", "after N s:", message.text or "") for message in told) == [
+        "batch is not ready after N s: 1 of 2; its pods cannot be made: a quota or limit of the namespace."
+        " I keep watching for an hour.",
+        "strict is not ready after N s: 0 of 1; its pods cannot be made: the security policy of the namespace."
+        " I keep watching for an hour.",
+    ]
+    for message in told:
+        assert message.content["m.mentions"] == {"user_ids": [lab.person.user_id]}
+    # What the first answers were edited to before.
+    answer = next(one for one in lab.heard() if (one.text or "").startswith("strict is starting"))
+    edits = lab.edits(answer)
+    assert edits and edits[-1].startswith("strict: 0 of 1 ready"), edits
+    # In words that give nothing of the cluster away.
+    texts = " ".join(one.text or "" for one in lab.person.messages(lab.room_id) if one.sender == lab.bot_id)
+    for internal in (QUOTA, STRICT, "PodSecurity", "exceeded", "example.invalid"):
+        assert internal not in texts

@@ -160,26 +160,29 @@ class Administrator:
         }
         self.ensure("POST", "/api/v1/nodes", node)
 
-    def create_deployment(self, namespace: str, name: str, replicas: int = 0, node: str = NODE) -> None:
-        """Makes a deployment whose pods are on a node from the start, for want of a scheduler."""
+    def create_deployment(
+        self, namespace: str, name: str, replicas: int = 0, node: str = NODE, kind: str = "Deployment"
+    ) -> None:
+        """Makes a deployment or StatefulSet whose pods are on a node from the start, for want of a scheduler."""
         labels = {"app": name}
-        deployment = {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": name, "namespace": namespace},
-            "spec": {
-                "replicas": replicas,
-                "selector": {"matchLabels": labels},
-                "template": {
-                    "metadata": {"labels": labels},
-                    "spec": {
-                        "nodeName": node,
-                        "containers": [{"name": "main", "image": "example.invalid/workload:1"}],
-                    },
+        spec = {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "nodeName": node,
+                    "containers": [{"name": "main", "image": "example.invalid/workload:1"}],
                 },
             },
         }
-        self.ensure("POST", f"/apis/apps/v1/namespaces/{namespace}/deployments", deployment)
+        workload = {
+            "apiVersion": "apps/v1",
+            "kind": kind,
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": spec | ({"serviceName": name} if kind == "StatefulSet" else {}),
+        }
+        self.ensure("POST", f"/apis/apps/v1/namespaces/{namespace}/{kind.lower()}s", workload)
 
     def replicas(self, namespace: str, name: str) -> dict[str, int]:
         """How many replicas a deployment wants (`spec`), and how many are `ready` and `available`."""

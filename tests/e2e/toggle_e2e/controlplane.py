@@ -22,7 +22,7 @@ from types import TracebackType
 
 from .administrator import ADMIN, Administrator, ControlPlaneError, Object
 from .gotools import tool
-from .kubelet import deployment_controller, kubelet
+from .kubelet import BARE_NODE, deployment_controller, kubelet
 from .net import free_port, wait_for
 from .pki import HOST, Authority
 
@@ -62,7 +62,7 @@ class ControlPlane(Administrator):
         self._etcd_port = free_port()
         self._log = log or (lambda text: print(text, file=sys.stderr, flush=True))
         self._servers = [name for name in SERVERS if not lean or name != CONTROLLERS]
-        self._played = [deployment_controller(self)] if lean else [kubelet(self)]
+        self._played = [deployment_controller(self) if lean else kubelet(self), kubelet(self, BARE_NODE)]
         self._lean = lean
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._commands: dict[str, list[str]] = {}

@@ -1,6 +1,7 @@
 """What plays the part of a cluster that would need machines: a node whose pods are ready at once.
 
 Nothing is run. A pod becomes ready when it is seen, and is gone when it is to go.
+On another node no pod becomes ready, for no registry has its image.
 Where no controllers are started, the Deployment's one is played too: its status
 says that all replicas that are wanted are there.
 """
@@ -23,7 +24,9 @@ Object = dict[str, Any]
 NODE = "node"
 """The one node there is. On another one, pods wait for ever."""
 
-PODS = f"/api/v1/pods?fieldSelector=spec.nodeName%3D{NODE}&watch=1"
+BARE_NODE = "bare-node"
+"""A node that finds no pod's image."""
+
 DEPLOYMENTS = "/apis/apps/v1/deployments?watch=1"
 _PATCH = "application/strategic-merge-patch+json"
 
@@ -75,40 +78,90 @@ class Watcher:
             connection.close()
 
 
-def kubelet(cluster: ControlPlane) -> Watcher:
-    """Makes each pod of the node ready, and takes away each that is to go."""
+def kubelet(cluster: ControlPlane, node: str = NODE) -> Watcher:
+    """Makes each pod of the node ready, or waits for its image, and takes away each that is to go."""
+    status = _waiting_for_image if node == BARE_NODE else _running
+    pods = f"/api/v1/pods?fieldSelector=spec.nodeName%3D{node}&watch=1"
 
     def take(pod: Object) -> None:
         path = _path("/api/v1", "pods", pod)
         if "deletionTimestamp" in pod["metadata"]:
             cluster.request("DELETE", path, {"gracePeriodSeconds": 0})
-        elif pod["status"].get("phase") == "Pending":
-            cluster.request("PATCH", f"{path}/status", {"status": _running(pod)}, _PATCH)
+        elif not pod["status"].get("containerStatuses"):
+            cluster.request("PATCH", f"{path}/status", {"status": status(pod)}, _PATCH)
 
-    return Watcher(cluster, PODS, take)
+    return Watcher(cluster, pods, take)
 
 
 def deployment_controller(cluster: ControlPlane) -> Watcher:
-    """Says of each Deployment that all its replicas are there."""
+    """Says of each Deployment that all its replicas are there, and ready but on the node without images."""
 
     def take(deployment: Object) -> None:
         wanted, generation = deployment["spec"]["replicas"], deployment["metadata"]["generation"]
         if deployment["status"].get("observedGeneration") == generation:
             return
-        numbers = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), wanted)
+        is_bare = deployment["spec"]["template"]["spec"].get("nodeName") == BARE_NODE
+        ready = 0 if is_bare else wanted
+        numbers = {"replicas": wanted, "updatedReplicas": wanted, "readyReplicas": ready, "availableReplicas": ready}
         status = {"observedGeneration": generation, **numbers}
         path = _path("/apis/apps/v1", "deployments", deployment)
         cluster.request("PATCH", f"{path}/status", {"status": status}, _PATCH)
+        if is_bare and wanted:
+            pod = _pod_of(deployment)
+            cluster.request("POST", f"/api/v1/namespaces/{deployment['metadata']['namespace']}/pods", pod)
 
     return Watcher(cluster, DEPLOYMENTS, take)
+
+
+def _pod_of(deployment: Object) -> Object:
+    """A pod as a ReplicaSet of the Deployment would make it."""
+    name, template = deployment["metadata"]["name"], deployment["spec"]["template"]
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{name}-0", "uid": "played", "controller": True}
+    return {
+        "metadata": {
+            "name": f"{name}-0-{deployment['metadata']['generation']}",
+            "labels": {**template["metadata"]["labels"], "pod-template-hash": "0"},
+            "ownerReferences": [owner],
+        },
+        "spec": template["spec"],
+    }
 
 
 def _path(api: str, kind: str, one: Object) -> str:
     return f"{api}/namespaces/{one['metadata']['namespace']}/{kind}/{one['metadata']['name']}"
 
 
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _waiting_for_image(pod: Object) -> Object:
+    unready = {"type": "Ready", "status": "False", "reason": "ContainersNotReady", "lastTransitionTime": _now()}
+    scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": _now()}
+    return {
+        "phase": "Pending",
+        "conditions": [scheduled, unready],
+        "containerStatuses": [
+            {
+                "name": container["name"],
+                "image": container["image"],
+                "imageID": "",
+                "ready": False,
+                "restartCount": 0,
+                "state": {
+                    "waiting": {
+                        "reason": "ImagePullBackOff",
+                        "message": f"Back-off pulling image {container['image']}: ErrImagePull: not found",
+                    }
+                },
+            }
+            for container in pod["spec"]["containers"]
+        ],
+    }
+
+
 def _running(pod: Object) -> Object:
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = _now()
     conditions = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
     return {
         "phase": "Running",
