@@ -17,15 +17,29 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from toggle_e2e.messages import Sent
-from toggle_e2e.net import end_cleanly_on_sigterm
+from toggle_e2e.kubelet import BARE_NODE
+from toggle_e2e.messages import Message, Sent, is_edit
+from toggle_e2e.net import end_cleanly_on_sigterm, wait_for
 from toggle_e2e.person import Person
-from toggle_e2e.world import Stage, World
+from toggle_e2e.world import Manifest, Stage, World
 
 NAMES = {True: "🔒", False: "  "}
 
 ROOM = "Operations"
 """What a person names the room, unless told otherwise."""
+
+REPORT = "report"
+"""What does not come up."""
+
+
+def print_line(who: str, encrypted: bool, text: str, more: str = "") -> None:
+    """One message, now."""
+    now = datetime.now().strftime("%H:%M:%S.%f")[:-3]
+    first, *rest = text.splitlines() or [""]
+    print(f"{now}  {who:<8} {NAMES[encrypted]}  {first:<52} {more}".rstrip())
+    for line in rest:
+        print(f"{'':<27}{line}")
+    sys.stdout.flush()
 
 
 class Transcript:
@@ -46,15 +60,6 @@ class Transcript:
         if note:
             print(f"\n  {note}\n", flush=True)
 
-    def line(self, who: str, encrypted: bool, text: str, more: str = "") -> None:
-        """One message."""
-        now = datetime.now().strftime("%H:%M:%S.%f")[:-3]
-        first, *rest = text.splitlines() or [""]
-        print(f"{now}  {who:<8} {NAMES[encrypted]}  {first:<52} {more}".rstrip())
-        for line in rest:
-            print(f"{'':<27}{line}")
-        sys.stdout.flush()
-
     def ask(self, text: str) -> None:
         """Says something to the bot and shows what comes back."""
         self._asked(self._stage.person.send(self._stage.room_id, text), text)
@@ -67,22 +72,22 @@ class Transcript:
         """Says something as somebody who is not listened to."""
         mark = self._stage.person.mark(self._stage.room_id)
         sent = stranger.send(self._stage.room_id, text)
-        self.line("mallory", sent.encrypted, text)
+        print_line("mallory", sent.encrypted, text)
         self._keep("mallory", sent.encrypted, text)
         time.sleep(1.5)
         replies = self._stage.person.replies(mark, self._stage.bot_id)
-        self.line("", False, f"({len(replies) or 'no'} answer in 1.5 s)", self._cluster())
+        print_line("", False, f"({len(replies) or 'no'} answer in 1.5 s)", self._cluster())
         for reply in replies:
             self._keep("bot", reply.encrypted, reply.text or "")
         if not replies:
             self._keep("bot", False, None)
 
     def _asked(self, sent: Sent, text: str) -> None:
-        self.line("alice", sent.encrypted, text)
+        print_line("alice", sent.encrypted, text)
         self._keep("alice", sent.encrypted, text)
         reply = self._stage.person.wait_reply(sent, self._stage.bot_id)
         message = reply.message
-        self.line("bot", message.encrypted, message.text or "", f"{reply.seconds * 1000:4.0f} ms   {self._cluster()}")
+        print_line("bot", message.encrypted, message.text or "", f"{reply.seconds * 1000:4.0f} ms   {self._cluster()}")
         self._keep("bot", message.encrypted, message.text or "", self._world.replicas(self._stage.target))
 
     def _keep(self, who: str, encrypted: bool, text: str | None, replicas: int | None = None) -> None:
@@ -128,6 +133,54 @@ def play(world: World, stage: Stage) -> dict[str, Any]:
     return show.kept()
 
 
+def play_targets(world: World) -> None:
+    """Another bot, with two targets: one becomes ready, the other one cannot, for nobody has its image."""
+
+    def granted(document: Manifest) -> Manifest:
+        if document["kind"] == "Role":
+            for rule in document["rules"]:
+                rule["resourceNames"].append(REPORT)
+            document["rules"].append({"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]})
+        return document
+
+    target = world.target(change=granted)
+    world.cluster.create_deployment(target.namespace, REPORT, 0, BARE_NODE)
+    targets = [
+        {"name": "worker", "object": target.deployment, "max": 3},
+        {"name": REPORT, "object": REPORT, "readyTimeout": "10s"},
+    ]
+    file = world.workdir / f"{target.namespace}-targets.json"
+    file.write_text(json.dumps({"targets": targets}))
+    named = {"DEPLOYMENT_NAME": None, "TARGETS_FILE": str(file)}
+    stage = world.stage(encrypted=True, target=target, **named)
+    person, room = stage.person, stage.room_id
+    print("\n  Another bot, with two targets\n", flush=True)
+    shown: list[Message] = person.messages(room)
+
+    def follow(command: str, end: str) -> None:
+        """Shows a command and all that the bot says of it."""
+        sent = person.send(room, command)
+        print_line("alice", sent.encrypted, command)
+
+        def ended() -> bool:
+            for message in person.messages(room)[len(shown) :]:
+                if message.text is None:
+                    return False
+                shown.append(message)
+                if message.sender == stage.bot_id:
+                    more = "(the message above, edited)" if is_edit(message) else ""
+                    print_line("bot", message.encrypted, message.text.removeprefix("* "), more)
+                    if end in message.text:
+                        return True
+            return False
+
+        wait_for(f"the outcome of {command!r}", ended, 60, detail=stage.bot.tail)
+
+    follow("start worker 3 for 2h", "worker is ready")
+    follow(f"start {REPORT}", f"{REPORT} is not ready")
+    follow("list", "Starting")
+
+
 def keep(world: World, stage: Stage) -> None:
     """Leaves everything running for a person to try."""
     account = next(account for account in world.accounts if account.user_id == stage.person.user_id)
@@ -162,6 +215,7 @@ def main() -> None:
             try:
                 stage = world.stage(encrypted=True)
                 said = play(world, stage)
+                play_targets(world)
             except (Exception, SystemExit):
                 for bot in world.bots[-1:]:
                     print("the end of the bot's log:\n" + bot.tail(), file=sys.stderr)

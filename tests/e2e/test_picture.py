@@ -22,6 +22,15 @@ def test_the_picture_shows_what_is_said(world: World, capsys: pytest.CaptureFixt
     assert picture.draw(said) == DRAWN.read_text(), "docs/conversation.svg is an old one: make picture draws it anew"
 
 
+def test_the_demo_shows_a_start_that_becomes_ready_and_one_that_cannot(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo.play_targets(world)
+    shown = capsys.readouterr().out
+    assert "worker is ready: 3 of 3 after" in shown
+    assert "0 of 1; image workload:1 cannot be pulled: not there." in shown
+
+
 def test_the_picture_is_one_that_any_page_can_show() -> None:
     """A page shows it as an image: whatever is not in the file is not shown, and nothing in it may be run."""
     data = DRAWN.read_bytes()

@@ -29,6 +29,11 @@ class Message:
     content: dict[str, Any] = field(default_factory=dict)
 
 
+def is_edit(message: Message) -> bool:
+    """Tells what only replaces the words of an earlier message."""
+    return message.content.get("m.relates_to", {}).get("rel_type") == "m.replace"
+
+
 @dataclass(frozen=True)
 class Sent:
     """A message on its way, and the place in the room from which answers count."""

@@ -12,7 +12,7 @@ from .administrator import Object
 from .bot import Bot
 from .controlplane import ControlPlane
 from .manifests import SECRET, chart, of_kind
-from .messages import Message, Sent
+from .messages import Message, Sent, is_edit
 from .net import wait_for
 from .person import Person
 from .world import Target
@@ -58,11 +58,6 @@ def release(
     file.write_text(of_kind(documents, "ConfigMap")["data"]["targets.json"])
     identity = Target(namespace, targets[0]["object"], account, cluster.service_account_dir(namespace, account))
     return Release(file, identity)
-
-
-def is_edit(message: Message) -> bool:
-    """Tells what only replaces the words of an earlier message."""
-    return message.content.get("m.relates_to", {}).get("rel_type") == "m.replace"
 
 
 @dataclass
