@@ -20,7 +20,7 @@ use crate::{
         Target, TargetName, Targets, Workload,
         progress::{
             Details, Ending, Follow, Goal, Look, Next, Observation, ReadError, Snapshot, Stage,
-            Step,
+            Step, silent_pod,
         },
     },
     kube,
@@ -124,7 +124,16 @@ impl Cluster {
         }
         let refused = |fault: kube::Error| read_error(&fault);
         let pods = self.kube.pods(workload, selector).await;
-        let events = self.kube.warnings(workload, &seen.uid).await;
+        let mut events = self.kube.warnings(workload, &seen.uid).await;
+        // What keeps a pod from its volume is told of the pod.
+        if let (Ok(pods), Ok(events)) = (&pods, &mut events)
+            && let Some(pod) = silent_pod(&seen, pods)
+        {
+            match self.kube.warnings(workload, &pod.uid).await {
+                Ok(of_pod) => events.extend(of_pod),
+                Err(fault) => debug!("{workload}: {}", fault.detail()),
+            }
+        }
         let look = Look {
             pods: pods.map_err(refused),
             events: events.map_err(refused),

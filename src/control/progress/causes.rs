@@ -34,6 +34,14 @@ pub fn find(workload: &Observation, pods: &[PodView], events: &[EventView]) -> O
         .min_by_key(|finding| finding.cause.rank())
 }
 
+/// The newest pod of a workload that has not begun and does not say itself what it waits
+/// for: the Events about it may.
+pub fn silent_pod<'a>(workload: &'a Observation, pods: &'a [PodView]) -> Option<&'a PodView> {
+    owned(workload, pods)
+        .filter(|pod| pod.phase == "Pending" && of_pod(pod).is_none())
+        .max_by_key(|pod| pod.created_at)
+}
+
 /// The ordinals of a StatefulSet's pods that are not ready, lowest first.
 pub(super) fn blockers(seen: &Observation, pods: &[PodView]) -> Vec<u32> {
     let ordinal = |pod: &PodView| pod.name.rsplit('-').next()?.parse::<u32>().ok();
@@ -165,6 +173,11 @@ fn of_preparation(pod: &PodView) -> Option<Finding> {
     let is_open = |container: &ContainerView| !container.is_ready;
     let index = pod.init_containers.iter().position(is_open)?;
     let container = pod.init_containers.get(index)?;
+    // None can run before the pod's volumes are there.
+    let waits = matches!(container.state, ContainerState::Waiting { .. });
+    if waits && container.last.is_none() {
+        return None;
+    }
     let cause = Cause::Preparation {
         step: index.saturating_add(1),
         of: pod.init_containers.len(),
@@ -218,7 +231,7 @@ fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Conditio
 #[cfg(test)]
 mod tests {
     use super::super::tests::samples::{
-        condition, container, crashing, event, ordered, pod, seen, stuck,
+        condition, container, crashing, event, ordered, pod, seen, stuck, waiting,
     };
     use super::super::{PodOwner, Right};
     use super::*;
@@ -289,6 +302,38 @@ mod tests {
         };
         assert_eq!(unknown.missing_right(), Some(Right::ListPods));
         assert_eq!(crash(1, 2).missing_right(), None);
+    }
+
+    #[test]
+    fn the_events_are_asked_for_of_a_pod_that_does_not_say_what_it_waits_for() {
+        let waits = |reason: &str| container(waiting(reason, ""));
+        let pending = |uid: &str, created_at, containers| PodView {
+            uid: uid.to_owned(),
+            created_at,
+            phase: "Pending".to_owned(),
+            ..pod(containers)
+        };
+        let unprepared = PodView {
+            conditions: vec![condition("Initialized", ConditionStatus::False, "", "")],
+            init_containers: vec![waits("PodInitializing")],
+            ..pending("b", 2, vec![waits("PodInitializing")])
+        };
+        let pods = [
+            pending("a", 1, vec![waits("ContainerCreating")]),
+            unprepared.clone(),
+            pending("c", 3, vec![waits("InvalidImageName")]),
+            PodView {
+                owners: Vec::new(),
+                ..pending("d", 4, Vec::new())
+            },
+            pod(vec![container(ContainerState::Running)]),
+        ];
+        let uid = |pods| silent_pod(&stuck(), pods).map(|pod| pod.uid.clone());
+        assert_eq!(uid(&pods).as_deref(), Some("b"));
+        assert_eq!(uid(&pods[2..]), None);
+        let mount = [event("FailedMount", "timed out waiting for the condition")];
+        let found = find(&stuck(), &[unprepared], &mount);
+        assert_eq!(found.map(|found| found.cause), Some(Cause::Volume));
     }
 
     #[test]

@@ -33,6 +33,7 @@ mod signed_out;
 mod survival;
 mod targets;
 mod threads;
+mod traces;
 mod trust;
 mod unreachable;
 mod upgrade;

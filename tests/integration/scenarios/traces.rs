@@ -1,0 +1,66 @@
+//! What is looked at, and what is left behind, beside the change of a target itself.
+
+use serde_json::json;
+
+use crate::support::scenario::Scenario;
+
+/// Alice, and a worker.
+fn worker() -> Scenario {
+    let scenario = Scenario::encrypted()
+        .set("DEPLOYMENT_NAME", "")
+        .set("DEPLOYMENT_NAMESPACE", "claw")
+        .set("TARGETS", "worker=openclaw/deployment/worker:5");
+    scenario.with(|world| {
+        world.api.add("apps/v1/deployments", "openclaw", "worker");
+    })
+}
+
+#[test]
+fn a_pod_that_waits_for_its_volume_says_so_without_a_name() {
+    let mut world = worker().start();
+    world.api.with(|state| {
+        state.objects.pods.push(json!({
+            "metadata": {
+                "name": "worker-6f9-x", "namespace": "openclaw", "uid": "uid-of-a-pod",
+                "creationTimestamp": "2026-11-29T09:00:00Z",
+                "labels": {"app": "worker", "pod-template-hash": "6f9"},
+                "ownerReferences": [
+                    {"kind": "ReplicaSet", "name": "worker-6f9", "uid": "uid-of-a-set"},
+                ],
+            },
+            "spec": {"containers": [{"name": "main", "image": "app:1"}]},
+            "status": {
+                "phase": "Pending",
+                "conditions": [{"type": "PodScheduled", "status": "True"}],
+                "containerStatuses": [{
+                    "name": "main", "image": "app:1", "ready": false, "restartCount": 0,
+                    "state": {"waiting": {"reason": "ContainerCreating"}},
+                }],
+            },
+        }));
+        state.objects.events.push(json!({
+            "involvedObject": {"uid": "uid-of-a-pod"}, "type": "Warning",
+            "reason": "FailedAttachVolume", "count": 3,
+            "lastTimestamp": "2026-11-29T09:01:00Z",
+            "message": "Multi-Attach error for volume \"pvc-0d9c\" of claim-of-worker",
+        }));
+    });
+    world.say("start worker");
+    assert_eq!(world.next_body(), "worker is starting: 0 → 1 replicas.");
+    let told = loop {
+        let body = world.next_body();
+        if body.contains("volume") {
+            break body;
+        }
+    };
+    assert_eq!(
+        told,
+        "* worker: 0 of 1 ready, waits for the others; it waits for its volume"
+    );
+    let asked = world.api.calls("GET openclaw/events");
+    let about: Vec<&str> = asked
+        .iter()
+        .filter_map(|call| call.target.split("uid%3D").nth(1)?.split("%2C").next())
+        .collect();
+    assert_eq!(about[..2], ["uid-of-openclaw-worker", "uid-of-a-pod"]);
+}
