@@ -6,7 +6,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use log::{info, warn};
-use ruma::OwnedEventId;
+use ruma::{OwnedEventId, OwnedRoomId};
 use tokio::{
     task::JoinSet,
     time::{Instant, timeout_at},
@@ -99,6 +99,8 @@ struct Running {
     part: i64,
     /// The target, whose other jobs wait.
     lane: String,
+    room: OwnedRoomId,
+    since: Instant,
 }
 
 /// The jobs of the process.
@@ -134,6 +136,11 @@ impl Jobs {
     pub(super) fn running(&self) -> Vec<OwnedEventId> {
         let events = self.running.iter().map(|running| running.event_id.clone());
         events.collect()
+    }
+
+    /// The rooms of the jobs under way, each with the time at which its job began.
+    pub(super) fn rooms(&self) -> impl Iterator<Item = (&OwnedRoomId, Instant)> {
+        self.running.iter().map(|job| (&job.room, job.since))
     }
 
     /// Returns true while a job is under way.
@@ -192,11 +199,7 @@ impl Jobs {
             decision,
             order,
         } = job;
-        let running = Running {
-            event_id: entry.event_id.clone(),
-            part: entry.part,
-            lane: entry.target.clone(),
-        };
+        let running = Running::of(&entry);
         match decision {
             Decision::Execute(command) | Decision::Ask(command) => {
                 let cluster = self.cluster.clone();
@@ -261,11 +264,7 @@ impl Jobs {
     }
 
     pub(super) fn put_back(&mut self, answered: Answered) {
-        self.running.push(Running {
-            event_id: answered.entry.event_id.clone(),
-            part: answered.entry.part,
-            lane: answered.entry.target.clone(),
-        });
+        self.running.push(Running::of(&answered.entry));
         self.unsaved.push_front(answered);
     }
 
@@ -295,6 +294,18 @@ impl Jobs {
             }
         }
         self.take_unsaved()
+    }
+}
+
+impl Running {
+    fn of(entry: &JournalEntry) -> Self {
+        Self {
+            event_id: entry.event_id.clone(),
+            part: entry.part,
+            lane: entry.target.clone(),
+            room: entry.room.clone(),
+            since: Instant::now(),
+        }
     }
 }
 

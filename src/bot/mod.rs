@@ -28,6 +28,7 @@ mod storage;
 mod tests;
 mod timed;
 mod timers;
+mod typing;
 mod words;
 
 pub use chat::{Chat, Door};

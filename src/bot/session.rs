@@ -1,10 +1,15 @@
 //! One session, from login to logout: everything that its loop holds, and the
 //! transactions by which it changes.
 
-use std::{collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use log::{error, info};
-use ruma::OwnedUserId;
+use ruma::{OwnedRoomId, OwnedUserId};
 use tokio::time::Instant;
 
 use super::{
@@ -84,6 +89,8 @@ pub struct Session<'a> {
     pub(super) has_more: bool,
     /// Until then nothing is tried, after the store refused.
     pub(super) not_before: Instant,
+    /// The rooms that show the bot as typing, and when each was told so.
+    pub(super) typing: BTreeMap<OwnedRoomId, Instant>,
     /// Syncs in a row that were refused as bad requests.
     pub(super) bad_syncs: u32,
 }
@@ -123,6 +130,7 @@ impl<'a> Session<'a> {
             patience_ends: None,
             has_more: false,
             not_before: Instant::now(),
+            typing: BTreeMap::new(),
             bad_syncs: 0,
         }
     }

@@ -41,7 +41,7 @@ pub(in crate::matrix) use content::{Said, mentions, said};
 pub(in crate::matrix) use relation::{
     Relation, is_edit, relate, replace, replied_to, reply_to, take_relation, thread_of,
 };
-pub(in crate::matrix) use sending::receipt_call;
+pub(in crate::matrix) use sending::{receipt_call, typing_call};
 pub(in crate::matrix) use sync::{
     DeviceLists, Event, InvitedRoom, JoinedRoom, encode, invites_call,
 };

@@ -1,9 +1,12 @@
-//! What is sent into rooms: the answer to a message, and the calls of receipts.
+//! What is sent into rooms: the answer to a message, and the calls of receipts and typing
+//! notifications.
 //!
 //! Specification: <https://spec.matrix.org/v1.11/client-server-api/#put_matrixclientv3roomsroomidsendeventtypetxnid>,
-//! <https://spec.matrix.org/v1.11/client-server-api/#post_matrixclientv3roomsroomidreceiptreceipttypeeventid>
+//! <https://spec.matrix.org/v1.11/client-server-api/#post_matrixclientv3roomsroomidreceiptreceipttypeeventid>,
+//! <https://spec.matrix.org/v1.11/client-server-api/#put_matrixclientv3roomsroomidtypinguserid>
 
-use ruma::{EventId, OwnedEventId, RoomId};
+use http::Method;
+use ruma::{EventId, OwnedEventId, RoomId, UserId};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -37,9 +40,26 @@ pub(crate) fn receipt_call(room: &RoomId, event: &EventId, thread: Option<&Event
     Call::post(path, body.to_string().into_bytes())
 }
 
+/// The call that shows `user` in a room as typing for 30 s, or no longer.
+pub(crate) fn typing_call(room: &RoomId, user: &UserId, is_typing: bool) -> Call {
+    let body = match is_typing {
+        true => json!({"typing": true, "timeout": 30_000}),
+        false => json!({"typing": false}),
+    };
+    Call {
+        method: Method::PUT,
+        path: format!(
+            "/_matrix/client/v3/rooms/{}/typing/{}",
+            encode(room.as_str()),
+            encode(user.as_str())
+        ),
+        body: body.to_string().into_bytes(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use ruma::{event_id, room_id};
+    use ruma::{event_id, room_id, user_id};
     use serde_json::Value;
 
     use super::*;
@@ -72,5 +92,16 @@ mod tests {
         assert_eq!(body(&call), json!({}));
         let call = receipt_call(room, event, Some(event_id!("$root")));
         assert_eq!(body(&call), json!({"thread_id": "$root"}));
+    }
+
+    #[test]
+    fn typing_ends_by_itself_or_when_that_is_said() {
+        let (room, user) = (room_id!("!r:test"), user_id!("@bot:test"));
+        let call = typing_call(room, user, true);
+        let path = "/_matrix/client/v3/rooms/%21r%3Atest/typing/%40bot%3Atest";
+        assert_eq!((call.method.as_str(), call.path.as_str()), ("PUT", path));
+        assert_eq!(body(&call), json!({"typing": true, "timeout": 30_000}));
+        let call = typing_call(room, user, false);
+        assert_eq!(body(&call), json!({"typing": false}));
     }
 }

@@ -54,6 +54,8 @@ pub enum RequestKey {
     Lane(String),
     /// `/rooms/{}/receipt`.
     Receipt(OwnedRoomId),
+    /// `/rooms/{}/typing`.
+    Typing(OwnedRoomId),
 }
 
 /// The context in which the answer to a request is taken in.

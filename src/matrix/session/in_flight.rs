@@ -165,7 +165,7 @@ fn is_about_a_room(key: &RequestKey) -> bool {
 
 /// Nobody waits for it: it goes at once or not at all.
 fn is_signal(key: &RequestKey) -> bool {
-    matches!(key, RequestKey::Receipt(_))
+    matches!(key, RequestKey::Receipt(_) | RequestKey::Typing(_))
 }
 
 #[cfg(test)]

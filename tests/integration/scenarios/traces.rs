@@ -1,8 +1,10 @@
 //! What is looked at, and what is left behind, beside the change of a target itself.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::support::faults::Fault;
 use crate::support::scenario::Scenario;
+use crate::support::world::World;
 
 /// Alice, and a worker.
 fn worker() -> Scenario {
@@ -63,4 +65,26 @@ fn a_pod_that_waits_for_its_volume_says_so_without_a_name() {
         .filter_map(|call| call.target.split("uid%3D").nth(1)?.split("%2C").next())
         .collect();
     assert_eq!(about[..2], ["uid-of-openclaw-worker", "uid-of-a-pod"]);
+}
+
+#[test]
+fn only_a_command_that_takes_long_is_seen_to_be_worked_on() {
+    let mut world = worker().set("PROGRESS", "false").start();
+    assert_eq!(world.ask("status worker"), "worker is off.");
+    assert!(world.hs.requests("/typing/").is_empty());
+    world.api.fault("GET deployments/worker", 1, Fault::Hang);
+    world.say("status worker");
+    let told = |world: &World, count: usize| -> Vec<Value> {
+        let requests = world.hs.wait_requests("PUT /typing/", count);
+        requests.into_iter().map(|request| request.body).collect()
+    };
+    let begun = json!({"typing": true, "timeout": 30_000});
+    assert_eq!(told(&world, 1), [begun.clone()]);
+    // It is refused without a word, and keeps nothing from its answer.
+    world
+        .hs
+        .fault("/typing/", 1, Fault::matrix(403, "M_FORBIDDEN"));
+    world.api.clear_faults();
+    assert_eq!(world.next_body(), "worker is off.");
+    assert_eq!(told(&world, 2), [begun, json!({"typing": false})]);
 }
