@@ -1,18 +1,24 @@
 //! The execution of a command on the cluster.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use log::{error, info, warn};
 use tokio::time::{Instant, sleep};
 
 use crate::{
     control::{
-        Command, Kind, Namespace, ObjectName, Outcome, StartCount, Target, TargetName, Workload,
-        progress::Observation,
+        Command, Kind, Namespace, ObjectName, Outcome, RestartStep, StartCount, Target, TargetName,
+        Workload,
+        progress::{Observation, UpdateStrategy},
     },
     kube::{self, DryRun, ScaleAnswer, Started},
     net::Remedy,
     telemetry::HealthState,
+    util::rfc3339,
 };
 
 /// Longest wait of a restart for the pods to end, before they are started again.
@@ -45,6 +51,8 @@ pub(super) enum Order {
         /// The number of replicas before it was stopped, where that is known, and the uid
         /// of the object that had them.
         previous: Option<(String, i32)>,
+        /// When it was received, in milliseconds.
+        received_at: u64,
     },
     /// Look at these targets.
     List(Vec<Target>),
@@ -60,6 +68,10 @@ pub(super) enum Done {
     AlreadyOn(Box<Observation>),
     /// It is left alone, for its volumes would be lost.
     LosesData,
+    /// It is left alone, for its rollout is paused.
+    Paused,
+    /// It would be interrupted, and that has to be confirmed first.
+    MustConfirm,
     /// How it is.
     Status(Box<Observation>),
     /// How many replicas each target has and how many are ready; None where it could
@@ -79,6 +91,8 @@ pub(super) struct Change {
     pub(super) to: i32,
     /// The uid of the object.
     pub(super) uid: String,
+    /// The generation that the change has made; 0 if it is not known.
+    pub(super) generation: i64,
     /// The label selector of its pods.
     pub(super) selector: String,
 }
@@ -99,7 +113,13 @@ impl Order {
                 command,
                 target,
                 previous,
-            } => cluster.on_target(command, target, previous.as_ref()).await,
+                received_at,
+            } => {
+                let previous = previous.as_ref();
+                cluster
+                    .on_target(command, target, previous, *received_at)
+                    .await
+            }
             Self::List(targets) => Ok(Done::List(cluster.list(targets).await)),
         }
     }
@@ -140,17 +160,18 @@ impl Cluster {
         command: &Command,
         target: &Target,
         previous: Option<&(String, i32)>,
+        received_at: u64,
     ) -> Result<Done, String> {
         let (workload, name) = (&target.workload, &target.name);
         let done = match command {
             Command::Start { replicas, .. } => self.start(target, *replicas, previous).await,
             Command::Stop { .. } => self.lower(target, 0).await,
             Command::Scale { replicas, .. } => self.lower(target, *replicas).await,
-            Command::Restart { replicas: None, .. } => self.look_before_restart(target).await,
             Command::Restart {
-                replicas: Some(replicas),
+                step: RestartStep::Back(replicas),
                 ..
             } => self.restart(target, *replicas).await,
+            Command::Restart { step, .. } => self.begin_restart(target, *step, received_at).await,
             _ => {
                 let seen = self.kube.observe(workload).await;
                 seen.map(|seen| Done::Status(Box::new(seen)))
@@ -193,6 +214,7 @@ impl Cluster {
                 from: 0,
                 to: scale.replicas,
                 uid: scale.uid,
+                generation: 0,
                 selector: scale.selector,
             }),
             Started::AlreadyOn { observation } => Done::AlreadyOn(Box::new(observation)),
@@ -218,6 +240,7 @@ impl Cluster {
             from: before.unwrap_or(scale.current),
             to: scale.replicas,
             uid: scale.uid,
+            generation: 0,
             selector: scale.selector,
         }))
     }
@@ -229,13 +252,57 @@ impl Cluster {
         scaled
     }
 
-    async fn look_before_restart(&self, target: &Target) -> Result<Done, kube::Error> {
-        let seen = self.kube.observe(&target.workload).await?;
-        Ok(match seen.desired {
-            0 => Done::Status(Box::new(seen)),
+    /// Has the pods replaced one after another where that may be done and interrupts
+    /// nothing; else what has to come first. The time at which it was asked for is what
+    /// changes, so that a repetition changes nothing.
+    async fn begin_restart(
+        &self,
+        target: &Target,
+        step: RestartStep,
+        received_at: u64,
+    ) -> Result<Done, kube::Error> {
+        let workload = &target.workload;
+        let seen = self.kube.observe(workload).await?;
+        if seen.desired == 0 {
+            return Ok(Done::Status(Box::new(seen)));
+        }
+        // A part of the pods, or all at once, is not what was asked for.
+        let rolls = matches!(seen.strategy, UpdateStrategy::Rolling { partition: ..=0 });
+        if rolls && self.may_roll(workload).await {
+            if seen.is_paused {
+                return Ok(Done::Paused);
+            }
+            let at = UNIX_EPOCH + Duration::from_millis(received_at);
+            let (seen, selector) = self.kube.roll(workload, &seen.uid, &rfc3339(at)).await?;
+            return Ok(Done::Changed(Change {
+                from: seen.desired,
+                to: seen.desired,
+                uid: seen.uid,
+                generation: seen.generation,
+                selector,
+            }));
+        }
+        Ok(match step {
             _ if seen.deletes_volumes && !target.data_is_disposable => Done::LosesData,
-            count => Done::RestartFrom(count),
+            RestartStep::Asked => Done::MustConfirm,
+            _ => Done::RestartFrom(seen.desired),
         })
+    }
+
+    /// Returns true if the workload itself may be patched. Rights that the API server does
+    /// not tell are not there: there is another way.
+    async fn may_roll(&self, workload: &Workload) -> bool {
+        match self.kube.rights(&workload.namespace).await {
+            Ok(rights) => rights.on(workload).restart,
+            Err(fault) => {
+                let namespace = &workload.namespace;
+                info!(
+                    "the rights in {namespace} are not known: {}",
+                    fault.detail()
+                );
+                false
+            }
+        }
     }
 
     /// Scales to none, waits until the pods have ended, and scales back. May be repeated
@@ -260,6 +327,7 @@ impl Cluster {
             from: 0,
             to: scale.replicas,
             uid: scale.uid,
+            generation: 0,
             selector: scale.selector,
         }))
     }

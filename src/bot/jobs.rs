@@ -381,6 +381,7 @@ fn order(door: Door<'_>, entry: &JournalEntry, command: &Command) -> Result<Opti
         command: command.clone(),
         target: Box::new(seen.target.clone()),
         previous,
+        received_at: entry.received_at,
     }))
 }
 

@@ -207,7 +207,9 @@ impl Door<'_> {
             self.turn.own_now,
         );
         let sentence = match confirmed {
-            Confirmed::Command(command) => return self.confirmed(message, entry, &command),
+            Confirmed::Command(command) => {
+                return self.confirmed(message, entry, &command.confirmed());
+            }
             Confirmed::Wrong => words::WRONG_CODE,
             Confirmed::WrongTooOften => words::WRONG_TOO_OFTEN,
             Confirmed::TooLate => words::CONFIRMED_TOO_LATE,

@@ -12,19 +12,25 @@ use super::{
 };
 use crate::{
     control::{
-        Command, Target, TargetName, Targets, Verb,
+        Command, RestartStep, Target, TargetName, Targets, Verb,
         progress::{Observation, Stage},
         time::extend,
     },
     matrix::e2ee::{Error, Place, Speech},
     store::{Anchor, FollowedChange, HistoryEntry, JournalEntry, StoredTimer},
-    telemetry::{AuditEvent, AuditRecord, MetricEvents},
+    telemetry::{AuditDecision, AuditEvent, AuditRecord, MetricEvents},
 };
 
 /// Writes down the end of a job, and that it is done.
 pub(super) fn put(door: Door<'_>, answered: &Answered) -> Result<MetricEvents, Error> {
     put_end(door, answered)?;
-    Ok([answered.metric].into_iter().collect())
+    // What goes on is counted at its end.
+    let goes_on = matches!(
+        answered.end,
+        End::Done(Done::RestartFrom(_) | Done::MustConfirm)
+    );
+    let metric = (!goes_on).then_some(answered.metric);
+    Ok(metric.into_iter().collect())
 }
 
 fn put_end(door: Door<'_>, answered: &Answered) -> Result<(), Error> {
@@ -43,10 +49,11 @@ fn put_end(door: Door<'_>, answered: &Answered) -> Result<(), Error> {
             }
             replies::failure(sentence)
         }
+        (Some(command), End::Done(Done::MustConfirm)) => return door.ask(entry, command.clone()),
         (Some(command), End::Done(Done::RestartFrom(count))) => {
             let next = Command::Restart {
                 target: first_target(command),
-                replicas: Some(*count),
+                step: RestartStep::Back(*count),
             };
             return Ok(door
                 .turn
@@ -90,7 +97,15 @@ fn audit(door: Door<'_>, answered: &Answered) {
         End::Done(Done::Changed(change)) => ("changed", Some(change)),
         End::Done(Done::AlreadyOn(_)) => ("was on already", None),
         End::Done(Done::LosesData) => ("refused: would lose data", None),
+        End::Done(Done::Paused) => ("refused: paused", None),
         End::Done(Done::RestartFrom(_)) => return,
+        End::Done(Done::MustConfirm) => {
+            let asked = AuditRecord {
+                decision: Some(AuditDecision::Asked),
+                ..AuditRecord::new(AuditEvent::Decision)
+            };
+            return door.audit(&answered.entry, answered.command.as_ref(), &asked);
+        }
         End::Done(_) => ("answered", None),
     };
     let record = AuditRecord {
@@ -126,7 +141,7 @@ fn done_sentence(
     Ok(match done {
         Done::Changed(change) => {
             let sentence = match command {
-                Command::Restart { .. } => words::restarted(&name, change.to),
+                Command::Restart { .. } => words::restarted(&name, change.from, change.to),
                 _ => words::changed(&name, change.from, change.to),
             };
             note_change(door, entry, command, change)?;
@@ -140,6 +155,10 @@ fn done_sentence(
         Done::LosesData => {
             remember(door, entry, command, None, "refused: would lose data")?;
             words::would_lose_data(&name)
+        }
+        Done::Paused => {
+            remember(door, entry, command, None, "refused: paused")?;
+            words::is_paused(&name)
         }
         Done::Status(seen) if command.verb() == Verb::Restart => words::nothing_to_restart(&name),
         Done::Status(seen) => status(door, entry, &name, seen)?,
@@ -158,7 +177,7 @@ fn done_sentence(
             words::list(&listed)
         }
         Done::Store => from_store(door, entry, command)?,
-        Done::Reference(_) | Done::RestartFrom(_) => String::new(),
+        Done::Reference(_) | Done::RestartFrom(_) | Done::MustConfirm => String::new(),
     })
 }
 
@@ -265,7 +284,7 @@ fn note_change(
             thread: entry.thread.clone(),
             verb: command.verb().as_str().to_owned(),
             uid: change.uid.clone(),
-            generation: 0,
+            generation: change.generation,
             replicas: change.to,
             started_ms: door.turn.now,
             edits: 0,

@@ -62,7 +62,8 @@ pub fn help_about(verb: Verb) -> String {
         }
         Verb::Stop => "\n\"stop all\" and several targets at once have to be confirmed.",
         Verb::Restart => {
-            "\nIt scales to none and back, which interrupts what runs, so it has to be confirmed."
+            "\nWhere I may, its pods are replaced one after another. Else it is scaled to none and \
+             back, which interrupts what runs, so it has to be confirmed."
         }
         Verb::Confirm => "\nThe code is in my question, and is good for a minute.",
         _ => "",
@@ -90,7 +91,7 @@ const fn purpose(verb: Verb) -> &'static str {
         Verb::Start => "Scale up, for a while if you say so",
         Verb::Stop => "Scale to 0 replicas",
         Verb::Scale => "Scale to N replicas",
-        Verb::Restart => "Scale to 0 replicas and back",
+        Verb::Restart => "Replace all pods",
         Verb::Status => "Show how a target is",
         Verb::List => "Show how all targets are",
         Verb::Extend => "Stop it later than was said",
@@ -244,9 +245,20 @@ pub fn stopped_too_late(target: &TargetName, at: u64, now: u64, zone: &Zone) -> 
     )
 }
 
-/// The answer to a restart.
-pub fn restarted(target: &TargetName, replicas: i32) -> String {
-    format!("{target} is starting again: 0 → {replicas} replicas.")
+/// The answer to a restart; without a change of the number of replicas, a rolling one.
+pub fn restarted(target: &TargetName, from: i32, to: i32) -> String {
+    match from == to {
+        true => format!("{target} is restarting: new pods for {to} replicas, one after another."),
+        false => format!("{target} is starting again: {from} → {to} replicas."),
+    }
+}
+
+/// The answer to the restart of what would not be rolled out.
+pub fn is_paused(target: &TargetName) -> String {
+    format!(
+        "I did not restart {target}: its rollout is paused, so nothing would happen before \
+         somebody resumes it."
+    )
 }
 
 /// The answer to the restart of what is off.

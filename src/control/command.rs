@@ -11,6 +11,9 @@ const MAX_UNKNOWN_CHARS: usize = 200;
 /// The word before the time at which a start ends, in the journal.
 const UNTIL: &str = "until=";
 
+/// The word behind a restart that was confirmed, in the journal.
+const CONFIRMED: &str = "confirmed";
+
 /// A thing that is asked for, with everything that it takes to do it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -35,12 +38,12 @@ pub enum Command {
         /// To so many replicas.
         replicas: i32,
     },
-    /// Scale to none and back to as many as there were.
+    /// Replace all pods: one after another, or by scaling to none and back.
     Restart {
         /// What is restarted.
         target: TargetName,
-        /// As many as there were, once that is known and written down.
-        replicas: Option<i32>,
+        /// How far it is.
+        step: RestartStep,
     },
     /// Tell how a workload is.
     Status {
@@ -71,6 +74,17 @@ pub enum Command {
         /// The code of the question.
         code: String,
     },
+}
+
+/// The steps of a restart, of which the journal has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestartStep {
+    /// It was asked for. What interrupts is asked back first.
+    Asked,
+    /// It was confirmed, and may interrupt.
+    Confirmed,
+    /// It may be scaled to none already, and comes back to so many replicas.
+    Back(i32),
 }
 
 impl Command {
@@ -141,6 +155,17 @@ impl Command {
         }
     }
 
+    /// The same after its principal has confirmed it.
+    pub fn confirmed(self) -> Self {
+        match self {
+            Self::Restart { target, .. } => Self::Restart {
+                target,
+                step: RestartStep::Confirmed,
+            },
+            other => other,
+        }
+    }
+
     /// Reads what [`fmt::Display`] has written into the journal.
     pub fn decode(text: &str) -> Option<Self> {
         let mut words = text.split(' ').filter(|word| !word.is_empty());
@@ -174,7 +199,11 @@ impl Command {
             },
             Verb::Restart => Self::Restart {
                 target: target(0)?,
-                replicas: words.get(1).and_then(|word| word.parse().ok()),
+                step: match words.get(1) {
+                    None => RestartStep::Asked,
+                    Some(&CONFIRMED) => RestartStep::Confirmed,
+                    Some(count) => RestartStep::Back(count.parse().ok()?),
+                },
             },
             Verb::Status => Self::Status { target: target(0)? },
             Verb::List => Self::List,
@@ -232,9 +261,13 @@ impl fmt::Display for Command {
             }
             Self::Scale { replicas, .. }
             | Self::Restart {
-                replicas: Some(replicas),
+                step: RestartStep::Back(replicas),
                 ..
             } => write!(f, " {replicas}"),
+            Self::Restart {
+                step: RestartStep::Confirmed,
+                ..
+            } => write!(f, " {CONFIRMED}"),
             Self::Extend { by_ms, .. } => write!(f, " {by_ms}"),
             Self::Help { about: Some(verb) } => write!(f, " {verb}"),
             _ => Ok(()),
@@ -341,14 +374,21 @@ mod tests {
             (
                 Command::Restart {
                     target: name("a"),
-                    replicas: None,
+                    step: RestartStep::Asked,
                 },
                 "restart a",
             ),
             (
                 Command::Restart {
                     target: name("a"),
-                    replicas: Some(4),
+                    step: RestartStep::Confirmed,
+                },
+                "restart a confirmed",
+            ),
+            (
+                Command::Restart {
+                    target: name("a"),
+                    step: RestartStep::Back(4),
                 },
                 "restart a 4",
             ),
@@ -377,6 +417,7 @@ mod tests {
             "dance",
             "scale a",
             "scale a b",
+            "restart a b",
             "stop all",
             "yes K3ZQ",
             "start A",

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::{
-    Command, NameFault, Scope, Seen, Target, TargetName, Unknown, Verb,
+    Command, NameFault, RestartStep, Scope, Seen, Target, TargetName, Unknown, Verb,
     time::{TimeFault, Zone, parse_duration, parse_until},
 };
 use crate::util::nearest;
@@ -150,7 +150,7 @@ impl Grammar<'_> {
             }
             Verb::Restart => Command::Restart {
                 target: self.commanded(verb, &mut words)?.name.clone(),
-                replicas: None,
+                step: RestartStep::Asked,
             },
             Verb::Status if words.rest.is_empty() && self.scope.default().is_none() => {
                 Command::List

@@ -25,7 +25,7 @@ mod workload;
 
 pub use age::Age;
 pub use challenge::{Challenge, Challenges, Confirmed};
-pub use command::{Command, Unknown};
+pub use command::{Command, RestartStep, Unknown};
 pub use flood::{Flood, Flow};
 pub use grammar::{Grammar, GrammarFault};
 pub use names::{Namespace, ObjectName};

@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, time::Duration};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
 use super::{
-    Command, Distrust, Grammar, GrammarFault, Kind, Proof, Request, Scope, Seen, Stage, Target,
-    TargetName, Targets, Unknown, time::Zone,
+    Command, Distrust, Grammar, GrammarFault, Kind, Proof, Request, RestartStep, Scope, Seen,
+    Stage, Target, TargetName, Targets, Unknown, time::Zone,
 };
 use crate::util::ClockDifference;
 
@@ -157,8 +157,8 @@ impl Policy {
             }
     }
 
-    /// Returns true if the principal has to confirm a command: what interrupts, what loses
-    /// data, what is about several targets, and what the configuration says.
+    /// Returns true if the principal has to confirm a command: what loses data, what is
+    /// about several targets, and what the configuration says.
     pub fn must_confirm(&self, command: &Command) -> bool {
         let Targets::Named(targets) = &self.targets else {
             return false;
@@ -172,7 +172,10 @@ impl Policy {
             })
         };
         match command {
-            Command::Restart { .. } => true,
+            // What interrupts is asked back when it is known that it does.
+            Command::Restart { target, .. } => targets
+                .iter()
+                .any(|known| known.name == *target && known.confirm),
             Command::Stop { targets } => targets.len() > 1 || targets.iter().any(is_risky),
             Command::Scale { target, .. } => is_risky(target),
             _ => false,
@@ -268,7 +271,7 @@ impl Policy {
         let is_half_done = matches!(
             command,
             Command::Restart {
-                replicas: Some(_),
+                step: RestartStep::Back(_),
                 ..
             }
         );

@@ -11,7 +11,7 @@ pub enum Verb {
     Stop,
     /// Scale to a number.
     Scale,
-    /// Scale to none and back.
+    /// Replace all pods.
     Restart,
     /// Tell how one workload is.
     Status,

@@ -124,7 +124,7 @@ impl ApiClient {
         let _slot = self.slots.take(&call.namespace).await;
         let started = Instant::now();
         let deadline = match call.operation {
-            Operation::Change => self.change_deadline,
+            Operation::Change | Operation::Restart => self.change_deadline,
             _ => self.deadline,
         };
         let mut retries = 0;

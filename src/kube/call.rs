@@ -37,7 +37,7 @@ const DEPLOYMENT: Shape = Shape::Object(&[
 
 /// The name of this program in the object's `managedFields`
 /// (<https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers>).
-const FIELD_MANAGER: &str = "openclaw-k8s-toggle-operator";
+pub(super) const FIELD_MANAGER: &str = "openclaw-k8s-toggle-operator";
 
 /// Chooses between a change and its rehearsal
 /// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#dry-run>).

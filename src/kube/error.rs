@@ -187,7 +187,11 @@ impl Error {
             }
             Self::Timeout { operation, .. } if operation.is_write() => format!(
                 "The Kubernetes API server did not answer in time, so {word} {name} in \
-                 namespace {namespace} may or may not have been scaled: ask for the status."
+                 namespace {namespace} may or may not have been {}: ask for the status.",
+                match operation {
+                    Operation::Restart => "restarted",
+                    _ => "scaled",
+                }
             ),
             Self::Timeout { .. } => {
                 "The Kubernetes API server did not answer in time: try again.".to_owned()

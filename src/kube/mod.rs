@@ -19,6 +19,7 @@ mod operation;
 mod pods;
 mod refusal;
 mod refusals;
+mod restart;
 mod rights;
 mod scale;
 mod service_account;

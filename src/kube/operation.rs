@@ -14,6 +14,8 @@ pub enum Operation {
     Observe,
     /// Changes its number of replicas.
     Change,
+    /// Has the pods of a workload replaced.
+    Restart,
     /// Reads all workloads of a kind in a namespace.
     List,
     /// Is told of each change of a workload.
@@ -33,7 +35,7 @@ impl Operation {
     pub const fn verb(self) -> &'static str {
         match self {
             Self::Read | Self::Observe | Self::Pod => "get",
-            Self::Scale | Self::Change => "patch",
+            Self::Scale | Self::Change | Self::Restart => "patch",
             Self::List | Self::Pods | Self::Events => "list",
             Self::Watch => "watch",
             Self::Rules => "create",
@@ -48,7 +50,9 @@ impl Operation {
             (Self::Observe, Kind::Other(_)) | (Self::Scale | Self::Change, _) => {
                 format!("{resource}/scale")
             }
-            (Self::Read | Self::Observe | Self::List | Self::Watch, _) => resource.to_owned(),
+            (Self::Read | Self::Observe | Self::Restart | Self::List | Self::Watch, _) => {
+                resource.to_owned()
+            }
             (Self::Pods | Self::Pod, _) => "pods".to_owned(),
             (Self::Events, _) => "events".to_owned(),
             (Self::Rules, _) => "selfsubjectrulesreviews".to_owned(),
@@ -57,7 +61,7 @@ impl Operation {
 
     /// True if it changes something, so that its outcome is unknown without an answer.
     pub(super) const fn is_write(self) -> bool {
-        matches!(self, Self::Scale | Self::Change)
+        matches!(self, Self::Scale | Self::Change | Self::Restart)
     }
 
     /// True if it is about the one Deployment that the environment names.
@@ -70,6 +74,7 @@ impl Operation {
         match self {
             Self::Read | Self::Observe => "read",
             Self::Scale | Self::Change => "scale",
+            Self::Restart => "restart",
             Self::List => "list",
             Self::Watch => "watch",
             Self::Pods | Self::Pod => "look at the pods of",

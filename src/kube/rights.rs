@@ -63,6 +63,8 @@ pub struct WorkloadRights {
     pub watch: bool,
     /// It may be scaled.
     pub scale: bool,
+    /// Its pods may be replaced one after another.
+    pub restart: bool,
     /// Its pods may be read; of a StatefulSet, at least the first.
     pub pods: bool,
     /// The events of its namespace may be read.
@@ -145,6 +147,7 @@ impl Rights {
             list: may(Operation::List, group, None),
             watch: may(Operation::Watch, group, name),
             scale: may(Operation::Change, group, name),
+            restart: !matches!(kind, Kind::Other(_)) && may(Operation::Restart, group, name),
             pods: may(Operation::Pods, "", None)
                 || (*kind == Kind::StatefulSet && may(Operation::Pod, "", Some(&first_pod))),
             events: may(Operation::Events, "", None),

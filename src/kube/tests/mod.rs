@@ -7,6 +7,7 @@ mod faults;
 mod listing;
 mod observing;
 mod pods;
+mod restarts;
 mod rights;
 
 use std::cell::Cell;

@@ -36,6 +36,7 @@ fn letters(rights: WorkloadRights) -> String {
         (rights.list, 'l'),
         (rights.watch, 'w'),
         (rights.scale, 's'),
+        (rights.restart, 'r'),
         (rights.pods, 'p'),
         (rights.events, 'e'),
         (rights.is_incomplete, '?'),
@@ -49,7 +50,7 @@ fn rights_are_those_of_rbac_with_names_and_stars() {
     let set = ["statefulsets"];
     for (rules, database_may, rollout_may) in [
         (json!([]), "", ""),
-        (json!([rule(&["*"], "*", &["*"], &[])]), "glwspe", "glwspe"),
+        (json!([rule(&["*"], "*", &["*"], &[])]), "glwsrpe", "glwspe"),
         (
             json!([rule(&["get", "list", "watch"], "apps", &set, &[])]),
             "glw",
@@ -68,7 +69,14 @@ fn rights_are_those_of_rbac_with_names_and_stars() {
             "",
         ),
         // The Scale is not the object.
-        (json!([rule(&["patch"], "apps", &set, &[])]), "", ""),
+        (json!([rule(&["patch"], "apps", &set, &["db"])]), "r", ""),
+        (json!([rule(&["patch"], "apps", &set, &["other"])]), "", ""),
+        // Of other kinds no template is known.
+        (
+            json!([rule(&["patch"], "argoproj.io", &["rollouts"], &[])]),
+            "",
+            "",
+        ),
         (
             json!([rule(&["patch", "get"], "*", &["*/scale"], &[])]),
             "s",

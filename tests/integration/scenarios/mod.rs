@@ -27,6 +27,7 @@ mod other_lives;
 mod own_master;
 mod relations;
 mod replay;
+mod rolling;
 mod server_words;
 mod sessions;
 mod signed_out;

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use super::apiserver::failure;
 use super::wire::{Request, Response};
 
+/// The annotation of a template by which its pods are replaced.
+const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+
 /// A workload. Its path is `/apis/RESOURCE/namespaces/…` with the group and the version
 /// in front of the plural.
 pub struct Workload {
@@ -19,6 +22,10 @@ pub struct Workload {
     pub available: i64,
     /// True if the pods that a change asks for are ready at once.
     pub is_prompt: bool,
+    /// The values that the annotation of a restart has had, in order.
+    pub restarts: Vec<String>,
+    /// The pods of the newest template; None for all.
+    pub updated: Option<i64>,
     /// Laid over what a GET shows, as a merge patch would.
     pub overlay: Value,
     version: i64,
@@ -36,6 +43,8 @@ impl Workload {
             ready: 0,
             available: 0,
             is_prompt: false,
+            restarts: Vec::new(),
+            updated: None,
             overlay: json!({}),
             version: 0,
         }
@@ -78,10 +87,14 @@ impl Workload {
             },
             "status": {
                 "observedGeneration": self.version, "replicas": self.replicas,
-                "updatedReplicas": self.replicas, "readyReplicas": self.ready,
+                "updatedReplicas": self.updated.unwrap_or(self.replicas),
+                "readyReplicas": self.ready,
                 "availableReplicas": self.available,
             },
         });
+        if let Some(at) = self.restarts.last() {
+            shown["spec"]["template"]["metadata"]["annotations"] = json!({RESTARTED_AT: at});
+        }
         merge(&mut shown, &self.overlay);
         shown
     }
@@ -97,6 +110,28 @@ impl Workload {
             scale["spec"]["replicas"] = json!(wanted);
         }
         scale
+    }
+
+    /// A merge patch of the object itself, of which nothing but a restart is known. Its
+    /// pods are replaced when a test says so.
+    fn patch_object(&mut self, request: &Request) -> Response {
+        let patch = request.json();
+        let at = &patch["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT];
+        let is_merge = request.header("content-type") == Some("application/merge-patch+json");
+        let Some(at) = at.as_str().filter(|_| is_merge) else {
+            let body = failure(415, "UnsupportedMediaType", "no restart");
+            return Response::json(415, &body);
+        };
+        if patch["metadata"]["uid"] != self.uid {
+            let body = failure(422, "Invalid", "metadata.uid: field is immutable");
+            return Response::json(422, &body);
+        }
+        if self.restarts.last().is_none_or(|last| last != at) {
+            self.version += 1;
+            self.restarts.push(at.to_owned());
+            self.updated = (!self.is_prompt).then_some(0);
+        }
+        Response::json(200, &self.shown())
     }
 
     fn patch(&mut self, request: &Request) -> Response {
@@ -285,6 +320,7 @@ impl Objects {
             ("get", None) => Response::json(200, &known.shown()),
             ("get", Some("scale")) => Response::json(200, &known.scale(known.replicas)),
             ("patch", Some("scale")) => known.patch(request),
+            ("patch", None) => known.patch_object(request),
             _ => Response::json(405, &failure(405, "MethodNotAllowed", "not allowed")),
         }
     }
