@@ -40,7 +40,7 @@ def test_the_api_server_takes_it(world: World, name: str) -> None:
         for document in chart(SETS[name], "toggle", namespace)
         if document["apiVersion"] != "monitoring.coreos.com/v1"
     ]
-    for made in {namespace, *(document["metadata"]["namespace"] for document in documents)}:
+    for made in {namespace, *(document["metadata"].get("namespace", namespace) for document in documents)}:
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         cluster.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": made, "labels": labels}}])
     for dry_run in (True, False):

@@ -100,6 +100,14 @@ EVENTS = [("", "events", [], ["list"])]
         ("pods", {"openclaw": PODS, "here": PODS, "argo": PODS}),
         ("events", {"openclaw": EVENTS, "here": EVENTS, "argo": EVENTS}),
         ("podsByName", {"here": [("", "pods", ["openclaw-gateway-0"], ["get"])]}),
+        # With a policy, as `test_restart_policy.py` has it.
+        (
+            "restart",
+            {
+                "openclaw": [("apps", "deployments", ["openclaw-worker", "web.v1"], ["patch"])],
+                "here": [("apps", "statefulsets", ["openclaw-gateway"], ["patch"])],
+            },
+        ),
     ],
 )
 def test_a_switch_adds_its_rule_and_no_other(right: str, wanted: dict[str, list[Any]]) -> None:
@@ -128,7 +136,7 @@ def test_pods_are_named_that_a_stateful_set_may_have(fields: dict[str, object], 
 
 
 def test_nothing_is_granted_that_could_change_what_runs() -> None:
-    for rules in roles(chart(SEVERAL, "toggle", "here")).values():
+    for rules in roles(chart(changed("rights.restart", False, SEVERAL), "toggle", "here")).values():
         for _, resource, names, verbs in rules:
             assert set(verbs) <= {"get", "list", "patch"}
             assert ("patch" in verbs) <= resource.endswith("/scale")

@@ -22,7 +22,7 @@ from toggle_e2e.net import free_port, wait_for
 from toggle_e2e.world import World
 
 NAMESPACE = "clawdbot"
-FOLDERS = ["", "overlays/jwt", "overlays/private-ca", "overlays/targets"]
+FOLDERS = ["", "overlays/jwt", "overlays/private-ca", "overlays/targets", "overlays/restart"]
 LEVEL = "restricted"
 
 PASSWORDS = {"matrix-password": "correct horse", "keycloak-client-secret": "battery staple"}

@@ -272,6 +272,7 @@ class ControlPlane(Administrator):
             CONTROLLERS: {
                 "kubeconfig": self.kubeconfig(CONTROLLERS),
                 "controllers": "deployment-controller,replicaset-controller,statefulset-controller,"
+                "validatingadmissionpolicy-status-controller,"
                 "serviceaccount-controller,namespace-controller",
                 "leader-elect": "false",
                 # Nobody asks for its metrics, and two runs could not share the usual port.

@@ -33,6 +33,22 @@ kinds than these two nothing but the scale is known.
 {{- end }}
 {{- end }}
 
+{{/* The namespaces that have a Deployment or StatefulSet among the targets, in JSON. */}}
+{{- define "operator.workloadNamespaces" -}}
+{{- $namespaces := list }}
+{{- range $namespace, $resources := include "operator.targetsByNamespace" . | fromJson }}
+{{- range $resources }}
+{{- if .whole }}
+{{- $namespaces = append $namespaces $namespace }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $namespaces | uniq | toJson }}
+{{- end }}
+
+{{/* Of an object that is in no namespace: one dot is before the release's name. */}}
+{{- define "operator.policyName" }}{{ .Release.Namespace }}.{{ include "operator.fullname" . }}{{ end }}
+
 {{/*
 Of each namespace the resources that targets in it are of, in JSON: each with the
 names of these, and of StatefulSets with the names that their pods may have.
