@@ -16,7 +16,7 @@ from toggle_e2e.administrator import Object
 from toggle_e2e.controlplane import ControlPlane
 from toggle_e2e.manifests import SECRET, chart
 from toggle_e2e.net import wait_for
-from toggle_e2e.rights import as_review, grant, of_everybody, own_rules, review, without
+from toggle_e2e.rights import WIDGETS, as_review, grant, of_everybody, own_rules, review, without
 from toggle_e2e.world import NODE, World
 
 JSON_PATCH = "application/json-patch+json"
@@ -87,31 +87,6 @@ ASKED: dict[str, list[Ask]] = {
         Ask("GET", f"{OF_CORE}/{BESIDE}/{EVENTS}", switch="events"),
     ],
 }
-
-WIDGETS = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "widgets.e2e.example.com"},
-    "spec": {
-        "group": "e2e.example.com",
-        "scope": "Namespaced",
-        "names": {"kind": "Widget", "plural": "widgets", "singular": "widget"},
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {
-                    "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-                },
-                "subresources": {
-                    "scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
-                },
-            }
-        ],
-    },
-}
-
 
 @dataclass(frozen=True)
 class Release:

@@ -19,15 +19,18 @@ import pytest
 
 from toggle_e2e.administrator import MERGE_PATCH, Object
 from toggle_e2e.bot import Bot
-from toggle_e2e.kubelet import BARE_NODE, NODE
+from toggle_e2e.kubelet import BARE_NODE, NODE, running
 from toggle_e2e.named import Release, Talk, release
 from toggle_e2e.net import wait_for
 from toggle_e2e.redaction import given_away
+from toggle_e2e.rights import WIDGETS
 from toggle_e2e.world import REPOSITORY, World
 
 COMMANDS = REPOSITORY / "docs" / "commands.md"
 
 HERE, QUOTA, STRICT, SLOW = "e2e-town", "e2e-town-quota", "e2e-town-strict", "e2e-town-slow"
+
+OF_WIDGETS = f"/apis/e2e.example.com/v1/namespaces/{HERE}/widgets"
 
 ELSEWHERE = "elsewhere"
 """A node that nobody plays: its pods wait for ever."""
@@ -69,6 +72,21 @@ def make_targets(world: World) -> None:
     }.items():
         cluster.create_deployment(HERE, name, 0, node)
     cluster.create_deployment(HERE, "openclaw-gateway", 0, NODE, "StatefulSet")
+    for name in ("late", "scaled"):
+        cluster.create_deployment(HERE, name, 0, ELSEWHERE)
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+    cluster.create_deployment(
+        HERE,
+        "ledger",
+        1,
+        kind="StatefulSet",
+        volumeClaimTemplates=[{"metadata": {"name": "data"}, "spec": claim}],
+        persistentVolumeClaimRetentionPolicy={"whenScaled": "Delete"},
+    )
+    cluster.apply([WIDGETS])
+    wait_for("widgets to be served", lambda: cluster.request("GET", OF_WIDGETS)[0] == 200)
+    web = {"apiVersion": "e2e.example.com/v1", "kind": "Widget", "metadata": {"name": "web"}, "spec": {"replicas": 0}}
+    cluster.ensure("POST", OF_WIDGETS, web)
     cluster.create_deployment(SLOW, "slow")
     cluster.create_deployment(QUOTA, "batch")
     cluster.create_deployment(STRICT, "strict", kind="StatefulSet")
@@ -87,6 +105,7 @@ def entries(ops: str, lab: str, talk: str, anna: str) -> list[Object]:
     """The targets, as the chart's values have them."""
     here = {"rooms": [talk]}
     there = {"rooms": [ops, lab], "viewers": []}
+    hidden = {"rooms": [lab], "users": [anna], "viewers": []}
     return [
         {"name": "worker", "object": "openclaw-worker", "max": 3, **here},
         {"name": "gateway", "object": "openclaw-gateway", "kind": "statefulset", "max": 2, **here},
@@ -99,7 +118,11 @@ def entries(ops: str, lab: str, talk: str, anna: str) -> list[Object]:
             **{"name": "strict", "object": "strict", "kind": "statefulset", "namespace": STRICT},
             **{"readyTimeout": "10s", **there},
         },
-        {"name": "secret", "object": "secret", "rooms": [lab], "users": [anna], "viewers": []},
+        {"name": "secret", "object": "secret", **hidden},
+        {"name": "late", "object": "late", **hidden},
+        {"name": "scaled", "object": "scaled", "max": 2, **hidden},
+        {"name": "ledger", "object": "ledger", "kind": "statefulset", **hidden},
+        {"name": "web", "object": "web", "kind": "e2e.example.com/v1/widgets", **hidden},
     ]
 
 
@@ -293,14 +316,15 @@ def test_a_target_that_was_created_again_is_another_object(town: Town) -> None:
 def test_what_one_may_not_see_does_not_exist(town: Town) -> None:
     """The answers about a target that is hidden from somebody and about one that nobody has are the same bytes."""
     anna, bob = town.anna, town.bob
-    for talk, commands in (
-        (anna, ("scale {} 1", "history {}")),
-        (bob, ("stop {}",)),
-        (bob.beside(town.lab.room_id), ("stop {}", "status {}")),
+    for talk, hidden, commands in (
+        (anna, "secret", ("scale {} 1", "history {}")),
+        (bob, "secret", ("stop {}",)),
+        (bob.beside(town.lab.room_id), "secret", ("stop {}", "status {}")),
+        (town.vera.beside(anna.room_id), "quick", ("status {}",)),
     ):
         for command in commands:
             answers = []
-            for name in ("secret", "vexing"):
+            for name in (hidden, "vexing"[: len(hidden)]):
                 asked = talk.say(command.format(name))
                 message = talk.person.wait_reply(asked, talk.bot_id).message
                 assert message.content["m.relates_to"] == {"m.in_reply_to": {"event_id": asked.event_id}}
@@ -327,9 +351,75 @@ def test_stop_all_takes_the_code_of_the_question(town: Town) -> None:
     assert town.world.cluster.replicas(HERE, "quick")["spec"] == 0
 
 
+def test_an_autoscaler_that_sets_another_number_is_told_and_a_stop_holds(town: Town) -> None:
+    cluster, lab = town.world.cluster, town.lab
+    scaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "scaled", "namespace": HERE},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "scaled"},
+            "minReplicas": 2,
+            "maxReplicas": 5,
+            "metrics": [
+                {
+                    "type": "Resource",
+                    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}},
+                }
+            ],
+        },
+    }
+    cluster.apply([scaler])
+    lab.say("start scaled")
+    lab.wait(r"^scaled is starting: 0 → 1 replicas\.$")
+    lab.wait(r"^scaled was set from 1 to 2 by something else, \d+ s after the command\.$")
+    lab.say("stop scaled")
+    lab.wait(r"^scaled is stopping: 2 → 0 replicas\.$")
+
+    def rests() -> bool:
+        path = f"/apis/autoscaling/v2/namespaces/{HERE}/horizontalpodautoscalers/scaled"
+        conditions = cluster.ensure("GET", path).get("status", {}).get("conditions", [])
+        return any(one.get("reason") == "ScalingDisabled" for one in conditions)
+
+    wait_for("the autoscaler to see that it is off", rests)
+    assert cluster.replicas(HERE, "scaled")["spec"] == 0
+
+
+def test_what_would_lose_its_volumes_is_left_alone(town: Town) -> None:
+    asked = town.lab.say("stop ledger")
+    answer = town.lab.person.wait_reply(asked, town.lab.bot_id).text or ""
+    assert answer.startswith("I did not touch ledger: scaling it down deletes its volumes."), answer
+    found = town.world.cluster.ensure("GET", f"/apis/apps/v1/namespaces/{HERE}/statefulsets/ledger")
+    assert found["spec"]["replicas"] == 1
+    claim = town.world.cluster.ensure("GET", f"/api/v1/namespaces/{HERE}/persistentvolumeclaims/data-ledger-0")
+    assert "deletionTimestamp" not in claim["metadata"]
+
+
+def test_another_kind_of_object_is_scaled_by_its_scale_alone(town: Town) -> None:
+    cluster, lab = town.world.cluster, town.lab
+    lab.say("start web")
+    lab.wait(r"^web is starting: 0 → 1 replicas\.$")
+    # What runs it says so.
+    cluster.ensure("PATCH", f"{OF_WIDGETS}/web", {"status": {"replicas": 1}}, MERGE_PATCH)
+    lab.wait(r"^web is up: 1 pod after \d+ s\. Whether they are ready, I cannot tell of this kind\.$")
+
+
+def test_an_outcome_is_told_once_by_a_bot_that_was_killed_meanwhile(town: Town) -> None:
+    cluster, lab = town.world.cluster, town.lab
+    lab.say("start late")
+    lab.wait(r"^late is starting: 0 → 1 replicas\.$")
+    town.bot.kill()
+    pods = f"/api/v1/namespaces/{HERE}/pods"
+    [pod] = cluster.ensure("GET", f"{pods}?labelSelector=app%3Dlate")["items"]
+    cluster.ensure("PATCH", f"{pods}/{pod['metadata']['name']}/status", {"status": running(pod)}, MERGE_PATCH)
+    town.bot.start()
+    lab.wait(r"^late is ready: 1 of 1 after \d+ s\.$")
+    assert lab.ask("status late").startswith("late is on: 1 of 1 ready.")
+
+
 def test_what_keeps_a_start_from_coming_up_is_told(town: Town) -> None:
     lab = town.lab
-    told = [lab.wait(r"not ready") for _ in range(2)]
+    told = lab.all_of(r"is not ready", 2)
     assert sorted(re.sub(r"after .*?:", "after N s:", message.text or "") for message in told) == [
         "batch is not ready after N s: 1 of 2; its pods cannot be made: a quota or limit of the namespace."
         " I keep watching for an hour.",

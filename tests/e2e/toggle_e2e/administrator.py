@@ -161,9 +161,12 @@ class Administrator:
         self.ensure("POST", "/api/v1/nodes", node)
 
     def create_deployment(
-        self, namespace: str, name: str, replicas: int = 0, node: str = NODE, kind: str = "Deployment"
+        self, namespace: str, name: str, replicas: int = 0, node: str = NODE, kind: str = "Deployment", **more: Any
     ) -> None:
-        """Makes a deployment or StatefulSet whose pods are on a node from the start, for want of a scheduler."""
+        """Makes a deployment or StatefulSet whose pods are on a node from the start, for want of a scheduler.
+
+        Its specification has `more` beside what each has.
+        """
         labels = {"app": name}
         spec = {
             "replicas": replicas,
@@ -180,7 +183,7 @@ class Administrator:
             "apiVersion": "apps/v1",
             "kind": kind,
             "metadata": {"name": name, "namespace": namespace},
-            "spec": spec | ({"serviceName": name} if kind == "StatefulSet" else {}),
+            "spec": spec | ({"serviceName": name} if kind == "StatefulSet" else {}) | more,
         }
         self.ensure("POST", f"/apis/apps/v1/namespaces/{namespace}/{kind.lower()}s", workload)
 

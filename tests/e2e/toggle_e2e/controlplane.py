@@ -273,7 +273,8 @@ class ControlPlane(Administrator):
                 "kubeconfig": self.kubeconfig(CONTROLLERS),
                 "controllers": "deployment-controller,replicaset-controller,statefulset-controller,"
                 "validatingadmissionpolicy-status-controller,"
-                "serviceaccount-controller,namespace-controller",
+                "serviceaccount-controller,namespace-controller,horizontal-pod-autoscaler-controller",
+                "horizontal-pod-autoscaler-sync-period": "2s",
                 "leader-elect": "false",
                 # Nobody asks for its metrics, and two runs could not share the usual port.
                 "secure-port": 0,

@@ -80,7 +80,7 @@ class Watcher:
 
 def kubelet(cluster: ControlPlane, node: str = NODE) -> Watcher:
     """Makes each pod of the node ready, or waits for its image, and takes away each that is to go."""
-    status = _waiting_for_image if node == BARE_NODE else _running
+    status = _waiting_for_image if node == BARE_NODE else running
     pods = f"/api/v1/pods?fieldSelector=spec.nodeName%3D{node}&watch=1"
 
     def take(pod: Object) -> None:
@@ -160,7 +160,8 @@ def _waiting_for_image(pod: Object) -> Object:
     }
 
 
-def _running(pod: Object) -> Object:
+def running(pod: Object) -> Object:
+    """The status of a pod that is ready."""
     now = _now()
     conditions = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
     return {

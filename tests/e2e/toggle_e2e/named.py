@@ -110,6 +110,15 @@ class Talk:
             if re.search(pattern, message.text or ""):
                 return message
 
+    def all_of(self, pattern: str, count: int, timeout: float = 60) -> list[Message]:
+        """Waits until the bot has said so many things here that match, and gives them, read or not."""
+
+        def found() -> list[Message]:
+            messages = [one for one in self.heard() if re.search(pattern, one.text or "")]
+            return messages if len(messages) >= count else []
+
+        return wait_for(f"the bot to say {pattern!r} {count} times", found, timeout, detail=self._so_far)
+
     def edits(self, of: Message) -> list[str]:
         """What the bot has made of an earlier message."""
         messages = [one for one in self.person.messages(self.room_id) if one.sender == self.bot_id and is_edit(one)]

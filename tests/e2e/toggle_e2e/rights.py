@@ -9,6 +9,31 @@ from .administrator import Object
 from .controlplane import ControlPlane
 from .net import wait_for
 
+WIDGETS = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "widgets.e2e.example.com"},
+    "spec": {
+        "group": "e2e.example.com",
+        "scope": "Namespaced",
+        "names": {"kind": "Widget", "plural": "widgets", "singular": "widget"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                },
+                "subresources": {
+                    "scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+                },
+            }
+        ],
+    },
+}
+"""A kind of object that Kubernetes does not know, and that can be scaled."""
+
 
 def review(cluster: ControlPlane, token: str, namespace: str) -> list[Any]:
     """All that the owner of a token may do in a namespace, as the API server answers the owner."""
