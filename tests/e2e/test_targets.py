@@ -20,6 +20,7 @@ import pytest
 from toggle_e2e.administrator import MERGE_PATCH, Object
 from toggle_e2e.bot import Bot
 from toggle_e2e.kubelet import BARE_NODE, NODE, running
+from toggle_e2e.messages import is_edit
 from toggle_e2e.named import Release, Talk, release
 from toggle_e2e.net import wait_for
 from toggle_e2e.redaction import given_away
@@ -230,6 +231,27 @@ def test_an_outcome_is_a_message_of_its_own_that_mentions_who_asked(town: Town) 
     assert not any("quick" in (message.text or "") for message in town.alice.heard())
 
 
+def test_an_answer_stands_where_the_question_was(town: Town) -> None:
+    """In its thread, with the bot mentioned; what was edited is not run."""
+    anna = town.anna
+    root = anna.person.send(anna.room_id, "Is it up?")
+    anna.wait(r"^I do not know that command")
+    in_thread = {"rel_type": "m.thread", "event_id": root.event_id}
+    mention = {"user_ids": [anna.bot_id]}
+    content = {"msgtype": "m.text", "body": f"{anna.bot_id}: status quick", "m.mentions": mention}
+    anna.person.send_content(anna.room_id, {**content, "m.relates_to": in_thread})
+    answer = anna.wait(r"^quick is on: 1 of 1 ready\.")
+    assert answer.content["m.relates_to"]["rel_type"] == "m.thread"
+    assert answer.content["m.relates_to"]["event_id"] == root.event_id
+    asked = anna.say("status quick")
+    anna.wait(r"^quick is on: 1 of 1 ready\.")
+    stop = {"msgtype": "m.text", "body": "stop quick"}
+    edit = {"rel_type": "m.replace", "event_id": asked.event_id}
+    anna.person.send_content(anna.room_id, {**stop, "m.new_content": stop, "m.relates_to": edit})
+    anna.wait(r"^I do not run commands that were edited")
+    assert town.world.cluster.replicas(HERE, "quick")["spec"] == 1
+
+
 def hanging() -> tuple[socket.socket, list[socket.socket]]:
     """A server that takes connections and says nothing."""
     listener = socket.create_server(("127.0.0.1", 0))
@@ -436,3 +458,9 @@ def test_what_keeps_a_start_from_coming_up_is_told(town: Town) -> None:
     texts = " ".join(one.text or "" for one in lab.person.messages(lab.room_id) if one.sender == lab.bot_id)
     for internal in (QUOTA, STRICT, "PodSecurity", "exceeded", "example.invalid"):
         assert internal not in texts
+    # An edit rings nobody's bell; the invite did.
+    vera = town.vera.person
+    messages = vera.messages(lab.room_id)
+    rung = [message for message in messages if not is_edit(message)]
+    assert len(messages) - len(rung) >= 2
+    assert vera.client.rooms[lab.room_id].unread_notifications == 1 + len(rung)
