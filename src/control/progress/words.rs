@@ -18,7 +18,11 @@ impl Progress {
             Direction::Down if *of == 0 => format!("{target}: {} left", pods(*done)),
             Direction::Down => format!("{target}: {} left, {of} will stay", pods(*done)),
         };
-        if let Some(waits_for) = self.waits_for {
+        // Where none is ready there are no others.
+        let others = self
+            .waits_for
+            .filter(|waits_for| *done > 0 || *waits_for != WaitsFor::Readiness);
+        if let Some(waits_for) = others {
             text.push_str(&format!(", {waits_for}"));
         }
         if let Some(cause) = &self.cause {

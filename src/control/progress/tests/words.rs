@@ -24,6 +24,22 @@ fn progress_is_one_line() {
         (Direction::Up, 1, 3, None, None, "worker: 1 of 3 ready"),
         (
             Direction::Up,
+            2,
+            3,
+            Some(WaitsFor::Readiness),
+            None,
+            "worker: 2 of 3 ready, waits for the others",
+        ),
+        (
+            Direction::Up,
+            0,
+            1,
+            Some(WaitsFor::Readiness),
+            None,
+            "worker: 0 of 1 ready",
+        ),
+        (
+            Direction::Up,
             3,
             3,
             Some(WaitsFor::Availability),
