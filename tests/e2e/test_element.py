@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from toggle_e2e import texts
-from toggle_e2e.scene import Elements, Login, Scene
+from toggle_e2e.administrator import MERGE_PATCH
+from toggle_e2e.kubelet import BARE_NODE, running
+from toggle_e2e.net import wait_for
+from toggle_e2e.scene import Elements, Login, Scene, set_up
 from toggle_e2e.world import World
 
 # Element as it comes, "exclude insecure devices", and a person who never made an identity.
@@ -151,3 +154,26 @@ def test_lost_olm_sessions_cost_one_message(world: World, scene: Scene) -> None:
     assert scene.ask("stop").text == texts.UNREADABLE
     assert scene.ask("stop").text == texts.OFF
     assert world.scalings(scene.target) == [1, 0]
+
+
+def test_a_followed_start_is_one_message_that_changes_and_one_ping(world: World, elements: Elements) -> None:
+    target = world.target(deploy=False)
+    world.cluster.create_deployment(target.namespace, target.deployment, 0, BARE_NODE)
+    account = world.account("alice")
+    named = {"DEPLOYMENT_NAME": None, "TARGETS": f"worker={target.deployment}"}
+    scene = set_up(world, account, elements(account, "laptop"), world.account("bot"), target, **named)
+    scene.say("start worker")
+
+    def shown() -> list[tuple[str, bool]]:
+        screen = scene.person.screen(scene.room_id)
+        return [(one["text"], one["edited"]) for one in screen["messages"] if one["sender"] == scene.bot_id]
+
+    wait_for("the answer to change", lambda: shown() == [("worker: 0 of 1 ready", True)], detail=lambda: str(shown()))
+    pods = f"/api/v1/namespaces/{target.namespace}/pods"
+    [pod] = world.cluster.ensure("GET", pods)["items"]
+    world.cluster.ensure("PATCH", f"{pods}/{pod['metadata']['name']}/status", {"status": running(pod)}, MERGE_PATCH)
+    answer, outcome = wait_for("the outcome", lambda: shown() if len(shown()) > 1 else None)
+    assert answer == ("worker: 0 of 1 ready", True)
+    assert outcome[0].startswith("worker is ready: 1 of 1 after ") and not outcome[1]
+    screen = scene.person.screen(scene.room_id)
+    assert (screen["unread"], screen["highlights"]) == (2, 1)

@@ -235,6 +235,23 @@ const wishes = {
         };
     },
 
+    /** The messages of a room as they stand on the screen, what edits made of them included, and its badge. */
+    async screen({ roomId }) {
+        const room = client.getRoom(roomId);
+        const messages = room.getLiveTimeline().getEvents().filter((event) => {
+            return event.getType() === EventType.RoomMessage && !event.isRelation("m.replace");
+        });
+        return {
+            messages: messages.map((event) => ({
+                sender: event.getSender(),
+                text: event.getContent().body,
+                edited: event.replacingEventId() !== undefined,
+            })),
+            unread: room.getUnreadNotificationCount("total"),
+            highlights: room.getUnreadNotificationCount("highlight"),
+        };
+    },
+
     /** Tries to read an event this device was handed rather than sent. */
     async decrypt({ event }) {
         const handed = new MatrixEvent(event);

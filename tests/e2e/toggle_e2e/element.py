@@ -182,6 +182,11 @@ class Element:
         """Waits until this client shows somebody in a room."""
         self._wish("seesMember", roomId=room_id, userId=user_id)
 
+    def screen(self, room_id: str) -> dict[str, Any]:
+        """The messages of a room as they stand on the screen, with what edits made of them, and its badge."""
+        found: dict[str, Any] = self._wish("screen", roomId=room_id)
+        return found
+
     def isolate(self, only_signed: bool) -> None:
         """Sets whether devices their owner has not signed are shut out, both ways."""
         self._wish("isolate", onlySigned=only_signed)
