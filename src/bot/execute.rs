@@ -95,6 +95,9 @@ pub(super) struct Change {
     pub(super) generation: i64,
     /// The label selector of its pods.
     pub(super) selector: String,
+    /// The version of the object after the change; empty where it is not known, and where
+    /// nothing was changed: the version from before may be too old for a watch.
+    pub(super) version: String,
 }
 
 impl Order {
@@ -216,6 +219,7 @@ impl Cluster {
                 uid: scale.uid,
                 generation: 0,
                 selector: scale.selector,
+                version: scale.resource_version,
             }),
             Started::AlreadyOn { observation } => Done::AlreadyOn(Box::new(observation)),
         })
@@ -242,6 +246,10 @@ impl Cluster {
             uid: scale.uid,
             generation: 0,
             selector: scale.selector,
+            version: match before == Some(scale.replicas) {
+                true => String::new(),
+                false => scale.resource_version,
+            },
         }))
     }
 
@@ -280,6 +288,7 @@ impl Cluster {
                 uid: seen.uid,
                 generation: seen.generation,
                 selector,
+                version: String::new(),
             }));
         }
         Ok(match step {
@@ -329,6 +338,7 @@ impl Cluster {
             uid: scale.uid,
             generation: 0,
             selector: scale.selector,
+            version: scale.resource_version,
         }))
     }
 

@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use log::{debug, info};
-use tokio::time::sleep;
 
 use super::{
     chat::Door,
@@ -30,8 +29,9 @@ use crate::{
 };
 
 impl Jobs {
-    /// Begins to follow a change, in the place of the one before of its target.
-    fn follow(&mut self, row: FollowedChange, target: &Target, wall_now: u64) {
+    /// Begins to follow a change, in the place of the one before of its target. `version` is
+    /// that of the object after it, or empty.
+    fn follow(&mut self, row: FollowedChange, target: &Target, version: &str, wall_now: u64) {
         let now = self.follows.now();
         let kind = target.workload.kind.clone();
         let stage = Stage::parse(&row.stage).unwrap_or(Stage::Following);
@@ -69,6 +69,7 @@ impl Jobs {
                 false => Details::Short,
             },
             row,
+            watch: Some(self.cluster.kube.watch(&target.workload, version)),
         };
         let name = followed.row.target.clone();
         self.follows.by_target.insert(name.clone(), followed);
@@ -77,68 +78,63 @@ impl Jobs {
 
     /// Asks the API server for what is needed next.
     fn look(&mut self, target: &str, next: Next) {
-        let Some(followed) = self.follows.by_target.get(target) else {
+        let Some(followed) = self.follows.by_target.get_mut(target) else {
             return;
         };
         let (number, target) = (followed.number, target.to_owned());
         let (cluster, workload) = (self.cluster.clone(), followed.workload.clone());
         let selector = followed.row.selector.clone();
-        let (wait, with_pods) = match next {
-            Next::Observe(wait) => (wait, false),
-            Next::Look => (Duration::ZERO, true),
-            Next::End => {
-                self.follows.by_target.remove(&target);
-                return;
-            }
+        let Some(mut watch) = followed.watch.take() else {
+            return;
         };
+        if next == Next::End {
+            self.follows.by_target.remove(&target);
+            return;
+        }
         self.tasks.spawn(async move {
-            sleep(wait).await;
-            let (seen, look) = cluster.look(&workload, &selector, with_pods).await;
+            let seen = match next {
+                Next::Observe(wait) => watch.next(wait).await,
+                Next::Look | Next::End => watch.read().await,
+            };
+            let look = match &seen {
+                Ok(seen) if next == Next::Look => {
+                    Some(cluster.look(&workload, &selector, seen).await)
+                }
+                _ => None,
+            };
             Ended::Looked(Box::new(Looked {
                 target,
                 number,
-                seen,
+                seen: seen.map_err(|fault| {
+                    debug!("{workload}: {}", fault.detail());
+                    read_error(&fault)
+                }),
                 look,
+                watch,
             }))
         });
     }
 }
 
 impl Cluster {
-    /// Reads a workload, and its pods and the Events about it where they are asked for.
-    async fn look(
-        &self,
-        workload: &Workload,
-        selector: &str,
-        with_pods: bool,
-    ) -> (Result<Observation, ReadError>, Option<Look>) {
-        let seen = match self.kube.observe(workload).await {
-            Ok(seen) => seen,
-            Err(fault) => {
-                debug!("{workload}: {}", fault.detail());
-                return (Err(read_error(&fault)), None);
-            }
-        };
-        if !with_pods {
-            return (Ok(seen), None);
-        }
+    /// Reads the pods of a workload, and the Events about it.
+    async fn look(&self, workload: &Workload, selector: &str, seen: &Observation) -> Look {
         let refused = |fault: kube::Error| read_error(&fault);
         let pods = self.kube.pods(workload, selector).await;
         let mut events = self.kube.warnings(workload, &seen.uid).await;
         // What keeps a pod from its volume is told of the pod.
         if let (Ok(pods), Ok(events)) = (&pods, &mut events)
-            && let Some(pod) = silent_pod(&seen, pods)
+            && let Some(pod) = silent_pod(seen, pods)
         {
             match self.kube.warnings(workload, &pod.uid).await {
                 Ok(of_pod) => events.extend(of_pod),
                 Err(fault) => debug!("{workload}: {}", fault.detail()),
             }
         }
-        let look = Look {
+        Look {
             pods: pods.map_err(refused),
             events: events.map_err(refused),
-        };
-        (Ok(seen), Some(look))
+        }
     }
 }
 
@@ -152,25 +148,28 @@ fn read_error(fault: &kube::Error) -> ReadError {
 
 impl Session<'_> {
     /// Takes up what is followed by the store: all of it at a start, and what a command has
-    /// just begun.
-    pub(super) fn take_up_followed(&mut self, target: Option<&TargetName>) {
+    /// just begun, with the version of its object after it.
+    pub(super) fn take_up_followed(&mut self, changed: Option<(&TargetName, &str)>) {
         let Targets::Named(targets) = &self.chat.policy.targets else {
             return;
         };
         let is_loaded = self.jobs.follows.is_loaded;
-        if is_loaded && target.is_none() {
+        if is_loaded && changed.is_none() {
             return;
         }
         let now = self.clock.now_ms();
         let rows = self.read(|turn| Ok(turn.tx.followed().all()?));
         self.jobs.follows.is_loaded = true;
         for row in rows.unwrap_or_default() {
-            let is_asked = target.is_none_or(|target| target.as_str() == row.target);
+            let version = match changed {
+                None => Some(""),
+                Some((target, version)) => (target.as_str() == row.target).then_some(version),
+            };
             let configured = targets
                 .iter()
                 .find(|known| known.name.as_str() == row.target);
-            if let Some(configured) = configured.filter(|_| is_asked) {
-                self.jobs.follow(row, configured, now);
+            if let (Some(configured), Some(version)) = (configured, version) {
+                self.jobs.follow(row, configured, version, now);
             }
         }
     }
@@ -190,6 +189,7 @@ impl Session<'_> {
             (Ok(seen), None) => followed.follow.on_observation(now, Ok(seen)),
             (Err(error), _) => followed.follow.on_observation(now, Err(*error)),
         };
+        followed.watch = Some(looked.watch);
         if step.edit.is_some() || step.outcome.is_some() {
             follows.untold.push((looked.target, looked.number, step));
             self.tell_followed();

@@ -9,6 +9,7 @@ use crate::{
         Workload,
         progress::{Details, Follow, Look, Observation, ReadError, Step},
     },
+    kube::Watch,
     store::FollowedChange,
 };
 
@@ -32,6 +33,8 @@ pub(super) struct Followed {
     pub(super) workload: Workload,
     pub(super) details: Details,
     pub(super) row: FollowedChange,
+    /// None while it is looked at.
+    pub(super) watch: Option<Watch>,
 }
 
 /// A look at a workload that is followed.
@@ -40,6 +43,7 @@ pub(super) struct Looked {
     pub(super) number: u64,
     pub(super) seen: Result<Observation, ReadError>,
     pub(super) look: Option<Look>,
+    pub(super) watch: Watch,
 }
 
 impl Default for Follows {

@@ -60,10 +60,13 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    /// The target whose number of replicas it has changed.
-    pub(super) fn changed(&self) -> Option<&TargetName> {
+    /// The target whose number of replicas it has changed, and the version of its object
+    /// after that.
+    pub(super) fn changed(&self) -> Option<(&TargetName, &str)> {
         match (&self.end, &self.command) {
-            (End::Done(Done::Changed(_)), Some(command)) => command.targets().first(),
+            (End::Done(Done::Changed(change)), Some(command)) => {
+                Some((command.targets().first()?, &change.version))
+            }
             _ => None,
         }
     }

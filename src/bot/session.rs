@@ -291,8 +291,8 @@ impl<'a> Session<'a> {
             return;
         }
         self.jobs.timers.touch();
-        if let Some(target) = answered.changed() {
-            self.take_up_followed(Some(target));
+        if answered.changed().is_some() {
+            self.take_up_followed(answered.changed());
         }
     }
 

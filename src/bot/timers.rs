@@ -179,7 +179,11 @@ impl Session<'_> {
         }
         self.jobs.timers.told.remove(&timer.target);
         if self.attempt(|door| end(door, &timer, &name, &result)) {
-            self.take_up_followed(Some(&name));
+            let version = match &result {
+                Stopped::Done(scale) => &scale.resource_version,
+                _ => "",
+            };
+            self.take_up_followed(Some((&name, version)));
         } else {
             // It is fired once more, which changes nothing in the cluster.
             self.jobs.timers.touch();

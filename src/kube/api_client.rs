@@ -15,7 +15,7 @@ use super::operation::Operation;
 use super::refusal::refusal;
 use super::slots::Slots;
 use crate::json::Skipped;
-use crate::net::{self, Fault, Remedy, Stage};
+use crate::net::{self, Fault, Remedy, Stage, Stream};
 use crate::util::ClockDifference;
 
 /// The time that a call has with all its retries.
@@ -39,7 +39,7 @@ const MIN_ATTEMPT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(super) struct ApiClient {
     state: Arc<Mutex<State>>,
-    slots: Slots,
+    pub(super) slots: Slots,
     pub(super) deadline: Duration,
     pub(super) change_deadline: Duration,
     pub(super) retry_wait: Duration,
@@ -158,6 +158,25 @@ impl ApiClient {
                         is_repeated: retries > 0 || renewed,
                     });
                 }
+            }
+        }
+    }
+
+    /// Asks once, without a retry, for an answer that is read as it comes. None where it
+    /// is not a 200.
+    pub(super) async fn open(&self, call: &Call) -> Option<Stream> {
+        let _slot = self.slots.take(&call.namespace).await;
+        let access = self.state().credentials.access(Instant::now());
+        let request = call.request(&access, self.deadline).ok()?;
+        match access.client.stream(request).await {
+            Ok(stream) if stream.status == 200 => Some(stream),
+            Ok(stream) => {
+                log::debug!("{}: {}", call.asked(), stream.status);
+                None
+            }
+            Err(error) => {
+                log::debug!("{}: {error}", call.asked());
+                None
             }
         }
     }

@@ -10,6 +10,7 @@ use super::access::Access;
 use super::error::{Detail, Error};
 use super::operation::Operation;
 use super::scale::SCALE;
+use super::watch_lines::EVENT;
 use crate::control::{Kind, Namespace, Workload};
 use crate::json::{Gate, Open, Shape, Sieve};
 use crate::net::{Limits, Request};
@@ -20,6 +21,9 @@ const MAX_BODY: usize = 4 * 1024 * 1024;
 
 /// Bytes kept of an answer, if its call says nothing else.
 const MAX_KEPT: usize = 4 * 1024;
+
+/// The seconds after which a watch ends: load balancers cut longer ones off.
+const WATCH_SECONDS: u32 = 240;
 
 /// A number of replicas, or the name of a kind or version, in bytes of JSON text.
 const VALUE: Shape = Shape::Scalar(64);
@@ -112,6 +116,26 @@ impl Call {
     ) -> Self {
         let path = format!("{}{below}", path(target));
         Self::get(operation, &target.kind, &target.namespace, path, shape)
+    }
+
+    /// A watch of one workload: what comes after a version or, without one, how it is and
+    /// then what comes after
+    /// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes>).
+    /// With this field selector a right by name is enough.
+    pub(super) fn watch(target: &Workload, version: Option<&str>) -> Self {
+        let Workload {
+            kind,
+            namespace,
+            name,
+        } = target;
+        let version = version.map(|version| format!("&resourceVersion={version}"));
+        let path = format!(
+            "{}?watch=true&fieldSelector=metadata.name%3D{name}&allowWatchBookmarks=true\
+             &timeoutSeconds={WATCH_SECONDS}{}",
+            collection(kind, namespace),
+            version.unwrap_or_default()
+        );
+        Self::get(Operation::Watch, kind, namespace, path, &EVENT)
     }
 
     /// A GET of the Deployment of the environment.

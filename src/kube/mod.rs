@@ -24,6 +24,8 @@ mod rights;
 mod scale;
 mod service_account;
 mod slots;
+mod watch;
+mod watch_lines;
 
 #[cfg(test)]
 mod tests;
@@ -37,3 +39,4 @@ pub use kubeconfig::{Fault, Kubeconfig, KubeconfigAccess, Subject};
 pub use rights::WorkloadRights;
 pub use scale::ScaleAnswer;
 pub use service_account::{LoadError, ServiceAccount};
+pub use watch::Watch;

@@ -18,6 +18,10 @@ pub(super) const MAX_WORD: usize = 64;
 /// The longest message that is kept, in bytes.
 pub(super) const MAX_MESSAGE: usize = 512;
 
+/// The annotation of the bookmark behind the initial state of a watch
+/// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists>).
+pub(super) const INITIAL_STATE_ENDS: &str = "k8s.io/initial-events-end";
+
 /// The time that a pod has to end if nothing else is said, in seconds.
 const DEFAULT_GRACE_PERIOD: u32 = 30;
 
@@ -96,6 +100,7 @@ pub(super) const WORKLOAD: Shape = Shape::Object(&[
                     ("argocd.argoproj.io/tracking-id", Shape::Present),
                     ("meta.helm.sh/release-name", Shape::Present),
                     ("deployment.kubernetes.io/revision", Shape::Present),
+                    (INITIAL_STATE_ENDS, Shape::Present),
                 ]),
             ),
             ("ownerReferences", Shape::List(&OWNERS)),

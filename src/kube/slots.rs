@@ -15,10 +15,14 @@ const MAX_CALLS: usize = 4;
 /// Calls at once in one namespace.
 const MAX_CALLS_A_NAMESPACE: usize = 3;
 
-/// The places for calls. Clones share them.
+/// Watches at once. Each keeps a connection of its own, which is mostly the memory of TLS.
+const MAX_WATCHES: usize = 8;
+
+/// The places for calls and for watches. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct Slots {
     all: Arc<Semaphore>,
+    watches: Arc<Semaphore>,
     /// One for each namespace that has a target.
     namespaces: Arc<Mutex<BTreeMap<Namespace, Arc<Semaphore>>>>,
 }
@@ -33,8 +37,14 @@ impl Slots {
     pub(super) fn new() -> Self {
         Self {
             all: Arc::new(Semaphore::new(MAX_CALLS)),
+            watches: Arc::new(Semaphore::new(MAX_WATCHES)),
             namespaces: Arc::default(),
         }
+    }
+
+    /// A place for a watch, until it is dropped; None where none is left.
+    pub(super) fn take_watch(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.watches).try_acquire_owned().ok()
     }
 
     /// Waits for a place; who asks first gets it first.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
+use http::response::Parts;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
@@ -14,6 +15,7 @@ use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use tokio::time::timeout;
 
+use super::authority::Authority;
 use super::dns::Resolver;
 use super::error::{Error, Fault, ProxyFault, Stage};
 use super::identity::ClientIdentity;
@@ -186,22 +188,63 @@ impl Client {
         self.exchange(request, Some(sieve)).await
     }
 
+    /// Sends a request, and leaves the body of its answer to be read as it comes, however
+    /// long that takes and however much it is. The request's deadline is for the head.
+    ///
+    /// # Errors
+    /// No answer began within the deadline.
+    pub async fn stream(&self, request: Request) -> Result<Stream, Error> {
+        let authority = request.authority.clone();
+        let (head, body) = self.head(request).await?;
+        let status = head.status.as_u16();
+        Ok(Stream {
+            status,
+            body,
+            authority,
+        })
+    }
+
     async fn exchange(&self, request: Request, sieve: Option<Sieve>) -> Result<Response, Error> {
+        let started = Instant::now();
+        let (authority, limits) = (request.authority.clone(), request.limits);
+        let failed = |fault| Error {
+            authority: authority.clone(),
+            fault,
+        };
+        let (head, body) = self.head(request).await?;
+        let left = limits.deadline.saturating_sub(started.elapsed());
+        let reading = async {
+            match sieve {
+                None => read(body, limits.body).await.map(whole),
+                Some(sieve) if head.status.is_success() => sift(body, limits.body, sieve).await,
+                Some(_) => read_start(body, MAX_REFUSAL).await.map(whole),
+            }
+        };
+        let sifted = timeout(left, reading)
+            .await
+            .map_err(|_| failed(late(Stage::Receiving, limits.deadline)))?
+            .map_err(failed)?;
+        Ok(Response {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: sifted.body,
+            skipped: sifted.skipped,
+            is_cut: sifted.is_cut,
+            arrived: self.clock.now(),
+        })
+    }
+
+    /// Sends a request, and reads the head of its answer.
+    async fn head(&self, request: Request) -> Result<(Parts, Incoming), Error> {
         let Request {
             message,
             authority,
             limits,
         } = request;
-        let started = Instant::now();
         let failed = |fault| Error {
             authority: authority.clone(),
             fault,
         };
-        let late = |stage| Fault::Deadline {
-            stage,
-            after: limits.deadline,
-        };
-
         let mut message = message.map(Full::new);
         message.headers_mut().entry(USER_AGENT).or_insert(AGENT);
         if let Some(value) = message.headers_mut().get_mut(AUTHORIZATION) {
@@ -223,33 +266,40 @@ impl Client {
                         after: limits.deadline,
                     },
                 },
-                None => late(stage()),
+                None => late(stage(), limits.deadline),
             })
             .map_err(&failed)?
             .map_err(|error| failed(Fault::of(&error, stage())))?;
-        let (head, body) = answer.into_parts();
+        Ok(answer.into_parts())
+    }
+}
 
-        let left = limits.deadline.saturating_sub(started.elapsed());
-        let reading = async {
-            match sieve {
-                None => read(body, limits.body).await.map(whole),
-                Some(sieve) if head.status.is_success() => sift(body, limits.body, sieve).await,
-                Some(_) => read_start(body, MAX_REFUSAL).await.map(whole),
-            }
-        };
-        let sifted = timeout(left, reading)
-            .await
-            .map_err(|_| failed(late(Stage::Receiving)))?
-            .map_err(failed)?;
-        Ok(Response {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body: sifted.body,
-            skipped: sifted.skipped,
-            is_cut: sifted.is_cut,
-            arrived: self.clock.now(),
+/// An answer whose body is read as it comes. Dropped before its end, it closes its
+/// connection.
+#[derive(Debug)]
+pub struct Stream {
+    /// The status code.
+    pub status: u16,
+    body: Incoming,
+    authority: Authority,
+}
+
+impl Stream {
+    /// The next bytes of the body; None at its end. May be dropped while it waits: no byte
+    /// is lost by that.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        next(&mut self.body).await.map_err(|fault| Error {
+            authority: self.authority.clone(),
+            fault,
         })
     }
+}
+
+fn late(stage: Stage, after: Duration) -> Fault {
+    Fault::Deadline { stage, after }
 }
 
 fn whole(body: Vec<u8>) -> Sifted {

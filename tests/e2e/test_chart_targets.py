@@ -99,6 +99,13 @@ EVENTS = [("", "events", [], ["list"])]
         ("list", {"openclaw": [("apps", "deployments", [], ["list"])]}),
         ("pods", {"openclaw": PODS, "here": PODS, "argo": PODS}),
         ("events", {"openclaw": EVENTS, "here": EVENTS, "argo": EVENTS}),
+        (
+            "watch",
+            {
+                "openclaw": [("apps", "deployments", ["openclaw-worker", "web.v1"], ["watch"])],
+                "here": [("apps", "statefulsets", ["openclaw-gateway"], ["watch"])],
+            },
+        ),
         ("podsByName", {"here": [("", "pods", ["openclaw-gateway-0"], ["get"])]}),
         # With a policy, as `test_restart_policy.py` has it.
         (

@@ -25,7 +25,7 @@ STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPS, BESIDE, EMPTY = "e2e-targets", "e2e-targets-beside", "e2e-targets-none"
 """Namespaces: of the release and two targets, of a third one, and of no target."""
 
-SWITCHES = ("podsByName", "pods", "events", "list")
+SWITCHES = ("watch", "podsByName", "pods", "events", "list")
 
 VALUES = {
     "matrix": {"user": "bot"},
@@ -67,6 +67,13 @@ OF_APPS = f"/apis/apps/v1/namespaces/{APPS}"
 OF_CORE = "/api/v1/namespaces"
 PODS = f"pods?labelSelector={quote('app=worker.v1')}&limit=20"
 EVENTS = f"events?fieldSelector={quote('involvedObject.uid=1,type=Warning')}&limit=50"
+
+
+def watch(name: str) -> str:
+    """Of one object, after a version that is too old for anybody: one line that says so, and no wait."""
+    return f"watch=true&fieldSelector=metadata.name%3D{name}&timeoutSeconds=1&resourceVersion=1"
+
+
 OF_WIDGETS = f"/apis/e2e.example.com/v1/namespaces/{BESIDE}/widgets"
 
 ASKED: dict[str, list[Ask]] = {
@@ -75,6 +82,8 @@ ASKED: dict[str, list[Ask]] = {
         Ask("PATCH", f"{OF_APPS}/deployments/worker.v1/scale", START),
         Ask("GET", f"{OF_APPS}/statefulsets/gateway"),
         Ask("PATCH", f"{OF_APPS}/statefulsets/gateway/scale", START),
+        Ask("GET", f"{OF_APPS}/deployments?{watch('worker.v1')}", switch="watch"),
+        Ask("GET", f"{OF_APPS}/statefulsets?{watch('gateway')}", switch="watch"),
         Ask("GET", f"{OF_APPS}/deployments?includeObject=None&limit=500", switch="list"),
         Ask("GET", f"{OF_CORE}/{APPS}/{PODS}", switch="pods"),
         Ask("GET", f"{OF_CORE}/{APPS}/pods/gateway-1", switch="podsByName"),
@@ -215,6 +224,8 @@ FORBIDDEN = [
     Ask("GET", f"/apis/apps/v1/namespaces/{BESIDE}/deployments"),
     Ask("GET", "/apis/apps/v1/deployments"),
     Ask("GET", f"{OF_APPS}/deployments?watch=1"),
+    Ask("GET", f"{OF_APPS}/deployments?{watch('another')}"),
+    Ask("GET", f"{OF_WIDGETS}?{watch('web')}"),
     Ask("GET", f"{OF_APPS}/statefulsets"),
     Ask("GET", f"{OF_PODS}/gateway-0"),
     Ask("GET", f"{OF_PODS}/gateway-0/log"),

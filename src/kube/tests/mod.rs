@@ -9,6 +9,7 @@ mod observing;
 mod pods;
 mod restarts;
 mod rights;
+mod watching;
 
 use std::cell::Cell;
 use std::fs;

@@ -38,4 +38,5 @@ mod traces;
 mod trust;
 mod unreachable;
 mod upgrade;
+mod watches;
 mod withheld;

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::faults::{Fault, Faults, Faulty, matches};
 use super::monitor::Monitor;
 use super::redaction::hide;
+use super::watches::{Watcher, is_watch};
 use super::wire::{Answer, Listener, Request, Response, serve};
 use super::workloads::{Objects, Workload};
 
@@ -304,12 +305,16 @@ impl State {
 }
 
 impl Shared {
-    fn answer(&self, request: &Request, is_certified: bool) -> Answer {
+    fn answer(self: &Arc<Self>, request: &Request, is_certified: bool) -> Answer {
         let path = request.path();
+        let method = match is_watch(request) {
+            true => "WATCH",
+            false => &request.method,
+        };
         let (call, fault) = self.with(|state| {
             state.calls.push(Call {
                 at: Instant::now(),
-                method: request.method.clone(),
+                method: method.to_owned(),
                 path: path.clone(),
                 target: request.target.clone(),
                 content_type: request
@@ -323,7 +328,7 @@ impl Shared {
             // does not befall it.
             let method = match request.target.contains("dryRun=All") {
                 true => "DRY-RUN",
-                false => &request.method,
+                false => method,
             };
             let fault = state.faults.take(method, &path);
             (state.calls.len() - 1, fault)
@@ -334,9 +339,15 @@ impl Shared {
         };
         let response = self.with(|state| {
             let response = state.handle(request, is_certified);
-            state.calls[call].answered = Some(Instant::now());
+            if let Some(call) = state.calls.get_mut(call) {
+                call.answered = Some(Instant::now());
+            }
             response
         });
+        if method == "WATCH" && response.status == 200 {
+            let mut watcher = Watcher::new(self, request);
+            return Answer::Pieces(Box::new(move || watcher.next()));
+        }
         self.after(fault).unwrap_or(Answer::Reply(response))
     }
 }

@@ -31,6 +31,7 @@ pub mod story;
 #[path = "../../../src/util/temp.rs"]
 pub mod temp;
 pub mod tokens;
+pub mod watches;
 pub mod wire;
 pub mod workloads;
 pub mod world;

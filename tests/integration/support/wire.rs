@@ -116,6 +116,8 @@ pub enum Answer {
     /// The same, and what is done when the client has all of it, or no longer
     /// wants it.
     Watched(Response, Box<dyn FnOnce()>),
+    /// A body in pieces, each when it is there, until there are no more.
+    Pieces(Box<dyn FnMut() -> Option<Vec<u8>>>),
     /// Close the connection without a byte.
     Cut,
     /// These bytes as they are, then close.
@@ -143,6 +145,18 @@ pub fn serve<S: Read + Write>(
                 if response.has("Connection") {
                     return Ok(());
                 }
+            }
+            Answer::Pieces(mut next) => {
+                let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+                            Transfer-Encoding: chunked\r\n\r\n";
+                stream.write_all(head.as_bytes())?;
+                stream.flush()?;
+                while let Some(piece) = next() {
+                    Chunks(&mut stream).write_all(&piece)?;
+                    stream.flush()?;
+                }
+                stream.write_all(b"0\r\n\r\n")?;
+                stream.flush()?;
             }
             Answer::Cut => return Ok(()),
             Answer::Raw(bytes) => {

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::apiserver::failure;
+use super::watches::is_watch;
 use super::wire::{Request, Response};
 
 /// The annotation of a template by which its pods are replaced.
@@ -76,7 +77,7 @@ impl Workload {
         })
     }
 
-    fn shown(&self) -> Value {
+    pub fn shown(&self) -> Value {
         let (group_version, _) = self.resource.rsplit_once('/').expect("a path");
         let mut shown = json!({
             "kind": self.kind(), "apiVersion": group_version, "metadata": self.metadata(),
@@ -211,6 +212,12 @@ pub struct Objects {
     pub events: Vec<Value>,
     /// What the bot may not do: a verb and a resource, such as `list` and `pods`.
     pub forbidden: Vec<(&'static str, &'static str)>,
+    /// True if workloads may be watched.
+    pub may_watch: bool,
+    /// True if watches tell nothing but the lines below.
+    pub is_mute: bool,
+    /// Lines for those who watch the workload of this name; an `ERROR` ends the watch.
+    pub lines: Vec<(String, String)>,
 }
 
 /// The parts of a path below a namespace.
@@ -271,6 +278,7 @@ impl Objects {
             return Response::text(404, "text/plain", "404 page not found\n");
         };
         let verb = match (request.method.as_str(), place.name) {
+            ("GET", None) if is_watch(request) => "watch",
             ("GET", Some(_)) => "get",
             ("GET", None) => "list",
             ("PATCH", _) => "patch",
@@ -280,11 +288,7 @@ impl Objects {
             Some(below) => format!("{}/{below}", place.plural),
             None => place.plural.to_owned(),
         };
-        if self
-            .forbidden
-            .iter()
-            .any(|(no, of)| *no == verb && *of == resource)
-        {
+        if !self.may(verb, &resource) {
             let words = format!(
                 "{resource} is forbidden: User \"system:serviceaccount:x:y\" cannot {verb} \
                  resource \"{resource}\""
@@ -301,9 +305,17 @@ impl Objects {
                 });
                 pod.map_or_else(|| place.not_found(), |pod| Response::json(200, pod))
             }
+            // The head: what follows comes from a watcher.
+            ("watch", ..) => Response::json(200, &json!(null)),
             ("list", ..) => self.list(request, &place),
             _ => self.one(request, verb, &place),
         }
+    }
+
+    /// True if the bot may do this.
+    fn may(&self, verb: &str, resource: &str) -> bool {
+        let is_forbidden = |(no, of): &(&str, &str)| *no == verb && *of == resource;
+        (verb != "watch" || self.may_watch) && !self.forbidden.iter().any(is_forbidden)
     }
 
     fn one(&mut self, request: &Request, verb: &str, place: &Place<'_>) -> Response {
@@ -402,12 +414,7 @@ impl Objects {
         let mut add = |group: &str, resource: &str| {
             let verbs: Vec<&str> = ["get", "list", "watch", "patch"]
                 .into_iter()
-                .filter(|verb| {
-                    !self
-                        .forbidden
-                        .iter()
-                        .any(|(no, of)| no == verb && *of == resource)
-                })
+                .filter(|verb| self.may(verb, resource))
                 .collect();
             rules.push(json!({"verbs": verbs, "apiGroups": [group], "resources": [resource]}));
         };
