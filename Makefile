@@ -50,10 +50,7 @@ REMAP = --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(CARGO_DIR)=cargo -
 # unwinding, and, where the binary is position-independent (x86_64), a short form
 # of its relocations. It says what went in where for `make size`. Paths are
 # relative: Cargo makes these flags, not those above, a part of the binary's names.
-# Instructions that come again and again are a function of their own, as the compiler
-# has it by itself on aarch64: 120 KB.
-LINK = -C llvm-args=-enable-machine-outliner=always -C llvm-args=-machine-outliner-reruns=1 \
-  -C linker=rust-lld -C linker-flavor=ld.lld -C link-self-contained=yes \
+LINK = -C linker=rust-lld -C linker-flavor=ld.lld -C link-self-contained=yes \
   -C link-arg=-T.cargo/no-unwind.ld -C link-arg=-zpack-relative-relocs \
   -C link-arg=-Map=target/$$triple.map
 
