@@ -36,6 +36,8 @@ OF_WIDGETS = f"/apis/e2e.example.com/v1/namespaces/{HERE}/widgets"
 ELSEWHERE = "elsewhere"
 """A node that nobody plays: its pods wait for ever."""
 
+MAY_NOT = rf"^Error: I may not scale deployment slow in namespace {SLOW}: grant .* `patch` on `deployments/scale`\.$"
+
 HOOK_SECONDS = 8
 """After so long the API server gives up on a webhook that does not answer; too long for the bot to try again."""
 
@@ -356,7 +358,24 @@ def test_what_one_may_not_see_does_not_exist(town: Town) -> None:
             assert "There is no target" in answers[0]["body"]
 
 
+def test_one_target_that_may_not_be_touched_leaves_the_others_alone(town: Town) -> None:
+    cluster, anna = town.world.cluster, town.anna
+    bindings = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{SLOW}/rolebindings"
+    for binding in cluster.ensure("GET", bindings)["items"]:
+        cluster.ensure("DELETE", f"{bindings}/{binding['metadata']['name']}")
+    path = f"/apis/apps/v1/namespaces/{SLOW}/deployments/slow"
+    token = (town.targets.identity.account_dir / "token").read_text()
+    wait_for("the right to be gone", lambda: cluster.request("GET", path, user=token)[0] == 403)
+    anna.say("list")
+    listed = (anna.wait(r"Not known").text or "").splitlines()
+    assert listed[-1] == "Not known (1): slow"
+    assert sum(int(count) for count in re.findall(r"\((\d+)\):", "\n".join(listed))) == 5, listed
+    anna.say("start slow")
+    anna.wait(MAY_NOT)
+
+
 def test_stop_all_takes_the_code_of_the_question(town: Town) -> None:
+    """One answer for all; what may not be stopped has its line in it."""
     anna, bob = town.anna, town.bob
     anna.say("start quick")
     anna.wait(r"^quick is ready")
@@ -369,7 +388,8 @@ def test_stop_all_takes_the_code_of_the_question(town: Town) -> None:
     anna.wait(r"^There is nothing to confirm")
     anna.say(f"yes {code}")
     summary = anna.wait(r"(?m)^quick is stopping: 1 → 0 replicas\.$").text or ""
-    assert len(summary.splitlines()) == 5, summary
+    lines = summary.splitlines()
+    assert len(lines) == 5 and [bool(re.search(MAY_NOT, line)) for line in lines] == [False, False, True, False, False]
     assert town.world.cluster.replicas(HERE, "quick")["spec"] == 0
 
 
