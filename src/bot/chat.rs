@@ -147,6 +147,7 @@ impl Door<'_> {
         }
         let decision = match decision {
             Decision::Execute(Command::Confirm { code }) => {
+                log_receipt(message, &payload);
                 return self.confirm(message, &entry, &code);
             }
             other => other,
@@ -169,6 +170,10 @@ impl Door<'_> {
             && let MessageKind::Text { body, .. } = &message.kind
         {
             self.remark(&entry, &replies::echo(body))?;
+        }
+        if matches!(decision, Decision::Execute(_)) {
+            // Whoever goes on with something else has not confirmed what was asked.
+            self.chat.challenges.borrow_mut().forget(&entry.sender);
         }
         let (answer, metric) = match decision {
             Decision::Ignore => return Ok(None),

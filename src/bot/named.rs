@@ -129,8 +129,10 @@ impl Door<'_> {
         if !is_heard || !self.record(entry, &[])? {
             return Ok(None);
         }
-        self.remark(entry, sentence)?;
-        journal.finish(&entry.event_id)?;
+        if !self.is_flooded(entry)? {
+            self.remark(entry, sentence)?;
+            journal.finish(&entry.event_id)?;
+        }
         let unknown = CommandOutcome::Unknown;
         Ok(Some(MetricEvent::Command(None, unknown)))
     }
@@ -147,6 +149,7 @@ impl Door<'_> {
             Flow::Drop => {}
         }
         warn!("{} asks for too much at once", entry.sender);
+        self.record(entry, &[])?;
         self.turn.tx.journal().finish(&entry.event_id)?;
         Ok(true)
     }
@@ -200,27 +203,35 @@ impl Door<'_> {
         if journal.is_known(&entry.event_id)? {
             return Ok(None);
         }
+        let refused = MetricEvent::Command(Some(Verb::Confirm), CommandOutcome::Refused);
+        if self.is_flooded(entry)? {
+            return Ok(Some(refused));
+        }
         let confirmed = self.chat.challenges.borrow_mut().answer(
             &entry.sender,
             &entry.room,
             code,
             self.turn.own_now,
         );
-        let sentence = match confirmed {
+        let (sentence, reason) = match confirmed {
             Confirmed::Command(command) => {
                 return self.confirmed(message, entry, &command.confirmed());
             }
-            Confirmed::Wrong => words::WRONG_CODE,
-            Confirmed::WrongTooOften => words::WRONG_TOO_OFTEN,
-            Confirmed::TooLate => words::CONFIRMED_TOO_LATE,
-            Confirmed::Nothing => words::NOTHING_TO_CONFIRM,
+            Confirmed::Wrong => (words::WRONG_CODE, "wrong code"),
+            Confirmed::WrongTooOften => (words::WRONG_TOO_OFTEN, "third wrong code"),
+            Confirmed::TooLate => (words::CONFIRMED_TOO_LATE, "too late"),
+            Confirmed::Nothing => (words::NOTHING_TO_CONFIRM, "nothing to confirm"),
         };
-        if self.record(entry, &[])? {
-            self.remark(entry, sentence)?;
-            journal.finish(&entry.event_id)?;
-        }
-        let refused = CommandOutcome::Refused;
-        Ok(Some(MetricEvent::Command(Some(Verb::Confirm), refused)))
+        self.record(entry, &[])?;
+        let record = AuditRecord {
+            decision: Some(AuditDecision::Denied),
+            reason,
+            ..AuditRecord::new(AuditEvent::Decision)
+        };
+        self.audit(entry, None, &record);
+        self.remark(entry, sentence)?;
+        journal.finish(&entry.event_id)?;
+        Ok(Some(refused))
     }
 
     /// Takes on a command that was confirmed, if it may still be given.

@@ -241,3 +241,30 @@ fn what_somebody_has_set_since_is_not_stopped() {
         4
     );
 }
+
+#[test]
+fn a_question_is_void_once_its_person_goes_on_with_something_else() {
+    let mut world = targets().set("PROGRESS", "false").start();
+    let question = world.ask("stop all");
+    let code = code(&question);
+    assert_eq!(world.ask("status worker"), "worker is off.");
+    assert_eq!(
+        world.ask(&format!("yes {code}")),
+        "There is nothing to confirm: please send the command itself."
+    );
+    assert!(world.api.scaled_to().is_empty());
+}
+
+#[test]
+fn guessing_codes_is_a_flood_like_any_other() {
+    let mut world = targets().set("PROGRESS", "false").start();
+    for _ in 0..12 {
+        world.say("yes 1111");
+    }
+    for _ in 0..10 {
+        assert!(world.next_body().starts_with("There is nothing to confirm"));
+    }
+    assert!(world.next_body().starts_with("You ask faster than I can answer"));
+    world.hs.wait_next_sync();
+    assert_eq!(world.unread(), Vec::<Option<String>>::new());
+}
