@@ -256,7 +256,6 @@ fn the_policy_alone_hears_no_stranger() {
                 sender: sender.to_owned(),
                 age: Default::default(),
                 thread: None,
-                replies_to: None,
                 mentions_bot: false,
                 kind: MessageKind::Text {
                     overdue_ms: 0,

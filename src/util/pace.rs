@@ -1,6 +1,8 @@
 //! The length of a wait that the program itself has chosen: before another attempt, or
 //! for something that may still come. A test of what follows it need not wait as long.
 
+#[cfg(debug_assertions)]
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// The wait as it is.
@@ -12,10 +14,7 @@ pub const fn paced(wait: Duration) -> Duration {
 /// The wait; in debug builds it is as many times shorter as `OPENCLAW_TEST_PACE` says.
 #[cfg(debug_assertions)]
 pub fn paced(wait: Duration) -> Duration {
-    static PACE: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| {
-        let pace = std::env::var("OPENCLAW_TEST_PACE").ok();
-        pace.and_then(|pace| pace.parse().ok()).unwrap_or(1).max(1)
-    });
+    static PACE: LazyLock<u32> = LazyLock::new(|| times("OPENCLAW_TEST_PACE"));
     wait / *PACE
 }
 
@@ -30,9 +29,16 @@ pub const fn patience(wait: Duration) -> Duration {
 /// does much else.
 #[cfg(debug_assertions)]
 pub fn patience(wait: Duration) -> Duration {
-    static TIMES: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| {
-        let times = std::env::var("OPENCLAW_TEST_PATIENCE").ok();
-        times.and_then(|times| times.parse().ok()).unwrap_or(1)
-    });
-    wait.saturating_mul(*TIMES)
+    static PATIENCE: LazyLock<u32> = LazyLock::new(|| times("OPENCLAW_TEST_PATIENCE"));
+    wait.saturating_mul(*PATIENCE)
+}
+
+/// The number that a variable has; 1 where it has none.
+#[cfg(debug_assertions)]
+fn times(variable: &str) -> u32 {
+    let times = std::env::var(variable).ok();
+    times
+        .and_then(|times| times.parse().ok())
+        .unwrap_or(1)
+        .max(1)
 }

@@ -2,21 +2,22 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// Where files live in memory: the tests commit some ten thousand times, and none of them
+/// The place of files that live in memory: the tests commit some ten thousand times, and none of them
 /// pulls the plug.
 const IN_MEMORY: &str = "/dev/shm";
 
 /// The least size of it that does, in KiB. That of a container can be 64 MiB.
 const LEAST_KIB: u64 = 1024 * 1024;
 
-/// Where the files of tests are: in memory where there is room, and where `TMPDIR` says
+/// The place of the files of tests: in memory where there is room, and where `TMPDIR` says
 /// nothing else. What is measured with a release binary (`BOT_BINARY`) is on a disk: there
 /// a commit has its price, and a file is no part of the bot's memory.
-fn place() -> PathBuf {
+static PLACE: LazyLock<PathBuf> = LazyLock::new(|| {
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     let has_room = mounts.lines().any(|mount| {
         let mut columns = mount.split(' ').skip(1);
@@ -35,7 +36,7 @@ fn place() -> PathBuf {
         true => PathBuf::from(IN_MEMORY),
         false => std::env::temp_dir(),
     }
-}
+});
 
 /// A fresh directory; removed when dropped.
 pub struct TempDir(PathBuf);
@@ -44,7 +45,7 @@ impl TempDir {
     pub fn new() -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("toggle-operator-test-{}-{number}", std::process::id());
-        let path = place().join(name);
+        let path = PLACE.join(name);
         fs::create_dir(&path).expect("a temporary directory can be made");
         Self(path)
     }

@@ -39,7 +39,7 @@ pub(in crate::matrix) use answer::item_kind;
 pub(in crate::matrix) use api::BuildError;
 pub(in crate::matrix) use content::{Said, mentions, said};
 pub(in crate::matrix) use relation::{
-    Relation, is_edit, relate, replace, replied_to, reply_to, take_relation, thread_of,
+    Relation, is_edit, relate, replace, reply_to, take_relation, thread_of,
 };
 pub(in crate::matrix) use sending::{receipt_call, typing_call};
 pub(in crate::matrix) use sync::{

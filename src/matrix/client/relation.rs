@@ -163,15 +163,6 @@ pub(crate) fn thread_of(content: &RawValue) -> Option<OwnedEventId> {
     event_id(relation.get("event_id")?).filter(|_| is_thread)
 }
 
-/// The message that an event replies to; None for one that only seems to where threads
-/// are not shown.
-pub(crate) fn replied_to(content: &RawValue) -> Option<OwnedEventId> {
-    let relation = relation(content);
-    let falls_back = relation.get("is_falling_back").and_then(Value::as_bool);
-    let replied_to = relation.get("m.in_reply_to")?.get("event_id")?;
-    event_id(replied_to).filter(|_| falls_back != Some(true))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,30 +195,6 @@ mod tests {
         ] {
             assert_eq!(root(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn a_reply_is_one_on_purpose() {
-        let replied_to = |relation: &str| replied_to(&raw(relation)).map(|id| id.to_string());
-        for reply in [
-            r#"{"m.in_reply_to":{"event_id":"$x"}}"#,
-            r#"{"rel_type":"m.thread","event_id":"$r","m.in_reply_to":{"event_id":"$x"}}"#,
-            r#"{"rel_type":"m.thread","is_falling_back":false,"m.in_reply_to":{"event_id":"$x"}}"#,
-        ] {
-            assert_eq!(replied_to(reply).as_deref(), Some("$x"), "{reply}");
-        }
-        for other in [
-            r#"{"rel_type":"m.thread","is_falling_back":true,"m.in_reply_to":{"event_id":"$x"}}"#,
-            r#"{"m.in_reply_to":{"event_id":"x"}}"#,
-            r#"{"m.in_reply_to":true}"#,
-            r#"{"event_id":"$x"}"#,
-            "true",
-            "null",
-        ] {
-            assert_eq!(replied_to(other), None, "{other}");
-        }
-        let none = RawValue::from_string("{}".to_owned()).unwrap();
-        assert_eq!(super::replied_to(&none), None);
     }
 
     #[test]

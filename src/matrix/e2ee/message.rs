@@ -10,7 +10,7 @@ use super::engine::{Engine, Turn};
 use super::error::Error;
 use crate::control::Age;
 use crate::crypto::WithheldCode;
-use crate::matrix::client::{Event, Relation, Said, replied_to, said, thread_of};
+use crate::matrix::client::{Event, Relation, Said, said, thread_of};
 use crate::store::{DeviceKeys, UndecryptedEvent, WaitReason};
 use crate::util::paced;
 
@@ -38,8 +38,6 @@ pub struct Message {
     pub age: Age,
     /// The first message of the thread that it is in.
     pub thread: Option<OwnedEventId>,
-    /// The message that it replies to: the server's word, as the thread is.
-    pub replies_to: Option<OwnedEventId>,
     /// True for a text that mentions the bot.
     pub mentions_bot: bool,
     /// Its kind.
@@ -122,7 +120,6 @@ impl<'a> Candidate<'a> {
             sender: self.sender.to_owned(),
             age,
             thread: thread_of(self.event.content),
-            replies_to: replied_to(self.event.content),
             mentions_bot,
             kind,
         }

@@ -33,14 +33,6 @@ impl Anchors<'_> {
         )
     }
 
-    /// Returns whether this event is one of these messages.
-    pub fn contains(&self, event_id: &EventId) -> Result<bool, Error> {
-        self.0.exists(
-            "SELECT 1 FROM anchors WHERE event_id = ?1",
-            [event_id.as_str()],
-        )
-    }
-
     /// Keeps the event that the message of this request of the outbox became, if the
     /// message has a name.
     pub(super) fn keep(&self, outbox_row: i64, event_id: &EventId) -> Result<(), Error> {

@@ -13,7 +13,9 @@ impl PreviousReplicas<'_> {
     /// it is 3. One to more clears it.
     pub fn note_change(&self, target: &str, uid: &str, from: i32, to: i32) -> Result<(), Error> {
         if to > from {
-            return self.forget(target);
+            return self
+                .0
+                .run("DELETE FROM previous_replicas WHERE target = ?1", [target]);
         }
         if to == from || from <= 0 || uid.len() > caps::OBJECT_UID {
             return Ok(());
@@ -36,11 +38,5 @@ impl PreviousReplicas<'_> {
             [target],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
-    }
-
-    /// Forgets it.
-    pub fn forget(&self, target: &str) -> Result<(), Error> {
-        self.0
-            .run("DELETE FROM previous_replicas WHERE target = ?1", [target])
     }
 }
