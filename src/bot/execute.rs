@@ -314,47 +314,59 @@ impl Cluster {
         }
     }
 
-    /// Scales to none, waits until the pods have ended, and scales back. May be repeated
-    /// from its beginning: the number to come back to is written down before.
+    /// Scales to none, waits until the pods have ended, and scales back. The number to come
+    /// back to is written down before. Whatever fails once it may be at none, it is scaled
+    /// back.
     async fn restart(&self, target: &Target, count: i32) -> Result<Done, kube::Error> {
         let workload = &target.workload;
-        self.set(workload, 0).await?;
+        let stopped = self.set(workload, 0).await;
+        match &stopped {
+            Ok(_) => self.wait_for_end(workload).await,
+            // It may be at none all the same.
+            Err(fault) if fault.is_transient() => {}
+            Err(_) => return stopped.map(|_| Done::Store),
+        }
+        // Another number than none is somebody else's newer wish.
+        match (self.start_again(target, count).await?, stopped) {
+            (Done::AlreadyOn(_), Err(fault)) => Err(fault),
+            (done, _) => Ok(done),
+        }
+    }
+
+    /// Waits for a while until the pods of a workload that is scaled to none have ended.
+    async fn wait_for_end(&self, workload: &Workload) {
         let until = Instant::now() + RESTART_WAIT;
         while Instant::now() < until {
-            let seen = self.kube.observe(workload).await?;
-            // Somebody else has set a number meanwhile: theirs is the newer wish.
-            if seen.desired > 0 {
-                return Ok(Done::AlreadyOn(Box::new(seen)));
-            }
-            if seen.replicas == 0 && seen.terminating.unwrap_or(0) == 0 {
-                break;
+            match self.kube.observe(workload).await {
+                Ok(seen) => {
+                    let left = seen.replicas.saturating_add(seen.terminating.unwrap_or(0));
+                    if seen.desired > 0 || left == 0 {
+                        return;
+                    }
+                }
+                Err(fault) => info!("restart of {workload}: {}", fault.detail()),
             }
             sleep(RESTART_LOOK).await;
         }
-        let scale = self.set_again(workload, count).await?;
-        Ok(Done::Changed(Change {
-            from: 0,
-            to: scale.replicas,
-            uid: scale.uid,
-            generation: 0,
-            selector: scale.selector,
-            version: scale.resource_version,
-        }))
     }
 
-    /// Sets a number, and tries for a while: what was scaled to none for a restart is not
-    /// to stay so because the API server is away for a moment.
-    async fn set_again(&self, workload: &Workload, count: i32) -> Result<ScaleAnswer, kube::Error> {
+    /// Starts what was scaled to none for a restart, and tries for a while: it is not to
+    /// stay so because the API server is away for a moment.
+    async fn start_again(&self, target: &Target, count: i32) -> Result<Done, kube::Error> {
         for _ in 0..RESTART_TRIES {
-            match self.set(workload, count).await {
+            match self.start(target, Some(count), None).await {
                 Err(fault) if fault.is_transient() => {
-                    warn!("restart of {workload}: {}; trying again", fault.detail());
+                    warn!(
+                        "restart of {}: {}; trying again",
+                        target.name,
+                        fault.detail()
+                    );
                 }
                 answered => return answered,
             }
             sleep(RESTART_RETRY).await;
         }
-        self.set(workload, count).await
+        self.start(target, Some(count), None).await
     }
 
     /// Looks at all targets: in one call a namespace and kind where that is allowed.

@@ -158,9 +158,19 @@ impl Session<'_> {
             return;
         }
         let now = self.clock.now_ms();
-        let rows = self.read(|turn| Ok(turn.tx.followed().all()?));
-        self.jobs.follows.is_loaded = true;
-        for row in rows.unwrap_or_default() {
+        let Some(rows) = self.read(|turn| Ok(turn.tx.followed().all()?)) else {
+            // They are taken up with the next change.
+            self.jobs.follows.is_loaded = false;
+            return;
+        };
+        let changed = changed.filter(|_| is_loaded);
+        let follows = &mut self.jobs.follows;
+        follows.is_loaded = true;
+        // What is not there any more was replaced by a command that is not followed.
+        follows
+            .by_target
+            .retain(|name, _| changed.is_some_and(|(target, _)| target.as_str() != name));
+        for row in rows {
             let version = match changed {
                 None => Some(""),
                 Some((target, version)) => (target.as_str() == row.target).then_some(version),
@@ -217,29 +227,43 @@ impl Session<'_> {
                 ..followed.row.clone()
             };
             let details = followed.details;
-            let is_told = self.attempt(|door| tell(door, &row, &step, details));
+            let mut is_queued = true;
+            let is_told = self.attempt(|door| {
+                is_queued = tell(door, &row, &step, details)?;
+                Ok(())
+            });
             if !is_told {
                 self.jobs.follows.untold.push((target, number, step));
                 return;
             }
             if let Some(followed) = self.jobs.follows.by_target.get_mut(&target) {
                 followed.row = row;
+                if !is_queued {
+                    followed.follow.was_not_told();
+                }
             }
             self.jobs.look(&target, step.next);
         }
     }
 }
 
-/// Writes down what there is to tell of a change, and that it was told.
-fn tell(door: Door<'_>, row: &FollowedChange, step: &Step, details: Details) -> Result<(), Error> {
+/// Writes down what there is to tell of a change, and that it was told. False if there was
+/// no message to edit, or no room for the edit.
+fn tell(
+    door: Door<'_>,
+    row: &FollowedChange,
+    step: &Step,
+    details: Details,
+) -> Result<bool, Error> {
     let Ok(name) = TargetName::parse(&row.target) else {
-        return Ok(());
+        return Ok(true);
     };
     let tx = door.turn.tx;
+    let mut is_queued = true;
     if let Some(progress) = &step.edit {
         let speech = Speech::new(progress.sentence(&name, details), Place::Room);
         let anchor = Anchor::new(&row.command, &row.target);
-        door.turn.edit(&anchor, &row.room, &speech)?;
+        is_queued = door.turn.edit(&anchor, &row.room, &speech)?;
     }
     if let Some(ending) = &step.outcome {
         let sentence = ending.sentence(&name, details);
@@ -252,7 +276,7 @@ fn tell(door: Door<'_>, row: &FollowedChange, step: &Step, details: Details) -> 
             tx.followed().put(row)?;
         }
     }
-    Ok(())
+    Ok(is_queued)
 }
 
 fn tell_ending(

@@ -3,9 +3,12 @@
 //! They belong to the process, not to a session: one that is under way goes on when the
 //! session ends.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
-use log::{info, warn};
+use log::info;
 use ruma::{OwnedEventId, OwnedRoomId};
 use tokio::{
     task::JoinSet,
@@ -13,19 +16,19 @@ use tokio::{
 };
 
 use super::{
-    chat::{self, Door},
-    execute::{Cluster, Done, Order},
+    chat::Door,
+    denied,
+    due::{Job, decide},
+    execute::{Cluster, Done},
     followed::{Follows, Looked},
     preflight, replies,
     timed::{Fired, Scheduled, Timers},
 };
 use crate::{
-    control::{
-        Age, Command, Decision, Denial, Distrust, Proof, Request, Stage, TargetName, Targets, Verb,
-    },
+    control::{Command, Decision, Namespace, TargetName, Targets, Verb},
     kube,
-    matrix::e2ee::{Error, Turn},
-    store::{Encryption, JournalEntry},
+    matrix::e2ee::Error,
+    store::JournalEntry,
     telemetry::{CommandOutcome, HealthState, MetricEvent},
 };
 
@@ -33,23 +36,12 @@ use crate::{
 /// `status` keeps no `stop` from being done in time.
 const QUESTIONS_BEFORE_SCALING: i64 = 4;
 
-/// Targets on which something is done at the same time.
-const SIDE_BY_SIDE: usize = 4;
+/// Targets on which something is done at the same time. More than there are calls to the
+/// API server at once: most of what a job does is to wait.
+const SIDE_BY_SIDE: usize = 16;
 
-/// A command whose turn has come, and the decision about it.
-pub(super) struct Job {
-    entry: JournalEntry,
-    decision: Decision,
-    /// What the cluster is to do; None where it takes none.
-    order: Option<Order>,
-}
-
-impl Job {
-    /// Returns true if its answer tells what the bot can be known by.
-    pub(super) const fn tells_fingerprints(&self) -> bool {
-        matches!(self.decision, Decision::Execute(Command::Help { .. }))
-    }
-}
+/// Those of one namespace: where its calls hang, those of others have places left.
+const SIDE_BY_SIDE_IN_NAMESPACE: usize = 6;
 
 /// The end of a job, to be written down.
 pub(super) struct Answered {
@@ -164,17 +156,44 @@ impl Jobs {
     /// do those behind it.
     pub(super) fn next(&self, door: Door<'_>, started_at: u64) -> Result<Vec<Job>, Error> {
         let mut jobs = Vec::new();
-        let mut busy: Vec<String> = self.running.iter().map(|job| job.lane.clone()).collect();
+        let mut lanes: Vec<String> = self.running.iter().map(|job| job.lane.clone()).collect();
         while self.running.len() + jobs.len() < self.most() {
-            let Some(entry) = self.next_entry(door, &busy)? else {
+            let Some(entry) = self.next_entry(door, &self.busy(&lanes))? else {
                 break;
             };
-            busy.push(entry.target.clone());
+            lanes.push(entry.target.clone());
             if let Some(job) = decide(door, entry, started_at)? {
                 jobs.push(job);
             }
         }
         Ok(jobs)
+    }
+
+    /// The lanes in which nothing can be started: in which something is done (`lanes`), by
+    /// the clock too, and those of a namespace in which enough is done.
+    fn busy(&self, lanes: &[String]) -> Vec<String> {
+        let mut busy = lanes.to_vec();
+        busy.extend(self.timers.firing.iter().cloned());
+        let Targets::Named(targets) = &self.targets else {
+            return busy;
+        };
+        let mut in_namespace: BTreeMap<&Namespace, usize> = BTreeMap::new();
+        for target in targets {
+            if busy.iter().any(|lane| lane == target.name.as_str()) {
+                *in_namespace.entry(&target.workload.namespace).or_default() += 1;
+            }
+        }
+        in_namespace.retain(|_, count| *count >= SIDE_BY_SIDE_IN_NAMESPACE);
+        let crowded = targets
+            .iter()
+            .filter(|target| in_namespace.contains_key(&target.workload.namespace));
+        busy.extend(crowded.map(|target| target.name.as_str().to_owned()));
+        busy
+    }
+
+    /// Returns true while a job is under way on this target.
+    pub(super) fn is_running_on(&self, target: &str) -> bool {
+        self.running.iter().any(|job| job.lane == target)
     }
 
     /// The command whose turn it is among those whose lane is not busy.
@@ -234,8 +253,8 @@ impl Jobs {
             Decision::Ignore => return,
             Decision::Deny(denial) => {
                 let answered = Answered {
-                    end: End::Told(chat::denial_words(&denial, &entry, None)),
-                    metric: chat::denied(&denial, &entry.payload),
+                    end: End::Told(denied::denial_words(&denial, &entry, None)),
+                    metric: denied::denied(&denial, &entry.payload),
                     command: None,
                     entry,
                 };
@@ -314,95 +333,4 @@ impl Running {
 
 fn is_of(running: &Running, answered: &Answered) -> bool {
     running.event_id == answered.entry.event_id && running.part == answered.entry.part
-}
-
-/// Decides about a command whose turn has come. None while its sender's devices are
-/// being asked for.
-fn decide(door: Door<'_>, entry: JournalEntry, started_at: u64) -> Result<Option<Job>, Error> {
-    let (policy, own_now) = (&door.chat.policy, door.turn.own_now);
-    let mut request = Request {
-        principal: &entry.sender,
-        room: &entry.room,
-        text: &entry.payload,
-        proof: Proof::Encrypted,
-        age: Age::told(entry.age_ms),
-        overdue_ms: 0,
-        received_at: entry.received_at,
-        wall_ms: door.turn.now,
-        stage: Stage::Due {
-            interrupted: entry.received_at < started_at,
-        },
-    };
-    let mut decision = policy.decide(&request, own_now);
-    // What is too old is told so without asking for its sender's devices.
-    if !matches!(&decision, Decision::Deny(denial) if denial.is_about_time()) {
-        let Some(proof) = proof(door.turn, &entry)? else {
-            return Ok(None);
-        };
-        request.proof = proof;
-        decision = policy.decide(&request, own_now);
-    }
-    if let Decision::Deny(denial) = &decision {
-        chat::log_denial(denial, &entry);
-        if matches!(denial, Denial::NoLongerAllowed | Denial::Unproven(_)) {
-            warn!(
-                "{} may no longer command: {} is not run",
-                entry.sender, entry.payload
-            );
-        }
-    }
-    let order = match &decision {
-        Decision::Execute(command) => order(door, &entry, command)?,
-        _ => None,
-    };
-    Ok(Some(Job {
-        entry,
-        decision,
-        order,
-    }))
-}
-
-/// What the cluster is to do for a command; None where it takes none.
-fn order(door: Door<'_>, entry: &JournalEntry, command: &Command) -> Result<Option<Order>, Error> {
-    let policy = &door.chat.policy;
-    if let Targets::Reference(workload) = &policy.targets {
-        return Ok(Some(Order::Reference(command.clone(), workload.clone())));
-    }
-    if !command.verb().needs_cluster() {
-        return Ok(None);
-    }
-    let scope = policy.scope(&entry.sender, &entry.room);
-    let Some(name) = command.targets().first() else {
-        let seen = scope.seen().iter().map(|seen| seen.target.clone());
-        return Ok(Some(Order::List(seen.collect())));
-    };
-    let previous = match command {
-        Command::Start { .. } => door.turn.tx.previous_replicas().get(name.as_str())?,
-        _ => None,
-    };
-    Ok(scope.find(name.as_str()).map(|seen| Order::Target {
-        command: command.clone(),
-        target: Box::new(seen.target.clone()),
-        previous,
-        received_at: entry.received_at,
-    }))
-}
-
-/// Proof, as of now, that the sender wrote a command of the journal. None while
-/// their devices are being asked for.
-fn proof(turn: Turn<'_>, entry: &JournalEntry) -> Result<Option<Proof>, Error> {
-    let tx = turn.tx;
-    let Some(device) = entry.device else {
-        return Ok(Some(match tx.rooms().encryption(&entry.room)? {
-            Encryption::Plaintext => Proof::Unencrypted,
-            _ => Proof::Missing(Distrust::UnencryptedInEncryptedRoom),
-        }));
-    };
-    if tx.device_lists().must_query(&entry.sender, turn.now)? {
-        return Ok(None);
-    }
-    let distrust = turn.distrust(&entry.sender, &device)?;
-    Ok(Some(
-        distrust.map_or(Proof::Encrypted, |kind| chat::proof(&kind)),
-    ))
 }

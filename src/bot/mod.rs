@@ -7,6 +7,8 @@ pub mod supervisor;
 mod answers;
 mod backlog;
 mod chat;
+mod denied;
+mod due;
 mod execute;
 mod follow;
 mod followed;

@@ -279,9 +279,9 @@ impl Door<'_> {
             },
         );
         if let Decision::Deny(denial) = decision {
-            self.remark(&entry, &super::chat::denial_words(&denial, &entry, None))?;
+            self.remark(&entry, &super::denied::denial_words(&denial, &entry, None))?;
             self.turn.tx.journal().finish(&entry.event_id)?;
-            return Ok(Some(super::chat::denied(&denial, &entry.payload)));
+            return Ok(Some(super::denied::denied(&denial, &entry.payload)));
         }
         self.take_on(&entry, command)
     }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     control::{
         Command, RestartStep, Target, TargetName, Targets, Verb,
-        progress::{Observation, Stage},
+        progress::{Details, Ending, Observation, Stage},
         time::extend,
     },
     matrix::e2ee::{Error, Place, Speech},
@@ -224,7 +224,11 @@ fn extended(
     };
     timers.put(&StoredTimer {
         deadline_ms,
+        // Who is spoken to about it, and where: not in a room that they may not be in.
         set_by: entry.sender.clone(),
+        room: entry.room.clone(),
+        thread: entry.thread.clone(),
+        command: entry.event_id.clone(),
         warned_at_ms: None,
         ..timer
     })?;
@@ -308,10 +312,12 @@ fn supersede(door: Door<'_>, entry: &JournalEntry, name: &TargetName) -> Result<
         return Ok(());
     }
     let place = Place::answering(earlier.thread.as_deref(), &earlier.command);
-    let speech = Speech::new(words::superseded(name), place);
+    let sentence = Ending::Superseded.sentence(name, Details::Short);
+    let speech = Speech::new(sentence, place);
     door.turn.say(&earlier.room, &speech, true)?;
     let history = door.turn.tx.history();
-    history.end(name.as_str(), &earlier.command, "superseded", None)?;
+    let outcome = words::outcome(&Ending::Superseded);
+    history.end(name.as_str(), &earlier.command, outcome, None)?;
     Ok(())
 }
 

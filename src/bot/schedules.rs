@@ -69,7 +69,10 @@ impl Session<'_> {
         let mut next = None;
         for target in targets {
             let name = target.name.as_str();
-            if target.schedule.is_none() || self.jobs.timers.is_acting(name) {
+            if target.schedule.is_none()
+                || self.jobs.timers.is_acting(name)
+                || self.jobs.is_running_on(name)
+            {
                 continue;
             }
             let handled = self.read(|turn| Ok(turn.tx.schedules().handled(name)?));

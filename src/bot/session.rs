@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use super::{
     chat::{Chat, Door},
-    jobs::{Job, Jobs},
+    due::Job,
+    jobs::Jobs,
     log_once::LogOnce,
     outcome,
     pending::Pending,
@@ -34,10 +35,10 @@ use crate::{
 /// Delay before the store is tried again after it refused something.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
-/// Things that one transaction leaves to be started.
 /// Longest wait for the jobs under way when their session ends.
 const LAST_JOBS: Duration = Duration::from_secs(15);
 
+/// Things that one transaction leaves to be started.
 struct Next {
     requests: Vec<OutgoingRequest>,
     jobs: Vec<Job>,
@@ -311,7 +312,11 @@ impl<'a> Session<'a> {
                 outcome::put(door, &answered)
             });
             match written {
-                Some(metrics) => self.health.count(&metrics),
+                Some(metrics) => {
+                    self.health.count(&metrics);
+                    // The next session takes up what is to be followed.
+                    self.jobs.follows.is_loaded = false;
+                }
                 None => return self.jobs.put_back(answered),
             }
         }

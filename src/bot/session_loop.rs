@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, task::Poll, time::Duration};
 
-use log::debug;
+use log::{debug, warn};
 use tokio::{
     task::JoinError,
     time::{Instant, timeout_at},
@@ -40,9 +40,14 @@ impl Session<'_> {
         let mut invites = Vec::new();
         let started = self.transact(|door| {
             door.turn.prepare_account()?;
-            if let Targets::Named(targets) = &door.chat.policy.targets {
-                let names = targets.iter().map(|target| target.name.as_str());
-                door.turn.tx.keep_only_targets(&names.collect::<Vec<_>>())?;
+            let targets = match &door.chat.policy.targets {
+                Targets::Named(targets) => targets.as_slice(),
+                Targets::Reference(_) => &[],
+            };
+            let names = targets.iter().map(|target| target.name.as_str());
+            let stop_no_more = door.turn.tx.keep_only_targets(&names.collect::<Vec<_>>())?;
+            for name in stop_no_more {
+                warn!("{name} is no target any more: what was to stop it at a time is forgotten");
             }
             invites = door.judge_standing_invites()?;
             Ok(())

@@ -10,10 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Chat, Context, Jobs, Session};
+use super::{Chat, Context, Jobs, Session, rollback::warn_anew};
 use crate::{
     config::{HealthAddress, KubernetesAccess, Method, Settings},
-    control::Policy,
+    control::{Command, Policy},
     crypto::DeviceTrust,
     kube::{Api, Credentials, KubeconfigAccess, LoadError, ServiceAccount},
     login::{SessionError, connect, log_in},
@@ -231,7 +231,7 @@ async fn serve_sessions(
         }
         let is_short = started.elapsed() < SHORT_SESSION;
         short_in_a_row = if is_short { short_in_a_row + 1 } else { 0 };
-        note(store, &end, short_in_a_row)?;
+        note(store, &end, short_in_a_row, clock.now_ms())?;
         // A server that ends every session at once must not be flooded with logins.
         if is_short {
             sleep(logouts.fail(None).ok_or(ServeError::ShortSessions)?).await;
@@ -243,8 +243,14 @@ async fn serve_sessions(
 
 /// Writes down how a session ended. After a logout another token may be had for
 /// it. What an older copy of the store wants done was done, or is no longer
-/// wanted.
-fn note(store: &mut Store, end: &SessionEnd, short_in_a_row: u32) -> Result<(), store::Error> {
+/// wanted, but for restarts that have to come back. `wall_ms` is the time of the wall
+/// clock, in milliseconds since the Unix epoch.
+fn note(
+    store: &mut Store,
+    end: &SessionEnd,
+    short_in_a_row: u32,
+    wall_ms: u64,
+) -> Result<(), store::Error> {
     let tx = store.begin()?;
     // Tokens that are renewed and then refused: a login may do better.
     if short_in_a_row >= SHORT_SESSIONS {
@@ -254,7 +260,11 @@ fn note(store: &mut Store, end: &SessionEnd, short_in_a_row: u32) -> Result<(), 
         SessionEnd::LoggedOut { soft } => tx.session().lose_access_token(!soft)?,
         SessionEnd::Outlived(_) => {
             tx.forget_device()?;
-            tx.forget_unfinished()?;
+            let is_half_done = |payload: &str| {
+                Command::decode(payload).is_some_and(|command| command.is_half_done())
+            };
+            tx.forget_unfinished(is_half_done)?;
+            warn_anew(&tx, wall_ms)?;
         }
         SessionEnd::GaveUp(_) | SessionEnd::Fatal(_) => {}
     }

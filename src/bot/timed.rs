@@ -6,19 +6,29 @@ use tokio::time::{Duration, Instant};
 
 use super::execute::Done;
 use crate::{
-    control::time::{ClockWatch, Edge},
+    control::time::{ClockWatch, Edge, GRACE_MS},
     kube::ScaleAnswer,
     store::StoredTimer,
+    util::paced,
 };
 
 /// The time after which what failed is tried again, and the longest wait for the next
 /// look.
 pub(super) const RETRY: Duration = Duration::from_secs(60);
 
+/// The time in which the API server tells its time.
+pub(super) const CLOCK_ANSWER: Duration = Duration::from_secs(5);
+
+/// What was said before this is not waited for before a target is stopped, in
+/// milliseconds: who is asked about devices may not answer.
+pub(super) const RECENT_MS: u64 = 2 * 60_000;
+
 /// The timers of the process.
 pub(super) struct Timers {
     /// Watches the wall clock from the first look on.
     pub(super) watch: Option<ClockWatch>,
+    /// True if the wall clock was not believed at the last look.
+    pub(super) doubts: bool,
     epoch: Instant,
     /// The time of the next look; None while there is no timer.
     pub(super) next: Option<Instant>,
@@ -53,6 +63,7 @@ impl Default for Timers {
         let now = Instant::now();
         Self {
             watch: None,
+            doubts: false,
             epoch: now,
             next: Some(now),
             firing: BTreeSet::new(),
@@ -87,6 +98,11 @@ impl Timers {
         self.firing.remove(target);
         let wait = if is_done { Duration::ZERO } else { RETRY };
         self.next = Some(Instant::now() + wait);
+    }
+
+    /// Returns true if a homeserver that is away was waited for long enough.
+    pub(super) fn has_waited(&self) -> bool {
+        self.epoch.elapsed() >= paced(Duration::from_millis(GRACE_MS))
     }
 
     /// The time since the process began, in milliseconds.

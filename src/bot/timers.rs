@@ -11,7 +11,7 @@ use super::{
     execute::Cluster,
     jobs::{Ended, Jobs},
     session::Session,
-    timed::{Fired, RETRY, Stopped},
+    timed::{CLOCK_ANSWER, Fired, RECENT_MS, RETRY, Stopped},
     words,
 };
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     matrix::e2ee::{Error, Place, Speech},
     store::{FollowedChange, HistoryEntry, StoredTimer},
     telemetry::{AuditEvent, AuditRecord},
+    util::paced,
 };
 
 impl Jobs {
@@ -97,9 +98,13 @@ impl Session<'_> {
             self.jobs.timers.next = None;
             return;
         }
+        let doubted = self.jobs.timers.doubts;
         let view = self.clock_view(newest);
-        let has_synced = self.requests.phase.has_synced();
-        let mut next = RETRY;
+        let has_synced = self.requests.phase.has_synced() || self.jobs.timers.has_waited();
+        let mut next = match self.jobs.timers.doubts && !doubted {
+            true => CLOCK_ANSWER,
+            false => RETRY,
+        };
         match view.jump {
             Some(jump) if has_schedules => {
                 warn!("{jump}: no schedule is followed until the API server's agrees");
@@ -116,13 +121,13 @@ impl Session<'_> {
             let target = targets
                 .iter()
                 .find(|target| target.name.as_str() == row.target);
-            let (Some(target), Some(timer)) = (target, timer(&row)) else {
+            let Some(target) = target else {
                 continue;
             };
             if self.jobs.timers.firing.contains(&row.target) {
                 continue;
             }
-            match timer.decide(view, has_synced) {
+            match times(&row).decide(view, has_synced) {
                 TimerStep::Wait(wait) => next = next.min(wait),
                 TimerStep::Warn => {
                     next = Duration::ZERO;
@@ -130,6 +135,8 @@ impl Session<'_> {
                         next = RETRY;
                     }
                 }
+                // What was said of it counts first, such as an `extend`.
+                TimerStep::Fire if self.has_word_of(&row.target) => {}
                 TimerStep::Fire => self.jobs.fire(row, target),
                 TimerStep::AskInstead => {
                     self.attempt(|door| ask_instead(door, &row, &target.name));
@@ -137,29 +144,41 @@ impl Session<'_> {
                 TimerStep::Hold(jump) => {
                     warn!("{jump}: nothing is stopped by it until the API server's agrees");
                     self.jobs.look_at_clock(target);
+                    // It is so for all of them.
+                    break;
                 }
             }
         }
-        self.jobs.timers.next = Some(now + next);
+        self.jobs.timers.next = Some(now + paced(next));
     }
 
-    /// Both clocks, and whether the wall clock is believed.
+    /// Returns true while something is done about this target, or waits for that: when it
+    /// is done, there is another look.
+    pub(super) fn has_word_of(&mut self, target: &str) -> bool {
+        let waits = self.read(|turn| {
+            let since = turn.own_now.saturating_sub(RECENT_MS);
+            Ok(turn.tx.journal().waits_for(target, since)?)
+        });
+        self.jobs.is_running_on(target) || waits != Some(false)
+    }
+
+    /// Both clocks, and whether the wall clock is believed. What the API server has said of
+    /// its own before there was a doubt does not end it.
     fn clock_view(&mut self, newest: u64) -> ClockView {
         let wall_ms = self.clock.now_ms();
-        let difference = self.jobs.cluster.kube.clock_difference();
+        let difference = self.jobs.cluster.kube.take_clock_difference();
         let timers = &mut self.jobs.timers;
         let up_ms = timers.up_ms();
         let watch = timers
             .watch
-            .get_or_insert_with(|| ClockWatch::new(wall_ms, newest));
-        let view = watch.view(wall_ms, up_ms);
-        match (view.jump, difference) {
-            (Some(_), Some(difference)) => {
-                watch.compared(difference, wall_ms, up_ms);
-                watch.view(wall_ms, up_ms)
-            }
-            _ => view,
+            .get_or_insert_with(|| ClockWatch::new(wall_ms, up_ms, newest));
+        let mut view = watch.view(wall_ms, up_ms);
+        if let Some(difference) = difference.filter(|_| timers.doubts && view.jump.is_some()) {
+            watch.compared(difference, wall_ms, up_ms);
+            view = watch.view(wall_ms, up_ms);
         }
+        timers.doubts = view.jump.is_some();
+        view
     }
 
     /// Takes in what came of a stop.
@@ -171,9 +190,11 @@ impl Session<'_> {
         };
         if let Stopped::Failed(sentence) = &result {
             self.jobs.timers.next = Some(Instant::now() + RETRY);
-            if self.jobs.timers.told.insert(timer.target.clone()) {
-                let sentence = words::cannot_stop(&name, sentence);
-                self.attempt(|door| say(door, &timer, &sentence));
+            let sentence = words::cannot_stop(&name, sentence);
+            if !self.jobs.timers.told.contains(&timer.target)
+                && self.attempt(|door| say(door, &timer, &sentence))
+            {
+                self.jobs.timers.told.insert(timer.target);
             }
             return;
         }
@@ -204,20 +225,13 @@ impl Jobs {
     }
 }
 
-fn timer(row: &StoredTimer) -> Option<Timer> {
-    Some(Timer {
-        target: TargetName::parse(&row.target).ok()?,
-        uid: row.uid.clone(),
-        expected: row.expected,
+/// The times of a timer.
+const fn times(row: &StoredTimer) -> Timer {
+    Timer {
         deadline_ms: row.deadline_ms,
         set_at_ms: row.set_at_ms,
-        set_by: row.set_by.clone(),
-        room: row.room.clone(),
-        thread: row.thread.clone(),
-        command: row.command.clone(),
-        generation: row.generation,
         warned_at: row.warned_at_ms,
-    })
+    }
 }
 
 /// Says something about a timer to who has set it.
@@ -294,6 +308,10 @@ fn end(
     if let Stopped::Done(scale) = result {
         let previous = tx.previous_replicas();
         previous.note_change(&timer.target, &timer.uid, timer.expected, 0)?;
+        if !door.chat.progress {
+            tx.followed().remove(&timer.target)?;
+            return Ok(());
+        }
         tx.followed().put(&FollowedChange {
             target: timer.target.clone(),
             command: timer.command.clone(),

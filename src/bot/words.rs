@@ -266,11 +266,6 @@ pub fn nothing_to_restart(target: &TargetName) -> String {
     format!("{target} is off: there is nothing to restart.")
 }
 
-/// Said to who asked for something that a newer command replaces.
-pub fn superseded(target: &TargetName) -> String {
-    format!("{target}: replaced by a newer command.")
-}
-
 /// How a change ended, in a word for the history and the audit log.
 pub const fn outcome(ending: &Ending) -> &'static str {
     match ending {

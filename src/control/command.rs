@@ -141,6 +141,18 @@ impl Command {
         }
     }
 
+    /// Returns true for a restart that has scaled to none, or is about to, and has to come
+    /// back.
+    pub const fn is_half_done(&self) -> bool {
+        matches!(
+            self,
+            Self::Restart {
+                step: RestartStep::Back(_),
+                ..
+            }
+        )
+    }
+
     /// The parts that are done apart: one for each target.
     pub fn parts(&self) -> Vec<Self> {
         match self {

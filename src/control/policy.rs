@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, time::Duration};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
 use super::{
-    Command, Distrust, Grammar, GrammarFault, Kind, Proof, Request, RestartStep, Scope, Seen,
-    Stage, Target, TargetName, Targets, Unknown, time::Zone,
+    Command, Distrust, Grammar, GrammarFault, Kind, Proof, Request, Scope, Seen, Stage, Target,
+    TargetName, Targets, Unknown, time::Zone,
 };
 use crate::util::ClockDifference;
 
@@ -268,14 +268,7 @@ impl Policy {
             });
         }
         // What was scaled to none for a restart is scaled back, however late.
-        let is_half_done = matches!(
-            command,
-            Command::Restart {
-                step: RestartStep::Back(_),
-                ..
-            }
-        );
-        match age < self.max_age || is_half_done {
+        match age < self.max_age || command.is_half_done() {
             true => Ok(command),
             false => Err(Denial::TooLate { command, age }),
         }

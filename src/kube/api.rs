@@ -62,10 +62,10 @@ impl Api {
         }
     }
 
-    /// The difference between the API server's clock and this machine's, by its last
-    /// answer.
-    pub fn clock_difference(&self) -> Option<ClockDifference> {
-        self.api_client.clock_difference()
+    /// Takes the difference between the API server's clock and this machine's, by its last
+    /// answer; None if it has not answered since it was taken.
+    pub fn take_clock_difference(&self) -> Option<ClockDifference> {
+        self.api_client.take_clock_difference()
     }
 
     /// Sets the number of replicas, by a merge patch of the `scale` subresource

@@ -276,10 +276,10 @@ impl ApiClient {
         }
     }
 
-    /// The difference between the API server's clock and this machine's, by its last
-    /// answer.
-    pub(super) fn clock_difference(&self) -> Option<ClockDifference> {
-        self.state().difference
+    /// Takes the difference between the API server's clock and this machine's, by its last
+    /// answer; None if it has not answered since it was taken.
+    pub(super) fn take_clock_difference(&self) -> Option<ClockDifference> {
+        self.state().difference.take()
     }
 
     /// The proof of who asks.

@@ -3,13 +3,20 @@
 use super::{Error, Transaction};
 
 impl Transaction<'_> {
-    /// Drops what waits, what was asked for and is not done, and what was to be
-    /// said.
-    pub fn forget_unfinished(&self) -> Result<(), Error> {
-        Ok(self.inner.execute_batch(
-            "DELETE FROM held; DELETE FROM gaps; DELETE FROM journal WHERE done = 0;
-             DELETE FROM replies;",
-        )?)
+    /// Drops what waits, what was asked for and is not done, but for the payloads that
+    /// `keeps` says, and what was to be said.
+    pub fn forget_unfinished(&self, keeps: impl Fn(&str) -> bool) -> Result<(), Error> {
+        for asked in self.journal().unfinished()? {
+            if !keeps(&asked.payload) {
+                self.execute(
+                    "DELETE FROM journal WHERE event_id = ?1",
+                    [asked.event_id.as_str()],
+                )?;
+            }
+        }
+        Ok(self
+            .inner
+            .execute_batch("DELETE FROM held; DELETE FROM gaps; DELETE FROM replies;")?)
     }
 
     /// Forgets what this device has agreed on with others, and what it was about to

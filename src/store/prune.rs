@@ -65,11 +65,14 @@ impl Transaction<'_> {
     }
 
     /// Forgets what is remembered of targets other than these: those that are not
-    /// configured any more. Once at each start.
+    /// configured any more. Returns those of them that had a timer. Once at each start.
     ///
     /// # Errors
     /// The database refuses.
-    pub fn keep_only_targets(&self, names: &[&str]) -> Result<(), Error> {
+    pub fn keep_only_targets(&self, names: &[&str]) -> Result<Vec<String>, Error> {
+        let is_gone = |name: &String| !names.contains(&name.as_str());
+        let timers = self.timers().all()?.into_iter().map(|timer| timer.target);
+        let stop_no_more = timers.filter(is_gone).collect();
         for (targets, delete) in [
             (
                 "SELECT DISTINCT target FROM history",
@@ -93,14 +96,11 @@ impl Transaction<'_> {
             ),
         ] {
             let targets: Vec<String> = self.all(targets, [], |row| row.get(0))?;
-            for gone in targets
-                .iter()
-                .filter(|name| !names.contains(&name.as_str()))
-            {
+            for gone in targets.iter().filter(|name| is_gone(name)) {
                 self.execute(delete, [gone.as_str()])?;
             }
         }
-        Ok(())
+        Ok(stop_no_more)
     }
 
     /// Members beyond the caps go, strangers of the largest rooms first; their

@@ -62,6 +62,11 @@ impl Edits {
         }
     }
 
+    /// What was to be told last was not: it is due again, in the time of its next edit.
+    pub(super) fn was_not_told(&mut self) {
+        self.told = Told::Forgotten;
+    }
+
     /// The number of edits so far.
     pub(super) fn made(&self) -> u8 {
         self.made

@@ -113,9 +113,9 @@ impl Follow {
         }
     }
 
-    /// Ends it for a newer command: what has to be told, unless its end was told already.
-    pub fn supersede(self) -> Option<Ending> {
-        (self.stage == Stage::Following).then_some(Ending::Superseded)
+    /// The last edit found no message, or no room: it is due again.
+    pub fn was_not_told(&mut self) {
+        self.edits.was_not_told();
     }
 
     /// Takes in a read of the workload.

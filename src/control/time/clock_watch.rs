@@ -1,4 +1,4 @@
-//! Whether the wall clock, by which timers are set, can be believed.
+//! The trust in the wall clock, by which timers are set.
 
 use std::time::Duration;
 
@@ -48,12 +48,12 @@ pub enum ClockJump {
 }
 
 impl ClockWatch {
-    /// Begins with the program: the wall clock, and the newest time that is stored, in
-    /// milliseconds since the Unix epoch.
-    pub fn new(wall_ms: u64, newest_stored_ms: u64) -> Self {
+    /// Begins when the uptime is `up_ms`: with the wall clock, and the newest time that is
+    /// stored, in milliseconds since the Unix epoch.
+    pub fn new(wall_ms: u64, up_ms: u64, newest_stored_ms: u64) -> Self {
         Self {
             wall_ms,
-            up_ms: 0,
+            up_ms,
             newest_ms: newest_stored_ms,
         }
     }
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_goes_with_the_other_is_believed() {
-        let watch = ClockWatch::new(NOON, NOON);
+        let watch = ClockWatch::new(NOON, 0, NOON);
         for (wall, up) in [
             (NOON, 0),
             (NOON + MINUTE, MINUTE),
@@ -119,19 +119,24 @@ mod tests {
             assert_eq!(watch.view(wall, up).jump, None, "{wall} {up}");
         }
         assert_eq!(
-            ClockWatch::new(NOON, NOON + 5 * MINUTE).view(NOON, 0).jump,
+            ClockWatch::new(NOON, 0, NOON + 5 * MINUTE)
+                .view(NOON, 0)
+                .jump,
             None
         );
+        // The first timer is set an hour after the program began.
+        let late = ClockWatch::new(NOON, 60 * MINUTE, NOON);
+        assert_eq!(late.view(NOON + MINUTE, 61 * MINUTE).jump, None);
     }
 
     #[test]
     fn a_jump_of_more_than_five_minutes_is_seen() {
-        let watch = ClockWatch::new(NOON, NOON);
+        let watch = ClockWatch::new(NOON, 0, NOON);
         let at = |wall, up| watch.view(wall, up).jump;
         let six = 6 * MINUTE;
         assert_eq!(at(NOON + 7 * MINUTE, MINUTE), Some(ClockJump::Forward(six)));
         assert_eq!(at(NOON - 5 * MINUTE, MINUTE), Some(ClockJump::Back(six)));
-        let watch = ClockWatch::new(NOON, NOON + six);
+        let watch = ClockWatch::new(NOON, 0, NOON + six);
         assert_eq!(watch.view(NOON, 0).jump, Some(ClockJump::BehindStore(six)));
         assert_eq!(
             ClockJump::Forward(90 * MINUTE).to_string(),
@@ -144,7 +149,7 @@ mod tests {
         let (wall, up) = (NOON + 600 * MINUTE, 10 * MINUTE);
         let far = ClockDifference::of_ahead(-600_000);
         let close = ClockDifference::of_ahead(1_500);
-        let mut watch = ClockWatch::new(NOON, NOON + 9_000 * MINUTE);
+        let mut watch = ClockWatch::new(NOON, 0, NOON + 9_000 * MINUTE);
         watch.compared(far, wall, up);
         assert!(watch.view(wall, up).jump.is_some());
         watch.compared(close, wall, up);

@@ -21,6 +21,6 @@ pub use duration::{MAX_DURATION, MIN_DURATION, parse_duration};
 pub use fault::TimeFault;
 pub use schedule::{Edge, Schedule};
 pub use schedule_rule::ScheduleFault;
-pub use timer::{Timer, TimerStep, extend};
+pub use timer::{GRACE_MS, Timer, TimerStep, extend};
 pub use until::parse_until;
 pub use zone::{Zone, ZoneFault};

@@ -6,10 +6,7 @@
 
 use std::time::Duration;
 
-use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
-
 use super::{ClockJump, ClockView, MAX_DURATION, TimeFault};
-use crate::control::{TargetName, progress::Observation};
 
 /// The longest wait for the next look at a timer.
 const LOOK: Duration = Duration::from_secs(60);
@@ -20,36 +17,19 @@ const WARNING_MS: u64 = 10 * 60_000;
 
 /// After a start this long is waited for the first sync, and after a warning that came too
 /// late for its answer, in milliseconds.
-const GRACE_MS: u64 = 2 * 60_000;
+pub const GRACE_MS: u64 = 2 * 60_000;
 
 /// What is later than this is asked about, in milliseconds.
 const STALE_MS: u64 = 24 * 60 * 60_000;
 
-/// A target is to stop at a time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The times of a target that is to stop, in milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timer {
-    /// The target.
-    pub target: TargetName,
-    /// The uid of its object when the timer was set.
-    pub uid: String,
-    /// The number of replicas that was asked for; any other is somebody else's.
-    pub expected: i32,
-    /// The time at which it stops, in milliseconds since the Unix epoch.
+    /// The time at which it stops.
     pub deadline_ms: u64,
-    /// The time at which it was started, in milliseconds since the Unix epoch.
+    /// The time at which it was started.
     pub set_at_ms: u64,
-    /// Who asked for it.
-    pub set_by: OwnedUserId,
-    /// The room in which it was asked for.
-    pub room: OwnedRoomId,
-    /// The root of the thread in which it was asked for, if in one.
-    pub thread: Option<OwnedEventId>,
-    /// The command that set it.
-    pub command: OwnedEventId,
-    /// The version of the object's specification when the timer was set; 0 if not known.
-    pub generation: i64,
-    /// The time at which people were warned of this deadline, in milliseconds since the Unix
-    /// epoch.
+    /// The time at which people were warned of this deadline.
     pub warned_at: Option<u64>,
 }
 
@@ -66,20 +46,6 @@ pub enum TimerStep {
     AskInstead,
     /// The wall clock is not believed: do nothing until it is.
     Hold(ClockJump),
-}
-
-/// What the object is now, to a timer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// As it was when the timer was set.
-    Same,
-    /// Its specification has changed, such as its image, but not the number of replicas: the
-    /// timer holds, and people are told.
-    Changed,
-    /// Somebody else has set this number of replicas: the timer is over.
-    Rescaled(i32),
-    /// It was deleted and made again: the timer is over.
-    Replaced,
 }
 
 impl Timer {
@@ -117,22 +83,7 @@ impl Timer {
         }
     }
 
-    /// Compares the object as it is now with what the timer was set for.
-    pub fn compare(&self, seen: &Observation) -> Standing {
-        // A Scale has no generation.
-        let is_known = !seen.is_scale_only && self.generation != 0;
-        if seen.uid != self.uid {
-            Standing::Replaced
-        } else if seen.desired != self.expected {
-            Standing::Rescaled(seen.desired)
-        } else if is_known && seen.generation != self.generation {
-            Standing::Changed
-        } else {
-            Standing::Same
-        }
-    }
-
-    /// How long before the end the warning comes, in milliseconds.
+    /// The time from the warning to the end, in milliseconds.
     fn lead_ms(&self) -> u64 {
         let whole = self.deadline_ms.saturating_sub(self.set_at_ms);
         WARNING_MS.min(whole / 10)
@@ -182,16 +133,8 @@ mod tests {
     /// A timer of this many minutes, warned of at a time after it was set.
     fn timer(minutes: u64, warned_after: Option<u64>) -> Timer {
         Timer {
-            target: TargetName::parse("worker").unwrap(),
-            uid: "u-1".to_owned(),
-            expected: 2,
             deadline_ms: SET + minutes * MINUTE,
             set_at_ms: SET,
-            set_by: "@alice:example.org".try_into().unwrap(),
-            room: "!ops:example.org".try_into().unwrap(),
-            thread: None,
-            command: "$command".try_into().unwrap(),
-            generation: 7,
             warned_at: warned_after.map(|after| SET + after),
         }
     }
@@ -297,48 +240,6 @@ mod tests {
             };
             assert_eq!(timer(60, None).decide(clock, true), TimerStep::Hold(jump));
         }
-    }
-
-    #[test]
-    fn another_object_or_number_ends_a_timer_and_another_image_does_not() {
-        let same = Observation {
-            uid: "u-1".to_owned(),
-            desired: 2,
-            generation: 7,
-            ..Observation::default()
-        };
-        let compare = |seen: Observation| timer(60, None).compare(&seen);
-        assert_eq!(compare(same.clone()), Standing::Same);
-        assert_eq!(
-            compare(Observation {
-                generation: 8,
-                ..same.clone()
-            }),
-            Standing::Changed
-        );
-        assert_eq!(
-            compare(Observation {
-                generation: 0,
-                is_scale_only: true,
-                ..same.clone()
-            }),
-            Standing::Same
-        );
-        assert_eq!(
-            compare(Observation {
-                desired: 5,
-                generation: 8,
-                ..same.clone()
-            }),
-            Standing::Rescaled(5)
-        );
-        assert_eq!(
-            compare(Observation {
-                uid: "u-2".to_owned(),
-                ..same
-            }),
-            Standing::Replaced
-        );
     }
 
     #[test]

@@ -187,6 +187,17 @@ impl Journal<'_> {
         )
     }
 
+    /// Returns true if something that was asked of this target since then, by the bot's own
+    /// clock in milliseconds, is not done.
+    pub fn waits_for(&self, target: &str, since: u64) -> Result<bool, Error> {
+        self.0.exists(
+            "SELECT 1 FROM journal AS j LEFT JOIN journal_parts AS p ON p.event_id = j.event_id
+             WHERE j.done = 0 AND p.result IS NULL AND coalesce(p.target, j.target) = ?1
+             AND j.received_at >= ?2",
+            (target, since.cast_signed()),
+        )
+    }
+
     /// All of what was asked for and is not done, in order.
     pub fn unfinished(&self) -> Result<Vec<Unfinished>, Error> {
         self.0.all(
@@ -248,7 +259,7 @@ impl Journal<'_> {
     }
 
     /// The parts of a command that is not finished, in their order; none of one without.
-    pub fn results(&self, event: &EventId) -> Result<Vec<PartResult>, Error> {
+    pub(in crate::store) fn results(&self, event: &EventId) -> Result<Vec<PartResult>, Error> {
         self.0.all(
             "SELECT target, result FROM journal_parts WHERE event_id = ?1 ORDER BY part",
             [event.as_str()],

@@ -92,6 +92,15 @@ impl Timers<'_> {
         Ok(removed > 0)
     }
 
+    /// It counts for nothing any more that it was said before this time that a target will
+    /// be stopped.
+    pub fn warn_anew(&self, before_ms: u64) -> Result<(), Error> {
+        self.0.run(
+            "UPDATE timers SET warned_at_ms = NULL WHERE warned_at_ms < ?1",
+            [before_ms.cast_signed()],
+        )
+    }
+
     /// It was said at this time that the target will be stopped.
     pub fn mark_warned(&self, target: &str, at_ms: u64) -> Result<(), Error> {
         self.0.run(

@@ -127,7 +127,9 @@ fn what_there_was_before_a_series_of_lowerings_is_kept_until_a_start() {
         .unwrap();
     let of_successor = Some(("its successor".to_owned(), 2));
     assert_eq!(previous.get("worker").unwrap(), of_successor);
-    previous.forget("worker").unwrap();
+    previous
+        .note_change("worker", "its successor", 0, 1)
+        .unwrap();
     assert_eq!(previous.get("worker").unwrap(), None);
 }
 
@@ -226,7 +228,18 @@ fn what_is_remembered_of_targets_survives_the_device() {
     tx.forget_sessions().unwrap();
     assert_eq!(remembered(&tx, "worker"), 5);
     assert_eq!(tx.journal().results(&all).unwrap().len(), 2);
-    tx.forget_unfinished().unwrap();
+    let half_done = event(6);
+    tx.journal()
+        .record(&JournalEntry {
+            payload: "restart worker 3".to_owned(),
+            ..entry(&half_done)
+        })
+        .unwrap();
+    tx.forget_unfinished(|payload| payload.starts_with("restart"))
+        .unwrap();
+    let left = tx.journal().unfinished().unwrap();
+    let left: Vec<_> = left.iter().map(|asked| &asked.event_id).collect();
+    assert_eq!(left, [&half_done]);
     assert_eq!(remembered(&tx, "worker"), 5);
     assert!(tx.journal().results(&all).unwrap().is_empty());
 }

@@ -17,6 +17,7 @@ mod full_disk;
 mod gaps;
 mod health;
 mod health_crowd;
+mod hostile_targets;
 mod identity;
 mod in_clear;
 mod invites;

@@ -10,7 +10,7 @@ use crate::support::world::{ALICE, BOT, ROOM, World};
 const VERA: &str = "@vera:test";
 
 /// Alice, and a worker and a gateway.
-fn targets() -> Scenario {
+pub(super) fn targets() -> Scenario {
     let scenario = Scenario::encrypted()
         .set("DEPLOYMENT_NAME", "")
         .set("DEPLOYMENT_NAMESPACE", "claw")
@@ -24,7 +24,7 @@ fn targets() -> Scenario {
     })
 }
 
-fn prompt(world: &World) {
+pub(super) fn prompt(world: &World) {
     for name in ["worker", "gateway"] {
         world
             .api
@@ -33,7 +33,7 @@ fn prompt(world: &World) {
 }
 
 /// The code of a question.
-fn code(question: &str) -> String {
+pub(super) fn code(question: &str) -> String {
     let (_, code) = question.rsplit_once("yes ").expect(question);
     code.to_owned()
 }
@@ -264,7 +264,11 @@ fn guessing_codes_is_a_flood_like_any_other() {
     for _ in 0..10 {
         assert!(world.next_body().starts_with("There is nothing to confirm"));
     }
-    assert!(world.next_body().starts_with("You ask faster than I can answer"));
+    assert!(
+        world
+            .next_body()
+            .starts_with("You ask faster than I can answer")
+    );
     world.hs.wait_next_sync();
     assert_eq!(world.unread(), Vec::<Option<String>>::new());
 }

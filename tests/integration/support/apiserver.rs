@@ -17,7 +17,7 @@ use super::faults::{Fault, Faults, Faulty, matches};
 use super::monitor::Monitor;
 use super::redaction::hide;
 use super::watches::{Watcher, is_watch};
-use super::wire::{Answer, Listener, Request, Response, serve};
+use super::wire::{Answer, Listener, Request, Response, http_date, serve};
 use super::workloads::{Objects, Workload};
 
 pub const NAMESPACE: &str = "clawdbot";
@@ -48,6 +48,8 @@ pub struct State {
     pub objects: Objects,
     pub calls: Vec<Call>,
     pub faults: Faults,
+    /// True if each answer has the time.
+    pub tells_date: bool,
 }
 
 impl Faulty for State {
@@ -342,7 +344,10 @@ impl Shared {
             if let Some(call) = state.calls.get_mut(call) {
                 call.answered = Some(Instant::now());
             }
-            response
+            match state.tells_date {
+                true => response.header("Date", &http_date(0)),
+                false => response,
+            }
         });
         if method == "WATCH" && response.status == 200 {
             let mut watcher = Watcher::new(self, request);

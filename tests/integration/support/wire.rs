@@ -5,11 +5,18 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
 
 use super::filling;
+use super::rooms::now_ms;
+
+/// A time as HTTP has it, so many milliseconds from now.
+pub fn http_date(offset_ms: i64) -> String {
+    let now = Duration::from_millis(now_ms().saturating_add_signed(offset_ms));
+    httpdate::fmt_http_date(UNIX_EPOCH + now)
+}
 
 /// One request as it came in.
 #[derive(Clone, Debug)]

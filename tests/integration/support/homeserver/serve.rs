@@ -1,7 +1,7 @@
 //! From a request to its answer: the log, the faults, who asks, and the long poll.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -9,8 +9,7 @@ use super::state::{Logged, State};
 use super::sync::position;
 use crate::support::faults::matches;
 use crate::support::monitor::Monitor;
-use crate::support::rooms::now_ms;
-use crate::support::wire::{Answer, Request, Response};
+use crate::support::wire::{Answer, Request, Response, http_date};
 
 pub(super) type Shared = Monitor<State>;
 
@@ -190,10 +189,4 @@ impl Shared {
         });
         news.unwrap_or_else(|| (200, self.lock().sync(user, device, since, &filter).0))
     }
-}
-
-/// A time as HTTP has it, so many milliseconds from now.
-fn http_date(offset_ms: i64) -> String {
-    let now = Duration::from_millis(now_ms().saturating_add_signed(offset_ms));
-    httpdate::fmt_http_date(UNIX_EPOCH + now)
 }
