@@ -54,6 +54,7 @@ fn begun(scenario: Scenario) -> World {
 #[test]
 fn what_is_overdue_at_a_start_is_stopped_while_the_homeserver_is_away() {
     let mut world = targets().set("PROGRESS", "false").movable_clock().start();
+    prompt(&world);
     world.ask("start worker 2 for 1m");
     world.jump(58_000);
     assert!(world.ask("list").contains("worker (2"));
@@ -182,6 +183,7 @@ fn who_extends_is_spoken_to_in_the_room_where_they_did() {
 #[test]
 fn a_clock_that_jumps_stops_nothing_whatever_the_api_server_said_before() {
     let mut world = targets().set("PROGRESS", "false").movable_clock().start();
+    prompt(&world);
     world.api.with(|state| state.tells_date = true);
     world.ask("start worker 2 for 30m");
     world.jump(3_600_000);
