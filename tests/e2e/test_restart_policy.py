@@ -5,7 +5,6 @@ The requests are sent with the token of the release's account, which has `patch`
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +14,12 @@ import pytest
 from toggle_e2e.administrator import Object
 from toggle_e2e.controlplane import ControlPlane
 from toggle_e2e.manifests import SECRET, chart, kustomize
+from toggle_e2e.named import Talk, release as release_of
 from toggle_e2e.net import wait_for
-from toggle_e2e.world import NODE, World
+from toggle_e2e.world import World
 
-HERE, BESIDE = "e2e-restart", "e2e-restart-beside"
-"""Namespaces: of the release with a Deployment, and of a StatefulSet."""
+HERE, BESIDE, ROLLING = "e2e-restart", "e2e-restart-beside", "e2e-restart-rolling"
+"""Namespaces: of the release with a Deployment, of a StatefulSet, and of what a bot restarts."""
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -79,21 +79,8 @@ def release(world: World) -> Iterator[Release]:
     cluster = world.cluster
     for namespace in (HERE, BESIDE):
         cluster.create_namespace(namespace)
-        cluster.create_deployment(namespace, "worker", 1, NODE)
-    worker = cluster.ensure("GET", PATHS["Deployment"])
-    template = copy.deepcopy(worker["spec"]["template"])
-    gateway = {
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": {"name": "gateway", "namespace": BESIDE},
-        "spec": {
-            "replicas": 1,
-            "serviceName": "gateway",
-            "selector": worker["spec"]["selector"],
-            "template": template,
-        },
-    }
-    cluster.ensure("POST", f"/apis/apps/v1/namespaces/{BESIDE}/statefulsets", gateway)
+        cluster.create_deployment(namespace, "worker", 1)
+    cluster.create_deployment(BESIDE, "gateway", 1, kind="StatefulSet")
     for path in PATHS.values():
         theirs = {"metadata": {"annotations": {"theirs": "1"}, "labels": {"theirs": "1"}}}
         cluster.ensure("PATCH", path, theirs | of_template({"annotations": {"theirs": "1"}}), STRATEGIC)
@@ -281,3 +268,36 @@ def test_the_manifests_have_the_same_policy() -> None:
     assert conditions == ["request.userInfo.username == 'system:serviceaccount:clawdbot:openclaw-toggle-operator'"]
     assert {namespace for namespace, _ in may_patch(ours)} == set(namespaces) == {"clawdbot", "gateways"}
     assert (may_patch(kustomize("overlays/targets")), guarded(kustomize("overlays/targets"))) == (set(), ([], []))
+
+
+def pods(cluster: ControlPlane, name: str) -> set[str]:
+    """The uids of a workload's pods that stay."""
+    found = cluster.ensure("GET", f"/api/v1/namespaces/{ROLLING}/pods?labelSelector=app%3D{name}")["items"]
+    return {one["metadata"]["uid"] for one in found if not one["metadata"].get("deletionTimestamp")}
+
+
+def test_the_bot_replaces_all_pods_and_never_has_none(world: World) -> None:
+    cluster = world.cluster
+    cluster.create_namespace(ROLLING)
+    kinds = {"worker": "Deployment", "gateway": "StatefulSet"}
+    for name, kind in kinds.items():
+        cluster.create_deployment(ROLLING, name, 3, kind=kind)
+    targets = [{"name": name, "object": name, "kind": kind.lower(), "max": 3} for name, kind in kinds.items()]
+    made = release_of(cluster, ROLLING, targets, ("@alice:example.com",), restart=True)
+    stage = world.stage(target=made.identity, **made.settings)
+    talk = Talk(stage.person, stage.room_id, stage.bot, stage.bot_id)
+    for name in kinds:
+        wait_for("all to be ready", lambda name=name: f"{name} is on: 3 of 3" in talk.ask(f"status {name}"), 30)
+        before = pods(cluster, name)
+        asked = f"{name} is restarting: new pods for 3 replicas, one after another."
+        assert talk.ask(f"restart {name}") == asked
+        talk.wait(rf"^{name} is ready: 3 of 3 after \d+ s\.$")
+        after = pods(cluster, name)
+        assert (len(before), len(after), before & after) == (3, 3, set())
+
+    paused = {"spec": {"paused": True}}
+    cluster.ensure("PATCH", f"/apis/apps/v1/namespaces/{ROLLING}/deployments/worker", paused, MERGE)
+    assert talk.ask("restart worker").startswith("I did not restart worker: its rollout is paused")
+    talk.say("stop worker")
+    talk.wait(r"^worker has stopped")
+    assert talk.ask("restart worker") == "worker is off: there is nothing to restart."

@@ -20,7 +20,13 @@ from .world import Target
 AT_ONCE, EVERY = 10, 3.0
 """What one person may ask for in a row, and the seconds to each further command."""
 
-_RIGHTS = ("ServiceAccount", "Role", "RoleBinding")
+_RIGHTS = (
+    "ServiceAccount",
+    "Role",
+    "RoleBinding",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+)
 
 
 @dataclass(frozen=True)
@@ -41,15 +47,20 @@ class Release:
 
 
 def release(
-    cluster: ControlPlane, namespace: str, targets: list[Object], users: Iterable[str], viewers: Iterable[str] = ()
+    cluster: ControlPlane,
+    namespace: str,
+    targets: list[Object],
+    users: Iterable[str],
+    viewers: Iterable[str] = (),
+    restart: bool = False,
 ) -> Release:
-    """Applies the rights of a release with these targets, every switch on, and writes their file."""
+    """Applies the rights of a release with these targets, every other switch on, and writes their file."""
     values = {
         "matrix": {"user": "bot"},
         "commands": {"allowedUsers": list(users), "viewers": list(viewers)},
         "secrets": {"matrixPassword": {"name": SECRET}},
         "targets": targets,
-        "rights": {"pods": True, "events": True, "list": True},
+        "rights": {"restart": restart, "pods": True, "events": True, "list": True},
     }
     documents = chart(values, "toggle", namespace)
     cluster.apply([one for one in documents if one["kind"] in _RIGHTS])
