@@ -28,7 +28,7 @@ pub struct Chat {
     pub policy: Policy,
     /// True if each message is repeated before it is answered (`ECHO_MODE`).
     pub echo: bool,
-    /// What a command begins with where several people talk (`COMMAND_PREFIX`).
+    /// The beginning of a command where several people talk (`COMMAND_PREFIX`).
     pub prefix: Option<String>,
     /// True if what comes of a change is told (`PROGRESS`).
     pub progress: bool,
@@ -39,7 +39,7 @@ pub struct Chat {
     pub(super) read: RefCell<Vec<ReadMessage>>,
     /// The questions that wait for an answer.
     pub(super) challenges: RefCell<Challenges>,
-    /// How much each person asked for.
+    /// The number of things that each person asked for.
     pub(super) flood: RefCell<Flood>,
 }
 

@@ -21,7 +21,7 @@ use crate::{
 pub(super) struct Job {
     pub(super) entry: JournalEntry,
     pub(super) decision: Decision,
-    /// What the cluster is to do; None where it takes none.
+    /// The order to the cluster; None where it takes none.
     pub(super) order: Option<Order>,
 }
 
@@ -123,7 +123,7 @@ fn half_done(policy: &Policy, payload: &str, is_interrupted: bool) -> Option<(Co
     Some((command, order))
 }
 
-/// What the cluster is to do for a command; None where it takes none.
+/// The order to the cluster for a command; None where it takes none.
 fn order(door: Door<'_>, entry: &JournalEntry, command: &Command) -> Result<Option<Order>, Error> {
     let policy = &door.chat.policy;
     if let Targets::Reference(workload) = &policy.targets {

@@ -22,7 +22,7 @@ pub(super) struct Follows {
     epoch: Instant,
     /// True once those of an earlier process are taken up.
     pub(super) is_loaded: bool,
-    /// What is to be told and is not written down yet.
+    /// Things that are to be told and are not written down yet.
     pub(super) untold: Vec<(String, u64, Step)>,
 }
 

@@ -80,7 +80,7 @@ async fn of_target(kube: &kube::Api, target: &Target, rights: Option<WorkloadRig
     }
 }
 
-/// What is not told of a change because a right is missing.
+/// The things that are not told of a change because a right is missing.
 fn optional(rights: &WorkloadRights) -> String {
     let missing: Vec<&str> = [
         (rights.pods, "`list` on `pods`"),

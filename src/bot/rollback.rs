@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// spare.
 const WARNED_MS: u64 = 15 * 60_000;
 
-/// What stops at a time may have been put off, or started again, after this store was
+/// A time at which something stops may have been put off, or started again, after this store was
 /// copied: who was warned before that is warned once more. `now` is the time of the wall
 /// clock, in milliseconds since the Unix epoch.
 pub(super) fn warn_anew(tx: &Transaction<'_>, now: u64) -> Result<(), store::Error> {

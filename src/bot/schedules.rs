@@ -20,10 +20,10 @@ use crate::{
     telemetry::{AuditEvent, AuditRecord},
 };
 
-/// What is older is not made up for, in milliseconds.
+/// The age from which an edge is not made up for, in milliseconds.
 const OLDEST_MS: u64 = 7 * 24 * 3_600_000;
 
-/// What a schedule asks for.
+/// The wish of a schedule.
 enum Due {
     /// Nothing before this time, in milliseconds since the Unix epoch.
     Later(u64),
@@ -105,7 +105,7 @@ impl Session<'_> {
     }
 }
 
-/// What the schedule of a target asks for, up to when it was acted on.
+/// The wish of the schedule of a target, up to when it was acted on.
 fn due(target: &Target, handled: Option<u64>, now: u64) -> Due {
     let (Some((schedule, zone)), Some(handled)) = (&target.schedule, handled) else {
         return Due::Noted;

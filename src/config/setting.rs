@@ -22,7 +22,7 @@ pub struct Setting {
     pub cure: &'static str,
     /// Names that people write instead.
     pub mistaken_for: &'static [&'static str],
-    /// Whether a line of the summary is its own.
+    /// The condition for a line of its own in the summary.
     pub in_summary: InSummary,
     /// The summary's word for a setting that may be unset and is.
     pub unset: &'static str,
@@ -30,12 +30,12 @@ pub struct Setting {
     pub help: &'static str,
 }
 
-/// When a setting has a line of its own in the summary.
+/// The condition for a setting to have a line of its own in the summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InSummary {
     /// Always.
     Always,
-    /// Where it is set.
+    /// Only if it is set.
     IfSet,
     /// Never: what it says is in other lines, or in none.
     Never,

@@ -44,7 +44,7 @@ pub struct Challenge {
 #[derive(Debug, Default)]
 pub struct Challenges(BTreeMap<OwnedUserId, Challenge>);
 
-/// What an answer does.
+/// The effect of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Confirmed {
     /// This command is confirmed.

@@ -19,7 +19,7 @@ const CONFIRMED: &str = "confirmed";
 pub enum Command {
     /// Scale up from none; what runs already stays as it is.
     Start {
-        /// What is started.
+        /// The target to start.
         target: TargetName,
         /// To so many replicas; None for as many as the configuration says.
         replicas: Option<i32>,
@@ -28,40 +28,40 @@ pub enum Command {
     },
     /// Scale to none.
     Stop {
-        /// What is stopped, at least one, each once.
+        /// The targets to stop, at least one, each once.
         targets: Vec<TargetName>,
     },
     /// Scale to a number, whatever runs.
     Scale {
-        /// What is scaled.
+        /// The target to scale.
         target: TargetName,
         /// To so many replicas.
         replicas: i32,
     },
     /// Replace all pods: one after another, or by scaling to none and back.
     Restart {
-        /// What is restarted.
+        /// The target to restart.
         target: TargetName,
         /// How far it is.
         step: RestartStep,
     },
     /// Tell how a workload is.
     Status {
-        /// Which.
+        /// The target.
         target: TargetName,
     },
     /// Tell how all workloads are.
     List,
     /// Stop it later than was said.
     Extend {
-        /// What is extended.
+        /// The target that stops later.
         target: TargetName,
         /// By so many milliseconds.
         by_ms: u64,
     },
     /// Tell what was done with a workload before.
     History {
-        /// Which.
+        /// The target.
         target: TargetName,
     },
     /// Tell what can be asked for.
@@ -127,7 +127,7 @@ impl Command {
         }
     }
 
-    /// What it is about; empty where it is about none in particular.
+    /// Its targets; empty where it is about none in particular.
     pub fn targets(&self) -> &[TargetName] {
         match self {
             Self::Start { target, .. }

@@ -1,4 +1,4 @@
-//! How much one person may ask for in a row.
+//! A limit to the things that one person may ask for in a row.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ struct Bucket {
     is_told: bool,
 }
 
-/// What is done with a request.
+/// The treatment of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
     /// It is looked at.

@@ -55,7 +55,7 @@ pub enum GrammarFault {
         verb: Verb,
         /// The target.
         target: TargetName,
-        /// What was given; empty where a number is missing.
+        /// The word that was given; empty where a number is missing.
         word: Unknown,
         /// The largest that may be asked for.
         max: i32,
@@ -78,7 +78,7 @@ pub enum GrammarFault {
     },
 }
 
-/// What a text is read against: the time and its zone, who sees what, the limits.
+/// The context that a text is read in: the time and its zone, who sees what, the limits.
 pub struct Grammar<'a> {
     /// The targets of the person who wrote it.
     pub scope: &'a Scope<'a>,

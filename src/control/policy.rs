@@ -24,7 +24,7 @@ pub struct Policy {
     pub require_encryption: bool,
     /// The age from which a command is not executed (`COMMAND_MAX_AGE`).
     pub max_age: Duration,
-    /// What can be switched.
+    /// All that can be switched.
     pub targets: Targets,
     /// The zone in which times of day are meant (`TZ`).
     pub zone: Zone,

@@ -78,7 +78,7 @@ pub struct Target {
     pub default_for: Option<Duration>,
     /// The longest time that it may be asked to run for, extensions included.
     pub max_for: Option<Duration>,
-    /// When it is to be up, and the zone of these times; `None` if only people say so.
+    /// The times when it is to be up, and the zone of these times; `None` if only people say so.
     pub schedule: Option<(Schedule, Zone)>,
     /// True if every change of it but a start has to be confirmed.
     pub confirm: bool,

@@ -68,7 +68,7 @@ impl<'a> Located<'a> {
         before.saturating_add(1)
     }
 
-    /// What it is.
+    /// Its kind.
     ///
     /// # Errors
     /// A string or a key has half of a surrogate pair, which is JSON and no text.

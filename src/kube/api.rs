@@ -143,7 +143,7 @@ impl Api {
         Ok(Scaled { replicas })
     }
 
-    /// What was read of an answer.
+    /// The part of an answer that was read.
     ///
     /// # Errors
     /// It is not what was asked for.

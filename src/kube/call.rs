@@ -56,9 +56,9 @@ pub enum DryRun {
 /// A patch of a Scale, by its media type
 /// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply>).
 pub(super) enum Patch {
-    /// What it has to become (RFC 7396).
+    /// The members that it has to get (RFC 7396).
     Merge(String),
-    /// What has to be true before, and what to do then (RFC 6902).
+    /// The conditions, and the changes to make where they hold (RFC 6902).
     Json(String),
 }
 

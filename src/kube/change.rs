@@ -26,7 +26,7 @@ pub enum Started {
     },
     /// It was not off, and nothing was changed.
     AlreadyOn {
-        /// What was seen of it then.
+        /// Its state then.
         observation: Observation,
     },
 }

@@ -98,7 +98,7 @@ pub enum Error {
     },
 }
 
-/// What a name leads to nothing by.
+/// The kind of thing whose name leads to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
     /// There is no such object.

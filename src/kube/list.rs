@@ -69,10 +69,10 @@ pub struct Listed {
     pub available: i32,
 }
 
-/// What a Table says.
+/// The content of a Table.
 struct Table {
     rows: BTreeMap<String, Listed>,
-    /// What is not in it is not there.
+    /// A workload that is not in it is not there.
     is_whole: bool,
 }
 

@@ -30,7 +30,7 @@ const MAX_NAME: usize = 253;
 /// The longest name of an image that is kept, in bytes.
 const MAX_IMAGE: usize = 512;
 
-/// What is no part of a value in a query.
+/// The characters that are no part of a value in a query.
 pub(super) const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')

@@ -65,7 +65,7 @@ fn has_no_path(call: &Call, response: &Response) -> bool {
     matches!(call.kind, Kind::Other(_)) && response.body.starts_with(b"404 page not found")
 }
 
-/// What a 404 says is not there.
+/// The thing that a 404 says is not there.
 fn missing(call: &Call, status: Option<&Status>) -> Missing {
     let details = status.and_then(|status| status.details.as_ref());
     let kind = details.and_then(|details| details.kind.as_deref());

@@ -1,4 +1,4 @@
-//! How many calls are under way at once: few, so that the API server is not crowded and
+//! The limit of calls under way at once: few, so that the API server is not crowded and
 //! the bot's memory stays bounded, and not all of them in one namespace, where a webhook
 //! that hangs holds each for ten seconds.
 

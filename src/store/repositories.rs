@@ -89,12 +89,12 @@ impl Transaction<'_> {
         History(self)
     }
 
-    /// How many replicas each target had before it was lowered.
+    /// The number of replicas that each target had before it was lowered.
     pub fn previous_replicas(&self) -> PreviousReplicas<'_> {
         PreviousReplicas(self)
     }
 
-    /// When targets are to be stopped.
+    /// Times at which targets are to be stopped.
     pub fn timers(&self) -> Timers<'_> {
         Timers(self)
     }

@@ -13,7 +13,7 @@ use crate::util::{printable, rfc3339};
 /// Longest text of a field, in bytes: an id of Matrix has 255.
 const MAX_FIELD_BYTES: usize = 300;
 
-/// What a line is about.
+/// The kind of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AuditEvent {
@@ -43,9 +43,9 @@ pub enum AuditDecision {
 /// bot, names and ids: nothing that a person or a server has written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditRecord<'a> {
-    /// What it is about.
+    /// Its kind.
     pub event: AuditEvent,
-    /// Who gave the command: a user's id, or the words for a timer of theirs.
+    /// The giver of the command: a user's id, or the words for a timer of theirs.
     pub actor: &'a str,
     /// The room's id.
     pub room: &'a str,
@@ -55,15 +55,15 @@ pub struct AuditRecord<'a> {
     pub target: &'a str,
     /// The decision.
     pub decision: Option<AuditDecision>,
-    /// Why it was decided so.
+    /// The reason of the decision.
     pub reason: &'a str,
-    /// What came of it.
+    /// The outcome.
     pub outcome: &'a str,
     /// The number of replicas before.
     pub from: Option<i32>,
     /// The number of replicas that was asked for.
     pub to: Option<i32>,
-    /// How long it took, in seconds.
+    /// The time it took, in seconds.
     pub seconds: Option<u64>,
     /// The id of the event that carried the command.
     pub message: &'a str,

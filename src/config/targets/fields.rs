@@ -27,7 +27,7 @@ pub(super) const PREVIOUS: &str = "previous";
 /// The bounds of `readyTimeout`.
 const READY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(86_400));
 
-/// What a value is, as a noun with its article.
+/// The kind of a value, as a noun with its article.
 pub(super) fn kind_of(content: &Content<'_>) -> &'static str {
     match content {
         Content::Null => "null",
@@ -136,7 +136,7 @@ pub(super) fn start(content: Content<'_>) -> Result<StartCount, Flaw> {
     }
 }
 
-/// How long a target may run.
+/// The time for which a target may run.
 pub(super) fn span(content: Content<'_>) -> Result<Duration, Flaw> {
     values::span(&text(content)?)
 }

@@ -1,4 +1,4 @@
-//! Why a workload does not come up: as data, and in the words that a room may read.
+//! Causes for a workload not to come up: as data, and in the words that a room may read.
 
 use std::fmt;
 
@@ -20,10 +20,10 @@ pub struct Finding {
     pub words: String,
 }
 
-/// How much of a cause is told.
+/// The part of a cause that is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Details {
-    /// What every reader of a room may know.
+    /// The part that every reader of a room may know.
     Short,
     /// The server's words, too.
     Full,
@@ -41,26 +41,26 @@ pub enum Cause {
     Image {
         /// The image.
         image: Image,
-        /// Why not.
+        /// The reason.
         fault: PullFault,
     },
     /// A container cannot be made of the image.
     Setup(SetupFault),
     /// It ran out of memory.
     OutOfMemory {
-        /// How often.
+        /// The number of times.
         times: i32,
     },
     /// It starts and ends again.
     Crash {
         /// With which exit code.
         exit_code: i32,
-        /// How often.
+        /// The number of times.
         times: i32,
     },
     /// An init container has not ended well yet.
     Preparation {
-        /// Which one, from 1.
+        /// Its number, from 1.
         step: usize,
         /// Of how many.
         of: usize,
@@ -82,7 +82,7 @@ pub enum Cause {
     },
 }
 
-/// Why no pod may be made.
+/// A reason for which no pod may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Barrier {
     /// A quota, or a limit of the namespace.
@@ -97,7 +97,7 @@ pub enum Barrier {
     Other,
 }
 
-/// Why no node takes a pod.
+/// A reason for which no node takes a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoNode {
     /// Too little of this is free.
@@ -112,7 +112,7 @@ pub enum NoNode {
     Other,
 }
 
-/// What a node has too little of.
+/// A thing that a node has too little of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource {
     /// `cpu`.
@@ -125,7 +125,7 @@ pub enum Resource {
     Other,
 }
 
-/// Why an image cannot be pulled.
+/// A reason for which an image cannot be pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PullFault {
     /// The registry has no such image.
@@ -148,7 +148,7 @@ pub enum PullFault {
     Other,
 }
 
-/// Why a container cannot be made of its image.
+/// A reason for which a container cannot be made of its image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SetupFault {
     /// A Secret is missing, or a key of it.

@@ -216,7 +216,7 @@ fn of_container(container: &ContainerView) -> Option<Finding> {
     Some(Finding::new(cause, ""))
 }
 
-/// How a container ended, now or the time before.
+/// The end of a container, now or the time before.
 fn last_end(container: &ContainerView) -> Option<&Termination> {
     match &container.state {
         ContainerState::Terminated(end) => Some(end),

@@ -1,4 +1,4 @@
-//! When a message about the progress is edited.
+//! The times at which a message about the progress is edited.
 //!
 //! Each edit is an event that a homeserver counts, each client gets and some show as a
 //! new line, so there are few, and ever fewer.
@@ -27,11 +27,11 @@ pub(super) struct Edits {
     made: u8,
     /// The age of the change at the last one, in milliseconds.
     last_at: u64,
-    /// What the message says.
+    /// The content of the message.
     told: Told,
 }
 
-/// What a message says of the progress.
+/// The progress that a message tells of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Told {
     /// Nothing but that it has begun.
@@ -62,7 +62,7 @@ impl Edits {
         }
     }
 
-    /// What was to be told last was not: it is due again, in the time of its next edit.
+    /// The last edit was not made: it is due again, in the time of its next edit.
     pub(super) fn was_not_told(&mut self) {
         self.told = Told::Forgotten;
     }

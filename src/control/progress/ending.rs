@@ -1,23 +1,23 @@
-//! What is told of a change that is followed: how far it is, and how it ended.
+//! The news of a change that is followed: how far it is, and how it ended.
 
 use super::{Direction, Finding, Owner, Remark, WaitsFor};
 
-/// How far a change is.
+/// The progress of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// Whether pods come or go.
+    /// The direction: pods come, or they go.
     pub direction: Direction,
     /// The pods that are ready, or left.
     pub done: i32,
     /// The pods that there should be.
     pub of: i32,
-    /// What has to happen next.
+    /// The thing that has to happen next.
     pub waits_for: Option<WaitsFor>,
-    /// Why it does not go on.
+    /// The reason for which it does not go on.
     pub cause: Option<Finding>,
 }
 
-/// How a change ended. Times are in milliseconds since it was asked for.
+/// The end of a change. Times are in milliseconds since it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
     /// All pods are ready.
@@ -26,7 +26,7 @@ pub enum Ending {
         replicas: i32,
         /// After this time.
         after: u64,
-        /// What else is to be told.
+        /// The rest that is to be told.
         remark: Option<Remark>,
         /// True if the contrary was told before.
         is_late: bool,
@@ -37,7 +37,7 @@ pub enum Ending {
         replicas: i32,
         /// After this time.
         after: u64,
-        /// What else is to be told.
+        /// The rest that is to be told.
         remark: Option<Remark>,
         /// True if the contrary was told before.
         is_late: bool,
@@ -50,7 +50,7 @@ pub enum Ending {
         of: i32,
         /// After this time.
         after: u64,
-        /// Why, if that was found.
+        /// The cause, if one was found.
         cause: Option<Finding>,
     },
     /// Pods that should be gone do not end. It is looked at for another hour.
@@ -61,7 +61,7 @@ pub enum Ending {
         replicas: i32,
         /// After this time.
         after: u64,
-        /// Why.
+        /// The reason.
         why: Lingering,
     },
     /// It was created paused: no pod will come before a person resumes it.
@@ -74,7 +74,7 @@ pub enum Ending {
         to: i32,
         /// After this time.
         after: u64,
-        /// Who may have done it.
+        /// The owner who may have done it.
         by: Option<Owner>,
     },
     /// The object was deleted, and another one has its name.
@@ -92,7 +92,7 @@ pub enum Ending {
     },
 }
 
-/// Why pods do not end.
+/// A reason for which pods do not end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lingering {
     /// Their time to end is over; their node may be gone.
@@ -108,7 +108,7 @@ pub enum Lingering {
     NotBegun,
 }
 
-/// Why an object could not be read.
+/// A reason for which an object could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadError {
     /// The right is missing.

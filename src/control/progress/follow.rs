@@ -27,7 +27,7 @@ pub struct Follow {
     /// Its age at that time. All times below are ages.
     age_then: u64,
     stage: Stage,
-    /// When the stage ends, but for [`Stage::Following`].
+    /// The end of the stage, but for [`Stage::Following`].
     stage_ends: u64,
     counts: Option<Counts>,
     changed_at: u64,
@@ -99,7 +99,7 @@ impl Follow {
         }
     }
 
-    /// What has to be kept of it, at `now` (on the wall `wall_now`): after its start, an
+    /// All that has to be kept of it, at `now` (on the wall `wall_now`): after its start, an
     /// edit or an outcome.
     pub fn snapshot(&self, now: u64, wall_now: u64) -> Snapshot {
         Snapshot {

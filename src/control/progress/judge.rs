@@ -8,7 +8,7 @@
 use super::{Observation, UpdateStrategy};
 use crate::control::Kind;
 
-/// What a workload was asked to become.
+/// The state that a workload was asked to reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Goal {
     /// Its kind.
@@ -24,7 +24,7 @@ pub struct Goal {
     pub previous: i32,
 }
 
-/// Whether pods have to come or to go.
+/// The direction: pods have to come, or to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// Pods have to come up, or to be replaced.
@@ -33,12 +33,12 @@ pub enum Direction {
     Down,
 }
 
-/// What a look at a workload says about a goal.
+/// The verdict of a look at a workload about a goal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// It is reached.
     Done {
-        /// What should be told with it.
+        /// A remark that should be told with it.
         remark: Option<Remark>,
     },
     /// It is not reached yet.
@@ -47,7 +47,7 @@ pub enum State {
         done: i32,
         /// The pods that there should be.
         of: i32,
-        /// What has to happen next, where that can be seen.
+        /// The thing that has to happen next, where that can be seen.
         waits_for: Option<WaitsFor>,
     },
     /// It was created paused, so no pod will ever come.
@@ -61,7 +61,7 @@ pub enum State {
     Replaced,
 }
 
-/// What should be told with a goal that is reached.
+/// A remark that should be told with a goal that is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remark {
     /// The rollout is paused, so these pods run the version of before.
@@ -80,7 +80,7 @@ pub enum Remark {
     },
 }
 
-/// What has to happen next.
+/// The thing that has to happen next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitsFor {
     /// The controller has to see the change.
@@ -102,7 +102,7 @@ pub enum WaitsFor {
 }
 
 impl Goal {
-    /// Whether pods have to come or to go.
+    /// The direction: pods have to come, or to go.
     pub fn direction(&self) -> Direction {
         if self.replicas <= 0 || self.replicas < self.previous {
             Direction::Down
@@ -242,7 +242,7 @@ fn down(goal: &Goal, seen: &Observation, remark: Option<Remark>) -> State {
     }
 }
 
-/// What pods that have to come wait for, by the counts.
+/// The thing that pods that have to come wait for, by the counts.
 fn waits_for(seen: &Observation) -> Option<WaitsFor> {
     let of = seen.desired;
     if seen.replicas < of && seen.ready >= seen.replicas {

@@ -1,4 +1,4 @@
-//! What came of a change: from what the API server shows of a workload and its pods to
+//! The outcome of a change: from what the API server shows of a workload and its pods to
 //! "done", "not yet" or the reason why not.
 
 mod cause;

@@ -1,4 +1,4 @@
-//! How often a change that is followed is looked at, and for how long.
+//! The times at which a change that is followed is looked at.
 
 use std::time::Duration;
 
@@ -27,13 +27,13 @@ pub(super) const LATE_MS: u64 = 3_600_000;
 /// 15 to 30 s to set a number back.
 pub(super) const SETTLED_MS: u64 = 90_000;
 
-/// What an API server gives a pod that says nothing of it, in seconds.
+/// The grace that an API server gives a pod that says nothing of it, in seconds.
 const DEFAULT_GRACE_SECS: u32 = 30;
 
 /// The time after the grace period in which a node that lives ends a pod, in milliseconds.
 const NODE_MS: u64 = 60_000;
 
-/// What was told of the end of a change that is followed.
+/// The part that was told of the end of a change that is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Nothing.
@@ -61,7 +61,7 @@ impl Stage {
             .find(|stage| stage.as_str() == name)
     }
 
-    /// How long it lasts at most, in milliseconds.
+    /// The time that it lasts at most, in milliseconds.
     pub(super) fn lasts(self) -> u64 {
         match self {
             Self::Following => u64::MAX,

@@ -1,4 +1,4 @@
-//! What passes between a change that is followed and who follows it: questions for the
+//! The traffic between a change that is followed and who follows it: questions for the
 //! API server, what came of them, and what outlives a restart.
 
 use std::time::Duration;
@@ -6,19 +6,19 @@ use std::time::Duration;
 use super::pace::Stage;
 use super::{Ending, EventView, PodView, Progress, ReadError, Right};
 
-/// What to do next with a change that is followed.
+/// The next thing to do with a change that is followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// What to ask the API server for.
+    /// The next question for the API server.
     pub next: Next,
     /// The progress that the message about it should say now; never with an outcome.
     pub edit: Option<Progress>,
-    /// How it ended. Another one may follow while `next` is not [`Next::End`]: up after
+    /// Its end. Another one may follow while `next` is not [`Next::End`]: up after
     /// all, or set back.
     pub outcome: Option<Ending>,
 }
 
-/// What to ask the API server for.
+/// The next question for the API server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// Read the workload after this time, or when a watch shows it.
@@ -38,7 +38,7 @@ pub struct Look {
     pub events: Result<Vec<EventView>, ReadError>,
 }
 
-/// What has to be kept of a change to follow it after a restart of the bot, beside what
+/// All that has to be kept of a change to follow it after a restart of the bot, beside what
 /// the configuration says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -50,11 +50,11 @@ pub struct Snapshot {
     pub uid: String,
     /// [`Goal::generation`].
     pub generation: i64,
-    /// When it was asked for, in milliseconds since the Unix epoch.
+    /// The time at which it was asked for, in milliseconds since the Unix epoch.
     pub started_at: u64,
     /// The number of edits so far.
     pub edits: u8,
-    /// What was told of its end.
+    /// The part that was told of its end.
     pub stage: Stage,
 }
 

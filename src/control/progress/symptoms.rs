@@ -1,9 +1,9 @@
-//! What the words of API servers, schedulers and container runtimes mean. Only these
+//! The meaning of the words of API servers, schedulers and container runtimes. Only these
 //! meanings are told to a room, never the words.
 
 use super::cause::{Barrier, NoNode, PullFault, Resource, SetupFault};
 
-/// Why a controller could not make a pod, by the message of a failed creation
+/// Reads why a controller could not make a pod, by the message of a failed creation
 /// (`ReplicaFailure`, or the Event `FailedCreate`).
 pub(super) fn barrier(message: &str) -> Barrier {
     let says = says(message);
@@ -26,7 +26,7 @@ pub(super) fn barrier(message: &str) -> Barrier {
     }
 }
 
-/// Why no node takes a pod, by the message of its condition `PodScheduled`; `None` if
+/// Reads why no node takes a pod, by the message of its condition `PodScheduled`; `None` if
 /// that is because of a volume.
 pub(super) fn no_node(message: &str) -> Option<NoNode> {
     let says = says(message);
@@ -60,7 +60,7 @@ pub(super) fn no_node(message: &str) -> Option<NoNode> {
     })
 }
 
-/// Why an image cannot be pulled, by the reason and the message of the container that
+/// Reads why an image cannot be pulled, by the reason and the message of the container that
 /// waits for it; `None` if it waits for something else.
 pub(super) fn pull_fault(reason: &str, message: &str) -> Option<PullFault> {
     match reason {
@@ -114,7 +114,7 @@ pub(super) fn pull_fault(reason: &str, message: &str) -> Option<PullFault> {
     })
 }
 
-/// Why a container cannot be made or run, by the reason and the message that it waits or
+/// Reads why a container cannot be made or run, by the reason and the message that it waits or
 /// has ended with; `None` if that is another trouble.
 pub(super) fn setup_fault(reason: &str, message: &str) -> Option<SetupFault> {
     let reasons = [

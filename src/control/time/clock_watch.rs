@@ -14,7 +14,7 @@ const CLOSE_MS: u64 = 2 * 60_000;
 /// The wall clock, watched by a clock that cannot jump and by what is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockWatch {
-    /// What the wall clock showed when it was believed last.
+    /// The time that the wall clock showed when it was believed last.
     wall_ms: u64,
     /// The uptime then.
     up_ms: u64,
@@ -29,7 +29,7 @@ pub struct ClockView {
     pub wall_ms: u64,
     /// The uptime of the program by the clock that cannot jump, in milliseconds.
     pub up_ms: u64,
-    /// Why the wall clock is not believed, if it is not.
+    /// The jump for which the wall clock is not believed, if it is not.
     pub jump: Option<ClockJump>,
 }
 

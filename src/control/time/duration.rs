@@ -33,7 +33,7 @@ const UNITS: [(&[&str], u64); 5] = [
 /// fraction; after hours a number alone is minutes.
 ///
 /// # Errors
-/// What is wrong with it, or that it is not between a minute and 366 days.
+/// The fault in it, or that it is not between a minute and 366 days.
 pub fn parse_duration(text: &str) -> Result<Duration, TimeFault> {
     let fault = || TimeFault::no_duration(text);
     if text.len() > MAX_TEXT {

@@ -1,4 +1,4 @@
-//! Why a length or a moment that somebody wrote is not taken.
+//! Faults for which a length or a moment that somebody wrote is not taken.
 
 use std::time::Duration;
 
@@ -36,9 +36,9 @@ pub enum TimeFault {
     /// It names the zone by what it is not called at that time.
     #[error("the zone is {is} at that time, not {said}: write {is}, or an offset such as +02:00")]
     OtherAbbreviation {
-        /// What was said, such as `CET`.
+        /// The name that was said, such as `CET`.
         said: String,
-        /// What the zone is called then.
+        /// The name that the zone has then.
         is: String,
     },
     /// It is over; the moment as [`super::describe`] says it.

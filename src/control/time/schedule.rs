@@ -23,13 +23,13 @@ const DAYS_AFTER: i64 = 10;
 /// computed ends later.
 const NEXT_MS: u64 = 8 * 86_400_000;
 
-/// When a target is to be up.
+/// The times when a target is to be up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     rules: Vec<Rule>,
 }
 
-/// What a schedule asks for at a moment.
+/// The wish of a schedule at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Edge {
     /// A window is over, or it is time for a stop.

@@ -24,7 +24,7 @@ pub(super) struct Rule {
     times: Vec<Time>,
 }
 
-/// What is to be at an hour or from an hour to another.
+/// The state that is to be at an hour or from an hour to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Time {
     /// The target is up from the one to the other, on the next day if that is earlier.
@@ -108,7 +108,7 @@ impl Rule {
         })
     }
 
-    /// What is to be on a day.
+    /// The state that is to be on a day.
     pub(super) fn times_on(&self, day: Date) -> &[Time] {
         match self.days.get(index(day.weekday())) {
             Some(true) => &self.times,

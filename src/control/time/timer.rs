@@ -19,7 +19,7 @@ const WARNING_MS: u64 = 10 * 60_000;
 /// late for its answer, in milliseconds.
 pub const GRACE_MS: u64 = 2 * 60_000;
 
-/// What is later than this is asked about, in milliseconds.
+/// A stop that is later than this is asked about, in milliseconds.
 const STALE_MS: u64 = 24 * 60 * 60_000;
 
 /// The times of a target that is to stop, in milliseconds since the Unix epoch.
@@ -33,7 +33,7 @@ pub struct Timer {
     pub warned_at: Option<u64>,
 }
 
-/// What is to be done about a timer now.
+/// The thing to do about a timer now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimerStep {
     /// Nothing: look again after this, which is at most a minute.

@@ -24,7 +24,7 @@ const QUARTER_MS: u64 = 91 * 86_400_000;
 /// the zone is named as it is called the first time.
 ///
 /// # Errors
-/// What is wrong with it; that it is over, or more than 366 days away.
+/// The fault in it; that it is over, or more than 366 days away.
 pub fn parse_until(text: &str, now_ms: u64, zone: &Zone) -> Result<u64, TimeFault> {
     let fault = || TimeFault::no_moment(text);
     if text.len() > MAX_TEXT {
@@ -46,7 +46,7 @@ struct Phrase {
     day: Day,
     hour: Option<Hour>,
     zone: Zone,
-    /// What the text calls the zone, in capitals, if it has to be called so then.
+    /// The name that the text gives the zone, in capitals, if it has to be called so then.
     called: Option<String>,
 }
 

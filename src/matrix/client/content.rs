@@ -19,7 +19,7 @@ struct Content {
     relates_to: Option<RelatesTo>,
 }
 
-/// What a person says in a message.
+/// The words of a person in a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Said {
     /// A text, as it was written.
@@ -30,7 +30,7 @@ pub(crate) enum Said {
     Edit(OwnedEventId),
 }
 
-/// What a person says in a message of this content, and with this relation in the part
+/// The words of a person in a message of this content, and with this relation in the part
 /// that is not encrypted. None for anything but a text: notices (other bots), and
 /// whatever is malformed. The text of an edit is not read: an old message must not become
 /// a command.

@@ -119,7 +119,7 @@ impl Relation {
     }
 }
 
-/// What a content says of its relation.
+/// The relation that a content names.
 #[derive(Deserialize)]
 pub(super) struct RelatesTo {
     rel_type: Option<String>,

@@ -1,4 +1,4 @@
-//! What is sent into rooms: the answer to a message, and the calls of receipts and typing
+//! Messages into rooms: the answer to a message, and the calls of receipts and typing
 //! notifications.
 //!
 //! Specification: <https://spec.matrix.org/v1.11/client-server-api/#put_matrixclientv3roomsroomidsendeventtypetxnid>,

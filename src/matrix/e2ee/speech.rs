@@ -1,4 +1,4 @@
-//! What the bot says: a text, its place in a room, and the content that it becomes.
+//! The messages of the bot: a text, its place in a room, and the content that it becomes.
 //!
 //! Specification: <https://spec.matrix.org/v1.11/client-server-api/#mroommessage-msgtypes>
 
@@ -19,7 +19,7 @@ pub struct Speech {
     pub text: String,
     /// The same for clients that show HTML.
     pub html: Option<Html>,
-    /// Where in its room it stands.
+    /// Its place in its room.
     pub place: Place,
     /// The users who are notified because of it. Names in the text notify nobody.
     pub mentions: Vec<OwnedUserId>,

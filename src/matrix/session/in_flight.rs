@@ -23,7 +23,7 @@ const ROOM_REQUESTS: usize = 8;
 /// megabyte.
 const LANES: usize = 8;
 
-/// Which requests may be sent now.
+/// The requests that may be sent now.
 #[derive(Default)]
 pub struct InFlight {
     busy: BTreeSet<RequestKey>,

@@ -33,7 +33,7 @@ pub enum Finished {
     },
     /// A request of the engine's.
     Answer {
-        /// Which.
+        /// The request.
         key: RequestKey,
         /// Its context, needed to handle the answer.
         about: RequestContext,
@@ -52,7 +52,7 @@ pub struct Requests {
     pub homeserver: Homeserver,
     /// Its tokens.
     pub tokens: TokenRefresh,
-    /// Which requests are under way or delayed.
+    /// The requests that are under way or delayed.
     pub in_flight: InFlight,
     /// The phase of the session.
     pub phase: Phase,

@@ -29,9 +29,9 @@ pub struct FollowedChange {
     /// The time of the wall clock at which it was made, in milliseconds since the Unix
     /// epoch.
     pub started_ms: u64,
-    /// How often the message about it was edited.
+    /// The number of edits of the message about it.
     pub edits: u32,
-    /// What was told of its end, in the words of the layer above.
+    /// The part that was told of its end, in the words of the layer above.
     pub stage: String,
     /// The number of replicas before.
     pub previous: i32,

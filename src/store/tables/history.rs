@@ -1,4 +1,4 @@
-//! What was asked of each target, by whom, and what came of it.
+//! The commands of each target: by whom, and what came of them.
 
 use ruma::{EventId, OwnedEventId, OwnedRoomId};
 
@@ -14,7 +14,7 @@ pub struct HistoryEntry {
     /// The time of the wall clock at which it was done, in milliseconds since the Unix
     /// epoch.
     pub at_ms: u64,
-    /// Who gave it: a user's id, or the words for a timer of theirs. At most
+    /// Its giver: a user's id, or the words for a timer of theirs. At most
     /// [`caps::HISTORY_ACTOR`] bytes are kept.
     pub actor: String,
     /// The room.

@@ -1,4 +1,4 @@
-//! How many replicas a target had before it was lowered.
+//! The number of replicas that a target had before it was lowered.
 
 use crate::store::{Error, Transaction, caps};
 

@@ -1,4 +1,4 @@
-//! When targets are to be stopped.
+//! Times at which targets are to be stopped.
 
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 

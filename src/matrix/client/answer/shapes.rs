@@ -34,7 +34,7 @@ const fn many(what: &'static str, item: Shape, size: usize, count: usize) -> Man
 const ID: Shape = Shape::Scalar(264);
 const SHORT: Shape = Shape::Lenient(64);
 
-/// What an event replies to: an object with an id. A larger one is as good as none.
+/// The event that another one replies to: an object with an id. A larger one is as good as none.
 const REPLY: Shape = Shape::WholeOrPresent(512, item_kind::OTHER);
 
 /// Whom a message mentions: the bot among a dozen others. Of more nobody is mentioned.
