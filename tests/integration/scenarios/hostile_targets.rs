@@ -79,6 +79,7 @@ fn what_is_overdue_at_a_start_is_stopped_while_the_homeserver_is_away() {
 #[test]
 fn a_restart_comes_back_though_the_cluster_cannot_be_read_meanwhile() {
     let mut world = begun(targets().set("PROGRESS", "false"));
+    world.api.forbid("patch", "deployments");
     prompt(&world);
     set(&world, "worker", 3);
     let question = world.ask("restart worker");
@@ -107,6 +108,7 @@ fn a_restart_comes_back_though_the_cluster_cannot_be_read_meanwhile() {
 #[test]
 fn a_restart_that_a_crash_interrupted_comes_back() {
     let mut world = begun(targets().set("PROGRESS", "false"));
+    world.api.forbid("patch", "deployments");
     prompt(&world);
     set(&world, "worker", 3);
     let question = world.ask("restart worker");
@@ -115,7 +117,8 @@ fn a_restart_that_a_crash_interrupted_comes_back() {
         .api
         .fault("PATCH worker/scale", 1, Fault::KillAfter(victim));
     world.say(&format!("yes {}", code(&question)));
-    wait_for(&world, "worker", 0);
+    world.bot().wait_exit(Duration::from_secs(5));
+    assert_eq!(replicas(&world, "worker"), 0);
     // Whoever asked may command no more.
     world.set("ALLOWED_USERS", BOB);
     world.set("VIEWERS", ALICE);
