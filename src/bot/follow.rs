@@ -18,8 +18,8 @@ use crate::{
     control::{
         Target, TargetName, Targets, Workload,
         progress::{
-            Details, Ending, Follow, Goal, Look, Next, Observation, ReadError, Snapshot, Stage,
-            Step, silent_pod,
+            Details, Ending, Follow, Goal, Look, Next, Observation, Owner, ReadError, Snapshot,
+            Stage, Step, silent_pod,
         },
     },
     kube,
@@ -83,7 +83,7 @@ impl Jobs {
         };
         let (number, target) = (followed.number, target.to_owned());
         let (cluster, workload) = (self.cluster.clone(), followed.workload.clone());
-        let selector = followed.row.selector.clone();
+        let (selector, asked) = (followed.row.selector.clone(), followed.row.replicas);
         let Some(mut watch) = followed.watch.take() else {
             return;
         };
@@ -92,10 +92,19 @@ impl Jobs {
             return;
         }
         self.tasks.spawn(async move {
-            let seen = match next {
+            let mut seen = match next {
                 Next::Observe(wait) => watch.next(wait).await,
                 Next::Look | Next::End => watch.read().await,
             };
+            if let Ok(seen) = &mut seen
+                && seen.desired != asked
+                && cluster
+                    .kube
+                    .is_autoscaled(&workload, asked, seen.desired)
+                    .await
+            {
+                seen.owner = Some(Owner::Autoscaler);
+            }
             let look = match &seen {
                 Ok(seen) if next == Next::Look => {
                     Some(cluster.look(&workload, &selector, seen).await)

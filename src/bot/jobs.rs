@@ -25,7 +25,7 @@ use super::{
     timed::{Fired, Scheduled, Timers},
 };
 use crate::{
-    control::{Command, Decision, Namespace, TargetName, Targets, Verb},
+    control::{Command, Decision, Namespace, TargetName, Targets, Traces, Verb},
     kube,
     matrix::e2ee::Error,
     store::JournalEntry,
@@ -76,8 +76,9 @@ pub(super) enum End {
 
 /// The end of a task.
 pub(super) enum Ended {
-    /// The look at the cluster at the start of a session.
-    Preflight,
+    /// What nothing follows from: the look at the cluster at the start of a session, an
+    /// Event that was written.
+    Aside,
     /// A job.
     Job(Box<Answered>),
     /// A look at a workload that is followed.
@@ -101,7 +102,9 @@ struct Running {
 /// The jobs of the process.
 pub struct Jobs {
     pub(super) cluster: Cluster,
-    targets: Targets,
+    pub(super) targets: Targets,
+    /// The Events that tell of changes (`WORKLOAD_EVENTS`).
+    pub traces: Traces,
     /// What is under way.
     pub(super) tasks: JoinSet<Ended>,
     running: Vec<Running>,
@@ -119,6 +122,7 @@ impl Jobs {
         Self {
             cluster: Cluster { kube, health },
             targets,
+            traces: Traces::None,
             tasks: JoinSet::new(),
             running: Vec::new(),
             unsaved: VecDeque::new(),
@@ -273,7 +277,7 @@ impl Jobs {
                 Targets::Reference(workload) => preflight::of_deployment(&kube, &workload).await,
                 Targets::Named(targets) => preflight::of_targets(&kube, &targets).await,
             }
-            Ended::Preflight
+            Ended::Aside
         });
     }
 
@@ -311,7 +315,7 @@ impl Jobs {
                 Ok(Some(Ok(Ended::Fired(_) | Ended::Scheduled(_)))) => {
                     self.timers = Timers::default()
                 }
-                Ok(Some(Ok(Ended::Preflight) | Err(_))) => {}
+                Ok(Some(Ok(Ended::Aside) | Err(_))) => {}
                 Ok(None) | Err(_) => return None,
             }
         }

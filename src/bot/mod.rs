@@ -30,6 +30,7 @@ mod storage;
 mod tests;
 mod timed;
 mod timers;
+mod traces;
 mod typing;
 mod words;
 

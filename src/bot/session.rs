@@ -292,6 +292,7 @@ impl<'a> Session<'a> {
             return;
         }
         self.jobs.timers.touch();
+        self.jobs.leave_trace(&answered, self.clock.now_ms());
         if answered.changed().is_some() {
             self.take_up_followed(answered.changed());
         }
@@ -314,6 +315,7 @@ impl<'a> Session<'a> {
             match written {
                 Some(metrics) => {
                     self.health.count(&metrics);
+                    self.jobs.leave_trace(&answered, self.clock.now_ms());
                     // The next session takes up what is to be followed.
                     self.jobs.follows.is_loaded = false;
                 }

@@ -126,7 +126,7 @@ impl Session<'_> {
             Event::Ended(Ended::Looked(looked)) => self.looked(*looked),
             Event::Ended(Ended::Fired(fired)) => self.fired(*fired),
             Event::Ended(Ended::Scheduled(scheduled)) => self.scheduled(&scheduled),
-            Event::Ended(Ended::Preflight) => {}
+            Event::Ended(Ended::Aside) => {}
             Event::Due => self.poll_due(),
         }
         Ok(())

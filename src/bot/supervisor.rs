@@ -161,6 +161,7 @@ async fn serve_sessions(
 ) -> Result<(), ServeError> {
     let kube = Api::new(credentials(&settings.kubernetes, clock)?);
     let mut jobs = Jobs::new(kube, settings.targets.clone(), Arc::clone(health));
+    jobs.traces = settings.traces;
     let login = connect(&settings.account, clock).await?;
     let chat = Chat {
         echo: settings.echo,

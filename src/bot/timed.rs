@@ -48,8 +48,8 @@ pub(super) struct Fired {
 pub(super) enum Stopped {
     /// It was made.
     Done(Box<ScaleAnswer>),
-    /// Somebody else has set another number of replicas since.
-    Rescaled(i32),
+    /// Somebody else has set another number of replicas since, or the autoscaler.
+    Rescaled(i32, bool),
     /// The object is gone, or another one has its name.
     Gone,
     /// Its volumes would be lost.

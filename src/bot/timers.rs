@@ -66,7 +66,9 @@ impl Cluster {
         match stopped {
             Ok(Conditional::Done(scale)) => Stopped::Done(Box::new(scale)),
             Ok(Conditional::Changed(seen)) if seen.uid == timer.uid => {
-                Stopped::Rescaled(seen.desired)
+                let (from, to) = (timer.expected, seen.desired);
+                let is_autoscaled = to > 0 && self.kube.is_autoscaled(workload, from, to).await;
+                Stopped::Rescaled(to, is_autoscaled)
             }
             Ok(Conditional::Changed(_) | Conditional::Gone) => Stopped::Gone,
             Err(fault) => failed(&fault),
@@ -220,7 +222,7 @@ impl Jobs {
             if let Err(fault) = kube.observe(&workload).await {
                 info!("{workload}: {}", fault.detail());
             }
-            Ended::Preflight
+            Ended::Aside
         });
     }
 }
@@ -267,8 +269,12 @@ fn end(
     let tx = door.turn.tx;
     let (sentence, outcome, to) = match result {
         Stopped::Done(_) => (words::time_is_up(name, timer.expected), "", Some(0)),
-        Stopped::Rescaled(0) => (words::was_off_already(name), "was off already", None),
-        Stopped::Rescaled(count) => (words::was_rescaled(name, *count), "left alone", None),
+        Stopped::Rescaled(0, _) => (words::was_off_already(name), "was off already", None),
+        Stopped::Rescaled(count, is_autoscaled) => (
+            words::was_rescaled(name, *count, *is_autoscaled),
+            "left alone",
+            None,
+        ),
         Stopped::Gone => (words::is_gone(name), "object gone", None),
         Stopped::LosesData => (
             words::would_lose_data(name),

@@ -216,9 +216,13 @@ pub fn was_off_already(target: &TargetName) -> String {
 }
 
 /// Said when the time of a target is up and somebody has changed it since.
-pub fn was_rescaled(target: &TargetName, count: i32) -> String {
+pub fn was_rescaled(target: &TargetName, count: i32, is_autoscaled: bool) -> String {
+    let who = match is_autoscaled {
+        true => "its autoscaler",
+        false => "somebody",
+    };
     format!(
-        "The time of {target} is up, and I did not stop it: somebody has set it to {count} \
+        "The time of {target} is up, and I did not stop it: {who} has set it to {count} \
          replicas since. If it should stop, write: stop {target}"
     )
 }

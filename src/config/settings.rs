@@ -14,13 +14,13 @@ use super::table::{
     ALLOWED_ROOMS, ALLOWED_USERS, COMMAND_MAX_AGE, COMMAND_PREFIX, CROSS_SIGNING_SEED_FILE,
     CRYPTO_STORE_PATH, DEVICE_TRUST, ECHO_MODE, HEALTH_ADDR, HEALTH_SYNC_MAX_AGE, LOGURU_LEVEL,
     MATRIX_RECOVERY_KEY, MAX_FOR, PINNED_IDENTITIES, PROGRESS, REQUIRE_ENCRYPTION, RUST_LOG,
-    TARGETS, TARGETS_FILE, TZ, VIEWERS,
+    TARGETS, TARGETS_FILE, TZ, VIEWERS, WORKLOAD_EVENTS,
 };
 use super::{
     Account, HealthAddress, KubernetesAccess, Overrides, health, policy, secrets, targets, values,
 };
 use crate::control::{
-    Targets,
+    Targets, Traces,
     time::{Zone, describe_duration},
 };
 use crate::crypto::{DeviceTrust, RecoveryKey, Seed};
@@ -63,6 +63,8 @@ pub struct Settings {
     pub targets: Targets,
     /// True if it is told how a command goes on after its first answer (`PROGRESS`).
     pub progress: bool,
+    /// The Events that tell of changes (`WORKLOAD_EVENTS`).
+    pub traces: Traces,
     /// The directory of keys and state; it need not exist yet
     /// (`CRYPTO_STORE_PATH`).
     pub store_path: PathBuf,
@@ -124,6 +126,7 @@ impl Settings {
         };
         let targets = targets::read(&mut r, &known);
         let progress = r.optional(&PROGRESS, values::switch, bool::to_string);
+        let traces = r.read(&WORKLOAD_EVENTS, values::traces, traces);
         let store_path = r.read(&CRYPTO_STORE_PATH, values::path, |path| {
             values::shown_path(path)
         });
@@ -156,6 +159,7 @@ impl Settings {
                 max_for: max_for?,
                 progress: progress?.unwrap_or(matches!(targets, Some(Targets::Named(_)))),
                 targets: targets?,
+                traces: traces?,
                 store_path: store_path?,
                 echo: echo?,
                 command_max_age: command_max_age?,
@@ -198,6 +202,15 @@ pub fn store_path(env: Env<'_>) -> Result<PathBuf, Faults> {
 
 fn seconds(time: &Duration) -> String {
     format!("{}s", time.as_secs())
+}
+
+fn traces(traces: &Traces) -> String {
+    match traces {
+        Traces::None => "false",
+        Traces::Nameless => "true",
+        Traces::WithUser => "users",
+    }
+    .to_owned()
 }
 
 fn trust(trust: &DeviceTrust) -> String {

@@ -238,6 +238,12 @@ settings! {
         help: "Whether it is told how a command goes on after its first answer: true or false, as \
             for ECHO_MODE; unset, true with TARGETS or TARGETS_FILE, else false",
     }
+    WORKLOAD_EVENTS {
+        in_summary: InSummary::IfSet,
+        presence: Presence::Default("false"),
+        help: "Whether a change of a target leaves an Event on its workload: true or false, as for \
+            ECHO_MODE; or users, with the id of who asked for it",
+    }
     CRYPTO_STORE_PATH {
         presence: Presence::Default("/data/crypto_store"),
         help: "Directory for keys and state, on a volume that outlives the pod",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::fault::{Flaw, quoted};
+use crate::control::Traces;
 use crate::control::time::{Zone, parse_duration};
 use crate::telemetry::LogFilter;
 use crate::util::is_deceptive;
@@ -92,6 +93,23 @@ pub(super) fn switch(text: &str) -> Result<bool, Flaw> {
             "write true, 1, yes or on; or false, 0, no or off",
         )),
     }
+}
+
+/// The Events that tell of changes.
+pub(super) fn traces(text: &str) -> Result<Traces, Flaw> {
+    if text.eq_ignore_ascii_case("users") {
+        return Ok(Traces::WithUser);
+    }
+    let is_on = switch(text).map_err(|_| {
+        Flaw::new(
+            format!("says of no Events: {}", quoted(text)),
+            "write true, false, or users for Events that say who asked",
+        )
+    })?;
+    Ok(match is_on {
+        true => Traces::Nameless,
+        false => Traces::None,
+    })
 }
 
 /// A level by its loguru name, in any case. Two of them have no level of their

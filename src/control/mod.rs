@@ -20,6 +20,7 @@ mod scope;
 mod target;
 mod targets;
 pub mod time;
+mod traces;
 mod verb;
 mod workload;
 
@@ -35,5 +36,6 @@ pub use request::{Distrust, Proof, Request, Stage};
 pub use scope::{Scope, Seen};
 pub use target::{NameFault, StartCount, Target, TargetName};
 pub use targets::Targets;
+pub use traces::Traces;
 pub use verb::Verb;
 pub use workload::{Kind, ResourceType, Workload};

@@ -217,6 +217,8 @@ impl ApiClient {
         let error = refusal(call, identity, &response);
         let again = match response.status {
             401 => Again::Renewed,
+            // An Event of that name was written before.
+            409 if call.operation == Operation::Trace => Again::Never,
             409 => Again::After(self.retry_wait),
             _ if error.is_transient() => {
                 Again::After(error.retry_after().unwrap_or_default().max(self.retry_wait))

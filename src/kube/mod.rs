@@ -4,6 +4,7 @@
 mod access;
 mod api;
 mod api_client;
+mod autoscaler;
 mod call;
 mod change;
 mod clock;
@@ -24,6 +25,7 @@ mod rights;
 mod scale;
 mod service_account;
 mod slots;
+mod traces;
 mod watch;
 mod watch_lines;
 
@@ -39,4 +41,5 @@ pub use kubeconfig::{Fault, Kubeconfig, KubeconfigAccess, Subject};
 pub use rights::WorkloadRights;
 pub use scale::ScaleAnswer;
 pub use service_account::{LoadError, ServiceAccount};
+pub use traces::Trace;
 pub use watch::Watch;

@@ -26,6 +26,10 @@ pub enum Operation {
     Pod,
     /// Reads the events about a workload or one of its pods.
     Events,
+    /// Writes an Event about a workload.
+    Trace,
+    /// Reads the autoscalers of a namespace.
+    Autoscalers,
     /// Asks for this program's own rights.
     Rules,
 }
@@ -36,9 +40,9 @@ impl Operation {
         match self {
             Self::Read | Self::Observe | Self::Pod => "get",
             Self::Scale | Self::Change | Self::Restart => "patch",
-            Self::List | Self::Pods | Self::Events => "list",
+            Self::List | Self::Pods | Self::Events | Self::Autoscalers => "list",
             Self::Watch => "watch",
-            Self::Rules => "create",
+            Self::Trace | Self::Rules => "create",
         }
     }
 
@@ -54,14 +58,18 @@ impl Operation {
                 resource.to_owned()
             }
             (Self::Pods | Self::Pod, _) => "pods".to_owned(),
-            (Self::Events, _) => "events".to_owned(),
+            (Self::Events | Self::Trace, _) => "events".to_owned(),
+            (Self::Autoscalers, _) => "horizontalpodautoscalers".to_owned(),
             (Self::Rules, _) => "selfsubjectrulesreviews".to_owned(),
         }
     }
 
     /// True if it changes something, so that its outcome is unknown without an answer.
     pub(super) const fn is_write(self) -> bool {
-        matches!(self, Self::Scale | Self::Change | Self::Restart)
+        matches!(
+            self,
+            Self::Scale | Self::Change | Self::Restart | Self::Trace
+        )
     }
 
     /// True if it is about the one Deployment that the environment names.
@@ -79,6 +87,8 @@ impl Operation {
             Self::Watch => "watch",
             Self::Pods | Self::Pod => "look at the pods of",
             Self::Events => "read the events about",
+            Self::Trace => "write events about",
+            Self::Autoscalers => "look for an autoscaler of",
             Self::Rules => "ask for my rights on",
         }
     }

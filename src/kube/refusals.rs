@@ -10,7 +10,7 @@ use super::call::Call;
 /// The time after which a forbidden call is tried again.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// The calls that were forbidden. Clones share them; there are at most two for each
+/// The calls that were forbidden. Clones share them; there are at most four for each
 /// namespace and kind of the targets.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Refusals(Arc<Mutex<BTreeMap<String, Instant>>>);
@@ -24,10 +24,10 @@ impl Refusals {
             .is_some_and(|at| now.saturating_duration_since(*at) < REMEMBERED)
     }
 
-    /// Notes that such a call was forbidden.
-    pub(super) fn note(&self, call: &Call, now: Instant) {
+    /// Notes that such a call was forbidden. Returns true if none was before.
+    pub(super) fn note(&self, call: &Call, now: Instant) -> bool {
         let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.insert(key(call), now);
+        refusals.insert(key(call), now).is_none()
     }
 }
 

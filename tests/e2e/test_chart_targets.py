@@ -90,6 +90,8 @@ def test_each_role_is_bound_to_the_account_of_the_release() -> None:
 
 PODS = [("", "pods", [], ["list"])]
 EVENTS = [("", "events", [], ["list"])]
+WRITTEN = [("", "events", [], ["create"])]
+AUTOSCALERS = [("autoscaling", "horizontalpodautoscalers", [], ["list"])]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +108,8 @@ EVENTS = [("", "events", [], ["list"])]
                 "here": [("apps", "statefulsets", ["openclaw-gateway"], ["watch"])],
             },
         ),
+        ("writeEvents", {"openclaw": WRITTEN, "here": WRITTEN, "argo": WRITTEN}),
+        ("autoscalers", {"openclaw": AUTOSCALERS, "here": AUTOSCALERS, "argo": AUTOSCALERS}),
         ("podsByName", {"here": [("", "pods", ["openclaw-gateway-0"], ["get"])]}),
         # With a policy, as `test_restart_policy.py` has it.
         (
@@ -145,9 +149,10 @@ def test_pods_are_named_that_a_stateful_set_may_have(fields: dict[str, object], 
 def test_nothing_is_granted_that_could_change_what_runs() -> None:
     for rules in roles(chart(changed("rights.restart", False, SEVERAL), "toggle", "here")).values():
         for _, resource, names, verbs in rules:
-            assert set(verbs) <= {"get", "list", "patch"}
+            assert set(verbs) <= {"create", "get", "list", "patch"}
             assert ("patch" in verbs) <= resource.endswith("/scale")
-            assert bool(names) == (verbs != ["list"])
+            assert ("create" in verbs) <= (resource == "events")
+            assert bool(names) == (verbs not in (["list"], ["create"]))
             assert "*" not in {resource, *names, *verbs}
 
 
@@ -163,6 +168,13 @@ def test_the_file_has_the_targets_as_they_are_given_and_their_namespaces() -> No
     assert volume["configMap"]["name"] == of_kind(documents, "ConfigMap")["metadata"]["name"]
 
 
+def test_events_say_who_asked_only_if_that_is_wanted() -> None:
+    values = with_target() | {"rights": {"writeEvents": True}}
+    assert variables(pod_of(chart(values)))["WORKLOAD_EVENTS"] == "true"
+    told = variables(pod_of(chart(changed("commands.eventsNameUsers", True, values))))
+    assert told["WORKLOAD_EVENTS"] == "users"
+
+
 def test_the_bot_is_told_of_its_targets_by_the_file_alone() -> None:
     told = variables(pod_of(chart(SEVERAL)))
     assert not {"DEPLOYMENT_NAME", "DEPLOYMENT_NAMESPACE", "TARGETS"} & set(told)
@@ -172,6 +184,7 @@ def test_the_bot_is_told_of_its_targets_by_the_file_alone() -> None:
         "TZ": "Europe/Berlin",
         "MAX_FOR": "7d",
         "PROGRESS": "false",
+        "WORKLOAD_EVENTS": "users",
     }
     assert {name: told.get(name) for name in wanted} == wanted
     least = variables(pod_of(chart(LEAST)))

@@ -25,7 +25,7 @@ STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPS, BESIDE, EMPTY = "e2e-targets", "e2e-targets-beside", "e2e-targets-none"
 """Namespaces: of the release and two targets, of a third one, and of no target."""
 
-SWITCHES = ("watch", "podsByName", "pods", "events", "list")
+SWITCHES = ("watch", "podsByName", "pods", "events", "list", "autoscalers", "writeEvents")
 
 VALUES = {
     "matrix": {"user": "bot"},
@@ -53,7 +53,8 @@ class Ask:
     def status(self, cluster: ControlPlane, token: str) -> int:
         """What the API server answers to the owner of a token; nothing is changed."""
         dry = "?dryRun=All" if self.body is not None else ""
-        return cluster.request(self.method, self.path + dry, self.body, self.body_type, user=token)[0]
+        status: int = cluster.request(self.method, self.path + dry, self.body, self.body_type, user=token)[0]
+        return 200 if status == 201 else status
 
 
 # Starts what is off.
@@ -67,6 +68,8 @@ OF_APPS = f"/apis/apps/v1/namespaces/{APPS}"
 OF_CORE = "/api/v1/namespaces"
 PODS = f"pods?labelSelector={quote('app=worker.v1')}&limit=20"
 EVENTS = f"events?fieldSelector={quote('involvedObject.uid=1,type=Warning')}&limit=50"
+AUTOSCALERS = "horizontalpodautoscalers?limit=100"
+OF_AUTOSCALING = "/apis/autoscaling/v2/namespaces"
 
 
 def watch(name: str) -> str:
@@ -75,6 +78,31 @@ def watch(name: str) -> str:
 
 
 OF_WIDGETS = f"/apis/e2e.example.com/v1/namespaces/{BESIDE}/widgets"
+
+
+def written(namespace: str) -> Ask:
+    """An Event on a workload."""
+    event = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": "openclaw-k8s-toggle-operator.0123", "namespace": namespace},
+        "involvedObject": {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "name": "another",
+            "namespace": namespace,
+            "uid": "1",
+        },
+        "type": "Normal",
+        "reason": "Commanded",
+        "message": "start in the chat: 0 to 1 replicas",
+        "count": 1,
+        "firstTimestamp": "2026-11-29T09:00:00.123Z",
+        "lastTimestamp": "2026-11-29T09:00:00.123Z",
+        "source": {"component": "openclaw-k8s-toggle-operator"},
+    }
+    return Ask("POST", f"{OF_CORE}/{namespace}/events", event, "writeEvents", "application/json")
+
 
 ASKED: dict[str, list[Ask]] = {
     APPS: [
@@ -88,12 +116,16 @@ ASKED: dict[str, list[Ask]] = {
         Ask("GET", f"{OF_CORE}/{APPS}/{PODS}", switch="pods"),
         Ask("GET", f"{OF_CORE}/{APPS}/pods/gateway-1", switch="podsByName"),
         Ask("GET", f"{OF_CORE}/{APPS}/{EVENTS}", switch="events"),
+        Ask("GET", f"{OF_AUTOSCALING}/{APPS}/{AUTOSCALERS}", switch="autoscalers"),
+        written(APPS),
     ],
     BESIDE: [
         Ask("GET", f"{OF_WIDGETS}/web/scale"),
         Ask("PATCH", f"{OF_WIDGETS}/web/scale", START),
         Ask("GET", f"{OF_CORE}/{BESIDE}/{PODS}", switch="pods"),
         Ask("GET", f"{OF_CORE}/{BESIDE}/{EVENTS}", switch="events"),
+        Ask("GET", f"{OF_AUTOSCALING}/{BESIDE}/{AUTOSCALERS}", switch="autoscalers"),
+        written(BESIDE),
     ],
 }
 

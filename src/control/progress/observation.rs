@@ -106,6 +106,8 @@ pub enum Owner {
     Helm,
     /// K3s's deploy controller.
     K3s,
+    /// Its HorizontalPodAutoscaler, which keeps to bounds of its own.
+    Autoscaler,
 }
 
 /// A pod of a workload.

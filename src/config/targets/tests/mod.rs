@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::config::Settings;
 use crate::config::tests::{told, with};
-use crate::control::{StartCount, Target, Targets};
+use crate::control::{StartCount, Target, Targets, Traces};
 use crate::util::temp::TempFile;
 
 /// The settings with a file of targets, and these variables.
@@ -131,6 +131,20 @@ fn progress_is_told_where_targets_have_names_unless_it_is_said() {
     assert!(progress(&[("TARGETS", "a=b")]));
     assert!(progress(&[("PROGRESS", "true")]));
     assert!(!progress(&[("PROGRESS", "no"), ("TARGETS", "a=b")]));
+}
+
+#[test]
+fn a_change_leaves_events_only_where_that_is_said_and_names_only_where_they_are_asked_for() {
+    for (said, traces) in [
+        ("", Traces::None),
+        ("no", Traces::None),
+        ("True", Traces::Nameless),
+        ("users", Traces::WithUser),
+    ] {
+        let settings = with(&[("WORKLOAD_EVENTS", said)]).unwrap();
+        assert_eq!(settings.traces, traces, "{said}");
+    }
+    assert!(with(&[("WORKLOAD_EVENTS", "user")]).is_err());
 }
 
 #[test]

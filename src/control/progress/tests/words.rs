@@ -162,6 +162,15 @@ fn each_ending_has_a_sentence() {
             },
             "worker was set from 0 to 2 by something else, 20 s after the command. It belongs to Argo CD, which may have done it.",
         ),
+        (
+            Ending::CountChanged {
+                from: 1,
+                to: 2,
+                after: 14_000,
+                by: Some(Owner::Autoscaler),
+            },
+            "worker was set from 1 to 2 by its autoscaler, 14 s after the command.",
+        ),
         (Ending::Superseded, "worker: replaced by a newer command."),
         (
             Ending::MayNotLook,
