@@ -77,19 +77,19 @@ fn event(target: &Workload, trace: &Trace) -> String {
         .take(HASH)
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let mut object = json!({
+    let singular = match kind {
+        Kind::Deployment => Some("Deployment"),
+        Kind::StatefulSet => Some("StatefulSet"),
+        // It is not known how others are written.
+        Kind::Other(_) => None,
+    };
+    let object = json!({
         "apiVersion": format!("{}/{}", kind.group(), kind.version()),
+        "kind": singular,
         "name": name.as_str(),
         "namespace": namespace.as_str(),
         "uid": trace.uid,
     });
-    // How other kinds are written in the singular is not known.
-    if !matches!(kind, Kind::Other(_)) {
-        object["kind"] = match kind {
-            Kind::StatefulSet => json!("StatefulSet"),
-            _ => json!("Deployment"),
-        };
-    }
     let at = rfc3339(trace.at);
     json!({
         "apiVersion": "v1",
