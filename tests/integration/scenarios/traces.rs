@@ -58,10 +58,7 @@ fn a_pod_that_waits_for_its_volume_says_so_without_a_name() {
             break body;
         }
     };
-    assert_eq!(
-        told,
-        "* worker: 0 of 1 ready, waits for the others; it waits for its volume"
-    );
+    assert_eq!(told, "* worker: 0 of 1 ready; it waits for its volume");
     let asked = world.api.calls("GET openclaw/events");
     let about: Vec<&str> = asked
         .iter()
