@@ -83,7 +83,7 @@ fn only_a_command_that_takes_long_is_seen_to_be_worked_on() {
         later.map(|request| request.body).collect()
     };
     let begun = json!({"typing": true, "timeout": 30_000});
-    assert_eq!(told(&world, 1), [begun.clone()]);
+    assert_eq!(told(&world, 1)[0], begun);
     // It is refused without a word, and keeps nothing from its answer.
     world
         .hs
