@@ -4,6 +4,10 @@ use thiserror::Error;
 
 use crate::util::printable;
 
+/// The most flaws of one value that are told. A file with a hundred thousand of them would
+/// take more memory than the bot has, and then nothing would be told.
+const MAX_FLAWS: usize = 100;
+
 /// Longest part of a value that is quoted back, in bytes.
 const MAX_QUOTED_BYTES: usize = 80;
 
@@ -81,6 +85,20 @@ impl Flaw {
 /// All that is wrong with a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Flaws(pub(super) Vec<Flaw>);
+
+impl Flaws {
+    /// Takes a flaw in while there is room, and then says that there are more.
+    pub(super) fn note(&mut self, flaw: Flaw) {
+        match self.0.len() {
+            ..MAX_FLAWS => self.0.push(flaw),
+            MAX_FLAWS => self.0.push(Flaw::new(
+                "has more faults than these",
+                "mend these, and the others are told",
+            )),
+            _ => {}
+        }
+    }
+}
 
 impl From<Flaw> for Flaws {
     fn from(flaw: Flaw) -> Self {

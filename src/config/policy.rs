@@ -29,15 +29,15 @@ pub(super) fn each<T>(
     cure: &'static str,
     mut read: impl FnMut(&str) -> Result<T, Flaw>,
 ) -> Result<Vec<T>, Flaws> {
-    let mut flaws = Vec::new();
+    let mut flaws = Flaws::default();
     let items = text.split(',').map(str::trim).filter(|i| !i.is_empty());
     let found: Vec<T> = items
-        .filter_map(|item| read(item).map_err(|flaw| flaws.push(flaw)).ok())
+        .filter_map(|item| read(item).map_err(|flaw| flaws.note(flaw)).ok())
         .collect();
-    match (found.is_empty(), flaws.is_empty()) {
+    match (found.is_empty(), flaws.0.is_empty()) {
         (true, true) => Err(Flaw::new(none, cure).into()),
         (false, true) => Ok(found),
-        (_, false) => Err(Flaws(flaws)),
+        (_, false) => Err(flaws),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::config::fault::Flaw;
 use crate::control::{Kind, Namespace, Target, TargetName, Workload};
 
 /// The most targets there may be.
-const MOST_TARGETS: usize = 200;
+pub(super) const MAX_TARGETS: usize = 200;
 
 /// A target, and where it was found. What is known of one that has faults is compared all
 /// the same, so that all faults are told at once.
@@ -34,15 +34,19 @@ pub(super) struct Vital<'a> {
     pub(super) homeserver: Option<&'a Homeserver>,
 }
 
+/// The flaw of so many targets, if they are too many. Those behind are not read.
+pub(super) fn too_many(count: usize) -> Option<Flaw> {
+    (count > MAX_TARGETS).then(|| {
+        Flaw::new(
+            format!("has {count} targets"),
+            "name at most 200, and run a second bot for the rest",
+        )
+    })
+}
+
 /// What is wrong with targets that are right by themselves.
 pub(super) fn flaws(placed: &[Placed], vital: &Vital<'_>) -> Vec<Flaw> {
     let mut flaws = Vec::new();
-    if placed.len() > MOST_TARGETS {
-        flaws.push(Flaw::new(
-            format!("has {} targets", placed.len()),
-            "name at most 200, and run a second bot for the rest",
-        ));
-    }
     let mut seen = Seen::default();
     for one in placed {
         flaws.extend(seen.take(one));

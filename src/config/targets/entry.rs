@@ -10,7 +10,7 @@ use super::checks::Placed;
 use super::fields::{self, CONFIRM, DATA, DETAILS};
 use super::known::Known;
 use super::list::READY_TIMEOUT;
-use crate::config::fault::{Flaw, quoted};
+use crate::config::fault::{Flaw, Flaws, quoted};
 use crate::config::{cluster, values};
 use crate::control::time::{Schedule, Zone};
 use crate::control::{Kind, Namespace, StartCount, Target, Workload};
@@ -47,7 +47,7 @@ struct Entry<'a, 'f> {
     /// That, and the line that it begins in.
     place: String,
     fields: Vec<(String, Located<'a>)>,
-    flaws: &'f mut Vec<Flaw>,
+    flaws: &'f mut Flaws,
 }
 
 /// Reads the target number `number`, counted from 1. What is wrong with it is noted; then
@@ -57,7 +57,7 @@ pub(super) fn target(
     number: usize,
     namespace: &Namespace,
     known: &Known<'_>,
-    flaws: &mut Vec<Flaw>,
+    flaws: &mut Flaws,
 ) -> Option<Placed> {
     let mut entry = Entry::of(value, number, flaws)?;
     let name = entry.needed("name", fields::name);
@@ -121,7 +121,7 @@ pub(super) fn target(
 
 impl<'a, 'f> Entry<'a, 'f> {
     /// Tells the keys that are known from the rest.
-    fn of(value: Located<'a>, number: usize, flaws: &'f mut Vec<Flaw>) -> Option<Self> {
+    fn of(value: Located<'a>, number: usize, flaws: &'f mut Flaws) -> Option<Self> {
         let line = value.line();
         let content = value.content();
         let Ok(Content::Map(fields)) = content else {
@@ -129,7 +129,7 @@ impl<'a, 'f> Entry<'a, 'f> {
                 Ok(other) => format!("is {}", fields::kind_of(&other)),
                 Err(_) => "has a key that is no text".to_owned(),
             };
-            flaws.push(Flaw::new(
+            flaws.note(Flaw::new(
                 format!("has a target number {number} (line {line}) that {problem}"),
                 "write { \"name\": …, \"object\": … }",
             ));
@@ -169,13 +169,13 @@ impl<'a, 'f> Entry<'a, 'f> {
     /// Notes a flaw; `rest` follows what the target is called.
     fn flaw(&mut self, rest: &str, cure: &'static str) {
         let problem = format!("has {}{rest}", self.called);
-        self.flaws.push(Flaw::new(problem, cure));
+        self.flaws.note(Flaw::new(problem, cure));
     }
 
     /// Notes the flaw of a value, as the rest of a sentence about it.
     fn flaw_of(&mut self, key: &str, line: usize, flaw: Flaw) {
         let part = format!("has {}, whose {key} in line {line}", self.called);
-        self.flaws.push(flaw.within(&part));
+        self.flaws.note(flaw.within(&part));
     }
 
     fn take(&mut self, key: &str) -> Option<Located<'a>> {
@@ -211,7 +211,7 @@ impl<'a, 'f> Entry<'a, 'f> {
         let read = self.read(key, parse)?;
         if read.is_none() {
             let problem = format!("has {}, which has no {key}", self.place);
-            self.flaws.push(Flaw::new(
+            self.flaws.note(Flaw::new(
                 problem,
                 "say of each target its name in the chat, and the object that is scaled",
             ));

@@ -1,10 +1,10 @@
 //! The file of targets: `{ "targets": [ … ] }`.
 
-use super::checks::Placed;
+use super::checks::{MAX_TARGETS, Placed, too_many};
 use super::entry::{target, unknown};
 use super::fields::kind_of;
 use super::known::Known;
-use crate::config::fault::{Flaw, quoted};
+use crate::config::fault::{Flaw, Flaws, quoted};
 use crate::config::secrets::{EVERYBODY_WRITES, file};
 use crate::control::Namespace;
 use crate::json::{Content, Document, Located};
@@ -24,11 +24,11 @@ pub(super) fn targets(
     path: &str,
     namespace: &Namespace,
     known: &Known<'_>,
-) -> (Vec<Placed>, Vec<Flaw>) {
-    let mut flaws = Vec::new();
+) -> (Vec<Placed>, Flaws) {
+    let mut flaws = Flaws::default();
     let text = match content(path) {
         Ok(text) => text,
-        Err(flaw) => return (Vec::new(), vec![flaw]),
+        Err(flaw) => return (Vec::new(), flaw.into()),
     };
     let document = Document::new(&text);
     let root = match document.root() {
@@ -36,10 +36,14 @@ pub(super) fn targets(
         Err(error) => {
             // Its message quotes nothing but the marks that were expected.
             let flaw = Flaw::new(format!("is not JSON: {error}"), SHAPE);
-            return (Vec::new(), vec![flaw]);
+            return (Vec::new(), flaw.into());
         }
     };
-    let items = list(root, &mut flaws);
+    let mut items = list(root, &mut flaws);
+    if let Some(flaw) = too_many(items.len()) {
+        flaws.note(flaw);
+        items.truncate(MAX_TARGETS);
+    }
     let placed = items
         .into_iter()
         .zip(1..)
@@ -63,9 +67,9 @@ fn content(path: &str) -> Result<String, Flaw> {
 }
 
 /// The values in the list of targets.
-fn list<'a>(root: Located<'a>, flaws: &mut Vec<Flaw>) -> Vec<Located<'a>> {
+fn list<'a>(root: Located<'a>, flaws: &mut Flaws) -> Vec<Located<'a>> {
     let mut wrong = |problem: String| {
-        flaws.push(Flaw::new(problem, SHAPE));
+        flaws.note(Flaw::new(problem, SHAPE));
         Vec::new()
     };
     let entries = match root.content() {

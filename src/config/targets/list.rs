@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::checks::Placed;
+use super::checks::{Placed, too_many};
 use super::kind::{kind, word};
 use crate::config::cluster;
 use crate::config::fault::{Flaw, Flaws, quoted};
@@ -32,6 +32,10 @@ pub(super) fn targets(
     namespace: &Namespace,
     max_for: Option<Duration>,
 ) -> Result<Vec<Placed>, Flaws> {
+    let items = text.split(',').filter(|item| !item.trim().is_empty());
+    if let Some(flaw) = too_many(items.count()) {
+        return Err(flaw.into());
+    }
     each(text, "names no target", CURE, |item| {
         let (name, workload, max) = parts(item, namespace)?;
         Ok(Placed {

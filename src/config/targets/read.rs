@@ -53,7 +53,7 @@ pub(in crate::config) fn read(r: &mut Reader<'_>, known: &Known<'_>) -> Option<T
     let namespace = namespace.or_else(|| Namespace::parse(DEPLOYMENT_NAMESPACE.default()?))?;
     let listed = |text: &str| {
         let placed = list::targets(text, &namespace, known.max_for)?;
-        checked(placed, Vec::new(), &vital)
+        checked(placed, Flaws::default(), &vital)
     };
     let targets = r.optional(&TARGETS, listed, |_| String::new());
     if given.len() > 1 {
@@ -74,15 +74,13 @@ pub(in crate::config) fn read(r: &mut Reader<'_>, known: &Known<'_>) -> Option<T
 }
 
 /// The targets, if they have no flaws by themselves, beside each other or in what they are.
-fn checked(
-    placed: Vec<Placed>,
-    mut flaws: Vec<Flaw>,
-    vital: &Vital<'_>,
-) -> Result<Vec<Target>, Flaws> {
-    flaws.extend(checks::flaws(&placed, vital));
-    match flaws.is_empty() {
+fn checked(placed: Vec<Placed>, mut flaws: Flaws, vital: &Vital<'_>) -> Result<Vec<Target>, Flaws> {
+    for flaw in checks::flaws(&placed, vital) {
+        flaws.note(flaw);
+    }
+    match flaws.0.is_empty() {
         true => Ok(placed.into_iter().filter_map(|one| one.target).collect()),
-        false => Err(Flaws(flaws)),
+        false => Err(flaws),
     }
 }
 
