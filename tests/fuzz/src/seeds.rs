@@ -350,6 +350,62 @@ fn main() {
         b"ootpauth://totp/matrix:bot?secret=JBSWY3DPEHPK3PXP&digits=6&period=30",
     );
 
+    // Commands where targets have names, times, rules of schedules.
+    for (number, text) in [
+        "start worker 3 for 2h30m",
+        "start worker until tomorrow 8:00",
+        "stop worker, gateway",
+        "stop all",
+        "scale gateway 0",
+        "restart worker",
+        "extend worker by 1h",
+        "status g",
+        "history hidden",
+        "help scale",
+        "yes K3ZQ",
+        "d:1.5h and 30 minutes",
+        "u:fri 18:00 CET",
+        "u:2027-03-28 02:30 +02:00",
+        "z:Europe/Berlin",
+        "s:Mon-Fri 08:00-18:00\nstart Sat,Sun 10am\nstop daily 20:00",
+        "s:Sun-Thu 22:00-06:00",
+    ]
+    .iter()
+    .enumerate()
+    {
+        put("command", &format!("{number:02}"), text.as_bytes());
+    }
+    let target = json!({
+        "name": "worker", "namespace": "claw", "kind": "statefulset", "object": "worker",
+        "start": 2, "max": 5, "users": ["@anna:hs"], "viewers": ["@vera:hs"],
+        "rooms": ["!ops:hs"], "defaultIn": ["!ops:hs"], "for": "2h", "maxFor": "8h",
+        "confirm": "always", "data": "disposable", "readyTimeout": "5m", "details": "full",
+        "schedule": ["Mon-Fri 08:00-18:00"], "timeZone": "Europe/Berlin", "allowSelfHarm": true,
+    });
+    let other = json!({ "name": "web", "object": "web" });
+    json(
+        "targets",
+        "file",
+        "",
+        &json!({ "targets": [target, other] }),
+    );
+    json(
+        "targets",
+        "twice",
+        "",
+        &json!({ "targets": [other, other] }),
+    );
+    put(
+        "targets",
+        "list",
+        b"l:worker=claw/statefulset/worker:5, web=web",
+    );
+    put(
+        "targets",
+        "path",
+        b"l:r=claw/argoproj.io/v1alpha1/rollouts/r:3,,x",
+    );
+
     // A name server's: flags, how many records, an alias, an address.
     let alias = b"\xc0\x0c\0\x05\0\x01\0\0\0\x09\0\x03\x01a\0";
     let address = b"\xc0\x0c\0\x01\0\x01\0\0\0\x09\0\x04\x0a\0\0\x01";
