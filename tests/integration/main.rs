@@ -23,6 +23,7 @@
 mod cli;
 mod docs;
 mod fakes;
+mod fifty;
 #[cfg(all(feature = "keycloak", feature = "sso"))]
 mod keycloak;
 mod layers;

@@ -131,7 +131,7 @@ fn wait_for_keys(world: &World, mark: usize, devices: usize) {
     }
 }
 
-fn mark(world: &World) -> usize {
+pub fn mark(world: &World) -> usize {
     world.hs.with(|state| state.log.len())
 }
 
@@ -267,20 +267,20 @@ fn three_hundred_unreachable_devices_starve_nobody() {
 }
 
 /// The CPU time of the bot so far.
-fn on_cpu(world: &mut World) -> Duration {
+pub fn on_cpu(world: &mut World) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{}/schedstat", world.bot().id())).unwrap();
     Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
 }
 
 /// A figure of the bot's `/proc/…/status`, in kB.
-fn status_kb(world: &mut World, name: &str) -> u64 {
+pub fn status_kb(world: &mut World, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", world.bot().id())).unwrap();
     let line = status.lines().find(|line| line.starts_with(name)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[allow(clippy::print_stdout, reason = "it is what the bench reads")]
-fn report(what: &str, figures: &Value) {
+pub fn report(what: &str, figures: &Value) {
     println!("figures {}", json!({what: figures}));
 }
 
@@ -486,7 +486,7 @@ fn figures_of_the_own_share() {
 }
 
 /// The median, in milliseconds.
-fn median(mut times: Vec<Duration>) -> f64 {
+pub fn median(mut times: Vec<Duration>) -> f64 {
     times.sort();
     times[times.len() / 2].as_secs_f64() * 1000.0
 }

@@ -24,6 +24,8 @@ pub struct Case {
     row: usize,
     /// A part of plain `cargo test`.
     quick: bool,
+    /// Where it is done.
+    stage: fn(Store) -> Stage,
 }
 
 /// One that is done alone.
@@ -33,6 +35,7 @@ pub fn case(name: &str, attack: impl Fn(&mut Stage) + 'static) -> Case {
         attack: Box::new(attack),
         row: 1,
         quick: false,
+        stage: Stage::new,
     }
 }
 
@@ -40,6 +43,12 @@ impl Case {
     /// It costs little here: it is done a hundred times in a row as well.
     pub fn cheap(mut self) -> Self {
         self.row = 100;
+        self
+    }
+
+    /// The bot has 50 targets.
+    pub fn of_targets(mut self) -> Self {
+        self.stage = Stage::of_targets;
         self
     }
 
@@ -88,7 +97,7 @@ fn one(
     times: usize,
     stage: &mut Option<Stage>,
 ) -> Row {
-    let mut used = stage.take().unwrap_or_else(|| Stage::new(store));
+    let mut used = stage.take().unwrap_or_else(|| (case.stage)(store));
     let started = Instant::now();
     used.again = false;
     let row = run(endpoint, name, store, &mut used, &|stage| {

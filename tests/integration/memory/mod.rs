@@ -17,4 +17,5 @@ mod figures;
 mod stage;
 mod starts;
 mod syncs;
+mod targets;
 mod to_device;

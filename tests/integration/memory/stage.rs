@@ -13,7 +13,7 @@ use crate::support::bot::Bot;
 use crate::support::homeserver::State;
 use crate::support::person::Person;
 use crate::support::scenario::Scenario;
-use crate::support::world::{BOT, MALLORY, ROOM, World};
+use crate::support::world::{ALICE, BOT, MALLORY, ROOM, World};
 
 /// Commands of others are answered within this.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,6 +23,12 @@ const MOMENT: Duration = Duration::from_millis(200);
 
 /// The number of commands after which the budget for memory calls a bot warm.
 const WARM: usize = 60;
+
+/// The targets of a bot that has some.
+pub const TARGETS: usize = 50;
+
+/// The people who ask it in turn.
+const ASKING: usize = 12;
 
 /// The memory that a warm bot takes of the limit, in kB.
 const WARM_KB: u64 = 5_300;
@@ -62,6 +68,9 @@ pub struct Stage {
     /// True if the same attack was done before.
     pub again: bool,
     asked: usize,
+    /// Those who ask in turn where targets have names, since one person may not ask for
+    /// much in a row; nobody where there is one Deployment.
+    people: Vec<Person>,
     /// Answers to something else than Alice's question, and answers to it that
     /// may be that there is none.
     pub extra: usize,
@@ -108,6 +117,7 @@ impl Stage {
             group,
             again: false,
             asked: 0,
+            people: Vec::new(),
             extra: 0,
             excused: 0,
             number: 0,
@@ -116,13 +126,50 @@ impl Stage {
 
     /// The bot started, and warm where its store is to be full.
     pub fn new(store: Store) -> Self {
+        Self::unstarted().warm(store)
+    }
+
+    /// As [`Stage::new`], with 50 targets.
+    pub fn of_targets(store: Store) -> Self {
+        Self::unstarted_of_targets().warm(store)
+    }
+
+    /// As [`Stage::unstarted`], with 50 targets and people enough to ask for much in a row.
+    pub fn unstarted_of_targets() -> Self {
         let mut stage = Self::unstarted();
+        let names = (0..TARGETS).map(|number| format!("t{number:02}"));
+        let listed: Vec<String> = names.map(|name| format!("{name}={name}:5")).collect();
+        for number in 0..TARGETS {
+            let name = format!("t{number:02}");
+            stage.world.api.add("apps/v1/deployments", "claw", &name);
+        }
+        let users: Vec<String> = (0..ASKING)
+            .map(|user| format!("@user{user}:test"))
+            .collect();
+        for user in &users {
+            let person = stage.world.person(user, "PHONE");
+            stage.people.push(person);
+            stage.world.hs.member(ROOM, user, "join");
+        }
+        for (name, value) in [
+            ("DEPLOYMENT_NAME", ""),
+            ("DEPLOYMENT_NAMESPACE", "claw"),
+            ("TARGETS", &listed.join(",")),
+            ("ALLOWED_USERS", &format!("{ALICE},{}", users.join(","))),
+        ] {
+            stage.world.set(name, value);
+        }
+        stage
+    }
+
+    fn warm(mut self, store: Store) -> Self {
+        let stage = &mut self;
         stage.start();
         let commands = if store == Store::Full { WARM } else { 1 };
         for _ in 0..commands {
             assert!(stage.ask().is_some(), "a bot in peace answers");
         }
-        stage
+        self
     }
 
     pub fn start(&mut self) {
@@ -157,8 +204,40 @@ impl Stage {
 
     /// As [`Stage::ask`], with another idea of what is too long.
     pub fn ask_patiently(&mut self, patience: Duration) -> Option<Duration> {
+        if !self.people.is_empty() {
+            return self.told("status t00", patience);
+        }
         self.world.say("status");
         self.answer_within(patience)
+    }
+
+    /// One of those who ask in turn says something.
+    pub fn say_as(&mut self, number: usize, text: &str) -> String {
+        let number = number % self.people.len();
+        self.people[number].say(ROOM, text)
+    }
+
+    /// Somebody says something where targets have names; how long the reply took.
+    pub fn told(&mut self, text: &str, patience: Duration) -> Option<Duration> {
+        let number = self.next();
+        let asked = self.say_as(number, text);
+        let started = Instant::now();
+        let answered = |state: &mut State| {
+            let mut events = state.rooms[ROOM].events.iter();
+            let to = "/content/m.relates_to/m.in_reply_to/event_id";
+            events
+                .any(|event| {
+                    event.json["sender"] == BOT
+                        && event.json.pointer(to).and_then(Value::as_str) == Some(&asked)
+                })
+                .then_some(())
+        };
+        while self.world.hs.wait_within(MOMENT, answered).is_none() {
+            if started.elapsed() > patience || !self.world.bot().is_running() {
+                return None;
+            }
+        }
+        Some(started.elapsed())
     }
 
     /// As [`Stage::ask`], by another device of Alice's.
@@ -220,6 +299,13 @@ impl Stage {
     /// Alice can read an answer to everything she asked, and each once.
     fn nothing_is_lost(&mut self) -> Result<(), String> {
         let answers = self.world.alice.read(ROOM, BOT);
+        if !self.people.is_empty() {
+            // Each was waited for; what a change becomes is told beside them.
+            return match answers.iter().all(|seen| seen.body.is_some()) {
+                true => Ok(()),
+                false => Err("an answer that nobody can read".to_owned()),
+            };
+        }
         let states = answers.iter().filter(|seen| {
             let body = seen.body.as_deref().unwrap_or_default();
             body.contains("Desired replicas")
