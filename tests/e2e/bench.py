@@ -28,7 +28,7 @@ from toggle_e2e.binary import TRIPLES, normal_crates, read_elf, release_binary
 from toggle_e2e.bot import Bot
 from toggle_e2e.floor import CYCLE
 from toggle_e2e.floor_process import start_floor
-from toggle_e2e.hermetic import Row, measure_hostile, measure_large
+from toggle_e2e.hermetic import Row, measure_fifty, measure_hostile, measure_large
 from toggle_e2e.net import end_cleanly_on_sigterm
 from toggle_e2e.syncs import launcher
 from toggle_e2e.tap import Tap, own_share
@@ -59,6 +59,9 @@ SHARED_ROUNDS = 10
 IDLE = 60
 # Lets a scaling's aftermath (pods made, pods deleted) pass before the next command is timed.
 PAUSE = 0.25
+# Targets of a bot that has some. One person may ask it for something every three seconds.
+TARGETS = 50
+PAUSE_OF_ONE = 1.5
 
 
 def say(text: str) -> None:
@@ -111,8 +114,30 @@ def expected(command: str) -> Callable[[str | None], bool]:
     }[command]
 
 
+def of_worker(command: str) -> str:
+    """The command where targets have names."""
+    return command if command == "help" else f"{command} worker"
+
+
+def expected_of_worker(command: str) -> Callable[[str | None], bool]:
+    """As `expected`, where targets have names."""
+    beginning = {
+        "start": "worker is starting: 0 → 1 ",
+        "stop": "worker is stopping: 1 → 0 ",
+        "help": "",
+        "status": "worker is ",
+    }[command]
+    return lambda text: bool(text) and str(text).startswith(beginning)
+
+
 def time_commands(
-    stage: Stage, floor_room: str, floor_id: str, rounds: int
+    stage: Stage,
+    floor_room: str,
+    floor_id: str,
+    rounds: int,
+    phrase: Callable[[str], str] = str,
+    check: Callable[[str], Callable[[str | None], bool]] = expected,
+    pause: float = PAUSE,
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Asks bot and floor in turn and gives the seconds of each, by command.
 
@@ -123,8 +148,8 @@ def time_commands(
     floor: dict[str, list[float]] = {command: [] for command in CYCLE}
 
     def ask_bot(command: str) -> None:
-        reply = stage.person.ask(stage.room_id, command, stage.bot_id)
-        if not reply.encrypted or not expected(command)(reply.text):
+        reply = stage.person.ask(stage.room_id, phrase(command), stage.bot_id)
+        if not reply.encrypted or not check(command)(reply.text):
             raise SystemExit(f"the bot answered {command!r} with {reply!r}")
         bot[command].append(reply.seconds)
 
@@ -135,9 +160,9 @@ def time_commands(
         for at, command in enumerate(CYCLE):
             first, second = (ask_bot, ask_floor) if (number + at) % 2 else (ask_floor, ask_bot)
             first(command)
-            time.sleep(PAUSE)
+            time.sleep(pause)
             second(command)
-            time.sleep(PAUSE)
+            time.sleep(pause)
     return bot, floor
 
 
@@ -250,6 +275,47 @@ def measure_running(world: World, commands: int) -> tuple[list[Row], dict[str, A
         "floor": "Python aiohttp: no encryption, no store, the same API-server call and one send",
     }
     return rows, facts
+
+
+def measure_targets(world: World, commands: int) -> tuple[list[Row], dict[str, Any]]:
+    """Latency with 50 targets, of which one is there."""
+    say("a bot with 50 targets, and a floor, each in an encrypted room of its own")
+    target = world.target()
+    others = [f"t{number:02}={target.namespace}/deployment/t{number:02}" for number in range(TARGETS - 1)]
+    stage = world.stage(
+        target=target,
+        DEPLOYMENT_NAME=None,
+        DEPLOYMENT_NAMESPACE=None,
+        TARGETS=", ".join([f"worker={target.namespace}/deployment/{target.deployment}", *others]),
+        PROGRESS="false",
+    )
+    rounds = max(1, commands // len(CYCLE))
+    process, floor_room, floor_id = start_floor(world, stage.person)
+    with process:
+        bot: dict[str, list[float]] = {command: [] for command in CYCLE}
+        floor: dict[str, list[float]] = {command: [] for command in CYCLE}
+        for number in range(1 + MORE_ROUNDS):
+            measured = time_commands(
+                stage, floor_room, floor_id, rounds + (not number), of_worker, expected_of_worker, PAUSE_OF_ONE
+            )
+            for all_times, times in zip((bot, floor), measured, strict=True):
+                for command in CYCLE:
+                    # The first messages carry keys.
+                    all_times[command] += times[command][0 if number else 1 :]
+            ratio = statistics.median(all_of(bot)) / statistics.median(all_of(floor))
+            if ratio <= BUDGET_RATIO:
+                break
+            say("over the budget: as many again, to tell noise from cost")
+    stage.bot.end()
+    bot_median, floor_median = statistics.median(all_of(bot)), statistics.median(all_of(floor))
+    rows = [
+        Row(
+            f"{TARGETS} targets: command → answer, the bot and the floor (median)",
+            f"{bot_median * 1000:.1f} ms, {floor_median * 1000:.1f} ms",
+        ),
+        Row("  the bot over the floor", f"{ratio:.3f}", f"≤ {BUDGET_RATIO}", ratio <= BUDGET_RATIO),
+    ]
+    return rows, {"targets_bot_s": bot, "targets_floor_s": floor}
 
 
 def measure_syncs(world: World) -> tuple[list[Row], dict[str, Any]]:
@@ -425,6 +491,9 @@ def main() -> int:
     say("a room with 1,000 devices, and messages one by one, at a homeserver that costs nothing")
     large, more = measure_large()
     facts |= more
+    say("50 targets: commands, lists, and changes that are followed")
+    many, more = measure_fifty()
+    facts |= more
     say("what strangers may send: floods, claimed keys, and the largest answers of each endpoint")
     hostile, more = measure_hostile()
     facts |= more
@@ -433,6 +502,7 @@ def main() -> int:
         with World(Path(workdir), log=say, bcrypt_rounds=12) as world:
             try:
                 measured, more = measure_running(world, given.commands)
+                named, of_names = measure_targets(world, given.commands // 2)
                 shared, own = measure_own_share(world)
                 counted, syncs = measure_syncs(world)
             except (Exception, SystemExit):
@@ -441,8 +511,8 @@ def main() -> int:
                 say("the end of the homeserver's log:\n" + world.synapse.tail(20))
                 say(f"the ends of the cluster's logs:\n{world.cluster.tail_logs(20)}")
                 raise
-    rows += measured + shared + counted + large + hostile
-    facts |= more | own | syncs
+    rows += measured + named + shared + counted + large + many + hostile
+    facts |= more | of_names | own | syncs
     facts["machine"] = {
         "cpus": os.cpu_count(),
         "kernel": platform.release(),
