@@ -19,6 +19,9 @@ const PEOPLE: usize = 8;
 
 const TARGETS: usize = 50;
 
+/// Commands of one room that are given without waiting.
+const AT_ONCE: usize = 25;
+
 /// Bytes of the annotations of a workload.
 const ANNOTATIONS: usize = 14_000;
 
@@ -139,10 +142,10 @@ fn at_the_cluster(calls: &[Call]) -> Duration {
         .sum()
 }
 
-/// The most calls that were under way at once.
+/// The most calls that were under way at once, but for watches.
 fn at_once(calls: &[Call]) -> usize {
     let mut changes: Vec<(Instant, i32)> = Vec::new();
-    for call in calls {
+    for call in calls.iter().filter(|call| !call.target.contains("watch=")) {
         changes.push((call.at, 1));
         changes.extend(call.answered.map(|at| (at, -1)));
     }
@@ -160,21 +163,20 @@ fn calls_since(world: &World, mark: usize) -> Vec<Call> {
     world.api.with(|state| state.calls[mark..].to_vec())
 }
 
-/// Starts all targets, and waits until each was looked at twice.
+/// Starts all targets, and waits until each was scaled: as many at once as may wait in one
+/// room.
 fn start_all(world: &mut World, people: &mut [Person]) {
-    let api_mark = world.api.with(|state| state.calls.len());
     for number in 0..TARGETS {
         people[number % PEOPLE].say(ROOM, &format!("start t{number:02} 2"));
-    }
-    for number in 0..TARGETS {
-        let name = format!("/t{number:02}");
-        poll("the look at a change", || {
-            let calls = calls_since(world, api_mark);
-            let looks = calls
-                .iter()
-                .filter(|call| call.method == "GET" && call.path.ends_with(&name));
-            (looks.count() >= 2).then_some(())
-        });
+        if (number + 1) % AT_ONCE == 0 {
+            poll("the targets to be scaled", || {
+                let scaled = world.api.with(|state| {
+                    let changes = state.calls.iter().filter(|call| call.method == "PATCH");
+                    changes.filter(|call| !call.is_dry_run()).count()
+                });
+                (scaled > number).then_some(())
+            });
+        }
     }
 }
 

@@ -27,8 +27,9 @@ const WARM: usize = 60;
 /// The targets of a bot that has some.
 pub const TARGETS: usize = 50;
 
-/// The people who ask it in turn.
-const ASKING: usize = 12;
+/// The people who ask it in turn, and those who ask it for much at once.
+pub const ASKING: usize = 12;
+pub const FLOODING: usize = 6;
 
 /// The memory that a warm bot takes of the limit, in kB.
 const WARM_KB: u64 = 5_300;
@@ -143,7 +144,7 @@ impl Stage {
             let name = format!("t{number:02}");
             stage.world.api.add("apps/v1/deployments", "claw", &name);
         }
-        let users: Vec<String> = (0..ASKING)
+        let users: Vec<String> = (0..ASKING + FLOODING)
             .map(|user| format!("@user{user}:test"))
             .collect();
         for user in &users {
@@ -211,15 +212,14 @@ impl Stage {
         self.answer_within(patience)
     }
 
-    /// One of those who ask in turn says something.
+    /// One of the people says something.
     pub fn say_as(&mut self, number: usize, text: &str) -> String {
-        let number = number % self.people.len();
         self.people[number].say(ROOM, text)
     }
 
     /// Somebody says something where targets have names; how long the reply took.
     pub fn told(&mut self, text: &str, patience: Duration) -> Option<Duration> {
-        let number = self.next();
+        let number = self.next() % ASKING;
         let asked = self.say_as(number, text);
         let started = Instant::now();
         let answered = |state: &mut State| {
