@@ -235,7 +235,7 @@ mod tests {
                     let of_rule = zone.rules.to_ambiguous_timestamp(shown);
                     assert_eq!(of_rule.offset(), of_database.offset(), "{name} {shown}");
                 }
-                day = day + 1.day();
+                day += 1.day();
             }
             let at = from(name)
                 .at(12, 0, 0, 0)
