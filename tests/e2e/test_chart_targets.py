@@ -149,7 +149,7 @@ def test_pods_are_named_that_a_stateful_set_may_have(fields: dict[str, object], 
 def test_nothing_is_granted_that_could_change_what_runs() -> None:
     for rules in roles(chart(changed("rights.restart", False, SEVERAL), "toggle", "here")).values():
         for _, resource, names, verbs in rules:
-            assert set(verbs) <= {"create", "get", "list", "patch"}
+            assert set(verbs) <= {"create", "get", "list", "watch", "patch"}
             assert ("patch" in verbs) <= resource.endswith("/scale")
             assert ("create" in verbs) <= (resource == "events")
             assert bool(names) == (verbs not in (["list"], ["create"]))
