@@ -60,7 +60,7 @@ def release(
         "commands": {"allowedUsers": list(users), "viewers": list(viewers)},
         "secrets": {"matrixPassword": {"name": SECRET}},
         "targets": targets,
-        "rights": {"restart": restart, "pods": True, "events": True, "list": True},
+        "rights": {"restart": restart, "watch": True, "pods": True, "events": True, "list": True},
     }
     documents = chart(values, "toggle", namespace)
     cluster.apply([one for one in documents if one["kind"] in _RIGHTS])
