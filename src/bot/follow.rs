@@ -28,6 +28,9 @@ use crate::{
     telemetry::{AuditEvent, AuditRecord},
 };
 
+/// The wait for a command about the same target, which mostly ends what is followed.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
+
 impl Jobs {
     /// Begins to follow a change, in the place of the one before of its target. `version` is
     /// that of the object after it, or empty.
@@ -195,12 +198,20 @@ impl Session<'_> {
 
     /// Takes in a look at a workload.
     pub(super) fn looked(&mut self, looked: Looked) {
+        // What is seen then need not be somebody else's doing.
+        let is_busy =
+            self.jobs.is_running_on(&looked.target) || self.jobs.timers.is_acting(&looked.target);
         let follows = &mut self.jobs.follows;
         let now = follows.now();
         let Some(followed) = follows.by_target.get_mut(&looked.target) else {
             return;
         };
         if followed.number != looked.number {
+            return;
+        }
+        if is_busy {
+            followed.watch = Some(looked.watch);
+            self.jobs.look(&looked.target, Next::Observe(BUSY_WAIT));
             return;
         }
         let step = match (&looked.seen, &looked.look) {

@@ -213,3 +213,26 @@ fn eight_are_watched_and_the_ninth_is_read() {
         }
     }
 }
+
+#[test]
+fn what_a_newer_command_does_is_not_told_as_somebody_elses_doing() {
+    let mut world = watched(&["worker"]);
+    world
+        .api
+        .workload("worker", |workload| workload.is_prompt = true);
+    start(&mut world, "worker");
+    let told = outcome(&mut world);
+    assert!(told.starts_with("worker is ready: 3 of 3 after "), "{told}");
+    // The change is made and told by the watch before its own answer comes.
+    world.api.fault("PATCH worker/scale", 1, Fault::HangAfter);
+    world.say("stop worker");
+    world.api.wait("the change", |state| {
+        (state.objects.workload("worker").replicas == 0).then_some(())
+    });
+    assert!(world.ask("help").contains("help"));
+    world.api.clear_faults();
+    // Its answer was lost, and the second one shows no change.
+    assert_eq!(world.next_body(), "worker is already off.");
+    let status = world.ask("status worker");
+    assert!(status.starts_with("worker is off."), "{status}");
+}
