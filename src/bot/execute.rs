@@ -58,9 +58,9 @@ pub(super) enum Order {
     List(Vec<Target>),
 }
 
-/// What came of a command.
+/// The outcome of a command.
 pub(super) enum Done {
-    /// What the Python program answers, too.
+    /// An outcome that the Python program has, too.
     Reference(Outcome),
     /// The number of replicas was set.
     Changed(Change),
@@ -72,9 +72,9 @@ pub(super) enum Done {
     Paused,
     /// It would be interrupted, and that has to be confirmed first.
     MustConfirm,
-    /// How it is.
+    /// Its state.
     Status(Box<Observation>),
-    /// How many replicas each target has and how many are ready; None where it could
+    /// The number of replicas of each target and of those that are ready; None where it could
     /// not be read.
     List(Vec<(TargetName, Option<(i32, i32)>)>),
     /// It takes no cluster.

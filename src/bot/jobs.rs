@@ -64,7 +64,7 @@ impl Answered {
     }
 }
 
-/// How a job has ended.
+/// The end of a job, as its answer needs it.
 pub(super) enum End {
     /// With an answer that says everything.
     Told(String),
@@ -105,7 +105,7 @@ pub struct Jobs {
     pub(super) targets: Targets,
     /// The Events that tell of changes (`WORKLOAD_EVENTS`).
     pub traces: Traces,
-    /// What is under way.
+    /// The tasks under way.
     pub(super) tasks: JoinSet<Ended>,
     running: Vec<Running>,
     /// Answers that the store has not taken yet.

@@ -18,7 +18,7 @@ use crate::{
     telemetry::{AuditDecision, AuditEvent, AuditRecord, CommandOutcome, MetricEvent},
 };
 
-/// What the name of a question is about.
+/// The subject in the name of a question.
 pub(super) const QUESTION: &str = "question";
 
 /// Members of a room from which on what is said there is not always meant for the bot.

@@ -1,4 +1,4 @@
-//! What came of a command, written down: the answer, what is remembered of it, the time
+//! The outcome of a command, written down: the answer, what is remembered of it, the time
 //! at which it ends, and that its outcome is waited for.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What is done because of the time, as the process remembers it.
+//! Things done because of the time, as the process remembers them.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub(super) const RETRY: Duration = Duration::from_secs(60);
 /// The time in which the API server tells its time.
 pub(super) const CLOCK_ANSWER: Duration = Duration::from_secs(5);
 
-/// What was said before this is not waited for before a target is stopped, in
+/// Commands that came before this are not waited for before a target is stopped, in
 /// milliseconds: who is asked about devices may not answer.
 pub(super) const RECENT_MS: u64 = 2 * 60_000;
 
@@ -44,7 +44,7 @@ pub(super) struct Fired {
     pub(super) result: Stopped,
 }
 
-/// What came of the stop.
+/// The outcome of the stop.
 pub(super) enum Stopped {
     /// It was made.
     Done(Box<ScaleAnswer>),

@@ -53,7 +53,7 @@ pub fn help() -> String {
     )
 }
 
-/// What one command is for, with its form.
+/// The purpose of one command, with its form.
 pub fn help_about(verb: Verb) -> String {
     let more = match verb {
         Verb::Start => {
@@ -270,7 +270,7 @@ pub fn nothing_to_restart(target: &TargetName) -> String {
     format!("{target} is off: there is nothing to restart.")
 }
 
-/// How a change ended, in a word for the history and the audit log.
+/// The end of a change, in a word for the history and the audit log.
 pub const fn outcome(ending: &Ending) -> &'static str {
     match ending {
         Ending::Ready { .. } => "ready",
@@ -331,7 +331,7 @@ pub fn would_lose_data(target: &TargetName) -> String {
     )
 }
 
-/// What was done with a target before, the newest first.
+/// The things done with a target before, the newest first.
 pub fn history(
     target: &TargetName,
     entries: &[HistoryEntry],

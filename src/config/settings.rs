@@ -44,7 +44,7 @@ pub struct Settings {
     /// The master keys of those whose identity is known beforehand, each of
     /// them an allowed user or a viewer (`PINNED_IDENTITIES`).
     pub pinned_identities: BTreeMap<OwnedUserId, Ed25519PublicKey>,
-    /// Which devices of an allowed user are believed (`DEVICE_TRUST`).
+    /// The devices of an allowed user that are believed (`DEVICE_TRUST`).
     pub device_trust: DeviceTrust,
     /// The rooms that commands are taken from, never empty; `None` for any
     /// room (`ALLOWED_ROOMS`).
@@ -52,14 +52,14 @@ pub struct Settings {
     /// True if commands in rooms that are not encrypted are refused
     /// (`REQUIRE_ENCRYPTION`).
     pub require_encryption: bool,
-    /// What a command begins with in rooms of three or more (`COMMAND_PREFIX`).
+    /// The beginning of a command in rooms of three or more (`COMMAND_PREFIX`).
     pub command_prefix: Option<String>,
     /// The time zone of times in commands and answers (`TZ`).
     pub zone: Zone,
     /// The longest time that a target may be asked to run for, unless it says otherwise
     /// (`MAX_FOR`).
     pub max_for: Option<Duration>,
-    /// What is scaled (`DEPLOYMENT_NAMESPACE`, `DEPLOYMENT_NAME`, `TARGETS`, `TARGETS_FILE`).
+    /// All that is scaled (`DEPLOYMENT_NAMESPACE`, `DEPLOYMENT_NAME`, `TARGETS`, `TARGETS_FILE`).
     pub targets: Targets,
     /// True if it is told how a command goes on after its first answer (`PROGRESS`).
     pub progress: bool,

@@ -70,7 +70,7 @@ pub(super) fn zone(text: &str) -> Result<Zone, Flaw> {
     })
 }
 
-/// What a command begins with: at most [`MAX_PREFIX`] visible characters.
+/// The beginning of a command: at most [`MAX_PREFIX`] visible characters.
 pub(super) fn prefix(text: &str) -> Result<String, Flaw> {
     let is_plain = |c: char| !c.is_whitespace() && !is_deceptive(c);
     if text.chars().count() <= MAX_PREFIX && text.chars().all(is_plain) {

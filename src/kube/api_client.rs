@@ -62,10 +62,10 @@ enum Silence {
     Since(SystemTime),
 }
 
-/// What is kept of a 2xx answer.
+/// The part that is kept of a 2xx answer.
 pub(super) struct Answer {
     pub(super) body: Vec<u8>,
-    /// What was left out of it for want of room.
+    /// The part that was left out of it for want of room.
     pub(super) skipped: Skipped,
 }
 

@@ -77,7 +77,7 @@ impl Operation {
         matches!(self, Self::Read | Self::Scale)
     }
 
-    /// What is done to the workload, between "I may not" and its kind.
+    /// The words for what is done to the workload, between "I may not" and its kind.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Read | Self::Observe => "read",

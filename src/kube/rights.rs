@@ -1,4 +1,4 @@
-//! What this program may do in a namespace, by one call that everybody may make
+//! The rights of this program in a namespace, by one call that everybody may make
 //! (<https://kubernetes.io/docs/reference/kubernetes-api/authorization-resources/self-subject-rules-review-v1/>).
 
 use http::Method;

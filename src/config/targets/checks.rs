@@ -1,4 +1,4 @@
-//! What targets may not be in view of each other, of the bot and of its homeserver.
+//! Checks of targets in view of each other, of the bot and of its homeserver.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,7 @@ pub(super) struct Placed {
     pub(super) target: Option<Target>,
 }
 
-/// What must not be switched off, where it is known.
+/// The objects that must not be switched off, where they are known.
 pub(super) struct Vital<'a> {
     /// The Deployment that the bot runs as: its namespace and its name.
     pub(super) own: Option<(Namespace, String)>,
@@ -44,7 +44,7 @@ pub(super) fn too_many(count: usize) -> Option<Flaw> {
     })
 }
 
-/// What is wrong with targets that are right by themselves.
+/// The faults of targets that are right by themselves.
 pub(super) fn flaws(placed: &[Placed], vital: &Vital<'_>) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     let mut seen = Seen::default();
@@ -55,7 +55,7 @@ pub(super) fn flaws(placed: &[Placed], vital: &Vital<'_>) -> Vec<Flaw> {
     flaws
 }
 
-/// What only one target may have, and the place of the one that has it.
+/// A thing that only one target may have, and the place of the one that has it.
 #[derive(Default)]
 struct Seen<'a> {
     names: BTreeMap<&'a TargetName, &'a str>,
@@ -64,7 +64,7 @@ struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    /// What one before this target has already.
+    /// A thing that one before this target has already.
     fn take(&mut self, placed: &'a Placed) -> Vec<Flaw> {
         let mut flaws = Vec::new();
         let place = placed.place.as_str();

@@ -17,7 +17,7 @@ use crate::control::{Kind, Namespace, StartCount, Target, Workload};
 use crate::json::{Content, Located};
 use crate::util::nearest;
 
-/// What can be said of a target.
+/// All that can be said of a target.
 pub(super) const KEYS: [&str; 19] = [
     "name",
     "namespace",
@@ -265,7 +265,7 @@ impl<'a, 'f> Entry<'a, 'f> {
         Some(found)
     }
 
-    /// What a start gives, and the most.
+    /// The number that a start gives, and the most.
     fn counts(&mut self) -> Option<(StartCount, i32)> {
         let start = self.read("start", fields::start);
         let max = self.read("max", fields::replicas);
@@ -324,7 +324,7 @@ impl<'a, 'f> Entry<'a, 'f> {
         Some(found.unwrap_or_default())
     }
 
-    /// When it is to be up. A time zone that has no schedule is a slip.
+    /// The times when it is to be up. A time zone that has no schedule is a slip.
     fn schedule(&mut self, known: &Known<'_>) -> Option<Option<(Schedule, Zone)>> {
         let zone = self.read("timeZone", |content| values::zone(&fields::text(content)?));
         let rules = self.some("schedule", fields::rule)?;

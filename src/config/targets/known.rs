@@ -1,4 +1,4 @@
-//! What is known of other settings when targets are read.
+//! Other settings, as far as they are known when targets are read.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use ruma::{OwnedRoomId, OwnedUserId};
 use crate::config::Homeserver;
 use crate::control::time::Zone;
 
-/// What other settings say that targets are compared with; `None` also where a fault of
+/// The values of other settings that targets are compared with; `None` also where a fault of
 /// theirs has been noted.
 pub(in crate::config) struct Known<'a> {
     pub(in crate::config) homeserver: Option<&'a Homeserver>,

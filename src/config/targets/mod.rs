@@ -1,4 +1,4 @@
-//! What is scaled: one Deployment, a list of targets, or a file of them.
+//! The targets: one Deployment, a list of targets, or a file of them.
 
 mod checks;
 mod entry;

@@ -19,7 +19,7 @@ const MOST_SHOWN: usize = 20;
 /// The longest file taken for the name of the pod's namespace, in bytes.
 const MAX_NAMESPACE_FILE: usize = 256;
 
-/// What is scaled.
+/// All that is scaled.
 pub(in crate::config) fn read(r: &mut Reader<'_>, known: &Known<'_>) -> Option<Targets> {
     let namespace = r.read(
         &DEPLOYMENT_NAMESPACE,
@@ -101,7 +101,7 @@ fn own(r: &Reader<'_>) -> Option<(Namespace, String)> {
     Some((Namespace::parse(&namespace)?, deployment.to_owned()))
 }
 
-/// What the summary says of the targets: the first ones, and how many more there are.
+/// The words of the summary for the targets: the first ones, and how many more there are.
 fn rows(targets: &[Target]) -> Vec<String> {
     let shown = targets.iter().take(MOST_SHOWN).map(|target| {
         let Target {

@@ -1,4 +1,4 @@
-//! What the API server shows of a workload and of its pods, as far as it is judged.
+//! The view that the API server gives of a workload and of its pods, as far as it is judged.
 
 /// A workload at one moment. Of a kind that is not known, only what its Scale has is
 /// there: `is_scale_only`. No count is negative.
@@ -32,7 +32,7 @@ pub struct Observation {
     pub available: i32,
     /// `status.terminatingReplicas`, where the API server tells it (Deployment, since 1.35).
     pub terminating: Option<i32>,
-    /// How its pods are replaced.
+    /// The way in which its pods are replaced.
     pub strategy: UpdateStrategy,
     /// True if its pods start one after the other (StatefulSet, `OrderedReady`).
     pub is_ordered: bool,
@@ -46,11 +46,11 @@ pub struct Observation {
     pub grace_period_secs: u32,
     /// Its conditions, at most 16.
     pub conditions: Vec<Condition>,
-    /// Who may put its count back.
+    /// The owner that may put its count back.
     pub owner: Option<Owner>,
 }
 
-/// How pods are replaced when the template changes.
+/// The way in which pods are replaced when the template changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum UpdateStrategy {
     /// One after the other; of a StatefulSet, those from this ordinal on.
@@ -58,7 +58,7 @@ pub enum UpdateStrategy {
         /// `rollingUpdate.partition`; 0 for a Deployment.
         partition: i32,
     },
-    /// When a person deletes them (StatefulSet).
+    /// Only as a person deletes them (StatefulSet).
     OnDelete,
     /// All at once (Deployment, `Recreate`), or the kind is not known.
     #[default]
@@ -155,7 +155,7 @@ pub struct EventView {
     pub reason: String,
     /// The server's words, at most 512 bytes; for a judgement and the log only.
     pub message: String,
-    /// How often it happened, at least 1.
+    /// The number of times that it happened, at least 1.
     pub count: i32,
 }
 
@@ -166,11 +166,11 @@ pub struct ContainerView {
     pub image: String,
     /// True if it is ready; of an init container, if it has ended well.
     pub is_ready: bool,
-    /// How often it was started again.
+    /// The number of times that it was started again.
     pub restarts: i32,
     /// Its state.
     pub state: ContainerState,
-    /// How it ended the last time, if it did.
+    /// Its last end, if there was one.
     pub last: Option<Termination>,
 }
 
@@ -190,7 +190,7 @@ pub enum ContainerState {
     Terminated(Termination),
 }
 
-/// How a container has ended.
+/// The end of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Termination {
     /// Such as `OOMKilled`; may be empty.

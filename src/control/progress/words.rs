@@ -10,7 +10,7 @@ use crate::control::TargetName;
 const MAX_KIND: usize = 32;
 
 impl Progress {
-    /// How far it is, without a full stop.
+    /// The progress, without a full stop.
     pub fn sentence(&self, target: &TargetName, details: Details) -> String {
         let Self { done, of, .. } = self;
         let mut text = match self.direction {
@@ -33,7 +33,7 @@ impl Progress {
 }
 
 impl Ending {
-    /// What came of it, with a full stop.
+    /// The outcome, with a full stop.
     pub fn sentence(&self, target: &TargetName, details: Details) -> String {
         match self {
             Self::Ready {
