@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 from toggle_e2e import texts
 from toggle_e2e.binary import TRIPLES, normal_crates, read_elf, release_binary
 from toggle_e2e.bot import Bot
+from toggle_e2e.fifty import measure_targets
 from toggle_e2e.floor import CYCLE
 from toggle_e2e.floor_process import start_floor
 from toggle_e2e.hermetic import Row, measure_fifty, measure_hostile, measure_large
@@ -59,9 +60,6 @@ SHARED_ROUNDS = 10
 IDLE = 60
 # Lets a scaling's aftermath (pods made, pods deleted) pass before the next command is timed.
 PAUSE = 0.25
-# Targets of a bot that has some. One person may ask it for something every three seconds.
-TARGETS = 50
-PAUSE_OF_ONE = 1.5
 
 
 def say(text: str) -> None:
@@ -112,22 +110,6 @@ def expected(command: str) -> Callable[[str | None], bool]:
         "help": lambda text: (text or "").startswith(texts.COMMANDS),
         "status": lambda text: (text or "").startswith("Deployment is "),
     }[command]
-
-
-def of_worker(command: str) -> str:
-    """The command where targets have names."""
-    return command if command == "help" else f"{command} worker"
-
-
-def expected_of_worker(command: str) -> Callable[[str | None], bool]:
-    """As `expected`, where targets have names."""
-    beginning = {
-        "start": "worker is starting: 0 → 1 ",
-        "stop": "worker is stopping: 1 → 0 ",
-        "help": "",
-        "status": "worker is ",
-    }[command]
-    return lambda text: bool(text) and str(text).startswith(beginning)
 
 
 def time_commands(
@@ -275,47 +257,6 @@ def measure_running(world: World, commands: int) -> tuple[list[Row], dict[str, A
         "floor": "Python aiohttp: no encryption, no store, the same API-server call and one send",
     }
     return rows, facts
-
-
-def measure_targets(world: World, commands: int) -> tuple[list[Row], dict[str, Any]]:
-    """Latency with 50 targets, of which one is there."""
-    say("a bot with 50 targets, and a floor, each in an encrypted room of its own")
-    target = world.target()
-    others = [f"t{number:02}={target.namespace}/deployment/t{number:02}" for number in range(TARGETS - 1)]
-    stage = world.stage(
-        target=target,
-        DEPLOYMENT_NAME=None,
-        DEPLOYMENT_NAMESPACE=None,
-        TARGETS=", ".join([f"worker={target.namespace}/deployment/{target.deployment}", *others]),
-        PROGRESS="false",
-    )
-    rounds = max(1, commands // len(CYCLE))
-    process, floor_room, floor_id = start_floor(world, stage.person)
-    with process:
-        bot: dict[str, list[float]] = {command: [] for command in CYCLE}
-        floor: dict[str, list[float]] = {command: [] for command in CYCLE}
-        for number in range(1 + MORE_ROUNDS):
-            measured = time_commands(
-                stage, floor_room, floor_id, rounds + (not number), of_worker, expected_of_worker, PAUSE_OF_ONE
-            )
-            for all_times, times in zip((bot, floor), measured, strict=True):
-                for command in CYCLE:
-                    # The first messages carry keys.
-                    all_times[command] += times[command][0 if number else 1 :]
-            ratio = statistics.median(all_of(bot)) / statistics.median(all_of(floor))
-            if ratio <= BUDGET_RATIO:
-                break
-            say("over the budget: as many again, to tell noise from cost")
-    stage.bot.end()
-    bot_median, floor_median = statistics.median(all_of(bot)), statistics.median(all_of(floor))
-    rows = [
-        Row(
-            f"{TARGETS} targets: command → answer, the bot and the floor (median)",
-            f"{bot_median * 1000:.1f} ms, {floor_median * 1000:.1f} ms",
-        ),
-        Row("  the bot over the floor", f"{ratio:.3f}", f"≤ {BUDGET_RATIO}", ratio <= BUDGET_RATIO),
-    ]
-    return rows, {"targets_bot_s": bot, "targets_floor_s": floor}
 
 
 def measure_syncs(world: World) -> tuple[list[Row], dict[str, Any]]:
@@ -502,7 +443,7 @@ def main() -> int:
         with World(Path(workdir), log=say, bcrypt_rounds=12) as world:
             try:
                 measured, more = measure_running(world, given.commands)
-                named, of_names = measure_targets(world, given.commands // 2)
+                named, of_names = measure_targets(world, given.commands // 2, time_commands, BUDGET_RATIO)
                 shared, own = measure_own_share(world)
                 counted, syncs = measure_syncs(world)
             except (Exception, SystemExit):
