@@ -233,6 +233,25 @@ def test_an_outcome_is_a_message_of_its_own_that_mentions_who_asked(town: Town) 
     assert not any("quick" in (message.text or "") for message in town.alice.heard())
 
 
+def test_what_is_followed_is_watched_and_not_asked_for(town: Town) -> None:
+    """From one answer to the outcome the API server gets one watch, and no read."""
+    anna, cluster = town.anna, town.world.cluster
+
+    def asked() -> list[str]:
+        """The verbs of all requests about the target so far."""
+        account = town.targets.identity.service_account
+        about = [one for one in cluster.audit(account) if "quick" in one["requestURI"]]
+        # The end of a watch has an entry, too.
+        begun = {"watch": "ResponseStarted"}
+        return [one["verb"] for one in about if one["stage"] == begun.get(one["verb"], "ResponseComplete")]
+
+    for command, outcome in (("stop", r"^quick has stopped, after "), ("start", r"^quick is ready: 1 of 1 after ")):
+        before = asked()
+        anna.say(f"{command} quick")
+        anna.wait(outcome)
+        assert asked()[len(before) :] == ["patch", "watch"], command
+
+
 def test_an_answer_stands_where_the_question_was(town: Town) -> None:
     """In its thread, with the bot mentioned; what was edited is not run."""
     anna = town.anna
