@@ -86,9 +86,7 @@ fn people_may_ask_of_many_targets_as_they_like() {
     };
     let flood = case("100 commands at once to 50 targets", |stage| {
         stage.flood(0..100);
-        // A question waits until there is room for it.
-        let answered = (0..10).any(|_| stage.told("status t00", PATIENCE / 5).is_some());
-        assert!(answered, "nothing is answered after a flood");
+        stage.is_answered_again();
     });
     all(
         "commands to targets",
@@ -181,6 +179,7 @@ fn fifty_changes_may_be_followed_with_the_largest_answers() {
                     });
                 }
                 std::thread::sleep(FOLLOWED);
+                stage.is_answered_again();
                 let looks = stage.world.api.calls(PODS).len();
                 assert!(looks >= TARGETS / 2, "{looks} looks at pods");
             },
@@ -287,6 +286,13 @@ impl Stage {
             let text = format!("start t{:02} 2", number % TARGETS);
             self.say_as(ASKING + number % FLOODING, &text);
         }
+    }
+
+    /// A question is taken only where few commands and answers wait in its room: it is asked
+    /// again until there is room for it.
+    fn is_answered_again(&mut self) {
+        let answered = (0..10).any(|_| self.told("status t00", PATIENCE / 5).is_some());
+        assert!(answered, "nothing is answered any more");
     }
 
     /// The targets are those of a file with this text.
