@@ -255,12 +255,11 @@ def test_what_is_followed_is_watched_and_not_asked_for(town: Town) -> None:
 def test_an_answer_stands_where_the_question_was(town: Town) -> None:
     """In its thread, with the bot mentioned; what was edited is not run."""
     anna = town.anna
-    root = anna.person.send(anna.room_id, "Is it up?")
+    root = anna.say("Is it up?")
     anna.wait(r"^I do not know that command")
     in_thread = {"rel_type": "m.thread", "event_id": root.event_id}
     mention = {"user_ids": [anna.bot_id]}
-    content = {"msgtype": "m.text", "body": f"{anna.bot_id}: status quick", "m.mentions": mention}
-    anna.person.send_content(anna.room_id, {**content, "m.relates_to": in_thread})
+    anna.say(f"{anna.bot_id}: status quick", **{"m.mentions": mention, "m.relates_to": in_thread})
     answer = anna.wait(r"^quick is on: 1 of 1 ready\.")
     assert answer.content["m.relates_to"]["rel_type"] == "m.thread"
     assert answer.content["m.relates_to"]["event_id"] == root.event_id
@@ -268,7 +267,7 @@ def test_an_answer_stands_where_the_question_was(town: Town) -> None:
     anna.wait(r"^quick is on: 1 of 1 ready\.")
     stop = {"msgtype": "m.text", "body": "stop quick"}
     edit = {"rel_type": "m.replace", "event_id": asked.event_id}
-    anna.person.send_content(anna.room_id, {**stop, "m.new_content": stop, "m.relates_to": edit})
+    anna.say("stop quick", **{"m.new_content": stop, "m.relates_to": edit})
     anna.wait(r"^I do not run commands that were edited")
     assert town.world.cluster.replicas(HERE, "quick")["spec"] == 1
 
