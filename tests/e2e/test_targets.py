@@ -19,15 +19,14 @@ import pytest
 
 from toggle_e2e.administrator import MERGE_PATCH, Object
 from toggle_e2e.bot import Bot
+from toggle_e2e.documented import leveled, written
 from toggle_e2e.kubelet import BARE_NODE, NODE, running
 from toggle_e2e.messages import is_edit
 from toggle_e2e.named import Release, Talk, release
 from toggle_e2e.net import wait_for
 from toggle_e2e.redaction import given_away
 from toggle_e2e.rights import WIDGETS
-from toggle_e2e.world import REPOSITORY, World
-
-COMMANDS = REPOSITORY / "docs" / "commands.md"
+from toggle_e2e.world import World
 
 HERE, QUOTA, STRICT, SLOW = "e2e-town", "e2e-town-quota", "e2e-town-strict", "e2e-town-slow"
 
@@ -169,37 +168,6 @@ def town(world: World) -> Iterator[Town]:
         person.stop()
     found = given_away(bot.settings, (line.text for line in bot.log))
     assert not found, f"the log holds {found}"
-
-
-def written() -> list[tuple[str, str]]:
-    """Who says what in the conversation of docs/commands.md."""
-    [block] = re.findall(r"^## A conversation\n.*?^```\n(.*?)^```$", COMMANDS.read_text(), re.MULTILINE | re.DOTALL)
-    said: list[tuple[str, str]] = []
-    for line in block.splitlines():
-        who, text = line[:7].strip(), line[7:]
-        if who:
-            said.append((who, text))
-        else:
-            said[-1] = (said[-1][0], f"{said[-1][1]}\n{text}")
-    return said
-
-
-VARYING = [
-    (r"(?:\d+ min )?\b\d+ s\b", "N s"),
-    (r"\b\d{4}-\d\d-\d\d \d\d:\d\d\b", "DATE"),
-    (r"\b(?:tomorrow |today |(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?\d\d:\d\d\b", "TIME"),
-    (r"\(in \d[^)]*\)", "(in TIME)"),
-    (r"yes [0-9A-Z]{4}\b", "yes CODE"),
-    (r"@[a-z]+[-:][-:.\w]+", "@WHO"),
-]
-"""What is another one each time."""
-
-
-def leveled(text: str) -> str:
-    """A text without what is another one each time."""
-    for pattern, name in VARYING:
-        text = re.sub(pattern, name, text)
-    return text
 
 
 def test_the_conversation_of_the_documentation_takes_place(town: Town) -> None:
