@@ -349,7 +349,6 @@ fn note_timer(
         target: name.as_str().to_owned(),
         uid: uid.to_owned(),
         expected,
-        generation: 0,
         deadline_ms,
         set_at_ms: door.turn.now,
         set_by: entry.sender.clone(),

@@ -40,7 +40,6 @@ CREATE TABLE timers (
     target TEXT PRIMARY KEY,
     uid TEXT NOT NULL,
     expected INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
     deadline_ms INTEGER NOT NULL,
     set_at_ms INTEGER NOT NULL,
     set_by TEXT NOT NULL,

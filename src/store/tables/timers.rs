@@ -15,8 +15,6 @@ pub struct StoredTimer {
     pub uid: String,
     /// The number of replicas that it has to have then.
     pub expected: i32,
-    /// The generation of its object when it was last seen.
-    pub generation: i64,
     /// The time at which it is stopped.
     pub deadline_ms: u64,
     /// The time at which the timer was set.
@@ -41,15 +39,14 @@ impl Timers<'_> {
     /// [`caps::TARGETS`] of other targets: it is not set.
     pub fn put(&self, timer: &StoredTimer) -> Result<bool, Error> {
         Ok(self.0.execute(
-            "INSERT OR REPLACE INTO timers (target, uid, expected, generation, deadline_ms,
+            "INSERT OR REPLACE INTO timers (target, uid, expected, deadline_ms,
                  set_at_ms, set_by, room_id, thread, command, warned_at_ms)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
-             WHERE (SELECT count(*) FROM timers WHERE target <> ?1) < ?12",
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
+             WHERE (SELECT count(*) FROM timers WHERE target <> ?1) < ?11",
             (
                 timer.target.as_str(),
                 cut(&timer.uid, caps::OBJECT_UID),
                 timer.expected,
-                timer.generation,
                 timer.deadline_ms.cast_signed(),
                 timer.set_at_ms.cast_signed(),
                 timer.set_by.as_str(),
@@ -65,7 +62,7 @@ impl Timers<'_> {
     /// The timer of a target.
     pub fn get(&self, target: &str) -> Result<Option<StoredTimer>, Error> {
         self.0.one(
-            "SELECT target, uid, expected, generation, deadline_ms, set_at_ms, set_by, room_id,
+            "SELECT target, uid, expected, deadline_ms, set_at_ms, set_by, room_id,
                  thread, command, warned_at_ms
              FROM timers WHERE target = ?1",
             [target],
@@ -76,7 +73,7 @@ impl Timers<'_> {
     /// All timers, the next one first.
     pub fn all(&self) -> Result<Vec<StoredTimer>, Error> {
         self.0.all(
-            "SELECT target, uid, expected, generation, deadline_ms, set_at_ms, set_by, room_id,
+            "SELECT target, uid, expected, deadline_ms, set_at_ms, set_by, room_id,
                  thread, command, warned_at_ms
              FROM timers ORDER BY deadline_ms, target",
             [],
@@ -115,13 +112,12 @@ fn timer(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredTimer> {
         target: row.get(0)?,
         uid: row.get(1)?,
         expected: row.get(2)?,
-        generation: row.get(3)?,
-        deadline_ms: row.get::<_, i64>(4)?.cast_unsigned(),
-        set_at_ms: row.get::<_, i64>(5)?.cast_unsigned(),
-        set_by: parsed(row, 6)?,
-        room: parsed(row, 7)?,
-        thread: optional_id(row, 8)?,
-        command: parsed(row, 9)?,
-        warned_at_ms: row.get::<_, Option<i64>>(10)?.map(i64::cast_unsigned),
+        deadline_ms: row.get::<_, i64>(3)?.cast_unsigned(),
+        set_at_ms: row.get::<_, i64>(4)?.cast_unsigned(),
+        set_by: parsed(row, 5)?,
+        room: parsed(row, 6)?,
+        thread: optional_id(row, 7)?,
+        command: parsed(row, 8)?,
+        warned_at_ms: row.get::<_, Option<i64>>(9)?.map(i64::cast_unsigned),
     })
 }

@@ -64,7 +64,6 @@ pub(super) fn fill(year: &mut Year, base: usize, tenths: usize) {
             target: name.clone(),
             uid: uid.clone(),
             expected: i32::MAX,
-            generation: i64::MAX,
             deadline_ms: 1,
             set_at_ms: 1,
             set_by: user(number),

@@ -26,7 +26,6 @@ fn timer(target: &str, deadline_ms: u64) -> StoredTimer {
         target: target.to_owned(),
         uid: "a uid".to_owned(),
         expected: 2,
-        generation: 7,
         deadline_ms,
         set_at_ms: 1,
         set_by: alice().to_owned(),
