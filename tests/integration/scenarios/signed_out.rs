@@ -371,6 +371,9 @@ fn a_list_without_a_device_signs_it_out() {
 fn leave_for_good(world: &World) {
     world.hs.member(ROOM, ALICE, "leave");
     world.hs.wait_next_sync();
+    // Her devices are asked for because of that. While there is no answer, a user who
+    // has left is waited for.
+    world.hs.wait_idle(BOT, || 0);
     world.hs.rewrite("/sync", |body| {
         body["device_lists"]["left"] = json!([ALICE]);
     });
