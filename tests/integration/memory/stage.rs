@@ -27,8 +27,8 @@ const WARM: usize = 60;
 /// The targets of a bot that has some.
 pub const TARGETS: usize = 50;
 
-/// The people who ask it in turn, and those who ask it for much at once.
-pub const ASKING: usize = 12;
+/// The people who ask it in turn, none of them too fast, and those who ask for much at once.
+pub const ASKING: usize = 30;
 pub const FLOODING: usize = 6;
 
 /// The memory that a warm bot takes of the limit, in kB.
@@ -237,7 +237,11 @@ impl Stage {
                 return None;
             }
         }
-        Some(started.elapsed())
+        let took = started.elapsed();
+        // The word of one who asks too fast is no answer.
+        let too_fast = format!("@user{number}:test asks for too much at once");
+        assert!(!self.world.bot().log().contains(&too_fast), "{too_fast}");
+        Some(took)
     }
 
     /// As [`Stage::ask`], by another device of Alice's.
