@@ -83,7 +83,11 @@ def test_devices_rooms_and_ends(dendrite: World) -> None:
     dendrite.homeserver.stop()
     dendrite.homeserver.start()
     assert phone.ask(room, "stop", bot, timeout=30).text == texts.OFF
-    assert len(phone.replies(sent, bot)) == 2
+    # Dendrite forgets the transaction of a request that is cut off while it takes the event in: what is sent again
+    # is another event, with the same content.
+    output = (dendrite.homeserver.workdir / "output.log").read_text()
+    lines = [line for line in output.splitlines() if "failed to queue async event" in line and room in line]
+    assert len(phone.replies(sent, bot)) == 2 + len(lines)
 
     dendrite.homeserver.call("POST", f"{CLIENT_API}/rooms/{quote(room)}/kick", {"user_id": bot}, phone.access_token)
     wait_for("the bot to be out", lambda: bot not in dendrite.homeserver.joined(room, phone.access_token))

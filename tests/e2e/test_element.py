@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from toggle_e2e import texts
-from toggle_e2e.administrator import MERGE_PATCH
+from toggle_e2e.administrator import MERGE_PATCH, Object
 from toggle_e2e.kubelet import BARE_NODE, running
 from toggle_e2e.net import wait_for
 from toggle_e2e.scene import Elements, Login, Scene, set_up
@@ -160,20 +160,31 @@ def test_a_followed_start_is_one_message_that_changes_and_one_ping(world: World,
     target = world.target(deploy=False)
     world.cluster.create_deployment(target.namespace, target.deployment, 0, BARE_NODE)
     account = world.account("alice")
-    named = {"DEPLOYMENT_NAME": None, "TARGETS": f"worker={target.deployment}"}
+    named = {"DEPLOYMENT_NAME": None, "TARGETS": f"worker={target.deployment}:2"}
     scene = set_up(world, account, elements(account, "laptop"), world.account("bot"), target, **named)
-    scene.say("start worker")
+    scene.say("start worker 2")
+    pods = f"/api/v1/namespaces/{target.namespace}/pods"
+
+    def made() -> list[Object] | None:
+        items = world.cluster.ensure("GET", pods)["items"]
+        return items if len(items) == 2 else None
+
+    def run(pod: Object) -> None:
+        path = f"{pods}/{pod['metadata']['name']}/status"
+        world.cluster.ensure("PATCH", path, {"status": running(pod)}, MERGE_PATCH)
 
     def shown() -> list[tuple[str, bool]]:
         screen = scene.person.screen(scene.room_id)
         return [(one["text"], one["edited"]) for one in screen["messages"] if one["sender"] == scene.bot_id]
 
-    wait_for("the answer to change", lambda: shown() == [("worker: 0 of 1 ready", True)], detail=lambda: str(shown()))
-    pods = f"/api/v1/namespaces/{target.namespace}/pods"
-    [pod] = world.cluster.ensure("GET", pods)["items"]
-    world.cluster.ensure("PATCH", f"{pods}/{pod['metadata']['name']}/status", {"status": running(pod)}, MERGE_PATCH)
+    first, second = wait_for("the pods", made)
+    begun = [("worker is starting: 0 → 2 replicas.", False)]
+    wait_for("the answer", lambda: shown() == begun, detail=lambda: str(shown()))
+    run(first)
+    wait_for("the answer to change", lambda: shown() == [("worker: 1 of 2 ready", True)], detail=lambda: str(shown()))
+    run(second)
     answer, outcome = wait_for("the outcome", lambda: shown() if len(shown()) > 1 else None)
-    assert answer == ("worker: 0 of 1 ready", True)
-    assert outcome[0].startswith("worker is ready: 1 of 1 after ") and not outcome[1]
+    assert answer == ("worker: 1 of 2 ready", True)
+    assert outcome[0].startswith("worker is ready: 2 of 2 after ") and not outcome[1]
     screen = scene.person.screen(scene.room_id)
     assert (screen["unread"], screen["highlights"]) == (2, 1)
