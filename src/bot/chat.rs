@@ -35,7 +35,7 @@ pub struct Chat {
     /// The audit log, which is written where targets have names.
     pub(super) audit: Audit,
     /// The messages that the current transaction has taken in, where targets have names:
-    /// a receipt is sent for each.
+    /// there is a receipt for them.
     pub(super) read: RefCell<Vec<ReadMessage>>,
     /// The questions that wait for an answer.
     pub(super) challenges: RefCell<Challenges>,

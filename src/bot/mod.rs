@@ -20,18 +20,19 @@ mod named;
 mod outcome;
 mod pending;
 mod preflight;
+mod receipts;
 mod reply_fallback;
 mod rollback;
 mod schedules;
 mod session;
 mod session_loop;
+mod signals;
 mod storage;
 #[cfg(test)]
 mod tests;
 mod timed;
 mod timers;
 mod traces;
-mod typing;
 mod words;
 
 pub use chat::{Chat, Door};

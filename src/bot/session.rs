@@ -19,6 +19,7 @@ use super::{
     log_once::LogOnce,
     outcome,
     pending::Pending,
+    receipts::Receipts,
     storage::Storage,
 };
 use crate::{
@@ -90,6 +91,8 @@ pub struct Session<'a> {
     pub(super) has_more: bool,
     /// Until then nothing is tried, after the store refused.
     pub(super) not_before: Instant,
+    /// The receipts that are not sent yet.
+    pub(super) receipts: Receipts,
     /// The rooms that show the bot as typing, and when each was told so.
     pub(super) typing: BTreeMap<OwnedRoomId, Instant>,
     /// Syncs in a row that were refused as bad requests.
@@ -131,6 +134,7 @@ impl<'a> Session<'a> {
             patience_ends: None,
             has_more: false,
             not_before: Instant::now(),
+            receipts: Receipts::default(),
             typing: BTreeMap::new(),
             bad_syncs: 0,
         }
@@ -203,13 +207,9 @@ impl<'a> Session<'a> {
         let dropped = tx.dropped();
         let ended = Storage::commit(tx, own_now, now)?;
         self.storage.ended(ended, since.as_deref(), &self.health);
-        let read = self.chat.read.take();
-        let mut next = next;
-        next.requests.extend(
-            read.iter().map(|read| {
-                engine.read_receipt(&read.room, &read.event_id, read.thread.as_deref())
-            }),
-        );
+        for read in self.chat.read.take() {
+            self.receipts.add(read);
+        }
         (self.since, self.held_until) = (since, held_until);
         (self.has_more, self.patience_ends) = (has_more, patience_ends);
         if let Some(counts) = counts {

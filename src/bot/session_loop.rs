@@ -64,7 +64,7 @@ impl Session<'_> {
             let began = Instant::now();
             let handled = self.handle(event);
             self.check_timers();
-            self.show_typing();
+            self.show_signals();
             self.storage.empty_log_if_due();
             let handled = handled.and_then(|()| self.handle_backlog());
             let took = began.elapsed();
@@ -185,7 +185,7 @@ impl Session<'_> {
             held,
             patience,
             self.jobs.timers.next(),
-            self.typing_due(),
+            self.signals_due(),
         ];
         let at = due.into_iter().flatten().min();
         at.map_or(now + MAX_SLEEP, |at| at.min(now + MAX_SLEEP))

@@ -1,5 +1,5 @@
-//! Typing notifications: a command that takes long is seen to be worked on. Nobody waits
-//! for them, and what becomes of one is no trouble.
+//! Read receipts and typing notifications: a command is seen to have come, and one that
+//! takes long to be worked on. Nobody waits for them, and what becomes of one is no trouble.
 
 use std::time::Duration;
 
@@ -15,13 +15,19 @@ const UNSEEN: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_secs(25);
 
 impl Session<'_> {
-    /// Tells the rooms in which a command takes long that it is worked on, and those in
-    /// which none is any more. Where targets have no names nothing is told.
-    pub(super) fn show_typing(&mut self) {
+    /// Sends the receipts that are due. Tells the rooms in which a command takes long that
+    /// it is worked on, and those in which none is any more. Where targets have no names
+    /// nothing is told.
+    pub(super) fn show_signals(&mut self) {
         if matches!(self.chat.policy.targets, Targets::Reference(_)) {
             return;
         }
         let now = Instant::now();
+        let mut requests = Vec::new();
+        for read in self.receipts.take_due(now) {
+            let thread = read.thread.as_deref();
+            requests.push(self.engine.read_receipt(&read.room, &read.event_id, thread));
+        }
         let mut told = Vec::new();
         for (room, since) in self.jobs.rooms() {
             let told_at = self.typing.get(room);
@@ -39,14 +45,14 @@ impl Session<'_> {
             }
             !is_over
         });
-        let requests = told
-            .iter()
-            .map(|(room, is_typing)| self.engine.typing(room, *is_typing));
-        self.requests.send(requests.collect());
+        for (room, is_typing) in told {
+            requests.push(self.engine.typing(&room, is_typing));
+        }
+        self.requests.send(requests);
     }
 
-    /// The time at which the next room is to be told.
-    pub(super) fn typing_due(&self) -> Option<Instant> {
+    /// The time at which a receipt is due, or the next room is to be told.
+    pub(super) fn signals_due(&self) -> Option<Instant> {
         if matches!(self.chat.policy.targets, Targets::Reference(_)) {
             return None;
         }
@@ -54,6 +60,6 @@ impl Session<'_> {
             let told_at = self.typing.get(room);
             told_at.map_or(since + UNSEEN, |at| *at + AGAIN)
         });
-        due.min()
+        due.chain(self.receipts.due()).min()
     }
 }
