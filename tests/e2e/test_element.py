@@ -181,10 +181,11 @@ def test_a_followed_start_is_one_message_that_changes_and_one_ping(world: World,
     begun = [("worker is starting: 0 → 2 replicas.", False)]
     wait_for("the answer", lambda: shown() == begun, detail=lambda: str(shown()))
     run(first)
-    wait_for("the answer to change", lambda: shown() == [("worker: 1 of 2 ready", True)], detail=lambda: str(shown()))
+    changed = ("worker: 1 of 2 ready, waits for the others", True)
+    wait_for("the answer to change", lambda: shown() == [changed], detail=lambda: str(shown()))
     run(second)
     answer, outcome = wait_for("the outcome", lambda: shown() if len(shown()) > 1 else None)
-    assert answer == ("worker: 1 of 2 ready", True)
+    assert answer == changed
     assert outcome[0].startswith("worker is ready: 2 of 2 after ") and not outcome[1]
     screen = scene.person.screen(scene.room_id)
     assert (screen["unread"], screen["highlights"]) == (2, 1)
