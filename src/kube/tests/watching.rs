@@ -1,6 +1,7 @@
 //! Following a workload: the lines of a watch, and what is asked where there is none.
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::*;
 use crate::kube::watch_lines::{Event, Lines, NoEvent};
@@ -174,14 +175,25 @@ fn shown(ready: i32) -> Reply {
 }
 
 /// What is seen when a workload is followed from version 41 on without any wait, so many
-/// times, and the requests for it without what they have in common.
-fn follow(times: usize, replies: Vec<Reply>) -> (Vec<String>, Vec<String>) {
+/// times and until there were so many requests and this is seen, and the requests for it
+/// without what they have in common.
+fn follow(
+    times: usize,
+    count: usize,
+    last: &str,
+    replies: Vec<Reply>,
+) -> (Vec<String>, Vec<String>) {
     run(async {
         let cluster = Cluster::new(replies);
         let mut watch = cluster.api.watch(&target(), "41");
-        let mut seen = Vec::new();
-        for _ in 0..times {
-            seen.push(match watch.next(Duration::ZERO).await {
+        let mut seen: Vec<String> = Vec::new();
+        let since = Instant::now();
+        let is_last = |seen: &[String]| seen.last().is_some_and(|seen| seen.starts_with(last));
+        while seen.len() < times || cluster.server.requests().len() < count || !is_last(&seen) {
+            assert!(since.elapsed() < Duration::from_secs(10), "{seen:?}");
+            // What the server has done need not have come yet.
+            let wait = Duration::from_millis(if seen.len() < times { 0 } else { 20 });
+            seen.push(match watch.next(wait).await {
                 Ok(seen) => seen.ready.to_string(),
                 Err(error) => error.detail().to_string(),
             });
@@ -208,7 +220,7 @@ const WATCH: &str = "watch&resourceVersion=41";
 #[test]
 fn what_is_told_is_not_asked_for() {
     let body = [1, 2, 3].map(|ready| line("MODIFIED", &deployment(ready)));
-    let (seen, asked) = follow(5, vec![granted(&["watch"]), told(&body.concat())]);
+    let (seen, asked) = follow(5, 2, "3", vec![granted(&["watch"]), told(&body.concat())]);
     // When nothing comes it is as it was.
     assert_eq!(seen, ["1", "2", "3", "3", "3"]);
     assert_eq!(asked, ["review", WATCH]);
@@ -315,9 +327,10 @@ fn where_nothing_is_told_it_is_read() {
             vec!["review", WATCH, "get", "get"],
         ),
     ] {
-        let (seen, asked) = follow(2, replies);
+        let (seen, asked) = follow(2, expected_asked.len(), expected_seen[1], replies);
         assert_eq!(asked, expected_asked);
-        for (seen, expected) in seen.iter().zip(expected_seen) {
+        let ends = [seen.first(), seen.last()].map(Option::unwrap);
+        for (seen, expected) in ends.into_iter().zip(expected_seen) {
             assert!(seen.starts_with(expected), "{seen}: {asked:?}");
         }
     }
