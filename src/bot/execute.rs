@@ -51,7 +51,7 @@ pub(super) enum Order {
         /// The number of replicas before it was stopped, where that is known, and the uid
         /// of the object that had them.
         previous: Option<(String, i32)>,
-        /// When it was received, in milliseconds.
+        /// The time of its receipt, in milliseconds.
         received_at: u64,
     },
     /// Look at these targets.

@@ -11,7 +11,7 @@ use crate::{control::Targets, matrix::e2ee::RequestKey};
 /// A command that takes no longer than this is answered, and nothing else.
 const UNSEEN: Duration = Duration::from_secs(1);
 
-/// What a notification says ends after 30 s: before that it is said again.
+/// A notification counts for 30 s: before that it is sent again.
 const AGAIN: Duration = Duration::from_secs(25);
 
 impl Session<'_> {

@@ -1,4 +1,4 @@
-//! What a command leaves behind on the workload that it has changed.
+//! The Event that a command leaves behind on the workload that it has changed.
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -42,7 +42,7 @@ pub enum Command {
     Restart {
         /// The target to restart.
         target: TargetName,
-        /// How far it is.
+        /// The step that it is at.
         step: RestartStep,
     },
     /// Tell how a workload is.

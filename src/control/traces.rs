@@ -1,4 +1,4 @@
-//! What a change leaves behind in the cluster.
+//! The traces that a change leaves behind in the cluster.
 
 /// The Events that tell of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

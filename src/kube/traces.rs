@@ -24,9 +24,9 @@ pub struct Trace {
     pub command: String,
     /// The uid of the workload.
     pub uid: String,
-    /// What was done.
+    /// The change.
     pub message: String,
-    /// When.
+    /// Its time.
     pub at: SystemTime,
 }
 

@@ -33,7 +33,7 @@ pub struct Watch {
     /// The version after which the first watch begins.
     version: Option<String>,
     source: Source,
-    /// How the workload was when it was seen last.
+    /// The workload as it was seen last.
     last: Option<Observation>,
     read_due: Instant,
 }
@@ -51,7 +51,7 @@ enum Source {
 struct Told {
     stream: Stream,
     lines: Lines,
-    /// What has come and is not read yet.
+    /// Bytes that have come and are not read yet.
     rest: Bytes,
     since: Instant,
     /// It began after a version, which may be too old.
@@ -80,7 +80,7 @@ impl Api {
 }
 
 impl Watch {
-    /// How the workload is after its next change, or after this time. It is read only
+    /// The workload after its next change, or after this time. It is read only
     /// where it is not told, and once a minute.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ pub(super) const EVENT: Shape = Shape::Object(&[("type", WORD), ("object", WORKL
 /// An event of a watch of one workload.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// How the workload is (`ADDED`, `MODIFIED`).
+    /// The workload as it is (`ADDED`, `MODIFIED`).
     Seen(Box<Observation>),
     /// It is no more (`DELETED`), or the initial state has ended without it.
     Lost,

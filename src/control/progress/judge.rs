@@ -256,11 +256,11 @@ fn waits_for(seen: &Observation) -> Option<WaitsFor> {
     }
 }
 
-fn done(remark: Option<Remark>) -> State {
+pub(super) fn done(remark: Option<Remark>) -> State {
     State::Done { remark }
 }
 
-fn waiting(done: i32, of: i32, waits_for: Option<WaitsFor>) -> State {
+pub(super) fn waiting(done: i32, of: i32, waits_for: Option<WaitsFor>) -> State {
     State::Waiting {
         done,
         of,

@@ -127,7 +127,7 @@ mod tests {
 
     const MINUTE: u64 = 60_000;
     const HOUR: u64 = 60 * MINUTE;
-    /// When the timer of the tests was set.
+    /// The time at which the timer of the tests was set.
     const SET: u64 = 500_000 * HOUR;
 
     /// A timer of this many minutes, warned of at a time after it was set.

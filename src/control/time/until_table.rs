@@ -1,10 +1,10 @@
-//! What phrases mean: a row each.
+//! Phrases and their meanings: a row each.
 
 use jiff::Timestamp;
 
 use super::{TimeFault, Zone, parse_until};
 
-/// When most phrases are said, as RFC 3339.
+/// The time at which most phrases are said, as RFC 3339.
 const SAID: &str = "2026-11-26T13:20:30Z";
 
 /// Milliseconds of a time of RFC 3339.

@@ -32,7 +32,7 @@ pub struct Zone {
 pub struct ZoneFault;
 
 impl ZoneFault {
-    /// What to write instead.
+    /// The cure: a value to write instead.
     pub const fn cure(self) -> &'static str {
         "write a name such as Europe/Berlin, or a rule such as CET-1CEST,M3.5.0,M10.5.0/3"
     }
@@ -96,13 +96,13 @@ impl Zone {
         &self.name
     }
 
-    /// What it is called at a moment, such as `CET` or `CEST`; `UTC+10:30` where it has an
+    /// Its abbreviation at a moment, such as `CET` or `CEST`; `UTC+10:30` where it has an
     /// offset for a name.
     pub fn abbreviation(&self, at_ms: u64) -> String {
         abbreviation(&self.rules, instant(at_ms))
     }
 
-    /// What the clocks show at a moment.
+    /// The local date and time at a moment.
     pub(super) fn local(&self, at_ms: u64) -> DateTime {
         self.rules.to_datetime(instant(at_ms))
     }
@@ -149,7 +149,7 @@ fn instant(ms: u64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
 }
 
-/// What rules call themselves at a moment.
+/// The abbreviation that rules have at a moment.
 fn abbreviation(rules: &TimeZone, at: Timestamp) -> String {
     let info = rules.to_offset_info(at);
     let name = info.abbreviation();

@@ -42,7 +42,7 @@ fn object(uid: &str, replicas: i32) -> Reply {
     )
 }
 
-/// What the API server says to a test that fails, and to anything else in a patch.
+/// The answer of the API server to a test that fails, and to anything else in a patch.
 fn untrue() -> Reply {
     let words = "the server rejected our request due to an error in our request";
     status(422, "Invalid", words)

@@ -8,7 +8,7 @@ const ROLLED: &str = r#"{"kind":"StatefulSet","apiVersion":"apps/v1",
 /// Uid, generation, replicas and selector.
 type Rolled = (String, i64, i32, String);
 
-/// What came of a restart, and the requests.
+/// The outcome of a restart, and its requests.
 fn rolled(replies: Vec<Reply>) -> (Result<Rolled, Error>, Vec<String>) {
     run(async {
         let cluster = Cluster::new(replies);

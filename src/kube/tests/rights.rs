@@ -1,4 +1,4 @@
-//! What this program may do.
+//! The rights of this program.
 
 use serde_json::{Value, json};
 

@@ -40,7 +40,7 @@ fn too_old() -> String {
     line("ERROR", &status)
 }
 
-/// What is heard of a body that comes in these pieces: the number of ready replicas, or
+/// The events of a body that comes in these pieces: the number of ready replicas, or
 /// a word.
 fn heard(pieces: &[&[u8]]) -> Vec<String> {
     let mut lines = Lines::new(&Kind::Deployment);
@@ -174,7 +174,7 @@ fn shown(ready: i32) -> Reply {
     Reply::new(200, &deployment(ready).to_string())
 }
 
-/// What is seen when a workload is followed from version 41 on without any wait, so many
+/// The workload as it is seen when it is followed from version 41 on without any wait, so many
 /// times and until there were so many requests and this is seen, and the requests for it
 /// without what they have in common.
 fn follow(

@@ -1,4 +1,4 @@
-//! What is heard and what is said, on a real store, without a homeserver.
+//! Messages that are heard and said, on a real store, without a homeserver.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -69,7 +69,7 @@ fn world(is_encrypted: bool, plaintext: PlaintextReplies) -> (TempDir, Store, En
     (directory, store, engine)
 }
 
-/// What one message that is not encrypted turns out to be.
+/// One message that is not encrypted, as it is classified.
 fn heard(content: &Value) -> Option<Message> {
     let (_directory, mut store, engine) = world(false, PlaintextReplies::Any);
     let tx = store.begin().unwrap();

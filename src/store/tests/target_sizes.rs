@@ -1,4 +1,4 @@
-//! What is remembered of targets and waits to be done about them, at its largest.
+//! All that is remembered of targets and waits to be done about them, at its largest.
 
 use super::{
     table_sizes::TABLES,

@@ -199,7 +199,7 @@ fn remember(tx: &Transaction<'_>, target: &str) -> bool {
     is_set && tx.followed().put(&change(target, 1)).unwrap()
 }
 
-/// How many tables know something of a target.
+/// The number of tables that know something of a target.
 fn remembered(tx: &Transaction<'_>, target: &str) -> usize {
     let previous = tx.previous_replicas().get(target).unwrap();
     [

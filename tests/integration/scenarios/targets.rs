@@ -217,9 +217,8 @@ fn what_is_started_for_a_time_is_stopped_and_warned_of_and_can_be_extended() {
     );
 }
 
-#[test]
-fn what_somebody_has_set_since_is_not_stopped() {
-    let mut world = targets().set("PROGRESS", "false").movable_clock().start();
+/// The end of a timer of two replicas where there are four by then.
+pub(super) fn told_of_four(world: &mut World) -> String {
     world.ask("start worker 2 for 1m");
     world
         .api
@@ -231,7 +230,13 @@ fn what_somebody_has_set_since_is_not_stopped() {
     world.jump(75_000);
     world.say("list");
     world.next_body();
-    let told = world.next_body();
+    world.next_body()
+}
+
+#[test]
+fn what_somebody_has_set_since_is_not_stopped() {
+    let mut world = targets().set("PROGRESS", "false").movable_clock().start();
+    let told = told_of_four(&mut world);
     assert!(
         told.contains("I did not stop it: somebody has set it to 4 replicas since"),
         "{told}"

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::targets::told_of_four;
 use crate::support::apiserver::Call;
 use crate::support::faults::Fault;
 use crate::support::scenario::Scenario;
@@ -229,18 +230,7 @@ fn what_an_autoscaler_may_have_done_is_asked_once_where_that_may_not_be_seen() {
 fn what_an_autoscaler_has_set_since_is_not_said_to_be_somebodys() {
     let mut world = worker().set("PROGRESS", "false").movable_clock().start();
     scaled_by_itself(&world);
-    world.ask("start worker 2 for 1m");
-    world
-        .api
-        .workload("worker", |workload| workload.replicas = 4);
-    world.jump(58_000);
-    world.say("list");
-    world.next_body();
-    world.next_body();
-    world.jump(75_000);
-    world.say("list");
-    world.next_body();
-    let told = world.next_body();
+    let told = told_of_four(&mut world);
     let sentence = "I did not stop it: its autoscaler has set it to 4 replicas since";
     assert!(told.contains(sentence), "{told}");
 }

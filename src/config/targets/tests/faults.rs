@@ -1,4 +1,4 @@
-//! What is wrong with targets, all at once, each with its line.
+//! The faults of targets, all at once, each with its line.
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;

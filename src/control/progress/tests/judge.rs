@@ -1,19 +1,8 @@
 //! Judgements, a row for each state that an API server was seen to show.
 
+use super::super::judge::{done, waiting};
 use super::super::{Observation, Remark, State, UpdateStrategy, WaitsFor, judge};
 use super::samples::{goal, ordered, other_goal, seen, set_goal};
-
-fn done(remark: Option<Remark>) -> State {
-    State::Done { remark }
-}
-
-fn waiting(done: i32, of: i32, waits_for: Option<WaitsFor>) -> State {
-    State::Waiting {
-        done,
-        of,
-        waits_for,
-    }
-}
 
 #[test]
 fn a_deployment_is_up_when_new_pods_are_available_and_no_old_ones_are_left() {

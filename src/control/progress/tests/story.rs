@@ -6,7 +6,7 @@ use super::super::{
     Ending, Follow, Goal, Look, Next, Observation, PodView, Progress, ReadError, Step,
 };
 
-/// When the stories begin, on the monotonic clock and on the wall.
+/// The beginning of the stories, on the monotonic clock and on the wall.
 pub(super) const START: u64 = 7_000_000;
 pub(super) const WALL: u64 = 1_790_000_000_000;
 
