@@ -7,6 +7,8 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod crypto;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 pub mod json;
 pub(crate) mod kube;
 pub(crate) mod login;

@@ -12,7 +12,7 @@ use std::{
 
 use super::{Chat, Context, Jobs, Session, rollback::warn_anew};
 use crate::{
-    config::{HealthAddress, KubernetesAccess, Method, Settings},
+    config::{KubernetesAccess, ListenAddress, Method, Settings},
     control::{Command, Policy},
     crypto::DeviceTrust,
     kube::{Api, Credentials, KubeconfigAccess, LoadError, ServiceAccount},
@@ -56,7 +56,7 @@ pub enum ServeError {
     )]
     HealthPort {
         /// As it was configured.
-        address: HealthAddress,
+        address: ListenAddress,
         /// The cause.
         error: std::io::Error,
     },

@@ -9,13 +9,13 @@ use super::table::HEALTH_ADDR;
 
 /// An address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HealthAddress {
+pub struct ListenAddress {
     /// None for all addresses of the machine.
     ip: Option<IpAddr>,
     port: u16,
 }
 
-impl HealthAddress {
+impl ListenAddress {
     /// The addresses to listen on: the first of them that this machine has.
     pub fn candidates(self) -> Vec<SocketAddr> {
         let ips = match self.ip {
@@ -46,7 +46,7 @@ impl HealthAddress {
     }
 }
 
-impl fmt::Display for HealthAddress {
+impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.ip {
             Some(ip) => SocketAddr::new(ip, self.port).fmt(f),
@@ -60,9 +60,9 @@ impl fmt::Display for HealthAddress {
 ///
 /// # Errors
 /// `HEALTH_ADDR` is wrong or not set.
-pub fn health_address(env: Env<'_>) -> Result<HealthAddress, Faults> {
+pub fn health_address(env: Env<'_>) -> Result<ListenAddress, Faults> {
     let mut reader = Reader::new(env);
-    let read = reader.optional(&HEALTH_ADDR, address, HealthAddress::to_string);
+    let read = reader.optional(&HEALTH_ADDR, address, ListenAddress::to_string);
     if read == Some(None) {
         let flaw = Flaw::new(
             "is not set, so the bot tells nobody how it is",
@@ -74,7 +74,7 @@ pub fn health_address(env: Env<'_>) -> Result<HealthAddress, Faults> {
 }
 
 /// `IP:PORT`, `[IP6]:PORT` or `:PORT`.
-pub(super) fn address(text: &str) -> Result<HealthAddress, Flaw> {
+pub(super) fn address(text: &str) -> Result<ListenAddress, Flaw> {
     let read = match text.strip_prefix(':') {
         Some(port) => port.parse().ok().map(|port| (None, port)),
         None => text
@@ -84,7 +84,7 @@ pub(super) fn address(text: &str) -> Result<HealthAddress, Flaw> {
     };
     // Rust would take a sign before a number.
     match read.filter(|(_, port)| *port != 0 && !text.contains('+')) {
-        Some((ip, port)) => Ok(HealthAddress { ip, port }),
+        Some((ip, port)) => Ok(ListenAddress { ip, port }),
         None => Err(Flaw::new(
             format!("is no address to listen on: {}", quoted(text)),
             "write a port of all addresses, such as :8080, or of one, such as 127.0.0.1:8080 or \

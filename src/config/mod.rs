@@ -4,6 +4,7 @@ mod account;
 mod address;
 mod cluster;
 mod fault;
+pub mod gateway;
 mod health;
 mod jwt;
 #[cfg(any(feature = "keycloak", feature = "sso"))]
@@ -28,7 +29,7 @@ pub use account::{Account, Network};
 pub use address::{BaseUrl, Homeserver};
 pub use cluster::KubernetesAccess;
 pub use fault::{Fault, Faults};
-pub use health::{HealthAddress, health_address};
+pub use health::{ListenAddress, health_address};
 pub use jwt::{Jwt, JwtLoginType, JwtSource};
 #[cfg(feature = "keycloak")]
 pub use keycloak::Keycloak;

@@ -17,7 +17,7 @@ use super::table::{
     TARGETS, TARGETS_FILE, TZ, VIEWERS, WORKLOAD_EVENTS,
 };
 use super::{
-    Account, HealthAddress, KubernetesAccess, Overrides, health, policy, secrets, targets, values,
+    Account, KubernetesAccess, ListenAddress, Overrides, health, policy, secrets, targets, values,
 };
 use crate::control::{
     Targets, Traces,
@@ -74,7 +74,7 @@ pub struct Settings {
     /// (`COMMAND_MAX_AGE`).
     pub command_max_age: Duration,
     /// The address of the health endpoints; `None` for none (`HEALTH_ADDR`).
-    pub health: Option<HealthAddress>,
+    pub health: Option<ListenAddress>,
     /// The age of the last sync from which the bot is not ready
     /// (`HEALTH_SYNC_MAX_AGE`).
     pub health_sync_max_age: Duration,
@@ -132,7 +132,7 @@ impl Settings {
         });
         let echo = r.read(&ECHO_MODE, values::switch, bool::to_string);
         let command_max_age = r.read(&COMMAND_MAX_AGE, values::age, seconds);
-        let health = r.optional(&HEALTH_ADDR, health::address, HealthAddress::to_string);
+        let health = r.optional(&HEALTH_ADDR, health::address, ListenAddress::to_string);
         let health_sync_max_age = r.read(&HEALTH_SYNC_MAX_AGE, values::age, seconds);
         let kubernetes = KubernetesAccess::read(&mut r);
         let level = r.read(&LOGURU_LEVEL, values::loguru, LogFilter::to_string);

@@ -2,16 +2,21 @@
 //! account that may do nothing else, or as a kubeconfig says. Knows nothing of Matrix.
 
 mod access;
+mod access_review;
 mod api;
 mod api_client;
+mod apply;
 mod autoscaler;
 mod call;
 mod change;
 mod clock;
+mod collection_watch;
 mod credentials;
+mod endpoints;
 mod error;
 mod events;
 mod kubeconfig;
+mod lease;
 mod list;
 mod node;
 mod object;
@@ -23,8 +28,10 @@ mod refusals;
 mod restart;
 mod rights;
 mod scale;
+mod service;
 mod service_account;
 mod slots;
+mod token_review;
 mod traces;
 mod watch;
 mod watch_lines;
@@ -32,14 +39,21 @@ mod watch_lines;
 #[cfg(test)]
 mod tests;
 
+pub use access_review::Right;
 pub use api::{Api, Preflight};
+pub use apply::{Applied, Apply};
 pub use call::DryRun;
 pub use change::{Conditional, Started};
+pub use collection_watch::{CollectionChange, CollectionWatch};
 pub use credentials::Credentials;
+pub use endpoints::{EndpointSlice, SliceEndpoint, SlicePort};
 pub use error::Error;
 pub use kubeconfig::{Fault, Kubeconfig, KubeconfigAccess, Subject};
+pub use lease::{ANNOTATIONS, Lease, LeaseChange, LeaseWrite};
 pub use rights::WorkloadRights;
 pub use scale::ScaleAnswer;
+pub use service::{Service, ServicePort};
 pub use service_account::{LoadError, ServiceAccount};
+pub use token_review::TokenReview;
 pub use traces::Trace;
 pub use watch::Watch;

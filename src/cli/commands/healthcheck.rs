@@ -1,7 +1,7 @@
 //! `healthcheck`: asks the running bot whether it is alive or ready.
 
 use crate::cli::Error;
-use crate::config::HealthAddress;
+use crate::config::ListenAddress;
 use crate::telemetry::{self, Probe};
 use crate::util::Clock;
 
@@ -11,7 +11,7 @@ use crate::util::Clock;
 /// # Errors
 /// It does not answer, or not with yes.
 pub(in crate::cli) async fn run(
-    address: HealthAddress,
+    address: ListenAddress,
     probe: Probe,
     clock: Clock,
 ) -> Result<String, Error> {

@@ -1,0 +1,66 @@
+//! What every request of the gateway is served with.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::auth::Authenticator;
+use super::wake::TargetHandle;
+use crate::config::gateway::{GatewayFile, Network};
+use crate::control::TargetName;
+use crate::telemetry::{GatewayAudit, GatewayMetrics};
+use crate::util::Clock;
+
+/// What every request is served with: made once, and its table replaced when the file is
+/// read again.
+pub struct Context {
+    /// Checks credentials.
+    pub authenticator: Authenticator,
+    /// The proxies whose `X-Forwarded-*` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// The audit log.
+    pub audit: GatewayAudit,
+    /// The metrics.
+    pub metrics: Arc<GatewayMetrics>,
+    /// The wall clock.
+    pub clock: Clock,
+    /// True once the gateway is about to end.
+    draining: tokio::sync::watch::Sender<bool>,
+    table: Mutex<Arc<Table>>,
+}
+
+/// The targets as the file has them now.
+pub struct Table {
+    /// The file.
+    pub file: GatewayFile,
+    /// The targets by their names.
+    pub targets: BTreeMap<TargetName, TargetHandle>,
+    /// The targets by the host names of their backends.
+    pub hosts: BTreeMap<String, TargetHandle>,
+}
+
+impl Context {
+    /// The table that is in force now.
+    pub fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns true if this peer's word about who it speaks for is believed.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies
+            .iter()
+            .any(|network| network.contains(peer))
+    }
+
+    /// Returns true once the gateway is about to end.
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Resolves when the gateway is about to end.
+    pub async fn draining(&self) {
+        let mut draining = self.draining.subscribe();
+        // The sender lives as long as this does.
+        let _ = draining.wait_for(|draining| *draining).await;
+    }
+}

@@ -1,0 +1,10 @@
+//! The gateway: programs switch workloads by HTTP, and what is asked for wakes up. A process
+//! of its own without Matrix keys or store.
+
+mod api;
+mod auth;
+mod context;
+mod proxy;
+mod wake;
+
+pub use context::{Context, Table};
