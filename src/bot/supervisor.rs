@@ -12,16 +12,16 @@ use std::{
 
 use super::{Chat, Context, Jobs, Session, rollback::warn_anew};
 use crate::{
-    config::{KubernetesAccess, ListenAddress, Method, Settings},
+    config::{CredentialsError, ListenAddress, Method, Settings},
     control::{Command, Policy},
     crypto::DeviceTrust,
-    kube::{Api, Credentials, KubeconfigAccess, LoadError, ServiceAccount},
+    kube::Api,
     login::{SessionError, connect, log_in},
     matrix::{
         e2ee::{Commanders, OwnKeys},
         session::SessionEnd,
     },
-    net::{Backoff, TlsUnavailable},
+    net::Backoff,
     store::{self, Predecessor, Store},
     telemetry::{self, HealthState},
     util::Clock,
@@ -66,15 +66,9 @@ pub enum ServeError {
     /// The store refuses.
     #[error("{0}")]
     Store(#[from] store::Error),
-    /// The files of the service account are missing or malformed.
-    #[error(
-        "the service account cannot be used: {0}; mount its token and ca.crt at \
-         SERVICE_ACCOUNT_DIR, by a projected volume or automountServiceAccountToken"
-    )]
-    ServiceAccount(#[from] LoadError),
-    /// The API server cannot be asked over TLS.
+    /// There are no credentials for the API server.
     #[error("{0}")]
-    Tls(#[from] TlsUnavailable),
+    Credentials(#[from] CredentialsError),
     /// There is no session to be had.
     #[error("{0}")]
     Login(#[from] SessionError),
@@ -130,28 +124,6 @@ fn own_device(settings: &Settings) -> Option<&DeviceId> {
     }
 }
 
-/// Reads the credentials for the API server.
-fn credentials(access: &KubernetesAccess, clock: Clock) -> Result<Credentials, ServeError> {
-    Ok(match access {
-        KubernetesAccess::Pod {
-            host,
-            port,
-            service_account_dir,
-        } => {
-            let port = port.to_string();
-            Credentials::InCluster(ServiceAccount::load(
-                host,
-                &port,
-                service_account_dir,
-                clock,
-            )?)
-        }
-        KubernetesAccess::Kubeconfig(kubeconfig) => {
-            Credentials::Kubeconfig(KubeconfigAccess::new(kubeconfig.clone(), clock)?)
-        }
-    })
-}
-
 /// Logs in and serves, again and again as sessions end.
 async fn serve_sessions(
     settings: &Settings,
@@ -159,7 +131,7 @@ async fn serve_sessions(
     health: &Arc<HealthState>,
     clock: Clock,
 ) -> Result<(), ServeError> {
-    let kube = Api::new(credentials(&settings.kubernetes, clock)?);
+    let kube = Api::new(settings.kubernetes.credentials(clock)?);
     let mut jobs = Jobs::new(kube, settings.targets.clone(), Arc::clone(health));
     jobs.traces = settings.traces;
     let login = connect(&settings.account, clock).await?;

@@ -10,8 +10,11 @@ use super::table::{
 };
 use super::values::{path, shown_path};
 use crate::control::{Namespace, ObjectName};
-use crate::kube::{Fault, Kubeconfig, Subject};
-use crate::net::is_host;
+use crate::kube::{
+    Credentials, Fault, Kubeconfig, KubeconfigAccess, LoadError, ServiceAccount, Subject,
+};
+use crate::net::{TlsUnavailable, is_host};
+use crate::util::Clock;
 
 /// The API server, and what proves to it who asks.
 #[derive(Clone, Debug)]
@@ -51,6 +54,27 @@ impl KubernetesAccess {
         })
     }
 
+    /// Reads the credentials.
+    ///
+    /// # Errors
+    /// They cannot be used.
+    pub fn credentials(&self, clock: Clock) -> Result<Credentials, CredentialsError> {
+        Ok(match self {
+            Self::Pod {
+                host,
+                port,
+                service_account_dir,
+            } => {
+                let port = port.to_string();
+                let account = ServiceAccount::load(host, &port, service_account_dir, clock)?;
+                Credentials::InCluster(account)
+            }
+            Self::Kubeconfig(kubeconfig) => {
+                Credentials::Kubeconfig(KubeconfigAccess::new(kubeconfig.clone(), clock)?)
+            }
+        })
+    }
+
     /// A sentence for each thing that is allowed and had better be otherwise.
     pub fn warnings(&self, now: SystemTime) -> Vec<String> {
         match self {
@@ -63,6 +87,20 @@ impl KubernetesAccess {
             }
         }
     }
+}
+
+/// The credentials for the API server cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// The files of the service account are missing or malformed.
+    #[error(
+        "the service account cannot be used: {0}; mount its token and ca.crt at \
+         SERVICE_ACCOUNT_DIR, by a projected volume or automountServiceAccountToken"
+    )]
+    ServiceAccount(#[from] LoadError),
+    /// The API server cannot be asked over TLS.
+    #[error("{0}")]
+    Tls(#[from] TlsUnavailable),
 }
 
 /// Reads the kubeconfig, of which there is at least one file.

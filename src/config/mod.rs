@@ -27,7 +27,7 @@ mod warnings;
 
 pub use account::{Account, Network};
 pub use address::{BaseUrl, Homeserver};
-pub use cluster::KubernetesAccess;
+pub use cluster::{CredentialsError, KubernetesAccess};
 pub use fault::{Fault, Faults};
 pub use health::{ListenAddress, health_address};
 pub use jwt::{Jwt, JwtLoginType, JwtSource};

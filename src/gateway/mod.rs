@@ -3,7 +3,10 @@
 
 mod api;
 mod auth;
+mod check;
+mod connections;
 mod context;
+mod listener;
 mod proxy;
 mod wake;
 

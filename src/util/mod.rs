@@ -7,6 +7,7 @@ mod nearest;
 mod own_time;
 mod pace;
 mod printable;
+mod race;
 mod secret;
 #[cfg(test)]
 pub(crate) mod temp;
@@ -21,6 +22,7 @@ pub use nearest::nearest;
 pub use own_time::OwnTime;
 pub use pace::{paced, patience};
 pub use printable::{Printable, code, is_deceptive, name, printable, shown, unlinked, words};
+pub use race::{First, race};
 pub use secret::Secret;
 pub use tokens::Tokens;
 pub use utc::{Utc, rfc3339};

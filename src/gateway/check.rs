@@ -1,0 +1,230 @@
+//! Everything that the gateway needs of the cluster, asked for beforehand: rights, Leases,
+//! Services and their ports. All that is missing is told at once.
+
+use log::debug;
+
+use crate::config::gateway::{Backend, GatewayFile, GatewayTarget, Port, Route};
+use crate::control::{Kind, Namespace, ObjectName};
+use crate::kube::{Api, Right, Service};
+
+/// The application protocol of a port that speaks HTTP/2 without TLS, which is not spoken
+/// here (<https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol>).
+const HTTP2: &str = "kubernetes.io/h2c";
+
+/// A question about the cluster, and its answers so far.
+pub(super) struct Check<'a> {
+    api: &'a Api,
+    namespace: &'a Namespace,
+    lease_prefix: &'a str,
+    faults: Vec<String>,
+}
+
+impl<'a> Check<'a> {
+    /// A check of what a gateway needs whose Leases are in this namespace, under names with
+    /// this beginning.
+    pub(super) fn new(api: &'a Api, namespace: &'a Namespace, lease_prefix: &'a str) -> Self {
+        Self {
+            api,
+            namespace,
+            lease_prefix,
+            faults: Vec::new(),
+        }
+    }
+
+    /// Asks for all that the file needs. Each fault is a sentence with its cure.
+    pub(super) async fn run(mut self, file: &GatewayFile) -> Vec<String> {
+        let own = self.namespace;
+        if file.service_accounts {
+            let review = Right {
+                verb: "create",
+                group: "authentication.k8s.io",
+                resource: "tokenreviews",
+                subresource: "",
+                namespace: None,
+                name: "",
+            };
+            self.right(&review).await;
+        }
+        for verb in ["list", "watch"] {
+            self.right(&leases(verb, own, "")).await;
+        }
+        let mut proxied: Vec<&Namespace> = Vec::new();
+        for target in &file.targets {
+            self.target(target).await;
+            let namespace = &target.workload.namespace;
+            let is_by_pod = |backend: &Backend| backend.route == Route::Pod;
+            if target.backend.as_ref().is_some_and(is_by_pod) && !proxied.contains(&namespace) {
+                proxied.push(namespace);
+            }
+        }
+        for namespace in proxied {
+            for verb in ["list", "watch"] {
+                let slices = Right {
+                    verb,
+                    group: "discovery.k8s.io",
+                    resource: "endpointslices",
+                    subresource: "",
+                    namespace: Some(namespace),
+                    name: "",
+                };
+                self.right(&slices).await;
+            }
+        }
+        self.faults
+    }
+
+    async fn target(&mut self, target: &GatewayTarget) {
+        let workload = &target.workload;
+        let (read, below) = match workload.kind {
+            // Of a kind that is not known the Scale is all that is understood.
+            Kind::Other(_) => ("scale", "scale"),
+            Kind::Deployment | Kind::StatefulSet => ("", "scale"),
+        };
+        for (verb, subresource) in [("get", read), ("patch", below)] {
+            let right = Right {
+                verb,
+                group: workload.kind.group(),
+                resource: workload.kind.resource(),
+                subresource,
+                namespace: Some(&workload.namespace),
+                name: workload.name.as_str(),
+            };
+            self.right(&right).await;
+        }
+        self.lease(target).await;
+        if let Some(backend) = &target.backend {
+            self.service(target, backend).await;
+        }
+    }
+
+    async fn lease(&mut self, target: &GatewayTarget) {
+        let own = self.namespace;
+        let name = format!("{}{}", self.lease_prefix, target.name);
+        let Some(object) = ObjectName::parse(&name) else {
+            self.faults.push(format!(
+                "target {}: its Lease would be called {name}, which is no name that Kubernetes \
+                 allows: shorten LEASE_PREFIX or the target's name",
+                target.name
+            ));
+            return;
+        };
+        let mut is_granted = true;
+        for verb in ["get", "patch"] {
+            is_granted &= self.right(&leases(verb, own, &name)).await;
+        }
+        if is_granted && let Err(error) = self.api.lease(own, &object).await {
+            self.faults.push(format!(
+                "target {}: its Lease {own}/{name} cannot be read, and without it the target is \
+                 never stopped for being idle: {}; apply the chart's Leases",
+                target.name,
+                error.detail()
+            ));
+        }
+    }
+
+    async fn service(&mut self, target: &GatewayTarget, backend: &Backend) {
+        let namespace = &target.workload.namespace;
+        let right = Right {
+            verb: "get",
+            group: "",
+            resource: "services",
+            subresource: "",
+            namespace: Some(namespace),
+            name: backend.service.as_str(),
+        };
+        if !self.right(&right).await {
+            return;
+        }
+        match self.api.service(namespace, &backend.service).await {
+            Ok(service) => self.faults.extend(port_fault(target, backend, &service)),
+            Err(error) => self.faults.push(format!(
+                "target {}: the Service {namespace}/{} cannot be read: {}; create it, or correct \
+                 \"service\"",
+                target.name,
+                backend.service,
+                error.detail()
+            )),
+        }
+    }
+
+    /// Asks for a right; true if it is there.
+    async fn right(&mut self, right: &Right<'_>) -> bool {
+        match self.api.may(right).await {
+            Ok(true) => true,
+            Ok(false) => {
+                self.faults.push(format!("{}: grant it", missing(right)));
+                false
+            }
+            Err(error) => {
+                debug!("{}: {}", missing(right), error.detail());
+                let told = format!("rights cannot be asked for: {}", error.detail());
+                if !self.faults.contains(&told) {
+                    self.faults.push(told);
+                }
+                false
+            }
+        }
+    }
+}
+
+fn leases<'a>(verb: &'a str, namespace: &'a Namespace, name: &'a str) -> Right<'a> {
+    Right {
+        verb,
+        group: "coordination.k8s.io",
+        resource: "leases",
+        subresource: "",
+        namespace: Some(namespace),
+        name,
+    }
+}
+
+/// The sentence about a right that is missing.
+fn missing(right: &Right<'_>) -> String {
+    let mut text = format!("the gateway may not {} {}", right.verb, right.resource);
+    if !right.subresource.is_empty() {
+        text.push('/');
+        text.push_str(right.subresource);
+    }
+    if !right.name.is_empty() {
+        text.push_str(&format!(" \"{}\"", right.name));
+    }
+    if !right.group.is_empty() {
+        text.push_str(&format!(" of the API group {}", right.group));
+    }
+    if let Some(namespace) = right.namespace {
+        text.push_str(&format!(" in the namespace {namespace}"));
+    }
+    text
+}
+
+/// The fault of a Service whose port is not the configured one, or cannot be spoken to.
+fn port_fault(target: &GatewayTarget, backend: &Backend, service: &Service) -> Option<String> {
+    let place = format!(
+        "target {}: the Service {}/{}",
+        target.name, target.workload.namespace, backend.service
+    );
+    let found = service.ports.iter().find(|port| match &backend.port {
+        Port::Name(name) => port.name == *name,
+        Port::Number(number) => port.port == *number,
+    });
+    let Some(port) = found else {
+        let ports: Vec<String> = service
+            .ports
+            .iter()
+            .map(|port| format!("{} {}", port.port, port.name).trim_end().to_owned())
+            .collect();
+        return Some(format!(
+            "{place} has no such port as \"port\" says; it has {}",
+            ports.join(", ")
+        ));
+    };
+    if port.app_protocol == HTTP2 {
+        return Some(format!(
+            "{place} speaks HTTP/2 at this port ({HTTP2}), and the gateway speaks HTTP/1.1 only: \
+             name a port with HTTP/1.1"
+        ));
+    }
+    (backend.route == Route::Service && service.cluster_ip.is_none()).then(|| {
+        format!("{place} is headless and has no address of its own: say \"route\": \"pod\"")
+    })
+}

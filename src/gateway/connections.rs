@@ -1,0 +1,265 @@
+//! The quotas of a listener's connections, and the choice of the one that is closed when
+//! there are too many: the rules, without any input or output.
+//!
+//! A connection counts while it carries HTTP; one that was upgraded counts as a socket. At a
+//! quota the connection that has been idle for longest gives way; where none is idle, the
+//! newest is refused, since those before it are being answered.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+/// Connections that one address may have, unless it is a trusted proxy.
+const MAX_PER_PEER: usize = 200;
+
+/// Ends a connection.
+pub(super) trait Task {
+    /// Closes it.
+    fn end(&self);
+}
+
+impl Task for AbortHandle {
+    fn end(&self) {
+        self.abort();
+    }
+}
+
+/// The use of one connection, which its task tells.
+#[derive(Debug)]
+pub struct Usage {
+    started: Instant,
+    state: AtomicU8,
+    /// Milliseconds from `started` to the end of the last request.
+    idle_at: AtomicU64,
+}
+
+const IDLE: u8 = 0;
+const BUSY: u8 = 1;
+const SOCKET: u8 = 2;
+
+/// Open connections of one listener.
+pub(super) struct Connections<T> {
+    max: usize,
+    max_sockets: usize,
+    next: u64,
+    open: BTreeMap<u64, Entry<T>>,
+    peers: HashMap<IpAddr, usize>,
+}
+
+struct Entry<T> {
+    peer: IpAddr,
+    task: Option<T>,
+    usage: Arc<Usage>,
+}
+
+/// The number of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Id(u64);
+
+impl Usage {
+    fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            state: AtomicU8::new(IDLE),
+            idle_at: AtomicU64::new(0),
+        }
+    }
+
+    /// A request begins.
+    pub fn busy(&self) {
+        self.state.store(BUSY, Relaxed);
+    }
+
+    /// The answer to the last request has ended.
+    pub fn idle(&self) {
+        let passed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.idle_at.store(passed, Relaxed);
+        self.state.store(IDLE, Relaxed);
+    }
+
+    /// The connection carries no HTTP any more.
+    pub fn socket(&self) {
+        self.state.store(SOCKET, Relaxed);
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        let passed = std::time::Duration::from_millis(self.idle_at.load(Relaxed));
+        (self.state.load(Relaxed) == IDLE).then(|| self.started + passed)
+    }
+
+    fn is_socket(&self) -> bool {
+        self.state.load(Relaxed) == SOCKET
+    }
+}
+
+impl<T: Task> Connections<T> {
+    /// None yet, at most `max` with HTTP and `max_sockets` that were upgraded.
+    pub(super) fn new(max: usize, max_sockets: usize) -> Self {
+        Self {
+            max,
+            max_sockets,
+            next: 0,
+            open: BTreeMap::new(),
+            peers: HashMap::new(),
+        }
+    }
+
+    /// Takes in a connection, and ends another one for it if there are too many. None if
+    /// there is no room.
+    pub(super) fn admit(&mut self, peer: IpAddr, is_trusted: bool) -> Option<(Id, Arc<Usage>)> {
+        let of_peer = self.peers.get(&peer).copied().unwrap_or_default();
+        if !is_trusted && of_peer >= MAX_PER_PEER && !self.end_idlest(Some(peer)) {
+            return None;
+        }
+        let sockets = self.sockets();
+        if self.open.len().saturating_sub(sockets) >= self.max && !self.end_idlest(None) {
+            return None;
+        }
+        let id = self.next;
+        self.next += 1;
+        let usage = Arc::new(Usage::new());
+        let entry = Entry {
+            peer,
+            task: None,
+            usage: Arc::clone(&usage),
+        };
+        self.open.insert(id, entry);
+        *self.peers.entry(peer).or_default() += 1;
+        Some((Id(id), usage))
+    }
+
+    /// Names the task that serves a connection.
+    pub(super) fn served_by(&mut self, Id(id): Id, task: T) {
+        if let Some(entry) = self.open.get_mut(&id) {
+            entry.task = Some(task);
+        }
+    }
+
+    /// Forgets a connection that has ended.
+    pub(super) fn ended(&mut self, Id(id): Id) {
+        let Some(entry) = self.open.remove(&id) else {
+            return;
+        };
+        if let Some(count) = self.peers.get_mut(&entry.peer) {
+            *count -= 1;
+            if *count == 0 {
+                self.peers.remove(&entry.peer);
+            }
+        }
+    }
+
+    /// Returns true if one more connection may be upgraded.
+    pub(super) fn has_room_for_socket(&self) -> bool {
+        self.sockets() < self.max_sockets
+    }
+
+    /// The number of connections that are open.
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    fn sockets(&self) -> usize {
+        let open = self.open.values();
+        open.filter(|entry| entry.usage.is_socket()).count()
+    }
+
+    /// Ends the connection that has been idle for longest: of this peer, or of all. False if
+    /// none is idle.
+    fn end_idlest(&mut self, peer: Option<IpAddr>) -> bool {
+        let idle = self.open.iter().filter_map(|(id, entry)| {
+            let is_meant = peer.is_none_or(|peer| peer == entry.peer);
+            let since = entry.usage.idle_since().filter(|_| is_meant)?;
+            Some((since, *id))
+        });
+        let Some((_, id)) = idle.min() else {
+            return false;
+        };
+        if let Some(task) = self.open.get(&id).and_then(|entry| entry.task.as_ref()) {
+            task.end();
+        }
+        self.ended(Id(id));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    struct Ends(u32, Rc<RefCell<Vec<u32>>>);
+
+    impl Task for Ends {
+        fn end(&self) {
+            self.1.borrow_mut().push(self.0);
+        }
+    }
+
+    fn peer(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    /// Runs a test by a clock that only [`tokio::time::advance`] moves.
+    fn paused(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap()
+            .block_on(test);
+    }
+
+    #[test]
+    fn the_connection_that_is_idle_for_longest_gives_way() {
+        paused(async {
+            let ended = Rc::new(RefCell::new(Vec::new()));
+            let mut open = Connections::new(3, 1);
+            let mut usages = Vec::new();
+            for name in 0..3 {
+                let (id, usage) = open.admit(peer(1), false).unwrap();
+                open.served_by(id, Ends(name, Rc::clone(&ended)));
+                usages.push(usage);
+                tokio::time::advance(std::time::Duration::from_secs(1)).await;
+            }
+            usages[0].busy();
+            tokio::time::advance(std::time::Duration::from_secs(1)).await;
+            usages[0].idle();
+            let (id, fourth) = open.admit(peer(2), false).unwrap();
+            open.served_by(id, Ends(3, Rc::clone(&ended)));
+            assert_eq!(*ended.borrow(), [1]);
+            // Where all are busy, the newest is refused.
+            for usage in [&usages[0], &usages[2], &fourth] {
+                usage.busy();
+            }
+            assert!(open.admit(peer(3), false).is_none());
+            // A socket counts apart.
+            usages[2].socket();
+            assert!(!open.has_room_for_socket());
+            assert!(open.admit(peer(3), false).is_some());
+            open.ended(id);
+            assert_eq!(open.len(), 3);
+        });
+    }
+
+    #[test]
+    fn one_address_has_its_share_and_a_trusted_proxy_all() {
+        paused(async {
+            let ended = Rc::new(RefCell::new(Vec::new()));
+            let mut open: Connections<Ends> = Connections::new(1_000, 10);
+            for _ in 0..MAX_PER_PEER {
+                let (id, usage) = open.admit(peer(1), false).unwrap();
+                open.served_by(id, Ends(0, Rc::clone(&ended)));
+                usage.busy();
+            }
+            assert!(open.admit(peer(1), false).is_none());
+            assert!(open.admit(peer(1), true).is_some());
+            assert!(open.admit(peer(2), false).is_some());
+            assert!(ended.borrow().is_empty());
+        });
+    }
+}
