@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::auth::Authenticator;
 use super::wake::TargetHandle;
@@ -24,6 +25,8 @@ pub struct Context {
     pub metrics: Arc<GatewayMetrics>,
     /// The wall clock.
     pub clock: Clock,
+    /// The time that open sockets have once the gateway is about to end.
+    pub drain: Duration,
     /// True once the gateway is about to end.
     draining: tokio::sync::watch::Sender<bool>,
     table: Mutex<Arc<Table>>,

@@ -1,6 +1,30 @@
 //! HTTP/1.1 between clients and apps: which requests are taken, where they go, what is
 //! added and removed, upgrades, and the page that is shown while a target starts.
 
+mod answer;
+mod cold;
+mod comments;
+mod exchange;
+mod forward;
+mod frames;
+mod head;
+mod page;
+mod pool;
+mod race;
+mod replies;
+mod request;
+mod scan;
+mod scratch;
 mod service;
+mod silence;
+mod socket;
+mod status;
+mod tunnel;
+mod upgrade;
+mod upload;
+mod usage;
+mod visit;
+mod visitor;
+mod who;
 
 pub use service::serve_connection;

@@ -1,0 +1,85 @@
+//! A request to an app and the head of its answer: over a connection that is idle, or a new
+//! one. It is repeated only where the app cannot have seen it, or where it may see it twice.
+//!
+//! Specification: <https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2>.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use super::pool::{self, Leased};
+use super::upload::{Progress, Upload};
+use crate::gateway::wake::Endpoint;
+
+/// The time in which an app has to begin to answer, once it has the request.
+const FIRST_BYTE: Duration = Duration::from_secs(300);
+
+/// Reason why there is no answer.
+pub(super) enum Failure {
+    /// The app has seen nothing of the request, which is given back; it took no new
+    /// connection.
+    Unsent(Box<Request<Upload>>),
+    /// The connection had been used before, and was closed instead of an answer.
+    Stale,
+    /// The client broke its body off.
+    Client,
+    /// The answer was none, or not to the end of its head.
+    Broken,
+    /// The app said nothing.
+    Late,
+}
+
+/// Sends a request and waits for the head of its answer. `progress` is that of its body;
+/// `is_fresh` is whether only a new connection will do.
+///
+/// # Errors
+/// There is no answer.
+pub(super) async fn exchange(
+    endpoint: Endpoint,
+    mut message: Request<Upload>,
+    progress: Option<&Progress>,
+    is_fresh: bool,
+) -> Result<(Response<Incoming>, Leased), Failure> {
+    loop {
+        let kept = if is_fresh { None } else { pool::take(endpoint) };
+        let is_kept = kept.is_some();
+        let mut sender = match kept {
+            Some(sender) => sender,
+            None => match Box::pin(pool::connect(endpoint)).await {
+                Ok(sender) => sender,
+                Err(_) => return Err(Failure::Unsent(Box::new(message))),
+            },
+        };
+        let sent = sender.try_send_request(message);
+        let mut error = match in_time(sent, progress).await {
+            None => return Err(Failure::Late),
+            Some(Ok(response)) => return Ok((response, Leased { sender, endpoint })),
+            Some(Err(error)) => error,
+        };
+        let unsent = error.take_message();
+        let error = error.into_error();
+        match unsent {
+            Some(unsent) if is_kept => message = unsent,
+            Some(unsent) => return Err(Failure::Unsent(Box::new(unsent))),
+            None if error.is_user() => return Err(Failure::Client),
+            None if is_kept && !error.is_parse() => return Err(Failure::Stale),
+            None => return Err(Failure::Broken),
+        }
+    }
+}
+
+/// Waits for the head of an answer; the time counts from the end of the request.
+async fn in_time<T>(sent: impl Future<Output = T>, progress: Option<&Progress>) -> Option<T> {
+    let mut sent = pin!(sent);
+    loop {
+        let is_done = progress.is_none_or(Progress::is_done);
+        match timeout(FIRST_BYTE, sent.as_mut()).await {
+            Ok(sent) => return Some(sent),
+            Err(_) if is_done => return None,
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! One request: whether it is taken, whose it is, where it goes, and what comes back.
+
+use std::sync::Arc;
+
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::upgrade::{OnUpgrade, on};
+use tokio::time::{Duration, Instant, sleep};
+
+use super::answer::Answer;
+use super::cold::Waiting;
+use super::exchange::{Failure, exchange};
+use super::head::{self, Onward};
+use super::pool::{self, Leased};
+use super::race::{First, first};
+use super::replies;
+use super::request::{Checked, OWN_PATHS, Shown, check, is_preflight};
+use super::upgrade::{self, Switching};
+use super::upload::{Progress, Upload};
+use super::usage::Usage;
+use super::visit::is_quiet;
+use super::visitor::Visitor;
+use super::who::{self, Told};
+use crate::config::gateway::{Backend, GatewayTarget};
+use crate::control::access::{Access, Action, Ask, Principal};
+use crate::gateway::auth::{AuthFault, Session};
+use crate::gateway::wake::{Cold, Endpoint, TargetHandle};
+use crate::telemetry::GatewayEvent;
+
+/// The path of the waiting page's event stream.
+const STATUS: &str = "/.gateway/status";
+
+/// The pause before a connection is tried again that an app did not take.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// An answer instead of the app's.
+type Refused = Box<Response<Answer>>;
+
+/// Answers one request.
+pub(super) async fn answer(visitor: &Visitor, request: Request<Incoming>) -> Response<Answer> {
+    let (mut parts, body) = request.into_parts();
+    let upgrade = parts.extensions.remove::<OnUpgrade>();
+    let has_body = !body.is_end_stream();
+    let checked = match check(&parts, has_body, visitor.socket.has_conflict()) {
+        Ok(checked) => checked,
+        Err(fault) => {
+            visitor.context.metrics.rejected(fault.reason());
+            visitor.leave_unread();
+            return replies::fault(fault);
+        }
+    };
+    let one = One {
+        visitor,
+        parts: &parts,
+        checked: &checked,
+    };
+    let body = has_body.then_some(body);
+    let answer = match one.serve(body, upgrade).await {
+        Ok(answer) => answer,
+        Err(refused) => *refused,
+    };
+    if checked.is_chunked {
+        // Where the next head begins after chunks is not looked for.
+        visitor.leave_unread();
+        return replies::closing(answer);
+    }
+    answer
+}
+
+/// One request.
+struct One<'a> {
+    visitor: &'a Visitor,
+    parts: &'a Parts,
+    checked: &'a Checked<'a>,
+}
+
+/// A request that may go on to its target.
+struct Admitted<'a> {
+    session: Arc<Session>,
+    handle: &'a TargetHandle,
+    target: &'a GatewayTarget,
+    backend: &'a Backend,
+    /// True if its token is the gateway's.
+    is_ours: bool,
+    /// True if it is no use of the target.
+    is_quiet: bool,
+}
+
+impl One<'_> {
+    async fn serve(
+        &self,
+        body: Option<Incoming>,
+        upgrade: Option<OnUpgrade>,
+    ) -> Result<Response<Answer>, Refused> {
+        let table = self.visitor.context.table();
+        let found = table.hosts.get(&*self.checked.host);
+        let found = found.map(|handle| (handle, handle.target()));
+        let target = found.as_ref().map(|(_, target)| &**target);
+        let (session, is_ours) = self.session(target).await?;
+        let hidden = || -> Refused {
+            Box::new(match session.principal {
+                Principal::Anonymous => replies::unauthorized(),
+                _ => replies::not_found(),
+            })
+        };
+        let Some((handle, target)) = &found else {
+            self.deny(&session, "", "unknown");
+            return Err(hidden());
+        };
+        let Some(backend) = &target.backend else {
+            return Err(hidden());
+        };
+        let path = self.parts.uri.path();
+        let may_see = || session.permissions.allows(&target.name, Action::Status);
+        if path == STATUS && self.parts.method == Method::GET && may_see() {
+            return Ok(replies::events((*handle).clone()));
+        }
+        let is_preflight =
+            backend.preflight && self.checked.shown == Shown::Nothing && is_preflight(self.parts);
+        let ask = Ask {
+            target: &target.name,
+            action: Action::Connect,
+            replicas: None,
+            run_for: None,
+        };
+        match session.permissions.decide(&ask) {
+            Access::Granted => {}
+            _ if is_preflight => {}
+            Access::Hidden => {
+                self.deny(&session, target.name.as_str(), "hidden");
+                return Err(hidden());
+            }
+            _ => {
+                self.deny(&session, target.name.as_str(), "not granted");
+                return Err(match session.principal {
+                    Principal::Anonymous => hidden(),
+                    _ => Box::new(replies::forbidden()),
+                });
+            }
+        }
+        if path.starts_with(OWN_PATHS) {
+            return Err(Box::new(replies::not_found()));
+        }
+        let is_quiet = is_quiet(&self.parts.method, &self.parts.headers, path, backend);
+        let admitted = Admitted {
+            session: Arc::clone(&session),
+            handle,
+            target,
+            backend,
+            is_ours,
+            is_quiet,
+        };
+        self.forward(&admitted, body, upgrade).await
+    }
+
+    /// Whose request it is, and whether it showed a token of the gateway's.
+    async fn session(
+        &self,
+        target: Option<&GatewayTarget>,
+    ) -> Result<(Arc<Session>, bool), Refused> {
+        let context = &self.visitor.context;
+        let ip = self.visitor.peer.ip();
+        let nothing = HeaderMap::new();
+        let is_ours = self.checked.shown == Shown::Bearer;
+        let shown = if is_ours {
+            &self.parts.headers
+        } else {
+            &nothing
+        };
+        // Boxed: the room for a question to the API server is not each connection's.
+        let fault = match Box::pin(context.authenticator.authenticate(shown, ip)).await {
+            Ok(session) => return Ok((session, is_ours)),
+            Err(fault) => fault,
+        };
+        let is_open = target.is_some_and(|target| target.anonymous.has(Action::Connect));
+        match fault {
+            AuthFault::Unauthorized(_) if is_open && is_ours => {
+                // The token is the app's own.
+                let anonymous = Box::pin(context.authenticator.authenticate(&nothing, ip));
+                let anonymous = anonymous.await.map_err(|_| replies::unauthorized())?;
+                Ok((anonymous, false))
+            }
+            AuthFault::Unauthorized(_) => {
+                context.metrics.rejected("credential");
+                Err(Box::new(replies::unauthorized()))
+            }
+            AuthFault::Unavailable => {
+                context.metrics.rejected("unchecked");
+                Err(Box::new(replies::unchecked()))
+            }
+            AuthFault::TooMany => {
+                context.metrics.rejected("too_many");
+                Err(Box::new(replies::too_many()))
+            }
+        }
+    }
+
+    fn deny(&self, session: &Session, target: &str, reason: &str) {
+        let context = &self.visitor.context;
+        context.metrics.rejected("denied");
+        let told = Told {
+            target,
+            verb: Action::Connect.as_str(),
+            decision: "denied",
+            reason,
+            remote_ip: self.visitor.address(),
+            ..Told::default()
+        };
+        who::record(context, GatewayEvent::Denied, session, &told);
+    }
+
+    async fn forward(
+        &self,
+        admitted: &Admitted<'_>,
+        body: Option<Incoming>,
+        upgrade: Option<OnUpgrade>,
+    ) -> Result<Response<Answer>, Refused> {
+        let deadline = Instant::now() + admitted.backend.hold;
+        let endpoint = match admitted.handle.ready() {
+            Some(endpoint) => endpoint,
+            None => self.reach(admitted, deadline).await?,
+        };
+        let usage = match admitted.is_quiet {
+            true => Usage::none(),
+            false => Usage::of(admitted.handle),
+        };
+        let (upload, progress) = match body {
+            Some(body) => {
+                let (upload, progress) = Upload::of(body, usage.counter());
+                (upload, Some(progress))
+            }
+            None => (Upload::None, None),
+        };
+        let sending = self.send(admitted, endpoint, upload, progress.as_ref(), deadline);
+        let sent = match progress {
+            None => sending.await?,
+            // hyper does not see a client leave whose body it is not reading.
+            Some(_) => match first(sending, self.visitor.socket.left()).await {
+                First::Left(sent) => sent?,
+                First::Right(()) => return Err(Box::new(replies::bad_gateway())),
+            },
+        };
+        let (response, leased) = sent;
+        let context = &self.visitor.context;
+        let status = response.status();
+        let name = admitted.target.name.as_str();
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            let answer = self.switch(admitted, response, usage, upgrade);
+            let told = answer
+                .as_ref()
+                .map_or(StatusCode::BAD_GATEWAY, Response::status);
+            context.metrics.request(name, told.as_u16());
+            return answer.ok_or_else(|| Box::new(replies::bad_gateway()));
+        }
+        context.metrics.request(name, status.as_u16());
+        if status.as_u16() < 400 {
+            usage.touch(true);
+        }
+        let answer = self.passed(response, leased, usage);
+        if progress.is_some_and(|progress| !progress.is_done()) {
+            self.visitor.leave_unread();
+            return Ok(replies::closing(answer));
+        }
+        Ok(answer)
+    }
+
+    async fn reach(&self, admitted: &Admitted<'_>, deadline: Instant) -> Result<Endpoint, Refused> {
+        let waiting = Waiting {
+            visitor: self.visitor,
+            parts: self.parts,
+            session: &admitted.session,
+            handle: admitted.handle,
+            target: admitted.target,
+            backend: admitted.backend,
+            is_quiet: admitted.is_quiet,
+            has_token: admitted.is_ours,
+            deadline,
+        };
+        Box::pin(waiting.wait()).await
+    }
+
+    /// The head of the request to the app.
+    fn head(&self, admitted: &Admitted<'_>) -> Request<()> {
+        let identity = match admitted.backend.identity_headers {
+            true => who::identity(&admitted.session),
+            false => None,
+        };
+        let onward = Onward {
+            peer: &self.visitor.address,
+            is_trusted: self.visitor.is_trusted,
+            host: admitted.backend.upstream_host.as_deref(),
+            is_ours: admitted.is_ours,
+            identity: identity.as_ref(),
+        };
+        head::request(self.parts, self.checked, &onward)
+    }
+
+    async fn send(
+        &self,
+        admitted: &Admitted<'_>,
+        mut endpoint: Endpoint,
+        upload: Upload,
+        progress: Option<&Progress>,
+        deadline: Instant,
+    ) -> Result<(Response<Incoming>, Leased), Refused> {
+        let is_safe = matches!(self.parts.method, Method::GET | Method::HEAD);
+        let mut may_repeat = is_safe && progress.is_none();
+        let mut message = self.head(admitted).map(|()| upload);
+        let mut is_fresh = false;
+        loop {
+            match exchange(endpoint, message, progress, is_fresh).await {
+                Ok(sent) => return Ok(sent),
+                Err(Failure::Unsent(unsent)) => {
+                    message = *unsent;
+                    pool::forget(endpoint);
+                    admitted.handle.failed(endpoint);
+                    endpoint = self.another(admitted, endpoint, deadline).await?;
+                }
+                Err(Failure::Stale) if may_repeat => {
+                    pool::forget(endpoint);
+                    (may_repeat, is_fresh) = (false, true);
+                    message = self.head(admitted).map(|()| Upload::None);
+                }
+                Err(failure) => return Err(self.failed(admitted, &failure)),
+            }
+        }
+    }
+
+    /// The endpoint that comes after one that takes no connection.
+    async fn another(
+        &self,
+        admitted: &Admitted<'_>,
+        failed: Endpoint,
+        deadline: Instant,
+    ) -> Result<Endpoint, Refused> {
+        if let Some(other) = admitted.handle.ready()
+            && other != failed
+        {
+            return Ok(other);
+        }
+        if Instant::now() >= deadline {
+            let may_see = false;
+            self.visitor.context.metrics.rejected("unreachable");
+            return Err(Box::new(replies::cold(
+                &Cold::TimedOut,
+                &self.parts.headers,
+                may_see,
+            )));
+        }
+        sleep(AGAIN).await;
+        match admitted.handle.ready() {
+            Some(endpoint) => Ok(endpoint),
+            None => self.reach(admitted, deadline).await,
+        }
+    }
+
+    fn failed(&self, admitted: &Admitted<'_>, failure: &Failure) -> Refused {
+        let answer = match failure {
+            Failure::Late => replies::timed_out(),
+            Failure::Client => replies::closing(replies::broken_off()),
+            _ => replies::bad_gateway(),
+        };
+        let name = admitted.target.name.as_str();
+        let metrics = &self.visitor.context.metrics;
+        metrics.request(name, answer.status().as_u16());
+        Box::new(answer)
+    }
+
+    /// The answer of the app, as the client gets it.
+    fn passed(
+        &self,
+        response: Response<Incoming>,
+        leased: Leased,
+        usage: Usage,
+    ) -> Response<Answer> {
+        let (mut parts, body) = response.into_parts();
+        let is_bare = self.parts.method == Method::HEAD || parts.status == StatusCode::NOT_MODIFIED;
+        let has_length = is_bare || body.size_hint().exact().is_some();
+        let takes_trailers = self.checked.takes_trailers;
+        head::answer(&mut parts.headers, parts.status, has_length, takes_trailers);
+        let length = parts.headers.get(CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let is_stream = head::is_event_stream(&parts.headers);
+        let mut body = Answer::passed(body, leased, usage, is_stream, takes_trailers);
+        if parts.status == StatusCode::NOT_MODIFIED
+            && let Some(length) = length
+        {
+            body = Answer::Announced(length);
+        }
+        let mut answer = Response::new(body);
+        *answer.status_mut() = parts.status;
+        *answer.headers_mut() = parts.headers;
+        answer
+    }
+
+    /// The answer that makes a WebSocket of two connections; None if the app's is none
+    /// that was asked for.
+    fn switch(
+        &self,
+        admitted: &Admitted<'_>,
+        mut response: Response<Incoming>,
+        usage: Usage,
+        client: Option<OnUpgrade>,
+    ) -> Option<Response<Answer>> {
+        let is_switched = self.checked.is_websocket
+            && upgrade::is_switched(&self.parts.headers, response.headers());
+        let client = client.filter(|_| is_switched)?;
+        usage.touch(true);
+        self.visitor.switch(Switching {
+            client,
+            app: on(&mut response),
+            usage,
+            handle: admitted.handle.clone(),
+            session: Arc::clone(&admitted.session),
+        });
+        let (mut parts, _) = response.into_parts();
+        head::answer(&mut parts.headers, parts.status, false, false);
+        let mut answer = Response::new(Answer::Whole(Bytes::new()));
+        *answer.status_mut() = parts.status;
+        *answer.headers_mut() = parts.headers;
+        upgrade::switch(&mut answer);
+        Some(answer)
+    }
+}

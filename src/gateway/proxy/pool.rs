@@ -1,0 +1,136 @@
+//! Connections to apps, kept for the next request for a short time.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::upload::Upload;
+use crate::gateway::wake::Endpoint;
+
+/// Connections that are kept of one endpoint.
+const MAX_IDLE: usize = 32;
+
+/// The time that a connection is kept. Node closes after 5 s what is idle: a request that
+/// meets the closing gets no answer.
+const MAX_AGE: Duration = Duration::from_secs(4);
+
+/// The pause between two looks at what is too old.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// The time in which an app has to take a connection.
+const CONNECT: Duration = Duration::from_millis(500);
+
+/// The time that a connection has, when its answer was read, to be ready for the next.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// The largest head of an answer, and the most of a body that is read at once, in bytes.
+const MAX_BUFFER: usize = 32 * 1024;
+
+/// The sending half of a connection to an app.
+pub(super) type Sender = SendRequest<Upload>;
+
+/// A connection that is in use, and the endpoint that it goes to.
+pub(super) struct Leased {
+    pub(super) sender: Sender,
+    pub(super) endpoint: Endpoint,
+}
+
+#[derive(Default)]
+struct Pool {
+    /// Those that are idle, of each endpoint, the oldest first.
+    idle: BTreeMap<Endpoint, Vec<(Sender, Instant)>>,
+    sweeper: Option<JoinHandle<()>>,
+}
+
+thread_local! {
+    // All requests are served by one thread.
+    static POOL: RefCell<Pool> = RefCell::new(Pool::default());
+}
+
+/// A connection to this endpoint that is idle, if there is one.
+pub(super) fn take(endpoint: Endpoint) -> Option<Sender> {
+    POOL.with_borrow_mut(|pool| {
+        let idle = pool.idle.get_mut(&endpoint)?;
+        let now = Instant::now();
+        while let Some((sender, since)) = idle.pop() {
+            if sender.is_ready() && now.duration_since(since) < MAX_AGE {
+                return Some(sender);
+            }
+        }
+        None
+    })
+}
+
+/// Gives a connection back whose answer was read to its end.
+pub(super) fn give_back(mut leased: Leased) {
+    if leased.sender.is_ready() {
+        keep(leased);
+    } else if !leased.sender.is_closed() {
+        tokio::spawn(async move {
+            if let Ok(Ok(())) = timeout(SETTLE, leased.sender.ready()).await {
+                keep(leased);
+            }
+        });
+    }
+}
+
+fn keep(leased: Leased) {
+    POOL.with_borrow_mut(|pool| {
+        let idle = pool.idle.entry(leased.endpoint).or_default();
+        if idle.len() < MAX_IDLE {
+            idle.push((leased.sender, Instant::now()));
+        }
+        if pool.sweeper.as_ref().is_none_or(JoinHandle::is_finished) {
+            pool.sweeper = Some(tokio::spawn(sweep()));
+        }
+    });
+}
+
+/// Closes all idle connections to an endpoint that does not answer.
+pub(super) fn forget(endpoint: Endpoint) {
+    POOL.with_borrow_mut(|pool| pool.idle.remove(&endpoint));
+}
+
+/// Closes what is too old, until nothing is left.
+async fn sweep() {
+    loop {
+        sleep(SWEEP).await;
+        let is_empty = POOL.with_borrow_mut(|pool| {
+            let now = Instant::now();
+            pool.idle.retain(|_, idle| {
+                idle.retain(|(sender, since)| {
+                    !sender.is_closed() && now.duration_since(*since) < MAX_AGE
+                });
+                !idle.is_empty()
+            });
+            pool.idle.is_empty()
+        });
+        if is_empty {
+            return;
+        }
+    }
+}
+
+/// A new connection to this endpoint.
+///
+/// # Errors
+/// It was not taken in time.
+pub(super) async fn connect(endpoint: Endpoint) -> io::Result<Sender> {
+    let connected = timeout(CONNECT, TcpStream::connect(endpoint.address)).await;
+    let stream = connected.map_err(|_| ErrorKind::TimedOut)??;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = Builder::new()
+        .max_buf_size(MAX_BUFFER)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
+    tokio::spawn(connection.with_upgrades());
+    Ok(sender)
+}

@@ -1,0 +1,231 @@
+//! WebSockets: whether an app has really switched, and what becomes of a socket while it is
+//! open.
+//!
+//! Specification: <https://www.rfc-editor.org/rfc/rfc6455#section-4>.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::{HeaderMap, Response};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::answer::Answer;
+use super::race::{First, first};
+use super::socket::ClientIo;
+use super::tunnel::{self, Over};
+use super::usage::Usage;
+use super::who::{self, Told};
+use crate::gateway::auth::Session;
+use crate::gateway::context::Context;
+use crate::gateway::wake::TargetHandle;
+use crate::telemetry::GatewayEvent;
+
+/// The text that is hashed with a key (section 1.3).
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// The pause after which the credential of an open socket is checked again.
+const CHECK_AGAIN: Duration = Duration::from_secs(60);
+
+/// The time in which both sides have to have switched once the answer is known.
+const SWITCH: Duration = Duration::from_secs(10);
+
+/// The pause after which the system looks whether a silent peer is still there.
+const KEEPALIVE: Duration = Duration::from_secs(120);
+
+/// Two connections that are about to become one socket.
+pub(super) struct Switching {
+    pub(super) client: OnUpgrade,
+    pub(super) app: OnUpgrade,
+    pub(super) usage: Usage,
+    pub(super) handle: TargetHandle,
+    pub(super) session: Arc<Session>,
+}
+
+/// Returns true if the answer to a request for a WebSocket says that this is one now.
+pub(super) fn is_switched(asked: &HeaderMap, answered: &HeaderMap) -> bool {
+    let is_websocket = answered
+        .get(UPGRADE)
+        .is_some_and(|token| token.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let is_upgrade = answered.get_all(CONNECTION).iter().any(|line| {
+        let mut tokens = line.as_bytes().split(|byte| *byte == b',');
+        tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    });
+    let (Some(key), Some(accept)) = (
+        asked.get(SEC_WEBSOCKET_KEY),
+        answered.get(SEC_WEBSOCKET_ACCEPT),
+    ) else {
+        return false;
+    };
+    is_websocket && is_upgrade && accept.as_bytes() == accepted(key).as_bytes()
+}
+
+fn accepted(key: &HeaderValue) -> String {
+    let mut hash = ring::digest::Context::new(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY);
+    hash.update(key.as_bytes());
+    hash.update(GUID);
+    STANDARD.encode(hash.finish())
+}
+
+/// Makes the answer one that switches.
+pub(super) fn switch(response: &mut Response<Answer>) {
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+/// Serves the socket to its end.
+pub(super) async fn run(switching: Switching, context: &Context, remote_ip: &str) {
+    let Switching {
+        client,
+        app,
+        usage,
+        handle,
+        session,
+    } = switching;
+    let switched = timeout(SWITCH, async { (client.await, app.await) }).await;
+    let Ok((Ok(client), Ok(app))) = switched else {
+        return;
+    };
+    let (Ok(client), Ok(app)) = (
+        client.downcast::<ClientIo>(),
+        app.downcast::<TokioIo<TcpStream>>(),
+    ) else {
+        return;
+    };
+    let (socket, app_stream) = (client.io.socket, app.io.into_inner());
+    keep_alive(&socket.stream);
+    let start = Instant::now();
+    let name = handle.target().name.as_str().to_owned();
+    let mut told = Told {
+        target: &name,
+        verb: "connect",
+        remote_ip,
+        ..Told::default()
+    };
+    who::record(context, GatewayEvent::SessionStart, &session, &told);
+    let namespace = who::namespace(&session);
+    if let Some(namespace) = namespace {
+        context.metrics.session_began(namespace);
+    }
+    let early = (client.read_buf, app.read_buf);
+    let ended = tunnel::run(
+        &socket.stream,
+        &app_stream,
+        (&early.0, &early.1),
+        &usage.counter(),
+        over(context, &handle, &session),
+    )
+    .await;
+    if let Some(namespace) = namespace {
+        context.metrics.session_ended(namespace);
+    }
+    told.reason = ended.map_or("", Over::reason);
+    let lasted = start.elapsed().as_millis();
+    told.duration_ms = Some(u64::try_from(lasted).unwrap_or(u64::MAX));
+    who::record(context, GatewayEvent::SessionEnd, &session, &told);
+}
+
+/// Has the system find out when the peer of a silent socket is gone.
+fn keep_alive(stream: &TcpStream) {
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+    // Without it the socket only lives longer than its peer.
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}
+
+/// Resolves when an open socket has to end.
+async fn over(context: &Context, handle: &TargetHandle, session: &Session) -> Over {
+    let away = async {
+        first(handle.closing(), async {
+            context.draining().await;
+            sleep(context.drain).await;
+        })
+        .await;
+    };
+    match first(pin!(away), pin!(refused(context, session))).await {
+        First::Left(()) => Over::Away,
+        First::Right(()) => Over::Refused,
+    }
+}
+
+/// Resolves when the credential of an open socket is not taken any more.
+async fn refused(context: &Context, session: &Session) {
+    if session.digest.is_none() {
+        return std::future::pending().await;
+    }
+    loop {
+        let left = session.expires.map(|expires| {
+            let left = expires.duration_since(context.clock.now());
+            left.unwrap_or_default()
+        });
+        let pause = left.map_or(CHECK_AGAIN, |left| left.min(CHECK_AGAIN));
+        sleep(pause).await;
+        if left.is_some_and(|left| left <= pause) {
+            return;
+        }
+        // Boxed: an idle socket does not keep room for a question to the API server.
+        let again = Box::pin(context.authenticator.check_again(session));
+        if again.await.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let lines = lines.iter();
+        lines
+            .map(|(name, value)| {
+                (
+                    http::HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn only_a_whole_and_right_answer_switches() {
+        // The example of section 1.3.
+        let asked = headers(&[("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")]);
+        let upgrade = ("upgrade", "WebSocket");
+        let connection = ("connection", "keep-alive, Upgrade");
+        let accept = ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        for (answered, expected) in [
+            (vec![upgrade, connection, accept], true),
+            (vec![connection, accept], false),
+            (vec![upgrade, accept], false),
+            (vec![upgrade, connection], false),
+            (vec![("upgrade", "h2c"), connection, accept], false),
+            (vec![upgrade, ("connection", "close"), accept], false),
+            (
+                vec![
+                    upgrade,
+                    connection,
+                    ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOp="),
+                ],
+                false,
+            ),
+        ] {
+            assert_eq!(
+                is_switched(&asked, &headers(&answered)),
+                expected,
+                "{answered:?}"
+            );
+        }
+        assert!(!is_switched(
+            &HeaderMap::new(),
+            &headers(&[upgrade, connection, accept])
+        ));
+    }
+}

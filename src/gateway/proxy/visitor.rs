@@ -1,0 +1,71 @@
+//! A connection of a client, as all its requests share it.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::HeaderValue;
+use tokio::net::TcpStream;
+
+use super::socket::ClientSocket;
+use super::upgrade::Switching;
+use crate::gateway::context::Context;
+
+/// A connection of a client.
+pub(super) struct Visitor {
+    pub(super) context: Arc<Context>,
+    pub(super) socket: Arc<ClientSocket>,
+    /// The address that it comes from.
+    pub(super) peer: SocketAddr,
+    /// The same as text.
+    pub(super) address: HeaderValue,
+    /// True if its word about whom it speaks for is believed.
+    pub(super) is_trusted: bool,
+    has_unread: AtomicBool,
+    switching: Mutex<Option<Switching>>,
+}
+
+impl Visitor {
+    pub(super) fn new(context: Arc<Context>, stream: TcpStream, peer: SocketAddr) -> Self {
+        let ip = peer.ip().to_canonical();
+        let address = HeaderValue::from_str(&ip.to_string());
+        Self {
+            is_trusted: context.trusts(ip),
+            context,
+            socket: Arc::new(ClientSocket::new(stream)),
+            peer: SocketAddr::new(ip, peer.port()),
+            address: address.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+            has_unread: AtomicBool::new(false),
+            switching: Mutex::new(None),
+        }
+    }
+
+    /// The address as it is written in logs.
+    pub(super) fn address(&self) -> &str {
+        self.address.to_str().unwrap_or_default()
+    }
+
+    /// The connection is closed with something unread.
+    pub(super) fn leave_unread(&self) {
+        self.has_unread.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_unread(&self) -> bool {
+        self.has_unread.load(Ordering::Relaxed)
+    }
+
+    /// The connection becomes a socket once its answer is written.
+    pub(super) fn switch(&self, switching: Switching) {
+        *self.slot() = Some(switching);
+    }
+
+    pub(super) fn take_switching(&self) -> Option<Switching> {
+        self.slot().take()
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Switching>> {
+        self.switching
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
