@@ -20,6 +20,14 @@ const FIRST_SLOW_WAIT: Duration = Duration::from_secs(5);
 /// The longest wait of [`Backoff::fail_slowly`], before jitter.
 const MAX_SLOW_WAIT: Duration = Duration::from_secs(3600);
 
+/// The first wait of [`Backoff::fail_eagerly`], before jitter.
+#[cfg(feature = "gateway")]
+const FIRST_EAGER_WAIT: Duration = Duration::from_millis(500);
+
+/// The longest wait of [`Backoff::fail_eagerly`], before jitter.
+#[cfg(feature = "gateway")]
+const MAX_EAGER_WAIT: Duration = Duration::from_secs(5);
+
 /// Jitter is at most the wait divided by this: 20 %.
 const JITTER_DIVISOR: u64 = 5;
 
@@ -48,6 +56,15 @@ impl Backoff {
     /// [`Backoff::fail`] has it.
     pub fn fail_slowly(&mut self, asked: Option<Duration>) -> Duration {
         self.grow(FIRST_SLOW_WAIT, MAX_SLOW_WAIT, asked)
+    }
+
+    /// Notes a failure that somebody waits for the end of, and returns how long to wait
+    /// before the next attempt, without an end to them: after the n-th one
+    /// min(2ⁿ⁻² s, 5 s), plus jitter; at least what the server asked for, as
+    /// [`Backoff::fail`] has it.
+    #[cfg(feature = "gateway")]
+    pub fn fail_eagerly(&mut self, asked: Option<Duration>) -> Duration {
+        self.grow(FIRST_EAGER_WAIT, MAX_EAGER_WAIT, asked)
     }
 
     fn grow(&mut self, first: Duration, most: Duration, asked: Option<Duration>) -> Duration {
@@ -108,6 +125,19 @@ mod tests {
         }
         let asked = Backoff::default().fail_slowly(Some(Duration::from_secs(90)));
         assert!(asked >= Duration::from_secs(90) && asked < Duration::from_secs(92));
+    }
+
+    #[test]
+    #[cfg(feature = "gateway")]
+    fn eager_waits_stay_short() {
+        let mut backoff = Backoff::default();
+        for base in [500, 1_000, 2_000, 4_000, 5_000, 5_000] {
+            let base = Duration::from_millis(base);
+            let wait = backoff.fail_eagerly(None);
+            assert!(wait >= base && wait <= base + base / 5, "{wait:?}");
+        }
+        let asked = Backoff::default().fail_eagerly(Some(Duration::from_secs(9)));
+        assert!(asked >= Duration::from_secs(9) && asked < Duration::from_secs(10));
     }
 
     #[test]

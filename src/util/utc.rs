@@ -56,6 +56,21 @@ impl Utc {
         }
     }
 
+    /// The seconds from the Unix epoch to it; None if there is no such second. The months
+    /// are counted as in [`Utc::of_seconds`].
+    pub fn seconds(self) -> Option<u64> {
+        let year = self.year - u64::from(self.month <= 2);
+        let year_of_cycle = year % 400;
+        let month_from_march = (self.month + 9) % 12;
+        let day_of_year = (153 * month_from_march + 2) / 5 + self.day.checked_sub(1)?;
+        let day_of_cycle =
+            365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100 + day_of_year;
+        let days = (year / 400 * DAYS_A_CYCLE + day_of_cycle).checked_sub(DAYS_BEFORE_EPOCH)?;
+        let seconds = days * SECONDS_A_DAY + 3600 * self.hour + 60 * self.minute + self.second;
+        // The thirtieth of February would be another day.
+        (Self::of_seconds(seconds) == self).then_some(seconds)
+    }
+
     /// The date as `2026-11-21`.
     pub fn date(self) -> impl Display {
         fmt::from_fn(move |f| write!(f, "{}-{:02}-{:02}", self.year, self.month, self.day))
@@ -84,6 +99,66 @@ pub fn rfc3339(at: SystemTime) -> String {
     format!("{}T{}.{millis:03}Z", utc.date(), utc.time())
 }
 
+/// The milliseconds since the Unix epoch of a time such as `2026-11-21T12:00:00Z` or
+/// `2026-11-21T13:00:00.5+01:00` (<https://www.rfc-editor.org/rfc/rfc3339#section-5.6>);
+/// what is smaller than a millisecond is cut off. None if it is none, a leap second, or
+/// before 1970.
+pub fn rfc3339_ms(text: &str) -> Option<u64> {
+    let (date, rest) = text.split_at_checked("2026-11-21".len())?;
+    let (time, rest) = rest
+        .strip_prefix(['T', 't'])?
+        .split_at_checked("12:00:00".len())?;
+    let [year, month, day] = numbers(date, '-')?;
+    let [hour, minute, second] = numbers(time, ':')?;
+    let at = Utc {
+        year: Some(year).filter(|year| *year >= 1970)?,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+    };
+    let seconds = at.seconds()?;
+    let (millis, zone) = match rest.strip_prefix('.') {
+        None => (0, rest),
+        Some(rest) => {
+            let end = rest.find(|c: char| !c.is_ascii_digit())?;
+            let (digits, zone) = rest.split_at(end);
+            if digits.is_empty() {
+                return None;
+            }
+            let first = |at: usize| u64::from(digits.as_bytes().get(at).map_or(0, |d| d - b'0'));
+            (100 * first(0) + 10 * first(1) + first(2), zone)
+        }
+    };
+    if matches!(zone, "Z" | "z") {
+        return Some(seconds * 1000 + millis);
+    }
+    let is_west = zone.starts_with('-');
+    let [hours, minutes] = numbers(zone.strip_prefix(['+', '-'])?, ':')?;
+    if zone.len() != "+01:00".len() || hours > 23 || minutes > 59 {
+        return None;
+    }
+    let offset = 60 * (60 * hours + minutes);
+    let seconds = match is_west {
+        true => seconds + offset,
+        false => seconds.checked_sub(offset)?,
+    };
+    Some(seconds * 1000 + millis)
+}
+
+/// The numbers of a text, each of two digits or of four, between these separators.
+fn numbers<const N: usize>(text: &str, separator: char) -> Option<[u64; N]> {
+    let mut parts = text.split(separator);
+    let mut numbers = [0; N];
+    for number in &mut numbers {
+        let part = parts.next()?;
+        let is_number = matches!(part.len(), 2 | 4) && part.bytes().all(|b| b.is_ascii_digit());
+        *number = part.parse().ok().filter(|_| is_number)?;
+    }
+    parts.next().is_none().then_some(numbers)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -107,6 +182,54 @@ mod tests {
     fn a_clock_before_1970_is_not_a_failure() {
         let early = UNIX_EPOCH - Duration::from_secs(1);
         assert_eq!(rfc3339(early), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_time_is_read_as_it_is_written() {
+        for (text, ms) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2000-02-29T00:00:00.000Z", 951_782_400_000),
+            ("2026-11-21T12:00:00.123Z", 1_795_262_400_123),
+            ("2026-11-21T12:00:00.123999999z", 1_795_262_400_123),
+            ("2026-11-21t13:00:00.5+01:00", 1_795_262_400_500),
+            ("2026-11-21T06:30:00.05-05:30", 1_795_262_400_050),
+            ("2026-11-21T12:00:00-00:00", 1_795_262_400_000),
+        ] {
+            assert_eq!(rfc3339_ms(text), Some(ms), "{text}");
+        }
+        for text in [
+            "",
+            "2026-11-21",
+            "2026-11-21 12:00:00Z",
+            "2026-11-21T12:00Z",
+            "2026-11-21T12:00:00",
+            "2026-11-21T12:00:00.Z",
+            "2026-11-21T12:00:00.5",
+            "2026-11-21T12:00:00+0100",
+            "2026-11-21T12:00:00+24:00",
+            "2026-11-21T12:00:00+01:60",
+            "2026-11-21T12:00:00+01:0000",
+            "2026-11-21T12:00:00+01:00:00",
+            "2026-11-21T24:00:00Z",
+            "2026-11-21T12:60:00Z",
+            "2026-11-21T12:00:60Z",
+            "2026-02-29T12:00:00Z",
+            "2026-00-01T12:00:00Z",
+            "2026-13-01T12:00:00Z",
+            "2026-01-00T12:00:00Z",
+            "2026-01-32T12:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "1970-01-01T00:00:00+00:01",
+            "+026-11-21T12:00:00Z",
+            "2026-11-21T12:00:00Z ",
+            "2026-11-2١T12:00:00Z",
+        ] {
+            assert_eq!(rfc3339_ms(text), None, "{text}");
+        }
+        for ms in (0..4_200_000_000_000).step_by(7_654_321_987) {
+            let text = rfc3339(UNIX_EPOCH + Duration::from_millis(ms));
+            assert_eq!(rfc3339_ms(&text), Some(ms), "{text}");
+        }
     }
 
     #[test]

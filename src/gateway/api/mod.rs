@@ -1,5 +1,13 @@
-//! The HTTP API: list, status, start, stop, scale, wait.
+//! The HTTP API: list, status, start, stop, scale, wait. `docs/openapi.json` describes it.
 
+mod answer;
+mod body;
+mod caller;
+mod object;
+mod problem;
+mod route;
 mod service;
+#[cfg(test)]
+mod tests;
 
 pub use service::serve_connection;
