@@ -23,6 +23,10 @@ pub enum Error {
     /// The environment is wrong.
     #[error("{0}")]
     Misconfigured(#[from] Faults),
+    /// A subcommand of which only the arguments are read so far.
+    #[cfg(feature = "gateway")]
+    #[error("{0} does nothing yet")]
+    NotYet(&'static str),
     /// There is a logger already.
     #[error("{0}")]
     Logger(#[from] SetLoggerError),

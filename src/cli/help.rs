@@ -11,13 +11,19 @@ const NAME: &str = env!("CARGO_PKG_NAME");
 pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
 
 /// The subcommands, in the order of the program's help.
-const SUBCOMMANDS: [&Page; 6] = [
+const SUBCOMMANDS: &[&Page] = &[
     &IDENTITIES,
     &CHECK_CONFIG,
     &CONNTEST,
     &JWT_TEST,
     &LOGOUT,
     &HEALTHCHECK,
+    #[cfg(feature = "gateway")]
+    &GATEWAY,
+    #[cfg(feature = "gateway")]
+    &GATEWAY_CHECK,
+    #[cfg(feature = "gateway")]
+    &CALL,
 ];
 
 /// All that is to be said of a subcommand.
@@ -173,6 +179,102 @@ Exit codes:
   0   yes
   1   no, or nobody answers; what is wrong is on standard error
   2   wrong arguments",
+    wrong_arguments: 2,
+};
+
+#[cfg(feature = "gateway")]
+pub(super) static GATEWAY: Page = Page {
+    name: "gateway",
+    brief: " gateway      serve HTTP: wake workloads and pass requests
+                                            on to them; see gateway --help",
+    usage: &[" gateway", " gateway check"],
+    text: "\
+Serves HTTP instead of a chat: passes requests on to workloads, wakes those that
+are off, stops those that nobody uses, and lets programs start, stop and scale
+them. Who may do what is in the file that GATEWAY_CONFIG names, which is read
+again when it changes. Knows neither the homeserver nor the bot's keys, and
+needs none of the bot's variables.
+
+  check    Tells everything that is wrong with the environment and the file, or
+           what they say; see gateway check --help.
+
+Signals:
+  SIGTERM, SIGINT   finish what is being served, for DRAIN_TIMEOUT at most
+
+Exit codes:
+  0   stopped cleanly
+  1   the configuration is wrong, or an error that a retry cannot cure
+  2   wrong arguments",
+    wrong_arguments: 2,
+};
+
+#[cfg(feature = "gateway")]
+pub(super) static GATEWAY_CHECK: Page = Page {
+    name: "gateway check",
+    brief: " gateway check
+                                            what is wrong with the gateway's
+                                            environment and file",
+    usage: &[" gateway check"],
+    text: "\
+Tells everything that is wrong with the environment and with the file that
+GATEWAY_CONFIG names at once, or else what they say, with secrets masked.
+
+Exit codes:
+  0   nothing is wrong
+  1   something is; what, is on standard error
+  2   wrong arguments",
+    wrong_arguments: 2,
+};
+
+#[cfg(feature = "gateway")]
+pub(super) static CALL: Page = Page {
+    name: "call",
+    brief: " call VERB [TARGET] [N]
+                                            ask a running gateway for something;
+                                            see call --help",
+    usage: &[
+        " call [options] list",
+        " call [options] status|wait|stop TARGET",
+        " call [options] [--for D] [--wait] start TARGET [N]",
+        " call [options] [--wait] scale TARGET N",
+    ],
+    text: "\
+Asks a running gateway for something, with the token of a service account, which
+is read from its file at each call. Tries again while the gateway is not there
+or asks for patience, until the time is over.
+
+  list     Shows the targets that the token's owner may see.
+  status   Shows how a target is.
+  wait     Waits until a target is ready.
+  start    Starts a target, with N replicas if that is said. Never takes any
+           away.
+  stop     Stops a target.
+  scale    Sets the number of replicas of a target to N.
+
+Options:
+      --url URL            the gateway's API; also as GATEWAY_URL. https://, or
+                           http:// to *.svc and this machine alone
+      --ca FILE            PEM file of the authorities that its certificate is
+                           signed by, instead of the built-in ones
+      --k8s-trust          show the pod's own token, of a projected volume at
+                           /var/run/secrets/openclaw-gateway/token, whose
+                           audience is the gateway's
+      --token-file FILE    show the token in this file instead; also as
+                           GATEWAY_TOKEN_FILE
+      --for D              keep it for so long, such as 90m, 8h or 2d
+      --wait               end when it is ready
+      --timeout D          the time for all of it, such as 90s or 10m (default
+                           5m, at most 24h)
+      --json               answer with one line of JSON
+  -h, --help               show this text
+
+Exit codes:
+  0   done; with --wait, and for wait: it is ready
+  2   wrong arguments
+  3   not allowed
+  4   the gateway cannot be reached
+  5   the target failed
+  6   not done in time",
     wrong_arguments: 2,
 };
 

@@ -5,9 +5,14 @@ use std::iter::Peekable;
 
 use ruma::{OwnedDeviceId, OwnedUserId};
 
+#[cfg(feature = "gateway")]
+use super::call_command::{CallCommand, call};
+#[cfg(feature = "gateway")]
+use super::help::{CALL, GATEWAY, GATEWAY_CHECK};
 use super::help::{CHECK_CONFIG, CONNTEST, HEALTHCHECK, IDENTITIES, JWT_TEST, LOGOUT, Page};
+use super::jwt_test_options::{JwtTest, jwt_test};
 use super::usage::{Problem, UsageError, shown};
-use crate::config::{self, JwtLoginType, MethodName, Overrides};
+use crate::config::{self, Env};
 use crate::telemetry::Probe;
 
 /// The end of the program's name when it is called to test the connection.
@@ -30,6 +35,15 @@ pub enum Invocation {
     Logout,
     /// Ask the running bot how it is.
     HealthCheck(Probe),
+    /// Serve HTTP until told to stop.
+    #[cfg(feature = "gateway")]
+    Gateway,
+    /// Tell what is wrong with the gateway's environment and file, or what they say.
+    #[cfg(feature = "gateway")]
+    GatewayCheck,
+    /// Ask a running gateway for something.
+    #[cfg(feature = "gateway")]
+    Call(CallCommand),
     /// Show a help text.
     Help(Option<&'static Page>),
     /// Show the program's version.
@@ -50,26 +64,15 @@ pub enum IdentitiesCommand {
     Reset,
 }
 
-/// The options of `jwt-test`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct JwtTest {
-    /// The settings that they give instead of the environment.
-    pub overrides: Overrides,
-    /// The token is not taken apart.
-    pub skip_decode: bool,
-    /// Whole answers are shown.
-    pub verbose: bool,
-    /// Tokens are shown, too.
-    pub show_secrets: bool,
-}
-
-/// Reads the name that the program was called by and the arguments after it.
+/// Reads the name that the program was called by and the arguments after it. Of the
+/// environment only what stands for options of `call` is looked at.
 ///
 /// # Errors
 /// The first argument that means nothing, or what is missing.
 pub fn parse(
     program: &OsStr,
     args: impl IntoIterator<Item = OsString>,
+    #[cfg_attr(not(feature = "gateway"), expect(unused_variables))] env: Env<'_>,
 ) -> Result<Invocation, UsageError> {
     let mut args = args.into_iter().peekable();
     let first = match program.to_string_lossy().ends_with(CONNTEST_SUFFIX) {
@@ -85,16 +88,42 @@ pub fn parse(
         Some("--version" | "-V") => (None, Invocation::Version),
         Some("identities") => (Some(&IDENTITIES), identities(&mut args)?),
         Some("conntest") => alone(&CONNTEST, Invocation::ConnTest),
-        Some("jwt-test") => return jwt_test(args),
+        Some("jwt-test") => {
+            let test = jwt_test(args)?.map(Invocation::JwtTest);
+            return Ok(test.unwrap_or(Invocation::Help(Some(&JWT_TEST))));
+        }
         Some("check-config") => alone(&CHECK_CONFIG, Invocation::CheckConfig),
         Some("logout") => alone(&LOGOUT, Invocation::Logout),
         Some("healthcheck") => (Some(&HEALTHCHECK), healthcheck(&mut args)?),
+        #[cfg(feature = "gateway")]
+        Some("gateway") => gateway(&mut args),
+        #[cfg(feature = "gateway")]
+        Some("call") => {
+            let command = call(&mut args, env)?.map(Invocation::Call);
+            return Ok(command.unwrap_or(Invocation::Help(Some(&CALL))));
+        }
+        #[cfg(not(feature = "gateway"))]
+        Some("gateway") => return Err(Problem::NotBuilt("gateway").about_the_program()),
+        #[cfg(not(feature = "gateway"))]
+        Some("call") => return Err(Problem::NotBuilt("call").about_the_program()),
         _ => return Err(UsageError::unexpected(None, &first)),
     };
     match args.next() {
         Some(surplus) => Err(UsageError::unexpected(page, &surplus)),
         None => Ok(invocation),
     }
+}
+
+/// Reads what follows `gateway`.
+#[cfg(feature = "gateway")]
+fn gateway<I: Iterator<Item = OsString>>(
+    args: &mut Peekable<I>,
+) -> (Option<&'static Page>, Invocation) {
+    let (page, invocation) = match args.next_if(|arg| arg == "check") {
+        Some(_) => (&GATEWAY_CHECK, Invocation::GatewayCheck),
+        None => (&GATEWAY, Invocation::Gateway),
+    };
+    (Some(page), or_help(args, page, invocation))
 }
 
 /// This, unless the next argument asks for the help text of the subcommand instead.
@@ -160,75 +189,13 @@ fn identities<I: Iterator<Item = OsString>>(
     Ok(Invocation::Identities(command))
 }
 
-/// Reads the options of `jwt-test`: those of the script that came before it.
-fn jwt_test(mut args: impl Iterator<Item = OsString>) -> Result<Invocation, UsageError> {
-    let mut test = JwtTest::default();
-    while let Some(arg) = args.next() {
-        let unexpected = || UsageError::unexpected(Some(&JWT_TEST), &arg);
-        let text = arg.to_str().ok_or_else(unexpected)?;
-        let (option, attached) = match text.split_once('=') {
-            Some((option, value)) if option.starts_with("--") => (option, Some(value.to_owned())),
-            _ => (text, None),
-        };
-        let flag = match option {
-            "-h" | "--help" => return Ok(Invocation::Help(Some(&JWT_TEST))),
-            "-s" | "--skip-decode" => &mut test.skip_decode,
-            "-v" | "--verbose" => &mut test.verbose,
-            "--show-secrets" => &mut test.show_secrets,
-            "-t" | "--login-type" => {
-                let value = value(LOGIN_TYPE, attached, &mut args)?;
-                let login_type = JwtLoginType::of(&value);
-                let wrong = || UsageError::bad_value(LOGIN_TYPE, &value, LOGIN_TYPES);
-                test.overrides.login_type = Some(login_type.ok_or_else(wrong)?);
-                continue;
-            }
-            "-m" | "--auth-method" => {
-                let value = value(AUTH_METHOD, attached, &mut args)?;
-                test.overrides.method = Some(match value.as_str() {
-                    "jwt" => MethodName::Jwt,
-                    "password" => MethodName::Password,
-                    _ => return Err(UsageError::bad_value(AUTH_METHOD, &value, METHODS)),
-                });
-                continue;
-            }
-            _ => return Err(unexpected()),
-        };
-        if attached.is_some() {
-            return Err(unexpected());
-        }
-        *flag = true;
-    }
-    // It tests tokens unless told otherwise, whatever the environment says.
-    test.overrides.method.get_or_insert(MethodName::Jwt);
-    Ok(Invocation::JwtTest(test))
-}
-
-const LOGIN_TYPE: &str = "--login-type";
-const LOGIN_TYPES: &str =
-    "com.famedly.login.token.oauth, com.famedly.login.token or org.matrix.login.jwt";
-const AUTH_METHOD: &str = "--auth-method";
-const METHODS: &str = "password or jwt";
-
-/// The value of an option: behind its "=", or the next argument.
-fn value(
-    option: &'static str,
-    attached: Option<String>,
-    args: &mut impl Iterator<Item = OsString>,
-) -> Result<String, UsageError> {
-    let value = attached.map(OsString::from).or_else(|| args.next());
-    let value = value.ok_or(Problem::NoValue(option).about(&JWT_TEST))?;
-    value
-        .into_string()
-        .map_err(|value| UsageError::unexpected(Some(&JWT_TEST), &value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn called(program: &str, args: &[&str]) -> Result<Invocation, String> {
         let args = args.iter().map(OsString::from);
-        parse(OsStr::new(program), args).map_err(|error| error.to_string())
+        parse(OsStr::new(program), args, &|_| None).map_err(|error| error.to_string())
     }
 
     fn parsed(args: &[&str]) -> Result<Invocation, String> {
@@ -379,6 +346,42 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "gateway")]
+    #[test]
+    fn the_gateway_and_its_check() {
+        for (args, invocation) in [
+            (&["gateway"][..], Invocation::Gateway),
+            (&["gateway", "-h"], Invocation::Help(Some(&GATEWAY))),
+            (&["gateway", "check"], Invocation::GatewayCheck),
+            (
+                &["gateway", "check", "--help"],
+                Invocation::Help(Some(&GATEWAY_CHECK)),
+            ),
+            (&["call", "--help"], Invocation::Help(Some(&CALL))),
+            (&["call", "list", "-h"], Invocation::Help(Some(&CALL))),
+        ] {
+            assert_eq!(parsed(args), Ok(invocation), "{args:?}");
+        }
+        for (args, hint) in [
+            (&["gateway", "chek"][..], "gateway"),
+            (&["gateway", "check", "chek"], "gateway check"),
+            (&["call", "list", "--chek"], "call"),
+        ] {
+            let said = parsed(args).unwrap_err();
+            let hint = format!("; see openclaw-k8s-toggle-operator {hint} --help");
+            assert!(said.contains("chek\"") && said.ends_with(&hint), "{said}");
+        }
+    }
+
+    #[cfg(not(feature = "gateway"))]
+    #[test]
+    fn a_build_without_the_gateway_says_so() {
+        for name in ["gateway", "call"] {
+            let said = parsed(&[name, "list"]).unwrap_err();
+            assert!(said.starts_with(&format!("{name} is not in this build")));
+        }
+    }
+
     #[test]
     fn the_program_has_a_second_name() {
         let program = "/usr/bin/openclaw-k8s-toggle-operator-conntest";
@@ -386,51 +389,5 @@ mod tests {
         let help = Invocation::Help(Some(&CONNTEST));
         assert_eq!(called(program, &["--help"]), Ok(help));
         assert!(called(program, &["jwt-test"]).is_err());
-    }
-
-    fn tested(args: &[&str]) -> Result<JwtTest, String> {
-        match parsed(&[&["jwt-test"], args].concat())? {
-            Invocation::JwtTest(test) => Ok(test),
-            other => Err(format!("{other:?}")),
-        }
-    }
-
-    #[test]
-    fn the_options_of_jwt_test() {
-        let plain = tested(&[]).unwrap();
-        assert_eq!(plain.overrides.method, Some(MethodName::Jwt));
-        assert_eq!(plain.overrides.login_type, None);
-        assert!(!plain.skip_decode && !plain.verbose && !plain.show_secrets);
-        let all = tested(&["-s", "--verbose", "--show-secrets"]).unwrap();
-        assert!(all.skip_decode && all.verbose && all.show_secrets);
-        for args in [
-            &["-t", "org.matrix.login.jwt", "-m", "password"][..],
-            &[
-                "--login-type=org.matrix.login.jwt",
-                "--auth-method=password",
-            ],
-        ] {
-            let test = tested(args).unwrap();
-            assert_eq!(test.overrides.method, Some(MethodName::Password));
-            assert_eq!(test.overrides.login_type, Some(JwtLoginType::Native));
-        }
-        for (args, said) in [
-            (&["-t"][..], "jwt-test --login-type needs a value"),
-            (
-                &["-m", "sso"],
-                "jwt-test --auth-method \"sso\" is unknown: write password or jwt",
-            ),
-            (
-                &["-t", "jwt"],
-                "jwt-test --login-type \"jwt\" is unknown: write com.famedly",
-            ),
-            (&["-v=1"], "unexpected argument \"-v=1\""),
-            (&["--verbose=1"], "unexpected argument \"--verbose=1\""),
-            (&["token"], "unexpected argument \"token\""),
-        ] {
-            let error = tested(args).unwrap_err();
-            assert!(error.starts_with(said), "{error}");
-            assert!(error.ends_with("; see openclaw-k8s-toggle-operator jwt-test --help"));
-        }
     }
 }

@@ -1,14 +1,20 @@
 //! The command line: what the program was started to do.
 
+#[cfg(feature = "gateway")]
+mod call_command;
 mod commands;
 mod error;
 mod help;
 mod invocation;
+mod jwt_test_options;
 mod run;
 mod usage;
 
+#[cfg(feature = "gateway")]
+pub use call_command::{CallCommand, CallTask};
 pub use error::Error;
 pub use help::Page;
-pub use invocation::{IdentitiesCommand, Invocation, JwtTest};
+pub use invocation::{IdentitiesCommand, Invocation};
+pub use jwt_test_options::JwtTest;
 pub use run::run;
 pub use usage::UsageError;

@@ -27,7 +27,7 @@ pub fn run(
     clock: Clock,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let text = match parse(program, args)? {
+    let text = match parse(program, args, env)? {
         Invocation::Run => return operate(env, clock),
         Invocation::Help(page) => help(page),
         Invocation::Version => format!("{VERSION}\n"),
@@ -41,6 +41,10 @@ pub fn run(
             let account = account(env, Overrides::default())?;
             wait_for(logout::run(&account, &store_path(env)?, clock))??
         }
+        #[cfg(feature = "gateway")]
+        Invocation::Gateway | Invocation::GatewayCheck => return Err(Error::NotYet("gateway")),
+        #[cfg(feature = "gateway")]
+        Invocation::Call(_) => return Err(Error::NotYet("call")),
         Invocation::ConnTest => {
             let account = account(env, Overrides::default())?;
             return wait_for(conntest::run(&account, clock, out))?;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use thiserror::Error;
 
-use super::help::{JWT_TEST, Page};
+use super::help::Page;
 use crate::util::printable;
 
 /// Longest part of a wrong argument that is quoted back, in bytes.
@@ -42,12 +42,14 @@ pub(super) enum Problem {
     /// `identities forget` with something else than a user id.
     #[error("identities forget \"{0}\" names no user: write a {USER}")]
     NotAUser(String),
-    /// An option of `jwt-test` without its value.
-    #[error("jwt-test {0} needs a value")]
-    NoValue(&'static str),
-    /// An option of `jwt-test` with a value that it does not know.
-    #[error("jwt-test {option} \"{value}\" is unknown: write {known}")]
+    /// An option of a subcommand without its value.
+    #[error("{0} {1} needs a value")]
+    NoValue(&'static str, &'static str),
+    /// An argument or option of a subcommand with a value that it does not know.
+    #[error("{command} {option} \"{value}\" is unknown: write {known}")]
     BadValue {
+        /// The subcommand.
+        command: &'static str,
         /// The option.
         option: &'static str,
         /// Its value.
@@ -55,6 +57,38 @@ pub(super) enum Problem {
         /// The values that it takes.
         known: &'static str,
     },
+    /// A subcommand that this build was made without.
+    #[cfg(not(feature = "gateway"))]
+    #[error("{0} is not in this build, which was made without the feature gateway")]
+    NotBuilt(&'static str),
+    /// `call` alone.
+    #[cfg(feature = "gateway")]
+    #[error("call needs one of {0}")]
+    NoVerb(&'static str),
+    /// `call` with a verb that needs a target.
+    #[cfg(feature = "gateway")]
+    #[error("call needs the name of a target behind its verb")]
+    NoTarget,
+    /// `call scale` without a number.
+    #[cfg(feature = "gateway")]
+    #[error("call scale needs a number of replicas behind the target")]
+    NoCount,
+    /// An option of `call` with a verb that has no use for it.
+    #[cfg(feature = "gateway")]
+    #[error("call takes {0} only with {1}")]
+    OnlyWith(&'static str, &'static str),
+    /// `call` without an address.
+    #[cfg(feature = "gateway")]
+    #[error("call needs the gateway's address: give --url or GATEWAY_URL")]
+    NoUrl,
+    /// `call` with an address that is none, or that a token had better not be sent to.
+    #[cfg(feature = "gateway")]
+    #[error("call {0} names no address that a token may be sent to: write {1}")]
+    BadUrl(&'static str, &'static str),
+    /// `call` without a token.
+    #[cfg(feature = "gateway")]
+    #[error("call needs a token: give --k8s-trust in a pod, --token-file or GATEWAY_TOKEN_FILE")]
+    NoToken,
 }
 
 impl UsageError {
@@ -65,13 +99,19 @@ impl UsageError {
         }
     }
 
-    pub(super) fn bad_value(option: &'static str, value: &str, known: &'static str) -> Self {
+    pub(super) fn bad_value(
+        page: &'static Page,
+        option: &'static str,
+        value: &str,
+        known: &'static str,
+    ) -> Self {
         let problem = Problem::BadValue {
+            command: page.name,
             option,
             value: shown(OsStr::new(value)),
             known,
         };
-        problem.about(&JWT_TEST)
+        problem.about(page)
     }
 
     /// The exit code, which subcommands with other uses of 2 have for themselves.
@@ -86,6 +126,14 @@ impl UsageError {
 }
 
 impl Problem {
+    #[cfg(not(feature = "gateway"))]
+    pub(super) fn about_the_program(self) -> UsageError {
+        UsageError {
+            page: None,
+            problem: self,
+        }
+    }
+
     pub(super) fn about(self, page: &'static Page) -> UsageError {
         UsageError {
             page: Some(page),

@@ -5,8 +5,12 @@ use std::fmt;
 
 use http::Uri;
 use ruma::{OwnedServerName, ServerName, UserId};
+#[cfg(feature = "gateway")]
+use url::Url;
 
 use super::fault::{Flaw, quoted};
+#[cfg(feature = "gateway")]
+use crate::net::is_private;
 use crate::net::{Authority, BadUrl};
 
 /// The first segments of the paths that a homeserver answers itself.
@@ -41,6 +45,17 @@ impl BaseUrl {
         &self.0
     }
 
+    /// Returns true if a secret may be sent there: the connection is encrypted, or it goes
+    /// to a Service of the cluster (`*.svc`, `*.svc.cluster.local`) or to this machine.
+    #[cfg(feature = "gateway")]
+    pub fn is_near(&self) -> bool {
+        Url::parse(&self.0).is_ok_and(|url| {
+            let host = url.domain().unwrap_or_default();
+            let labels = host.strip_suffix(".cluster.local").unwrap_or(host);
+            is_private(&url) || labels.ends_with(".svc")
+        })
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, Flaw> {
         // First, since it decides whether the value may be shown.
         if text.contains('@') {
@@ -69,6 +84,12 @@ impl BaseUrl {
         let path = uri.path().trim_end_matches('/');
         Ok(Self(format!("{scheme}://{host}{port}{path}")))
     }
+}
+
+/// The URL in a text, if it is one.
+#[cfg(feature = "gateway")]
+pub(crate) fn base_url(text: &str) -> Option<BaseUrl> {
+    BaseUrl::parse(text).ok()
 }
 
 impl fmt::Display for BaseUrl {

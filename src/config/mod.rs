@@ -3,7 +3,9 @@
 mod account;
 mod address;
 mod cluster;
+mod document;
 mod fault;
+#[cfg(feature = "gateway")]
 pub mod gateway;
 mod health;
 mod jwt;
@@ -26,6 +28,8 @@ mod values;
 mod warnings;
 
 pub use account::{Account, Network};
+#[cfg(feature = "gateway")]
+pub(crate) use address::base_url;
 pub use address::{BaseUrl, Homeserver};
 pub use cluster::{CredentialsError, KubernetesAccess};
 pub use fault::{Fault, Faults};
@@ -42,3 +46,5 @@ pub use sso::Sso;
 pub use table::SETTINGS;
 pub use user::BotUser;
 pub(crate) use user::user_id;
+#[cfg(feature = "gateway")]
+pub(crate) use values::time;

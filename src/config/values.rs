@@ -40,7 +40,7 @@ pub(super) fn age(text: &str) -> Result<Duration, Flaw> {
 }
 
 /// Whole seconds, minutes or hours.
-pub(super) fn time(text: &str) -> Option<Duration> {
+pub(crate) fn time(text: &str) -> Option<Duration> {
     let lower = text.to_ascii_lowercase();
     let (number, unit) = [('s', 1), ('m', 60), ('h', 3600)]
         .into_iter()

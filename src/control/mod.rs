@@ -2,6 +2,7 @@
 //! it. It knows neither Matrix nor HTTP nor SQL; every door (the chat, later HTTP)
 //! asks the same [`Policy`] and turns the same [`Outcome`] into its own words.
 
+#[cfg(feature = "gateway")]
 pub mod access;
 mod age;
 mod challenge;

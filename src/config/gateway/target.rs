@@ -15,11 +15,11 @@ pub struct GatewayTarget {
     pub replicas: i32,
     /// The largest number of replicas that may be asked for.
     pub max: i32,
-    /// What is proxied to it; None if it is only switched.
+    /// The way for requests to it; None if it is only switched.
     pub backend: Option<Backend>,
     /// The time without use after which it is stopped; None for never.
     pub idle: Option<Duration>,
-    /// Whose starts the gateway may undo.
+    /// The starts that the gateway may undo.
     pub idle_stop: IdleStop,
     /// The time without a request or a frame of a client after which what the app alone
     /// sends counts as use no longer (8 h).
@@ -29,7 +29,7 @@ pub struct GatewayTarget {
     /// Field managers whose number of replicas is overridden by a stop, such as
     /// `kube-controller-manager`.
     pub overrides: Vec<String>,
-    /// What anybody may do without showing anything.
+    /// The actions that anybody may do without showing anything.
     pub anonymous: Actions,
     /// The time after a wake in which the target has to become ready (5 min).
     pub ready_timeout: Duration,
@@ -46,7 +46,7 @@ pub struct Backend {
     pub port: Port,
     /// The way to them.
     pub route: Route,
-    /// What a request gets while it is off.
+    /// The answer to a request while it is off.
     pub on_cold: OnCold,
     /// The status of the waiting page: 503 or 200.
     pub page_status: u16,
@@ -54,7 +54,7 @@ pub struct Backend {
     pub hold: Duration,
     /// Requests that are held at the same time (100).
     pub max_held: usize,
-    /// Which requests of browsers wake it.
+    /// The requests of browsers that wake it.
     pub wake_by: WakeBy,
     /// Paths that wake nothing; a `*` at the end stands for any rest.
     pub no_wake_paths: Vec<String>,
@@ -86,7 +86,7 @@ pub enum Route {
     Service,
 }
 
-/// Whose starts an idle stop may undo.
+/// The starts that an idle stop may undo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdleStop {
     /// Only those of the gateway.
@@ -97,7 +97,7 @@ pub enum IdleStop {
     Never,
 }
 
-/// What a request gets that comes while its target is off and may wake it.
+/// The answer to a request that comes while its target is off and may wake it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnCold {
     /// A page for a navigation, and all else is held.
@@ -110,7 +110,7 @@ pub enum OnCold {
     Refuse,
 }
 
-/// Which requests without a bearer token wake a target.
+/// The requests without a bearer token that wake a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WakeBy {
     /// Navigations and forms of a browser, and clients that are no browser.

@@ -1,11 +1,11 @@
 //! Checks of targets in view of each other, of the bot and of its homeserver.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::OwnedRoomId;
 
 use crate::config::Homeserver;
+use crate::config::document::before;
 use crate::config::fault::Flaw;
 use crate::control::{Kind, Namespace, Target, TargetName, Workload};
 
@@ -92,17 +92,6 @@ impl<'a> Seen<'a> {
             }
         }
         flaws
-    }
-}
-
-/// The place at which `key` has been before, if it has.
-fn before<'a, K: Ord>(known: &mut BTreeMap<K, &'a str>, key: K, place: &'a str) -> Option<&'a str> {
-    match known.entry(key) {
-        Entry::Occupied(first) => Some(first.get()),
-        Entry::Vacant(free) => {
-            free.insert(place);
-            None
-        }
     }
 }
 

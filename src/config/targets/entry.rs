@@ -1,5 +1,4 @@
-//! One target of the file: an object of keys, each read by itself, so that all of its
-//! faults are told at once.
+//! One target of the file.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,12 +9,12 @@ use super::checks::Placed;
 use super::fields::{self, CONFIRM, DATA, DETAILS};
 use super::known::Known;
 use super::list::READY_TIMEOUT;
+use crate::config::document::{self, Object, Shape, entries};
 use crate::config::fault::{Flaw, Flaws, quoted};
 use crate::config::{cluster, values};
 use crate::control::time::{Schedule, Zone};
 use crate::control::{Kind, Namespace, StartCount, Target, Workload};
-use crate::json::{Content, Located};
-use crate::util::nearest;
+use crate::json::Located;
 
 /// All that can be said of a target.
 pub(super) const KEYS: [&str; 19] = [
@@ -40,15 +39,14 @@ pub(super) const KEYS: [&str; 19] = [
     "allowSelfHarm",
 ];
 
-/// A target that is being read.
-struct Entry<'a, 'f> {
-    /// Its name, or its number where it has none.
-    called: String,
-    /// That, and the line that it begins in.
-    place: String,
-    fields: Vec<(String, Located<'a>)>,
-    flaws: &'f mut Flaws,
-}
+/// The cure for an empty list.
+const NARROWS: &str = "leave the key out, which does not narrow anything";
+
+static SHAPE: Shape = Shape {
+    keys: &KEYS,
+    unknown: "write keys of docs/targets.schema.json",
+    missing: "say of each target its name in the chat, and the object that is scaled",
+};
 
 /// Reads the target number `number`, counted from 1. What is wrong with it is noted; then
 /// what it is has gaps.
@@ -59,12 +57,12 @@ pub(super) fn target(
     known: &Known<'_>,
     flaws: &mut Flaws,
 ) -> Option<Placed> {
-    let mut entry = Entry::of(value, number, flaws)?;
-    let name = entry.needed("name", fields::name);
-    let object = entry.needed("object", fields::object);
-    let kind = entry.read("kind", fields::kind);
+    let mut entry = begun(value, number, flaws)?;
+    let name = entry.needed("name", document::name);
+    let object = entry.needed("object", document::object);
+    let kind = entry.read("kind", document::kind);
     let own_namespace = entry.read("namespace", |content| {
-        cluster::namespace(&fields::text(content)?)
+        cluster::namespace(&document::text(content)?)
     });
     let workload = || {
         Some(Workload {
@@ -81,11 +79,11 @@ pub(super) fn target(
     let default_in = entry.default_in(rooms.as_ref(), known);
     let times = entry.times(known);
     let schedule = entry.schedule(known);
-    let confirm = entry.read("confirm", |content| fields::word(content, &CONFIRM));
-    let data_is_disposable = entry.read("data", |content| fields::word(content, &DATA));
-    let ready_timeout = entry.read("readyTimeout", fields::ready_timeout);
-    let full_details = entry.read("details", |content| fields::word(content, &DETAILS));
-    let may_harm_itself = entry.read("allowSelfHarm", fields::switch);
+    let confirm = entry.read("confirm", |content| document::word(content, &CONFIRM));
+    let data_is_disposable = entry.read("data", |content| document::word(content, &DATA));
+    let ready_timeout = entry.read("readyTimeout", document::ready_timeout);
+    let full_details = entry.read("details", |content| document::word(content, &DETAILS));
+    let may_harm_itself = entry.read("allowSelfHarm", document::switch);
     let place = entry.place;
     let made = || {
         let (start, max) = counts?;
@@ -119,156 +117,36 @@ pub(super) fn target(
     })
 }
 
-impl<'a, 'f> Entry<'a, 'f> {
-    /// Tells the keys that are known from the rest.
-    fn of(value: Located<'a>, number: usize, flaws: &'f mut Flaws) -> Option<Self> {
-        let line = value.line();
-        let content = value.content();
-        let Ok(Content::Map(fields)) = content else {
-            let problem = match content {
-                Ok(other) => format!("is {}", fields::kind_of(&other)),
-                Err(_) => "has a key that is no text".to_owned(),
-            };
+/// The target's object, once it is known to be one.
+fn begun<'a, 'f>(
+    value: Located<'a>,
+    number: usize,
+    flaws: &'f mut Flaws,
+) -> Option<Object<'a, 'f>> {
+    let line = value.line();
+    match entries(value) {
+        Ok(fields) => {
+            let named = fields.iter().find(|(key, _)| key == "name");
+            let called = named
+                .and_then(|(_, value)| document::text(value.content().ok()?).ok())
+                .map_or_else(|| format!("target {number}"), |name| quoted(&name));
+            Some(Object::new(fields, called, line, &SHAPE, flaws))
+        }
+        Err(problem) => {
             flaws.note(Flaw::new(
                 format!("has a target number {number} (line {line}) that {problem}"),
                 "write { \"name\": …, \"object\": … }",
             ));
-            return None;
-        };
-        let named = fields.iter().find(|(key, _)| key == "name");
-        let called = named
-            .and_then(|(_, value)| fields::text(value.content().ok()?).ok())
-            .map_or_else(|| format!("target {number}"), |name| quoted(&name));
-        let mut entry = Self {
-            place: format!("{called} (line {line})"),
-            called,
-            fields: Vec::new(),
-            flaws,
-        };
-        let mut seen = BTreeSet::new();
-        for (key, value) in fields {
-            let line = value.line();
-            if !KEYS.contains(&key.as_str()) {
-                let problem = unknown(&key, line, &KEYS);
-                entry.flaw(
-                    &format!(", which {problem}"),
-                    "write keys of docs/targets.schema.json",
-                );
-            } else if seen.insert(key.clone()) {
-                entry.fields.push((key, value));
-            } else {
-                entry.flaw(
-                    &format!(", which has {} a second time in line {line}", quoted(&key)),
-                    "keep one of the two",
-                );
-            }
-        }
-        Some(entry)
-    }
-
-    /// Notes a flaw; `rest` follows what the target is called.
-    fn flaw(&mut self, rest: &str, cure: &'static str) {
-        let problem = format!("has {}{rest}", self.called);
-        self.flaws.note(Flaw::new(problem, cure));
-    }
-
-    /// Notes the flaw of a value, as the rest of a sentence about it.
-    fn flaw_of(&mut self, key: &str, line: usize, flaw: Flaw) {
-        let part = format!("has {}, whose {key} in line {line}", self.called);
-        self.flaws.note(flaw.within(&part));
-    }
-
-    fn take(&mut self, key: &str) -> Option<Located<'a>> {
-        let found = self.fields.iter().find(|(known, _)| known == key)?;
-        Some(found.1)
-    }
-
-    /// The value of a key: nothing where it had a flaw, else perhaps none.
-    fn read<T>(
-        &mut self,
-        key: &str,
-        parse: impl FnOnce(Content<'a>) -> Result<T, Flaw>,
-    ) -> Option<Option<T>> {
-        let Some(value) = self.take(key) else {
-            return Some(None);
-        };
-        let content = value.content().map_err(|_| fields::no_text());
-        match content.and_then(parse) {
-            Ok(read) => Some(Some(read)),
-            Err(flaw) => {
-                self.flaw_of(key, value.line(), flaw);
-                None
-            }
+            None
         }
     }
+}
 
-    /// The value of a key that has to be there.
-    fn needed<T>(
-        &mut self,
-        key: &str,
-        parse: impl FnOnce(Content<'a>) -> Result<T, Flaw>,
-    ) -> Option<T> {
-        let read = self.read(key, parse)?;
-        if read.is_none() {
-            let problem = format!("has {}, which has no {key}", self.place);
-            self.flaws.note(Flaw::new(
-                problem,
-                "say of each target its name in the chat, and the object that is scaled",
-            ));
-        }
-        read
-    }
-
-    /// The texts of a list, each read by itself.
-    fn each<T: Ord>(
-        &mut self,
-        key: &str,
-        parse: impl Fn(&str) -> Result<T, Flaw>,
-    ) -> Option<Option<BTreeSet<T>>> {
-        let Some(items) = self.read(key, fields::list)? else {
-            return Some(None);
-        };
-        let mut found = Some(BTreeSet::new());
-        for item in items {
-            let content = item.content().map_err(|_| fields::no_text());
-            match content.and_then(fields::text).and_then(|text| parse(&text)) {
-                Ok(read) => {
-                    if let Some(found) = &mut found {
-                        found.insert(read);
-                    }
-                }
-                Err(flaw) => {
-                    self.flaw_of(key, item.line(), flaw);
-                    found = None;
-                }
-            }
-        }
-        found.map(Some)
-    }
-
-    /// As [`Entry::each`], for a list that may not be empty.
-    fn some<T: Ord>(
-        &mut self,
-        key: &str,
-        parse: impl Fn(&str) -> Result<T, Flaw>,
-    ) -> Option<Option<BTreeSet<T>>> {
-        let found = self.each(key, parse)?;
-        if found.as_ref().is_some_and(BTreeSet::is_empty) {
-            let line = self.take(key).map_or(0, |value| value.line());
-            let flaw = Flaw::new(
-                "is empty",
-                "leave the key out, which does not narrow anything",
-            );
-            self.flaw_of(key, line, flaw);
-            return None;
-        }
-        Some(found)
-    }
-
+impl Object<'_, '_> {
     /// The number that a start gives, and the most.
     fn counts(&mut self) -> Option<(StartCount, i32)> {
         let start = self.read("start", fields::start);
-        let max = self.read("max", fields::replicas);
+        let max = self.read("max", document::replicas);
         let (start, max) = (start?.unwrap_or(StartCount::Replicas(1)), max?);
         let (StartCount::Replicas(count) | StartCount::Previous(count)) = start;
         let max = max.unwrap_or(count);
@@ -283,7 +161,7 @@ impl<'a, 'f> Entry<'a, 'f> {
     }
 
     fn users(&mut self, known: &Known<'_>) -> Option<Option<BTreeSet<OwnedUserId>>> {
-        self.some("users", |text| {
+        self.some("users", NARROWS, |text| {
             fields::user(text, &[known.users], "name the user in ALLOWED_USERS too")
         })
     }
@@ -301,7 +179,7 @@ impl<'a, 'f> Entry<'a, 'f> {
     }
 
     fn rooms(&mut self, known: &Known<'_>) -> Option<Option<BTreeSet<OwnedRoomId>>> {
-        self.some("rooms", |text| fields::room(text, known.rooms))
+        self.some("rooms", NARROWS, |text| fields::room(text, known.rooms))
     }
 
     /// The rooms in which it is the default, each of them a room in which it is there.
@@ -326,8 +204,10 @@ impl<'a, 'f> Entry<'a, 'f> {
 
     /// The times when it is to be up. A time zone that has no schedule is a slip.
     fn schedule(&mut self, known: &Known<'_>) -> Option<Option<(Schedule, Zone)>> {
-        let zone = self.read("timeZone", |content| values::zone(&fields::text(content)?));
-        let rules = self.some("schedule", fields::rule)?;
+        let zone = self.read("timeZone", |content| {
+            values::zone(&document::text(content)?)
+        });
+        let rules = self.some("schedule", NARROWS, fields::rule)?;
         let zone = zone?;
         let Some(rules) = rules else {
             if zone.is_some() {
@@ -351,8 +231,8 @@ impl<'a, 'f> Entry<'a, 'f> {
 
     /// The time after which it is stopped by itself, and the longest.
     fn times(&mut self, known: &Known<'_>) -> Option<(Option<Duration>, Option<Duration>)> {
-        let default_for = self.read("for", fields::span);
-        let max_for = self.read("maxFor", fields::span);
+        let default_for = self.read("for", document::span);
+        let max_for = self.read("maxFor", document::span);
         let (default_for, max_for) = (default_for?, max_for?.or(known.max_for));
         if default_for.is_some_and(|time| max_for.is_some_and(|most| time > most)) {
             self.flaw(
@@ -363,13 +243,4 @@ impl<'a, 'f> Entry<'a, 'f> {
         }
         Some((default_for, max_for))
     }
-}
-
-/// A key that is none, and the one that may have been meant.
-pub(super) fn unknown(key: &str, line: usize, known: &[&str]) -> String {
-    let mut problem = format!("has an unknown key {} in line {line}", quoted(key));
-    if let Some(meant) = nearest(key, known.iter().copied()) {
-        problem.push_str(&format!(" (perhaps {meant})"));
-    }
-    problem
 }

@@ -1,17 +1,12 @@
 //! The file of targets: `{ "targets": [ … ] }`.
 
 use super::checks::{MAX_TARGETS, Placed, too_many};
-use super::entry::{target, unknown};
-use super::fields::kind_of;
+use super::entry::target;
 use super::known::Known;
-use crate::config::fault::{Flaw, Flaws, quoted};
-use crate::config::secrets::{EVERYBODY_WRITES, file};
+use crate::config::document::{content, kind_of, unknown};
+use crate::config::fault::{Flaw, Flaws};
 use crate::control::Namespace;
 use crate::json::{Content, Document, Located};
-use crate::util::BoundedFile;
-
-/// The largest file, in bytes.
-const MAX_FILE: usize = 256 * 1024;
 
 /// The keys of the file itself. The first names its schema, for editors.
 pub(super) const KEYS: [&str; 2] = ["$schema", "targets"];
@@ -49,21 +44,6 @@ pub(super) fn targets(
         .zip(1..)
         .filter_map(|(item, number)| target(item, number, namespace, known, &mut flaws));
     (placed.collect(), flaws)
-}
-
-/// The text in the file.
-fn content(path: &str) -> Result<String, Flaw> {
-    let flaw = |problem: &str, cure| Flaw::new(format!("names {}, {problem}", quoted(path)), cure);
-    let BoundedFile { bytes, mode } = file(path, MAX_FILE)?;
-    if mode & EVERYBODY_WRITES != 0 {
-        return Err(flaw(
-            &format!("which everybody can write to (mode {mode:04o})"),
-            "chmod o-w it, since whoever writes to it decides what can be switched",
-        ));
-    }
-    let text = str::from_utf8(&bytes);
-    let text = text.map_err(|_| flaw("which is not text", "write it in UTF-8"))?;
-    Ok(text.to_owned())
 }
 
 /// The values in the list of targets.

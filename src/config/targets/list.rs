@@ -5,14 +5,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::checks::{Placed, too_many};
-use super::kind::{kind, word};
 use crate::config::cluster;
+use crate::config::document::{MOST_REPLICAS, kind_named, kind_word};
 use crate::config::fault::{Flaw, Flaws, quoted};
 use crate::config::policy::each;
 use crate::control::{Kind, Namespace, StartCount, Target, TargetName, Workload};
-
-/// The largest number of replicas that may be allowed.
-pub(super) const MOST_REPLICAS: i32 = 1000;
 
 /// The time from a start after which it is told that a target does not come up, unless the
 /// target says otherwise.
@@ -92,7 +89,7 @@ fn parts(item: &str, namespace: &Namespace) -> Result<(TargetName, Workload, i32
     })?;
     let kind = match parts.kind.as_str() {
         "" => Kind::Deployment,
-        given => kind(given).map_err(|flaw| whose(flaw, "kind"))?,
+        given => kind_named(given).map_err(|flaw| whose(flaw, "kind"))?,
     };
     let namespace = match parts.namespace {
         Some(given) => cluster::namespace(given).map_err(|flaw| whose(flaw, "namespace"))?,
@@ -131,7 +128,7 @@ fn split<'a>(segments: &[&'a str]) -> Option<Parts<'a>> {
     let (object, before) = segments.split_last()?;
     let (namespace, kind) = match before {
         [] => (None, String::new()),
-        [one] if word(one).is_some() => (None, (*one).to_owned()),
+        [one] if kind_word(one).is_some() => (None, (*one).to_owned()),
         [one] => (Some(*one), String::new()),
         [namespace, kind] => (Some(*namespace), (*kind).to_owned()),
         [_, _, _] => (None, before.join("/")),

@@ -4,7 +4,6 @@ mod checks;
 mod entry;
 mod fields;
 mod file;
-mod kind;
 mod known;
 mod list;
 mod read;

@@ -80,7 +80,7 @@ impl Actions {
         Self(self.0 | action.bit())
     }
 
-    /// What is in either.
+    /// Those that are in either.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)

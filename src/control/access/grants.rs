@@ -1,36 +1,25 @@
 //! The rules for who may do what through the gateway.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::{Actions, Permissions, Principal, ServiceAccountName};
+use super::{Actions, Permissions, Pod, Principal, Role, ServiceAccountName};
 use crate::control::TargetName;
 
 /// The rules for who may do what through the gateway: identities have roles, and roles have
 /// targets and actions. What no role allows is denied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// The roles by name.
-    pub roles: BTreeMap<String, Role>,
+    /// The roles by name. They are shared by all that was computed from them, which is kept
+    /// for each token.
+    pub roles: BTreeMap<String, Arc<Role>>,
     /// Service accounts and what they may be.
     pub identities: Vec<Identity>,
     /// The roles of this configuration by those that tokens of the identity provider say.
     pub oidc_roles: BTreeMap<String, Vec<String>>,
-    /// What anybody may do with a target without showing anything.
-    pub anonymous: BTreeMap<TargetName, Actions>,
-}
-
-/// What a role allows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Role {
-    /// The targets it is about; None for all of them (`*`).
-    pub targets: Option<BTreeSet<TargetName>>,
-    /// What may be done with them.
-    pub actions: Actions,
-    /// The largest number of replicas that may be asked for, beside the target's own.
-    pub max_replicas: Option<i32>,
-    /// The longest time that may be asked for.
-    pub max_for: Option<Duration>,
+    /// The actions that anybody may do with a target without showing anything. Whoever shows one
+    /// may do that, too.
+    pub anonymous: Arc<BTreeMap<TargetName, Actions>>,
 }
 
 /// A service account, or all of a namespace, and its roles.
@@ -47,15 +36,65 @@ pub struct Identity {
 }
 
 impl Grants {
-    /// What this principal may do: computed once for each token, then looked up.
+    /// The rights of this principal: computed once for each token, then looked up.
+    ///
+    /// The roles of all entries that a service account matches add up. A token that is bound
+    /// to no pod matches only the entries that take such tokens, so that one entry which
+    /// does opens none of the others.
     pub fn permissions(&self, principal: &Principal) -> Permissions {
-        let _ = principal;
-        todo!()
+        let mut permissions = Permissions::open(Arc::clone(&self.anonymous));
+        match principal {
+            Principal::Anonymous => {}
+            Principal::ServiceAccount(account, pod) => {
+                for role in self
+                    .matching(account, pod.as_ref())
+                    .flat_map(|one| &one.roles)
+                {
+                    self.give(role, &mut permissions);
+                }
+            }
+            Principal::Person(person) => {
+                let mapped = person
+                    .roles
+                    .iter()
+                    .filter_map(|said| self.oidc_roles.get(said));
+                for role in mapped.flatten() {
+                    self.give(role, &mut permissions);
+                }
+            }
+        }
+        permissions
     }
 
     /// Returns true if a token of this service account that is bound to no pod is taken.
     pub fn allows_unbound(&self, account: &ServiceAccountName) -> bool {
-        let _ = account;
-        todo!()
+        self.matching(account, None).next().is_some()
+    }
+
+    /// The entries for this service account's token.
+    fn matching(
+        &self,
+        account: &ServiceAccountName,
+        pod: Option<&Pod>,
+    ) -> impl Iterator<Item = &Identity> {
+        let is_bound = pod.is_some();
+        let identities = self.identities.iter();
+        identities.filter(move |one| (is_bound || one.allow_unbound) && one.is(account))
+    }
+
+    /// Gives a role, if there is one of this name.
+    fn give(&self, name: &str, permissions: &mut Permissions) {
+        if let Some(role) = self.roles.get(name) {
+            permissions.give(name, role);
+        }
+    }
+}
+
+impl Identity {
+    fn is(&self, account: &ServiceAccountName) -> bool {
+        let is = |wanted: &Option<String>, given: &str| {
+            wanted.as_ref().is_none_or(|wanted| wanted == given)
+        };
+        is(&self.namespace, &account.namespace) && is(&self.name, &account.name)
     }
 }

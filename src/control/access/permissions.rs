@@ -1,31 +1,26 @@
-//! What one principal may do, and the decision about one request of theirs.
+//! The rights of one principal, and the decision about one request of theirs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::role::{Role, seen};
 use super::{Action, Actions};
 use crate::control::TargetName;
 
-/// What one principal may do.
+/// The rights of one principal: the roles that they have, and what anybody may.
+///
+/// Roles add up: a request is allowed if one of them allows all of it. So of several that
+/// give an action, the most generous number of replicas and the most generous time count,
+/// but never the number of one together with the time of another, which no role allows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Permissions {
-    /// The roles that they come from, for the audit log.
+    /// The names of the roles, for the audit log, each of them once.
     pub roles: Vec<String>,
-    /// What may be done with every target.
-    pub(super) everywhere: Option<Permission>,
-    /// What may be done with some targets beside that.
-    pub(super) by_target: BTreeMap<TargetName, Permission>,
-}
-
-/// What may be done with a target.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Permission {
-    /// The actions.
-    pub actions: Actions,
-    /// The largest number of replicas that may be asked for; None for the target's own.
-    pub max_replicas: Option<i32>,
-    /// The longest time that may be asked for; None for any.
-    pub max_for: Option<Duration>,
+    /// The roles themselves, in the same order.
+    given: Vec<Arc<Role>>,
+    /// The actions that anybody may do.
+    open: Arc<BTreeMap<TargetName, Actions>>,
 }
 
 /// One request.
@@ -33,7 +28,7 @@ pub struct Permission {
 pub struct Ask<'a> {
     /// The target's name, which need not exist.
     pub target: &'a TargetName,
-    /// What is to be done with it.
+    /// The action that is asked for.
     pub action: Action,
     /// The number of replicas that is asked for.
     pub replicas: Option<i32>,
@@ -53,25 +48,87 @@ pub enum Access {
     Denied,
     /// More replicas than the role allows, which is this many.
     TooMany(i32),
-    /// A longer time than the role allows, which is this.
+    /// A longer time than the role allows, which is this. Of several roles, one that allows
+    /// the number of replicas.
     TooLong(Duration),
 }
 
 impl Permissions {
+    /// The rights of nobody in particular.
+    pub(super) const fn open(open: Arc<BTreeMap<TargetName, Actions>>) -> Self {
+        Self {
+            roles: Vec::new(),
+            given: Vec::new(),
+            open,
+        }
+    }
+
+    /// Adds the rights of a role.
+    pub(super) fn give(&mut self, name: &str, role: &Arc<Role>) {
+        if !self.roles.iter().any(|known| known == name) {
+            self.roles.push(name.to_owned());
+            self.given.push(Arc::clone(role));
+        }
+    }
+
     /// Decides about a request.
     pub fn decide(&self, ask: &Ask<'_>) -> Access {
-        let _ = ask;
-        todo!()
+        let all = self.actions(ask.target);
+        if all.is_empty() {
+            return Access::Hidden;
+        }
+        if !all.has(ask.action) {
+            return Access::Denied;
+        }
+        if self.of_anybody(ask.target).has(ask.action) {
+            return Access::Granted;
+        }
+        let giving = || {
+            self.given
+                .iter()
+                .filter(|role| role.on(ask.target).has(ask.action))
+        };
+        let counts = |role: &Role| fits(ask.replicas, role.max_replicas);
+        if !giving().any(|role| counts(role)) {
+            let most = giving().filter_map(|role| role.max_replicas).max();
+            return Access::TooMany(most.unwrap_or(0));
+        }
+        let giving = || giving().filter(|role| counts(role));
+        if !giving().any(|role| fits(ask.run_for, role.max_for)) {
+            let longest = giving().filter_map(|role| role.max_for).max();
+            return Access::TooLong(longest.unwrap_or_default());
+        }
+        Access::Granted
     }
 
     /// Returns true if this may be done with the target, whatever is asked for.
     pub fn allows(&self, target: &TargetName, action: Action) -> bool {
-        let _ = (target, action);
-        todo!()
+        self.of_anybody(target).has(action)
+            || self.given.iter().any(|role| role.on(target).has(action))
+    }
+
+    /// All that may be done with the target: [`Action::List`] is among them if anything is.
+    pub fn actions(&self, target: &TargetName) -> Actions {
+        let given = self.given.iter().map(|role| role.on(target));
+        given.fold(self.of_anybody(target), Actions::or)
     }
 
     /// Returns true if there is nothing that may be done.
     pub fn is_empty(&self) -> bool {
-        todo!()
+        self.given.iter().all(|role| role.is_empty())
+            && self.open.values().all(|actions| actions.is_empty())
+    }
+
+    fn of_anybody(&self, target: &TargetName) -> Actions {
+        let open = self.open.get(target);
+        open.map_or(Actions::NONE, |actions| seen(*actions))
+    }
+}
+
+/// True if what is asked for, if anything, is within the limit, if there is one.
+fn fits<T: PartialOrd>(asked: Option<T>, most: Option<T>) -> bool {
+    match (asked, most) {
+        (Some(asked), Some(most)) => asked <= most,
+        _ => true,
     }
 }

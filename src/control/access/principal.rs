@@ -1,6 +1,6 @@
-//! Who asks through the gateway, once that is proven.
+//! The principal of a request of the gateway, once that is proven.
 
-/// Who asks. Nothing in it is a secret; texts that others have chosen are shown only
+/// The one that asks. Nothing in it is a secret; texts that others have chosen are shown only
 /// through [`printable`](crate::util::printable).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::with_file;
-use crate::config::targets::list::MOST_REPLICAS;
+use crate::config::document::{MOST_REPLICAS, kind_word};
 use crate::config::targets::{entry, fields, file};
 
 fn schema() -> Value {
@@ -68,7 +68,7 @@ fn the_schema_has_the_words_and_bounds_that_are_taken() {
     }
     let kinds = texts(&properties["kind"]["anyOf"][0]["enum"]);
     for kind in &kinds {
-        assert!(crate::config::targets::kind::word(kind).is_some(), "{kind}");
+        assert!(kind_word(kind).is_some(), "{kind}");
     }
     assert_eq!(kinds.len(), 2);
     let start = &properties["start"]["anyOf"];

@@ -7,8 +7,8 @@ const CURE: &str = "write deployment, statefulset, or GROUP/VERSION/PLURAL of an
     a scale subresource, such as argoproj.io/v1alpha1/rollouts";
 
 /// The kind in a text: `deployment`, `statefulset` or `GROUP/VERSION/PLURAL`.
-pub(super) fn kind(text: &str) -> Result<Kind, Flaw> {
-    let of_apps = word(text);
+pub(in crate::config) fn kind_named(text: &str) -> Result<Kind, Flaw> {
+    let of_apps = kind_word(text);
     let of_path = || {
         let parts: Vec<&str> = text.split('/').collect();
         let [group, version, plural] = parts.as_slice() else {
@@ -22,7 +22,7 @@ pub(super) fn kind(text: &str) -> Result<Kind, Flaw> {
 }
 
 /// The kind that one word names.
-pub(super) fn word(text: &str) -> Option<Kind> {
+pub(in crate::config) fn kind_word(text: &str) -> Option<Kind> {
     match text {
         "deployment" => Some(Kind::Deployment),
         "statefulset" => Some(Kind::StatefulSet),
@@ -62,14 +62,14 @@ mod tests {
                 "rollouts",
             ),
         ] {
-            let kind = kind(text).unwrap();
+            let kind = kind_named(text).unwrap();
             assert_eq!(
                 (kind.group(), kind.version(), kind.resource()),
                 (group, version, resource),
                 "{text}"
             );
         }
-        let same = kind("apps/v1/deployments").unwrap();
+        let same = kind_named("apps/v1/deployments").unwrap();
         assert_eq!(same, Kind::Deployment);
     }
 
@@ -86,7 +86,7 @@ mod tests {
             "apps/v1/../x",
             "Apps/v1/x",
         ] {
-            assert!(kind(text).is_err(), "{text}");
+            assert!(kind_named(text).is_err(), "{text}");
         }
     }
 }
