@@ -283,7 +283,7 @@ def leaves(values: Values, prefix: str = "") -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in values.items():
         path = f"{prefix}{name}"
-        free = path in ("resources", "podSecurityContext") or path.endswith(".labels")
+        free = path in ("resources", "gateway.resources", "podSecurityContext") or path.endswith(".labels")
         if isinstance(value, dict) and value and not free:
             found |= leaves(value, f"{path}.")
         else:
@@ -303,7 +303,7 @@ def test_the_readme_of_the_chart_has_every_value_and_its_default() -> None:
         default = shown[path]
         if default == "required":
             assert not value, path
-        elif path not in ("resources", "podSecurityContext", "metrics.dashboard.labels"):
+        elif path not in ("resources", "gateway.resources", "podSecurityContext", "metrics.dashboard.labels"):
             assert yaml.safe_load(default) == value, path
     names = {path.split(".")[1] for path in table if path.startswith("secrets.")} - {"<name>"}
     assert names == set(values["secrets"])

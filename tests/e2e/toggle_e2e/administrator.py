@@ -216,16 +216,28 @@ class Administrator:
         wait_for(what, reached, timeout, detail=lambda: f"it has {seen}\n{self.tail_logs(15)}")
         return seen
 
-    def token(self, namespace: str, service_account: str, seconds: int = 3600) -> str:
-        """A new token of a service account, as the kubelet requests it for a pod."""
+    def token(
+        self,
+        namespace: str,
+        service_account: str,
+        seconds: int = 3600,
+        audiences: tuple[str, ...] = (),
+        pod: str | None = None,
+    ) -> str:
+        """A new token of a service account, as the kubelet requests it for a pod.
+
+        Without audiences it is for the API server; with the name of a pod that has the
+        account it is bound to that one.
+        """
+        spec: Object = {"expirationSeconds": seconds}
+        if audiences:
+            spec["audiences"] = list(audiences)
+        if pod:
+            spec["boundObjectRef"] = {"apiVersion": "v1", "kind": "Pod", "name": pod}
         answer = self.ensure(
             "POST",
             f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token",
-            {
-                "apiVersion": "authentication.k8s.io/v1",
-                "kind": "TokenRequest",
-                "spec": {"expirationSeconds": seconds},
-            },
+            {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec},
         )
         return str(answer["status"]["token"])
 

@@ -25,6 +25,7 @@ from .gotools import tool
 from .kubelet import BARE_NODE, deployment_controller, kubelet
 from .net import free_port, wait_for
 from .pki import HOST, Authority
+from .podnet import PodNetwork
 
 CONTROLLERS = "kube-controller-manager"
 SERVERS = ("etcd", "kube-apiserver", CONTROLLERS)
@@ -64,6 +65,8 @@ class ControlPlane(Administrator):
         self._servers = [name for name in SERVERS if not lean or name != CONTROLLERS]
         self._played = [deployment_controller(self) if lean else kubelet(self), kubelet(self, BARE_NODE)]
         self._lean = lean
+        self.pod_network: PodNetwork | None = None
+        """Where the pods of the node have addresses; without one they have none."""
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._commands: dict[str, list[str]] = {}
         self._paused = False
@@ -273,7 +276,8 @@ class ControlPlane(Administrator):
                 "kubeconfig": self.kubeconfig(CONTROLLERS),
                 "controllers": "deployment-controller,replicaset-controller,statefulset-controller,"
                 "validatingadmissionpolicy-status-controller,"
-                "serviceaccount-controller,namespace-controller,horizontal-pod-autoscaler-controller",
+                "serviceaccount-controller,namespace-controller,horizontal-pod-autoscaler-controller,"
+                "endpointslice-controller",
                 "horizontal-pod-autoscaler-sync-period": "2s",
                 "leader-elect": "false",
                 # Nobody asks for its metrics, and two runs could not share the usual port.

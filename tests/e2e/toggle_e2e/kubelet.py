@@ -88,7 +88,9 @@ def kubelet(cluster: ControlPlane, node: str = NODE) -> Watcher:
         if "deletionTimestamp" in pod["metadata"]:
             cluster.request("DELETE", path, {"gracePeriodSeconds": 0})
         elif not pod["status"].get("containerStatuses"):
-            cluster.request("PATCH", f"{path}/status", {"status": status(pod)}, _PATCH)
+            network = cluster.pod_network
+            address = network.addressed() if network and node == NODE else {}
+            cluster.request("PATCH", f"{path}/status", {"status": status(pod) | address}, _PATCH)
 
     return Watcher(cluster, pods, take)
 

@@ -166,6 +166,9 @@ def lay_out(cluster: ControlPlane, namespace: str, pod: Object, root: Path) -> L
         "KUBERNETES_SERVICE_PORT": str(cluster.port),
     }
     for variable in container.get("env", []):
+        if "value" not in variable:
+            settings[str(variable["name"])] = _of_the_pod(variable["valueFrom"], namespace)
+            continue
         value = str(variable["value"])
         for path, place in mounts.items():
             if value == path or value.startswith(f"{path}/"):
@@ -173,6 +176,11 @@ def lay_out(cluster: ControlPlane, namespace: str, pod: Object, root: Path) -> L
         settings[str(variable["name"])] = value
     settings.setdefault("SERVICE_ACCOUNT_DIR", str(root / "var/run/secrets/kubernetes.io/serviceaccount"))
     return Laid(settings, tuple(container.get("args", ())), mounts)
+
+
+def _of_the_pod(source: Object, namespace: str) -> str:
+    """What the pod that is laid out says of itself."""
+    return {"metadata.name": "laid-out", "metadata.namespace": namespace}[source["fieldRef"]["fieldPath"]]
 
 
 @dataclass
@@ -199,7 +207,8 @@ class _Volume:
 
     def _project(self, source: Object, mode: int) -> None:
         if token := source.get("serviceAccountToken"):
-            made = self.cluster.token(self.namespace, self.account, token["expirationSeconds"])
+            audiences = (token["audience"],) if "audience" in token else ()
+            made = self.cluster.token(self.namespace, self.account, token["expirationSeconds"], audiences)
             self._write(token["path"], made, mode)
         elif secret := source.get("secret"):
             self._secret(secret, mode)

@@ -13,10 +13,15 @@ Values = dict[str, Any]
 
 _END = "-values.yaml"
 
-# One for each way to log in; together they set everything there is to set.
-SETS: dict[str, Values] = {
+_ALL: dict[str, Values] = {
     path.name.removesuffix(_END): yaml.safe_load(path.read_text()) for path in sorted((CHART / "ci").glob(f"*{_END}"))
 }
+
+GATEWAY = _ALL["gateway"]
+"""A gateway alone, with everything that can be set of it."""
+
+# Of the bot: one for each way to log in; together they set everything there is to set.
+SETS: dict[str, Values] = {name: values for name, values in _ALL.items() if values is not GATEWAY}
 LEAST = SETS["least"]
 
 

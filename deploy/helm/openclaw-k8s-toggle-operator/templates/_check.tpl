@@ -13,6 +13,7 @@ in one message, each with what to set.
 {{- end }}
 {{- $_ := set $given $name (or $secret.name $secret.value) }}
 {{- end }}
+{{- if .Values.bot.enabled }}
 {{- if not .Values.matrix.user }}
 {{- $faults = append $faults "matrix.user is not set: give the bot's account, such as clawdbot-operator or @clawdbot-operator:example.com" }}
 {{- end }}
@@ -56,22 +57,14 @@ in one message, each with what to set.
 {{- $faults = append $faults (printf "matrix.jwtLoginType is %s, which takes no token made from secrets.jwtSecret: set it to com.famedly.login.token" .Values.matrix.jwtLoginType) }}
 {{- end }}
 {{- end }}
-{{- if and .Values.proxy.url $given.httpsProxy }}
-{{- $faults = append $faults "proxy.url is set, and so is secrets.httpsProxy: keep one of them" }}
-{{- end }}
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) }}
 {{- $faults = append $faults "serviceAccount.name is not set: serviceAccount.create=false needs the name of one that is there" }}
 {{- end }}
-{{- /* Of all names only a Service's may neither begin with a digit nor have a dot. */}}
-{{- $fullname := include "operator.fullname" . }}
-{{- if and .Values.metrics.service.enabled (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $fullname)) }}
-{{- $faults = append $faults (printf "metrics.service.enabled makes a Service, and %s is no name for one: set fullnameOverride to a name of letters, digits and dashes that begins with a letter" $fullname) }}
+{{- if and .Values.commands.announceRoom (not (include "gateway.leases" .)) }}
+{{- $faults = append $faults "commands.announceRoom is set, and there is no gateway whose doings could be told: set gateway.enabled, or gateway.leases to those of another release's gateway" }}
 {{- end }}
-{{- /* An empty rule or dashboard would be taken for one. */}}
-{{- range $file, $wanted := dict "files/alerts.yaml" .Values.metrics.prometheusRule.enabled "files/dashboard.json" .Values.metrics.dashboard.enabled }}
-{{- if and $wanted (not ($.Files.Get $file | trim)) }}
-{{- $faults = append $faults (printf "%s of this chart is missing or empty: take the whole chart, as git or `helm package` gives it" $file) }}
-{{- end }}
+{{- if and .Values.gateway.leases (not .Values.gateway.enabled) (not (include "operator.named" .)) }}
+{{- $faults = append $faults "gateway.leases is set, and no target has an object: name the targets that the gateway wakes as it does" }}
 {{- end }}
 {{- $set := dict }}
 {{- range concat (include "operator.accountEnv" . | fromYamlArray) (include "operator.commandEnv" . | fromYamlArray) }}
@@ -80,6 +73,27 @@ in one message, each with what to set.
 {{- range .Values.extraEnv }}
 {{- if hasKey $set .name }}
 {{- $faults = append $faults (printf "extraEnv names %s, which another value sets already: change that one" .name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if .Values.gateway.enabled }}
+{{- $faults = concat $faults (include "gateway.faults" . | fromJsonArray) }}
+{{- else if not .Values.bot.enabled }}
+{{- $faults = append $faults "bot.enabled and gateway.enabled are both off: set one of them" }}
+{{- end }}
+{{- if and .Values.proxy.url $given.httpsProxy }}
+{{- $faults = append $faults "proxy.url is set, and so is secrets.httpsProxy: keep one of them" }}
+{{- end }}
+{{- /* Of all names only a Service's may neither begin with a digit nor have a dot. */}}
+{{- $fullname := include "operator.fullname" . }}
+{{- $service := ternary "metrics.service.enabled" (ternary "gateway.enabled" "" .Values.gateway.enabled) .Values.metrics.service.enabled }}
+{{- if and $service (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $fullname)) }}
+{{- $faults = append $faults (printf "%s makes a Service, and %s is no name for one: set fullnameOverride to a name of letters, digits and dashes that begins with a letter" $service $fullname) }}
+{{- end }}
+{{- /* An empty rule or dashboard would be taken for one. */}}
+{{- range $file, $wanted := dict "files/alerts.yaml" .Values.metrics.prometheusRule.enabled "files/dashboard.json" .Values.metrics.dashboard.enabled }}
+{{- if and $wanted (not ($.Files.Get $file | trim)) }}
+{{- $faults = append $faults (printf "%s of this chart is missing or empty: take the whole chart, as git or `helm package` gives it" $file) }}
 {{- end }}
 {{- end }}
 {{- if $faults }}

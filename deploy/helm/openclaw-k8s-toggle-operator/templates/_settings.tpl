@@ -80,6 +80,8 @@ httpsProxy: {variable: HTTPS_PROXY_FILE, file: https-proxy}
   (list "COMMAND_PREFIX" .Values.commands.prefix)
   (list "TZ" .Values.commands.timeZone)
   (list "MAX_FOR" .Values.commands.maxFor)
+  (list "GATEWAY_LEASES" (include "gateway.leases" .))
+  (list "ANNOUNCE_ROOM" .Values.commands.announceRoom)
   (list "PROGRESS" (toString .Values.commands.progress))
   (list "WORKLOAD_EVENTS" (ternary (ternary "users" "true" .Values.commands.eventsNameUsers) "" .Values.rights.writeEvents))
   (list "SERVICE_ACCOUNT_DIR" "/var/run/secrets/kubernetes.io/serviceaccount")
@@ -119,6 +121,10 @@ httpsProxy: {variable: HTTPS_PROXY_FILE, file: https-proxy}
     sources:
       {{- . | nindent 6 }}
 {{- end }}
+{{- include "operator.authoritiesVolume" . }}
+{{- end }}
+
+{{- define "operator.authoritiesVolume" -}}
 {{- if or .Values.authorities.extra.configMap .Values.authorities.only.configMap }}
 - name: authorities
   projected:

@@ -1,0 +1,120 @@
+{{/* What is wrong with the gateway's values that the schema cannot say, in JSON. */}}
+{{- define "gateway.faults" -}}
+{{- $faults := list }}
+{{- $gateway := .Values.gateway }}
+{{- $config := $gateway.config }}
+{{- $targets := include "gateway.targets" . | fromJson }}
+{{- if not $targets }}
+{{- $faults = append $faults "gateway.config.targets is empty: name what is switched, as {worker: {name: openclaw-worker}}" }}
+{{- end }}
+{{- $workloads := dict }}
+{{- $hosts := dict }}
+{{- $own := dict
+  (printf "apps/deployments %s/%s" .Release.Namespace (include "operator.fullname" .)) "the bot"
+  (printf "apps/deployments %s/%s" .Release.Namespace (include "gateway.fullname" .)) "the gateway"
+}}
+{{- range $name, $target := $targets }}
+{{- $workload := printf "%s/%s %s/%s" $target.group $target.plural $target.namespace $target.name }}
+{{- with get $own $workload }}
+{{- $faults = append $faults (printf "gateway.config.targets.%s is %s, which is %s itself: once stopped, nothing could start it" $name $workload .) }}
+{{- end }}
+{{- with get $workloads $workload }}
+{{- $faults = append $faults (printf "gateway.config.targets names %s twice, as %s and as %s: keep one of them" $workload . $name) }}
+{{- end }}
+{{- $_ := set $workloads $workload $name }}
+{{- if $target.host }}
+{{- with get $hosts $target.host }}
+{{- $faults = append $faults (printf "gateway.config.targets names the host %s twice, as %s and as %s: give each a host of its own" $target.host . $name) }}
+{{- end }}
+{{- $_ := set $hosts $target.host $name }}
+{{- end }}
+{{- $way := list }}
+{{- range list "host" "service" "port" }}
+{{- if hasKey $target . }}
+{{- $way = append $way . }}
+{{- end }}
+{{- end }}
+{{- if and $way (lt (len $way) 3) }}
+{{- $faults = append $faults (printf "gateway.config.targets.%s has %s alone: what is reached by the proxy has host, service and port" $name (join " and " $way)) }}
+{{- end }}
+{{- end }}
+{{- $roles := $config.roles | default dict }}
+{{- range $role, $rule := $roles }}
+{{- range $rule.targets }}
+{{- if and (ne . "*") (not (hasKey $targets .)) }}
+{{- $faults = append $faults (printf "gateway.config.roles.%s names the target %s, which gateway.config.targets does not have" $role .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $trust := include "gateway.trust" . | fromJson }}
+{{- if and $trust.enabled (not $trust.allowedIdentities) }}
+{{- $faults = append $faults "gateway.config's k8sTrust is enabled and its allowedIdentities is empty: list who may ask, as {namespace: openclaw, serviceAccount: openclaw-worker, allowedRoles: [node]}" }}
+{{- end }}
+{{- range $trust.allowedIdentities }}
+{{- $who := printf "%s/%s" .namespace .serviceAccount }}
+{{- range .allowedRoles }}
+{{- if not (hasKey $roles .) }}
+{{- $faults = append $faults (printf "gateway.config's k8sTrust gives %s the role %s, which gateway.config.roles does not have: add %s: {targets: [...], verbs: [...]}" $who . .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $role, $mapped := $config.oidcRoles | default dict }}
+{{- range $mapped }}
+{{- if not (hasKey $roles .) }}
+{{- $faults = append $faults (printf "gateway.config.oidcRoles.%s names the role %s, which gateway.config.roles does not have: add %s: {targets: [...], verbs: [...]}" $role . .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if $gateway.oidc.issuerURL }}
+{{- range $name, $what := dict "audience" "what tokens have to carry in aud, such as openclaw-gateway" "allowedClients" "the clients that tokens may be made for, such as [openclaw-cli]" }}
+{{- if not (get $gateway.oidc $name) }}
+{{- $faults = append $faults (printf "gateway.oidc.%s is not set: gateway.oidc.issuerURL needs %s" $name $what) }}
+{{- end }}
+{{- end }}
+{{- else }}
+{{- if $config.oidcRoles }}
+{{- $faults = append $faults "gateway.config.oidcRoles is set, and gateway.oidc.issuerURL is not: give the issuer, such as https://keycloak.example.com/realms/openclaw" }}
+{{- end }}
+{{- range list "audience" "allowedClients" }}
+{{- if get $gateway.oidc . }}
+{{- $faults = append $faults (printf "gateway.oidc.%s is set, and gateway.oidc.issuerURL is not" .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $ports := dict }}
+{{- range $name, $port := $gateway.ports }}
+{{- with get $ports (toString $port) }}
+{{- $faults = append $faults (printf "gateway.ports.%s and gateway.ports.%s are one port: give each its own" . $name) }}
+{{- end }}
+{{- $_ := set $ports (toString $port) $name }}
+{{- end }}
+{{- if $gateway.leases }}
+{{- $faults = append $faults "gateway.leases is for a gateway of another release, and gateway.enabled has this one make its own: leave gateway.leases out" }}
+{{- end }}
+{{- if and $gateway.ingress.enabled (not (include "gateway.hosts" . | fromJsonArray)) }}
+{{- $faults = append $faults "gateway.ingress.enabled leads to no target: give one of gateway.config.targets a host" }}
+{{- end }}
+{{- range $name, $_ := $gateway.isolate }}
+{{- if not (hasKey (get $targets $name | default dict) "service") }}
+{{- $faults = append $faults (printf "gateway.isolate.%s is no target with a service: nothing could reach it any more" $name) }}
+{{- end }}
+{{- end }}
+{{- range $name, $_ := $gateway.autoscalers }}
+{{- if not (hasKey $targets $name) }}
+{{- $faults = append $faults (printf "gateway.autoscalers.%s is no target of gateway.config.targets" $name) }}
+{{- end }}
+{{- end }}
+{{- if and (not $gateway.serviceAccount.create) (not $gateway.serviceAccount.name) }}
+{{- $faults = append $faults "gateway.serviceAccount.name is not set: gateway.serviceAccount.create=false needs the name of one that is there" }}
+{{- end }}
+{{- $set := dict }}
+{{- range include "gateway.env" . | fromYamlArray }}
+{{- $_ := set $set .name true }}
+{{- end }}
+{{- range $gateway.extraEnv }}
+{{- if hasKey $set .name }}
+{{- $faults = append $faults (printf "gateway.extraEnv names %s, which another value sets already: change that one" .name) }}
+{{- end }}
+{{- end }}
+{{- toJson $faults }}
+{{- end }}
