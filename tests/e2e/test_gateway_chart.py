@@ -1,4 +1,4 @@
-"""The gateway in the Helm chart and in `deploy/k8s`: what is rendered, and what the API server makes of it."""
+"""The gateway in the Helm chart: what is rendered, and what the API server makes of it."""
 
 from __future__ import annotations
 
@@ -11,43 +11,12 @@ import pytest
 
 from toggle_e2e import manifests
 from toggle_e2e.administrator import Object
-from toggle_e2e.bot import run_to_end
 from toggle_e2e.controlplane import ControlPlane
-from toggle_e2e.manifests import Refused, chart, container_of, install, kustomize, of_kind, pod_of, variables
-from toggle_e2e.releases import GATEWAY, LEAST, SETS, Values, changed
+from toggle_e2e.manifests import chart, container_of, install, named, of_kind, pod_of, variables
+from toggle_e2e.releases import GATEWAY, GATEWAY_ALONE, LEAST, ROLES, SETS, TRUST, Values, changed, gateway_file
 from toggle_e2e.world import World
 
-FOLDER = "gateway"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces"
-
-PLAIN: Values = {
-    "bot": {"enabled": False},
-    "gateway": {"enabled": True, "config": {"targets": {"worker": {"name": "openclaw-worker"}}}},
-}
-"""What has to be set for a gateway."""
-
-TRUST = {
-    "enabled": True,
-    "allowedIdentities": [{"namespace": "ci", "serviceAccount": "deploy", "allowedRoles": ["node"]}],
-}
-ROLES = {"node": {"targets": ["worker"], "verbs": ["status", "start"]}}
-BACKEND = {"host": "web.example.org", "service": "web", "port": "http"}
-
-
-def config(**parts: object) -> Values:
-    """Values with other parts of the gateway's file."""
-    return changed("gateway.config", PLAIN["gateway"]["config"] | parts, PLAIN)
-
-
-def target(base: Values = PLAIN, **fields: object) -> Values:
-    """Values with a target that has more fields."""
-    return changed("gateway.config.targets.worker", {"name": "openclaw-worker"} | fields, base)
-
-
-def named(documents: list[Object], kind: str, name: str) -> Object:
-    """The document of a kind and name."""
-    [found] = [one for one in documents if one["kind"] == kind and one["metadata"]["name"] == name]
-    return found
 
 
 def namespaces(documents: list[Object]) -> set[str]:
@@ -61,7 +30,7 @@ def known_to_the_cluster(documents: list[Object]) -> list[Object]:
 
 
 def test_helm_finds_nothing_to_complain_about() -> None:
-    for values in (PLAIN, GATEWAY):
+    for values in (GATEWAY_ALONE, GATEWAY):
         said, warned = manifests.run(
             "helm", "lint", str(manifests.CHART), "--strict", "-f", "-", given=json.dumps(values)
         )
@@ -80,7 +49,7 @@ def test_nothing_of_it_is_there_unless_asked_for() -> None:
 
 
 def test_the_least_gateway_has_nothing_of_the_bot() -> None:
-    documents = chart(PLAIN, "toggle", "here")
+    documents = chart(GATEWAY_ALONE, "toggle", "here")
     name = "toggle-openclaw-k8s-toggle-operator-gateway"
     assert sorted((one["kind"], one["metadata"]["name"]) for one in documents) == sorted(
         [
@@ -101,7 +70,7 @@ def test_the_least_gateway_has_nothing_of_the_bot() -> None:
 
 
 def test_a_release_of_both_has_pods_apart() -> None:
-    documents = chart(LEAST | {"gateway": PLAIN["gateway"]})
+    documents = chart(LEAST | {"gateway": GATEWAY_ALONE["gateway"]})
     bot, gateway = (
         named(documents, "Deployment", f"toggle-openclaw-k8s-toggle-operator{end}") for end in ("", "-gateway")
     )
@@ -129,7 +98,7 @@ def selects(selector: Object, labels: dict[str, str]) -> bool:
     )
 
 
-@pytest.mark.parametrize("values", [PLAIN, GATEWAY], ids=["least", "everything"])
+@pytest.mark.parametrize("values", [GATEWAY_ALONE, GATEWAY], ids=["least", "everything"])
 def test_the_api_server_takes_it(world: World, values: Values, request: pytest.FixtureRequest) -> None:
     """Under the strictest level of Pod Security."""
     cluster = world.cluster
@@ -174,9 +143,8 @@ def test_one_release_of_everything_says_what_it_was_told() -> None:
     ingress = of_kind(documents, "Ingress")["spec"]
     assert [rule["host"] for rule in ingress["rules"]] == ["claw.example.org", "web.example.org"]
     assert ingress["tls"] == [{"secretName": "claw-tls", "hosts": ["claw.example.org", "web.example.org"]}]
-    assert {path["backend"]["service"]["port"]["name"] for rule in ingress["rules"] for path in rule["http"]["paths"]} == {
-        "http"
-    }, "the API is not for an Ingress"
+    paths = [path for rule in ingress["rules"] for path in rule["http"]["paths"]]
+    assert {path["backend"]["service"]["port"]["name"] for path in paths} == {"http"}, "the API is not for an Ingress"
     assert of_kind(documents, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"] == {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -219,27 +187,27 @@ def test_who_may_reach_what() -> None:
 
 
 def test_without_callers_and_controllers_nobody_reaches_it() -> None:
-    policy = of_kind(chart(changed("networkPolicy.monitoringNamespace", "", PLAIN)), "NetworkPolicy")["spec"]
+    policy = of_kind(chart(changed("networkPolicy.monitoringNamespace", "", GATEWAY_ALONE)), "NetworkPolicy")["spec"]
     assert policy["ingress"] == [] and "Ingress" in policy["policyTypes"]
 
 
 def test_an_account_of_any_namespace_may_come_from_any() -> None:
     trust = copy.deepcopy(TRUST)
     trust["allowedIdentities"][0]["namespace"] = "*"  # type: ignore[index]
-    rules = of_kind(chart(config(k8sTrust=trust, roles=ROLES)), "NetworkPolicy")["spec"]["ingress"]
+    rules = of_kind(chart(gateway_file(k8sTrust=trust, roles=ROLES)), "NetworkPolicy")["spec"]["ingress"]
     assert {"namespaceSelector": {}} in rules[0]["from"]
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_two_and_more_are_guarded(replicas: int) -> None:
-    documents = chart(changed("gateway.replicas", replicas, PLAIN))
+    documents = chart(changed("gateway.replicas", replicas, GATEWAY_ALONE))
     assert any(one["kind"] == "PodDisruptionBudget" for one in documents) == (replicas > 1)
     assert ("topologySpreadConstraints" in pod_of(documents)["spec"]) == (replicas > 1)
 
 
 def test_the_bot_beside_it_takes_part_in_the_leases_that_both_name() -> None:
     targets = [{"name": name, "object": f"openclaw-{name}"} for name in ("worker", "other")]
-    values = changed("targets", targets) | {"gateway": PLAIN["gateway"]}
+    values = changed("targets", targets) | {"gateway": GATEWAY_ALONE["gateway"]}
     documents = chart(values, "toggle", "here")
     prefix = "toggle-openclaw-k8s-toggle-operator-gateway-"
     bot = named(documents, "Deployment", "toggle-openclaw-k8s-toggle-operator")["spec"]["template"]
@@ -251,7 +219,7 @@ def test_the_bot_beside_it_takes_part_in_the_leases_that_both_name() -> None:
     rules = named(told, "Role", "toggle-openclaw-k8s-toggle-operator-leases")["rules"]
     assert rules[1:] == [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["list", "watch"]}]
 
-    nameless = chart(LEAST | {"gateway": PLAIN["gateway"]})
+    nameless = chart(LEAST | {"gateway": GATEWAY_ALONE["gateway"]})
     bot = named(nameless, "Deployment", "toggle-openclaw-k8s-toggle-operator")["spec"]["template"]
     assert "GATEWAY_LEASES" not in variables(bot), "a target without a name has no Lease"
 
@@ -274,7 +242,7 @@ def test_an_upgrade_leaves_alone_what_the_replicas_have_written(world: World) ->
     """By helm itself, whose own annotations are the only ones that it has there."""
     cluster, namespace = world.cluster, "e2e-gateway-upgrade"
     cluster.create_namespace(namespace)
-    said = install(cluster, PLAIN, "toggle", namespace)
+    said = install(cluster, GATEWAY_ALONE, "toggle", namespace)
     assert "gateway check" in said
     name = "toggle-openclaw-k8s-toggle-operator-gateway-worker"
     ours = "openclaw-k8s-toggle-operator/"
@@ -287,19 +255,19 @@ def test_an_upgrade_leaves_alone_what_the_replicas_have_written(world: World) ->
     before = lease_of(cluster, namespace, name)
     assert before[1]["renewTime"] == written["spec"]["renewTime"]
     for values in (
-        changed("gateway.replicas", 2, PLAIN),
-        changed("podLabels", {"team": "a"}, PLAIN),
-        changed("gateway.config.targets.web", {"name": "web"}, PLAIN),
+        changed("gateway.replicas", 2, GATEWAY_ALONE),
+        changed("podLabels", {"team": "a"}, GATEWAY_ALONE),
+        changed("gateway.config.targets.web", {"name": "web"}, GATEWAY_ALONE),
     ):
         install(cluster, values, "toggle", namespace, command="upgrade")
         assert lease_of(cluster, namespace, name) == before
-    manifests.run("helm", "rollback", "toggle", "1", "-n", namespace, kubeconfig=cluster.kubeconfig())
+    manifests.run("helm", "rollback", "toggle", "1", "-n", namespace, kubeconfig=cluster.kubegateway_file())
     assert lease_of(cluster, namespace, name) == before
     # As GitOps tools do it.
-    documents = [one for one in chart(PLAIN, "toggle", namespace) if one["kind"] == "Lease"]
+    documents = [one for one in chart(GATEWAY_ALONE, "toggle", namespace) if one["kind"] == "Lease"]
     cluster.apply(documents)
     assert lease_of(cluster, namespace, name) == before
-    manifests.run("helm", "uninstall", "toggle", "-n", namespace, kubeconfig=cluster.kubeconfig())
+    manifests.run("helm", "uninstall", "toggle", "-n", namespace, kubeconfig=cluster.kubegateway_file())
     assert cluster.request("GET", path)[0] == 404, "a Lease outlives its release"
 
 
@@ -308,7 +276,7 @@ def test_releases_stand_side_by_side(world: World) -> None:
     cluster = world.cluster
     for namespace in ("e2e-gateway-side", "e2e-gateway-side-2"):
         cluster.create_namespace(namespace)
-    values = config(k8sTrust=TRUST, roles=ROLES)
+    values = gateway_file(k8sTrust=TRUST, roles=ROLES)
     values = changed("gateway.config.targets.worker.namespace", "e2e-gateway-side", values)
     for release, namespace in [
         ("toggle", "e2e-gateway-side"),
@@ -326,244 +294,3 @@ def test_long_names_stay_short_enough() -> None:
         name = document["metadata"]["name"]
         # Of these, only a Service's is limited so; the others may have 253.
         assert len(name) <= (63 if document["kind"] in ("Service", "Deployment") else 253), name
-
-
-def refusal(values: Values, *options: str) -> str:
-    """Why the chart is not rendered."""
-    with pytest.raises(Refused) as refused:
-        chart(values, "toggle", "default", *options)
-    return str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("values", "sentences"),
-    [
-        ({"bot": {"enabled": False}}, ["bot.enabled and gateway.enabled are both off: set one of them"]),
-        (changed("gateway.config", {}, PLAIN), ["gateway.config.targets is empty: "]),
-        (
-            config(k8sTrust={"enabled": True, "allowedIdentities": []}),
-            ["gateway.config's k8sTrust is enabled and its allowedIdentities is empty: "],
-        ),
-        (
-            config(gateway={"auth": {"k8sTrust": TRUST}}),
-            ["k8sTrust gives ci/deploy the role node, which gateway.config.roles does not have: add node: "],
-        ),
-        (
-            config(roles={"node": {"targets": ["app"], "verbs": ["status"]}}),
-            ["gateway.config.roles.node names the target app, which gateway.config.targets does not have"],
-        ),
-        (
-            config(roles=ROLES, oidcRoles={"user": ["admin"]}),
-            [
-                "gateway.config.oidcRoles.user names the role admin, which gateway.config.roles does not have: ",
-                "gateway.config.oidcRoles is set, and gateway.oidc.issuerURL is not: ",
-            ],
-        ),
-        (
-            changed("gateway.oidc", {"issuerURL": "https://keycloak.example.com/realms/a"}, PLAIN),
-            ["gateway.oidc.audience is not set: ", "gateway.oidc.allowedClients is not set: "],
-        ),
-        (changed("gateway.oidc", {"audience": "a"}, PLAIN), ["gateway.oidc.audience is set, and gateway.oidc.issuer"]),
-        (
-            config(targets={"a": {"name": "web"}, "b": {"name": "web", "kind": "Deployment"}}),
-            ["gateway.config.targets names apps/deployments default/web twice, as a and as b: keep one of them"],
-        ),
-        (
-            config(targets={"a": {"name": "a"} | BACKEND, "b": {"name": "b"} | BACKEND}),
-            ["gateway.config.targets names the host web.example.org twice, as a and as b: "],
-        ),
-        (target(host="web.example.org"), ["gateway.config.targets.worker has host alone: "]),
-        (target(name="toggle-openclaw-k8s-toggle-operator"), ["which is the bot itself: "]),
-        (target(name="toggle-openclaw-k8s-toggle-operator-gateway"), ["which is the gateway itself: "]),
-        (
-            changed("gateway.ports", {"api": 8080}, PLAIN),
-            ["gateway.ports.api and gateway.ports.proxy are one port: "],
-        ),
-        (
-            changed("gateway.leases", "gateways/openclaw-gateway-", PLAIN),
-            ["gateway.leases is for a gateway of another release"],
-        ),
-        (changed("gateway.ingress.enabled", True, PLAIN), ["gateway.ingress.enabled leads to no target: "]),
-        (
-            changed("gateway.isolate", {"worker": {"podLabels": {"a": "b"}}}, PLAIN),
-            ["gateway.isolate.worker is no target with a service: "],
-        ),
-        (
-            changed("gateway.autoscalers", {"other": {"maxReplicas": 3}}, PLAIN),
-            ["gateway.autoscalers.other is no target"],
-        ),
-        (changed("gateway.serviceAccount", {"create": False}, PLAIN), ["gateway.serviceAccount.name is not set: "]),
-        (
-            changed("gateway.extraEnv", [{"name": "API_ADDR", "value": ":1"}], PLAIN),
-            ["gateway.extraEnv names API_ADDR, which another value sets already: "],
-        ),
-        (
-            changed("commands.announceRoom", "!ops:example.com"),
-            ["commands.announceRoom is set, and there is no gateway whose doings could be told: "],
-        ),
-        (
-            changed("gateway", {"leases": "gateways/openclaw-gateway-"}),
-            ["gateway.leases is set, and no target has an object: "],
-        ),
-    ],
-)
-def test_what_does_not_fit_together_is_refused_with_what_to_do(values: Values, sentences: list[str]) -> None:
-    said = refusal(values)
-    for sentence in sentences:
-        assert sentence in said
-    assert len(re.findall(r"^  \S", said, re.MULTILINE)) == len(sentences), said
-
-
-def test_a_name_that_no_service_can_have_is_refused() -> None:
-    with pytest.raises(Refused, match="gateway.enabled makes a Service, and .* is no name for one: set "):
-        chart(PLAIN, "1toggle")
-
-
-SLIPS: list[tuple[str, object]] = [
-    ("gateway.replica", 2),
-    ("gateway.replicas", -1),
-    ("gateway.config.target", {}),
-    ("gateway.config.targets.Worker", {"name": "a"}),
-    ("gateway.config.targets.worker.name", "A"),
-    ("gateway.config.targets.worker.image", "a"),
-    ("gateway.config.targets.worker.kind", "DaemonSet"),
-    ("gateway.config.targets.worker.idleStop", "always"),
-    ("gateway.config.targets.worker.idle", 30),
-    ("gateway.config.targets.worker.onCold", "wait"),
-    ("gateway.config.targets.worker.pageStatus", 404),
-    ("gateway.config.targets.worker.anonymous", ["read"]),
-    ("gateway.config.targets.worker.host", "Web.example.org"),
-    ("gateway.config.targets.worker.host", "web.example.org:443"),
-    ("gateway.config.roles", {"node": {"targets": ["worker"]}}),
-    ("gateway.config.roles", {"node": {"targets": ["worker"], "verbs": ["restart"]}}),
-    ("gateway.config.k8sTrust", {"enabled": True}),
-    ("gateway.config.k8sTrust", TRUST | {"ephemeralSessions": False}),
-    ("gateway.config.k8sTrust", TRUST | {"allowedIdentities": [{"namespace": "ci", "serviceAccount": "a"}]}),
-    ("gateway.config.gateway", {"auth": {"k8sTrust": TRUST | {"enable": True}}}),
-    ("gateway.trustedProxies", ["0.0.0.0/0"]),
-    ("gateway.trustedProxies", ["ingress"]),
-    ("gateway.tokenAudience", ""),
-    ("gateway.oidc.issuerURL", "http://keycloak.example.com/realms/a"),
-    ("gateway.oidc.algorithms", ["none"]),
-    ("gateway.oidc.algorithms", ["HS256"]),
-    ("gateway.oidc.algorithms", []),
-    ("gateway.drainTimeout", "soon"),
-    ("gateway.ports.proxy", 80),
-    ("gateway.isolate", {"worker": {"podLabels": {}}}),
-    ("gateway.leases", "gateways"),
-    ("gateway.podLabels", {"app.kubernetes.io/component": "bot"}),
-    ("commands.announceRoom", "#ops:example.com"),
-]
-
-
-@pytest.mark.parametrize(("path", "value"), SLIPS)
-def test_a_slip_is_refused(path: str, value: object) -> None:
-    assert "values don't meet the specifications of the schema" in refusal(changed(path, value, PLAIN))
-
-
-def test_the_keys_of_the_other_program_in_the_file_are_left_in_it() -> None:
-    """The file is taken as it is; the gateway says which keys it does not use."""
-    seed = {"mode": "local", "port": 18789, "bind": "lan", "auth": {"mode": "token", "k8sTrust": TRUST}}
-    documents = chart(config(gateway=seed, roles=ROLES))
-    assert json.loads(of_kind(documents, "ConfigMap")["data"]["gateway.json"])["gateway"] == seed
-
-
-# The manifests in deploy/k8s/gateway.
-
-
-def test_the_manifests_are_taken_by_the_api_server(world: World) -> None:
-    cluster = world.cluster
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    documents = kustomize(FOLDER)
-    of_kind(documents, "Namespace")["metadata"]["labels"] = labels
-    for dry_run in (False, True):
-        cluster.apply(documents, dry_run=dry_run)
-    for document in documents:
-        if document["kind"] in ("Deployment", "StatefulSet"):
-            pod = document["spec"]["template"]
-            assert manifests.try_pod(cluster, "openclaw", pod) == (201, ""), document["metadata"]["name"]
-
-
-def test_what_is_named_twice_in_the_manifests_is_the_same() -> None:
-    documents = kustomize(FOLDER)
-    file = json.loads(named(documents, "ConfigMap", "openclaw-toggle-gateway")["data"]["gateway.json"])
-    gateway = named(documents, "Deployment", "openclaw-toggle-gateway")["spec"]["template"]
-    told = variables(gateway)
-    leases = {one["metadata"]["name"] for one in documents if one["kind"] == "Lease"}
-    assert leases == {told["LEASE_PREFIX"] + name for name in file["targets"]}
-    rules = named(documents, "Role", "openclaw-toggle-gateway")["rules"]
-    granted = {
-        (resource, name)
-        for rule in rules
-        for resource in rule["resources"]
-        for name in rule.get("resourceNames", [])
-    }
-    wanted = {("leases", name) for name in leases}
-    for one in file["targets"].values():
-        wanted |= {(f"{one['kind'].lower()}s{end}", one["name"]) for end in ("", "/scale")}
-        assert named(documents, one["kind"], one["name"])["metadata"]["namespace"] == one["namespace"]
-        assert "replicas" not in named(documents, one["kind"], one["name"])["spec"]
-        if service := one.get("service"):
-            wanted.add(("services", service))
-            ports = named(documents, "Service", service)["spec"]["ports"]
-            assert one["port"] in [port["name"] for port in ports]
-            # The name that clients dial leads to the gateway.
-            front = named(documents, "Service", one["host"])["spec"]["selector"]
-            assert front.items() <= gateway["metadata"]["labels"].items()
-    assert granted == wanted
-    accounts = {one["metadata"]["name"] for one in documents if one["kind"] == "ServiceAccount"}
-    for identity in file["gateway"]["auth"]["k8sTrust"]["allowedIdentities"]:
-        assert identity["serviceAccount"] in accounts and identity["namespace"] == "openclaw"
-    worker = named(documents, "Deployment", "openclaw-worker")["spec"]["template"]["spec"]
-    [volume] = worker["volumes"]
-    [source] = volume["projected"]["sources"]
-    assert source["serviceAccountToken"] == {
-        "path": "token",
-        "audience": told["TOKEN_AUDIENCE"],
-        "expirationSeconds": 600,
-    }
-    assert worker["serviceAccountName"] == "openclaw-worker"
-
-
-def test_an_apply_of_the_manifests_leaves_leases_and_counts_alone(world: World) -> None:
-    cluster = world.cluster
-    cluster.apply(kustomize(FOLDER))
-    path = f"{LEASES}/openclaw/leases/openclaw-gateway-gateway"
-    spec = {"renewTime": "2026-11-29T20:00:00.000000Z"}
-    cluster.ensure("PATCH", path, {"spec": spec}, "application/merge-patch+json")
-    scale = "/apis/apps/v1/namespaces/openclaw/statefulsets/openclaw-gateway/scale"
-    cluster.ensure("PATCH", scale, {"spec": {"replicas": 0}}, "application/merge-patch+json")
-    manifests.run("kubectl", "apply", "-k", str(manifests.KUSTOMIZE / FOLDER), kubeconfig=cluster.kubeconfig())
-    cluster.apply(kustomize(FOLDER))
-    assert cluster.ensure("GET", path)["spec"]["renewTime"] == spec["renewTime"]
-    assert cluster.ensure("GET", scale)["spec"].get("replicas", 0) == 0
-
-
-# The settings of the program, once it has them.
-
-
-def gateway_variables() -> dict[str, str]:
-    """The variables that `gateway --help` tells of, with what it says behind their names."""
-    _, text = run_to_end({}, ("gateway", "--help"))
-    known = dict(re.findall(r"^  ([A-Z][A-Z0-9_]+) \((.*)\)$", text, re.MULTILINE))
-    if not known:
-        pytest.skip("this binary has no gateway, or says nothing of its variables")
-    return known
-
-
-def test_every_variable_of_the_gateway_can_be_set() -> None:
-    known = gateway_variables()
-    both = [GATEWAY, changed("proxy.url", "http://proxy:1", changed("secrets", {}, GATEWAY))]
-    given = {one["name"] for values in both for one in container_of(pod_of(chart(values)))["env"]}
-    of_the_cluster = {"KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBECONFIG", "KUBE_CONTEXT"}
-    wanted = {name for name in known if f"{name}_FILE" not in known or name in given}
-    assert wanted - given <= of_the_cluster
-
-
-def test_the_defaults_are_the_programs() -> None:
-    known = gateway_variables()
-    told = variables(pod_of(chart(changed("gateway.oidc", {"issuerURL": "https://a/b", "audience": "a", "allowedClients": ["c"]}, PLAIN))))
-    defaults = {name: said.removeprefix("default ") for name, said in known.items() if said.startswith("default ")}
-    others = {name for name in defaults.keys() & told.keys() if told[name] != defaults[name]}
-    # Of each release.
-    assert others <= {"LEASE_PREFIX"}

@@ -376,9 +376,10 @@ def test_the_documents_list_the_same() -> None:
     text = (REPOSITORY / "docs" / "gateway.md").read_text()
     table = re.search(r"^<!-- rights -->\n(.*?)^<!-- /rights -->$", text, re.MULTILINE | re.DOTALL)
     assert table is not None
+    rows = re.findall(r"^\| [^|]+ \| [^|]+ \| ([^|]+) \| ([^|]+) \| [^|]+ \|$", table[1], re.MULTILINE)
     listed = {
         (resource, tuple(re.findall(r"`(\w+)`", verbs)))
-        for resources, verbs in re.findall(r"^\| [^|]+ \| [^|]+ \| ([^|]+) \| ([^|]+) \| [^|]+ \|$", table[1], re.MULTILINE)
+        for resources, verbs in rows
         for resource in re.findall(r"`([a-z/]+)`", resources)
     }
     granted = {

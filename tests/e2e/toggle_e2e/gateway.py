@@ -210,7 +210,8 @@ def workload(
     labels = {"app": name}
     pod = {"nodeName": NODE, "containers": [{"name": "main", "image": "example.invalid/workload:1"}]}
     if account:
-        cluster.apply([{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}}], namespace=namespace)
+        made = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account, "namespace": namespace}}
+        cluster.apply([made])
         pod["serviceAccountName"] = account
     spec: Object = {
         "selector": {"matchLabels": labels},

@@ -90,6 +90,12 @@ def of_kind(documents: list[Object], kind: str) -> Object:
     return found[0]
 
 
+def named(documents: list[Object], kind: str, name: str) -> Object:
+    """The one document of a kind and name."""
+    [found] = [one for one in documents if one["kind"] == kind and one["metadata"]["name"] == name]
+    return found
+
+
 def pod_of(documents: list[Object]) -> Object:
     """The pod that the Deployment makes."""
     template: Object = of_kind(documents, "Deployment")["spec"]["template"]

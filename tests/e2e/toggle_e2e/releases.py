@@ -58,3 +58,20 @@ def with_names_like_numbers() -> Values:
     }.items():
         values = changed(path, value, values)
     return values
+
+GATEWAY_ALONE: Values = {
+    "bot": {"enabled": False},
+    "gateway": {"enabled": True, "config": {"targets": {"worker": {"name": "openclaw-worker"}}}},
+}
+"""What has to be set for a gateway alone."""
+
+TRUST: Values = {
+    "enabled": True,
+    "allowedIdentities": [{"namespace": "ci", "serviceAccount": "deploy", "allowedRoles": ["node"]}],
+}
+ROLES: Values = {"node": {"targets": ["worker"], "verbs": ["status", "start"]}}
+
+
+def gateway_file(**parts: object) -> Values:
+    """Values with other parts of the gateway's file."""
+    return changed("gateway.config", GATEWAY_ALONE["gateway"]["config"] | parts, GATEWAY_ALONE)

@@ -1,0 +1,193 @@
+"""The values of the gateway in the Helm chart: what is missing or wrong is refused, in words."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from toggle_e2e.bot import run_to_end
+from toggle_e2e.manifests import Refused, chart, container_of, of_kind, pod_of, variables
+from toggle_e2e.releases import GATEWAY, GATEWAY_ALONE, ROLES, TRUST, Values, changed, gateway_file
+
+BACKEND = {"host": "web.example.org", "service": "web", "port": "http"}
+
+
+def target(**fields: object) -> Values:
+    """Values with a target that has more fields."""
+    return changed("gateway.config.targets.worker", {"name": "openclaw-worker"} | fields, GATEWAY_ALONE)
+
+
+def refusal(values: Values, *options: str) -> str:
+    """Why the chart is not rendered."""
+    with pytest.raises(Refused) as refused:
+        chart(values, "toggle", "default", *options)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentences"),
+    [
+        ({"bot": {"enabled": False}}, ["bot.enabled and gateway.enabled are both off: set one of them"]),
+        (changed("gateway.config", {}, GATEWAY_ALONE), ["gateway.config.targets is empty: "]),
+        (
+            gateway_file(k8sTrust={"enabled": True, "allowedIdentities": []}),
+            ["gateway.config's k8sTrust is enabled and its allowedIdentities is empty: "],
+        ),
+        (
+            gateway_file(gateway={"auth": {"k8sTrust": TRUST}}),
+            ["k8sTrust gives ci/deploy the role node, which gateway.config.roles does not have: add node: "],
+        ),
+        (
+            gateway_file(roles={"node": {"targets": ["app"], "verbs": ["status"]}}),
+            ["gateway.config.roles.node names the target app, which gateway.config.targets does not have"],
+        ),
+        (
+            gateway_file(roles=ROLES, oidcRoles={"user": ["admin"]}),
+            [
+                "gateway.config.oidcRoles.user names the role admin, which gateway.config.roles does not have: ",
+                "gateway.config.oidcRoles is set, and gateway.oidc.issuerURL is not: ",
+            ],
+        ),
+        (
+            changed("gateway.oidc", {"issuerURL": "https://keycloak.example.com/realms/a"}, GATEWAY_ALONE),
+            ["gateway.oidc.audience is not set: ", "gateway.oidc.allowedClients is not set: "],
+        ),
+        (
+            changed("gateway.oidc", {"audience": "a"}, GATEWAY_ALONE),
+            ["gateway.oidc.audience is set, and gateway.oidc.issuerURL is not"],
+        ),
+        (
+            gateway_file(targets={"a": {"name": "web"}, "b": {"name": "web", "kind": "Deployment"}}),
+            ["gateway.config.targets names apps/deployments default/web twice, as a and as b: keep one of them"],
+        ),
+        (
+            gateway_file(targets={"a": {"name": "a"} | BACKEND, "b": {"name": "b"} | BACKEND}),
+            ["gateway.config.targets names the host web.example.org twice, as a and as b: "],
+        ),
+        (target(host="web.example.org"), ["gateway.config.targets.worker has host alone: "]),
+        (target(name="toggle-openclaw-k8s-toggle-operator"), ["which is the bot itself: "]),
+        (target(name="toggle-openclaw-k8s-toggle-operator-gateway"), ["which is the gateway itself: "]),
+        (
+            changed("gateway.ports", {"api": 8080}, GATEWAY_ALONE),
+            ["gateway.ports.api and gateway.ports.proxy are one port: "],
+        ),
+        (
+            changed("gateway.leases", "gateways/openclaw-gateway-", GATEWAY_ALONE),
+            ["gateway.leases is for a gateway of another release"],
+        ),
+        (changed("gateway.ingress.enabled", True, GATEWAY_ALONE), ["gateway.ingress.enabled leads to no target: "]),
+        (
+            changed("gateway.isolate", {"worker": {"podLabels": {"a": "b"}}}, GATEWAY_ALONE),
+            ["gateway.isolate.worker is no target with a service: "],
+        ),
+        (
+            changed("gateway.autoscalers", {"other": {"maxReplicas": 3}}, GATEWAY_ALONE),
+            ["gateway.autoscalers.other is no target"],
+        ),
+        (
+            changed("gateway.serviceAccount", {"create": False}, GATEWAY_ALONE),
+            ["gateway.serviceAccount.name is not set: "],
+        ),
+        (
+            changed("gateway.extraEnv", [{"name": "API_ADDR", "value": ":1"}], GATEWAY_ALONE),
+            ["gateway.extraEnv names API_ADDR, which another value sets already: "],
+        ),
+        (
+            changed("commands.announceRoom", "!ops:example.com"),
+            ["commands.announceRoom is set, and there is no gateway whose doings could be told: "],
+        ),
+        (
+            changed("gateway", {"leases": "gateways/openclaw-gateway-"}),
+            ["gateway.leases is set, and no target has an object: "],
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_with_what_to_do(values: Values, sentences: list[str]) -> None:
+    said = refusal(values)
+    for sentence in sentences:
+        assert sentence in said
+    assert len(re.findall(r"^  \S", said, re.MULTILINE)) == len(sentences), said
+
+
+def test_a_name_that_no_service_can_have_is_refused() -> None:
+    with pytest.raises(Refused, match="gateway.enabled makes a Service, and .* is no name for one: set "):
+        chart(GATEWAY_ALONE, "1toggle")
+
+
+SLIPS: list[tuple[str, object]] = [
+    ("gateway.replica", 2),
+    ("gateway.replicas", -1),
+    ("gateway.config.target", {}),
+    ("gateway.config.targets.Worker", {"name": "a"}),
+    ("gateway.config.targets.worker.name", "A"),
+    ("gateway.config.targets.worker.image", "a"),
+    ("gateway.config.targets.worker.kind", "DaemonSet"),
+    ("gateway.config.targets.worker.idleStop", "always"),
+    ("gateway.config.targets.worker.idle", 30),
+    ("gateway.config.targets.worker.onCold", "wait"),
+    ("gateway.config.targets.worker.pageStatus", 404),
+    ("gateway.config.targets.worker.anonymous", ["read"]),
+    ("gateway.config.targets.worker.host", "Web.example.org"),
+    ("gateway.config.targets.worker.host", "web.example.org:443"),
+    ("gateway.config.roles", {"node": {"targets": ["worker"]}}),
+    ("gateway.config.roles", {"node": {"targets": ["worker"], "verbs": ["restart"]}}),
+    ("gateway.config.k8sTrust", {"enabled": True}),
+    ("gateway.config.k8sTrust", TRUST | {"ephemeralSessions": False}),
+    ("gateway.config.k8sTrust", TRUST | {"allowedIdentities": [{"namespace": "ci", "serviceAccount": "a"}]}),
+    ("gateway.config.gateway", {"auth": {"k8sTrust": TRUST | {"enable": True}}}),
+    ("gateway.trustedProxies", ["0.0.0.0/0"]),
+    ("gateway.trustedProxies", ["ingress"]),
+    ("gateway.tokenAudience", ""),
+    ("gateway.oidc.issuerURL", "http://keycloak.example.com/realms/a"),
+    ("gateway.oidc.algorithms", ["none"]),
+    ("gateway.oidc.algorithms", ["HS256"]),
+    ("gateway.oidc.algorithms", []),
+    ("gateway.drainTimeout", "soon"),
+    ("gateway.ports.proxy", 80),
+    ("gateway.isolate", {"worker": {"podLabels": {}}}),
+    ("gateway.leases", "gateways"),
+    ("gateway.podLabels", {"app.kubernetes.io/component": "bot"}),
+    ("commands.announceRoom", "#ops:example.com"),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), SLIPS)
+def test_a_slip_is_refused(path: str, value: object) -> None:
+    assert "values don't meet the specifications of the schema" in refusal(changed(path, value, GATEWAY_ALONE))
+
+
+def test_the_keys_of_the_other_program_in_the_file_are_left_in_it() -> None:
+    """The file is taken as it is; the gateway says which keys it does not use."""
+    seed = {"mode": "local", "port": 18789, "bind": "lan", "auth": {"mode": "token", "k8sTrust": TRUST}}
+    documents = chart(gateway_file(gateway=seed, roles=ROLES))
+    assert json.loads(of_kind(documents, "ConfigMap")["data"]["gateway.json"])["gateway"] == seed
+
+
+def gateway_variables() -> dict[str, str]:
+    """The variables that `gateway --help` tells of, with what it says behind their names."""
+    _, text = run_to_end({}, ("gateway", "--help"))
+    known = dict(re.findall(r"^  ([A-Z][A-Z0-9_]+) \((.*)\)$", text, re.MULTILINE))
+    if not known:
+        pytest.skip("this binary has no gateway, or says nothing of its variables")
+    return known
+
+
+def test_every_variable_of_the_gateway_can_be_set() -> None:
+    known = gateway_variables()
+    both = [GATEWAY, changed("proxy.url", "http://proxy:1", changed("secrets", {}, GATEWAY))]
+    given = {one["name"] for values in both for one in container_of(pod_of(chart(values)))["env"]}
+    of_the_cluster = {"KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBECONFIG", "KUBE_CONTEXT"}
+    wanted = {name for name in known if f"{name}_FILE" not in known or name in given}
+    assert wanted - given <= of_the_cluster
+
+
+def test_the_defaults_are_the_programs() -> None:
+    known = gateway_variables()
+    oidc = {"issuerURL": "https://a/b", "audience": "a", "allowedClients": ["c"]}
+    told = variables(pod_of(chart(changed("gateway.oidc", oidc, GATEWAY_ALONE))))
+    defaults = {name: said.removeprefix("default ") for name, said in known.items() if said.startswith("default ")}
+    others = {name for name in defaults.keys() & told.keys() if told[name] != defaults[name]}
+    # Of each release.
+    assert others <= {"LEASE_PREFIX"}
