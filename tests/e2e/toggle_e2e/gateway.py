@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from . import manifests
 from .administrator import Object
@@ -20,7 +21,7 @@ from .backend import Backend
 from .bot import Bot
 from .controlplane import ControlPlane
 from .kubelet import NODE
-from .manifests import chart, lay_out, of_kind, pod_of
+from .manifests import chart, container_of, lay_out, of_kind
 from .net import free_port, wait_for
 
 AUDIENCE = "openclaw-gateway"
@@ -137,11 +138,21 @@ class Installed:
     replicas: list[Gateway] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
+    @property
+    def pod(self) -> Object:
+        """What the Deployment of the gateway makes."""
+        [found] = [
+            one["spec"]["template"]
+            for one in self.documents
+            if one["kind"] == "Deployment" and container_of(one["spec"]["template"]).get("args") == ["gateway"]
+        ]
+        return found
+
     def replica(self, **overrides: str) -> Gateway:
         """One more replica, which is not started yet, with its own copy of the configuration."""
         number = next(self._numbers)
         root = self.workdir / f"replica-{number}"
-        laid = lay_out(self.cluster, self.namespace, pod_of(self.documents), root)
+        laid = lay_out(self.cluster, self.namespace, self.pod, root)
         settings = laid.settings | {
             name: f"127.0.0.1:{free_port()}" for name in ("PROXY_ADDR", "API_ADDR", "HEALTH_ADDR")
         }
@@ -191,9 +202,10 @@ def pod_token(cluster: ControlPlane, namespace: str, pod: str, seconds: int = 60
     return cluster.token(namespace, account, seconds, audiences or (AUDIENCE,), pod)
 
 
-def pods(cluster: ControlPlane, namespace: str, app: str) -> list[str]:
-    """The names of the pods of a workload that `workload` made."""
-    found = cluster.ensure("GET", f"/api/v1/namespaces/{namespace}/pods?labelSelector=app%3D{app}")["items"]
+def pods(cluster: ControlPlane, namespace: str, app: str, label: str = "app") -> list[str]:
+    """The names of the pods with a label, by default of a workload that `workload` made."""
+    selector = quote(f"{label}={app}")
+    found = cluster.ensure("GET", f"/api/v1/namespaces/{namespace}/pods?labelSelector={selector}")["items"]
     return [one["metadata"]["name"] for one in found if "deletionTimestamp" not in one["metadata"]]
 
 
