@@ -96,7 +96,7 @@ pub async fn serve(settings: &Settings, clock: Clock) -> Result<(), ServeError> 
     let health = Arc::new(health);
     // Probes are answered from now on, while the bot logs in, too.
     if let Some(address) = settings.health {
-        telemetry::start(&address.candidates(), Arc::clone(&health))
+        telemetry::start(&address.candidates(), health.clone())
             .map_err(|error| ServeError::HealthPort { address, error })?;
         info!("/livez, /readyz and /metrics are served on {address}");
     }

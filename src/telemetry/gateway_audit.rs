@@ -1,5 +1,8 @@
 //! The audit log of the gateway: one JSON object a line on standard output.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 /// The kinds of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GatewayEvent {
@@ -87,16 +90,39 @@ impl GatewayRecord<'static> {
     }
 }
 
-/// The audit log of the gateway.
-#[derive(Debug, Clone, Copy)]
-pub struct GatewayAudit {
-    /// Successes are told, too.
-    pub successes: bool,
+/// The audit log of the gateway. Clones are the same log.
+#[derive(Debug, Clone, Default)]
+pub struct GatewayAudit(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    tells_successes: AtomicBool,
 }
 
 impl GatewayAudit {
+    /// The log, which tells of successes if that is wanted (`k8sTrust.auditLog`), and of
+    /// everything else in any case.
+    pub fn new(tells_successes: bool) -> Self {
+        let audit = Self::default();
+        audit.tell_successes(tells_successes);
+        audit
+    }
+
+    /// Changes whether successes are told, as the file that was read again says.
+    pub fn tell_successes(&self, tells_successes: bool) {
+        self.0.tells_successes.store(tells_successes, Relaxed);
+    }
+
     /// Writes a line about something at this time, in milliseconds since the Unix epoch.
-    pub fn record(self, at_ms: u64, record: &GatewayRecord<'_>) {
+    /// What is refused is written at once, and again of the same identity after a minute at
+    /// the earliest, with the number of those between.
+    pub fn record(&self, at_ms: u64, record: &GatewayRecord<'_>) {
         let _ = (at_ms, record);
+    }
+
+    /// Writes the numbers of what was refused since it was told last: to be called every few
+    /// seconds, and at the end.
+    pub fn flush(&self, at_ms: u64) {
+        let _ = at_ms;
     }
 }

@@ -1,49 +1,241 @@
-//! The numbers of the gateway.
+//! The numbers of the gateway. Those of the hot path are atomics of a target, reached by a
+//! handle; nothing here is allocated for a request.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use super::exposition::Exposition;
+use super::histogram::Histogram;
+
+/// The name of what is counted under no name of its own: a namespace that is not in the
+/// configuration, and a target that was taken out of it.
+const OTHER: &str = "other";
+
+/// The classes of statuses; what is no status is counted as the last.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// The ends of an idle stop; another one is counted as the last.
+const IDLE_STOPS: [&str; 4] = ["stopped", "kept", "lost", "failed"];
+
+/// The reasons for turning a request away that are series from the start.
+const REASONS: [&str; 8] = [
+    "bad_request",
+    "draining",
+    "forbidden",
+    "full",
+    "not_found",
+    "timeout",
+    "unauthorized",
+    "unavailable",
+];
+
+/// The most reasons beside those; what is beyond is [`OTHER`].
+const MAX_REASONS: usize = 32;
 
 /// The numbers of the gateway, which the metrics page shows.
 #[derive(Default)]
-pub struct GatewayMetrics {}
+pub struct GatewayMetrics {
+    authenticated: AtomicU64,
+    not_authenticated: AtomicU64,
+    held: AtomicI64,
+    sessions: Mutex<BTreeMap<String, i64>>,
+    rejected: Mutex<BTreeMap<&'static str, u64>>,
+    targets: Mutex<BTreeMap<String, Arc<TargetMetrics>>>,
+}
+
+/// The numbers of one target.
+#[derive(Default)]
+pub struct TargetMetrics {
+    requests: [AtomicU64; CLASSES.len()],
+    idle_stops: [AtomicU64; IDLE_STOPS.len()],
+    wakes: Histogram,
+}
+
+impl TargetMetrics {
+    /// A request ended with this status (`openclaw_gateway_requests_total`).
+    pub fn request(&self, status: u16) {
+        let class = usize::from(status / 100).wrapping_sub(1);
+        add(self.requests.get(class).or(self.requests.last()));
+    }
+
+    /// It was ready so long after its wake (`openclaw_gateway_wake_seconds`).
+    pub fn woken(&self, after: Duration) {
+        self.wakes.observe(after);
+    }
+
+    /// An idle stop ended so: `stopped`, `kept`, `lost`, `failed`
+    /// (`openclaw_gateway_idle_stops_total`).
+    pub fn idle_stop(&self, outcome: &str) {
+        let at = IDLE_STOPS.iter().position(|known| *known == outcome);
+        let counter = at.and_then(|at| self.idle_stops.get(at));
+        add(counter.or(self.idle_stops.last()));
+    }
+}
+
+fn add(counter: Option<&AtomicU64>) {
+    if let Some(counter) = counter {
+        counter.fetch_add(1, Relaxed);
+    }
+}
 
 impl GatewayMetrics {
+    /// Begins the series of these targets, and of the sessions of service accounts in these
+    /// namespaces; those of others are told together. What was counted before stays, so
+    /// this may be called again when the file is read again.
+    pub fn register<'a>(
+        &self,
+        targets: impl IntoIterator<Item = &'a str>,
+        namespaces: impl IntoIterator<Item = &'a str>,
+    ) {
+        let mut known = locked(&self.targets);
+        for name in targets {
+            if !known.contains_key(name) {
+                known.insert(name.to_owned(), Arc::default());
+            }
+        }
+        let mut known = locked(&self.sessions);
+        for name in namespaces {
+            if !known.contains_key(name) {
+                known.insert(name.to_owned(), 0);
+            }
+        }
+    }
+
+    /// The numbers of a target, to be kept by whoever serves it; those of a target that is
+    /// not registered are counted together.
+    pub fn target(&self, name: &str) -> Arc<TargetMetrics> {
+        let mut known = locked(&self.targets);
+        match known.get(name) {
+            Some(target) => Arc::clone(target),
+            None => Arc::clone(known.entry(OTHER.to_owned()).or_default()),
+        }
+    }
+
     /// Counts an attempt to authenticate (`openclaw_k8s_auth_attempts_total`).
     pub fn auth_attempt(&self, ok: bool) {
-        let _ = ok;
+        add(Some(match ok {
+            true => &self.authenticated,
+            false => &self.not_authenticated,
+        }));
     }
 
     /// A session of a namespace's service account begins (`openclaw_k8s_sessions_active`).
+    /// The authenticator counts them: nobody else calls this.
     pub fn session_began(&self, namespace: &str) {
-        let _ = namespace;
+        self.add_session(namespace, 1);
     }
 
-    /// It ends.
+    /// A session that was told by [`GatewayMetrics::session_began`] ends.
     pub fn session_ended(&self, namespace: &str) {
-        let _ = namespace;
+        self.add_session(namespace, -1);
     }
 
-    /// A target was ready so long after its wake (`…_wake_seconds`).
+    fn add_session(&self, namespace: &str, by: i64) {
+        let mut known = locked(&self.sessions);
+        match known.get_mut(namespace) {
+            Some(count) => *count += by,
+            None => *known.entry(OTHER.to_owned()).or_default() += by,
+        }
+    }
+
+    /// A target was ready so long after its wake (`openclaw_gateway_wake_seconds`).
     pub fn woken(&self, target: &str, after: Duration) {
-        let _ = (target, after);
+        self.target(target).woken(after);
     }
 
-    /// Requests that are held (`…_held`), by `1` or `-1`.
+    /// Adds to the number of requests that are held (`openclaw_gateway_held`), `1` or `-1`.
     pub fn held(&self, by: i64) {
-        let _ = by;
+        self.held.fetch_add(by, Relaxed);
     }
 
-    /// A request was turned away (`…_rejected_total`).
+    /// A request was turned away (`openclaw_gateway_rejected_total`), for a reason of a few
+    /// letters that the program chose.
     pub fn rejected(&self, reason: &'static str) {
-        let _ = reason;
+        let mut known = locked(&self.rejected);
+        let is_room = known.len() < MAX_REASONS || known.contains_key(reason);
+        *known
+            .entry(if is_room { reason } else { OTHER })
+            .or_default() += 1;
     }
 
-    /// A request for a target ended with this status (`…_requests_total`).
+    /// A request for a target ended with this status (`openclaw_gateway_requests_total`).
+    /// Where many do, the handle of [`GatewayMetrics::target`] is kept instead.
     pub fn request(&self, target: &str, status: u16) {
-        let _ = (target, status);
+        self.target(target).request(status);
     }
 
-    /// An idle stop ended so: `stopped`, `kept`, `lost`, `failed` (`…_idle_stops_total`).
+    /// An idle stop ended so: `stopped`, `kept`, `lost`, `failed`
+    /// (`openclaw_gateway_idle_stops_total`).
     pub fn idle_stop(&self, target: &str, outcome: &'static str) {
-        let _ = (target, outcome);
+        self.target(target).idle_stop(outcome);
     }
+
+    /// Writes all of them.
+    pub(super) fn write(&self, out: &mut Exposition) {
+        let read = |number: &AtomicU64| number.load(Relaxed);
+        let mut family = out.counter(
+            "openclaw_k8s_auth_attempts_total",
+            "Tokens of service accounts that were checked: taken, or not.",
+        );
+        family.labelled(&[("result", "success")], read(&self.authenticated));
+        family.labelled(&[("result", "failed")], read(&self.not_authenticated));
+        let mut family = out.gauge(
+            "openclaw_k8s_sessions_active",
+            "Sessions of service accounts that were used within two minutes, by their namespace.",
+        );
+        for (namespace, count) in locked(&self.sessions).iter() {
+            family.labelled(&[("namespace", namespace)], count);
+        }
+        out.gauge(
+            "openclaw_gateway_held",
+            "Requests that wait until their target is ready.",
+        )
+        .value(self.held.load(Relaxed));
+        let mut family = out.counter(
+            "openclaw_gateway_rejected_total",
+            "Requests that the gateway turned away itself.",
+        );
+        let mut rejected: BTreeMap<_, _> = REASONS.iter().map(|reason| (*reason, 0)).collect();
+        rejected.extend(locked(&self.rejected).iter());
+        for (reason, count) in rejected {
+            family.labelled(&[("reason", reason)], count);
+        }
+        self.write_targets(out);
+    }
+
+    fn write_targets(&self, out: &mut Exposition) {
+        let targets = locked(&self.targets).clone();
+        let mut family = out.counter(
+            "openclaw_gateway_requests_total",
+            "Requests for a target that were answered, by the class of the status.",
+        );
+        for (name, target) in &targets {
+            for (class, count) in CLASSES.iter().zip(&target.requests) {
+                family.labelled(&[("target", name), ("class", class)], count.load(Relaxed));
+            }
+        }
+        let mut family = out.counter(
+            "openclaw_gateway_idle_stops_total",
+            "Stops of a target that nobody used, by what became of them.",
+        );
+        for (name, target) in &targets {
+            for (outcome, count) in IDLE_STOPS.iter().zip(&target.idle_stops) {
+                let labels = [("target", &**name), ("outcome", outcome)];
+                family.labelled(&labels, count.load(Relaxed));
+            }
+        }
+        let mut family = out.histogram(
+            "openclaw_gateway_wake_seconds",
+            "Time from the wake of a target until it could be reached.",
+        );
+        for (name, target) in &targets {
+            family.buckets(("target", name), &target.wakes);
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

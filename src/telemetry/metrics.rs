@@ -1,29 +1,32 @@
 //! The metrics: their names, and where each comes from.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::UNIX_EPOCH,
-};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::{
     exposition::Exposition,
     health::{Attempts, HealthState},
-    probe::Probe,
+    probe::{Probe, ProbeAnswer},
     process,
+    server::State,
 };
 
-impl HealthState {
-    /// All of them, in the text format of Prometheus.
-    pub(super) fn metrics(&self) -> String {
+impl State for HealthState {
+    fn judge(&self, probe: Probe) -> ProbeAnswer {
+        self.snapshot().judge(probe)
+    }
+
+    fn metrics(&self) -> String {
         let mut out = Exposition::default();
         self.state(&mut out);
         self.talk(&mut out);
         self.commands(&mut out);
         self.store(&mut out);
-        self.process(&mut out);
+        process::write(self.started_at, &mut out);
         out.into_text()
     }
+}
 
+impl HealthState {
     fn state(&self, out: &mut Exposition) {
         let now = self.snapshot();
         out.gauge("openclaw_toggle_build_info", "Which version this is.")
@@ -130,18 +133,5 @@ impl HealthState {
             "Transactions that could not be committed.",
         )
         .value(read(&counters.store_failures));
-    }
-
-    fn process(&self, out: &mut Exposition) {
-        if let Some(bytes) = process::resident_bytes() {
-            out.gauge("process_resident_memory_bytes", "Memory that is in RAM.")
-                .value(bytes);
-        }
-        let started = self.started_at.duration_since(UNIX_EPOCH);
-        out.gauge(
-            "process_start_time_seconds",
-            "When the process started, in seconds since the Unix epoch.",
-        )
-        .value(started.unwrap_or_default().as_secs_f64());
     }
 }

@@ -6,7 +6,11 @@ mod audit;
 mod client;
 mod commands;
 mod exposition;
+#[cfg(feature = "gateway")]
 mod gateway_audit;
+#[cfg(feature = "gateway")]
+mod gateway_health;
+#[cfg(feature = "gateway")]
 mod gateway_metrics;
 mod health;
 mod histogram;
@@ -21,10 +25,14 @@ mod skipped;
 pub use audit::{Audit, AuditDecision, AuditEvent, AuditRecord};
 pub use client::ask;
 pub use commands::{CommandOutcome, MetricEvent, MetricEvents};
+#[cfg(feature = "gateway")]
 pub use gateway_audit::{GatewayAudit, GatewayEvent, GatewayRecord};
-pub use gateway_metrics::GatewayMetrics;
+#[cfg(feature = "gateway")]
+pub use gateway_health::GatewayHealth;
+#[cfg(feature = "gateway")]
+pub use gateway_metrics::{GatewayMetrics, TargetMetrics};
 pub use health::HealthState;
 pub use log_filter::{LogFilter, LogFilterError};
 pub use logging::{MAX_LINE_BYTES, init, line};
 pub use probe::{Probe, ProbeAnswer, Snapshot};
-pub use server::start;
+pub use server::{State, start};

@@ -1,9 +1,26 @@
 //! Facts about this process from the kernel.
 
 use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::exposition::Exposition;
+
+/// Writes the metrics of the process, which started at this time.
+pub(super) fn write(started_at: SystemTime, out: &mut Exposition) {
+    if let Some(bytes) = resident_bytes() {
+        out.gauge("process_resident_memory_bytes", "Memory that is in RAM.")
+            .value(bytes);
+    }
+    let started = started_at.duration_since(UNIX_EPOCH);
+    out.gauge(
+        "process_start_time_seconds",
+        "When the process started, in seconds since the Unix epoch.",
+    )
+    .value(started.unwrap_or_default().as_secs_f64());
+}
 
 /// Memory that is in RAM now, in bytes; None where there is no /proc.
-pub(super) fn resident_bytes() -> Option<u64> {
+fn resident_bytes() -> Option<u64> {
     resident(&fs::read_to_string("/proc/self/status").ok()?)
 }
 

@@ -10,18 +10,30 @@ use std::{
 use http::StatusCode;
 use tokio::runtime::Builder;
 
-use super::{exposition::CONTENT_TYPE, health::HealthState, probe::Probe};
+use super::{
+    exposition::CONTENT_TYPE,
+    probe::{Probe, ProbeAnswer},
+};
 use crate::net::{self, Page, listen, serve, text_page};
+
+/// The state of a process, which its pages show.
+pub trait State: Send + Sync {
+    /// The answer to a probe.
+    fn judge(&self, probe: Probe) -> ProbeAnswer;
+
+    /// All metrics, in the text format of Prometheus.
+    fn metrics(&self) -> String;
+}
 
 /// Serves the pages on the first of these addresses that this machine has, for
 /// as long as the process lives; returns once it listens.
 ///
-/// They have a thread of their own: a probe is answered while the bot's loop is busy, and
+/// They have a thread of their own: a probe is answered while the process's loop is busy, and
 /// many probes do not slow the loop.
 ///
 /// # Errors
 /// None of the addresses can be listened on, or there is no thread to be had.
-pub fn start(candidates: &[SocketAddr], health: Arc<HealthState>) -> io::Result<()> {
+pub fn start(candidates: &[SocketAddr], state: Arc<dyn State>) -> io::Result<()> {
     let candidates = candidates.to_vec();
     let (sender, receiver) = mpsc::channel();
     thread::Builder::new()
@@ -32,7 +44,7 @@ pub fn start(candidates: &[SocketAddr], health: Arc<HealthState>) -> io::Result<
                 runtime.block_on(async {
                     let listener = listen(&candidates)?;
                     drop(sender.send(Ok(())));
-                    serve(listener, move |path| page(&health, path)).await;
+                    serve(listener, move |path| page(&*state, path)).await;
                     Ok(())
                 })
             });
@@ -43,10 +55,10 @@ pub fn start(candidates: &[SocketAddr], health: Arc<HealthState>) -> io::Result<
         .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
 }
 
-fn page(health: &HealthState, path: &str) -> Option<Page> {
+fn page(state: &dyn State, path: &str) -> Option<Page> {
     for probe in [Probe::Live, Probe::Ready] {
         if path == probe.path() {
-            let verdict = health.snapshot().judge(probe);
+            let verdict = state.judge(probe);
             let status = match verdict.ok {
                 true => StatusCode::OK,
                 false => StatusCode::SERVICE_UNAVAILABLE,
@@ -54,5 +66,5 @@ fn page(health: &HealthState, path: &str) -> Option<Page> {
             return Some(text_page(status, verdict.text));
         }
     }
-    (path == "/metrics").then(|| net::page(StatusCode::OK, CONTENT_TYPE, health.metrics()))
+    (path == "/metrics").then(|| net::page(StatusCode::OK, CONTENT_TYPE, state.metrics()))
 }

@@ -2,6 +2,7 @@
 
 mod authenticator;
 mod session;
+mod sessions;
 
-pub use authenticator::Authenticator;
-pub use session::{AuthFault, Session};
+pub use authenticator::{Authenticator, Means};
+pub use session::{AuthFault, Caller, Credential, Session};

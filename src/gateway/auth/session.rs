@@ -1,8 +1,17 @@
 //! An authenticated caller.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::control::access::{Permissions, Principal};
+use crate::telemetry::{GatewayEvent, GatewayRecord};
+use crate::util::{Secret, printable};
+
+/// The longest text of [`Session::by`], in bytes.
+const MAX_BY_BYTES: usize = 200;
+
+/// The SHA-256 of a credential.
+pub(super) type Digest = [u8; 32];
 
 /// Somebody whose credential was checked, and what they may do. Shared by all requests that
 /// carry the same credential until it has to be checked again.
@@ -16,17 +25,113 @@ pub struct Session {
     pub expires: Option<SystemTime>,
     /// `authentication.kubernetes.io/credential-id` or `jti`, for the audit log.
     pub credential_id: Option<String>,
-    /// The SHA-256 of the credential, by which it is checked again; None for nobody's.
-    pub digest: Option<[u8; 32]>,
+    /// The names of the roles, with commas between them, for the audit log.
+    roles: String,
+    /// The credential by its digest, by which it is checked again; None for nobody's.
+    pub(super) digest: Option<Digest>,
+    /// The token of a service account, which is shown to the API server again.
+    pub(super) token: Option<Secret>,
 }
 
-/// Why a credential is not taken.
+/// Who asks, and the part that the request's `Authorization` has in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Their session; nobody's unless the credential is [`Credential::Ours`].
+    pub session: Arc<Session>,
+    /// The kind of credential that was shown.
+    pub credential: Credential,
+}
+
+/// The kinds of credentials that a request may carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// None.
+    None,
+    /// One that is for the app: passed on as it is.
+    Theirs,
+    /// One that was for the gateway: taken out before the app sees the request.
+    Ours,
+}
+
+/// The reasons why a credential is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthFault {
-    /// It proves nothing, for this reason, which is for the audit log and no answer: 401.
+    /// It proves nothing: 401 with `WWW-Authenticate: Bearer`. The reason is for the audit
+    /// log and no answer.
     Unauthorized(&'static str),
+    /// It proves who asks, and they may do nothing at all: 403.
+    Forbidden,
     /// It cannot be checked now: 503 with `Retry-After`.
     Unavailable,
     /// This peer tries too often: 429 with `Retry-After`.
     TooMany,
+}
+
+impl AuthFault {
+    /// The reason for the audit log.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Unauthorized(reason) => reason,
+            Self::Forbidden => "no role allows anything",
+            Self::Unavailable => "it cannot be checked now",
+            Self::TooMany => "too many attempts",
+        }
+    }
+}
+
+impl Session {
+    /// A session without a credential behind it: nobody's, or that of a test.
+    pub fn new(principal: Principal, permissions: Permissions) -> Self {
+        let roles = permissions.roles.join(",");
+        Self {
+            principal,
+            permissions,
+            expires: None,
+            credential_id: None,
+            roles,
+            digest: None,
+            token: None,
+        }
+    }
+
+    /// Who it is, in a short text for Leases and the log: `sa:NAMESPACE/NAME`,
+    /// `person:NAME` or `anonymous`.
+    pub fn by(&self) -> String {
+        let (kind, name) = match &self.principal {
+            Principal::Anonymous => return "anonymous".to_owned(),
+            Principal::ServiceAccount(account, _) => {
+                ("sa:", [&*account.namespace, "/", &account.name].concat())
+            }
+            Principal::Person(person) if person.shown.is_empty() => {
+                ("person:", person.subject.clone())
+            }
+            Principal::Person(person) => ("person:", person.shown.clone()),
+        };
+        printable(&[kind, &name].concat(), MAX_BY_BYTES)
+    }
+
+    /// A line of the audit log that says who it is; the rest is left out.
+    pub fn record(&self, event: GatewayEvent) -> GatewayRecord<'_> {
+        let mut record = GatewayRecord {
+            role: &self.roles,
+            credential_id: self.credential_id.as_deref().unwrap_or_default(),
+            ..GatewayRecord::new(event)
+        };
+        match &self.principal {
+            Principal::Anonymous => {}
+            Principal::ServiceAccount(account, pod) => {
+                record.namespace = &account.namespace;
+                record.service_account = &account.name;
+                if let Some(pod) = pod {
+                    record.pod_uid = &pod.uid;
+                    record.display_name = &pod.name;
+                }
+            }
+            Principal::Person(person) => {
+                record.sub = &person.subject;
+                record.display_name = &person.shown;
+            }
+        }
+        record
+    }
 }
