@@ -128,6 +128,7 @@ impl Problem {
             AuthFault::Unauthorized(_) => {
                 Self::new(Kind::Unauthorized(true), "the token is not taken")
             }
+            AuthFault::Forbidden => Self::new(Kind::Forbidden, "you have no role here"),
             AuthFault::TooMany => Self::new(
                 Kind::TooMany,
                 "too many tokens from your address were refused",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::control::access::{Permissions, Principal};
+use crate::control::access::{Permissions, Principal, ServiceAccountName};
 use crate::telemetry::{GatewayEvent, GatewayRecord};
 use crate::util::{Secret, printable};
 
@@ -108,6 +108,19 @@ impl Session {
             Principal::Person(person) => ("person:", person.shown.clone()),
         };
         printable(&[kind, &name].concat(), MAX_BY_BYTES)
+    }
+
+    /// Returns true if nothing was shown for it.
+    pub const fn is_nobody(&self) -> bool {
+        self.digest.is_none()
+    }
+
+    /// The service account that it is of.
+    pub const fn account(&self) -> Option<&ServiceAccountName> {
+        match &self.principal {
+            Principal::ServiceAccount(account, _) => Some(account),
+            _ => None,
+        }
     }
 
     /// A line of the audit log that says who it is; the rest is left out.

@@ -1,5 +1,6 @@
 //! One request: whether it is taken, whose it is, where it goes, and what comes back.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::CONTENT_LENGTH;
@@ -25,7 +26,7 @@ use super::visitor::Visitor;
 use super::who::{self, Told};
 use crate::config::gateway::{Backend, GatewayTarget};
 use crate::control::access::{Access, Action, Ask, Principal};
-use crate::gateway::auth::{AuthFault, Session};
+use crate::gateway::auth::{AuthFault, Credential, Session};
 use crate::gateway::wake::{Cold, Endpoint, TargetHandle};
 use crate::telemetry::GatewayEvent;
 
@@ -67,6 +68,15 @@ pub(super) async fn answer(visitor: &Visitor, request: Request<Incoming>) -> Res
         return replies::closing(answer);
     }
     answer
+}
+
+/// The address of whoever asks: the one that a trusted proxy has added last, or that of the
+/// connection.
+fn client(visitor: &Visitor, headers: &HeaderMap) -> IpAddr {
+    let told = headers.get_all("x-forwarded-for").iter().next_back();
+    let told = told.filter(|_| visitor.is_trusted);
+    let told = told.and_then(|told| told.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+    told.unwrap_or_else(|| visitor.peer.ip())
 }
 
 /// One request.
@@ -161,40 +171,21 @@ impl One<'_> {
         target: Option<&GatewayTarget>,
     ) -> Result<(Arc<Session>, bool), Refused> {
         let context = &self.visitor.context;
-        let ip = self.visitor.peer.ip();
-        let nothing = HeaderMap::new();
-        let is_ours = self.checked.shown == Shown::Bearer;
-        let shown = if is_ours {
-            &self.parts.headers
-        } else {
-            &nothing
-        };
+        let is_public = target.is_some_and(|target| target.anonymous.has(Action::Connect));
+        let ip = client(self.visitor, &self.parts.headers);
+        let asked = context
+            .authenticator
+            .authenticate(&self.parts.headers, ip, is_public);
         // Boxed: the room for a question to the API server is not each connection's.
-        let fault = match Box::pin(context.authenticator.authenticate(shown, ip)).await {
-            Ok(session) => return Ok((session, is_ours)),
-            Err(fault) => fault,
+        let (reason, refused) = match Box::pin(asked).await {
+            Ok(caller) => return Ok((caller.session, caller.credential == Credential::Ours)),
+            Err(AuthFault::Unauthorized(_)) => ("credential", replies::unauthorized()),
+            Err(AuthFault::Forbidden) => ("denied", replies::forbidden()),
+            Err(AuthFault::Unavailable) => ("unchecked", replies::unchecked()),
+            Err(AuthFault::TooMany) => ("too_many", replies::too_many()),
         };
-        let is_open = target.is_some_and(|target| target.anonymous.has(Action::Connect));
-        match fault {
-            AuthFault::Unauthorized(_) if is_open && is_ours => {
-                // The token is the app's own.
-                let anonymous = Box::pin(context.authenticator.authenticate(&nothing, ip));
-                let anonymous = anonymous.await.map_err(|_| replies::unauthorized())?;
-                Ok((anonymous, false))
-            }
-            AuthFault::Unauthorized(_) => {
-                context.metrics.rejected("credential");
-                Err(Box::new(replies::unauthorized()))
-            }
-            AuthFault::Unavailable => {
-                context.metrics.rejected("unchecked");
-                Err(Box::new(replies::unchecked()))
-            }
-            AuthFault::TooMany => {
-                context.metrics.rejected("too_many");
-                Err(Box::new(replies::too_many()))
-            }
-        }
+        context.metrics.rejected(reason);
+        Err(Box::new(refused))
     }
 
     fn deny(&self, session: &Session, target: &str, reason: &str) {

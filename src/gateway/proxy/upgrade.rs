@@ -23,6 +23,7 @@ use super::socket::ClientIo;
 use super::tunnel::{self, Over};
 use super::usage::Usage;
 use super::who::{self, Told};
+use crate::control::access::Action;
 use crate::gateway::auth::Session;
 use crate::gateway::context::Context;
 use crate::gateway::wake::TargetHandle;
@@ -111,10 +112,6 @@ pub(super) async fn run(switching: Switching, context: &Context, remote_ip: &str
         ..Told::default()
     };
     who::record(context, GatewayEvent::SessionStart, &session, &told);
-    let namespace = who::namespace(&session);
-    if let Some(namespace) = namespace {
-        context.metrics.session_began(namespace);
-    }
     let early = (client.read_buf, app.read_buf);
     let ended = tunnel::run(
         &socket.stream,
@@ -124,9 +121,6 @@ pub(super) async fn run(switching: Switching, context: &Context, remote_ip: &str
         over(context, &handle, &session),
     )
     .await;
-    if let Some(namespace) = namespace {
-        context.metrics.session_ended(namespace);
-    }
     told.reason = ended.map_or("", Over::reason);
     let lasted = start.elapsed().as_millis();
     told.duration_ms = Some(u64::try_from(lasted).unwrap_or(u64::MAX));
@@ -141,7 +135,7 @@ fn keep_alive(stream: &TcpStream) {
 }
 
 /// Resolves when an open socket has to end.
-async fn over(context: &Context, handle: &TargetHandle, session: &Session) -> Over {
+async fn over(context: &Context, handle: &TargetHandle, session: &Arc<Session>) -> Over {
     let away = async {
         first(handle.closing(), async {
             context.draining().await;
@@ -149,15 +143,15 @@ async fn over(context: &Context, handle: &TargetHandle, session: &Session) -> Ov
         })
         .await;
     };
-    match first(pin!(away), pin!(refused(context, session))).await {
+    match first(pin!(away), pin!(refused(context, handle, session))).await {
         First::Left(()) => Over::Away,
         First::Right(()) => Over::Refused,
     }
 }
 
 /// Resolves when the credential of an open socket is not taken any more.
-async fn refused(context: &Context, session: &Session) {
-    if session.digest.is_none() {
+async fn refused(context: &Context, target: &TargetHandle, session: &Arc<Session>) {
+    if session.is_nobody() {
         return std::future::pending().await;
     }
     loop {
@@ -172,7 +166,10 @@ async fn refused(context: &Context, session: &Session) {
         }
         // Boxed: an idle socket does not keep room for a question to the API server.
         let again = Box::pin(context.authenticator.check_again(session));
-        if again.await.is_err() {
+        let target = target.target();
+        let may_stay =
+            |now: &Arc<Session>| now.permissions.allows(&target.name, Action::Connect);
+        if !again.await.is_ok_and(|now| may_stay(&now)) {
             return;
         }
     }

@@ -53,14 +53,6 @@ pub(super) fn identity(session: &Session) -> Option<Identity> {
     })
 }
 
-/// The namespace of a service account, for the metrics.
-pub(super) fn namespace(session: &Session) -> Option<&str> {
-    match &session.principal {
-        Principal::ServiceAccount(account, _) => Some(&account.namespace),
-        _ => None,
-    }
-}
-
 /// Writes a line about a caller to the audit log.
 pub(super) fn record(context: &Context, event: GatewayEvent, session: &Session, told: &Told<'_>) {
     let roles = session.permissions.roles.join(",");
