@@ -94,7 +94,9 @@ async fn serve(
     peer: IpAddr,
 ) -> Result<Answer, Problem> {
     framing(&head.headers)?;
-    let session = context.authenticator.authenticate(&head.headers, peer, false);
+    let session = context
+        .authenticator
+        .authenticate(&head.headers, peer, false);
     let session = session.await.map_err(Problem::of_credential)?.session;
     let caller = Caller {
         context,

@@ -167,8 +167,7 @@ async fn refused(context: &Context, target: &TargetHandle, session: &Arc<Session
         // Boxed: an idle socket does not keep room for a question to the API server.
         let again = Box::pin(context.authenticator.check_again(session));
         let target = target.target();
-        let may_stay =
-            |now: &Arc<Session>| now.permissions.allows(&target.name, Action::Connect);
+        let may_stay = |now: &Arc<Session>| now.permissions.allows(&target.name, Action::Connect);
         if !again.await.is_ok_and(|now| may_stay(&now)) {
             return;
         }
