@@ -110,6 +110,7 @@ fn half_done(policy: &Policy, payload: &str, is_interrupted: bool) -> Option<(Co
             target: name.clone(),
             replicas: Some(*replicas),
             until: None,
+            idle: false,
         },
         false => command.clone(),
     };

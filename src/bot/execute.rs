@@ -1,41 +1,35 @@
 //! The execution of a command on the cluster.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use log::{error, info, warn};
-use tokio::time::{Instant, sleep};
+use log::{error, info};
+use tokio::time::Instant;
 
 use crate::{
     control::{
-        Command, Kind, Namespace, ObjectName, Outcome, RestartStep, StartCount, Target, TargetName,
-        Workload,
-        progress::{Observation, UpdateStrategy},
+        Command, Kind, Leases, Namespace, ObjectName, Outcome, RestartStep, StartCount, Target,
+        TargetName, Workload, progress::Observation,
     },
     kube::{self, DryRun, ScaleAnswer, Started},
-    net::Remedy,
     telemetry::HealthState,
-    util::rfc3339,
 };
-
-/// Longest wait of a restart for the pods to end, before they are started again.
-const RESTART_WAIT: Duration = Duration::from_secs(60);
-
-/// Tries to scale back after that, and the time between two of them.
-const RESTART_TRIES: u32 = 20;
-const RESTART_RETRY: Duration = Duration::from_secs(5);
-
-/// The time between two looks at them.
-const RESTART_LOOK: Duration = Duration::from_secs(1);
 
 /// The cluster, as a command sees it.
 #[derive(Clone)]
 pub(super) struct Cluster {
     pub(super) kube: kube::Api,
     pub(super) health: Arc<HealthState>,
+    /// The Leases of the gateway that wakes targets, if there is one.
+    pub(super) leases: Option<Leases>,
+}
+
+/// The way in which a number of replicas is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Write {
+    /// By a patch: at none, nobody has set it, and a gateway may raise it again.
+    Patch,
+    /// By an apply under this program's name, which a gateway does not overrule.
+    Hold,
 }
 
 /// A command with all that it takes to execute it.
@@ -167,9 +161,18 @@ impl Cluster {
     ) -> Result<Done, String> {
         let (workload, name) = (&target.workload, &target.name);
         let done = match command {
+            Command::Start {
+                replicas,
+                idle: true,
+                ..
+            } => match self.start_count(target, *replicas, previous).await {
+                Ok(count) => self.start_idle(workload, count).await,
+                Err(fault) => Err(fault),
+            },
             Command::Start { replicas, .. } => self.start(target, *replicas, previous).await,
-            Command::Stop { .. } => self.lower(target, 0).await,
-            Command::Scale { replicas, .. } => self.lower(target, *replicas).await,
+            Command::Stop { hold: true, .. } => self.lower(target, 0, Write::Hold).await,
+            Command::Stop { .. } => self.lower(target, 0, Write::Patch).await,
+            Command::Scale { replicas, .. } => self.lower(target, *replicas, Write::Patch).await,
             Command::Restart {
                 step: RestartStep::Back(replicas),
                 ..
@@ -197,18 +200,7 @@ impl Cluster {
         previous: Option<&(String, i32)>,
     ) -> Result<Done, kube::Error> {
         let workload = &target.workload;
-        let count = match (replicas, target.start, previous) {
-            (Some(count), _, _) | (None, StartCount::Replicas(count), _) => count,
-            (None, StartCount::Previous(count), None) => count,
-            // What an object of before had does not hold for its successor.
-            (None, StartCount::Previous(count), Some((uid, previous))) => {
-                match self.kube.observe(workload).await?.uid == *uid {
-                    true => *previous,
-                    false => count,
-                }
-            }
-        };
-        let count = count.clamp(1, target.max);
+        let count = self.start_count(target, replicas, previous).await?;
         let began = Instant::now();
         let started = self.kube.start(workload, count).await;
         self.health.scaled(started.is_ok(), began.elapsed());
@@ -225,10 +217,36 @@ impl Cluster {
         })
     }
 
+    /// The number of replicas that a start of a target gives it.
+    async fn start_count(
+        &self,
+        target: &Target,
+        replicas: Option<i32>,
+        previous: Option<&(String, i32)>,
+    ) -> Result<i32, kube::Error> {
+        let count = match (replicas, target.start, previous) {
+            (Some(count), _, _) | (None, StartCount::Replicas(count), _) => count,
+            (None, StartCount::Previous(count), None) => count,
+            // What an object of before had does not hold for its successor.
+            (None, StartCount::Previous(count), Some((uid, previous))) => {
+                match self.kube.observe(&target.workload).await?.uid == *uid {
+                    true => *previous,
+                    false => count,
+                }
+            }
+        };
+        Ok(count.clamp(1, target.max))
+    }
+
     /// Sets a number of replicas, which may be lower than the one there is: not where
     /// volumes that are to be kept would be lost by that. The number before is read where
     /// somebody wants to come back to it.
-    pub(super) async fn lower(&self, target: &Target, count: i32) -> Result<Done, kube::Error> {
+    pub(super) async fn lower(
+        &self,
+        target: &Target,
+        count: i32,
+        write: Write,
+    ) -> Result<Done, kube::Error> {
         let workload = &target.workload;
         let returns = matches!(target.start, StartCount::Previous(_));
         let mut before = None;
@@ -239,7 +257,10 @@ impl Cluster {
             }
             before = Some(seen.desired);
         }
-        let scale = self.set(workload, count).await?;
+        let scale = match write {
+            Write::Patch => self.set(workload, count).await?,
+            Write::Hold => self.hold(workload).await?,
+        };
         Ok(Done::Changed(Change {
             from: before.unwrap_or(scale.current),
             to: scale.replicas,
@@ -253,120 +274,15 @@ impl Cluster {
         }))
     }
 
-    async fn set(&self, workload: &Workload, count: i32) -> Result<ScaleAnswer, kube::Error> {
+    pub(super) async fn set(
+        &self,
+        workload: &Workload,
+        count: i32,
+    ) -> Result<ScaleAnswer, kube::Error> {
         let began = Instant::now();
         let scaled = self.kube.set_replicas(workload, count).await;
         self.health.scaled(scaled.is_ok(), began.elapsed());
         scaled
-    }
-
-    /// Has the pods replaced one after another where that may be done and interrupts
-    /// nothing; else what has to come first. The time at which it was asked for is what
-    /// changes, so that a repetition changes nothing.
-    async fn begin_restart(
-        &self,
-        target: &Target,
-        step: RestartStep,
-        received_at: u64,
-    ) -> Result<Done, kube::Error> {
-        let workload = &target.workload;
-        let seen = self.kube.observe(workload).await?;
-        if seen.desired == 0 {
-            return Ok(Done::Status(Box::new(seen)));
-        }
-        // A part of the pods, or all at once, is not what was asked for.
-        let rolls = matches!(seen.strategy, UpdateStrategy::Rolling { partition: ..=0 });
-        if rolls && self.may_roll(workload).await {
-            if seen.is_paused {
-                return Ok(Done::Paused);
-            }
-            let at = UNIX_EPOCH + Duration::from_millis(received_at);
-            let (seen, selector) = self.kube.roll(workload, &seen.uid, &rfc3339(at)).await?;
-            return Ok(Done::Changed(Change {
-                from: seen.desired,
-                to: seen.desired,
-                uid: seen.uid,
-                generation: seen.generation,
-                selector,
-                version: String::new(),
-            }));
-        }
-        Ok(match step {
-            _ if seen.deletes_volumes && !target.data_is_disposable => Done::LosesData,
-            RestartStep::Asked => Done::MustConfirm,
-            _ => Done::RestartFrom(seen.desired),
-        })
-    }
-
-    /// Returns true if the workload itself may be patched. Rights that the API server does
-    /// not tell are not there: there is another way.
-    async fn may_roll(&self, workload: &Workload) -> bool {
-        match self.kube.rights(&workload.namespace).await {
-            Ok(rights) => rights.on(workload).restart,
-            Err(fault) => {
-                let namespace = &workload.namespace;
-                info!(
-                    "the rights in {namespace} are not known: {}",
-                    fault.detail()
-                );
-                false
-            }
-        }
-    }
-
-    /// Scales to none, waits until the pods have ended, and scales back. The number to come
-    /// back to is written down before. Whatever fails once it may be at none, it is scaled
-    /// back.
-    async fn restart(&self, target: &Target, count: i32) -> Result<Done, kube::Error> {
-        let workload = &target.workload;
-        let stopped = self.set(workload, 0).await;
-        match &stopped {
-            Ok(_) => self.wait_for_end(workload).await,
-            // It may be at none all the same.
-            Err(fault) if fault.is_transient() => {}
-            Err(_) => return stopped.map(|_| Done::Store),
-        }
-        // Another number than none is somebody else's newer wish.
-        match (self.start_again(target, count).await?, stopped) {
-            (Done::AlreadyOn(_), Err(fault)) => Err(fault),
-            (done, _) => Ok(done),
-        }
-    }
-
-    /// Waits for a while until the pods of a workload that is scaled to none have ended.
-    async fn wait_for_end(&self, workload: &Workload) {
-        let until = Instant::now() + RESTART_WAIT;
-        while Instant::now() < until {
-            match self.kube.observe(workload).await {
-                Ok(seen) => {
-                    let left = seen.replicas.saturating_add(seen.terminating.unwrap_or(0));
-                    if seen.desired > 0 || left == 0 {
-                        return;
-                    }
-                }
-                Err(fault) => info!("restart of {workload}: {}", fault.detail()),
-            }
-            sleep(RESTART_LOOK).await;
-        }
-    }
-
-    /// Starts what was scaled to none for a restart, and tries for a while: it is not to
-    /// stay so because the API server is away for a moment.
-    async fn start_again(&self, target: &Target, count: i32) -> Result<Done, kube::Error> {
-        for _ in 0..RESTART_TRIES {
-            match self.start(target, Some(count), None).await {
-                Err(fault) if fault.is_transient() => {
-                    warn!(
-                        "restart of {}: {}; trying again",
-                        target.name,
-                        fault.detail()
-                    );
-                }
-                answered => return answered,
-            }
-            sleep(RESTART_RETRY).await;
-        }
-        self.start(target, Some(count), None).await
     }
 
     /// Looks at all targets: in one call a namespace and kind where that is allowed.

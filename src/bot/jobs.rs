@@ -16,11 +16,13 @@ use tokio::{
 };
 
 use super::{
+    announced::{Announcements, Heard},
     chat::Door,
     denied,
     due::{Job, decide},
     execute::{Cluster, Done},
     followed::{Follows, Looked},
+    gateway::{Told, Wisher},
     preflight, replies,
     timed::{Fired, Scheduled, Timers},
 };
@@ -48,6 +50,8 @@ pub(super) struct Answered {
     pub(super) entry: JournalEntry,
     pub(super) command: Option<Command>,
     pub(super) end: End,
+    /// What the gateway was told of it.
+    pub(super) told: Told,
     pub(super) metric: MetricEvent,
 }
 
@@ -87,6 +91,8 @@ pub(super) enum Ended {
     Fired(Box<Fired>),
     /// The edge of a target's schedule.
     Scheduled(Box<Scheduled>),
+    /// A change of the gateway's Leases.
+    Heard(Box<Heard>),
 }
 
 /// A job under way, until its answer is written down.
@@ -114,13 +120,19 @@ pub struct Jobs {
     pub(super) follows: Follows,
     /// The times at which targets stop.
     pub(super) timers: Timers,
+    /// The room that is told what the gateway does, if there is one.
+    pub(super) announcements: Option<Announcements>,
 }
 
 impl Jobs {
     /// Jobs on these workloads, at this API server.
     pub fn new(kube: kube::Api, targets: Targets, health: Arc<HealthState>) -> Self {
         Self {
-            cluster: Cluster { kube, health },
+            cluster: Cluster {
+                kube,
+                health,
+                leases: None,
+            },
             targets,
             traces: Traces::None,
             tasks: JoinSet::new(),
@@ -128,6 +140,7 @@ impl Jobs {
             unsaved: VecDeque::new(),
             follows: Follows::default(),
             timers: Timers::default(),
+            announcements: None,
         }
     }
 
@@ -231,6 +244,7 @@ impl Jobs {
                 let cluster = self.cluster.clone();
                 let verb = command.verb();
                 self.tasks.spawn(async move {
+                    let mut told = Told::Nothing;
                     let (outcome, end) = match order {
                         None => (CommandOutcome::Done, End::Done(Done::Store)),
                         Some(order) => match order.execute(&cluster).await {
@@ -241,7 +255,11 @@ impl Jobs {
                                 }
                                 (CommandOutcome::Done, End::Told(answer))
                             }
-                            Ok(done) => (CommandOutcome::Done, End::Done(done)),
+                            Ok(done) => {
+                                let wisher = Wisher::person(&entry.sender, entry.received_at);
+                                told = order.settle(&cluster, &command, &done, &wisher).await;
+                                (CommandOutcome::Done, End::Done(done))
+                            }
                             Err(sentence) => (CommandOutcome::Failed, End::Failed(sentence)),
                         },
                     };
@@ -249,6 +267,7 @@ impl Jobs {
                         entry,
                         command: Some(command),
                         end,
+                        told,
                         metric: MetricEvent::Command(Some(verb), outcome),
                     }))
                 });
@@ -260,6 +279,7 @@ impl Jobs {
                     end: End::Told(denied::denial_words(&denial, &entry, None)),
                     metric: denied::denied(&denial, &entry.payload),
                     command: None,
+                    told: Told::Nothing,
                     entry,
                 };
                 self.tasks
@@ -302,6 +322,9 @@ impl Jobs {
         self.unsaved.clear();
         self.follows.abandon();
         self.timers = Timers::default();
+        if let Some(announcements) = &mut self.announcements {
+            announcements.begin_anew();
+        }
     }
 
     /// Waits for a job under way until then, and takes its answer, which is to be written
@@ -314,6 +337,12 @@ impl Jobs {
                 // Its row is still there: the next session fires it once more.
                 Ok(Some(Ok(Ended::Fired(_) | Ended::Scheduled(_)))) => {
                     self.timers = Timers::default()
+                }
+                // The next session looks anew.
+                Ok(Some(Ok(Ended::Heard(_)))) => {
+                    if let Some(announcements) = &mut self.announcements {
+                        announcements.begin_anew();
+                    }
                 }
                 Ok(Some(Ok(Ended::Aside) | Err(_))) => {}
                 Ok(None) | Err(_) => return None,

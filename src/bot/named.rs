@@ -156,11 +156,15 @@ impl Door<'_> {
 
     /// The list of commands, or what one of them is for.
     pub(super) fn help(self, command: &Command) -> Result<String, Error> {
+        let has_gateway = self.chat.policy.has_gateway;
         match command {
-            Command::Help { about: Some(verb) } => Ok(words::help_about(*verb)),
+            Command::Help { about: Some(verb) } => Ok(words::help_about(*verb, has_gateway)),
             _ if self.is_named() => {
                 let fingerprints = self.turn.fingerprints()?;
-                Ok(replies::with_fingerprints(&words::help(), &fingerprints))
+                Ok(replies::with_fingerprints(
+                    &words::help(has_gateway),
+                    &fingerprints,
+                ))
             }
             _ => Ok(replies::help(&self.turn.fingerprints()?)),
         }
@@ -177,11 +181,7 @@ impl Door<'_> {
             random,
             self.turn.own_now,
         );
-        let question = words::question(
-            challenge.command.verb().as_str(),
-            challenge.command.targets(),
-            challenge.code(),
-        );
+        let question = words::question(&challenge.command, challenge.code());
         let mut speech = self.speech(entry, &question);
         speech.anchor = Some(Anchor::new(&entry.event_id, QUESTION));
         speech.mentions = vec![entry.sender.clone()];

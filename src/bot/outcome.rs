@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::{
     chat::Door,
     execute::{Change, Done},
+    gateway::Told,
     jobs::{Answered, End},
+    lease_words::{self, Reader},
     replies,
     words::{self, ListedTarget},
 };
@@ -38,6 +40,7 @@ fn put_end(door: Door<'_>, answered: &Answered) -> Result<(), Error> {
         entry,
         command,
         end,
+        told,
         ..
     } = answered;
     audit(door, answered);
@@ -61,7 +64,10 @@ fn put_end(door: Door<'_>, answered: &Answered) -> Result<(), Error> {
                 .journal()
                 .rewrite(&entry.event_id, &next.to_string())?);
         }
-        (Some(command), End::Done(done)) => done_sentence(door, entry, command, done)?,
+        (Some(command), End::Done(done)) => {
+            let sentence = done_sentence(door, entry, command, (done, told))?;
+            sentence + &words::gateway(command, done, told)
+        }
         (None, End::Done(_)) => String::new(),
     };
     let fault = match command.as_ref().map(Command::verb) {
@@ -135,7 +141,7 @@ fn done_sentence(
     door: Door<'_>,
     entry: &JournalEntry,
     command: &Command,
-    done: &Done,
+    (done, told): (&Done, &Told),
 ) -> Result<String, Error> {
     let name = first_target(command);
     Ok(match done {
@@ -161,7 +167,7 @@ fn done_sentence(
             words::is_paused(&name)
         }
         Done::Status(seen) if command.verb() == Verb::Restart => words::nothing_to_restart(&name),
-        Done::Status(seen) => status(door, entry, &name, seen)?,
+        Done::Status(seen) => status(door, entry, &name, (seen, told))?,
         Done::List(counts) => {
             let scope = door.chat.policy.scope(&entry.sender, &entry.room);
             let listed: Vec<ListedTarget<'_>> = counts
@@ -240,7 +246,7 @@ fn status(
     door: Door<'_>,
     entry: &JournalEntry,
     name: &TargetName,
-    seen: &Observation,
+    (seen, told): (&Observation, &Told),
 ) -> Result<String, Error> {
     let mut lines = vec![format!("{name} is {}.", words::state(seen))];
     if let Some(timer) = door.turn.tx.timers().get(name.as_str())? {
@@ -252,6 +258,14 @@ fn status(
     let may_command = scope
         .find(name.as_str())
         .is_some_and(|seen| seen.may_command);
+    if let Told::Seen(lease) = told {
+        let reader = Reader {
+            policy: &door.chat.policy,
+            now: door.turn.now,
+            with_names: may_command,
+        };
+        lines.extend(lease_words::line(lease, seen.desired > 0, &reader));
+    }
     if let Some(last) = door.turn.tx.history().last(name.as_str())? {
         lines.push(words::last_change(
             &last,
@@ -340,7 +354,8 @@ fn note_timer(
     };
     let Some(deadline_ms) = until else {
         let was_set = timers.remove(name.as_str())?;
-        return Ok(match was_set && expected > 0 {
+        let sleeps = matches!(command, Command::Start { idle: true, .. });
+        return Ok(match was_set && expected > 0 && !sleeps {
             true => words::STOPS_NO_MORE.to_owned(),
             false => String::new(),
         });

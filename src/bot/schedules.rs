@@ -8,7 +8,8 @@ use tokio::time::Duration;
 
 use super::{
     chat::Door,
-    execute::{Change, Cluster, Done},
+    execute::{Change, Cluster, Done, Write},
+    gateway::{Wish, Wisher},
     jobs::{Ended, Jobs},
     session::Session,
     timed::{RETRY, Scheduled},
@@ -38,7 +39,7 @@ impl Jobs {
         self.timers.acting(target.name.as_str());
         let (cluster, target) = (self.cluster.clone(), target.clone());
         self.tasks.spawn(async move {
-            let result = cluster.on_schedule(&target, edge).await;
+            let result = cluster.on_schedule(&target, edge, at_ms).await;
             Ended::Scheduled(Box::new(Scheduled {
                 target: target.name.as_str().to_owned(),
                 at_ms,
@@ -50,15 +51,27 @@ impl Jobs {
 }
 
 impl Cluster {
-    async fn on_schedule(&self, target: &Target, edge: Edge) -> Result<Done, String> {
+    async fn on_schedule(&self, target: &Target, edge: Edge, at_ms: u64) -> Result<Done, String> {
         let done = match edge {
             Edge::Start => self.start(target, None, None).await,
-            Edge::Stop => self.lower(target, 0).await,
+            Edge::Stop => self.lower(target, 0, Write::Patch).await,
         };
-        done.map_err(|fault| {
+        let done = done.map_err(|fault| {
             warn!("schedule of {}: {}", target.name, fault.detail());
             fault.sentence(&target.workload)
-        })
+        })?;
+        let wish = match (edge, &done) {
+            (Edge::Start, Done::Changed(_)) => Some(Wish::Keep(None)),
+            (Edge::Start, Done::AlreadyOn(seen)) => Some(Wish::Keep(Some(seen.desired))),
+            (Edge::Stop, Done::Changed(change)) => Some(Wish::Stop(change.from > 0)),
+            _ => None,
+        };
+        if let Some(wish) = wish {
+            let wisher = Wisher::schedule(at_ms);
+            self.settle(&target.name, &target.workload, wish, &wisher)
+                .await;
+        }
+        Ok(done)
     }
 }
 

@@ -64,6 +64,7 @@ impl Session<'_> {
             let began = Instant::now();
             let handled = self.handle(event);
             self.check_timers();
+            self.check_announcements();
             self.show_signals();
             self.storage.empty_log_if_due();
             let handled = handled.and_then(|()| self.handle_backlog());
@@ -126,6 +127,7 @@ impl Session<'_> {
             Event::Ended(Ended::Looked(looked)) => self.looked(*looked),
             Event::Ended(Ended::Fired(fired)) => self.fired(*fired),
             Event::Ended(Ended::Scheduled(scheduled)) => self.scheduled(&scheduled),
+            Event::Ended(Ended::Heard(heard)) => self.jobs.heard(*heard, self.clock.now_ms()),
             Event::Ended(Ended::Aside) => {}
             Event::Due => self.poll_due(),
         }
@@ -185,6 +187,7 @@ impl Session<'_> {
             held,
             patience,
             self.jobs.timers.next(),
+            self.announces_at(),
             self.signals_due(),
         ];
         let at = due.into_iter().flatten().min();

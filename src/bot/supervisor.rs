@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Chat, Context, Jobs, Session, rollback::warn_anew};
+use super::{Chat, Context, Jobs, Session, announced::Announcements, rollback::warn_anew};
 use crate::{
     config::{CredentialsError, ListenAddress, Method, Settings},
     control::{Command, Policy},
@@ -134,6 +134,10 @@ async fn serve_sessions(
     let kube = Api::new(settings.kubernetes.credentials(clock)?);
     let mut jobs = Jobs::new(kube, settings.targets.clone(), Arc::clone(health));
     jobs.traces = settings.traces;
+    if let Some(gateway) = &settings.gateway {
+        jobs.cluster.leases = Some(gateway.leases.clone());
+        jobs.announcements = Announcements::of(gateway);
+    }
     let login = connect(&settings.account, clock).await?;
     let chat = Chat {
         echo: settings.echo,
@@ -148,6 +152,7 @@ async fn serve_sessions(
             targets: settings.targets.clone(),
             zone: settings.zone.clone(),
             max_for: settings.max_for,
+            has_gateway: settings.gateway.is_some(),
         })
     };
     let commanders = Commanders {

@@ -95,6 +95,7 @@ fn chat() -> Chat {
         targets: Targets::Reference(workload()),
         zone: Zone::utc(),
         max_for: None,
+        has_gateway: false,
     })
 }
 

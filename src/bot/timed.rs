@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tokio::time::{Duration, Instant};
 
-use super::execute::Done;
+use super::{execute::Done, gateway::Told};
 use crate::{
     control::time::{ClockWatch, Edge, GRACE_MS},
     kube::ScaleAnswer,
@@ -42,6 +42,8 @@ pub(super) struct Timers {
 pub(super) struct Fired {
     pub(super) timer: StoredTimer,
     pub(super) result: Stopped,
+    /// What the gateway was told of it.
+    pub(super) told: Told,
 }
 
 /// The outcome of the stop.

@@ -9,6 +9,7 @@ use tokio::time::{Duration, Instant};
 use super::{
     chat::Door,
     execute::Cluster,
+    gateway::{Told, Wish, Wisher},
     jobs::{Ended, Jobs},
     session::Session,
     timed::{CLOCK_ANSWER, Fired, RECENT_MS, RETRY, Stopped},
@@ -34,7 +35,19 @@ impl Jobs {
         let (cluster, target) = (self.cluster.clone(), target.clone());
         self.tasks.spawn(async move {
             let result = cluster.stop_timed(&timer, &target).await;
-            Ended::Fired(Box::new(Fired { timer, result }))
+            let mut told = Told::Nothing;
+            if let Stopped::Done(_) = &result {
+                let wisher = Wisher::person(&timer.set_by, timer.deadline_ms);
+                let (name, workload) = (&target.name, &target.workload);
+                told = cluster
+                    .settle(name, workload, Wish::Stop(true), &wisher)
+                    .await;
+            }
+            Ended::Fired(Box::new(Fired {
+                timer,
+                result,
+                told,
+            }))
         });
     }
 }
@@ -185,7 +198,11 @@ impl Session<'_> {
 
     /// Takes in what came of a stop.
     pub(super) fn fired(&mut self, fired: Fired) {
-        let Fired { timer, result } = fired;
+        let Fired {
+            timer,
+            result,
+            told,
+        } = fired;
         self.jobs.timers.firing.remove(&timer.target);
         let Ok(name) = TargetName::parse(&timer.target) else {
             return;
@@ -201,7 +218,7 @@ impl Session<'_> {
             return;
         }
         self.jobs.timers.told.remove(&timer.target);
-        if self.attempt(|door| end(door, &timer, &name, &result)) {
+        if self.attempt(|door| end(door, &timer, &name, (&result, &told))) {
             let version = match &result {
                 Stopped::Done(scale) => &scale.resource_version,
                 _ => "",
@@ -264,11 +281,14 @@ fn end(
     door: Door<'_>,
     timer: &StoredTimer,
     name: &TargetName,
-    result: &Stopped,
+    (result, told): (&Stopped, &Told),
 ) -> Result<(), Error> {
     let tx = door.turn.tx;
     let (sentence, outcome, to) = match result {
-        Stopped::Done(_) => (words::time_is_up(name, timer.expected), "", Some(0)),
+        Stopped::Done(_) => {
+            let sentence = words::time_is_up(name, timer.expected) + words::not_told(told);
+            (sentence, "", Some(0))
+        }
         Stopped::Rescaled(0, _) => (words::was_off_already(name), "was off already", None),
         Stopped::Rescaled(count, is_autoscaled) => (
             words::was_rescaled(name, *count, *is_autoscaled),

@@ -1,9 +1,10 @@
 //! The words of replies where targets have names: short, complete without markup, in
 //! one place. They name no object of the cluster but the target's own name.
 
+use super::{execute::Done, gateway::Told};
 use crate::{
     control::{
-        GrammarFault, Target, TargetName, Unknown, Verb,
+        Command, GrammarFault, Target, TargetName, Unknown, Verb,
         progress::{Ending, Observation},
         time::{Zone, date_and_time, describe, describe_duration},
     },
@@ -41,10 +42,10 @@ pub const CONFIRMED_TOO_LATE: &str = "My question was asked more than a minute a
     please send the command again.";
 
 /// One line for each command.
-pub fn help() -> String {
+pub fn help(has_gateway: bool) -> String {
     let lines = Verb::ALL.into_iter().filter(|verb| *verb != Verb::Confirm);
     let lines: Vec<String> = lines
-        .map(|verb| format!("  {}\n    {}", usage(verb), purpose(verb)))
+        .map(|verb| format!("  {}\n    {}", usage(verb, has_gateway), purpose(verb)))
         .collect();
     format!(
         "Commands:\n{}\nExamples: start worker 3 for 2h30m · start worker until tomorrow 8:00 · \
@@ -54,7 +55,17 @@ pub fn help() -> String {
 }
 
 /// The purpose of one command, with its form.
-pub fn help_about(verb: Verb) -> String {
+pub fn help_about(verb: Verb, has_gateway: bool) -> String {
+    let of_gateway = match verb {
+        Verb::Start if has_gateway => {
+            "\nWith \"idle\" it sleeps when nobody uses it, and the next visitor wakes it; without, \
+             it stays on until somebody stops it."
+        }
+        Verb::Stop if has_gateway => {
+            "\nThe next visitor wakes it; with \"hold\" nobody does until it is started here."
+        }
+        _ => "",
+    };
     let more = match verb {
         Verb::Start => {
             "\nIt never lowers a number of replicas. \"for\" takes 2h30m, 90m, 1.5h or 1d; \
@@ -68,11 +79,14 @@ pub fn help_about(verb: Verb) -> String {
         Verb::Confirm => "\nThe code is in my question, and is good for a minute.",
         _ => "",
     };
-    format!("{}\n{}{more}", usage(verb), purpose(verb))
+    let (usage, purpose) = (usage(verb, has_gateway), purpose(verb));
+    format!("{usage}\n{purpose}{more}{of_gateway}")
 }
 
-const fn usage(verb: Verb) -> &'static str {
+const fn usage(verb: Verb, has_gateway: bool) -> &'static str {
     match verb {
+        Verb::Start if has_gateway => "start | on [TARGET] [N] [for TIME | until TIME | idle]",
+        Verb::Stop if has_gateway => "stop | off [TARGET … | all] [hold]",
         Verb::Start => "start | on [TARGET] [N] [for TIME | until TIME]",
         Verb::Stop => "stop | off [TARGET … | all]",
         Verb::Scale => "scale TARGET N",
@@ -146,10 +160,22 @@ pub fn not_understood(fault: &GrammarFault) -> String {
         GrammarFault::TooLong { target, max } => {
             format!("{target} may run for {} at most.", describe_duration(*max))
         }
-        GrammarFault::Rest { verb, word } => format!(
+        GrammarFault::IdleWithTime { target } => format!(
+            "\"idle\" goes with no time: {target} either stops at a time or sleeps when nobody \
+             uses it."
+        ),
+        GrammarFault::NoGateway { verb, word } => format!(
+            "\"{verb} … {word}\" is about a gateway, and I know of none: my operator has to set \
+             GATEWAY_LEASES."
+        ),
+        GrammarFault::Rest {
+            verb,
+            word,
+            has_gateway,
+        } => format!(
             "I do not understand{} there. Write: {}",
             quoted(word),
-            usage(*verb)
+            usage(*verb, *has_gateway)
         ),
     }
 }
@@ -168,10 +194,15 @@ fn joined(names: &[TargetName]) -> String {
 }
 
 /// The question before something risky is done.
-pub fn question(command: &str, targets: &[TargetName], code: &str) -> String {
+pub fn question(command: &Command, code: &str) -> String {
+    let held = match command {
+        Command::Stop { hold: true, .. } => ", and let no visitor wake what is off",
+        _ => "",
+    };
     format!(
-        "Shall I {command} {}? To confirm, write within a minute: yes {code}",
-        joined(targets)
+        "Shall I {} {}{held}? To confirm, write within a minute: yes {code}",
+        command.verb(),
+        joined(command.targets())
     )
 }
 
@@ -188,6 +219,40 @@ pub fn changed(target: &TargetName, from: i32, to: i32) -> String {
         (0, _) => format!("{target} is starting: 0 → {to} replicas."),
         (from, to) if from == to => format!("{target} has {to} replicas already."),
         _ => format!("{target} is scaled: {from} → {to} replicas."),
+    }
+}
+
+/// The end of what is told of a change, where the gateway could not be told.
+pub const fn not_told(told: &Told) -> &'static str {
+    match told {
+        Told::Failed => " I could not tell the gateway, so it may do otherwise.",
+        _ => "",
+    }
+}
+
+/// The end of the answer to a change, about the gateway's share in it.
+pub fn gateway(command: &Command, done: &Done, told: &Told) -> String {
+    let is_changed = matches!(done, Done::Changed(_) | Done::AlreadyOn(_));
+    match (told, command) {
+        (Told::Failed, _) if is_changed => not_told(told).to_owned(),
+        (
+            Told::Unknown,
+            Command::Start {
+                target, idle: true, ..
+            },
+        ) => {
+            format!(" The gateway does not know {target}, so nobody puts it to sleep.")
+        }
+        (Told::Unknown, Command::Stop { hold: true, .. }) => {
+            " The gateway does not know it, so no visitor wakes it in any case.".to_owned()
+        }
+        (Told::Done, Command::Start { idle: true, .. }) => {
+            " It sleeps when nobody uses it.".to_owned()
+        }
+        (Told::Done, Command::Stop { hold: true, .. }) => {
+            " No visitor wakes it until it is started here.".to_owned()
+        }
+        _ => String::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod account;
 mod address;
+mod chat_gateway;
 mod cluster;
 mod document;
 mod fault;
@@ -31,6 +32,7 @@ pub use account::{Account, Network};
 #[cfg(feature = "gateway")]
 pub(crate) use address::base_url;
 pub use address::{BaseUrl, Homeserver};
+pub use chat_gateway::ChatGateway;
 pub use cluster::{CredentialsError, KubernetesAccess};
 pub use fault::{Fault, Faults};
 pub use health::{ListenAddress, health_address};

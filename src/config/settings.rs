@@ -17,7 +17,8 @@ use super::table::{
     TARGETS, TARGETS_FILE, TZ, VIEWERS, WORKLOAD_EVENTS,
 };
 use super::{
-    Account, KubernetesAccess, ListenAddress, Overrides, health, policy, secrets, targets, values,
+    Account, ChatGateway, KubernetesAccess, ListenAddress, Overrides, health, policy, secrets,
+    targets, values,
 };
 use crate::control::{
     Targets, Traces,
@@ -65,6 +66,9 @@ pub struct Settings {
     pub progress: bool,
     /// The Events that tell of changes (`WORKLOAD_EVENTS`).
     pub traces: Traces,
+    /// The gateway that wakes targets and puts them to sleep (`GATEWAY_LEASES`,
+    /// `ANNOUNCE_ROOM`).
+    pub gateway: Option<ChatGateway>,
     /// The directory of keys and state; it need not exist yet
     /// (`CRYPTO_STORE_PATH`).
     pub store_path: PathBuf,
@@ -127,6 +131,7 @@ impl Settings {
         let targets = targets::read(&mut r, &known);
         let progress = r.optional(&PROGRESS, values::switch, bool::to_string);
         let traces = r.read(&WORKLOAD_EVENTS, values::traces, traces);
+        let gateway = ChatGateway::read(&mut r, known.rooms);
         let store_path = r.read(&CRYPTO_STORE_PATH, values::path, |path| {
             values::shown_path(path)
         });
@@ -160,6 +165,7 @@ impl Settings {
                 progress: progress?.unwrap_or(matches!(targets, Some(Targets::Named(_)))),
                 targets: targets?,
                 traces: traces?,
+                gateway: gateway?,
                 store_path: store_path?,
                 echo: echo?,
                 command_max_age: command_max_age?,

@@ -244,6 +244,16 @@ settings! {
         help: "Whether a change of a target leaves an Event on its workload: true or false, as for \
             ECHO_MODE; or users, with the id of who asked for it",
     }
+    GATEWAY_LEASES {
+        in_summary: InSummary::IfSet,
+        help: "Where a gateway wakes targets: NAMESPACE/PREFIX of its Leases, such as \
+            openclaw/openclaw-gateway-; with TARGETS or TARGETS_FILE",
+    }
+    ANNOUNCE_ROOM {
+        in_summary: InSummary::IfSet,
+        help: "Room that is told when the gateway wakes a target or puts it to sleep: a room id, \
+            one of ALLOWED_ROOMS where that is set; with GATEWAY_LEASES",
+    }
     CRYPTO_STORE_PATH {
         presence: Presence::Default("/data/crypto_store"),
         help: "Directory for keys and state, on a volume that outlives the pod",

@@ -1,11 +1,13 @@
 //! The grammar of commands where targets have names.
 //!
-//! `start|on [TARGET] [N] [for 2h30m | until 18:00]`, `stop|off [TARGET… | all]`,
-//! `scale TARGET N`, `restart TARGET`, `status [TARGET]`, `list`, `extend TARGET 1h`,
-//! `history [TARGET]`, `help [COMMAND]`, `yes CODE`.
+//! `start|on [TARGET] [N] [for 2h30m | until 18:00 | idle]`,
+//! `stop|off [TARGET… | all] [hold]`, `scale TARGET N`, `restart TARGET`, `status [TARGET]`,
+//! `list`, `extend TARGET 1h`, `history [TARGET]`, `help [COMMAND]`, `yes CODE`. The words
+//! `idle` and `hold` are about a gateway.
 
 use std::time::Duration;
 
+use super::command::{HOLD, IDLE};
 use super::{
     Command, NameFault, RestartStep, Scope, Seen, Target, TargetName, Unknown, Verb,
     time::{TimeFault, Zone, parse_duration, parse_until},
@@ -69,12 +71,26 @@ pub enum GrammarFault {
         /// The longest time.
         max: Duration,
     },
+    /// It is to be left to the gateway, and to end at a time.
+    IdleWithTime {
+        /// The target.
+        target: TargetName,
+    },
+    /// It is about a gateway, and none is configured.
+    NoGateway {
+        /// The command.
+        verb: Verb,
+        /// The word that is about it.
+        word: &'static str,
+    },
     /// There are words behind the command that do not belong to it.
     Rest {
         /// The command.
         verb: Verb,
         /// The first of them.
         word: Unknown,
+        /// True if there is a gateway that the command could be about.
+        has_gateway: bool,
     },
 }
 
@@ -88,6 +104,8 @@ pub struct Grammar<'a> {
     pub zone: &'a Zone,
     /// The longest time that anything may be asked to run for.
     pub max_for: Option<Duration>,
+    /// True if a gateway wakes targets and puts them to sleep.
+    pub has_gateway: bool,
 }
 
 /// The words behind a command, taken one after the other.
@@ -104,6 +122,22 @@ impl<'t> Words<'t> {
         self.rest.pop_front()
     }
 
+    /// Returns true if the next word is the name of a target, or was to be one: it is no
+    /// number, and no word of the grammar.
+    fn names_a_target(&self) -> bool {
+        self.peek().is_some_and(|word| {
+            let word = word.trim_end_matches(',');
+            !matches!(TargetName::parse(word), Err(NameFault::Reserved))
+                && word.parse::<i64>().is_err()
+        })
+    }
+
+    /// Returns true if this is the last word.
+    fn ends_in(&self, word: &str) -> bool {
+        let last = self.rest.back();
+        last.is_some_and(|last| last.eq_ignore_ascii_case(word))
+    }
+
     /// The next word if it is a number, however it is signed.
     fn next_if_number(&mut self) -> Option<&'t str> {
         let is_number = self.rest.front().is_some_and(|word| {
@@ -111,16 +145,6 @@ impl<'t> Words<'t> {
             !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
         });
         is_number.then(|| self.next()).flatten()
-    }
-
-    fn end(&mut self, verb: Verb) -> Result<(), GrammarFault> {
-        match self.next() {
-            None => Ok(()),
-            Some(word) => Err(GrammarFault::Rest {
-                verb,
-                word: Unknown::new(word),
-            }),
-        }
     }
 }
 
@@ -179,8 +203,33 @@ impl Grammar<'_> {
                 }
             }
         };
-        words.end(verb)?;
-        Ok(command)
+        match words.next() {
+            None => Ok(command),
+            Some(word) => Err(self.not_understood(verb, word)),
+        }
+    }
+
+    /// The fault of a word that does not belong to the command before it.
+    fn not_understood(&self, verb: Verb, word: &str) -> GrammarFault {
+        GrammarFault::Rest {
+            verb,
+            word: Unknown::new(word),
+            has_gateway: self.has_gateway,
+        }
+    }
+
+    /// Takes the word about the gateway that a command may end in.
+    fn manner(
+        &self,
+        verb: Verb,
+        word: &'static str,
+        words: &mut Words<'_>,
+    ) -> Result<bool, GrammarFault> {
+        if !self.has_gateway && words.ends_in(word) {
+            return Err(GrammarFault::NoGateway { verb, word });
+        }
+        let is_next = words.peek().as_deref() == Some(word);
+        Ok(is_next && words.next().is_some())
     }
 
     fn start(&self, words: &mut Words<'_>) -> Result<Command, GrammarFault> {
@@ -190,7 +239,23 @@ impl Grammar<'_> {
             Some(word) => Some(count(verb, target, Some(word), 1)?),
             None => None,
         };
+        let idle = self.manner(verb, IDLE, words)?;
+        let has_time = matches!(words.peek().as_deref(), Some("for" | "until"));
+        if has_time && (idle || words.ends_in(IDLE)) {
+            return Err(GrammarFault::IdleWithTime {
+                target: target.name.clone(),
+            });
+        }
         let until = match words.peek().as_deref() {
+            // Its end is that nobody uses it.
+            _ if idle => {
+                return Ok(Command::Start {
+                    target: target.name.clone(),
+                    replicas,
+                    until: None,
+                    idle,
+                });
+            }
             Some("for") => {
                 words.next();
                 let length = parse_duration(&rest(words)).map_err(GrammarFault::Time)?;
@@ -218,31 +283,39 @@ impl Grammar<'_> {
             target: target.name.clone(),
             replicas,
             until,
+            idle: false,
         })
     }
 
     fn stop(&self, words: &mut Words<'_>) -> Result<Command, GrammarFault> {
         let verb = Verb::Stop;
-        if words.peek().as_deref() == Some("all") {
-            words.next();
-            let targets: Vec<_> = self
-                .scope
-                .commanded()
-                .map(|target| target.name.clone())
-                .collect();
-            return match targets.is_empty() {
-                true => Err(self.which(verb)),
-                false => Ok(Command::Stop { targets }),
-            };
-        }
+        let targets = match words.peek().as_deref() {
+            Some("all") => {
+                words.next();
+                let all = self.scope.commanded().map(|target| target.name.clone());
+                let all: Vec<_> = all.collect();
+                match all.is_empty() {
+                    true => return Err(self.which(verb)),
+                    false => all,
+                }
+            }
+            _ => self.several(verb, words)?,
+        };
+        let hold = self.manner(verb, HOLD, words)?;
+        Ok(Command::Stop { targets, hold })
+    }
+
+    /// The targets that are named up to a word of the grammar, or the one that is meant
+    /// where none is.
+    fn several(&self, verb: Verb, words: &mut Words<'_>) -> Result<Vec<TargetName>, GrammarFault> {
         let mut targets = vec![self.commanded(verb, words)?.name.clone()];
-        while !words.rest.is_empty() {
+        while words.names_a_target() {
             let target = self.commanded(verb, words)?;
             if !targets.contains(&target.name) {
                 targets.push(target.name.clone());
             }
         }
-        Ok(Command::Stop { targets })
+        Ok(targets)
     }
 
     fn extend(&self, words: &mut Words<'_>) -> Result<Command, GrammarFault> {
@@ -281,13 +354,7 @@ impl Grammar<'_> {
         words: &mut Words<'_>,
         completes: bool,
     ) -> Result<Seen<'_>, GrammarFault> {
-        let is_name = words.peek().is_some_and(|word| {
-            let word = word.trim_end_matches(',');
-            // A name, or what was to be one; but no number, and no word of the grammar.
-            !matches!(TargetName::parse(word), Err(NameFault::Reserved))
-                && word.parse::<i64>().is_err()
-        });
-        if !is_name {
+        if !words.names_a_target() {
             return self.scope.default().ok_or_else(|| self.which(verb));
         }
         let word = words.next().unwrap_or_default().trim_end_matches(',');

@@ -96,6 +96,7 @@ fn policy() -> Policy {
         targets: Targets::Named(vec![worker, gateway, shy, nightly, brief]),
         zone: Zone::utc(),
         max_for: Some(Duration::from_secs(24 * 3600)),
+        has_gateway: false,
     }
 }
 
@@ -120,11 +121,13 @@ fn word(decision: &Decision) -> String {
             target,
             replicas,
             until,
+            idle,
         } => {
+            let idle = if *idle { " idle" } else { "" };
             let replicas = replicas.map(|replicas| format!(" {replicas}"));
             let until = until.map(|until| format!(" +{}h", (until - NOW) / HOUR));
             let (replicas, until) = (replicas.unwrap_or_default(), until.unwrap_or_default());
-            format!("start {target}{replicas}{until}")
+            format!("start {target}{replicas}{until}{idle}")
         }
         other => other.to_string(),
     };
@@ -147,6 +150,8 @@ fn word(decision: &Decision) -> String {
             GrammarFault::Count { max, .. } => format!("at most {max}"),
             GrammarFault::Time(_) => "time".to_owned(),
             GrammarFault::TooLong { max, .. } => format!("for {} h", max.as_secs() / 3600),
+            GrammarFault::IdleWithTime { .. } => "idle or a time".to_owned(),
+            GrammarFault::NoGateway { word, .. } => format!("no gateway for {word}"),
             GrammarFault::Rest { .. } => "rest".to_owned(),
         },
         Decision::Deny(denial) => format!("{denial:?}"),
@@ -155,7 +160,11 @@ fn word(decision: &Decision) -> String {
 
 #[track_caller]
 fn check(rows: &[(&UserId, &RoomId, &str, &str)]) {
-    let policy = policy();
+    check_by(&policy(), rows);
+}
+
+#[track_caller]
+fn check_by(policy: &Policy, rows: &[(&UserId, &RoomId, &str, &str)]) {
     for (user, room, text, expected) in rows {
         let decision = policy.decide(&request(user, room, text), 0);
         assert_eq!(word(&decision), *expected, "{user} in {room}: {text:?}");
@@ -324,6 +333,87 @@ fn what_is_risky_is_asked_back() {
         (alice(), ops(), "extend worker", "time"),
         (alice(), ops(), "yes K3ZQ", "yes K3ZQ"),
         (alice(), ops(), "yes", "yes "),
+    ]);
+}
+
+#[test]
+fn a_number_or_a_word_of_the_grammar_behind_a_stop_is_no_target() {
+    check(&[
+        (alice(), ops(), "stop worker 5", "rest"),
+        (alice(), side(), "stop worker 5", "rest"),
+        (alice(), side(), "stop 5", "rest"),
+        (alice(), side(), "stop worker for 2h", "rest"),
+        (alice(), side(), "stop worker all", "rest"),
+        (alice(), side(), "stop all 5", "rest"),
+    ]);
+}
+
+#[test]
+fn what_is_about_a_gateway_is_understood_where_there_is_one() {
+    let policy = Policy {
+        has_gateway: true,
+        ..policy()
+    };
+    check_by(
+        &policy,
+        &[
+            (alice(), ops(), "start worker idle", "start worker idle"),
+            (alice(), ops(), "on worker 3 IDLE", "start worker 3 idle"),
+            (alice(), ops(), "start nightly idle", "start nightly idle"),
+            (alice(), ops(), "start brief idle", "start brief idle"),
+            (alice(), side(), "start idle", "start worker idle"),
+            (alice(), ops(), "start idle", "which of 4"),
+            (alice(), ops(), "start worker idle 3", "rest"),
+            (alice(), ops(), "start worker idle for 2h", "idle or a time"),
+            (alice(), ops(), "start worker for 2h idle", "idle or a time"),
+            (
+                alice(),
+                ops(),
+                "start worker until 18:00 idle",
+                "idle or a time",
+            ),
+            (alice(), ops(), "start worker hold", "rest"),
+            (alice(), ops(), "start all idle", "which of 4"),
+            (alice(), ops(), "stop worker hold", "stop worker hold"),
+            (alice(), ops(), "off worker, HOLD", "stop worker hold"),
+            (alice(), side(), "stop hold", "stop worker hold"),
+            (alice(), ops(), "stop gateway hold", "ask stop gateway hold"),
+            (
+                alice(),
+                ops(),
+                "stop worker nightly hold",
+                "ask stop worker nightly hold",
+            ),
+            (
+                bob(),
+                ops(),
+                "stop all hold",
+                "ask stop worker nightly brief hold",
+            ),
+            (alice(), ops(), "stop worker hold gateway", "rest"),
+            (alice(), ops(), "stop worker hold for 2h", "rest"),
+            (alice(), ops(), "stop worker idle", "rest"),
+            (vera(), ops(), "stop worker hold", "only look worker"),
+            (vera(), ops(), "start worker idle", "only look worker"),
+            (alice(), ops(), "scale worker 2 idle", "rest"),
+        ],
+    );
+}
+
+#[test]
+fn what_is_about_a_gateway_is_told_to_be_so_where_there_is_none() {
+    check(&[
+        (alice(), ops(), "start worker idle", "no gateway for idle"),
+        (
+            alice(),
+            ops(),
+            "start worker for 2h idle",
+            "no gateway for idle",
+        ),
+        (alice(), ops(), "stop worker hold", "no gateway for hold"),
+        (alice(), ops(), "stop all hold", "no gateway for hold"),
+        (alice(), ops(), "stop hold", "which of 4"),
+        (alice(), ops(), "stop worker hold on", "rest"),
     ]);
 }
 

@@ -30,6 +30,8 @@ pub struct Policy {
     pub zone: Zone,
     /// The longest time that anything may be asked to run for (`MAX_FOR`).
     pub max_for: Option<Duration>,
+    /// True if a gateway wakes targets and puts them to sleep (`GATEWAY_LEASES`).
+    pub has_gateway: bool,
 }
 
 /// The decision about a request.
@@ -96,6 +98,7 @@ impl Denial {
             Self::UnknownCommand(_) => "unknown command",
             Self::NotUnderstood(GrammarFault::NoSuchTarget { .. }) => "no such target",
             Self::NotUnderstood(GrammarFault::MayOnlyLook { .. }) => "may only look",
+            Self::NotUnderstood(GrammarFault::NoGateway { .. }) => "no gateway",
             Self::NotUnderstood(_) => "not understood",
             Self::TooLate { .. } => "too late",
             Self::ClocksDiffer { .. } => "clocks differ",
@@ -176,7 +179,7 @@ impl Policy {
             Command::Restart { target, .. } => targets
                 .iter()
                 .any(|known| known.name == *target && known.confirm),
-            Command::Stop { targets } => targets.len() > 1 || targets.iter().any(is_risky),
+            Command::Stop { targets, .. } => targets.len() > 1 || targets.iter().any(is_risky),
             Command::Scale { target, .. } => is_risky(target),
             _ => false,
         }
@@ -287,6 +290,7 @@ impl Policy {
                     wall_ms: request.wall_ms,
                     zone: &self.zone,
                     max_for: self.max_for,
+                    has_gateway: self.has_gateway,
                 };
                 grammar.parse(request.text).map_err(Denial::NotUnderstood)
             }

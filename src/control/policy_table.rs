@@ -45,6 +45,7 @@ fn policy(require_encryption: bool) -> Policy {
         }),
         zone: Zone::utc(),
         max_for: None,
+        has_gateway: false,
     }
 }
 

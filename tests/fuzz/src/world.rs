@@ -82,6 +82,7 @@ impl World {
             targets: Targets::Reference(workload()),
             zone: Zone::utc(),
             max_for: None,
+            has_gateway: false,
         };
         let mut chat = Chat::new(policy);
         chat.echo = true;

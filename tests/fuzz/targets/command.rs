@@ -97,6 +97,7 @@ fn command(text: &str, zone: &Zone) {
             wall_ms: NOW,
             zone,
             max_for: policy.max_for,
+            has_gateway: policy.has_gateway,
         };
         let command = match grammar.parse(text) {
             Ok(command) => command,
@@ -121,9 +122,18 @@ fn command(text: &str, zone: &Zone) {
                 continue;
             }
             Command::Start {
-                replicas, until, ..
+                replicas,
+                until: None,
+                idle: true,
+                ..
+            } => assert!(replicas.is_none_or(|count| (1..=MAX).contains(&count))),
+            Command::Start {
+                replicas,
+                until,
+                idle,
+                ..
             } => {
-                assert!(replicas.is_none_or(|count| (1..=MAX).contains(&count)));
+                assert!(replicas.is_none_or(|count| (1..=MAX).contains(&count)) && !idle);
                 let until = until.expect("nothing may run for ever here");
                 assert!(until > NOW && until <= NOW + millis(MAX_FOR));
             }
@@ -178,5 +188,6 @@ fn policy(zone: &Zone) -> Policy {
         ]),
         zone: zone.clone(),
         max_for: Some(MAX_FOR),
+        has_gateway: true,
     }
 }
