@@ -8,10 +8,10 @@ use ruma::UserId;
 use crate::{
     control::{
         Policy,
-        time::{describe, describe_duration, parse_rfc3339},
+        time::{describe, describe_duration},
     },
     kube::Lease,
-    util::words,
+    util::{rfc3339_ms, words},
 };
 
 /// The longest name of somebody, in characters.
@@ -67,7 +67,7 @@ pub(super) fn line(lease: &Lease, is_on: bool, reader: &Reader<'_>) -> Option<St
 
 fn on(lease: &Lease, reader: &Reader<'_>) -> Option<String> {
     let keeper = annotation(lease, "keep-by");
-    let until = parse_rfc3339(annotation(lease, "keep-until"));
+    let until = rfc3339_ms(annotation(lease, "keep-until"));
     match (keeper, until) {
         ("", None) => {}
         (keeper, Some(until)) => {
@@ -82,7 +82,7 @@ fn on(lease: &Lease, reader: &Reader<'_>) -> Option<String> {
     if phase(lease) == LeasePhase::Stopped {
         return None;
     }
-    let started = parse_rfc3339(annotation(lease, "started-at")).map(|at| {
+    let started = rfc3339_ms(annotation(lease, "started-at")).map(|at| {
         let by = reader.by(annotation(lease, "started-by"));
         format!("Started{by} {}.", reader.at(at))
     });
@@ -125,7 +125,7 @@ pub(super) fn slept(target: &str, lease: &Lease, now: u64) -> Option<String> {
 
 /// Returns true if the chat has stopped it since it was started last.
 fn was_stopped_by_chat(lease: &Lease) -> bool {
-    let at = |name| parse_rfc3339(annotation(lease, name));
+    let at = |name| rfc3339_ms(annotation(lease, name));
     let stopped = at("stopped-at");
     annotation(lease, "stopped-by").starts_with("chat:")
         && stopped.is_some_and(|stopped| at("started-at").is_none_or(|start| start <= stopped))
@@ -133,7 +133,7 @@ fn was_stopped_by_chat(lease: &Lease) -> bool {
 
 /// The time at which it sleeps if nobody uses it, in milliseconds since the Unix epoch.
 fn sleeps_at(lease: &Lease) -> Option<u64> {
-    let used = parse_rfc3339(&lease.renew_time)?;
+    let used = rfc3339_ms(&lease.renew_time)?;
     let idle = u64::try_from(idle(lease)?.as_millis()).ok()?;
     used.checked_add(idle)
 }
