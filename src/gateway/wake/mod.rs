@@ -2,15 +2,27 @@
 //! the agreement of several replicas by Leases.
 
 mod activity;
+mod agreement;
 mod asked;
+mod cluster;
+mod decide;
 #[cfg(test)]
 pub(crate) mod fake;
 mod handle;
+mod idle;
+mod keeper;
+mod keepers;
+mod lifecycle;
+mod outcome;
+mod readiness;
 mod shared;
 #[cfg(test)]
 mod tests;
 mod view;
+mod watches;
+mod work;
 
 pub use asked::{Change, Changed, Cold, Refusal, Wanted};
 pub use handle::{InUse, TargetHandle};
+pub use keepers::Keepers;
 pub use view::{Endpoint, Phase, View};

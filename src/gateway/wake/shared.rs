@@ -244,6 +244,11 @@ impl Hot {
             .flatten()
     }
 
+    /// Returns true while a request is held.
+    pub(super) const fn is_anybody_held(&self) -> bool {
+        self.held > 0
+    }
+
     fn turn(&mut self) -> Option<Endpoint> {
         self.next = self.next.wrapping_add(1);
         let turn = self.next.checked_rem(self.endpoints.len())?;

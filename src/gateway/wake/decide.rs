@@ -1,0 +1,401 @@
+//! The next piece of work of a keeper, by what it knows: nothing is remembered that has to be
+//! gone on from.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::agreement::{CLAIM, Keep, LeasePhase};
+use super::asked::{Change, Refusal};
+use super::cluster::Cluster;
+use super::idle::{Due, Facts, Why};
+use super::keeper::{Claim, JobKind, Keeper, Outcome};
+use super::lifecycle::Event;
+use super::view::Phase;
+use super::work::{Force, Raise, Stopped};
+use crate::config::gateway::IdleStop;
+use crate::kube::LeaseChange;
+
+/// The longest time that a request waits for the Lease to be renewed: an API server that is
+/// slower is taken for one that does not answer.
+const RENEWAL: Duration = Duration::from_secs(2);
+
+/// The longest time that a change waits for another replica's stop.
+const PENDING: Duration = Duration::from_secs(90);
+
+/// Failures in a row to wake it after which that is given up unless somebody waits.
+const MAX_FAILURES: u32 = 10;
+
+/// The time after the start in which the Lease is waited for.
+const FIRST_LEASE: Duration = Duration::from_secs(2);
+
+/// From one look to the next at a workload without a Service: one on its way, and others.
+const LOOK_SOON: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(30);
+
+type Future = Pin<Box<dyn std::future::Future<Output = Outcome> + Send>>;
+
+/// A piece of work to begin, or the time of the next look.
+type Decision = Result<(JobKind, Future), Instant>;
+
+impl<C: Cluster> Keeper<C> {
+    /// The next piece of work.
+    pub(super) fn decide(&mut self, now: Instant) -> Decision {
+        self.tidy(now);
+        let mut later = now + LOOK;
+        if let Some(at) = self.retry_at.filter(|at| now < *at) {
+            return Err(at);
+        }
+        if let Some(claim) = self.claim.clone() {
+            return Ok(self.go_on(&claim));
+        }
+        if self.agreement.phase() == LeasePhase::Stopping {
+            match self.agreement.take_over_at() {
+                Some(at) if at <= now => return Ok(self.claim_stop(Some(Why::Idle))),
+                at => return Err(at.unwrap_or(later).min(later)),
+            }
+        }
+        if let Some((asked, _)) = &self.pending {
+            let (change, by) = (asked.change.clone(), asked.by.clone());
+            if let Some(begun) = self.change(&change, &by, now) {
+                return Ok(begun);
+            }
+        }
+        if let Some(by) = self.wake_wanted(now) {
+            return Ok(self.wake(by));
+        }
+        match self.renewal_at(now) {
+            Some(at) if at <= now => return Ok(self.renew()),
+            Some(at) => later = later.min(at),
+            None => {}
+        }
+        match self.stop_due(now) {
+            Due::Now(why) => return Ok(self.claim_stop(Some(why))),
+            Due::At(at) => later = later.min(at),
+            Due::Never => {}
+        }
+        self.read(now)
+            .ok_or_else(|| later.min(self.look_later(now)))
+    }
+
+    /// Takes away what is over.
+    fn tidy(&mut self, now: Instant) {
+        let phase = self.lifecycle.phase();
+        let may_wake = self.lifecycle.may_wake(now) || phase == Phase::Stopping;
+        let is_hopeless = self.failures >= MAX_FAILURES;
+        let is_renewal_wanted = self.shared.with(|hot| {
+            if !may_wake || (is_hopeless && !hot.is_anybody_held()) {
+                hot.wake_wanted = None;
+            }
+            hot.renewal_wanted
+        });
+        self.renewal_wanted_since = match (is_renewal_wanted, self.renewal_wanted_since) {
+            (true, None) => Some(now),
+            (true, since) => since,
+            (false, _) => None,
+        };
+        let is_old = |claim: &Claim| claim.outcome.is_none() && now >= claim.since + CLAIM;
+        if self.claim.as_ref().is_some_and(is_old) {
+            self.claim = None;
+            self.stop_failed();
+        }
+        if self
+            .pending
+            .as_ref()
+            .is_some_and(|(_, since)| now >= *since + PENDING)
+        {
+            self.answer(Err(Refusal::Unavailable));
+        }
+        self.stops.is_note_over(now);
+    }
+
+    /// The time of the next turn beside what [`Keeper::decide`] knows of: a renewal that
+    /// takes too long ends the wait for it.
+    pub(super) fn waits(&mut self, now: Instant) -> Instant {
+        let begun = self.job.as_ref().filter(|job| job.kind == JobKind::Renew);
+        let since = self.renewal_wanted_since.or(begun.map(|job| job.begun));
+        match since.map(|since| since + RENEWAL) {
+            Some(at) if at <= now => {
+                self.agreement.cut_off();
+                now + LOOK
+            }
+            Some(at) => at,
+            None => now + LOOK,
+        }
+    }
+
+    /// Goes on with the own claim to stop it.
+    fn go_on(&mut self, claim: &Claim) -> (JobKind, Future) {
+        let wall = self.means.clock.now();
+        match &claim.outcome {
+            Some(Stopped::Kept(_)) => {
+                let is_deadline = claim.why == Some(Why::Deadline);
+                let change = self.agreement.kept(is_deadline, wall);
+                self.agree(JobKind::Settle, change)
+            }
+            Some(_) => {
+                let change = self.agreement.stopped(wall);
+                self.agree(JobKind::Settle, change)
+            }
+            None if claim.why == Some(Why::Idle) && self.is_used_again() => {
+                let change = self.agreement.kept(false, wall);
+                self.agree(JobKind::Settle, change)
+            }
+            None => {
+                let is_free =
+                    self.target.idle_stop == IdleStop::Any || self.agreement.is_handed_back();
+                let force = match claim.why {
+                    Some(_) if !is_free => Force::Managers(self.target.overrides.clone()),
+                    _ => Force::Always,
+                };
+                let (work, since) = (self.work.clone(), claim.since);
+                let future = async move { Outcome::Stopped(work.stop(Some(since), &force).await) };
+                (JobKind::Stop, Box::pin(future))
+            }
+        }
+    }
+
+    /// Returns true if somebody has come in the moment of the claim.
+    fn is_used_again(&self) -> bool {
+        let now = Instant::now();
+        let Some(idle) = self.idle() else {
+            return false;
+        };
+        let presence = self.target.presence;
+        self.shared.with(|hot| {
+            let used_until = hot.activity.used_until(idle, presence);
+            hot.wake_wanted.is_some()
+                || hot.renewal_wanted
+                || used_until.is_some_and(|until| now < until)
+        })
+    }
+
+    fn claim_stop(&self, why: Option<Why>) -> (JobKind, Future) {
+        let change = self.agreement.claim(self.means.clock.now());
+        self.agree(JobKind::Claim(why), change)
+    }
+
+    fn renew(&self) -> (JobKind, Future) {
+        let change = self.agreement.renewal(self.idle(), self.means.clock.now());
+        self.agree(JobKind::Renew, change)
+    }
+
+    fn agree(&self, kind: JobKind, change: LeaseChange) -> (JobKind, Future) {
+        let work = self.work.clone();
+        let future = async move { Outcome::Lease(work.agree(&change).await) };
+        (kind, Box::pin(future))
+    }
+
+    /// The one for whom it is to be woken now.
+    fn wake_wanted(&self, now: Instant) -> Option<String> {
+        let is_lease_awaited = self.agreement.lease().is_none()
+            && !self.agreement.is_missing()
+            && now < self.begun + FIRST_LEASE;
+        if is_lease_awaited || !self.lifecycle.may_wake(now) {
+            return None;
+        }
+        self.shared.with(|hot| hot.wake_wanted.clone())
+    }
+
+    fn wake(&self, by: String) -> (JobKind, Future) {
+        let raise = self.raise(self.target.replicas, Some(1), &by, None);
+        self.begin_raise(JobKind::Wake(by), raise)
+    }
+
+    fn begin_raise(&self, kind: JobKind, raise: Raise) -> (JobKind, Future) {
+        let work = self.work.clone();
+        let future = async move {
+            let mut seen = None;
+            let raised = work.raise(&raise, &mut seen).await;
+            Outcome::Raised(raised, seen)
+        };
+        (kind, Box::pin(future))
+    }
+
+    /// The way to a number of replicas.
+    fn raise(
+        &self,
+        replicas: i32,
+        enough: Option<i32>,
+        by: &str,
+        run_for: Option<Duration>,
+    ) -> Raise {
+        let (idle, wall) = (self.idle(), self.means.clock.now());
+        let until = run_for.and_then(|run_for| wall.checked_add(run_for));
+        let with_time = |mut change: LeaseChange| {
+            if let Some(until) = until {
+                self.agreement.keep_until(&mut change, until, by);
+            }
+            change
+        };
+        let lease = self.agreement.lease();
+        Raise {
+            replicas,
+            enough,
+            overrides: self.target.overrides.clone(),
+            wake: lease.map(|_| with_time(self.agreement.wake(by, idle, wall))),
+            renewal: lease.map(|_| with_time(self.agreement.renewal(idle, wall))),
+        }
+    }
+
+    /// The work for a change that is asked for; None if it is answered already.
+    fn change(&mut self, change: &Change, by: &str, now: Instant) -> Option<(JobKind, Future)> {
+        let raise = match *change {
+            Change::Stop | Change::Scale(..=0) => {
+                if self.agreement.lease().is_some() {
+                    return Some(self.claim_stop(None));
+                }
+                let claim = Claim {
+                    since: now,
+                    why: None,
+                    outcome: None,
+                };
+                self.claim = Some(claim.clone());
+                self.on(Event::Stopping, now);
+                return Some(self.go_on(&claim));
+            }
+            Change::Scale(replicas) => self.raise(replicas.min(self.target.max), None, by, None),
+            Change::Start {
+                run_for: Some(_), ..
+            } if self.agreement.lease().is_none() => {
+                let reason = match self.agreement.is_missing() {
+                    true => Refusal::Impossible(self.work.no_lease()),
+                    false => Refusal::Unavailable,
+                };
+                self.answer(Err(reason));
+                return None;
+            }
+            Change::Start { replicas, run_for } => {
+                let replicas = replicas.unwrap_or(self.target.replicas);
+                let replicas = replicas.clamp(1, self.target.max.max(1));
+                self.raise(replicas, Some(replicas), by, run_for)
+            }
+        };
+        Some(self.begin_raise(JobKind::Change, raise))
+    }
+
+    /// The time at which the Lease is to be renewed.
+    fn renewal_at(&self, now: Instant) -> Option<Instant> {
+        self.agreement.lease()?;
+        let is_on = matches!(self.lifecycle.phase(), Phase::Starting | Phase::Ready);
+        // It was put back on by others, who do not say so.
+        if is_on && self.agreement.phase() == LeasePhase::Stopped {
+            return Some(now);
+        }
+        let idle = self.idle()?;
+        let presence = self.target.presence;
+        let (used, is_wanted, look_again) = self.shared.with(|hot| {
+            (
+                hot.activity.to_tell(idle, presence, now),
+                hot.renewal_wanted,
+                hot.activity.look_again(idle, now),
+            )
+        });
+        if is_wanted && is_on {
+            return Some(now);
+        }
+        let due = self.agreement.renewal_due(used, idle).filter(|_| is_on);
+        [due, look_again].into_iter().flatten().min()
+    }
+
+    /// From then on the keeper has to be told of a use.
+    pub(super) fn tell_use_from(&self) -> Option<Instant> {
+        let idle = self.idle()?;
+        self.agreement.lease()?;
+        Some(
+            self.agreement
+                .renewed_at()
+                .map_or(self.begun, |at| at + idle / 4),
+        )
+    }
+
+    /// The next stop.
+    fn stop_due(&mut self, now: Instant) -> Due {
+        let is_on = match &self.readiness {
+            Some(readiness) => readiness.pods() > 0,
+            None => self.lifecycle.phase() != Phase::Off,
+        };
+        if !is_on || self.agreement.phase() != LeasePhase::Run || self.agreement.is_lost() {
+            return Due::Never;
+        }
+        let facts = self.facts(now);
+        self.stops.due(&facts)
+    }
+
+    fn facts(&self, now: Instant) -> Facts {
+        let (idle, presence) = (self.idle(), self.target.presence);
+        let is_ready = self.lifecycle.phase() == Phase::Ready;
+        let used_until = idle.and_then(|idle| {
+            self.shared
+                .with(|hot| hot.activity.used_until(idle, presence))
+        });
+        Facts {
+            now,
+            wall: self.means.clock.now(),
+            idle_stop: self.target.idle_stop,
+            idle,
+            unused_at: idle.and_then(|idle| self.agreement.unused_at(idle)),
+            used_until,
+            young_until: is_ready.then(|| self.lifecycle.since() + self.target.min_up),
+            keep: self.agreement.keep(),
+        }
+    }
+
+    /// The next stop as it is shown: for being idle, and the end of the time that it was
+    /// started for.
+    pub(super) fn shown_stop(&self) -> (Option<Instant>, Option<u64>) {
+        let keep_until_ms = match self.agreement.keep() {
+            Keep::Until(until) => until
+                .duration_since(std::time::UNIX_EPOCH)
+                .ok()
+                .and_then(|since| u64::try_from(since.as_millis()).ok()),
+            Keep::No | Keep::Yes => None,
+        };
+        let is_kept = self.agreement.keep() != Keep::No || self.stops.note().is_some();
+        let is_on = matches!(self.lifecycle.phase(), Phase::Starting | Phase::Ready);
+        let idle = self.idle().filter(|_| is_on && !is_kept);
+        let unused = idle.and_then(|idle| self.agreement.unused_at(idle));
+        let young = self.lifecycle.since() + self.target.min_up;
+        let is_ready = self.lifecycle.phase() == Phase::Ready;
+        let idle_from = unused.map(|at| if is_ready { at.max(young) } else { at });
+        (idle_from, keep_until_ms)
+    }
+
+    /// Something to be read.
+    fn read(&mut self, now: Instant) -> Option<(JobKind, Future)> {
+        let work = self.work.clone();
+        if let Some(readiness) = &self.readiness
+            && let Some(backend) = &self.target.backend
+        {
+            if self.is_service_wanted && readiness.needs_service() {
+                let service = backend.service.clone();
+                let future = async move {
+                    let namespace = &work.workload.namespace;
+                    Outcome::Service(work.cluster.service(namespace, &service).await)
+                };
+                return Some((JobKind::Read, Box::pin(future)));
+            }
+        } else if now >= self.look_at {
+            let is_moving = matches!(
+                self.lifecycle.phase(),
+                Phase::Starting | Phase::Stopping | Phase::Failed
+            );
+            self.look_at = now + if is_moving { LOOK_SOON } else { LOOK };
+            let future = async move { Outcome::Looked(work.cluster.observe(&work.workload).await) };
+            return Some((JobKind::Read, Box::pin(future)));
+        }
+        if std::mem::take(&mut self.is_scale_wanted) && self.readiness.is_some() {
+            let future = async move { Outcome::Scale(work.cluster.scale(&work.workload).await) };
+            return Some((JobKind::Read, Box::pin(future)));
+        }
+        None
+    }
+
+    fn look_later(&self, now: Instant) -> Instant {
+        match self.readiness {
+            Some(_) => now + LOOK,
+            None => self.look_at,
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! What follows from a piece of work of a keeper.
+
+use tokio::time::Instant;
+
+use super::agreement::LeasePhase;
+use super::asked::{Change, Changed, Refusal};
+use super::cluster::{Cluster, Fault};
+use super::idle::Why;
+use super::keeper::{Claim, JobKind, Keeper, Outcome};
+use super::lifecycle::Event;
+use super::view::Phase;
+use super::work::{Raised, Stopped, again};
+use crate::kube::ScaleAnswer;
+use crate::telemetry::{GatewayEvent, GatewayRecord};
+
+impl<C: Cluster> Keeper<C> {
+    /// Takes in what came of a piece of work that began then.
+    pub(super) fn done(&mut self, kind: &JobKind, begun: Instant, outcome: Outcome) {
+        let now = Instant::now();
+        match outcome {
+            Outcome::Lease(Ok((is_done, lease))) => {
+                self.reached();
+                self.agreed(kind, begun, is_done, now);
+                self.lease_is(lease, now);
+                self.settled(kind, is_done, now);
+            }
+            Outcome::Lease(Err(fault)) => self.not_agreed(kind, fault, now),
+            Outcome::Raised(raised, seen) => {
+                match seen {
+                    Some(lease) if matches!(raised, Ok(Raised::Overtaken)) => {
+                        self.lease_is(lease, now);
+                    }
+                    // Its own word is no news.
+                    Some(lease) => {
+                        self.agreement.observe(lease, now);
+                    }
+                    None => {}
+                }
+                self.raised(kind, begun, raised, now);
+            }
+            Outcome::Stopped(stopped) => self.stopped(stopped, now),
+            Outcome::Service(Ok(service)) => {
+                self.is_service_wanted = false;
+                if let Some(readiness) = &mut self.readiness
+                    && !readiness.resolve(&service)
+                {
+                    log::error!("{}: its Service has no such port", self.target.name);
+                }
+            }
+            Outcome::Service(Err(fault)) => match fault {
+                Fault::Unavailable => self.unreached(now),
+                Fault::Missing(why) | Fault::Refused(why) | Fault::Impossible(why) => {
+                    // The port is guessed.
+                    self.is_service_wanted = false;
+                    log::warn!("{}: {why}", self.target.name);
+                }
+            },
+            Outcome::Scale(Ok(scale)) => self.desired = Some(scale.replicas),
+            Outcome::Scale(Err(_)) => {}
+            Outcome::Looked(Ok(seen)) => {
+                self.desired = Some(seen.desired);
+                let count = |number: i32| usize::try_from(number).unwrap_or_default();
+                let ready = match seen.is_scale_only {
+                    true => seen.replicas,
+                    false => seen.ready,
+                };
+                let is_up = seen.desired > 0;
+                let pods = count(seen.desired.max(seen.replicas));
+                self.seen(
+                    if is_up { pods } else { 0 },
+                    if is_up { count(ready) } else { 0 },
+                    now,
+                );
+            }
+            Outcome::Looked(Err(_)) => {}
+        }
+    }
+
+    /// The API server has answered.
+    fn reached(&mut self) {
+        self.failures = 0;
+        self.retry_at = None;
+        self.agreement.reached();
+    }
+
+    /// It has not: tried again after a while.
+    fn unreached(&mut self, now: Instant) {
+        self.retry_at = Some(now + again(self.failures));
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Notes what this replica has said in the Lease.
+    fn agreed(&mut self, kind: &JobKind, begun: Instant, is_done: bool, now: Instant) {
+        match (kind, is_done) {
+            (JobKind::Renew, true) => {
+                self.agreement.renewed(begun);
+                self.shared.with(|hot| hot.renewal_wanted = false);
+                self.renewal_wanted_since = None;
+            }
+            (JobKind::Claim(why), true) => {
+                self.claim = Some(Claim {
+                    since: begun,
+                    why: *why,
+                    outcome: None,
+                });
+            }
+            (JobKind::Claim(Some(_)), false) => {
+                let name = self.target.name.as_str();
+                self.means.metrics.idle_stop(name, "lost");
+            }
+            (JobKind::Settle, true) => {
+                let claim = self.claim.take();
+                let is_off = matches!(&claim, Some(claim)
+                    if matches!(claim.outcome, Some(Stopped::Off(_) | Stopped::TooLate)));
+                if !is_off {
+                    self.agreement.renewed(begun);
+                    self.on(Event::Kept, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Goes on after the Lease was told what came of a stop.
+    fn settled(&mut self, kind: &JobKind, is_done: bool, now: Instant) {
+        if *kind == JobKind::Settle && !is_done && self.agreement.phase() == LeasePhase::Run {
+            self.claim = None;
+            self.on(Event::Kept, now);
+        }
+    }
+
+    fn not_agreed(&mut self, kind: &JobKind, fault: Fault, now: Instant) {
+        if *kind == JobKind::Renew {
+            // Who cannot ask goes on.
+            self.agreement.cut_off();
+        }
+        match fault {
+            Fault::Unavailable => self.unreached(now),
+            Fault::Missing(_) => self.lease_is_missing(),
+            Fault::Refused(why) | Fault::Impossible(why) => {
+                if self.failures == 0 {
+                    log::error!("{}: {why}", self.target.name);
+                }
+                self.unreached(now);
+                if *kind == JobKind::Claim(None) {
+                    self.answer(Err(Refusal::Impossible(why)));
+                }
+            }
+        }
+        if let JobKind::Claim(Some(_)) = kind {
+            self.stop_failed();
+        }
+    }
+
+    /// It was woken, or changed, or not.
+    fn raised(
+        &mut self,
+        kind: &JobKind,
+        begun: Instant,
+        raised: Result<Raised, Fault>,
+        now: Instant,
+    ) {
+        match raised {
+            // Another replica was faster: decided anew, by what the Lease says now.
+            Ok(Raised::Overtaken) => self.reached(),
+            Ok(Raised::On(scale)) => {
+                self.reached();
+                self.is_raised(kind, begun, &scale, false, now);
+            }
+            Ok(Raised::Done(scale)) => {
+                self.reached();
+                self.is_raised(kind, begun, &scale, true, now);
+            }
+            Ok(Raised::Refused(reason)) => {
+                self.reached();
+                self.not_raised(
+                    kind,
+                    Event::Refused(reason.clone()),
+                    Refusal::Refused(reason),
+                    now,
+                );
+            }
+            Err(Fault::Unavailable) => {
+                self.unreached(now);
+                self.on(Event::NotWoken, now);
+                match kind {
+                    JobKind::Wake(by) => {
+                        let by = by.clone();
+                        self.shared.with(|hot| hot.wake_wanted = Some(by));
+                    }
+                    _ => self.answer(Err(Refusal::Unavailable)),
+                }
+            }
+            Err(Fault::Refused(reason)) => {
+                self.not_raised(
+                    kind,
+                    Event::Failed(reason.clone()),
+                    Refusal::Refused(reason),
+                    now,
+                );
+            }
+            Err(Fault::Missing(reason) | Fault::Impossible(reason)) => {
+                self.not_raised(
+                    kind,
+                    Event::Failed(reason.clone()),
+                    Refusal::Impossible(reason),
+                    now,
+                );
+            }
+        }
+    }
+
+    fn is_raised(
+        &mut self,
+        kind: &JobKind,
+        begun: Instant,
+        scale: &ScaleAnswer,
+        is_done: bool,
+        now: Instant,
+    ) {
+        self.desired = Some(scale.replicas);
+        self.is_scale_wanted = false;
+        self.look_at = now;
+        if self.agreement.lease().is_some() {
+            self.agreement.renewed(begun);
+        }
+        if is_done && self.lifecycle.phase() != Phase::Ready {
+            self.stops.woken();
+        }
+        self.shared.with(|hot| hot.wake_wanted = None);
+        self.on(Event::Woken(begun), now);
+        if let JobKind::Wake(by) = kind
+            && is_done
+        {
+            let mut record = GatewayRecord::new(GatewayEvent::Wake);
+            record.sub = by;
+            record.decision = "allowed";
+            self.record(record);
+        }
+        let is_start = matches!(&self.pending, Some((asked, _))
+            if matches!(asked.change, Change::Start { .. }));
+        if *kind == JobKind::Change {
+            self.answer(Ok(match is_start && !is_done {
+                true => Changed::AlreadyOn(scale.replicas),
+                false => Changed::Done(scale.replicas),
+            }));
+        }
+    }
+
+    fn not_raised(&mut self, kind: &JobKind, event: Event, refusal: Refusal, now: Instant) {
+        let JobKind::Wake(by) = kind else {
+            return self.answer(Err(refusal));
+        };
+        self.shared.with(|hot| hot.wake_wanted = None);
+        let mut record = GatewayRecord::new(GatewayEvent::Wake);
+        record.sub = by;
+        record.decision = "denied";
+        if let Refusal::Refused(reason) | Refusal::Impossible(reason) = &refusal {
+            record.reason = reason;
+        }
+        self.record(record);
+        self.on(event, now);
+    }
+
+    /// It was stopped, or not.
+    fn stopped(&mut self, stopped: Result<Stopped, Fault>, now: Instant) {
+        let Some(claim) = self.claim.clone() else {
+            return;
+        };
+        let name = self.target.name.clone();
+        match stopped {
+            Ok(Stopped::Off(is_own)) => {
+                self.reached();
+                self.desired = Some(0);
+                self.is_scale_wanted = false;
+                if let Some(why) = claim.why {
+                    self.means.metrics.idle_stop(name.as_str(), "stopped");
+                    let mut record = GatewayRecord::new(GatewayEvent::IdleStop);
+                    record.reason = match (why, is_own) {
+                        (_, false) => "it was off",
+                        (Why::Idle, true) => "idle",
+                        (Why::Deadline, true) => "its time is over",
+                    };
+                    self.record(record);
+                }
+                self.answer_stop(&claim, Ok(Changed::Done(0)));
+                self.finish(claim, Stopped::Off(is_own), now);
+            }
+            Ok(Stopped::Kept(owners)) => {
+                self.reached();
+                self.stops.kept(&owners, self.idle(), now);
+                let note = self.stops.note().unwrap_or_default().to_owned();
+                if claim.why.is_some() {
+                    self.means.metrics.idle_stop(name.as_str(), "kept");
+                    let mut record = GatewayRecord::new(GatewayEvent::Kept);
+                    record.reason = &note;
+                    self.record(record);
+                }
+                self.answer_stop(&claim, Err(Refusal::Refused(note)));
+                self.finish(claim, Stopped::Kept(owners), now);
+            }
+            Ok(Stopped::TooLate) => {
+                self.claim = None;
+                self.stop_failed();
+            }
+            Err(Fault::Unavailable) => self.unreached(now),
+            Err(Fault::Missing(why) | Fault::Refused(why) | Fault::Impossible(why)) => {
+                log::warn!("{name}: {why}");
+                self.stop_failed();
+                self.answer_stop(&claim, Err(Refusal::Impossible(why)));
+                self.finish(claim, Stopped::Kept(Vec::new()), now);
+            }
+        }
+    }
+
+    /// The Lease is told what came of a claim, if there is one.
+    fn finish(&mut self, mut claim: Claim, outcome: Stopped, now: Instant) {
+        if self.agreement.lease().is_some() {
+            claim.outcome = Some(outcome);
+            self.claim = Some(claim);
+            return;
+        }
+        self.claim = None;
+        match outcome {
+            Stopped::Off(_) => self.on(Event::Stopped, now),
+            Stopped::Kept(_) | Stopped::TooLate => self.on(Event::Kept, now),
+        }
+    }
+
+    /// A stop for being idle failed: tried again, not at once.
+    pub(super) fn stop_failed(&mut self) {
+        let name = self.target.name.as_str();
+        self.means.metrics.idle_stop(name, "failed");
+        self.stops.failed(Instant::now());
+    }
+
+    /// Answers the change that is pending if this claim is because of it.
+    fn answer_stop(&mut self, claim: &Claim, answer: Result<Changed, Refusal>) {
+        if claim.why.is_none() {
+            self.answer(answer);
+        }
+    }
+
+    /// Answers the change that is pending.
+    pub(super) fn answer(&mut self, answer: Result<Changed, Refusal>) {
+        if let Some((asked, _)) = self.pending.take() {
+            // Who asked may have gone.
+            let _ = asked.reply.send(answer);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The pods that a target can be reached at: what the EndpointSlices of its Service say, and
+//! what of that answers a connect
+//! (<https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/>).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::view::Endpoint;
+use crate::config::gateway::{Backend, Port, Route};
+use crate::kube::{CollectionChange, EndpointSlice, Service, SlicePort};
+
+/// Addresses of one target that are looked at.
+const MAX_ADDRESSES: usize = 64;
+
+/// EndpointSlices of one Service that are kept.
+const MAX_SLICES: usize = 64;
+
+/// The time after which an address that was there before a stop is tried, if nobody ever
+/// said that it was gone: a pod that ends has closed its port by then.
+const OLD: Duration = Duration::from_secs(2);
+
+/// What is known of the pods of one target.
+#[derive(Debug)]
+pub(super) struct Readiness {
+    backend: Backend,
+    /// The port, once it is known.
+    port: Resolved,
+    slices: BTreeMap<String, EndpointSlice>,
+    /// The slices that there are were seen at least once.
+    is_known: bool,
+    /// The addresses that should answer.
+    candidates: Vec<SocketAddr>,
+    /// The pods that are there and do not end.
+    pods: usize,
+    /// Those that answered, and were not gone since.
+    proven: BTreeSet<SocketAddr>,
+    /// Those that were there before a stop, and not gone since.
+    old: BTreeSet<SocketAddr>,
+    old_since: Option<Instant>,
+}
+
+/// The port of a Service at its pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Resolved {
+    /// The Service was not read: the port is guessed.
+    Guessed,
+    /// The name that it has in the slices, and where the Service itself is.
+    Known {
+        name: String,
+        cluster_ip: Option<SocketAddr>,
+    },
+    /// The Service has no such port.
+    Missing,
+}
+
+impl Readiness {
+    /// Nothing is known yet.
+    pub(super) fn new(backend: &Backend) -> Self {
+        Self {
+            backend: backend.clone(),
+            port: Resolved::Guessed,
+            slices: BTreeMap::new(),
+            is_known: false,
+            candidates: Vec::new(),
+            pods: 0,
+            proven: BTreeSet::new(),
+            old: BTreeSet::new(),
+            old_since: None,
+        }
+    }
+
+    /// Takes in what the Service says; returns false if it has no such port.
+    pub(super) fn resolve(&mut self, service: &Service) -> bool {
+        let port = service.ports.iter().find(|port| match &self.backend.port {
+            Port::Name(name) => port.name == *name,
+            Port::Number(number) => port.port == *number,
+        });
+        self.port = match port {
+            Some(port) => Resolved::Known {
+                name: port.name.clone(),
+                cluster_ip: service.cluster_ip.map(|ip| SocketAddr::new(ip, port.port)),
+            },
+            None => Resolved::Missing,
+        };
+        self.derive();
+        self.port != Resolved::Missing
+    }
+
+    /// Returns true if the Service is still to be read.
+    pub(super) fn needs_service(&self) -> bool {
+        match (&self.port, &self.backend.port, self.backend.route) {
+            (Resolved::Guessed, Port::Name(_), Route::Pod) => false,
+            (port, ..) => *port != Resolved::Missing && *port == Resolved::Guessed,
+        }
+    }
+
+    /// Takes in a change of the EndpointSlices of the target's namespace.
+    pub(super) fn observe(&mut self, change: CollectionChange<EndpointSlice>) {
+        match change {
+            CollectionChange::All(slices) => {
+                let own = slices
+                    .into_iter()
+                    .filter(|slice| slice.service == self.backend.service.as_str());
+                let named = own
+                    .take(MAX_SLICES)
+                    .map(|slice| (slice.name.clone(), slice));
+                self.slices = named.collect();
+                self.is_known = true;
+            }
+            CollectionChange::Set(slice) => {
+                if slice.service != self.backend.service.as_str() {
+                    self.slices.remove(&slice.name);
+                } else if self.slices.len() < MAX_SLICES || self.slices.contains_key(&slice.name) {
+                    self.slices.insert(slice.name.clone(), slice);
+                }
+            }
+            CollectionChange::Gone(name) => {
+                self.slices.remove(&name);
+            }
+            // What was ready goes on.
+            CollectionChange::Lost(_) => return,
+        }
+        self.derive();
+    }
+
+    /// Derives the addresses from the slices.
+    fn derive(&mut self) {
+        let (mut candidates, mut pods) = (BTreeSet::new(), 0);
+        for slice in self.slices.values() {
+            let port = self.port_of(&slice.ports);
+            for endpoint in slice.endpoints.iter().filter(|pod| !pod.terminating) {
+                pods += 1;
+                if let (Some(port), Some(ip), true) =
+                    (port, endpoint.addresses.first(), endpoint.ready)
+                {
+                    candidates.insert(SocketAddr::new(*ip, port));
+                }
+            }
+        }
+        self.old.retain(|address| candidates.contains(address));
+        let old = candidates.iter().filter(|at| self.old.contains(at)).count();
+        self.pods = usize::saturating_sub(pods, old);
+        if let (Route::Service, Resolved::Known { cluster_ip, .. }) =
+            (self.backend.route, &self.port)
+        {
+            let is_up = !self.is_known || candidates.len() > old;
+            candidates = cluster_ip.filter(|_| is_up).into_iter().collect();
+        }
+        self.candidates = candidates.into_iter().take(MAX_ADDRESSES).collect();
+        let candidates = &self.candidates;
+        self.proven.retain(|address| candidates.contains(address));
+    }
+
+    /// The port at the pods of a slice.
+    fn port_of(&self, ports: &[SlicePort]) -> Option<u16> {
+        let by_name = |name: &str| ports.iter().find(|port| port.name == name);
+        let port = match (&self.port, &self.backend.port) {
+            (Resolved::Known { name, .. }, _) => by_name(name),
+            (Resolved::Missing, _) => None,
+            (Resolved::Guessed, Port::Name(name)) => by_name(name),
+            // Mostly a Service and its pods have one port.
+            (Resolved::Guessed, Port::Number(number)) => match ports {
+                [only] => Some(only),
+                ports => ports.iter().find(|port| port.port == *number),
+            },
+        };
+        port.map(|port| port.port)
+    }
+
+    /// It was stopped: of the addresses that are there none is believed until it was gone.
+    pub(super) fn stopped(&mut self, now: Instant) {
+        let known = self.slices.values().flat_map(|slice| {
+            let port = self.port_of(&slice.ports);
+            let endpoints = slice.endpoints.iter().filter(|pod| !pod.terminating);
+            let ips = endpoints.filter_map(|endpoint| endpoint.addresses.first());
+            ips.filter_map(move |ip| Some(SocketAddr::new(*ip, port?)))
+        });
+        let known = known.collect();
+        self.old = known;
+        self.old_since = Some(now);
+        self.proven.clear();
+        self.derive();
+    }
+
+    /// The addresses to be tried now. Those of before a stop are only where it is being
+    /// started again.
+    pub(super) fn to_probe(&self, is_starting: bool, now: Instant) -> Vec<SocketAddr> {
+        let is_old_tried = is_starting && self.old_since.is_none_or(|since| now >= since + OLD);
+        let untried = self.candidates.iter().filter(|address| {
+            let is_believed = is_old_tried || !self.old.contains(address);
+            is_believed && !self.proven.contains(address)
+        });
+        untried.copied().collect()
+    }
+
+    /// An address answered a connect.
+    pub(super) fn accepted(&mut self, address: SocketAddr) {
+        if self.candidates.contains(&address) {
+            self.proven.insert(address);
+            if self.old.remove(&address) {
+                self.derive();
+            }
+        }
+    }
+
+    /// An address did not answer a connect.
+    pub(super) fn refused(&mut self, address: SocketAddr) {
+        self.proven.remove(&address);
+    }
+
+    /// The endpoints that can be used.
+    pub(super) fn endpoints(&self) -> Vec<Endpoint> {
+        let proven = self.proven.iter();
+        proven.map(|&address| Endpoint { address }).collect()
+    }
+
+    /// The number of pods that are there, ready or not, and do not end.
+    pub(super) const fn pods(&self) -> usize {
+        self.pods
+    }
+
+    /// Returns true once the slices were seen.
+    pub(super) const fn is_known(&self) -> bool {
+        self.is_known
+    }
+}

@@ -1,0 +1,222 @@
+//! The work of a keeper in the cluster: each piece is a few calls to the API server, one
+//! after the other.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::agreement::CLAIM;
+use super::cluster::{Cluster, Fault};
+use crate::control::{Namespace, ObjectName, Workload};
+use crate::kube::{Applied, Apply, Lease, LeaseChange, LeaseWrite, ScaleAnswer};
+
+/// The field manager of the gateway.
+pub(super) const GATEWAY: &str = "openclaw-gateway";
+
+/// The field manager of the bot, in which persons speak.
+const BOT: &str = "openclaw-k8s-toggle-operator";
+
+/// The field manager of a HorizontalPodAutoscaler's controller.
+const AUTOSCALER: &str = "kube-controller-manager";
+
+/// Tries to change a Scale that others change at the same time.
+const MAX_TRIES: usize = 5;
+
+/// A target in the cluster.
+#[derive(Clone)]
+pub(super) struct Work<C> {
+    pub(super) cluster: C,
+    pub(super) workload: Workload,
+    /// The namespace and the name of its Lease.
+    pub(super) lease: (Namespace, ObjectName),
+}
+
+/// A number of replicas that a target is to have.
+#[derive(Debug, Clone)]
+pub(super) struct Raise {
+    /// The number that is set.
+    pub(super) replicas: i32,
+    /// As many are enough; None if it is to be that number.
+    pub(super) enough: Option<i32>,
+    /// Field managers whose number is overridden.
+    pub(super) overrides: Vec<String>,
+    /// The change of the Lease if it is off.
+    pub(super) wake: Option<LeaseChange>,
+    /// The change of the Lease if it is on.
+    pub(super) renewal: Option<LeaseChange>,
+}
+
+/// The outcome of a [`Raise`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Raised {
+    /// It has the number, as it had before.
+    On(ScaleAnswer),
+    /// It has the number now.
+    Done(ScaleAnswer),
+    /// Another replica has changed the Lease.
+    Overtaken,
+    /// It is not to be changed: a sentence.
+    Refused(String),
+}
+
+/// The right to stop what others have set the number of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Force {
+    /// If they are among these.
+    Managers(Vec<String>),
+    /// Whoever they are.
+    Always,
+}
+
+/// The outcome of stopping.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// It has no replicas; true if this replica has done it.
+    Off(bool),
+    /// It was left on, since these have set the number.
+    Kept(Vec<String>),
+    /// The claim is too old.
+    TooLate,
+}
+
+/// The Lease after a piece of work, where it is known.
+pub(super) type Seen = Option<Lease>;
+
+impl<C: Cluster> Work<C> {
+    /// Changes the Lease; where somebody else was faster, reads it. Returns true if it was
+    /// changed.
+    pub(super) async fn agree(&self, change: &LeaseChange) -> Result<(bool, Lease), Fault> {
+        let (namespace, name) = &self.lease;
+        match self.cluster.change_lease(namespace, name, change).await? {
+            LeaseWrite::Done(lease) => Ok((true, lease)),
+            LeaseWrite::Conflict => {
+                let lease = self.cluster.lease(namespace, name).await?;
+                // An attempt whose answer was lost may have done it.
+                let is_own = change.holder.as_deref() == Some(lease.holder.as_str())
+                    && change
+                        .annotations
+                        .iter()
+                        .all(|(name, value)| lease.annotations.get(*name) == value.as_ref());
+                Ok((is_own, lease))
+            }
+        }
+    }
+
+    /// Sets the number of replicas, after the Lease says so.
+    pub(super) async fn raise(&self, raise: &Raise, seen: &mut Seen) -> Result<Raised, Fault> {
+        let mut scale = self.cluster.scale(&self.workload).await?;
+        let is_enough = |scale: &ScaleAnswer| match raise.enough {
+            Some(enough) => scale.replicas >= enough,
+            None => scale.replicas == raise.replicas,
+        };
+        let was_on = scale.replicas > 0;
+        let change = match was_on {
+            true => &raise.renewal,
+            false => &raise.wake,
+        };
+        if let Some(change) = change {
+            let (is_done, lease) = self.agree(change).await?;
+            *seen = Some(lease);
+            if !is_done {
+                return Ok(Raised::Overtaken);
+            }
+        }
+        let mut force = false;
+        for _ in 0..MAX_TRIES {
+            if is_enough(&scale) {
+                return Ok(Raised::On(scale));
+            }
+            let applied = self.apply(raise.replicas, force, &scale).await?;
+            match applied {
+                Applied::Done(scale) => return Ok(Raised::Done(scale)),
+                Applied::Stale => {}
+                Applied::Owned(owners) => {
+                    let has = |manager: &str| owners.iter().any(|owner| owner == manager);
+                    if !was_on && has(BOT) {
+                        let reason = "it was switched off by a person";
+                        return Ok(Raised::Refused(reason.to_owned()));
+                    }
+                    let is_overridden = raise.overrides.iter().any(|known| known == AUTOSCALER);
+                    if was_on && has(AUTOSCALER) && !is_overridden {
+                        let reason = "its number of replicas is set by an autoscaler";
+                        return Ok(Raised::Refused(reason.to_owned()));
+                    }
+                    force = true;
+                }
+            }
+            scale = self.cluster.scale(&self.workload).await?;
+        }
+        Ok(Raised::Refused(
+            "its number of replicas changes all the time".to_owned(),
+        ))
+    }
+
+    /// Stops it, after a claim of this time or of now. The number is a change of what was
+    /// read within the time of the claim: whoever takes the claim over, or wakes it after
+    /// that, has changed it since, and this one does nothing.
+    pub(super) async fn stop(
+        &self,
+        claimed: Option<Instant>,
+        force: &Force,
+    ) -> Result<Stopped, Fault> {
+        let is_late = |at: Instant| at.elapsed() >= CLAIM;
+        for _ in 0..MAX_TRIES {
+            let scale = self.cluster.scale(&self.workload).await?;
+            if claimed.is_some_and(is_late) {
+                return Ok(Stopped::TooLate);
+            }
+            if scale.replicas == 0 {
+                return Ok(Stopped::Off(false));
+            }
+            let mut applied = self.apply(0, false, &scale).await?;
+            if let Applied::Owned(owners) = &applied {
+                let is_listed = |managers: &[String]| {
+                    !owners.is_empty() && owners.iter().all(|owner| managers.contains(owner))
+                };
+                let may = match force {
+                    Force::Managers(managers) => is_listed(managers),
+                    Force::Always => true,
+                };
+                if !may {
+                    return Ok(Stopped::Kept(owners.clone()));
+                }
+                applied = self.apply(0, true, &scale).await?;
+            }
+            match applied {
+                Applied::Done(scale) if scale.replicas == 0 => return Ok(Stopped::Off(true)),
+                // An admission rule has made another number of it.
+                Applied::Done(_) => return Ok(Stopped::Kept(Vec::new())),
+                Applied::Owned(owners) => return Ok(Stopped::Kept(owners)),
+                Applied::Stale => {}
+            }
+        }
+        Err(Fault::Unavailable)
+    }
+
+    async fn apply(&self, replicas: i32, force: bool, of: &ScaleAnswer) -> Result<Applied, Fault> {
+        let apply = Apply {
+            replicas,
+            manager: GATEWAY,
+            force,
+            resource_version: &of.resource_version,
+        };
+        self.cluster.apply(&self.workload, &apply).await
+    }
+
+    /// The sentence about a Lease that is not there.
+    pub(super) fn no_lease(&self) -> String {
+        let (namespace, name) = &self.lease;
+        format!(
+            "there is no Lease {namespace}/{name}: apply the chart, or create it by: \
+             kubectl create -f - <<< '{{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\
+             \"metadata\":{{\"namespace\":\"{namespace}\",\"name\":\"{name}\"}}}}'"
+        )
+    }
+}
+
+/// The wait before something is tried again that failed so many times in a row.
+pub(super) fn again(failures: u32) -> Duration {
+    Duration::from_millis(500)
+        .saturating_mul(1 << failures.min(4))
+        .min(Duration::from_secs(5))
+}
