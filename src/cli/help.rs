@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use crate::bot::replies;
-use crate::config::SETTINGS;
+#[cfg(feature = "gateway")]
+use crate::config::gateway::GATEWAY_SETTINGS;
+use crate::config::{SETTINGS, Setting};
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
@@ -39,6 +41,8 @@ pub struct Page {
     text: &'static str,
     /// The exit code for wrong arguments.
     pub(super) wrong_arguments: u8,
+    /// The variables that it reads, where they are others than the bot's.
+    settings: &'static [&'static Setting],
 }
 
 pub(super) static IDENTITIES: Page = Page {
@@ -78,6 +82,7 @@ Exit codes:
   1   not done; the reason is on standard error
   2   wrong arguments",
     wrong_arguments: 2,
+    settings: &[],
 };
 
 pub(super) static CHECK_CONFIG: Page = Page {
@@ -95,6 +100,7 @@ Exit codes:
   0   nothing is wrong
   1   something is; what, is on standard error",
     wrong_arguments: 1,
+    settings: &[],
 };
 
 pub(super) static CONNTEST: Page = Page {
@@ -112,6 +118,7 @@ Exit codes:
   0   logged in
   1   not logged in; what went wrong, and who is at fault, is on standard error",
     wrong_arguments: 1,
+    settings: &[],
 };
 
 pub(super) static JWT_TEST: Page = Page {
@@ -145,6 +152,7 @@ Exit codes:
   3   the token cannot be taken apart
   4   no login at the homeserver",
     wrong_arguments: 1,
+    settings: &[],
 };
 
 pub(super) static LOGOUT: Page = Page {
@@ -163,6 +171,7 @@ Exit codes:
   0   the session has ended, or the store has none
   1   it has not, or there is no store; the reason is on standard error",
     wrong_arguments: 1,
+    settings: &[],
 };
 
 pub(super) static HEALTHCHECK: Page = Page {
@@ -180,6 +189,7 @@ Exit codes:
   1   no, or nobody answers; what is wrong is on standard error
   2   wrong arguments",
     wrong_arguments: 2,
+    settings: &[],
 };
 
 #[cfg(feature = "gateway")]
@@ -206,6 +216,7 @@ Exit codes:
   1   the configuration is wrong, or an error that a retry cannot cure
   2   wrong arguments",
     wrong_arguments: 2,
+    settings: GATEWAY_SETTINGS,
 };
 
 #[cfg(feature = "gateway")]
@@ -224,6 +235,7 @@ Exit codes:
   1   something is; what, is on standard error
   2   wrong arguments",
     wrong_arguments: 2,
+    settings: GATEWAY_SETTINGS,
 };
 
 #[cfg(feature = "gateway")]
@@ -276,6 +288,7 @@ Exit codes:
   5   the target failed
   6   not done in time",
     wrong_arguments: 2,
+    settings: &[],
 };
 
 /// The help text of a subcommand, or of the program as a whole, ending in a newline.
@@ -288,7 +301,29 @@ pub(super) fn help(page: Option<&Page>) -> String {
         let _ = writeln!(text, "  {NAME}{usage}");
     }
     let _ = writeln!(text, "\n{}", page.text);
+    if !page.settings.is_empty() {
+        text.push('\n');
+        environment(&mut text, page.settings);
+    }
     text
+}
+
+/// Writes what the variables mean.
+fn environment(text: &mut String, settings: &[&Setting]) {
+    text.push_str("Environment (an empty value counts as unset):\n");
+    for setting in settings {
+        let (name, help) = (setting.name, setting.help);
+        let presence = setting.presence.in_words();
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "  {name} ({presence})\n      {help}");
+        if let Some(holds) = setting.file {
+            let name = setting.file_name;
+            let _ = writeln!(
+                text,
+                "  {name} (optional)\n      File with that {holds}, to set instead"
+            );
+        }
+    }
 }
 
 fn program() -> String {
@@ -312,21 +347,9 @@ Usage:
   {NAME} -V, --version
                                             show the version
 
-Environment (an empty value counts as unset):
 "
     );
-    for setting in SETTINGS {
-        let (name, help) = (setting.name, setting.help);
-        let presence = setting.presence.in_words();
-        let _ = writeln!(text, "  {name} ({presence})\n      {help}");
-        if let Some(holds) = setting.file {
-            let name = setting.file_name;
-            let _ = writeln!(
-                text,
-                "  {name} (optional)\n      File with that {holds}, to set instead"
-            );
-        }
-    }
+    environment(&mut text, SETTINGS);
     text.push_str("\nIn the chat:\n");
     for line in replies::HELP.lines() {
         let _ = writeln!(text, "  {line}");
@@ -352,15 +375,21 @@ mod tests {
 
     #[test]
     fn the_help_names_every_variable_with_its_default() {
-        let help = program();
-        for setting in SETTINGS {
-            for name in setting.variables() {
-                assert!(help.contains(&format!("\n  {name} (")));
+        let texts = [
+            (program(), SETTINGS),
+            #[cfg(feature = "gateway")]
+            (help(Some(&GATEWAY)), GATEWAY_SETTINGS),
+        ];
+        for (help, settings) in texts {
+            for setting in settings {
+                for name in setting.variables() {
+                    assert!(help.contains(&format!("\n  {name} (")));
+                }
+                if let Some(value) = setting.default() {
+                    assert!(help.contains(&format!("{} (default {value})", setting.name)));
+                }
             }
-            if let Some(value) = setting.default() {
-                assert!(help.contains(&format!("{} (default {value})", setting.name)));
-            }
+            assert!(help.ends_with('\n'));
         }
-        assert!(help.ends_with('\n'));
     }
 }

@@ -67,7 +67,7 @@ impl Account {
 }
 
 impl Network {
-    fn read(r: &mut Reader<'_>) -> Option<Self> {
+    pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
         let certificates = bundle(r, &SSL_CERT_FILE);
         let extra = bundle(r, &EXTRA_CA_FILE);
         let proxy = proxy(r);

@@ -153,6 +153,14 @@ pub(super) fn name(text: &str) -> Result<ObjectName, Flaw> {
     })
 }
 
+/// The Deployment of a pod of this name: its own name followed by two random parts
+/// (<https://kubernetes.io/docs/concepts/workloads/controllers/deployment/>).
+pub(super) fn deployment_of(pod: &str) -> Option<&str> {
+    let (replica_set, _) = pod.rsplit_once('-')?;
+    let (deployment, _) = replica_set.rsplit_once('-')?;
+    Some(deployment)
+}
+
 fn no_name(text: &str, cure: &'static str) -> Flaw {
     let problem = format!("is not a name that Kubernetes allows: {}", quoted(text));
     Flaw::new(problem, cure)

@@ -98,6 +98,11 @@ impl Flaws {
             _ => {}
         }
     }
+
+    /// Returns true if no more are taken in.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.len() > MAX_FLAWS
+    }
 }
 
 impl From<Flaw> for Flaws {

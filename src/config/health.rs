@@ -40,6 +40,13 @@ impl ListenAddress {
         self.at(ips)
     }
 
+    /// Returns true if both cannot be listened on at once.
+    #[cfg(feature = "gateway")]
+    pub(super) fn clashes(self, other: Self) -> bool {
+        let is_any = |ip: Option<IpAddr>| ip.is_none_or(|ip| ip.is_unspecified());
+        self.port == other.port && (is_any(self.ip) || is_any(other.ip) || self.ip == other.ip)
+    }
+
     fn at(self, ips: Vec<IpAddr>) -> Vec<SocketAddr> {
         let ips = ips.into_iter();
         ips.map(|ip| SocketAddr::new(ip, self.port)).collect()

@@ -12,6 +12,7 @@ mod health;
 mod jwt;
 #[cfg(any(feature = "keycloak", feature = "sso"))]
 mod keycloak;
+mod log;
 mod login;
 mod policy;
 mod reader;

@@ -23,6 +23,8 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 /// goes on to the next setting and all faults are told at once.
 pub(super) struct Reader<'a> {
     env: Env<'a>,
+    /// The settings, in the order in which the summary shows them.
+    table: &'static [&'static Setting],
     faults: Faults,
     rows: Vec<(&'static str, String)>,
     /// The reason why a setting is needed because of another one, as in
@@ -31,9 +33,16 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// A reader of the bot's settings.
     pub(super) fn new(env: Env<'a>) -> Self {
+        Self::of(env, SETTINGS)
+    }
+
+    /// A reader of the settings of this table.
+    pub(super) fn of(env: Env<'a>, table: &'static [&'static Setting]) -> Self {
         Self {
             env,
+            table,
             faults: Faults::default(),
             rows: Vec::new(),
             need: String::new(),
@@ -92,6 +101,13 @@ impl<'a> Reader<'a> {
         variables.find(|variable| self.is_given(setting, variable))
     }
 
+    /// Returns true if a variable is set, and to nothing but white space: elsewhere that
+    /// counts as unset.
+    #[cfg(feature = "gateway")]
+    pub(super) fn is_blank(&self, setting: &Setting) -> bool {
+        (self.env)(setting.name).is_some() && self.raw(setting, setting.name).is_none()
+    }
+
     /// The value of a variable that is no setting, or of a setting that is read elsewhere.
     pub(super) fn text(&self, variable: &str) -> Option<String> {
         let text = (self.env)(variable)?.into_string().ok()?;
@@ -110,9 +126,9 @@ impl<'a> Reader<'a> {
     }
 
     /// The table shown at the start: the program's version, then a line for each
-    /// setting that was read, in the order of [`SETTINGS`].
+    /// setting that was read, in the order of its table.
     pub(super) fn summary(&self) -> String {
-        let place = |name| SETTINGS.iter().position(|setting| setting.name == name);
+        let place = |name| self.table.iter().position(|setting| setting.name == name);
         let mut rows: Vec<_> = self.rows.iter().collect();
         rows.sort_by_key(|(name, _)| place(*name).unwrap_or(usize::MAX));
         let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);

@@ -12,12 +12,12 @@ use super::fault::Faults;
 use super::reader::{Env, Reader, list, masked};
 use super::table::{
     ALLOWED_ROOMS, ALLOWED_USERS, COMMAND_MAX_AGE, COMMAND_PREFIX, CROSS_SIGNING_SEED_FILE,
-    CRYPTO_STORE_PATH, DEVICE_TRUST, ECHO_MODE, HEALTH_ADDR, HEALTH_SYNC_MAX_AGE, LOGURU_LEVEL,
-    MATRIX_RECOVERY_KEY, MAX_FOR, PINNED_IDENTITIES, PROGRESS, REQUIRE_ENCRYPTION, RUST_LOG,
-    TARGETS, TARGETS_FILE, TZ, VIEWERS, WORKLOAD_EVENTS,
+    CRYPTO_STORE_PATH, DEVICE_TRUST, ECHO_MODE, HEALTH_ADDR, HEALTH_SYNC_MAX_AGE,
+    MATRIX_RECOVERY_KEY, MAX_FOR, PINNED_IDENTITIES, PROGRESS, REQUIRE_ENCRYPTION, TARGETS,
+    TARGETS_FILE, TZ, VIEWERS, WORKLOAD_EVENTS,
 };
 use super::{
-    Account, ChatGateway, KubernetesAccess, ListenAddress, Overrides, health, policy, secrets,
+    Account, ChatGateway, KubernetesAccess, ListenAddress, Overrides, health, log, policy, secrets,
     targets, values,
 };
 use crate::control::{
@@ -140,12 +140,7 @@ impl Settings {
         let health = r.optional(&HEALTH_ADDR, health::address, ListenAddress::to_string);
         let health_sync_max_age = r.read(&HEALTH_SYNC_MAX_AGE, values::age, seconds);
         let kubernetes = KubernetesAccess::read(&mut r);
-        let level = r.read(&LOGURU_LEVEL, values::loguru, LogFilter::to_string);
-        let directives = r.optional(&RUST_LOG, values::directives, LogFilter::to_string);
-        let log_filter = directives.and_then(|directives| directives.or(level));
-        if let Some(filter) = &log_filter {
-            r.row("log filter", filter.to_string());
-        }
+        let log_filter = log::filter(&mut r);
         let summary = r.summary();
 
         let settings = || {

@@ -8,7 +8,7 @@
 use super::setting::{InSummary, Presence, Setting};
 
 /// The values of an entry's fields unless it says otherwise.
-const SETTING: Setting = Setting {
+pub(super) const SETTING: Setting = Setting {
     name: "",
     file_name: "",
     file: None,
@@ -26,23 +26,32 @@ const SETTING: Setting = Setting {
 const IN_CLUSTER: &str = "Kubernetes gives it to every container inside a cluster; elsewhere set \
     KUBECONFIG to a kubeconfig file, such as ~/.kube/config";
 
-/// Makes a setting of each entry, which is named as its variable, and lists them all: so
-/// that none can be left out of the list.
+/// Makes a setting of each entry, which is named as its variable, and lists them all, with
+/// those of another table that are in brackets behind them: so that none can be left out of
+/// the list.
 macro_rules! settings {
-    ($($name:ident { $($field:ident: $value:expr,)* })*) => {
-        $(pub(super) static $name: Setting = Setting {
+    (
+        $(#[$about:meta])*
+        $all:ident [$($shared:expr),*]:
+        $($name:ident { $($field:ident: $value:expr,)* })*
+    ) => {
+        $(pub(in crate::config) static $name: Setting = Setting {
             name: stringify!($name),
             file_name: concat!(stringify!($name), "_FILE"),
             $($field: $value,)*
             ..SETTING
         };)*
 
-        /// Every setting, in the order in which the help and the summary show them.
-        pub static SETTINGS: &[&Setting] = &[$(&$name),*];
+        $(#[$about])*
+        pub static $all: &[&Setting] = &[$(&$name,)* $($shared,)*];
     };
 }
+#[cfg(feature = "gateway")]
+pub(super) use settings;
 
 settings! {
+    /// Every setting, in the order in which the help and the summary show them.
+    SETTINGS []:
     MATRIX_HOMESERVER {
         presence: Presence::Default("http://synapse.matrix.svc.cluster.local:8008"),
         help: "The homeserver: its URL, or the name that its users' ids end in, whose .well-known \

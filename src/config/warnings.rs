@@ -6,7 +6,7 @@ use super::fault::quoted;
 #[cfg(any(feature = "keycloak", feature = "sso"))]
 use super::table::KEYCLOAK_URL;
 use super::table::{MATRIX_HOMESERVER, NO_PROXY};
-use super::{Account, BaseUrl, Homeserver, Method};
+use super::{Account, BaseUrl, Homeserver, Method, Network};
 #[cfg(feature = "keycloak")]
 use super::{Jwt, JwtSource};
 #[cfg(feature = "sso")]
@@ -41,8 +41,17 @@ impl Account {
             Method::Sso(sso) => warnings.extend(of_login_page(sso)),
             _ => {}
         }
-        warnings.extend(self.network.proxy.as_deref().and_then(of_exceptions));
-        warnings.extend(self.network.idle.iter().map(|(name, idle)| {
+        warnings.extend(self.network.warnings());
+        warnings
+    }
+}
+
+impl Network {
+    /// A sentence for each of its settings that has no effect.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        warnings.extend(self.proxy.as_deref().and_then(of_exceptions));
+        warnings.extend(self.idle.iter().map(|(name, idle)| {
             format!(
                 "{name} holds {}, whose kind of key is not accepted: no certificate that it \
                  signed is believed. Make the authority anew with a key of P-256, P-384, Ed25519, \

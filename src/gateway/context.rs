@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::auth::Authenticator;
 use super::wake::TargetHandle;
-use crate::config::gateway::{GatewayFile, Network};
+use crate::config::gateway::{GatewayFile, Subnet};
 use crate::control::TargetName;
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
 use crate::util::Clock;
@@ -18,7 +18,7 @@ pub struct Context {
     /// Checks credentials.
     pub authenticator: Authenticator,
     /// The proxies whose `X-Forwarded-*` is believed.
-    pub trusted_proxies: Vec<Network>,
+    pub trusted_proxies: Vec<Subnet>,
     /// The audit log.
     pub audit: GatewayAudit,
     /// The metrics.

@@ -7,8 +7,8 @@ mod kind;
 mod object;
 
 pub(super) use fields::{
-    MOST_REPLICAS, kind, kind_of, list, name, no_text, object, ready_timeout, replicas, span,
-    switch, text, word,
+    MOST_REPLICAS, kind, kind_of, list, name, object, ready_timeout, replicas, span, switch, text,
+    word,
 };
 pub(super) use file::content;
 pub(super) use kind::{kind_named, kind_word};

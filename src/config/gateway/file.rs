@@ -1,12 +1,24 @@
 //! The gateway's file as it is used (`GATEWAY_CONFIG`).
 
-use super::target::GatewayTarget;
-use crate::control::access::Grants;
+use std::path::Path;
+use std::sync::Arc;
 
-/// What the gateway's file says. It is read again while the gateway runs.
+use super::GatewayTarget;
+use super::entry::{self, Placed};
+use super::outline::outline;
+use super::roles::{self, Names, members, oidc_roles};
+use super::trust::{Trust, trust};
+use super::{checks, table::GATEWAY_CONFIG};
+use crate::config::document::content;
+use crate::config::fault::{Faults, Flaw, Flaws};
+use crate::control::Workload;
+use crate::control::access::Grants;
+use crate::json::Document;
+
+/// The content of the gateway's file. It is read again while the gateway runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewayFile {
-    /// Who may do what.
+    /// The rules for who may do what.
     pub grants: Grants,
     /// The targets, in the order of the file.
     pub targets: Vec<GatewayTarget>,
@@ -14,6 +26,76 @@ pub struct GatewayFile {
     pub service_accounts: bool,
     /// True if successful authentications are in the audit log, too (`k8sTrust.auditLog`).
     pub audit_successes: bool,
-    /// Warnings to be logged once: keys of other programs that were found and not used.
+    /// Warnings to be logged once: keys of other programs that were found and not used, and
+    /// what is allowed and seldom meant.
     pub warnings: Vec<String>,
+}
+
+impl GatewayFile {
+    /// Reads the file at `path`. `own` is the workload that the gateway runs as, where that
+    /// is known: it is no target.
+    ///
+    /// # Errors
+    /// Every fault there is, at most a hundred, each with its line.
+    pub fn read(path: &Path, own: Option<&Workload>) -> Result<Self, Faults> {
+        let read = content(&path.to_string_lossy())
+            .map_err(Flaws::from)
+            .and_then(|text| parse(&text, own));
+        read.map_err(|flaws| {
+            let mut faults = Faults::default();
+            for flaw in flaws.0 {
+                faults.push(flaw.of(GATEWAY_CONFIG.name));
+            }
+            faults
+        })
+    }
+}
+
+/// Reads the text of a file.
+fn parse(text: &str, own: Option<&Workload>) -> Result<GatewayFile, Flaws> {
+    let document = Document::new(text);
+    let mut flaws = Flaws::default();
+    let root = document.root().map_err(|error| {
+        // Its message quotes nothing but the marks that were expected.
+        Flaw::new(
+            format!("is not JSON: {error}"),
+            "write an object as docs/gateway.schema.json describes it",
+        )
+    })?;
+    let outline = outline(root, &mut flaws);
+    let placed: Vec<Placed> = members(outline.targets, "targets", &mut flaws)
+        .into_iter()
+        .filter_map(|(name, value)| entry::target(&name, value, &mut flaws))
+        .collect();
+    let names = Names {
+        targets: placed.iter().filter_map(|one| one.name.clone()).collect(),
+        roles: roles::names(outline.roles),
+    };
+    let roles = roles::roles(outline.roles, &names, &mut flaws);
+    let trust = outline
+        .trust
+        .map_or_else(Trust::default, |value| trust(value, &names, &mut flaws));
+    let oidc_roles = oidc_roles(outline.oidc_roles, &names, &mut flaws);
+    for flaw in checks::flaws(&placed, own) {
+        flaws.note(flaw);
+    }
+    if !flaws.0.is_empty() {
+        return Err(flaws);
+    }
+    let targets: Vec<GatewayTarget> = placed.into_iter().filter_map(|one| one.target).collect();
+    let open = targets.iter().filter(|target| !target.anonymous.is_empty());
+    let open = open.map(|target| (target.name.clone(), target.anonymous));
+    let grants = Grants {
+        roles,
+        identities: trust.identities,
+        oidc_roles,
+        anonymous: Arc::new(open.collect()),
+    };
+    Ok(GatewayFile {
+        warnings: checks::warnings(&outline.foreign, &grants, &targets),
+        grants,
+        targets,
+        service_accounts: trust.enabled,
+        audit_successes: trust.audit_successes,
+    })
 }

@@ -1,10 +1,25 @@
 //! The configuration of the gateway: its environment, and its file, which is read again
 //! while it runs.
 
+mod backend;
+mod checks;
+mod entry;
 mod file;
+mod oidc;
+mod outline;
+mod roles;
 mod settings;
+mod subnet;
+mod table;
 mod target;
+#[cfg(test)]
+mod tests;
+mod trust;
+mod words;
 
 pub use file::GatewayFile;
-pub use settings::{GatewaySettings, Network, Oidc};
+pub use oidc::Oidc;
+pub use settings::GatewaySettings;
+pub use subnet::Subnet;
+pub use table::GATEWAY_SETTINGS;
 pub use target::{Backend, GatewayTarget, IdleStop, OnCold, Port, Route, WakeBy};

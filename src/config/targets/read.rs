@@ -85,12 +85,10 @@ fn checked(placed: Vec<Placed>, mut flaws: Flaws, vital: &Vital<'_>) -> Result<V
 }
 
 /// The Deployment that the bot runs as, where that is known: in a pod, `HOSTNAME` is its
-/// name, a Deployment's followed by two random parts
-/// (<https://kubernetes.io/docs/concepts/workloads/controllers/deployment/>).
+/// name.
 fn own(r: &Reader<'_>) -> Option<(Namespace, String)> {
     let pod = r.text("HOSTNAME")?;
-    let (replica_set, _) = pod.rsplit_once('-')?;
-    let (deployment, _) = replica_set.rsplit_once('-')?;
+    let deployment = cluster::deployment_of(&pod)?;
     let namespace = r.text("POD_NAMESPACE").or_else(|| {
         let account = r.text(SERVICE_ACCOUNT_DIR.name);
         let account = account.or_else(|| SERVICE_ACCOUNT_DIR.default().map(str::to_owned))?;
