@@ -1,7 +1,15 @@
 //! The audit log of the gateway: one JSON object a line on standard output.
 
-use std::sync::Arc;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::denials::Denials;
+use crate::util::{printable, rfc3339};
+
+/// The longest text of a field, in bytes.
+const MAX_FIELD_BYTES: usize = 300;
 
 /// The kinds of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +38,52 @@ pub enum GatewayEvent {
     SessionStart,
     /// `session-end`
     SessionEnd,
+}
+
+/// The three sorts of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// Somebody was let in.
+    Success,
+    /// Somebody was not.
+    Denial,
+    /// Something happened to a target.
+    Change,
+}
+
+/// All events, in the order of the enum.
+const EVENTS: [(GatewayEvent, &str, Of); 12] = [
+    (
+        GatewayEvent::ServiceAccountTaken,
+        "k8s-auth-success",
+        Of::Success,
+    ),
+    (
+        GatewayEvent::ServiceAccountRefused,
+        "k8s-auth-failed",
+        Of::Denial,
+    ),
+    (GatewayEvent::PersonTaken, "oidc-auth-success", Of::Success),
+    (GatewayEvent::PersonRefused, "oidc-auth-failed", Of::Denial),
+    (GatewayEvent::Denied, "denied", Of::Denial),
+    (GatewayEvent::Changed, "changed", Of::Change),
+    (GatewayEvent::Wake, "wake", Of::Change),
+    (GatewayEvent::Ready, "ready", Of::Change),
+    (GatewayEvent::IdleStop, "idle-stop", Of::Change),
+    (GatewayEvent::Kept, "kept", Of::Change),
+    (GatewayEvent::SessionStart, "session-start", Of::Success),
+    (GatewayEvent::SessionEnd, "session-end", Of::Success),
+];
+
+impl GatewayEvent {
+    /// Its name, which is stable.
+    fn as_str(self) -> &'static str {
+        EVENTS.get(self as usize).map_or("", |(_, name, _)| name)
+    }
+
+    fn kind(self) -> Of {
+        EVENTS.get(self as usize).map_or(Of::Change, |(.., of)| *of)
+    }
 }
 
 /// A line without its time. What is empty or `None` is left out.
@@ -97,6 +151,7 @@ pub struct GatewayAudit(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     tells_successes: AtomicBool,
+    denials: Mutex<Denials>,
 }
 
 impl GatewayAudit {
@@ -115,14 +170,275 @@ impl GatewayAudit {
 
     /// Writes a line about something at this time, in milliseconds since the Unix epoch.
     /// What is refused is written at once, and again of the same identity after a minute at
-    /// the earliest, with the number of those between.
+    /// the earliest, with the number of those between (`folded`). A line that standard
+    /// output does not take is lost.
     pub fn record(&self, at_ms: u64, record: &GatewayRecord<'_>) {
-        let _ = (at_ms, record);
+        if let Some(line) = self.line(at_ms, record) {
+            write(&line);
+        }
     }
 
     /// Writes the numbers of what was refused since it was told last: to be called every few
-    /// seconds, and at the end.
+    /// seconds.
     pub fn flush(&self, at_ms: u64) {
-        let _ = at_ms;
+        self.tell_untold(at_ms, false);
+    }
+
+    /// Writes what is left to be told, at the end of the process.
+    pub fn end(&self, at_ms: u64) {
+        self.tell_untold(at_ms, true);
+    }
+
+    fn tell_untold(&self, at_ms: u64, all: bool) {
+        for (identity, count) in self.denials().untold(at_ms, all) {
+            write(&line(at_ms, &identity, count));
+        }
+    }
+
+    fn denials(&self) -> MutexGuard<'_, Denials> {
+        self.0
+            .denials
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The line, if one is to be written now.
+    fn line(&self, at_ms: u64, record: &GatewayRecord<'_>) -> Option<String> {
+        let mut folded = 0;
+        match record.event.kind() {
+            Of::Success if !self.0.tells_successes.load(Relaxed) => return None,
+            Of::Success | Of::Change => {}
+            Of::Denial => {
+                let mut others = String::new();
+                field(&mut others, "event", record.event.as_str());
+                let identity = record.identity();
+                folded = self.denials().take(&identity, &others, at_ms)?;
+            }
+        }
+        Some(line(at_ms, &record.fields(), folded))
+    }
+}
+
+impl GatewayRecord<'_> {
+    /// All fields but the time.
+    fn fields(&self) -> String {
+        let mut fields = String::with_capacity(256);
+        for (name, text) in [
+            ("event", self.event.as_str()),
+            ("namespace", self.namespace),
+            ("serviceAccount", self.service_account),
+            ("podUid", self.pod_uid),
+            ("role", self.role),
+            ("remoteIp", self.remote_ip),
+            ("displayName", self.display_name),
+            ("sub", self.sub),
+            ("target", self.target),
+            ("verb", self.verb),
+            ("decision", self.decision),
+            ("reason", self.reason),
+            ("credentialId", self.credential_id),
+            ("requestId", self.request_id),
+        ] {
+            field(&mut fields, name, text);
+        }
+        if let Some(ms) = self.duration_ms {
+            number(&mut fields, "durationMs", ms);
+        }
+        fields
+    }
+
+    /// The fields that say who it is: somebody who is known, or else an address.
+    fn identity(&self) -> String {
+        let mut fields = String::new();
+        field(&mut fields, "event", self.event.as_str());
+        field(&mut fields, "namespace", self.namespace);
+        field(&mut fields, "serviceAccount", self.service_account);
+        field(&mut fields, "sub", self.sub);
+        if self.service_account.is_empty() && self.sub.is_empty() {
+            field(&mut fields, "remoteIp", self.remote_ip);
+        }
+        fields
+    }
+}
+
+/// Adds a field, unless it is empty.
+fn field(fields: &mut String, name: &str, text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    let text = serde_json::to_string(&printable(text, MAX_FIELD_BYTES)).unwrap_or_default();
+    for part in [",\"", name, "\":", &text] {
+        fields.push_str(part);
+    }
+}
+
+fn number(fields: &mut String, name: &str, value: u64) {
+    for part in [",\"", name, "\":", &value.to_string()] {
+        fields.push_str(part);
+    }
+}
+
+/// A line with its newline, about fields that begin with a comma.
+fn line(at_ms: u64, fields: &str, folded: u64) -> String {
+    let at = UNIX_EPOCH + Duration::from_millis(at_ms);
+    let mut line = ["{\"timestamp\":\"", &rfc3339(at), "\"", fields].concat();
+    if folded > 0 {
+        number(&mut line, "folded", folded);
+    }
+    line.push_str("}\n");
+    line
+}
+
+/// Writes a line in one call, so that no other output comes between.
+fn write(line: &str) {
+    // Nobody could be told that it is lost: the log may have gone the same way.
+    let _ = std::io::stdout().lock().write_all(line.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOON: u64 = 1_795_262_400_000;
+
+    fn taken() -> GatewayRecord<'static> {
+        GatewayRecord {
+            namespace: "openclaw",
+            service_account: "openclaw-worker",
+            pod_uid: "abc123-def456",
+            role: "node",
+            remote_ip: "10.244.1.5",
+            display_name: "openclaw-workers-7b8c9-xkl2m",
+            ..GatewayRecord::new(GatewayEvent::ServiceAccountTaken)
+        }
+    }
+
+    fn denied<'a>(service_account: &'a str, remote_ip: &'a str) -> GatewayRecord<'a> {
+        GatewayRecord {
+            service_account,
+            remote_ip,
+            ..GatewayRecord::new(GatewayEvent::Denied)
+        }
+    }
+
+    #[test]
+    fn a_line_has_the_names_that_dashboards_know() {
+        let line = GatewayAudit::new(true).line(NOON, &taken());
+        assert_eq!(
+            line.as_deref(),
+            Some(concat!(
+                r#"{"timestamp":"2026-11-21T12:00:00.000Z","event":"k8s-auth-success","#,
+                r#""namespace":"openclaw","serviceAccount":"openclaw-worker","#,
+                r#""podUid":"abc123-def456","role":"node","remoteIp":"10.244.1.5","#,
+                r#""displayName":"openclaw-workers-7b8c9-xkl2m"}"#,
+                "\n"
+            ))
+        );
+    }
+
+    #[test]
+    fn every_field_and_event_has_a_name() {
+        let record = GatewayRecord {
+            sub: "s",
+            target: "t",
+            verb: "v",
+            decision: "d",
+            reason: "r",
+            credential_id: "c",
+            request_id: "q",
+            duration_ms: Some(7),
+            ..taken()
+        };
+        let line = GatewayAudit::new(true).line(NOON, &record).unwrap();
+        let read: Value = serde_json::from_str(&line).unwrap();
+        let tail = [
+            "sub",
+            "target",
+            "verb",
+            "decision",
+            "reason",
+            "credentialId",
+            "requestId",
+        ];
+        for name in tail {
+            assert!(read[name].is_string(), "{name}");
+        }
+        assert_eq!(read["durationMs"], json!(7));
+        assert_eq!(read.as_object().unwrap().len(), 16);
+        let names = EVENTS.map(|(_, name, _)| name);
+        assert_eq!(
+            names,
+            [
+                "k8s-auth-success",
+                "k8s-auth-failed",
+                "oidc-auth-success",
+                "oidc-auth-failed",
+                "denied",
+                "changed",
+                "wake",
+                "ready",
+                "idle-stop",
+                "kept",
+                "session-start",
+                "session-end",
+            ]
+        );
+        for (event, name, _) in EVENTS {
+            assert_eq!(event.as_str(), name);
+        }
+    }
+
+    #[test]
+    fn without_successes_all_else_is_told() {
+        let audit = GatewayAudit::new(false);
+        for (event, _, of) in EVENTS {
+            let line = audit.line(NOON, &GatewayRecord::new(event));
+            assert_eq!(line.is_some(), of != Of::Success, "{event:?}");
+        }
+        audit.tell_successes(true);
+        assert!(audit.line(NOON, &taken()).is_some());
+    }
+
+    #[test]
+    fn refusals_are_folded_by_identity() {
+        let audit = GatewayAudit::new(false);
+        let line = |at, record: &GatewayRecord<'_>| audit.line(NOON + at, record);
+        assert!(line(0, &denied("a", "10.0.0.1")).is_some());
+        assert!(line(1, &denied("a", "10.0.0.2")).is_none(), "the same one");
+        assert!(line(1, &denied("b", "10.0.0.1")).is_some());
+        assert!(line(1, &denied("", "10.0.0.1")).is_some());
+        assert!(line(2, &denied("", "10.0.0.1")).is_none());
+        assert!(line(2, &denied("", "10.0.0.2")).is_some());
+        let later = line(60_000, &denied("a", "10.0.0.1")).unwrap();
+        assert!(later.ends_with(",\"folded\":1}\n"), "{later}");
+    }
+
+    #[test]
+    fn no_text_makes_a_second_line_or_a_long_one() {
+        let long = format!("a\n\u{202e}\"{}", "\"".repeat(5_000));
+        let record = GatewayRecord {
+            namespace: &long,
+            service_account: &long,
+            pod_uid: &long,
+            role: &long,
+            remote_ip: &long,
+            display_name: &long,
+            sub: &long,
+            target: &long,
+            verb: &long,
+            decision: &long,
+            reason: &long,
+            credential_id: &long,
+            request_id: &long,
+            ..GatewayRecord::new(GatewayEvent::Denied)
+        };
+        let line = GatewayAudit::new(true).line(NOON, &record).unwrap();
+        assert_eq!(line.find('\n'), Some(line.len() - 1));
+        assert!(line.len() < 9_000, "{}", line.len());
+        assert!(!line.contains('\u{202e}'));
+        let read: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(read["event"], "denied");
     }
 }

@@ -5,6 +5,8 @@
 mod audit;
 mod client;
 mod commands;
+#[cfg(feature = "gateway")]
+mod denials;
 mod exposition;
 #[cfg(feature = "gateway")]
 mod gateway_audit;

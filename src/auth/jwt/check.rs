@@ -13,7 +13,7 @@ use crate::util::Secret;
 
 /// The difference between clocks that is no fault: the same as in the homeserver's token
 /// module.
-const LEEWAY: Duration = Duration::from_secs(60);
+pub const LEEWAY: Duration = Duration::from_secs(60);
 
 /// The claims that a token should have.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +61,12 @@ pub fn check(
     .collect()
 }
 
-fn signature(token: &Secret, unverified: &Unverified, keys: &Jwks) -> Result<(), TokenError> {
+/// Checks the signature with the keys of the header's `kid`.
+pub(super) fn signature(
+    token: &Secret,
+    unverified: &Unverified,
+    keys: &Jwks,
+) -> Result<(), TokenError> {
     let header = |name: &str| unverified.header.get(name).and_then(Value::as_str);
     let kid = header("kid");
     let named = header("alg").unwrap_or_default();

@@ -1,6 +1,8 @@
 //! A token taken apart; its signature is not checked here.
 
 use std::borrow::Cow;
+#[cfg(feature = "gateway")]
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ruma::serde::Base64;
 use ruma::serde::base64::UrlSafe;
@@ -15,6 +17,10 @@ pub(super) const MAX_TOKEN_BYTES: usize = 64 * 1024;
 /// The most that is shown of a token: lines, and bytes of each.
 const MAX_LINES: usize = 200;
 const MAX_LINE_BYTES: usize = 300;
+
+/// The latest time that a token can name, in seconds since 1970: the end of the year 9999.
+#[cfg(feature = "gateway")]
+const MAX_SECONDS: u64 = 253_402_300_799;
 
 /// The claims of a token, or its header.
 pub(super) type Claims = Map<String, Value>;
@@ -46,6 +52,36 @@ impl Unverified {
             header: object(header).ok_or(DecodeError::Header)?,
             claims: object(claims).ok_or(DecodeError::Claims)?,
         })
+    }
+
+    /// A claim that is a text; None where it is none, or is not there.
+    #[cfg(feature = "gateway")]
+    pub fn text(&self, claim: &str) -> Option<&str> {
+        self.claims.get(claim)?.as_str()
+    }
+
+    /// The audiences (`aud`), as a text or a list of texts; none where it is anything else.
+    #[cfg(feature = "gateway")]
+    pub fn audiences(&self) -> Vec<&str> {
+        match self.claims.get("aud") {
+            Some(Value::String(text)) => vec![text],
+            Some(Value::Array(list)) => {
+                let texts: Option<_> = list.iter().map(Value::as_str).collect();
+                texts.unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The end of its validity (`exp`); None where it says none that can be read.
+    #[cfg(feature = "gateway")]
+    pub fn expires(&self) -> Option<SystemTime> {
+        let seconds = self
+            .claims
+            .get("exp")?
+            .as_u64()
+            .filter(|at| *at <= MAX_SECONDS)?;
+        UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     }
 
     /// The header as indented JSON, bounded and fit for a terminal.

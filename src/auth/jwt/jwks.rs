@@ -76,6 +76,18 @@ impl Jwks {
         Ok(Self(keys))
     }
 
+    /// Returns true if there is a key of this id.
+    #[cfg(feature = "gateway")]
+    pub fn has(&self, id: &str) -> bool {
+        self.named(Some(id)).next().is_some()
+    }
+
+    /// The number of keys, those of kinds that are not used included.
+    #[cfg(feature = "gateway")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The keys of this id; all of them for a token that names none.
     pub(super) fn named<'a>(&'a self, id: Option<&'a str>) -> impl Iterator<Item = &'a Key> {
         self.0

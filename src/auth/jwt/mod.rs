@@ -2,6 +2,8 @@
 //! passwords ([RFC 6238](https://www.rfc-editor.org/rfc/rfc6238)): made, read and checked
 //! without IO. Knows `jsonwebtoken`, `ring`, and the URL-safe base64 of `ruma`.
 
+#[cfg(feature = "gateway")]
+mod access_token;
 mod check;
 mod claims;
 mod decode;
@@ -14,7 +16,9 @@ mod totp;
 #[cfg(test)]
 mod tests;
 
-pub use check::{Expected, check};
+#[cfg(feature = "gateway")]
+pub use access_token::{AccessFault, AccessToken, Wanted, verify};
+pub use check::{Expected, LEEWAY, check};
 pub use decode::{DecodeError, Unverified};
 pub use error::TokenError;
 pub use jwks::{Jwks, JwksError};

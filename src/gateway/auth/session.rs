@@ -110,6 +110,15 @@ impl Session {
         printable(&[kind, &name].concat(), MAX_BY_BYTES)
     }
 
+    /// The same session, which may do this now.
+    pub(super) fn with(&self, permissions: Permissions) -> Self {
+        Self {
+            roles: permissions.roles.join(","),
+            permissions,
+            ..self.clone()
+        }
+    }
+
     /// Returns true if nothing was shown for it.
     pub const fn is_nobody(&self) -> bool {
         self.digest.is_none()

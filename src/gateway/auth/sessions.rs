@@ -93,6 +93,12 @@ impl Sessions {
             .collect()
     }
 
+    /// Forgets those of people: the keys that proved them are used no more.
+    pub(super) fn forget_persons(&mut self) {
+        self.by_digest
+            .retain(|_, entry| entry.session.account().is_some());
+    }
+
     /// Forgets all of them.
     pub(super) fn clear(&mut self) -> Vec<Arc<Session>> {
         self.token_bytes = 0;

@@ -1,0 +1,1 @@
+//! Callers, right and wrong ones.
