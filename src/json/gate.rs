@@ -2,6 +2,7 @@
 //! were left out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The number of items that were left out, by the name of their kind.
 pub type Skipped = BTreeMap<&'static str, u64>;
@@ -13,6 +14,9 @@ pub trait Gate: Send {
     /// text, without quotes, and empty in an array; `item` is what would be kept of it.
     fn admit(&mut self, what: &'static str, name: &[u8], item: &[u8]) -> Admission;
 }
+
+/// Makes a gate for each text of several.
+pub type Gates = Arc<dyn Fn() -> Box<dyn Gate> + Send + Sync>;
 
 /// A decision on an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,7 @@ mod sieve;
 #[cfg(test)]
 mod tests;
 
-pub use gate::{Admission, Gate, Open, Skipped};
+pub use gate::{Admission, Gate, Gates, Open, Skipped};
 pub use lenient::{Lenient, lenient, read, whole_number};
 pub use located::{Content, Document, Located};
 pub use output::Sifted;

@@ -10,7 +10,7 @@ use super::call::{Call, DryRun, Patch};
 use super::credentials::Credentials;
 use super::error::{Detail, Error};
 use super::operation::Operation;
-use super::refusal::start_of;
+use super::refusal::shown;
 use super::refusals::Refusals;
 use super::scale::ScaleAnswer;
 use crate::control::{Kind, Workload};
@@ -59,6 +59,14 @@ impl Api {
         Self {
             api_client: ApiClient::new(credentials),
             refusals: Refusals::default(),
+        }
+    }
+
+    /// The same API server with places of its own for calls, so that they wait for no others.
+    pub fn beside(&self) -> Self {
+        Self {
+            api_client: self.api_client.beside(),
+            refusals: self.refusals.clone(),
         }
     }
 
@@ -154,7 +162,7 @@ impl Api {
         read: Result<T, F>,
     ) -> Result<T, Error> {
         read.map_err(|fault| {
-            let (asked, start) = (call.asked(), start_of(&answer.body));
+            let (asked, start) = (call.asked(), shown(call, &answer.body));
             Error::Broken {
                 identity: self.api_client.identity(),
                 detail: Detail::new(&format!("{asked}: {fault}: {start}")),

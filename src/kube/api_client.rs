@@ -12,10 +12,10 @@ use super::clock;
 use super::credentials::Credentials;
 use super::error::{Detail, Error};
 use super::operation::Operation;
-use super::refusal::refusal;
+use super::refusal::{owners, refusal};
 use super::slots::Slots;
 use crate::json::Skipped;
-use crate::net::{self, Fault, Remedy, Stage, Stream};
+use crate::net::{self, Fault, Opened, Remedy, Response, Stage, Stream};
 use crate::util::ClockDifference;
 
 /// The time that a call has with all its retries.
@@ -76,6 +76,8 @@ pub(super) struct Failed {
     pub(super) status: Option<u16>,
     /// There were attempts before, any of which may have been heard.
     pub(super) is_repeated: bool,
+    /// The field managers that an apply is in conflict with.
+    pub(super) owners: Vec<String>,
 }
 
 impl From<Failed> for Error {
@@ -88,6 +90,7 @@ impl From<Failed> for Error {
 struct Failure {
     error: Error,
     status: Option<u16>,
+    owners: Vec<String>,
     again: Again,
 }
 
@@ -97,6 +100,29 @@ enum Again {
     Renewed,
     /// After a wait, a few times.
     After(Duration),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            status: None,
+            owners: Vec::new(),
+            again: Again::Never,
+        }
+    }
+}
+
+impl Failure {
+    /// The end of the call, which was sent several times or not.
+    fn after(self, is_repeated: bool) -> Failed {
+        Failed {
+            error: self.error,
+            status: self.status,
+            is_repeated,
+            owners: self.owners,
+        }
+    }
 }
 
 impl ApiClient {
@@ -115,16 +141,24 @@ impl ApiClient {
         }
     }
 
+    /// The same client with places of its own.
+    pub(super) fn beside(&self) -> Self {
+        Self {
+            slots: Slots::new(),
+            ..self.clone()
+        }
+    }
+
     /// Makes a call with its retries, and returns what is kept of a 2xx answer. It waits
     /// first until there is a place for it.
     ///
     /// # Errors
     /// The outcome of the last attempt.
     pub(super) async fn call(&self, call: &Call) -> Result<Answer, Failed> {
-        let _slot = self.slots.take(&call.namespace).await;
+        let _slot = self.slots.take(call.about.namespace()).await;
         let started = Instant::now();
         let deadline = match call.operation {
-            Operation::Change | Operation::Restart => self.change_deadline,
+            Operation::Change | Operation::Apply | Operation::Restart => self.change_deadline,
             _ => self.deadline,
         };
         let mut retries = 0;
@@ -152,31 +186,44 @@ impl ApiClient {
                     sleep(wait).await;
                 }
                 _ => {
-                    return Err(Failed {
-                        error: failure.error,
-                        status: failure.status,
-                        is_repeated: retries > 0 || renewed,
-                    });
+                    return Err(failure.after(retries > 0 || renewed));
                 }
             }
         }
     }
 
-    /// Asks once, without a retry, for an answer that is read as it comes. None where it
-    /// is not a 200.
-    pub(super) async fn open(&self, call: &Call) -> Option<Stream> {
-        let _slot = self.slots.take(&call.namespace).await;
-        let access = self.state().credentials.access(Instant::now());
-        let request = call.request(&access, self.deadline).ok()?;
-        match access.client.stream(request).await {
-            Ok(stream) if stream.status == 200 => Some(stream),
-            Ok(stream) => {
-                log::debug!("{}: {}", call.asked(), stream.status);
-                None
+    /// Asks for an answer that is read as it comes: once, and once more with credentials
+    /// that were read again.
+    ///
+    /// # Errors
+    /// It did not begin, or has another status than 2xx.
+    pub(super) async fn open(&self, call: &Call) -> Result<Stream, Failed> {
+        let _slot = self.slots.take(call.about.namespace()).await;
+        let mut renewed = false;
+        loop {
+            let access = self.state().credentials.access(Instant::now());
+            match self.open_once(call, access).await {
+                Ok(stream) => return Ok(stream),
+                Err(failure) if matches!(failure.again, Again::Renewed) && !renewed => {
+                    renewed = true;
+                    self.state().credentials.renew(Instant::now());
+                }
+                Err(failure) => return Err(failure.after(renewed)),
             }
+        }
+    }
+
+    async fn open_once(&self, call: &Call, access: Access) -> Result<Stream, Failure> {
+        let request = call.request(&access, self.deadline)?;
+        match access.client.stream(request).await {
+            Ok(Opened::Stream(stream)) => {
+                self.state().silence = Silence::None;
+                Ok(stream)
+            }
+            Ok(Opened::Refused(response)) => Err(self.refused(call, &access, &response)),
             Err(error) => {
-                log::debug!("{}: {error}", call.asked());
-                None
+                let now = access.client.clock().now();
+                Err(self.unanswered(call, access.identity, error, now))
             }
         }
     }
@@ -187,54 +234,62 @@ impl ApiClient {
         access: Access,
         left: Duration,
     ) -> Result<Answer, Failure> {
-        let request = call.request(&access, left).map_err(|error| Failure {
-            error,
-            status: None,
-            again: Again::Never,
-        })?;
+        let request = call.request(&access, left)?;
         let identity = access.identity;
         let response = match access.client.send_sifted(request, call.sieve()).await {
             Ok(response) => response,
             Err(error) => {
                 let now = access.client.clock().now();
-                return Err(self.unanswered(call.operation, identity, error, now));
+                return Err(self.unanswered(call, identity, error, now));
             }
         };
-        let difference = response
-            .date()
-            .map(|date| ClockDifference::between(date, access.client.clock().now()));
-        {
-            let mut state = self.state();
-            state.silence = Silence::None;
-            state.difference = difference.or(state.difference);
-        }
         if (200..300).contains(&response.status) {
+            self.answered(&access, &response);
             return Ok(Answer {
                 body: response.body,
                 skipped: response.skipped,
             });
         }
-        let error = refusal(call, identity, &response);
+        Err(self.refused(call, &access, &response))
+    }
+
+    /// Notes that there was an answer, of whatever kind.
+    fn answered(&self, access: &Access, response: &Response) {
+        let difference = response
+            .date()
+            .map(|date| ClockDifference::between(date, access.client.clock().now()));
+        let mut state = self.state();
+        state.silence = Silence::None;
+        state.difference = difference.or(state.difference);
+    }
+
+    fn refused(&self, call: &Call, access: &Access, response: &Response) -> Failure {
+        self.answered(access, response);
+        let error = refusal(call, access.identity, response);
+        let owners = match response.status {
+            409 if call.operation == Operation::Apply => owners(&response.body),
+            _ => Vec::new(),
+        };
         let again = match response.status {
             401 => Again::Renewed,
-            // An Event of that name was written before.
-            409 if call.operation == Operation::Trace => Again::Never,
+            409 if call.operation.is_compared() => Again::Never,
             409 => Again::After(self.retry_wait),
             _ if error.is_transient() => {
                 Again::After(error.retry_after().unwrap_or_default().max(self.retry_wait))
             }
             _ => Again::Never,
         };
-        Err(Failure {
-            error,
+        Failure {
             status: Some(response.status),
+            owners,
             again,
-        })
+            ..error.into()
+        }
     }
 
     fn unanswered(
         &self,
-        operation: Operation,
+        call: &Call,
         identity: Identity,
         cause: net::Error,
         now: SystemTime,
@@ -243,11 +298,7 @@ impl ApiClient {
         if !cause.is_transient() {
             self.state().silence = Silence::None;
             let detail = Detail::new(&cause.to_string());
-            return Failure {
-                error: Error::Broken { identity, detail },
-                status: None,
-                again: Again::Never,
-            };
+            return Error::Broken { identity, detail }.into();
         }
         let mut state = self.state();
         let since = match state.silence {
@@ -264,7 +315,11 @@ impl ApiClient {
             Fault::Deadline {
                 stage: Stage::Waiting | Stage::Receiving,
                 ..
-            } => Error::Timeout { operation, cause },
+            } => Error::Timeout {
+                operation: call.operation,
+                object: call.about.object(),
+                cause,
+            },
             _ => Error::Unreachable {
                 since: clock::utc(since, now).into(),
                 identity,
@@ -272,9 +327,8 @@ impl ApiClient {
             },
         };
         Failure {
-            error,
-            status: None,
             again,
+            ..error.into()
         }
     }
 
@@ -304,7 +358,7 @@ pub(super) fn has_time(
     left: Duration,
 ) -> bool {
     let attempt = match operation {
-        Operation::Change => took.max(MIN_ATTEMPT),
+        Operation::Change | Operation::Apply => took.max(MIN_ATTEMPT),
         _ => MIN_ATTEMPT,
     };
     wait + attempt <= left

@@ -2,15 +2,22 @@
 //! refuses where it was somebody else
 //! (<https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts>).
 
+use percent_encoding::utf8_percent_encode;
+use serde_json::{Value, json};
+
 use super::api::Api;
+use super::call::{Call, Patch};
 use super::error::Error;
-use super::scale::ScaleAnswer;
+use super::operation::Operation;
+use super::pods::QUERY;
+use super::scale::{SCALE, ScaleAnswer};
 use crate::control::Workload;
 
 /// A number of replicas to apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Apply<'a> {
-    /// The number of replicas; always sent, also as 0.
+    /// The number of replicas; always sent, also as 0: without it, the count of a sole
+    /// owner would become 0.
     pub replicas: i32,
     /// The field manager.
     pub manager: &'a str,
@@ -26,14 +33,16 @@ pub struct Apply<'a> {
 pub enum Applied {
     /// It has this number of replicas now.
     Done(ScaleAnswer),
-    /// Others have set another number: the names of their field managers, at most a few.
+    /// Others have set another number: the names of their field managers, at most 8, each
+    /// at most 128 bytes. One that nobody is recorded for is `before-first-apply`.
     Owned(Vec<String>),
     /// There is a newer version.
     Stale,
 }
 
 impl Api {
-    /// Applies a number of replicas to the Scale of a workload.
+    /// Applies a number of replicas to the Scale of a workload. A conflict is not tried
+    /// again.
     ///
     /// # Errors
     /// The API server did not do it for another reason, or its answer does not say so.
@@ -42,8 +51,24 @@ impl Api {
         target: &Workload,
         apply: &Apply<'_>,
     ) -> Result<Applied, Error> {
-        let _ = (target, apply);
-        todo!()
+        let force = match apply.force {
+            true => "&force=true",
+            false => "",
+        };
+        let manager = utf8_percent_encode(apply.manager, QUERY);
+        let below = format!("/scale?fieldManager={manager}{force}");
+        let call = Call::of(Operation::Apply, target, &below, &SCALE)
+            .patching(Patch::Apply(scale(target, apply)));
+        match self.api_client.call(&call).await {
+            Ok(answer) => {
+                let scale = ScaleAnswer::read(&answer.body);
+                self.understood(&call, &answer, scale).map(Applied::Done)
+            }
+            Err(failed) if failed.status != Some(409) => Err(failed.error),
+            Err(failed) if !failed.owners.is_empty() => Ok(Applied::Owned(failed.owners)),
+            Err(_) if !apply.resource_version.is_empty() => Ok(Applied::Stale),
+            Err(failed) => Err(failed.error),
+        }
     }
 
     /// Reads the Scale of a workload.
@@ -51,7 +76,25 @@ impl Api {
     /// # Errors
     /// There is none, or the API server did not show it.
     pub async fn read_scale(&self, target: &Workload) -> Result<ScaleAnswer, Error> {
-        let _ = target;
-        todo!()
+        let call = Call::of(Operation::ReadScale, target, "/scale", &SCALE);
+        let answer = self.api_client.call(&call).await?;
+        self.understood(&call, &answer, ScaleAnswer::read(&answer.body))
     }
+}
+
+/// The Scale that is applied.
+fn scale(target: &Workload, apply: &Apply<'_>) -> String {
+    let mut scale = json!({
+        "apiVersion": "autoscaling/v1",
+        "kind": "Scale",
+        "metadata": {"name": target.name.as_str(), "namespace": target.namespace.as_str()},
+        "spec": {"replicas": apply.replicas},
+    });
+    if !apply.resource_version.is_empty()
+        && let Some(metadata) = scale.get_mut("metadata").and_then(Value::as_object_mut)
+    {
+        let version = Value::from(apply.resource_version);
+        metadata.insert("resourceVersion".to_owned(), version);
+    }
+    scale.to_string()
 }

@@ -1,18 +1,21 @@
 //! One call to the API server, which may have to be sent several times.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use zeroize::Zeroizing;
 
+use super::about::{About, Object};
 use super::access::Access;
 use super::error::{Detail, Error};
-use super::operation::Operation;
+use super::operation::{Act, Operation};
 use super::scale::SCALE;
-use super::watch_lines::EVENT;
+use super::watch_events::EVENT;
 use crate::control::{Kind, Namespace, Workload};
-use crate::json::{Gate, Open, Shape, Sieve};
+use crate::json::{Gates, Open, Shape, Sieve};
 use crate::net::{Limits, Request};
 
 /// The largest answer in bytes. A Deployment is at most about 1.5 MiB, the
@@ -23,7 +26,7 @@ const MAX_BODY: usize = 4 * 1024 * 1024;
 const MAX_KEPT: usize = 4 * 1024;
 
 /// The seconds after which a watch ends: load balancers cut longer ones off.
-const WATCH_SECONDS: u32 = 240;
+pub(super) const WATCH_SECONDS: u32 = 240;
 
 /// A number of replicas, or the name of a kind or version, in bytes of JSON text.
 const VALUE: Shape = Shape::Scalar(64);
@@ -53,33 +56,36 @@ pub enum DryRun {
     Yes,
 }
 
-/// A patch of a Scale, by its media type
+/// A patch, by its media type
 /// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply>).
 pub(super) enum Patch {
     /// The members that it has to get (RFC 7396).
     Merge(String),
     /// The conditions, and the changes to make where they hold (RFC 6902).
     Json(String),
+    /// What this field manager wants the object to be
+    /// (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>).
+    Apply(String),
 }
-
-/// Decides which items of an answer are kept; made anew for each attempt.
-type Gates = Box<dyn Fn() -> Box<dyn Gate> + Send + Sync>;
 
 /// One call. A merge patch sets an absolute number and a JSON patch is tested first, so
 /// that all of them may be sent again.
 pub(super) struct Call {
     pub(super) operation: Operation,
-    /// The kind of the workload that it is about.
-    pub(super) kind: Kind,
-    pub(super) namespace: Namespace,
+    pub(super) about: About,
     method: Method,
     path: String,
     accept: &'static str,
     /// The media type of the body, where there is one.
     content_type: Option<&'static str>,
-    body: String,
+    /// Wiped from memory, since it may hold a secret.
+    body: Zeroizing<Vec<u8>>,
+    /// Nothing of an answer is shown that may repeat the body.
+    pub(super) is_secret: bool,
     shape: &'static Shape,
     kept: usize,
+    /// The largest answer, in bytes.
+    most: usize,
     gates: Gates,
 }
 
@@ -92,18 +98,34 @@ impl Call {
         path: String,
         shape: &'static Shape,
     ) -> Self {
+        let about = About::Workload(kind.clone(), namespace.clone());
+        Self::new(operation, about, path, shape)
+    }
+
+    /// As [`Call::get`], of something else than a workload.
+    pub(super) fn other(
+        act: &'static Act,
+        object: Object,
+        path: String,
+        shape: &'static Shape,
+    ) -> Self {
+        Self::new(Operation::Other(act), About::Other(object), path, shape)
+    }
+
+    fn new(operation: Operation, about: About, path: String, shape: &'static Shape) -> Self {
         Self {
             operation,
-            kind: kind.clone(),
-            namespace: namespace.clone(),
+            about,
             method: Method::GET,
             path,
             accept: "application/json",
             content_type: None,
-            body: String::new(),
+            body: Zeroizing::default(),
+            is_secret: false,
             shape,
             kept: MAX_KEPT,
-            gates: Box::new(|| Box::new(Open)),
+            most: MAX_BODY,
+            gates: Arc::new(|| Box::new(Open)),
         }
     }
 
@@ -155,12 +177,17 @@ impl Call {
             DryRun::Yes => "&dryRun=All",
         };
         let below = format!("/scale?fieldManager={FIELD_MANAGER}{dry_run}");
-        let call = Self::of(operation, target, &below, &SCALE);
+        Self::of(operation, target, &below, &SCALE).patching(patch)
+    }
+
+    /// Sends a patch instead of a GET.
+    pub(super) fn patching(self, patch: Patch) -> Self {
         let (content_type, body) = match patch {
             Patch::Merge(body) => ("application/merge-patch+json", body),
             Patch::Json(body) => ("application/json-patch+json", body),
+            Patch::Apply(body) => ("application/apply-patch+yaml", body),
         };
-        call.sending(Method::PATCH, content_type, body)
+        self.sending(Method::PATCH, content_type, body)
     }
 
     /// Sends a body instead of a GET.
@@ -168,9 +195,25 @@ impl Call {
         Self {
             method,
             content_type: Some(content_type),
-            body,
+            body: Zeroizing::new(body.into_bytes()),
             ..self
         }
+    }
+
+    /// Posts a JSON body that holds a secret.
+    pub(super) fn confiding(self, body: Zeroizing<Vec<u8>>) -> Self {
+        Self {
+            method: Method::POST,
+            content_type: Some("application/json"),
+            body,
+            is_secret: true,
+            ..self
+        }
+    }
+
+    /// Reads this many bytes of the answer instead of 4 MiB.
+    pub(super) fn reading(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// Asks for another form of the answer than plain JSON.
@@ -190,10 +233,13 @@ impl Call {
 
     /// The verb and the resource, for the log.
     pub(super) fn asked(&self) -> String {
-        let Self {
-            operation, kind, ..
-        } = self;
-        format!("{} {}", operation.verb(), operation.resource(kind))
+        let operation = self.operation;
+        let kind = match &self.about {
+            About::Workload(kind, _) => Some(kind),
+            About::Other(_) => None,
+        };
+        let resource = operation.resource_of(kind).unwrap_or_default();
+        format!("{} {resource}", operation.verb())
     }
 
     /// The sieve that keeps the parts of the answer that are read.
@@ -204,16 +250,16 @@ impl Call {
     /// The request for one attempt.
     pub(super) fn request(&self, access: &Access, deadline: Duration) -> Result<Request, Error> {
         // Neither can fail: the credentials checked their address and token, and
-        // the names in the path are made of harmless characters.
+        // the names in the path are made of harmless characters, or written as such.
         let unusable = |fault: &dyn Display| Error::Broken {
             identity: access.identity,
             detail: Detail::new(&fault.to_string()),
         };
         let url = format!("{}{}", access.base, self.path);
-        let body = self.body.clone().into_bytes();
+        let body = self.body.to_vec();
         let limits = Limits {
             deadline,
-            body: MAX_BODY,
+            body: self.most,
         };
         let mut request = Request::new(self.method.clone(), &url, body, limits)
             .map_err(|fault| unusable(&fault))?;

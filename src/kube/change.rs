@@ -161,6 +161,7 @@ impl Api {
                 error,
                 status: None,
                 is_repeated: false,
+                owners: Vec::new(),
             })
     }
 }

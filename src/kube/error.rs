@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::about::Object;
 use super::access::Identity;
 use super::operation::Operation;
-use crate::control::Workload;
+use crate::control::{Namespace, ObjectName, Workload};
 use crate::net::{self, Remedy, Responsible};
 use crate::util::{printable, unlinked};
 
@@ -24,6 +25,8 @@ pub enum Error {
     Forbidden {
         /// The operation that it may not do.
         operation: Operation,
+        /// The object of it, if that is no workload.
+        object: Option<Box<Object>>,
         /// The proof of who asked.
         identity: Identity,
         /// For the log.
@@ -33,6 +36,8 @@ pub enum Error {
     NotFound {
         /// The operation that found nothing.
         operation: Operation,
+        /// The object of it, if that is no workload.
+        object: Option<Box<Object>>,
         /// The part of its name that leads to nothing.
         what: Missing,
         /// For the log.
@@ -59,6 +64,8 @@ pub enum Error {
     Timeout {
         /// The operation, which may have happened all the same.
         operation: Operation,
+        /// The object of it, if that is no workload.
+        object: Option<Box<Object>>,
         /// The stage in which the time ran out.
         cause: net::Error,
     },
@@ -84,6 +91,8 @@ pub enum Error {
     Refused {
         /// The operation that it will not do.
         operation: Operation,
+        /// The object of it, if that is no workload.
+        object: Option<Box<Object>>,
         /// Its reason: one bounded line, fit to be shown.
         reason: String,
         /// For the log.
@@ -128,45 +137,68 @@ impl fmt::Display for Detail {
 
 impl Error {
     /// One sentence for the chat that a person can act on: bounded, on one
-    /// line, and of the server's words only a reason to refuse.
+    /// line, and of the server's words only a reason to refuse. It is about `target`, or
+    /// about the object of the call if that was no workload.
     pub fn sentence(&self, target: &Workload) -> String {
-        let Workload {
-            kind,
-            namespace,
-            name,
-        } = target;
-        let word = kind.word();
+        self.told(Some(target))
+    }
+
+    /// As [`Error::sentence`], of a call that was not about a workload.
+    pub fn sentence_without_target(&self) -> String {
+        self.told(None)
+    }
+
+    fn told(&self, target: Option<&Workload>) -> String {
         match self {
             Self::Forbidden {
                 operation,
+                object,
                 identity,
                 ..
-            } => format!(
-                "I may not {} {word} {name} in namespace {namespace}: \
-                 grant {} `{}` on `{}`.",
-                operation.word(),
-                identity.holder(),
-                operation.verb(),
-                operation.resource(kind)
-            ),
-            Self::NotFound {
-                operation, what, ..
             } => {
-                let cure = match operation.is_of_environment() {
-                    true => "check DEPLOYMENT_NAME and DEPLOYMENT_NAMESPACE",
-                    false => "check the target's entry",
+                let thing = Thing::new(*operation, object.as_deref(), target);
+                let kind = target.map(|target| &target.kind);
+                let resource = operation.resource_of(kind).unwrap_or_default();
+                let scope = match thing.namespace {
+                    Some(_) => "",
+                    None => " in the whole cluster",
                 };
-                match what {
-                    Missing::Object => {
-                        format!("There is no {word} {name} in namespace {namespace}: {cure}.")
+                format!(
+                    "I may not {} {thing}: grant {} `{}` on `{resource}`{scope}.",
+                    operation.word(),
+                    identity.holder(),
+                    operation.verb(),
+                )
+            }
+            Self::NotFound {
+                operation,
+                object,
+                what,
+                ..
+            } => {
+                let thing = Thing::new(*operation, object.as_deref(), target);
+                let cure = match operation {
+                    Operation::Other(act) => act.cure,
+                    _ if operation.is_of_environment() => {
+                        "check DEPLOYMENT_NAME and DEPLOYMENT_NAMESPACE"
                     }
-                    Missing::Namespace => format!("There is no namespace {namespace}: {cure}."),
-                    Missing::Kind => format!(
+                    _ => "check the target's entry",
+                };
+                match (what, thing.namespace, target.filter(|_| object.is_none())) {
+                    (Missing::Namespace, Some(namespace), _) => {
+                        format!("There is no namespace {namespace}: {cure}.")
+                    }
+                    (Missing::Kind, _, Some(Workload { kind, .. })) => format!(
                         "The Kubernetes API server knows no {} in {}/{}: {cure}.",
                         kind.resource(),
                         kind.group(),
                         kind.version()
                     ),
+                    (Missing::Kind, ..) => format!(
+                        "The Kubernetes API server knows no {}.",
+                        operation.resource_of(None).unwrap_or_default()
+                    ),
+                    _ => format!("There is no {thing}: {cure}."),
                 }
             }
             Self::Unauthorized { identity, .. } => format!(
@@ -185,11 +217,15 @@ impl Error {
                 };
                 format!("The Kubernetes API server has not answered since {since}: {why}.")
             }
-            Self::Timeout { operation, .. } if operation.is_write() => format!(
-                "The Kubernetes API server did not answer in time, so {word} {name} in \
-                 namespace {namespace} may or may not have been {}: ask for the status.",
+            Self::Timeout {
+                operation, object, ..
+            } if operation.is_write() => format!(
+                "The Kubernetes API server did not answer in time, so {} \
+                 may or may not have been {}: ask for the status.",
+                Thing::new(*operation, object.as_deref(), target),
                 match operation {
                     Operation::Restart => "restarted",
+                    Operation::Other(_) => "changed",
                     _ => "scaled",
                 }
             ),
@@ -212,11 +248,14 @@ impl Error {
                  try again, and look at its log and mine if it stays so."
             ),
             Self::Refused {
-                operation, reason, ..
+                operation,
+                object,
+                reason,
+                ..
             } => format!(
-                "The Kubernetes API server refused to {} {word} {name} in namespace \
-                 {namespace}: {reason}.",
-                operation.word()
+                "The Kubernetes API server refused to {} {}: {reason}.",
+                operation.word(),
+                Thing::new(*operation, object.as_deref(), target)
             ),
             Self::Broken { identity, .. } => format!(
                 "I do not understand the answer of the Kubernetes API server: \
@@ -246,6 +285,48 @@ impl Error {
                 Detail::new(&format!("{cause}{cure}"))
             }
             Self::Timeout { cause, .. } => Detail::new(&cause.to_string()),
+        }
+    }
+}
+
+/// The thing that a sentence is about: `deployment web in namespace shop`.
+struct Thing<'a> {
+    noun: &'a str,
+    name: Option<&'a ObjectName>,
+    namespace: Option<&'a Namespace>,
+}
+
+impl<'a> Thing<'a> {
+    fn new(operation: Operation, object: Option<&'a Object>, target: Option<&'a Workload>) -> Self {
+        match (operation, object, target) {
+            (Operation::Other(act), Some(object), _) => Self {
+                noun: act.noun,
+                name: object.name.as_ref(),
+                namespace: object.namespace.as_ref(),
+            },
+            (_, _, Some(target)) => Self {
+                noun: target.kind.word(),
+                name: Some(&target.name),
+                namespace: Some(&target.namespace),
+            },
+            _ => Self {
+                noun: "a workload",
+                name: None,
+                namespace: None,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Thing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.noun)?;
+        if let Some(name) = self.name {
+            write!(f, " {name}")?;
+        }
+        match self.namespace {
+            Some(namespace) => write!(f, " in namespace {namespace}"),
+            None => Ok(()),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! size (<https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables>).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -140,7 +141,7 @@ impl Api {
         let call = Call::get(Operation::List, kind, namespace, path, &TABLE)
             .accepting("application/json;as=Table;v=v1;g=meta.k8s.io")
             .keeping(MAX_KEPT)
-            .gated(Box::new(move || Box::new(Wanted(wanted.clone()))));
+            .gated(Arc::new(move || Box::new(Wanted(wanted.clone()))));
         if self.refusals.has(&call, Instant::now()) {
             return Ok(nothing);
         }

@@ -26,6 +26,12 @@ impl<'a> Node<'a> {
         items.into_iter().flatten().map(Self::new)
     }
 
+    /// The members of an object, with their names.
+    pub(super) fn members(self) -> impl Iterator<Item = (&'a str, Self)> {
+        let members = self.0.and_then(Value::as_object).into_iter().flatten();
+        members.map(|(name, value)| (name.as_str(), Self::new(value)))
+    }
+
     pub(super) fn is_present(self) -> bool {
         self.0.is_some_and(|value| !value.is_null())
     }

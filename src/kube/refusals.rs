@@ -32,5 +32,6 @@ impl Refusals {
 }
 
 fn key(call: &Call) -> String {
-    format!("{} in {}", call.asked(), call.namespace)
+    let namespace = call.about.namespace().map(|namespace| namespace.as_str());
+    format!("{} in {}", call.asked(), namespace.unwrap_or_default())
 }

@@ -2,7 +2,6 @@
 //! an annotation of their template
 //! (<https://kubernetes.io/docs/reference/labels-annotations-taints/#kubectl-k8s-io-restart-at>).
 
-use http::Method;
 use serde_json::Value;
 
 use super::api::Api;
@@ -36,7 +35,7 @@ impl Api {
         let below = format!("?fieldManager={FIELD_MANAGER}");
         let call = Call::of(Operation::Restart, target, &below, &WORKLOAD)
             .keeping(MAX_KEPT)
-            .sending(Method::PATCH, "application/merge-patch+json", patch);
+            .patching(Patch::Merge(patch));
         let answer = self.api_client.call(&call).await?;
         let seen = object::read(&target.kind, &answer.body);
         let seen = self.understood(&call, &answer, seen)?;

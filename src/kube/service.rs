@@ -3,16 +3,57 @@
 
 use std::net::IpAddr;
 
+use serde_json::Value;
+
+use super::about::Object;
 use super::api::Api;
+use super::call::Call;
 use super::error::Error;
+use super::node::Node;
+use super::operation::Act;
 use crate::control::{Namespace, ObjectName};
+use crate::json::{Many, Shape};
+
+const READ: Act = Act {
+    verb: "get",
+    resource: "services",
+    word: "read",
+    noun: "service",
+    cure: "check the target's entry",
+    is_write: false,
+};
+
+/// Bytes kept of a Service.
+const MAX_KEPT: usize = 16 * 1024;
+
+/// A name of a port, a number, an address or a protocol, in bytes of JSON text.
+const WORD: Shape = Shape::Lenient(320);
+
+const PORTS: Many = Many {
+    what: "port",
+    item: Shape::Object(&[("name", WORD), ("port", WORD), ("appProtocol", WORD)]),
+    size: 1024,
+    count: 64,
+};
+
+const SERVICE: Shape = Shape::Object(&[
+    ("kind", WORD),
+    (
+        "spec",
+        Shape::Object(&[
+            ("clusterIP", WORD),
+            ("publishNotReadyAddresses", WORD),
+            ("ports", Shape::List(&PORTS)),
+        ]),
+    ),
+]);
 
 /// A Service as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Service {
     /// Its cluster IP; None if it is headless.
     pub cluster_ip: Option<IpAddr>,
-    /// Its ports.
+    /// Its ports, at most 64.
     pub ports: Vec<ServicePort>,
     /// True if it names pods that are not ready.
     pub publishes_not_ready: bool,
@@ -39,7 +80,40 @@ impl Api {
         namespace: &Namespace,
         name: &ObjectName,
     ) -> Result<Service, Error> {
-        let _ = (namespace, name);
-        todo!()
+        let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
+        let object = Object::named(namespace, name);
+        let call = Call::other(&READ, object, path, &SERVICE).keeping(MAX_KEPT);
+        let answer = self.api_client.call(&call).await?;
+        let service: Result<Value, _> = serde_json::from_slice(&answer.body);
+        let service = self.understood(&call, &answer, service)?;
+        let service = Node::new(&service);
+        let read = match service.at("kind").raw() {
+            "Service" => Ok(Service::read(service.at("spec"))),
+            _ => Err("no Service"),
+        };
+        self.understood(&call, &answer, read)
     }
+}
+
+impl Service {
+    fn read(spec: Node<'_>) -> Self {
+        let ports = spec.at("ports").items().filter_map(|port| {
+            Some(ServicePort {
+                name: port.at("name").raw().to_owned(),
+                port: port_number(port.at("port"))?,
+                app_protocol: port.at("appProtocol").raw().to_owned(),
+            })
+        });
+        Self {
+            cluster_ip: spec.at("clusterIP").raw().parse().ok(),
+            ports: ports.collect(),
+            publishes_not_ready: spec.at("publishNotReadyAddresses").is_true(),
+        }
+    }
+}
+
+/// The number of a port; None for what is none.
+pub(super) fn port_number(port: Node<'_>) -> Option<u16> {
+    let number = u16::try_from(port.number()?).ok();
+    number.filter(|&number| number > 0)
 }

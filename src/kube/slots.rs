@@ -47,22 +47,28 @@ impl Slots {
         Arc::clone(&self.watches).try_acquire_owned().ok()
     }
 
-    /// Waits for a place; who asks first gets it first.
-    pub(super) async fn take(&self, namespace: &Namespace) -> Slot {
-        let of_namespace = Arc::clone(
-            self.namespaces
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entry(namespace.clone())
-                .or_insert_with(|| Arc::new(Semaphore::new(MAX_CALLS_A_NAMESPACE))),
-        );
+    /// Waits for a place for a call in this namespace, or in none; who asks first gets it
+    /// first.
+    pub(super) async fn take(&self, namespace: Option<&Namespace>) -> Slot {
         // Neither is ever closed.
-        let of_namespace = of_namespace.acquire_owned().await.ok();
+        let of_namespace = match namespace.map(|namespace| self.of(namespace)) {
+            Some(of_namespace) => of_namespace.acquire_owned().await.ok(),
+            None => None,
+        };
         let all = Arc::clone(&self.all).acquire_owned().await.ok();
         Slot {
             _all: all,
             _namespace: of_namespace,
         }
+    }
+
+    fn of(&self, namespace: &Namespace) -> Arc<Semaphore> {
+        let mut namespaces = self
+            .namespaces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Semaphore::new(MAX_CALLS_A_NAMESPACE));
+        Arc::clone(namespaces.entry(namespace.clone()).or_insert_with(new))
     }
 }
 
@@ -90,14 +96,18 @@ mod tests {
                 Namespace::parse("one").unwrap(),
                 Namespace::parse("two").unwrap(),
             );
-            let held: Vec<Slot> = (0..3).map_while(|_| is_taken(slots.take(&one))).collect();
+            let held: Vec<Slot> = (0..3)
+                .map_while(|_| is_taken(slots.take(Some(&one))))
+                .collect();
             assert_eq!(held.len(), 3);
-            assert!(is_taken(slots.take(&one)).is_none());
-            let other = is_taken(slots.clone().take(&two));
+            assert!(is_taken(slots.take(Some(&one))).is_none());
+            let other = is_taken(slots.clone().take(Some(&two)));
             assert!(other.is_some());
-            assert!(is_taken(slots.take(&two)).is_none());
+            assert!(is_taken(slots.take(Some(&two))).is_none());
+            assert!(is_taken(slots.take(None)).is_none());
             drop(held);
-            assert!(is_taken(slots.take(&two)).is_some());
+            assert!(is_taken(slots.take(Some(&two))).is_some());
+            assert!(is_taken(slots.take(None)).is_some());
         });
     }
 }

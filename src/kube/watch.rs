@@ -1,6 +1,7 @@
 //! A workload that is followed: the API server tells each change of it where that is
 //! granted, and is asked again and again where it is not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::debug;
@@ -10,10 +11,13 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::api::Api;
 use super::call::Call;
 use super::error::Error;
-use super::watch_lines::{Event, Lines, NoEvent};
+use super::object::MAX_KEPT;
+use super::watch_events::{EVENT, Event, Events};
+use super::watch_lines::{Lines, NoEvent};
+use super::watch_stream::WatchStream;
 use crate::control::progress::Observation;
 use crate::control::{Kind, Workload};
-use crate::net::{Bytes, Stream};
+use crate::json::Open;
 
 /// The wait for the first event: what was just changed is changed again by its controller
 /// at once. After that it is read.
@@ -49,10 +53,8 @@ enum Source {
 
 /// A watch that is open.
 struct Told {
-    stream: Stream,
-    lines: Lines,
-    /// Bytes that have come and are not read yet.
-    rest: Bytes,
+    stream: WatchStream,
+    events: Events,
     since: Instant,
     /// It began after a version, which may be too old.
     has_version: bool,
@@ -108,7 +110,10 @@ impl Watch {
                     return self.read().await;
                 }
                 Ok(Ok(Some(Event::Expired) | None)) => self.open_again().await,
-                Ok(Err(NoEvent)) => self.source = Source::Asked,
+                Ok(Err(fault)) => {
+                    debug!("watch: {fault}");
+                    self.source = Source::Asked;
+                }
                 Err(_) => {
                     return match &self.last {
                         Some(last) if Instant::now() < self.read_due => Ok(last.clone()),
@@ -157,11 +162,13 @@ impl Watch {
         let version = self.version.take();
         let call = Call::watch(&self.workload, version.as_deref());
         self.source = match self.api.api_client.open(&call).await {
-            None => Source::Asked,
-            Some(stream) => Source::Open(Box::new(Told {
-                stream,
-                lines: Lines::new(&self.workload.kind),
-                rest: Bytes::new(),
+            Err(failed) => {
+                debug!("{}: {}", call.asked(), failed.error.detail());
+                Source::Asked
+            }
+            Ok(stream) => Source::Open(Box::new(Told {
+                stream: WatchStream::new(stream, lines()),
+                events: Events::new(&self.workload.kind),
                 since: Instant::now(),
                 has_version: version.is_some(),
                 place,
@@ -172,24 +179,19 @@ impl Watch {
 
 impl Told {
     /// The next event; None at the end of the body. May be dropped while it waits.
-    async fn next(&mut self) -> Result<Option<Event>, NoEvent> {
-        loop {
-            while !self.rest.is_empty() {
-                let mut rest: &[u8] = &self.rest;
-                let event = self.lines.next(&mut rest);
-                self.rest = self.rest.slice_ref(rest);
-                if let Some(event) = event? {
-                    return Ok(Some(event));
-                }
+    async fn next(&mut self) -> Result<Option<Event>, String> {
+        while let Some(line) = self.stream.next().await? {
+            let event = self.events.event(&line);
+            let event = event.map_err(|NoEvent| "no event of this workload".to_owned())?;
+            if event.is_some() {
+                return Ok(event);
             }
-            self.rest = match self.stream.next().await {
-                Ok(Some(bytes)) => bytes,
-                Ok(None) => return Ok(None),
-                Err(error) => {
-                    debug!("watch: {error}");
-                    return Err(NoEvent);
-                }
-            };
         }
+        Ok(None)
     }
+}
+
+/// The lines of a watch of a workload.
+pub(super) fn lines() -> Lines {
+    Lines::new(&EVENT, MAX_KEPT, Arc::new(|| Box::new(Open)))
 }

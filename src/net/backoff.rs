@@ -28,6 +28,12 @@ const FIRST_EAGER_WAIT: Duration = Duration::from_millis(500);
 #[cfg(feature = "gateway")]
 const MAX_EAGER_WAIT: Duration = Duration::from_secs(5);
 
+/// The first wait of [`Backoff::fail_soon`], before jitter.
+const FIRST_SOON_WAIT: Duration = Duration::from_secs(1);
+
+/// The longest wait of [`Backoff::fail_soon`], before jitter.
+const MAX_SOON_WAIT: Duration = Duration::from_secs(30);
+
 /// Jitter is at most the wait divided by this: 20 %.
 const JITTER_DIVISOR: u64 = 5;
 
@@ -65,6 +71,14 @@ impl Backoff {
     #[cfg(feature = "gateway")]
     pub fn fail_eagerly(&mut self, asked: Option<Duration>) -> Duration {
         self.grow(FIRST_EAGER_WAIT, MAX_EAGER_WAIT, asked)
+    }
+
+    /// Notes a failure of what has to be there again soon, and returns how long to wait
+    /// before the next attempt, without an end to them: after the n-th one
+    /// min(2ⁿ⁻¹, 30) s, plus jitter; at least what the server asked for, as
+    /// [`Backoff::fail`] has it.
+    pub fn fail_soon(&mut self, asked: Option<Duration>) -> Duration {
+        self.grow(FIRST_SOON_WAIT, MAX_SOON_WAIT, asked)
     }
 
     fn grow(&mut self, first: Duration, most: Duration, asked: Option<Duration>) -> Duration {
@@ -113,11 +127,20 @@ mod tests {
     }
 
     #[test]
-    fn slow_waits_double_up_to_an_hour_without_an_end() {
+    fn other_waits_double_up_to_their_longest_without_an_end() {
         let mut backoff = Backoff::default();
         for n in 0..100 {
             let base = Duration::from_secs(5 * 2_u64.pow(n.min(20))).min(MAX_SLOW_WAIT);
             let wait = backoff.fail_slowly(None);
+            assert!(
+                wait >= base && wait <= base + base / 5,
+                "failure {n}: {wait:?}"
+            );
+        }
+        let mut soon = Backoff::default();
+        for n in 0..100 {
+            let base = Duration::from_secs(2_u64.pow(n.min(20)).min(30));
+            let wait = soon.fail_soon(None);
             assert!(
                 wait >= base && wait <= base + base / 5,
                 "failure {n}: {wait:?}"

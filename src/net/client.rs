@@ -188,20 +188,25 @@ impl Client {
         self.exchange(request, Some(sieve)).await
     }
 
-    /// Sends a request, and leaves the body of its answer to be read as it comes, however
-    /// long that takes and however much it is. The request's deadline is for the head.
+    /// Sends a request, and leaves the body of a 2xx answer to be read as it comes, however
+    /// long that takes and however much it is. The request's deadline is for the head, and
+    /// for the whole of any other answer.
     ///
     /// # Errors
-    /// No answer began within the deadline.
-    pub async fn stream(&self, request: Request) -> Result<Stream, Error> {
-        let authority = request.authority.clone();
+    /// No answer began within the deadline, or a refusal did not end within it.
+    pub async fn stream(&self, request: Request) -> Result<Opened, Error> {
+        let started = Instant::now();
+        let (authority, deadline) = (request.authority.clone(), request.limits.deadline);
         let (head, body) = self.head(request).await?;
-        let status = head.status.as_u16();
-        Ok(Stream {
-            status,
-            body,
-            authority,
-        })
+        if head.status.is_success() {
+            return Ok(Opened::Stream(Stream { body, authority }));
+        }
+        let left = deadline.saturating_sub(started.elapsed());
+        let body = timeout(left, read_start(body, MAX_REFUSAL))
+            .await
+            .unwrap_or_else(|_| Err(late(Stage::Receiving, deadline)))
+            .map_err(|fault| Error { authority, fault })?;
+        Ok(Opened::Refused(self.response(head, whole(body))))
     }
 
     async fn exchange(&self, request: Request, sieve: Option<Sieve>) -> Result<Response, Error> {
@@ -224,14 +229,18 @@ impl Client {
             .await
             .map_err(|_| failed(late(Stage::Receiving, limits.deadline)))?
             .map_err(failed)?;
-        Ok(Response {
+        Ok(self.response(head, sifted))
+    }
+
+    fn response(&self, head: Parts, sifted: Sifted) -> Response {
+        Response {
             status: head.status.as_u16(),
             headers: head.headers,
             body: sifted.body,
             skipped: sifted.skipped,
             is_cut: sifted.is_cut,
             arrived: self.clock.now(),
-        })
+        }
     }
 
     /// Sends a request, and reads the head of its answer.
@@ -274,12 +283,19 @@ impl Client {
     }
 }
 
+/// The answer to [`Client::stream`].
+#[derive(Debug)]
+pub enum Opened {
+    /// A 2xx answer.
+    Stream(Stream),
+    /// Any other; of its body at most the first 64 KiB.
+    Refused(Response),
+}
+
 /// An answer whose body is read as it comes. Dropped before its end, it closes its
 /// connection.
 #[derive(Debug)]
 pub struct Stream {
-    /// The status code.
-    pub status: u16,
     body: Incoming,
     authority: Authority,
 }

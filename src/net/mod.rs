@@ -34,7 +34,7 @@ mod tests;
 pub use authority::{Authority, BadUrl, is_host, is_private};
 pub use backoff::{Backoff, MAX_ATTEMPTS, MAX_WAIT};
 pub use certificate_fault::CertificateFault;
-pub use client::{Client, Stream, TlsUnavailable};
+pub use client::{Client, Opened, Stream, TlsUnavailable};
 pub use dns::Unresolved;
 pub use error::{Error, Fault, ProxyFault, Stage};
 pub use hyper::body::Bytes;

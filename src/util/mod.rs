@@ -25,5 +25,5 @@ pub use printable::{Printable, code, is_deceptive, name, printable, shown, unlin
 pub use race::{First, race};
 pub use secret::Secret;
 pub use tokens::Tokens;
-pub use utc::{Utc, rfc3339, rfc3339_ms};
+pub use utc::{Utc, rfc3339, rfc3339_micros, rfc3339_ms};
 pub use wiped::wiped_json;

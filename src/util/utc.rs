@@ -159,6 +159,17 @@ fn numbers<const N: usize>(text: &str, separator: char) -> Option<[u64; N]> {
     parts.next().is_none().then_some(numbers)
 }
 
+/// As [`rfc3339`], with microseconds: a `MicroTime` of Kubernetes, which has exactly six
+/// decimals.
+pub fn rfc3339_micros(at: SystemTime) -> String {
+    let micros = at
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .subsec_micros();
+    let utc = Utc::from(at);
+    format!("{}T{}.{micros:06}Z", utc.date(), utc.time())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -176,6 +187,20 @@ mod tests {
         assert_eq!(at(1_795_262_400, 123), "2026-11-21T12:00:00.123Z");
         assert_eq!(at(4_107_542_399, 999), "2100-02-28T23:59:59.999Z");
         assert_eq!(at(4_107_542_400, 0), "2100-03-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn microseconds_have_six_decimals() {
+        for (micros, text) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (7, "1970-01-01T00:00:00.000007Z"),
+            (1_500_000, "1970-01-01T00:00:01.500000Z"),
+        ] {
+            assert_eq!(
+                rfc3339_micros(UNIX_EPOCH + Duration::from_micros(micros)),
+                text
+            );
+        }
     }
 
     #[test]

@@ -88,7 +88,8 @@ impl Keepers {
         // A keeper ends when nobody can tell it anything any longer.
         drop(before);
         self.watches = None;
-        self.watches = Some(Watches::start(&self.api, &self.namespace, &listeners));
+        let leases = (&self.namespace, self.lease_prefix.as_str());
+        self.watches = Some(Watches::start(&self.api, leases, &listeners));
     }
 
     /// The handles of the targets.

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::keeper::Told;
 use crate::control::{Namespace, ObjectName};
-use crate::kube::{Api, CollectionChange, EndpointSlice, Lease};
+use crate::kube::{Api, CollectionChange, CollectionWatch, EndpointSlice, Lease};
 
 /// One who is told.
 #[derive(Debug, Clone)]
@@ -31,7 +31,11 @@ pub(super) struct Watches {
 
 impl Watches {
     /// Opens the watches that these need.
-    pub(super) fn start(api: &Api, leases: &Namespace, listeners: &[Listener]) -> Self {
+    pub(super) fn start(
+        api: &Api,
+        (leases, prefix): (&Namespace, &str),
+        listeners: &[Listener],
+    ) -> Self {
         let (mut tasks, mut synced) = (JoinSet::new(), Vec::new());
         let mut flag = || {
             let flag = Arc::new(AtomicBool::new(false));
@@ -50,7 +54,8 @@ impl Watches {
         }
         if !listeners.is_empty() {
             let (leases, listeners) = (leases.clone(), listeners.to_vec());
-            tasks.spawn(follow_leases(api.clone(), leases, listeners, flag()));
+            let watch = api.watch_leases(&leases, prefix);
+            tasks.spawn(follow_leases(watch, leases, listeners, flag()));
         }
         Self {
             synced,
@@ -87,12 +92,11 @@ async fn follow_slices(
 }
 
 async fn follow_leases(
-    api: Api,
+    mut watch: CollectionWatch<Lease>,
     namespace: Namespace,
     listeners: Vec<Listener>,
     synced: Arc<AtomicBool>,
 ) {
-    let mut watch = api.watch_leases(&namespace);
     loop {
         let change = watch.next().await;
         for listener in &listeners {

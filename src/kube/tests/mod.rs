@@ -1,13 +1,19 @@
 //! The API server's good and bad days: what the tests share.
 
 mod account;
+mod applying;
 mod calls;
 mod changes;
+#[cfg(feature = "gateway")]
+mod collections;
 mod faults;
+mod leases;
 mod listing;
 mod observing;
 mod pods;
 mod restarts;
+#[cfg(feature = "gateway")]
+mod reviews;
 mod rights;
 mod watching;
 

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::*;
-use crate::kube::watch_lines::{Event, Lines, NoEvent};
+use crate::kube::watch_events::{Event, Events};
+use crate::kube::watch_lines::NoEvent;
 
 fn deployment(ready: i32) -> Value {
     json!({
@@ -19,7 +20,7 @@ fn deployment(ready: i32) -> Value {
     })
 }
 
-fn line(kind: &str, object: &Value) -> String {
+pub(super) fn line(kind: &str, object: &Value) -> String {
     json!({"type": kind, "object": object}).to_string() + "\n"
 }
 
@@ -32,7 +33,7 @@ fn bookmark(annotations: &Value) -> String {
     line("BOOKMARK", &object)
 }
 
-fn too_old() -> String {
+pub(super) fn too_old() -> String {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": "too old resource version: 1 (2)", "reason": "Expired", "code": 410,
@@ -43,12 +44,18 @@ fn too_old() -> String {
 /// The events of a body that comes in these pieces: the number of ready replicas, or
 /// a word.
 fn heard(pieces: &[&[u8]]) -> Vec<String> {
-    let mut lines = Lines::new(&Kind::Deployment);
+    let mut lines = crate::kube::watch::lines();
+    let mut events = Events::new(&Kind::Deployment);
     let mut heard = Vec::new();
     for piece in pieces {
         let mut rest = *piece;
         while !rest.is_empty() {
-            heard.push(match lines.next(&mut rest) {
+            let line = lines.next(&mut rest);
+            let event = line.and_then(|line| match line {
+                Some(line) => events.event(&line),
+                None => Ok(None),
+            });
+            heard.push(match event {
                 Ok(None) => continue,
                 Ok(Some(Event::Seen(seen))) => seen.ready.to_string(),
                 Ok(Some(Event::Lost)) => "lost".to_owned(),
@@ -153,11 +160,11 @@ fn granted(verbs: &[&str]) -> Reply {
 }
 
 /// The head of a watch and this much of its body; it goes on.
-fn told(body: &str) -> Reply {
+pub(super) fn told(body: &str) -> Reply {
     Reply::Hang(chunked(body))
 }
 
-fn chunked(body: &str) -> String {
+pub(super) fn chunked(body: &str) -> String {
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     match body.len() {
         0 => head.to_owned(),
