@@ -8,7 +8,6 @@ use http::request::Parts;
 use tokio::time::Instant;
 
 use super::answer::Answer;
-use super::race::{First, first};
 use super::replies;
 use super::visit::{Plan, Visit};
 use super::visitor::Visitor;
@@ -17,9 +16,10 @@ use crate::config::gateway::{Backend, GatewayTarget};
 use crate::control::access::Action;
 use crate::gateway::auth::Session;
 use crate::gateway::wake::{Cold, Endpoint, Phase, TargetHandle, Wanted};
+use crate::util::{First, race};
 
-/// The time for which one is held who gets the page or a refusal: in it a target that is
-/// almost there is ready, and one that may not be woken has said why.
+/// The time for which one is held who gets the page: in it a target that is almost there is
+/// ready, and one that may not be woken has said why.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// A request whose target is not ready.
@@ -59,13 +59,14 @@ impl Waiting<'_> {
             wake: self.may(Action::Wake) && visit.wakes(self.backend.wake_by, self.has_token),
             hold: match plan {
                 Plan::Hold => left,
-                Plan::Page | Plan::Refuse => left.min(PATIENCE),
+                Plan::Page => left.min(PATIENCE),
+                Plan::Refuse => Duration::ZERO,
             },
             by: who::by(&self.session.principal),
         };
         // Boxed: a request that finds its target ready needs no room for this.
         let reach = Box::pin(self.handle.reach(wanted));
-        match first(reach, self.visitor.socket.left()).await {
+        match race(reach, self.visitor.socket.left()).await {
             First::Left(Ok(endpoint)) => Ok(endpoint),
             First::Left(Err(cold)) => Err(self.refusal(plan, &cold)),
             // Nobody reads this.

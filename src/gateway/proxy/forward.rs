@@ -15,7 +15,6 @@ use super::cold::Waiting;
 use super::exchange::{Failure, exchange};
 use super::head::{self, Onward};
 use super::pool::{self, Leased};
-use super::race::{First, first};
 use super::replies;
 use super::request::{Checked, OWN_PATHS, Shown, check, is_preflight};
 use super::upgrade::{self, Switching};
@@ -29,6 +28,7 @@ use crate::control::access::{Access, Action, Ask, Principal};
 use crate::gateway::auth::{AuthFault, Credential, Session};
 use crate::gateway::wake::{Cold, Endpoint, TargetHandle};
 use crate::telemetry::GatewayEvent;
+use crate::util::{First, race};
 
 /// The path of the waiting page's event stream.
 const STATUS: &str = "/.gateway/status";
@@ -228,7 +228,7 @@ impl One<'_> {
         let sent = match progress {
             None => sending.await?,
             // hyper does not see a client leave whose body it is not reading.
-            Some(_) => match first(sending, self.visitor.socket.left()).await {
+            Some(_) => match race(sending, self.visitor.socket.left()).await {
                 First::Left(sent) => sent?,
                 First::Right(()) => return Err(Box::new(replies::bad_gateway())),
             },

@@ -217,7 +217,7 @@ mod tests {
     use super::super::request::check;
     use super::*;
 
-    const PEER: HeaderValue = HeaderValue::from_static("10.0.0.7");
+    static PEER: HeaderValue = HeaderValue::from_static("10.0.0.7");
 
     fn onward() -> Onward<'static> {
         Onward {

@@ -10,7 +10,6 @@ mod frames;
 mod head;
 mod page;
 mod pool;
-mod race;
 mod replies;
 mod request;
 mod scan;
@@ -19,6 +18,8 @@ mod service;
 mod silence;
 mod socket;
 mod status;
+#[cfg(test)]
+mod tests;
 mod tunnel;
 mod upgrade;
 mod upload;

@@ -113,7 +113,7 @@ pub(super) fn events(handle: TargetHandle) -> Response<Answer> {
 pub(super) fn waiting(status: u16, cold: &Cold, may_see: bool) -> Response<Answer> {
     let (told, seconds) = sentence(cold, may_see);
     let (is_coming, seconds) = match cold {
-        Cold::Starting | Cold::TimedOut | Cold::Draining => (true, page::REFRESH),
+        Cold::Starting | Cold::TimedOut | Cold::Full | Cold::Draining => (true, page::REFRESH),
         _ => (false, seconds),
     };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
@@ -248,7 +248,8 @@ mod tests {
             http::header::ACCEPT,
             HeaderValue::from_static("application/json"),
         );
-        let kind = &cold(&Cold::Off, &headers, true).headers()[CONTENT_TYPE];
+        let reply = cold(&Cold::Off, &headers, true);
+        let kind = &reply.headers()[CONTENT_TYPE];
         assert_eq!(kind, "application/problem+json");
     }
 

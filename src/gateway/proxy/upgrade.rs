@@ -18,7 +18,6 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::answer::Answer;
-use super::race::{First, first};
 use super::socket::ClientIo;
 use super::tunnel::{self, Over};
 use super::usage::Usage;
@@ -28,6 +27,7 @@ use crate::gateway::auth::Session;
 use crate::gateway::context::Context;
 use crate::gateway::wake::TargetHandle;
 use crate::telemetry::GatewayEvent;
+use crate::util::{First, race};
 
 /// The text that is hashed with a key (section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -137,13 +137,13 @@ fn keep_alive(stream: &TcpStream) {
 /// Resolves when an open socket has to end.
 async fn over(context: &Context, handle: &TargetHandle, session: &Arc<Session>) -> Over {
     let away = async {
-        first(handle.closing(), async {
+        let last = async {
             context.draining().await;
             sleep(context.drain).await;
-        })
-        .await;
+        };
+        race(handle.closing(), last).await;
     };
-    match first(pin!(away), pin!(refused(context, handle, session))).await {
+    match race(pin!(away), pin!(refused(context, handle, session))).await {
         First::Left(()) => Over::Away,
         First::Right(()) => Over::Refused,
     }

@@ -1,0 +1,176 @@
+//! Requests to apps that answer, do not, or close.
+
+use http::{Method, Request};
+use hyper::body::{Body, Incoming};
+use tokio::net::TcpListener;
+
+use super::peers::{listener, read_to, write};
+use crate::gateway::proxy::answer::Answer;
+use crate::gateway::proxy::exchange::{Failure, exchange};
+use crate::gateway::proxy::pool::{self, Leased};
+use crate::gateway::proxy::upload::Upload;
+use crate::gateway::proxy::usage::Usage;
+use crate::gateway::wake::Endpoint;
+use crate::net::fake::{closed_port, run};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+fn request() -> Request<Upload> {
+    Request::builder()
+        .method(Method::GET)
+        .uri("/x?y")
+        .header("host", "app")
+        .body(Upload::None)
+        .unwrap()
+}
+
+fn endpoint(listener: &TcpListener) -> Endpoint {
+    Endpoint {
+        address: listener.local_addr().unwrap(),
+    }
+}
+
+/// Reads a body to its end, and so gives its connection back.
+async fn finish(body: Incoming, leased: Leased) -> usize {
+    let mut body = Answer::passed(body, leased, Usage::none(), false, false);
+    let mut bytes = 0;
+    while let Some(frame) =
+        std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await
+    {
+        bytes += frame.unwrap().into_data().unwrap().len();
+    }
+    bytes
+}
+
+#[test]
+fn a_connection_is_used_again_and_its_end_is_noticed() {
+    run(async {
+        let listener = listener().await;
+        let endpoint = endpoint(&listener);
+        let app = tokio::spawn(async move {
+            let (first, _) = listener.accept().await.unwrap();
+            for _ in 0..3 {
+                let head = read_to(&first, "\r\n\r\n").await;
+                assert!(
+                    head.starts_with("GET /x?y HTTP/1.1\r\nhost: app\r\n\r\n"),
+                    "{head}"
+                );
+                write(&first, OK.as_bytes()).await;
+            }
+            drop(first);
+            let (second, _) = listener.accept().await.unwrap();
+            read_to(&second, "\r\n\r\n").await;
+            write(&second, OK.as_bytes()).await;
+        });
+        for round in 0..4 {
+            if round == 3 {
+                // The app's goodbye has arrived.
+                while pool::take(endpoint).is_some_and(|sender| {
+                    let is_open = !sender.is_closed();
+                    pool::give_back(Leased { sender, endpoint });
+                    is_open
+                }) {
+                    tokio::task::yield_now().await;
+                }
+            }
+            let Ok((response, leased)) = exchange(endpoint, request(), None, false).await else {
+                panic!("no answer in round {round}");
+            };
+            assert_eq!(finish(response.into_body(), leased).await, 2);
+        }
+        app.await.unwrap();
+    });
+}
+
+#[test]
+fn a_used_connection_that_closes_instead_is_told_from_a_new_one() {
+    run(async {
+        let listener = listener().await;
+        let endpoint = endpoint(&listener);
+        tokio::spawn(async move {
+            let (first, _) = listener.accept().await.unwrap();
+            read_to(&first, "\r\n\r\n").await;
+            write(&first, OK.as_bytes()).await;
+            // Reads the second request and says nothing.
+            read_to(&first, "\r\n\r\n").await;
+            drop(first);
+            let (second, _) = listener.accept().await.unwrap();
+            read_to(&second, "\r\n\r\n").await;
+        });
+        let Ok((response, leased)) = exchange(endpoint, request(), None, false).await else {
+            panic!("no answer");
+        };
+        finish(response.into_body(), leased).await;
+        let stale = exchange(endpoint, request(), None, false).await;
+        assert!(matches!(stale, Err(Failure::Stale)));
+        let broken = exchange(endpoint, request(), None, true).await;
+        assert!(matches!(broken, Err(Failure::Broken)));
+    });
+}
+
+#[test]
+fn a_request_comes_back_from_an_app_that_takes_no_connection() {
+    run(async {
+        let address = ([127, 0, 0, 1], closed_port()).into();
+        let failure = exchange(Endpoint { address }, request(), None, false).await;
+        let Err(Failure::Unsent(unsent)) = failure else {
+            panic!("it was sent");
+        };
+        assert_eq!(unsent.uri(), "/x?y");
+    });
+}
+
+#[test]
+fn a_body_that_is_not_read_to_its_end_costs_its_connection() {
+    run(async {
+        let listener = listener().await;
+        let endpoint = endpoint(&listener);
+        tokio::spawn(async move {
+            let (first, _) = listener.accept().await.unwrap();
+            read_to(&first, "\r\n\r\n").await;
+            write(&first, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok").await;
+            super::peers::read_all(&first).await;
+        });
+        let Ok((response, leased)) = exchange(endpoint, request(), None, false).await else {
+            panic!("no answer");
+        };
+        let body = Answer::passed(response.into_body(), leased, Usage::none(), false, false);
+        drop(body);
+        assert!(pool::take(endpoint).is_none());
+    });
+}
+
+#[test]
+fn rubbish_is_no_answer() {
+    run(async {
+        for answer in [
+            "nonsense\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+            "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nab",
+            "HTTP/1.1 200 OK\r\nX",
+            "",
+        ] {
+            let listener = listener().await;
+            let endpoint = endpoint(&listener);
+            tokio::spawn(async move {
+                let (first, _) = listener.accept().await.unwrap();
+                read_to(&first, "\r\n\r\n").await;
+                write(&first, answer.as_bytes()).await;
+            });
+            let failure = exchange(endpoint, request(), None, false).await;
+            assert!(matches!(failure, Err(Failure::Broken)), "{answer:?}");
+        }
+        // A head without end.
+        let listener = listener().await;
+        let endpoint = endpoint(&listener);
+        tokio::spawn(async move {
+            let (first, _) = listener.accept().await.unwrap();
+            write(&first, b"HTTP/1.1 200 OK\r\n").await;
+            while first.writable().await.is_ok() && first.try_write(b"X: y\r\n").is_ok() {
+                tokio::task::yield_now().await;
+            }
+        });
+        let failure = exchange(endpoint, request(), None, false).await;
+        assert!(matches!(failure, Err(Failure::Broken)));
+    });
+}

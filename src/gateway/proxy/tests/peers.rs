@@ -1,0 +1,73 @@
+//! The two ends of a connection, and bytes as they are.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+/// The longest that a test waits for an event.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The two ends of a connection.
+pub(super) async fn pair() -> (TcpStream, TcpStream) {
+    let listener = listener().await;
+    let address = listener.local_addr().unwrap();
+    let (near, far) = (TcpStream::connect(address).await, listener.accept().await);
+    (near.unwrap(), far.unwrap().0)
+}
+
+pub(super) async fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+/// Writes all of it.
+pub(super) async fn write(stream: &TcpStream, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        stream.writable().await.unwrap();
+        match stream.try_write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// What comes next; empty at the end, also where it was broken off.
+pub(super) async fn read(stream: &TcpStream) -> Vec<u8> {
+    let mut bytes = vec![0; 64 * 1024];
+    loop {
+        timeout(PATIENCE, stream.readable()).await.unwrap().unwrap();
+        match stream.try_read(&mut bytes) {
+            Ok(count) => {
+                bytes.truncate(count);
+                return bytes;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return Vec::new(),
+        }
+    }
+}
+
+/// Everything up to this text, which has to come.
+pub(super) async fn read_to(stream: &TcpStream, end: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(end) {
+        let bytes = read(stream).await;
+        assert!(!bytes.is_empty(), "no {end:?} in {text:?}");
+        text.push_str(&String::from_utf8_lossy(&bytes));
+    }
+    text
+}
+
+/// Everything to the end.
+pub(super) async fn read_all(stream: &TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        let bytes = read(stream).await;
+        if bytes.is_empty() {
+            return all;
+        }
+        all.extend(bytes);
+    }
+}

@@ -1,0 +1,160 @@
+//! Open sockets: bytes both ways, and how they end.
+
+use std::future::{pending, ready};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+use super::peers::{PATIENCE, pair, read, read_all, read_to, write};
+use crate::gateway::proxy::tunnel::{self, Over};
+use crate::gateway::proxy::usage::Usage;
+use crate::net::fake::run;
+
+/// The outer ends of a tunnel that runs.
+struct Ends {
+    client: TcpStream,
+    app: TcpStream,
+    over: Option<oneshot::Sender<Over>>,
+    tunnel: tokio::task::JoinHandle<Option<Over>>,
+}
+
+async fn open(early: (&'static [u8], &'static [u8])) -> Ends {
+    let (client, near) = pair().await;
+    let (app, far) = pair().await;
+    let (over, is_over) = oneshot::channel();
+    let tunnel = tokio::spawn(async move {
+        let counter = Usage::none().counter();
+        let over = async {
+            match is_over.await {
+                Ok(over) => over,
+                Err(_) => pending().await,
+            }
+        };
+        tunnel::run(&near, &far, early, &counter, over).await
+    });
+    Ends {
+        client,
+        app,
+        over: Some(over),
+        tunnel,
+    }
+}
+
+#[test]
+fn bytes_go_both_ways_and_early_ones_first() {
+    run(async {
+        let ends = open((b"\x82\x01a", b"\x82\x01b")).await;
+        write(&ends.client, b"\x82\x01c").await;
+        assert_eq!(
+            read_to(&ends.app, "c").await,
+            "\u{fffd}\u{1}a\u{fffd}\u{1}c"
+        );
+        write(&ends.app, b"\x82\x01d").await;
+        assert_eq!(
+            read_to(&ends.client, "d").await,
+            "\u{fffd}\u{1}b\u{fffd}\u{1}d"
+        );
+        drop(ends.client);
+        assert!(read_all(&ends.app).await.is_empty());
+        drop(ends.app);
+        assert_eq!(timeout(PATIENCE, ends.tunnel).await.unwrap().unwrap(), None);
+    });
+}
+
+#[test]
+fn much_goes_through_a_reader_that_is_slow() {
+    run(async {
+        let ends = open((b"", b"")).await;
+        let sent: Vec<u8> = (0..3_000_000_u32).map(|at| at.to_le_bytes()[0]).collect();
+        let expected = sent.clone();
+        let Ends { client, app, .. } = ends;
+        let writer = tokio::spawn(async move {
+            write(&app, &sent).await;
+            drop(app);
+        });
+        let mut received = Vec::new();
+        loop {
+            tokio::task::yield_now().await;
+            let bytes = read(&client).await;
+            if bytes.is_empty() {
+                break;
+            }
+            received.extend(bytes);
+        }
+        writer.await.unwrap();
+        assert!(
+            received == expected,
+            "{} of {}",
+            received.len(),
+            expected.len()
+        );
+    });
+}
+
+#[test]
+fn a_socket_that_is_over_is_told_why() {
+    run(async {
+        for (over, code) in [(Over::Away, 1001_u16), (Over::Refused, 1008)] {
+            let mut ends = open((b"", b"")).await;
+            write(&ends.app, b"\x82\x02ab").await;
+            read_to(&ends.client, "ab").await;
+            ends.over.take().unwrap().send(over).unwrap();
+            let mut expected = vec![0x88, 2];
+            expected.extend(code.to_be_bytes());
+            assert_eq!(read_all(&ends.client).await, expected);
+            drop(ends.client);
+            let ended = timeout(PATIENCE, ends.tunnel).await.unwrap().unwrap();
+            assert_eq!(ended, Some(over));
+            assert!(read_all(&ends.app).await.is_empty());
+        }
+    });
+}
+
+#[test]
+fn a_frame_that_has_begun_is_ended_first() {
+    run(async {
+        let mut ends = open((b"", b"")).await;
+        write(&ends.app, b"\x82\x04ab").await;
+        read_to(&ends.client, "ab").await;
+        ends.over.take().unwrap().send(Over::Away).unwrap();
+        // The rest comes in time.
+        tokio::task::yield_now().await;
+        write(&ends.app, b"cd").await;
+        let rest = read_all(&ends.client).await;
+        assert_eq!(rest, b"cd\x88\x02\x03\xe9");
+    });
+}
+
+#[test]
+fn a_frame_that_does_not_end_is_cut_and_nothing_put_into_it() {
+    run(async {
+        let start = Instant::now();
+        let mut ends = open((b"", b"")).await;
+        write(&ends.app, b"\x82\x04ab").await;
+        read_to(&ends.client, "ab").await;
+        ends.over.take().unwrap().send(Over::Away).unwrap();
+        assert!(read_all(&ends.client).await.is_empty());
+        assert!(start.elapsed() >= Duration::from_secs(1));
+        assert_eq!(ends.tunnel.await.unwrap(), Some(Over::Away));
+    });
+}
+
+#[test]
+fn a_socket_can_be_over_before_it_began() {
+    run(async {
+        let (client, near) = pair().await;
+        let (_app, far) = pair().await;
+        let counter = Usage::none().counter();
+        let tunnel = tunnel::run(&near, &far, (b"", b""), &counter, ready(Over::Away));
+        let reader = async {
+            let all = read_all(&client).await;
+            drop(client);
+            all
+        };
+        let reader = tokio::spawn(reader);
+        assert_eq!(timeout(PATIENCE, tunnel).await.unwrap(), Some(Over::Away));
+        assert_eq!(reader.await.unwrap(), b"\x88\x02\x03\xe9");
+    });
+}
