@@ -6,6 +6,8 @@ use log::SetLoggerError;
 use ruma::{OwnedDeviceId, OwnedUserId};
 use thiserror::Error;
 
+#[cfg(feature = "gateway")]
+use super::call_fault::CallFault;
 use super::usage::UsageError;
 use crate::auth::jwt::DecodeError;
 use crate::config::Faults;
@@ -27,6 +29,10 @@ pub enum Error {
     #[cfg(feature = "gateway")]
     #[error("{0} does nothing yet")]
     NotYet(&'static str),
+    /// `call`: it was not done.
+    #[cfg(feature = "gateway")]
+    #[error("{0}")]
+    Call(Box<CallFault>),
     /// There is a logger already.
     #[error("{0}")]
     Logger(#[from] SetLoggerError),
@@ -119,6 +125,8 @@ impl Error {
             Self::NoToken(_) => 2,
             Self::BadToken(_) => 3,
             Self::TokenLogin(_) => 4,
+            #[cfg(feature = "gateway")]
+            Self::Call(fault) => fault.code(),
             _ => 1,
         }
     }

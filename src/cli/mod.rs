@@ -2,6 +2,8 @@
 
 #[cfg(feature = "gateway")]
 mod call_command;
+#[cfg(feature = "gateway")]
+mod call_fault;
 mod commands;
 mod error;
 mod help;
@@ -12,6 +14,8 @@ mod usage;
 
 #[cfg(feature = "gateway")]
 pub use call_command::{CallCommand, CallTask};
+#[cfg(feature = "gateway")]
+pub use call_fault::{CallFault, CallFaultKind};
 pub use error::Error;
 pub use help::Page;
 pub use invocation::{IdentitiesCommand, Invocation};

@@ -2,10 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::future::Future;
+#[cfg(feature = "gateway")]
+use std::io;
 use std::io::Write;
 
 use log::{LevelFilter, error, info, warn};
 
+#[cfg(feature = "gateway")]
+use super::commands::call;
 use super::commands::{check_config, conntest, healthcheck, identities, jwt_test, logout};
 use super::error::Error;
 use super::help::{VERSION, help};
@@ -44,7 +48,9 @@ pub fn run(
         #[cfg(feature = "gateway")]
         Invocation::Gateway | Invocation::GatewayCheck => return Err(Error::NotYet("gateway")),
         #[cfg(feature = "gateway")]
-        Invocation::Call(_) => return Err(Error::NotYet("call")),
+        Invocation::Call(command) => {
+            return wait_for(call::run(&command, clock, out, &mut io::stderr()))?;
+        }
         Invocation::ConnTest => {
             let account = account(env, Overrides::default())?;
             return wait_for(conntest::run(&account, clock, out))?;

@@ -1,5 +1,9 @@
 //! The subcommands, each done in one go.
 
+#[cfg(feature = "gateway")]
+pub(super) mod call;
+#[cfg(feature = "gateway")]
+mod call_answer;
 pub(super) mod check_config;
 pub(super) mod conntest;
 pub(super) mod healthcheck;
