@@ -1,10 +1,8 @@
 //! One request of an authenticated caller: what they may do, and doing it.
 
-use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -20,10 +18,7 @@ use crate::gateway::auth::Session;
 use crate::gateway::context::Context;
 use crate::gateway::wake::{Change, Changed, Phase, TargetHandle, View};
 use crate::telemetry::{GatewayEvent, GatewayRecord};
-use crate::util::printable;
-
-/// The longest name of a caller in the log and in a Lease, in bytes.
-const MAX_NAME: usize = 128;
+use crate::util::{First, race};
 
 /// The description of the API, which is served as it is.
 pub(super) const DESCRIPTION: &str = include_str!("../../../docs/openapi.json");
@@ -139,7 +134,7 @@ impl Caller<'_> {
         };
         within.map_err(|problem| self.deny(name, action, problem))?;
         let began = Instant::now();
-        let changed = handle.change(change, by(&self.session.principal)).await;
+        let changed = handle.change(change, self.session.by()).await;
         let took = began.elapsed();
         let changed = changed.map_err(Problem::of_refusal);
         let outcome = match &changed {
@@ -147,14 +142,12 @@ impl Caller<'_> {
             Ok(Changed::AlreadyOn(replicas)) => format!("had {replicas} replicas"),
             Err(problem) => problem.detail.clone().into_owned(),
         };
-        self.record(GatewayRecord {
-            target: name.as_str(),
-            verb: action.as_str(),
+        let told = Told {
             decision: "allowed",
             reason: &outcome,
             duration_ms: Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
-            ..GatewayRecord::new(GatewayEvent::Changed)
-        });
+        };
+        self.record(GatewayEvent::Changed, name, action, told);
         let (Changed::Done(replicas) | Changed::AlreadyOn(replicas)) = changed?;
         let view = View {
             desired: Some(replicas),
@@ -167,23 +160,17 @@ impl Caller<'_> {
     /// gateway is about to end: another replica goes on waiting then.
     async fn settled(&self, handle: &TargetHandle, time: Duration) -> View {
         let deadline = Instant::now() + time;
-        let mut draining = pin!(self.context.draining());
+        let over = async {
+            // Whichever is first.
+            let _ = timeout_at(deadline, self.context.draining()).await;
+        };
+        let mut over = pin!(over);
         loop {
             let view = handle.view();
             if matches!(view.phase, Phase::Ready | Phase::Failed) {
                 return view;
             }
-            let mut changed = pin!(timeout_at(deadline, handle.changed(view.phase)));
-            let is_over = poll_fn(|context| {
-                if draining.as_mut().poll(context).is_ready() {
-                    return Poll::Ready(true);
-                }
-                changed
-                    .as_mut()
-                    .poll(context)
-                    .map(|changed| changed.is_err())
-            });
-            if is_over.await {
+            if let First::Left(()) = race(over.as_mut(), handle.changed(view.phase)).await {
                 return handle.view();
             }
         }
@@ -192,52 +179,31 @@ impl Caller<'_> {
     /// Tells the audit log that something was denied, and hands on what the caller is told:
     /// somebody who has shown nothing learns nothing.
     fn deny(&self, name: &TargetName, action: Action, problem: Problem) -> Problem {
-        self.record(GatewayRecord {
-            target: name.as_str(),
-            verb: action.as_str(),
+        let told = Told {
             decision: "denied",
             reason: problem.slug(),
-            ..GatewayRecord::new(GatewayEvent::Denied)
-        });
+            duration_ms: None,
+        };
+        self.record(GatewayEvent::Denied, name, action, told);
         match self.is_nobody() {
             true => Problem::nobody(),
             false => problem,
         }
     }
 
-    fn record(&self, record: GatewayRecord<'_>) {
-        let Session {
-            principal,
-            permissions,
-            credential_id,
-            ..
-        } = &*self.session;
-        let (namespace, service_account, pod) = match principal {
-            Principal::ServiceAccount(account, pod) => (
-                account.namespace.as_str(),
-                account.name.as_str(),
-                pod.as_ref(),
-            ),
-            _ => ("", "", None),
-        };
-        let sub = match principal {
-            Principal::Person(person) => &person.subject,
-            _ => "",
-        };
+    /// Writes a line to the audit log about this caller and what they asked for.
+    fn record(&self, event: GatewayEvent, target: &TargetName, action: Action, told: Told<'_>) {
         let record = GatewayRecord {
-            namespace,
-            service_account,
-            pod_uid: pod.map_or("", |pod| &pod.uid),
-            display_name: pod.map_or("", |pod| &pod.name),
-            role: &permissions.roles.join(","),
             remote_ip: &self.peer.to_string(),
-            sub,
-            credential_id: credential_id.as_deref().unwrap_or_default(),
-            ..record
+            target: target.as_str(),
+            verb: action.as_str(),
+            decision: told.decision,
+            reason: told.reason,
+            duration_ms: told.duration_ms,
+            ..self.session.record(event)
         };
-        self.context
-            .audit
-            .record(self.context.clock.now_ms(), &record);
+        let at_ms = self.context.clock.now_ms();
+        self.context.audit.record(at_ms, &record);
     }
 
     fn answer(&self, status: StatusCode, name: &TargetName, view: &View) -> Answer {
@@ -266,6 +232,13 @@ impl Caller<'_> {
     }
 }
 
+/// The part of a line of the audit log that depends on what came of a request.
+struct Told<'a> {
+    decision: &'static str,
+    reason: &'a str,
+    duration_ms: Option<u64>,
+}
+
 /// What is asked of a target, as the decision sees it.
 fn ask<'a>(target: &'a TargetName, action: Action, change: Option<&Change>) -> Ask<'a> {
     let (replicas, run_for) = match change {
@@ -286,22 +259,5 @@ fn permit(permissions: &Permissions, asked: &Ask<'_>) -> Result<(), Problem> {
     match Problem::of_access(permissions.decide(asked)) {
         Some(problem) => Err(problem),
         None => Ok(()),
-    }
-}
-
-/// The caller in a few words, for the Lease of a target.
-fn by(principal: &Principal) -> String {
-    match principal {
-        Principal::Anonymous => "anonymous".to_owned(),
-        Principal::ServiceAccount(account, _) => {
-            ["sa:", &account.namespace, "/", &account.name].concat()
-        }
-        Principal::Person(person) => {
-            let shown = match person.shown.is_empty() {
-                true => &person.subject,
-                false => &person.shown,
-            };
-            ["person:", &printable(shown, MAX_NAME)].concat()
-        }
     }
 }
