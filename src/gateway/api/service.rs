@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use log::debug;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -25,6 +25,8 @@ use super::caller::Caller;
 use super::problem::{Kind, Problem};
 use super::route::{Route, route};
 use crate::gateway::context::Context;
+use crate::gateway::listener::Slot;
+use crate::gateway::proxy::{ClientIo, ClientSocket};
 
 /// The time in which the head of a request has to come, and the longest time between two
 /// requests on one connection.
@@ -41,20 +43,31 @@ const MAX_BODY: usize = 4 * 1024;
 
 /// Serves one connection of the API's port to its end. Once the gateway is about to end, the
 /// answer under way is the last one.
-pub async fn serve_connection(context: Arc<Context>, stream: TcpStream, peer: SocketAddr) {
+pub async fn serve_connection(
+    context: Arc<Context>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    slot: Arc<Slot>,
+) {
     // Without it, answers wait for the client's acknowledgements.
     let _ = stream.set_nodelay(true);
     let ip = peer.ip().to_canonical();
+    let socket = Arc::new(ClientSocket::new(stream));
     let service = service_fn(|request| {
-        let context = Arc::clone(&context);
-        async move { Ok::<_, Infallible>(respond(&context, request, ip).await) }
+        let (context, socket, usage) = (&context, &socket, slot.usage());
+        async move {
+            usage.busy();
+            let answer = respond(context, request, ip, socket).await;
+            usage.idle();
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(MAX_HEAD)
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(ClientIo::new(Arc::clone(&socket)), service);
     let mut connection = pin!(connection);
     let mut draining = pin!(context.draining());
     let mut is_last = false;
@@ -70,9 +83,18 @@ pub async fn serve_connection(context: Arc<Context>, stream: TcpStream, peer: So
     }
 }
 
-async fn respond(context: &Context, request: Request<Incoming>, peer: IpAddr) -> Answer {
+async fn respond(
+    context: &Context,
+    request: Request<Incoming>,
+    peer: IpAddr,
+    socket: &ClientSocket,
+) -> Answer {
     let (head, body) = request.into_parts();
-    match serve(context, &head, body, peer).await {
+    let done = match socket.has_conflict() {
+        true => Err(Problem::malformed("the body has two lengths")),
+        false => serve(context, &head, body, peer).await,
+    };
+    match done {
         Ok(answer) => answer,
         Err(problem) => {
             context.metrics.rejected(problem.slug());

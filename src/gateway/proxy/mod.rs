@@ -29,3 +29,4 @@ mod visitor;
 mod who;
 
 pub use service::serve_connection;
+pub(super) use socket::{ClientIo, ClientSocket};

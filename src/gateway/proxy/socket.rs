@@ -26,13 +26,13 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// The socket of a client.
 #[derive(Debug)]
-pub(super) struct ClientSocket {
+pub(in crate::gateway) struct ClientSocket {
     pub(super) stream: TcpStream,
     conflict: AtomicBool,
 }
 
 impl ClientSocket {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(in crate::gateway) fn new(stream: TcpStream) -> Self {
         Self {
             stream,
             conflict: AtomicBool::new(false),
@@ -40,7 +40,7 @@ impl ClientSocket {
     }
 
     /// Returns true once a head said twice how long its body is.
-    pub(super) fn has_conflict(&self) -> bool {
+    pub(in crate::gateway) fn has_conflict(&self) -> bool {
         self.conflict.load(Ordering::Relaxed)
     }
 
@@ -58,7 +58,7 @@ impl ClientSocket {
 }
 
 /// What hyper reads from and writes to.
-pub(super) struct ClientIo {
+pub(in crate::gateway) struct ClientIo {
     pub(super) socket: Arc<ClientSocket>,
     scan: HeadScan,
     /// Runs while the client takes nothing.
@@ -66,7 +66,7 @@ pub(super) struct ClientIo {
 }
 
 impl ClientIo {
-    pub(super) fn new(socket: Arc<ClientSocket>) -> Self {
+    pub(in crate::gateway) fn new(socket: Arc<ClientSocket>) -> Self {
         Self {
             socket,
             scan: HeadScan::default(),
