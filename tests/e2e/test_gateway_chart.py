@@ -261,13 +261,13 @@ def test_an_upgrade_leaves_alone_what_the_replicas_have_written(world: World) ->
     ):
         install(cluster, values, "toggle", namespace, command="upgrade")
         assert lease_of(cluster, namespace, name) == before
-    manifests.run("helm", "rollback", "toggle", "1", "-n", namespace, kubeconfig=cluster.kubegateway_file())
+    manifests.run("helm", "rollback", "toggle", "1", "-n", namespace, kubeconfig=cluster.kubeconfig())
     assert lease_of(cluster, namespace, name) == before
     # As GitOps tools do it.
     documents = [one for one in chart(GATEWAY_ALONE, "toggle", namespace) if one["kind"] == "Lease"]
     cluster.apply(documents)
     assert lease_of(cluster, namespace, name) == before
-    manifests.run("helm", "uninstall", "toggle", "-n", namespace, kubeconfig=cluster.kubegateway_file())
+    manifests.run("helm", "uninstall", "toggle", "-n", namespace, kubeconfig=cluster.kubeconfig())
     assert cluster.request("GET", path)[0] == 404, "a Lease outlives its release"
 
 

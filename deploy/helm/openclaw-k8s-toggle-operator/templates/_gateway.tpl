@@ -41,8 +41,7 @@ without a gateway, or where targets have no names that both could mean.
 {{- define "gateway.targets" -}}
 {{- $targets := dict }}
 {{- range $name, $target := .Values.gateway.config.targets | default dict }}
-{{- $kind := ternary (default "deployment" $target.kind) (default "deployment" $target.kind | lower) (contains "/" (default "" $target.kind)) }}
-{{- $resource := include "operator.resource" (dict "kind" $kind) | fromJson }}
+{{- $resource := include "operator.resource" (dict "kind" (default "deployment" $target.kind | lower)) | fromJson }}
 {{- $_ := set $targets $name (merge (dict "namespace" (default $.Release.Namespace $target.namespace)) $resource $target) }}
 {{- end }}
 {{- toJson $targets }}
@@ -147,7 +146,7 @@ resource, the Services by name, and true if their EndpointSlices are followed.
 {{- range $name, $target := include "gateway.targets" . | fromJson }}
 {{- $space := get $namespaces $target.namespace | default (dict "resources" dict "services" list "slices" false) }}
 {{- $key := printf "%s/%s" $target.group $target.plural }}
-{{- $resource := get $space.resources $key | default (dict "group" $target.group "plural" $target.plural "whole" $target.whole "names" list) }}
+{{- $resource := get $space.resources $key | default (dict "group" $target.group "plural" $target.plural "names" list) }}
 {{- $_ := set $resource "names" (append $resource.names $target.name | uniq) }}
 {{- $_ := set $space.resources $key $resource }}
 {{- if $target.service }}
