@@ -311,15 +311,6 @@ def test_the_count_of_another_kind_cannot_be_applied(cluster: ControlPlane) -> N
         chart(changed("gateway.config.targets.canary", kind, VALUES))
 
 
-def test_pods_are_read_only_where_that_is_asked_for() -> None:
-    def rules(values: Values) -> list[Object]:
-        return [one for role in chart(values) if role["kind"] == "Role" for one in role["rules"]]
-
-    more = [one for one in rules(changed("gateway.rights.pods", True, VALUES)) if one not in rules(VALUES)]
-    # In each of the two namespaces of targets.
-    assert more == [rule("", "pods", ["list"])] * 2
-
-
 def test_without_callers_no_right_is_of_the_whole_cluster() -> None:
     documents = chart(changed("gateway.config.k8sTrust.enabled", False, VALUES))
     assert {one["kind"] for one in documents}.isdisjoint({"ClusterRole", "ClusterRoleBinding"})
@@ -388,4 +379,4 @@ def test_the_documents_list_the_same() -> None:
         for rules in TABLE.values()
         for one in [*rules, *ANYWHERE]
     }
-    assert listed == granted | {("pods", ("list",))}
+    assert listed == granted
