@@ -13,6 +13,7 @@ from toggle_e2e.administrator import Object
 from toggle_e2e.bot import run_to_end
 from toggle_e2e.manifests import CHART, REPOSITORY, Refused, chart, container_of, of_kind, pod_of, variables
 from toggle_e2e.releases import LEAST, SETS, Values, changed
+from toggle_e2e.schemas import shape
 
 SEVERAL = SETS["targets"]
 OBJECT = {"name": "worker", "object": "openclaw-worker"}
@@ -304,27 +305,6 @@ def test_one_schema_is_in_two_places() -> None:
     assert shape(ours["$defs"]["target"], ours) == shape(theirs["$defs"]["target"], theirs)
     most = [one["properties"]["targets"]["maxItems"] for one in (ours, theirs)]
     assert most[0] == most[1]
-
-
-# What schemas may say of a text in their own ways, and what they say to people.
-OF_TEXTS = {"pattern", "minLength", "maxLength", "not", "uniqueItems", "description", "default"}
-
-
-def shape(node: Any, schema: Any) -> Any:
-    """The types, fields, words and bounds of a part of a schema, with what it refers to in its place."""
-    if isinstance(node, list):
-        return [shape(one, schema) for one in node]
-    if not isinstance(node, dict):
-        return node
-    found = {}
-    for name, one in node.items():
-        if name == "$ref":
-            found |= shape(schema["$defs"][one.removeprefix("#/$defs/")], schema)
-        elif name == "properties":
-            found[name] = {field: shape(value, schema) for field, value in one.items()}
-        elif name not in OF_TEXTS:
-            found[name] = shape(one, schema)
-    return found
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import re
 import pytest
 
 from toggle_e2e.bot import run_to_end
-from toggle_e2e.manifests import Refused, chart, container_of, of_kind, pod_of, variables
+from toggle_e2e.manifests import CHART, REPOSITORY, Refused, chart, container_of, of_kind, pod_of, variables
 from toggle_e2e.releases import GATEWAY, GATEWAY_ALONE, ROLES, TRUST, Values, changed, gateway_file
+from toggle_e2e.schemas import shape
 
 BACKEND = {"host": "web.example.org", "service": "web", "port": "http"}
 
@@ -74,6 +75,10 @@ def refusal(values: Values, *options: str) -> str:
             ["gateway.ports.api and gateway.ports.proxy are one port: "],
         ),
         (
+            changed("gateway.maxHeld", 2000, GATEWAY_ALONE),
+            ["gateway.maxHeld is 2000, and gateway.maxConnections is 1000: "],
+        ),
+        (
             changed("gateway.leases", "gateways/openclaw-gateway-", GATEWAY_ALONE),
             ["gateway.leases is for a gateway of another release"],
         ),
@@ -119,7 +124,7 @@ def test_a_name_that_no_service_can_have_is_refused() -> None:
 SLIPS: list[tuple[str, object]] = [
     ("gateway.replica", 2),
     ("gateway.replicas", -1),
-    ("gateway.config.target", {}),
+    ("gateway.config.targets", {"a": {}}),
     ("gateway.config.targets.Worker", {"name": "a"}),
     ("gateway.config.targets.worker.name", "A"),
     ("gateway.config.targets.worker.image", "a"),
@@ -129,6 +134,8 @@ SLIPS: list[tuple[str, object]] = [
     ("gateway.config.targets.worker.onCold", "wait"),
     ("gateway.config.targets.worker.pageStatus", 404),
     ("gateway.config.targets.worker.anonymous", ["read"]),
+    ("gateway.config.targets.worker.anonymous", ["start"]),
+    ("gateway.config.targets.worker.kind", "argoproj.io/v1alpha1/rollouts"),
     ("gateway.config.targets.worker.host", "Web.example.org"),
     ("gateway.config.targets.worker.host", "web.example.org:443"),
     ("gateway.config.roles", {"node": {"targets": ["worker"]}}),
@@ -156,6 +163,22 @@ SLIPS: list[tuple[str, object]] = [
 @pytest.mark.parametrize(("path", "value"), SLIPS)
 def test_a_slip_is_refused(path: str, value: object) -> None:
     assert "values don't meet the specifications of the schema" in refusal(changed(path, value, GATEWAY_ALONE))
+
+
+def test_one_schema_is_in_two_places() -> None:
+    """The file is the same in the values, but that a target has the release's namespace unless it names one."""
+    ours = json.loads((CHART / "values.schema.json").read_text())
+    theirs = json.loads((REPOSITORY / "docs" / "gateway.schema.json").read_text())
+    sides = [shape(ours["$defs"]["gatewayFile"], ours), shape(theirs, theirs)]
+    for side in sides:
+        target = side["properties"]["targets"]["additionalProperties"]
+        for part in (side, target):
+            part.pop("required", None)
+        for key in ("kind", "namespace"):
+            assert target["properties"].pop(key)
+        for key in ("$schema", "title", "$defs"):
+            side.pop(key, None)
+    assert sides[0] == sides[1]
 
 
 def test_the_keys_of_the_other_program_in_the_file_are_left_in_it() -> None:

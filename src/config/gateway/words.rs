@@ -118,13 +118,20 @@ fn not_a_number(content: &Content<'_>, cure: &'static str) -> Flaw {
     Flaw::new(format!("is {} and not a number", kind_of(content)), cure)
 }
 
-/// A kind: as in the bot's file, or as Kubernetes writes it.
+/// A kind: as in the bot's file, or as Kubernetes writes it. Of a custom resource no Scale
+/// can be applied: the API server (1.36) answers 500 to that.
 pub(super) fn kind(content: Content<'_>) -> Result<Kind, Flaw> {
     let text = text(content)?;
     match text.as_str() {
         "Deployment" => Ok(Kind::Deployment),
         "StatefulSet" => Ok(Kind::StatefulSet),
-        other => kind_named(other),
+        other => match kind_named(other)? {
+            Kind::Other(_) => Err(Flaw::new(
+                format!("is one whose count cannot be applied: {}", quoted(other)),
+                "name a Deployment or a StatefulSet; others are switched in the chat alone",
+            )),
+            kind => Ok(kind),
+        },
     }
 }
 

@@ -88,6 +88,9 @@
 {{- end }}
 {{- $_ := set $ports (toString $port) $name }}
 {{- end }}
+{{- if gt (int $gateway.maxHeld) (int $gateway.maxConnections) }}
+{{- $faults = append $faults (printf "gateway.maxHeld is %d, and gateway.maxConnections is %d: lower it, since each that waits has a connection" (int $gateway.maxHeld) (int $gateway.maxConnections)) }}
+{{- end }}
 {{- if $gateway.leases }}
 {{- $faults = append $faults "gateway.leases is for a gateway of another release, and gateway.enabled has this one make its own: leave gateway.leases out" }}
 {{- end }}

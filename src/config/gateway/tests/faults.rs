@@ -15,6 +15,10 @@ fn a_value_of_the_wrong_form_is_named_with_its_line() {
     for (rest, wanted) in [
         ("\"kind\": \"Daemonset\"", "is none: \"Daemonset\""),
         ("\"kind\": 5", "is a number and not a text"),
+        (
+            "\"kind\": \"argoproj.io/v1alpha1/rollouts\"",
+            "is one whose count cannot be applied: \"argoproj.io/v1alpha1/rollouts\"",
+        ),
         ("\"replicas\": 0", "is out of range: \"0\""),
         ("\"replicas\": \"2\"", "is a text and not a number"),
         ("\"max\": 1001", "is out of range: \"1001\""),

@@ -72,7 +72,7 @@ const FULL: &str = r#"{
       "noWakePaths": ["/ping", "/static/*"], "noWakeAgents": [], "preflight": true,
       "upstreamHost": "Web:8080", "identityHeaders": true, "readyTimeout": "90s"
     },
-    "db": { "kind": "argoproj.io/v1alpha1/rollouts", "namespace": "claw", "name": "db" }
+    "db": { "kind": "apps/v1/deployments", "namespace": "claw", "name": "db" }
   }
 }"#;
 
@@ -115,7 +115,7 @@ fn everything_that_is_said_reaches_its_field() {
             identity_headers: true,
         }
     );
-    assert_eq!(db.workload.to_string(), "rollouts claw/db");
+    assert_eq!(db.workload.to_string(), "deployment claw/db");
     assert_eq!(db.backend, None);
 }
 
