@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 
 from toggle_e2e import manifests
 from toggle_e2e.administrator import Object
@@ -203,6 +204,26 @@ def test_two_and_more_are_guarded(replicas: int) -> None:
     documents = chart(changed("gateway.replicas", replicas, GATEWAY_ALONE))
     assert any(one["kind"] == "PodDisruptionBudget" for one in documents) == (replicas > 1)
     assert ("topologySpreadConstraints" in pod_of(documents)["spec"]) == (replicas > 1)
+
+
+def test_its_numbers_are_watched_where_that_is_asked_for() -> None:
+    """By alerts and a dashboard of its own, beside the bot's in a release of both."""
+    metrics = {one: {"enabled": True} for one in ("podMonitor", "prometheusRule", "dashboard")}
+    files = manifests.CHART / "files"
+    alone = chart(GATEWAY_ALONE | {"metrics": metrics})
+    name = "toggle-openclaw-k8s-toggle-operator-gateway"
+    rule = of_kind(alone, "PrometheusRule")
+    assert rule["spec"] == yaml.safe_load((files / "gateway-alerts.yaml").read_text())
+    [dashboard] = named(alone, "ConfigMap", f"{name}-dashboard")["data"].values()
+    assert json.loads(dashboard) == json.loads((files / "gateway-dashboard.json").read_text())
+    monitor = of_kind(alone, "PodMonitor")["spec"]
+    pod = pod_of(alone)
+    assert monitor["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert monitor["podMetricsEndpoints"][0]["port"] in [port["name"] for port in container_of(pod)["ports"]]
+    both = chart(LEAST | {"metrics": metrics, "gateway": GATEWAY_ALONE["gateway"]})
+    for kind in ("PrometheusRule", "PodMonitor"):
+        names = {one["metadata"]["name"] for one in both if one["kind"] == kind}
+        assert names == {name, name.removesuffix("-gateway")}
 
 
 def test_the_bot_beside_it_takes_part_in_the_leases_that_both_name() -> None:

@@ -91,7 +91,13 @@ in one message, each with what to set.
 {{- $faults = append $faults (printf "%s makes a Service, and %s is no name for one: set fullnameOverride to a name of letters, digits and dashes that begins with a letter" $service $fullname) }}
 {{- end }}
 {{- /* An empty rule or dashboard would be taken for one. */}}
-{{- range $file, $wanted := dict "files/alerts.yaml" .Values.metrics.prometheusRule.enabled "files/dashboard.json" .Values.metrics.dashboard.enabled }}
+{{- $monitoring := dict
+  "files/alerts.yaml" (and .Values.bot.enabled .Values.metrics.prometheusRule.enabled)
+  "files/dashboard.json" (and .Values.bot.enabled .Values.metrics.dashboard.enabled)
+  "files/gateway-alerts.yaml" (and .Values.gateway.enabled .Values.metrics.prometheusRule.enabled)
+  "files/gateway-dashboard.json" (and .Values.gateway.enabled .Values.metrics.dashboard.enabled)
+}}
+{{- range $file, $wanted := $monitoring }}
 {{- if and $wanted (not ($.Files.Get $file | trim)) }}
 {{- $faults = append $faults (printf "%s of this chart is missing or empty: take the whole chart, as git or `helm package` gives it" $file) }}
 {{- end }}
