@@ -46,7 +46,9 @@ pub fn run(
             wait_for(logout::run(&account, &store_path(env)?, clock))??
         }
         #[cfg(feature = "gateway")]
-        Invocation::Gateway | Invocation::GatewayCheck => return Err(Error::NotYet("gateway")),
+        Invocation::Gateway => return gateway::serve(env, clock),
+        #[cfg(feature = "gateway")]
+        Invocation::GatewayCheck => gateway::check(env, clock)?,
         #[cfg(feature = "gateway")]
         Invocation::Call(command) => {
             return wait_for(call::run(&command, clock, out, &mut io::stderr()))?;

@@ -42,7 +42,74 @@ pub struct Table {
     pub hosts: BTreeMap<String, TargetHandle>,
 }
 
+/// The parts of a [`Context`] that stay for as long as the gateway runs.
+pub struct Parts {
+    /// Checks credentials.
+    pub authenticator: Authenticator,
+    /// The proxies whose `X-Forwarded-*` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// The audit log.
+    pub audit: GatewayAudit,
+    /// The metrics.
+    pub metrics: Arc<GatewayMetrics>,
+    /// The wall clock.
+    pub clock: Clock,
+    /// The time that open sockets have once the gateway is about to end.
+    pub drain: Duration,
+}
+
+impl Table {
+    fn new(file: GatewayFile, targets: BTreeMap<TargetName, TargetHandle>) -> Self {
+        let by_host = targets.values().filter_map(|handle| {
+            let host = handle.target().backend.as_ref()?.host.clone();
+            Some((host, handle.clone()))
+        });
+        Self {
+            hosts: by_host.collect(),
+            targets,
+            file,
+        }
+    }
+}
+
 impl Context {
+    /// The context of a gateway that begins with this file.
+    pub fn new(
+        parts: Parts,
+        file: GatewayFile,
+        targets: BTreeMap<TargetName, TargetHandle>,
+    ) -> Self {
+        let Parts {
+            authenticator,
+            trusted_proxies,
+            audit,
+            metrics,
+            clock,
+            drain,
+        } = parts;
+        Self {
+            authenticator,
+            trusted_proxies,
+            audit,
+            metrics,
+            clock,
+            drain,
+            draining: tokio::sync::watch::Sender::new(false),
+            table: Mutex::new(Arc::new(Table::new(file, targets))),
+        }
+    }
+
+    /// Goes by another file from the next request on.
+    pub fn replace(&self, file: GatewayFile, targets: BTreeMap<TargetName, TargetHandle>) {
+        let table = Arc::new(Table::new(file, targets));
+        *self.table.lock().unwrap_or_else(PoisonError::into_inner) = table;
+    }
+
+    /// Begins to end.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
     /// The table that is in force now.
     pub fn table(&self) -> Arc<Table> {
         Arc::clone(&self.table.lock().unwrap_or_else(PoisonError::into_inner))

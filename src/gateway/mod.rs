@@ -6,8 +6,11 @@ mod auth;
 mod check;
 mod connections;
 mod context;
+mod housekeeping;
 mod listener;
 mod proxy;
+mod run;
 mod wake;
 
 pub use context::{Context, Table};
+pub use run::{GatewayError, check, serve};

@@ -1,0 +1,109 @@
+//! What the gateway does beside its requests: it tells that it is alive and ready, writes down
+//! what the audit log has folded, and reads its file again when that changes. A file that has
+//! faults is not taken: the one before stays in force, and all faults are told.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::{error, info, warn};
+use tokio::time::sleep;
+
+use super::context::Context;
+use super::wake::Keepers;
+use crate::config::gateway::GatewayFile;
+use crate::telemetry::GatewayHealth;
+use crate::util::{First, race};
+
+/// From one turn to the next.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Turns from one look at the file to the next. The kubelet needs up to a minute or two to
+/// bring a changed ConfigMap to a pod anyway.
+const TURNS_A_LOOK: u32 = 5;
+
+/// The things that are looked after.
+pub(super) struct Housekeeping {
+    context: Arc<Context>,
+    keepers: Keepers,
+    health: Arc<GatewayHealth>,
+    path: PathBuf,
+    /// The faults of the file that were told last.
+    told: Vec<String>,
+}
+
+impl Housekeeping {
+    pub(super) fn new(
+        context: Arc<Context>,
+        keepers: Keepers,
+        health: Arc<GatewayHealth>,
+        path: PathBuf,
+    ) -> Self {
+        Self {
+            context,
+            keepers,
+            health,
+            path,
+            told: Vec::new(),
+        }
+    }
+
+    /// Looks after them until the gateway is about to end, and tells the targets that it is.
+    pub(super) async fn run(mut self) {
+        let mut turns = 0;
+        loop {
+            self.health.loop_alive();
+            if self.keepers.are_synced() {
+                self.health.watches_ready();
+            }
+            turns += 1;
+            if turns >= TURNS_A_LOOK {
+                turns = 0;
+                self.context.audit.flush(self.context.clock.now_ms());
+                self.look();
+            }
+            let context = Arc::clone(&self.context);
+            if let First::Left(()) = race(context.draining(), sleep(EVERY)).await {
+                break;
+            }
+        }
+        self.keepers.drain();
+        loop {
+            self.health.loop_alive();
+            sleep(EVERY).await;
+        }
+    }
+
+    /// Reads the file again, and goes by it if it says something else.
+    fn look(&mut self) {
+        let shown = self.path.display();
+        match GatewayFile::read(&self.path) {
+            Ok(file) => {
+                self.told.clear();
+                if file == self.context.table().file {
+                    return;
+                }
+                info!("{shown} has changed, and is in force from now on");
+                for warning in &file.warnings {
+                    warn!("{warning}");
+                }
+                self.keepers.update(&file.targets);
+                self.context.authenticator.reload(&file);
+                self.context.audit.tell_successes(file.audit_successes);
+                self.context.replace(file, self.keepers.handles());
+            }
+            Err(faults) => {
+                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                // The same faults are told once.
+                if faults == self.told {
+                    return;
+                }
+                for fault in &faults {
+                    error!("{fault}");
+                }
+                error!("{shown} is not taken as it is now: what it said before stays in force");
+                self.told = faults;
+            }
+        }
+    }
+}

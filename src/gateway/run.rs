@@ -1,0 +1,248 @@
+//! The gateway's process: from settings to its listeners, until it is told to stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::{error, info, warn};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep};
+
+use super::auth::{Authenticator, Means};
+use super::check::Check;
+use super::context::{Context, Parts};
+use super::housekeeping::Housekeeping;
+use super::listener::{LAME_DUCK, Open, Serve, Serving, Slot, accept};
+use super::wake::Keepers;
+use super::{api, proxy};
+use crate::config::gateway::{GatewayFile, GatewaySettings};
+use crate::config::{CredentialsError, ListenAddress};
+use crate::kube::Api;
+use crate::net::{Client, TlsUnavailable, listen};
+use crate::telemetry::{self, GatewayAudit, GatewayHealth, GatewayMetrics};
+use crate::util::{Clock, race};
+
+/// The time that connections have to end after the sockets were told to.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// From one look at the connections that are still open to the next.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The reason why the gateway does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The process cannot be told to stop.
+    #[error("signals: {0}")]
+    Signals(io::Error),
+    /// A port cannot be opened.
+    #[error(
+        "{variable} {address} cannot be listened on: {error}; set it to an address of this \
+         machine and a port that is free"
+    )]
+    Port {
+        /// The setting.
+        variable: &'static str,
+        /// As it was configured.
+        address: ListenAddress,
+        /// The cause.
+        error: io::Error,
+    },
+    /// There are no credentials for the API server.
+    #[error("{0}")]
+    Credentials(#[from] CredentialsError),
+    /// TLS does not work at all.
+    #[error("{0}")]
+    Tls(#[from] TlsUnavailable),
+}
+
+
+/// Serves until SIGTERM or SIGINT, and then until what is open has ended.
+///
+/// # Errors
+/// The gateway cannot begin.
+pub async fn serve(
+    settings: GatewaySettings,
+    file: GatewayFile,
+    clock: Clock,
+) -> Result<(), GatewayError> {
+    let stop = stop_signals()?;
+    let cluster = Api::new(settings.kubernetes.credentials(clock)?);
+    let metrics = Arc::new(GatewayMetrics::default());
+    let audit = GatewayAudit::new(file.audit_successes);
+    let health = Arc::new(GatewayHealth::new(clock.now(), Arc::clone(&metrics)));
+    if let Some(address) = settings.health {
+        let state: Arc<GatewayHealth> = Arc::clone(&health);
+        telemetry::start(&address.candidates(), state)
+            .map_err(|error| port("HEALTH_ADDR", address, error))?;
+        info!("/livez, /readyz and /metrics are served on {address}");
+    }
+    let ports = [
+        ("PROXY_ADDR", settings.proxy, proxy_connection as Serve),
+        ("API_ADDR", settings.api, api_connection as Serve),
+    ];
+    let mut listeners = Vec::new();
+    for (variable, address, serve) in ports {
+        if let Some(address) = address {
+            let listener = listen(&address.candidates());
+            let listener = listener.map_err(|error| port(variable, address, error))?;
+            info!("{variable}: {address} is listened on");
+            listeners.push((listener, serve));
+        }
+    }
+    let authenticator = Authenticator::new(means(&settings, &cluster, &audit, &metrics, clock)?, &file);
+    let keepers = Keepers::start(
+        cluster.clone(),
+        &settings,
+        &file.targets,
+        Arc::clone(&metrics),
+        audit.clone(),
+        clock,
+    );
+    let parts = Parts {
+        authenticator: authenticator.clone(),
+        trusted_proxies: settings.trusted_proxies.clone(),
+        audit,
+        metrics,
+        clock,
+        drain: settings.drain,
+    };
+    let context = Arc::new(Context::new(parts, file.clone(), keepers.handles()));
+    tokio::spawn(authenticator.run());
+    tokio::spawn(tell_faults(cluster, settings.clone(), file));
+    let housekeeping = Housekeeping::new(
+        Arc::clone(&context),
+        keepers,
+        Arc::clone(&health),
+        settings.file.clone(),
+    );
+    tokio::spawn(housekeeping.run());
+    let open = begin(&context, listeners, settings.max_connections);
+    stop.await;
+    info!(
+        "told to stop: what is open may go on for {} s",
+        settings.drain.as_secs()
+    );
+    health.draining();
+    context.drain();
+    end(&open, settings.drain).await;
+    context.audit.flush(clock.now_ms());
+    info!("stopped");
+    Ok(())
+}
+
+/// Everything that the gateway needs of the cluster and lacks, each as a sentence.
+///
+/// # Errors
+/// There are no credentials for the API server.
+pub async fn check(
+    settings: &GatewaySettings,
+    file: &GatewayFile,
+    clock: Clock,
+) -> Result<Vec<String>, GatewayError> {
+    let cluster = Api::new(settings.kubernetes.credentials(clock)?);
+    let audit = GatewayAudit::new(false);
+    let means = means(settings, &cluster, &audit, &Arc::default(), clock)?;
+    let mut faults = Check::new(&cluster, &settings.namespace, &settings.lease_prefix)
+        .run(file)
+        .await;
+    faults.extend(Authenticator::new(means, file).faults().await);
+    Ok(faults)
+}
+
+fn means(
+    settings: &GatewaySettings,
+    cluster: &Api,
+    audit: &GatewayAudit,
+    metrics: &Arc<GatewayMetrics>,
+    clock: Clock,
+) -> Result<Means, GatewayError> {
+    let network = &settings.network;
+    Ok(Means {
+        audience: settings.audience.clone(),
+        oidc: settings.oidc.clone(),
+        http: Client::with_proxy(network.roots.clone(), network.proxy.clone(), clock)?,
+        // Whose token it is must not wait behind what targets do.
+        api: cluster.beside(),
+        clock,
+        audit: audit.clone(),
+        metrics: Arc::clone(metrics),
+    })
+}
+
+/// Tells what the gateway lacks, once it runs: a right that comes later is used all the same.
+async fn tell_faults(cluster: Api, settings: GatewaySettings, file: GatewayFile) {
+    let check = Check::new(&cluster, &settings.namespace, &settings.lease_prefix);
+    for fault in check.run(&file).await {
+        error!("{fault}");
+    }
+}
+
+fn begin(
+    context: &Arc<Context>,
+    listeners: Vec<(TcpListener, Serve)>,
+    max_connections: usize,
+) -> Vec<Open> {
+    let mut all = Vec::new();
+    for (listener, serve) in listeners {
+        let open = Open::new(max_connections);
+        tokio::spawn(accept(Arc::clone(context), listener, open.clone(), serve));
+        all.push(open);
+    }
+    all
+}
+
+/// Waits until all connections have ended: requests have all the time, sockets the time to
+/// drain.
+async fn end(open: &[Open], drain: Duration) {
+    let began = Instant::now();
+    loop {
+        let left: usize = open.iter().map(Open::count).sum();
+        let passed = began.elapsed();
+        if left == 0 && passed >= LAME_DUCK {
+            return;
+        }
+        if passed >= drain + LAST_WORDS {
+            warn!("{left} connections are cut off");
+            return;
+        }
+        sleep(LOOK).await;
+    }
+}
+
+fn proxy_connection(
+    context: Arc<Context>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    slot: Arc<Slot>,
+) -> Serving {
+    Box::pin(proxy::serve_connection(context, stream, peer, slot))
+}
+
+fn api_connection(
+    context: Arc<Context>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    slot: Arc<Slot>,
+) -> Serving {
+    Box::pin(api::serve_connection(context, stream, peer, slot))
+}
+
+fn port(variable: &'static str, address: ListenAddress, error: io::Error) -> GatewayError {
+    GatewayError::Port {
+        variable,
+        address,
+        error,
+    }
+}
+
+/// Resolves at SIGTERM or SIGINT.
+fn stop_signals() -> Result<impl Future<Output = ()>, GatewayError> {
+    let listen = |kind| signal(kind).map_err(GatewayError::Signals);
+    let mut terminate: Signal = listen(SignalKind::terminate())?;
+    let mut interrupt: Signal = listen(SignalKind::interrupt())?;
+    Ok(async move {
+        race(terminate.recv(), interrupt.recv()).await;
+    })
+}
