@@ -9,7 +9,7 @@ use std::io::Write;
 use log::{LevelFilter, error, info, warn};
 
 #[cfg(feature = "gateway")]
-use super::commands::call;
+use super::commands::{call, gateway};
 use super::commands::{check_config, conntest, healthcheck, identities, jwt_test, logout};
 use super::error::Error;
 use super::help::{VERSION, help};
@@ -46,9 +46,12 @@ pub fn run(
             wait_for(logout::run(&account, &store_path(env)?, clock))??
         }
         #[cfg(feature = "gateway")]
-        Invocation::Gateway => return gateway::serve(env, clock),
+        Invocation::Gateway => return operate_gateway(env, clock),
         #[cfg(feature = "gateway")]
-        Invocation::GatewayCheck => gateway::check(env, clock)?,
+        Invocation::GatewayCheck => {
+            let (settings, file) = gateway::read(env)?;
+            wait_for(gateway::check(&settings, &file, clock))??
+        }
         #[cfg(feature = "gateway")]
         Invocation::Call(command) => {
             return wait_for(call::run(&command, clock, out, &mut io::stderr()))?;
@@ -77,6 +80,22 @@ fn operate(env: Env<'_>, clock: Clock) -> Result<(), Error> {
     }
     warn_of(settings.warnings(clock.now()));
     wait_for(supervisor::serve(&settings, clock))?.map_err(|why| {
+        error!("{why}");
+        Error::Logged
+    })
+}
+
+/// Serves as the gateway until it is told to stop.
+#[cfg(feature = "gateway")]
+fn operate_gateway(env: Env<'_>, clock: Clock) -> Result<(), Error> {
+    let (settings, file) = gateway::read(env)?;
+    telemetry::init(&settings.log_filter)?;
+    for line in settings.summary().lines() {
+        info!("{line}");
+    }
+    warn_of(settings.warnings(clock.now()));
+    warn_of(file.warnings.clone());
+    wait_for(crate::gateway::serve(settings, file, clock))?.map_err(|why| {
         error!("{why}");
         Error::Logged
     })

@@ -6,6 +6,8 @@ pub(super) mod call;
 mod call_answer;
 pub(super) mod check_config;
 pub(super) mod conntest;
+#[cfg(feature = "gateway")]
+pub(super) mod gateway;
 pub(super) mod healthcheck;
 pub(super) mod identities;
 pub(super) mod jwt_test;
