@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::fault::{Flaw, quoted};
 use super::reader::{Reader, text};
+use super::secrets;
 use super::table::{
     KUBE_CONTEXT, KUBECONFIG, KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, SERVICE_ACCOUNT_DIR,
 };
@@ -14,7 +15,7 @@ use crate::kube::{
     Credentials, Fault, Kubeconfig, KubeconfigAccess, LoadError, ServiceAccount, Subject,
 };
 use crate::net::{TlsUnavailable, is_host};
-use crate::util::Clock;
+use crate::util::{Clock, Secret};
 
 /// The API server, and what proves to it who asks.
 #[derive(Clone, Debug)]
@@ -52,6 +53,20 @@ impl KubernetesAccess {
             port: port?,
             service_account_dir: service_account_dir?,
         })
+    }
+
+    /// The token of the pod's service account; None where there is none that can be read.
+    pub fn own_token(&self) -> Option<Secret> {
+        let Self::Pod {
+            service_account_dir,
+            ..
+        } = self
+        else {
+            return None;
+        };
+        let path = service_account_dir.join("token");
+        let token = secrets::content(path.to_str()?).ok()?;
+        Some(Secret::new(token.trim().to_owned()))
     }
 
     /// Reads the credentials.

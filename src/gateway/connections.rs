@@ -78,7 +78,8 @@ impl Usage {
     pub fn idle(&self) {
         let passed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.idle_at.store(passed, Relaxed);
-        self.state.store(IDLE, Relaxed);
+        // A socket stays one.
+        let _ = self.state.compare_exchange(BUSY, IDLE, Relaxed, Relaxed);
     }
 
     /// The connection carries no HTTP any more.

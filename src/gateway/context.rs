@@ -47,7 +47,7 @@ pub struct Parts {
     /// Checks credentials.
     pub authenticator: Authenticator,
     /// The proxies whose `X-Forwarded-*` is believed.
-    pub trusted_proxies: Vec<Network>,
+    pub trusted_proxies: Vec<Subnet>,
     /// The audit log.
     pub audit: GatewayAudit,
     /// The metrics.

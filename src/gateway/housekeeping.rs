@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use super::context::Context;
 use super::wake::Keepers;
 use crate::config::gateway::GatewayFile;
+use crate::control::Workload;
 use crate::telemetry::GatewayHealth;
 use crate::util::{First, race};
 
@@ -28,6 +29,8 @@ pub(super) struct Housekeeping {
     keepers: Keepers,
     health: Arc<GatewayHealth>,
     path: PathBuf,
+    /// The workload that the gateway runs as.
+    own: Option<Workload>,
     /// The faults of the file that were told last.
     told: Vec<String>,
 }
@@ -38,12 +41,14 @@ impl Housekeeping {
         keepers: Keepers,
         health: Arc<GatewayHealth>,
         path: PathBuf,
+        own: Option<Workload>,
     ) -> Self {
         Self {
             context,
             keepers,
             health,
             path,
+            own,
             told: Vec::new(),
         }
     }
@@ -77,7 +82,7 @@ impl Housekeeping {
     /// Reads the file again, and goes by it if it says something else.
     fn look(&mut self) {
         let shown = self.path.display();
-        match GatewayFile::read(&self.path) {
+        match GatewayFile::read(&self.path, self.own.as_ref()) {
             Ok(file) => {
                 self.told.clear();
                 if file == self.context.table().file {

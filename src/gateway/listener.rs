@@ -42,14 +42,24 @@ impl Slot {
         &self.usage
     }
 
-    /// Turns the connection into a socket, which counts apart. False if there are too many.
-    pub fn become_socket(&self) -> bool {
-        let open = lock(&self.open);
-        let has_room = open.has_room_for_socket();
-        if has_room {
-            self.usage.socket();
-        }
-        has_room
+    /// Returns true if there is room for one more socket.
+    pub fn has_room_for_socket(&self) -> bool {
+        lock(&self.open).has_room_for_socket()
+    }
+
+    /// Turns the connection into a socket, which counts apart from now on.
+    pub fn become_socket(&self) {
+        self.usage.socket();
+    }
+
+    /// The place of a connection that no listener has accepted.
+    #[cfg(test)]
+    pub(super) fn alone() -> Arc<Self> {
+        let mut connections = Connections::new(10, 10);
+        let peer = std::net::Ipv4Addr::LOCALHOST.into();
+        let (id, usage) = connections.admit(peer, true).unwrap();
+        let open = Arc::new(Mutex::new(connections));
+        Arc::new(Self { id, usage, open })
     }
 }
 

@@ -10,6 +10,7 @@ mod housekeeping;
 mod listener;
 mod proxy;
 mod run;
+mod tracked;
 mod wake;
 
 pub use context::{Context, Table};

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
-use super::auth::{Authenticator, Means};
+use super::auth::{Authenticator, Means, fetch_keys, own_token_is_for};
 use super::check::Check;
 use super::context::{Context, Parts};
 use super::housekeeping::Housekeeping;
@@ -55,8 +55,14 @@ pub enum GatewayError {
     /// TLS does not work at all.
     #[error("{0}")]
     Tls(#[from] TlsUnavailable),
+    /// The gateway's own token is for the audience that callers' tokens have to have.
+    #[error(
+        "TOKEN_AUDIENCE {0} is an audience of the gateway's own token, so that every pod with a \
+         token for the API server could come in, and what callers show could be used at the API \
+         server: name an audience of its own, such as openclaw-gateway"
+    )]
+    OwnAudience(String),
 }
-
 
 /// Serves until SIGTERM or SIGINT, and then until what is open has ended.
 ///
@@ -69,6 +75,9 @@ pub async fn serve(
 ) -> Result<(), GatewayError> {
     let stop = stop_signals()?;
     let cluster = Api::new(settings.kubernetes.credentials(clock)?);
+    if file.service_accounts && has_own_audience(&settings) {
+        return Err(GatewayError::OwnAudience(settings.audience));
+    }
     let metrics = Arc::new(GatewayMetrics::default());
     let audit = GatewayAudit::new(file.audit_successes);
     let health = Arc::new(GatewayHealth::new(clock.now(), Arc::clone(&metrics)));
@@ -91,7 +100,8 @@ pub async fn serve(
             listeners.push((listener, serve));
         }
     }
-    let authenticator = Authenticator::new(means(&settings, &cluster, &audit, &metrics, clock)?, &file);
+    let authenticator =
+        Authenticator::new(means(&settings, &cluster, &audit, &metrics, clock)?, &file);
     let keepers = Keepers::start(
         cluster.clone(),
         &settings,
@@ -116,6 +126,7 @@ pub async fn serve(
         keepers,
         Arc::clone(&health),
         settings.file.clone(),
+        settings.own.clone(),
     );
     tokio::spawn(housekeeping.run());
     let open = begin(&context, listeners, settings.max_connections);
@@ -142,12 +153,18 @@ pub async fn check(
     clock: Clock,
 ) -> Result<Vec<String>, GatewayError> {
     let cluster = Api::new(settings.kubernetes.credentials(clock)?);
-    let audit = GatewayAudit::new(false);
-    let means = means(settings, &cluster, &audit, &Arc::default(), clock)?;
     let mut faults = Check::new(&cluster, &settings.namespace, &settings.lease_prefix)
         .run(file)
         .await;
-    faults.extend(Authenticator::new(means, file).faults().await);
+    if file.service_accounts && has_own_audience(settings) {
+        faults.push(GatewayError::OwnAudience(settings.audience.clone()).to_string());
+    }
+    if let Some(oidc) = &settings.oidc {
+        let http = client(settings, clock)?;
+        if let Err(why) = fetch_keys(&http, &oidc.issuer).await {
+            faults.push(why);
+        }
+    }
     Ok(faults)
 }
 
@@ -158,17 +175,29 @@ fn means(
     metrics: &Arc<GatewayMetrics>,
     clock: Clock,
 ) -> Result<Means, GatewayError> {
-    let network = &settings.network;
     Ok(Means {
         audience: settings.audience.clone(),
         oidc: settings.oidc.clone(),
-        http: Client::with_proxy(network.roots.clone(), network.proxy.clone(), clock)?,
+        http: client(settings, clock)?,
         // Whose token it is must not wait behind what targets do.
         api: cluster.beside(),
         clock,
         audit: audit.clone(),
         metrics: Arc::clone(metrics),
     })
+}
+
+/// The client that asks the identity provider.
+fn client(settings: &GatewaySettings, clock: Clock) -> Result<Client, TlsUnavailable> {
+    let network = &settings.network;
+    Client::with_proxy(network.roots.clone(), network.proxy.clone(), clock)
+}
+
+/// Returns true if the gateway's own token is for the audience that callers' tokens have to
+/// have.
+fn has_own_audience(settings: &GatewaySettings) -> bool {
+    let token = settings.kubernetes.own_token();
+    token.is_some_and(|token| own_token_is_for(&token, &settings.audience))
 }
 
 /// Tells what the gateway lacks, once it runs: a right that comes later is used all the same.

@@ -12,7 +12,7 @@ use crate::util::Clock;
 /// Every fault of both; those of the file if the environment names it rightly.
 pub(in crate::cli) fn read(env: Env<'_>) -> Result<(GatewaySettings, GatewayFile), Faults> {
     let settings = GatewaySettings::from_env(env)?;
-    let file = GatewayFile::read(&settings.file)?;
+    let file = GatewayFile::read(&settings.file, settings.own.as_ref())?;
     Ok((settings, file))
 }
 

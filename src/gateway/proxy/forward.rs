@@ -153,6 +153,14 @@ impl One<'_> {
         if path.starts_with(OWN_PATHS) {
             return Err(Box::new(replies::not_found()));
         }
+        if self.checked.is_websocket && !self.visitor.slot.has_room_for_socket() {
+            self.visitor.context.metrics.rejected("sockets");
+            return Err(Box::new(replies::cold(
+                &Cold::Full,
+                &self.parts.headers,
+                may_see(),
+            )));
+        }
         let is_quiet = is_quiet(&self.parts.method, &self.parts.headers, path, backend);
         let admitted = Admitted {
             session: Arc::clone(&session),

@@ -22,6 +22,8 @@ use super::socket::ClientIo;
 use super::upgrade;
 use super::visitor::Visitor;
 use crate::gateway::context::Context;
+use crate::gateway::listener::Slot;
+use crate::gateway::tracked::Busy;
 
 /// The time in which the head of a request has to arrive, and the next request after an
 /// answer.
@@ -37,13 +39,19 @@ const LINGER: Duration = Duration::from_secs(1);
 const MAX_SURPLUS: usize = 256 * 1024;
 
 /// Serves one connection of the proxy's port to its end.
-pub async fn serve_connection(context: Arc<Context>, stream: TcpStream, peer: SocketAddr) {
+pub async fn serve_connection(
+    context: Arc<Context>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    slot: Arc<Slot>,
+) {
     // Without it an answer in two pieces waits for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
-    let visitor = Arc::new(Visitor::new(context, stream, peer));
+    let visitor = Arc::new(Visitor::new(context, stream, peer, slot));
     // Boxed: what hyper needs is given back before a socket goes on for hours.
     Box::pin(talk(&visitor)).await;
     if let Some(switching) = visitor.take_switching() {
+        visitor.slot.become_socket();
         upgrade::run(switching, &visitor.context, visitor.address()).await;
     } else if visitor.has_unread() {
         // Closing now would make the system throw away the answer, too.
@@ -56,7 +64,11 @@ async fn talk(visitor: &Arc<Visitor>) {
     let of_requests = Arc::clone(visitor);
     let service = service_fn(move |request: Request<Incoming>| {
         let visitor = Arc::clone(&of_requests);
-        async move { Ok::<_, Infallible>(forward::answer(&visitor, request).await) }
+        async move {
+            let busy = Busy::new(&visitor.slot);
+            let answer = forward::answer(&visitor, request).await;
+            Ok::<_, Infallible>(answer.map(|body| busy.answer(body)))
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -10,11 +10,14 @@ use tokio::net::TcpStream;
 use super::socket::ClientSocket;
 use super::upgrade::Switching;
 use crate::gateway::context::Context;
+use crate::gateway::listener::Slot;
 
 /// A connection of a client.
 pub(super) struct Visitor {
     pub(super) context: Arc<Context>,
     pub(super) socket: Arc<ClientSocket>,
+    /// Its place among the connections of the port.
+    pub(super) slot: Arc<Slot>,
     /// The address that it comes from.
     pub(super) peer: SocketAddr,
     /// The same as text.
@@ -26,13 +29,19 @@ pub(super) struct Visitor {
 }
 
 impl Visitor {
-    pub(super) fn new(context: Arc<Context>, stream: TcpStream, peer: SocketAddr) -> Self {
+    pub(super) fn new(
+        context: Arc<Context>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        slot: Arc<Slot>,
+    ) -> Self {
         let ip = peer.ip().to_canonical();
         let address = HeaderValue::from_str(&ip.to_string());
         Self {
             is_trusted: context.trusts(ip),
             context,
             socket: Arc::new(ClientSocket::new(stream)),
+            slot,
             peer: SocketAddr::new(ip, peer.port()),
             address: address.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
             has_unread: AtomicBool::new(false),
