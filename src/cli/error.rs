@@ -25,10 +25,6 @@ pub enum Error {
     /// The environment is wrong.
     #[error("{0}")]
     Misconfigured(#[from] Faults),
-    /// A subcommand of which only the arguments are read so far.
-    #[cfg(feature = "gateway")]
-    #[error("{0} does nothing yet")]
-    NotYet(&'static str),
     /// `call`: it was not done.
     #[cfg(feature = "gateway")]
     #[error("{0}")]
