@@ -24,6 +24,9 @@ mod cli;
 mod docs;
 mod fakes;
 mod fifty;
+#[cfg(feature = "gateway")]
+#[allow(dead_code, reason = "the harness is there before all its users")]
+mod gateway;
 #[cfg(all(feature = "keycloak", feature = "sso"))]
 mod keycloak;
 mod layers;

@@ -68,8 +68,8 @@ pub struct ApiServer {
 }
 
 /// The cluster's authority, and a certificate that it gave the bot, in PEM.
-struct Pki {
-    ca: String,
+pub struct Pki {
+    pub ca: String,
     certificate: String,
     key: String,
 }
@@ -241,7 +241,7 @@ pub fn failure(code: u16, reason: &str, message: &str) -> Value {
 }
 
 /// A server that takes client certificates of its own authority, and asks for none.
-fn certificates() -> (Arc<ServerConfig>, Pki) {
+pub fn certificates() -> (Arc<ServerConfig>, Pki) {
     let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca_key = KeyPair::generate().expect("a key");

@@ -317,7 +317,7 @@ impl State {
     }
 }
 
-fn key(at: usize) -> RsaKeyPair {
+pub fn key(at: usize) -> RsaKeyPair {
     let der = PrivatePkcs8KeyDer::from_pem_slice(KEYS[at].1.as_bytes()).expect("it is a key");
     RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).expect("it is a key")
 }
@@ -339,7 +339,7 @@ pub fn sign(at: usize, claims: &Value) -> String {
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
-pub(super) fn now() -> i64 {
+pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     i64::try_from(since.expect("it is after 1970").as_secs()).expect("and not much")
 }

@@ -142,7 +142,7 @@ impl Workload {
             Some("application/merge-patch+json") => merge(&mut scale, &patch),
             Some("application/json-patch+json") => {
                 let steps = patch.as_array().cloned().unwrap_or_default();
-                if !steps.iter().all(|step| apply(&mut scale, step)) {
+                if !steps.iter().all(|step| apply_step(&mut scale, step)) {
                     let words = "the server rejected our request due to an error in our request";
                     return Response::json(422, &failure(422, "Invalid", words));
                 }
@@ -167,7 +167,7 @@ impl Workload {
 }
 
 /// A merge patch (RFC 7396).
-fn merge(target: &mut Value, patch: &Value) {
+pub fn merge(target: &mut Value, patch: &Value) {
     let Some(members) = patch.as_object() else {
         *target = patch.clone();
         return;
@@ -186,7 +186,7 @@ fn merge(target: &mut Value, patch: &Value) {
 }
 
 /// A step of a JSON patch (RFC 6902); what is absent is equal to null. False if it fails.
-fn apply(target: &mut Value, step: &Value) -> bool {
+pub fn apply_step(target: &mut Value, step: &Value) -> bool {
     let path = step["path"].as_str().unwrap_or_default();
     let (parent, name) = path.rsplit_once('/').unwrap_or_default();
     let Some(parent) = target.pointer_mut(parent) else {

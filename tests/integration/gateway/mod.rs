@@ -1,0 +1,4 @@
+//! The gateway: the real binary between clients, apps and an API server.
+
+mod fakes;
+mod support;
