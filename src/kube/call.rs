@@ -201,6 +201,7 @@ impl Call {
     }
 
     /// Posts a JSON body that holds a secret.
+    #[cfg(feature = "gateway")]
     pub(super) fn confiding(self, body: Zeroizing<Vec<u8>>) -> Self {
         Self {
             method: Method::POST,

@@ -44,6 +44,8 @@ pub(super) struct Collection {
     pub(super) list_shape: &'static Shape,
     /// The shape of an event of the watch, whose object may be a Status.
     pub(super) event_shape: &'static Shape,
+    /// The name under which objects are counted that were left out.
+    pub(super) item: &'static str,
     /// The objects of a page.
     pub(super) page: usize,
     /// Bytes kept of a page or of an event.

@@ -170,6 +170,7 @@ impl EndpointSlice {
             watch: &WATCH,
             list_shape: &LIST_SHAPE,
             event_shape: &EVENT_SHAPE,
+            item: SLICES.what,
             page: MAX_PAGE,
             kept: MAX_KEPT,
             gates: Arc::new(|| Box::new(Reachable::default())),

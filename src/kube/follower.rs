@@ -170,12 +170,9 @@ impl Follower {
             }
             Err(fault) => return self.lost(fault.to_owned(), None),
         };
-        if !answer.skipped.is_empty() {
+        if let Some(count) = answer.skipped.get(self.collection.item) {
             let asked = self.collection.page(None).asked();
-            warn!(
-                "{asked}: too large, of which was left out: {:?}",
-                answer.skipped
-            );
+            warn!("{asked}: there is no room for {count} of a page");
         }
         Some(Found::Page {
             list,

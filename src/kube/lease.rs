@@ -264,6 +264,7 @@ impl Lease {
             watch: &WATCH,
             list_shape: &LIST_SHAPE,
             event_shape: &EVENT_SHAPE,
+            item: LEASES.what,
             page: MAX_PAGE,
             kept: MAX_KEPT,
             gates: Arc::new(move || Box::new(Ours(begin.clone()))),
