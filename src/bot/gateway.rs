@@ -307,7 +307,7 @@ impl Cluster {
         let mut tries = 0;
         loop {
             tries += 1;
-            let before = self.kube.read_scale(workload).await?;
+            let before = self.kube.rehearse(workload).await?;
             let replicas = match before.replicas {
                 0 => count,
                 replicas => replicas,

@@ -51,6 +51,11 @@ impl Leases {
         }
     }
 
+    /// The beginning of their names.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The name of the Lease of a target; None for the target without a name.
     pub fn of(&self, target: &TargetName) -> Option<ObjectName> {
         let name = (!target.is_unnamed()).then(|| format!("{}{target}", self.prefix))?;

@@ -31,6 +31,16 @@ impl Api {
         self.understood(&call, &answer, seen)
     }
 
+    /// Reads the Scale of a workload by a change that changes nothing, as a dry run: it takes
+    /// the right to change it, and none to read it.
+    ///
+    /// # Errors
+    /// It may not be changed, there is none, or the API server did not show it.
+    pub async fn rehearse(&self, target: &Workload) -> Result<ScaleAnswer, Error> {
+        let patch = Patch::Merge("{}".to_owned());
+        Ok(self.change(target, patch, DryRun::Yes).await?)
+    }
+
     /// Reads a workload and tries out whether it may be scaled, and changes nothing: its
     /// Scale gets an empty patch, as a dry run. It needs no current number for that, so
     /// both rights are tried even if the first is missing.
@@ -45,9 +55,7 @@ impl Api {
             // The scale would fail for the same reason.
             return Err(vec![error.clone()]);
         }
-        let patch = Patch::Merge("{}".to_owned());
-        let scaled = self.change(target, patch, DryRun::Yes).await;
-        match (seen, scaled.map_err(Error::from)) {
+        match (seen, self.rehearse(target).await) {
             (Ok(seen), Ok(_)) => Ok(seen),
             (seen, scaled) => Err(seen.err().into_iter().chain(scaled.err()).collect()),
         }

@@ -15,6 +15,7 @@ mod files;
 mod foreign_text;
 mod full_disk;
 mod gaps;
+mod gateway_targets;
 mod health;
 mod health_crowd;
 mod hostile_targets;

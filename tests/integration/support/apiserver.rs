@@ -14,6 +14,7 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use super::faults::{Fault, Faults, Faulty, matches};
+use super::leases::LeaseWatcher;
 use super::monitor::Monitor;
 use super::redaction::hide;
 use super::watches::{Watcher, is_watch};
@@ -349,6 +350,10 @@ impl Shared {
                 false => response,
             }
         });
+        if method == "WATCH" && response.status == 200 && path.ends_with("/leases") {
+            let mut watcher = LeaseWatcher::new(self, request);
+            return Answer::Pieces(Box::new(move || watcher.next()));
+        }
         if method == "WATCH" && response.status == 200 {
             let mut watcher = Watcher::new(self, request);
             return Answer::Pieces(Box::new(move || watcher.next()));

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::apiserver::failure;
+use super::leases::Leases;
 use super::watches::is_watch;
 use super::wire::{Request, Response};
 
@@ -27,6 +28,8 @@ pub struct Workload {
     pub restarts: Vec<String>,
     /// The pods of the newest template; None for all.
     pub updated: Option<i64>,
+    /// Who has set the number of replicas, by the names of field managers.
+    pub owners: Vec<String>,
     /// Laid over what a GET shows, as a merge patch would.
     pub overlay: Value,
     version: i64,
@@ -46,6 +49,7 @@ impl Workload {
             is_prompt: false,
             restarts: Vec::new(),
             updated: None,
+            owners: Vec::new(),
             overlay: json!({}),
             version: 0,
         }
@@ -59,7 +63,7 @@ impl Workload {
         }
     }
 
-    fn scale_to(&mut self, wanted: i64) {
+    pub(super) fn scale_to(&mut self, wanted: i64) {
         if wanted != self.replicas {
             self.version += 1;
         }
@@ -101,7 +105,7 @@ impl Workload {
     }
 
     /// Its Scale, which leaves out a number of replicas that is zero.
-    fn scale(&self, wanted: i64) -> Value {
+    pub(super) fn scale(&self, wanted: i64) -> Value {
         let mut scale = json!({
             "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": self.metadata(),
             "spec": {},
@@ -139,6 +143,7 @@ impl Workload {
         let mut scale = self.scale(self.replicas);
         let patch = request.json();
         match request.header("content-type") {
+            Some("application/apply-patch+yaml") => return self.apply(request),
             Some("application/merge-patch+json") => merge(&mut scale, &patch),
             Some("application/json-patch+json") => {
                 let steps = patch.as_array().cloned().unwrap_or_default();
@@ -158,6 +163,7 @@ impl Workload {
         }
         if !request.target.contains("dryRun=All") {
             let mut answer = self.scale(wanted);
+            self.patched(wanted);
             self.scale_to(wanted);
             answer["metadata"] = self.metadata();
             return Response::json(200, &answer);
@@ -212,6 +218,7 @@ pub struct Objects {
     pub events: Vec<Value>,
     /// Events that the bot has written.
     pub written: Vec<Value>,
+    pub leases: Leases,
     /// Autoscalers as they are shown.
     pub autoscalers: Vec<Value>,
     /// What the bot may not do: a verb and a resource, such as `list` and `pods`.
@@ -300,6 +307,7 @@ impl Objects {
             return Response::json(403, &failure(403, "Forbidden", &words));
         }
         match (verb, place.plural, place.name) {
+            (_, "leases", name) => self.leases.handle(request, verb, place.namespace, name),
             ("list", "pods", _) => self.list_pods(request, &place),
             ("list", "events", _) => self.list_events(request),
             ("create", "events", _) => self.write_event(request, &place),
@@ -326,7 +334,8 @@ impl Objects {
     /// True if the bot may do this.
     fn may(&self, verb: &str, resource: &str) -> bool {
         let is_forbidden = |(no, of): &(&str, &str)| *no == verb && *of == resource;
-        (verb != "watch" || self.may_watch) && !self.forbidden.iter().any(is_forbidden)
+        (verb != "watch" || self.may_watch || resource == "leases")
+            && !self.forbidden.iter().any(is_forbidden)
     }
 
     fn one(&mut self, request: &Request, verb: &str, place: &Place<'_>) -> Response {
