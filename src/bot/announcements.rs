@@ -26,10 +26,11 @@ impl Jobs {
         let mut watch = match std::mem::replace(&mut announcements.watch, Watching::Under) {
             Watching::Under => return,
             Watching::Idle(watch) => *watch,
-            Watching::No => self.cluster.kube.watch_leases(
-                &announcements.leases.namespace,
-                &announcements.leases.prefix,
-            ),
+            Watching::No => {
+                let leases = &announcements.leases;
+                let kube = &self.cluster.kube;
+                kube.watch_leases(&leases.namespace, leases.prefix())
+            }
         };
         self.tasks.spawn(async move {
             let change = watch.next().await;
