@@ -97,13 +97,13 @@ impl Announcements {
         match lease_words::phase(lease) {
             LeasePhase::Run => {
                 let line = || lease_words::woke(name, lease);
-                self.announcer.see(name, true, line);
+                self.announcer.see(name, Some(true), line);
             }
             LeasePhase::Stopped => {
                 let line = || lease_words::slept(name, lease, now);
-                self.announcer.see(name, false, line);
+                self.announcer.see(name, Some(false), line);
             }
-            LeasePhase::Between => {}
+            LeasePhase::Between => self.announcer.see(name, None, || None),
         }
     }
 }

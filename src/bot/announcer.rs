@@ -23,9 +23,10 @@ pub(super) struct Announcer {
 /// A target whose state is known.
 #[derive(Debug)]
 struct Known {
-    is_awake: bool,
+    /// None if nothing is known of it.
+    is_awake: Option<bool>,
     /// The state that the room knows of.
-    told: bool,
+    told: Option<bool>,
     last_line: Option<Instant>,
     /// The line about its state that the room was not told yet.
     waiting: Option<String>,
@@ -39,12 +40,13 @@ struct Window {
 }
 
 impl Announcer {
-    /// Takes in the state of a target. The first one of each is where it begins, and is not
-    /// told. `line` tells that it has changed; None for a change that the room knows of.
+    /// Takes in the state of a target, None for one that tells nothing. The first one of each
+    /// is where it begins, and is not told. `line` tells that it has changed; None for a
+    /// change that the room knows of.
     pub(super) fn see(
         &mut self,
         target: &str,
-        is_awake: bool,
+        is_awake: Option<bool>,
         line: impl FnOnce() -> Option<String>,
     ) {
         let Some(known) = self.targets.get_mut(target) else {
@@ -57,7 +59,7 @@ impl Announcer {
             self.targets.insert(target.to_owned(), known);
             return;
         };
-        if known.is_awake == is_awake {
+        if is_awake.is_none() || known.is_awake == is_awake {
             return;
         }
         known.is_awake = is_awake;
@@ -134,7 +136,7 @@ mod tests {
         fn new(targets: &[&str]) -> Self {
             let mut announcer = Announcer::default();
             for target in targets {
-                announcer.see(target, false, || line(target, false));
+                announcer.see(target, Some(false), || line(target, false));
             }
             let mut room = Self {
                 announcer,
@@ -151,7 +153,7 @@ mod tests {
 
         fn see(&mut self, target: &str, is_awake: bool) {
             self.announcer
-                .see(target, is_awake, || line(target, is_awake));
+                .see(target, Some(is_awake), || line(target, is_awake));
         }
 
         /// The seconds until there is more.
@@ -177,9 +179,23 @@ mod tests {
     }
 
     #[test]
+    fn the_first_state_of_a_target_that_was_never_woken_is_told() {
+        let mut room = Room::new(&[]);
+        room.announcer.see("worker", None, || None);
+        assert!(room.due(1).is_empty());
+        room.see("worker", true);
+        assert_eq!(room.due(2), ["worker up"]);
+        // On its way down.
+        room.announcer.see("worker", None, || None);
+        assert!(room.due(70).is_empty());
+        room.see("worker", false);
+        assert_eq!(room.due(71), ["worker down"]);
+    }
+
+    #[test]
     fn what_the_chat_did_is_known_to_the_room() {
         let mut room = Room::new(&["worker"]);
-        room.announcer.see("worker", true, || None);
+        room.announcer.see("worker", Some(true), || None);
         assert!(room.due(1).is_empty());
         room.see("worker", false);
         assert_eq!(room.due(2), ["worker down"]);

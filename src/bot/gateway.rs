@@ -67,6 +67,7 @@ pub(super) enum Told {
 pub(super) struct Wisher {
     /// As the Lease names them, such as `chat:@anna:example.org`.
     by: String,
+    /// The time, in milliseconds since the Unix epoch.
     at_ms: u64,
 }
 

@@ -231,8 +231,9 @@ impl Jobs {
     }
 
     /// Starts a job. What needs no cluster has its answer at once; it comes to its end
-    /// like any other. `fingerprints` are what `help` tells the bot can be known by.
-    pub(super) fn start(&mut self, job: Job, fingerprints: Vec<String>) {
+    /// like any other. `fingerprints` are what `help` tells the bot can be known by, `now` is
+    /// the time in milliseconds since the Unix epoch.
+    pub(super) fn start(&mut self, job: Job, fingerprints: Vec<String>, now: u64) {
         let Job {
             entry,
             decision,
@@ -256,7 +257,7 @@ impl Jobs {
                                 (CommandOutcome::Done, End::Told(answer))
                             }
                             Ok(done) => {
-                                let wisher = Wisher::person(&entry.sender, entry.received_at);
+                                let wisher = Wisher::person(&entry.sender, now);
                                 told = order.settle(&cluster, &command, &done, &wisher).await;
                                 (CommandOutcome::Done, End::Done(done))
                             }

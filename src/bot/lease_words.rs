@@ -20,6 +20,9 @@ const MAX_WHO: usize = 80;
 /// The longest time without use that is told, in seconds.
 const MAX_IDLE: u64 = 366 * 86_400;
 
+/// The difference that clocks of several machines may have, in milliseconds.
+const SKEW: u64 = 5_000;
+
 /// The one who is told, and when.
 pub(super) struct Reader<'a> {
     /// The rules of the chat: whose names are shown as they are, and in which zone times are.
@@ -113,7 +116,8 @@ pub(super) fn slept(target: &str, lease: &Lease, now: u64) -> Option<String> {
     if was_stopped_by_chat(lease) {
         return None;
     }
-    let idle = idle(lease).filter(|_| sleeps_at(lease).is_some_and(|at| at <= now));
+    let idle =
+        idle(lease).filter(|_| sleeps_at(lease).is_some_and(|at| at <= now.saturating_add(SKEW)));
     Some(match idle {
         None => format!("{target} went to sleep"),
         Some(idle) => format!(
@@ -123,12 +127,13 @@ pub(super) fn slept(target: &str, lease: &Lease, now: u64) -> Option<String> {
     })
 }
 
-/// Returns true if the chat has stopped it since it was started last.
+/// Returns true if the chat has stopped it, and nobody has started or used it since.
 fn was_stopped_by_chat(lease: &Lease) -> bool {
-    let at = |name| rfc3339_ms(annotation(lease, name));
-    let stopped = at("stopped-at");
-    annotation(lease, "stopped-by").starts_with("chat:")
-        && stopped.is_some_and(|stopped| at("started-at").is_none_or(|start| start <= stopped))
+    let started = rfc3339_ms(annotation(lease, "started-at"));
+    let used = started.max(rfc3339_ms(&lease.renew_time));
+    let stopped = rfc3339_ms(annotation(lease, "stopped-at"));
+    let is_last = |stopped: u64| used.is_none_or(|used| used <= stopped.saturating_add(SKEW));
+    annotation(lease, "stopped-by").starts_with("chat:") && stopped.is_some_and(is_last)
 }
 
 /// The time at which it sleeps if nobody uses it, in milliseconds since the Unix epoch.
@@ -301,6 +306,20 @@ mod tests {
                         ("stopped-by", "chat:@anna:example.org"),
                         ("stopped-at", "2026-11-29T14:10:00Z"),
                         ("started-at", "2026-11-29T14:20:00Z"),
+                    ],
+                ),
+                false,
+                "",
+            ),
+            (
+                // It was used since.
+                lease(
+                    "2026-11-29T14:20:00.000000Z",
+                    &[
+                        ("phase", "stopped"),
+                        ("held", "true"),
+                        ("stopped-by", "chat:@anna:example.org"),
+                        ("stopped-at", "2026-11-29T14:10:00Z"),
                     ],
                 ),
                 false,

@@ -35,11 +35,11 @@ enum Due {
 }
 
 impl Jobs {
-    fn act(&mut self, target: &Target, at_ms: u64, edge: Edge) {
+    fn act(&mut self, target: &Target, at_ms: u64, edge: Edge, now: u64) {
         self.timers.acting(target.name.as_str());
         let (cluster, target) = (self.cluster.clone(), target.clone());
         self.tasks.spawn(async move {
-            let result = cluster.on_schedule(&target, edge, at_ms).await;
+            let result = cluster.on_schedule(&target, edge, now).await;
             Ended::Scheduled(Box::new(Scheduled {
                 target: target.name.as_str().to_owned(),
                 at_ms,
@@ -51,7 +51,7 @@ impl Jobs {
 }
 
 impl Cluster {
-    async fn on_schedule(&self, target: &Target, edge: Edge, at_ms: u64) -> Result<Done, String> {
+    async fn on_schedule(&self, target: &Target, edge: Edge, now: u64) -> Result<Done, String> {
         let done = match edge {
             Edge::Start => self.start(target, None, None).await,
             Edge::Stop => self.lower(target, 0, Write::Patch).await,
@@ -67,7 +67,7 @@ impl Cluster {
             _ => None,
         };
         if let Some(wish) = wish {
-            let wisher = Wisher::schedule(at_ms);
+            let wisher = Wisher::schedule(now);
             self.settle(&target.name, &target.workload, wish, &wisher)
                 .await;
         }
@@ -97,7 +97,7 @@ impl Session<'_> {
                     RETRY
                 }
                 Some(Due::Now(at, edge)) => {
-                    self.jobs.act(target, at, edge);
+                    self.jobs.act(target, at, edge, now);
                     RETRY
                 }
             };

@@ -237,7 +237,8 @@ impl<'a> Session<'a> {
             );
         }
         for job in next.jobs {
-            self.jobs.start(job, fingerprints.clone());
+            let now = self.clock.now_ms();
+            self.jobs.start(job, fingerprints.clone(), now);
         }
         self.sync_if_due();
     }

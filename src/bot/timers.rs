@@ -29,15 +29,15 @@ use crate::{
 };
 
 impl Jobs {
-    /// Stops a target whose time has come.
-    fn fire(&mut self, timer: StoredTimer, target: &Target) {
+    /// Stops a target whose time has come. `now` is in milliseconds since the Unix epoch.
+    fn fire(&mut self, timer: StoredTimer, target: &Target, now: u64) {
         self.timers.firing.insert(timer.target.clone());
         let (cluster, target) = (self.cluster.clone(), target.clone());
         self.tasks.spawn(async move {
             let result = cluster.stop_timed(&timer, &target).await;
             let mut told = Told::Nothing;
             if let Stopped::Done(_) = &result {
-                let wisher = Wisher::person(&timer.set_by, timer.deadline_ms);
+                let wisher = Wisher::person(&timer.set_by, now);
                 let (name, workload) = (&target.name, &target.workload);
                 told = cluster
                     .settle(name, workload, Wish::Stop(true), &wisher)
@@ -152,7 +152,7 @@ impl Session<'_> {
                 }
                 // What was said of it counts first, such as an `extend`.
                 TimerStep::Fire if self.has_word_of(&row.target) => {}
-                TimerStep::Fire => self.jobs.fire(row, target),
+                TimerStep::Fire => self.jobs.fire(row, target, view.wall_ms),
                 TimerStep::AskInstead => {
                     self.attempt(|door| ask_instead(door, &row, &target.name));
                 }

@@ -15,8 +15,7 @@ const MAX_PREFIX: usize = 253 - 63;
 pub struct Leases {
     /// The gateway's namespace.
     pub namespace: Namespace,
-    /// The beginning of their names.
-    pub prefix: String,
+    prefix: String,
 }
 
 /// The reason why a text does not name the Leases of a gateway.

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::targets::{code, targets};
+use super::targets::{code, prompt, targets};
 use crate::support::apiserver::failure;
 use crate::support::faults::Fault;
 use crate::support::leases::Lease;
@@ -23,6 +23,7 @@ fn behind_a_gateway() -> Scenario {
         .set("PROGRESS", "false")
         .set("GATEWAY_LEASES", "claw/gw-");
     scenario.with(|world| {
+        prompt(world);
         world
             .api
             .with(|state| state.objects.leases.add("claw", WORKER));
@@ -79,7 +80,7 @@ fn of_a_gateway(world: &World) -> usize {
 
 #[test]
 fn without_a_gateway_nothing_is_asked_about_one() {
-    let mut world = targets().set("PROGRESS", "false").start();
+    let mut world = targets().set("PROGRESS", "false").with(prompt).start();
     assert_eq!(
         world.ask("start worker"),
         "worker is starting: 0 → 1 replicas."
