@@ -172,6 +172,14 @@ impl GatewayMetrics {
         self.target(target).idle_stop(outcome);
     }
 
+    /// All of them as text, for tests.
+    #[cfg(test)]
+    pub(crate) fn shown(&self) -> String {
+        let mut out = Exposition::default();
+        self.write(&mut out);
+        out.into_text()
+    }
+
     /// Writes all of them.
     pub(super) fn write(&self, out: &mut Exposition) {
         let read = |number: &AtomicU64| number.load(Relaxed);
@@ -238,4 +246,91 @@ impl GatewayMetrics {
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn has(metrics: &GatewayMetrics, line: &str) {
+        let page = metrics.shown();
+        assert!(page.lines().any(|shown| shown == line), "{line}\n{page}");
+    }
+
+    #[test]
+    fn all_series_are_there_from_the_start() {
+        let metrics = GatewayMetrics::default();
+        metrics.register(["app"], ["openclaw"]);
+        for line in [
+            "openclaw_k8s_auth_attempts_total{result=\"success\"} 0",
+            "openclaw_k8s_auth_attempts_total{result=\"failed\"} 0",
+            "openclaw_k8s_sessions_active{namespace=\"openclaw\"} 0",
+            "openclaw_gateway_held 0",
+            "openclaw_gateway_rejected_total{reason=\"full\"} 0",
+            "openclaw_gateway_requests_total{target=\"app\",class=\"5xx\"} 0",
+            "openclaw_gateway_idle_stops_total{target=\"app\",outcome=\"stopped\"} 0",
+            "openclaw_gateway_wake_seconds_count{target=\"app\"} 0",
+        ] {
+            has(&metrics, line);
+        }
+    }
+
+    #[test]
+    fn what_happens_is_counted_under_its_name() {
+        let metrics = GatewayMetrics::default();
+        metrics.register(["app"], ["openclaw"]);
+        let app = metrics.target("app");
+        for status in [101, 200, 204, 304, 404, 503, 0, 999] {
+            app.request(status);
+        }
+        metrics.woken("app", Duration::from_secs(3));
+        metrics.idle_stop("app", "kept");
+        metrics.held(1);
+        metrics.held(1);
+        metrics.held(-1);
+        metrics.rejected("full");
+        metrics.rejected("credential");
+        metrics.auth_attempt(true);
+        metrics.auth_attempt(false);
+        metrics.session_began("openclaw");
+        // A file that is read again leaves what was counted.
+        metrics.register(["app", "other-app"], ["openclaw"]);
+        for line in [
+            "openclaw_gateway_requests_total{target=\"app\",class=\"1xx\"} 1",
+            "openclaw_gateway_requests_total{target=\"app\",class=\"2xx\"} 2",
+            "openclaw_gateway_requests_total{target=\"app\",class=\"3xx\"} 1",
+            "openclaw_gateway_requests_total{target=\"app\",class=\"4xx\"} 1",
+            "openclaw_gateway_requests_total{target=\"app\",class=\"5xx\"} 3",
+            "openclaw_gateway_wake_seconds_bucket{target=\"app\",le=\"5\"} 1",
+            "openclaw_gateway_idle_stops_total{target=\"app\",outcome=\"kept\"} 1",
+            "openclaw_gateway_held 1",
+            "openclaw_gateway_rejected_total{reason=\"full\"} 1",
+            "openclaw_gateway_rejected_total{reason=\"credential\"} 1",
+            "openclaw_k8s_auth_attempts_total{result=\"success\"} 1",
+            "openclaw_k8s_auth_attempts_total{result=\"failed\"} 1",
+            "openclaw_k8s_sessions_active{namespace=\"openclaw\"} 1",
+            "openclaw_gateway_requests_total{target=\"other-app\",class=\"2xx\"} 0",
+        ] {
+            has(&metrics, line);
+        }
+    }
+
+    #[test]
+    fn names_that_nobody_configured_make_one_series() {
+        let metrics = GatewayMetrics::default();
+        for number in 0..1_000 {
+            metrics.session_began(&format!("ns-{number}"));
+            metrics.request(&format!("target-{number}"), 200);
+        }
+        metrics.session_ended("ns-0");
+        has(
+            &metrics,
+            "openclaw_k8s_sessions_active{namespace=\"other\"} 999",
+        );
+        has(
+            &metrics,
+            "openclaw_gateway_requests_total{target=\"other\",class=\"2xx\"} 1000",
+        );
+        assert!(metrics.shown().lines().count() < 60);
+    }
 }

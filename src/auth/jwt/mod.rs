@@ -14,7 +14,7 @@ mod provider;
 mod totp;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 #[cfg(feature = "gateway")]
 pub use access_token::{AccessFault, AccessToken, Wanted, verify};

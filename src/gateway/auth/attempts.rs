@@ -78,8 +78,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn twenty_fail_at_once_and_then_one_a_second() {
+    #[test]
+    fn twenty_fail_at_once_and_then_one_a_second() {
         let mut attempts = Attempts::default();
         let (one, other) = (peer("192.0.2.1"), peer("192.0.2.2"));
         let start = Instant::now();
@@ -99,8 +99,8 @@ mod tests {
         );
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_was_under_way_at_once_is_paid_for_and_forgiven_after_a_minute() {
+    #[test]
+    fn what_was_under_way_at_once_is_paid_for_and_forgiven_after_a_minute() {
         let mut attempts = Attempts::default();
         let (one, start) = (peer("192.0.2.1"), Instant::now());
         for _ in 0..1_000 {
@@ -110,8 +110,8 @@ mod tests {
         assert!(attempts.may_try(one, start + Duration::from_secs(60)));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn addresses_of_one_network_are_one_peer() {
+    #[test]
+    fn addresses_of_one_network_are_one_peer() {
         let mut attempts = Attempts::default();
         let now = Instant::now();
         for last in 0..20_u16 {
@@ -124,8 +124,8 @@ mod tests {
         assert!(attempts.may_try(peer("2001:db8:0:2::"), now));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_worst_are_remembered_however_many_there_are() {
+    #[test]
+    fn the_worst_are_remembered_however_many_there_are() {
         let mut attempts = Attempts::default();
         let (worst, now) = (peer("192.0.2.1"), Instant::now());
         for _ in 0..30 {

@@ -1,5 +1,7 @@
 //! Tokens made by hand, right and wrong ones.
 
+#[cfg(feature = "gateway")]
+mod access_tokens;
 mod signatures;
 mod times_and_parties;
 mod tokens;
@@ -24,7 +26,7 @@ use crate::util::Secret;
 const ISSUER: &str = "https://kc.example/realms/r";
 
 /// The time of the checks, in seconds since 1970.
-const NOW: u64 = 1_800_000_000;
+pub(crate) const NOW: u64 = 1_800_000_000;
 
 const EXPECTED: Expected<'_> = Expected {
     issuer: ISSUER,
@@ -34,11 +36,11 @@ const EXPECTED: Expected<'_> = Expected {
     authorized_party: None,
 };
 
-fn at(seconds: u64) -> SystemTime {
+pub(crate) fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-fn base64(bytes: impl AsRef<[u8]>) -> String {
+pub(crate) fn base64(bytes: impl AsRef<[u8]>) -> String {
     Base64::<UrlSafe, _>::new(bytes.as_ref().to_vec()).encode()
 }
 
@@ -51,7 +53,7 @@ fn claims() -> Value {
 }
 
 /// A private key of any kind.
-enum Private {
+pub(crate) enum Private {
     Rsa(RsaKeyPair),
     Ec(EcdsaKeyPair),
     Ed(Ed25519KeyPair),
@@ -63,19 +65,19 @@ impl Private {
         Self::Rsa(RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).unwrap())
     }
 
-    fn first() -> Self {
+    pub(crate) fn first() -> Self {
         Self::rsa(include_str!(
             "../../../../tests/integration/support/keys/rsa-1.pem"
         ))
     }
 
-    fn second() -> Self {
+    pub(crate) fn second() -> Self {
         Self::rsa(include_str!(
             "../../../../tests/integration/support/keys/rsa-2.pem"
         ))
     }
 
-    fn ec(kind: &'static signature::EcdsaSigningAlgorithm) -> Self {
+    pub(crate) fn ec(kind: &'static signature::EcdsaSigningAlgorithm) -> Self {
         let random = SystemRandom::new();
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(kind, &random).unwrap();
         Self::Ec(EcdsaKeyPair::from_pkcs8(kind, pkcs8.as_ref(), &random).unwrap())
@@ -87,7 +89,7 @@ impl Private {
     }
 
     /// The public half with this id.
-    fn jwk(&self, kid: &str) -> Value {
+    pub(crate) fn jwk(&self, kid: &str) -> Value {
         let mut jwk = match self {
             Self::Rsa(key) => {
                 let PublicKeyComponents { n, e } =
@@ -109,12 +111,12 @@ impl Private {
 
     /// A token whose header says `algorithm` and is signed with it where the key
     /// can, and with another one of the key where it cannot.
-    fn token(&self, kid: &str, algorithm: &str, claims: &Value) -> Secret {
+    pub(crate) fn token(&self, kid: &str, algorithm: &str, claims: &Value) -> Secret {
         let header = json!({"alg": algorithm, "typ": "JWT", "kid": kid});
         self.sign(&header, algorithm, claims)
     }
 
-    fn sign(&self, header: &Value, algorithm: &str, claims: &Value) -> Secret {
+    pub(crate) fn sign(&self, header: &Value, algorithm: &str, claims: &Value) -> Secret {
         let random = SystemRandom::new();
         let message = format!(
             "{}.{}",
@@ -147,6 +149,6 @@ impl Private {
     }
 }
 
-fn jwks(keys: &[Value]) -> Jwks {
+pub(crate) fn jwks(keys: &[Value]) -> Jwks {
     Jwks::parse(json!({"keys": keys}).to_string().as_bytes()).unwrap()
 }
