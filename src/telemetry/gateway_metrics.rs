@@ -46,11 +46,20 @@ pub struct GatewayMetrics {
 }
 
 /// The numbers of one target.
-#[derive(Default)]
 pub struct TargetMetrics {
     requests: [AtomicU64; CLASSES.len()],
     idle_stops: [AtomicU64; IDLE_STOPS.len()],
     wakes: Histogram,
+}
+
+impl Default for TargetMetrics {
+    fn default() -> Self {
+        Self {
+            requests: Default::default(),
+            idle_stops: Default::default(),
+            wakes: Histogram::of_starts(),
+        }
+    }
 }
 
 impl TargetMetrics {

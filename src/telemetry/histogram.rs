@@ -5,8 +5,14 @@ use std::{
     time::Duration,
 };
 
+/// The number of buckets.
+const BUCKETS: usize = 12;
+
 /// Upper bounds in microseconds, each with the text it is shown by in seconds.
-const BOUNDS: [(u64, &str); 12] = [
+type Bounds = [(u64, &'static str); BUCKETS];
+
+/// For requests to another server.
+static OF_REQUESTS: Bounds = [
     (5_000, "0.005"),
     (10_000, "0.01"),
     (25_000, "0.025"),
@@ -21,17 +27,54 @@ const BOUNDS: [(u64, &str); 12] = [
     (u64::MAX, "+Inf"),
 ];
 
-/// The number of durations in each bucket.
-#[derive(Default)]
+/// For starts of workloads.
+#[cfg(feature = "gateway")]
+static OF_STARTS: Bounds = [
+    (500_000, "0.5"),
+    (1_000_000, "1"),
+    (2_000_000, "2"),
+    (3_000_000, "3"),
+    (5_000_000, "5"),
+    (10_000_000, "10"),
+    (20_000_000, "20"),
+    (30_000_000, "30"),
+    (60_000_000, "60"),
+    (120_000_000, "120"),
+    (300_000_000, "300"),
+    (u64::MAX, "+Inf"),
+];
+
+/// The number of durations in each bucket; of requests by default.
 pub(super) struct Histogram {
-    buckets: [AtomicU64; BOUNDS.len()],
+    bounds: &'static Bounds,
+    buckets: [AtomicU64; BUCKETS],
     sum_us: AtomicU64,
 }
 
+impl Default for Histogram {
+    fn default() -> Self {
+        Self::of(&OF_REQUESTS)
+    }
+}
+
 impl Histogram {
+    fn of(bounds: &'static Bounds) -> Self {
+        Self {
+            bounds,
+            buckets: Default::default(),
+            sum_us: AtomicU64::new(0),
+        }
+    }
+
+    /// For starts of workloads, from half a second to five minutes.
+    #[cfg(feature = "gateway")]
+    pub(super) fn of_starts() -> Self {
+        Self::of(&OF_STARTS)
+    }
+
     pub(super) fn observe(&self, took: Duration) {
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let mut buckets = BOUNDS.iter().zip(&self.buckets);
+        let mut buckets = self.bounds.iter().zip(&self.buckets);
         if let Some((_, fits)) = buckets.find(|((bound, _), _)| us <= *bound) {
             fits.fetch_add(1, Relaxed);
         }
@@ -42,7 +85,7 @@ impl Histogram {
     /// has all.
     pub(super) fn cumulative(&self) -> Vec<(&'static str, u64)> {
         let mut count = 0;
-        let buckets = BOUNDS.iter().zip(&self.buckets);
+        let buckets = self.bounds.iter().zip(&self.buckets);
         let cumulative = buckets.map(|((_, bound), bucket)| {
             count += bucket.load(Relaxed);
             (*bound, count)
@@ -76,11 +119,15 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "gateway")]
     fn bounds_are_what_they_are_shown_as() {
-        let (_, bounds) = BOUNDS.split_last().unwrap();
-        for (us, shown) in bounds {
-            let seconds: f64 = shown.parse().unwrap();
-            assert_eq!(Duration::from_micros(*us), Duration::from_secs_f64(seconds));
+        for histogram in [Histogram::default(), Histogram::of_starts()] {
+            let (last, bounds) = histogram.bounds.split_last().unwrap();
+            assert_eq!(last.1, "+Inf");
+            for (us, shown) in bounds {
+                let seconds: f64 = shown.parse().unwrap();
+                assert_eq!(Duration::from_micros(*us), Duration::from_secs_f64(seconds));
+            }
         }
     }
 }

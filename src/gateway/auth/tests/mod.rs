@@ -4,7 +4,7 @@
 mod persons;
 mod service_accounts;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -93,7 +93,7 @@ fn grants() -> Grants {
         max_for: None,
     };
     Grants {
-        roles: BTreeMap::from([("node".to_owned(), role)]),
+        roles: BTreeMap::from([("node".to_owned(), Arc::new(role))]),
         identities: vec![Identity {
             namespace: Some("openclaw".to_owned()),
             name: Some("worker".to_owned()),
