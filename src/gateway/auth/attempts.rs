@@ -17,8 +17,8 @@ const REFILL: Duration = Duration::from_secs(1);
 /// under way at once.
 const MAX_PENALTY: Duration = Duration::from_secs(60);
 
-/// The most addresses that are known; when there are more, the one goes that would be
-/// forgiven first.
+/// The most addresses that are known; when there are more, those go that would be forgiven
+/// first.
 pub(super) const MAX_PEERS: usize = 10_000;
 
 /// The failures of each peer. Of an IPv6 address the first 64 bits count: the rest is
@@ -47,10 +47,11 @@ impl Attempts {
     fn make_room(&mut self, now: Instant) {
         self.0.retain(|_, full_at| *full_at > now);
         if self.0.len() >= MAX_PEERS {
-            let first = self.0.iter().min_by_key(|(_, full_at)| **full_at);
-            if let Some(first) = first.map(|(peer, _)| *peer) {
-                self.0.remove(&first);
-            }
+            // Many at a time, so that not each new one costs a look at all.
+            let mut times: Vec<Instant> = self.0.values().copied().collect();
+            let (_, limit, _) = times.select_nth_unstable(MAX_PEERS / 10);
+            let limit = *limit;
+            self.0.retain(|_, full_at| *full_at > limit);
         }
     }
 
@@ -134,7 +135,7 @@ mod tests {
         for number in 0..20_000_u32 {
             attempts.failed(IpAddr::V4((0x0a00_0000 + number).into()), now);
         }
-        assert_eq!(attempts.len(), MAX_PEERS);
+        assert!(attempts.len() <= MAX_PEERS);
         assert!(!attempts.may_try(worst, now));
         attempts.failed(peer("198.51.100.1"), now + Duration::from_secs(5));
         assert_eq!(attempts.len(), 2, "who is forgiven is forgotten");
