@@ -53,7 +53,6 @@ settings! {
             empty",
     }
     OIDC_ISSUER_URL {
-        mistaken_for: &["OIDC_ISSUER"],
         help: "Issuer (iss) of the access tokens that persons and clients show, such as the URL of \
             a realm of Keycloak; unset, none are taken",
     }
