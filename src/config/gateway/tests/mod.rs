@@ -22,7 +22,7 @@ fn own() -> Workload {
     }
 }
 
-/// What a file with this text says, or its faults, without the variable's name.
+/// The content of a file with this text, or its faults, without the variable's name.
 fn read(text: &str) -> Result<GatewayFile, Vec<String>> {
     let file = TempFile::new(text);
     GatewayFile::read(file.path().as_ref(), Some(&own())).map_err(|faults| {
@@ -35,7 +35,7 @@ fn read(text: &str) -> Result<GatewayFile, Vec<String>> {
     })
 }
 
-/// A file with one target that says this beside its object, and what a target is then.
+/// The target of a file with one that says this beside its object.
 fn target(rest: &str) -> Result<super::GatewayTarget, Vec<String>> {
     let comma = if rest.is_empty() { "" } else { "," };
     let text = format!(

@@ -435,7 +435,7 @@ fn the_summary_is_a_table_of_the_settings() {
         "  OIDC_ALLOWED_CLIENTS     c, d",
         "  OIDC_ROLES_CLAIM         realm_access, roles",
         "  OIDC_ALGORITHMS          RS256, ES256",
-        "  OIDC_MAX_LIFETIME        1h",
+        "  OIDC_MAX_LIFETIME        1 h",
         "  POD_NAMESPACE            tools",
         "  LEASE_PREFIX             openclaw-gateway-",
     ]) {
