@@ -125,6 +125,7 @@ SLIPS: list[tuple[str, object]] = [
     ("gateway.replica", 2),
     ("gateway.replicas", -1),
     ("gateway.config.targets", {"a": {}}),
+    ("gateway.config.targets", {"idle": {"name": "a"}}),
     ("gateway.config.targets.Worker", {"name": "a"}),
     ("gateway.config.targets.worker.name", "A"),
     ("gateway.config.targets.worker.image", "a"),
@@ -166,11 +167,15 @@ def test_a_slip_is_refused(path: str, value: object) -> None:
 
 
 def test_one_schema_is_in_two_places() -> None:
-    """The file is the same in the values, but that a target has the release's namespace unless it names one."""
+    """The file is the same in the values, but that a target has the release's namespace unless it names one.
+
+    What a name may be is a pattern there, and here the one of the bot's targets, too.
+    """
     ours = json.loads((CHART / "values.schema.json").read_text())
     theirs = json.loads((REPOSITORY / "docs" / "gateway.schema.json").read_text())
     sides = [shape(ours["$defs"]["gatewayFile"], ours), shape(theirs, theirs)]
     for side in sides:
+        side["properties"]["targets"].pop("propertyNames")
         target = side["properties"]["targets"]["additionalProperties"]
         for part in (side, target):
             part.pop("required", None)

@@ -39,7 +39,7 @@ from toggle_e2e.podnet import PodNetwork
 from toggle_e2e.world import World
 
 NAMESPACE = "e2e-wake"
-NAMES = ("plain", "late", "socket", "events", "upload", "burst", "idle", "kept", "asked", "node")
+NAMES = ("plain", "late", "socket", "events", "upload", "burst", "sleepy", "kept", "asked", "node")
 """Targets, one for each test that wakes one."""
 
 
@@ -69,7 +69,7 @@ CONFIG = {
             "verbs": ["list", "status", "wait", "wake", "connect", "start", "stop", "scale"],
         }
     },
-    "targets": {name: entry(name, **(SHORT if name in ("idle", "kept") else {})) for name in NAMES}
+    "targets": {name: entry(name, **(SHORT if name in ("sleepy", "kept") else {})) for name in NAMES}
     | {"worker": {"name": "worker", "namespace": NAMESPACE, "max": 10}},
 }
 
@@ -260,12 +260,13 @@ def test_many_at_once_are_one_start(release: Installed, gateway: Gateway, token:
     assert [one.status for one in answers] == [200] * 50
     assert [one.json()["path"] for one in answers] == [f"/{n}" for n in range(50)], "answers were mixed up"
     who = f"system:serviceaccount:{NAMESPACE}:toggle-openclaw-k8s-toggle-operator-gateway"
-    writes = [
-        one
+    codes = [
+        one["responseStatus"]["code"]
         for one in release.cluster.audit(user_contains=who)
         if one["verb"] == "patch" and one["objectRef"]["name"] == "burst" and one["stage"] == "ResponseComplete"
     ]
-    assert len(writes) == 1
+    # Whoever made the workload has set its count, so the first try is refused, and forced then.
+    assert codes == [409, 200]
 
 
 def test_what_wakes_nothing(release: Installed, gateway: Gateway, token: str) -> None:
@@ -363,15 +364,15 @@ def test_what_nobody_uses_is_stopped_and_what_a_person_set_is_kept(
     release: Installed, gateway: Gateway, token: str
 ) -> None:
     """After the shortest idle time there is."""
-    assert get(gateway, "idle", "/", token).status == 200
+    assert get(gateway, "sleepy", "/", token).status == 200
     cluster = release.cluster
     manifests.run(
         "kubectl", "-n", NAMESPACE, "scale", "deployment/kept", "--replicas=1", kubeconfig=cluster.kubeconfig()
     )
     wait_for("it to be reached", lambda: get(gateway, "kept", "/", token).status == 200)
-    wait_for("the idle stop", lambda: replicas(release, "idle") == 0, 60, every=0.5, detail=gateway.tail)
-    lease = release.lease("idle")["metadata"]["annotations"]
+    wait_for("the idle stop", lambda: replicas(release, "sleepy") == 0, 60, every=0.5, detail=gateway.tail)
+    lease = release.lease("sleepy")["metadata"]["annotations"]
     assert lease["openclaw-k8s-toggle-operator/phase"] == "stopped"
     wait_for("it to be looked at", lambda: any(one.audit("kept") for one in release.replicas), 30)
     assert replicas(release, "kept") == 1, "what a person had set was stopped"
-    assert get(gateway, "idle", "/", token).status == 200, "it does not wake again"
+    assert get(gateway, "sleepy", "/", token).status == 200, "it does not wake again"
