@@ -2,3 +2,4 @@
 
 mod fakes;
 mod support;
+mod whole;
