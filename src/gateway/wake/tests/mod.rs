@@ -1,1 +1,3 @@
 mod handles;
+mod replicas;
+mod world;

@@ -1,0 +1,490 @@
+//! A cluster without a network: one workload, its Lease and its pods, for keepers whose
+//! clock jumps from one timer to the next.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::super::cluster::{Cluster, Fault};
+use super::super::keeper::Told;
+use crate::control::progress::Observation;
+use crate::control::{Namespace, ObjectName, Workload};
+use crate::kube::{
+    Applied, Apply, CollectionChange, EndpointSlice, Lease, LeaseChange, LeaseWrite, ScaleAnswer,
+    Service, SliceEndpoint, SlicePort,
+};
+use crate::util::rfc3339;
+
+/// A generator of numbers that look random.
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// A number below this one.
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end.max(1)
+    }
+
+    /// A time below this many milliseconds.
+    pub(super) fn ms(&mut self, end: u64) -> Duration {
+        Duration::from_millis(self.below(end))
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct World(Arc<Mutex<State>>);
+
+pub(super) struct State {
+    pub(super) random: Random,
+    version: u64,
+    pub(super) replicas: i32,
+    scale_version: u64,
+    /// The field managers of the number.
+    pub(super) owners: Vec<String>,
+    pub(super) lease: Option<Lease>,
+    pods: BTreeMap<SocketAddr, Pod>,
+    next_pod: u8,
+    listeners: BTreeMap<usize, mpsc::UnboundedSender<(Instant, Told)>>,
+    /// The longest time of a call in each direction, and of an event, in milliseconds.
+    pub(super) slow_ms: u64,
+    pub(super) is_down: bool,
+    /// The API server takes what it is asked, and never answers.
+    pub(super) hangs: bool,
+    /// The time of a start, and how much longer the port takes, in milliseconds.
+    pub(super) start_ms: u64,
+    pub(super) port_ms: u64,
+    pub(super) stops: usize,
+    pub(super) wakes: usize,
+    /// Writes that changed nothing.
+    pub(super) idle_writes: usize,
+    pub(super) scale_calls: usize,
+    /// The replica that dies when it has claimed a stop next.
+    pub(super) to_die: Option<usize>,
+    pub(super) dead: Vec<usize>,
+    /// Until then a replica does not run.
+    pub(super) frozen: BTreeMap<usize, Instant>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Pod {
+    Starting,
+    /// It is in the slices as ready, and its port is still closed.
+    Ready,
+    Open,
+    /// Its process is gone, and the slices do not say so yet.
+    Killed,
+    Terminating,
+}
+
+/// A replica's way to the world.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub(super) world: World,
+    pub(super) replica: usize,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, has_lease: bool) -> Self {
+        let lease = Lease {
+            name: "gateway-app".to_owned(),
+            resource_version: "1".to_owned(),
+            ..Lease::default()
+        };
+        Self(Arc::new(Mutex::new(State {
+            random: Random::new(seed),
+            version: 1,
+            replicas: 0,
+            scale_version: 1,
+            owners: Vec::new(),
+            lease: has_lease.then_some(lease),
+            pods: BTreeMap::new(),
+            next_pod: 0,
+            listeners: BTreeMap::new(),
+            slow_ms: 4,
+            is_down: false,
+            hangs: false,
+            start_ms: 1000,
+            port_ms: 0,
+            stops: 0,
+            wakes: 0,
+            idle_writes: 0,
+            scale_calls: 0,
+            to_die: None,
+            dead: Vec::new(),
+            frozen: BTreeMap::new(),
+        })))
+    }
+
+    pub(super) fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.0.lock().unwrap())
+    }
+
+    /// A replica listens: it is told all that there is, then each change.
+    pub(super) fn listen(&self, replica: usize, told: mpsc::Sender<Told>) {
+        let (tell, mut told_later) = mpsc::unbounded_channel::<(Instant, Told)>();
+        self.with(|state| {
+            state.listeners.insert(replica, tell);
+            state.tell_all(replica);
+        });
+        tokio::spawn(async move {
+            while let Some((at, change)) = told_later.recv().await {
+                sleep_until(at).await;
+                if told.send(change).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// The API server ends, and begins again.
+    pub(super) fn set_down(&self, is_down: bool) {
+        self.with(|state| {
+            state.is_down = is_down;
+            let replicas: Vec<usize> = state.listeners.keys().copied().collect();
+            for replica in replicas {
+                match is_down {
+                    true => {
+                        let why = "down".to_owned();
+                        state.tell(replica, Told::Lease(CollectionChange::Lost(why.clone())));
+                        state.tell(replica, Told::Slices(CollectionChange::Lost(why)));
+                    }
+                    false => state.tell_all(replica),
+                }
+            }
+        });
+    }
+
+    /// Somebody sets the number without apply, as `kubectl scale` does.
+    pub(super) fn scale(&self, replicas: i32) {
+        self.with(|state| {
+            let was = state.replicas;
+            state.owners = match (was, replicas) {
+                (0, _) | (_, 0) => Vec::new(),
+                _ => vec!["kubectl".to_owned()],
+            };
+        });
+        self.set(replicas);
+    }
+
+    /// Somebody applies the number with force.
+    pub(super) fn apply_as(&self, manager: &str, replicas: i32) {
+        self.with(|state| state.owners = vec![manager.to_owned()]);
+        self.set(replicas);
+    }
+
+    /// Annotates the Lease, as the chat does.
+    pub(super) fn annotate(&self, name: &str, value: &str) {
+        self.with(|state| {
+            state.version += 1;
+            let version = state.version.to_string();
+            let Some(lease) = &mut state.lease else {
+                return;
+            };
+            lease.resource_version = version;
+            lease.annotations.insert(name.to_owned(), value.to_owned());
+            let lease = lease.clone();
+            state.tell_each(&Told::Lease(CollectionChange::Set(lease)));
+        });
+    }
+
+    pub(super) fn is_open(&self, address: SocketAddr) -> bool {
+        self.with(|state| state.pods.get(&address) == Some(&Pod::Open))
+    }
+
+    /// Sets the number, and has the controller go on.
+    fn set(&self, replicas: i32) {
+        let (was, start, port) = self.with(|state| {
+            state.version += 1;
+            state.scale_version = state.version;
+            let was = std::mem::replace(&mut state.replicas, replicas);
+            let start = Duration::from_millis(state.start_ms / 2) + {
+                let part = state.start_ms / 2;
+                state.random.ms(part)
+            };
+            let port_ms = state.port_ms;
+            (was, start, state.random.ms(port_ms))
+        });
+        match (was, replicas) {
+            (0, 1..) => {
+                tokio::spawn(self.clone().start(start, port));
+            }
+            (1.., 0) => {
+                tokio::spawn(self.clone().stop());
+            }
+            _ => {}
+        }
+    }
+
+    async fn start(self, start: Duration, port: Duration) {
+        let address = self.with(|state| {
+            state.next_pod = state.next_pod % 200 + 1;
+            let address = SocketAddr::from(([10, 0, 0, state.next_pod], 8080));
+            state.pods.insert(address, Pod::Starting);
+            state.tell_slices();
+            address
+        });
+        for (wait, pod) in [(start, Pod::Ready), (port, Pod::Open)] {
+            sleep(wait).await;
+            self.with(|state| {
+                if let Some(known) = state.pods.get_mut(&address)
+                    && matches!(known, Pod::Starting | Pod::Ready)
+                {
+                    *known = pod;
+                    state.tell_slices();
+                }
+            });
+        }
+    }
+
+    async fn stop(self) {
+        let ending: Vec<SocketAddr> = self.with(|state| {
+            let pods = state.pods.iter_mut();
+            let alive = pods.filter(|(_, pod)| !matches!(pod, Pod::Killed | Pod::Terminating));
+            alive
+                .map(|(address, pod)| {
+                    *pod = Pod::Killed;
+                    *address
+                })
+                .collect()
+        });
+        sleep(Duration::from_millis(34)).await;
+        self.with(|state| {
+            for address in &ending {
+                state.pods.insert(*address, Pod::Terminating);
+            }
+            state.tell_slices();
+        });
+        sleep(Duration::from_secs(1)).await;
+        self.with(|state| {
+            for address in &ending {
+                state.pods.remove(address);
+            }
+            state.tell_slices();
+        });
+    }
+}
+
+impl State {
+    fn slice(&self) -> EndpointSlice {
+        let endpoints = self.pods.iter().map(|(address, pod)| SliceEndpoint {
+            addresses: vec![address.ip()],
+            ready: matches!(pod, Pod::Ready | Pod::Open | Pod::Killed),
+            terminating: *pod == Pod::Terminating,
+        });
+        EndpointSlice {
+            name: "app-x".to_owned(),
+            service: "app".to_owned(),
+            ports: vec![SlicePort {
+                name: "http".to_owned(),
+                port: 8080,
+            }],
+            endpoints: endpoints.collect(),
+        }
+    }
+
+    fn tell_slices(&mut self) {
+        let slice = self.slice();
+        self.tell_each(&Told::Slices(CollectionChange::Set(slice)));
+    }
+
+    fn tell_each(&mut self, told: &Told) {
+        let replicas: Vec<usize> = self.listeners.keys().copied().collect();
+        for replica in replicas {
+            if !self.is_down {
+                self.tell(replica, told.clone());
+            }
+        }
+    }
+
+    fn tell(&mut self, replica: usize, told: Told) {
+        let slow_ms = self.slow_ms;
+        let at = Instant::now() + self.random.ms(slow_ms);
+        if let Some(listener) = self.listeners.get(&replica) {
+            let _ = listener.send((at, told));
+        }
+    }
+
+    fn tell_all(&mut self, replica: usize) {
+        let slices = CollectionChange::All(vec![self.slice()]);
+        let leases = CollectionChange::All(self.lease.clone().into_iter().collect());
+        self.tell(replica, Told::Lease(leases));
+        self.tell(replica, Told::Slices(slices));
+    }
+
+    fn answer(&self) -> ScaleAnswer {
+        ScaleAnswer {
+            uid: "1".to_owned(),
+            resource_version: self.scale_version.to_string(),
+            replicas: self.replicas,
+            current: self.replicas,
+            selector: String::new(),
+        }
+    }
+}
+
+impl Door {
+    /// One way of a call.
+    async fn way(&self) -> Result<(), Fault> {
+        let (wait, is_down, hangs) = self.world.with(|state| {
+            let slow_ms = state.slow_ms;
+            (state.random.ms(slow_ms), state.is_down, state.hangs)
+        });
+        sleep(wait).await;
+        if self.world.with(|state| state.dead.contains(&self.replica)) {
+            std::future::pending::<()>().await;
+        }
+        if hangs {
+            sleep(Duration::from_secs(10)).await;
+        }
+        match is_down || hangs {
+            true => Err(Fault::Unavailable),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Cluster for Door {
+    async fn scale(&self, _: &Workload) -> Result<ScaleAnswer, Fault> {
+        self.way().await?;
+        let answer = self.world.with(|state| {
+            state.scale_calls += 1;
+            state.answer()
+        });
+        self.way().await?;
+        Ok(answer)
+    }
+
+    async fn apply(&self, _: &Workload, apply: &Apply<'_>) -> Result<Applied, Fault> {
+        self.way().await?;
+        let is_version = !apply.resource_version.is_empty();
+        let refused = self.world.with(|state| {
+            if is_version && apply.resource_version != state.scale_version.to_string() {
+                return Some(Applied::Stale);
+            }
+            if state.replicas == apply.replicas {
+                state.idle_writes += 1;
+                return None;
+            }
+            let is_sole = state.owners == [apply.manager];
+            if !is_sole && !apply.force {
+                return Some(Applied::Owned(match state.owners.is_empty() {
+                    true => vec!["before-first-apply".to_owned()],
+                    false => state.owners.clone(),
+                }));
+            }
+            state.owners = vec![apply.manager.to_owned()];
+            match apply.replicas {
+                0 => state.stops += 1,
+                _ => state.wakes += usize::from(state.replicas == 0),
+            }
+            None
+        });
+        if let Some(refused) = refused {
+            self.way().await?;
+            return Ok(refused);
+        }
+        self.world.set(apply.replicas);
+        let answer = self.world.with(|state| state.answer());
+        self.way().await?;
+        Ok(Applied::Done(answer))
+    }
+
+    async fn observe(&self, _: &Workload) -> Result<Observation, Fault> {
+        self.way().await?;
+        let seen = self.world.with(|state| {
+            let open = state.pods.values().filter(|pod| **pod == Pod::Open).count();
+            Observation {
+                desired: state.replicas,
+                replicas: state.replicas,
+                ready: i32::try_from(open).unwrap(),
+                ..Observation::default()
+            }
+        });
+        self.way().await?;
+        Ok(seen)
+    }
+
+    async fn lease(&self, _: &Namespace, _: &ObjectName) -> Result<Lease, Fault> {
+        self.way().await?;
+        let lease = self.world.with(|state| state.lease.clone());
+        self.way().await?;
+        lease.ok_or_else(|| Fault::Missing("no Lease".to_owned()))
+    }
+
+    async fn change_lease(
+        &self,
+        _: &Namespace,
+        _: &ObjectName,
+        change: &LeaseChange,
+    ) -> Result<LeaseWrite, Fault> {
+        self.way().await?;
+        let written = self.world.with(|state| {
+            let Some(mut lease) = state.lease.clone() else {
+                return Err(Fault::Missing("no Lease".to_owned()));
+            };
+            if !change.resource_version.is_empty()
+                && change.resource_version != lease.resource_version
+            {
+                return Ok(LeaseWrite::Conflict);
+            }
+            let before = lease.clone();
+            if let Some(time) = change.renew_time {
+                lease.renew_time = micro(time);
+            }
+            if let Some(holder) = &change.holder {
+                lease.holder.clone_from(holder);
+            }
+            for (name, value) in &change.annotations {
+                match value {
+                    Some(value) => lease.annotations.insert((*name).to_owned(), value.clone()),
+                    None => lease.annotations.remove(*name),
+                };
+            }
+            // A patch that changes nothing is no new version.
+            if lease != before {
+                state.version += 1;
+                lease.resource_version = state.version.to_string();
+                state.lease = Some(lease.clone());
+                state.tell_each(&Told::Lease(CollectionChange::Set(lease.clone())));
+            }
+            let is_claim = lease.annotations.get("phase").map(String::as_str) == Some("stopping");
+            if is_claim && state.to_die == Some(self.replica) {
+                state.to_die = None;
+                state.dead.push(self.replica);
+            }
+            Ok(LeaseWrite::Done(lease))
+        });
+        self.way().await?;
+        written
+    }
+
+    async fn service(&self, _: &Namespace, _: &ObjectName) -> Result<Service, Fault> {
+        self.way().await?;
+        Ok(Service::default())
+    }
+
+    async fn connect(&self, to: SocketAddr) -> bool {
+        sleep(Duration::from_millis(1)).await;
+        self.world.is_open(to)
+    }
+}
+
+/// The time with six decimals.
+fn micro(time: SystemTime) -> String {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    format!("{}+{}", rfc3339(time), since.subsec_micros())
+}
