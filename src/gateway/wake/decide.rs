@@ -11,7 +11,7 @@ use super::asked::{Change, Refusal};
 use super::cluster::Cluster;
 use super::idle::{Due, Facts, Why};
 use super::keeper::{Claim, JobKind, Keeper, Outcome};
-use super::lifecycle::Event;
+use super::lifecycle::{Event, State};
 use super::view::Phase;
 use super::work::{Force, Raise, Stopped};
 use crate::config::gateway::IdleStop;
@@ -33,6 +33,9 @@ const FIRST_LEASE: Duration = Duration::from_secs(2);
 /// From one look to the next at a workload without a Service: one on its way, and others.
 const LOOK_SOON: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(30);
+
+/// From one look to the next at the number of a target that shows no pods.
+const LOOK_FOR_PODS: Duration = Duration::from_secs(10);
 
 type Future = Pin<Box<dyn std::future::Future<Output = Outcome> + Send>>;
 
@@ -295,6 +298,8 @@ impl<C: Cluster> Keeper<C> {
         if is_wanted && is_on {
             return Some(now);
         }
+        // What this replica wakes is in use until it is ready.
+        let used = used.max(self.waking_until().map(|_| now));
         let due = self.agreement.renewal_due(used, idle).filter(|_| is_on);
         [due, look_again].into_iter().flatten().min()
     }
@@ -323,6 +328,18 @@ impl<C: Cluster> Keeper<C> {
         self.stops.due(&facts)
     }
 
+    /// The end of the patience with a wake of this replica that is under way.
+    fn waking_until(&self) -> Option<Instant> {
+        match self.lifecycle.state() {
+            State::Starting {
+                woken: Some(_),
+                deadline,
+                ..
+            } => Some(*deadline),
+            _ => None,
+        }
+    }
+
     fn facts(&self, now: Instant) -> Facts {
         let (idle, presence) = (self.idle(), self.target.presence);
         let is_ready = self.lifecycle.phase() == Phase::Ready;
@@ -336,7 +353,7 @@ impl<C: Cluster> Keeper<C> {
             idle_stop: self.target.idle_stop,
             idle,
             unused_at: idle.and_then(|idle| self.agreement.unused_at(idle)),
-            used_until,
+            used_until: used_until.max(self.waking_until()),
             young_until: is_ready.then(|| self.lifecycle.since() + self.target.min_up),
             keep: self.agreement.keep(),
         }
@@ -385,6 +402,10 @@ impl<C: Cluster> Keeper<C> {
             let future = async move { Outcome::Looked(work.cluster.observe(&work.workload).await) };
             return Some((JobKind::Read, Box::pin(future)));
         }
+        if self.lifecycle.is_without_pods() && now >= self.look_at {
+            self.look_at = now + LOOK_FOR_PODS;
+            self.is_scale_wanted = now >= self.lifecycle.since() + LOOK_FOR_PODS;
+        }
         if std::mem::take(&mut self.is_scale_wanted) && self.readiness.is_some() {
             let future = async move { Outcome::Scale(work.cluster.scale(&work.workload).await) };
             return Some((JobKind::Read, Box::pin(future)));
@@ -394,6 +415,7 @@ impl<C: Cluster> Keeper<C> {
 
     fn look_later(&self, now: Instant) -> Instant {
         match self.readiness {
+            Some(_) if self.lifecycle.is_without_pods() => self.look_at.max(now),
             Some(_) => now + LOOK,
             None => self.look_at,
         }

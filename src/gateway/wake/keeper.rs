@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::agreement::{Agreement, LeasePhase};
+use super::agreement::Agreement;
 use super::cluster::{Cluster, Fault};
 use super::idle::{Stops, Why};
-use super::lifecycle::{Effect, Event, Lifecycle, State};
+use super::lifecycle::{Event, Lifecycle, State};
 use super::readiness::Readiness;
 use super::shared::{Asked, Forward, Shared};
 use super::view::Phase;
@@ -23,26 +23,15 @@ use super::work::{Raised, Seen, Stopped, Work};
 use crate::config::gateway::{GatewayTarget, IdleStop};
 use crate::control::progress::Observation;
 use crate::kube::{CollectionChange, EndpointSlice, Lease, ScaleAnswer, Service};
-use crate::telemetry::{GatewayAudit, GatewayEvent, GatewayMetrics, GatewayRecord};
-use crate::util::{Clock, paced};
-
-/// From one try to connect to a pod to the next.
-const PROBE: Duration = Duration::from_millis(50);
-
-/// The same for pods that have not answered for long, or beside others that did.
-const SLOW_PROBE: Duration = Duration::from_millis(500);
-
-/// The time after which tries to connect become seldom.
-const LONG: Duration = Duration::from_secs(60);
-
-/// Tries to connect at the same time.
-const MAX_PROBES: usize = 10;
+use crate::telemetry::{GatewayAudit, GatewayMetrics};
+use crate::util::Clock;
 
 /// The longest time between two looks at the whole.
-const LOOK: Duration = Duration::from_secs(60);
+pub(super) const LOOK: Duration = Duration::from_secs(60);
 
-/// The idle time is warned of where it is less than this many times as long as a wake.
-const WAKES: u32 = 3;
+/// A timer that is so late is one of a process that has stood still: it looks around before
+/// it says that others are too late.
+const FROZEN: Duration = Duration::from_secs(3);
 
 /// Something that the watches tell a keeper: all of its namespace, its own Lease.
 #[derive(Debug, Clone)]
@@ -81,8 +70,8 @@ pub(super) struct Keeper<C> {
     pub(super) pending: Option<(Asked, Instant)>,
     /// The claim of this replica to stop it.
     pub(super) claim: Option<Claim>,
-    probes: JoinSet<(SocketAddr, bool)>,
-    next_probe: Instant,
+    pub(super) probes: JoinSet<(SocketAddr, bool)>,
+    pub(super) next_probe: Instant,
     /// Failures in a row to reach the API server, and the time of the next try.
     pub(super) failures: u32,
     pub(super) retry_at: Option<Instant>,
@@ -92,7 +81,7 @@ pub(super) struct Keeper<C> {
     pub(super) desired: Option<i32>,
     /// The next look at a workload that has no Service.
     pub(super) look_at: Instant,
-    last_wake: Option<Duration>,
+    pub(super) last_wake: Option<Duration>,
     pub(super) begun: Instant,
 }
 
@@ -196,7 +185,12 @@ impl<C: Cluster> Keeper<C> {
     pub(super) async fn run(mut self) {
         loop {
             let due = self.turn();
-            match self.next(due).await {
+            let happened = self.next(due).await;
+            let now = Instant::now();
+            if now >= due + FROZEN {
+                self.lifecycle.postpone(now + FROZEN);
+            }
+            match happened {
                 Happened::Told(None) => return self.end(),
                 Happened::Told(Some(told)) => self.observe(told),
                 Happened::Asked(asked) => self.pending = Some((asked, Instant::now())),
@@ -207,6 +201,10 @@ impl<C: Cluster> Keeper<C> {
                 }
                 Happened::Probed(address, is_open) => self.probed(address, is_open),
                 Happened::Poked | Happened::Late => {}
+            }
+            // What is known already is looked at before anything is decided.
+            while let Ok(told) = self.told.try_recv() {
+                self.observe(told);
             }
         }
     }
@@ -292,198 +290,6 @@ impl<C: Cluster> Keeper<C> {
     pub(super) fn idle(&self) -> Option<Duration> {
         let is_stopped = self.target.idle_stop != IdleStop::Never && self.readiness.is_some();
         self.target.idle.filter(|_| is_stopped)
-    }
-
-    /// Takes in what the watches tell.
-    fn observe(&mut self, told: Told) {
-        let now = Instant::now();
-        match told {
-            Told::Slices(change) => {
-                if let Some(readiness) = &mut self.readiness {
-                    readiness.observe(change);
-                }
-            }
-            Told::Lease(CollectionChange::All(leases)) => {
-                self.agreement.watched(now);
-                match leases.into_iter().next() {
-                    Some(lease) => self.lease_is(lease, now),
-                    None => self.lease_is_missing(),
-                }
-            }
-            Told::Lease(CollectionChange::Set(lease)) => self.lease_is(lease, now),
-            Told::Lease(CollectionChange::Gone(_)) => self.lease_is_missing(),
-            Told::Lease(CollectionChange::Lost(_)) => self.agreement.lost(),
-        }
-    }
-
-    /// There is no Lease.
-    pub(super) fn lease_is_missing(&mut self) {
-        if !self.agreement.is_missing() {
-            let name = &self.target.name;
-            log::error!(
-                "{name} is never stopped for being idle: {}",
-                self.work.no_lease()
-            );
-        }
-        self.agreement.missing();
-        self.claim = None;
-        if self.lifecycle.phase() == Phase::Stopping {
-            self.on(Event::Kept, Instant::now());
-        }
-    }
-
-    /// The Lease is so, as the watch or the answer to a write shows it.
-    pub(super) fn lease_is(&mut self, lease: Lease, now: Instant) {
-        let is_first = self.agreement.lease().is_none();
-        let before = self.agreement.phase();
-        let (_, at) = self.agreement.started();
-        let started = at.to_owned();
-        self.agreement.observe(lease, now);
-        let phase = self.agreement.phase();
-        let is_woken = !is_first && self.agreement.started().1 != started;
-        match phase {
-            LeasePhase::Stopping => self.on(Event::Stopping, now),
-            LeasePhase::Stopped if !is_first && before != phase => {
-                self.stops.stopped(now);
-                self.on(Event::Stopped, now);
-            }
-            LeasePhase::Stopped => {}
-            LeasePhase::Run => {
-                // What happened in between was not seen.
-                if before == LeasePhase::Stopping {
-                    let event = match is_woken {
-                        true => Event::Stopped,
-                        false => Event::Kept,
-                    };
-                    self.on(event, now);
-                }
-                if is_woken && !self.agreement.started().1.is_empty() {
-                    self.stops.woken();
-                    self.on(Event::WokenByOther, now);
-                }
-            }
-        }
-        if !self.agreement.is_own_claim() {
-            self.claim = None;
-        }
-    }
-
-    /// Takes in the pods that there are now.
-    fn see(&mut self, now: Instant) {
-        let Some(readiness) = &mut self.readiness else {
-            return;
-        };
-        let suspects = self.shared.with(|hot| std::mem::take(&mut hot.suspects));
-        for suspect in suspects {
-            readiness.refused(suspect.address);
-        }
-        let (pods, ready) = (readiness.pods(), readiness.endpoints().len());
-        self.seen(pods, ready, now);
-    }
-
-    /// Takes in that there are so many pods.
-    pub(super) fn seen(&mut self, pods: usize, ready: usize, now: Instant) {
-        let before = self.lifecycle.phase();
-        self.on(Event::Seen { pods, ready }, now);
-        let phase = self.lifecycle.phase();
-        if phase == before {
-            return;
-        }
-        self.is_scale_wanted = true;
-        let is_up = before == Phase::Off && phase != Phase::Off;
-        if is_up && self.agreement.phase() == LeasePhase::Stopped && self.stops.put_back(now) {
-            log::warn!(
-                "{} is left on: somebody else puts it back on",
-                self.target.name
-            );
-        }
-    }
-
-    /// Takes in an event, and does what follows from it here.
-    pub(super) fn on(&mut self, event: Event, now: Instant) {
-        let before = self.lifecycle.phase();
-        let effect = self.lifecycle.on(event, now);
-        match effect {
-            Effect::None | Effect::Changed => {}
-            Effect::Ready(after) => self.is_ready(after),
-            Effect::Closing => self.shared.close(),
-            Effect::Stopped => {
-                if let Some(readiness) = &mut self.readiness {
-                    readiness.stopped(now);
-                }
-            }
-        }
-        let phase = self.lifecycle.phase();
-        if before == Phase::Ready && phase == Phase::Off {
-            self.shared.close();
-        }
-        if phase != before {
-            self.next_probe = now;
-        }
-    }
-
-    fn is_ready(&mut self, after: Option<Duration>) {
-        let name = self.target.name.as_str();
-        let mut record = GatewayRecord::new(GatewayEvent::Ready);
-        record.duration_ms =
-            after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
-        self.record(record);
-        let Some(after) = after else { return };
-        self.means.metrics.woken(name, after);
-        if let Some(idle) = self.idle().filter(|idle| *idle < after * WAKES)
-            && self.last_wake.is_none()
-        {
-            log::warn!("{name} takes {after:?} to wake and is stopped after {idle:?} without use");
-        }
-        self.last_wake = Some(after);
-    }
-
-    /// Writes a line of the audit log about the target.
-    pub(super) fn record(&self, record: GatewayRecord<'_>) {
-        let record = GatewayRecord {
-            target: self.target.name.as_str(),
-            ..record
-        };
-        self.means.audit.record(self.means.clock.now_ms(), &record);
-    }
-
-    /// Tries the pods that have not answered yet. Returns the time of the next try.
-    fn probe(&mut self, now: Instant) -> Instant {
-        let never = now + LOOK;
-        let Some(readiness) = &self.readiness else {
-            return never;
-        };
-        let phase = self.lifecycle.phase();
-        let untried = readiness.to_probe(phase == Phase::Starting, now);
-        if untried.is_empty() {
-            // Addresses of before a stop may be tried soon.
-            return match phase {
-                Phase::Starting => now + SLOW_PROBE,
-                _ => never,
-            };
-        }
-        if now < self.next_probe {
-            return self.next_probe;
-        }
-        for address in untried {
-            if self.probes.len() >= MAX_PROBES {
-                break;
-            }
-            let cluster = self.work.cluster.clone();
-            self.probes
-                .spawn(async move { (address, cluster.connect(address).await) });
-        }
-        let is_urgent = phase != Phase::Ready && now < self.lifecycle.since() + LONG;
-        self.next_probe = now + paced(if is_urgent { PROBE } else { SLOW_PROBE });
-        self.next_probe
-    }
-
-    fn probed(&mut self, address: SocketAddr, is_open: bool) {
-        if let Some(readiness) = &mut self.readiness
-            && is_open
-        {
-            readiness.accepted(address);
-        }
     }
 
     /// Shows the state to the handles.

@@ -52,7 +52,7 @@ pub(super) enum Event {
     Woken(Instant),
     /// Another replica says that it wakes it.
     WokenByOther,
-    /// It was not woken, although this replica said so: it tries again.
+    /// It was not woken, or has been stopped since: it is tried again.
     NotWoken,
     /// It cannot be woken, for this reason.
     Failed(String),
@@ -116,6 +116,17 @@ impl Lifecycle {
         self.ready_timeout = ready_timeout;
     }
 
+    /// Nothing is too late before this time.
+    pub(super) fn postpone(&mut self, to: Instant) {
+        if let State::Starting {
+            deadline, pods_by, ..
+        } = &mut self.state
+        {
+            *deadline = to.max(*deadline);
+            *pods_by = pods_by.map(|by| to.max(by));
+        }
+    }
+
     /// Its state.
     pub(super) const fn state(&self) -> &State {
         &self.state
@@ -124,6 +135,17 @@ impl Lifecycle {
     /// The time since which it has its phase.
     pub(super) const fn since(&self) -> Instant {
         self.since
+    }
+
+    /// Returns true while it is on its way up, and has shown no pods yet.
+    pub(super) const fn is_without_pods(&self) -> bool {
+        matches!(
+            self.state,
+            State::Starting {
+                pods_by: Some(_),
+                ..
+            }
+        )
     }
 
     /// Its phase.
@@ -190,9 +212,7 @@ impl Lifecycle {
             }
             (
                 State::Starting {
-                    woken: None,
-                    pods_by: Some(_),
-                    ..
+                    pods_by: Some(_), ..
                 },
                 Event::NotWoken,
             ) => (Some(State::Off), Effect::None),

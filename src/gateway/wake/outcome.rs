@@ -26,16 +26,23 @@ impl<C: Cluster> Keeper<C> {
             }
             Outcome::Lease(Err(fault)) => self.not_agreed(kind, fault, now),
             Outcome::Raised(raised, seen) => {
-                match seen {
+                let is_overtaken = match seen {
                     Some(lease) if matches!(raised, Ok(Raised::Overtaken)) => {
                         self.lease_is(lease, now);
+                        true
                     }
-                    // Its own word is no news.
+                    // Its own word is no news. Where it has been stopped since, this replica
+                    // has stood still, and what it knows is of before.
                     Some(lease) => {
                         self.agreement.observe(lease, now);
+                        self.agreement.phase() != LeasePhase::Run
                     }
-                    None => {}
-                }
+                    None => false,
+                };
+                let raised = match raised {
+                    Ok(_) if is_overtaken => Ok(Raised::Overtaken),
+                    raised => raised,
+                };
                 self.raised(kind, begun, raised, now);
             }
             Outcome::Stopped(stopped) => self.stopped(stopped, now),
@@ -55,7 +62,13 @@ impl<C: Cluster> Keeper<C> {
                     log::warn!("{}: {why}", self.target.name);
                 }
             },
-            Outcome::Scale(Ok(scale)) => self.desired = Some(scale.replicas),
+            Outcome::Scale(Ok(scale)) => {
+                self.desired = Some(scale.replicas);
+                // Somebody has stopped it before there was a pod.
+                if scale.replicas == 0 {
+                    self.on(Event::NotWoken, now);
+                }
+            }
             Outcome::Scale(Err(_)) => {}
             Outcome::Looked(Ok(seen)) => {
                 self.desired = Some(seen.desired);
@@ -182,10 +195,10 @@ impl<C: Cluster> Keeper<C> {
             }
             Err(Fault::Unavailable) => {
                 self.unreached(now);
-                self.on(Event::NotWoken, now);
                 match kind {
                     JobKind::Wake(by) => {
                         let by = by.clone();
+                        self.on(Event::NotWoken, now);
                         self.shared.with(|hot| hot.wake_wanted = Some(by));
                     }
                     _ => self.answer(Err(Refusal::Unavailable)),

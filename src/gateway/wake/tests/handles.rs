@@ -105,10 +105,9 @@ fn the_number_of_held_requests_has_an_end() {
                 handle.reach(wanted(true, HOLD)).await
             }));
         }
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(turned(&handle, true, HOLD).await, Cold::Full);
         held.pop().unwrap().abort();
-        tokio::task::yield_now().await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(
             turned(&handle, true, Duration::from_secs(1)).await,

@@ -1,3 +1,8 @@
+mod agreement;
 mod handles;
+mod idle;
+mod keeping;
+mod lifecycle;
+mod readiness;
 mod replicas;
 mod world;

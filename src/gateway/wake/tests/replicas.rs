@@ -280,8 +280,11 @@ async fn round(seed: u64) -> Tally {
         tally.stops = state.stops;
         tally.wakes = state.wakes;
     });
-    let last = replicas.last().unwrap();
-    assert_eq!(last.handle.view().phase, Phase::Off, "round {seed}");
+    for replica in &replicas {
+        let is_dead = world.with(|state| state.dead.contains(&replica.index));
+        let phase = replica.handle.view().phase;
+        assert!(is_dead || phase == Phase::Off, "round {seed}: {phase:?}");
+    }
     assert_eq!(tally.stops, tally.wakes, "round {seed}");
     tally
 }
@@ -296,6 +299,6 @@ fn no_request_ever_meets_a_target_that_another_replica_has_stopped() {
         all.wakes += tally.wakes;
     }
     // Otherwise the rounds show nothing.
-    assert!(all.requests > 10_000, "{all:?}");
-    assert!(all.stops > 1_500, "{all:?}");
+    assert!(all.requests > 15_000, "{all:?}");
+    assert!(all.stops > 600, "{all:?}");
 }

@@ -66,6 +66,8 @@ pub(super) struct State {
     pub(super) hangs: bool,
     /// The time of a start, and how much longer the port takes, in milliseconds.
     pub(super) start_ms: u64,
+    /// The time until there is a pod.
+    pub(super) pods_ms: u64,
     pub(super) port_ms: u64,
     pub(super) stops: usize,
     pub(super) wakes: usize,
@@ -118,6 +120,7 @@ impl World {
             is_down: false,
             hangs: false,
             start_ms: 1000,
+            pods_ms: 0,
             port_ms: 0,
             stops: 0,
             wakes: 0,
@@ -230,6 +233,10 @@ impl World {
     }
 
     async fn start(self, start: Duration, port: Duration) {
+        sleep(Duration::from_millis(self.with(|state| state.pods_ms))).await;
+        if self.with(|state| state.replicas) == 0 {
+            return;
+        }
         let address = self.with(|state| {
             state.next_pod = state.next_pod % 200 + 1;
             let address = SocketAddr::from(([10, 0, 0, state.next_pod], 8080));

@@ -1,0 +1,225 @@
+//! What a keeper takes in: what the watches tell, what answers a connect, and what follows
+//! from that for the target.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::agreement::LeasePhase;
+use super::cluster::Cluster;
+use super::keeper::{Keeper, LOOK, Told};
+use super::lifecycle::{Effect, Event};
+use super::view::Phase;
+use crate::kube::{CollectionChange, Lease};
+use crate::telemetry::{GatewayEvent, GatewayRecord};
+use crate::util::paced;
+
+/// From one try to connect to a pod to the next.
+const PROBE: Duration = Duration::from_millis(50);
+
+/// The same for pods that have not answered for long, or beside others that did.
+const SLOW_PROBE: Duration = Duration::from_millis(500);
+
+/// The time after which tries to connect become seldom.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Tries to connect at the same time.
+const MAX_PROBES: usize = 10;
+
+/// The idle time is warned of where it is less than this many times as long as a wake.
+const WAKES: u32 = 3;
+
+impl<C: Cluster> Keeper<C> {
+    /// Takes in what the watches tell.
+    pub(super) fn observe(&mut self, told: Told) {
+        let now = Instant::now();
+        match told {
+            Told::Slices(change) => {
+                if let Some(readiness) = &mut self.readiness {
+                    readiness.observe(change);
+                }
+            }
+            Told::Lease(CollectionChange::All(leases)) => {
+                self.agreement.watched(now);
+                match leases.into_iter().next() {
+                    Some(lease) => self.lease_is(lease, now),
+                    None => self.lease_is_missing(),
+                }
+            }
+            Told::Lease(CollectionChange::Set(lease)) => self.lease_is(lease, now),
+            Told::Lease(CollectionChange::Gone(_)) => self.lease_is_missing(),
+            Told::Lease(CollectionChange::Lost(_)) => self.agreement.lost(),
+        }
+    }
+
+    /// There is no Lease.
+    pub(super) fn lease_is_missing(&mut self) {
+        if !self.agreement.is_missing() {
+            let name = &self.target.name;
+            log::error!(
+                "{name} is never stopped for being idle: {}",
+                self.work.no_lease()
+            );
+        }
+        self.agreement.missing();
+        self.claim = None;
+        if self.lifecycle.phase() == Phase::Stopping {
+            self.on(Event::Kept, Instant::now());
+        }
+    }
+
+    /// The Lease is so, as the watch or the answer to a write shows it.
+    pub(super) fn lease_is(&mut self, lease: Lease, now: Instant) {
+        let is_first = self.agreement.lease().is_none();
+        let before = self.agreement.phase();
+        let (_, at) = self.agreement.started();
+        let started = at.to_owned();
+        self.agreement.observe(lease, now);
+        let phase = self.agreement.phase();
+        let is_woken = !is_first && self.agreement.started().1 != started;
+        match phase {
+            LeasePhase::Stopping => self.on(Event::Stopping, now),
+            LeasePhase::Stopped if !is_first && before != phase => {
+                self.stops.stopped(now);
+                self.on(Event::Stopped, now);
+            }
+            LeasePhase::Stopped => {}
+            LeasePhase::Run => {
+                // What happened in between was not seen.
+                if before == LeasePhase::Stopping {
+                    let event = match is_woken {
+                        true => Event::Stopped,
+                        false => Event::Kept,
+                    };
+                    self.on(event, now);
+                }
+                if is_woken && !self.agreement.started().1.is_empty() {
+                    self.stops.woken();
+                    self.on(Event::WokenByOther, now);
+                }
+            }
+        }
+        if !self.agreement.is_own_claim() {
+            self.claim = None;
+        }
+    }
+
+    /// Takes in the pods that there are now.
+    pub(super) fn see(&mut self, now: Instant) {
+        let Some(readiness) = &mut self.readiness else {
+            return;
+        };
+        let suspects = self.shared.with(|hot| std::mem::take(&mut hot.suspects));
+        for suspect in suspects {
+            readiness.refused(suspect.address);
+        }
+        let (pods, ready) = (readiness.pods(), readiness.endpoints().len());
+        self.seen(pods, ready, now);
+    }
+
+    /// Takes in that there are so many pods.
+    pub(super) fn seen(&mut self, pods: usize, ready: usize, now: Instant) {
+        let before = self.lifecycle.phase();
+        self.on(Event::Seen { pods, ready }, now);
+        let phase = self.lifecycle.phase();
+        if phase == before {
+            return;
+        }
+        self.is_scale_wanted = true;
+        let is_up = before == Phase::Off && phase != Phase::Off;
+        if is_up && self.agreement.phase() == LeasePhase::Stopped && self.stops.put_back(now) {
+            log::warn!(
+                "{} is left on: somebody else puts it back on",
+                self.target.name
+            );
+        }
+    }
+
+    /// Takes in an event, and does what follows from it here.
+    pub(super) fn on(&mut self, event: Event, now: Instant) {
+        let before = self.lifecycle.phase();
+        let effect = self.lifecycle.on(event, now);
+        match effect {
+            Effect::None | Effect::Changed => {}
+            Effect::Ready(after) => self.is_ready(after),
+            Effect::Closing => self.shared.close(),
+            Effect::Stopped => {
+                if let Some(readiness) = &mut self.readiness {
+                    readiness.stopped(now);
+                }
+            }
+        }
+        let phase = self.lifecycle.phase();
+        if before == Phase::Ready && phase == Phase::Off {
+            self.shared.close();
+        }
+        if phase != before {
+            self.next_probe = now;
+        }
+    }
+
+    fn is_ready(&mut self, after: Option<Duration>) {
+        let name = self.target.name.as_str();
+        let mut record = GatewayRecord::new(GatewayEvent::Ready);
+        record.duration_ms =
+            after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+        self.record(record);
+        let Some(after) = after else { return };
+        self.means.metrics.woken(name, after);
+        if let Some(idle) = self.idle().filter(|idle| *idle < after * WAKES)
+            && self.last_wake.is_none()
+        {
+            log::warn!("{name} takes {after:?} to wake and is stopped after {idle:?} without use");
+        }
+        self.last_wake = Some(after);
+    }
+
+    /// Writes a line of the audit log about the target.
+    pub(super) fn record(&self, record: GatewayRecord<'_>) {
+        let record = GatewayRecord {
+            target: self.target.name.as_str(),
+            ..record
+        };
+        self.means.audit.record(self.means.clock.now_ms(), &record);
+    }
+
+    /// Tries the pods that have not answered yet. Returns the time of the next try.
+    pub(super) fn probe(&mut self, now: Instant) -> Instant {
+        let never = now + LOOK;
+        let Some(readiness) = &self.readiness else {
+            return never;
+        };
+        let phase = self.lifecycle.phase();
+        let untried = readiness.to_probe(phase == Phase::Starting, now);
+        if untried.is_empty() {
+            // Addresses of before a stop may be tried soon.
+            return match phase {
+                Phase::Starting => now + SLOW_PROBE,
+                _ => never,
+            };
+        }
+        if now < self.next_probe {
+            return self.next_probe;
+        }
+        for address in untried {
+            if self.probes.len() >= MAX_PROBES {
+                break;
+            }
+            let cluster = self.work.cluster.clone();
+            self.probes
+                .spawn(async move { (address, cluster.connect(address).await) });
+        }
+        let is_urgent = phase != Phase::Ready && now < self.lifecycle.since() + LONG;
+        self.next_probe = now + paced(if is_urgent { PROBE } else { SLOW_PROBE });
+        self.next_probe
+    }
+
+    pub(super) fn probed(&mut self, address: SocketAddr, is_open: bool) {
+        if let Some(readiness) = &mut self.readiness
+            && is_open
+        {
+            readiness.accepted(address);
+        }
+    }
+}
