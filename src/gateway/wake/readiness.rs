@@ -221,9 +221,4 @@ impl Readiness {
     pub(super) const fn pods(&self) -> usize {
         self.pods
     }
-
-    /// Returns true once the slices were seen.
-    pub(super) const fn is_known(&self) -> bool {
-        self.is_known
-    }
 }
