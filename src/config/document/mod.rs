@@ -6,9 +6,10 @@ mod file;
 mod kind;
 mod object;
 
+#[cfg(feature = "gateway")]
+pub(super) use fields::list;
 pub(super) use fields::{
-    MOST_REPLICAS, kind, kind_of, list, name, object, ready_timeout, replicas, span, switch, text,
-    word,
+    MOST_REPLICAS, kind, kind_of, name, object, ready_timeout, replicas, span, switch, text, word,
 };
 pub(super) use file::content;
 pub(super) use kind::{kind_named, kind_word};
