@@ -11,7 +11,6 @@ use super::answer::Answer;
 use super::replies;
 use super::visit::{Plan, Visit};
 use super::visitor::Visitor;
-use super::who;
 use crate::config::gateway::{Backend, GatewayTarget};
 use crate::control::access::Action;
 use crate::gateway::auth::Session;
@@ -62,7 +61,7 @@ impl Waiting<'_> {
                 Plan::Page => left.min(PATIENCE),
                 Plan::Refuse => Duration::ZERO,
             },
-            by: who::by(&self.session.principal),
+            by: self.session.by(),
         };
         // Boxed: a request that finds its target ready needs no room for this.
         let reach = Box::pin(self.handle.reach(wanted));

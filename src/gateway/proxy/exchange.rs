@@ -46,17 +46,17 @@ pub(super) async fn exchange(
     loop {
         let kept = if is_fresh { None } else { pool::take(endpoint) };
         let is_kept = kept.is_some();
-        let mut sender = match kept {
-            Some(sender) => sender,
+        let mut leased = match kept {
+            Some(leased) => leased,
             None => match Box::pin(pool::connect(endpoint)).await {
-                Ok(sender) => sender,
+                Ok(leased) => leased,
                 Err(_) => return Err(Failure::Unsent(Box::new(message))),
             },
         };
-        let sent = sender.try_send_request(message);
+        let sent = leased.sender.try_send_request(message);
         let mut error = match in_time(sent, progress).await {
             None => return Err(Failure::Late),
-            Some(Ok(response)) => return Ok((response, Leased { sender, endpoint })),
+            Some(Ok(response)) => return Ok((response, leased)),
             Some(Err(error)) => error,
         };
         let unsent = error.take_message();

@@ -72,7 +72,7 @@ pub(super) async fn answer(visitor: &Visitor, request: Request<Incoming>) -> Res
 
 /// The address of whoever asks: the one that a trusted proxy has added last, or that of the
 /// connection.
-fn client(visitor: &Visitor, headers: &HeaderMap) -> IpAddr {
+fn caller(visitor: &Visitor, headers: &HeaderMap) -> IpAddr {
     let told = headers.get_all("x-forwarded-for").iter().next_back();
     let told = told.filter(|_| visitor.is_trusted);
     let told = told.and_then(|told| told.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
@@ -180,7 +180,7 @@ impl One<'_> {
     ) -> Result<(Arc<Session>, bool), Refused> {
         let context = &self.visitor.context;
         let is_public = target.is_some_and(|target| target.anonymous.has(Action::Connect));
-        let ip = client(self.visitor, &self.parts.headers);
+        let ip = caller(self.visitor, &self.parts.headers);
         let asked = context
             .authenticator
             .authenticate(&self.parts.headers, ip, is_public);
@@ -204,7 +204,7 @@ impl One<'_> {
             verb: Action::Connect.as_str(),
             decision: "denied",
             reason,
-            remote_ip: self.visitor.address(),
+            remote_ip: &caller(self.visitor, &self.parts.headers).to_string(),
             ..Told::default()
         };
         who::record(context, GatewayEvent::Denied, session, &told);
@@ -413,6 +413,7 @@ impl One<'_> {
             usage,
             handle: admitted.handle.clone(),
             session: Arc::clone(&admitted.session),
+            remote_ip: caller(self.visitor, &self.parts.headers).to_string(),
         });
         let (mut parts, _) = response.into_parts();
         head::answer(&mut parts.headers, parts.status, false, false);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::upload::Upload;
@@ -33,19 +33,17 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// The largest head of an answer, and the most of a body that is read at once, in bytes.
 const MAX_BUFFER: usize = 32 * 1024;
 
-/// The sending half of a connection to an app.
-pub(super) type Sender = SendRequest<Upload>;
-
 /// A connection that is in use, and the endpoint that it goes to.
 pub(super) struct Leased {
-    pub(super) sender: Sender,
-    pub(super) endpoint: Endpoint,
+    pub(super) sender: SendRequest<Upload>,
+    connection: AbortHandle,
+    endpoint: Endpoint,
 }
 
 #[derive(Default)]
 struct Pool {
     /// Those that are idle, of each endpoint, the oldest first.
-    idle: BTreeMap<Endpoint, Vec<(Sender, Instant)>>,
+    idle: BTreeMap<Endpoint, Vec<(Leased, Instant)>>,
     sweeper: Option<JoinHandle<()>>,
 }
 
@@ -55,13 +53,13 @@ thread_local! {
 }
 
 /// A connection to this endpoint that is idle, if there is one.
-pub(super) fn take(endpoint: Endpoint) -> Option<Sender> {
+pub(super) fn take(endpoint: Endpoint) -> Option<Leased> {
     POOL.with_borrow_mut(|pool| {
         let idle = pool.idle.get_mut(&endpoint)?;
         let now = Instant::now();
-        while let Some((sender, since)) = idle.pop() {
-            if sender.is_ready() && now.duration_since(since) < MAX_AGE {
-                return Some(sender);
+        while let Some((leased, since)) = idle.pop() {
+            if leased.sender.is_ready() && now.duration_since(since) < MAX_AGE {
+                return Some(leased);
             }
         }
         None
@@ -74,8 +72,10 @@ pub(super) fn give_back(mut leased: Leased) {
         keep(leased);
     } else if !leased.sender.is_closed() {
         tokio::spawn(async move {
-            if let Ok(Ok(())) = timeout(SETTLE, leased.sender.ready()).await {
-                keep(leased);
+            match timeout(SETTLE, leased.sender.ready()).await {
+                Ok(Ok(())) => keep(leased),
+                // It was answered before its body had ended, which nobody needs now.
+                _ => leased.connection.abort(),
             }
         });
     }
@@ -85,7 +85,7 @@ fn keep(leased: Leased) {
     POOL.with_borrow_mut(|pool| {
         let idle = pool.idle.entry(leased.endpoint).or_default();
         if idle.len() < MAX_IDLE {
-            idle.push((leased.sender, Instant::now()));
+            idle.push((leased, Instant::now()));
         }
         if pool.sweeper.as_ref().is_none_or(JoinHandle::is_finished) {
             pool.sweeper = Some(tokio::spawn(sweep()));
@@ -105,8 +105,8 @@ async fn sweep() {
         let is_empty = POOL.with_borrow_mut(|pool| {
             let now = Instant::now();
             pool.idle.retain(|_, idle| {
-                idle.retain(|(sender, since)| {
-                    !sender.is_closed() && now.duration_since(*since) < MAX_AGE
+                idle.retain(|(leased, since)| {
+                    !leased.sender.is_closed() && now.duration_since(*since) < MAX_AGE
                 });
                 !idle.is_empty()
             });
@@ -122,7 +122,7 @@ async fn sweep() {
 ///
 /// # Errors
 /// It was not taken in time.
-pub(super) async fn connect(endpoint: Endpoint) -> io::Result<Sender> {
+pub(super) async fn connect(endpoint: Endpoint) -> io::Result<Leased> {
     let connected = timeout(CONNECT, TcpStream::connect(endpoint.address)).await;
     let stream = connected.map_err(|_| ErrorKind::TimedOut)??;
     stream.set_nodelay(true)?;
@@ -131,6 +131,9 @@ pub(super) async fn connect(endpoint: Endpoint) -> io::Result<Sender> {
         .handshake(TokioIo::new(stream))
         .await
         .map_err(io::Error::other)?;
-    tokio::spawn(connection.with_upgrades());
-    Ok(sender)
+    Ok(Leased {
+        sender,
+        connection: tokio::spawn(connection.with_upgrades()).abort_handle(),
+        endpoint,
+    })
 }

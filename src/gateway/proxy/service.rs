@@ -52,7 +52,7 @@ pub async fn serve_connection(
     Box::pin(talk(&visitor)).await;
     if let Some(switching) = visitor.take_switching() {
         visitor.slot.become_socket();
-        upgrade::run(switching, &visitor.context, visitor.address()).await;
+        upgrade::run(switching, &visitor.context).await;
     } else if visitor.has_unread() {
         // Closing now would make the system throw away the answer, too.
         let _ = timeout(LINGER, discard(&visitor.socket.stream)).await;

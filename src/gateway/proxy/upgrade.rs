@@ -48,6 +48,8 @@ pub(super) struct Switching {
     pub(super) usage: Usage,
     pub(super) handle: TargetHandle,
     pub(super) session: Arc<Session>,
+    /// The address of whoever asks.
+    pub(super) remote_ip: String,
 }
 
 /// Returns true if the answer to a request for a WebSocket says that this is one now.
@@ -83,13 +85,14 @@ pub(super) fn switch(response: &mut Response<Answer>) {
 }
 
 /// Serves the socket to its end.
-pub(super) async fn run(switching: Switching, context: &Context, remote_ip: &str) {
+pub(super) async fn run(switching: Switching, context: &Context) {
     let Switching {
         client,
         app,
         usage,
         handle,
         session,
+        remote_ip,
     } = switching;
     let switched = timeout(SWITCH, async { (client.await, app.await) }).await;
     let Ok((Ok(client), Ok(app))) = switched else {
@@ -108,7 +111,7 @@ pub(super) async fn run(switching: Switching, context: &Context, remote_ip: &str
     let mut told = Told {
         target: &name,
         verb: "connect",
-        remote_ip,
+        remote_ip: &remote_ip,
         ..Told::default()
     };
     who::record(context, GatewayEvent::SessionStart, &session, &told);

@@ -49,11 +49,6 @@ impl Visitor {
         }
     }
 
-    /// The address as it is written in logs.
-    pub(super) fn address(&self) -> &str {
-        self.address.to_str().unwrap_or_default()
-    }
-
     /// The connection is closed with something unread.
     pub(super) fn leave_unread(&self) {
         self.has_unread.store(true, Ordering::Relaxed);

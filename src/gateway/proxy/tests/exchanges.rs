@@ -65,9 +65,9 @@ fn a_connection_is_used_again_and_its_end_is_noticed() {
         for round in 0..4 {
             if round == 3 {
                 // The app's goodbye has arrived.
-                while pool::take(endpoint).is_some_and(|sender| {
-                    let is_open = !sender.is_closed();
-                    pool::give_back(Leased { sender, endpoint });
+                while pool::take(endpoint).is_some_and(|leased| {
+                    let is_open = !leased.sender.is_closed();
+                    pool::give_back(leased);
                     is_open
                 }) {
                     tokio::task::yield_now().await;

@@ -1,6 +1,10 @@
 //! The proxy over real sockets of loopback.
 
+mod apps;
+mod colds;
 mod exchanges;
+mod flows;
 mod peers;
 mod sockets;
 mod tunnels;
+mod upgrades;

@@ -1,0 +1,185 @@
+//! A gateway with one target, `app.example.org`, and who comes to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+
+use super::peers::{listener, read_to, write};
+use crate::config::gateway::{GatewayFile, GatewayTarget};
+use crate::control::TargetName;
+use crate::control::access::{
+    Action, Actions, Grants, Identity, Permissions, Principal, Role, ServiceAccountName,
+};
+use crate::gateway::auth::{Authenticator, Session};
+use crate::gateway::context::{Context, Parts};
+use crate::gateway::listener::Slot;
+use crate::gateway::proxy::serve_connection;
+use crate::gateway::wake::fake::{self, FakeKeeper};
+use crate::telemetry::GatewayAudit;
+use crate::util::Clock;
+
+/// A token of a service account that may do everything with the target.
+pub(super) const TOKEN: &str = "of-somebody";
+
+/// A token of one that may do nothing with it.
+pub(super) const STRANGER: &str = "of-a-stranger";
+
+/// A gateway, and the app behind its target.
+pub(super) struct World {
+    pub(super) context: Arc<Context>,
+    pub(super) keeper: FakeKeeper,
+    pub(super) app: TcpListener,
+}
+
+/// The target as the tests have it.
+pub(super) fn target() -> GatewayTarget {
+    let mut target = fake::target("app");
+    let backend = target.backend.as_mut().unwrap();
+    backend.no_wake_paths = vec!["/favicon.ico".to_owned()];
+    backend.no_wake_agents = vec!["kube-probe".to_owned()];
+    target
+}
+
+/// What somebody may do with the target.
+fn permissions(name: &str, anonymous: &[Action], granted: &[Action]) -> (Principal, Permissions) {
+    let app = TargetName::parse("app").unwrap();
+    let role = Role {
+        targets: Some([app.clone()].into()),
+        actions: granted.iter().copied().collect(),
+        max_replicas: None,
+        max_for: None,
+    };
+    let grants = Grants {
+        roles: [("role".to_owned(), Arc::new(role))].into(),
+        identities: vec![Identity {
+            namespace: Some("ns".to_owned()),
+            name: Some("granted".to_owned()),
+            roles: vec!["role".to_owned()],
+            allow_unbound: true,
+        }],
+        oidc_roles: BTreeMap::new(),
+        anonymous: Arc::new([(app, anonymous.iter().copied().collect::<Actions>())].into()),
+    };
+    let principal = match name {
+        "" => Principal::Anonymous,
+        name => Principal::ServiceAccount(
+            ServiceAccountName {
+                namespace: "ns".to_owned(),
+                name: name.to_owned(),
+            },
+            None,
+        ),
+    };
+    let permissions = grants.permissions(&principal);
+    (principal, permissions)
+}
+
+impl World {
+    /// A gateway whose target is off. `anonymous` is what anybody may do.
+    pub(super) async fn cold(mut target: GatewayTarget, anonymous: &[Action]) -> Self {
+        target.anonymous = anonymous.iter().copied().collect();
+        let (handle, keeper) = fake::cold(target);
+        let session = |name: &str| {
+            let (principal, permissions) = permissions(name, anonymous, &Action::ALL);
+            Session::new(principal, permissions)
+        };
+        let (_, nobody) = permissions("", anonymous, &[]);
+        let tokens = [(TOKEN, session("granted")), (STRANGER, session("stranger"))];
+        let parts = Parts {
+            authenticator: Authenticator::of_sessions(tokens, nobody),
+            trusted_proxies: Vec::new(),
+            audit: GatewayAudit::default(),
+            metrics: Arc::default(),
+            clock: Clock::stopped(),
+            drain: Duration::ZERO,
+        };
+        let file = GatewayFile {
+            grants: Grants::default(),
+            targets: Vec::new(),
+            service_accounts: true,
+            audit_successes: false,
+            warnings: Vec::new(),
+        };
+        let targets = [(handle.target().name.clone(), handle)].into();
+        Self {
+            context: Arc::new(Context::new(parts, file, targets)),
+            keeper,
+            app: listener().await,
+        }
+    }
+
+    /// A gateway whose target is ready.
+    pub(super) async fn ready(target: GatewayTarget, anonymous: &[Action]) -> Self {
+        let world = Self::cold(target, anonymous).await;
+        world.wake();
+        world
+    }
+
+    /// The target is ready now.
+    pub(super) fn wake(&self) {
+        self.keeper.ready(self.app.local_addr().unwrap());
+    }
+
+    /// A connection to the gateway.
+    pub(super) async fn client(&self) -> TcpStream {
+        let listener = listener().await;
+        let client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (server, peer) = listener.accept().await.unwrap();
+        let context = Arc::clone(&self.context);
+        tokio::spawn(serve_connection(context, server, peer, Slot::alone()));
+        client
+    }
+
+    /// The next connection to the app.
+    pub(super) async fn accept(&self) -> TcpStream {
+        self.app.accept().await.unwrap().0
+    }
+
+    /// The answer to these lines, of a connection of its own.
+    pub(super) async fn ask(&self, lines: &str) -> String {
+        let client = self.client().await;
+        send(&client, lines).await;
+        answer(&client).await
+    }
+}
+
+/// Sends a request of these lines, with the Host that the target has if they have none.
+pub(super) async fn send(client: &TcpStream, lines: &str) {
+    let mut request = lines.trim_end().replace('\n', "\r\n");
+    if !request.to_ascii_lowercase().contains("\r\nhost:") {
+        request.push_str("\r\nHost: app.example.org");
+    }
+    request.push_str("\r\n\r\n");
+    write(client, request.as_bytes()).await;
+}
+
+/// The next answer: its head, and its body if that has a length.
+pub(super) async fn answer(client: &TcpStream) -> String {
+    let mut all = read_to(client, "\r\n\r\n").await;
+    let (head, body) = all.split_once("\r\n\r\n").unwrap();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.map_or(0, |length| length.parse().unwrap());
+    let mut left = length.saturating_sub(body.len());
+    while left > 0 {
+        let more = super::peers::read(client).await;
+        assert!(!more.is_empty(), "the body of {all:?} ends early");
+        left = left.saturating_sub(more.len());
+        all.push_str(&String::from_utf8_lossy(&more));
+    }
+    all
+}
+
+/// Answers a request of the app with 200 and this body; returns its head.
+pub(super) async fn serve(app: &TcpStream, body: &str) -> String {
+    let head = read_to(app, "\r\n\r\n").await;
+    let length = body.len();
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}");
+    write(app, answer.as_bytes()).await;
+    head
+}
