@@ -1,0 +1,190 @@
+"""Several replicas of the gateway, and others who set the count: what stays on, and what is stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from toggle_e2e.backend import Backend
+from toggle_e2e.bot import run_to_end
+from toggle_e2e.gateway import (
+    NAME,
+    Answer,
+    Gateway,
+    Installed,
+    ask,
+    bearer,
+    count,
+    install,
+    pod_token,
+    pods,
+    workload,
+)
+from toggle_e2e.net import wait_for
+from toggle_e2e.podnet import PodNetwork
+from toggle_e2e.rights import own_rules
+from toggle_e2e.world import World
+
+NAMESPACE = "e2e-replicas"
+SHORT = {"idle": "10s", "minUp": "0s"}
+TARGETS: dict[str, dict[str, Any]] = {
+    "used": SHORT,
+    "scaled": SHORT,
+    "yielding": SHORT | {"overrides": ["kube-controller-manager"]},
+    "timed": SHORT,
+    "cut": SHORT,
+    "open": {"anonymous": ["connect", "wake"]},
+}
+
+
+def entry(name: str, more: dict[str, Any]) -> dict[str, Any]:
+    """A target of the gateway's file."""
+    return {"name": name, "namespace": NAMESPACE, "host": f"{name}.example.org", "service": name, "port": "http", **more}
+
+
+CONFIG = {
+    "k8sTrust": {
+        "enabled": True,
+        "allowedIdentities": [{"namespace": NAMESPACE, "serviceAccount": "worker", "allowedRoles": ["node"]}],
+    },
+    "roles": {"node": {"targets": ["*"], "verbs": ["status", "wait", "wake", "connect", "start", "stop"]}},
+    "targets": {name: entry(name, more) for name, more in TARGETS.items()},
+}
+
+
+@pytest.fixture(scope="module")
+def release(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+    """A release with three replicas that run."""
+    cluster = world.cluster
+    with PodNetwork() as network, Backend() as backend:
+        backend.open()
+        cluster.pod_network = network
+        cluster.create_namespace(NAMESPACE)
+        for name in TARGETS:
+            workload(cluster, NAMESPACE, name, backend)
+        workload(cluster, NAMESPACE, "worker", replicas=1, account="worker")
+        made = install(cluster, NAMESPACE, tmp_path_factory.mktemp("gateway"), CONFIG)
+        try:
+            made.started(3, TRUSTED_PROXIES="127.0.0.0/8")
+            yield made
+        finally:
+            made.stop()
+            cluster.pod_network = None
+
+
+@pytest.fixture(scope="module")
+def token(release: Installed) -> str:
+    """The token of a worker's pod."""
+    [pod, *_] = wait_for("a worker's pod", lambda: pods(release.cluster, NAMESPACE, "worker"))
+    return pod_token(release.cluster, NAMESPACE, pod, 3600)
+
+
+def get(gateway: Gateway, target: str, token: str | None, **headers: str) -> Answer:
+    """A request through the proxy."""
+    return ask(gateway.proxy, "GET", "/", {"Host": f"{target}.example.org", **bearer(token), **headers})
+
+
+def replicas(release: Installed, name: str) -> int:
+    """How many a target should have."""
+    return count(release.cluster, NAMESPACE, name)
+
+
+def autoscaler(release: Installed, name: str) -> None:
+    """A HorizontalPodAutoscaler that wants two at least."""
+    release.cluster.apply([{
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": 2,
+            "maxReplicas": 4,
+            "metrics": [
+                {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}}
+            ],
+        },
+    }])  # fmt: skip
+
+
+def test_all_that_it_needs_is_there(release: Installed) -> None:
+    """As `gateway check` says, and what it says where a right is missing."""
+    gateway = release.replicas[0]
+    assert run_to_end(gateway.settings, ("gateway", "check"), 60)[0] == 0
+    cluster = release.cluster
+    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/rolebindings/{NAME}-leases"
+    binding = cluster.ensure("GET", path)
+    account = cluster.token(NAMESPACE, NAME)
+    before = own_rules(cluster, account, NAMESPACE)
+    cluster.ensure("DELETE", path)
+    wait_for("the right to be gone", lambda: own_rules(cluster, account, NAMESPACE) != before, 10)
+    try:
+        code, said = run_to_end(gateway.settings, ("gateway", "check"), 60)
+        assert code == 1 and "may not list leases" in said and f'may not patch leases "{NAME}-used"' in said, said
+    finally:
+        made = {"apiVersion": binding["apiVersion"], "kind": "RoleBinding", "roleRef": binding["roleRef"]}
+        metadata = {"name": binding["metadata"]["name"], "namespace": NAMESPACE}
+        cluster.apply([made | {"metadata": metadata, "subjects": binding["subjects"]}])
+        wait_for("the right to be back", lambda: own_rules(cluster, account, NAMESPACE) == before, 10)
+
+
+def test_use_at_one_replica_keeps_a_target_on_and_its_end_stops_it_once(release: Installed, token: str) -> None:
+    one = release.replicas[0]
+    assert get(one, "used", token).status == 200
+    deadline = time.monotonic() + 25
+    while time.monotonic() < deadline:
+        assert get(one, "used", token).status == 200
+        assert replicas(release, "used") == 1, "it was stopped while it was used"
+        time.sleep(2)
+    wait_for("the idle stop", lambda: replicas(release, "used") == 0, 60, every=0.5, detail=one.tail)
+    stops = [line for gateway in release.replicas for line in gateway.audit("idle-stop") if line["target"] == "used"]
+    assert len(stops) == 1
+
+
+def test_what_an_autoscaler_has_set_is_left_on_unless_that_is_overridden(release: Installed, token: str) -> None:
+    for name in ("scaled", "yielding"):
+        assert get(release.replicas[0], name, token).status == 200
+        autoscaler(release, name)
+    for name in ("scaled", "yielding"):
+        wait_for(
+            f"two of {name}",
+            lambda name=name: replicas(release, name) == 2 or replicas(release, name) == 0,  # type: ignore[misc]
+            40,
+            every=0.2,
+        )
+    wait_for("the stop of what gives way", lambda: replicas(release, "yielding") == 0, 90, every=0.5)
+    time.sleep(5)
+    assert replicas(release, "yielding") == 0, "the autoscaler woke it again"
+    assert replicas(release, "scaled") == 2, "what an autoscaler had set was stopped"
+
+
+def test_a_start_with_a_time_ends_then_whatever_uses_it(release: Installed, token: str) -> None:
+    one, other = release.replicas[:2]
+    started = one.call("POST", "/v1/targets/timed/start", token, {"for": "1m"})
+    assert started.status == 200, started
+    assert "keepUntil" in started.json()
+    # It is not idle that counts: it is left on for longer than that.
+    time.sleep(20)
+    assert replicas(release, "timed") == 1
+    # Nor does it take the replica that was asked.
+    one.kill()
+    wait_for("the end of the time", lambda: replicas(release, "timed") == 0, 75, every=0.5, detail=other.tail)
+    one.start()
+
+
+def test_without_the_api_server_nothing_is_stopped_and_what_is_on_is_served(release: Installed, token: str) -> None:
+    one = release.replicas[0]
+    cluster = release.cluster
+    assert get(one, "cut", token).status == 200
+    cluster.pause()
+    try:
+        for _ in range(8):
+            answer = get(one, "open", None)
+            assert answer.status in (200, 503), answer
+            time.sleep(2.5)
+    finally:
+        cluster.resume()
+    cluster.wait_ready()
+    assert replicas(release, "cut") == 1, "it was stopped by who could not know whether others use it"
