@@ -75,7 +75,7 @@ enum State {
         version: String,
     },
     /// Changes are told.
-    Open(Open),
+    Open(Box<Open>),
 }
 
 struct Open {
@@ -205,11 +205,11 @@ impl Follower {
         };
         match stream {
             Ok(stream) => {
-                self.state = State::Open(Open {
+                self.state = State::Open(Box::new(Open {
                     stream: WatchStream::new(stream, self.collection.lines()),
                     version: std::mem::take(version),
                     since: Instant::now(),
-                });
+                }));
                 None
             }
             Err(failed) if failed.status == Some(410) => {

@@ -57,14 +57,14 @@ pub use change::{Conditional, Started};
 pub use collection_watch::{CollectionChange, CollectionWatch};
 pub use credentials::Credentials;
 #[cfg(feature = "gateway")]
-pub use endpoints::{EndpointSlice, SliceEndpoint, SlicePort};
+pub use endpoints::{EndpointSlice, SlicePort};
 pub use error::Error;
 pub use kubeconfig::{Fault, Kubeconfig, KubeconfigAccess, Subject};
-pub use lease::{ANNOTATIONS, Lease, LeaseChange, LeaseWrite};
+pub use lease::{Lease, LeaseChange, LeaseWrite};
 pub use rights::WorkloadRights;
 pub use scale::ScaleAnswer;
 #[cfg(feature = "gateway")]
-pub use service::{Service, ServicePort};
+pub use service::Service;
 pub use service_account::{LoadError, ServiceAccount};
 #[cfg(feature = "gateway")]
 pub use token_review::TokenReview;

@@ -84,7 +84,7 @@ impl Jwks {
 
     /// The number of keys, those of kinds that are not used included.
     #[cfg(feature = "gateway")]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.0.len()
     }
 

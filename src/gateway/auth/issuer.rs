@@ -162,7 +162,7 @@ pub async fn fetch(http: &Client, issuer: &str) -> Result<(Jwks, [u8; 32]), Stri
     let jwks_uri = jwks_uri(&body, issuer)?;
     let body = get(http, &jwks_uri).await?;
     let keys = Jwks::parse(&body).map_err(|error| format!("the key set {error}"))?;
-    if keys.len() > MAX_KEYS {
+    if keys.count() > MAX_KEYS {
         return Err(format!("the key set has more than {MAX_KEYS} keys"));
     }
     Ok((keys, digest(&body)))

@@ -106,10 +106,8 @@ impl HeadScan {
                     }
                 }
             }
-            (_, [b't' | b'T', ..]) => {
-                if value(line, ENCODING).is_some() {
-                    self.encodings = self.encodings.saturating_add(1);
-                }
+            (_, [b't' | b'T', ..]) if value(line, ENCODING).is_some() => {
+                self.encodings = self.encodings.saturating_add(1);
             }
             _ => {}
         }

@@ -268,7 +268,7 @@ impl Hot {
             Phase::Ready if !wanted.wake => self.turn().map_or(Look::Wait, Look::Go),
             Phase::Ready if !self.endpoints.is_empty() => {
                 self.renewal_wanted = true;
-                return Look::Renewing;
+                Look::Renewing
             }
             Phase::Failed if !wanted.wake || !left.is_zero() => {
                 let reason = self.reason.clone().unwrap_or_default();
