@@ -138,7 +138,7 @@ pub async fn serve(
     health.draining();
     context.drain();
     end(&open, settings.drain).await;
-    context.audit.flush(clock.now_ms());
+    context.audit.end(clock.now_ms());
     info!("stopped");
     Ok(())
 }

@@ -180,11 +180,13 @@ impl Authenticator {
         Arc::clone(&self.rules().anonymous)
     }
 
-    /// Goes by what the file says now; every credential is checked again.
+    /// Goes by what the file says now; every credential is checked again. The metrics have
+    /// its targets and namespaces from now on.
     pub fn reload(&self, file: &GatewayFile) {
         let namespaces = file.grants.identities.iter();
         let namespaces = namespaces.filter_map(|identity| identity.namespace.as_deref());
-        self.0.metrics.register([], namespaces);
+        let targets = file.targets.iter().map(|target| target.name.as_str());
+        self.0.metrics.register(targets, namespaces);
         self.0.audit.tell_successes(file.audit_successes);
         *locked(&self.0.rules) = Arc::new(Rules::of(file));
         let gone = locked(&self.0.sessions).clear();
@@ -202,7 +204,6 @@ impl Authenticator {
             let is_over = |session: &Session| session.expires.is_some_and(|end| end <= now);
             let gone = locked(&self.0.sessions).sweep(Instant::now(), is_over);
             self.ended(&gone);
-            self.0.audit.flush(self.0.clock.now_ms());
             sleep(SWEEP).await;
         }
     }

@@ -130,9 +130,9 @@ impl Issuer {
         let was_failing = self.0.is_failing.swap(fault.is_some(), Relaxed);
         match fault {
             Some(fault) if !was_failing => {
-                warn!("the keys of the identity provider cannot be read: {fault}");
+                warn!("no keys of the identity provider: {fault}");
             }
-            None if was_failing => info!("the keys of the identity provider are read again"),
+            None if was_failing => info!("the keys of the identity provider are there again"),
             _ => {}
         }
     }
@@ -161,9 +161,12 @@ pub async fn fetch(http: &Client, issuer: &str) -> Result<(Jwks, [u8; 32]), Stri
     let body = get(http, &url).await?;
     let jwks_uri = jwks_uri(&body, issuer)?;
     let body = get(http, &jwks_uri).await?;
-    let keys = Jwks::parse(&body).map_err(|error| format!("the key set {error}"))?;
+    let keys = Jwks::parse(&body)
+        .map_err(|error| format!("the key set of the identity provider {error}"))?;
     if keys.count() > MAX_KEYS {
-        return Err(format!("the key set has more than {MAX_KEYS} keys"));
+        return Err(format!(
+            "the key set of the identity provider has more than {MAX_KEYS} keys"
+        ));
     }
     Ok((keys, digest(&body)))
 }
@@ -171,7 +174,7 @@ pub async fn fetch(http: &Client, issuer: &str) -> Result<(Jwks, [u8; 32]), Stri
 /// Reads the address of the keys in the configuration of an identity provider.
 pub(super) fn jwks_uri(configuration: &[u8], issuer: &str) -> Result<String, String> {
     let configuration: Value = serde_json::from_slice(configuration)
-        .map_err(|_| "its configuration is no JSON".to_owned())?;
+        .map_err(|_| "the configuration of the identity provider is no JSON".to_owned())?;
     let text = |name: &str| {
         configuration
             .get(name)
@@ -181,7 +184,8 @@ pub(super) fn jwks_uri(configuration: &[u8], issuer: &str) -> Result<String, Str
     let named = text("issuer");
     if named != issuer {
         return Err(format!(
-            "it says that it is {} and not {issuer}, as OIDC_ISSUER_URL has it to the byte",
+            "the identity provider says that it is {} and not {issuer}: set OIDC_ISSUER_URL to what it \
+             says, to the byte",
             printable(named, MAX_SHOWN),
         ));
     }
@@ -189,8 +193,8 @@ pub(super) fn jwks_uri(configuration: &[u8], issuer: &str) -> Result<String, Str
     match may_ask(uri) {
         true => Ok(uri.to_owned()),
         false => Err(format!(
-            "its keys are at {}, and only https is believed (http on this machine and at a \
-             Service, *.svc)",
+            "the keys of the identity provider are at {}, and only https is believed (http on this \
+             machine and at a Service, *.svc)",
             printable(uri, MAX_SHOWN),
         )),
     }
