@@ -3,6 +3,9 @@
 mod attempts;
 mod authenticator;
 mod bearer;
+mod checker;
+#[cfg(test)]
+mod fake;
 mod flights;
 mod issuer;
 mod jwks_cache;
