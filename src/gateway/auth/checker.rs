@@ -353,7 +353,7 @@ impl Checker {
 
     pub(super) fn nobody(&self, credential: Credential) -> Caller {
         Caller {
-            session: self.anonymous(),
+            session: Arc::clone(&self.rules().anonymous),
             credential,
         }
     }
