@@ -4,7 +4,7 @@
 use log::debug;
 
 use crate::config::gateway::{Backend, GatewayFile, GatewayTarget, Port, Route};
-use crate::control::{Kind, Namespace, ObjectName};
+use crate::control::{Namespace, ObjectName};
 use crate::kube::{Api, Right, Service};
 
 /// The application protocol of a port that speaks HTTP/2 without TLS, which is not spoken
@@ -75,17 +75,12 @@ impl<'a> Check<'a> {
 
     async fn target(&mut self, target: &GatewayTarget) {
         let workload = &target.workload;
-        let (read, below) = match workload.kind {
-            // Of a kind that is not known the Scale is all that is understood.
-            Kind::Other(_) => ("scale", "scale"),
-            Kind::Deployment | Kind::StatefulSet => ("", "scale"),
-        };
-        for (verb, subresource) in [("get", read), ("patch", below)] {
+        for verb in ["get", "patch"] {
             let right = Right {
                 verb,
                 group: workload.kind.group(),
                 resource: workload.kind.resource(),
-                subresource,
+                subresource: "scale",
                 namespace: Some(&workload.namespace),
                 name: workload.name.as_str(),
             };
