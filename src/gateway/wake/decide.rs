@@ -16,6 +16,7 @@ use super::view::Phase;
 use super::work::{Force, Raise, Stopped};
 use crate::config::gateway::IdleStop;
 use crate::kube::LeaseChange;
+use crate::util::paced;
 
 /// The longest time that a request waits for the Lease to be renewed: an API server that is
 /// slower is taken for one that does not answer.
@@ -304,10 +305,16 @@ impl<C: Cluster> Keeper<C> {
         [due, look_again].into_iter().flatten().min()
     }
 
-    /// From then on the keeper has to be told of a use.
+    /// From then on the keeper has to be told of a use; None while it knows of one that the
+    /// others have to be told of.
     pub(super) fn tell_use_from(&self) -> Option<Instant> {
         let idle = self.idle()?;
         self.agreement.lease()?;
+        let presence = self.target.presence;
+        let used = self.shared.with(|hot| hot.activity.last_use(presence));
+        if self.agreement.renewal_due(used, idle).is_some() {
+            return None;
+        }
         Some(
             self.agreement
                 .renewed_at()
@@ -354,7 +361,7 @@ impl<C: Cluster> Keeper<C> {
             idle,
             unused_at: idle.and_then(|idle| self.agreement.unused_at(idle)),
             used_until: used_until.max(self.waking_until()),
-            young_until: is_ready.then(|| self.lifecycle.since() + self.target.min_up),
+            young_until: is_ready.then(|| self.lifecycle.since() + paced(self.target.min_up)),
             keep: self.agreement.keep(),
         }
     }
@@ -373,7 +380,7 @@ impl<C: Cluster> Keeper<C> {
         let is_on = matches!(self.lifecycle.phase(), Phase::Starting | Phase::Ready);
         let idle = self.idle().filter(|_| is_on && !is_kept);
         let unused = idle.and_then(|idle| self.agreement.unused_at(idle));
-        let young = self.lifecycle.since() + self.target.min_up;
+        let young = self.lifecycle.since() + paced(self.target.min_up);
         let is_ready = self.lifecycle.phase() == Phase::Ready;
         let idle_from = unused.map(|at| if is_ready { at.max(young) } else { at });
         (idle_from, keep_until_ms)

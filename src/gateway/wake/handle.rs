@@ -11,6 +11,7 @@ use super::asked::{Change, Changed, Cold, Refusal, Wanted};
 use super::shared::{Look, Shared};
 use super::view::{Endpoint, Phase, View};
 use crate::config::gateway::GatewayTarget;
+use crate::util::paced;
 
 /// The longest time that a request waits for the Lease to be renewed, should the keeper
 /// not end that sooner.
@@ -114,7 +115,7 @@ impl TargetHandle {
             let idle_at = hot.idle_from.map(|from| {
                 let used = target
                     .idle
-                    .and_then(|idle| hot.activity.used_until(idle, target.presence));
+                    .and_then(|idle| hot.activity.used_until(paced(idle), target.presence));
                 used.map_or(from, |used| from.max(used))
             });
             View {

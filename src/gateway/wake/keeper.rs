@@ -24,7 +24,7 @@ use crate::config::gateway::{GatewayTarget, IdleStop};
 use crate::control::progress::Observation;
 use crate::kube::{CollectionChange, EndpointSlice, Lease, ScaleAnswer, Service};
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
-use crate::util::Clock;
+use crate::util::{Clock, paced};
 
 /// The longest time between two looks at the whole.
 pub(super) const LOOK: Duration = Duration::from_secs(60);
@@ -289,7 +289,7 @@ impl<C: Cluster> Keeper<C> {
     /// The idle time, if the target is stopped for being idle.
     pub(super) fn idle(&self) -> Option<Duration> {
         let is_stopped = self.target.idle_stop != IdleStop::Never && self.readiness.is_some();
-        self.target.idle.filter(|_| is_stopped)
+        self.target.idle.filter(|_| is_stopped).map(paced)
     }
 
     /// Shows the state to the handles.

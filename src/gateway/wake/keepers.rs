@@ -29,6 +29,8 @@ pub struct Keepers {
     room: Arc<Room>,
     kept: BTreeMap<TargetName, Kept>,
     watches: Option<Watches>,
+    /// The watches of before were listed once.
+    were_synced: bool,
 }
 
 /// A keeper that runs.
@@ -61,6 +63,7 @@ impl Keepers {
             room: Room::new(settings.max_held, metrics),
             kept: BTreeMap::new(),
             watches: None,
+            were_synced: false,
         };
         keepers.update(targets);
         keepers
@@ -80,14 +83,20 @@ impl Keepers {
                 self.kept.insert(target.name.clone(), kept);
             }
         }
-        let listeners: Vec<Listener> = self
-            .kept
-            .values()
-            .map(|kept| kept.listener.clone())
-            .collect();
+        let kept = self.kept.values();
+        let listeners: Vec<Listener> = kept.map(|kept| kept.listener.clone()).collect();
         // A keeper ends when nobody can tell it anything any longer.
         drop(before);
-        self.watches = None;
+        let watches = self.watches.take();
+        if watches
+            .as_ref()
+            .is_some_and(|open| open.are_for(&listeners))
+        {
+            self.watches = watches;
+            return;
+        }
+        self.were_synced |= watches.as_ref().is_some_and(Watches::are_synced);
+        drop(watches);
         let leases = (&self.namespace, self.lease_prefix.as_str());
         self.watches = Some(Watches::start(&self.api, leases, &listeners));
     }
@@ -100,9 +109,10 @@ impl Keepers {
             .collect()
     }
 
-    /// Returns true once everything that is watched was listed.
+    /// Returns true once everything that is watched was listed; what a changed file adds
+    /// later is no reason to say otherwise.
     pub fn are_synced(&self) -> bool {
-        self.watches.as_ref().is_some_and(Watches::are_synced)
+        self.were_synced || self.watches.as_ref().is_some_and(Watches::are_synced)
     }
 
     /// This replica is about to end: nothing is held any longer.

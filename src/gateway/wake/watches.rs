@@ -26,6 +26,7 @@ pub(super) struct Listener {
 pub(super) struct Watches {
     /// For each whether its first list is in.
     synced: Vec<Arc<AtomicBool>>,
+    listeners: Vec<Listener>,
     _tasks: JoinSet<()>,
 }
 
@@ -59,8 +60,20 @@ impl Watches {
         }
         Self {
             synced,
+            listeners: listeners.to_vec(),
             _tasks: tasks,
         }
+    }
+
+    /// Returns true if they are what these need, too.
+    pub(super) fn are_for(&self, listeners: &[Listener]) -> bool {
+        let is_same = |(one, other): (&Listener, &Listener)| {
+            one.service == other.service
+                && one.lease == other.lease
+                && one.told.same_channel(&other.told)
+        };
+        let mut pairs = self.listeners.iter().zip(listeners);
+        self.listeners.len() == listeners.len() && pairs.all(is_same)
     }
 
     /// Returns true once all that is watched was listed.

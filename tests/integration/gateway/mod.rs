@@ -1,6 +1,8 @@
 //! The gateway: the real binary between clients, apps and an API server.
 
 mod fakes;
+mod replicas;
 mod smuggling;
 mod support;
+mod waking;
 mod whole;

@@ -1,0 +1,107 @@
+//! Targets that wake and sleep: what is held, what is written, and what is left on.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::support::backend::{Backend, free_port};
+use super::support::client::get;
+use super::support::state::Mood;
+use super::support::world::{GatewayWorld, bearer};
+
+/// The idle time of these tests: 10 s, five times shorter.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// A world with an app that is stopped after [`IDLE`], and one gateway.
+fn sleepy() -> GatewayWorld {
+    let mut world = GatewayWorld::new();
+    world.pace(5);
+    let anonymous = json!(["connect", "wake"]);
+    world.app_with(
+        "web",
+        json!({"idle": "10s", "minUp": "0s", "anonymous": anonymous}),
+    );
+    world.start();
+    world
+}
+
+#[test]
+fn a_pod_whose_port_opens_late_answers_the_request_that_woke_it() {
+    let mut world = GatewayWorld::new();
+    world.app("web");
+    let port = free_port();
+    let way = ("deployments", "apps", "web");
+    world
+        .cluster
+        .pods_follow(way, "web", Duration::ZERO, &["127.0.0.1"], port);
+    world.start();
+    let token = bearer(&world.worker());
+    let proxy = world.ports().proxy;
+    let begun = Instant::now();
+    let request = thread::spawn(move || get(proxy, "web.test", "/", &token));
+    world.wait_count("web", 1);
+    thread::sleep(Duration::from_secs(3));
+    let late = Backend::start_on(port);
+    let reply = request.join().unwrap();
+    assert_eq!((reply.status, reply.text().as_str()), (200, "hello"));
+    assert!(begun.elapsed() >= Duration::from_secs(3));
+    assert_eq!(late.asked().len(), 1);
+}
+
+#[test]
+fn three_hundred_requests_are_held_by_one_wake() {
+    let mut world = GatewayWorld::new();
+    // All of them come from one address, as behind an Ingress.
+    world.set("TRUSTED_PROXIES", "127.0.0.1/32");
+    world.app_with("web", json!({"maxHeld": 300}));
+    let port = world.backend("web").port;
+    let way = ("deployments", "apps", "web");
+    world
+        .cluster
+        .pods_follow(way, "web", Duration::from_secs(3), &["127.0.0.1"], port);
+    world.start();
+    let token = bearer(&world.worker());
+    let proxy = world.ports().proxy;
+    thread::scope(|scope| {
+        for _ in 0..300 {
+            scope.spawn(|| assert_eq!(get(proxy, "web.test", "/", &token).status, 200));
+        }
+    });
+    assert_eq!(world.backend("web").asked().len(), 300);
+    let applied = world.cluster.calls("PATCH /deployments/web/scale");
+    assert_eq!(applied.len(), 1);
+}
+
+#[test]
+fn what_is_idle_is_stopped_but_not_while_the_api_server_is_away() {
+    let world = sleepy();
+    assert_eq!(world.get("web.test", "/", "").status, 200);
+    world.cluster.set(Mood::Down);
+    for _ in 0..4 {
+        thread::sleep(IDLE);
+        let begun = Instant::now();
+        assert_eq!(world.get("web.test", "/", "").status, 200);
+        assert!(begun.elapsed() < Duration::from_secs(1));
+    }
+    thread::sleep(IDLE * 2);
+    assert_eq!(world.count("web"), 1);
+    world.cluster.set(Mood::Well);
+    world.wait_count("web", 0);
+    assert_eq!(world.wait_audit("idle-stop")["target"], "web");
+    assert_eq!(world.get("web.test", "/", "").status, 200);
+}
+
+#[test]
+fn what_a_person_has_started_is_left_on() {
+    let world = sleepy();
+    world
+        .cluster
+        .patch_replicas("deployments", "apps", "web", "kubectl", 1);
+    assert_eq!(world.get("web.test", "/", "").status, 200);
+    let kept = world.wait_audit("kept");
+    let reason = kept["reason"].as_str().unwrap();
+    assert!(reason.starts_with("left on: "), "{reason}");
+    assert_eq!(world.count("web"), 1);
+    assert_eq!(world.get("web.test", "/", "").status, 200);
+}
