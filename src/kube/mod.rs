@@ -56,6 +56,8 @@ pub use call::DryRun;
 pub use change::{Conditional, Started};
 pub use collection_watch::{CollectionChange, CollectionWatch};
 pub use credentials::Credentials;
+#[cfg(all(test, feature = "gateway"))]
+pub(crate) use endpoints::SliceEndpoint;
 #[cfg(feature = "gateway")]
 pub use endpoints::{EndpointSlice, SlicePort};
 pub use error::Error;
@@ -65,6 +67,8 @@ pub use rights::WorkloadRights;
 pub use scale::ScaleAnswer;
 #[cfg(feature = "gateway")]
 pub use service::Service;
+#[cfg(all(test, feature = "gateway"))]
+pub(crate) use service::ServicePort;
 pub use service_account::{LoadError, ServiceAccount};
 #[cfg(feature = "gateway")]
 pub use token_review::TokenReview;
