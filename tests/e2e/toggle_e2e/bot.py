@@ -28,6 +28,16 @@ def default_binary() -> Path:
     return (repository / target / f"{os.uname().machine}-unknown-linux-musl" / "release" / NAME).resolve()
 
 
+def gateway_binary() -> Path:
+    """The release binary with the gateway, unless `GATEWAY_BINARY` names another."""
+    given = os.environ.get("GATEWAY_BINARY")
+    if given:
+        return Path(given).resolve()
+    repository = Path(__file__).resolve().parents[3]
+    triple = f"{os.uname().machine}-unknown-linux-musl"
+    return repository / "target" / "gateway" / triple / "release" / NAME
+
+
 @dataclass(frozen=True)
 class Memory:
     """What the kernel says a process uses, in kB."""
@@ -235,10 +245,12 @@ class Bot:
         return Memory(kilobytes("VmRSS"), kilobytes("RssAnon"), kilobytes("VmHWM"))
 
 
-def run_to_end(settings: dict[str, str], arguments: tuple[str, ...] = (), timeout: float = 20) -> tuple[int, str]:
+def run_to_end(
+    settings: dict[str, str], arguments: tuple[str, ...] = (), timeout: float = 20, binary: Path | None = None
+) -> tuple[int, str]:
     """Runs the binary once and gives its exit code and all it wrote."""
     done = subprocess.run(
-        [str(default_binary()), *arguments],
+        [str(binary or default_binary()), *arguments],
         env=settings,
         cwd="/",
         stdin=subprocess.DEVNULL,
