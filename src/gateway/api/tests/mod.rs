@@ -4,6 +4,7 @@ mod answers;
 mod bodies;
 mod description;
 mod routes;
+mod service;
 mod validate;
 
 use std::time::{Duration, UNIX_EPOCH};
