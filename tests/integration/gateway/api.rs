@@ -54,7 +54,10 @@ fn a_target_is_started_scaled_and_stopped() {
     assert_eq!(post("start", &json!({}))["replicas"], 1);
     world.wait_count("web", 1);
     let ready = get("/wait");
-    assert_eq!((ready.status, &ready.json()["phase"]), (200, &"ready".into()));
+    assert_eq!(
+        (ready.status, &ready.json()["phase"]),
+        (200, &"ready".into())
+    );
     let status = get("").json();
     assert_eq!(status["startedBy"], format!("sa:{APPS}/worker"));
     assert_eq!(status["ready"], 1);
@@ -69,15 +72,23 @@ fn a_target_is_started_scaled_and_stopped() {
         assert_eq!(post("stop", &json!({}))["replicas"], 0);
     }
     world.wait_count("web", 0);
-    poll("web to be off", || (get("").json()["phase"] == "off").then_some(()));
+    poll("web to be off", || {
+        (get("").json()["phase"] == "off").then_some(())
+    });
 
-    let audit = world.audit().into_iter().filter(|line| line["event"] == "changed");
+    let audit = world
+        .audit()
+        .into_iter()
+        .filter(|line| line["event"] == "changed");
     let audit: Vec<Value> = audit.collect();
     let verbs: Vec<&Value> = audit.iter().map(|line| &line["verb"]).collect();
     assert_eq!(verbs, ["start", "scale", "start", "stop", "stop"]);
     for line in audit {
         assert_eq!(line["serviceAccount"], "worker", "{line}");
-        assert_eq!((&line["target"], &line["role"]), (&"web".into(), &"all".into()));
+        assert_eq!(
+            (&line["target"], &line["role"]),
+            (&"web".into(), &"all".into())
+        );
         assert_eq!(line["remoteIp"], "127.0.0.1");
     }
 }
@@ -89,7 +100,11 @@ fn a_person_with_an_access_token_may_do_so_too() {
     assert_eq!(reply.status, 200, "{}", reply.text());
     world.wait_count("web", 1);
     let line = world.wait_audit("changed");
-    assert_eq!((&line["sub"], &line["verb"]), (&"anna".into(), &"start".into()), "{line}");
+    assert_eq!(
+        (&line["sub"], &line["verb"]),
+        (&"anna".into(), &"start".into()),
+        "{line}"
+    );
 }
 
 #[test]
@@ -100,11 +115,15 @@ fn a_start_for_a_while_is_shown_with_its_end() {
     let reply = world.api("POST", "/v1/targets/web/start", Some(&token), Some(&start));
     assert_eq!(reply.status, 200, "{}", reply.text());
     let until = poll("the end of it", || {
-        let status = world.api("GET", "/v1/targets/web", Some(&token), None).json();
+        let status = world
+            .api("GET", "/v1/targets/web", Some(&token), None)
+            .json();
         status["keepUntil"].as_str().map(str::to_owned)
     });
     assert!(until.ends_with('Z'), "{until}");
-    let kept = world.cluster.annotation("openclaw-gateway-web", "keep-until");
+    let kept = world
+        .cluster
+        .annotation("openclaw-gateway-web", "keep-until");
     assert!(!kept.is_empty());
 }
 
@@ -143,13 +162,26 @@ fn a_scan_for_targets_finds_none() {
     // Before anything is shown all is the same.
     let nobody = ask("GET", "/v1/targets/nothing", None);
     assert_eq!(nobody.0, 401);
-    assert!(nobody.1.contains(&("www-authenticate".to_owned(), "Bearer".to_owned())));
-    for path in ["/v1/targets", "/v1/targets/secret", "/v1/openapi.json", "/", "/x"] {
+    assert!(
+        nobody
+            .1
+            .contains(&("www-authenticate".to_owned(), "Bearer".to_owned()))
+    );
+    for path in [
+        "/v1/targets",
+        "/v1/targets/secret",
+        "/v1/openapi.json",
+        "/",
+        "/x",
+    ] {
         assert_eq!(ask("GET", path, None), nobody, "{path}");
     }
     assert_eq!(ask("POST", "/v1/targets/web/start", None), nobody);
     let line = poll("the denial", || {
-        world.audit().into_iter().find(|line| line["event"] == "denied")
+        world
+            .audit()
+            .into_iter()
+            .find(|line| line["event"] == "denied")
     });
     assert_eq!(line["serviceAccount"], "viewer", "{line}");
 }
@@ -160,7 +192,13 @@ fn a_role_has_its_limits() {
     let runner = world.account(APPS, "runner");
     let start = |body: Value| {
         let reply = world.api("POST", "/v1/targets/web/start", Some(&runner), Some(&body));
-        (reply.status, reply.json()["detail"].as_str().unwrap_or_default().to_owned())
+        (
+            reply.status,
+            reply.json()["detail"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+        )
     };
     let over = "at most 2 replicas may be asked for";
     assert_eq!(start(json!({"replicas": 3})), (403, over.to_owned()));
@@ -181,7 +219,9 @@ fn a_role_has_its_limits() {
 #[test]
 fn what_a_person_switched_off_stays_off() {
     let world = GatewayWorld::with_web();
-    world.cluster.apply_replicas("deployments", APPS, "web", BOT, 0);
+    world
+        .cluster
+        .apply_replicas("deployments", APPS, "web", BOT, 0);
     let reply = world.api("POST", "/v1/targets/web/start", Some(&world.worker()), None);
     assert_eq!(reply.status, 409, "{}", reply.text());
     assert_eq!(reply.header("content-type"), "application/problem+json");
@@ -193,7 +233,10 @@ fn what_a_person_switched_off_stays_off() {
 fn while_the_cluster_cannot_be_asked_nobody_is_let_in_on_a_guess() {
     let world = GatewayWorld::with_web();
     let known = world.worker();
-    assert_eq!(world.api("GET", "/v1/targets", Some(&known), None).status, 200);
+    assert_eq!(
+        world.api("GET", "/v1/targets", Some(&known), None).status,
+        200
+    );
     let fresh = world.account(APPS, "fresh");
     world.cluster.set(Mood::Down);
     let reply = world.api("GET", "/v1/targets", Some(&fresh), None);
@@ -219,7 +262,12 @@ fn one_connection_serves_many_and_describes_itself() {
     let file = fs::read_to_string(root().join("docs/openapi.json"));
     assert_eq!(described.text(), file.expect("it is there"));
     assert_eq!(described.header("content-type"), "application/json");
-    for path in ["/v1/targets", "/v1/targets/web", "/v1/nothing", "/v1/targets"] {
+    for path in [
+        "/v1/targets",
+        "/v1/targets/web",
+        "/v1/nothing",
+        "/v1/targets",
+    ] {
         raw.get("gateway", path, &token);
         let reply = raw.reply();
         assert_eq!(reply.status, if path == "/v1/nothing" { 404 } else { 200 });

@@ -25,7 +25,10 @@ impl Pod {
         let dir = TempDir::new();
         let env = [
             ("GATEWAY_URL", format!("http://127.0.0.1:{api}")),
-            ("GATEWAY_TOKEN_FILE", dir.path().join("token").display().to_string()),
+            (
+                "GATEWAY_TOKEN_FILE",
+                dir.path().join("token").display().to_string(),
+            ),
             ("OPENCLAW_TEST_PACE", "20".to_owned()),
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value));
@@ -93,9 +96,18 @@ fn a_target_is_started_and_waited_for() {
 #[test]
 fn wrong_arguments_are_2() {
     let pod = Pod::new(1, "a-token");
-    for args in ["restart web", "start", "list --frob", "list --url http://example.org"] {
+    for args in [
+        "restart web",
+        "start",
+        "list --frob",
+        "list --url http://example.org",
+    ] {
         let done = pod.call(args);
-        assert_eq!((done.code, done.out.as_str()), (Some(2), ""), "{args}: {done:?}");
+        assert_eq!(
+            (done.code, done.out.as_str()),
+            (Some(2), ""),
+            "{args}: {done:?}"
+        );
     }
     let done = pod.call("list --token-file /nowhere");
     assert_eq!(done.code, Some(2), "{done:?}");
@@ -107,7 +119,8 @@ fn who_may_not_is_3() {
     let mut world = GatewayWorld::new();
     world.app("web");
     world.file["roles"]["viewer"] = json!({"targets": ["web"], "verbs": ["status"]});
-    let identity = json!({"namespace": APPS, "serviceAccount": "viewer", "allowedRoles": ["viewer"]});
+    let identity =
+        json!({"namespace": APPS, "serviceAccount": "viewer", "allowedRoles": ["viewer"]});
     world.file["k8sTrust"]["allowedIdentities"] = json!([identity]);
     world.start();
     let pod = Pod::new(world.ports().api, &world.account(APPS, "viewer"));
@@ -142,7 +155,9 @@ fn nobody_there_is_4() {
 fn a_target_that_cannot_be_started_is_5() {
     let world = GatewayWorld::with_web();
     let manager = "openclaw-k8s-toggle-operator";
-    world.cluster.apply_replicas("deployments", APPS, "web", manager, 0);
+    world
+        .cluster
+        .apply_replicas("deployments", APPS, "web", manager, 0);
     let done = Pod::of(&world).call("start web --wait");
     assert_eq!((done.code, done.out.as_str()), (Some(5), ""), "{done:?}");
     assert!(done.err.contains("(409)"), "{done:?}");
@@ -154,11 +169,16 @@ fn what_is_not_ready_in_time_is_6() {
     let port = world.app("web").port;
     let late = Duration::from_secs(3_600);
     let web = ("deployments", APPS, "web");
-    world.cluster.pods_follow(web, "web", late, &["127.0.0.1"], port);
+    world
+        .cluster
+        .pods_follow(web, "web", late, &["127.0.0.1"], port);
     world.start();
     let done = Pod::of(&world).call("start web --wait --timeout 2s");
     assert_eq!((done.code, done.out.as_str()), (Some(6), ""), "{done:?}");
-    assert!(done.err.ends_with("not in time: web: starting, 0 of 1\n"), "{done:?}");
+    assert!(
+        done.err.ends_with("not in time: web: starting, 0 of 1\n"),
+        "{done:?}"
+    );
     // It stays started: the call gave up, not the target.
     assert_eq!(world.count("web"), 1);
 }
@@ -176,7 +196,10 @@ fn a_gateway_that_comes_later_is_waited_for() {
     });
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(done.out.starts_with("web: ready"), "{done:?}");
-    assert!(done.err.contains("refused the connection; trying again"), "{done:?}");
+    assert!(
+        done.err.contains("refused the connection; trying again"),
+        "{done:?}"
+    );
 }
 
 #[test]
@@ -193,10 +216,14 @@ fn a_token_that_was_renewed_meanwhile_is_read_again() {
     let mut claims = account_claims(APPS, "worker", TOKEN_AUDIENCE);
     claims["jti"] = "of-the-new-one".into();
     let new = unsigned(&claims);
-    world.cluster.token(&new, Token::bound(APPS, "worker", TOKEN_AUDIENCE));
+    world
+        .cluster
+        .token(&new, Token::bound(APPS, "worker", TOKEN_AUDIENCE));
     let pod = Pod::new(world.ports().api, &old);
     let (done, ()) = pod.calling("status web", || {
-        poll("the review", || (world.cluster.reviews(&old) > 0).then_some(()));
+        poll("the review", || {
+            (world.cluster.reviews(&old) > 0).then_some(())
+        });
         pod.renew(&new);
     });
     assert_eq!(done.code, Some(0), "{done:?}");

@@ -6,6 +6,7 @@ mod description;
 mod routes;
 mod service;
 mod validate;
+mod world;
 
 use std::time::{Duration, UNIX_EPOCH};
 

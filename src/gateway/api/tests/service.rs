@@ -1,263 +1,12 @@
 //! The API over sockets of loopback.
 
-use std::collections::BTreeMap;
-use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
 
-use super::name;
-use crate::config::gateway::GatewayFile;
-use crate::control::access::{Action, Grants, Identity, Pod, Principal, Role, ServiceAccountName};
-use crate::gateway::api::serve_connection;
-use crate::gateway::auth::{Authenticator, Session};
-use crate::gateway::context::{Context, Parts};
-use crate::gateway::listener::Slot;
-use crate::gateway::wake::fake::{FakeKeeper, cold, target};
+use super::world::{Api, JSON, on_loopback, request};
 use crate::gateway::wake::{Change, Changed, Phase, Refusal};
-use crate::net::fake::run;
-use crate::telemetry::GatewayAudit;
-use crate::util::Clock;
-
-/// The API with the targets `worker`, which is off, and `other`, which nobody may see but
-/// who may do everything.
-///
-/// `operator` may do everything, `starter` may start and wait for `worker`, `listener` may
-/// see that it exists, and everybody may see the status of `open`.
-struct Api {
-    address: SocketAddr,
-    context: Arc<Context>,
-    worker: FakeKeeper,
-}
-
-fn session(grants: &Grants, account: &str) -> Session {
-    let principal = Principal::ServiceAccount(
-        ServiceAccountName {
-            namespace: "ci".to_owned(),
-            name: account.to_owned(),
-        },
-        Some(Pod {
-            name: "pod".to_owned(),
-            uid: "uid".to_owned(),
-        }),
-    );
-    let permissions = grants.permissions(&principal);
-    Session::new(principal, permissions)
-}
-
-fn grants() -> Grants {
-    let role = |targets: Option<&str>, actions: &[Action]| Role {
-        targets: targets.map(|target| [name(target)].into()),
-        actions: actions.iter().copied().collect(),
-        max_replicas: None,
-        max_for: None,
-    };
-    let all = role(None, &Action::ALL);
-    let start = Role {
-        max_replicas: Some(2),
-        max_for: Some(Duration::from_secs(7_200)),
-        ..role(Some("worker"), &[Action::Start, Action::Wait])
-    };
-    let list = role(Some("worker"), &[Action::List]);
-    let roles = [("operator", all), ("starter", start), ("listener", list)];
-    let identities = roles.iter().map(|(role, _)| Identity {
-        namespace: Some("ci".to_owned()),
-        name: Some((*role).to_owned()),
-        roles: vec![(*role).to_owned()],
-        allow_unbound: false,
-    });
-    Grants {
-        identities: identities.collect(),
-        anonymous: Arc::new([(name("open"), [Action::Status].into_iter().collect())].into()),
-        roles: roles
-            .into_iter()
-            .map(|(name, role)| (name.to_owned(), Arc::new(role)))
-            .collect(),
-        ..Grants::default()
-    }
-}
-
-async fn api() -> Api {
-    let grants = grants();
-    let sessions = ["operator", "starter", "listener"].map(|who| (who, session(&grants, who)));
-    let nobody = grants.permissions(&Principal::Anonymous);
-    let (worker, keeper) = cold(target("worker"));
-    let mut targets = BTreeMap::from([(name("worker"), worker)]);
-    for other in ["other", "open"] {
-        targets.insert(name(other), cold(target(other)).0);
-    }
-    let file = GatewayFile {
-        grants,
-        targets: Vec::new(),
-        service_accounts: true,
-        audit_successes: false,
-        warnings: Vec::new(),
-    };
-    let parts = Parts {
-        authenticator: Authenticator::of_sessions(sessions, nobody),
-        trusted_proxies: Vec::new(),
-        audit: GatewayAudit::default(),
-        metrics: Arc::default(),
-        clock: Clock::stopped(),
-        drain: Duration::from_secs(30),
-    };
-    let context = Arc::new(Context::new(parts, file, targets));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let shared = Arc::clone(&context);
-    tokio::spawn(async move {
-        loop {
-            let (stream, peer) = listener.accept().await.unwrap();
-            let context = Arc::clone(&shared);
-            tokio::spawn(serve_connection(context, stream, peer, Slot::alone()));
-        }
-    });
-    Api {
-        address,
-        context,
-        worker: keeper,
-    }
-}
-
-/// A connection of a client.
-struct Connection {
-    stream: TcpStream,
-    read: Vec<u8>,
-}
-
-#[derive(Debug, PartialEq)]
-struct Reply {
-    status: u16,
-    /// Without the date.
-    head: String,
-    body: String,
-}
-
-impl Reply {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap()
-    }
-
-    fn detail(&self) -> String {
-        self.json()["detail"].as_str().unwrap().to_owned()
-    }
-
-    fn closes(&self) -> bool {
-        self.head.contains("connection: close")
-    }
-}
-
-impl Api {
-    async fn connect(&self) -> Connection {
-        Connection {
-            stream: TcpStream::connect(self.address).await.unwrap(),
-            read: Vec::new(),
-        }
-    }
-
-    /// One request on a connection of its own.
-    async fn raw(&self, request: &str) -> Reply {
-        self.connect().await.ask(request).await
-    }
-
-    async fn get(&self, who: &str, path: &str) -> Reply {
-        self.raw(&request("GET", who, path, "", "")).await
-    }
-
-    async fn post(&self, who: &str, path: &str, body: &str) -> Reply {
-        self.raw(&request("POST", who, path, JSON, body)).await
-    }
-
-    /// What the keeper is asked for by a request, which it does not refuse.
-    async fn changed(&mut self, request: &str, answer: Result<Changed, Refusal>) -> Asked {
-        let mut connection = self.connect().await;
-        connection.send(request).await;
-        let (change, by) = self.worker.answer(answer).await.unwrap();
-        (change, by, connection.reply().await)
-    }
-}
-
-type Asked = (Change, String, Reply);
-
-const JSON: &str = "Content-Type: application/json\r\n";
-
-fn request(method: &str, who: &str, path: &str, headers: &str, body: &str) -> String {
-    let shown = match who {
-        "" => String::new(),
-        who => format!("Authorization: Bearer {who}\r\n"),
-    };
-    let length = match body {
-        "" => String::new(),
-        body => format!("Content-Length: {}\r\n", body.len()),
-    };
-    format!("{method} {path} HTTP/1.1\r\nHost: gateway\r\n{shown}{headers}{length}\r\n{body}")
-}
-
-impl Connection {
-    async fn send(&mut self, request: &str) {
-        let mut rest = request.as_bytes();
-        while !rest.is_empty() {
-            self.stream.writable().await.unwrap();
-            match self.stream.try_write(rest) {
-                Ok(written) => rest = &rest[written..],
-                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
-            }
-        }
-    }
-
-    async fn ask(&mut self, request: &str) -> Reply {
-        self.send(request).await;
-        self.reply().await
-    }
-
-    /// Reads more; false at the end.
-    async fn more(&mut self) -> bool {
-        loop {
-            self.stream.readable().await.unwrap();
-            let mut piece = [0; 4096];
-            match self.stream.try_read(&mut piece) {
-                Ok(0) => return false,
-                Ok(read) => self.read.extend_from_slice(&piece[..read]),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
-                Err(_) => return false,
-            }
-            return true;
-        }
-    }
-
-    async fn reply(&mut self) -> Reply {
-        loop {
-            let text = String::from_utf8(self.read.clone()).unwrap();
-            if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-                let length: usize = length.map_or(0, |length| length.parse().unwrap());
-                if body.len() >= length {
-                    let status = head[9..12].parse().unwrap();
-                    let lines = head.lines().filter(|line| !line.starts_with("date: "));
-                    let reply = Reply {
-                        status,
-                        head: lines.collect::<Vec<_>>().join("\n"),
-                        body: body[..length].to_owned(),
-                    };
-                    self.read.drain(..head.len() + 4 + length);
-                    return reply;
-                }
-            }
-            assert!(self.more().await, "closed after {text:?}");
-        }
-    }
-
-    async fn ends(&mut self) {
-        assert!(!self.more().await, "{:?}", String::from_utf8_lossy(&self.read));
-    }
-}
-
-fn on_loopback<F: Future>(test: impl FnOnce(Api) -> F) {
-    run(async { test(api().await).await });
-}
 
 #[test]
 fn one_connection_has_many_requests() {
@@ -267,7 +16,12 @@ fn one_connection_has_many_requests() {
         let reply = connection.ask(&list).await;
         assert_eq!(reply.status, 200);
         let targets = reply.json()["targets"].clone();
-        let names: Vec<&str> = targets.as_array().unwrap().iter().map(|t| t["name"].as_str().unwrap()).collect();
+        let names: Vec<&str> = targets
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|t| t["name"].as_str().unwrap())
+            .collect();
         assert_eq!(names, ["open", "other", "worker"]);
         let status = request("GET", "operator", "/v1/targets/worker", "", "");
         let reply = connection.ask(&status).await;
@@ -278,10 +32,14 @@ fn one_connection_has_many_requests() {
         assert_eq!(asked, (Change::Stop, "sa:ci/operator".to_owned()));
         let reply = connection.reply().await;
         assert_eq!((reply.status, &reply.json()["replicas"]), (200, &0.into()));
-        let reply = connection.ask(&request("GET", "operator", "/v1/openapi.json", "", "")).await;
+        let reply = connection
+            .ask(&request("GET", "operator", "/v1/openapi.json", "", ""))
+            .await;
         assert_eq!(reply.json()["openapi"], "3.1.0");
         assert!(!reply.closes());
-        let refused = connection.ask(&request("PUT", "operator", "/v1/targets", "", "")).await;
+        let refused = connection
+            .ask(&request("PUT", "operator", "/v1/targets", "", ""))
+            .await;
         assert_eq!(refused.status, 405);
         assert_eq!(connection.ask(&list).await.status, 200);
     });
@@ -319,8 +77,17 @@ fn who_shows_nothing_learns_nothing() {
     on_loopback(async |api: Api| {
         let unshown = api.get("", "/v1/targets/nobody").await;
         assert_eq!(unshown.status, 401);
-        assert!(unshown.head.contains("www-authenticate: Bearer\n"), "{}", unshown.head);
-        for path in ["/v1/targets", "/v1/openapi.json", "/v1/targets/worker", "/nothing"] {
+        assert!(
+            unshown.head.contains("www-authenticate: Bearer\n"),
+            "{}",
+            unshown.head
+        );
+        for path in [
+            "/v1/targets",
+            "/v1/openapi.json",
+            "/v1/targets/worker",
+            "/nothing",
+        ] {
             let reply = api.get("", path).await;
             match path {
                 "/v1/targets" => assert_eq!(reply.json()["targets"][0]["name"], "open"),
@@ -334,14 +101,22 @@ fn who_shows_nothing_learns_nothing() {
         // The ways to show something that is no bearer token.
         for header in ["Basic b3BlcmF0b3I6eA==", "operator", "Bearer", "Digest x"] {
             let header = format!("Authorization: {header}\r\n");
-            let reply = api.raw(&request("GET", "", "/v1/targets/worker", &header, "")).await;
+            let reply = api
+                .raw(&request("GET", "", "/v1/targets/worker", &header, ""))
+                .await;
             assert_eq!(reply.status, 401, "{header}");
         }
         let cookie = "Cookie: token=operator\r\n";
-        let reply = api.raw(&request("GET", "", "/v1/targets/worker", cookie, "")).await;
+        let reply = api
+            .raw(&request("GET", "", "/v1/targets/worker", cookie, ""))
+            .await;
         assert_eq!(reply, unshown);
         let refused = api.get("stranger", "/v1/targets/worker").await;
-        assert!(refused.head.contains("error=\"invalid_token\""), "{}", refused.head);
+        assert!(
+            refused.head.contains("error=\"invalid_token\""),
+            "{}",
+            refused.head
+        );
     });
 }
 
@@ -353,14 +128,30 @@ fn a_role_is_told_what_it_may_see() {
         assert_eq!(listed.len(), 2);
         assert_eq!(listed[1], serde_json::json!({"name": "worker"}));
         let denied = api.get("listener", "/v1/targets/worker").await;
-        assert_eq!((denied.status, denied.detail()), (403, "none of your roles allows this".into()));
-        api.worker.phase(Phase::Failed, Some("the image cannot be pulled"));
+        assert_eq!(
+            (denied.status, denied.detail()),
+            (403, "none of your roles allows this".into())
+        );
+        api.worker
+            .phase(Phase::Failed, Some("the image cannot be pulled"));
         let wait = "/v1/targets/worker/wait?timeout=0s";
         let reply = api.get("starter", wait).await;
-        assert_eq!((reply.status, reply.detail()), (409, "it did not come up".into()));
+        assert_eq!(
+            (reply.status, reply.detail()),
+            (409, "it did not come up".into())
+        );
         let reply = api.get("operator", wait).await;
-        assert_eq!((reply.status, reply.detail()), (409, "the image cannot be pulled".into()));
-        let start = request("POST", "starter", "/v1/targets/worker/start", JSON, "{\"replicas\":2}");
+        assert_eq!(
+            (reply.status, reply.detail()),
+            (409, "the image cannot be pulled".into())
+        );
+        let start = request(
+            "POST",
+            "starter",
+            "/v1/targets/worker/start",
+            JSON,
+            "{\"replicas\":2}",
+        );
         let (_, by, reply) = api.changed(&start, Ok(Changed::Done(2))).await;
         assert_eq!(by, "sa:ci/starter");
         assert_eq!(reply.json()["reason"], Value::Null);
@@ -382,22 +173,65 @@ fn a_change_is_made_within_what_is_allowed() {
             assert_eq!((reply.status, &reply.json()["replicas"]), (200, &3.into()));
         }
         for (path, who, body, said) in [
-            ("start", "starter", "{\"replicas\":3}", "at most 2 replicas may be asked for"),
-            ("start", "starter", "{\"for\":\"3h\"}", "at most 2 h may be asked for"),
-            ("start", "operator", "{\"replicas\":6}", "at most 5 replicas may be asked for"),
-            ("scale", "operator", "{\"replicas\":6}", "at most 5 replicas may be asked for"),
-            ("scale", "starter", "{\"replicas\":1}", "none of your roles allows this"),
+            (
+                "start",
+                "starter",
+                "{\"replicas\":3}",
+                "at most 2 replicas may be asked for",
+            ),
+            (
+                "start",
+                "starter",
+                "{\"for\":\"3h\"}",
+                "at most 2 h may be asked for",
+            ),
+            (
+                "start",
+                "operator",
+                "{\"replicas\":6}",
+                "at most 5 replicas may be asked for",
+            ),
+            (
+                "scale",
+                "operator",
+                "{\"replicas\":6}",
+                "at most 5 replicas may be asked for",
+            ),
+            (
+                "scale",
+                "starter",
+                "{\"replicas\":1}",
+                "none of your roles allows this",
+            ),
             ("stop", "starter", "{}", "none of your roles allows this"),
         ] {
-            let reply = api.post(who, &format!("/v1/targets/worker/{path}"), body).await;
-            assert_eq!((reply.status, reply.detail()), (403, said.to_owned()), "{body}");
+            let reply = api
+                .post(who, &format!("/v1/targets/worker/{path}"), body)
+                .await;
+            assert_eq!(
+                (reply.status, reply.detail()),
+                (403, said.to_owned()),
+                "{body}"
+            );
         }
         let stop = request("POST", "operator", "/v1/targets/worker/stop", "", "");
         let refusal = |why: &str| why.to_owned();
         for (answer, status, said) in [
-            (Refusal::Refused(refusal("a person holds it")), 409, "a person holds it"),
-            (Refusal::Impossible(refusal("no right to")), 500, "no right to"),
-            (Refusal::Unavailable, 503, "the API server of the cluster does not answer"),
+            (
+                Refusal::Refused(refusal("a person holds it")),
+                409,
+                "a person holds it",
+            ),
+            (
+                Refusal::Impossible(refusal("no right to")),
+                500,
+                "no right to",
+            ),
+            (
+                Refusal::Unavailable,
+                503,
+                "the API server of the cluster does not answer",
+            ),
         ] {
             let (_, _, reply) = api.changed(&stop, Err(answer)).await;
             assert_eq!((reply.status, reply.detail()), (status, said.to_owned()));
@@ -413,16 +247,24 @@ fn a_wait_ends_when_it_is_ready_or_the_time_is_over() {
         let reply = api.get("operator", &format!("{path}?timeout=0")).await;
         assert_eq!((reply.status, &reply.json()["phase"]), (202, &"off".into()));
         let mut connection = api.connect().await;
-        connection.send(&request("GET", "operator", path, "", "")).await;
+        connection
+            .send(&request("GET", "operator", path, "", ""))
+            .await;
         // It waits while it starts, and has not answered.
         tokio::task::yield_now().await;
         api.worker.phase(Phase::Starting, None);
         let reply = api.get("operator", &format!("{path}?timeout=0s")).await;
-        assert_eq!((reply.status, &reply.json()["phase"]), (202, &"starting".into()));
+        assert_eq!(
+            (reply.status, &reply.json()["phase"]),
+            (202, &"starting".into())
+        );
         assert!(connection.read.is_empty());
         api.worker.ready("10.0.0.1:80".parse().unwrap());
         let reply = connection.reply().await;
-        assert_eq!((reply.status, &reply.json()["phase"]), (200, &"ready".into()));
+        assert_eq!(
+            (reply.status, &reply.json()["phase"]),
+            (200, &"ready".into())
+        );
         assert!(!reply.closes());
     });
 }
@@ -431,7 +273,15 @@ fn a_wait_ends_when_it_is_ready_or_the_time_is_over() {
 fn a_wait_goes_on_elsewhere_when_the_gateway_ends() {
     on_loopback(async |api: Api| {
         let mut waiting = api.connect().await;
-        waiting.send(&request("GET", "operator", "/v1/targets/worker/wait", "", "")).await;
+        waiting
+            .send(&request(
+                "GET",
+                "operator",
+                "/v1/targets/worker/wait",
+                "",
+                "",
+            ))
+            .await;
         let mut idle = api.connect().await;
         let status = request("GET", "operator", "/v1/targets/worker", "", "");
         assert_eq!(idle.ask(&status).await.status, 200);
@@ -458,17 +308,31 @@ fn a_body_is_short_json_and_a_get_has_none() {
         body += &format!("1001\r\n{}\r\n0\r\n\r\n", " ".repeat(0x1001));
         assert_eq!(api.raw(&body).await.status, 413);
         let expects = format!("{JSON}Expect: 100-continue\r\nContent-Length: 4097\r\n");
-        let reply = api.raw(&request("POST", "operator", path, &expects, "")).await;
+        let reply = api
+            .raw(&request("POST", "operator", path, &expects, ""))
+            .await;
         assert_eq!(reply.status, 413);
         for content_type in ["", "Content-Type: text/plain\r\n"] {
             let body = "{\"replicas\":1}";
-            let reply = api.raw(&request("POST", "operator", path, content_type, body)).await;
+            let reply = api
+                .raw(&request("POST", "operator", path, content_type, body))
+                .await;
             assert_eq!(reply.status, 415, "{content_type}");
         }
-        let reply = api.post("operator", path, "{\"replicas\":1,\"force\":true}").await;
-        assert_eq!((reply.status, reply.detail()), (400, "there is no member \"force\" here".into()));
-        let reply = api.raw(&request("GET", "operator", "/v1/targets", JSON, "{}")).await;
-        assert_eq!((reply.status, reply.detail()), (400, "a GET has no body".into()));
+        let reply = api
+            .post("operator", path, "{\"replicas\":1,\"force\":true}")
+            .await;
+        assert_eq!(
+            (reply.status, reply.detail()),
+            (400, "there is no member \"force\" here".into())
+        );
+        let reply = api
+            .raw(&request("GET", "operator", "/v1/targets", JSON, "{}"))
+            .await;
+        assert_eq!(
+            (reply.status, reply.detail()),
+            (400, "a GET has no body".into())
+        );
         assert!(reply.closes());
     });
 }
@@ -479,9 +343,15 @@ fn what_another_server_may_read_in_another_way_is_refused() {
         let path = "/v1/targets/worker/start";
         for (headers, body) in [
             ("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"),
-            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+            (
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                "0\r\n\r\n",
+            ),
             ("Transfer-Encoding: identity, chunked\r\n", "0\r\n\r\n"),
-            ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+            (
+                "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+                "0\r\n\r\n",
+            ),
         ] {
             let head = request("POST", "operator", path, headers, "");
             let mut connection = api.connect().await;
@@ -490,7 +360,9 @@ fn what_another_server_may_read_in_another_way_is_refused() {
             connection.ends().await;
         }
         let large = format!("X: {}\r\n", "x".repeat(17 * 1024));
-        let reply = api.raw(&request("GET", "operator", "/v1/targets", &large, "")).await;
+        let reply = api
+            .raw(&request("GET", "operator", "/v1/targets", &large, ""))
+            .await;
         assert_eq!(reply.status, 431);
     });
 }
@@ -505,19 +377,35 @@ fn who_is_slow_is_not_waited_for() {
         let headers = format!("{JSON}Content-Length: 14\r\n");
         let head = request("POST", "operator", "/v1/targets/worker/scale", &headers, "");
         let reply = api.raw(&(head + "{\"replicas\"")).await;
-        assert_eq!((reply.status, reply.detail()), (408, "send the body within 10 s".into()));
+        assert_eq!(
+            (reply.status, reply.detail()),
+            (408, "send the body within 10 s".into())
+        );
     });
 }
 
 #[test]
 fn a_client_that_leaves_waits_no_more() {
     on_loopback(async |api: Api| {
-        let mut waiting = api.connect().await;
-        waiting.send(&request("GET", "operator", "/v1/targets/worker/wait", "", "")).await;
-        tokio::task::yield_now().await;
         let before = Arc::strong_count(&api.context);
+        let mut waiting = api.connect().await;
+        waiting
+            .send(&request(
+                "GET",
+                "operator",
+                "/v1/targets/worker/wait",
+                "",
+                "",
+            ))
+            .await;
+        // Until it has arrived, and others have gone again.
+        let status = request("GET", "operator", "/v1/targets/worker", "", "");
+        assert_eq!(api.raw(&status).await.status, 200);
+        while Arc::strong_count(&api.context) != before + 1 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         drop(waiting);
-        while Arc::strong_count(&api.context) >= before {
+        while Arc::strong_count(&api.context) > before {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
