@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use log::debug;
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::answer::Answer;
@@ -57,6 +58,10 @@ pub async fn serve_connection(
         let (context, socket, usage) = (&context, &socket, slot.usage());
         async move {
             usage.busy();
+            if context.is_draining() {
+                // The connection is told first that this is the last request.
+                yield_now().await;
+            }
             let answer = respond(context, request, ip, socket).await;
             usage.idle();
             Ok::<_, Infallible>(answer)
@@ -70,13 +75,19 @@ pub async fn serve_connection(
         .serve_connection(ClientIo::new(Arc::clone(&socket)), service);
     let mut connection = pin!(connection);
     let mut draining = pin!(context.draining());
+    let mut is_draining = false;
     let mut is_last = false;
     let done = poll_fn(|task| {
-        if !is_last && draining.as_mut().poll(task).is_ready() {
+        is_draining = is_draining || draining.as_mut().poll(task).is_ready();
+        let done = connection.as_mut().poll(task);
+        // One that nothing has come on would be closed by that, and somebody whom nobody has
+        // told yet that the gateway ends would have no answer.
+        if done.is_pending() && is_draining && !is_last && !slot.usage().is_fresh() {
             is_last = true;
             connection.as_mut().graceful_shutdown();
+            return connection.as_mut().poll(task);
         }
-        connection.as_mut().poll(task)
+        done
     });
     if let Err(error) = done.await {
         debug!("a connection of the API ended: {error}");

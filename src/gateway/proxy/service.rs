@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use log::debug;
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::forward;
@@ -66,6 +67,10 @@ async fn talk(visitor: &Arc<Visitor>) {
         let visitor = Arc::clone(&of_requests);
         async move {
             let busy = Busy::new(&visitor.slot);
+            if visitor.context.is_draining() {
+                // The connection is told first that this is the last request.
+                yield_now().await;
+            }
             let answer = forward::answer(&visitor, request).await;
             Ok::<_, Infallible>(answer.map(|body| busy.answer(body)))
         }
@@ -80,12 +85,18 @@ async fn talk(visitor: &Arc<Visitor>) {
     let mut connection = pin!(connection);
     let mut draining = pin!(visitor.context.draining());
     let mut is_draining = false;
-    let done = poll_fn(|context| {
-        if !is_draining && draining.as_mut().poll(context).is_ready() {
-            is_draining = true;
+    let mut is_last = false;
+    let done = poll_fn(|task| {
+        is_draining = is_draining || draining.as_mut().poll(task).is_ready();
+        let done = connection.as_mut().poll(task);
+        // One that nothing has come on would be closed by that, and somebody whom nobody has
+        // told yet that the gateway ends would have no answer.
+        if done.is_pending() && is_draining && !is_last && !visitor.slot.usage().is_fresh() {
+            is_last = true;
             connection.as_mut().graceful_shutdown();
+            return connection.as_mut().poll(task);
         }
-        connection.as_mut().poll(context)
+        done
     });
     if let Err(error) = done.await {
         debug!("a connection ended: {error}");

@@ -102,7 +102,7 @@ fn a_person_with_an_access_token_may_do_so_too() {
     let line = world.wait_audit("changed");
     assert_eq!(
         (&line["sub"], &line["verb"]),
-        (&"anna".into(), &"start".into()),
+        (&"id-of-anna".into(), &"start".into()),
         "{line}"
     );
 }
@@ -294,6 +294,13 @@ fn a_wait_goes_on_at_another_replica_when_this_one_ends() {
     world.replicas[0].run.terminate();
     let reply = waiting.reply();
     assert_eq!((reply.status, reply.header("connection")), (202, "close"));
+    // Who has not heard of it yet is answered, too, whichever port they come to.
+    let status = world.api("GET", "/v1/targets/web", Some(&world.worker()), None);
+    assert_eq!((status.status, status.header("connection")), (200, "close"));
+    let mut fresh = world.connect();
+    fresh.get("unknown.test", "/", &token);
+    let reply = fresh.reply();
+    assert_eq!((reply.status, reply.header("connection")), (404, "close"));
     let ended = world.replicas[0].run.wait_exit(Duration::from_secs(20));
     assert!(ended.success(), "{ended}");
 }
