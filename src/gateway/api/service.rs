@@ -75,19 +75,24 @@ pub async fn serve_connection(
         .serve_connection(ClientIo::new(Arc::clone(&socket)), service);
     let mut connection = pin!(connection);
     let mut draining = pin!(context.draining());
-    let mut is_draining = false;
+    let mut is_draining = context.is_draining();
+    // One that comes while the gateway ends is of somebody whom nobody has told yet: hyper
+    // would close it before its first request.
+    let is_late = is_draining;
     let mut is_last = false;
     let done = poll_fn(|task| {
         is_draining = is_draining || draining.as_mut().poll(task).is_ready();
-        let done = connection.as_mut().poll(task);
-        // One that nothing has come on would be closed by that, and somebody whom nobody has
-        // told yet that the gateway ends would have no answer.
-        if done.is_pending() && is_draining && !is_last && !slot.usage().is_fresh() {
-            is_last = true;
-            connection.as_mut().graceful_shutdown();
-            return connection.as_mut().poll(task);
+        loop {
+            let is_asked = !is_late || !slot.usage().is_fresh();
+            if is_draining && is_asked && !is_last {
+                is_last = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            let done = connection.as_mut().poll(task);
+            if done.is_ready() || is_last || !is_late || slot.usage().is_fresh() {
+                return done;
+            }
         }
-        done
     });
     if let Err(error) = done.await {
         debug!("a connection of the API ended: {error}");
