@@ -37,6 +37,7 @@ pub struct Usage {
     idle_at: AtomicU64,
 }
 
+const FRESH: u8 = 3;
 const IDLE: u8 = 0;
 const BUSY: u8 = 1;
 const SOCKET: u8 = 2;
@@ -64,7 +65,7 @@ impl Usage {
     fn new() -> Self {
         Self {
             started: Instant::now(),
-            state: AtomicU8::new(IDLE),
+            state: AtomicU8::new(FRESH),
             idle_at: AtomicU64::new(0),
         }
     }
@@ -87,9 +88,15 @@ impl Usage {
         self.state.store(SOCKET, Relaxed);
     }
 
+    /// Returns true until the first request begins.
+    pub fn is_fresh(&self) -> bool {
+        self.state.load(Relaxed) == FRESH
+    }
+
     fn idle_since(&self) -> Option<Instant> {
         let passed = std::time::Duration::from_millis(self.idle_at.load(Relaxed));
-        (self.state.load(Relaxed) == IDLE).then(|| self.started + passed)
+        let is_idle = matches!(self.state.load(Relaxed), FRESH | IDLE);
+        is_idle.then(|| self.started + passed)
     }
 
     fn is_socket(&self) -> bool {

@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use log::debug;
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::answer::Answer;
@@ -57,6 +58,10 @@ pub async fn serve_connection(
         let (context, socket, usage) = (&context, &socket, slot.usage());
         async move {
             usage.busy();
+            if context.is_draining() {
+                // The connection is told first that this is the last request.
+                yield_now().await;
+            }
             let answer = respond(context, request, ip, socket).await;
             usage.idle();
             Ok::<_, Infallible>(answer)
@@ -70,13 +75,24 @@ pub async fn serve_connection(
         .serve_connection(ClientIo::new(Arc::clone(&socket)), service);
     let mut connection = pin!(connection);
     let mut draining = pin!(context.draining());
+    let mut is_draining = context.is_draining();
+    // One that comes while the gateway ends is of somebody whom nobody has told yet: hyper
+    // would close it before its first request.
+    let is_late = is_draining;
     let mut is_last = false;
     let done = poll_fn(|task| {
-        if !is_last && draining.as_mut().poll(task).is_ready() {
-            is_last = true;
-            connection.as_mut().graceful_shutdown();
+        is_draining = is_draining || draining.as_mut().poll(task).is_ready();
+        loop {
+            let is_asked = !is_late || !slot.usage().is_fresh();
+            if is_draining && is_asked && !is_last {
+                is_last = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            let done = connection.as_mut().poll(task);
+            if done.is_ready() || is_last || !is_late || slot.usage().is_fresh() {
+                return done;
+            }
         }
-        connection.as_mut().poll(task)
     });
     if let Err(error) = done.await {
         debug!("a connection of the API ended: {error}");

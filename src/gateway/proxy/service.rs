@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use log::debug;
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::forward;
@@ -66,6 +67,10 @@ async fn talk(visitor: &Arc<Visitor>) {
         let visitor = Arc::clone(&of_requests);
         async move {
             let busy = Busy::new(&visitor.slot);
+            if visitor.context.is_draining() {
+                // The connection is told first that this is the last request.
+                yield_now().await;
+            }
             let answer = forward::answer(&visitor, request).await;
             Ok::<_, Infallible>(answer.map(|body| busy.answer(body)))
         }
@@ -79,13 +84,24 @@ async fn talk(visitor: &Arc<Visitor>) {
         .with_upgrades();
     let mut connection = pin!(connection);
     let mut draining = pin!(visitor.context.draining());
-    let mut is_draining = false;
-    let done = poll_fn(|context| {
-        if !is_draining && draining.as_mut().poll(context).is_ready() {
-            is_draining = true;
-            connection.as_mut().graceful_shutdown();
+    let mut is_draining = visitor.context.is_draining();
+    // One that comes while the gateway ends is of somebody whom nobody has told yet: hyper
+    // would close it before its first request.
+    let is_late = is_draining;
+    let mut is_last = false;
+    let done = poll_fn(|task| {
+        is_draining = is_draining || draining.as_mut().poll(task).is_ready();
+        loop {
+            let is_asked = !is_late || !visitor.slot.usage().is_fresh();
+            if is_draining && is_asked && !is_last {
+                is_last = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            let done = connection.as_mut().poll(task);
+            if done.is_ready() || is_last || !is_late || visitor.slot.usage().is_fresh() {
+                return done;
+            }
         }
-        connection.as_mut().poll(context)
     });
     if let Err(error) = done.await {
         debug!("a connection ended: {error}");

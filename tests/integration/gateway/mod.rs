@@ -1,5 +1,7 @@
 //! The gateway: the real binary between clients, apps and an API server.
 
+mod api;
+mod call;
 mod fakes;
 mod replicas;
 mod smuggling;

@@ -4,7 +4,9 @@ mod answers;
 mod bodies;
 mod description;
 mod routes;
+mod service;
 mod validate;
+mod world;
 
 use std::time::{Duration, UNIX_EPOCH};
 
