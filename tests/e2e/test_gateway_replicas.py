@@ -36,7 +36,7 @@ TARGETS: dict[str, dict[str, Any]] = {
     "yielding": SHORT | {"overrides": ["kube-controller-manager"]},
     "timed": SHORT,
     "cut": SHORT,
-    "open": {"anonymous": ["connect", "wake"]},
+    "open": {"anonymous": ["connect", "wake"], "hold": "2s"},
 }
 
 

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use log::debug;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tokio::time::timeout;
@@ -55,6 +56,8 @@ pub async fn serve_connection(
         visitor.slot.become_socket();
         upgrade::run(switching, &visitor.context).await;
     } else if visitor.has_unread() {
+        // Where an upgrade was asked for, hyper has not said that nothing more comes.
+        let _ = SockRef::from(&visitor.socket.stream).shutdown(Shutdown::Write);
         // Closing now would make the system throw away the answer, too.
         let _ = timeout(LINGER, discard(&visitor.socket.stream)).await;
     }

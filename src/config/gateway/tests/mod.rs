@@ -115,7 +115,7 @@ fn everything_that_is_said_reaches_its_field() {
             identity_headers: true,
         }
     );
-    assert_eq!(db.workload.to_string(), "deployment claw/db");
+    assert_eq!(db.workload.to_string(), "claw/db");
     assert_eq!(db.backend, None);
 }
 
