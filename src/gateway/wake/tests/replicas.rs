@@ -289,7 +289,7 @@ async fn round(seed: u64) -> Tally {
     tally
 }
 
-/// A hundred rounds with an API server as slow as each of their numbers says.
+/// Thirty rounds with an API server as slow as each of their numbers says.
 fn rounds(slow: u64) {
     let mut all = Tally::default();
     for number in 0..30 {
@@ -299,8 +299,8 @@ fn rounds(slow: u64) {
         all.wakes += tally.wakes;
     }
     // Otherwise the rounds show nothing.
-    assert!(all.requests > 3_000, "{all:?}");
-    assert!(all.stops > 120, "{all:?}");
+    assert!(all.requests > 900, "{all:?}");
+    assert!(all.stops > 36, "{all:?}");
 }
 
 #[test]
