@@ -130,7 +130,7 @@ mod tests {
         ] {
             let start = page.find(open).unwrap() + open.len();
             let end = start + page[start..].find(close).unwrap();
-            let hash = STANDARD.encode(digest(&SHA256, page[start..end].as_bytes()));
+            let hash = STANDARD.encode(digest(&SHA256, &page.as_bytes()[start..end]));
             assert!(
                 policy.contains(&format!("{directive} 'sha256-{hash}'")),
                 "{policy}"
