@@ -50,7 +50,7 @@ pub(super) struct Answered {
     pub(super) entry: JournalEntry,
     pub(super) command: Option<Command>,
     pub(super) end: End,
-    /// What the gateway was told of it.
+    /// The wish that the gateway was told.
     pub(super) told: Told,
     pub(super) metric: MetricEvent,
 }

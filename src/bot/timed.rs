@@ -42,7 +42,7 @@ pub(super) struct Timers {
 pub(super) struct Fired {
     pub(super) timer: StoredTimer,
     pub(super) result: Stopped,
-    /// What the gateway was told of it.
+    /// The wish that the gateway was told.
     pub(super) told: Told,
 }
 

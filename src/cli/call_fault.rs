@@ -10,7 +10,7 @@ pub struct CallFault {
     pub kind: CallFaultKind,
     /// One sentence without a full stop, safe to show.
     pub sentence: String,
-    /// What the gateway said, if it is JSON.
+    /// The gateway's answer, if it is JSON.
     pub said: Option<Value>,
 }
 

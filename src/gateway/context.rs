@@ -1,4 +1,4 @@
-//! What every request of the gateway is served with.
+//! The context that every request of the gateway is served with.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use crate::control::TargetName;
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
 use crate::util::Clock;
 
-/// What every request is served with: made once, and its table replaced when the file is
+/// The context of every request: made once, and its table replaced when the file is
 /// read again.
 pub struct Context {
     /// Checks credentials.

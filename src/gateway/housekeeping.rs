@@ -1,4 +1,4 @@
-//! What the gateway does beside its requests: it tells that it is alive and ready, writes down
+//! The gateway's work beside its requests: it tells that it is alive and ready, writes down
 //! what the audit log has folded, and reads its file again when that changes. A file that has
 //! faults is not taken: the one before stays in force, and all faults are told.
 

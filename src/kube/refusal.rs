@@ -188,7 +188,7 @@ pub(super) fn owners(body: &[u8]) -> Vec<String> {
     owners
 }
 
-/// What can be shown of the body of an answer.
+/// The part of the body of an answer that can be shown.
 pub(super) fn shown(call: &Call, body: &[u8]) -> String {
     match call.is_secret {
         true => HIDDEN.to_owned(),

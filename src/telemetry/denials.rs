@@ -1,4 +1,4 @@
-//! What is refused again and again, told once a minute. Without IO.
+//! Refusals that come again and again, told once a minute. Without IO.
 
 use std::collections::BTreeMap;
 

@@ -38,7 +38,7 @@ pub struct Wanted<'a> {
     pub roles_claim: &'a [String],
 }
 
-/// What an access token says. Until its signature was checked, nobody has said it.
+/// The claims of an access token. Until its signature was checked, nobody has said them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessToken {
     /// `sub`.

@@ -112,7 +112,7 @@ struct Call<'a> {
     client: Client,
     began: Instant,
     news: &'a mut dyn Write,
-    /// What the gateway said last of the target; None if it has not answered yet.
+    /// The gateway's last answer about the target; None if it has not answered yet.
     last: Option<Value>,
     /// The reason for another try that was told last.
     told: String,
@@ -245,7 +245,7 @@ impl Call<'_> {
         self.command.timeout.saturating_sub(self.began.elapsed())
     }
 
-    /// What was in the way when the time was over.
+    /// The obstacle when the time was over.
     fn late(&self, fault: CallFault) -> CallFault {
         let kind = match self.last {
             Some(_) => CallFaultKind::Timeout,

@@ -12,7 +12,7 @@ use crate::util::printable;
 /// The longest sentence of the gateway that is shown, in bytes.
 const MAX_SHOWN: usize = 300;
 
-/// What follows from an answer.
+/// The consequence of an answer.
 #[derive(Debug, PartialEq)]
 pub(super) enum Step {
     /// It was done, and this is how it is now.
@@ -27,7 +27,7 @@ pub(super) enum Step {
     Not(CallFault),
 }
 
-/// What follows from an answer of this status, with this `Retry-After` and this body.
+/// The consequence of an answer of this status, with this `Retry-After` and this body.
 pub(super) fn step(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Step {
     let said: Option<Value> = serde_json::from_slice(body).ok().filter(Value::is_object);
     let fault = match (status, said) {
@@ -57,7 +57,7 @@ const fn kind(status: u16) -> CallFaultKind {
     }
 }
 
-/// What an answer that is no success says.
+/// The content of an answer that is no success.
 fn sentence(status: u16, said: Option<&Value>) -> String {
     let detail = said.map_or("", |said| text(said, "detail"));
     match (status, detail) {

@@ -28,7 +28,7 @@ pub(super) struct Now {
     pub(super) wall: SystemTime,
 }
 
-/// How much of a target's state an answer tells.
+/// The part of a target's state that an answer tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
     /// That it exists: for a list.

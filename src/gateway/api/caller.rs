@@ -25,9 +25,9 @@ pub(super) const DESCRIPTION: &str = include_str!("../../../docs/openapi.json");
 
 /// Somebody who asks for something.
 pub(super) struct Caller<'a> {
-    /// What the request is served with.
+    /// The context that the request is served with.
     pub(super) context: &'a Context,
-    /// Who it is.
+    /// The principal.
     pub(super) session: Arc<Session>,
     /// The address that the connection comes from.
     pub(super) peer: IpAddr,
@@ -211,7 +211,7 @@ impl Caller<'_> {
         response(status, JSON, body)
     }
 
-    /// How much the caller is told of a target that they may do something with.
+    /// The part of the state of a target that the caller is told, who may do something with it.
     fn detail(&self, name: &TargetName) -> Detail {
         match self.session.permissions.allows(name, Action::Status) {
             true => Detail::All,
@@ -239,7 +239,7 @@ struct Told<'a> {
     duration_ms: Option<u64>,
 }
 
-/// What is asked of a target, as the decision sees it.
+/// The request about a target, as the decision sees it.
 fn ask<'a>(target: &'a TargetName, action: Action, change: Option<&Change>) -> Ask<'a> {
     let (replicas, run_for) = match change {
         Some(Change::Start { replicas, run_for }) => (*replicas, *run_for),

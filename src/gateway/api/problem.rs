@@ -139,7 +139,7 @@ impl Problem {
         }
     }
 
-    /// What a decision says to the caller; None if it allows what was asked for.
+    /// The answer of a decision to the caller; None if it allows what was asked for.
     pub(super) fn of_access(access: Access) -> Option<Self> {
         Some(match access {
             Access::Granted => return None,

@@ -12,7 +12,7 @@ use crate::control::access::Action;
 /// stands between the client and the gateway often gives up after a minute.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(50);
 
-/// What a request is about.
+/// The subject of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
     /// All targets.
@@ -23,10 +23,10 @@ pub(super) enum Route {
     Target(TargetName, Operation),
 }
 
-/// What is asked of a target.
+/// The operation that is asked of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
-    /// How it is.
+    /// Its state.
     Status,
     /// That it is ready, for so long.
     Wait(Duration),
@@ -39,7 +39,7 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// What a role has to allow for it.
+    /// The action that a role has to allow for it.
     pub(super) const fn action(self) -> Action {
         match self {
             Self::Status => Action::Status,

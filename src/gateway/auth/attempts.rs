@@ -61,7 +61,7 @@ impl Attempts {
     }
 }
 
-/// What is counted for a peer.
+/// The count for a peer.
 fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(address) => address.into(),

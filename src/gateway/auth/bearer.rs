@@ -13,7 +13,7 @@ use crate::auth::jwt::{LEEWAY, Unverified};
 /// The largest token, in bytes. Those of service accounts have about one thousand.
 pub(super) const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// What a request shows.
+/// The credential of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown<'a> {
     /// Nothing.
@@ -72,7 +72,7 @@ pub(super) fn digest(token: &[u8]) -> Digest {
     digest.as_ref().try_into().unwrap_or_default()
 }
 
-/// Whose token a token says that it is.
+/// The issuer that a token names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claimed {
     /// A service account's, for the gateway.

@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use super::session::{AuthFault, Digest, Session};
 
-/// What came of a question.
+/// The result of a question.
 pub(super) type Answer = Result<Arc<Session>, AuthFault>;
 
 /// The questions under way, each with somebody who waits for it: no more than requests.

@@ -53,7 +53,7 @@ struct Shared {
 /// Keys, and the SHA-256 of the text that they were read from.
 pub(super) type Read = (Jwks, Digest);
 
-/// Where keys come from.
+/// The source of keys.
 pub(super) enum Source {
     /// The identity provider.
     Web(Client),

@@ -33,7 +33,7 @@ struct Held {
     read: Instant,
 }
 
-/// What to do for a token that is signed with a key of some id.
+/// The step for a token that is signed with a key of some id.
 #[derive(Debug)]
 pub(super) enum Look {
     /// These keys have it.

@@ -1,4 +1,4 @@
-//! Who asks: bearer tokens of service accounts and of an identity provider.
+//! Authentication: bearer tokens of service accounts and of an identity provider.
 
 mod attempts;
 mod authenticator;

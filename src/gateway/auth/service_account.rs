@@ -29,7 +29,7 @@ pub(super) struct Reviewer {
     turns: Semaphore,
 }
 
-/// Whom a reviewer asks.
+/// The one that a reviewer asks.
 pub(super) enum Server {
     /// The API server.
     Api(Api),

@@ -17,9 +17,9 @@ pub(super) type Digest = [u8; 32];
 /// carry the same credential until it has to be checked again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Who it is.
+    /// The principal.
     pub principal: Principal,
-    /// What they may do.
+    /// Their permissions.
     pub permissions: Permissions,
     /// The end of the credential's validity; None for nobody's.
     pub expires: Option<SystemTime>,
@@ -33,7 +33,7 @@ pub struct Session {
     pub(super) token: Option<Secret>,
 }
 
-/// Who asks, and the part that the request's `Authorization` has in it.
+/// The session of a request, and the part that its `Authorization` has in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// Their session; nobody's unless the credential is [`Credential::Ours`].
@@ -94,7 +94,7 @@ impl Session {
         }
     }
 
-    /// Who it is, in a short text for Leases and the log: `sa:NAMESPACE/NAME`,
+    /// The principal, in a short text for Leases and the log: `sa:NAMESPACE/NAME`,
     /// `person:NAME` or `anonymous`.
     pub fn by(&self) -> String {
         let (kind, name) = match &self.principal {

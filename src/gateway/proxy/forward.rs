@@ -173,7 +173,7 @@ impl One<'_> {
         self.forward(&admitted, body, upgrade).await
     }
 
-    /// Whose request it is, and whether it showed a token of the gateway's.
+    /// The session of the request, and true if it showed a token of the gateway's.
     async fn session(
         &self,
         target: Option<&GatewayTarget>,

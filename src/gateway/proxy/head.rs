@@ -26,7 +26,7 @@ const MAX_FORWARDED_FOR: usize = 1_024;
 /// The fields that are added to those of a client, at most.
 const ADDED: usize = 10;
 
-/// Whom an app is told that it serves.
+/// The caller as an app is told of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Identity {
     /// The caller.
@@ -35,7 +35,7 @@ pub(super) struct Identity {
     pub(super) roles: HeaderValue,
 }
 
-/// How a request goes on to an app.
+/// The parts of a request's head that are for the app.
 pub(super) struct Onward<'a> {
     /// The address that the connection came from.
     pub(super) peer: &'a HeaderValue,
@@ -45,7 +45,7 @@ pub(super) struct Onward<'a> {
     pub(super) host: Option<&'a str>,
     /// True if the `Authorization` was for the gateway.
     pub(super) is_ours: bool,
-    /// Whom the app is told about.
+    /// The caller that the app is told about.
     pub(super) identity: Option<&'a Identity>,
 }
 

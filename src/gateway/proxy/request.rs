@@ -60,7 +60,7 @@ impl Fault {
     }
 }
 
-/// What a request shows in its `Authorization`.
+/// The kind of a request's `Authorization`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
     /// Nothing.
@@ -71,7 +71,7 @@ pub(super) enum Shown {
     Other,
 }
 
-/// What is to be known of a request that is taken.
+/// The facts about a request that is taken.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Checked<'a> {
     /// The name in `Host`: lower case, without a port.
@@ -84,7 +84,7 @@ pub(super) struct Checked<'a> {
     pub(super) is_chunked: bool,
     /// True if it takes trailers.
     pub(super) takes_trailers: bool,
-    /// What it shows.
+    /// Its credential.
     pub(super) shown: Shown,
     /// The further fields that are for this gateway alone.
     pub(super) named: Vec<HeaderName>,
@@ -200,7 +200,7 @@ fn expectation(parts: &Parts) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What the `Connection` lines say.
+/// The content of the `Connection` lines.
 #[derive(Default)]
 struct Connection {
     is_upgrade: bool,

@@ -57,7 +57,7 @@ impl ClientSocket {
     }
 }
 
-/// What hyper reads from and writes to.
+/// The stream that hyper reads from and writes to.
 pub(in crate::gateway) struct ClientIo {
     pub(super) socket: Arc<ClientSocket>,
     scan: HeadScan,

@@ -18,10 +18,10 @@ const MAX_SILENCE: Duration = Duration::from_secs(60);
 /// Reason why a body does not come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(super) enum BodyFault {
-    /// Whoever sends it has broken it off.
+    /// The sender has broken it off.
     #[error("the body was broken off")]
     Broken,
-    /// Whoever sends it says nothing any more.
+    /// The sender says nothing any more.
     #[error("the body did not go on")]
     Silent,
 }

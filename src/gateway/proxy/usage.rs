@@ -30,7 +30,7 @@ impl Usage {
         }
     }
 
-    /// What counts for it.
+    /// The use of the target that it counts for.
     pub(super) fn counter(&self) -> Counter {
         self.counter.clone()
     }

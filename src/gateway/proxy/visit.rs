@@ -1,4 +1,4 @@
-//! Who visits a target, as far as it matters while it is off: a person who waits before a
+//! The visitor of a target, as far as it matters while it is off: a person who waits before a
 //! page, a script of a tab that was left open, a program, or somebody who only looks.
 //! Nothing is granted by it.
 //!
@@ -16,7 +16,7 @@ const PURPOSES: [HeaderName; 2] = [
     HeaderName::from_static("purpose"),
 ];
 
-/// Who visits.
+/// The kind of a visitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Visit {
     /// A browser, for a page that somebody looks at.
@@ -29,7 +29,7 @@ pub(super) enum Visit {
     Program,
 }
 
-/// What somebody gets whose target is not ready.
+/// The answer to somebody whose target is not ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plan {
     /// It waits.
@@ -60,7 +60,7 @@ impl Visit {
         has_token || by == WakeBy::Any || self != Self::Script
     }
 
-    /// What it gets.
+    /// The answer that it gets.
     pub(super) fn plan(self, on_cold: OnCold, method: &Method) -> Plan {
         match on_cold {
             OnCold::Refuse => Plan::Refuse,

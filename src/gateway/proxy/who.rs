@@ -8,7 +8,7 @@ use crate::gateway::auth::Session;
 use crate::gateway::context::Context;
 use crate::telemetry::{GatewayEvent, GatewayRecord};
 
-/// What there is to be said about a request in the audit log, beside whose it is.
+/// The fields of a request in the audit log, beside those of its principal.
 #[derive(Default)]
 pub(super) struct Told<'a> {
     pub(super) target: &'a str,

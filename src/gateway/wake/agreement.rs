@@ -60,7 +60,7 @@ pub(super) enum Keep {
     Yes,
 }
 
-/// What is known of the Lease.
+/// The knowledge of the Lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Known {
     /// It was not read yet.

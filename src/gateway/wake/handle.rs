@@ -43,7 +43,7 @@ impl TargetHandle {
     /// future leaves the target to the others who wait; a wake whose last waiter left goes on.
     ///
     /// # Errors
-    /// Why it cannot be reached.
+    /// The reason why it cannot be reached.
     pub async fn reach(&self, wanted: Wanted) -> Result<Endpoint, Cold> {
         let begun = Instant::now();
         let mut signal = self.0.signal();

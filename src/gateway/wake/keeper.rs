@@ -121,7 +121,7 @@ pub(super) enum JobKind {
     Read,
 }
 
-/// What came of a piece of work.
+/// The result of a piece of work.
 pub(super) enum Outcome {
     /// Whether the Lease was changed, and the Lease.
     Lease(Result<(bool, Lease), Fault>),

@@ -96,7 +96,7 @@ pub(super) struct Lifecycle {
     state: State,
     since: Instant,
     ready_timeout: Duration,
-    /// What was seen last.
+    /// The state that was seen last.
     seen: (usize, usize),
 }
 

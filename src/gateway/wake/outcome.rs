@@ -1,4 +1,4 @@
-//! What follows from a piece of work of a keeper.
+//! The consequences of a piece of work of a keeper.
 
 use tokio::time::Instant;
 

@@ -22,7 +22,7 @@ const MAX_SLICES: usize = 64;
 /// said that it was gone: a pod that ends has closed its port by then.
 const OLD: Duration = Duration::from_secs(2);
 
-/// What is known of the pods of one target.
+/// The knowledge of the pods of one target.
 #[derive(Debug)]
 pub(super) struct Readiness {
     backend: Backend,

@@ -75,7 +75,7 @@ pub(super) struct Hot {
     pub(super) activity: Activity,
     /// From then on the keeper has to be told of a use.
     pub(super) tell_use_from: Option<Instant>,
-    /// Who wants it woken.
+    /// The one who wants it woken.
     pub(super) wake_wanted: Option<String>,
     /// A request waits for the Lease to be renewed.
     pub(super) renewal_wanted: bool,

@@ -40,7 +40,7 @@ pub struct View {
     pub desired: Option<i32>,
     /// The number of endpoints that are ready.
     pub ready: usize,
-    /// Who started it, as its Lease says.
+    /// The one who started it, as its Lease says.
     pub started_by: Option<String>,
     /// The time left until it is stopped for being idle, if nobody uses it.
     pub idle_left: Option<Duration>,

@@ -56,7 +56,7 @@ fn short(change: CollectionChange<Lease>) -> String {
     }
 }
 
-/// What a list or a watch was asked for, in short.
+/// The subject of a list or a watch, in short.
 fn asked(cluster: &Cluster) -> Vec<String> {
     let requests = cluster.server.requests();
     let asked = requests.iter().map(|request| {

@@ -14,7 +14,7 @@ use crate::support::monitor::poll;
 /// The manager by which the bot applies a number of replicas.
 const BOT: &str = "openclaw-k8s-toggle-operator";
 
-/// What an answer shows beside the time.
+/// The part of an answer beside the time.
 fn shown(reply: &Reply) -> (u16, Vec<(String, String)>, Vec<u8>) {
     let headers = reply.headers.iter().filter(|(name, _)| name != "date");
     (reply.status, headers.cloned().collect(), reply.body.clone())

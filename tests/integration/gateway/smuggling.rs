@@ -15,7 +15,7 @@ const QUIET: Duration = Duration::from_millis(400);
 /// The request that is hidden in the others.
 const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: web.test\r\n\r\n";
 
-/// What becomes of a case.
+/// The fate of a case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fate {
     /// It is refused, and the connection closed.

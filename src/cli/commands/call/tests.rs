@@ -13,7 +13,7 @@ const READY: &str = r#"{"name":"worker","phase":"ready","replicas":1,"ready":1}"
 const STARTING: &str = r#"{"name":"worker","phase":"starting","replicas":1,"ready":0}"#;
 const DENIED: &str = r#"{"title":"This is not allowed","detail":"none of your roles allows this"}"#;
 
-/// What came of a call: its exit code, standard output, and both kinds of standard error.
+/// The result of a call: its exit code, standard output, and both kinds of standard error.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     code: u8,

@@ -52,7 +52,7 @@ fn operations(document: &Value) -> Vec<(Method, String, &Value)> {
     operations
 }
 
-/// What a described path leads to.
+/// The operations of a described path.
 fn routed(method: &Method, path: &str) -> Route {
     let path = path.replace("{target}", "worker");
     route(method, &path, None).unwrap_or_else(|problem| panic!("{path}: {problem:?}"))

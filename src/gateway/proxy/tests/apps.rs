@@ -42,7 +42,7 @@ pub(super) fn target() -> GatewayTarget {
     target
 }
 
-/// What somebody may do with the target.
+/// The actions that somebody may do with the target.
 fn permissions(name: &str, anonymous: &[Action], granted: &[Action]) -> (Principal, Permissions) {
     let app = TargetName::parse("app").unwrap();
     let role = Role {

@@ -33,7 +33,7 @@ pub(super) async fn write(stream: &TcpStream, mut bytes: &[u8]) {
     }
 }
 
-/// What comes next; empty at the end, also where it was broken off.
+/// The next bytes; empty at the end, also where it was broken off.
 pub(super) async fn read(stream: &TcpStream) -> Vec<u8> {
     let mut bytes = vec![0; 64 * 1024];
     loop {

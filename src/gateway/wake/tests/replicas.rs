@@ -199,7 +199,7 @@ impl Replica {
     }
 }
 
-/// What came of a round.
+/// The result of a round.
 #[derive(Debug, Default)]
 struct Tally {
     requests: usize,
