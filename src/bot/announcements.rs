@@ -15,6 +15,7 @@ use super::{
 use crate::{
     matrix::e2ee::{Error, Place, Speech},
     store::Encryption,
+    util::boxed,
 };
 
 impl Jobs {
@@ -32,10 +33,10 @@ impl Jobs {
                 kube.watch_leases(&leases.namespace, leases.prefix())
             }
         };
-        self.tasks.spawn(async move {
+        self.tasks.spawn(boxed(async move {
             let change = watch.next().await;
             Ended::Heard(Box::new(Heard { watch, change }))
-        });
+        }));
     }
 
     /// Takes in a change of the Leases.

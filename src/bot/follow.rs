@@ -26,6 +26,7 @@ use crate::{
     matrix::e2ee::{Error, Place, Speech},
     store::{Anchor, FollowedChange},
     telemetry::{AuditEvent, AuditRecord},
+    util::boxed,
 };
 
 /// The wait for a command about the same target, which mostly ends what is followed.
@@ -94,7 +95,7 @@ impl Jobs {
             self.follows.by_target.remove(&target);
             return;
         }
-        self.tasks.spawn(async move {
+        self.tasks.spawn(boxed(async move {
             let mut seen = match next {
                 Next::Observe(wait) => watch.next(wait).await,
                 Next::Look | Next::End => watch.read().await,
@@ -124,7 +125,7 @@ impl Jobs {
                 look,
                 watch,
             }))
-        });
+        }));
     }
 }
 

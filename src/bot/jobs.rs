@@ -32,6 +32,7 @@ use crate::{
     matrix::e2ee::Error,
     store::JournalEntry,
     telemetry::{CommandOutcome, HealthState, MetricEvent},
+    util::boxed,
 };
 
 /// So many questions may wait before what changes something goes first: a flood of
@@ -244,7 +245,7 @@ impl Jobs {
             Decision::Execute(command) | Decision::Ask(command) => {
                 let cluster = self.cluster.clone();
                 let verb = command.verb();
-                self.tasks.spawn(async move {
+                self.tasks.spawn(boxed(async move {
                     let mut told = Told::Nothing;
                     let (outcome, end) = match order {
                         None => (CommandOutcome::Done, End::Done(Done::Store)),
@@ -271,7 +272,7 @@ impl Jobs {
                         told,
                         metric: MetricEvent::Command(Some(verb), outcome),
                     }))
-                });
+                }));
             }
             // A request from the journal was not ignored when it came.
             Decision::Ignore => return,
@@ -284,7 +285,7 @@ impl Jobs {
                     entry,
                 };
                 self.tasks
-                    .spawn(async move { Ended::Job(Box::new(answered)) });
+                    .spawn(boxed(async move { Ended::Job(Box::new(answered)) }));
             }
         }
         self.running.push(running);
@@ -293,13 +294,13 @@ impl Jobs {
     /// Looks whether the workloads can be read and scaled, and logs it.
     pub(super) fn spawn_preflight(&mut self) {
         let (kube, targets) = (self.cluster.kube.clone(), self.targets.clone());
-        self.tasks.spawn(async move {
+        self.tasks.spawn(boxed(async move {
             match targets {
                 Targets::Reference(workload) => preflight::of_deployment(&kube, &workload).await,
                 Targets::Named(targets) => preflight::of_targets(&kube, &targets).await,
             }
             Ended::Aside
-        });
+        }));
     }
 
     /// Takes the answer that is to be written down. [`Jobs::put_back`] follows where the

@@ -19,6 +19,7 @@ use crate::{
     matrix::e2ee::Error,
     store::HistoryEntry,
     telemetry::{AuditEvent, AuditRecord},
+    util::boxed,
 };
 
 /// The age from which an edge is not made up for, in milliseconds.
@@ -38,7 +39,7 @@ impl Jobs {
     fn act(&mut self, target: &Target, at_ms: u64, edge: Edge, now: u64) {
         self.timers.acting(target.name.as_str());
         let (cluster, target) = (self.cluster.clone(), target.clone());
-        self.tasks.spawn(async move {
+        self.tasks.spawn(boxed(async move {
             let result = cluster.on_schedule(&target, edge, now).await;
             Ended::Scheduled(Box::new(Scheduled {
                 target: target.name.as_str().to_owned(),
@@ -46,7 +47,7 @@ impl Jobs {
                 edge,
                 result,
             }))
-        });
+        }));
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
     net::Backoff,
     store::{self, Predecessor, Store},
     telemetry::{self, HealthState},
-    util::Clock,
+    util::{Clock, gathered},
 };
 use log::{error, info, warn};
 use ruma::DeviceId;
@@ -156,11 +156,7 @@ async fn serve_sessions(
         })
     };
     let commanders = Commanders {
-        users: settings
-            .allowed_users
-            .union(&settings.viewers)
-            .cloned()
-            .collect(),
+        users: gathered(settings.allowed_users.union(&settings.viewers).cloned()),
         trust: settings.device_trust,
         pins: settings.pinned_identities.clone(),
     };

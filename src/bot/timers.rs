@@ -25,7 +25,7 @@ use crate::{
     matrix::e2ee::{Error, Place, Speech},
     store::{FollowedChange, HistoryEntry, StoredTimer},
     telemetry::{AuditEvent, AuditRecord},
-    util::paced,
+    util::{boxed, paced},
 };
 
 impl Jobs {
@@ -33,7 +33,7 @@ impl Jobs {
     fn fire(&mut self, timer: StoredTimer, target: &Target, now: u64) {
         self.timers.firing.insert(timer.target.clone());
         let (cluster, target) = (self.cluster.clone(), target.clone());
-        self.tasks.spawn(async move {
+        self.tasks.spawn(boxed(async move {
             let result = cluster.stop_timed(&timer, &target).await;
             let mut told = Told::Nothing;
             if let Stopped::Done(_) = &result {
@@ -48,7 +48,7 @@ impl Jobs {
                 result,
                 told,
             }))
-        });
+        }));
     }
 }
 
@@ -235,12 +235,12 @@ impl Jobs {
     /// Asks the API server for anything, for the sake of its clock.
     fn look_at_clock(&mut self, target: &Target) {
         let (kube, workload) = (self.cluster.kube.clone(), target.workload.clone());
-        self.tasks.spawn(async move {
+        self.tasks.spawn(boxed(async move {
             if let Err(fault) = kube.observe(&workload).await {
                 info!("{workload}: {}", fault.detail());
             }
             Ended::Aside
-        });
+        }));
     }
 }
 

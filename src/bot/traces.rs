@@ -11,6 +11,7 @@ use super::{
 use crate::{
     control::{Targets, Traces},
     kube::{Error, Trace},
+    util::boxed,
 };
 
 impl Jobs {
@@ -46,7 +47,7 @@ impl Jobs {
             at: UNIX_EPOCH + Duration::from_millis(wall_ms),
         };
         let (kube, workload) = (self.cluster.kube.clone(), target.workload.clone());
-        self.tasks.spawn(async move {
+        self.tasks.spawn(boxed(async move {
             match kube.leave_trace(&workload, &trace).await {
                 Err(fault @ Error::Forbidden { .. }) => {
                     warn!("{} ({})", fault.sentence(&workload), fault.detail());
@@ -55,6 +56,6 @@ impl Jobs {
                 Ok(()) => {}
             }
             Ended::Aside
-        });
+        }));
     }
 }

@@ -8,6 +8,7 @@ use vodozemac::Ed25519PublicKey;
 use super::fault::{Flaw, Flaws, quoted};
 use super::user::user_id;
 use crate::crypto::DeviceTrust;
+use crate::util::gathered;
 
 const USERS_CURE: &str = "write full ids separated by commas, such as \
     @alice:example.com,@bob:example.com";
@@ -46,7 +47,7 @@ pub(super) fn users(text: &str) -> Result<BTreeSet<OwnedUserId>, Flaws> {
     let users = each(text, "names nobody", USERS_CURE, |item| {
         full_id(item, USERS_CURE)
     })?;
-    Ok(users.into_iter().collect())
+    Ok(gathered(users))
 }
 
 pub(super) fn full_id(text: &str, cure: &'static str) -> Result<OwnedUserId, Flaw> {
@@ -59,7 +60,7 @@ pub(super) fn full_id(text: &str, cure: &'static str) -> Result<OwnedUserId, Fla
 /// The rooms of a list, at least one.
 pub(super) fn rooms(text: &str) -> Result<BTreeSet<OwnedRoomId>, Flaws> {
     let rooms = each(text, "names no room", ROOMS_CURE, room)?;
-    Ok(rooms.into_iter().collect())
+    Ok(gathered(rooms))
 }
 
 /// The room of an id.

@@ -8,7 +8,7 @@ use super::fault::{Faults, Flaw, Flaws};
 use super::secrets::content;
 use super::setting::{InSummary, Presence, Setting};
 use super::table::SETTINGS;
-use crate::util::{Secret, printable};
+use crate::util::{Secret, printable, sorted_by};
 
 /// The longest value shown, in bytes.
 const MAX_SHOWN_BYTES: usize = 400;
@@ -129,8 +129,10 @@ impl<'a> Reader<'a> {
     /// setting that was read, in the order of its table.
     pub(super) fn summary(&self) -> String {
         let place = |name| self.table.iter().position(|setting| setting.name == name);
-        let mut rows: Vec<_> = self.rows.iter().collect();
-        rows.sort_by_key(|(name, _)| place(*name).unwrap_or(usize::MAX));
+        let place = |(name, _): &&(&'static str, String)| place(*name).unwrap_or(usize::MAX);
+        let rows = sorted_by(self.rows.iter().collect(), |one, other| {
+            place(one).cmp(&place(other))
+        });
         let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         let mut table = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned();
         for (name, value) in rows {

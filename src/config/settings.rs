@@ -26,6 +26,7 @@ use crate::control::{
 };
 use crate::crypto::{DeviceTrust, RecoveryKey, Seed};
 use crate::telemetry::LogFilter;
+use crate::util::gathered;
 
 /// Everything the program was told, checked.
 #[derive(Clone, Debug)]
@@ -105,7 +106,7 @@ impl Settings {
         let viewers = viewers.map(Option::unwrap_or_default);
         let heard = || {
             let users = allowed_users.as_ref()?.union(viewers.as_ref()?);
-            Some(users.cloned().collect())
+            Some(gathered(users.cloned()))
         };
         let pins = |text: &str| policy::pins(text, heard().as_ref());
         let pinned_identities = r.optional(&PINNED_IDENTITIES, pins, |pins| list(pins.keys()));

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use vodozemac::Ed25519PublicKey;
 
 use super::canonical;
+use crate::util::sorted_by;
 
 /// A user's identity: the master key, and the self-signing key if the master
 /// key vouches for it. That the master key is the user's is not proven here;
@@ -101,7 +102,7 @@ pub fn identity_key_ids(raw: &RawValue) -> Vec<String> {
             ids.push(key);
         }
     }
-    ids.sort();
+    let mut ids = sorted_by(ids, Ord::cmp);
     ids.dedup();
     ids
 }

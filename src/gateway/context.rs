@@ -10,7 +10,7 @@ use super::wake::TargetHandle;
 use crate::config::gateway::{GatewayFile, Subnet};
 use crate::control::TargetName;
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
-use crate::util::Clock;
+use crate::util::{Clock, gathered};
 
 /// The context of every request: made once, and its table replaced when the file is
 /// read again.
@@ -65,7 +65,7 @@ impl Table {
             Some((host, handle.clone()))
         });
         Self {
-            hosts: by_host.collect(),
+            hosts: gathered(by_host),
             targets,
             file,
         }

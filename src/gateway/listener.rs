@@ -1,8 +1,6 @@
 //! Accepts the connections of a port, each in a task of its own, within the quotas.
 
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::connections::{Connections, Id, Usage};
 use super::context::Context;
-use crate::util::{First, race};
+use crate::util::{Boxed, First, race};
 
 /// The time until a connection is accepted again when the system refused one.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -22,7 +20,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 pub(super) const LAME_DUCK: Duration = Duration::from_secs(5);
 
 /// The task that serves one connection.
-pub(super) type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(super) type Serving = Boxed<()>;
 
 /// Serves a connection from a peer.
 pub(super) type Serve = fn(Arc<Context>, TcpStream, SocketAddr, Arc<Slot>) -> Serving;

@@ -22,7 +22,7 @@ use crate::config::{CredentialsError, ListenAddress};
 use crate::kube::Api;
 use crate::net::{Client, TlsUnavailable, listen};
 use crate::telemetry::{self, GatewayAudit, GatewayHealth, GatewayMetrics};
-use crate::util::{Clock, race};
+use crate::util::{Clock, boxed, race};
 
 /// The time that connections have to end after the sockets were told to.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -119,8 +119,8 @@ pub async fn serve(
         drain: settings.drain,
     };
     let context = Arc::new(Context::new(parts, file.clone(), keepers.handles()));
-    tokio::spawn(authenticator.run());
-    tokio::spawn(tell_faults(cluster, settings.clone(), file));
+    tokio::spawn(boxed(authenticator.run()));
+    tokio::spawn(boxed(tell_faults(cluster, settings.clone(), file)));
     let housekeeping = Housekeeping::new(
         Arc::clone(&context),
         keepers,
@@ -128,7 +128,7 @@ pub async fn serve(
         settings.file.clone(),
         settings.own.clone(),
     );
-    tokio::spawn(housekeeping.run());
+    tokio::spawn(boxed(housekeeping.run()));
     let open = begin(&context, listeners, settings.max_connections);
     stop.await;
     info!(
@@ -216,7 +216,12 @@ fn begin(
     let mut all = Vec::new();
     for (listener, serve) in listeners {
         let open = Open::new(max_connections);
-        tokio::spawn(accept(Arc::clone(context), listener, open.clone(), serve));
+        tokio::spawn(boxed(accept(
+            Arc::clone(context),
+            listener,
+            open.clone(),
+            serve,
+        )));
         all.push(open);
     }
     all

@@ -14,6 +14,7 @@ use super::pods::{QUERY, milliseconds};
 use crate::control::Workload;
 use crate::control::progress::EventView;
 use crate::json::{Many, Shape};
+use crate::util::sorted_by;
 
 /// The most events that are asked for.
 const MAX_EVENTS: usize = 50;
@@ -60,9 +61,9 @@ impl Api {
         let answer = self.api_client.call(&call).await?;
         let list: Result<Value, _> = serde_json::from_slice(&answer.body);
         let list = self.understood(&call, &answer, list)?;
-        let mut events: Vec<(u64, EventView)> =
+        let events: Vec<(u64, EventView)> =
             Node::new(&list).at("items").items().map(event).collect();
-        events.sort_by(|(one, _), (other, _)| other.cmp(one));
+        let events = sorted_by(events, |(one, _), (other, _)| other.cmp(one));
         let events = events.into_iter().take(MAX_TOLD).map(|(_, event)| event);
         Ok(events.collect())
     }

@@ -19,7 +19,7 @@ use super::operation::Act;
 use super::scale::MAX_ID;
 use crate::control::{Namespace, ObjectName};
 use crate::json::{Admission, Gate, Many, Shape};
-use crate::util::rfc3339_micros;
+use crate::util::{gathered, rfc3339_micros};
 
 /// The beginning of the annotations of this program.
 pub const ANNOTATIONS: &str = "openclaw-k8s-toggle-operator/";
@@ -206,7 +206,8 @@ impl LeaseChange {
             let annotations = self.annotations.iter();
             let annotations = annotations
                 .map(|(name, value)| (format!("{ANNOTATIONS}{name}"), Value::from(value.clone())));
-            metadata.insert("annotations".to_owned(), annotations.collect());
+            let annotations: Map<_, _> = gathered(annotations);
+            metadata.insert("annotations".to_owned(), annotations.into());
         }
         let mut spec = Map::new();
         if let Some(at) = self.renew_time {
@@ -249,7 +250,7 @@ impl Lease {
             resource_version: metadata.at("resourceVersion").text(MAX_ID),
             renew_time: spec.at("renewTime").raw().to_owned(),
             holder: spec.at("holderIdentity").raw().to_owned(),
-            annotations: annotations.collect(),
+            annotations: gathered(annotations),
         })
     }
 

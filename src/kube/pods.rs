@@ -17,6 +17,7 @@ use super::scale::MAX_ID;
 use crate::control::progress::{ContainerState, ContainerView, PodOwner, PodView, Termination};
 use crate::control::{Kind, Workload};
 use crate::json::{Many, Shape};
+use crate::util::sorted_by;
 
 /// The most pods that are looked at.
 const MAX_PODS: usize = 20;
@@ -146,7 +147,7 @@ impl Api {
         if may_try_names && self.refusals.has(&call, Instant::now()) {
             return self.pods_by_name(target).await;
         }
-        let mut pods = match self.api_client.call(&call).await.map_err(Error::from) {
+        let pods = match self.api_client.call(&call).await.map_err(Error::from) {
             Ok(answer) => {
                 let list = parsed(&answer);
                 let list = self.understood(&call, &answer, list)?;
@@ -159,8 +160,9 @@ impl Api {
             }
             Err(error) => return Err(error),
         };
-        pods.sort_by_key(|pod| std::cmp::Reverse(pod.created_at));
-        Ok(pods)
+        Ok(sorted_by(pods, |one, other| {
+            other.created_at.cmp(&one.created_at)
+        }))
     }
 
     /// Reads `NAME-0`, `NAME-1` and so on, up to the first that is not there or may not be

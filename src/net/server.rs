@@ -25,6 +25,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connections::{Connections, Peer, file_limit};
+use crate::util::boxed;
 
 /// From the first byte of a connection to its last: also a head that trickles
 /// in, and an answer that nobody takes, end here.
@@ -126,7 +127,7 @@ where
                 let peer = Peer::of(peer, stream.local_addr().ok());
                 open.make_room(peer, now);
                 let talk = timeout(DEADLINE, talk(stream, Arc::clone(&page)));
-                open.add(peer, tokio::spawn(talk).abort_handle(), now);
+                open.add(peer, tokio::spawn(boxed(talk)).abort_handle(), now);
             }
             Ok(Err(error)) => {
                 // Said once, and not again before one was taken.

@@ -7,7 +7,7 @@ use std::{fmt, fs, path::Path};
 
 use ruma::DeviceId;
 
-use crate::util::printable;
+use crate::util::{printable, sorted_by};
 
 /// Suffix of nio's databases; each is named `<user id>_<device>.db`.
 const DATABASE: &str = ".db";
@@ -34,12 +34,12 @@ impl Predecessor {
     /// directory that cannot be read is not this one's to report.
     pub fn find(directory: &Path, own: Option<&DeviceId>) -> Option<Self> {
         let files = fs::read_dir(directory).ok()?;
-        let mut devices: Vec<_> = files
+        let devices: Vec<_> = files
             .filter_map(|file| file.ok()?.file_name().into_string().ok())
             .filter_map(|name| device(&name))
             .filter(|(_, device)| own.is_none_or(|own| own != device.as_str()))
             .collect();
-        devices.sort();
+        let devices = sorted_by(devices, Ord::cmp);
         let has_token = directory.join(TOKEN).exists();
         (!devices.is_empty()).then_some(Self { devices, has_token })
     }

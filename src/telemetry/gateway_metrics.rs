@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::exposition::Exposition;
 use super::histogram::Histogram;
+use crate::util::gathered;
 
 /// The name of what is counted under no name of its own: a namespace that is not in the
 /// configuration, and a target that was taken out of it.
@@ -214,7 +215,7 @@ impl GatewayMetrics {
             "openclaw_gateway_rejected_total",
             "Requests that the gateway turned away itself.",
         );
-        let mut rejected: BTreeMap<_, _> = REASONS.iter().map(|reason| (*reason, 0)).collect();
+        let mut rejected: BTreeMap<_, _> = gathered(REASONS.iter().map(|reason| (*reason, 0)));
         rejected.extend(locked(&self.rejected).iter());
         for (reason, count) in rejected {
             family.labelled(&[("reason", reason)], count);

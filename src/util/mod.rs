@@ -1,8 +1,10 @@
 //! The lowest folder: clocks, secrets, and text that is safe to show.
 
 mod bounded_file;
+mod boxed;
 mod carried;
 mod clock;
+mod collect;
 mod nearest;
 mod own_time;
 mod pace;
@@ -16,8 +18,10 @@ mod utc;
 mod wiped;
 
 pub use bounded_file::{BoundedFile, FileError};
+pub use boxed::{Boxed, boxed};
 pub use carried::{MAX_ID, MAX_POSITION, MAX_UIA_SESSION, is_carried};
 pub use clock::{Clock, ClockDifference};
+pub use collect::{gathered, sorted_by};
 pub use nearest::nearest;
 pub use own_time::OwnTime;
 pub use pace::{paced, patience};

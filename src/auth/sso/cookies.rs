@@ -8,7 +8,7 @@ use http::header::{HeaderValue, SET_COOKIE};
 use url::{Host, Url};
 
 use crate::net::is_private;
-use crate::util::{Secret, Utc};
+use crate::util::{Secret, Utc, sorted_by};
 
 /// The largest number of cookies. Keycloak and Synapse set six between them.
 const MAX_COOKIES: usize = 40;
@@ -53,8 +53,8 @@ impl CookieJar {
 
     /// The `Cookie` header of a request to `url`: the cookies with the longest paths first.
     pub(super) fn header(&self, url: &Url) -> Option<HeaderValue> {
-        let mut sent: Vec<&Cookie> = self.0.iter().filter(|kept| kept.is_for(url)).collect();
-        sent.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
+        let sent: Vec<&Cookie> = self.0.iter().filter(|kept| kept.is_for(url)).collect();
+        let sent = sorted_by(sent, |one, other| other.path.len().cmp(&one.path.len()));
         let parts = sent
             .iter()
             .flat_map(|cookie| ["; ", &cookie.name, "=", cookie.value.expose()]);

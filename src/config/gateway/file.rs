@@ -14,6 +14,7 @@ use crate::config::fault::{Faults, Flaw, Flaws};
 use crate::control::Workload;
 use crate::control::access::Grants;
 use crate::json::Document;
+use crate::util::gathered;
 
 /// The content of the gateway's file. It is read again while the gateway runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +69,7 @@ fn parse(text: &str, own: Option<&Workload>) -> Result<GatewayFile, Flaws> {
         .filter_map(|(name, value)| entry::target(&name, value, &mut flaws))
         .collect();
     let names = Names {
-        targets: placed.iter().filter_map(|one| one.name.clone()).collect(),
+        targets: gathered(placed.iter().filter_map(|one| one.name.clone())),
         roles: roles::names(outline.roles),
     };
     let roles = roles::roles(outline.roles, &names, &mut flaws);
@@ -89,7 +90,7 @@ fn parse(text: &str, own: Option<&Workload>) -> Result<GatewayFile, Flaws> {
         roles,
         identities: trust.identities,
         oidc_roles,
-        anonymous: Arc::new(open.collect()),
+        anonymous: Arc::new(gathered(open)),
     };
     Ok(GatewayFile {
         warnings: checks::warnings(&outline.foreign, &grants, &targets),

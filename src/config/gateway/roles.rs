@@ -9,7 +9,7 @@ use crate::config::fault::{Flaw, Flaws, quoted};
 use crate::control::TargetName;
 use crate::control::access::{Actions, Role};
 use crate::json::Located;
-use crate::util::nearest;
+use crate::util::{gathered, nearest};
 
 /// All that can be said of a role.
 pub(super) const KEYS: [&str; 4] = ["targets", "verbs", "maxReplicas", "maxFor"];
@@ -98,7 +98,7 @@ fn role_name(text: &str) -> Result<String, Flaw> {
 pub(super) fn names(roles: Option<Located<'_>>) -> BTreeSet<String> {
     let entries = roles.and_then(|roles| entries(roles).ok());
     let names = entries.unwrap_or_default().into_iter();
-    names.map(|(name, _)| name).collect()
+    gathered(names.map(|(name, _)| name))
 }
 
 /// The roles.
@@ -171,7 +171,7 @@ fn targets(object: &mut Object<'_, '_>, names: &Names) -> Option<Option<BTreeSet
         return None;
     };
     match (read.contains(&None), read.len()) {
-        (false, _) => Some(Some(read.into_iter().flatten().collect())),
+        (false, _) => Some(Some(gathered(read.into_iter().flatten()))),
         (true, 1) => Some(None),
         (true, _) => {
             object.flaw(

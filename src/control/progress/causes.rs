@@ -6,6 +6,7 @@ use super::{
     Condition, ConditionStatus, ContainerState, ContainerView, EventView, Observation, PodView,
     Termination,
 };
+use crate::util::sorted_by;
 
 /// The most pods that are named as those that others wait for.
 const MAX_BLOCKERS: usize = 3;
@@ -13,8 +14,9 @@ const MAX_BLOCKERS: usize = 3;
 /// Finds the worst cause, by [`Cause::rank`]; of causes of one rank, that of the newest pod.
 /// Pods that are not the workload's are left out: selectors are shared by mistake.
 pub fn find(workload: &Observation, pods: &[PodView], events: &[EventView]) -> Option<Finding> {
-    let mut owned: Vec<&PodView> = owned(workload, pods).collect();
-    owned.sort_by_key(|pod| std::cmp::Reverse(pod.created_at));
+    let owned = sorted_by(owned(workload, pods).collect(), |one, other| {
+        other.created_at.cmp(&one.created_at)
+    });
     // An Event lives for an hour, and may be about what is over.
     let lacks_pods = workload.replicas < workload.desired
         && (!workload.is_ordered || workload.ready >= workload.replicas);
@@ -23,8 +25,9 @@ pub fn find(workload: &Observation, pods: &[PodView], events: &[EventView]) -> O
         Cause::NotCreated(_) => lacks_pods,
         _ => is_pending,
     };
-    let mut events: Vec<&EventView> = events.iter().collect();
-    events.sort_by_key(|event| std::cmp::Reverse(event.count));
+    let events = sorted_by(events.iter().collect(), |one, other| {
+        other.count.cmp(&one.count)
+    });
     let of_events = events.into_iter().filter_map(of_event).filter(is_current);
     let of_pods = owned.iter().filter_map(|pod| of_pod(pod));
     of_workload(workload)
@@ -50,7 +53,7 @@ pub(super) fn blockers(seen: &Observation, pods: &[PodView]) -> Vec<u32> {
         true => unready.filter_map(ordinal).collect(),
         false => Vec::new(),
     };
-    ordinals.sort_unstable();
+    ordinals = sorted_by(ordinals, Ord::cmp);
     ordinals.truncate(MAX_BLOCKERS);
     ordinals
 }

@@ -10,6 +10,7 @@ use super::{
     schedule_rule::{Rule, ScheduleFault, Time},
     words::Hour,
 };
+use crate::util::sorted_by;
 
 /// The most rules of a schedule.
 const MAX_RULES: usize = 32;
@@ -111,8 +112,7 @@ impl Schedule {
         stops.retain(|at| !starts.contains(at));
         let starts = starts.into_iter().map(|at| (at, Edge::Start));
         let stops = stops.into_iter().map(|at| (at, Edge::Stop));
-        let mut edges: Vec<_> = starts.chain(stops).collect();
-        edges.sort_unstable();
+        let mut edges = sorted_by(starts.chain(stops).collect(), Ord::cmp);
         edges.dedup();
         edges
     }
@@ -146,10 +146,9 @@ fn last(day: Date, hour: Hour, zone: &Zone) -> Option<u64> {
 }
 
 /// Windows in order, those that overlap or touch as one.
-fn joined(mut windows: Vec<Window>) -> Vec<Window> {
-    windows.sort_unstable();
+fn joined(windows: Vec<Window>) -> Vec<Window> {
     let mut joined: Vec<Window> = Vec::new();
-    for window in windows {
+    for window in sorted_by(windows, Ord::cmp) {
         match joined.last_mut() {
             Some(before) if window.from <= before.to => before.to = before.to.max(window.to),
             _ => joined.push(window),

@@ -4,17 +4,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::Bytes;
 use tokio::time::Instant;
 
 use super::object::Object;
 use crate::control::TargetName;
+use crate::gateway::proxy;
 use crate::gateway::wake::{Phase, View};
 use crate::util::rfc3339;
 
 /// An answer as it is sent.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<proxy::Answer>;
 
 /// The media type of everything that is no problem.
 pub(super) const JSON: &str = "application/json";
@@ -42,7 +41,7 @@ pub(super) enum Detail {
 
 /// An answer with this body. Nothing on the way keeps it.
 pub(super) fn response(status: StatusCode, content_type: &'static str, body: String) -> Answer {
-    let mut answer = Response::new(Full::from(body));
+    let mut answer = Response::new(proxy::Answer::Whole(body.into()));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -1,9 +1,6 @@
 //! A connection that came in at the API's port, and the requests on it.
 
-use std::convert::Infallible;
-use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +9,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioTimer;
-use log::debug;
 use tokio::net::TcpStream;
-use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::answer::Answer;
@@ -27,14 +19,8 @@ use super::problem::{Kind, Problem};
 use super::route::{Route, route};
 use crate::gateway::context::Context;
 use crate::gateway::listener::Slot;
-use crate::gateway::proxy::{ClientIo, ClientSocket};
-
-/// The time in which the head of a request has to come, and the longest time between two
-/// requests on one connection.
-const HEAD_TIME: Duration = Duration::from_secs(10);
-
-/// The largest head of a request, in bytes.
-const MAX_HEAD: usize = 16 * 1024;
+use crate::gateway::proxy::{ClientSocket, talk};
+use crate::util::boxed;
 
 /// The time in which the body of a request has to come.
 const BODY_TIME: Duration = Duration::from_secs(10);
@@ -42,8 +28,7 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 /// The largest body of a request, in bytes.
 const MAX_BODY: usize = 4 * 1024;
 
-/// Serves one connection of the API's port to its end. Once the gateway is about to end, the
-/// answer under way is the last one.
+/// Serves one connection of the API's port to its end.
 pub async fn serve_connection(
     context: Arc<Context>,
     stream: TcpStream,
@@ -54,49 +39,12 @@ pub async fn serve_connection(
     let _ = stream.set_nodelay(true);
     let ip = peer.ip().to_canonical();
     let socket = Arc::new(ClientSocket::new(stream));
-    let service = service_fn(|request| {
-        let (context, socket, usage) = (&context, &socket, slot.usage());
-        async move {
-            usage.busy();
-            if context.is_draining() {
-                // The connection is told first that this is the last request.
-                yield_now().await;
-            }
-            let answer = respond(context, request, ip, socket).await;
-            usage.idle();
-            Ok::<_, Infallible>(answer)
-        }
+    let (of_requests, own) = (Arc::clone(&context), Arc::clone(&socket));
+    let answers = Box::new(move |request| {
+        let (context, socket) = (Arc::clone(&of_requests), Arc::clone(&own));
+        boxed(async move { respond(&context, request, ip, &socket).await })
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .max_buf_size(MAX_HEAD)
-        .half_close(false)
-        .serve_connection(ClientIo::new(Arc::clone(&socket)), service);
-    let mut connection = pin!(connection);
-    let mut draining = pin!(context.draining());
-    let mut is_draining = context.is_draining();
-    // One that comes while the gateway ends is of somebody whom nobody has told yet: hyper
-    // would close it before its first request.
-    let is_late = is_draining;
-    let mut is_last = false;
-    let done = poll_fn(|task| {
-        is_draining = is_draining || draining.as_mut().poll(task).is_ready();
-        loop {
-            let is_asked = !is_late || !slot.usage().is_fresh();
-            if is_draining && is_asked && !is_last {
-                is_last = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            let done = connection.as_mut().poll(task);
-            if done.is_ready() || is_last || !is_late || slot.usage().is_fresh() {
-                return done;
-            }
-        }
-    });
-    if let Err(error) = done.await {
-        debug!("a connection of the API ended: {error}");
-    }
+    talk(&context, &slot, &socket, answers).await;
 }
 
 async fn respond(

@@ -18,7 +18,7 @@ use super::jwks_cache::{JwksCache, Look};
 use super::session::{AuthFault, Digest};
 use crate::auth::jwt::Jwks;
 use crate::net::{Client, Limits, Request, is_private};
-use crate::util::printable;
+use crate::util::{boxed, printable};
 
 /// Of the configuration of the identity provider, and of its keys.
 const LIMITS: Limits = Limits {
@@ -114,7 +114,7 @@ impl Issuer {
     /// Asks in a task of its own: a client that leaves does not take the question with it.
     fn ask(&self) {
         let this = self.clone();
-        tokio::spawn(async move {
+        tokio::spawn(boxed(async move {
             let read = read(&this.0.source, &this.0.url).await;
             this.tell(read.as_ref().err());
             let changed = this.cache().answered(read.ok(), Instant::now());
@@ -122,7 +122,7 @@ impl Issuer {
                 (this.0.on_change)();
             }
             this.0.answered.send_replace(());
-        });
+        }));
     }
 
     /// Says once that there are no keys, and once that there are again.

@@ -18,7 +18,7 @@ use super::usage::Usage;
 const MAX_SILENCE: Duration = Duration::from_secs(60);
 
 /// The body of an answer.
-pub(super) enum Answer {
+pub enum Answer {
     /// All of it.
     Whole(Bytes),
     /// None, of which the head says that it has this length.
@@ -30,7 +30,7 @@ pub(super) enum Answer {
 }
 
 /// A body that comes from an app.
-pub(super) struct Passed {
+pub struct Passed {
     body: Incoming,
     /// The connection that it comes by, until it has come.
     leased: Option<Leased>,

@@ -18,6 +18,7 @@ mod service;
 mod silence;
 mod socket;
 mod status;
+mod talk;
 #[cfg(test)]
 mod tests;
 mod tunnel;
@@ -28,5 +29,7 @@ mod visit;
 mod visitor;
 mod who;
 
+pub use answer::Answer;
 pub use service::serve_connection;
-pub(super) use socket::{ClientIo, ClientSocket};
+pub(super) use socket::ClientSocket;
+pub(super) use talk::talk;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::upload::Upload;
 use crate::gateway::wake::Endpoint;
+use crate::util::boxed;
 
 /// Connections that are kept of one endpoint.
 const MAX_IDLE: usize = 32;
@@ -71,13 +72,13 @@ pub(super) fn give_back(mut leased: Leased) {
     if leased.sender.is_ready() {
         keep(leased);
     } else if !leased.sender.is_closed() {
-        tokio::spawn(async move {
+        tokio::spawn(boxed(async move {
             match timeout(SETTLE, leased.sender.ready()).await {
                 Ok(Ok(())) => keep(leased),
                 // It was answered before its body had ended, which nobody needs now.
                 _ => leased.connection.abort(),
             }
-        });
+        }));
     }
 }
 
@@ -88,7 +89,7 @@ fn keep(leased: Leased) {
             idle.push((leased, Instant::now()));
         }
         if pool.sweeper.as_ref().is_none_or(JoinHandle::is_finished) {
-            pool.sweeper = Some(tokio::spawn(sweep()));
+            pool.sweeper = Some(tokio::spawn(boxed(sweep())));
         }
     });
 }
@@ -133,7 +134,7 @@ pub(super) async fn connect(endpoint: Endpoint) -> io::Result<Leased> {
         .map_err(io::Error::other)?;
     Ok(Leased {
         sender,
-        connection: tokio::spawn(connection.with_upgrades()).abort_handle(),
+        connection: tokio::spawn(boxed(connection.with_upgrades())).abort_handle(),
         endpoint,
     })
 }

@@ -22,7 +22,7 @@ const MAX_EVENTS: u32 = 200;
 type Changed = Pin<Box<dyn Future<Output = View> + Send>>;
 
 /// The progress of a target.
-pub(super) struct Events {
+pub struct Events {
     handle: TargetHandle,
     left: u32,
     next: Option<Changed>,

@@ -17,7 +17,7 @@ const MAX_SILENCE: Duration = Duration::from_secs(60);
 
 /// Reason why a body does not come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(super) enum BodyFault {
+pub enum BodyFault {
     /// The sender has broken it off.
     #[error("the body was broken off")]
     Broken,

@@ -14,7 +14,7 @@ use crate::config::gateway::{GatewaySettings, GatewayTarget};
 use crate::control::{Namespace, ObjectName, TargetName};
 use crate::kube::Api;
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
-use crate::util::Clock;
+use crate::util::{Clock, boxed, gathered};
 
 /// Changes that a keeper has not looked at yet.
 const MAX_TOLD: usize = 64;
@@ -104,9 +104,7 @@ impl Keepers {
     /// The handles of the targets.
     pub fn handles(&self) -> BTreeMap<TargetName, TargetHandle> {
         let handles = self.kept.iter();
-        handles
-            .map(|(name, kept)| (name.clone(), kept.handle.clone()))
-            .collect()
+        gathered(handles.map(|(name, kept)| (name.clone(), kept.handle.clone())))
     }
 
     /// Returns true once everything that is watched was listed; what a changed file adds
@@ -139,7 +137,7 @@ impl Keepers {
         };
         let handle = TargetHandle(Arc::clone(&shared));
         let keeper = Keeper::new(shared, work, self.means.clone(), told, asked);
-        tokio::spawn(keeper.run());
+        tokio::spawn(boxed(keeper.run()));
         let listener = Listener {
             service: service(&target),
             lease,

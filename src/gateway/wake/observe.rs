@@ -13,7 +13,7 @@ use super::lifecycle::{Effect, Event};
 use super::view::Phase;
 use crate::kube::{CollectionChange, Lease};
 use crate::telemetry::{GatewayEvent, GatewayRecord};
-use crate::util::paced;
+use crate::util::{boxed, paced};
 
 /// From one try to connect to a pod to the next.
 const PROBE: Duration = Duration::from_millis(50);
@@ -207,8 +207,9 @@ impl<C: Cluster> Keeper<C> {
                 break;
             }
             let cluster = self.work.cluster.clone();
-            self.probes
-                .spawn(async move { (address, cluster.connect(address).await) });
+            self.probes.spawn(boxed(
+                async move { (address, cluster.connect(address).await) },
+            ));
         }
         let is_urgent = phase != Phase::Ready && now < self.lifecycle.since() + LONG;
         self.next_probe = now + paced(if is_urgent { PROBE } else { SLOW_PROBE });

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::view::Endpoint;
 use crate::config::gateway::{Backend, Port, Route};
 use crate::kube::{CollectionChange, EndpointSlice, Service, SlicePort};
+use crate::util::gathered;
 
 /// Addresses of one target that are looked at.
 const MAX_ADDRESSES: usize = 64;
@@ -107,7 +108,7 @@ impl Readiness {
                 let named = own
                     .take(MAX_SLICES)
                     .map(|slice| (slice.name.clone(), slice));
-                self.slices = named.collect();
+                self.slices = gathered(named);
                 self.is_known = true;
             }
             CollectionChange::Set(slice) => {
@@ -178,7 +179,7 @@ impl Readiness {
             let ips = endpoints.filter_map(|endpoint| endpoint.addresses.first());
             ips.filter_map(move |ip| Some(SocketAddr::new(*ip, port?)))
         });
-        let known = known.collect();
+        let known = gathered(known);
         self.old = known;
         self.old_since = Some(now);
         self.proven.clear();

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::keeper::Told;
 use crate::control::{Namespace, ObjectName};
 use crate::kube::{Api, CollectionChange, CollectionWatch, EndpointSlice, Lease};
+use crate::util::boxed;
 
 /// One who is told.
 #[derive(Debug, Clone)]
@@ -51,12 +52,17 @@ impl Watches {
             }
         }
         for (namespace, listeners) in services {
-            tasks.spawn(follow_slices(api.clone(), namespace, listeners, flag()));
+            tasks.spawn(boxed(follow_slices(
+                api.clone(),
+                namespace,
+                listeners,
+                flag(),
+            )));
         }
         if !listeners.is_empty() {
             let (leases, listeners) = (leases.clone(), listeners.to_vec());
             let watch = api.watch_leases(&leases, prefix);
-            tasks.spawn(follow_leases(watch, leases, listeners, flag()));
+            tasks.spawn(boxed(follow_leases(watch, leases, listeners, flag())));
         }
         Self {
             synced,

@@ -21,7 +21,7 @@ use crate::crypto::{
 use crate::json::Sifted;
 use crate::matrix::client::{Call, DeviceLists, item_kind};
 use crate::store::{OutdatedUser, caps};
-use crate::util::shown;
+use crate::util::{gathered, shown};
 
 /// A user whose server did not answer is asked again after this.
 const QUERY_RETRY_MS: u64 = 60_000;
@@ -325,10 +325,7 @@ fn query(
     }
     let mut request = get_keys::v3::Request::new();
     request.timeout = Some(FEDERATION_TIMEOUT);
-    request.device_keys = users
-        .iter()
-        .map(|(user, _)| (user.clone(), Vec::new()))
-        .collect();
+    request.device_keys = gathered(users.iter().map(|(user, _)| (user.clone(), Vec::new())));
     Ok(Some(OutgoingRequest {
         key: RequestKey::Query(whose),
         call: Call::new(request)?,

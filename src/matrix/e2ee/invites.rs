@@ -11,6 +11,7 @@ use super::error::Error;
 use super::request::{OutgoingRequest, RequestContext, RequestKey};
 use crate::json::{Sifted, Skipped};
 use crate::matrix::client::{Call, Event, InvitedRoom, SyncBody, invites_call, item_kind};
+use crate::util::gathered;
 
 /// An invite of the bot into a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,14 +105,12 @@ impl Turn<'_> {
     /// The user who invited the bot, by the bot's own stripped member event.
     fn inviter(&self, raw: &RawValue) -> Option<OwnedUserId> {
         let invited: InvitedRoom<'_> = serde_json::from_str(raw.get()).ok()?;
-        let senders: BTreeSet<OwnedUserId> = invited
-            .invite_state
-            .events
-            .iter()
+        let events = invited.invite_state.events.iter();
+        let senders = events
             .filter_map(|raw| serde_json::from_str::<Event<'_>>(raw.get()).ok())
             .filter(|event| self.is_own_membership(event, "invite"))
-            .filter_map(|event| OwnedUserId::try_from(event.sender.as_ref()).ok())
-            .collect();
+            .filter_map(|event| OwnedUserId::try_from(event.sender.as_ref()).ok());
+        let senders: BTreeSet<OwnedUserId> = gathered(senders);
         // The inviting server may add to this state what it likes; the bot's own
         // server adds the invite it checked. Where they differ, somebody lies.
         let mut senders = senders.into_iter();

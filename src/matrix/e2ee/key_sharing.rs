@@ -79,10 +79,11 @@ impl Turn<'_> {
             false => CLAIMS_PER_TRANSACTION,
         };
         let found = self.lacking(room, group, DEVICES_PER_TRANSACTION + claims)?;
-        let (mut missing, mut unclaimed): (Vec<_>, Vec<_>) = found
+        let (missing, mut unclaimed): (Vec<_>, Vec<_>) = found
             .into_iter()
             .partition(|recipient| !recipient.needs_claim);
-        missing.sort_by_key(|recipient| !is_commanders(recipient));
+        let (mut missing, others): (Vec<_>, Vec<_>) = missing.into_iter().partition(is_commanders);
+        missing.extend(others);
         let mut is_about_commanders = unclaimed.iter().any(is_commanders);
         let later = missing.split_off(missing.len().min(DEVICES_PER_TRANSACTION));
         is_about_commanders |= later.iter().any(is_commanders);

@@ -19,7 +19,7 @@ use crate::crypto::{
     Account, Device, OlmSession, encrypt_to_device, one_time_key, outbound_session,
 };
 use crate::matrix::client::Call;
-use crate::util::shown;
+use crate::util::{shown, sorted_by};
 
 /// A new session with the same device at most this often.
 const UNWEDGE_INTERVAL_MS: u64 = 3600 * 1000;
@@ -83,7 +83,7 @@ impl Turn<'_> {
                 }
             }
         }
-        devices.sort_by(|a, b| (&a.user, &a.id).cmp(&(&b.user, &b.id)));
+        devices = sorted_by(devices, |a, b| (&a.user, &a.id).cmp(&(&b.user, &b.id)));
         devices.dedup_by(|a, b| a.user == b.user && a.id == b.id);
         let (commanders, others) = devices
             .into_iter()

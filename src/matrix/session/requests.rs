@@ -14,7 +14,7 @@ use crate::{
         e2ee::{OutgoingRequest, RequestContext, RequestKey},
     },
     net::Backoff,
-    util::{Secret, Tokens},
+    util::{Secret, Tokens, boxed},
 };
 
 /// Longest wait of the next sync for a command to be executed and its reply to have left.
@@ -121,10 +121,10 @@ impl Requests {
         let token = self.tokens.access().clone();
         let generation = self.tokens.generation();
         let sieve = answer.sieve(&self.audience);
-        self.tasks.spawn(async move {
+        self.tasks.spawn(boxed(async move {
             let sent = homeserver.send(call, Some(&token), held_back, sieve);
             finished(generation, sent.await)
-        });
+        }));
     }
 
     /// Returns true if the next sync has only its time to wait for. On a new device the
@@ -175,8 +175,9 @@ impl Requests {
     pub fn refresh(&mut self, token: Secret) {
         debug!("asking for new tokens");
         let homeserver = self.homeserver.clone();
-        self.tasks
-            .spawn(async move { Finished::Refresh(refresh(&homeserver, &token).await) });
+        self.tasks.spawn(boxed(async move {
+            Finished::Refresh(refresh(&homeserver, &token).await)
+        }));
     }
 
     /// The time of the next thing that waits, other than the store's.

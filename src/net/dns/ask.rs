@@ -16,6 +16,7 @@ use super::order::unspecified;
 use super::search::Outcome;
 use super::unresolved::Answered;
 use crate::net::stream;
+use crate::util::boxed;
 
 /// The resolution of a name ends then; less than the shortest time that a request
 /// has, 10 s.
@@ -66,9 +67,9 @@ impl Servers {
     /// The servers in the order in which a question goes to them.
     fn turns(&self) -> Vec<usize> {
         let count = self.conf.servers.len();
-        let mut order: Vec<usize> = (0..count).map(|at| (self.first + at) % count).collect();
-        order.sort_by_key(|at| self.is_silent(*at));
-        order.repeat(self.conf.attempts)
+        let order = (0..count).map(|at| (self.first + at) % count);
+        let (silent, others): (Vec<_>, Vec<_>) = order.partition(|at| self.is_silent(*at));
+        [others, silent].concat().repeat(self.conf.attempts)
     }
 
     fn is_silent(&self, server: usize) -> bool {
@@ -97,7 +98,9 @@ impl Servers {
                 && let Some(address) = self.conf.servers.get(server).copied()
             {
                 let (name, by_tcp) = (name.clone(), self.conf.by_tcp);
-                asking.spawn(async move { (server, put(address, name, family, by_tcp).await) });
+                asking.spawn(boxed(async move {
+                    (server, put(address, name, family, by_tcp).await)
+                }));
                 newest = Some(server);
                 due = Instant::now() + NEXT;
             }

@@ -4,15 +4,16 @@
 //! section 2.1; of the others only that IPv6 comes first. As in the C libraries, the kernel is asked
 //! for the way to each address by connecting a UDP socket, which sends nothing.
 
+use crate::util::sorted_by;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// Sorts addresses, and leaves out those that there is no way to, if there is one
 /// to others: trying them would only hide why these do not answer.
 pub(super) fn sorted(addresses: Vec<IpAddr>) -> Vec<SocketAddr> {
-    sorted_by(addresses, source)
+    sorted_by_source(addresses, source)
 }
 
-fn sorted_by(
+fn sorted_by_source(
     addresses: Vec<IpAddr>,
     source: impl Fn(SocketAddr) -> Option<IpAddr>,
 ) -> Vec<SocketAddr> {
@@ -21,10 +22,11 @@ fn sorted_by(
     if targets.iter().any(|(_, source)| source.is_some()) {
         targets.retain(|(_, source)| source.is_some());
     }
-    targets.sort_by_key(|(target, source)| {
+    let key = |(target, source): &(SocketAddr, Option<IpAddr>)| {
         let fits = source.is_some_and(|source| label(source) == label(target.ip()));
         (!fits, target.is_ipv4())
-    });
+    };
+    let targets = sorted_by(targets, |one, other| key(one).cmp(&key(other)));
     targets.into_iter().map(|(target, _)| target).collect()
 }
 
@@ -73,7 +75,7 @@ mod tests {
     /// Sorts on a machine with these addresses of its own.
     fn on(own: &[&str], targets: &[&str]) -> Vec<String> {
         let targets = targets.iter().map(|target| ip(target)).collect();
-        let sorted = sorted_by(targets, |target| {
+        let sorted = sorted_by_source(targets, |target| {
             let own = own.iter().map(|own| ip(own));
             own.into_iter()
                 .find(|own| own.is_ipv4() == target.is_ipv4())

@@ -20,7 +20,7 @@ use super::message::{Family, WireName};
 use super::search::{Search, Step};
 use super::unresolved::{Tried, Unresolved, Why};
 use super::{hosts, order};
-use crate::util::shown;
+use crate::util::{boxed, shown};
 
 /// Bytes that are read of `resolv.conf`.
 const MAX_CONF: u64 = 64 * 1024;
@@ -99,9 +99,9 @@ async fn look_up(conf: Conf, host: &str) -> Result<Vec<IpAddr>, Unresolved> {
                     };
                     for family in families.iter().copied() {
                         let (servers, name) = (Arc::clone(&servers), name.clone());
-                        asking.spawn(
-                            async move { (number, family, servers.ask(&name, family).await) },
-                        );
+                        asking.spawn(boxed(async move {
+                            (number, family, servers.ask(&name, family).await)
+                        }));
                     }
                 }
                 continue;
