@@ -29,7 +29,7 @@ const MAX_OBJECT: usize = 16 * 1024;
 pub fn signed_object(raw: &RawValue) -> Option<CanonicalJsonObject> {
     Some(raw.get())
         .filter(|text| text.len() <= MAX_OBJECT)
-        .and_then(|text| serde_json::from_str(text).ok())
+        .and_then(|text| serde_json::from_slice(text.as_bytes()).ok())
 }
 
 /// The bytes that are signed: canonical JSON without `signatures` and

@@ -89,7 +89,7 @@ pub fn identity_key_ids(raw: &RawValue) -> Vec<String> {
         #[serde(borrow, default)]
         keys: BTreeMap<String, &'a RawValue>,
     }
-    let Ok(Keys { keys }) = serde_json::from_str(raw.get()) else {
+    let Ok(Keys { keys }) = serde_json::from_slice(raw.get().as_bytes()) else {
         return Vec::new();
     };
     let mut ids = Vec::new();
@@ -97,7 +97,7 @@ pub fn identity_key_ids(raw: &RawValue) -> Vec<String> {
         if let Some((_, id)) = name.split_once(':') {
             ids.push(id.to_owned());
         }
-        if let Ok(key) = serde_json::from_str::<String>(key.get()) {
+        if let Ok(key) = serde_json::from_slice::<String>(key.get().as_bytes()) {
             ids.extend(canonical::ed25519_from_base64(&key).map(|key| key.to_base64()));
             ids.push(key);
         }

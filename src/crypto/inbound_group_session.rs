@@ -117,14 +117,14 @@ impl MegolmEvent {
             ciphertext: Option<&'a RawValue>,
         }
         let content: Content<'_> =
-            serde_json::from_str(content.get()).map_err(|_| MegolmError::Malformed)?;
+            serde_json::from_slice(content.get().as_bytes()).map_err(|_| MegolmError::Malformed)?;
         if content.algorithm != MEGOLM_ALGORITHM {
             return Err(MegolmError::Algorithm);
         }
         let (Some(session_id), Some(ciphertext)) = (content.session_id, content.ciphertext) else {
             return Err(MegolmError::Malformed);
         };
-        let message = serde_json::from_str::<String>(ciphertext.get())
+        let message = serde_json::from_slice::<String>(ciphertext.get().as_bytes())
             .ok()
             .and_then(|ciphertext| MegolmMessage::from_base64(&ciphertext).ok())
             .ok_or(MegolmError::Malformed)?;
@@ -208,7 +208,8 @@ impl InboundGroupSession {
             state_key: Option<serde::de::IgnoredAny>,
         }
         let text = std::str::from_utf8(&decrypted.plaintext).map_err(|_| MegolmError::Malformed)?;
-        let inner: Inner<'_> = serde_json::from_str(text).map_err(|_| MegolmError::Malformed)?;
+        let inner: Inner<'_> =
+            serde_json::from_slice(text.as_bytes()).map_err(|_| MegolmError::Malformed)?;
         if inner.room_id != room.as_str() {
             return Err(MegolmError::WrongRoom);
         }

@@ -49,7 +49,7 @@ impl RoomKey {
     /// The content is malformed, of another algorithm, or its `session_id` is not its key's.
     pub fn parse(content: &str) -> Result<Self, RoomKeyError> {
         let content: Content<'_> =
-            serde_json::from_str(content).map_err(|_| RoomKeyError::Malformed)?;
+            serde_json::from_slice(content.as_bytes()).map_err(|_| RoomKeyError::Malformed)?;
         if content.algorithm != MEGOLM_ALGORITHM {
             return Err(RoomKeyError::Algorithm);
         }

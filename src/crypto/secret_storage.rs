@@ -72,8 +72,8 @@ impl RecoveryKey {
     /// [`SecretStorageError::WrongKey`] if it is another one; the description is malformed or of
     /// another algorithm.
     pub fn opens(&self, description: &RawValue) -> Result<(), SecretStorageError> {
-        let description: Description =
-            serde_json::from_str(description.get()).map_err(|_| SecretStorageError::Malformed)?;
+        let description: Description = serde_json::from_slice(description.get().as_bytes())
+            .map_err(|_| SecretStorageError::Malformed)?;
         if description.algorithm != ALGORITHM {
             return Err(SecretStorageError::Algorithm);
         }
@@ -99,14 +99,14 @@ impl RecoveryKey {
         key_id: &str,
         content: &RawValue,
     ) -> Result<Zeroizing<String>, SecretStorageError> {
-        let secret: Secret<'_> =
-            serde_json::from_str(content.get()).map_err(|_| SecretStorageError::Malformed)?;
+        let secret: Secret<'_> = serde_json::from_slice(content.get().as_bytes())
+            .map_err(|_| SecretStorageError::Malformed)?;
         let encrypted = secret
             .encrypted
             .get(key_id)
             .ok_or(SecretStorageError::NotStored)?;
-        let encrypted: Encrypted =
-            serde_json::from_str(encrypted.get()).map_err(|_| SecretStorageError::Malformed)?;
+        let encrypted: Encrypted = serde_json::from_slice(encrypted.get().as_bytes())
+            .map_err(|_| SecretStorageError::Malformed)?;
         let iv = iv_of(&encrypted.iv)?;
         let mut text = Zeroizing::new(bytes_of(&encrypted.ciphertext)?);
         let keys = self.keys(name)?;

@@ -51,7 +51,8 @@ pub(super) fn without_old_keys(account: &olm::Account) -> Option<olm::Account> {
     }
     let stored = wiped_json(&account.pickle()).ok()?;
     let parts: StoredAccount<'_> = serde_json::from_slice(&stored).ok()?;
-    let mut keys: StoredKeys<'_> = serde_json::from_str(parts.one_time_keys.get()).ok()?;
+    let mut keys: StoredKeys<'_> =
+        serde_json::from_slice(parts.one_time_keys.get().as_bytes()).ok()?;
     while keys.private_keys.len() > KEPT {
         keys.private_keys.pop_first();
     }

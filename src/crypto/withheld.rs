@@ -75,7 +75,7 @@ impl Withheld {
             session_id: Option<String>,
             sender_key: String,
         }
-        let content: Content = serde_json::from_str(content.get()).ok()?;
+        let content: Content = serde_json::from_slice(content.get().as_bytes()).ok()?;
         let code = WithheldCode::parse(&content.code)?;
         let session = content.room_id.zip(content.session_id);
         if content.algorithm != MEGOLM_ALGORITHM

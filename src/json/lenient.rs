@@ -80,7 +80,7 @@ impl Lenient for i64 {
     fn of(value: Value) -> Option<Self> {
         let number = match value {
             Value::Number(number) => number,
-            Value::String(text) => serde_json::from_str(text.trim()).ok()?,
+            Value::String(text) => serde_json::from_slice(text.trim().as_bytes()).ok()?,
             _ => return None,
         };
         if let Some(whole) = number.as_i64() {

@@ -51,7 +51,7 @@ impl<'a> Document<'a> {
     /// # Errors
     /// The first place that is not JSON.
     pub fn root(&'a self) -> Result<Located<'a>, serde_json::Error> {
-        let raw = serde_json::from_str(self.text)?;
+        let raw = serde_json::from_slice(self.text.as_bytes())?;
         Ok(Located {
             document: self,
             raw,
@@ -80,16 +80,16 @@ impl<'a> Located<'a> {
         };
         Ok(match text.as_bytes().first() {
             Some(b'{') => {
-                let mut deserializer = serde_json::Deserializer::from_str(text);
+                let mut deserializer = serde_json::Deserializer::from_slice(text.as_bytes());
                 let entries = deserializer.deserialize_map(Entries)?;
                 let entries = entries.into_iter().map(|(key, raw)| (key, located(raw)));
                 Content::Map(entries.collect())
             }
             Some(b'[') => {
-                let items: Vec<&RawValue> = serde_json::from_str(text)?;
+                let items: Vec<&RawValue> = serde_json::from_slice(text.as_bytes())?;
                 Content::List(items.into_iter().map(located).collect())
             }
-            Some(b'"') => Content::Text(serde_json::from_str(text)?),
+            Some(b'"') => Content::Text(serde_json::from_slice(text.as_bytes())?),
             Some(b't') => Content::Switch(true),
             Some(b'f') => Content::Switch(false),
             Some(b'n') => Content::Null,

@@ -66,7 +66,7 @@ impl Jwks {
         let keys: Vec<Key> = set
             .keys
             .iter()
-            .filter_map(|entry| serde_json::from_str(entry.get()).ok())
+            .filter_map(|entry| serde_json::from_slice(entry.get().as_bytes()).ok())
             .filter(|jwk: &Jwk| jwk.usage.as_deref().is_none_or(|usage| usage == "sig"))
             .map(|jwk| Key::of(&jwk))
             .collect();

@@ -77,13 +77,14 @@ impl OlmEvent {
     /// The event is malformed, of another algorithm, or not for this device.
     pub fn parse(raw: &RawValue, own: Curve25519PublicKey) -> Result<Self, OlmError> {
         let envelope: Envelope<'_> =
-            serde_json::from_str(raw.get()).map_err(|_| OlmError::Malformed)?;
+            serde_json::from_slice(raw.get().as_bytes()).map_err(|_| OlmError::Malformed)?;
         let content = envelope.content;
         if content.algorithm != OLM_ALGORITHM {
             return Err(OlmError::Algorithm);
         }
         let ciphertexts: BTreeMap<String, &RawValue> =
-            serde_json::from_str(content.ciphertext.get()).map_err(|_| OlmError::Malformed)?;
+            serde_json::from_slice(content.ciphertext.get().as_bytes())
+                .map_err(|_| OlmError::Malformed)?;
         let sender_key = Curve25519PublicKey::from_base64(&content.sender_key)
             .map_err(|_| OlmError::Malformed)?;
         // Padded and unpadded base64 name the same key, so keys are compared decoded.
@@ -93,7 +94,7 @@ impl OlmEvent {
             .map(|(_, ciphertext)| ciphertext)
             .ok_or(OlmError::NotForUs)?;
         let ciphertext: Ciphertext =
-            serde_json::from_str(ciphertext.get()).map_err(|_| OlmError::Malformed)?;
+            serde_json::from_slice(ciphertext.get().as_bytes()).map_err(|_| OlmError::Malformed)?;
         if ciphertext.body.len() > MAX_CIPHERTEXT {
             return Err(OlmError::Malformed);
         }

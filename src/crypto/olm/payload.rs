@@ -56,7 +56,8 @@ pub(super) fn check_payload(
     plaintext: &[u8],
 ) -> Result<OlmPayload, PayloadError> {
     let text = std::str::from_utf8(plaintext).map_err(|_| PayloadError::Malformed)?;
-    let payload: Payload<'_> = serde_json::from_str(text).map_err(|_| PayloadError::Malformed)?;
+    let payload: Payload<'_> =
+        serde_json::from_slice(text.as_bytes()).map_err(|_| PayloadError::Malformed)?;
     if payload.sender != event.sender {
         return Err(PayloadError::Sender);
     }

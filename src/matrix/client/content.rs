@@ -35,7 +35,7 @@ pub(crate) enum Said {
 /// whatever is malformed. The text of an edit is not read: an old message must not become
 /// a command.
 pub(crate) fn said(content: &RawValue, relation: &Relation) -> Option<Said> {
-    let content: Content = serde_json::from_str(content.get()).ok()?;
+    let content: Content = serde_json::from_slice(content.get().as_bytes()).ok()?;
     if content.msgtype.as_deref() != Some("m.text") {
         return None;
     }
@@ -62,7 +62,7 @@ pub(crate) fn mentions(content: &RawValue, user: &UserId) -> bool {
         #[serde(rename = "m.mentions")]
         mentions: Value,
     }
-    serde_json::from_str::<Content>(content.get()).is_ok_and(|content| {
+    serde_json::from_slice::<Content>(content.get().as_bytes()).is_ok_and(|content| {
         let users = content.mentions.get("user_ids").and_then(Value::as_array);
         users.is_some_and(|users| users.iter().any(|id| id.as_str() == Some(user.as_str())))
     })

@@ -83,7 +83,7 @@ pub(crate) fn take_relation(content: &str) -> Option<(String, Value)> {
     if !content.contains(RELATES_TO) {
         return None;
     }
-    let mut content: Map<String, Value> = serde_json::from_str(content).ok()?;
+    let mut content: Map<String, Value> = serde_json::from_slice(content.as_bytes()).ok()?;
     let relation = content.remove(RELATES_TO)?;
     Some((Value::Object(content).to_string(), relation))
 }
@@ -109,7 +109,7 @@ impl Relation {
             #[serde(rename = "m.relates_to")]
             relates_to: Option<RelatesTo>,
         }
-        match serde_json::from_str(content.get()) {
+        match serde_json::from_slice(content.get().as_bytes()) {
             Ok(Content { relates_to: None }) => Self::Plain,
             Ok(Content {
                 relates_to: Some(relates_to),
@@ -150,7 +150,7 @@ fn relation(content: &RawValue) -> Value {
         #[serde(rename = "m.relates_to")]
         relates_to: Value,
     }
-    serde_json::from_str::<Content>(content.get())
+    serde_json::from_slice::<Content>(content.get().as_bytes())
         .map(|content| content.relates_to)
         .unwrap_or_default()
 }

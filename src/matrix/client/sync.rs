@@ -196,7 +196,9 @@ impl Event<'_> {
             #[serde(default, deserialize_with = "lenient")]
             age: Option<u64>,
         }
-        let unsigned = self.unsigned.map(|raw| serde_json::from_str(raw.get()));
+        let unsigned = self
+            .unsigned
+            .map(|raw| serde_json::from_slice(raw.get().as_bytes()));
         let Unsigned { age } = unsigned.and_then(Result::ok).unwrap_or_default();
         match age {
             Some(age) => Age::told(age),

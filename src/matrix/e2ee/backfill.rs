@@ -73,7 +73,7 @@ impl Turn<'_> {
         since: &str,
     ) -> Result<(), Error> {
         let token: Option<Cow<'_, str>> =
-            prev_batch.and_then(|raw| serde_json::from_str(raw.get()).ok());
+            prev_batch.and_then(|raw| serde_json::from_slice(raw.get().as_bytes()).ok());
         match token.filter(|token| is_carried(token, MAX_POSITION)) {
             Some(token) if is_carried(since, MAX_POSITION) => {
                 debug!("reading back what a sync left out in {room}");

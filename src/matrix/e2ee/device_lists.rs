@@ -62,7 +62,7 @@ pub(super) fn devices<'a>(
     user: &UserId,
 ) -> Option<BTreeMap<String, &'a RawValue>> {
     let raw = answer.get(user.as_str())?;
-    serde_json::from_str(raw.get())
+    serde_json::from_slice(raw.get().as_bytes())
         .inspect_err(|_| {
             warn!(
                 "what the homeserver says of the devices of {} is malformed",

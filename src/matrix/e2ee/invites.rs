@@ -104,10 +104,10 @@ impl Turn<'_> {
 
     /// The user who invited the bot, by the bot's own stripped member event.
     fn inviter(&self, raw: &RawValue) -> Option<OwnedUserId> {
-        let invited: InvitedRoom<'_> = serde_json::from_str(raw.get()).ok()?;
+        let invited: InvitedRoom<'_> = serde_json::from_slice(raw.get().as_bytes()).ok()?;
         let events = invited.invite_state.events.iter();
         let senders = events
-            .filter_map(|raw| serde_json::from_str::<Event<'_>>(raw.get()).ok())
+            .filter_map(|raw| serde_json::from_slice::<Event<'_>>(raw.get().as_bytes()).ok())
             .filter(|event| self.is_own_membership(event, "invite"))
             .filter_map(|event| OwnedUserId::try_from(event.sender.as_ref()).ok());
         let senders: BTreeSet<OwnedUserId> = gathered(senders);

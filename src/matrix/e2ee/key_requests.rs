@@ -45,7 +45,7 @@ impl Turn<'_> {
         account: &Account,
         raw: &RawValue,
     ) -> Result<(), Error> {
-        let Ok(event) = serde_json::from_str::<Envelope<'_>>(raw.get()) else {
+        let Ok(event) = serde_json::from_slice::<Envelope<'_>>(raw.get().as_bytes()) else {
             debug!("a malformed message about a room key: dropped");
             return Ok(());
         };
@@ -91,7 +91,7 @@ impl Turn<'_> {
         content: &RawValue,
     ) -> Result<(), Error> {
         let tx = self.tx;
-        let Ok(request) = serde_json::from_str::<KeyRequest>(content.get()) else {
+        let Ok(request) = serde_json::from_slice::<KeyRequest>(content.get().as_bytes()) else {
             return Ok(());
         };
         let Some(key) = request

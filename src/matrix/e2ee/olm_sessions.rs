@@ -59,7 +59,7 @@ impl Turn<'_> {
         sender: &UserId,
         content: &RawValue,
     ) -> Result<(), Error> {
-        let Ok(Author { device_id }) = serde_json::from_str(content.get()) else {
+        let Ok(Author { device_id }) = serde_json::from_slice(content.get().as_bytes()) else {
             return Ok(());
         };
         match self.tx.devices().find(sender, device_id.as_ref().into())? {
@@ -125,7 +125,9 @@ impl Turn<'_> {
     ) -> Result<(), Error> {
         let (peers, user, id) = (self.tx.olm_peers(), &device.user, &device.id);
         let session = claimed
-            .and_then(|raw| serde_json::from_str::<BTreeMap<String, &RawValue>>(raw.get()).ok())
+            .and_then(|raw| {
+                serde_json::from_slice::<BTreeMap<String, &RawValue>>(raw.get().as_bytes()).ok()
+            })
             .and_then(|keys| keys.into_iter().next())
             .and_then(|(name, raw)| {
                 one_time_key(device, &name, raw)

@@ -180,7 +180,7 @@ impl Turn<'_> {
 
 /// Puts a relation beside a ciphertext, where servers and clients look for it.
 fn beside(content: &RawValue, relation: serde_json::Value) -> Result<Box<RawValue>, Error> {
-    let content: Result<serde_json::Value, _> = serde_json::from_str(content.get());
+    let content: Result<serde_json::Value, _> = serde_json::from_slice(content.get().as_bytes());
     let mut content = content.map_err(|_| Error::Account)?;
     relate(&mut content, relation);
     serde_json::value::to_raw_value(&content).map_err(|_| Error::Account)

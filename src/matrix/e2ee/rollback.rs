@@ -20,7 +20,7 @@ impl Turn<'_> {
         if event.kind != "m.room.encrypted" {
             return Ok(());
         }
-        let is_ours = serde_json::from_str::<Author<'_>>(event.content.get())
+        let is_ours = serde_json::from_slice::<Author<'_>>(event.content.get().as_bytes())
             .is_ok_and(|author| author.device_id == self.engine.device.as_str());
         let Ok(megolm) = MegolmEvent::parse(event.content) else {
             return Ok(());

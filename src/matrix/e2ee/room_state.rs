@@ -59,7 +59,8 @@ impl Turn<'_> {
                 struct Visibility {
                     history_visibility: String,
                 }
-                if let Ok(content) = serde_json::from_str::<Visibility>(event.content.get())
+                if let Ok(content) =
+                    serde_json::from_slice::<Visibility>(event.content.get().as_bytes())
                     && self
                         .tx
                         .rooms()
@@ -116,7 +117,7 @@ impl Turn<'_> {
         let joined: Vec<OwnedUserId> = members
             .chunk
             .iter()
-            .filter_map(|raw| serde_json::from_str::<Member<'_>>(raw.get()).ok())
+            .filter_map(|raw| serde_json::from_slice::<Member<'_>>(raw.get().as_bytes()).ok())
             .filter(|member| membership(member.content).is_some_and(|kind| kind == "join"))
             .filter_map(|member| OwnedUserId::try_from(member.state_key.as_ref()).ok())
             .collect();
@@ -144,7 +145,7 @@ impl Turn<'_> {
             rotation_period_ms: Option<serde_json::Value>,
             rotation_period_msgs: Option<serde_json::Value>,
         }
-        let content: Content = serde_json::from_str(content.get()).unwrap_or_default();
+        let content: Content = serde_json::from_slice(content.get().as_bytes()).unwrap_or_default();
         let algorithm = content.algorithm.unwrap_or_default();
         if algorithm != MEGOLM_ALGORITHM {
             warn!("{room} is encrypted in a way this program does not know");
@@ -183,12 +184,12 @@ fn membership(content: &RawValue) -> Option<Cow<'_, str>> {
         #[serde(borrow)]
         membership: Cow<'a, str>,
     }
-    let member: Member<'_> = serde_json::from_str(content.get()).ok()?;
+    let member: Member<'_> = serde_json::from_slice(content.get().as_bytes()).ok()?;
     Some(member.membership)
 }
 
 pub(super) fn parse<'a>(raw: &'a RawValue) -> Option<Event<'a>> {
-    serde_json::from_str(raw.get())
+    serde_json::from_slice(raw.get().as_bytes())
         .inspect_err(|_| debug!("a malformed event is skipped"))
         .ok()
 }

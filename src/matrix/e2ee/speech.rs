@@ -133,7 +133,7 @@ fn set(content: &mut Value, member: &str, value: Value) {
 /// place of those of an earlier message. Who is mentioned in it is not notified. None if
 /// the words are no content.
 fn replacing(words: &str, replaced: &EventId) -> Option<String> {
-    let words: Value = serde_json::from_str(words).ok()?;
+    let words: Value = serde_json::from_slice(words.as_bytes()).ok()?;
     let mut content = text_content(&format!("* {}", words.get("body")?.as_str()?));
     set(&mut content, "m.new_content", words);
     replace(&mut content, replaced);

@@ -88,7 +88,7 @@ impl Turn<'_> {
         }
         for (id, raw) in &body.rooms.join {
             let Some(room) = room_id(id) else { continue };
-            match serde_json::from_str(raw.get()) {
+            match serde_json::from_slice(raw.get().as_bytes()) {
                 Ok(joined) => {
                     let messages = &mut received.messages;
                     self.handle_joined_room(&room, &joined, since.as_deref(), messages)?;

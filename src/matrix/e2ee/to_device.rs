@@ -49,7 +49,7 @@ impl Turn<'_> {
             #[serde(borrow, rename = "type")]
             kind: std::borrow::Cow<'a, str>,
         }
-        let Ok(Kind { kind }) = serde_json::from_str(raw.get()) else {
+        let Ok(Kind { kind }) = serde_json::from_slice(raw.get().as_bytes()) else {
             debug!("a to-device event without a type: dropped");
             return Ok(false);
         };

@@ -18,7 +18,7 @@ impl Turn<'_> {
             let Some(waiting) = held.find(row)? else {
                 continue;
             };
-            let Ok(event) = serde_json::from_str::<Event<'_>>(&waiting.event) else {
+            let Ok(event) = serde_json::from_slice::<Event<'_>>(waiting.event.as_bytes()) else {
                 held.remove(&waiting.event_id)?;
                 continue;
             };

@@ -140,7 +140,9 @@ impl OlmSessions<'_> {
         )?;
         let corrupt = |_| Error::Corrupt("the order of Olm messages");
         let mut chains: Vec<Chain> = text
-            .map_or(Ok(Vec::new()), |text| serde_json::from_str(&text))
+            .map_or(Ok(Vec::new()), |text| {
+                serde_json::from_slice(text.as_bytes())
+            })
             .map_err(corrupt)?;
         let sent_before = olm_order::note(&mut chains, position, own_now);
         let text = serde_json::to_string(&chains).map_err(corrupt)?;

@@ -92,7 +92,7 @@ impl Budgets {
             return Admission::Irrelevant;
         };
         let heads = invited.invite_state.events.into_iter();
-        let heads = heads.map(|event| serde_json::from_str::<Head<'_>>(event.get()));
+        let heads = heads.map(|event| serde_json::from_slice::<Head<'_>>(event.get().as_bytes()));
         let heads = match heads.collect::<Result<Vec<_>, _>>() {
             Ok(heads) if !heads.is_empty() => heads,
             // Nobody is named: it is no invite.

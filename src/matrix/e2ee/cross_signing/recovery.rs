@@ -42,7 +42,7 @@ impl Turn<'_> {
                 struct DefaultKey {
                     key: String,
                 }
-                match serde_json::from_str(raw.get()) {
+                match serde_json::from_slice(raw.get().as_bytes()) {
                     Ok(DefaultKey { key }) if is_carried(&key, MAX_ID) => {
                         self.go_on(CrossSigningState::FindKey(key))
                     }
