@@ -2,9 +2,9 @@
 //! minute, ten lines a minute in all, and one that says how many more there were. Without
 //! IO; the clock is handed in.
 
-use std::collections::BTreeMap;
-
 use tokio::time::{Duration, Instant};
+
+use crate::util::SortedMap;
 
 /// The time in which a target has one line, and the room so many.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -15,7 +15,7 @@ const MOST_LINES: usize = 10;
 /// The lines that a room is told.
 #[derive(Debug, Default)]
 pub(super) struct Announcer {
-    targets: BTreeMap<String, Known>,
+    targets: SortedMap<String, Known>,
     /// The minute in which lines are counted.
     window: Option<Window>,
 }

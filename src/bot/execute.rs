@@ -1,6 +1,6 @@
 //! The execution of a command on the cluster.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use log::{error, info};
 use tokio::time::Instant;
@@ -12,6 +12,7 @@ use crate::{
     },
     kube::{self, DryRun, ScaleAnswer, Started},
     telemetry::HealthState,
+    util::SortedMap,
 };
 
 /// The cluster, as a command sees it.
@@ -287,19 +288,16 @@ impl Cluster {
 
     /// Looks at all targets: in one call a namespace and kind where that is allowed.
     async fn list(&self, targets: &[Target]) -> Vec<(TargetName, Option<(i32, i32)>)> {
-        let mut groups: BTreeMap<(&Namespace, &Kind), Vec<ObjectName>> = BTreeMap::new();
+        let mut groups: SortedMap<(&Namespace, &Kind), Vec<ObjectName>> = SortedMap::new();
         for target in targets {
             let Workload {
                 kind,
                 namespace,
                 name,
             } = &target.workload;
-            groups
-                .entry((namespace, kind))
-                .or_default()
-                .push(name.clone());
+            groups.or_default((namespace, kind)).push(name.clone());
         }
-        let mut counts = BTreeMap::new();
+        let mut counts = SortedMap::new();
         for ((namespace, kind), names) in groups {
             match self.kube.list(namespace, kind, &names).await {
                 Ok(listed) => counts.extend(listed.into_iter().map(|seen| {

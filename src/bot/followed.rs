@@ -1,7 +1,5 @@
 //! The changes that are followed, as the process remembers them.
 
-use std::collections::BTreeMap;
-
 use tokio::time::Instant;
 
 use crate::{
@@ -11,11 +9,12 @@ use crate::{
     },
     kube::Watch,
     store::FollowedChange,
+    util::SortedMap,
 };
 
 /// The changes that are followed, one a target.
 pub(super) struct Follows {
-    pub(super) by_target: BTreeMap<String, Followed>,
+    pub(super) by_target: SortedMap<String, Followed>,
     /// The number of the change that came last: a look of an older one is not taken in.
     pub(super) last: u64,
     /// Counts the milliseconds that the changes are judged by.
@@ -49,7 +48,7 @@ pub(super) struct Looked {
 impl Default for Follows {
     fn default() -> Self {
         Self {
-            by_target: BTreeMap::new(),
+            by_target: SortedMap::new(),
             last: 0,
             epoch: Instant::now(),
             is_loaded: false,

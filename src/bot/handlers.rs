@@ -1,6 +1,6 @@
 //! Handlers of syncs and of the answers to requests.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use log::{debug, error, warn};
 use ruma::{OwnedEventId, RoomId};
@@ -183,7 +183,7 @@ impl Session<'_> {
                 }
                 Refusal::Outlived(why) | Refusal::IdsTaken(why) => {
                     self.requests.in_flight.failed(key, None);
-                    self.recover_from_rollback(&why, &BTreeSet::new());
+                    self.recover_from_rollback(&why, &[]);
                     return Ok(());
                 }
                 Refusal::Retry => {

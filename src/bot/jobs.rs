@@ -3,10 +3,7 @@
 //! They belong to the process, not to a session: one that is under way goes on when the
 //! session ends.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use log::info;
 use ruma::{OwnedEventId, OwnedRoomId};
@@ -32,7 +29,7 @@ use crate::{
     matrix::e2ee::Error,
     store::JournalEntry,
     telemetry::{CommandOutcome, HealthState, MetricEvent},
-    util::boxed,
+    util::{SortedMap, boxed},
 };
 
 /// So many questions may wait before what changes something goes first: a flood of
@@ -195,10 +192,10 @@ impl Jobs {
         let Targets::Named(targets) = &self.targets else {
             return busy;
         };
-        let mut in_namespace: BTreeMap<&Namespace, usize> = BTreeMap::new();
+        let mut in_namespace: SortedMap<&Namespace, usize> = SortedMap::new();
         for target in targets {
             if busy.iter().any(|lane| lane == target.name.as_str()) {
-                *in_namespace.entry(&target.workload.namespace).or_default() += 1;
+                *in_namespace.or_default(&target.workload.namespace) += 1;
             }
         }
         in_namespace.retain(|_, count| *count >= SIDE_BY_SIDE_IN_NAMESPACE);

@@ -186,8 +186,6 @@ fn who(text: &str, policy: Option<&Policy>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::control::{Targets, time::Zone};
 
@@ -201,7 +199,7 @@ mod tests {
             renew_time: renewed.to_owned(),
             annotations: annotations
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect::<BTreeMap<_, _>>(),
+                .collect(),
             ..Lease::default()
         }
     }

@@ -1,8 +1,6 @@
 //! Things that the log of a session tells once: what
 //! others repeat does not fill it.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use log::{Level, info, log, warn};
 
 use super::{invites::Judged, replies};
@@ -11,7 +9,7 @@ use crate::{
     matrix::e2ee::{Invite, RequestKey},
     store::Cap,
     telemetry::HealthState,
-    util::{ClockDifference, shown},
+    util::{ClockDifference, SortedMap, SortedSet, shown},
 };
 
 /// Invites that are not taken of which the log tells, and changes of the homeserver's
@@ -33,9 +31,9 @@ pub(super) struct LogOnce {
     /// By how much the homeserver's clock was said to be ahead, in milliseconds.
     ahead_ms: i64,
     /// Kinds of items of which it was said that there were too many.
-    skipped: BTreeSet<&'static str>,
+    skipped: SortedSet<&'static str>,
     /// The last refusal of each request that is tried again.
-    refusals: BTreeMap<RequestKey, String>,
+    refusals: SortedMap<RequestKey, String>,
 }
 
 impl LogOnce {
@@ -88,7 +86,7 @@ impl LogOnce {
     /// Counts what had no room in answers, and says once of each kind that more was
     /// sent than is kept.
     pub(super) fn skipped(&mut self, skipped: &Skipped, health: &HealthState) {
-        for (what, number) in skipped {
+        for (what, number) in skipped.iter() {
             health.skipped(what, *number);
             if self.skipped.insert(what) {
                 warn!(

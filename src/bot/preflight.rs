@@ -1,13 +1,12 @@
 //! The look at the cluster at the start of a session, for the log: what may be done, and
 //! which right is missing.
 
-use std::collections::BTreeMap;
-
 use log::{info, warn};
 
 use crate::{
     control::{Namespace, Target, Workload},
     kube::{self, Preflight, WorkloadRights},
+    util::SortedMap,
 };
 
 /// Looks whether the Deployment can be read and scaled.
@@ -28,10 +27,10 @@ pub(super) async fn of_deployment(kube: &kube::Api, workload: &Workload) {
 /// Looks what may be done with each target: by one review of the rights a namespace, and by
 /// a read of each.
 pub(super) async fn of_targets(kube: &kube::Api, targets: &[Target]) {
-    let mut by_namespace: BTreeMap<&Namespace, Vec<&Target>> = BTreeMap::new();
+    let mut by_namespace: SortedMap<&Namespace, Vec<&Target>> = SortedMap::new();
     for target in targets {
         let namespace = &target.workload.namespace;
-        by_namespace.entry(namespace).or_default().push(target);
+        by_namespace.or_default(namespace).push(target);
     }
     for (namespace, targets) in by_namespace {
         let rights = kube.rights(namespace).await;

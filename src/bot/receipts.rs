@@ -1,11 +1,12 @@
 //! Read receipts that are not sent yet.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use ruma::{OwnedEventId, OwnedRoomId};
 use tokio::time::Instant;
 
 use super::chat::ReadMessage;
+use crate::util::SortedMap;
 
 /// From a message to its receipt. Each receipt is news to all clients in a room and work
 /// for their homeserver, which is not to come before the answer.
@@ -14,7 +15,7 @@ const DELAY: Duration = Duration::from_secs(1);
 /// The receipts that wait, one a thread: all that was said before is read, too.
 #[derive(Default)]
 pub(super) struct Receipts {
-    waiting: BTreeMap<(OwnedRoomId, Option<OwnedEventId>), Receipt>,
+    waiting: SortedMap<(OwnedRoomId, Option<OwnedEventId>), Receipt>,
 }
 
 /// A receipt that waits.

@@ -1,6 +1,6 @@
 //! Going on after the trace of another life of this device, with the same device.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use log::error;
 use tokio::time::Instant;
@@ -51,7 +51,7 @@ impl Session<'_> {
     /// Gives up all keys that another life of this device may have used. What was
     /// asked for and is not done may have been done in that life; but what a restart has
     /// scaled to none comes back.
-    pub(super) fn recover_from_rollback(&mut self, why: &str, foreign: &BTreeSet<String>) {
+    pub(super) fn recover_from_rollback(&mut self, why: &str, foreign: &[String]) {
         error!(
             "{why}. Or the homeserver lies. The device's keys are given up and replaced: who \
              commands has to make their client use a new key"

@@ -1,12 +1,7 @@
 //! One session, from login to logout: everything that its loop holds, and the
 //! transactions by which it changes.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
 
 use log::{error, info};
 use ruma::{OwnedRoomId, OwnedUserId};
@@ -30,7 +25,7 @@ use crate::{
     },
     store::Store,
     telemetry::{HealthState, MetricEvents},
-    util::Clock,
+    util::{Clock, SortedMap},
 };
 
 /// Delay before the store is tried again after it refused something.
@@ -94,7 +89,7 @@ pub struct Session<'a> {
     /// The receipts that are not sent yet.
     pub(super) receipts: Receipts,
     /// The rooms that show the bot as typing, and when each was told so.
-    pub(super) typing: BTreeMap<OwnedRoomId, Instant>,
+    pub(super) typing: SortedMap<OwnedRoomId, Instant>,
     /// Syncs in a row that were refused as bad requests.
     pub(super) bad_syncs: u32,
 }
@@ -135,7 +130,7 @@ impl<'a> Session<'a> {
             has_more: false,
             not_before: Instant::now(),
             receipts: Receipts::default(),
-            typing: BTreeMap::new(),
+            typing: SortedMap::new(),
             bad_syncs: 0,
         }
     }

@@ -156,7 +156,13 @@ async fn serve_sessions(
         })
     };
     let commanders = Commanders {
-        users: gathered(settings.allowed_users.union(&settings.viewers).cloned()),
+        users: gathered(
+            settings
+                .allowed_users
+                .iter()
+                .chain(&settings.viewers)
+                .cloned(),
+        ),
         trust: settings.device_trust,
         pins: settings.pinned_identities.clone(),
     };

@@ -1,6 +1,6 @@
 //! The loop, the login and the policy on a real store, without a homeserver.
 
-use std::{collections::BTreeMap, fs, rc::Rc, sync::Arc, time::Duration};
+use std::{fs, rc::Rc, sync::Arc, time::Duration};
 
 use ruma::{RoomId, UserId, event_id, room_id, user_id};
 use tokio::time::{Instant, timeout};
@@ -22,7 +22,7 @@ use crate::store::Store;
 use crate::telemetry::HealthState;
 use crate::util::Clock;
 use crate::util::temp::TempDir;
-use crate::util::{Secret, Tokens};
+use crate::util::{Secret, SortedMap, Tokens};
 
 /// The sum of the 20 waits, in seconds; jitter adds up to a fifth.
 const ALL_WAITS: u64 = 2 + 4 + 8 + 16 + 32 + 15 * 60;
@@ -123,7 +123,7 @@ fn commanders(users: &[&UserId]) -> Commanders {
     Commanders {
         users: users.iter().map(|user| (*user).to_owned()).collect(),
         trust: DeviceTrust::CrossSigned,
-        pins: BTreeMap::new(),
+        pins: SortedMap::new(),
     }
 }
 

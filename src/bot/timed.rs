@@ -1,7 +1,5 @@
 //! Things done because of the time, as the process remembers them.
 
-use std::collections::BTreeSet;
-
 use tokio::time::{Duration, Instant};
 
 use super::{execute::Done, gateway::Told};
@@ -9,7 +7,7 @@ use crate::{
     control::time::{ClockWatch, Edge, GRACE_MS},
     kube::ScaleAnswer,
     store::StoredTimer,
-    util::paced,
+    util::{SortedSet, paced},
 };
 
 /// The time after which what failed is tried again, and the longest wait for the next
@@ -33,9 +31,9 @@ pub(super) struct Timers {
     /// The time of the next look; None while there is no timer.
     pub(super) next: Option<Instant>,
     /// Targets that are being stopped.
-    pub(super) firing: BTreeSet<String>,
+    pub(super) firing: SortedSet<String>,
     /// Targets of which it was told that they cannot be stopped.
-    pub(super) told: BTreeSet<String>,
+    pub(super) told: SortedSet<String>,
 }
 
 /// A timer whose time had come.
@@ -68,8 +66,8 @@ impl Default for Timers {
             doubts: false,
             epoch: now,
             next: Some(now),
-            firing: BTreeSet::new(),
-            told: BTreeSet::new(),
+            firing: SortedSet::new(),
+            told: SortedSet::new(),
         }
     }
 }

@@ -1,7 +1,5 @@
 //! The gateway, as the chat knows it.
 
-use std::collections::BTreeSet;
-
 use ruma::OwnedRoomId;
 
 use super::fault::Flaw;
@@ -9,6 +7,7 @@ use super::policy;
 use super::reader::Reader;
 use super::table::{ANNOUNCE_ROOM, GATEWAY_LEASES, TARGETS, TARGETS_FILE};
 use crate::control::Leases;
+use crate::util::SortedSet;
 
 const LEASES_CURE: &str = "write NAMESPACE/PREFIX as the gateway has them (POD_NAMESPACE and \
     LEASE_PREFIX), such as openclaw/openclaw-gateway-";
@@ -27,7 +26,7 @@ impl ChatGateway {
     /// limited. None where there is a fault, `Some(None)` where there is no gateway.
     pub(super) fn read(
         r: &mut Reader<'_>,
-        rooms: Option<&BTreeSet<OwnedRoomId>>,
+        rooms: Option<&SortedSet<OwnedRoomId>>,
     ) -> Option<Option<Self>> {
         let parse = |text: &str| {
             let leases = Leases::parse(text);
@@ -81,7 +80,7 @@ mod tests {
             let given = given.iter().find(|(given, _)| *given == name);
             given.map(|(_, value)| (*value).into())
         };
-        let rooms: BTreeSet<OwnedRoomId> = rooms
+        let rooms: SortedSet<OwnedRoomId> = rooms
             .iter()
             .map(|room| policy::room(room).unwrap())
             .collect();

@@ -1,14 +1,12 @@
 //! The policy of commands: lists of users, of their identities and of rooms.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, ServerName};
 use vodozemac::Ed25519PublicKey;
 
 use super::fault::{Flaw, Flaws, quoted};
 use super::user::user_id;
 use crate::crypto::DeviceTrust;
-use crate::util::gathered;
+use crate::util::{SortedMap, SortedSet, gathered};
 
 const USERS_CURE: &str = "write full ids separated by commas, such as \
     @alice:example.com,@bob:example.com";
@@ -43,7 +41,7 @@ pub(super) fn each<T>(
 }
 
 /// The users of a list, at least one.
-pub(super) fn users(text: &str) -> Result<BTreeSet<OwnedUserId>, Flaws> {
+pub(super) fn users(text: &str) -> Result<SortedSet<OwnedUserId>, Flaws> {
     let users = each(text, "names nobody", USERS_CURE, |item| {
         full_id(item, USERS_CURE)
     })?;
@@ -58,7 +56,7 @@ pub(super) fn full_id(text: &str, cure: &'static str) -> Result<OwnedUserId, Fla
 }
 
 /// The rooms of a list, at least one.
-pub(super) fn rooms(text: &str) -> Result<BTreeSet<OwnedRoomId>, Flaws> {
+pub(super) fn rooms(text: &str) -> Result<SortedSet<OwnedRoomId>, Flaws> {
     let rooms = each(text, "names no room", ROOMS_CURE, room)?;
     Ok(gathered(rooms))
 }
@@ -125,9 +123,9 @@ pub(super) fn device_trust(text: &str) -> Result<DeviceTrust, Flaw> {
 /// of anybody else would bind nobody, so it is a slip.
 pub(super) fn pins(
     text: &str,
-    allowed: Option<&BTreeSet<OwnedUserId>>,
-) -> Result<BTreeMap<OwnedUserId, Ed25519PublicKey>, Flaws> {
-    let mut pins = BTreeMap::new();
+    allowed: Option<&SortedSet<OwnedUserId>>,
+) -> Result<SortedMap<OwnedUserId, Ed25519PublicKey>, Flaws> {
+    let mut pins = SortedMap::new();
     each(text, "names nobody", PINS_CURE, |item| {
         let (user, key) = pin(item, allowed)?;
         match pins.insert(user.clone(), key) {
@@ -143,7 +141,7 @@ pub(super) fn pins(
 
 fn pin(
     item: &str,
-    allowed: Option<&BTreeSet<OwnedUserId>>,
+    allowed: Option<&SortedSet<OwnedUserId>>,
 ) -> Result<(OwnedUserId, Ed25519PublicKey), Flaw> {
     let (name, key) = halves(item)
         .ok_or_else(|| Flaw::new(format!("has no = after {}", quoted(item)), PINS_CURE))?;
@@ -222,7 +220,7 @@ mod tests {
     }
 
     fn problems(text: &str) -> Vec<String> {
-        let allowed = BTreeSet::from([user_id("@a:x").unwrap(), user_id("@a=b:x").unwrap()]);
+        let allowed = SortedSet::from([user_id("@a:x").unwrap(), user_id("@a=b:x").unwrap()]);
         let flaws = pins(text, Some(&allowed)).unwrap_err();
         flaws
             .0
@@ -256,7 +254,7 @@ mod tests {
         ] {
             assert_eq!(
                 pins(&text, None).unwrap(),
-                BTreeMap::from([(user_id("@a:x").unwrap(), key)]),
+                SortedMap::from([(user_id("@a:x").unwrap(), key)]),
                 "{text}"
             );
         }
@@ -266,7 +264,7 @@ mod tests {
     fn several_users_one_with_an_equals_sign_in_the_name() {
         let (one, two) = (key(), key());
         let text = format!("@a:x:8448={},@a=b:x={}=", one.to_base64(), two.to_base64());
-        let expected = BTreeMap::from([
+        let expected = SortedMap::from([
             (user_id("@a:x:8448").unwrap(), one),
             (user_id("@a=b:x").unwrap(), two),
         ]);

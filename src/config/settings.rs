@@ -1,6 +1,5 @@
 //! The configuration as the program uses it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -26,7 +25,7 @@ use crate::control::{
 };
 use crate::crypto::{DeviceTrust, RecoveryKey, Seed};
 use crate::telemetry::LogFilter;
-use crate::util::gathered;
+use crate::util::{SortedMap, SortedSet, gathered};
 
 /// Everything the program was told, checked.
 #[derive(Clone, Debug)]
@@ -40,17 +39,17 @@ pub struct Settings {
     /// (`CROSS_SIGNING_SEED_FILE`).
     pub cross_signing_seed: Option<Rc<Seed>>,
     /// The users who may give commands; never empty (`ALLOWED_USERS`).
-    pub allowed_users: BTreeSet<OwnedUserId>,
+    pub allowed_users: SortedSet<OwnedUserId>,
     /// The users who may ask how targets are, and change nothing (`VIEWERS`).
-    pub viewers: BTreeSet<OwnedUserId>,
+    pub viewers: SortedSet<OwnedUserId>,
     /// The master keys of those whose identity is known beforehand, each of
     /// them an allowed user or a viewer (`PINNED_IDENTITIES`).
-    pub pinned_identities: BTreeMap<OwnedUserId, Ed25519PublicKey>,
+    pub pinned_identities: SortedMap<OwnedUserId, Ed25519PublicKey>,
     /// The devices of an allowed user that are believed (`DEVICE_TRUST`).
     pub device_trust: DeviceTrust,
     /// The rooms that commands are taken from, never empty; `None` for any
     /// room (`ALLOWED_ROOMS`).
-    pub allowed_rooms: Option<BTreeSet<OwnedRoomId>>,
+    pub allowed_rooms: Option<SortedSet<OwnedRoomId>>,
     /// True if commands in rooms that are not encrypted are refused
     /// (`REQUIRE_ENCRYPTION`).
     pub require_encryption: bool,
@@ -105,7 +104,7 @@ impl Settings {
         let viewers = r.optional(&VIEWERS, policy::users, |users| list(users));
         let viewers = viewers.map(Option::unwrap_or_default);
         let heard = || {
-            let users = allowed_users.as_ref()?.union(viewers.as_ref()?);
+            let users = allowed_users.as_ref()?.iter().chain(viewers.as_ref()?);
             Some(gathered(users.cloned()))
         };
         let pins = |text: &str| policy::pins(text, heard().as_ref());

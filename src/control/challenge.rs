@@ -6,11 +6,10 @@
 //! make such an answer, and one that is held back confirms nothing later. Questions are
 //! kept in memory alone: a restart voids them.
 
-use std::collections::BTreeMap;
-
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 
 use super::Command;
+use crate::util::SortedMap;
 
 /// The time for an answer, from the delivery of the question, in milliseconds.
 const ANSWER_MS: u64 = 60_000;
@@ -42,7 +41,7 @@ pub struct Challenge {
 
 /// The questions that wait: one a person.
 #[derive(Debug, Default)]
-pub struct Challenges(BTreeMap<OwnedUserId, Challenge>);
+pub struct Challenges(SortedMap<OwnedUserId, Challenge>);
 
 /// The effect of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! A limit to the things that one person may ask for in a row.
 
-use std::collections::BTreeMap;
-
 use ruma::{OwnedUserId, UserId};
+
+use crate::util::SortedMap;
 
 /// Requests that may come at once.
 const BURST: u64 = 10;
@@ -12,7 +12,7 @@ const REFILL_MS: u64 = 3_000;
 
 /// The requests of each person who may ask. They are few: who may ask is configured.
 #[derive(Debug, Default)]
-pub struct Flood(BTreeMap<OwnedUserId, Bucket>);
+pub struct Flood(SortedMap<OwnedUserId, Bucket>);
 
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
@@ -38,7 +38,7 @@ impl Flood {
     pub fn take(&mut self, user: &UserId, now: u64) -> Flow {
         let bucket = match self.0.get_mut(user) {
             Some(bucket) => bucket,
-            None => self.0.entry(user.to_owned()).or_insert(Bucket {
+            None => self.0.or_insert_with(user.to_owned(), || Bucket {
                 full_at: now,
                 is_told: false,
             }),

@@ -1,6 +1,6 @@
 //! The grammar where targets have names, row by row: who, where, text → command or why not.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use ruma::{OwnedUserId, RoomId, UserId, room_id, user_id};
 
@@ -8,6 +8,7 @@ use super::{
     Command, Decision, Denial, GrammarFault, Kind, Namespace, ObjectName, Policy, Proof, Request,
     Stage, StartCount, Target, TargetName, Targets, Workload, time::Zone,
 };
+use crate::util::SortedSet;
 
 /// Sunday 2026-11-29 09:00:00 UTC.
 const NOW: u64 = 1_795_942_800_000;
@@ -33,7 +34,7 @@ fn side() -> &'static RoomId {
     room_id!("!side:test")
 }
 
-fn set(users: &[&UserId]) -> BTreeSet<OwnedUserId> {
+fn set(users: &[&UserId]) -> SortedSet<OwnedUserId> {
     users.iter().map(|user| (*user).to_owned()).collect()
 }
 
@@ -50,7 +51,7 @@ fn target(name: &str, kind: Kind) -> Target {
         users: None,
         viewers: None,
         rooms: None,
-        default_in: BTreeSet::new(),
+        default_in: SortedSet::new(),
         default_for: None,
         max_for: None,
         confirm: false,

@@ -1,7 +1,7 @@
 //! The decision about a request: a pure function of the request, the configuration and
 //! the time.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
@@ -9,17 +9,17 @@ use super::{
     Command, Distrust, Grammar, GrammarFault, Kind, Proof, Request, Scope, Seen, Stage, Target,
     TargetName, Targets, Unknown, time::Zone,
 };
-use crate::util::ClockDifference;
+use crate::util::{ClockDifference, SortedSet};
 
 /// The rules for who may ask for something, where and how.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// The users who may (`ALLOWED_USERS`).
-    pub users: BTreeSet<OwnedUserId>,
+    pub users: SortedSet<OwnedUserId>,
     /// The users who may look and change nothing (`VIEWERS`).
-    pub viewers: BTreeSet<OwnedUserId>,
+    pub viewers: SortedSet<OwnedUserId>,
     /// The only rooms where they may; `None` for any room (`ALLOWED_ROOMS`).
-    pub rooms: Option<BTreeSet<OwnedRoomId>>,
+    pub rooms: Option<SortedSet<OwnedRoomId>>,
     /// True if requests must be encrypted (`REQUIRE_ENCRYPTION`).
     pub require_encryption: bool,
     /// The age from which a command is not executed (`COMMAND_MAX_AGE`).
@@ -148,7 +148,7 @@ impl Policy {
     }
 
     fn may_command(&self, user: &UserId, room: &RoomId, target: &Target) -> bool {
-        let is_listed = |users: &BTreeSet<OwnedUserId>| users.contains(user);
+        let is_listed = |users: &SortedSet<OwnedUserId>| users.contains(user);
         target.is_in(room) && self.allows(user) && target.users.as_ref().is_none_or(is_listed)
     }
 

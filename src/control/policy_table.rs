@@ -1,6 +1,6 @@
 //! The policy, row by row: principal, room, text, proof, age, stage → decision.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use ruma::{RoomId, UserId, room_id, user_id};
 
@@ -8,7 +8,7 @@ use super::{
     Age, Decision, Denial, Distrust, Kind, Namespace, ObjectName, Policy, Proof, Request, Stage,
     Targets, Workload, time::Zone,
 };
-use crate::util::ClockDifference;
+use crate::util::{ClockDifference, SortedSet};
 
 const SECOND: u64 = 1_000;
 /// [`policy`]'s limit.
@@ -33,11 +33,11 @@ fn elsewhere() -> &'static RoomId {
 /// Alice alone, in the room `ops` alone.
 fn policy(require_encryption: bool) -> Policy {
     Policy {
-        users: BTreeSet::from([alice().to_owned()]),
-        rooms: Some(BTreeSet::from([ops().to_owned()])),
+        users: SortedSet::from([alice().to_owned()]),
+        rooms: Some(SortedSet::from([ops().to_owned()])),
         require_encryption,
         max_age: Duration::from_millis(LIMIT),
-        viewers: BTreeSet::new(),
+        viewers: SortedSet::new(),
         targets: Targets::Reference(Workload {
             kind: Kind::Deployment,
             namespace: Namespace::parse("claw").unwrap(),

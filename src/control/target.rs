@@ -1,11 +1,12 @@
 //! A target: what people call a workload, and the limits of what they may do with it.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 
 use super::time::{Schedule, Zone};
 use super::{Workload, names::is_label};
+use crate::util::SortedSet;
 
 /// The longest name of a target, in bytes.
 const MAX_NAME: usize = 63;
@@ -67,13 +68,13 @@ pub struct Target {
     /// The largest number of replicas that may be asked for, at least 1.
     pub max: i32,
     /// Of the allowed users, those who may command it; `None` for all of them.
-    pub users: Option<BTreeSet<OwnedUserId>>,
+    pub users: Option<SortedSet<OwnedUserId>>,
     /// Of the allowed users and viewers, those who may see it; `None` for every viewer.
-    pub viewers: Option<BTreeSet<OwnedUserId>>,
+    pub viewers: Option<SortedSet<OwnedUserId>>,
     /// The only rooms in which it is there; `None` for any room.
-    pub rooms: Option<BTreeSet<OwnedRoomId>>,
+    pub rooms: Option<SortedSet<OwnedRoomId>>,
     /// The rooms in which a command that names no target means this one.
-    pub default_in: BTreeSet<OwnedRoomId>,
+    pub default_in: SortedSet<OwnedRoomId>,
     /// The time after which it is stopped where a start says nothing else.
     pub default_for: Option<Duration>,
     /// The longest time that it may be asked to run for, extensions included.

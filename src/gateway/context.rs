@@ -1,6 +1,5 @@
 //! The context that every request of the gateway is served with.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use super::wake::TargetHandle;
 use crate::config::gateway::{GatewayFile, Subnet};
 use crate::control::TargetName;
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
-use crate::util::{Clock, gathered};
+use crate::util::{Clock, SortedMap, gathered};
 
 /// The context of every request: made once, and its table replaced when the file is
 /// read again.
@@ -37,9 +36,9 @@ pub struct Table {
     /// The file.
     pub file: GatewayFile,
     /// The targets by their names.
-    pub targets: BTreeMap<TargetName, TargetHandle>,
+    pub targets: SortedMap<TargetName, TargetHandle>,
     /// The targets by the host names of their backends.
-    pub hosts: BTreeMap<String, TargetHandle>,
+    pub hosts: SortedMap<String, TargetHandle>,
 }
 
 /// The parts of a [`Context`] that stay for as long as the gateway runs.
@@ -59,7 +58,7 @@ pub struct Parts {
 }
 
 impl Table {
-    fn new(file: GatewayFile, targets: BTreeMap<TargetName, TargetHandle>) -> Self {
+    fn new(file: GatewayFile, targets: SortedMap<TargetName, TargetHandle>) -> Self {
         let by_host = targets.values().filter_map(|handle| {
             let host = handle.target().backend.as_ref()?.host.clone();
             Some((host, handle.clone()))
@@ -77,7 +76,7 @@ impl Context {
     pub fn new(
         parts: Parts,
         file: GatewayFile,
-        targets: BTreeMap<TargetName, TargetHandle>,
+        targets: SortedMap<TargetName, TargetHandle>,
     ) -> Self {
         let Parts {
             authenticator,
@@ -100,7 +99,7 @@ impl Context {
     }
 
     /// Goes by another file from the next request on.
-    pub fn replace(&self, file: GatewayFile, targets: BTreeMap<TargetName, TargetHandle>) {
+    pub fn replace(&self, file: GatewayFile, targets: SortedMap<TargetName, TargetHandle>) {
         let table = Arc::new(Table::new(file, targets));
         *self.table.lock().unwrap_or_else(PoisonError::into_inner) = table;
     }

@@ -1,11 +1,12 @@
 //! The budget of a text: who decides on each item, and what is counted of those that
 //! were left out.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::util::SortedMap;
+
 /// The number of items that were left out, by the name of their kind.
-pub type Skipped = BTreeMap<&'static str, u64>;
+pub type Skipped = SortedMap<&'static str, u64>;
 
 /// Decides on each item of a [`Many`](super::Many) whose size and number are within its
 /// limits.

@@ -284,6 +284,6 @@ impl Output {
     }
 
     fn skip(&mut self, what: &'static str) {
-        *self.skipped.entry(what).or_default() += 1;
+        *self.skipped.or_default(what) += 1;
     }
 }

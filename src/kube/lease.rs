@@ -1,7 +1,6 @@
 //! Leases: the replicas of the gateway agree by them
 //! (<https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/lease-v1/>).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -19,7 +18,7 @@ use super::operation::Act;
 use super::scale::MAX_ID;
 use crate::control::{Namespace, ObjectName};
 use crate::json::{Admission, Gate, Many, Shape};
-use crate::util::{gathered, rfc3339_micros};
+use crate::util::{SortedMap, gathered, rfc3339_micros};
 
 /// The beginning of the annotations of this program.
 pub const ANNOTATIONS: &str = "openclaw-k8s-toggle-operator/";
@@ -126,7 +125,7 @@ pub struct Lease {
     pub holder: String,
     /// The annotations that begin with [`ANNOTATIONS`], without that beginning: at most 16,
     /// each at most 512 bytes and without control characters.
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: SortedMap<String, String>,
 }
 
 /// A change of a Lease: what is `None` stays.

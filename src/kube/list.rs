@@ -1,7 +1,6 @@
 //! One call for many workloads of a kind: as a Table, which is a fiftieth of the objects'
 //! size (<https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables>).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +15,7 @@ use super::operation::Operation;
 use crate::control::progress::Observation;
 use crate::control::{Kind, Namespace, ObjectName, Workload};
 use crate::json::{Admission, Gate, Many, Shape};
+use crate::util::SortedMap;
 
 /// The most rows that are asked for.
 const MAX_ROWS: usize = 500;
@@ -72,7 +72,7 @@ pub struct Listed {
 
 /// The content of a Table.
 struct Table {
-    rows: BTreeMap<String, Listed>,
+    rows: SortedMap<String, Listed>,
     /// A workload that is not in it is not there.
     is_whole: bool,
 }
@@ -126,7 +126,7 @@ impl Api {
         names: &[ObjectName],
     ) -> Result<Table, Error> {
         let nothing = Table {
-            rows: BTreeMap::new(),
+            rows: SortedMap::new(),
             is_whole: false,
         };
         // The columns of other kinds are not known, and one object takes one call anyway.
@@ -200,7 +200,7 @@ fn table(answer: &Answer, names: &[ObjectName]) -> Option<Table> {
     };
     let (name_at, ready_at, available_at) =
         (column("Name")?, column("Ready")?, column("Available"));
-    let mut rows = BTreeMap::new();
+    let mut rows = SortedMap::new();
     for row in table.at("rows").items() {
         let cell = |at: usize| row.at("cells").items().nth(at);
         let name = cell(name_at)?.raw();

@@ -1,11 +1,11 @@
 //! The calls that were forbidden a short while ago, and have another way: they are not
 //! tried each time.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::call::Call;
+use crate::util::SortedMap;
 
 /// The time after which a forbidden call is tried again.
 const REMEMBERED: Duration = Duration::from_secs(600);
@@ -13,7 +13,7 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 /// The calls that were forbidden. Clones share them; there are at most four for each
 /// namespace and kind of the targets.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Refusals(Arc<Mutex<BTreeMap<String, Instant>>>);
+pub(super) struct Refusals(Arc<Mutex<SortedMap<String, Instant>>>);
 
 impl Refusals {
     /// True if such a call was forbidden a short while ago.

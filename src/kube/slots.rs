@@ -2,12 +2,12 @@
 //! the bot's memory stays bounded, and not all of them in one namespace, where a webhook
 //! that hangs holds each for ten seconds.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::control::Namespace;
+use crate::util::SortedMap;
 
 /// Calls at once.
 const MAX_CALLS: usize = 4;
@@ -24,7 +24,7 @@ pub(super) struct Slots {
     all: Arc<Semaphore>,
     watches: Arc<Semaphore>,
     /// One for each namespace that has a target.
-    namespaces: Arc<Mutex<BTreeMap<Namespace, Arc<Semaphore>>>>,
+    namespaces: Arc<Mutex<SortedMap<Namespace, Arc<Semaphore>>>>,
 }
 
 /// A place for one call, until it is dropped; None where there is no limit.
@@ -68,7 +68,7 @@ impl Slots {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let new = || Arc::new(Semaphore::new(MAX_CALLS_A_NAMESPACE));
-        Arc::clone(namespaces.entry(namespace.clone()).or_insert_with(new))
+        Arc::clone(namespaces.or_insert_with(namespace.clone(), new))
     }
 }
 

@@ -6,12 +6,14 @@
 //! address has a share; where all shares together are too many, whoever holds
 //! most of them gives one up. It is always the oldest connection that goes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+
+use crate::util::SortedMap;
 
 /// Connections that the machine itself may hold at the same time.
 const MAX_OWN: usize = 32;
@@ -89,7 +91,7 @@ type Queue<T> = VecDeque<(T, Instant)>;
 /// The connections that are open.
 pub(super) struct Connections<T> {
     /// Of each peer, the oldest first. No queue is empty.
-    by_peer: BTreeMap<Peer, Queue<T>>,
+    by_peer: SortedMap<Peer, Queue<T>>,
     max_own: usize,
     max_strangers: usize,
 }
@@ -99,7 +101,7 @@ impl<T: Task> Connections<T> {
     pub(super) fn new(files: usize) -> Self {
         let strangers = files / PART_OF_FILES;
         Self {
-            by_peer: BTreeMap::new(),
+            by_peer: SortedMap::new(),
             max_own: (strangers / 2).clamp(1, MAX_OWN),
             max_strangers: strangers.clamp(1, MAX_STRANGERS),
         }
@@ -118,7 +120,7 @@ impl<T: Task> Connections<T> {
     /// Forgets those that are done, and ends those beyond their peer's share that
     /// have had their time.
     pub(super) fn trim(&mut self, now: Instant) {
-        for (peer, open) in &mut self.by_peer {
+        for (peer, open) in self.by_peer.iter_mut() {
             open.retain(|(task, _)| !task.is_finished());
             while open.len() > peer.share() {
                 match open.pop_front_if(|(_, since)| *since + GRACE <= now) {
@@ -151,7 +153,7 @@ impl<T: Task> Connections<T> {
 
     /// Takes in a new connection.
     pub(super) fn add(&mut self, peer: Peer, task: T, now: Instant) {
-        self.by_peer.entry(peer).or_default().push_back((task, now));
+        self.by_peer.or_default(peer).push_back((task, now));
     }
 
     /// Ends the oldest connection of whoever holds most: of the machine itself, or of

@@ -1,7 +1,8 @@
 //! Facts about the tables that are kept in memory, so that they are not read each time.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+
+use crate::util::SortedMap;
 
 /// Kept as long as the transactions that change it are committed. No other process
 /// inserts or writes the account: the lock keeps a second bot out.
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 pub(super) struct Memory {
     /// Lower bound of the rows that fit into each limited table, by the statement that
     /// counts it. Lower than the truth after deletions, never higher.
-    pub(super) left: RefCell<BTreeMap<&'static str, i64>>,
+    pub(super) left: RefCell<SortedMap<&'static str, i64>>,
     /// Revision of the account's row: it tells whether an account that was read before
     /// is still the stored one.
     pub(super) account: Cell<u64>,

@@ -1,11 +1,11 @@
 //! One transaction, and the statements that are run in it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, types::FromSql};
 
 use super::{caps::Cap, crash, error::Error, memory::Memory};
+use crate::util::SortedSet;
 
 /// Everything between two commits. Dropped without [`Transaction::commit`], it
 /// never happened.
@@ -14,7 +14,7 @@ pub struct Transaction<'a> {
     pub(super) memory: &'a Memory,
     /// Tables that are full and stay so, by the statements that count them: not counted
     /// again.
-    pub(super) full: RefCell<BTreeSet<&'static str>>,
+    pub(super) full: RefCell<SortedSet<&'static str>>,
     /// Rows that went because of a cap, or were not taken.
     pub(super) dropped: RefCell<Vec<(Cap, u64)>>,
     pub(super) changes_before: u64,

@@ -1,6 +1,6 @@
 //! Refusals that come again and again, told once a minute. Without IO.
 
-use std::collections::BTreeMap;
+use crate::util::SortedMap;
 
 /// The time after a line in which what is refused of the same identity is only counted, in
 /// milliseconds.
@@ -12,7 +12,7 @@ const MAX_IDENTITIES: usize = 1_000;
 /// The identities that something was refused to within the last minute, each with the number
 /// of refusals that nobody was told of.
 #[derive(Debug, Default)]
-pub(super) struct Denials(BTreeMap<String, Window>);
+pub(super) struct Denials(SortedMap<String, Window>);
 
 #[derive(Debug)]
 struct Window {

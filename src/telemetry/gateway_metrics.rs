@@ -1,14 +1,13 @@
 //! The numbers of the gateway. Those of the hot path are atomics of a target, reached by a
 //! handle; nothing here is allocated for a request.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::exposition::Exposition;
 use super::histogram::Histogram;
-use crate::util::gathered;
+use crate::util::{SortedMap, gathered};
 
 /// The name of what is counted under no name of its own: a namespace that is not in the
 /// configuration, and a target that was taken out of it.
@@ -41,9 +40,9 @@ pub struct GatewayMetrics {
     authenticated: AtomicU64,
     not_authenticated: AtomicU64,
     held: AtomicI64,
-    sessions: Mutex<BTreeMap<String, i64>>,
-    rejected: Mutex<BTreeMap<&'static str, u64>>,
-    targets: Mutex<BTreeMap<String, Arc<TargetMetrics>>>,
+    sessions: Mutex<SortedMap<String, i64>>,
+    rejected: Mutex<SortedMap<&'static str, u64>>,
+    targets: Mutex<SortedMap<String, Arc<TargetMetrics>>>,
 }
 
 /// The numbers of one target.
@@ -119,7 +118,7 @@ impl GatewayMetrics {
         let mut known = locked(&self.targets);
         match known.get(name) {
             Some(target) => Arc::clone(target),
-            None => Arc::clone(known.entry(OTHER.to_owned()).or_default()),
+            None => Arc::clone(known.or_default(OTHER.to_owned())),
         }
     }
 
@@ -146,7 +145,7 @@ impl GatewayMetrics {
         let mut known = locked(&self.sessions);
         match known.get_mut(namespace) {
             Some(count) => *count += by,
-            None => *known.entry(OTHER.to_owned()).or_default() += by,
+            None => *known.or_default(OTHER.to_owned()) += by,
         }
     }
 
@@ -165,9 +164,7 @@ impl GatewayMetrics {
     pub fn rejected(&self, reason: &'static str) {
         let mut known = locked(&self.rejected);
         let is_room = known.len() < MAX_REASONS || known.contains_key(reason);
-        *known
-            .entry(if is_room { reason } else { OTHER })
-            .or_default() += 1;
+        *known.or_default(if is_room { reason } else { OTHER }) += 1;
     }
 
     /// A request for a target ended with this status (`openclaw_gateway_requests_total`).
@@ -215,8 +212,10 @@ impl GatewayMetrics {
             "openclaw_gateway_rejected_total",
             "Requests that the gateway turned away itself.",
         );
-        let mut rejected: BTreeMap<_, _> = gathered(REASONS.iter().map(|reason| (*reason, 0)));
-        rejected.extend(locked(&self.rejected).iter());
+        let mut rejected: SortedMap<_, _> = gathered(REASONS.iter().map(|reason| (*reason, 0)));
+        for (reason, count) in locked(&self.rejected).iter() {
+            rejected.insert(reason, *count);
+        }
         for (reason, count) in rejected {
             family.labelled(&[("reason", reason)], count);
         }
@@ -229,7 +228,7 @@ impl GatewayMetrics {
             "openclaw_gateway_requests_total",
             "Requests for a target that were answered, by the class of the status.",
         );
-        for (name, target) in &targets {
+        for (name, target) in targets.iter() {
             for (class, count) in CLASSES.iter().zip(&target.requests) {
                 family.labelled(&[("target", name), ("class", class)], count.load(Relaxed));
             }
@@ -238,7 +237,7 @@ impl GatewayMetrics {
             "openclaw_gateway_idle_stops_total",
             "Stops of a target that nobody used, by what became of them.",
         );
-        for (name, target) in &targets {
+        for (name, target) in targets.iter() {
             for (outcome, count) in IDLE_STOPS.iter().zip(&target.idle_stops) {
                 let labels = [("target", &**name), ("outcome", outcome)];
                 family.labelled(&labels, count.load(Relaxed));
@@ -248,7 +247,7 @@ impl GatewayMetrics {
             "openclaw_gateway_wake_seconds",
             "Time from the wake of a target until it could be reached.",
         );
-        for (name, target) in &targets {
+        for (name, target) in targets.iter() {
             family.buckets(("target", name), &target.wakes);
         }
     }

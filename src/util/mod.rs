@@ -11,6 +11,7 @@ mod pace;
 mod printable;
 mod race;
 mod secret;
+mod sorted_map;
 #[cfg(test)]
 pub(crate) mod temp;
 mod tokens;
@@ -28,6 +29,7 @@ pub use pace::{paced, patience};
 pub use printable::{Printable, code, is_deceptive, name, printable, shown, unlinked, words};
 pub use race::{First, race};
 pub use secret::Secret;
+pub use sorted_map::{SortedMap, SortedSet};
 pub use tokens::Tokens;
 pub use utc::{Utc, rfc3339, rfc3339_micros, rfc3339_ms};
 pub use wiped::wiped_json;

@@ -1,13 +1,13 @@
 //! `identities`: lists, forgets or renews identities, beside the running bot.
 
-use std::{collections::BTreeMap, fmt::Write, path::Path};
+use std::{fmt::Write, path::Path};
 
 use ruma::{DeviceId, UserId};
 
 use crate::cli::{Error, IdentitiesCommand};
 use crate::crypto::{Device, KnownIdentity, PinSource, fingerprint};
 use crate::store::{CrossSigningState, Store, Transaction};
-use crate::util::printable;
+use crate::util::{SortedMap, printable};
 
 /// The longest device id that is shown whole, in bytes: that of any Matrix id.
 const MAX_SHOWN_ID: usize = 255;
@@ -32,13 +32,13 @@ pub(in crate::cli) fn run(command: &IdentitiesCommand, directory: &Path) -> Resu
 
 fn list(tx: &Transaction<'_>) -> Result<String, Error> {
     let own = tx.session().load()?.map(|session| session.user);
-    let mut users: BTreeMap<_, (KnownIdentity, Vec<Device>)> = BTreeMap::new();
+    let mut users: SortedMap<_, (KnownIdentity, Vec<Device>)> = SortedMap::new();
     for (user, identity) in tx.identities().all()? {
-        users.entry(user).or_default().0 = identity;
+        users.or_default(user).0 = identity;
     }
     for device in tx.devices().signed_out()? {
         let user = device.user.clone();
-        users.entry(user).or_default().1.push(device);
+        users.or_default(user).1.push(device);
     }
     let mut text = String::new();
     for (user, (identity, signed_out)) in users {

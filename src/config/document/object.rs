@@ -1,12 +1,9 @@
 //! An object of keys, each read by itself, so that all of its faults are told at once.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::fields::{kind_of, list, no_text, text};
 use crate::config::fault::{Flaw, Flaws, quoted};
 use crate::json::{Content, Located};
-use crate::util::nearest;
+use crate::util::{SortedMap, SortedSet, nearest};
 
 /// The keys that an object may have, and the cures for those that it has or lacks.
 pub(in crate::config) struct Shape {
@@ -57,7 +54,7 @@ impl<'a, 'f> Object<'a, 'f> {
             shape,
             flaws,
         };
-        let mut seen = BTreeSet::new();
+        let mut seen = SortedSet::new();
         for (key, value) in entries {
             // Thousands of slips would take their time, and are not told.
             if object.flaws.is_full() {
@@ -140,11 +137,11 @@ impl<'a, 'f> Object<'a, 'f> {
         &mut self,
         key: &str,
         parse: impl Fn(&str) -> Result<T, Flaw>,
-    ) -> Option<Option<BTreeSet<T>>> {
+    ) -> Option<Option<SortedSet<T>>> {
         let Some(items) = self.read(key, list)? else {
             return Some(None);
         };
-        let mut found = Some(BTreeSet::new());
+        let mut found = Some(SortedSet::new());
         for item in items {
             let content = item.content().map_err(|_| no_text());
             match content.and_then(text).and_then(|text| parse(&text)) {
@@ -168,9 +165,9 @@ impl<'a, 'f> Object<'a, 'f> {
         key: &str,
         cure: &'static str,
         parse: impl Fn(&str) -> Result<T, Flaw>,
-    ) -> Option<Option<BTreeSet<T>>> {
+    ) -> Option<Option<SortedSet<T>>> {
         let found = self.each(key, parse)?;
-        if found.as_ref().is_some_and(BTreeSet::is_empty) {
+        if found.as_ref().is_some_and(SortedSet::is_empty) {
             let line = self.take(key).map_or(0, |value| value.line());
             self.flaw_of(key, line, Flaw::new("is empty", cure));
             return None;
@@ -190,15 +187,13 @@ pub(in crate::config) fn unknown(key: &str, line: usize, known: &[&str]) -> Stri
 
 /// The place at which `key` has been before, if it has.
 pub(in crate::config) fn before<'a, K: Ord>(
-    known: &mut BTreeMap<K, &'a str>,
+    known: &mut SortedMap<K, &'a str>,
     key: K,
     place: &'a str,
 ) -> Option<&'a str> {
-    match known.entry(key) {
-        Entry::Occupied(first) => Some(first.get()),
-        Entry::Vacant(free) => {
-            free.insert(place);
-            None
-        }
+    let first = known.get(&key).copied();
+    if first.is_none() {
+        known.insert(key, place);
     }
+    first
 }

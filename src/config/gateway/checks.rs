@@ -1,14 +1,13 @@
 //! Checks of targets in view of each other and of the gateway, and what is told of a file
 //! that is right.
 
-use std::collections::BTreeMap;
-
 use super::GatewayTarget;
 use super::entry::Placed;
 use crate::config::document::before;
 use crate::config::fault::Flaw;
 use crate::control::access::{Action, Grants};
 use crate::control::{TargetName, Workload};
+use crate::util::SortedMap;
 
 /// The most names in one warning.
 const MAX_NAMED: usize = 20;
@@ -17,7 +16,7 @@ const MAX_NAMED: usize = 20;
 /// runs as, where that is known.
 pub(super) fn flaws(placed: &[Placed], own: Option<&Workload>) -> Vec<Flaw> {
     let mut flaws = Vec::new();
-    let (mut workloads, mut hosts) = (BTreeMap::new(), BTreeMap::new());
+    let (mut workloads, mut hosts) = (SortedMap::new(), SortedMap::new());
     for one in placed {
         let place = one.place.as_str();
         if let Some(workload) = &one.workload {
@@ -67,7 +66,7 @@ pub(super) fn warnings(
                 .to_owned(),
         );
     }
-    for (name, role) in &grants.roles {
+    for (name, role) in grants.roles.iter() {
         if role.max_for.is_none() || !role.actions.has(Action::Start) {
             continue;
         }

@@ -1,6 +1,5 @@
 //! The roles of the gateway's file, and the names that persons' tokens have for them.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::words;
@@ -9,7 +8,7 @@ use crate::config::fault::{Flaw, Flaws, quoted};
 use crate::control::TargetName;
 use crate::control::access::{Actions, Role};
 use crate::json::Located;
-use crate::util::{gathered, nearest};
+use crate::util::{SortedMap, SortedSet, gathered, nearest};
 
 /// All that can be said of a role.
 pub(super) const KEYS: [&str; 4] = ["targets", "verbs", "maxReplicas", "maxFor"];
@@ -36,9 +35,9 @@ static SHAPE: Shape = Shape {
 #[derive(Default)]
 pub(super) struct Names {
     /// The targets.
-    pub(super) targets: BTreeSet<TargetName>,
+    pub(super) targets: SortedSet<TargetName>,
     /// The roles.
-    pub(super) roles: BTreeSet<String>,
+    pub(super) roles: SortedSet<String>,
 }
 
 impl Names {
@@ -95,7 +94,7 @@ fn role_name(text: &str) -> Result<String, Flaw> {
 }
 
 /// The names of the roles in this object, as far as they can be told.
-pub(super) fn names(roles: Option<Located<'_>>) -> BTreeSet<String> {
+pub(super) fn names(roles: Option<Located<'_>>) -> SortedSet<String> {
     let entries = roles.and_then(|roles| entries(roles).ok());
     let names = entries.unwrap_or_default().into_iter();
     gathered(names.map(|(name, _)| name))
@@ -106,8 +105,8 @@ pub(super) fn roles(
     value: Option<Located<'_>>,
     names: &Names,
     flaws: &mut Flaws,
-) -> BTreeMap<String, Arc<Role>> {
-    let mut found = BTreeMap::new();
+) -> SortedMap<String, Arc<Role>> {
+    let mut found = SortedMap::new();
     for (name, value) in members(value, "roles", flaws) {
         if let Some(role) = role(&name, value, names, flaws) {
             found.insert(name, Arc::new(role));
@@ -159,7 +158,7 @@ fn role(name: &str, value: Located<'_>, names: &Names, flaws: &mut Flaws) -> Opt
 }
 
 /// The targets of a role: None for all of them.
-fn targets(object: &mut Object<'_, '_>, names: &Names) -> Option<Option<BTreeSet<TargetName>>> {
+fn targets(object: &mut Object<'_, '_>, names: &Names) -> Option<Option<SortedSet<TargetName>>> {
     let cure = "name the targets that it is about, or leave the role out";
     // The word for all of them is found first, as none.
     let read = object.some("targets", cure, |text| match text {
@@ -188,13 +187,13 @@ pub(super) fn oidc_roles(
     value: Option<Located<'_>>,
     names: &Names,
     flaws: &mut Flaws,
-) -> BTreeMap<String, Vec<String>> {
+) -> SortedMap<String, Vec<String>> {
     static SHAPE: Shape = Shape {
         keys: &["roles"],
         unknown: "",
         missing: "",
     };
-    let mut found = BTreeMap::new();
+    let mut found = SortedMap::new();
     for (said, value) in members(value, "oidcRoles", flaws) {
         let line = value.line();
         let called = format!("the role {} of tokens", quoted(&said));
@@ -244,7 +243,7 @@ pub(super) fn members<'a>(
         ));
         found.truncate(MAX_ROLES);
     }
-    let mut seen = BTreeSet::new();
+    let mut seen = SortedSet::new();
     for (name, value) in &found {
         if !seen.insert(name) {
             let (name, line) = (quoted(name), value.line());

@@ -1,13 +1,12 @@
 //! Checks of targets in view of each other, of the bot and of its homeserver.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use ruma::OwnedRoomId;
 
 use crate::config::Homeserver;
 use crate::config::document::before;
 use crate::config::fault::Flaw;
 use crate::control::{Kind, Namespace, Target, TargetName, Workload};
+use crate::util::{SortedMap, SortedSet};
 
 /// The most targets there may be.
 pub(super) const MAX_TARGETS: usize = 200;
@@ -19,7 +18,7 @@ pub(super) struct Placed {
     pub(super) place: String,
     pub(super) name: Option<TargetName>,
     pub(super) workload: Option<Workload>,
-    pub(super) default_in: BTreeSet<OwnedRoomId>,
+    pub(super) default_in: SortedSet<OwnedRoomId>,
     /// True if it is known that the bot depends on it.
     pub(super) may_harm_itself: bool,
     /// All of it, if it has no fault of its own.
@@ -58,9 +57,9 @@ pub(super) fn flaws(placed: &[Placed], vital: &Vital<'_>) -> Vec<Flaw> {
 /// A thing that only one target may have, and the place of the one that has it.
 #[derive(Default)]
 struct Seen<'a> {
-    names: BTreeMap<&'a TargetName, &'a str>,
-    workloads: BTreeMap<&'a Workload, &'a str>,
-    rooms: BTreeMap<&'a OwnedRoomId, &'a str>,
+    names: SortedMap<&'a TargetName, &'a str>,
+    workloads: SortedMap<&'a Workload, &'a str>,
+    rooms: SortedMap<&'a OwnedRoomId, &'a str>,
 }
 
 impl<'a> Seen<'a> {

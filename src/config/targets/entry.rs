@@ -1,6 +1,5 @@
 //! One target of the file.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ruma::{OwnedRoomId, OwnedUserId};
@@ -15,6 +14,7 @@ use crate::config::{cluster, values};
 use crate::control::time::{Schedule, Zone};
 use crate::control::{Kind, Namespace, StartCount, Target, Workload};
 use crate::json::Located;
+use crate::util::SortedSet;
 
 /// All that can be said of a target.
 pub(super) const KEYS: [&str; 19] = [
@@ -160,14 +160,14 @@ impl Object<'_, '_> {
         Some((start, max))
     }
 
-    fn users(&mut self, known: &Known<'_>) -> Option<Option<BTreeSet<OwnedUserId>>> {
+    fn users(&mut self, known: &Known<'_>) -> Option<Option<SortedSet<OwnedUserId>>> {
         self.some("users", NARROWS, |text| {
             fields::user(text, &[known.users], "name the user in ALLOWED_USERS too")
         })
     }
 
     /// An empty list is one: then no viewer sees it.
-    fn viewers(&mut self, known: &Known<'_>) -> Option<Option<BTreeSet<OwnedUserId>>> {
+    fn viewers(&mut self, known: &Known<'_>) -> Option<Option<SortedSet<OwnedUserId>>> {
         self.each("viewers", |text| {
             let lists = [known.users, known.viewers];
             fields::user(
@@ -178,16 +178,16 @@ impl Object<'_, '_> {
         })
     }
 
-    fn rooms(&mut self, known: &Known<'_>) -> Option<Option<BTreeSet<OwnedRoomId>>> {
+    fn rooms(&mut self, known: &Known<'_>) -> Option<Option<SortedSet<OwnedRoomId>>> {
         self.some("rooms", NARROWS, |text| fields::room(text, known.rooms))
     }
 
     /// The rooms in which it is the default, each of them a room in which it is there.
     fn default_in(
         &mut self,
-        rooms: Option<&Option<BTreeSet<OwnedRoomId>>>,
+        rooms: Option<&Option<SortedSet<OwnedRoomId>>>,
         known: &Known<'_>,
-    ) -> Option<BTreeSet<OwnedRoomId>> {
+    ) -> Option<SortedSet<OwnedRoomId>> {
         let rooms = rooms.and_then(Option::as_ref);
         let found = self.each("defaultIn", |text| {
             let room = fields::room(text, known.rooms)?;

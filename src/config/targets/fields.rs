@@ -1,7 +1,5 @@
 //! The values of keys that only targets have.
 
-use std::collections::BTreeSet;
-
 use ruma::{OwnedRoomId, OwnedUserId};
 
 use crate::config::document::replicas;
@@ -10,6 +8,7 @@ use crate::config::policy;
 use crate::control::StartCount;
 use crate::control::time::Schedule;
 use crate::json::Content;
+use crate::util::SortedSet;
 
 /// The words of `confirm`: whether every change but a start is asked about.
 pub(super) const CONFIRM: [(&str, bool); 2] = [("always", true), ("risky", false)];
@@ -54,12 +53,12 @@ pub(super) fn rule(text: &str) -> Result<String, Flaw> {
 /// A user who is on one of these lists, of which an unknown one has everybody.
 pub(super) fn user(
     text: &str,
-    lists: &[Option<&BTreeSet<OwnedUserId>>],
+    lists: &[Option<&SortedSet<OwnedUserId>>],
     cure: &'static str,
 ) -> Result<OwnedUserId, Flaw> {
     let user = policy::full_id(text, "write full ids, such as \"@alice:example.com\"")?;
     let is_listed =
-        |list: &Option<&BTreeSet<OwnedUserId>>| list.is_none_or(|users| users.contains(&user));
+        |list: &Option<&SortedSet<OwnedUserId>>| list.is_none_or(|users| users.contains(&user));
     if lists.iter().any(is_listed) {
         return Ok(user);
     }
@@ -70,7 +69,7 @@ pub(super) fn user(
 /// A room, one of `allowed` where those are known.
 pub(super) fn room(
     text: &str,
-    allowed: Option<&BTreeSet<OwnedRoomId>>,
+    allowed: Option<&SortedSet<OwnedRoomId>>,
 ) -> Result<OwnedRoomId, Flaw> {
     let room = policy::room(text)?;
     if allowed.is_some_and(|allowed| !allowed.contains(&room)) {

@@ -1,7 +1,6 @@
 //! The list of targets in one variable: `NAME=[NAMESPACE/][KIND/]OBJECT[:MAX]`, separated
 //! by commas.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::checks::{Placed, too_many};
@@ -10,6 +9,7 @@ use crate::config::document::{MOST_REPLICAS, kind_named, kind_word};
 use crate::config::fault::{Flaw, Flaws, quoted};
 use crate::config::policy::each;
 use crate::control::{Kind, Namespace, StartCount, Target, TargetName, Workload};
+use crate::util::SortedSet;
 
 /// The time from a start after which it is told that a target does not come up, unless the
 /// target says otherwise.
@@ -39,7 +39,7 @@ pub(super) fn targets(
             place: name.to_string(),
             name: Some(name.clone()),
             workload: Some(workload.clone()),
-            default_in: BTreeSet::new(),
+            default_in: SortedSet::new(),
             may_harm_itself: false,
             target: Some(plain(name, workload, max, max_for)),
         })
@@ -56,7 +56,7 @@ fn plain(name: TargetName, workload: Workload, max: i32, max_for: Option<Duratio
         users: None,
         viewers: None,
         rooms: None,
-        default_in: BTreeSet::new(),
+        default_in: SortedSet::new(),
         default_for: None,
         max_for,
         schedule: None,

@@ -1,10 +1,10 @@
 //! The rules for who may do what through the gateway.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Actions, Permissions, Pod, Principal, Role, ServiceAccountName};
 use crate::control::TargetName;
+use crate::util::SortedMap;
 
 /// The rules for who may do what through the gateway: identities have roles, and roles have
 /// targets and actions. What no role allows is denied.
@@ -12,14 +12,14 @@ use crate::control::TargetName;
 pub struct Grants {
     /// The roles by name. They are shared by all that was computed from them, which is kept
     /// for each token.
-    pub roles: BTreeMap<String, Arc<Role>>,
+    pub roles: SortedMap<String, Arc<Role>>,
     /// Service accounts and what they may be.
     pub identities: Vec<Identity>,
     /// The roles of this configuration by those that tokens of the identity provider say.
-    pub oidc_roles: BTreeMap<String, Vec<String>>,
+    pub oidc_roles: SortedMap<String, Vec<String>>,
     /// The actions that anybody may do with a target without showing anything. Whoever shows one
     /// may do that, too.
-    pub anonymous: Arc<BTreeMap<TargetName, Actions>>,
+    pub anonymous: Arc<SortedMap<TargetName, Actions>>,
 }
 
 /// A service account, or all of a namespace, and its roles.

@@ -1,6 +1,5 @@
 //! The rights, row by row: principal, target, action, number, time → decision.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use super::{
     ServiceAccountName,
 };
 use crate::control::TargetName;
+use crate::util::{SortedMap, SortedSet};
 
 fn target(name: &str) -> TargetName {
     TargetName::parse(name).unwrap()
@@ -25,7 +25,7 @@ fn role(targets: &str, actions: &str, most: Option<i32>, longest: Option<u64>) -
             named
                 .split_whitespace()
                 .map(target)
-                .collect::<BTreeSet<_>>(),
+                .collect::<SortedSet<_>>(),
         ),
     };
     let actions = actions.split_whitespace();
@@ -90,7 +90,7 @@ fn grants() -> Grants {
                 (said.to_owned(), roles)
             })
             .into(),
-        anonymous: Arc::new(BTreeMap::from(open)),
+        anonymous: Arc::new(SortedMap::from(open)),
     }
 }
 
@@ -298,7 +298,7 @@ fn rights_are_empty_where_there_is_nothing_to_do() {
     let empty = |grants: &Grants, who: &str| grants.permissions(&principal(who)).is_empty();
     // Everybody has the open target.
     assert!(!empty(&grants, "-") && !empty(&grants, "nobody/x"));
-    grants.anonymous = Arc::new(BTreeMap::from([(target("open"), Actions::NONE)]));
+    grants.anonymous = Arc::new(SortedMap::from([(target("open"), Actions::NONE)]));
     for (who, is_empty) in [
         ("-", true),
         ("nobody/x", true),

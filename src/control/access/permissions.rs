@@ -1,12 +1,12 @@
 //! The rights of one principal, and the decision about one request of theirs.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::role::{Role, seen};
 use super::{Action, Actions};
 use crate::control::TargetName;
+use crate::util::SortedMap;
 
 /// The rights of one principal: the roles that they have, and what anybody may.
 ///
@@ -20,7 +20,7 @@ pub struct Permissions {
     /// The roles themselves, in the same order.
     given: Vec<Arc<Role>>,
     /// The actions that anybody may do.
-    open: Arc<BTreeMap<TargetName, Actions>>,
+    open: Arc<SortedMap<TargetName, Actions>>,
 }
 
 /// One request.
@@ -55,7 +55,7 @@ pub enum Access {
 
 impl Permissions {
     /// The rights of nobody in particular.
-    pub(super) const fn open(open: Arc<BTreeMap<TargetName, Actions>>) -> Self {
+    pub(super) const fn open(open: Arc<SortedMap<TargetName, Actions>>) -> Self {
         Self {
             roles: Vec::new(),
             given: Vec::new(),

@@ -1,16 +1,16 @@
 //! A role: targets, and what may be done with them.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Action, Actions};
 use crate::control::TargetName;
+use crate::util::SortedSet;
 
 /// The rights that a role gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
     /// The targets it is about; None for all of them (`*`).
-    pub targets: Option<BTreeSet<TargetName>>,
+    pub targets: Option<SortedSet<TargetName>>,
     /// The actions that may be done with them.
     pub actions: Actions,
     /// The largest number of replicas that may be asked for, beside the target's own.
@@ -33,7 +33,7 @@ impl Role {
 
     /// Returns true if it gives nothing.
     pub(super) fn is_empty(&self) -> bool {
-        self.actions.is_empty() || self.targets.as_ref().is_some_and(BTreeSet::is_empty)
+        self.actions.is_empty() || self.targets.as_ref().is_some_and(SortedSet::is_empty)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Connections to apps, kept for the next request for a short time.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::upload::Upload;
 use crate::gateway::wake::Endpoint;
-use crate::util::boxed;
+use crate::util::{SortedMap, boxed};
 
 /// Connections that are kept of one endpoint.
 const MAX_IDLE: usize = 32;
@@ -44,7 +43,7 @@ pub(super) struct Leased {
 #[derive(Default)]
 struct Pool {
     /// Those that are idle, of each endpoint, the oldest first.
-    idle: BTreeMap<Endpoint, Vec<(Leased, Instant)>>,
+    idle: SortedMap<Endpoint, Vec<(Leased, Instant)>>,
     sweeper: Option<JoinHandle<()>>,
 }
 
@@ -84,7 +83,7 @@ pub(super) fn give_back(mut leased: Leased) {
 
 fn keep(leased: Leased) {
     POOL.with_borrow_mut(|pool| {
-        let idle = pool.idle.entry(leased.endpoint).or_default();
+        let idle = pool.idle.or_default(leased.endpoint);
         if idle.len() < MAX_IDLE {
             idle.push((leased, Instant::now()));
         }

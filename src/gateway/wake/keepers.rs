@@ -1,6 +1,5 @@
 //! The keepers of all targets, and their change when the file is read again.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -14,7 +13,7 @@ use crate::config::gateway::{GatewaySettings, GatewayTarget};
 use crate::control::{Namespace, ObjectName, TargetName};
 use crate::kube::Api;
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
-use crate::util::{Clock, boxed, gathered};
+use crate::util::{Clock, SortedMap, boxed, gathered};
 
 /// Changes that a keeper has not looked at yet.
 const MAX_TOLD: usize = 64;
@@ -27,7 +26,7 @@ pub struct Keepers {
     namespace: Namespace,
     lease_prefix: String,
     room: Arc<Room>,
-    kept: BTreeMap<TargetName, Kept>,
+    kept: SortedMap<TargetName, Kept>,
     watches: Option<Watches>,
     /// The watches of before were listed once.
     were_synced: bool,
@@ -61,7 +60,7 @@ impl Keepers {
             namespace: settings.namespace.clone(),
             lease_prefix: settings.lease_prefix.clone(),
             room: Room::new(settings.max_held, metrics),
-            kept: BTreeMap::new(),
+            kept: SortedMap::new(),
             watches: None,
             were_synced: false,
         };
@@ -102,7 +101,7 @@ impl Keepers {
     }
 
     /// The handles of the targets.
-    pub fn handles(&self) -> BTreeMap<TargetName, TargetHandle> {
+    pub fn handles(&self) -> SortedMap<TargetName, TargetHandle> {
         let handles = self.kept.iter();
         gathered(handles.map(|(name, kept)| (name.clone(), kept.handle.clone())))
     }

@@ -2,7 +2,6 @@
 //! what of that answers a connect
 //! (<https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/>).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio::time::Instant;
 use super::view::Endpoint;
 use crate::config::gateway::{Backend, Port, Route};
 use crate::kube::{CollectionChange, EndpointSlice, Service, SlicePort};
-use crate::util::gathered;
+use crate::util::{SortedMap, SortedSet, gathered};
 
 /// Addresses of one target that are looked at.
 const MAX_ADDRESSES: usize = 64;
@@ -29,7 +28,7 @@ pub(super) struct Readiness {
     backend: Backend,
     /// The port, once it is known.
     port: Resolved,
-    slices: BTreeMap<String, EndpointSlice>,
+    slices: SortedMap<String, EndpointSlice>,
     /// The slices that there are were seen at least once.
     is_known: bool,
     /// The addresses that should answer.
@@ -37,9 +36,9 @@ pub(super) struct Readiness {
     /// The pods that are there and do not end.
     pods: usize,
     /// Those that answered, and were not gone since.
-    proven: BTreeSet<SocketAddr>,
+    proven: SortedSet<SocketAddr>,
     /// Those that were there before a stop, and not gone since.
-    old: BTreeSet<SocketAddr>,
+    old: SortedSet<SocketAddr>,
     old_since: Option<Instant>,
 }
 
@@ -63,12 +62,12 @@ impl Readiness {
         Self {
             backend: backend.clone(),
             port: Resolved::Guessed,
-            slices: BTreeMap::new(),
+            slices: SortedMap::new(),
             is_known: false,
             candidates: Vec::new(),
             pods: 0,
-            proven: BTreeSet::new(),
-            old: BTreeSet::new(),
+            proven: SortedSet::new(),
+            old: SortedSet::new(),
             old_since: None,
         }
     }
@@ -129,7 +128,7 @@ impl Readiness {
 
     /// Derives the addresses from the slices.
     fn derive(&mut self) {
-        let (mut candidates, mut pods) = (BTreeSet::new(), 0);
+        let (mut candidates, mut pods) = (SortedSet::new(), 0);
         for slice in self.slices.values() {
             let port = self.port_of(&slice.ports);
             for endpoint in slice.endpoints.iter().filter(|pod| !pod.terminating) {

@@ -1,7 +1,6 @@
 //! The watches that all targets share: one of the EndpointSlices of each namespace, one of
 //! the Leases. Each keeper is told of its own.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +10,7 @@ use tokio::task::JoinSet;
 use super::keeper::Told;
 use crate::control::{Namespace, ObjectName};
 use crate::kube::{Api, CollectionChange, CollectionWatch, EndpointSlice, Lease};
-use crate::util::boxed;
+use crate::util::{SortedMap, boxed};
 
 /// One who is told.
 #[derive(Debug, Clone)]
@@ -44,10 +43,10 @@ impl Watches {
             synced.push(Arc::clone(&flag));
             flag
         };
-        let mut services: BTreeMap<Namespace, Vec<Listener>> = BTreeMap::new();
+        let mut services: SortedMap<Namespace, Vec<Listener>> = SortedMap::new();
         for listener in listeners {
             if let Some((namespace, _)) = &listener.service {
-                let listeners = services.entry(namespace.clone()).or_default();
+                let listeners = services.or_default(namespace.clone());
                 listeners.push(listener.clone());
             }
         }

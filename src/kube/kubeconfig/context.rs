@@ -3,12 +3,11 @@
 //! them
 //! (<https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/#merging-kubeconfig-files>).
 
-use std::collections::BTreeSet;
-
 use super::entry::Entry;
 use super::fault::{Fault, Subject, quoted};
 use super::files::{Document, Inputs};
 use super::yaml::{Node, Value};
+use crate::util::SortedSet;
 
 /// The names that a fault lists.
 const MAX_NAMED: usize = 10;
@@ -30,7 +29,7 @@ impl<'a> Named<'a> {
     /// `singular`.
     fn read(documents: &'a [Document], plural: &str, singular: &str, inputs: &mut Inputs) -> Self {
         let mut all = Vec::new();
-        let mut taken = BTreeSet::new();
+        let mut taken = SortedSet::new();
         for document in documents {
             let Some(list) = document.root.get(plural) else {
                 continue;
@@ -43,7 +42,7 @@ impl<'a> Named<'a> {
                 note(plural, list.line, "is not a list");
                 continue;
             };
-            let mut own = BTreeSet::new();
+            let mut own = SortedSet::new();
             for (at, item) in items.iter().enumerate() {
                 let path = format!("{plural}[{at}]");
                 let Some(name) = item.get("name").and_then(text) else {

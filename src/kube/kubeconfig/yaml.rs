@@ -2,14 +2,13 @@
 //!
 //! Specification: <https://yaml.org/spec/1.2.2/>.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::util::printable;
+use crate::util::{SortedMap, printable};
 
 /// The deepest nesting of lists and mappings.
 const MAX_DEPTH: usize = 32;
@@ -104,7 +103,7 @@ struct Tree {
     root: Option<Rc<Node>>,
     /// The lists and mappings that have not ended, the outermost first.
     open: Vec<Open>,
-    anchored: BTreeMap<usize, Rc<Node>>,
+    anchored: SortedMap<usize, Rc<Node>>,
     nodes: usize,
     aliases: usize,
     documents: usize,

@@ -1,9 +1,7 @@
 //! The tokens of a session: refreshed, looked up, ended.
 
-use std::collections::BTreeMap;
-
 use ruma::{OwnedDeviceId, OwnedUserId};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 use super::api::Call;
@@ -33,6 +31,12 @@ impl AccountAnswer {
         let is_sound = device.iter().all(|device| is_carried(device, MAX_ID));
         is_sound.then(|| (self.user_id, device.map(OwnedDeviceId::from)))
     }
+}
+
+/// The body of [`refresh_call`].
+#[derive(Serialize)]
+struct RefreshBody<'a> {
+    refresh_token: &'a str,
 }
 
 /// The tokens in an answer to a login or a refresh.
@@ -77,8 +81,8 @@ fn is_token(token: &Secret) -> bool {
 /// Specification:
 /// <https://spec.matrix.org/v1.11/client-server-api/#post_matrixclientv3refresh>
 pub fn refresh_call(token: &Secret) -> Call {
-    let body = BTreeMap::from([("refresh_token", token.expose())]);
-    Call::secret("/_matrix/client/v3/refresh", &body)
+    let refresh_token = token.expose();
+    Call::secret("/_matrix/client/v3/refresh", &RefreshBody { refresh_token })
 }
 
 /// Requests new tokens once. They have to be stored before they are used: until then the

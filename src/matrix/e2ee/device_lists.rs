@@ -290,8 +290,8 @@ impl Turn<'_> {
 struct Body<'a> {
     #[serde(borrow, default)]
     device_keys: PerUser<'a>,
-    #[serde(default)]
-    failures: BTreeMap<String, serde::de::IgnoredAny>,
+    #[serde(borrow, default)]
+    failures: BTreeMap<String, &'a RawValue>,
     #[serde(borrow, default)]
     master_keys: PerUser<'a>,
     #[serde(borrow, default)]

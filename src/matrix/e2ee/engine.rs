@@ -3,7 +3,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
     rc::Rc,
     sync::Arc,
 };
@@ -14,18 +13,18 @@ use vodozemac::Ed25519PublicKey;
 use crate::crypto::{Account, DeviceTrust, RecoveryKey, Seed};
 use crate::matrix::client::Audience;
 use crate::store::Transaction;
-use crate::util::Secret;
+use crate::util::{Secret, SortedMap, SortedSet};
 
 /// The users whose messages are looked at, and the rule by which their devices are
 /// believed. Nobody else's messages are decrypted, and nobody else's room keys kept.
 #[derive(Debug, Clone)]
 pub struct Commanders {
     /// Full ids.
-    pub users: BTreeSet<OwnedUserId>,
+    pub users: SortedSet<OwnedUserId>,
     /// The rule that makes a device one of its user's own.
     pub trust: DeviceTrust,
     /// Master keys that the configuration binds users to.
-    pub pins: BTreeMap<OwnedUserId, Ed25519PublicKey>,
+    pub pins: SortedMap<OwnedUserId, Ed25519PublicKey>,
 }
 
 /// The owners of devices. Requests about the devices of the bot and of allowed users
@@ -73,7 +72,7 @@ pub struct Engine {
     pub(super) account: RefCell<Option<(u64, Rc<Account>)>>,
     /// Sessions of this device that the homeserver has shown in this transaction and that
     /// this store does not remember.
-    pub(super) unknown_sessions: RefCell<BTreeSet<String>>,
+    pub(super) unknown_sessions: RefCell<Vec<String>>,
     /// The time, by the bot's own clock, from which supplies of keys are counted, and how
     /// often keys were made since because the server had too few.
     pub(super) keys_made: Cell<(u64, u32)>,

@@ -1,7 +1,5 @@
 //! The engine's error.
 
-use std::collections::BTreeSet;
-
 use ruma::OwnedDeviceId;
 use thiserror::Error as ThisError;
 
@@ -54,7 +52,7 @@ pub enum Error {
         "the store in CRYPTO_STORE_PATH is an older copy: this device has sent messages that it \
          does not remember"
     )]
-    RolledBack(BTreeSet<String>),
+    RolledBack(Vec<String>),
 }
 
 impl From<SignatureError> for Error {

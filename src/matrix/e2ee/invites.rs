@@ -1,7 +1,5 @@
 //! Invites: those that a sync brings, and the list of all that stand.
 
-use std::collections::BTreeSet;
-
 use log::warn;
 use ruma::{OwnedRoomId, OwnedUserId, api::client::membership::join_room_by_id};
 use serde_json::value::RawValue;
@@ -11,7 +9,6 @@ use super::error::Error;
 use super::request::{OutgoingRequest, RequestContext, RequestKey};
 use crate::json::{Sifted, Skipped};
 use crate::matrix::client::{Call, Event, InvitedRoom, SyncBody, invites_call, item_kind};
-use crate::util::gathered;
 
 /// An invite of the bot into a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,18 +103,14 @@ impl Turn<'_> {
     fn inviter(&self, raw: &RawValue) -> Option<OwnedUserId> {
         let invited: InvitedRoom<'_> = serde_json::from_slice(raw.get().as_bytes()).ok()?;
         let events = invited.invite_state.events.iter();
-        let senders = events
+        let mut senders = events
             .filter_map(|raw| serde_json::from_slice::<Event<'_>>(raw.get().as_bytes()).ok())
             .filter(|event| self.is_own_membership(event, "invite"))
             .filter_map(|event| OwnedUserId::try_from(event.sender.as_ref()).ok());
-        let senders: BTreeSet<OwnedUserId> = gathered(senders);
         // The inviting server may add to this state what it likes; the bot's own
         // server adds the invite it checked. Where they differ, somebody lies.
-        let mut senders = senders.into_iter();
-        match (senders.next(), senders.next()) {
-            (Some(sender), None) => Some(sender),
-            _ => None,
-        }
+        let sender = senders.next()?;
+        senders.all(|other| other == sender).then_some(sender)
     }
 }
 

@@ -2,8 +2,6 @@
 //! device's keys must not be used any more, and what was encrypted by them is nothing
 //! to go by.
 
-use std::collections::BTreeSet;
-
 use log::warn;
 
 use super::engine::Turn;
@@ -11,6 +9,7 @@ use super::error::Error;
 use super::olm_sessions::Author;
 use crate::crypto::MegolmEvent;
 use crate::matrix::client::Event;
+use crate::util::sorted_by;
 
 impl Turn<'_> {
     /// Looks at a message of the bot's own account. One that this device sent and
@@ -31,7 +30,7 @@ impl Turn<'_> {
             && !sent.has_sent(&megolm.session_id, megolm.index())?
         {
             let mut unknown = self.engine.unknown_sessions.borrow_mut();
-            unknown.insert(megolm.session_id);
+            unknown.push(megolm.session_id);
         }
         Ok(())
     }
@@ -43,10 +42,12 @@ impl Turn<'_> {
     /// this store does not remember. Nothing of the transaction may hold then.
     pub fn check_rollback(&self) -> Result<(), Error> {
         let unknown = self.engine.unknown_sessions.take();
-        match unknown.is_empty() {
-            true => Ok(()),
-            false => Err(Error::RolledBack(unknown)),
+        if unknown.is_empty() {
+            return Ok(());
         }
+        let mut unknown = sorted_by(unknown, Ord::cmp);
+        unknown.dedup();
+        Err(Error::RolledBack(unknown))
     }
 
     /// Replaces all keys of the device but those that name it: no recording opens, and
@@ -56,7 +57,7 @@ impl Turn<'_> {
     ///
     /// Everything that waited to be sent, or to be classified, is dropped. People who command are
     /// reached out to, so that they need none of the keys that are gone.
-    pub fn recover_from_rollback(&self, unknown: &BTreeSet<String>) -> Result<(), Error> {
+    pub fn recover_from_rollback(&self, unknown: &[String]) -> Result<(), Error> {
         let tx = self.tx;
         for session_id in unknown {
             tx.outbound_sessions().put_foreign(session_id)?;

@@ -1,9 +1,6 @@
 //! Messages that are heard and said, on a real store, without a homeserver.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-};
+use std::rc::Rc;
 
 use ruma::{RoomId, event_id, room_id, user_id};
 use serde_json::{Value, json};
@@ -13,7 +10,7 @@ use crate::crypto::{DeviceTrust, MEGOLM_ALGORITHM};
 use crate::matrix::client::SyncBody;
 use crate::store::{Anchor, CrossSigningState, Store, Transaction};
 use crate::util::temp::TempDir;
-use crate::util::{Secret, Tokens};
+use crate::util::{Secret, SortedMap, SortedSet, Tokens};
 
 /// A clock of the bot's own, some time after its first start.
 const NOW: u64 = 1_000_000;
@@ -28,9 +25,9 @@ fn world(is_encrypted: bool, plaintext: PlaintextReplies) -> (TempDir, Store, En
     let mut store = Store::open(&directory.path().join("store")).unwrap();
     let bot = user_id!("@bot:test");
     let commanders = Commanders {
-        users: BTreeSet::from([user_id!("@alice:test").to_owned()]),
+        users: SortedSet::from([user_id!("@alice:test").to_owned()]),
         trust: DeviceTrust::CrossSigned,
-        pins: BTreeMap::new(),
+        pins: SortedMap::new(),
     };
     let engine = Engine::new(
         bot.to_owned(),

@@ -59,7 +59,7 @@ impl Turn<'_> {
                 identities.forget_pin(&user)?;
             }
         }
-        for (user, master) in &commanders.pins {
+        for (user, master) in commanders.pins.iter() {
             let pin = Pin {
                 master: *master,
                 source: PinSource::Configuration,

@@ -1,15 +1,12 @@
 //! Requests that are under way, and those that have to wait for their turn.
 
-use std::{
-    cell::Cell,
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{cell::Cell, time::Duration};
 
 use tokio::time::Instant;
 
 use crate::matrix::e2ee::RequestKey;
 use crate::net::Backoff;
+use crate::util::{SortedMap, SortedSet};
 
 /// Retries of one request after which it goes on at the longest interval: only
 /// a sync that fails for too long ends the program.
@@ -26,10 +23,10 @@ const LANES: usize = 8;
 /// The requests that may be sent now.
 #[derive(Default)]
 pub struct InFlight {
-    busy: BTreeSet<RequestKey>,
-    delayed: BTreeMap<RequestKey, (Instant, Backoff)>,
+    busy: SortedSet<RequestKey>,
+    delayed: SortedMap<RequestKey, (Instant, Backoff)>,
     /// Requests about rooms that had to wait for others.
-    waiting: BTreeSet<RequestKey>,
+    waiting: SortedSet<RequestKey>,
     /// Some lane had to wait for others.
     crowded: Cell<bool>,
 }
@@ -121,8 +118,7 @@ impl InFlight {
     fn delay(&mut self, key: &RequestKey, fail: impl FnOnce(&mut Backoff) -> Duration) -> Duration {
         let (until, backoff) = self
             .delayed
-            .entry(key.clone())
-            .or_insert_with(|| (Instant::now(), Backoff::default()));
+            .or_insert_with(key.clone(), || (Instant::now(), Backoff::default()));
         let wait = fail(backoff);
         *until = Instant::now() + wait;
         wait

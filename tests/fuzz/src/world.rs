@@ -1,11 +1,7 @@
 //! The program's engine, store and policy in the middle of their life, and what
 //! must hold whatever comes in.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-    time::Duration,
-};
+use std::{rc::Rc, time::Duration};
 
 use http::uri::PathAndQuery;
 use openclaw_k8s_toggle_operator::bot::{Chat, Door};
@@ -23,7 +19,7 @@ use openclaw_k8s_toggle_operator::matrix::e2ee::{
     RequestContext, TimeBudget, Turn,
 };
 use openclaw_k8s_toggle_operator::store::{Encryption, Store, Transaction};
-use openclaw_k8s_toggle_operator::util::{Secret, Tokens};
+use openclaw_k8s_toggle_operator::util::{Secret, SortedMap, SortedSet, Tokens};
 use ruma::{OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
 
@@ -64,9 +60,9 @@ impl World {
         let directory = std::env::temp_dir().join(format!("store-{}", std::process::id()));
         let store = Store::open(&directory).unwrap();
         let commanders = Commanders {
-            users: BTreeSet::from([user(ANNA.0)]),
+            users: SortedSet::from([user(ANNA.0)]),
             trust: DeviceTrust::CrossSigned,
-            pins: BTreeMap::new(),
+            pins: SortedMap::new(),
         };
         let own_keys = OwnKeys {
             seed: Some(Rc::new(Seed::copied(&[7; 32]).unwrap())),
@@ -75,7 +71,7 @@ impl World {
         };
         let policy = Policy {
             users: commanders.users.clone(),
-            viewers: BTreeSet::new(),
+            viewers: SortedSet::new(),
             rooms: None,
             require_encryption: false,
             max_age: Duration::from_secs(600),

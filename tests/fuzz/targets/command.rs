@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use openclaw_k8s_toggle_operator::control::time::{
     Edge, MAX_DURATION, MIN_DURATION, Schedule, Zone, parse_duration, parse_until,
@@ -11,6 +11,7 @@ use openclaw_k8s_toggle_operator::control::{
     Command, Grammar, GrammarFault, Kind, Namespace, ObjectName, Policy, StartCount, Target,
     TargetName, Targets, Workload,
 };
+use openclaw_k8s_toggle_operator::util::SortedSet;
 use openclaw_k8s_toggle_operator_fuzz::{
     CLEAR, NOW, mode,
     people::{ANNA, MALLORY},
@@ -154,7 +155,7 @@ fn command(text: &str, zone: &Zone) {
 
 /// Anna may switch three targets, and Mallory look at two of them.
 fn policy(zone: &Zone) -> Policy {
-    let target = |name: &str, viewers: Option<BTreeSet<_>>| Target {
+    let target = |name: &str, viewers: Option<SortedSet<_>>| Target {
         name: TargetName::parse(name).unwrap(),
         workload: Workload {
             kind: Kind::Deployment,
@@ -166,7 +167,7 @@ fn policy(zone: &Zone) -> Policy {
         users: None,
         viewers,
         rooms: None,
-        default_in: BTreeSet::new(),
+        default_in: SortedSet::new(),
         default_for: None,
         max_for: None,
         schedule: None,
@@ -176,15 +177,15 @@ fn policy(zone: &Zone) -> Policy {
         full_details: false,
     };
     Policy {
-        users: BTreeSet::from([user(ANNA.0)]),
-        viewers: BTreeSet::from([user(MALLORY.0)]),
+        users: SortedSet::from([user(ANNA.0)]),
+        viewers: SortedSet::from([user(MALLORY.0)]),
         rooms: None,
         require_encryption: false,
         max_age: Duration::from_secs(600),
         targets: Targets::Named(vec![
             target("worker", None),
             target("gateway", None),
-            target("hidden", Some(BTreeSet::new())),
+            target("hidden", Some(SortedSet::new())),
         ]),
         zone: zone.clone(),
         max_for: Some(MAX_FOR),

@@ -181,9 +181,9 @@ fn the_rights_of_the_file_are_those_that_are_granted() {
         Access::Granted
     );
     assert_eq!(decide("any", "robot", "db", Action::Stop), Access::Hidden);
-    let roles = &file.grants.oidc_roles["realm ops"];
+    let roles = file.grants.oidc_roles.get("realm ops").unwrap();
     assert_eq!(roles, &["node", "ops"]);
-    let ops = &file.grants.roles["ops"];
+    let ops = file.grants.roles.get("ops").unwrap();
     assert_eq!((&ops.targets, ops.max_replicas), (&None, Some(2)));
     assert_eq!(ops.max_for, Some(Duration::from_secs(8 * 3600)));
 }

@@ -1,6 +1,5 @@
 //! The API behind a socket of loopback, and a client of it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +18,7 @@ use crate::gateway::wake::fake::{FakeKeeper, cold, target};
 use crate::gateway::wake::{Change, Changed, Refusal};
 use crate::net::fake::run;
 use crate::telemetry::GatewayAudit;
-use crate::util::Clock;
+use crate::util::{Clock, SortedMap};
 
 /// The API with the targets `worker`, which is off, and `other`, which nobody may see but
 /// who may do everything.
@@ -84,7 +83,7 @@ async fn api() -> Api {
     let sessions = ["operator", "starter", "listener"].map(|who| (who, session(&grants, who)));
     let nobody = grants.permissions(&Principal::Anonymous);
     let (worker, keeper) = cold(target("worker"));
-    let mut targets = BTreeMap::from([(name("worker"), worker)]);
+    let mut targets = SortedMap::from([(name("worker"), worker)]);
     for other in ["other", "open"] {
         targets.insert(name(other), cold(target(other)).0);
     }

@@ -4,7 +4,6 @@
 mod persons;
 mod service_accounts;
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -23,7 +22,7 @@ use crate::auth::jwt::tests::base64;
 use crate::config::gateway::{GatewayFile, Oidc};
 use crate::control::access::{Action, Actions, Grants, Identity, Role};
 use crate::kube::TokenReview;
-use crate::util::Clock;
+use crate::util::{Clock, SortedMap};
 
 const AUDIENCE: &str = "openclaw-gateway";
 
@@ -93,14 +92,14 @@ fn grants() -> Grants {
         max_for: None,
     };
     Grants {
-        roles: BTreeMap::from([("node".to_owned(), Arc::new(role))]),
+        roles: SortedMap::from([("node".to_owned(), Arc::new(role))]),
         identities: vec![Identity {
             namespace: Some("openclaw".to_owned()),
             name: Some("worker".to_owned()),
             roles: vec!["node".to_owned()],
             allow_unbound: false,
         }],
-        oidc_roles: BTreeMap::from([("sme-user".to_owned(), vec!["node".to_owned()])]),
+        oidc_roles: SortedMap::from([("sme-user".to_owned(), vec!["node".to_owned()])]),
         ..Grants::default()
     }
 }

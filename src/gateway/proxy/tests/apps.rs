@@ -1,6 +1,5 @@
 //! A gateway with one target, `app.example.org`, and who comes to it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use crate::gateway::listener::Slot;
 use crate::gateway::proxy::serve_connection;
 use crate::gateway::wake::fake::{self, FakeKeeper};
 use crate::telemetry::GatewayAudit;
-use crate::util::Clock;
+use crate::util::{Clock, SortedMap};
 
 /// A token of a service account that may do everything with the target.
 pub(super) const TOKEN: &str = "of-somebody";
@@ -59,7 +58,7 @@ fn permissions(name: &str, anonymous: &[Action], granted: &[Action]) -> (Princip
             roles: vec!["role".to_owned()],
             allow_unbound: true,
         }],
-        oidc_roles: BTreeMap::new(),
+        oidc_roles: SortedMap::new(),
         anonymous: Arc::new([(app, anonymous.iter().copied().collect::<Actions>())].into()),
     };
     let principal = match name {

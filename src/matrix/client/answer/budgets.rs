@@ -1,6 +1,6 @@
 //! The budgets of an answer: by sender, so that no one takes the room of another.
 
-use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use ruma::{OwnedUserId, UserId};
 use serde::Deserialize;
@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::shapes::{KIB, item_kind};
 use crate::json::{Admission, Gate};
 use crate::matrix::client::sync::InvitedRoom;
+use crate::util::SortedSet;
 
 /// The users whose items have budgets of their own.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub struct Audience {
     /// The bot.
     pub own: OwnedUserId,
     /// The users who may command.
-    pub commanders: BTreeSet<OwnedUserId>,
+    pub commanders: SortedSet<OwnedUserId>,
 }
 
 /// The gate of an answer: admits what is relevant, as long as there is room for it. Each

@@ -1,9 +1,6 @@
 //! Gaps on a real store, without a homeserver.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-};
+use std::rc::Rc;
 
 use ruma::{room_id, user_id};
 use serde_json::{Value, json};
@@ -16,7 +13,7 @@ use crate::matrix::e2ee::message::MAX_UNDECRYPTED_EVENT;
 use crate::matrix::e2ee::{Commanders, Message, PlaintextReplies};
 use crate::store::{Store, Transaction, caps};
 use crate::util::temp::TempDir;
-use crate::util::{Secret, Tokens};
+use crate::util::{Secret, SortedMap, SortedSet, Tokens};
 
 /// A clock of the bot's own, some time after its first start.
 const NOW: u64 = 1_000_000;
@@ -33,9 +30,9 @@ fn world() -> (TempDir, Store, Engine) {
     let mut store = Store::open(&directory.path().join("store")).unwrap();
     let (bot, alice) = (user_id!("@bot:test"), user_id!("@alice:test"));
     let commanders = Commanders {
-        users: BTreeSet::from([alice.to_owned()]),
+        users: SortedSet::from([alice.to_owned()]),
         trust: DeviceTrust::CrossSigned,
-        pins: BTreeMap::new(),
+        pins: SortedMap::new(),
     };
     let engine = Engine::new(
         bot.to_owned(),
