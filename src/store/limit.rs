@@ -1,6 +1,10 @@
 //! A cap that is held where rows are inserted.
 
-use super::{caps::Cap, error::Error, transaction::Transaction};
+use super::{
+    caps::Cap,
+    error::Error,
+    transaction::{Parameters, Transaction},
+};
 
 /// A cap that is held where rows are inserted.
 pub(super) struct Limit {
@@ -65,7 +69,7 @@ impl Transaction<'_> {
         &self,
         cap: Cap,
         sql: &'static str,
-        parameters: impl rusqlite::Params,
+        parameters: impl Parameters,
     ) -> Result<usize, Error> {
         let gone = self.execute(sql, parameters)?;
         self.note_dropped(cap, gone);
