@@ -16,6 +16,9 @@ const MAX_SHOWN_BYTES: usize = 400;
 /// Gives a variable's value: `std::env::var_os`, but for its argument's type.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
+/// A variable, and the text that it gives.
+type Given = (&'static str, Zeroizing<String>);
+
 /// An environment, what was wrong with what has been read of it, and what the summary
 /// shows.
 ///
@@ -150,20 +153,12 @@ impl<'a> Reader<'a> {
         parse: impl FnOnce(&str) -> Result<T, E>,
         show: impl FnOnce(&T) -> String,
     ) -> Option<Option<T>> {
-        let default = || Some((setting.name, Zeroizing::new(setting.default()?.to_owned())));
-        let given = self.given(setting)?;
-        let is_shown = match setting.in_summary {
-            InSummary::Always => true,
-            InSummary::IfSet => given.is_some(),
-            InSummary::Never => false,
-        };
-        let read = match given.or_else(default) {
+        let (text, is_shown) = self.in_force(setting)?;
+        let read = match text {
             Some((variable, text)) => match parse(&text) {
                 Ok(value) => Some(value),
                 Err(flaws) => {
-                    for flaw in flaws.into().0 {
-                        self.fault(variable, flaw);
-                    }
+                    self.refuse(variable, flaws.into());
                     return None;
                 }
             },
@@ -180,25 +175,50 @@ impl<'a> Reader<'a> {
         Some(read)
     }
 
+    /// The text given, or else the default, with the variable that it is put down to, and
+    /// whether the summary shows the setting.
+    fn in_force(&mut self, setting: &Setting) -> Option<(Option<Given>, bool)> {
+        let default = || Some((setting.name, Zeroizing::new(setting.default()?.to_owned())));
+        let given = self.given(setting)?;
+        let is_shown = match setting.in_summary {
+            InSummary::Always => true,
+            InSummary::IfSet => given.is_some(),
+            InSummary::Never => false,
+        };
+        Some((given.or_else(default), is_shown))
+    }
+
+    /// Notes the flaws of a variable.
+    fn refuse(&mut self, variable: &'static str, flaws: Flaws) {
+        for flaw in flaws.0 {
+            self.fault(variable, flaw);
+        }
+    }
+
     /// Hands on what was read; if nothing was, notes that the setting has to be set.
     fn required<T>(&mut self, setting: &Setting, read: Option<T>) -> Option<T> {
         if read.is_none() {
-            let mut slips = setting.mistaken_for.iter();
-            let mut problem = "is not set".to_owned();
-            if let Some(name) = slips.find(|name| (self.env)(name).is_some()) {
-                problem.push_str(&format!(" (but {name} is)"));
-            }
-            if let Presence::Needed(_) = setting.presence {
-                problem.push_str(&format!(", and {}", self.need));
-            }
-            self.fault(setting.name, Flaw::new(problem, setting.cure));
+            self.lacks(setting);
         }
         read
     }
 
+    /// Notes that a setting has to be set.
+    fn lacks(&mut self, setting: &Setting) {
+        let mut slips = setting.mistaken_for.iter();
+        let mut problem = "is not set".to_owned();
+        if let Some(name) = slips.find(|name| (self.env)(name).is_some()) {
+            problem.push_str(&format!(" (but {name} is)"));
+        }
+        if let Presence::Needed(_) = setting.presence {
+            problem.push_str(&format!(", and {}", self.need));
+        }
+        self.fault(setting.name, Flaw::new(problem, setting.cure));
+    }
+
     /// The text given by itself or by the file that it is in, and the variable that it was
     /// given by.
-    fn given(&mut self, setting: &Setting) -> Option<Option<(&'static str, Zeroizing<String>)>> {
+    fn given(&mut self, setting: &Setting) -> Option<Option<Given>> {
         let (name, file_name) = (setting.name, setting.file_name);
         let is_filed = setting.file.is_some() && self.is_given(setting, file_name);
         if is_filed && self.is_given(setting, name) {

@@ -89,7 +89,7 @@ impl<'a, 'f> Object<'a, 'f> {
     }
 
     /// The value of a key, unread.
-    pub(in crate::config) fn take(&mut self, key: &str) -> Option<Located<'a>> {
+    pub(in crate::config) fn take(&self, key: &str) -> Option<Located<'a>> {
         let found = self.fields.iter().find(|(known, _)| known == key)?;
         Some(found.1)
     }
@@ -100,17 +100,22 @@ impl<'a, 'f> Object<'a, 'f> {
         key: &str,
         parse: impl FnOnce(Content<'a>) -> Result<T, Flaw>,
     ) -> Option<Option<T>> {
-        let Some(value) = self.take(key) else {
+        let Some((content, line)) = self.content(key) else {
             return Some(None);
         };
-        let content = value.content().map_err(|_| no_text());
         match content.and_then(parse) {
             Ok(read) => Some(Some(read)),
             Err(flaw) => {
-                self.flaw_of(key, value.line(), flaw);
+                self.flaw_of(key, line, flaw);
                 None
             }
         }
+    }
+
+    /// The content of the value of a key, if that can be had, and the line that it begins in.
+    fn content(&self, key: &str) -> Option<(Result<Content<'a>, Flaw>, usize)> {
+        let value = self.take(key)?;
+        Some((value.content().map_err(|_| no_text()), value.line()))
     }
 
     /// The value of a key that has to be there.
@@ -138,25 +143,29 @@ impl<'a, 'f> Object<'a, 'f> {
         key: &str,
         parse: impl Fn(&str) -> Result<T, Flaw>,
     ) -> Option<Option<SortedSet<T>>> {
+        let mut found = SortedSet::new();
+        let is_there = self.texts(key, &mut |text| {
+            found.insert(parse(text)?);
+            Ok(())
+        })?;
+        Some(is_there.then_some(found))
+    }
+
+    /// Hands on the texts of a list. Nothing where one of them had a flaw, else whether there
+    /// is a list.
+    fn texts(&mut self, key: &str, take: &mut dyn FnMut(&str) -> Result<(), Flaw>) -> Option<bool> {
         let Some(items) = self.read(key, list)? else {
-            return Some(None);
+            return Some(false);
         };
-        let mut found = Some(SortedSet::new());
+        let mut is_sound = true;
         for item in items {
             let content = item.content().map_err(|_| no_text());
-            match content.and_then(text).and_then(|text| parse(&text)) {
-                Ok(read) => {
-                    if let Some(found) = &mut found {
-                        found.insert(read);
-                    }
-                }
-                Err(flaw) => {
-                    self.flaw_of(key, item.line(), flaw);
-                    found = None;
-                }
+            if let Err(flaw) = content.and_then(text).and_then(|text| take(&text)) {
+                self.flaw_of(key, item.line(), flaw);
+                is_sound = false;
             }
         }
-        found.map(Some)
+        is_sound.then_some(true)
     }
 
     /// As [`Object::each`], for a list that may not be empty; else this cures it.
@@ -168,11 +177,16 @@ impl<'a, 'f> Object<'a, 'f> {
     ) -> Option<Option<SortedSet<T>>> {
         let found = self.each(key, parse)?;
         if found.as_ref().is_some_and(SortedSet::is_empty) {
-            let line = self.take(key).map_or(0, |value| value.line());
-            self.flaw_of(key, line, Flaw::new("is empty", cure));
+            self.note_empty(key, cure);
             return None;
         }
         Some(found)
+    }
+
+    /// Notes that a list is empty.
+    fn note_empty(&mut self, key: &str, cure: &'static str) {
+        let line = self.take(key).map_or(0, |value| value.line());
+        self.flaw_of(key, line, Flaw::new("is empty", cure));
     }
 }
 
