@@ -291,5 +291,8 @@ pub enum FallbackOnServer {
 }
 
 pub(super) fn object(value: serde_json::Value) -> Result<CanonicalJsonObject, SignatureError> {
-    serde_json::from_value(value).map_err(|_| SignatureError::NotCanonical)
+    match CanonicalJsonValue::try_from(value) {
+        Ok(CanonicalJsonValue::Object(object)) => Ok(object),
+        _ => Err(SignatureError::NotCanonical),
+    }
 }

@@ -8,6 +8,8 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
+use crate::util::wiped_json;
+
 /// A value that can be read from any JSON value.
 pub trait Lenient: Default {
     /// Reads the value; None where it says nothing of this kind.
@@ -51,7 +53,14 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     }
     // Where a name comes twice, it is read by way of an object, which costs more.
     let object: Map<String, Value> = serde_json::from_slice(body).ok()?;
-    T::deserialize(Value::Object(object)).ok()
+    of_value(&Value::Object(object))
+}
+
+/// Reads a value; None where it is something else. It goes by way of its text, for which all
+/// of the reading is compiled anyway; for values it would be once more for each type.
+pub fn of_value<T: DeserializeOwned>(value: &Value) -> Option<T> {
+    let text = wiped_json(value).ok()?;
+    serde_json::from_slice(&text).ok()
 }
 
 impl Lenient for String {

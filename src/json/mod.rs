@@ -13,7 +13,7 @@ mod sieve;
 mod tests;
 
 pub use gate::{Admission, Gate, Gates, Open, Skipped};
-pub use lenient::{Lenient, lenient, read, whole_number};
+pub use lenient::{Lenient, lenient, of_value, read, whole_number};
 pub use located::{Content, Document, Located};
 pub use output::Sifted;
 pub use scan::Malformed;

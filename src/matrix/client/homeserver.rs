@@ -289,7 +289,7 @@ fn read(response: Response, redirect: Option<Redirect>) -> Result<Vec<u8>, Fault
     }
     impl Lenient for Flow {
         fn of(value: serde_json::Value) -> Option<Self> {
-            Self::deserialize(value).ok()
+            json::of_value(&value)
         }
     }
     if (200..300).contains(&response.status) {

@@ -122,13 +122,13 @@ pub fn read_flows(body: &[u8]) -> Option<Flows> {
     }
     impl Lenient for Provider {
         fn of(value: serde_json::Value) -> Option<Self> {
-            Self::deserialize(value).ok()
+            json::of_value(&value)
         }
     }
     let answer: Answer = json::read(body)?;
     let mut flows = Flows::default();
     let readable = answer.flows.into_iter().take(MAX_FLOWS);
-    for flow in readable.filter_map(|flow| Flow::deserialize(flow).ok()) {
+    for flow in readable.filter_map(|flow| json::of_value::<Flow>(&flow)) {
         let providers = flow.identity_providers.into_iter().take(MAX_FLOWS);
         flows
             .providers
