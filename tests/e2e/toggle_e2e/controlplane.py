@@ -234,6 +234,11 @@ class ControlPlane(Administrator):
         """A kubeconfig file, for looking at the cluster with kubectl."""
         return self._pki / f"{client}.kubeconfig"
 
+    @property
+    def service_account_key(self) -> Path:
+        """The key that the tokens of service accounts are signed with."""
+        return self._pki / "service-account.key"
+
     def _make_commands(self, programs: dict[str, Path]) -> None:
         etcd = f"http://{HOST}:{self._etcd_port}"
         peer = f"http://{HOST}:{free_port()}"

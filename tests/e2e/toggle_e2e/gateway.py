@@ -9,7 +9,8 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,13 +68,15 @@ class Gateway(Bot):
         answer = ask(_port(self.settings["HEALTH_ADDR"]), "GET", path)
         return answer.status, answer.body.decode()
 
-    def call(self, method: str, path: str, token: str | None, body: Any = None, timeout: float = 60) -> Answer:
+    def call(
+        self, method: str, path: str, token: str | None, body: Any = None, timeout: float = 60, source: str = ""
+    ) -> Answer:
         """A request to its API."""
         headers = bearer(token)
         if body is not None:
             headers["Content-Type"] = "application/json"
         given = b"" if body is None else json.dumps(body).encode()
-        return ask(self.api, method, path, headers, given, timeout)
+        return ask(self.api, method, path, headers, given, timeout, source)
 
     def audit(self, event: str | None = None) -> list[Object]:
         """Its audit log so far, or the lines of one kind."""
@@ -106,9 +109,10 @@ def ask(
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
     timeout: float = 60,
+    source: str = "",
 ) -> Answer:
-    """A request on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    """A request on a connection of its own, from an address of this machine."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout, (source, 0) if source else None)
     try:
         connection.request(method, path, body or None, dict(headers or {}))
         answer = connection.getresponse()
@@ -116,6 +120,20 @@ def ask(
         return Answer(answer.status, given, answer.read())
     finally:
         connection.close()
+
+
+def status_of(port: int, *head: str, source: str = "") -> int:
+    """The status of the answer to a request without a body that is sent as it is written."""
+    origin = (source, 0) if source else None
+    with socket.create_connection(("127.0.0.1", port), 20, origin) as connection:
+        connection.sendall("\r\n".join((*head, "Connection: close", "", "")).encode())
+        with connection.makefile("rb") as answer:
+            return int(answer.readline().split()[1])
+
+
+def sources(network: str) -> Iterator[str]:
+    """Addresses of this machine, such as 127.0.9.1, so that what is counted of one is not of another."""
+    return (f"{network}.{number}" for number in range(1, 255))
 
 
 def bearer(token: str | None) -> dict[str, str]:
