@@ -17,6 +17,7 @@ from toggle_e2e.bot import Bot, default_binary  # noqa: E402
 from toggle_e2e.dendrite import Dendrite  # noqa: E402
 from toggle_e2e.element import Element, lay_out  # noqa: E402
 from toggle_e2e.image import ImageBot, Images  # noqa: E402
+from toggle_e2e.issuer import People  # noqa: E402
 from toggle_e2e.logins import Logins, Patient  # noqa: E402
 from toggle_e2e.net import end_cleanly_on_sigterm  # noqa: E402
 from toggle_e2e.person import Person  # noqa: E402
@@ -82,6 +83,22 @@ def logins(world: World) -> Logins:
     """Keycloak, and the homeservers that know it."""
     assert _logins
     return _logins
+
+
+@pytest.fixture(scope="session")
+def people(logins: Logins) -> Iterator[People]:
+    """A realm whose access tokens the gateway takes."""
+    made = People(logins.realm.keycloak, "people")
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def other_people(logins: Logins) -> Iterator[People]:
+    """Another one like it, whose keys may be exchanged."""
+    made = People(logins.realm.keycloak, "other-people")
+    yield made
+    made.stop()
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ CONFIG = {
     "roles": {"node": {"targets": ["app"], "verbs": ["status", "wait", "connect"]}},
     "targets": {"app": {"namespace": HOME, "name": "app", "host": HOST, "service": "app", "port": "http"}},
 }
-SOURCES = sources("127.0.33")
+SOURCES = sources("127.33")
 """An address for each request: the log tells the first refusal of each."""
 
 

@@ -132,8 +132,8 @@ def status_of(port: int, *head: str, source: str = "") -> int:
 
 
 def sources(network: str) -> Iterator[str]:
-    """Addresses of this machine, such as 127.0.9.1, so that what is counted of one is not of another."""
-    return (f"{network}.{number}" for number in range(1, 255))
+    """Addresses of this machine in a network such as 127.9, so that what is counted of one is not of another."""
+    return (f"{network}.{number // 250}.{number % 250 + 1}" for number in range(250 * 256))
 
 
 def bearer(token: str | None) -> dict[str, str]:
