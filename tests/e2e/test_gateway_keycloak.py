@@ -1,4 +1,4 @@
-"""Access tokens of a real Keycloak at the gateway: what its people and clients may do, and when its keys are asked for.
+"""Access tokens of a real Keycloak at the gateway: the rights of people and clients, and the questions for the keys.
 
 The tokens that are refused are in `test_gateway_keycloak_attacks.py`.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -39,7 +40,7 @@ SOURCES = sources("127.31")
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[Backend]:
-    """What the pods of `app` serve."""
+    """The server behind the pods of `app`."""
     with Backend() as made:
         made.open()
         yield made
@@ -81,6 +82,27 @@ def api(gateway: Gateway, token: str, path: str = "app", body: object | None = N
 def proxied(gateway: Gateway, token: str) -> Answer:
     """A request through the proxy."""
     return ask(gateway.proxy, "GET", "/", {"Host": HOST, **bearer(token)}, source=next(SOURCES))
+
+
+@dataclass(frozen=True)
+class Early:
+    """A replica that was started while Keycloak could not be reached, and its answers then."""
+
+    gateway: Gateway
+    answers: list[Answer]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def early(release: Installed, people: People) -> Early:
+    """Begun before the other tests: it takes ten seconds until it asks again."""
+    token = people.token()
+    people.way.is_open = False
+    try:
+        # It is ready all the same: other callers need no identity provider.
+        [gateway] = release.started(OIDC_ISSUER_URL=people.issuer)
+        return Early(gateway, [api(gateway, token), proxied(gateway, token)])
+    finally:
+        people.way.is_open = True
 
 
 @pytest.mark.parametrize("who", ["a person", "a client for itself"])
@@ -167,21 +189,6 @@ def test_without_keycloak_the_keys_that_are_known_go_on(gateway: Gateway, people
         people.way.is_open = True
 
 
-def test_a_replica_that_comes_before_keycloak_says_that_it_cannot_check_yet(release: Installed, people: People) -> None:
-    token = people.token()
-    people.way.is_open = False
-    try:
-        # It is ready all the same: other callers need no identity provider.
-        [gateway] = release.started(OIDC_ISSUER_URL=people.issuer)
-        for answer in (api(gateway, token), proxied(gateway, token)):
-            assert answer.status == 503 and int(answer.headers["retry-after"]) > 0, answer
-    finally:
-        people.way.is_open = True
-    wait_for("the keys", lambda: api(gateway, token).status == 200, 15, every=0.2, detail=gateway.tail)
-    lines = [line for line in gateway.lines() if "the identity provider" in line]
-    assert len(lines) == 2 and "no keys of" in lines[0] and "are there again" in lines[1], lines
-
-
 def test_the_keys_are_read_by_https_from_who_can_prove_who_it_is(
     release: Installed, logins: Logins, people: People
 ) -> None:
@@ -194,7 +201,7 @@ def test_the_keys_are_read_by_https_from_who_can_prove_who_it_is(
 
 
 def test_other_keys_are_asked_for_once_in_ten_seconds(release: Installed, other_people: People) -> None:
-    """Whatever ids of keys there are in tokens; and what was signed with a key that is gone is refused."""
+    """Made-up ids of keys cost no more questions; and what was signed with a key that is gone is refused."""
     people = other_people
     [gateway] = release.started(OIDC_ISSUER_URL=people.issuer)
     before = people.token()
@@ -219,3 +226,14 @@ def test_other_keys_are_asked_for_once_in_ten_seconds(release: Installed, other_
     assert [api(gateway, made_up()).status for _ in range(30)] == [401] * 30
     assert len(people.way.fetches) == 2
     assert json.dumps(gateway.audit("oidc-auth-failed")).count('"reason": "unknown key"') > 30
+
+
+def test_a_replica_that_comes_before_keycloak_says_that_it_cannot_check_yet(early: Early, people: People) -> None:
+    """And asks again by itself."""
+    for answer in early.answers:
+        assert answer.status == 503 and int(answer.headers["retry-after"]) > 0, answer
+        assert b"cannot be checked now" in answer.body, answer
+    gateway = early.gateway
+    wait_for("the keys", lambda: api(gateway, people.token()).status == 200, 15, every=0.2, detail=gateway.tail)
+    lines = [line for line in gateway.lines() if "the identity provider" in line]
+    assert len(lines) == 2 and "no keys of" in lines[0] and "are there again" in lines[1], lines

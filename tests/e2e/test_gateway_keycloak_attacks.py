@@ -37,7 +37,7 @@ SOURCES = sources("127.32")
 
 @dataclass(frozen=True)
 class Desk:
-    """What an attacker has: a token that is taken, and a key of their own."""
+    """The means of an attacker: a token that is taken, another realm, and a key of their own."""
 
     people: People
     other: People
@@ -167,7 +167,7 @@ def desk(people: People, other_people: People) -> Desk:
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[Backend]:
-    """What the pods of `app` serve."""
+    """The server behind the pods of `app`."""
     with Backend() as made:
         made.open()
         yield made

@@ -51,7 +51,7 @@ CONFIG: dict[str, Any] = {"targets": {name: entry(name, more) for name, more in 
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[Backend]:
-    """What all pods serve but those of `cold`."""
+    """The server behind all pods but those of `cold`."""
     with Backend() as made:
         made.open()
         yield made
@@ -116,12 +116,12 @@ CLAIMS = {
     "X-Auth-User": "root",
     "X-Auth-Roles": "operator",
 }
-"""What a request can say of where it comes from."""
+"""The fields by which a request can say where it comes from."""
 TELLING = {name.lower().replace("_", "-") for name in CLAIMS}
 
 
 def forwarded(answer: Answer) -> dict[str, str]:
-    """What an app was told of the connection."""
+    """The fields about the connection that an app has received."""
     assert answer.status == 200, answer
     headers = answer.json()["headers"]
     return {name: said for name, said in headers.items() if name.replace("_", "-") in TELLING}

@@ -49,7 +49,7 @@ class Way(StandIn):
         self._keycloak = keycloak
         self.is_open = True
         self.asked: list[tuple[float, str]] = []
-        """When was asked for which path, let through or not."""
+        """The time and the path of each request, let through or not."""
         super().__init__()
 
     def serve(self, connection: Any) -> None:
@@ -65,7 +65,7 @@ class Way(StandIn):
 
     @property
     def fetches(self) -> list[float]:
-        """When the keys were asked for: each time the provider's configuration comes first."""
+        """The times at which the keys were asked for: the provider's configuration comes first each time."""
         return [at for at, path in self.asked if path.endswith("/.well-known/openid-configuration")]
 
 
@@ -84,7 +84,7 @@ class People:
         self.way.stop()
 
     def grant(self, client: str = CLI, user: str = ALICE, **headers: str) -> dict[str, Any]:
-        """What Keycloak gives a person who logs in with a client."""
+        """The tokens of a person who logs in with a client."""
         fields = {"grant_type": "password", "client_id": client, "username": user, "password": PASSWORD}
         return self._ask(fields | {"scope": "openid"}, headers)
 
@@ -132,7 +132,7 @@ class People:
         return by_rsa(self.key, head, said)
 
     def published(self) -> list[dict[str, Any]]:
-        """What is published of the realm's keys."""
+        """The public parts of the realm's keys."""
         with _opener.open(f"{self.realm.issuer}/protocol/openid-connect/certs", timeout=30) as answer:
             found: list[dict[str, Any]] = json.load(answer)["keys"]
             return found
@@ -161,7 +161,7 @@ def _provider(name: str, key: rsa.RSAPrivateKey, algorithm: str = "RS256") -> di
 
 
 def _realm(name: str, key: rsa.RSAPrivateKey) -> dict[str, Any]:
-    """What is imported: the clients as the gateway's documents describe them, and some that are not."""
+    """The realm as it is imported, with clients as the gateway's documents describe them, and some that are not."""
     usual = [f"default-roles-{name}"]
     return {
         "realm": name,
