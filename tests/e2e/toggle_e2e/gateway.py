@@ -11,6 +11,7 @@ import itertools
 import json
 import socket
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from .controlplane import ControlPlane
 from .kubelet import NODE
 from .manifests import chart, container_of, lay_out, of_kind
 from .net import free_port, wait_for
+from .podnet import PodNetwork
 
 AUDIENCE = "openclaw-gateway"
 NAME = "toggle-openclaw-k8s-toggle-operator-gateway"
@@ -211,6 +213,45 @@ def install(cluster: ControlPlane, namespace: str, workdir: Path, config: Object
     of_kind(documents, "Deployment")["spec"]["replicas"] = 0
     cluster.apply(documents)
     return Installed(cluster, namespace, workdir, documents)
+
+
+@contextmanager
+def sleeping(
+    cluster: ControlPlane,
+    namespace: str,
+    workdir: Path,
+    apps: Mapping[str, Backend],
+    special: Mapping[str, Object] | None = None,
+) -> Iterator[Installed]:
+    """A release before targets that are off and that anybody may wake; no replica is started.
+
+    `apps` has what the pods of each target serve, and `special` what else the gateway's
+    file says of some.
+    """
+    targets = {
+        name: {
+            "name": name,
+            "namespace": namespace,
+            "host": f"{name}.example.org",
+            "service": name,
+            "port": "http",
+            "anonymous": ["status", "wake", "connect"],
+            **(special or {}).get(name, {}),
+        }
+        for name in apps
+    }
+    with PodNetwork() as network:
+        cluster.pod_network = network
+        cluster.create_namespace(namespace)
+        for name, backend in apps.items():
+            workload(cluster, namespace, name, backend)
+        told = {"enabled": False, "allowedIdentities": [], "auditLog": True}
+        made = install(cluster, namespace, workdir, {"k8sTrust": told, "targets": targets})
+        try:
+            yield made
+        finally:
+            made.stop()
+            cluster.pod_network = None
 
 
 def pod_token(cluster: ControlPlane, namespace: str, pod: str, seconds: int = 600, *audiences: str) -> str:
