@@ -22,6 +22,7 @@
 #                        without the features that are on by default
 #   make lines           how much code there is to read, for each folder
 #   make picture         draws the README's conversation anew, on real servers
+#   make waiting-page    takes the picture of the gateway's waiting page anew, in a real browser
 #
 # Each stands alone: what it needs it fetches, builds or installs, or it names what it cannot.
 # What is slow to make or fetch (servers, linker) is kept under $OPENCLAW_TEST_CACHE, or
@@ -69,7 +70,7 @@ GOTOOLS := bash tests/e2e/gotools/build.sh
 RUST := cargo python3 make cc cxx
 TOOLS := $(RUST) go
 
-.PHONY: test demo bench memory names release binary gateway controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size least lines picture gotools prerequisites rust homeservers crates announce clean
+.PHONY: test demo bench memory names release binary gateway controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size least lines picture waiting-page gotools prerequisites rust homeservers crates announce clean
 
 test:
 	@bash tests/e2e/run_all.sh
@@ -221,6 +222,11 @@ picture: rust
 	@$(SHOWN); $(VENV); made="$$(mktemp)"; trap 'rm -f "$$made"' EXIT; \
 	"$$venv/bin/python" -B tests/e2e/demo.py --transcript "$$made" && \
 	"$$venv/bin/python" -B tests/e2e/picture.py "$$made" docs/conversation.svg
+
+waiting-page: binary gateway controlplane gotools
+	@bash tests/e2e/prerequisites.sh chromium
+	@$(VENV); WAITING_PAGE="$(CURDIR)/docs/waiting-page.png" exec "$$venv/bin/python" -B -m pytest \
+	-c tests/e2e/pytest.ini tests/e2e/test_gateway_browser.py -k waiting_page
 
 clean:
 	cargo clean

@@ -90,6 +90,18 @@ check_java() {
         lacks default-jre-headless "Java (17 or newer): it runs the Keycloak of the tests; apt-get install default-jre-headless."
 }
 
+# A browser that is there is as good.
+check_chromium() {
+    has chromium || has google-chrome ||
+        lacks chromium "Chromium: a person's browser before the gateway; apt-get install chromium."
+}
+
+# It is not on the path of everybody.
+check_nginx() {
+    PATH="$PATH:/usr/sbin:/sbin" has nginx ||
+        lacks nginx "nginx: the ingress before the gateway; apt-get install nginx."
+}
+
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
 }
@@ -105,6 +117,8 @@ install() {
             as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
     } >"$log" 2>&1 </dev/null || cat "$log" >&2
     rm -f "$log"
+    # It is for the tests alone, and no service of this machine.
+    case " $* " in *" nginx "*) ! has systemctl || as_root systemctl -q disable --now nginx || true ;; esac
 }
 
 # What builds the image and runs it; no daemon is needed. Some is not on the path of
@@ -136,7 +150,7 @@ look() {
     done
 }
 
-[ $# -gt 0 ] || set -- cargo go python3 make cc cxx java containers qemu
+[ $# -gt 0 ] || set -- cargo go python3 make cc cxx java containers qemu chromium nginx
 look "$@"
 [ ${#packages[@]} -eq 0 ] || install "${packages[@]}"
 repaired=yes

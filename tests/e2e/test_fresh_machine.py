@@ -15,7 +15,7 @@ from toggle_e2e.gotools import BUILD, tool
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PREREQUISITES = REPOSITORY / "tests" / "e2e" / "prerequisites.sh"
 PLAIN = ("awk", "bash", "cat", "cut", "dirname", "env", "find", "grep", "head", "mkdir", "mktemp", "rm", "sed", "sort")
-PACKAGES = "python3 python3-venv make build-essential default-jre-headless podman buildah qemu-user-static"
+PACKAGES = "python3 python3-venv make build-essential default-jre-headless podman buildah qemu-user-static chromium"
 
 
 def run(*command: str | Path, cwd: Path = REPOSITORY, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -55,7 +55,8 @@ def bare(tmp_path: Path) -> Path:
 def test_what_is_missing_is_named_all_at_once(bare: Path, tmp_path: Path) -> None:
     done = run("bash", PREREQUISITES, PATH=str(bare), OPENCLAW_TEST_CACHE=str(tmp_path / "cache"), JAVA_HOME="")
     assert done.returncode == 1
-    for what in ("Rust", "Go", "python3", "make", "a C compiler", "a C++ compiler", "Java", "podman", "qemu"):
+    compilers = ("Rust", "Go", "python3", "make", "a C compiler", "a C++ compiler", "Java")
+    for what in (*compilers, "podman", "qemu", "Chromium"):
         assert re.search(rf"^missing: {re.escape(what)}", done.stdout, re.MULTILINE), f"{what}: {done.stdout}"
 
 
@@ -111,7 +112,7 @@ def test_a_quick_program_is_not_built_beside_a_good_one() -> None:
     assert tool("etcd", quick=True) == tool("etcd")
 
 
-@pytest.mark.parametrize("target", "smoke size sbom bench e2e memory reproducible demo picture".split())
+@pytest.mark.parametrize("target", "smoke size sbom bench e2e memory reproducible demo picture waiting-page".split())
 def test_targets_make_what_they_run(target: str) -> None:
     done = run("make", "-n", target)
     assert done.returncode == 0, done.stdout
