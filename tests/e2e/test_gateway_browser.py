@@ -24,7 +24,13 @@ from toggle_e2e.waiting_page import PICTURE
 from toggle_e2e.world import World
 
 NAMESPACE = "e2e-browser"
-HOSTS = {"shown": "shown.localhost", "left": "left.localhost", "bare": "bare.example.org", "shut": "shut.example.org"}
+HOSTS = {
+    "shown": "shown.localhost",
+    "left": "left.localhost",
+    "stale": "stale.localhost",
+    "bare": "bare.example.org",
+    "shut": "shut.example.org",
+}
 SECRETIVE = {"anonymous": ["wake", "connect"]}
 """What `shut` allows: nobody is told how it is."""
 
@@ -35,10 +41,11 @@ LARGEST = 60_000
 
 @pytest.fixture(scope="module")
 def backends() -> Iterator[dict[str, Backend]]:
-    """What the pods of each serve; only `left` does so before it is told to."""
+    """What the pods of each serve; some do so only when they are told to."""
     with ExitStack() as stack:
         made = {name: stack.enter_context(Backend()) for name in HOSTS}
         made["left"].open()
+        made["stale"].open()
         yield made
 
 
@@ -209,3 +216,22 @@ def test_a_tab_that_was_left_open_wakes_nothing_until_its_form_is_sent(
     [sent] = [one for one in backends["left"].seen if one.path == "/form"]
     assert (sent.method, sent.length) == ("POST", len("said=kept"))
     assert replicas(release, "left") == 1
+
+
+SOCKET_FAILS = """
+new Promise(done => {
+  const socket = new WebSocket(`ws://${location.host}/socket`);
+  socket.onopen = () => done(false);
+  socket.onerror = () => done(true);
+})
+"""
+"""True if a WebSocket to the app is refused."""
+
+
+def test_a_websocket_of_a_tab_that_was_left_open_wakes_nothing(
+    release: Installed, gateway: Gateway, browser: Browser
+) -> None:
+    """Pages try theirs again and again. Chromium sends no Sec-Fetch with the handshake, but always an Origin."""
+    tab = left_open(release, gateway, browser, "stale")
+    assert tab.evaluate(SOCKET_FAILS) is True
+    assert replicas(release, "stale") == 0, "a script woke it"
