@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-# Bytes of the fuzzer, which are taken as they are.
-RAW = "tests/fuzz/corpus/"
+# Bytes of the fuzzer and pictures, which are taken as they are.
+RAW = ("tests/fuzz/corpus/", "docs/waiting-page.png")
 
 
 def git(*arguments: str, cwd: Path = REPOSITORY) -> str:
@@ -46,7 +46,7 @@ def test_line_ends_stay_what_they_are(clone: Path) -> None:
     files = [name for name in git("ls-files", cwd=clone).splitlines() if not name.startswith(RAW)]
     assert len(files) > 100
     assert [name for name in files if b"\r\n" in (clone / name).read_bytes()] == []
-    raw = git("ls-files", RAW, cwd=clone).splitlines()
+    raw = git("ls-files", *RAW, cwd=clone).splitlines()
     assert raw and [name for name in raw if (clone / name).read_bytes() != (REPOSITORY / name).read_bytes()] == []
 
 
