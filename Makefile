@@ -167,7 +167,8 @@ announce:
 demo: announce rust
 	@$(SHOWN); $(VENV); exec "$$venv/bin/python" -B tests/e2e/demo.py
 
-bench: release controlplane
+bench: release gateway controlplane gotools
+	@bash tests/e2e/prerequisites.sh proxies
 	@$(VENV); exec "$$venv/bin/python" -B tests/e2e/bench.py $(ARGS)
 
 # Root can make the control group; without one, what the kernel says of the

@@ -17,18 +17,22 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from toggle_e2e import texts
 from toggle_e2e.binary import TRIPLES, normal_crates, read_elf, release_binary
-from toggle_e2e.bot import Bot
+from toggle_e2e.bot import Bot, gateway_binary
+from toggle_e2e.cost import used
 from toggle_e2e.fifty import measure_targets
 from toggle_e2e.floor import CYCLE
 from toggle_e2e.floor_process import start_floor
+from toggle_e2e.gateway_bench import measure_gateway
+from toggle_e2e.gateway_table import table
 from toggle_e2e.hermetic import Row, measure_fifty, measure_hostile, measure_large
 from toggle_e2e.net import end_cleanly_on_sigterm
 from toggle_e2e.syncs import launcher
@@ -294,24 +298,6 @@ def measure_syncs(world: World) -> tuple[list[Row], dict[str, Any]]:
     return rows, {"syncs": each}
 
 
-@dataclass(frozen=True)
-class Used:
-    """What a process has used so far."""
-
-    cpu: float
-    wakes: int
-
-
-def used(pid: int) -> Used:
-    """Seconds of computing, kernel included, and how often its threads were woken."""
-    cpu, wakes = 0, 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        cpu += int((task / "schedstat").read_text().split()[0])
-        status = (task / "status").read_text()
-        wakes += int(status.split("voluntary_ctxt_switches:", 1)[1].split()[0])
-    return Used(cpu / 1e9, wakes)
-
-
 def shares_of(tap: Tap, ask: Callable[[str], None], rounds: int) -> dict[str, list[float]]:
     """The own shares of the commands that are asked, by command."""
     shares: dict[str, list[float]] = {command: [] for command in CYCLE}
@@ -419,15 +405,24 @@ def show(rows: list[Row]) -> None:
         print(f"{row.what:<{width}}  {row.measured:<{middle}}  {row.budget:<12} {verdict}".rstrip())
 
 
-def main() -> int:
-    """Measures, prints, and with `--check` fails on a broken budget."""
-    end_cleanly_on_sigterm()
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="exit with 1 if a budget is broken")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="also write all figures there")
-    parser.add_argument("--commands", type=int, default=COMMANDS, help=f"commands to bot and floor each ({COMMANDS})")
-    given = parser.parse_args()
+@contextmanager
+def servers() -> Iterator[World]:
+    """A homeserver and a cluster; where something fails, the ends of their logs are told."""
+    with tempfile.TemporaryDirectory(prefix="toggle-bench-", ignore_cleanup_errors=True) as workdir:
+        # The server's own cost of a password, as a first login pays it.
+        with World(Path(workdir), log=say, bcrypt_rounds=12) as world:
+            try:
+                yield world
+            except (Exception, SystemExit):
+                for bot in world.bots[-1:]:
+                    say("the end of the bot's log:\n" + bot.tail())
+                say("the end of the homeserver's log:\n" + world.synapse.tail(20))
+                say(f"the ends of the cluster's logs:\n{world.cluster.tail_logs(20)}")
+                raise
 
+
+def measure_all(commands: int) -> tuple[list[Row], dict[str, Any]]:
+    """Everything there is to measure."""
     rows, facts = measure_files()
     say("a room with 1,000 devices, and messages one by one, at a homeserver that costs nothing")
     large, more = measure_large()
@@ -438,22 +433,33 @@ def main() -> int:
     say("what strangers may send: floods, claimed keys, and the largest answers of each endpoint")
     hostile, more = measure_hostile()
     facts |= more
-    with tempfile.TemporaryDirectory(prefix="toggle-bench-", ignore_cleanup_errors=True) as workdir:
-        # The server's own cost of a password, as a first login pays it.
-        with World(Path(workdir), log=say, bcrypt_rounds=12) as world:
-            try:
-                measured, more = measure_running(world, given.commands)
-                named, of_names = measure_targets(world, given.commands // 2, time_commands, BUDGET_RATIO)
-                shared, own = measure_own_share(world)
-                counted, syncs = measure_syncs(world)
-            except (Exception, SystemExit):
-                for bot in world.bots[-1:]:
-                    say("the end of the bot's log:\n" + bot.tail())
-                say("the end of the homeserver's log:\n" + world.synapse.tail(20))
-                say(f"the ends of the cluster's logs:\n{world.cluster.tail_logs(20)}")
-                raise
-    rows += measured + named + shared + counted + large + many + hostile
-    facts |= more | of_names | own | syncs
+    with servers() as world:
+        measured, more = measure_running(world, commands)
+        named, of_names = measure_targets(world, commands // 2, time_commands, BUDGET_RATIO)
+        shared, own = measure_own_share(world)
+        counted, syncs = measure_syncs(world)
+        proxied, of_gateway = measure_gateway(world, say)
+    rows += measured + named + shared + counted + large + many + hostile + proxied
+    return rows, facts | more | of_names | own | syncs | of_gateway
+
+
+def main() -> int:
+    """Measures, prints, and with `--check` fails on a broken budget."""
+    end_cleanly_on_sigterm()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a budget is broken")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write all figures there")
+    parser.add_argument("--commands", type=int, default=COMMANDS, help=f"commands to bot and floor each ({COMMANDS})")
+    parser.add_argument("--gateway", action="store_true", help="the gateway alone, and the table of docs/gateway.md")
+    given = parser.parse_args()
+    if not gateway_binary().is_file():
+        raise SystemExit(f"there is no binary at {gateway_binary()}: make gateway builds it")
+
+    if given.gateway:
+        with servers() as world:
+            rows, facts = measure_gateway(world, say)
+    else:
+        rows, facts = measure_all(given.commands)
     facts["machine"] = {
         "cpus": os.cpu_count(),
         "kernel": platform.release(),
@@ -463,8 +469,11 @@ def main() -> int:
     print(f"\n{os.cpu_count()} CPUs, Linux {platform.release()}, {platform.machine()}, load {os.getloadavg()[0]:.1f}")
     print("Latency: from the person's return key to the readable answer; Synapse, its database and the person's")
     print("client included. The bot's answers are encrypted and the person decrypts them, the floor's are plain;")
-    print("the floor is Python with aiohttp.\n")
+    print("the floor is Python with aiohttp. The gateway and the proxies beside it have a processor to themselves,")
+    print("load, backend and control plane another; the time of kube-proxy and of a pod network is in none of them.\n")
     show(rows)
+    if given.gateway:
+        print(f"\n{table(facts)}")
     if given.json:
         given.json.write_text(json.dumps(facts, indent=2) + "\n")
     broken = [row.what.strip() for row in rows if row.kept is False]

@@ -96,12 +96,6 @@ check_chromium() {
         lacks chromium "Chromium: a person's browser before the gateway; apt-get install chromium."
 }
 
-# It is not on the path of everybody.
-check_nginx() {
-    PATH="$PATH:/usr/sbin:/sbin" has nginx ||
-        lacks nginx "nginx: the ingress before the gateway; apt-get install nginx."
-}
-
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
 }
@@ -117,10 +111,11 @@ install() {
             as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
     } >"$log" 2>&1 </dev/null || cat "$log" >&2
     rm -f "$log"
-    # It is for the tests alone, and no service of this machine.
-    case " $* " in
-    *" nginx "*) [ ! -d /run/systemd/system ] || as_root systemctl -q disable --now nginx || true ;;
-    esac
+    local one
+    for one in "$@"; do
+        # Their packages start a server for the whole machine, which nobody here has asked for.
+        case "$one" in nginx | haproxy) ! has systemctl || as_root systemctl --quiet disable --now "$one" >&2 || true ;; esac
+    done
 }
 
 # What builds the image and runs it; no daemon is needed. Some is not on the path of
@@ -144,6 +139,17 @@ check_qemu() {
         lacks qemu-user-static "qemu's user emulation for $arch, to run that binary: apt-get install qemu-user-static."
 }
 
+# What is measured beside the gateway, and what asks all of them. nginx is not on the path
+# of everybody.
+check_proxies() {
+    local wanted=() one PATH="$PATH:/usr/sbin:/sbin"
+    for one in nginx haproxy wrk; do
+        has "$one" || wanted+=("$one")
+    done
+    [ ${#wanted[@]} -eq 0 ] ||
+        lacks "${wanted[*]}" "nginx, haproxy and wrk: the bench measures the gateway beside them; apt-get install nginx haproxy wrk."
+}
+
 look() {
     missing=0
     local what one
@@ -152,7 +158,7 @@ look() {
     done
 }
 
-[ $# -gt 0 ] || set -- cargo go python3 make cc cxx java containers qemu chromium nginx
+[ $# -gt 0 ] || set -- cargo go python3 make cc cxx java containers qemu chromium proxies
 look "$@"
 [ ${#packages[@]} -eq 0 ] || install "${packages[@]}"
 repaired=yes

@@ -15,7 +15,10 @@ from toggle_e2e.gotools import BUILD, tool
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PREREQUISITES = REPOSITORY / "tests" / "e2e" / "prerequisites.sh"
 PLAIN = ("awk", "bash", "cat", "cut", "dirname", "env", "find", "grep", "head", "mkdir", "mktemp", "rm", "sed", "sort")
-PACKAGES = "python3 python3-venv make build-essential default-jre-headless podman buildah qemu-user-static chromium"
+PACKAGES = (
+    "python3 python3-venv make build-essential default-jre-headless podman buildah qemu-user-static chromium "
+    "nginx haproxy wrk"
+)
 
 
 def run(*command: str | Path, cwd: Path = REPOSITORY, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -56,7 +59,7 @@ def test_what_is_missing_is_named_all_at_once(bare: Path, tmp_path: Path) -> Non
     done = run("bash", PREREQUISITES, PATH=str(bare), OPENCLAW_TEST_CACHE=str(tmp_path / "cache"), JAVA_HOME="")
     assert done.returncode == 1
     compilers = ("Rust", "Go", "python3", "make", "a C compiler", "a C++ compiler", "Java")
-    for what in (*compilers, "podman", "qemu", "Chromium"):
+    for what in (*compilers, "podman", "qemu", "Chromium", "nginx"):
         assert re.search(rf"^missing: {re.escape(what)}", done.stdout, re.MULTILINE), f"{what}: {done.stdout}"
 
 

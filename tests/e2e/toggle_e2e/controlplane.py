@@ -128,6 +128,11 @@ class ControlPlane(Administrator):
         self._end("kube-apiserver")
         self._paused = False
 
+    @property
+    def pids(self) -> list[int]:
+        """The ids of the servers' processes."""
+        return [process.pid for process in self._processes.values()]
+
     def pause(self) -> None:
         """Plays an outage in which connections are taken and nothing is answered."""
         self._processes["kube-apiserver"].send_signal(signal.SIGSTOP)

@@ -1,0 +1,163 @@
+"""What the gateway takes of memory: at rest, for WebSockets that are idle, and with all its limits reached."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import yaml
+
+from .cost import reset_peak, resident_kb
+from .crowd import ENDLESS, Crowd, request
+from .gateway import Gateway
+from .gateway_stage import HELD, GatewayStage
+from .hermetic import Row
+from .manifests import KUSTOMIZE, REPOSITORY
+from .net import wait_for
+from .proxies import Server
+
+BUDGET_IDLE_KB = 6_000
+BUDGET_SOCKET_KB = 8.0
+BUDGET_LEFT_KB = 1_500
+SOCKETS = 3_000
+CONNECTIONS = 1_000
+# Below the 16 KiB of a head, and its 100 fields.
+LARGEST_HEAD = 16_000
+PIECE = 256 * 1024
+
+
+def settled_kb(pid: int) -> int:
+    """Resident memory once it has stayed the same for half a second, or after five."""
+    seen = [resident_kb(pid)]
+    for _ in range(50):
+        time.sleep(0.1)
+        seen.append(resident_kb(pid))
+        if len(set(seen[-6:])) == 1 and len(seen) >= 6:
+            break
+    return seen[-1]
+
+
+def socket_memory(crowd: Crowd, pid: int, port: int, headers: dict[str, str]) -> dict[str, int]:
+    """The resident memory of a proxy before, with and after so many idle WebSockets, in kB."""
+    # What it makes once, it has then.
+    crowd.sockets(port, 50, headers)
+    crowd.leave()
+    before = settled_kb(pid)
+    crowd.sockets(port, SOCKETS, headers)
+    if len(crowd.taken) != SOCKETS:
+        raise SystemExit(f"{len(crowd.taken)} of {SOCKETS} WebSockets have come through port {port}")
+    crowd.pass_time(0)
+    with_them = settled_kb(pid)
+    if len(crowd.taken) != SOCKETS:
+        raise SystemExit(f"only {len(crowd.taken)} of {SOCKETS} WebSockets stayed open at port {port}")
+    crowd.leave()
+    return {"before": before, "with": with_them, "after": settled_kb(pid)}
+
+
+def measure_sockets(stage: GatewayStage, anchors: list[Server]) -> tuple[list[Row], dict[str, Any]]:
+    """Of the gateway, and of the others beside it."""
+    gateway = stage.replica(MAX_CONNECTIONS=str(SOCKETS + 100))
+    gateway.start()
+    idle = settled_kb(gateway.pid)
+    found = {"gateway": socket_memory(stage.crowd, gateway.pid, gateway.proxy, stage.headers("socket"))}
+    gateway.kill()
+    for one in anchors:
+        found[one.name] = socket_memory(stage.crowd, one.pid, one.port, stage.headers("socket"))
+    each = {name: (kb["with"] - kb["before"]) / SOCKETS for name, kb in found.items()}
+    left = {name: kb["after"] - kb["before"] for name, kb in found.items()}
+    rows = [
+        Row(
+            "gateway: resident memory, ready and idle",
+            f"{idle} kB",
+            f"≤ {BUDGET_IDLE_KB} kB",
+            idle <= BUDGET_IDLE_KB,
+        ),
+        Row(
+            f"gateway: {SOCKETS:,} idle WebSockets, memory of each",
+            f"{each['gateway']:.1f} kB",
+            f"≤ {BUDGET_SOCKET_KB:g} kB",
+            each["gateway"] <= BUDGET_SOCKET_KB,
+        ),
+        Row(
+            "  more than before once they are closed",
+            f"{left['gateway']} kB",
+            f"≤ {BUDGET_LEFT_KB} kB",
+            left["gateway"] <= BUDGET_LEFT_KB,
+        ),
+        *(Row(f"  {name}: each, and then", f"{each[name]:.1f} kB, {left[name]} kB") for name in list(found)[1:]),
+    ]
+    return rows, {"gateway_idle_kb": idle, "sockets_kb": found, "socket_kb": each, "left_kb": left}
+
+
+def measure_caps(stage: GatewayStage) -> tuple[list[Row], dict[str, Any]]:
+    """All that may be open at once, of the kinds that take most, by the limits that are the default."""
+    limit = memory_limit_kb()
+    gateway = stage.replica()
+    gateway.start()
+    reset_peak(gateway.pid)
+    peaks = {name: _at_the_caps(stage, gateway, name) for name in ("slow heads", "uploads", "downloads")}
+    log = gateway.tail()
+    is_there = gateway.running and gateway.is_ready()
+    gateway.kill()
+    peak = max(peaks.values())
+    rows = [
+        Row(
+            f"gateway: peak memory with {HELD} held, {CONNECTIONS - HELD} others, {CONNECTIONS:,} WebSockets",
+            f"{peak} kB",
+            f"≤ {limit} kB",
+            is_there and peak <= limit,
+        ),
+        Row("  by what the others are", ", ".join(f"{name} {kb} kB" for name, kb in peaks.items())),
+    ]
+    return rows, {"gateway_caps_kb": peaks} | ({} if is_there else {"gateway_log": log})
+
+
+def _at_the_caps(stage: GatewayStage, gateway: Gateway, kind: str) -> int:
+    """The peak with so many held requests, WebSockets, and others of a kind."""
+    crowd, port = stage.crowd, gateway.proxy
+    crowd.sockets(port, CONNECTIONS, stage.headers("socket"))
+    crowd.unanswered(port, HELD, request("GET", "/", stage.headers("cold"), LARGEST_HEAD))
+    wait_for("all to be held", lambda: _gauge(gateway, "openclaw_gateway_held") == HELD, detail=gateway.tail)
+    others = CONNECTIONS - HELD
+    if kind == "slow heads":
+        crowd.unanswered(port, others, request("GET", "/", stage.headers("app"), LARGEST_HEAD)[:-2])
+    elif kind == "uploads":
+        head = request("POST", "/", {**stage.headers("socket"), "Content-Length": str(ENDLESS)}, LARGEST_HEAD)
+        crowd.unanswered(port, others, head, PIECE)
+    else:
+        crowd.answered(port, others, request("GET", "/", stage.headers("socket"), LARGEST_HEAD))
+    if kind != "slow heads":
+        wait_for(
+            "all to come through",
+            lambda: crowd.pass_time(0.05) or len(crowd.taken) == CONNECTIONS + others,
+            detail=lambda: f"{len(crowd.taken)} have\n{gateway.tail()}",
+        )
+    crowd.pass_time(1)
+    held = _gauge(gateway, "openclaw_gateway_held")
+    if held != HELD:
+        raise SystemExit(f"{held:g} of {HELD} were still held beside {kind}:\n{gateway.tail()}")
+    peak = resident_kb(gateway.pid, "VmHWM")
+    crowd.leave()
+    wait_for("nothing to be held", lambda: _gauge(gateway, "openclaw_gateway_held") == 0, detail=gateway.tail)
+    reset_peak(gateway.pid)
+    return peak
+
+
+def _gauge(gateway: Gateway, name: str) -> float:
+    page = gateway.health("/metrics")[1]
+    return sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith((f"{name} ", f"{name}{{")))
+
+
+def memory_limit_kb() -> int:
+    """What the manifest allows, which is what the chart allows too."""
+    documents = yaml.safe_load_all((KUSTOMIZE / "gateway" / "gateway.yaml").read_text())
+    [deployment] = [one for one in documents if one["kind"] == "Deployment"]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    chart = REPOSITORY / "deploy" / "helm" / "openclaw-k8s-toggle-operator" / "values.yaml"
+    limits = {
+        container["resources"]["limits"]["memory"],
+        yaml.safe_load(chart.read_text())["gateway"]["resources"]["limits"]["memory"],
+    }
+    if len(limits) != 1:
+        raise SystemExit(f"the manifest and the chart allow the gateway different amounts of memory: {limits}")
+    return int(limits.pop().removesuffix("Mi")) * 1024
