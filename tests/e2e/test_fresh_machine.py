@@ -15,10 +15,7 @@ from toggle_e2e.gotools import BUILD, tool
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PREREQUISITES = REPOSITORY / "tests" / "e2e" / "prerequisites.sh"
 PLAIN = ("awk", "bash", "cat", "cut", "dirname", "env", "find", "grep", "head", "mkdir", "mktemp", "rm", "sed", "sort")
-PACKAGES = (
-    "python3 python3-venv make build-essential default-jre-headless podman buildah qemu-user-static chromium "
-    "nginx haproxy wrk"
-)
+PACKAGES = "python3 python3-venv make build-essential default-jre-headless podman buildah qemu-user-static chromium wrk"
 
 
 def run(*command: str | Path, cwd: Path = REPOSITORY, **environment: str) -> subprocess.CompletedProcess[str]:

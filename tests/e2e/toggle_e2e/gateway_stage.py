@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +19,7 @@ from .gateway import Gateway, Installed, bearer, install, pod_token, workload
 from .kubelet import BARE_NODE, NODE, Watcher
 from .net import wait_for
 from .podnet import PodNetwork
-from .proxies import Server, backend
+from .proxies import DESCRIPTORS, Server, backend
 from .world import World
 
 NAMESPACE = "e2e-bench"
@@ -124,6 +125,7 @@ def gateway_stage(world: World) -> Iterator[GatewayStage]:
     workdir = world.workdir / "gateway"
     workdir.mkdir()
     with ExitStack() as stack:
+        stack.enter_context(_many_files())
         stack.enter_context(pinned([os.getpid(), *cluster.pids], others))
         cluster.pod_network = stack.enter_context(PodNetwork())
         stack.callback(setattr, cluster, "pod_network", None)
@@ -141,6 +143,19 @@ def gateway_stage(world: World) -> Iterator[GatewayStage]:
         token = pod_token(cluster, NAMESPACE, pod, 3600)
         wait_for("the pods of what is on", lambda: {"app", "socket"} <= set(slices.ready_since))
         yield GatewayStage(world, workdir, installed, slices, app, crowd, token, own)
+
+
+@contextmanager
+def _many_files() -> Iterator[None]:
+    """Lets this process, and those that it starts, have as many files open as there are connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
+        raise SystemExit(f"{DESCRIPTORS} open files are needed, and {hard} allowed: see ulimit -n")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, DESCRIPTORS), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _service(name: str, port: int) -> dict[str, Any]:

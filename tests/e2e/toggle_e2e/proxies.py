@@ -23,7 +23,7 @@ from .net import free_port, wait_for
 ANSWER = "hello world\n"
 """What the backend says, 12 bytes."""
 
-DESCRIPTORS = 16_384
+DESCRIPTORS = 8_192
 """Files that each may have open."""
 
 _NGINX = """
