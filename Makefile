@@ -3,7 +3,7 @@
 #
 #   make demo            a conversation with the bot on real servers; KEEP=1 leaves them up
 #   make test            everything
-#   make bench           what the bot costs; ARGS="--check --json FILE"
+#   make bench           what bot and gateway cost; ARGS="--check --json FILE", ARGS=--gateway for that alone
 #   make release         the static binaries for x86_64 and aarch64
 #   make gateway         the static binary with the gateway, for this machine, in target/gateway
 #   make check unit e2e  parts of `make test`; e2e takes ARGS for pytest, such as ARGS="-k restart -x"
@@ -167,8 +167,9 @@ announce:
 demo: announce rust
 	@$(SHOWN); $(VENV); exec "$$venv/bin/python" -B tests/e2e/demo.py
 
-bench: release gateway controlplane gotools
+bench: release gateway controlplane
 	@bash tests/e2e/prerequisites.sh proxies
+	@$(GOTOOLS) helm >/dev/null
 	@$(VENV); exec "$$venv/bin/python" -B tests/e2e/bench.py $(ARGS)
 
 # Root can make the control group; without one, what the kernel says of the

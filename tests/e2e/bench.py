@@ -1,4 +1,4 @@
-"""What the bot costs, measured, and whether that is within the budgets.
+"""What the bot and the gateway cost, measured, and whether that is within the budgets.
 
 Latency is measured against a floor in the same run: a bare client that answers
 each message with the same API-server call and nothing else. Bot and floor are

@@ -84,7 +84,10 @@ def measure_sockets(stage: GatewayStage, anchors: list[Server]) -> tuple[list[Ro
             f"≤ {BUDGET_LEFT_KB} kB",
             left["gateway"] <= BUDGET_LEFT_KB,
         ),
-        *(Row(f"  {name}: each, and then", f"{each[name]:.1f} kB, {left[name]} kB") for name in list(found)[1:]),
+        *(
+            Row(f"  {one.name}: each, and more than before", f"{each[one.name]:.1f} kB, {left[one.name]} kB")
+            for one in anchors
+        ),
     ]
     return rows, {"gateway_idle_kb": idle, "sockets_kb": found, "socket_kb": each, "left_kb": left}
 

@@ -51,4 +51,4 @@ def table(facts: dict[str, Any]) -> str:
 
 
 def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "".join(f"| {cell} " if cell else "| " for cell in cells) + "|"

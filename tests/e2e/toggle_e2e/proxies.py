@@ -182,7 +182,7 @@ def go_proxy(workdir: Path, app: int, sockets: int, processor: int) -> Server:
     subprocess.run([go, "build", "-o", program, "."], cwd=source, env=os.environ | settings, check=True)
     addresses = [f"127.0.0.1:{one}" for one in (port, sockets, app)]
     version = subprocess.run([go, "env", "GOVERSION"], stdout=subprocess.PIPE, text=True, check=True).stdout
-    return Server("Go's ReverseProxy", [str(program), *addresses], port, processor, version.strip().removeprefix("go"))
+    return Server("ReverseProxy of Go", [str(program), *addresses], port, processor, version.strip().removeprefix("go"))
 
 
 def _nginx(folder: Path, more: str) -> list[str]:
