@@ -105,25 +105,28 @@ def measure_caps(stage: GatewayStage) -> tuple[list[Row], dict[str, Any]]:
     peak = max(peaks.values())
     rows = [
         Row(
-            f"gateway: peak memory with {HELD} held, {CONNECTIONS - HELD} others, {CONNECTIONS:,} WebSockets",
+            "gateway: peak memory with all of its limits reached",
             f"{peak} kB",
             f"≤ {limit} kB",
             is_there and peak <= limit,
         ),
-        Row("  by what the others are", ", ".join(f"{name} {kb} kB" for name, kb in peaks.items())),
+        Row("  by what those do that are not held", ", ".join(f"{name} {kb} kB" for name, kb in peaks.items())),
     ]
     return rows, {"gateway_caps_kb": peaks} | ({} if is_there else {"gateway_log": log})
 
 
 def _at_the_caps(stage: GatewayStage, gateway: Gateway, kind: str) -> int:
-    """The peak with so many held requests, WebSockets, and others of a kind."""
+    """The peak with so many held requests, others of a kind, WebSockets, and heads at the API's port."""
     crowd, port = stage.crowd, gateway.proxy
     crowd.sockets(port, CONNECTIONS, stage.headers("socket"))
     crowd.unanswered(port, HELD, request("GET", "/", stage.headers("cold"), LARGEST_HEAD))
     wait_for("all to be held", lambda: _gauge(gateway, "openclaw_gateway_held") == HELD, detail=gateway.tail)
     others = CONNECTIONS - HELD
+    slow = request("GET", "/", stage.headers("app"), LARGEST_HEAD)[:-2]
+    # The API's port has a limit of its own.
+    crowd.unanswered(gateway.api, CONNECTIONS, slow)
     if kind == "slow heads":
-        crowd.unanswered(port, others, request("GET", "/", stage.headers("app"), LARGEST_HEAD)[:-2])
+        crowd.unanswered(port, others, slow)
     elif kind == "uploads":
         head = request("POST", "/", {**stage.headers("socket"), "Content-Length": str(ENDLESS)}, LARGEST_HEAD)
         crowd.unanswered(port, others, head, PIECE)

@@ -39,7 +39,8 @@ def table(facts: dict[str, Any]) -> str:
         ),
         ("resident memory, ready and idle", f"{facts['gateway_idle_kb'] / 1000:.1f} MB"),
         (
-            f"with {HELD} held, {CONNECTIONS - HELD:,} other requests and {CONNECTIONS:,} WebSockets, at most",
+            f"with {HELD} held, {CONNECTIONS - HELD:,} other requests, {CONNECTIONS:,} WebSockets and as many clients of "
+            "the API at once, heads of 16 kB, and nobody reading what is sent to them",
             f"{max(facts['gateway_caps_kb'].values()) / 1000:.1f} MB "
             f"(the manifest allows {memory_limit_kb() * 1024 / 1e6:.1f} MB)",
         ),
