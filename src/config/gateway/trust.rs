@@ -43,11 +43,21 @@ static IDENTITY_SHAPE: Shape = Shape {
 };
 
 /// The trust in service accounts; by default there is none.
-#[derive(Default)]
 pub(super) struct Trust {
     pub(super) enabled: bool,
     pub(super) identities: Vec<Identity>,
+    /// True if who was let in is logged, whatever they showed.
     pub(super) audit_successes: bool,
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            identities: Vec::new(),
+            audit_successes: true,
+        }
+    }
 }
 
 /// Reads `k8sTrust`.

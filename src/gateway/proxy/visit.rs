@@ -4,7 +4,7 @@
 //!
 //! Specification: <https://www.w3.org/TR/fetch-metadata/>.
 
-use http::header::{ACCEPT, HeaderName, USER_AGENT};
+use http::header::{ACCEPT, HeaderName, HeaderValue, ORIGIN, UPGRADE, USER_AGENT};
 use http::{HeaderMap, Method};
 
 use crate::config::gateway::{Backend, OnCold, WakeBy};
@@ -49,8 +49,13 @@ impl Visit {
             },
             Some(_) => Self::Script,
             None if headers.contains_key(FETCH_SITE) => Self::Script,
-            // A browser says more only where the connection is secure.
-            None if *method == Method::GET && wants_html(headers) => Self::Navigation,
+            // A browser says more only where the connection is secure, and never of a
+            // WebSocket.
+            None if wants_html(headers) && !headers.contains_key(UPGRADE) => match *method {
+                Method::GET => Self::Navigation,
+                _ => Self::Form,
+            },
+            None if is_browser(headers) => Self::Script,
             None => Self::Program,
         }
     }
@@ -69,6 +74,13 @@ impl Visit {
             OnCold::Auto | OnCold::Page | OnCold::Hold => Plan::Hold,
         }
     }
+}
+
+/// Returns true for a browser, which says so, or from which page a WebSocket is opened.
+fn is_browser(headers: &HeaderMap) -> bool {
+    let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes);
+    let is_of_page = headers.contains_key(UPGRADE) && headers.contains_key(ORIGIN);
+    is_of_page || agent.is_some_and(|agent| agent.starts_with(b"Mozilla/"))
 }
 
 /// Returns true if the answer may be a page.
@@ -167,8 +179,32 @@ mod tests {
                 Visit::Script,
             ),
             (Method::GET, vec![html], Visit::Navigation),
-            (Method::POST, vec![html], Visit::Program),
+            (Method::POST, vec![html], Visit::Form),
             (Method::GET, vec![("accept", "*/*")], Visit::Program),
+            (
+                Method::GET,
+                vec![
+                    ("accept", "*/*"),
+                    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64)"),
+                ],
+                Visit::Script,
+            ),
+            (
+                Method::GET,
+                vec![("upgrade", "websocket"), ("origin", "http://app")],
+                Visit::Script,
+            ),
+            (
+                Method::GET,
+                vec![("upgrade", "websocket"), html],
+                Visit::Program,
+            ),
+            (Method::GET, vec![("upgrade", "websocket")], Visit::Program),
+            (
+                Method::POST,
+                vec![("origin", "http://app"), ("user-agent", "curl/8.5.0")],
+                Visit::Program,
+            ),
             (Method::GET, vec![], Visit::Program),
         ] {
             assert_eq!(
