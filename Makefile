@@ -5,7 +5,6 @@
 #   make test            everything
 #   make bench           what bot and gateway cost; ARGS="--check --json FILE", ARGS=--gateway for that alone
 #   make release         the static binaries for x86_64 and aarch64
-#   make gateway         the static binary with the gateway, for this machine, in target/gateway
 #   make check unit e2e  parts of `make test`; e2e takes ARGS for pytest, such as ARGS="-k restart -x"
 #   make memory          the release binary under the manifest's memory limit, against the
 #                        largest answers of everybody it talks to; CASE="a device"
@@ -60,9 +59,6 @@ LINK = -C linker=rust-lld -C linker-flavor=ld.lld -C link-self-contained=yes \
 # on standard output; progress goes to standard error.
 VENV = venv="$$(bash tests/e2e/setup.sh)"
 
-# All that there is to compile: what is tested, and what `make gateway` builds.
-WITH := --features gateway
-
 # Programs from the Go module proxy, built where they are missing.
 GOTOOLS := bash tests/e2e/gotools/build.sh
 
@@ -70,7 +66,7 @@ GOTOOLS := bash tests/e2e/gotools/build.sh
 RUST := cargo python3 make cc cxx
 TOOLS := $(RUST) go
 
-.PHONY: test demo bench memory names release binary gateway controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size least lines picture waiting-page gotools prerequisites rust homeservers crates announce clean
+.PHONY: test demo bench memory names release binary controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size least lines picture waiting-page gotools prerequisites rust homeservers crates announce clean
 
 test:
 	@bash tests/e2e/run_all.sh
@@ -86,15 +82,14 @@ rust:
 
 check: rust
 	cargo fmt --all --check
-	cargo clippy --locked $(WITH) --all-targets -- -D warnings
-	cargo clippy --locked --lib -- -D warnings
+	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features --lib -- -D warnings
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 
 # Compiled first, so that the minute it may take is a minute of tests.
 unit: rust
-	cargo test --locked $(WITH) --no-run
-	@started=$$SECONDS; cargo test --locked $(WITH); took=$$((SECONDS - started)); \
+	cargo test --locked --no-run
+	@started=$$SECONDS; cargo test --locked; took=$$((SECONDS - started)); \
 	echo "cargo test took $$took s after compiling (at most 60)"; [ "$$took" -le 60 ]
 
 # Each target in tests/fuzz/targets; it says there what it is fed.
@@ -142,16 +137,7 @@ gotools: tools
 crates: rust
 	@for manifest in Cargo.toml tests/fuzz/Cargo.toml; do cargo fetch --quiet --locked --manifest-path "$$manifest"; done
 
-# The binary with the gateway, for this machine and in a folder of its own.
-gateway: rust
-	@$(VENV); auditable="$$(bash tests/supply/tool.sh cargo-auditable)"; \
-	export PATH="$$venv/bin:$$auditable:$$PATH"; triple=gateway; mkdir -p target; \
-	export RUSTFLAGS="$(REMAP) $(LINK) $${RUSTFLAGS:-}"; \
-	set -- --release --locked $(WITH) --target $(shell uname -m)-unknown-linux-musl; \
-	echo "cargo zigbuild $$*"; \
-	$(AUDITABLE) cargo zigbuild --target-dir target/gateway "$$@"
-
-e2e: prerequisites crates release gateway controlplane homeservers gotools keycloak
+e2e: prerequisites crates release controlplane homeservers gotools keycloak
 	@$(VENV); exec "$$venv/bin/python" -B -m pytest -c tests/e2e/pytest.ini tests/e2e $(ARGS)
 
 # What the demo shows and nothing else. Go compiles beside Cargo, below it in
@@ -167,7 +153,7 @@ announce:
 demo: announce rust
 	@$(SHOWN); $(VENV); exec "$$venv/bin/python" -B tests/e2e/demo.py
 
-bench: release gateway controlplane
+bench: release controlplane
 	@bash tests/e2e/prerequisites.sh proxies
 	@$(GOTOOLS) helm >/dev/null
 	@$(VENV); exec "$$venv/bin/python" -B tests/e2e/bench.py $(ARGS)
@@ -175,17 +161,17 @@ bench: release gateway controlplane
 # Root can make the control group; without one, what the kernel says of the
 # process has to do. Four at a time: most of them wait.
 memory: binary
-	cargo test --locked $(WITH) --test integration --no-run
+	cargo test --locked --test integration --no-run
 	@rm -f target/memory.jsonl
 	@BOT_BINARY="$(CURDIR)/target/$(shell uname -m)-unknown-linux-musl/release/$(NAME)" \
 	MEMORY_FIGURES="$(CURDIR)/target/memory.jsonl" RUST_BACKTRACE=0 \
-	cargo test --locked $(WITH) --test integration memory:: -- --nocapture --test-threads 4 $(ARGS)
+	cargo test --locked --test integration memory:: -- --nocapture --test-threads 4 $(ARGS)
 
 # The C library of the release binary is another than that of the debug binary. Root
 # can make the namespaces, or whoever may make user namespaces.
 names: binary
 	@BOT_BINARY="$(CURDIR)/target/$(shell uname -m)-unknown-linux-musl/release/$(NAME)" \
-	cargo test --locked $(WITH) --test integration names:: -- --nocapture $(ARGS)
+	cargo test --locked --test integration names:: -- --nocapture $(ARGS)
 
 smoke: release
 	@bash tests/e2e/smoke.sh
@@ -225,7 +211,7 @@ picture: rust
 	"$$venv/bin/python" -B tests/e2e/demo.py --transcript "$$made" && \
 	"$$venv/bin/python" -B tests/e2e/picture.py "$$made" docs/conversation.svg
 
-waiting-page: binary gateway controlplane gotools
+waiting-page: binary controlplane gotools
 	@bash tests/e2e/prerequisites.sh chromium
 	@$(VENV); WAITING_PAGE="$(CURDIR)/docs/waiting-page.png" exec "$$venv/bin/python" -B -m pytest \
 	-c tests/e2e/pytest.ini tests/e2e/test_gateway_browser.py -k waiting_page

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from toggle_e2e.backend import Backend
-from toggle_e2e.bot import gateway_binary, run_to_end
+from toggle_e2e.bot import default_binary, run_to_end
 from toggle_e2e.gateway import (
     NAME,
     Answer,
@@ -112,7 +112,7 @@ def autoscaler(release: Installed, name: str) -> None:
 def test_all_that_it_needs_is_there(release: Installed) -> None:
     """As `gateway check` says, and what it says where a right is missing."""
     gateway = release.replicas[0]
-    assert run_to_end(gateway.settings, ("gateway", "check"), 60, gateway_binary())[0] == 0
+    assert run_to_end(gateway.settings, ("gateway", "check"), 60, default_binary())[0] == 0
     cluster = release.cluster
     path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/rolebindings/{NAME}-leases"
     binding = cluster.ensure("GET", path)
@@ -121,7 +121,7 @@ def test_all_that_it_needs_is_there(release: Installed) -> None:
     cluster.ensure("DELETE", path)
     wait_for("the right to be gone", lambda: own_rules(cluster, account, NAMESPACE) != before, 10)
     try:
-        code, said = run_to_end(gateway.settings, ("gateway", "check"), 60, gateway_binary())
+        code, said = run_to_end(gateway.settings, ("gateway", "check"), 60, default_binary())
         assert code == 1 and "may not list leases" in said and f'may not patch leases "{NAME}-used"' in said, said
     finally:
         made = {"apiVersion": binding["apiVersion"], "kind": "RoleBinding", "roleRef": binding["roleRef"]}

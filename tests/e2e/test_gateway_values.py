@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from toggle_e2e.bot import gateway_binary, run_to_end
+from toggle_e2e.bot import default_binary, run_to_end
 from toggle_e2e.manifests import CHART, REPOSITORY, Refused, chart, container_of, of_kind, pod_of, variables
 from toggle_e2e.releases import GATEWAY, GATEWAY_ALONE, ROLES, TRUST, Values, changed, gateway_file
 from toggle_e2e.schemas import shape
@@ -195,7 +195,7 @@ def test_the_keys_of_the_other_program_in_the_file_are_left_in_it() -> None:
 
 def gateway_variables() -> dict[str, str]:
     """The variables that `gateway --help` tells of, with what it says behind their names."""
-    _, text = run_to_end({}, ("gateway", "--help"), binary=gateway_binary())
+    _, text = run_to_end({}, ("gateway", "--help"), binary=default_binary())
     known = dict(re.findall(r"^  ([A-Z][A-Z0-9_]+) \((.*)\)$", text, re.MULTILINE))
     assert known, text
     return known

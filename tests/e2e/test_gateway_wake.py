@@ -20,7 +20,7 @@ import pytest
 
 from toggle_e2e import manifests
 from toggle_e2e.backend import Backend, NodeBackend
-from toggle_e2e.bot import gateway_binary, run_to_end
+from toggle_e2e.bot import default_binary, run_to_end
 from toggle_e2e.gateway import (
     AUDIENCE,
     Answer,
@@ -344,7 +344,7 @@ def test_the_caller_in_a_pod(release: Installed, gateway: Gateway, token: str, t
     where = ("--url", f"http://127.0.0.1:{gateway.api}", "--token-file", str(file))
 
     def call(*arguments: str) -> int:
-        code, output = run_to_end({}, ("call", *where, *arguments), 90, gateway_binary())
+        code, output = run_to_end({}, ("call", *where, *arguments), 90, default_binary())
         assert token not in output
         return code
 
@@ -357,7 +357,7 @@ def test_the_caller_in_a_pod(release: Installed, gateway: Gateway, token: str, t
     assert call("start", "nothing") == 3
     assert call("start") == 2
     gone = ("call", "--url", "http://127.0.0.1:1", "--token-file", str(file), "--timeout", "2s", "status", "asked")
-    assert run_to_end({}, gone, 30, gateway_binary())[0] == 4
+    assert run_to_end({}, gone, 30, default_binary())[0] == 4
 
 
 def test_what_nobody_uses_is_stopped_and_what_a_person_set_is_kept(

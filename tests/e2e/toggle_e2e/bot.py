@@ -28,16 +28,6 @@ def default_binary() -> Path:
     return (repository / target / f"{os.uname().machine}-unknown-linux-musl" / "release" / NAME).resolve()
 
 
-def gateway_binary() -> Path:
-    """The release binary with the gateway, unless `GATEWAY_BINARY` names another."""
-    given = os.environ.get("GATEWAY_BINARY")
-    if given:
-        return Path(given).resolve()
-    repository = Path(__file__).resolve().parents[3]
-    triple = f"{os.uname().machine}-unknown-linux-musl"
-    return repository / "target" / "gateway" / triple / "release" / NAME
-
-
 @dataclass(frozen=True)
 class Memory:
     """What the kernel says a process uses, in kB."""

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from . import manifests
 from .administrator import Object
 from .backend import Backend, NodeBackend
-from .bot import Bot, gateway_binary
+from .bot import Bot, default_binary
 from .controlplane import ControlPlane
 from .kubelet import NODE
 from .manifests import chart, container_of, lay_out, of_kind
@@ -176,7 +176,7 @@ class Installed:
         settings = laid.settings | {
             name: f"127.0.0.1:{free_port()}" for name in ("PROXY_ADDR", "API_ADDR", "HEALTH_ADDR")
         }
-        gateway = Gateway(settings | {"POD_NAME": f"gateway-{number}"} | overrides, gateway_binary())
+        gateway = Gateway(settings | {"POD_NAME": f"gateway-{number}"} | overrides, default_binary())
         self.replicas.append(gateway)
         return gateway
 

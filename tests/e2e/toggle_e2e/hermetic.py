@@ -50,7 +50,7 @@ def figures(topic: str) -> dict[str, Any]:
 
 def printed(arguments: list[str], more: dict[str, str] | None = None) -> dict[str, Any]:
     """Runs tests with these arguments, and more variables, and gives the figures that they print."""
-    asked = ["cargo", "test", "--locked", "--features", "gateway", *arguments]
+    asked = ["cargo", "test", "--locked", *arguments]
     ran = subprocess.run(
         asked,
         cwd=REPOSITORY,
