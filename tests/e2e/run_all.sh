@@ -34,18 +34,45 @@ step() {
     fi
 }
 
+# beside NAME NEEDS COMMAND…: the next steps begin meanwhile; a step of this name, which is
+# `joined`, waits for it.
+beside() {
+    local name=$1 needs=$2
+    shift 2
+    if [ "$needs" != - ] && has_failed "$needs"; then return; fi
+    printf '\n==> %s, beside the next: %s\n' "$name" "$*"
+    log="$(mktemp)"
+    "$@" >"$log" 2>&1 </dev/null &
+    beside=$!
+}
+
+# Its output from the beginning, until it ends.
+joined() {
+    tail -n +1 -f --pid="$beside" "$log"
+    rm -f "$log"
+    wait "$beside"
+}
+
+# What runs beside does not hear of an interrupt.
+trap '[ -z "${beside:-}" ] || kill "$beside" 2>/dev/null || true' EXIT
+
+# What is compiled once and never again needs no notes for the next time.
+[ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
+
 step check - make --no-print-directory check
 step audit - make --no-print-directory audit
 step unit - make --no-print-directory unit
-step fuzz - make --no-print-directory fuzz SECONDS=10
 step release - make --no-print-directory release
 step memory release make --no-print-directory memory
 step names release make --no-print-directory names
 step smoke release make --no-print-directory smoke
 step size release make --no-print-directory size ARGS=--check
 step sbom release make --no-print-directory sbom
+# It mostly waits for servers; the two beside it compile, and are not timed.
+beside e2e release make --no-print-directory e2e
+step fuzz - make --no-print-directory fuzz SECONDS=10
 step rebuild release make --no-print-directory reproducible
-step e2e release make --no-print-directory e2e
+step e2e release joined
 step bench release make --no-print-directory bench ARGS="--check"
 
 printf '\n'
