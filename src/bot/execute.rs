@@ -166,12 +166,16 @@ impl Cluster {
                 replicas,
                 idle: true,
                 ..
-            } => match self.start_count(target, *replicas, previous).await {
-                Ok(count) => self.start_idle(workload, count).await,
-                Err(fault) => Err(fault),
-            },
+            } if workload.kind.takes_apply() => {
+                match self.start_count(target, *replicas, previous).await {
+                    Ok(count) => self.start_idle(workload, count).await,
+                    Err(fault) => Err(fault),
+                }
+            }
             Command::Start { replicas, .. } => self.start(target, *replicas, previous).await,
-            Command::Stop { hold: true, .. } => self.lower(target, 0, Write::Hold).await,
+            Command::Stop { hold: true, .. } if workload.kind.takes_apply() => {
+                self.lower(target, 0, Write::Hold).await
+            }
             Command::Stop { .. } => self.lower(target, 0, Write::Patch).await,
             Command::Scale { replicas, .. } => self.lower(target, *replicas, Write::Patch).await,
             Command::Restart {

@@ -54,7 +54,7 @@ pub(super) enum Told {
     Nothing,
     /// It is told.
     Done,
-    /// It has no Lease for the target.
+    /// It has no Lease for the target, or takes none of its kind.
     Unknown,
     /// It could not be told.
     Failed,
@@ -197,6 +197,10 @@ impl Cluster {
         let Some(leases) = &self.leases else {
             return Told::Nothing;
         };
+        // A Lease of its name would be another workload's.
+        if !workload.kind.takes_apply() {
+            return Told::Unknown;
+        }
         let told = async {
             match wish {
                 Wish::Look => return self.look_at_lease(leases, target).await,

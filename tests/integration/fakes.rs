@@ -250,6 +250,7 @@ fn ask_api(api: &ApiServer, request: &str, headers: &str, body: &str) -> (String
 
 const MERGE: &str = "Content-Type: application/merge-patch+json\r\n";
 const STEPS: &str = "Content-Type: application/json-patch+json\r\n";
+const APPLY: &str = "Content-Type: application/apply-patch+yaml\r\n";
 
 #[test]
 fn the_api_server_scales_over_tls() {
@@ -285,6 +286,9 @@ fn the_api_server_scales_a_workload_of_any_kind_if_it_is_as_expected() {
         assert_eq!(answer.0, status);
         assert_eq!(api.workload("web", |web| web.replicas), replicas);
     }
+    let applied = format!("{patch}?fieldManager=bot&force=true");
+    let body = r#"{"spec":{"replicas":1}}"#;
+    assert_eq!(ask_api(&api, &applied, APPLY, body).0, "500");
     let (_, scale) = ask_api(&api, &format!("GET {path}"), "", "");
     assert_eq!(scale["spec"], json!({}));
     assert_eq!(scale["status"]["selector"], "app=web");

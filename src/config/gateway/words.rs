@@ -118,19 +118,19 @@ fn not_a_number(content: &Content<'_>, cure: &'static str) -> Flaw {
     Flaw::new(format!("is {} and not a number", kind_of(content)), cure)
 }
 
-/// A kind: as in the bot's file, or as Kubernetes writes it. Of a custom resource no Scale
-/// can be applied: the API server (1.36) answers 500 to that.
+/// A kind: as in the bot's file, or as Kubernetes writes it. One whose count cannot be applied
+/// is none for the gateway.
 pub(super) fn kind(content: Content<'_>) -> Result<Kind, Flaw> {
     let text = text(content)?;
     match text.as_str() {
         "Deployment" => Ok(Kind::Deployment),
         "StatefulSet" => Ok(Kind::StatefulSet),
         other => match kind_named(other)? {
-            Kind::Other(_) => Err(Flaw::new(
+            kind if kind.takes_apply() => Ok(kind),
+            _ => Err(Flaw::new(
                 format!("is one whose count cannot be applied: {}", quoted(other)),
                 "name a Deployment or a StatefulSet; others are switched in the chat alone",
             )),
-            kind => Ok(kind),
         },
     }
 }

@@ -230,6 +230,45 @@ fn what_is_held_off_is_held_until_it_is_started() {
 }
 
 #[test]
+fn a_custom_resource_is_switched_without_a_gateway_which_takes_none() {
+    let mut world = behind_a_gateway()
+        .set("TARGETS", "web=argo/argoproj.io/v1alpha1/rollouts/web:3")
+        .with(|world| {
+            world
+                .api
+                .add("argoproj.io/v1alpha1/rollouts", "argo", "web");
+            world.api.workload("web", |web| web.is_prompt = true);
+            // That of a target of the gateway which has the name by chance.
+            world
+                .api
+                .with(|state| state.objects.leases.add("claw", "gw-web"));
+        })
+        .start();
+    let awake = " The gateway does not know web, so nobody puts it to sleep.";
+    assert_eq!(
+        world.ask("start web 2 idle"),
+        format!("web is starting: 0 → 2 replicas.{awake}")
+    );
+    let answer = world.ask("start web 3 idle");
+    assert!(
+        answer.starts_with("web is already on") && answer.ends_with(awake),
+        "{answer}"
+    );
+    let answer = world.ask("start web");
+    assert!(
+        answer.starts_with("web is already on") && !answer.contains("gateway"),
+        "{answer}"
+    );
+    assert!(world.ask("status web").starts_with("web is on"));
+    assert_eq!(
+        world.ask("stop web hold"),
+        "web is stopping: 2 → 0 replicas. The gateway does not know it, so no visitor wakes it \
+         in any case."
+    );
+    assert_eq!(of_a_gateway(&world), 0);
+}
+
+#[test]
 fn a_lease_that_cannot_be_written_fails_no_command() {
     let mut world = behind_a_gateway().start();
     let refused = failure(403, "Forbidden", "leases is forbidden");

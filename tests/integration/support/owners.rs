@@ -24,6 +24,11 @@ impl Workload {
 
     /// A server-side apply of a number of replicas.
     pub(super) fn apply(&mut self, request: &Request) -> Response {
+        // The API server (1.36) knows no Scale to apply below a custom resource.
+        if !self.resource.starts_with("apps/") {
+            let body = failure(500, "InternalError", "Internal error occurred");
+            return Response::json(500, &body);
+        }
         let applied = request.json();
         let manager = request.query("fieldManager").expect("a manager");
         let wanted = applied["spec"]["replicas"].as_i64();
