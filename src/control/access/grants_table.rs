@@ -281,6 +281,37 @@ fn every_row() {
 }
 
 #[test]
+fn who_asks_for_no_number_gets_no_more_than_a_role_allows() {
+    let mut grants = grants();
+    grants.anonymous = Arc::new([(target("open"), actions("start"))].into());
+    for (who, on, run_for, most) in [
+        // The most generous of those that allow the time.
+        ("claw/ops", "web", None, Some(5)),
+        ("claw/ops", "web", Some(1), Some(5)),
+        ("claw/ops", "web", Some(2), Some(2)),
+        ("claw/ops", "db", None, Some(2)),
+        ("any/robot", "web", Some(99), Some(3)),
+        // Another action's limit is none of a start's.
+        ("@realm-ops", "web", None, Some(2)),
+        // No limit.
+        ("ci/deployer", "web", None, None),
+        ("-", "open", None, None),
+        ("any/robot", "open", None, None),
+    ] {
+        let on = target(on);
+        let asked = Ask {
+            target: &on,
+            action: Action::Start,
+            replicas: None,
+            run_for: run_for.map(hours),
+        };
+        let permissions = grants.permissions(&principal(who));
+        assert_eq!(permissions.decide(&asked), Access::Granted, "{who}");
+        assert_eq!(permissions.most_replicas(&asked), most, "{who} {on}");
+    }
+}
+
+#[test]
 fn without_rules_nobody_may_do_anything() {
     let none = Grants::default();
     for who in ["-", "claw/worker", "claw/ops!", "@realm-viewer"] {

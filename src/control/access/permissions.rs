@@ -101,6 +101,20 @@ impl Permissions {
         Access::Granted
     }
 
+    /// The most replicas of one who asks for no number: the most generous of the roles that
+    /// allow the rest of what is asked for. None without a limit.
+    pub fn most_replicas(&self, ask: &Ask<'_>) -> Option<i32> {
+        let allowing = self
+            .given
+            .iter()
+            .filter(|role| role.on(ask.target).has(ask.action) && fits(ask.run_for, role.max_for));
+        // One without a limit allows more than any number.
+        let most = allowing
+            .map(|role| role.max_replicas.unwrap_or(i32::MAX))
+            .max();
+        most.filter(|most| *most < i32::MAX && !self.of_anybody(ask.target).has(ask.action))
+    }
+
     /// Returns true if this may be done with the target, whatever is asked for.
     pub fn allows(&self, target: &TargetName, action: Action) -> bool {
         self.of_anybody(target).has(action)

@@ -13,7 +13,8 @@ pub struct Role {
     pub targets: Option<SortedSet<TargetName>>,
     /// The actions that may be done with them.
     pub actions: Actions,
-    /// The largest number of replicas that may be asked for, beside the target's own.
+    /// The largest number of replicas that may be asked for, beside the target's own. A start
+    /// that asks for none gets no more either.
     pub max_replicas: Option<i32>,
     /// The longest time that may be asked for. A start that asks for none is as long as the
     /// target's idle time lets it be.

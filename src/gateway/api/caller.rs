@@ -124,15 +124,23 @@ impl Caller<'_> {
         name: &TargetName,
         action: Action,
         handle: &TargetHandle,
-        change: Change,
+        mut change: Change,
     ) -> Result<Answer, Problem> {
-        let most = handle.target().max;
+        let target = handle.target();
+        let most = target.max;
         let asked = ask(name, action, Some(&change));
         let within = match asked.replicas {
             Some(replicas) if replicas > most => Err(Problem::over(most)),
             _ => permit(&self.session.permissions, &asked),
         };
         within.map_err(|problem| self.deny(name, action, problem))?;
+        if let Change::Start { replicas, .. } = &mut change
+            && replicas.is_none()
+        {
+            // The configured number is nobody's right.
+            let most = self.session.permissions.most_replicas(&asked);
+            *replicas = most.map(|most| most.min(target.replicas));
+        }
         let began = Instant::now();
         let changed = handle.change(change, self.session.by()).await;
         let took = began.elapsed();

@@ -162,13 +162,23 @@ fn a_role_is_told_what_it_may_see() {
 #[test]
 fn a_change_is_made_within_what_is_allowed() {
     on_loopback(async |mut api: Api| {
-        let start = |body| request("POST", "starter", "/v1/targets/worker/start", JSON, body);
+        let start = |who, body| request("POST", who, "/v1/targets/worker/start", JSON, body);
         let two_hours = Some(Duration::from_secs(7_200));
-        for (body, replicas, run_for) in [
-            ("", None, None),
-            ("{\"replicas\":2,\"for\":\"2h\"}", Some(2), two_hours),
+        for (who, body, replicas, run_for) in [
+            // Without a number it is the configured one, or what the role allows of it.
+            ("operator", "", None, None),
+            ("starter", "", Some(2), None),
+            ("starter", "{\"for\":\"2h\"}", Some(2), two_hours),
+            ("starter", "{\"replicas\":1}", Some(1), None),
+            (
+                "starter",
+                "{\"replicas\":2,\"for\":\"2h\"}",
+                Some(2),
+                two_hours,
+            ),
         ] {
-            let (change, _, reply) = api.changed(&start(body), Ok(Changed::AlreadyOn(3))).await;
+            let start = start(who, body);
+            let (change, _, reply) = api.changed(&start, Ok(Changed::AlreadyOn(3))).await;
             assert_eq!(change, Change::Start { replicas, run_for });
             assert_eq!((reply.status, &reply.json()["replicas"]), (200, &3.into()));
         }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::name;
-use crate::config::gateway::GatewayFile;
+use crate::config::gateway::{GatewayFile, GatewayTarget};
 use crate::control::access::{Action, Grants, Identity, Pod, Principal, Role, ServiceAccountName};
 use crate::gateway::api::serve_connection;
 use crate::gateway::auth::{Authenticator, Session};
@@ -20,10 +20,10 @@ use crate::net::fake::run;
 use crate::telemetry::GatewayAudit;
 use crate::util::{Clock, SortedMap};
 
-/// The API with the targets `worker`, which is off, and `other`, which nobody may see but
+/// The API with the targets `worker`, which is off and has 3 replicas by default, and `other`, which nobody may see but
 /// who may do everything.
 ///
-/// `operator` may do everything, `starter` may start and wait for `worker`, `listener` may
+/// `operator` may do everything, `starter` may start up to 2 of `worker` and wait for it, `listener` may
 /// see that it exists, and everybody may see the status of `open`.
 pub(super) struct Api {
     pub(super) address: SocketAddr,
@@ -82,7 +82,10 @@ async fn api() -> Api {
     let grants = grants();
     let sessions = ["operator", "starter", "listener"].map(|who| (who, session(&grants, who)));
     let nobody = grants.permissions(&Principal::Anonymous);
-    let (worker, keeper) = cold(target("worker"));
+    let (worker, keeper) = cold(GatewayTarget {
+        replicas: 3,
+        ..target("worker")
+    });
     let mut targets = SortedMap::from([(name("worker"), worker)]);
     for other in ["other", "open"] {
         targets.insert(name(other), cold(target(other)).0);
