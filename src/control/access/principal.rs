@@ -1,5 +1,10 @@
 //! The principal of a request of the gateway, once that is proven.
 
+use crate::util::printable;
+
+/// The longest text of [`Principal::by`], in bytes.
+const MAX_BY_BYTES: usize = 200;
+
 /// The one that asks. Nothing in it is a secret; texts that others have chosen are shown only
 /// through [`printable`](crate::util::printable).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +15,21 @@ pub enum Principal {
     ServiceAccount(ServiceAccountName, Option<Pod>),
     /// A person or a client, by an access token of the identity provider.
     Person(Person),
+}
+
+impl Principal {
+    /// A short text for Leases and people: `sa:NAMESPACE/NAME`, `person:NAME` or `anonymous`.
+    pub fn by(&self) -> String {
+        let (kind, name) = match self {
+            Self::Anonymous => return "anonymous".to_owned(),
+            Self::ServiceAccount(account, _) => {
+                ("sa:", [&*account.namespace, "/", &account.name].concat())
+            }
+            Self::Person(person) if person.shown.is_empty() => ("person:", person.subject.clone()),
+            Self::Person(person) => ("person:", person.shown.clone()),
+        };
+        printable(&[kind, &name].concat(), MAX_BY_BYTES)
+    }
 }
 
 /// The name of a service account.

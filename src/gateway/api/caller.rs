@@ -142,7 +142,7 @@ impl Caller<'_> {
             *replicas = most.map(|most| most.min(target.replicas));
         }
         let began = Instant::now();
-        let changed = handle.change(change, self.session.by()).await;
+        let changed = handle.change(change, self.session.principal.by()).await;
         let took = began.elapsed();
         let changed = changed.map_err(Problem::of_refusal);
         let outcome = match &changed {

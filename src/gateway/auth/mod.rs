@@ -20,4 +20,4 @@ mod tests;
 pub use authenticator::{Authenticator, Means};
 pub use issuer::fetch as fetch_keys;
 pub use own_token::own_token_is_for;
-pub use session::{AuthFault, Credential, Session};
+pub use session::{AuthFault, Credential, Session, record_of};

@@ -5,10 +5,7 @@ use std::time::SystemTime;
 
 use crate::control::access::{Permissions, Principal, ServiceAccountName};
 use crate::telemetry::{GatewayEvent, GatewayRecord};
-use crate::util::{Secret, printable};
-
-/// The longest text of [`Session::by`], in bytes.
-const MAX_BY_BYTES: usize = 200;
+use crate::util::Secret;
 
 /// The SHA-256 of a credential.
 pub(super) type Digest = [u8; 32];
@@ -94,22 +91,6 @@ impl Session {
         }
     }
 
-    /// The principal, in a short text for Leases and the log: `sa:NAMESPACE/NAME`,
-    /// `person:NAME` or `anonymous`.
-    pub fn by(&self) -> String {
-        let (kind, name) = match &self.principal {
-            Principal::Anonymous => return "anonymous".to_owned(),
-            Principal::ServiceAccount(account, _) => {
-                ("sa:", [&*account.namespace, "/", &account.name].concat())
-            }
-            Principal::Person(person) if person.shown.is_empty() => {
-                ("person:", person.subject.clone())
-            }
-            Principal::Person(person) => ("person:", person.shown.clone()),
-        };
-        printable(&[kind, &name].concat(), MAX_BY_BYTES)
-    }
-
     /// The same session, which may do this now.
     pub(super) fn with(&self, permissions: Permissions) -> Self {
         Self {
@@ -132,28 +113,34 @@ impl Session {
         }
     }
 
-    /// A line of the audit log that says who it is; the rest is left out.
+    /// A line of the audit log that says who it is and as what; the rest is left out.
     pub fn record(&self, event: GatewayEvent) -> GatewayRecord<'_> {
-        let mut record = GatewayRecord {
+        GatewayRecord {
             role: &self.roles,
             credential_id: self.credential_id.as_deref().unwrap_or_default(),
-            ..GatewayRecord::new(event)
-        };
-        match &self.principal {
-            Principal::Anonymous => {}
-            Principal::ServiceAccount(account, pod) => {
-                record.namespace = &account.namespace;
-                record.service_account = &account.name;
-                if let Some(pod) = pod {
-                    record.pod_uid = &pod.uid;
-                    record.display_name = &pod.name;
-                }
-            }
-            Principal::Person(person) => {
-                record.sub = &person.subject;
-                record.display_name = &person.shown;
+            ..record_of(&self.principal, event)
+        }
+    }
+}
+
+/// A line of the audit log that says who it is, by the same fields in every line: those that
+/// nobody can choose, and beside them the name that is shown.
+pub fn record_of(principal: &Principal, event: GatewayEvent) -> GatewayRecord<'_> {
+    let mut record = GatewayRecord::new(event);
+    match principal {
+        Principal::Anonymous => {}
+        Principal::ServiceAccount(account, pod) => {
+            record.namespace = &account.namespace;
+            record.service_account = &account.name;
+            if let Some(pod) = pod {
+                record.pod_uid = &pod.uid;
+                record.display_name = &pod.name;
             }
         }
-        record
+        Principal::Person(person) => {
+            record.sub = &person.subject;
+            record.display_name = &person.shown;
+        }
     }
+    record
 }

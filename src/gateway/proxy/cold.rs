@@ -61,7 +61,7 @@ impl Waiting<'_> {
                 Plan::Page => left.min(PATIENCE),
                 Plan::Refuse => Duration::ZERO,
             },
-            by: self.session.by(),
+            by: self.session.principal.clone(),
         };
         // Boxed: a request that finds its target ready needs no room for this.
         let reach = Box::pin(self.handle.reach(wanted));

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::control::access::Principal;
+
 /// The reason why a request does not reach its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cold {
@@ -30,8 +32,8 @@ pub struct Wanted {
     pub wake: bool,
     /// The longest time that it waits.
     pub hold: Duration,
-    /// The one who asks, for the audit log and the Lease: a short text without secrets.
-    pub by: String,
+    /// The one who asks, for the audit log and the Lease.
+    pub by: Principal,
 }
 
 /// A change that somebody asked for by the API.

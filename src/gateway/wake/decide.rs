@@ -15,6 +15,7 @@ use super::lifecycle::{Event, State};
 use super::view::Phase;
 use super::work::{Force, Raise, Stopped};
 use crate::config::gateway::IdleStop;
+use crate::control::access::Principal;
 use crate::kube::LeaseChange;
 use crate::util::paced;
 
@@ -192,7 +193,7 @@ impl<C: Cluster> Keeper<C> {
     }
 
     /// The one for whom it is to be woken now.
-    fn wake_wanted(&self, now: Instant) -> Option<String> {
+    fn wake_wanted(&self, now: Instant) -> Option<Principal> {
         let is_lease_awaited = self.agreement.lease().is_none()
             && !self.agreement.is_missing()
             && now < self.begun + FIRST_LEASE;
@@ -202,8 +203,8 @@ impl<C: Cluster> Keeper<C> {
         self.shared.with(|hot| hot.wake_wanted.clone())
     }
 
-    fn wake(&self, by: String) -> (JobKind, Future) {
-        let raise = self.raise(self.target.replicas, Some(1), &by, None);
+    fn wake(&self, by: Principal) -> (JobKind, Future) {
+        let raise = self.raise(self.target.replicas, Some(1), &by.by(), None);
         self.begin_raise(JobKind::Wake(by), raise)
     }
 

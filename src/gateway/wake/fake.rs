@@ -12,7 +12,7 @@ use super::handle::TargetHandle;
 use super::shared::{Asked, Room, Shared};
 use super::view::{Endpoint, Phase};
 use crate::config::gateway::{Backend, GatewayTarget, IdleStop, OnCold, Port, Route, WakeBy};
-use crate::control::access::Actions;
+use crate::control::access::{Actions, Principal, ServiceAccountName};
 use crate::control::{Kind, Namespace, ObjectName, TargetName, Workload};
 use crate::telemetry::GatewayMetrics;
 
@@ -52,6 +52,15 @@ pub(crate) fn target(name: &str) -> GatewayTarget {
         anonymous: Actions::NONE,
         ready_timeout: Duration::from_secs(300),
     }
+}
+
+/// The service account `apps/worker`, in no pod in particular.
+pub(crate) fn program() -> Principal {
+    let account = ServiceAccountName {
+        namespace: "apps".to_owned(),
+        name: "worker".to_owned(),
+    };
+    Principal::ServiceAccount(account, None)
 }
 
 /// What a keeper would do, done by a test.
@@ -110,7 +119,8 @@ impl FakeKeeper {
 
     /// The one who wants it woken, if anybody does.
     pub(crate) fn wake_wanted(&self) -> Option<String> {
-        self.handle.0.with(|hot| hot.wake_wanted.clone())
+        let wanted = self.handle.0.with(|hot| hot.wake_wanted.clone());
+        wanted.map(|by| by.by())
     }
 
     /// The last use of it that counts.

@@ -21,6 +21,7 @@ use super::shared::{Asked, Forward, Shared};
 use super::view::Phase;
 use super::work::{Raised, Seen, Stopped, Work};
 use crate::config::gateway::{GatewayTarget, IdleStop};
+use crate::control::access::Principal;
 use crate::control::progress::Observation;
 use crate::kube::{CollectionChange, EndpointSlice, Lease, ScaleAnswer, Service};
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
@@ -108,7 +109,7 @@ pub(super) enum JobKind {
     /// The Lease is renewed.
     Renew,
     /// It is woken for this one.
-    Wake(String),
+    Wake(Principal),
     /// A change that is pending is made.
     Change,
     /// A stop is claimed.

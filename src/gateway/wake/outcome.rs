@@ -10,6 +10,7 @@ use super::keeper::{Claim, JobKind, Keeper, Outcome};
 use super::lifecycle::Event;
 use super::view::Phase;
 use super::work::{Raised, Stopped, again};
+use crate::gateway::auth::record_of;
 use crate::kube::ScaleAnswer;
 use crate::telemetry::{GatewayEvent, GatewayRecord};
 
@@ -245,8 +246,7 @@ impl<C: Cluster> Keeper<C> {
         if let JobKind::Wake(by) = kind
             && is_done
         {
-            let mut record = GatewayRecord::new(GatewayEvent::Wake);
-            record.sub = by;
+            let mut record = record_of(by, GatewayEvent::Wake);
             record.decision = "allowed";
             self.record(record);
         }
@@ -265,8 +265,7 @@ impl<C: Cluster> Keeper<C> {
             return self.answer(Err(refusal));
         };
         self.shared.with(|hot| hot.wake_wanted = None);
-        let mut record = GatewayRecord::new(GatewayEvent::Wake);
-        record.sub = by;
+        let mut record = record_of(by, GatewayEvent::Wake);
         record.decision = "denied";
         if let Refusal::Refused(reason) | Refusal::Impossible(reason) = &refusal {
             record.reason = reason;

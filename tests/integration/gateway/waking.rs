@@ -8,7 +8,7 @@ use serde_json::json;
 use super::support::backend::{Backend, free_port};
 use super::support::client::get;
 use super::support::state::Mood;
-use super::support::world::{GatewayWorld, bearer};
+use super::support::world::{GatewayWorld, bearer, lease};
 
 /// The idle time of these tests: 10 s, five times shorter.
 const IDLE: Duration = Duration::from_secs(2);
@@ -71,6 +71,32 @@ fn three_hundred_requests_are_held_by_one_wake() {
     assert_eq!(world.backend("web").asked().len(), 300);
     let applied = world.cluster.calls("PATCH /deployments/web/scale");
     assert_eq!(applied.len(), 1);
+}
+
+#[test]
+fn who_woke_it_is_said_as_everywhere_in_the_audit_log() {
+    for (token, fields, by) in [
+        (
+            GatewayWorld::anna as fn(&GatewayWorld) -> String,
+            [("sub", "id-of-anna"), ("displayName", "anna")],
+            "person:anna",
+        ),
+        (
+            GatewayWorld::worker,
+            [("namespace", "apps"), ("serviceAccount", "worker")],
+            "sa:apps/worker",
+        ),
+    ] {
+        let world = GatewayWorld::with_web();
+        let reply = world.get("web.test", "/", &bearer(&token(&world)));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let line = world.wait_audit("wake");
+        for (name, text) in fields {
+            assert_eq!(line[name], text, "{line}");
+        }
+        assert_eq!(line["sub"].is_null(), by.starts_with("sa:"), "{line}");
+        assert_eq!(world.cluster.annotation(&lease("web"), "started-by"), by);
+    }
 }
 
 #[test]

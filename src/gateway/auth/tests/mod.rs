@@ -17,11 +17,12 @@ use tokio::time::Instant;
 use super::authenticator::Authenticator;
 use super::issuer::Source;
 use super::service_account::Server;
-use super::session::{AuthFault, Caller, Credential};
+use super::session::{AuthFault, Caller, Credential, record_of};
 use crate::auth::jwt::tests::base64;
 use crate::config::gateway::{GatewayFile, Oidc};
 use crate::control::access::{Action, Actions, Grants, Identity, Role};
 use crate::kube::TokenReview;
+use crate::telemetry::GatewayEvent;
 use crate::util::{Clock, SortedMap};
 
 const AUDIENCE: &str = "openclaw-gateway";

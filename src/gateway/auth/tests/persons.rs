@@ -68,7 +68,14 @@ fn a_person_is_let_in_by_one_signature() {
         let token = signed("k", &claims());
         let caller = show(&authenticator, &token).await.unwrap();
         assert_eq!(caller.credential, Credential::Ours);
-        assert_eq!(caller.session.by(), "person:anna");
+        assert_eq!(caller.session.principal.by(), "person:anna");
+        // People can change the name; the subject is what joins the lines.
+        let whole = caller.session.record(GatewayEvent::Denied);
+        let woke = record_of(&caller.session.principal, GatewayEvent::Wake);
+        for line in [whole, woke] {
+            assert_eq!((line.sub, line.display_name), ("5a0f", "anna"));
+            assert_eq!(line.service_account, "");
+        }
         assert_eq!(caller.session.permissions.roles, ["node"]);
         let again = show(&authenticator, &token).await.unwrap();
         assert!(Arc::ptr_eq(&caller.session, &again.session));

@@ -16,7 +16,12 @@ fn a_pod_is_let_in_and_asked_about_again_after_ten_seconds() {
         let token = token(&pod_claims());
         let first = show(&authenticator, &token).await.unwrap();
         assert_eq!(first.credential, Credential::Ours);
-        assert_eq!(first.session.by(), "sa:openclaw/worker");
+        assert_eq!(first.session.principal.by(), "sa:openclaw/worker");
+        let woke = record_of(&first.session.principal, GatewayEvent::Wake);
+        assert_eq!(
+            (woke.namespace, woke.service_account, woke.pod_uid, woke.sub),
+            ("openclaw", "worker", "9e5c", "")
+        );
         assert_eq!(first.session.permissions.roles, ["node"]);
         assert_eq!(first.session.credential_id.as_deref(), Some("JTI=1"));
         for _ in 0..100 {

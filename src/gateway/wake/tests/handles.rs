@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::super::fake::{cold, ready_at, target};
 use super::super::{Cold, Endpoint, Phase, TargetHandle, Wanted};
+use crate::control::access::Principal;
 
 const HOLD: Duration = Duration::from_secs(50);
 
@@ -15,7 +16,7 @@ fn address(last: u8) -> SocketAddr {
 }
 
 fn wanted(wake: bool, hold: Duration) -> Wanted {
-    let by = "anonymous".to_owned();
+    let by = Principal::Anonymous;
     Wanted { wake, hold, by }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::time::{Instant, sleep};
 
+use super::super::fake::program;
 use super::super::{Change, Changed, Cold, Phase, Refusal, View, Wanted};
 use super::handles::paused;
 use super::replicas::{IDLE, Replica, begin, jump, target};
@@ -26,7 +27,7 @@ async fn reach(replica: &Replica, wake: bool) -> Result<(), Cold> {
     let wanted = Wanted {
         wake,
         hold: HOLD,
-        by: "sa:apps/worker".to_owned(),
+        by: program(),
     };
     replica.handle.reach(wanted).await.map(|_| ())
 }
@@ -71,7 +72,7 @@ fn three_hundred_requests_are_one_wake_and_none_is_lost() {
         }
         world.with(|state| assert_eq!((state.wakes, state.idle_writes), (1, 0)));
         assert_eq!(view(&replica).phase, Phase::Ready);
-        assert_eq!(view(&replica).started_by.as_deref(), Some("test"));
+        assert_eq!(view(&replica).started_by.as_deref(), Some("sa:apps/worker"));
         assert_eq!(view(&replica).desired, Some(1));
         let left = view(&replica).idle_left.unwrap();
         assert!(

@@ -160,7 +160,7 @@ impl Replica {
                     let wanted = Wanted {
                         wake: true,
                         hold: HOLD,
-                        by: "test".to_owned(),
+                        by: fake::program(),
                     };
                     match handle.reach(wanted).await {
                         Ok(endpoint) => endpoint,
