@@ -106,6 +106,10 @@ fn who_shows_nothing_learns_nothing() {
                 .await;
             assert_eq!(reply.status, 401, "{header}");
         }
+        // Two of them are none, whichever is good.
+        let twice = "Authorization: Basic b3BlcmF0b3I6eA==\r\n";
+        let twice = request("GET", "operator", "/v1/targets/worker", twice, "");
+        assert_eq!(api.raw(&twice).await.status, 401);
         let cookie = "Cookie: token=operator\r\n";
         let reply = api
             .raw(&request("GET", "", "/v1/targets/worker", cookie, ""))
