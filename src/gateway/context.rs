@@ -9,7 +9,7 @@ use super::wake::TargetHandle;
 use crate::config::gateway::{GatewayFile, Subnet};
 use crate::control::TargetName;
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
-use crate::util::{Clock, SortedMap, gathered};
+use crate::util::{Clock, SortedMap};
 
 /// The context of every request: made once, and its table replaced when the file is
 /// read again.
@@ -59,12 +59,16 @@ pub struct Parts {
 
 impl Table {
     fn new(file: GatewayFile, targets: SortedMap<TargetName, TargetHandle>) -> Self {
-        let by_host = targets.values().filter_map(|handle| {
-            let host = handle.target().backend.as_ref()?.host.clone();
-            Some((host, handle.clone()))
-        });
+        let mut hosts = SortedMap::new();
+        for handle in targets.values() {
+            let target = handle.target();
+            let names = target.backend.iter().flat_map(|backend| &backend.hosts);
+            for host in names {
+                hosts.insert(host.clone(), handle.clone());
+            }
+        }
         Self {
-            hosts: gathered(by_host),
+            hosts,
             targets,
             file,
         }

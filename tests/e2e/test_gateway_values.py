@@ -67,6 +67,14 @@ def refusal(values: Values, *options: str) -> str:
             gateway_file(targets={"a": {"name": "a"} | BACKEND, "b": {"name": "b"} | BACKEND}),
             ["gateway.config.targets names the host web.example.org twice, as a and as b: "],
         ),
+        (
+            gateway_file(
+                targets={"a": {"name": "a"} | BACKEND, "b": {"name": "b", "service": "b", "port": 80, "hosts": ["web.example.org"]}}
+            ),
+            ["gateway.config.targets names the host web.example.org twice, as a and as b: "],
+        ),
+        (target(**BACKEND, hosts=["web"]), ["gateway.config.targets.worker has host and hosts: "]),
+        (target(hosts=["web"]), ["gateway.config.targets.worker has hosts alone: "]),
         (target(host="web.example.org"), ["gateway.config.targets.worker has host alone: "]),
         (target(name="toggle-openclaw-k8s-toggle-operator"), ["which is the bot itself: "]),
         (target(name="toggle-openclaw-k8s-toggle-operator-gateway"), ["which is the gateway itself: "]),
@@ -139,6 +147,8 @@ SLIPS: list[tuple[str, object]] = [
     ("gateway.config.targets.worker.kind", "argoproj.io/v1alpha1/rollouts"),
     ("gateway.config.targets.worker.host", "Web.example.org"),
     ("gateway.config.targets.worker.host", "web.example.org:443"),
+    ("gateway.config.targets.worker.hosts", []),
+    ("gateway.config.targets.worker.hosts", ["web", "Web.example.org"]),
     ("gateway.config.roles", {"node": {"targets": ["worker"]}}),
     ("gateway.config.roles", {"node": {"targets": ["worker"], "verbs": ["restart"]}}),
     ("gateway.config.k8sTrust", {"enabled": True}),

@@ -2,26 +2,13 @@
 
 use std::time::Duration;
 
+use super::entry::OF_HOST;
 use super::words::{self, HOLD, ON_COLD, ROUTES, WAKE_BY, length};
 use super::{Backend, OnCold, Route, WakeBy};
-use crate::config::document::{Object, switch, word};
+use crate::config::document::{Object, switch, text, word};
 
-/// The keys that say something only of one that has a host.
-pub(super) const OF_HOST: [&str; 13] = [
-    "service",
-    "port",
-    "route",
-    "onCold",
-    "pageStatus",
-    "hold",
-    "maxHeld",
-    "wakeBy",
-    "noWakePaths",
-    "noWakeAgents",
-    "preflight",
-    "upstreamHost",
-    "identityHeaders",
-];
+/// The most host names of a target.
+pub(super) const MAX_HOSTS: usize = 8;
 
 /// The longest time that a request is held, unless the target says otherwise: below the
 /// minute after which most ingresses give up.
@@ -48,10 +35,10 @@ pub(super) const QUIET_AGENTS: [&str; 6] = [
     "Prometheus",
 ];
 
-/// The host of the target, as far as it is known, and how requests get to it: nothing where
-/// that has a fault, else perhaps none.
-pub(super) fn backend(object: &mut Object<'_, '_>) -> (Option<String>, Option<Option<Backend>>) {
-    let host = object.read("host", words::host);
+/// The hosts of the target, as far as they are known, and how requests get to it: nothing
+/// where that has a fault, else perhaps none.
+pub(super) fn backend(object: &mut Object<'_, '_>) -> (Vec<String>, Option<Option<Backend>>) {
+    let hosts = hosts(object);
     let service = object.read("service", words::service);
     let port = object.read("port", words::port);
     let route = object.read("route", |content| word(content, &ROUTES));
@@ -68,17 +55,17 @@ pub(super) fn backend(object: &mut Object<'_, '_>) -> (Option<String>, Option<Op
     let upstream_host = object.read("upstreamHost", words::upstream_host);
     let identity_headers = object.read("identityHeaders", switch);
 
-    let known = host.clone().flatten();
-    if object.take("host").is_none() {
-        let Some(key) = OF_HOST.into_iter().find(|key| object.take(key).is_some()) else {
-            return (None, Some(None));
+    if object.take("host").is_none() && object.take("hosts").is_none() {
+        let Some(key) = OF_HOST.iter().find(|key| object.take(key).is_some()) else {
+            return (Vec::new(), Some(None));
         };
         object.flaw(
             &format!(", which has {key} and no host"),
             "give it the host name that requests for it have, or leave the key out",
         );
-        return (None, None);
+        return (Vec::new(), None);
     }
+    let known = hosts.clone().unwrap_or_default();
     for key in ["service", "port"] {
         if object.take(key).is_none() {
             object.flaw(
@@ -89,7 +76,7 @@ pub(super) fn backend(object: &mut Object<'_, '_>) -> (Option<String>, Option<Op
     }
     let made = || {
         Some(Backend {
-            host: host??,
+            hosts: hosts?,
             service: service??,
             port: port??,
             route: route?.unwrap_or(Route::Pod),
@@ -112,4 +99,27 @@ pub(super) fn backend(object: &mut Object<'_, '_>) -> (Option<String>, Option<Op
         })
     };
     (known, made().map(Some))
+}
+
+/// The host names of the target, by either key; nothing where they have a fault.
+fn hosts(object: &mut Object<'_, '_>) -> Option<Vec<String>> {
+    const CURE: &str = "name 1 to 8 hosts, or leave the key out";
+    let host = object.read("host", |content| words::host(&text(content)?));
+    let hosts = object.some("hosts", CURE, words::host);
+    if object.take("host").is_some() && object.take("hosts").is_some() {
+        object.flaw(
+            ", which has host and hosts",
+            "keep one of the two: hosts takes all the names",
+        );
+        return None;
+    }
+    let hosts: Vec<String> = match hosts? {
+        Some(hosts) => hosts.into_iter().collect(),
+        None => host?.into_iter().collect(),
+    };
+    if hosts.len() > MAX_HOSTS {
+        object.flaw(&format!(", whose hosts are {}", hosts.len()), CURE);
+        return None;
+    }
+    Some(hosts)
 }

@@ -33,13 +33,13 @@ pub(super) fn flaws(placed: &[Placed], own: Option<&Workload>) -> Vec<Flaw> {
                 ));
             }
         }
-        if let Some(host) = &one.host
-            && let Some(first) = before(&mut hosts, host.as_str(), place)
-        {
-            flaws.push(Flaw::new(
-                format!("has {place}, whose host is that of {first}: {host}"),
-                "give each target a host of its own: apps that share one share their cookies",
-            ));
+        for host in &one.hosts {
+            if let Some(first) = before(&mut hosts, host.as_str(), place) {
+                flaws.push(Flaw::new(
+                    format!("has {place}, whose host is that of {first}: {host}"),
+                    "give each target a host of its own: apps that share one share their cookies",
+                ));
+            }
         }
     }
     flaws

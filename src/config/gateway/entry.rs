@@ -11,23 +11,25 @@ use crate::config::fault::{Flaw, Flaws, quoted};
 use crate::control::{Kind, TargetName, Workload, access::Actions};
 use crate::json::Located;
 
-/// All that can be said of a target.
-pub(super) const KEYS: [&str; 26] = [
+/// All that can be said of a target; last, what says something only of one that has a host.
+pub(super) const KEYS: [&str; 27] = [
     "kind",
     "namespace",
     "name",
     "replicas",
     "max",
     "host",
-    "service",
-    "port",
-    "route",
+    "hosts",
     "idle",
     "idleStop",
     "presence",
     "minUp",
     "overrides",
     "anonymous",
+    "readyTimeout",
+    "service",
+    "port",
+    "route",
     "onCold",
     "pageStatus",
     "hold",
@@ -38,8 +40,10 @@ pub(super) const KEYS: [&str; 26] = [
     "preflight",
     "upstreamHost",
     "identityHeaders",
-    "readyTimeout",
 ];
+
+/// The keys that say something only of one that has a host.
+pub(super) const OF_HOST: &[&str] = KEYS.split_at(14).1;
 
 /// The keys that say something only of one that is stopped when it is idle.
 const OF_IDLE: [&str; 4] = ["idleStop", "presence", "minUp", "overrides"];
@@ -67,7 +71,7 @@ pub(super) struct Placed {
     pub(super) place: String,
     pub(super) name: Option<TargetName>,
     pub(super) workload: Option<Workload>,
-    pub(super) host: Option<String>,
+    pub(super) hosts: Vec<String>,
     /// All of it, if it has no fault of its own.
     pub(super) target: Option<GatewayTarget>,
 }
@@ -108,7 +112,7 @@ pub(super) fn target(name: &str, value: Located<'_>, flaws: &mut Flaws) -> Optio
     };
     let workload = workload();
     let counts = counts(&mut object);
-    let (host, backend) = backend(&mut object);
+    let (hosts, backend) = backend(&mut object);
     let idle = idle(&mut object);
     let anonymous = object.each("anonymous", words::open_action);
     let ready_timeout = object.read("readyTimeout", document::ready_timeout);
@@ -139,7 +143,7 @@ pub(super) fn target(name: &str, value: Located<'_>, flaws: &mut Flaws) -> Optio
         place,
         name,
         workload,
-        host,
+        hosts,
         target,
     })
 }

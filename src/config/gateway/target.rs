@@ -35,11 +35,11 @@ pub struct GatewayTarget {
     pub ready_timeout: Duration,
 }
 
-/// The way from a host name to the pods of a target.
+/// The way from host names to the pods of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backend {
-    /// The host name that it is asked for by: lower case, without a port.
-    pub host: String,
+    /// The host names that it is asked for by, sorted: lower case, without a port.
+    pub hosts: Vec<String>,
     /// The Service whose pods answer, in the namespace of the workload.
     pub service: ObjectName,
     /// Its port.

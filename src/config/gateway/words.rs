@@ -136,9 +136,8 @@ pub(super) fn kind(content: Content<'_>) -> Result<Kind, Flaw> {
 }
 
 /// A host name as requests have it: lower case, without a port.
-pub(super) fn host(content: Content<'_>) -> Result<String, Flaw> {
-    let text = text(content)?;
-    let flaw = |problem: &str, cure| Err(Flaw::new(format!("{problem}: {}", quoted(&text)), cure));
+pub(super) fn host(text: &str) -> Result<String, Flaw> {
+    let flaw = |problem: &str, cure| Err(Flaw::new(format!("{problem}: {}", quoted(text)), cure));
     if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return flaw(
             "is not in lower case",
@@ -155,11 +154,11 @@ pub(super) fn host(content: Content<'_>) -> Result<String, Flaw> {
     }
     let mut labels = text.split('.');
     let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
-    let is_name = ObjectName::parse(&text).is_some()
+    let is_name = ObjectName::parse(text).is_some()
         && labels.clone().all(|label| label.len() <= MAX_LABEL)
         && !labels.next_back().is_some_and(is_number);
     match is_name {
-        true => Ok(text),
+        true => Ok(text.to_owned()),
         false => flaw(
             "is no host name",
             "write one name in DNS, such as claw.example.org, without a scheme, path or wildcard",

@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn those_who_only_look_are_quiet() {
         let backend = Backend {
-            host: "a".to_owned(),
+            hosts: vec!["a".to_owned()],
             service: crate::control::ObjectName::parse("a").unwrap(),
             port: Port::Number(80),
             route: Route::Pod,

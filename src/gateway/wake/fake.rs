@@ -29,7 +29,7 @@ pub(crate) fn target(name: &str) -> GatewayTarget {
         replicas: 1,
         max: 5,
         backend: Some(Backend {
-            host: format!("{name}.example.org"),
+            hosts: vec![format!("{name}.example.org")],
             service: ObjectName::parse(name).unwrap(),
             port: Port::Name("http".to_owned()),
             route: Route::Pod,

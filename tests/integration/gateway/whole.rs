@@ -2,6 +2,8 @@
 
 use std::thread;
 
+use serde_json::json;
+
 use super::support::client::get;
 use super::support::world::{GatewayWorld, bearer, lease};
 
@@ -24,6 +26,22 @@ fn a_request_wakes_its_target_and_is_answered() {
     assert_eq!(world.cluster.reviews(&token), 1);
     // It is awake now, and nobody is asked again.
     assert_eq!(world.get("web.test", "/", &bearer(&token)).status, 200);
+    assert_eq!(world.cluster.calls("PATCH /deployments/web/scale").len(), 1);
+}
+
+#[test]
+fn each_name_of_a_target_leads_to_it() {
+    let mut world = GatewayWorld::new();
+    world.app("web");
+    let entry = world.file["targets"]["web"].as_object_mut().unwrap();
+    entry.remove("host");
+    entry.insert("hosts".to_owned(), json!(["web", "web.test"]));
+    world.start();
+    let token = bearer(&world.worker());
+    for host in ["web", "web.test"] {
+        assert_eq!(world.get(host, "/", &token).status, 200, "{host}");
+    }
+    assert_eq!(world.get("other.test", "/", &token).status, 404);
     assert_eq!(world.cluster.calls("PATCH /deployments/web/scale").len(), 1);
 }
 

@@ -193,6 +193,12 @@ resource, the Services by name, and true if their EndpointSlices are followed.
 {{- with $target.host }}
 {{- $hosts = append $hosts . }}
 {{- end }}
+{{- /* A name that only pods resolve gets no certificate, and nobody asks an Ingress for it. */}}
+{{- range $target.hosts }}
+{{- if and (contains "." .) (not (regexMatch "\\.svc(\\.|$)" .)) }}
+{{- $hosts = append $hosts . }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- $hosts | uniq | sortAlpha | toJson }}
 {{- end }}

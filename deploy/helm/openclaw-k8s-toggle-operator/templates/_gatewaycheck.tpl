@@ -22,20 +22,27 @@
 {{- $faults = append $faults (printf "gateway.config.targets names %s twice, as %s and as %s: keep one of them" $workload . $name) }}
 {{- end }}
 {{- $_ := set $workloads $workload $name }}
-{{- if $target.host }}
-{{- with get $hosts $target.host }}
-{{- $faults = append $faults (printf "gateway.config.targets names the host %s twice, as %s and as %s: give each a host of its own" $target.host . $name) }}
+{{- if and $target.host $target.hosts }}
+{{- $faults = append $faults (printf "gateway.config.targets.%s has host and hosts: keep one of them" $name) }}
 {{- end }}
-{{- $_ := set $hosts $target.host $name }}
+{{- $names := $target.hosts | default list }}
+{{- with $target.host }}
+{{- $names = append $names . }}
+{{- end }}
+{{- range $host := $names }}
+{{- with get $hosts $host }}
+{{- $faults = append $faults (printf "gateway.config.targets names the host %s twice, as %s and as %s: give each a host of its own" $host . $name) }}
+{{- end }}
+{{- $_ := set $hosts $host $name }}
 {{- end }}
 {{- $way := list }}
-{{- range list "host" "service" "port" }}
+{{- range list "host" "hosts" "service" "port" }}
 {{- if hasKey $target . }}
 {{- $way = append $way . }}
 {{- end }}
 {{- end }}
 {{- if and $way (lt (len $way) 3) }}
-{{- $faults = append $faults (printf "gateway.config.targets.%s has %s alone: what is reached by the proxy has host, service and port" $name (join " and " $way)) }}
+{{- $faults = append $faults (printf "gateway.config.targets.%s has %s alone: what is reached by the proxy has host or hosts, service and port" $name (join " and " $way)) }}
 {{- end }}
 {{- end }}
 {{- $roles := $config.roles | default dict }}

@@ -140,6 +140,16 @@ fn a_value_of_the_proxy_of_the_wrong_form_is_named_with_its_line() {
     ] {
         let rest = format!("\"host\": \"{host}\", \"service\": \"s\", \"port\": 80");
         is_told(&rest, wanted, &rest);
+        let rest = format!("\"hosts\": [\"a\", \"{host}\"], \"service\": \"s\", \"port\": 80");
+        is_told(&rest, wanted, &rest);
+    }
+    for (hosts, wanted) in [
+        ("[]", "is empty: name 1 to 8 hosts"),
+        ("\"a.b\"", "is a text and not a list"),
+        ("[5]", "is a number and not a text"),
+    ] {
+        let rest = format!("\"hosts\": {hosts}, \"service\": \"s\", \"port\": 80");
+        is_told(&rest, wanted, &rest);
     }
     for (service, port, key, wanted) in [
         (
@@ -205,6 +215,19 @@ fn keys_that_do_not_agree_are_a_fault() {
         (
             "\"port\": 80",
             "has target \"web\", which has port and no host: ",
+        ),
+        (
+            "\"host\": \"a\", \"hosts\": [\"b\"], \"service\": \"s\", \"port\": 80",
+            "has target \"web\", which has host and hosts: keep one of the two",
+        ),
+        (
+            "\"hosts\": [\"1.a\", \"2.a\", \"3.a\", \"4.a\", \"5.a\", \"6.a\", \"7.a\", \"8.a\", \
+             \"9.a\"], \"service\": \"s\", \"port\": 80",
+            "has target \"web\", whose hosts are 9: name 1 to 8 hosts",
+        ),
+        (
+            "\"hosts\": [\"a.b\"], \"port\": 80",
+            "has target \"web\", which has a host and no service: name the Service",
         ),
         (
             "\"host\": \"a.b\", \"port\": 80",

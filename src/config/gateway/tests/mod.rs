@@ -99,7 +99,7 @@ fn everything_that_is_said_reaches_its_field() {
     assert_eq!(
         web.backend.as_ref().unwrap(),
         &Backend {
-            host: "claw.example.org".to_owned(),
+            hosts: vec!["claw.example.org".to_owned()],
             service: ObjectName::parse("web").unwrap(),
             port: Port::Number(8080),
             route: Route::Service,
@@ -150,6 +150,10 @@ fn what_is_not_said_has_defaults() {
     assert_eq!(backend.no_wake_agents.len(), 6);
     assert!(!backend.preflight && !backend.identity_headers);
     assert_eq!(backend.upstream_host, None);
+
+    let names = "\"hosts\": [\"web\", \"web.example.org\"], \"service\": \"s\", \"port\": 80";
+    let backend = target(names).unwrap().backend.unwrap();
+    assert_eq!(backend.hosts, ["web", "web.example.org"]);
 }
 
 #[test]
