@@ -9,7 +9,7 @@ use super::wake::TargetHandle;
 use crate::config::gateway::{GatewayFile, Subnet};
 use crate::control::TargetName;
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
-use crate::util::{Clock, SortedMap};
+use crate::util::{Clock, ServerClock, SortedMap};
 
 /// The context of every request: made once, and its table replaced when the file is
 /// read again.
@@ -24,6 +24,8 @@ pub struct Context {
     pub metrics: Arc<GatewayMetrics>,
     /// The wall clock.
     pub clock: Clock,
+    /// The clock that the replicas have in common.
+    pub shared_clock: ServerClock,
     /// The time that open sockets have once the gateway is about to end.
     pub drain: Duration,
     /// True once the gateway is about to end.
@@ -53,6 +55,8 @@ pub struct Parts {
     pub metrics: Arc<GatewayMetrics>,
     /// The wall clock.
     pub clock: Clock,
+    /// The clock that the replicas have in common.
+    pub shared_clock: ServerClock,
     /// The time that open sockets have once the gateway is about to end.
     pub drain: Duration,
 }
@@ -88,6 +92,7 @@ impl Context {
             audit,
             metrics,
             clock,
+            shared_clock,
             drain,
         } = parts;
         Self {
@@ -96,6 +101,7 @@ impl Context {
             audit,
             metrics,
             clock,
+            shared_clock,
             drain,
             draining: tokio::sync::watch::Sender::new(false),
             table: Mutex::new(Arc::new(Table::new(file, targets))),

@@ -116,6 +116,7 @@ pub async fn serve(
         audit,
         metrics,
         clock,
+        shared_clock: cluster.clock(clock),
         drain: settings.drain,
     };
     let context = Arc::new(Context::new(parts, file.clone(), keepers.handles()));

@@ -15,7 +15,7 @@ use super::refusals::Refusals;
 use super::scale::ScaleAnswer;
 use crate::control::{Kind, Workload};
 use crate::json::whole_number;
-use crate::util::ClockDifference;
+use crate::util::{Clock, ClockDifference, ServerClock};
 
 /// The API server of a cluster. Clones share one state; calls may run at the
 /// same time and be spawned.
@@ -74,6 +74,11 @@ impl Api {
     /// answer; None if it has not answered since it was taken.
     pub fn take_clock_difference(&self) -> Option<ClockDifference> {
         self.api_client.take_clock_difference()
+    }
+
+    /// The API server's clock, by its answers and this machine's clock.
+    pub fn clock(&self, own: Clock) -> ServerClock {
+        ServerClock::new(own, self.api_client.ahead.clone())
     }
 
     /// Sets the number of replicas, by a merge patch of the `scale` subresource

@@ -16,7 +16,7 @@ use super::refusal::{owners, refusal};
 use super::slots::Slots;
 use crate::json::Skipped;
 use crate::net::{self, Fault, Opened, Remedy, Response, Stage, Stream};
-use crate::util::ClockDifference;
+use crate::util::{Ahead, ClockDifference};
 
 /// The time that a call has with all its retries.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -39,6 +39,8 @@ const MIN_ATTEMPT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(super) struct ApiClient {
     state: Arc<Mutex<State>>,
+    /// The distance to its clock.
+    pub(super) ahead: Ahead,
     pub(super) slots: Slots,
     pub(super) deadline: Duration,
     pub(super) change_deadline: Duration,
@@ -134,6 +136,7 @@ impl ApiClient {
         };
         Self {
             state: Arc::new(Mutex::new(state)),
+            ahead: Ahead::default(),
             slots: Slots::new(),
             deadline: DEADLINE,
             change_deadline: CHANGE_DEADLINE,
@@ -258,6 +261,9 @@ impl ApiClient {
         let difference = response
             .date()
             .map(|date| ClockDifference::between(date, access.client.clock().now()));
+        if let Some(difference) = difference {
+            self.ahead.compared(difference);
+        }
         let mut state = self.state();
         state.silence = Silence::None;
         state.difference = difference.or(state.difference);

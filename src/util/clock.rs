@@ -1,7 +1,13 @@
 //! The wall clock, by which everything that is stored counts time, and how far a
 //! server's is from it. Nothing else asks the system for the time, but the log.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The least change of a difference that is taken over, in milliseconds: a `Date` has whole
+/// seconds, and was on its way for a while.
+const CLOSE_MS: u64 = 2_000;
 
 /// The wall clock, made once by the program and handed down.
 #[derive(Debug, Clone, Copy)]
@@ -32,9 +38,13 @@ impl Clock {
 
     /// Milliseconds since the Unix epoch; a clock before the epoch is taken for the epoch.
     pub fn now_ms(self) -> u64 {
-        let since = self.now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        ms(self.now())
     }
+}
+
+fn ms(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(not(debug_assertions))]
@@ -51,15 +61,58 @@ fn system_time() -> SystemTime {
     let offset: Option<i64> = std::env::var_os("OPENCLAW_TEST_CLOCK")
         .and_then(|file| std::fs::read_to_string(file).ok())
         .and_then(|text| text.trim().parse().ok());
-    let moved = offset.and_then(|ms| {
-        let by = std::time::Duration::from_millis(ms.unsigned_abs());
-        if ms < 0 {
-            now.checked_sub(by)
-        } else {
-            now.checked_add(by)
+    moved(now, offset.unwrap_or_default())
+}
+
+/// A time moved ahead by these milliseconds, as far as it can be shown.
+fn moved(time: SystemTime, ms: i64) -> SystemTime {
+    let by = Duration::from_millis(ms.unsigned_abs());
+    let moved = match ms < 0 {
+        true => time.checked_sub(by),
+        false => time.checked_add(by),
+    };
+    moved.unwrap_or(time)
+}
+
+/// The milliseconds by which a server's clock is ahead of this machine's, as its answers
+/// show it: none until there is one. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Ahead(Arc<AtomicI64>);
+
+impl Ahead {
+    /// Takes in the difference that an answer shows.
+    pub fn compared(&self, difference: ClockDifference) {
+        let ms = i64::try_from(difference.ms).unwrap_or(i64::MAX);
+        let ms = if difference.server_is_ahead { ms } else { -ms };
+        if ms.abs_diff(self.0.load(Relaxed)) >= CLOSE_MS {
+            self.0.store(ms, Relaxed);
         }
-    });
-    moved.unwrap_or(now)
+    }
+}
+
+/// A server's clock: this machine's, put right by what the server's answers show.
+#[derive(Debug, Clone)]
+pub struct ServerClock {
+    /// This machine's clock.
+    pub own: Clock,
+    ahead: Ahead,
+}
+
+impl ServerClock {
+    /// The clock that is so far ahead of this one.
+    pub const fn new(own: Clock, ahead: Ahead) -> Self {
+        Self { own, ahead }
+    }
+
+    /// The time.
+    pub fn now(&self) -> SystemTime {
+        moved(self.own.now(), self.ahead.0.load(Relaxed))
+    }
+
+    /// Milliseconds since the Unix epoch, as [`Clock::now_ms`] has them.
+    pub fn now_ms(&self) -> u64 {
+        ms(self.now())
+    }
 }
 
 /// The difference between a server's clock and this machine's.
@@ -108,9 +161,27 @@ impl ClockDifference {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    #[test]
+    fn a_servers_clock_is_this_machines_put_right() {
+        let (ahead, own) = (Ahead::default(), Clock::stopped());
+        let clock = ServerClock::new(own, ahead.clone());
+        for (shown_ms, believed_ms) in [
+            // Nothing but the way of the answer.
+            (-1_900, 0),
+            (3_600_000, 3_600_000),
+            (3_599_000, 3_600_000),
+            (3_598_000, 3_598_000),
+            (-3_600_000, -3_600_000),
+            (0, 0),
+        ] {
+            ahead.compared(ClockDifference::of_ahead(shown_ms));
+            let apart = ClockDifference::between(clock.now(), own.now());
+            assert_eq!(apart.ms, ClockDifference::of_ahead(believed_ms).ms);
+            assert!(believed_ms == 0 || apart.server_is_ahead == (believed_ms > 0));
+        }
+    }
 
     #[test]
     fn clocks_differ_in_milliseconds_and_in_a_direction() {

@@ -21,7 +21,7 @@ mod wiped;
 pub use bounded_file::{BoundedFile, FileError};
 pub use boxed::{Boxed, boxed};
 pub use carried::{MAX_ID, MAX_POSITION, MAX_UIA_SESSION, is_carried};
-pub use clock::{Clock, ClockDifference};
+pub use clock::{Ahead, Clock, ClockDifference, ServerClock};
 pub use collect::{gathered, sorted_by};
 pub use nearest::nearest;
 pub use own_time::OwnTime;

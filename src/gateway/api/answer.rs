@@ -23,7 +23,7 @@ pub(super) const JSON: &str = "application/json";
 pub(super) struct Now {
     /// The monotonic clock.
     pub(super) instant: Instant,
-    /// The wall clock.
+    /// The wall clock that the replicas have in common.
     pub(super) wall: SystemTime,
 }
 

@@ -99,8 +99,8 @@ impl Caller<'_> {
         handle: &TargetHandle,
         body: &[u8],
     ) -> Result<Answer, Problem> {
-        let at_ms = self.context.clock.now_ms();
-        if let Some(change) = change(operation, body, at_ms)? {
+        let now_ms = self.context.shared_clock.now_ms();
+        if let Some(change) = change(operation, body, now_ms)? {
             return self.change(name, operation.action(), handle, change).await;
         }
         let view = match operation {
@@ -235,7 +235,7 @@ impl Caller<'_> {
     fn now(&self) -> Now {
         Now {
             instant: Instant::now(),
-            wall: self.context.clock.now(),
+            wall: self.context.shared_clock.now(),
         }
     }
 }

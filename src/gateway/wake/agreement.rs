@@ -1,5 +1,6 @@
 //! The agreement of several replicas about one target, by a Lease: who may send requests
-//! to it, and who may stop it. Pure; no clock of another machine is ever compared with.
+//! to it, and who may stop it. Pure; no clock of another replica is ever compared with. The
+//! end of a start is told by the clock of the API server.
 //!
 //! | a replica | may |
 //! |---|---|
@@ -54,7 +55,7 @@ pub(super) enum LeasePhase {
 pub(super) enum Keep {
     /// None: it is stopped when it is idle.
     No,
-    /// Until this time by the wall clock; then it is stopped.
+    /// Until this time by the API server's clock; then it is stopped.
     Until(SystemTime),
     /// Until a person says otherwise.
     Yes,

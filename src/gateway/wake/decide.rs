@@ -2,14 +2,14 @@
 //! gone on from.
 
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use super::agreement::{CLAIM, Keep, LeasePhase};
 use super::asked::{Change, Refusal};
 use super::cluster::Cluster;
-use super::idle::{Due, Facts, Why};
+use super::idle::{Due, Facts, JUMP, Why};
 use super::keeper::{Claim, JobKind, Keeper, Outcome};
 use super::lifecycle::{Event, State};
 use super::view::Phase;
@@ -147,6 +147,11 @@ impl<C: Cluster> Keeper<C> {
                 let change = self.agreement.kept(false, wall);
                 self.agree(JobKind::Settle, change)
             }
+            // The answer to the claim has shown that it is earlier.
+            None if claim.why == Some(Why::Deadline) && self.is_early(wall) => {
+                let change = self.agreement.kept(false, wall);
+                self.agree(JobKind::Settle, change)
+            }
             None => {
                 let is_free =
                     self.target.idle_stop == IdleStop::Any || self.agreement.is_handed_back();
@@ -174,6 +179,14 @@ impl<C: Cluster> Keeper<C> {
                 || hot.renewal_wanted
                 || used_until.is_some_and(|until| now < until)
         })
+    }
+
+    /// Returns true if the time that it was started for is not over by far.
+    fn is_early(&self, wall: SystemTime) -> bool {
+        let Keep::Until(until) = self.agreement.keep() else {
+            return false;
+        };
+        until.duration_since(wall).is_ok_and(|left| left >= JUMP)
     }
 
     fn claim_stop(&self, why: Option<Why>) -> (JobKind, Future) {
@@ -333,7 +346,10 @@ impl<C: Cluster> Keeper<C> {
             return Due::Never;
         }
         let facts = self.facts(now);
-        self.stops.due(&facts)
+        let due = self.stops.due(&facts);
+        // The answer tells the right time.
+        self.is_scale_wanted |= self.stops.take_jump();
+        due
     }
 
     /// The end of the patience with a wake of this replica that is under way.
@@ -358,6 +374,7 @@ impl<C: Cluster> Keeper<C> {
         Facts {
             now,
             wall: self.means.clock.now(),
+            own: self.means.clock.own.now(),
             idle_stop: self.target.idle_stop,
             idle,
             unused_at: idle.and_then(|idle| self.agreement.unused_at(idle)),

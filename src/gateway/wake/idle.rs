@@ -19,7 +19,7 @@ const REVERSAL_PAUSE: Duration = Duration::from_secs(3600);
 
 /// The jump of the wall clock against the monotonic one from which no deadline is believed
 /// for a while.
-const JUMP: Duration = Duration::from_secs(30);
+pub(super) const JUMP: Duration = Duration::from_secs(30);
 
 /// The time for which a deadline is not believed after a jump, where there is no idle time.
 const DOUBT: Duration = Duration::from_secs(600);
@@ -55,8 +55,10 @@ pub(super) enum Due {
 pub(super) struct Facts {
     /// The time.
     pub(super) now: Instant,
-    /// The wall clock.
+    /// The wall clock that the replicas have in common.
     pub(super) wall: SystemTime,
+    /// This machine's wall clock.
+    pub(super) own: SystemTime,
     /// The rule of its configuration.
     pub(super) idle_stop: IdleStop,
     /// The idle time; None for never.
@@ -81,23 +83,26 @@ pub(super) struct Stops {
     reversals: Vec<Instant>,
     /// The reason why it is left on, to be shown.
     note: Option<String>,
-    /// The wall clock at a time.
+    /// This machine's wall clock at a time.
     clocks: (Instant, SystemTime),
     /// Until then no deadline is believed.
     doubted_until: Option<Instant>,
+    /// The wall clock has jumped, and nobody was told yet.
+    has_jumped: bool,
     /// The time of the last stop by a gateway.
     stopped: Option<Instant>,
 }
 
 impl Stops {
     /// None so far.
-    pub(super) const fn new(now: Instant, wall: SystemTime) -> Self {
+    pub(super) const fn new(now: Instant, own: SystemTime) -> Self {
         Self {
             not_before: None,
             reversals: Vec::new(),
             note: None,
-            clocks: (now, wall),
+            clocks: (now, own),
             doubted_until: None,
+            has_jumped: false,
             stopped: None,
         }
     }
@@ -138,16 +143,22 @@ impl Stops {
 
     /// Looks for a jump of the wall clock.
     fn compare_clocks(&mut self, facts: &Facts) {
-        let (then, wall) = self.clocks;
-        let expected = wall + facts.now.saturating_duration_since(then);
-        let apart = match facts.wall.duration_since(expected) {
+        let (then, own) = self.clocks;
+        let expected = own + facts.now.saturating_duration_since(then);
+        let apart = match facts.own.duration_since(expected) {
             Ok(ahead) => ahead,
             Err(behind) => behind.duration(),
         };
         if apart >= JUMP {
             self.doubted_until = Some(facts.now + facts.idle.unwrap_or(DOUBT));
+            self.has_jumped = true;
         }
-        self.clocks = (facts.now, facts.wall);
+        self.clocks = (facts.now, facts.own);
+    }
+
+    /// Returns true if the wall clock has jumped since this was asked last.
+    pub(super) const fn take_jump(&mut self) -> bool {
+        std::mem::replace(&mut self.has_jumped, false)
     }
 
     /// An attempt failed: it is tried again, not at once.

@@ -25,7 +25,7 @@ use crate::control::access::Principal;
 use crate::control::progress::Observation;
 use crate::kube::{CollectionChange, EndpointSlice, Lease, ScaleAnswer, Service};
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
-use crate::util::{Clock, paced};
+use crate::util::{ServerClock, paced};
 
 /// The longest time between two looks at the whole.
 pub(super) const LOOK: Duration = Duration::from_secs(60);
@@ -48,7 +48,8 @@ pub(super) enum Told {
 pub(super) struct Means {
     /// The name of this replica.
     pub(super) replica: String,
-    pub(super) clock: Clock,
+    /// The clock that the replicas have in common.
+    pub(super) clock: ServerClock,
     pub(super) audit: GatewayAudit,
     pub(super) metrics: Arc<GatewayMetrics>,
 }
@@ -160,7 +161,7 @@ impl<C: Cluster> Keeper<C> {
             readiness: target.backend.as_ref().map(Readiness::new),
             lifecycle: Lifecycle::new(target.ready_timeout, now),
             agreement: Agreement::new(means.replica.clone(), now),
-            stops: Stops::new(now, means.clock.now()),
+            stops: Stops::new(now, means.clock.own.now()),
             job: None,
             pending: None,
             claim: None,

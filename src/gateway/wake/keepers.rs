@@ -49,6 +49,7 @@ impl Keepers {
         audit: GatewayAudit,
         clock: Clock,
     ) -> Self {
+        let clock = api.clock(clock);
         let mut keepers = Self {
             api,
             means: Means {

@@ -181,7 +181,8 @@ impl<C: Cluster> Keeper<C> {
             target: self.target.name.as_str(),
             ..record
         };
-        self.means.audit.record(self.means.clock.now_ms(), &record);
+        let at_ms = self.means.clock.own.now_ms();
+        self.means.audit.record(at_ms, &record);
     }
 
     /// Tries the pods that have not answered yet. Returns the time of the next try.

@@ -18,7 +18,7 @@ use crate::gateway::wake::fake::{FakeKeeper, cold, target};
 use crate::gateway::wake::{Change, Changed, Refusal};
 use crate::net::fake::run;
 use crate::telemetry::GatewayAudit;
-use crate::util::{Clock, SortedMap};
+use crate::util::{Ahead, Clock, ServerClock, SortedMap};
 
 /// The API with the targets `worker`, which is off and has 3 replicas by default, and `other`, which nobody may see but
 /// who may do everything.
@@ -103,6 +103,7 @@ async fn api() -> Api {
         audit: GatewayAudit::default(),
         metrics: Arc::default(),
         clock: Clock::stopped(),
+        shared_clock: ServerClock::new(Clock::stopped(), Ahead::default()),
         drain: Duration::from_secs(30),
     };
     let context = Arc::new(Context::new(parts, file, targets));

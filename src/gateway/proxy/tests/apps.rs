@@ -17,7 +17,7 @@ use crate::gateway::listener::Slot;
 use crate::gateway::proxy::serve_connection;
 use crate::gateway::wake::fake::{self, FakeKeeper};
 use crate::telemetry::GatewayAudit;
-use crate::util::{Clock, SortedMap};
+use crate::util::{Ahead, Clock, ServerClock, SortedMap};
 
 /// A token of a service account that may do everything with the target.
 pub(super) const TOKEN: &str = "of-somebody";
@@ -92,6 +92,7 @@ impl World {
             audit: GatewayAudit::default(),
             metrics: Arc::default(),
             clock: Clock::stopped(),
+            shared_clock: ServerClock::new(Clock::stopped(), Ahead::default()),
             drain: Duration::ZERO,
         };
         let file = GatewayFile {

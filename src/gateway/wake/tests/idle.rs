@@ -19,6 +19,7 @@ fn facts(base: Instant, second: u64) -> Facts {
     Facts {
         now: base + Duration::from_secs(second),
         wall: wall(second),
+        own: wall(second),
         idle_stop: IdleStop::Own,
         idle: Some(IDLE),
         unused_at: Some(base + IDLE),
@@ -138,18 +139,37 @@ fn a_jump_of_the_wall_clock_holds_a_deadline() {
             });
             let later = Facts {
                 wall: wall(11 + jump),
+                own: wall(11 + jump),
                 keep: Keep::Until(wall(12)),
                 ..facts(base, 11)
             };
             let due = stops.due(&later);
             assert_eq!(due != Due::Now(Why::Deadline), is_held, "{jump}");
+            assert_eq!(stops.take_jump(), is_held);
+            assert!(!stops.take_jump());
             let much_later = Facts {
                 wall: wall(111 + jump),
+                own: wall(111 + jump),
                 keep: Keep::Until(wall(12)),
                 ..facts(base, 111)
             };
             assert_eq!(stops.due(&much_later), Due::Now(Why::Deadline));
         }
+    });
+}
+
+#[test]
+fn a_clock_that_is_put_right_has_not_jumped() {
+    paused(async {
+        let base = Instant::now();
+        let mut stops = Stops::new(base, wall(9000));
+        let right = Facts {
+            own: wall(9010),
+            keep: Keep::Until(wall(12)),
+            ..facts(base, 10)
+        };
+        assert_eq!(stops.due(&right), Due::At(base + Duration::from_secs(12)));
+        assert!(!stops.take_jump());
     });
 }
 

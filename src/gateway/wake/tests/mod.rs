@@ -1,4 +1,5 @@
 mod agreement;
+mod clocks;
 mod handles;
 mod idle;
 mod keeping;

@@ -21,7 +21,7 @@ use super::world::{Door, World};
 use crate::config::gateway::GatewayTarget;
 use crate::control::{Namespace, ObjectName};
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
-use crate::util::Clock;
+use crate::util::{Ahead, Clock, ServerClock};
 
 pub(super) const IDLE: Duration = Duration::from_secs(20);
 const HOLD: Duration = Duration::from_secs(200);
@@ -36,6 +36,11 @@ fn wall() -> SystemTime {
     let now = Instant::now();
     let base = BASE.get().unwrap_or(now);
     UNIX_EPOCH + Duration::from_secs(1_700_000_000 + JUMP.get()) + (now - base)
+}
+
+/// The API server's clock, which never jumps.
+pub(super) fn server_time() -> SystemTime {
+    wall() - Duration::from_secs(JUMP.get())
 }
 
 const CLOCKS: [Clock; 3] = [
@@ -116,9 +121,13 @@ impl Replica {
         let (shared, asked) = Shared::new(Arc::new(target.clone()), room);
         let (tell, told) = mpsc::channel(64);
         world.listen(index, tell);
+        let ahead = Ahead::default();
+        let clock = ServerClock::new(CLOCKS[index % CLOCKS.len()], ahead.clone());
         let door = Door {
             world: world.clone(),
             replica: index,
+            own: clock.own,
+            ahead,
         };
         let work = Work {
             cluster: door,
@@ -130,7 +139,7 @@ impl Replica {
         };
         let means = Means {
             replica: format!("replica-{index}"),
-            clock: CLOCKS[index % CLOCKS.len()],
+            clock,
             audit: GatewayAudit::new(true),
             metrics,
         };

@@ -11,13 +11,14 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::cluster::{Cluster, Fault};
 use super::super::keeper::Told;
+use super::replicas::server_time;
 use crate::control::progress::Observation;
 use crate::control::{Namespace, ObjectName, Workload};
 use crate::kube::{
     Applied, Apply, CollectionChange, EndpointSlice, Lease, LeaseChange, LeaseWrite, ScaleAnswer,
     Service, SliceEndpoint, SlicePort,
 };
-use crate::util::rfc3339;
+use crate::util::{Ahead, Clock, ClockDifference, rfc3339};
 
 /// A generator of numbers that look random.
 pub(super) struct Random(u64);
@@ -62,6 +63,8 @@ pub(super) struct State {
     /// The longest time of a call in each direction, and of an event, in milliseconds.
     pub(super) slow_ms: u64,
     pub(super) is_down: bool,
+    /// Its answers have a `Date`.
+    pub(super) shows_time: bool,
     /// The API server takes what it is asked, and never answers.
     pub(super) hangs: bool,
     /// The time of a start, and how much longer the port takes, in milliseconds.
@@ -97,6 +100,8 @@ enum Pod {
 pub(super) struct Door {
     pub(super) world: World,
     pub(super) replica: usize,
+    pub(super) own: Clock,
+    pub(super) ahead: Ahead,
 }
 
 impl World {
@@ -118,6 +123,7 @@ impl World {
             listeners: BTreeMap::new(),
             slow_ms: 4,
             is_down: false,
+            shows_time: false,
             hangs: false,
             start_ms: 1000,
             pods_ms: 0,
@@ -357,10 +363,14 @@ impl Door {
         if hangs {
             sleep(Duration::from_secs(10)).await;
         }
-        match is_down || hangs {
-            true => Err(Fault::Unavailable),
-            false => Ok(()),
+        if is_down || hangs {
+            return Err(Fault::Unavailable);
         }
+        if self.world.with(|state| state.shows_time) {
+            let difference = ClockDifference::between(server_time(), self.own.now());
+            self.ahead.compared(difference);
+        }
+        Ok(())
     }
 }
 
