@@ -72,7 +72,7 @@ pub enum Error {
     /// `jwt-test`: there is no login with the token.
     #[error("{0}")]
     TokenLogin(Box<Error>),
-    /// `healthcheck`: the bot does not answer, or says that it is not well.
+    /// `healthcheck`: the bot or gateway does not answer, or says that it is not well.
     #[error("{0}")]
     Unwell(String),
     /// `identities forget`: there is nothing to forget.

@@ -177,12 +177,14 @@ Exit codes:
 pub(super) static HEALTHCHECK: Page = Page {
     name: "healthcheck",
     brief: " healthcheck livez|readyz
-                                            whether the running bot is well",
+                                            whether bot or gateway is well",
     usage: &[" healthcheck [livez|readyz]"],
     text: "\
-Asks the running bot whether it is alive (livez, the default) or ready (readyz),
-at HEALTH_ADDR of its own environment, and tells what it says. For probes that
-run a command, and for the HEALTHCHECK of an image. No other variable is needed.
+Asks the running bot or gateway whether it is alive (livez, the default) or
+ready (readyz), at HEALTH_ADDR of its own environment, and tells what it says.
+Where GATEWAY_CONFIG is set, HEALTH_ADDR is :8082 unless it says otherwise. For
+probes that run a command, and for the HEALTHCHECK of an image. No other variable
+is needed.
 
 Exit codes:
   0   yes

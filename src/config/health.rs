@@ -1,9 +1,11 @@
-//! The address that the bot answers probes at.
+//! The address that the bot or the gateway answers probes at.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::fault::{Faults, Flaw, quoted};
+#[cfg(feature = "gateway")]
+use super::gateway;
 use super::reader::{Env, Reader};
 use super::table::HEALTH_ADDR;
 
@@ -62,14 +64,22 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// The address alone: all of the configuration that is needed to ask a running
-/// bot how it is.
+/// The address alone: all of the configuration that is needed to ask a running bot or
+/// gateway how it is.
 ///
 /// # Errors
-/// `HEALTH_ADDR` is wrong or not set.
+/// `HEALTH_ADDR` is wrong, or it is not set and has no default.
 pub fn health_address(env: Env<'_>) -> Result<ListenAddress, Faults> {
     let mut reader = Reader::new(env);
-    let read = reader.optional(&HEALTH_ADDR, address, ListenAddress::to_string);
+    // Only the gateway listens without being told to, and nothing else has its file.
+    #[cfg(feature = "gateway")]
+    let setting = match reader.given_by(&gateway::GATEWAY_CONFIG) {
+        Some(_) => &gateway::HEALTH_ADDR,
+        None => &HEALTH_ADDR,
+    };
+    #[cfg(not(feature = "gateway"))]
+    let setting = &HEALTH_ADDR;
+    let read = reader.optional(setting, address, ListenAddress::to_string);
     if read == Some(None) {
         let flaw = Flaw::new(
             "is not set, so the bot tells nobody how it is",
@@ -165,5 +175,27 @@ mod tests {
             let named: Vec<_> = faults.iter().map(|fault| fault.variable).collect();
             assert_eq!(named, ["HEALTH_ADDR"]);
         }
+    }
+
+    #[cfg(feature = "gateway")]
+    #[test]
+    fn a_gateway_listens_without_being_told_to() {
+        let given = |file: &'static str, address: Option<&'static str>| {
+            health_address(&|name| match name {
+                "GATEWAY_CONFIG" => Some(file.into()),
+                "HEALTH_ADDR" => address.map(Into::into),
+                _ => None,
+            })
+        };
+        for (address, wanted) in [
+            (None, ":8082"),
+            (Some(""), ":8082"),
+            (Some("127.0.0.1:9000"), "127.0.0.1:9000"),
+        ] {
+            let read = given("/etc/gateway/gateway.json", address);
+            assert_eq!(read.unwrap().to_string(), wanted);
+        }
+        assert!(given("/etc/gateway/gateway.json", Some("off")).is_err());
+        assert!(given(" ", None).is_err());
     }
 }

@@ -1,11 +1,11 @@
-//! `healthcheck`: asks the running bot whether it is alive or ready.
+//! `healthcheck`: asks the running bot or gateway whether it is alive or ready.
 
 use crate::cli::Error;
 use crate::config::ListenAddress;
 use crate::telemetry::{self, Probe};
 use crate::util::Clock;
 
-/// Asks the bot that listens at `address` of this machine and returns its answer, ending
+/// Asks the bot or gateway that listens at `address` of this machine and returns its answer, ending
 /// in a newline.
 ///
 /// # Errors

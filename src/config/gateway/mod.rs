@@ -22,4 +22,5 @@ pub use oidc::Oidc;
 pub use settings::GatewaySettings;
 pub use subnet::Subnet;
 pub use table::GATEWAY_SETTINGS;
+pub(super) use table::{GATEWAY_CONFIG, HEALTH_ADDR};
 pub use target::{Backend, GatewayTarget, IdleStop, OnCold, Port, Route, WakeBy};
