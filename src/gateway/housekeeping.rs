@@ -31,6 +31,8 @@ pub(super) struct Housekeeping {
     path: PathBuf,
     /// The workload that the gateway runs as.
     own: Option<Workload>,
+    /// The text of the file as it was read last.
+    text: Option<String>,
     /// The faults of the file that were told last.
     told: Vec<String>,
 }
@@ -49,6 +51,7 @@ impl Housekeeping {
             health,
             path,
             own,
+            text: None,
             told: Vec::new(),
         }
     }
@@ -82,8 +85,10 @@ impl Housekeeping {
     /// Reads the file again, and goes by it if it says something else.
     fn look(&mut self) {
         let shown = self.path.display();
-        match GatewayFile::read(&self.path, self.own.as_ref()) {
-            Ok(file) => {
+        match GatewayFile::read_again(&self.path, self.own.as_ref(), &mut self.text) {
+            // What was told of it still holds.
+            Ok(None) => {}
+            Ok(Some(file)) => {
                 self.told.clear();
                 if file == self.context.table().file {
                     return;

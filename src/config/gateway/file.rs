@@ -39,17 +39,37 @@ impl GatewayFile {
     /// # Errors
     /// Every fault there is, at most a hundred, each with its line.
     pub fn read(path: &Path, own: Option<&Workload>) -> Result<Self, Faults> {
-        let read = content(&path.to_string_lossy())
-            .map_err(Flaws::from)
-            .and_then(|text| parse(&text, own));
-        read.map_err(|flaws| {
-            let mut faults = Faults::default();
-            for flaw in flaws.0 {
-                faults.push(flaw.of(GATEWAY_CONFIG.name));
-            }
-            faults
-        })
+        let read = content(&path.to_string_lossy()).map_err(Flaws::from);
+        read.and_then(|text| parse(&text, own)).map_err(faults)
     }
+
+    /// The same again, or None where the file is byte for byte the `last` text, which is
+    /// replaced by what was read.
+    ///
+    /// # Errors
+    /// As [`GatewayFile::read`].
+    pub fn read_again(
+        path: &Path,
+        own: Option<&Workload>,
+        last: &mut Option<String>,
+    ) -> Result<Option<Self>, Faults> {
+        let before = last.take();
+        let text = content(&path.to_string_lossy()).map_err(|flaw| faults(flaw.into()))?;
+        let text = last.insert(text);
+        match before.as_ref() == Some(text) {
+            true => Ok(None),
+            false => parse(text, own).map(Some).map_err(faults),
+        }
+    }
+}
+
+/// The flaws of the file, as those of its variable.
+fn faults(flaws: Flaws) -> Faults {
+    let mut faults = Faults::default();
+    for flaw in flaws.0 {
+        faults.push(flaw.of(GATEWAY_CONFIG.name));
+    }
+    faults
 }
 
 /// Reads the text of a file.

@@ -6,6 +6,7 @@ mod schema;
 mod settings;
 mod together;
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::{Backend, GatewayFile, IdleStop, OnCold, Port, Route, WakeBy};
@@ -117,6 +118,30 @@ fn everything_that_is_said_reaches_its_field() {
     );
     assert_eq!(db.workload.to_string(), "claw/db");
     assert_eq!(db.backend, None);
+}
+
+#[test]
+fn a_file_is_parsed_again_only_if_its_text_has_changed() {
+    let file = TempFile::new(FULL);
+    let path: &Path = file.path().as_ref();
+    let mut last = None;
+    let mut again = || GatewayFile::read_again(path, Some(&own()), &mut last);
+    let first = again().unwrap().unwrap();
+    assert_eq!(first, read(FULL).unwrap());
+    assert_eq!(again().unwrap(), None);
+    // Whoever compares the files sees that they say the same.
+    std::fs::write(path, format!("{FULL}\n")).unwrap();
+    assert_eq!(again().unwrap(), Some(first));
+    assert_eq!(again().unwrap(), None);
+    // Faults are told once, for as long as the file can be read.
+    std::fs::write(path, "{}").unwrap();
+    assert!(again().is_err());
+    assert_eq!(again().unwrap(), None);
+    std::fs::remove_file(path).unwrap();
+    assert!(again().is_err());
+    assert!(again().is_err());
+    std::fs::write(path, "{}").unwrap();
+    assert!(again().is_err());
 }
 
 #[test]
