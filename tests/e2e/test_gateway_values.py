@@ -69,7 +69,10 @@ def refusal(values: Values, *options: str) -> str:
         ),
         (
             gateway_file(
-                targets={"a": {"name": "a"} | BACKEND, "b": {"name": "b", "service": "b", "port": 80, "hosts": ["web.example.org"]}}
+                targets={
+                    "a": {"name": "a"} | BACKEND,
+                    "b": {"name": "b", "service": "b", "port": 80, "hosts": ["b", "web.example.org"]},
+                }
             ),
             ["gateway.config.targets names the host web.example.org twice, as a and as b: "],
         ),

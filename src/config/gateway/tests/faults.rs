@@ -122,35 +122,6 @@ fn a_value_of_the_proxy_of_the_wrong_form_is_named_with_its_line() {
     ] {
         is_told(&format!("{HOST}, {rest}"), wanted, rest);
     }
-    for (host, wanted) in [
-        (
-            "Claw.example.org",
-            "is not in lower case: \"Claw.example.org\": write it in",
-        ),
-        ("claw.example.org:8080", "has a port: "),
-        ("https://claw.example.org", "is no host name: "),
-        ("claw.example.org/app", "is no host name"),
-        ("*.example.org", "is no host name"),
-        ("claw_1.example.org", "is no host name"),
-        ("claw.example.org.", "is no host name"),
-        ("10.0.0.1", "is no host name"),
-        ("[::1]", "is no host name"),
-        ("", "is no host name"),
-        (&format!("{}.org", "a".repeat(64)), "is no host name"),
-    ] {
-        let rest = format!("\"host\": \"{host}\", \"service\": \"s\", \"port\": 80");
-        is_told(&rest, wanted, &rest);
-        let rest = format!("\"hosts\": [\"a\", \"{host}\"], \"service\": \"s\", \"port\": 80");
-        is_told(&rest, wanted, &rest);
-    }
-    for (hosts, wanted) in [
-        ("[]", "is empty: name 1 to 8 hosts"),
-        ("\"a.b\"", "is a text and not a list"),
-        ("[5]", "is a number and not a text"),
-    ] {
-        let rest = format!("\"hosts\": {hosts}, \"service\": \"s\", \"port\": 80");
-        is_told(&rest, wanted, &rest);
-    }
     for (service, port, key, wanted) in [
         (
             "\"a.b\"",
@@ -183,7 +154,7 @@ fn a_value_of_the_proxy_of_the_wrong_form_is_named_with_its_line() {
 
 /// A target that says this has one fault, about the first key of `about`.
 #[track_caller]
-fn is_told(rest: &str, wanted: &str, about: &str) {
+pub(super) fn is_told(rest: &str, wanted: &str, about: &str) {
     let key = about.split('"').nth(1).unwrap();
     let told = target(rest).unwrap_err();
     let start = format!("has target \"web\", whose {key} in line 3 {wanted}");
@@ -215,19 +186,6 @@ fn keys_that_do_not_agree_are_a_fault() {
         (
             "\"port\": 80",
             "has target \"web\", which has port and no host: ",
-        ),
-        (
-            "\"host\": \"a\", \"hosts\": [\"b\"], \"service\": \"s\", \"port\": 80",
-            "has target \"web\", which has host and hosts: keep one of the two",
-        ),
-        (
-            "\"hosts\": [\"1.a\", \"2.a\", \"3.a\", \"4.a\", \"5.a\", \"6.a\", \"7.a\", \"8.a\", \
-             \"9.a\"], \"service\": \"s\", \"port\": 80",
-            "has target \"web\", whose hosts are 9: name 1 to 8 hosts",
-        ),
-        (
-            "\"hosts\": [\"a.b\"], \"port\": 80",
-            "has target \"web\", which has a host and no service: name the Service",
         ),
         (
             "\"host\": \"a.b\", \"port\": 80",

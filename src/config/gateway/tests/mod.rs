@@ -1,6 +1,7 @@
 //! The gateway's file: what is said reaches its fields, and what is not said has defaults.
 
 mod faults;
+mod hosts;
 mod openclaw;
 mod schema;
 mod settings;

@@ -3,7 +3,7 @@
 use super::read;
 
 /// A file with these targets, one a line from the second on.
-fn targets(lines: &[&str]) -> Vec<String> {
+pub(super) fn targets(lines: &[&str]) -> Vec<String> {
     let text = format!("{{\"targets\": {{\n{}\n}}}}", lines.join(",\n"));
     read(&text).unwrap_err()
 }
@@ -23,24 +23,6 @@ fn no_two_targets_have_one_object_or_one_host() {
     assert!(object.starts_with(start), "{object}");
     let start = "has target \"c\" (line 4), whose host is that of target \"a\" (line 2): h.org: ";
     assert!(host.starts_with(start), "{host}");
-}
-
-#[test]
-fn the_names_of_a_list_are_hosts_too() {
-    let [one, other] = targets(&[
-        "\"a\": {\"namespace\": \"n\", \"name\": \"a\", \"host\": \"h.org\", \"service\": \"s\", \
-         \"port\": 80}",
-        "\"b\": {\"namespace\": \"n\", \"name\": \"b\", \"hosts\": [\"b\", \"h.org\"], \"service\": \
-         \"s\", \"port\": 80}",
-        "\"c\": {\"namespace\": \"n\", \"name\": \"c\", \"hosts\": [\"c\", \"b\"], \"service\": \
-         \"s\", \"port\": 80}",
-    ])
-    .try_into()
-    .unwrap();
-    let start = "has target \"b\" (line 3), whose host is that of target \"a\" (line 2): h.org: ";
-    assert!(one.starts_with(start), "{one}");
-    let start = "has target \"c\" (line 4), whose host is that of target \"b\" (line 3): b: ";
-    assert!(other.starts_with(start), "{other}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod handles;
 mod idle;
 mod keeping;
 mod lifecycle;
+mod random;
 mod readiness;
 mod replicas;
 mod world;

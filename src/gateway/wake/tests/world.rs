@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::cluster::{Cluster, Fault};
 use super::super::keeper::Told;
+use super::random::Random;
 use super::replicas::server_time;
 use crate::control::progress::Observation;
 use crate::control::{Namespace, ObjectName, Workload};
@@ -19,32 +20,6 @@ use crate::kube::{
     Service, SliceEndpoint, SlicePort,
 };
 use crate::util::{Ahead, Clock, ClockDifference, rfc3339};
-
-/// A generator of numbers that look random.
-pub(super) struct Random(u64);
-
-impl Random {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    /// A number below this one.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
-    }
-
-    /// A time below this many milliseconds.
-    pub(super) fn ms(&mut self, end: u64) -> Duration {
-        Duration::from_millis(self.below(end))
-    }
-}
 
 #[derive(Clone)]
 pub(super) struct World(Arc<Mutex<State>>);
