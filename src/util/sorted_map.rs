@@ -333,7 +333,7 @@ mod tests {
         }
         let is_kept = |key: &u32, value: &mut usize| {
             *value += 1;
-            key % 3 == 0
+            key.is_multiple_of(3)
         };
         map.retain(is_kept);
         tree.retain(is_kept);
