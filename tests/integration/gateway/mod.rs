@@ -2,6 +2,7 @@
 
 mod api;
 mod call;
+mod callers;
 mod fakes;
 mod replicas;
 mod smuggling;

@@ -412,12 +412,10 @@ fn a_client_that_leaves_waits_no_more() {
                 "",
             ))
             .await;
-        // Until it has arrived, and others have gone again.
+        // It has arrived when one that came later is answered.
         let status = request("GET", "operator", "/v1/targets/worker", "", "");
         assert_eq!(api.raw(&status).await.status, 200);
-        while Arc::strong_count(&api.context) != before + 1 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        assert!(Arc::strong_count(&api.context) > before);
         drop(waiting);
         while Arc::strong_count(&api.context) > before {
             tokio::time::sleep(Duration::from_millis(1)).await;
