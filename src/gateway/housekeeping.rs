@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use log::{error, info, warn};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::context::Context;
 use super::wake::Keepers;
@@ -18,6 +18,10 @@ use crate::util::{First, race};
 
 /// From one turn to the next.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// From one look at the watches to the next, until they have shown their first state:
+/// nobody sends anything here before.
+const SOON: Duration = Duration::from_millis(20);
 
 /// Turns from one look at the file to the next. The kubelet needs up to a minute or two to
 /// bring a changed ConfigMap to a pod anyway.
@@ -61,9 +65,6 @@ impl Housekeeping {
         let mut turns = 0;
         loop {
             self.health.loop_alive();
-            if self.keepers.are_synced() {
-                self.health.watches_ready();
-            }
             turns += 1;
             if turns >= TURNS_A_LOOK {
                 turns = 0;
@@ -71,7 +72,7 @@ impl Housekeeping {
                 self.look();
             }
             let context = Arc::clone(&self.context);
-            if let First::Left(()) = race(context.draining(), sleep(EVERY)).await {
+            if let First::Left(()) = race(context.draining(), self.rest()).await {
                 break;
             }
         }
@@ -80,6 +81,19 @@ impl Housekeeping {
             self.health.loop_alive();
             sleep(EVERY).await;
         }
+    }
+
+    /// Resolves when it is time for the next turn, and tells meanwhile that the watches are
+    /// ready.
+    async fn rest(&self) {
+        let turn = Instant::now() + EVERY;
+        while !self.keepers.are_synced() && Instant::now() < turn {
+            sleep(SOON).await;
+        }
+        if self.keepers.are_synced() {
+            self.health.watches_ready();
+        }
+        sleep_until(turn).await;
     }
 
     /// Reads the file again, and goes by it if it says something else.
