@@ -1,17 +1,29 @@
-//! The quotas of a listener's connections, and the choice of the one that is closed when
+//! The quota of all connections of clients, and the choice of the one that is closed when
 //! there are too many: the rules, without any input or output.
 //!
-//! A connection counts while it carries HTTP; one that was upgraded counts as a socket. At a
-//! quota the connection that has been idle for longest gives way; where none is idle, the
-//! newest is refused, since those before it are being answered.
+//! The quota is one of memory, counted in places: each connection takes as many as it may
+//! come to need in what it does now. Where there are too few left, the connections that have
+//! been idle for longest give way; where none is idle, nothing more is taken, since those
+//! before it are being answered.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+
+/// The places of a socket that was upgraded: 32 KiB each, resident and in the kernel.
+const OF_SOCKET: usize = 1;
+
+/// The places of a connection with HTTP: a request of which all has come that may come before
+/// it is passed on.
+const OF_HTTP: usize = 2;
+
+/// The places that are needed beside them while something is passed on: a request and its
+/// answer, or what one side of a socket does not take.
+const OF_PASSING: usize = 6;
 
 /// Connections that one address may have, unless it is a trusted proxy.
 const MAX_PER_PEER: usize = 200;
@@ -35,6 +47,8 @@ pub struct Usage {
     state: AtomicU8,
     /// Milliseconds from `started` to the end of the last request.
     idle_at: AtomicU64,
+    /// The places for what is passed on.
+    passing: AtomicUsize,
 }
 
 const FRESH: u8 = 3;
@@ -42,10 +56,9 @@ const IDLE: u8 = 0;
 const BUSY: u8 = 1;
 const SOCKET: u8 = 2;
 
-/// Open connections of one listener.
+/// Open connections of all listeners.
 pub(super) struct Connections<T> {
     max: usize,
-    max_sockets: usize,
     next: u64,
     open: BTreeMap<u64, Entry<T>>,
     peers: HashMap<IpAddr, usize>,
@@ -67,6 +80,7 @@ impl Usage {
             started: Instant::now(),
             state: AtomicU8::new(FRESH),
             idle_at: AtomicU64::new(0),
+            passing: AtomicUsize::new(0),
         }
     }
 
@@ -99,17 +113,25 @@ impl Usage {
         is_idle.then(|| self.started + passed)
     }
 
-    fn is_socket(&self) -> bool {
-        self.state.load(Relaxed) == SOCKET
+    /// Nothing is passed on any more.
+    pub(super) fn passed(&self) {
+        self.passing.fetch_sub(OF_PASSING, Relaxed);
+    }
+
+    fn places(&self) -> usize {
+        let own = match self.state.load(Relaxed) {
+            SOCKET => OF_SOCKET,
+            _ => OF_HTTP,
+        };
+        own + self.passing.load(Relaxed)
     }
 }
 
 impl<T: Task> Connections<T> {
-    /// None yet, at most `max` with HTTP and `max_sockets` that were upgraded.
-    pub(super) fn new(max: usize, max_sockets: usize) -> Self {
+    /// None yet, of `max` places.
+    pub(super) fn new(max: usize) -> Self {
         Self {
             max,
-            max_sockets,
             next: 0,
             open: BTreeMap::new(),
             peers: HashMap::new(),
@@ -123,8 +145,7 @@ impl<T: Task> Connections<T> {
         if !is_trusted && of_peer >= MAX_PER_PEER && !self.end_idlest(Some(peer)) {
             return None;
         }
-        let sockets = self.sockets();
-        if self.open.len().saturating_sub(sockets) >= self.max && !self.end_idlest(None) {
+        if !self.has_room(OF_HTTP) {
             return None;
         }
         let id = self.next;
@@ -160,9 +181,14 @@ impl<T: Task> Connections<T> {
         }
     }
 
-    /// Returns true if one more connection may be upgraded.
-    pub(super) fn has_room_for_socket(&self) -> bool {
-        self.sockets() < self.max_sockets
+    /// Something is to be passed on: takes the places for that, and ends others for them.
+    /// False if there is no room.
+    pub(super) fn pass(&mut self, usage: &Usage) -> bool {
+        let has_room = self.has_room(OF_PASSING);
+        if has_room {
+            usage.passing.fetch_add(OF_PASSING, Relaxed);
+        }
+        has_room
     }
 
     /// The number of connections that are open.
@@ -170,9 +196,17 @@ impl<T: Task> Connections<T> {
         self.open.len()
     }
 
-    fn sockets(&self) -> usize {
-        let open = self.open.values();
-        open.filter(|entry| entry.usage.is_socket()).count()
+    /// Returns true if so many places are left once those that are idle have given way.
+    fn has_room(&mut self, needed: usize) -> bool {
+        loop {
+            let taken: usize = self.open.values().map(|entry| entry.usage.places()).sum();
+            if taken + needed <= self.max {
+                return true;
+            }
+            if !self.end_idlest(None) {
+                return false;
+            }
+        }
     }
 
     /// Ends the connection that has been idle for longest: of this peer, or of all. False if
@@ -226,7 +260,7 @@ mod tests {
     fn the_connection_that_is_idle_for_longest_gives_way() {
         paused(async {
             let ended = Rc::new(RefCell::new(Vec::new()));
-            let mut open = Connections::new(3, 1);
+            let mut open = Connections::new(3 * OF_HTTP);
             let mut usages = Vec::new();
             for name in 0..3 {
                 let (id, usage) = open.admit(peer(1), false).unwrap();
@@ -245,9 +279,10 @@ mod tests {
                 usage.busy();
             }
             assert!(open.admit(peer(3), false).is_none());
-            // A socket counts apart.
+            // Sockets take less.
             usages[2].socket();
-            assert!(!open.has_room_for_socket());
+            assert!(open.admit(peer(3), false).is_none());
+            usages[0].socket();
             assert!(open.admit(peer(3), false).is_some());
             open.ended(id);
             assert_eq!(open.len(), 3);
@@ -255,10 +290,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_passed_on_has_room_only_where_others_are_idle() {
+        // The places, the connections that are idle, and whether there is room.
+        for (max, idle, has_room, left) in [
+            (OF_HTTP, 0, false, 1),
+            (OF_HTTP + OF_PASSING - 1, 0, false, 1),
+            (OF_HTTP + OF_PASSING, 0, true, 1),
+            (OF_HTTP + OF_PASSING, 2, true, 1),
+            (2 * OF_HTTP + OF_PASSING, 2, true, 2),
+            (3 * OF_HTTP + OF_PASSING, 2, true, 3),
+        ] {
+            paused(async {
+                let mut open: Connections<Ends> = Connections::new(max);
+                let (id, usage) = open.admit(peer(1), false).unwrap();
+                usage.busy();
+                for _ in 0..idle {
+                    open.admit(peer(2), false).unwrap();
+                }
+                assert_eq!(open.pass(&usage), has_room, "{max} {idle}");
+                assert_eq!(open.len(), left, "{max} {idle}");
+                if has_room {
+                    assert!(open.admit(peer(3), false).is_none() || max > OF_HTTP + OF_PASSING);
+                    usage.passed();
+                    assert!(open.admit(peer(3), false).is_some());
+                }
+                open.ended(id);
+            });
+        }
+    }
+
+    #[test]
     fn one_address_has_its_share_and_a_trusted_proxy_all() {
         paused(async {
             let ended = Rc::new(RefCell::new(Vec::new()));
-            let mut open: Connections<Ends> = Connections::new(1_000, 10);
+            let mut open: Connections<Ends> = Connections::new(1_000);
             for _ in 0..MAX_PER_PEER {
                 let (id, usage) = open.admit(peer(1), false).unwrap();
                 open.served_by(id, Ends(0, Rc::clone(&ended)));

@@ -1,12 +1,14 @@
-//! Accepts the connections of a port, each in a task of its own, within the quotas.
+//! Accepts the connections of a port, each in a task of its own, within the quota.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use log::warn;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connections::{Connections, Id, Usage};
 use super::context::Context;
@@ -25,14 +27,15 @@ pub(super) type Serving = Boxed<()>;
 /// Serves a connection from a peer.
 pub(super) type Serve = fn(Arc<Context>, TcpStream, SocketAddr, Arc<Slot>) -> Serving;
 
-/// The place of a connection among those of its listener.
+/// The place of a connection among those of all listeners.
 pub struct Slot {
     id: Id,
     usage: Arc<Usage>,
-    open: Shared,
+    open: Open,
 }
 
-type Shared = Arc<Mutex<Connections<tokio::task::AbortHandle>>>;
+/// The room for what a connection passes on, until this is dropped.
+pub struct Passing(Arc<Slot>);
 
 impl Slot {
     /// The use of the connection, which is told by whoever serves it.
@@ -40,51 +43,83 @@ impl Slot {
         &self.usage
     }
 
-    /// Returns true if there is room for one more socket.
-    pub fn has_room_for_socket(&self) -> bool {
-        lock(&self.open).has_room_for_socket()
+    /// Takes the room for something that is passed on; None if there is none.
+    pub fn pass(self: &Arc<Self>) -> Option<Passing> {
+        let has_room = self.open.lock().pass(&self.usage);
+        has_room.then(|| Passing(Arc::clone(self)))
     }
 
-    /// Turns the connection into a socket, which counts apart from now on.
+    /// Waits for the room for something that is passed on. None if there is none until then.
+    pub async fn pass_until(self: &Arc<Self>, deadline: Instant) -> Option<Passing> {
+        loop {
+            if let Some(passing) = self.pass() {
+                return Some(passing);
+            }
+            let freed = timeout_at(deadline, self.open.0.freed.notified());
+            if freed.await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    /// Turns the connection into a socket, which takes less room from now on.
     pub fn become_socket(&self) {
         self.usage.socket();
+        self.open.0.freed.notify_one();
     }
 
     /// The place of a connection that no listener has accepted.
     #[cfg(test)]
     pub(super) fn alone() -> Arc<Self> {
-        let mut connections = Connections::new(10, 10);
+        let open = Open::new(100);
         let peer = std::net::Ipv4Addr::LOCALHOST.into();
-        let (id, usage) = connections.admit(peer, true).unwrap();
-        let open = Arc::new(Mutex::new(connections));
+        let (id, usage) = open.lock().admit(peer, true).unwrap();
         Arc::new(Self { id, usage, open })
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        lock(&self.open).ended(self.id);
+        self.open.lock().ended(self.id);
+        self.open.0.freed.notify_one();
     }
 }
 
-/// The connections of a listener, to wait for their end.
+impl Drop for Passing {
+    fn drop(&mut self) {
+        self.0.usage.passed();
+        self.0.open.0.freed.notify_one();
+    }
+}
+
+/// The connections of all listeners.
 #[derive(Clone)]
-pub(super) struct Open(Shared);
+pub(super) struct Open(Arc<Shared>);
+
+struct Shared {
+    connections: Mutex<Connections<AbortHandle>>,
+    /// Wakes one who waits for room, since there is more of it.
+    freed: Notify,
+}
 
 impl Open {
-    /// At most `max` connections with HTTP and as many that were upgraded.
+    /// None yet, of `max` places.
     pub(super) fn new(max: usize) -> Self {
-        Self(Arc::new(Mutex::new(Connections::new(max, max))))
+        Self(Arc::new(Shared {
+            connections: Mutex::new(Connections::new(max)),
+            freed: Notify::new(),
+        }))
     }
 
     /// The number of connections that are open.
     pub(super) fn count(&self) -> usize {
-        lock(&self.0).len()
+        self.lock().len()
     }
-}
 
-fn lock(open: &Shared) -> std::sync::MutexGuard<'_, Connections<tokio::task::AbortHandle>> {
-    open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Connections<AbortHandle>> {
+        let connections = self.0.connections.lock();
+        connections.unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Accepts connections until some time after the gateway began to end.
@@ -119,7 +154,7 @@ pub(super) async fn accept(context: Arc<Context>, listener: TcpListener, open: O
 
 fn take(context: &Arc<Context>, open: &Open, stream: TcpStream, peer: SocketAddr, serve: Serve) {
     let ip = peer.ip().to_canonical();
-    let admitted = lock(&open.0).admit(ip, context.trusts(ip));
+    let admitted = open.lock().admit(ip, context.trusts(ip));
     let Some((id, usage)) = admitted else {
         context.metrics.rejected("connections");
         return;
@@ -127,7 +162,7 @@ fn take(context: &Arc<Context>, open: &Open, stream: TcpStream, peer: SocketAddr
     let slot = Arc::new(Slot {
         id,
         usage,
-        open: Arc::clone(&open.0),
+        open: open.clone(),
     });
     let serving = serve(
         Arc::clone(context),
@@ -136,5 +171,5 @@ fn take(context: &Arc<Context>, open: &Open, stream: TcpStream, peer: SocketAddr
         slot,
     );
     let task = tokio::spawn(serving).abort_handle();
-    lock(&open.0).served_by(id, task);
+    open.lock().served_by(id, task);
 }

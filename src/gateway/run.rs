@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use log::{error, info, warn};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
@@ -26,6 +27,13 @@ use crate::util::{Clock, boxed, race};
 
 /// The time that connections have to end after the sockets were told to.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What the system keeps of what a client has sent, in bytes, and as much again of its own.
+const RECEIVED: usize = 8 * 1024;
+
+/// What the system keeps of what a client has not taken, in bytes, and as much again of its
+/// own.
+const SENT: usize = 16 * 1024;
 
 /// From one look at the connections that are still open to the next.
 const LOOK: Duration = Duration::from_millis(50);
@@ -96,6 +104,7 @@ pub async fn serve(
         if let Some(address) = address {
             let listener = listen(&address.candidates());
             let listener = listener.map_err(|error| port(variable, address, error))?;
+            limit_buffers(&listener);
             info!("{variable}: {address} is listened on");
             listeners.push((listener, serve));
         }
@@ -130,7 +139,8 @@ pub async fn serve(
         settings.own.clone(),
     );
     tokio::spawn(boxed(housekeeping.run()));
-    let open = begin(&context, listeners, settings.max_connections);
+    let open = Open::new(settings.max_connections);
+    begin(&context, listeners, &open);
     stop.await;
     info!(
         "told to stop: what is open may go on for {} s",
@@ -209,31 +219,23 @@ async fn tell_faults(cluster: Api, settings: GatewaySettings, file: GatewayFile)
     }
 }
 
-fn begin(
-    context: &Arc<Context>,
-    listeners: Vec<(TcpListener, Serve)>,
-    max_connections: usize,
-) -> Vec<Open> {
-    let mut all = Vec::new();
+fn begin(context: &Arc<Context>, listeners: Vec<(TcpListener, Serve)>, open: &Open) {
     for (listener, serve) in listeners {
-        let open = Open::new(max_connections);
         tokio::spawn(boxed(accept(
             Arc::clone(context),
             listener,
             open.clone(),
             serve,
         )));
-        all.push(open);
     }
-    all
 }
 
 /// Waits until all connections have ended: requests have all the time, sockets the time to
 /// drain.
-async fn end(open: &[Open], drain: Duration) {
+async fn end(open: &Open, drain: Duration) {
     let began = Instant::now();
     loop {
-        let left: usize = open.iter().map(Open::count).sum();
+        let left = open.count();
         let passed = began.elapsed();
         if left == 0 && passed >= LAME_DUCK {
             return;
@@ -244,6 +246,15 @@ async fn end(open: &[Open], drain: Duration) {
         }
         sleep(LOOK).await;
     }
+}
+
+/// Has the system keep little of what comes in at a port and leaves by it: it counts as the
+/// gateway's memory, too, and by default strangers could have it keep megabytes.
+fn limit_buffers(listener: &TcpListener) {
+    let socket = SockRef::from(listener);
+    // Those that are accepted have the same. Without it they only take more.
+    let _ = socket.set_recv_buffer_size(RECEIVED);
+    let _ = socket.set_send_buffer_size(SENT);
 }
 
 fn proxy_connection(

@@ -62,7 +62,7 @@ pub struct GatewaySettings {
     pub replica: String,
     /// The Deployment that the gateway runs as, where that is known: it is no target.
     pub own: Option<Workload>,
-    /// Connections at the same time (`MAX_CONNECTIONS`, 1,000).
+    /// Room for connections, in places (`MAX_CONNECTIONS`, 640).
     pub max_connections: usize,
     /// Requests that are held at the same time (`MAX_HELD`, 300).
     pub max_held: usize,

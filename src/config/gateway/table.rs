@@ -95,8 +95,9 @@ settings! {
         help: "Beginning of the name of each target's Lease, which ends in the target's name",
     }
     MAX_CONNECTIONS {
-        presence: Presence::Default("1000"),
-        help: "Most connections at the same time; then the one that is idle longest is closed",
+        presence: Presence::Default("640"),
+        help: "Room for connections, in places of 32 KiB of memory; when it is full, the one that \
+            is idle longest is closed",
     }
     MAX_HELD {
         presence: Presence::Default("300"),

@@ -38,7 +38,7 @@ pub async fn serve_connection(
     // Without it, answers wait for the client's acknowledgements.
     let _ = stream.set_nodelay(true);
     let ip = peer.ip().to_canonical();
-    let socket = Arc::new(ClientSocket::new(stream));
+    let socket = Arc::new(ClientSocket::new(stream, Arc::clone(&slot)));
     let (of_requests, own) = (Arc::clone(&context), Arc::clone(&socket));
     let answers = Box::new(move |request| {
         let (context, socket) = (Arc::clone(&of_requests), Arc::clone(&own));

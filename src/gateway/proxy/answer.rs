@@ -1,6 +1,7 @@
 //! The body of an answer on its way to a client.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use super::comments::Comments;
 use super::pool::{self, Leased};
 use super::silence::Silence;
 use super::status::Events;
-use super::upload::BodyFault;
+use super::upload::{BodyFault, released};
 use super::usage::Usage;
+use crate::gateway::listener::Passing;
 
 /// The time in which an app has to send more of a body that has begun; event streams may
 /// be silent for ever.
@@ -35,6 +37,7 @@ pub struct Passed {
     /// The connection that it comes by, until it has come.
     leased: Option<Leased>,
     usage: Usage,
+    _passing: Arc<Passing>,
     silence: Silence,
     /// There for an event stream.
     comments: Option<Comments>,
@@ -46,7 +49,7 @@ impl Answer {
     pub(super) fn passed(
         body: Incoming,
         leased: Leased,
-        usage: Usage,
+        (usage, passing): (Usage, Arc<Passing>),
         is_event_stream: bool,
         takes_trailers: bool,
     ) -> Self {
@@ -58,6 +61,7 @@ impl Answer {
             body,
             leased: Some(leased),
             usage,
+            _passing: passing,
             silence: Silence::new((!is_event_stream).then_some(MAX_SILENCE)),
             comments: is_event_stream.then(Comments::default),
             takes_trailers,
@@ -103,7 +107,7 @@ impl Passed {
                     if is_use {
                         self.usage.touch(false);
                     }
-                    Some(Ok(frame))
+                    Some(Ok(frame.map_data(|data| released(&data))))
                 }
             });
         }

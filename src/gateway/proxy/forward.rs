@@ -26,6 +26,7 @@ use super::who::{self, Told};
 use crate::config::gateway::{Backend, GatewayTarget};
 use crate::control::access::{Access, Action, Ask, Principal};
 use crate::gateway::auth::{AuthFault, Credential, Session};
+use crate::gateway::listener::Passing;
 use crate::gateway::wake::{Cold, Endpoint, TargetHandle};
 use crate::telemetry::GatewayEvent;
 use crate::util::{First, race};
@@ -153,14 +154,6 @@ impl One<'_> {
         if path.starts_with(OWN_PATHS) {
             return Err(Box::new(replies::not_found()));
         }
-        if self.checked.is_websocket && !self.visitor.slot.has_room_for_socket() {
-            self.visitor.context.metrics.rejected("sockets");
-            return Err(Box::new(replies::cold(
-                &Cold::Full,
-                &self.parts.headers,
-                may_see(),
-            )));
-        }
         let is_quiet = is_quiet(&self.parts.method, &self.parts.headers, path, backend);
         let admitted = Admitted {
             session: Arc::clone(&session),
@@ -221,12 +214,26 @@ impl One<'_> {
             Some(endpoint) => endpoint,
             None => self.reach(admitted, deadline).await?,
         };
+        // What is not passed on costs little, so that it can wait.
+        let waiting = self.visitor.slot.pass_until(deadline);
+        let First::Left(Some(passing)) = race(waiting, self.visitor.socket.left()).await else {
+            self.visitor.context.metrics.rejected("connections");
+            let may_see = false;
+            return Err(Box::new(replies::cold(
+                &Cold::Full,
+                &self.parts.headers,
+                may_see,
+            )));
+        };
+        let passing = Arc::new(passing);
+        self.visitor.socket.passes(&passing);
         let usage = match admitted.is_quiet {
             true => Usage::none(),
             false => Usage::of(admitted.handle),
         };
         let (upload, progress) = match body {
             Some(body) => {
+                self.visitor.socket.passes_body();
                 let (upload, progress) = Upload::of(body, usage.counter());
                 (upload, Some(progress))
             }
@@ -257,7 +264,7 @@ impl One<'_> {
         if status.as_u16() < 400 {
             usage.touch(true);
         }
-        let answer = self.passed(response, leased, usage);
+        let answer = self.passed(response, leased, usage, passing);
         if progress.is_some_and(|progress| !progress.is_done()) {
             self.visitor.leave_unread();
             return Ok(replies::closing(answer));
@@ -373,6 +380,7 @@ impl One<'_> {
         response: Response<Incoming>,
         leased: Leased,
         usage: Usage,
+        passing: Arc<Passing>,
     ) -> Response<Answer> {
         let (mut parts, body) = response.into_parts();
         let is_bare = self.parts.method == Method::HEAD || parts.status == StatusCode::NOT_MODIFIED;
@@ -382,7 +390,7 @@ impl One<'_> {
         let length = parts.headers.get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let is_stream = head::is_event_stream(&parts.headers);
-        let mut body = Answer::passed(body, leased, usage, is_stream, takes_trailers);
+        let mut body = Answer::passed(body, leased, (usage, passing), is_stream, takes_trailers);
         if parts.status == StatusCode::NOT_MODIFIED
             && let Some(length) = length
         {

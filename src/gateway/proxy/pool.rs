@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -16,6 +17,9 @@ use crate::util::{SortedMap, boxed};
 
 /// Connections that are kept of one endpoint.
 const MAX_IDLE: usize = 32;
+
+/// Connections that are kept of all endpoints.
+const MAX_IDLE_OF_ALL: usize = 64;
 
 /// The time that a connection is kept. Node closes after 5 s what is idle: a request that
 /// meets the closing gets no answer.
@@ -31,7 +35,14 @@ const CONNECT: Duration = Duration::from_millis(500);
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// The largest head of an answer, and the most of a body that is read at once, in bytes.
-const MAX_BUFFER: usize = 32 * 1024;
+const MAX_BUFFER: usize = 16 * 1024;
+
+/// What the system keeps of an answer, in bytes, and as much again of its own: pods are near,
+/// and by default it would be megabytes, which count as the gateway's memory.
+const RECEIVED: u32 = 32 * 1024;
+
+/// What the system keeps of a request, in bytes, and as much again of its own.
+const SENT: u32 = 16 * 1024;
 
 /// A connection that is in use, and the endpoint that it goes to.
 pub(super) struct Leased {
@@ -83,8 +94,9 @@ pub(super) fn give_back(mut leased: Leased) {
 
 fn keep(leased: Leased) {
     POOL.with_borrow_mut(|pool| {
+        let of_all: usize = pool.idle.values().map(Vec::len).sum();
         let idle = pool.idle.or_default(leased.endpoint);
-        if idle.len() < MAX_IDLE {
+        if idle.len() < MAX_IDLE && of_all < MAX_IDLE_OF_ALL {
             idle.push((leased, Instant::now()));
         }
         if pool.sweeper.as_ref().is_none_or(JoinHandle::is_finished) {
@@ -118,13 +130,26 @@ async fn sweep() {
     }
 }
 
+/// A socket for a connection to this address, in which the system keeps little.
+fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_recv_buffer_size(RECEIVED)?;
+    socket.set_send_buffer_size(SENT)?;
+    Ok(socket)
+}
+
 /// A new connection to this endpoint.
 ///
 /// # Errors
 /// It was not taken in time.
 pub(super) async fn connect(endpoint: Endpoint) -> io::Result<Leased> {
-    let connected = timeout(CONNECT, TcpStream::connect(endpoint.address)).await;
-    let stream = connected.map_err(|_| ErrorKind::TimedOut)??;
+    let connecting = socket(endpoint.address)?.connect(endpoint.address);
+    let stream = timeout(CONNECT, connecting)
+        .await
+        .map_err(|_| ErrorKind::TimedOut)??;
     stream.set_nodelay(true)?;
     let (sender, connection) = Builder::new()
         .max_buf_size(MAX_BUFFER)

@@ -75,6 +75,11 @@ impl HeadScan {
         self.conflict
     }
 
+    /// Returns true if the next byte belongs to a body, as far as can be told.
+    pub(super) const fn is_in_body(&self) -> bool {
+        matches!(self.place, Place::Body(_) | Place::Lost)
+    }
+
     fn keep(&mut self, bytes: &[u8]) {
         let room = MAX_KEPT.saturating_sub(self.kept.len()).min(bytes.len());
         self.kept

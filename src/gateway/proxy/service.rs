@@ -39,11 +39,10 @@ pub async fn serve_connection(
         boxed(async move { forward::answer(&visitor, request).await })
     });
     let (context, slot, socket) = (&visitor.context, &visitor.slot, &visitor.socket);
-    // Boxed: what hyper needs is given back before a socket goes on for hours.
-    Box::pin(talk(context, slot, socket, respond)).await;
+    talk(context, slot, socket, respond).await;
     if let Some(switching) = visitor.take_switching() {
         visitor.slot.become_socket();
-        upgrade::run(switching, &visitor.context).await;
+        upgrade::run(switching, &visitor.slot, &visitor.context).await;
     } else if visitor.has_unread() {
         // Where an upgrade was asked for, hyper has not said that nothing more comes.
         let _ = SockRef::from(&visitor.socket.stream).shutdown(Shutdown::Write);

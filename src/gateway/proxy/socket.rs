@@ -4,8 +4,8 @@
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,26 +17,59 @@ use tokio::time::{Sleep, sleep};
 
 use super::scan::HeadScan;
 use super::scratch;
+use crate::gateway::listener::{Passing, Slot};
 
 /// The time in which a client has to take something of what is sent to it.
 const MAX_STALL: Duration = Duration::from_secs(60);
+
+/// The most of a head that hyper is given at once: with 8 KiB it would take even more room
+/// for the next piece.
+const MAX_PIECE: usize = 8 * 1024 - 1;
+
+/// What the system keeps of a body that is passed on, in bytes, and as much again of its own.
+const RECEIVED: usize = 16 * 1024;
 
 /// The pause before looking again where a socket is ready for something else.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// The socket of a client.
-#[derive(Debug)]
 pub(in crate::gateway) struct ClientSocket {
     pub(super) stream: TcpStream,
     conflict: AtomicBool,
+    slot: Arc<Slot>,
+    /// The room for what was passed on last.
+    passing: Mutex<Weak<Passing>>,
 }
 
 impl ClientSocket {
-    pub(in crate::gateway) fn new(stream: TcpStream) -> Self {
+    pub(in crate::gateway) fn new(stream: TcpStream, slot: Arc<Slot>) -> Self {
         Self {
             stream,
             conflict: AtomicBool::new(false),
+            slot,
+            passing: Mutex::new(Weak::new()),
         }
+    }
+
+    /// Something is passed on, in this room.
+    pub(super) fn passes(&self, passing: &Arc<Passing>) {
+        *self.passing() = Arc::downgrade(passing);
+    }
+
+    /// A body is passed on: the system may keep more of it.
+    pub(super) fn passes_body(&self) {
+        // Without it the body takes longer.
+        let _ = SockRef::from(&self.stream).set_recv_buffer_size(RECEIVED);
+    }
+
+    /// The room for what the client does not take.
+    fn room(&self) -> Option<Arc<Passing>> {
+        let now = self.passing().upgrade();
+        now.or_else(|| self.slot.pass().map(Arc::new))
+    }
+
+    fn passing(&self) -> MutexGuard<'_, Weak<Passing>> {
+        self.passing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns true once a head said twice how long its body is.
@@ -57,12 +90,20 @@ impl ClientSocket {
     }
 }
 
+/// A client that takes nothing.
+struct Stalled {
+    /// The end of the time in which it has to.
+    until: Pin<Box<Sleep>>,
+    /// Room for what was to be written, also when that was all.
+    _room: Arc<Passing>,
+}
+
 /// The stream that hyper reads from and writes to.
 pub(in crate::gateway) struct ClientIo {
     pub(super) socket: Arc<ClientSocket>,
     scan: HeadScan,
-    /// Runs while the client takes nothing.
-    stalled: Option<Pin<Box<Sleep>>>,
+    /// There while the client takes nothing.
+    stalled: Option<Stalled>,
 }
 
 impl ClientIo {
@@ -82,10 +123,14 @@ impl ClientIo {
     ) -> Poll<io::Result<usize>> {
         loop {
             if self.socket.stream.poll_write_ready(context)?.is_pending() {
-                let stalled = self
-                    .stalled
-                    .get_or_insert_with(|| Box::pin(sleep(MAX_STALL)));
-                ready!(stalled.as_mut().poll(context));
+                let stalled = match &mut self.stalled {
+                    Some(stalled) => stalled,
+                    none => none.insert(Stalled {
+                        until: Box::pin(sleep(MAX_STALL)),
+                        _room: self.socket.room().ok_or(ErrorKind::OutOfMemory)?,
+                    }),
+                };
+                ready!(stalled.until.as_mut().poll(context));
                 return Poll::Ready(Err(ErrorKind::TimedOut.into()));
             }
             match write(&self.socket.stream) {
@@ -109,7 +154,12 @@ impl Read for ClientIo {
         loop {
             ready!(socket.stream.poll_read_ready(context))?;
             let read = scratch::with(|scratch| {
-                let room = into.remaining().min(scratch.len());
+                let most = if scan.is_in_body() {
+                    scratch.len()
+                } else {
+                    MAX_PIECE
+                };
+                let room = into.remaining().min(most);
                 let scratch = scratch.get_mut(..room).unwrap_or_default();
                 let count = socket.stream.try_read(scratch)?;
                 let bytes = scratch.get(..count).unwrap_or_default();

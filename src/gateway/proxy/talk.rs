@@ -2,7 +2,7 @@
 //! last. Both ports share it, since hyper's server is compiled for each kind of answer.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use log::debug;
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::socket::{ClientIo, ClientSocket};
 use crate::gateway::context::Context;
 use crate::gateway::listener::Slot;
 use crate::gateway::tracked::Busy;
-use crate::util::Boxed;
+use crate::util::{Boxed, First, race};
 
 /// The time in which the head of a request has to arrive, and the next request after an
 /// answer.
@@ -35,6 +36,34 @@ pub type Respond = dyn Fn(Request<Incoming>) -> Boxed<Response<Answer>> + Send +
 /// Serves requests until one of them is the last. Once the gateway is about to end, the
 /// answer under way is the last one.
 pub async fn talk(
+    context: &Arc<Context>,
+    slot: &Arc<Slot>,
+    socket: &Arc<ClientSocket>,
+    respond: Box<Respond>,
+) {
+    if begins(context, socket).await {
+        // Boxed: who has said nothing yet takes none of the room that hyper needs.
+        Box::pin(serve(context, slot, socket, respond)).await;
+    }
+}
+
+/// Waits for the first byte. False if there is none, or none that matters.
+async fn begins(context: &Context, socket: &ClientSocket) -> bool {
+    // One that comes while the gateway ends is of somebody whom nobody has told yet.
+    let is_late = context.is_draining();
+    let over = async {
+        match is_late {
+            true => pending().await,
+            false => context.draining().await,
+        }
+    };
+    let mut byte = [0];
+    // Looked at and left there: that something could be read may be said of nothing, too.
+    let first = race(socket.stream.peek(&mut byte), over);
+    matches!(timeout(HEAD_TIMEOUT, first).await, Ok(First::Left(Ok(1))))
+}
+
+async fn serve(
     context: &Arc<Context>,
     slot: &Arc<Slot>,
     socket: &Arc<ClientSocket>,

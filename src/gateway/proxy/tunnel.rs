@@ -10,6 +10,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
@@ -17,10 +18,14 @@ use super::frames::Frames;
 use super::scratch;
 use super::socket::shut_down;
 use super::usage::Counter;
+use crate::gateway::listener::Passing;
 
 /// The time in which a frame that has begun has to end before the socket is closed in the
 /// middle of it, and in which the other side has to answer a Close.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// The most that is read at once, and kept while the other side does not take it.
+const MAX_PIECE: usize = 8 * 1024;
 
 /// The time that one direction lives on when the other one has ended.
 const HALF_OPEN: Duration = Duration::from_secs(10);
@@ -76,20 +81,25 @@ enum State {
 
 /// Passes bytes on until both sides have ended, one of them broke, or it is over for a
 /// reason of the gateway's own, which is returned. `early` is what was read from either
-/// side already.
+/// side already; what one of them does not take is kept if there is room for it, and ends
+/// the socket otherwise.
 pub(super) async fn run(
     client: &TcpStream,
     app: &TcpStream,
-    early: (&[u8], &[u8]),
+    early: (Bytes, Bytes),
     counter: &Counter,
+    room: &(dyn Fn() -> Option<Passing> + Sync),
     over: impl Future<Output = Over>,
 ) -> Option<Over> {
     let mut over = pin!(over);
     let (mut up, mut down) = (Way::default(), Way::default());
-    take(&mut up, early.0, counter, true);
-    take(&mut down, early.1, counter, false);
+    take(&mut up, &early.0, counter, true);
+    take(&mut down, &early.1, counter, false);
+    // Even an empty one keeps the whole buffer that it is a part of.
+    drop(early);
     let mut timer: Option<Pin<Box<Sleep>>> = None;
     let mut ending = None;
+    let mut kept: Option<Passing> = None;
     poll_fn(|context| {
         if ending.is_none()
             && let Poll::Ready(reason) = over.as_mut().poll(context)
@@ -103,6 +113,14 @@ pub(super) async fn run(
                 Some(_) if is_between(&down) => false,
                 _ => pass(&mut down, app, client, context, counter, false).is_err(),
             };
+        if up.left.is_empty() && down.left.is_empty() {
+            kept = None;
+        } else if kept.is_none() {
+            kept = room();
+            if kept.is_none() {
+                return Poll::Ready(());
+            }
+        }
         let is_done = match ending {
             Some(_) => is_between(&down),
             None => up.state == State::Ended && down.state == State::Ended,
@@ -176,7 +194,8 @@ fn pass(
             return Ok(());
         }
         scratch::with(|scratch| {
-            let count = match from.try_read(scratch) {
+            let piece = scratch.get_mut(..MAX_PIECE).unwrap_or_default();
+            let count = match from.try_read(piece) {
                 Ok(0) => {
                     way.state = State::Ending;
                     return Ok(());

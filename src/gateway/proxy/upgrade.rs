@@ -25,6 +25,7 @@ use super::who::{self, Told};
 use crate::control::access::Action;
 use crate::gateway::auth::Session;
 use crate::gateway::context::Context;
+use crate::gateway::listener::Slot;
 use crate::gateway::wake::TargetHandle;
 use crate::telemetry::GatewayEvent;
 use crate::util::{First, race};
@@ -40,6 +41,9 @@ const SWITCH: Duration = Duration::from_secs(10);
 
 /// The pause after which the system looks whether a silent peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(120);
+
+/// What the system keeps of what a peer has not taken, in bytes, and as much again of its own.
+const SYSTEM_BUFFER: usize = 4 * 1024;
 
 /// Two connections that are about to become one socket.
 pub(super) struct Switching {
@@ -85,7 +89,7 @@ pub(super) fn switch(response: &mut Response<Answer>) {
 }
 
 /// Serves the socket to its end.
-pub(super) async fn run(switching: Switching, context: &Context) {
+pub(super) async fn run(switching: Switching, slot: &Arc<Slot>, context: &Context) {
     let Switching {
         client,
         app,
@@ -106,6 +110,15 @@ pub(super) async fn run(switching: Switching, context: &Context) {
     };
     let (socket, app_stream) = (client.io.socket, app.io.into_inner());
     keep_alive(&socket.stream);
+    limit_buffer(&socket.stream);
+    limit_buffer(&app_stream);
+    let room = || {
+        let room = slot.pass();
+        if room.is_none() {
+            context.metrics.rejected("connections");
+        }
+        room
+    };
     let start = Instant::now();
     let name = handle.target().name.as_str().to_owned();
     let mut told = Told {
@@ -119,8 +132,9 @@ pub(super) async fn run(switching: Switching, context: &Context) {
     let ended = tunnel::run(
         &socket.stream,
         &app_stream,
-        (&early.0, &early.1),
+        early,
         &usage.counter(),
+        &room,
         over(context, &handle, &session),
     )
     .await;
@@ -135,6 +149,11 @@ fn keep_alive(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
     // Without it the socket only lives longer than its peer.
     let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}
+
+/// Has the system keep less of what is on its way to a peer: sockets are many.
+fn limit_buffer(stream: &TcpStream) {
+    let _ = SockRef::from(stream).set_send_buffer_size(SYSTEM_BUFFER);
 }
 
 /// Resolves when an open socket has to end.

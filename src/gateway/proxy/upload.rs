@@ -67,6 +67,12 @@ impl Upload {
     }
 }
 
+/// The same bytes without the buffer that they were read into, which is far larger than what
+/// comes at once from somebody slow, and otherwise kept by each piece that is not written yet.
+pub(super) fn released(data: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(data)
+}
+
 impl Live {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         loop {
@@ -88,7 +94,7 @@ impl Live {
                 Some(Ok(frame)) if frame.is_trailers() => continue,
                 Some(Ok(frame)) => {
                     self.counter.touch(true);
-                    Some(Ok(frame))
+                    Some(Ok(frame.map_data(|data| released(&data))))
                 }
             });
         }

@@ -40,7 +40,7 @@ impl Visitor {
         Self {
             is_trusted: context.trusts(ip),
             context,
-            socket: Arc::new(ClientSocket::new(stream)),
+            socket: Arc::new(ClientSocket::new(stream, Arc::clone(&slot))),
             slot,
             peer: SocketAddr::new(ip, peer.port()),
             address: address.unwrap_or_else(|_| HeaderValue::from_static("unknown")),

@@ -51,7 +51,7 @@ fn defaults() {
     assert_eq!(settings.lease_prefix, "openclaw-gateway-");
     assert_eq!(settings.replica, "gateway");
     assert_eq!(settings.own, None);
-    assert_eq!((settings.max_connections, settings.max_held), (1000, 300));
+    assert_eq!((settings.max_connections, settings.max_held), (640, 300));
     assert_eq!(settings.drain, Duration::from_secs(30));
     assert!(matches!(settings.network.roots, Roots::Mozilla));
     assert!(settings.network.proxy.is_none());
@@ -171,8 +171,8 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
         ("MAX_HELD", "100001", "is no number, or out of range"),
         (
             "MAX_HELD",
-            "1001",
-            "is 1001, and MAX_CONNECTIONS is 1000: lower it",
+            "641",
+            "is 641, and MAX_CONNECTIONS is 640: lower it",
         ),
         ("DRAIN_TIMEOUT", "2h", "is no time, or out of range: \"2h\""),
         (

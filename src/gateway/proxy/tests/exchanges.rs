@@ -1,10 +1,13 @@
 //! Requests to apps that answer, do not, or close.
 
+use std::sync::Arc;
+
 use http::{Method, Request};
 use hyper::body::{Body, Incoming};
 use tokio::net::TcpListener;
 
 use super::peers::{listener, read_to, write};
+use crate::gateway::listener::Slot;
 use crate::gateway::proxy::answer::Answer;
 use crate::gateway::proxy::exchange::{Failure, exchange};
 use crate::gateway::proxy::pool::{self, Leased};
@@ -32,7 +35,8 @@ fn endpoint(listener: &TcpListener) -> Endpoint {
 
 /// Reads a body to its end, and so gives its connection back.
 async fn finish(body: Incoming, leased: Leased) -> usize {
-    let mut body = Answer::passed(body, leased, Usage::none(), false, false);
+    let passing = Arc::new(Slot::alone().pass().unwrap());
+    let mut body = Answer::passed(body, leased, (Usage::none(), passing), false, false);
     let mut bytes = 0;
     while let Some(frame) =
         std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await
@@ -134,7 +138,9 @@ fn a_body_that_is_not_read_to_its_end_costs_its_connection() {
         let Ok((response, leased)) = exchange(endpoint, request(), None, false).await else {
             panic!("no answer");
         };
-        let body = Answer::passed(response.into_body(), leased, Usage::none(), false, false);
+        let passing = Arc::new(Slot::alone().pass().unwrap());
+        let with = (Usage::none(), passing);
+        let body = Answer::passed(response.into_body(), leased, with, false, false);
         drop(body);
         assert!(pool::take(endpoint).is_none());
     });

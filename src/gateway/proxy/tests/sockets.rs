@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::peers::{PATIENCE, pair, read_all, read_to, write};
+use crate::gateway::listener::Slot;
 use crate::gateway::proxy::answer::Answer;
 use crate::gateway::proxy::replies;
 use crate::gateway::proxy::request::check;
@@ -20,7 +21,7 @@ use crate::net::fake::run;
 
 /// Serves with nothing but the look at each request.
 async fn serve(stream: TcpStream) {
-    let socket = Arc::new(ClientSocket::new(stream));
+    let socket = Arc::new(ClientSocket::new(stream, Slot::alone()));
     let seen = Arc::clone(&socket);
     let service = service_fn(move |request: Request<Incoming>| {
         let (parts, body) = request.into_parts();
@@ -140,7 +141,7 @@ fn one_connection_serves_many() {
 fn who_leaves_is_noticed_also_with_something_unread() {
     run(async {
         let (client, server) = pair().await;
-        let socket = ClientSocket::new(server);
+        let socket = ClientSocket::new(server, Slot::alone());
         write(&client, b"unread").await;
         socket.stream.readable().await.unwrap();
         let early = timeout(Duration::from_millis(50), socket.left()).await;
@@ -159,7 +160,7 @@ fn a_client_that_takes_nothing_is_given_up() {
         .unwrap();
     runtime.block_on(async {
         let (client, server) = pair().await;
-        let mut io = ClientIo::new(Arc::new(ClientSocket::new(server)));
+        let mut io = ClientIo::new(Arc::new(ClientSocket::new(server, Slot::alone())));
         let start = tokio::time::Instant::now();
         let bytes = [0; 64 * 1024];
         let error = std::future::poll_fn(|context| {

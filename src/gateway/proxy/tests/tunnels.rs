@@ -3,11 +3,13 @@
 use std::future::{pending, ready};
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::peers::{PATIENCE, pair, read, read_all, read_to, write};
+use crate::gateway::listener::Slot;
 use crate::gateway::proxy::tunnel::{self, Over};
 use crate::gateway::proxy::usage::Usage;
 use crate::net::fake::run;
@@ -20,7 +22,7 @@ struct Ends {
     tunnel: tokio::task::JoinHandle<Option<Over>>,
 }
 
-async fn open(early: (&'static [u8], &'static [u8])) -> Ends {
+async fn open((up, down): (&'static [u8], &'static [u8])) -> Ends {
     let (client, near) = pair().await;
     let (app, far) = pair().await;
     let (over, is_over) = oneshot::channel();
@@ -32,7 +34,9 @@ async fn open(early: (&'static [u8], &'static [u8])) -> Ends {
                 Err(_) => pending().await,
             }
         };
-        tunnel::run(&near, &far, early, &counter, over).await
+        let early = (Bytes::from_static(up), Bytes::from_static(down));
+        let slot = Slot::alone();
+        tunnel::run(&near, &far, early, &counter, &|| slot.pass(), over).await
     });
     Ends {
         client,
@@ -147,7 +151,16 @@ fn a_socket_can_be_over_before_it_began() {
         let (client, near) = pair().await;
         let (_app, far) = pair().await;
         let counter = Usage::none().counter();
-        let tunnel = tunnel::run(&near, &far, (b"", b""), &counter, ready(Over::Away));
+        let slot = Slot::alone();
+        let room = || slot.pass();
+        let tunnel = tunnel::run(
+            &near,
+            &far,
+            (Bytes::new(), Bytes::new()),
+            &counter,
+            &room,
+            ready(Over::Away),
+        );
         let reader = async {
             let all = read_all(&client).await;
             drop(client);
