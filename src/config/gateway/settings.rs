@@ -269,11 +269,20 @@ fn lease_prefix(text: &str) -> Result<String, Flaw> {
     }
 }
 
+/// The places of one request that is passed on.
+const MIN_CONNECTIONS: usize = 8;
+
 /// The most connections, and the most held requests.
 fn limits(r: &mut Reader<'_>) -> Option<(usize, usize)> {
     let mut read = |setting: &Setting| r.read(setting, count, usize::to_string);
     let (connections, held) = (read(&MAX_CONNECTIONS), read(&MAX_HELD));
     let (connections, held) = (connections?, held?);
+    if connections < MIN_CONNECTIONS {
+        let problem = format!("is {connections}, and one request needs {MIN_CONNECTIONS}");
+        let flaw = Flaw::new(problem, "raise it: 640 fit into 32 MiB of memory");
+        r.fault(MAX_CONNECTIONS.name, flaw);
+        return None;
+    }
     if held > connections {
         let problem = format!("is {held}, and MAX_CONNECTIONS is {connections}");
         let flaw = Flaw::new(problem, "lower it, since each that waits has a connection");

@@ -167,6 +167,11 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
             "0",
             "is no number, or out of range: \"0\"",
         ),
+        (
+            "MAX_CONNECTIONS",
+            "7",
+            "is 7, and one request needs 8: raise it",
+        ),
         ("MAX_CONNECTIONS", "+5", "is no number, or out of range"),
         ("MAX_HELD", "100001", "is no number, or out of range"),
         (
