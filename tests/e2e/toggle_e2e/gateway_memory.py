@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from .cost import reset_peak, resident_kb
-from .crowd import ENDLESS, Crowd, request
+from .crowd import ENDLESS, SOCKET, Crowd, request
 from .gateway import Gateway
 from .gateway_stage import HELD, GatewayStage
 from .hermetic import Row
@@ -20,7 +20,11 @@ BUDGET_IDLE_KB = 6_000
 BUDGET_SOCKET_KB = 8.0
 BUDGET_LEFT_KB = 1_500
 SOCKETS = 3_000
+# A socket takes 8 places until it is one, and 50 are opened at a time.
+ROOM_TO_OPEN = 50 * 8
+# More than there is room for.
 CONNECTIONS = 1_000
+BODIES = 200
 # Below the 16 KiB of a head, and its 100 fields.
 LARGEST_HEAD = 16_000
 PIECE = 256 * 1024
@@ -56,7 +60,7 @@ def socket_memory(crowd: Crowd, pid: int, port: int, headers: dict[str, str]) ->
 
 def measure_sockets(stage: GatewayStage, anchors: list[Server]) -> tuple[list[Row], dict[str, Any]]:
     """Of the gateway, and of the others beside it."""
-    gateway = stage.replica(MAX_CONNECTIONS=str(SOCKETS + 100))
+    gateway = stage.replica(MAX_CONNECTIONS=str(SOCKETS + ROOM_TO_OPEN))
     gateway.start()
     idle = settled_kb(gateway.pid)
     found = {"gateway": socket_memory(stage.crowd, gateway.pid, gateway.proxy, stage.headers("socket"))}
@@ -98,7 +102,11 @@ def measure_caps(stage: GatewayStage) -> tuple[list[Row], dict[str, Any]]:
     gateway = stage.replica()
     gateway.start()
     reset_peak(gateway.pid)
-    peaks = {name: _at_the_caps(stage, gateway, name) for name in ("slow heads", "uploads", "downloads")}
+    peaks = {
+        f"{name}, {held} held": _at_the_caps(stage, gateway, name, held)
+        for name in ("slow heads", "uploads", "downloads", "sockets")
+        for held in (HELD, 0)
+    }
     log = gateway.tail()
     is_there = gateway.running and gateway.is_ready()
     gateway.kill()
@@ -115,33 +123,26 @@ def measure_caps(stage: GatewayStage) -> tuple[list[Row], dict[str, Any]]:
     return rows, {"gateway_caps_kb": peaks} | ({} if is_there else {"gateway_log": log})
 
 
-def _at_the_caps(stage: GatewayStage, gateway: Gateway, kind: str) -> int:
-    """The peak with so many held requests, others of a kind, WebSockets, and heads at the API's port."""
+def _at_the_caps(stage: GatewayStage, gateway: Gateway, kind: str, held: int) -> int:
+    """The peak with so many held requests, and more of a kind and more heads at both ports than there is room for."""
     crowd, port = stage.crowd, gateway.proxy
-    crowd.sockets(port, CONNECTIONS, stage.headers("socket"))
-    crowd.unanswered(port, HELD, request("GET", "/", stage.headers("cold"), LARGEST_HEAD))
-    wait_for("all to be held", lambda: _gauge(gateway, "openclaw_gateway_held") == HELD, detail=gateway.tail)
-    others = CONNECTIONS - HELD
-    slow = request("GET", "/", stage.headers("app"), LARGEST_HEAD)[:-2]
-    # The API's port has a limit of its own.
-    crowd.unanswered(gateway.api, CONNECTIONS, slow)
-    if kind == "slow heads":
-        crowd.unanswered(port, others, slow)
-    elif kind == "uploads":
+    crowd.unanswered(port, held, request("GET", "/", stage.headers("cold"), LARGEST_HEAD))
+    wait_for("all to be held", lambda: _gauge(gateway, "openclaw_gateway_held") == held, detail=gateway.tail)
+    if kind == "uploads":
         head = request("POST", "/", {**stage.headers("socket"), "Content-Length": str(ENDLESS)}, LARGEST_HEAD)
-        crowd.unanswered(port, others, head, PIECE)
-    else:
-        crowd.answered(port, others, request("GET", "/", stage.headers("socket"), LARGEST_HEAD))
-    if kind != "slow heads":
-        wait_for(
-            "all to come through",
-            lambda: crowd.pass_time(0.05) or len(crowd.taken) == CONNECTIONS + others,
-            detail=lambda: f"{len(crowd.taken)} have\n{gateway.tail()}",
-        )
+        crowd.unanswered(port, BODIES, head, PIECE)
+    elif kind == "downloads":
+        crowd.unanswered(port, BODIES, request("GET", "/", stage.headers("socket"), LARGEST_HEAD))
+    elif kind == "sockets":
+        crowd.unanswered(port, CONNECTIONS, request("GET", "/socket", {**stage.headers("socket"), **SOCKET}))
     crowd.pass_time(1)
-    held = _gauge(gateway, "openclaw_gateway_held")
-    if held != HELD:
-        raise SystemExit(f"{held:g} of {HELD} were still held beside {kind}:\n{gateway.tail()}")
+    slow = request("GET", "/", stage.headers("app"), LARGEST_HEAD)[:-2]
+    for one in (port, gateway.api):
+        crowd.unanswered(one, CONNECTIONS, slow)
+    crowd.pass_time(1)
+    still = _gauge(gateway, "openclaw_gateway_held")
+    if still != held:
+        raise SystemExit(f"{still:g} of {held} were still held beside {kind}:\n{gateway.tail()}")
     peak = resident_kb(gateway.pid, "VmHWM")
     crowd.leave()
     wait_for("nothing to be held", lambda: _gauge(gateway, "openclaw_gateway_held") == 0, detail=gateway.tail)
