@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::entry::OF_HOST;
+use super::keys::OF_HOST;
 use super::words::{self, HOLD, ON_COLD, ROUTES, WAKE_BY, length};
 use super::{Backend, OnCold, Route, WakeBy};
 use crate::config::document::{Object, switch, text, word};

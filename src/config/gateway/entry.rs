@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::backend::backend;
+use super::keys::KEYS;
 use super::words::{self, IDLE, IDLE_STOPS, MIN_UP, PRESENCE, length};
 use super::{GatewayTarget, IdleStop};
 use crate::config::cluster;
@@ -10,40 +11,6 @@ use crate::config::document::{self, Object, Shape};
 use crate::config::fault::{Flaw, Flaws, quoted};
 use crate::control::{Kind, TargetName, Workload, access::Actions};
 use crate::json::Located;
-
-/// All that can be said of a target; last, what says something only of one that has a host.
-pub(super) const KEYS: [&str; 27] = [
-    "kind",
-    "namespace",
-    "name",
-    "replicas",
-    "max",
-    "host",
-    "hosts",
-    "idle",
-    "idleStop",
-    "presence",
-    "minUp",
-    "overrides",
-    "anonymous",
-    "readyTimeout",
-    "service",
-    "port",
-    "route",
-    "onCold",
-    "pageStatus",
-    "hold",
-    "maxHeld",
-    "wakeBy",
-    "noWakePaths",
-    "noWakeAgents",
-    "preflight",
-    "upstreamHost",
-    "identityHeaders",
-];
-
-/// The keys that say something only of one that has a host.
-pub(super) const OF_HOST: &[&str] = KEYS.split_at(14).1;
 
 /// The keys that say something only of one that is stopped when it is idle.
 const OF_IDLE: [&str; 4] = ["idleStop", "presence", "minUp", "overrides"];

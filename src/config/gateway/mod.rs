@@ -5,6 +5,7 @@ mod backend;
 mod checks;
 mod entry;
 mod file;
+mod keys;
 mod oidc;
 mod outline;
 mod roles;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::backend::{MAX_HOSTS, QUIET_AGENTS, QUIET_PATHS};
 use super::super::words::{IDLE_STOPS, ON_COLD, OPEN, ROUTES, WAKE_BY};
-use super::super::{GATEWAY_SETTINGS, entry, outline, roles, trust};
+use super::super::{GATEWAY_SETTINGS, keys, outline, roles, trust};
 use super::{read, target};
 use crate::config::document::MOST_REPLICAS;
 use crate::control::access::Action;
@@ -32,7 +32,7 @@ fn the_schema_has_the_keys_that_are_read() {
     let defs = &schema["$defs"];
     assert_eq!(keys(&schema), BTreeSet::from(outline::KEYS));
     for (name, known) in [
-        ("target", &entry::KEYS[..]),
+        ("target", &keys::KEYS[..]),
         ("role", &roles::KEYS),
         ("k8sTrust", &trust::KEYS),
         ("identity", &trust::IDENTITY_KEYS),
@@ -42,7 +42,7 @@ fn the_schema_has_the_keys_that_are_read() {
     }
     let auth = &schema["properties"]["gateway"]["properties"]["auth"];
     assert_eq!(keys(auth), BTreeSet::from(["k8sTrust"]));
-    let (first, last) = (entry::OF_HOST.first(), entry::OF_HOST.last());
+    let (first, last) = (keys::OF_HOST.first(), keys::OF_HOST.last());
     assert_eq!((first, last), (Some(&"service"), Some(&"identityHeaders")));
 }
 
