@@ -87,7 +87,7 @@ def refusal(values: Values, *options: str) -> str:
         ),
         (
             changed("gateway.maxHeld", 2000, GATEWAY_ALONE),
-            ["gateway.maxHeld is 2000, and gateway.maxConnections is 1000: "],
+            ["gateway.maxHeld is 2000, and gateway.maxConnections is 640: "],
         ),
         (
             changed("gateway.leases", "gateways/openclaw-gateway-", GATEWAY_ALONE),
