@@ -27,8 +27,9 @@ CONNECTIONS = 32
 # Each of a second with one connection, and another with all.
 ROUNDS = 5
 SECONDS = 1
-# Where others compute too, the gateway is measured that often again.
-MORE_SERIES = 3
+# Where others compute too, the gateway is measured that often again: a neighbour of a
+# virtual machine is busy for a minute or two.
+MORE_SERIES = 8
 
 
 @dataclass
