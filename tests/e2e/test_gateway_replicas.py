@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -185,6 +186,13 @@ def test_without_the_api_server_nothing_is_stopped_and_what_is_on_is_served(rele
             assert answer.status in (200, 503), answer
             time.sleep(2.5)
     finally:
+        resumed = datetime.now(UTC)
         cluster.resume()
     cluster.wait_ready()
-    assert replicas(release, "cut") == 1, "it was stopped by who could not know whether others use it"
+    left = replicas(release, "cut")
+    # The API server may need longer to come back than nobody has to use it: a stop counts
+    # by its time.
+    stops = [line for each in release.replicas for line in each.audit("idle-stop") if line["target"] == "cut"]
+    early = [line for line in stops if datetime.fromisoformat(line["timestamp"]) < resumed + timedelta(seconds=9)]
+    assert not early, "it was stopped by who could not know whether others use it"
+    assert left == 1 or stops, "it was stopped, and nobody says so"
