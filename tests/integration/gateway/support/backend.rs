@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -71,10 +71,20 @@ pub struct Backend {
     closing: Arc<AtomicBool>,
 }
 
-/// A port on which nobody listens, and somebody may later.
+/// A port on which nobody listens, and somebody may later. It is below those that the system
+/// gives to whoever wants any, which another test would be given meanwhile, and each is
+/// given once.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
-    listener.local_addr().expect("it is bound").port()
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let at = std::process::id() * 97 + NEXT.fetch_add(1, Ordering::SeqCst);
+        let port = u16::try_from(FIRST + at % COUNT).expect("it is below 65536");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Backend {
