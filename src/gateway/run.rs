@@ -28,11 +28,12 @@ use crate::util::{Clock, boxed, race};
 /// The time that connections have to end after the sockets were told to.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// What the system keeps of what a client has sent, in bytes, and as much again of its own.
+/// The part of what a client has sent that the system keeps, in bytes; as much again is its
+/// own.
 const RECEIVED: usize = 8 * 1024;
 
-/// What the system keeps of what a client has not taken, in bytes, and as much again of its
-/// own.
+/// The part of what a client has not taken that the system keeps, in bytes; as much again is
+/// its own.
 const SENT: usize = 16 * 1024;
 
 /// From one look at the connections that are still open to the next.

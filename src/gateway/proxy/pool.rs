@@ -37,11 +37,11 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// The largest head of an answer, and the most of a body that is read at once, in bytes.
 const MAX_BUFFER: usize = 16 * 1024;
 
-/// What the system keeps of an answer, in bytes, and as much again of its own: pods are near,
-/// and by default it would be megabytes, which count as the gateway's memory.
+/// The part of an answer that the system keeps, in bytes; as much again is its own. Pods are
+/// near, and by default it would be megabytes, which count as the gateway's memory.
 const RECEIVED: u32 = 32 * 1024;
 
-/// What the system keeps of a request, in bytes, and as much again of its own.
+/// The part of a request that the system keeps, in bytes; as much again is its own.
 const SENT: u32 = 16 * 1024;
 
 /// A connection that is in use, and the endpoint that it goes to.

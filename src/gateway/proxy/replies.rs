@@ -145,8 +145,7 @@ pub(super) fn cold(cold: &Cold, headers: &HeaderMap, may_see: bool) -> Response<
     later(reply, seconds)
 }
 
-/// What is said about a target that is not reached, and the seconds until it is tried
-/// again.
+/// The sentence about a target that is not reached, and the seconds until it is tried again.
 pub(super) fn sentence(cold: &Cold, may_see: bool) -> (&str, u64) {
     match cold {
         Cold::Off => (

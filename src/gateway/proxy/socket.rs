@@ -26,7 +26,8 @@ const MAX_STALL: Duration = Duration::from_secs(60);
 /// for the next piece.
 const MAX_PIECE: usize = 8 * 1024 - 1;
 
-/// What the system keeps of a body that is passed on, in bytes, and as much again of its own.
+/// The part of a body that is passed on which the system keeps, in bytes; as much again is
+/// its own.
 const RECEIVED: usize = 16 * 1024;
 
 /// The pause before looking again where a socket is ready for something else.

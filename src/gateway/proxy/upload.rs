@@ -42,7 +42,7 @@ pub(super) struct Live {
     progress: Progress,
 }
 
-/// Whether a body has been read to its end.
+/// The progress of a body: true once it has been read to its end.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Progress(Arc<AtomicBool>);
 

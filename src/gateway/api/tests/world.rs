@@ -173,7 +173,7 @@ impl Api {
         self.raw(&request("POST", who, path, JSON, body)).await
     }
 
-    /// What the keeper is asked for by a request, which it does not refuse.
+    /// The change that a request asks the keeper for, which does not refuse it.
     pub(super) async fn changed(
         &mut self,
         request: &str,

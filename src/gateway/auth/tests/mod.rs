@@ -84,7 +84,7 @@ fn server(answer: impl Fn() -> Option<TokenReview> + Send + Sync + 'static) -> (
     (server, asked)
 }
 
-/// What the service account `openclaw/worker` and people with the role `sme-user` may do.
+/// The rights of the service account `openclaw/worker` and of people with the role `sme-user`.
 fn grants() -> Grants {
     let role = Role {
         targets: None,
