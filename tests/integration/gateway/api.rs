@@ -76,11 +76,12 @@ fn a_target_is_started_scaled_and_stopped() {
         (get("").json()["phase"] == "off").then_some(())
     });
 
-    let audit = world
-        .audit()
-        .into_iter()
-        .filter(|line| line["event"] == "changed");
-    let audit: Vec<Value> = audit.collect();
+    // The output of the process comes after its answers.
+    let audit = poll("five changes in the audit log", || {
+        let lines = world.audit().into_iter();
+        let changed: Vec<Value> = lines.filter(|line| line["event"] == "changed").collect();
+        (changed.len() >= 5).then_some(changed)
+    });
     let verbs: Vec<&Value> = audit.iter().map(|line| &line["verb"]).collect();
     assert_eq!(verbs, ["start", "scale", "start", "stop", "stop"]);
     for line in audit {
