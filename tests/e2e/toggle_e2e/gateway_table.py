@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from .gateway_memory import CONNECTIONS, SOCKETS, memory_limit_kb
+from .gateway_memory import SOCKETS, memory_limit_kb
 from .gateway_stage import HELD
 from .gateway_waking import WAKES
 
@@ -39,8 +39,8 @@ def table(facts: dict[str, Any]) -> str:
         ),
         ("resident memory, ready and idle", f"{facts['gateway_idle_kb'] / 1000:.1f} MB"),
         (
-            f"with {HELD} held, {CONNECTIONS - HELD:,} other requests, {CONNECTIONS:,} WebSockets and as many clients of "
-            "the API at once, heads of 16 kB, and nobody reading what is sent to them",
+            f"the most with all of its room taken: {HELD} requests held or none, and more unfinished heads, uploads, "
+            "downloads and WebSockets than are let in, heads of 16 kB, nobody taking what is sent to them",
             f"{max(facts['gateway_caps_kb'].values()) / 1000:.1f} MB "
             f"(the manifest allows {memory_limit_kb() * 1024 / 1e6:.1f} MB)",
         ),
