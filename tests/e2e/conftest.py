@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from toggle_e2e.backend import Backend  # noqa: E402
 from toggle_e2e.binary import read_elf  # noqa: E402
 from toggle_e2e.bot import Bot, default_binary  # noqa: E402
 from toggle_e2e.dendrite import Dendrite  # noqa: E402
@@ -99,6 +100,14 @@ def other_people(logins: Logins) -> Iterator[People]:
     made = People(logins.realm.keycloak, "other-people")
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[Backend]:
+    """The server behind the pods of a module's targets."""
+    with Backend() as made:
+        made.open()
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 import pytest
 
 from toggle_e2e.backend import Backend
-from toggle_e2e.gateway import Answer, Gateway, Installed, ask, bearer, count, install, sources, workload
-from toggle_e2e.issuer import ALICE, BOB, CLIENT_ROLES, OIDC, People
+from toggle_e2e.gateway import Answer, Gateway, Installed, ask, bearer, count, sources, workload
+from toggle_e2e.issuer import ALICE, BOB, CLIENT_ROLES, People, taking_people
 from toggle_e2e.jws import by_rsa, header_of
 from toggle_e2e.keycloak import claims
 from toggle_e2e.logins import Logins
 from toggle_e2e.net import wait_for
-from toggle_e2e.podnet import PodNetwork
-from toggle_e2e.redaction import TOKENS
 from toggle_e2e.world import World
 
 NAMESPACE = "e2e-people"
@@ -39,32 +37,15 @@ SOURCES = sources("127.31")
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    """The server behind the pods of `app`."""
-    with Backend() as made:
-        made.open()
-        yield made
-
-
-@pytest.fixture(scope="module")
 def release(
     world: World, logins: Logins, backend: Backend, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installed]:
     """A release that takes the realm's tokens and no others."""
-    cluster = world.cluster
-    with PodNetwork() as network:
-        cluster.pod_network = network
-        cluster.create_namespace(NAMESPACE)
-        workload(cluster, NAMESPACE, "app", backend)
-        workload(cluster, NAMESPACE, "worker")
-        made = install(cluster, NAMESPACE, tmp_path_factory.mktemp("gateway"), CONFIG, oidc=OIDC)
-        try:
-            yield made
-            log = "\n".join(line for one in made.replicas for line in one.lines())
-            assert not TOKENS.search(log), "the log has a token"
-        finally:
-            made.stop()
-            cluster.pod_network = None
+    workdir = tmp_path_factory.mktemp("gateway")
+    with taking_people(world.cluster, NAMESPACE, workdir, CONFIG) as made:
+        workload(world.cluster, NAMESPACE, "app", backend)
+        workload(world.cluster, NAMESPACE, "worker")
+        yield made
 
 
 @pytest.fixture(scope="module")

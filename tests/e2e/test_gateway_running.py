@@ -50,14 +50,6 @@ CONFIG: dict[str, Any] = {"targets": {name: entry(name, more) for name, more in 
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    """The server behind all pods but those of `cold`."""
-    with Backend() as made:
-        made.open()
-        yield made
-
-
-@pytest.fixture(scope="module")
 def release(world: World, backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     """A release with one replica, before an app that runs and others that are off."""
     cluster = world.cluster

@@ -75,14 +75,6 @@ CONFIG = {
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    """What all pods serve but those of `late`."""
-    with Backend() as made:
-        made.open()
-        yield made
-
-
-@pytest.fixture(scope="module")
 def late() -> Iterator[Backend]:
     """What the pods of `late` serve once they are told to."""
     with Backend() as made:

@@ -12,13 +12,21 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from .administrator import Object
+from .controlplane import ControlPlane
+from .gateway import Installed, install
 from .jws import by_ec, by_rsa, header_of, number
 from .keycloak import Keycloak, Realm, claims
+from .podnet import PodNetwork
+from .redaction import TOKENS
 from .standins import StandIn, read_head
 
 AUDIENCE = "openclaw-gateway"
@@ -40,6 +48,22 @@ ROBOT_SECRET = "the-secret-of-the-robot"
 _KEYS = "org.keycloak.keys.KeyProvider"
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@contextmanager
+def taking_people(cluster: ControlPlane, namespace: str, workdir: Path, config: Object) -> Iterator[Installed]:
+    """A release that takes the realm's tokens and no others; its logs must show none of them."""
+    with PodNetwork() as network:
+        cluster.pod_network = network
+        cluster.create_namespace(namespace)
+        made = install(cluster, namespace, workdir, config, oidc=OIDC)
+        try:
+            yield made
+            log = "\n".join(line for one in made.replicas for line in one.lines())
+            assert not TOKENS.search(log), "the log has a token"
+        finally:
+            made.stop()
+            cluster.pod_network = None
 
 
 class Way(StandIn):
