@@ -47,8 +47,10 @@ pub struct Usage {
     state: AtomicU8,
     /// Milliseconds from `started` to the end of the last request.
     idle_at: AtomicU64,
-    /// The places for what is passed on.
-    passing: AtomicUsize,
+    /// The places that the connection itself takes, none once it has ended.
+    own: AtomicUsize,
+    /// The places that all connections take.
+    taken: Arc<AtomicUsize>,
 }
 
 const FRESH: u8 = 3;
@@ -59,6 +61,9 @@ const SOCKET: u8 = 2;
 /// Open connections of all listeners.
 pub(super) struct Connections<T> {
     max: usize,
+    /// The places that are taken, counted as they change: there may be many connections, and
+    /// each request asks.
+    taken: Arc<AtomicUsize>,
     next: u64,
     open: BTreeMap<u64, Entry<T>>,
     peers: HashMap<IpAddr, usize>,
@@ -75,12 +80,14 @@ struct Entry<T> {
 pub(super) struct Id(u64);
 
 impl Usage {
-    fn new() -> Self {
+    fn new(taken: &Arc<AtomicUsize>) -> Self {
+        taken.fetch_add(OF_HTTP, Relaxed);
         Self {
             started: Instant::now(),
             state: AtomicU8::new(FRESH),
             idle_at: AtomicU64::new(0),
-            passing: AtomicUsize::new(0),
+            own: AtomicUsize::new(OF_HTTP),
+            taken: Arc::clone(taken),
         }
     }
 
@@ -100,6 +107,13 @@ impl Usage {
     /// The connection carries no HTTP any more.
     pub fn socket(&self) {
         self.state.store(SOCKET, Relaxed);
+        let own = &self.own;
+        if own
+            .compare_exchange(OF_HTTP, OF_SOCKET, Relaxed, Relaxed)
+            .is_ok()
+        {
+            self.taken.fetch_sub(OF_HTTP - OF_SOCKET, Relaxed);
+        }
     }
 
     /// Returns true until the first request begins.
@@ -115,15 +129,12 @@ impl Usage {
 
     /// Nothing is passed on any more.
     pub(super) fn passed(&self) {
-        self.passing.fetch_sub(OF_PASSING, Relaxed);
+        self.taken.fetch_sub(OF_PASSING, Relaxed);
     }
 
-    fn places(&self) -> usize {
-        let own = match self.state.load(Relaxed) {
-            SOCKET => OF_SOCKET,
-            _ => OF_HTTP,
-        };
-        own + self.passing.load(Relaxed)
+    /// The connection takes no place of its own any more.
+    fn ended(&self) {
+        self.taken.fetch_sub(self.own.swap(0, Relaxed), Relaxed);
     }
 }
 
@@ -132,6 +143,7 @@ impl<T: Task> Connections<T> {
     pub(super) fn new(max: usize) -> Self {
         Self {
             max,
+            taken: Arc::default(),
             next: 0,
             open: BTreeMap::new(),
             peers: HashMap::new(),
@@ -150,7 +162,7 @@ impl<T: Task> Connections<T> {
         }
         let id = self.next;
         self.next += 1;
-        let usage = Arc::new(Usage::new());
+        let usage = Arc::new(Usage::new(&self.taken));
         let entry = Entry {
             peer,
             task: None,
@@ -173,6 +185,7 @@ impl<T: Task> Connections<T> {
         let Some(entry) = self.open.remove(&id) else {
             return;
         };
+        entry.usage.ended();
         if let Some(count) = self.peers.get_mut(&entry.peer) {
             *count -= 1;
             if *count == 0 {
@@ -183,10 +196,10 @@ impl<T: Task> Connections<T> {
 
     /// Something is to be passed on: takes the places for that, and ends others for them.
     /// False if there is no room.
-    pub(super) fn pass(&mut self, usage: &Usage) -> bool {
+    pub(super) fn pass(&mut self) -> bool {
         let has_room = self.has_room(OF_PASSING);
         if has_room {
-            usage.passing.fetch_add(OF_PASSING, Relaxed);
+            self.taken.fetch_add(OF_PASSING, Relaxed);
         }
         has_room
     }
@@ -198,15 +211,12 @@ impl<T: Task> Connections<T> {
 
     /// Returns true if so many places are left once those that are idle have given way.
     fn has_room(&mut self, needed: usize) -> bool {
-        loop {
-            let taken: usize = self.open.values().map(|entry| entry.usage.places()).sum();
-            if taken + needed <= self.max {
-                return true;
-            }
+        while self.taken.load(Relaxed) + needed > self.max {
             if !self.end_idlest(None) {
                 return false;
             }
         }
+        true
     }
 
     /// Ends the connection that has been idle for longest: of this peer, or of all. False if
@@ -307,7 +317,7 @@ mod tests {
                 for _ in 0..idle {
                     open.admit(peer(2), false).unwrap();
                 }
-                assert_eq!(open.pass(&usage), has_room, "{max} {idle}");
+                assert_eq!(open.pass(), has_room, "{max} {idle}");
                 assert_eq!(open.len(), left, "{max} {idle}");
                 if has_room {
                     assert!(open.admit(peer(3), false).is_none() || max > OF_HTTP + OF_PASSING);
@@ -315,6 +325,9 @@ mod tests {
                     assert!(open.admit(peer(3), false).is_some());
                 }
                 open.ended(id);
+                open.ended(id);
+                usage.socket();
+                assert_eq!(open.taken.load(Relaxed), open.len() * OF_HTTP);
             });
         }
     }

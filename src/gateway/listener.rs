@@ -45,7 +45,7 @@ impl Slot {
 
     /// Takes the room for something that is passed on; None if there is none.
     pub fn pass(self: &Arc<Self>) -> Option<Passing> {
-        let has_room = self.open.lock().pass(&self.usage);
+        let has_room = self.open.lock().pass();
         has_room.then(|| Passing(Arc::clone(self)))
     }
 

@@ -42,7 +42,8 @@ const SWITCH: Duration = Duration::from_secs(10);
 /// The pause after which the system looks whether a silent peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(120);
 
-/// What the system keeps of what a peer has not taken, in bytes, and as much again of its own.
+/// The part of what a peer has not taken that the system keeps, in bytes; as much again is
+/// its own.
 const SYSTEM_BUFFER: usize = 4 * 1024;
 
 /// Two connections that are about to become one socket.
