@@ -1,13 +1,17 @@
 //! The context that every request of the gateway is served with.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::net::TcpStream;
 
 use super::auth::Authenticator;
 use super::wake::TargetHandle;
 use crate::config::gateway::{GatewayFile, Subnet};
 use crate::control::TargetName;
+use crate::net::{Channel, TlsServer};
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
 use crate::util::{Clock, ServerClock, SortedMap};
 
@@ -18,6 +22,8 @@ pub struct Context {
     pub authenticator: Authenticator,
     /// The proxies whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<Subnet>,
+    /// The TLS of both ports, if they have it.
+    pub tls: Option<TlsServer>,
     /// The audit log.
     pub audit: GatewayAudit,
     /// The metrics.
@@ -49,6 +55,8 @@ pub struct Parts {
     pub authenticator: Authenticator,
     /// The proxies whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<Subnet>,
+    /// The TLS of both ports, if they have it.
+    pub tls: Option<TlsServer>,
     /// The audit log.
     pub audit: GatewayAudit,
     /// The metrics.
@@ -89,6 +97,7 @@ impl Context {
         let Parts {
             authenticator,
             trusted_proxies,
+            tls,
             audit,
             metrics,
             clock,
@@ -98,6 +107,7 @@ impl Context {
         Self {
             authenticator,
             trusted_proxies,
+            tls,
             audit,
             metrics,
             clock,
@@ -112,6 +122,17 @@ impl Context {
     pub fn replace(&self, file: GatewayFile, targets: SortedMap<TargetName, TargetHandle>) {
         let table = Arc::new(Table::new(file, targets));
         *self.table.lock().unwrap_or_else(PoisonError::into_inner) = table;
+    }
+
+    /// The connection that a client has made.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub(super) fn channel(&self, tcp: TcpStream) -> io::Result<Channel> {
+        match &self.tls {
+            Some(tls) => tls.channel(tcp),
+            None => Ok(Channel::plain(tcp)),
+        }
     }
 
     /// Begins to end.

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connections::{Connections, Id, Usage};
 use super::context::Context;
+use crate::net::Channel;
 use crate::util::{Boxed, First, race};
 
 /// The time until a connection is accepted again when the system refused one.
@@ -25,7 +26,7 @@ pub(super) const LAME_DUCK: Duration = Duration::from_secs(5);
 pub(super) type Serving = Boxed<()>;
 
 /// Serves a connection from a peer.
-pub(super) type Serve = fn(Arc<Context>, TcpStream, SocketAddr, Arc<Slot>) -> Serving;
+pub(super) type Serve = fn(Arc<Context>, Channel, SocketAddr, Arc<Slot>) -> Serving;
 
 /// The place of a connection among those of all listeners.
 pub struct Slot {
@@ -153,6 +154,10 @@ pub(super) async fn accept(context: Arc<Context>, listener: TcpListener, open: O
 }
 
 fn take(context: &Arc<Context>, open: &Open, stream: TcpStream, peer: SocketAddr, serve: Serve) {
+    let channel = match context.channel(stream) {
+        Ok(channel) => channel,
+        Err(error) => return warn!("a connection cannot be taken: {error}"),
+    };
     let ip = peer.ip().to_canonical();
     let admitted = open.lock().admit(ip, context.trusts(ip));
     let Some((id, usage)) = admitted else {
@@ -166,7 +171,7 @@ fn take(context: &Arc<Context>, open: &Open, stream: TcpStream, peer: SocketAddr
     });
     let serving = serve(
         Arc::clone(context),
-        stream,
+        channel,
         SocketAddr::new(ip, peer.port()),
         slot,
     );

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use log::{error, info, warn};
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
@@ -21,7 +21,7 @@ use super::{api, proxy};
 use crate::config::gateway::{GatewayFile, GatewaySettings};
 use crate::config::{CredentialsError, ListenAddress};
 use crate::kube::Api;
-use crate::net::{Client, TlsUnavailable, listen};
+use crate::net::{Channel, Client, TlsServer, TlsUnavailable, listen};
 use crate::telemetry::{self, GatewayAudit, GatewayHealth, GatewayMetrics};
 use crate::util::{Clock, boxed, race};
 
@@ -120,7 +120,12 @@ pub async fn serve(
         audit.clone(),
         clock,
     );
+    let tls = match &settings.tls {
+        Some(tls) => Some(TlsServer::new(&tls.identity)?),
+        None => None,
+    };
     let parts = Parts {
+        tls,
         authenticator: authenticator.clone(),
         trusted_proxies: settings.trusted_proxies.clone(),
         audit,
@@ -260,20 +265,20 @@ fn limit_buffers(listener: &TcpListener) {
 
 fn proxy_connection(
     context: Arc<Context>,
-    stream: TcpStream,
+    channel: Channel,
     peer: SocketAddr,
     slot: Arc<Slot>,
 ) -> Serving {
-    Box::pin(proxy::serve_connection(context, stream, peer, slot))
+    Box::pin(proxy::serve_connection(context, channel, peer, slot))
 }
 
 fn api_connection(
     context: Arc<Context>,
-    stream: TcpStream,
+    channel: Channel,
     peer: SocketAddr,
     slot: Arc<Slot>,
 ) -> Serving {
-    Box::pin(api::serve_connection(context, stream, peer, slot))
+    Box::pin(api::serve_connection(context, channel, peer, slot))
 }
 
 fn port(variable: &'static str, address: ListenAddress, error: io::Error) -> GatewayError {

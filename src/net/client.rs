@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::authority::Authority;
 use super::dns::Resolver;
 use super::error::{Error, Fault, ProxyFault, Stage};
-use super::identity::ClientIdentity;
+use super::identity::Identity;
 use super::proxy::Proxy;
 use super::request::Request;
 use super::response::Response;
@@ -101,7 +101,7 @@ impl Client {
     /// The TLS library cannot be set up.
     pub fn with_identity(
         roots: Roots,
-        identity: Option<&ClientIdentity>,
+        identity: Option<&Identity>,
         name: Option<ServerName<'static>>,
         clock: Clock,
     ) -> Result<Self, TlsUnavailable> {
@@ -111,7 +111,7 @@ impl Client {
     fn build(
         roots: Roots,
         proxy: Option<Arc<Proxy>>,
-        identity: Option<&ClientIdentity>,
+        identity: Option<&Identity>,
         name: Option<ServerName<'static>>,
         clock: Clock,
     ) -> Result<Self, TlsUnavailable> {

@@ -1,6 +1,7 @@
-//! A client's own certificate and its key, shown to servers that ask for one.
+//! A certificate of our own and its key: shown to servers that ask for one, and to the clients
+//! of a server.
 //!
-//! Specification: <https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.4>.
+//! Specification: <https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2>.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,25 +19,24 @@ use super::roots::BundleError;
 use super::x509::Certificate;
 use crate::util::Utc;
 
-/// A client's certificate with its chain, and the key that it is for. `Debug` shows
-/// nothing of them.
+/// A certificate with its chain, and the key that it is for. `Debug` shows nothing of them.
 #[derive(Clone)]
-pub struct ClientIdentity {
+pub struct Identity {
     pair: Arc<CertifiedKey>,
     until: Moment,
 }
 
-/// The certificates of a client, its own first.
-pub struct ClientChain(Vec<CertificateDer<'static>>);
+/// The certificates of a chain, one's own first.
+pub struct Chain(Vec<CertificateDer<'static>>);
 
-/// The private key of a client.
-pub struct ClientKey(Arc<dyn SigningKey>);
+/// A private key.
+pub struct PrivateKey(Arc<dyn SigningKey>);
 
 /// A second as `YYYYMMDDhhmmss`, so that texts are in the order of time.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Moment(String);
 
-impl ClientChain {
+impl Chain {
     /// Takes every certificate of a PEM text; other PEM sections are skipped.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl ClientChain {
     }
 }
 
-impl ClientKey {
+impl PrivateKey {
     /// Takes the first private key of a PEM text, in PKCS #8, PKCS #1 (`RSA`) or SEC 1
     /// (`EC`); other PEM sections are skipped.
     ///
@@ -76,12 +76,12 @@ impl ClientKey {
     }
 }
 
-impl ClientIdentity {
+impl Identity {
     /// Puts a certificate and its key together.
     ///
     /// # Errors
     /// The key is another's.
-    pub fn new(ClientChain(chain): ClientChain, key: ClientKey) -> Result<Self, KeyFault> {
+    pub fn new(Chain(chain): Chain, key: PrivateKey) -> Result<Self, KeyFault> {
         let not_after = chain.first().and_then(|own| {
             let not_after = Certificate::read(own)?.not_after;
             Moment::of_certificate(not_after)
@@ -115,9 +115,14 @@ impl ClientIdentity {
         format!("{} {} UTC", date.join("-"), time.join(":"))
     }
 
-    /// The identity as rustls asks for it in a handshake.
+    /// The identity as rustls asks a client for it in a handshake.
     pub(super) fn resolver(&self) -> SingleCertAndKey {
-        Arc::clone(&self.pair).into()
+        self.pair().into()
+    }
+
+    /// The certificate with its chain, and the key.
+    pub(super) fn pair(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.pair)
     }
 }
 
@@ -142,9 +147,9 @@ impl Moment {
     }
 }
 
-impl fmt::Debug for ClientIdentity {
+impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ClientIdentity until {}", self.until())
+        write!(f, "Identity until {}", self.until())
     }
 }
 

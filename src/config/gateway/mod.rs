@@ -15,6 +15,7 @@ mod table;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod trust;
 mod words;
 
@@ -25,3 +26,4 @@ pub use subnet::Subnet;
 pub use table::GATEWAY_SETTINGS;
 pub(super) use table::{GATEWAY_CONFIG, HEALTH_ADDR};
 pub use target::{Backend, GatewayTarget, IdleStop, OnCold, Port, Route, WakeBy};
+pub use tls::{Digest, Tls};

@@ -9,7 +9,7 @@ use super::table::{
     TRUSTED_PROXIES,
 };
 use super::words::shown;
-use super::{Oidc, Subnet};
+use super::{Oidc, Subnet, Tls};
 use crate::config::fault::{Faults, Flaw, Flaws, quoted};
 use crate::config::policy::each;
 use crate::config::reader::{Env, Reader, list};
@@ -47,6 +47,9 @@ pub struct GatewaySettings {
     pub api: Option<ListenAddress>,
     /// The address of health and metrics (`HEALTH_ADDR`, `:8082`); None for nowhere.
     pub health: Option<ListenAddress>,
+    /// The certificate that both ports show (`TLS_CERT_FILE`, `TLS_KEY_FILE`); None for HTTP
+    /// without TLS.
+    pub tls: Option<Tls>,
     /// The proxies whose `X-Forwarded-*` is believed (`TRUSTED_PROXIES`).
     pub trusted_proxies: Vec<Subnet>,
     /// The audience that tokens of service accounts have to carry, never empty
@@ -90,6 +93,7 @@ impl GatewaySettings {
             values::shown_path(path)
         });
         let addresses = addresses(&mut r);
+        let tls = Tls::read(&mut r);
         let trusted_proxies = r.optional(&TRUSTED_PROXIES, subnets, |nets| list(nets));
         let audience = audience(&mut r);
         let oidc = Oidc::read(&mut r);
@@ -115,6 +119,7 @@ impl GatewaySettings {
                 proxy,
                 api,
                 health,
+                tls: tls?,
                 trusted_proxies: trusted_proxies?.unwrap_or_default(),
                 audience: audience?,
                 oidc: oidc?,
@@ -137,6 +142,7 @@ impl GatewaySettings {
     /// A sentence for each setting that is allowed and had better be otherwise.
     pub fn warnings(&self, now: SystemTime) -> Vec<String> {
         let mut warnings = self.network.warnings();
+        warnings.extend(self.tls.as_ref().and_then(|tls| tls.warning(now)));
         warnings.extend(self.kubernetes.warnings(now));
         warnings
     }

@@ -42,6 +42,15 @@ settings! {
         presence: Presence::Default(":8082"),
         help: "Where /livez, /readyz and /metrics are served, written as PROXY_ADDR",
     }
+    TLS_CERT_FILE {
+        unset: "HTTP without TLS",
+        help: "PEM file of the certificate that PROXY_ADDR and API_ADDR show, those of its issuers \
+            behind it; read again when it changes; unset, they speak HTTP without TLS",
+    }
+    TLS_KEY_FILE {
+        in_summary: InSummary::IfSet,
+        help: "PEM file of its private key",
+    }
     TRUSTED_PROXIES {
         unset: "nobody",
         help: "Ingresses whose X-Forwarded-For, -Proto and -Host are believed: their addresses or \

@@ -9,7 +9,6 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::answer::Answer;
@@ -20,6 +19,7 @@ use super::route::{Route, route};
 use crate::gateway::context::Context;
 use crate::gateway::listener::Slot;
 use crate::gateway::proxy::{ClientSocket, talk};
+use crate::net::Channel;
 use crate::util::boxed;
 
 /// The time in which the body of a request has to come.
@@ -31,14 +31,14 @@ const MAX_BODY: usize = 4 * 1024;
 /// Serves one connection of the API's port to its end.
 pub async fn serve_connection(
     context: Arc<Context>,
-    stream: TcpStream,
+    channel: Channel,
     peer: SocketAddr,
     slot: Arc<Slot>,
 ) {
     // Without it, answers wait for the client's acknowledgements.
-    let _ = stream.set_nodelay(true);
+    let _ = channel.tcp().set_nodelay(true);
     let ip = peer.ip().to_canonical();
-    let socket = Arc::new(ClientSocket::new(stream, Arc::clone(&slot)));
+    let socket = Arc::new(ClientSocket::new(channel, Arc::clone(&slot)));
     let (of_requests, own) = (Arc::clone(&context), Arc::clone(&socket));
     let answers = Box::new(move |request| {
         let (context, socket) = (Arc::clone(&of_requests), Arc::clone(&own));

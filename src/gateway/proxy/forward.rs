@@ -295,6 +295,7 @@ impl One<'_> {
         };
         let onward = Onward {
             peer: &self.visitor.address,
+            is_encrypted: self.visitor.socket.channel.is_encrypted(),
             is_trusted: self.visitor.is_trusted,
             host: admitted.backend.upstream_host.as_deref(),
             is_ours: admitted.is_ours,

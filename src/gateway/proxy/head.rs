@@ -39,6 +39,8 @@ pub(super) struct Identity {
 pub(super) struct Onward<'a> {
     /// The address that the connection came from.
     pub(super) peer: &'a HeaderValue,
+    /// True if it has TLS of the gateway's.
+    pub(super) is_encrypted: bool,
     /// True if its word about whom it speaks for is believed.
     pub(super) is_trusted: bool,
     /// The Host that the app is shown; None for the client's.
@@ -121,7 +123,10 @@ fn forwarded(
     onward: &Onward<'_>,
 ) {
     let mut addresses = onward.peer.clone();
-    let mut proto = HeaderValue::from_static("http");
+    let mut proto = HeaderValue::from_static(match onward.is_encrypted {
+        true => "https",
+        false => "http",
+    });
     let mut host = checked.authority.clone();
     if onward.is_trusted {
         if let Some(continued) = continued(received, onward.peer) {
@@ -129,6 +134,7 @@ fn forwarded(
         }
         proto = match received.get(FORWARDED_PROTO).map(HeaderValue::as_bytes) {
             Some(b"https" | b"wss") => HeaderValue::from_static("https"),
+            Some(b"http" | b"ws") => HeaderValue::from_static("http"),
             _ => proto,
         };
         if let Some(told) = received.get(FORWARDED_HOST) {
@@ -222,6 +228,7 @@ mod tests {
     fn onward() -> Onward<'static> {
         Onward {
             peer: &PEER,
+            is_encrypted: false,
             is_trusted: false,
             host: None,
             is_ours: false,
@@ -340,6 +347,7 @@ mod tests {
     #[test]
     fn a_trusted_proxys_word_is_continued() {
         let onward = Onward {
+            is_encrypted: false,
             is_trusted: true,
             ..onward()
         };

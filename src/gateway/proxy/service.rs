@@ -1,10 +1,9 @@
 //! The proxy's port: one connection of a client, from its first byte to its last.
 
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -15,6 +14,7 @@ use super::upgrade;
 use super::visitor::Visitor;
 use crate::gateway::context::Context;
 use crate::gateway::listener::Slot;
+use crate::net::Channel;
 use crate::util::boxed;
 
 /// The time in which a client that was answered early may notice it.
@@ -26,13 +26,13 @@ const MAX_SURPLUS: usize = 256 * 1024;
 /// Serves one connection of the proxy's port to its end.
 pub async fn serve_connection(
     context: Arc<Context>,
-    stream: TcpStream,
+    channel: Channel,
     peer: SocketAddr,
     slot: Arc<Slot>,
 ) {
     // Without it an answer in two pieces waits for the client's acknowledgement.
-    let _ = stream.set_nodelay(true);
-    let visitor = Arc::new(Visitor::new(context, stream, peer, slot));
+    let _ = channel.tcp().set_nodelay(true);
+    let visitor = Arc::new(Visitor::new(context, channel, peer, slot));
     let of_requests = Arc::clone(&visitor);
     let respond = Box::new(move |request| {
         let visitor = Arc::clone(&of_requests);
@@ -45,9 +45,9 @@ pub async fn serve_connection(
         upgrade::run(switching, &visitor.slot, &visitor.context).await;
     } else if visitor.has_unread() {
         // Where an upgrade was asked for, hyper has not said that nothing more comes.
-        let _ = SockRef::from(&visitor.socket.stream).shutdown(Shutdown::Write);
+        let _ = visitor.socket.channel.shut_down();
         // Closing now would make the system throw away the answer, too.
-        let _ = timeout(LINGER, discard(&visitor.socket.stream)).await;
+        let _ = timeout(LINGER, discard(visitor.socket.channel.tcp())).await;
     }
 }
 

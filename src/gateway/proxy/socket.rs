@@ -2,7 +2,6 @@
 //! to be taken within a time, and others can see whether the client is still there.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,12 +11,12 @@ use std::time::Duration;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use socket2::SockRef;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::scan::HeadScan;
 use super::scratch;
 use crate::gateway::listener::{Passing, Slot};
+use crate::net::Channel;
 
 /// The time in which a client has to take something of what is sent to it.
 const MAX_STALL: Duration = Duration::from_secs(60);
@@ -35,7 +34,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// The socket of a client.
 pub(in crate::gateway) struct ClientSocket {
-    pub(super) stream: TcpStream,
+    pub(super) channel: Channel,
     conflict: AtomicBool,
     slot: Arc<Slot>,
     /// The room for what was passed on last.
@@ -43,9 +42,9 @@ pub(in crate::gateway) struct ClientSocket {
 }
 
 impl ClientSocket {
-    pub(in crate::gateway) fn new(stream: TcpStream, slot: Arc<Slot>) -> Self {
+    pub(in crate::gateway) fn new(channel: Channel, slot: Arc<Slot>) -> Self {
         Self {
-            stream,
+            channel,
             conflict: AtomicBool::new(false),
             slot,
             passing: Mutex::new(Weak::new()),
@@ -60,7 +59,7 @@ impl ClientSocket {
     /// A body is passed on: the system may keep more of it.
     pub(super) fn passes_body(&self) {
         // Without it the body takes longer.
-        let _ = SockRef::from(&self.stream).set_recv_buffer_size(RECEIVED);
+        let _ = SockRef::from(self.channel.tcp()).set_recv_buffer_size(RECEIVED);
     }
 
     /// The room for what the client does not take.
@@ -82,7 +81,7 @@ impl ClientSocket {
     pub(super) async fn left(&self) {
         // Readiness for urgent data is that of the end, too, but not that of data, which
         // would be there all the time.
-        while let Ok(ready) = self.stream.ready(Interest::PRIORITY).await {
+        while let Ok(ready) = self.channel.tcp().ready(Interest::PRIORITY).await {
             if ready.is_read_closed() || ready.is_write_closed() || ready.is_error() {
                 return;
             }
@@ -120,10 +119,10 @@ impl ClientIo {
     fn poll(
         &mut self,
         context: &mut Context<'_>,
-        write: &dyn Fn(&TcpStream) -> io::Result<usize>,
+        write: &dyn Fn(&Channel) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            if self.socket.stream.poll_write_ready(context)?.is_pending() {
+            if self.socket.channel.poll_write_ready(context)?.is_pending() {
                 let stalled = match &mut self.stalled {
                     Some(stalled) => stalled,
                     none => none.insert(Stalled {
@@ -134,7 +133,7 @@ impl ClientIo {
                 ready!(stalled.until.as_mut().poll(context));
                 return Poll::Ready(Err(ErrorKind::TimedOut.into()));
             }
-            match write(&self.socket.stream) {
+            match write(&self.socket.channel) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 done => {
                     self.stalled = None;
@@ -153,7 +152,7 @@ impl Read for ClientIo {
     ) -> Poll<io::Result<()>> {
         let Self { socket, scan, .. } = self.get_mut();
         loop {
-            ready!(socket.stream.poll_read_ready(context))?;
+            ready!(socket.channel.poll_read_ready(context))?;
             let read = scratch::with(|scratch| {
                 let most = if scan.is_in_body() {
                     scratch.len()
@@ -162,7 +161,7 @@ impl Read for ClientIo {
                 };
                 let room = into.remaining().min(most);
                 let scratch = scratch.get_mut(..room).unwrap_or_default();
-                let count = socket.stream.try_read(scratch)?;
+                let count = socket.channel.try_read(scratch)?;
                 let bytes = scratch.get(..count).unwrap_or_default();
                 if scan.feed(bytes) {
                     socket.conflict.store(true, Ordering::Relaxed);
@@ -185,7 +184,7 @@ impl Write for ClientIo {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.get_mut()
-            .poll(context, &|stream| stream.try_write(bytes))
+            .poll(context, &|channel| channel.try_write(bytes))
     }
 
     fn poll_write_vectored(
@@ -194,23 +193,24 @@ impl Write for ClientIo {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.get_mut()
-            .poll(context, &|stream| stream.try_write_vectored(pieces))
+            .poll(context, &|channel| channel.try_write_vectored(pieces))
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.socket.channel.has_unsent() {
+            return Poll::Ready(Ok(()));
+        }
+        let flushed = self
+            .get_mut()
+            .poll(context, &|channel| channel.try_flush().map(|()| 0));
+        flushed.map_ok(|_| ())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(shut_down(&self.socket.stream))
+        Poll::Ready(self.socket.channel.shut_down())
     }
-}
-
-/// Says that nothing more comes.
-pub(super) fn shut_down(stream: &TcpStream) -> io::Result<()> {
-    SockRef::from(stream).shutdown(Shutdown::Write)
 }

@@ -17,10 +17,12 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::answer::Answer;
+use super::scratch;
 use super::socket::{ClientIo, ClientSocket};
 use crate::gateway::context::Context;
 use crate::gateway::listener::Slot;
 use crate::gateway::tracked::Busy;
+use crate::net::Channel;
 use crate::util::{Boxed, First, race};
 
 /// The time in which the head of a request has to arrive, and the next request after an
@@ -29,6 +31,14 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest head of a request, and the most of a body that is read at once, in bytes.
 const MAX_BUFFER: usize = 16 * 1024;
+
+/// The first byte of TLS (<https://www.rfc-editor.org/rfc/rfc8446#section-5.1>).
+const HANDSHAKE: u8 = 22;
+
+/// The answer to whoever speaks HTTP where TLS is spoken.
+const IN_THE_CLEAR: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\
+    content-type: text/plain; charset=utf-8\r\ncontent-length: 41\r\n\r\n\
+    this port speaks TLS: ask it by https://\n";
 
 /// The answer to a request.
 pub type Respond = dyn Fn(Request<Incoming>) -> Boxed<Response<Answer>> + Send + Sync;
@@ -41,14 +51,15 @@ pub async fn talk(
     socket: &Arc<ClientSocket>,
     respond: Box<Respond>,
 ) {
-    if begins(context, socket).await {
+    if begins(context, &socket.channel).await {
         // Boxed: who has said nothing yet takes none of the room that hyper needs.
         Box::pin(serve(context, slot, socket, respond)).await;
     }
 }
 
-/// Waits for the first byte. False if there is none, or none that matters.
-async fn begins(context: &Context, socket: &ClientSocket) -> bool {
+/// Waits for the first byte, and for the handshake that it may be the first of. False if
+/// there is none, or none that matters.
+async fn begins(context: &Context, channel: &Channel) -> bool {
     // One that comes while the gateway ends is of somebody whom nobody has told yet.
     let is_late = context.is_draining();
     let over = async {
@@ -57,10 +68,29 @@ async fn begins(context: &Context, socket: &ClientSocket) -> bool {
             false => context.draining().await,
         }
     };
+    let first = timeout(HEAD_TIMEOUT, race(open(channel), over));
+    matches!(first.await, Ok(First::Left(true)))
+}
+
+async fn open(channel: &Channel) -> bool {
     let mut byte = [0];
     // Looked at and left there: that something could be read may be said of nothing, too.
-    let first = race(socket.stream.peek(&mut byte), over);
-    matches!(timeout(HEAD_TIMEOUT, first).await, Ok(First::Left(Ok(1))))
+    if !matches!(channel.tcp().peek(&mut byte).await, Ok(1)) {
+        return false;
+    }
+    if channel.is_encrypted() && byte != [HANDSHAKE] {
+        let _ = channel.tcp().try_write(IN_THE_CLEAR);
+        // What came in is read, so that the answer is not thrown away for its sake.
+        let _ = scratch::with(|scratch| channel.tcp().try_read(scratch));
+        return false;
+    }
+    match channel.handshake().await {
+        Ok(()) => true,
+        Err(error) => {
+            debug!("a handshake failed: {error}");
+            false
+        }
+    }
 }
 
 async fn serve(

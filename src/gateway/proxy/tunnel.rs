@@ -11,14 +11,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::frames::Frames;
 use super::scratch;
-use super::socket::shut_down;
 use super::usage::Counter;
 use crate::gateway::listener::Passing;
+use crate::net::Channel;
 
 /// The time in which a frame that has begun has to end before the socket is closed in the
 /// middle of it, and in which the other side has to answer a Close.
@@ -84,8 +83,8 @@ enum State {
 /// side already; what one of them does not take is kept if there is room for it, and ends
 /// the socket otherwise.
 pub(super) async fn run(
-    client: &TcpStream,
-    app: &TcpStream,
+    client: &Channel,
+    app: &Channel,
     early: (Bytes, Bytes),
     counter: &Counter,
     room: &(dyn Fn() -> Option<Passing> + Sync),
@@ -113,7 +112,7 @@ pub(super) async fn run(
                 Some(_) if is_between(&down) => false,
                 _ => pass(&mut down, app, client, context, counter, false).is_err(),
             };
-        if up.left.is_empty() && down.left.is_empty() {
+        if up.left.is_empty() && down.left.is_empty() && !client.has_unsent() {
             kept = None;
         } else if kept.is_none() {
             kept = room();
@@ -161,8 +160,8 @@ fn take(way: &mut Way, bytes: &[u8], counter: &Counter, is_client: bool) {
 /// Moves what can be moved now.
 fn pass(
     way: &mut Way,
-    from: &TcpStream,
-    to: &TcpStream,
+    from: &Channel,
+    to: &Channel,
     context: &mut Context<'_>,
     counter: &Counter,
     is_client: bool,
@@ -180,12 +179,15 @@ fn pass(
         }
         // An idle socket keeps none.
         way.left = Vec::new();
+        if to.poll_flush(context)?.is_pending() {
+            return Ok(());
+        }
         match way.state {
             State::Open => {}
             State::Ending => {
                 way.state = State::Ended;
                 // It may be gone altogether.
-                let _ = shut_down(to);
+                let _ = to.shut_down();
                 return Ok(());
             }
             State::Ended => return Ok(()),
@@ -221,8 +223,8 @@ fn pass(
 }
 
 /// Tells the client why, and waits a moment for it to close.
-async fn say_goodbye(client: &TcpStream, reason: Over) {
-    if !matches!(client.try_write(&reason.frame()), Ok(4)) || shut_down(client).is_err() {
+async fn say_goodbye(client: &Channel, reason: Over) {
+    if !matches!(client.try_write(&reason.frame()), Ok(4)) || client.shut_down().is_err() {
         return;
     }
     let mut patience = pin!(sleep(GRACE));

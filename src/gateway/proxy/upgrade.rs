@@ -27,6 +27,7 @@ use crate::gateway::auth::Session;
 use crate::gateway::context::Context;
 use crate::gateway::listener::Slot;
 use crate::gateway::wake::TargetHandle;
+use crate::net::Channel;
 use crate::telemetry::GatewayEvent;
 use crate::util::{First, race};
 
@@ -110,8 +111,8 @@ pub(super) async fn run(switching: Switching, slot: &Arc<Slot>, context: &Contex
         return;
     };
     let (socket, app_stream) = (client.io.socket, app.io.into_inner());
-    keep_alive(&socket.stream);
-    limit_buffer(&socket.stream);
+    keep_alive(socket.channel.tcp());
+    limit_buffer(socket.channel.tcp());
     limit_buffer(&app_stream);
     let room = || {
         let room = slot.pass();
@@ -131,8 +132,8 @@ pub(super) async fn run(switching: Switching, slot: &Arc<Slot>, context: &Contex
     who::record(context, GatewayEvent::SessionStart, &session, &told);
     let early = (client.read_buf, app.read_buf);
     let ended = tunnel::run(
-        &socket.stream,
-        &app_stream,
+        &socket.channel,
+        &Channel::plain(app_stream),
         early,
         &usage.counter(),
         &room,

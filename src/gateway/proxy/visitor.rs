@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderValue;
-use tokio::net::TcpStream;
 
 use super::socket::ClientSocket;
 use super::upgrade::Switching;
 use crate::gateway::context::Context;
 use crate::gateway::listener::Slot;
+use crate::net::Channel;
 
 /// A connection of a client.
 pub(super) struct Visitor {
@@ -31,7 +31,7 @@ pub(super) struct Visitor {
 impl Visitor {
     pub(super) fn new(
         context: Arc<Context>,
-        stream: TcpStream,
+        channel: Channel,
         peer: SocketAddr,
         slot: Arc<Slot>,
     ) -> Self {
@@ -40,7 +40,7 @@ impl Visitor {
         Self {
             is_trusted: context.trusts(ip),
             context,
-            socket: Arc::new(ClientSocket::new(stream, Arc::clone(&slot))),
+            socket: Arc::new(ClientSocket::new(channel, Arc::clone(&slot))),
             slot,
             peer: SocketAddr::new(ip, peer.port()),
             address: address.unwrap_or_else(|_| HeaderValue::from_static("unknown")),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::entry::{Entry, Material};
 use super::files::{EVERYBODY_WRITES, Inputs};
 use crate::kube::service_account::{is_token, read_token};
-use crate::net::{ClientChain, ClientIdentity, ClientKey, KeyFault};
+use crate::net::{Chain, Identity, PrivateKey, KeyFault};
 use crate::util::Secret;
 
 /// The way out for whoever logs in by what this program does not do.
@@ -52,7 +52,7 @@ const REFUSED: [(&str, &str); 8] = [
 /// The proof of who asks: a client certificate, a token, or both.
 #[derive(Debug, Clone)]
 pub(super) struct User {
-    pub(super) certificate: Option<ClientIdentity>,
+    pub(super) certificate: Option<Identity>,
     pub(super) token: Option<Token>,
 }
 
@@ -131,7 +131,7 @@ fn token(entry: &Entry<'_>, inputs: &mut Inputs) -> Option<Token> {
     })
 }
 
-fn certificate(entry: &Entry<'_>, inputs: &mut Inputs) -> Option<ClientIdentity> {
+fn certificate(entry: &Entry<'_>, inputs: &mut Inputs) -> Option<Identity> {
     let known = inputs.faults.len();
     let certificate = entry.material("client-certificate", inputs);
     let key = entry.material("client-key", inputs);
@@ -153,7 +153,7 @@ fn certificate(entry: &Entry<'_>, inputs: &mut Inputs) -> Option<ClientIdentity>
         }
     };
     let Material { field, bytes, .. } = certificate;
-    let chain = ClientChain::from_pem(&bytes).map_err(|fault| {
+    let chain = Chain::from_pem(&bytes).map_err(|fault| {
         let problem = format!("gives no certificate: {fault}");
         let cure = "give the client's certificate in PEM, between BEGIN CERTIFICATE and END \
                     CERTIFICATE";
@@ -172,8 +172,8 @@ fn certificate(entry: &Entry<'_>, inputs: &mut Inputs) -> Option<ClientIdentity>
         let problem = format!("gives no key that can be used: {fault}");
         inputs.faults.push(entry.fault(&key.field, &problem, cure));
     };
-    let read = ClientKey::from_pem(&key.bytes).map_err(&mut refuse);
-    ClientIdentity::new(chain.ok()?, read.ok()?)
+    let read = PrivateKey::from_pem(&key.bytes).map_err(&mut refuse);
+    Identity::new(chain.ok()?, read.ok()?)
         .map_err(refuse)
         .ok()
 }

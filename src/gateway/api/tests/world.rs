@@ -98,6 +98,7 @@ async fn api() -> Api {
         warnings: Vec::new(),
     };
     let parts = Parts {
+            tls: None,
         authenticator: Authenticator::of_sessions(sessions, nobody),
         trusted_proxies: Vec::new(),
         audit: GatewayAudit::default(),

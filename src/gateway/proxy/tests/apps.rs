@@ -87,6 +87,7 @@ impl World {
         let (_, nobody) = permissions("", anonymous, &[]);
         let tokens = [(TOKEN, session("granted")), (STRANGER, session("stranger"))];
         let parts = Parts {
+            tls: None,
             authenticator: Authenticator::of_sessions(tokens, nobody),
             trusted_proxies: Vec::new(),
             audit: GatewayAudit::default(),
