@@ -1,5 +1,5 @@
 //! The gateway's work beside its requests: it tells that it is alive and ready, writes down
-//! what the audit log has folded, and reads its file again when that changes. A file that has
+//! what the audit log has folded, and reads its files again when they change. A file that has
 //! faults is not taken: the one before stays in force, and all faults are told.
 
 use std::path::PathBuf;
@@ -9,9 +9,10 @@ use std::time::Duration;
 use log::{error, info, warn};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::certificate::Certificate;
 use super::context::Context;
 use super::wake::Keepers;
-use crate::config::gateway::GatewayFile;
+use crate::config::gateway::{GatewayFile, GatewaySettings};
 use crate::control::Workload;
 use crate::telemetry::GatewayHealth;
 use crate::util::{First, race};
@@ -35,6 +36,7 @@ pub(super) struct Housekeeping {
     path: PathBuf,
     /// The workload that the gateway runs as.
     own: Option<Workload>,
+    certificate: Option<Certificate>,
     /// The text of the file as it was read last.
     text: Option<String>,
     /// The faults of the file that were told last.
@@ -46,15 +48,17 @@ impl Housekeeping {
         context: Arc<Context>,
         keepers: Keepers,
         health: Arc<GatewayHealth>,
-        path: PathBuf,
-        own: Option<Workload>,
+        settings: &GatewaySettings,
     ) -> Self {
+        let tls = settings.tls.clone();
+        let certificate = tls.map(|tls| Certificate::new(Arc::clone(&context), tls));
         Self {
             context,
             keepers,
             health,
-            path,
-            own,
+            path: settings.file.clone(),
+            own: settings.own.clone(),
+            certificate,
             text: None,
             told: Vec::new(),
         }
@@ -70,6 +74,9 @@ impl Housekeeping {
                 turns = 0;
                 self.context.audit.flush(self.context.clock.now_ms());
                 self.look();
+                if let Some(certificate) = &mut self.certificate {
+                    certificate.look();
+                }
             }
             let context = Arc::clone(&self.context);
             if let First::Left(()) = race(context.draining(), self.rest()).await {

@@ -3,6 +3,7 @@
 
 mod api;
 mod auth;
+mod certificate;
 mod check;
 mod connections;
 mod context;

@@ -141,8 +141,7 @@ pub async fn serve(
         Arc::clone(&context),
         keepers,
         Arc::clone(&health),
-        settings.file.clone(),
-        settings.own.clone(),
+        &settings,
     );
     tokio::spawn(boxed(housekeeping.run()));
     let open = Open::new(settings.max_connections);

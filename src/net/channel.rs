@@ -143,7 +143,8 @@ impl Channel {
 
     /// Returns true if something that was written waits here.
     pub fn has_unsent(&self) -> bool {
-        self.session().is_some_and(|session| session.tls.wants_write())
+        self.session()
+            .is_some_and(|session| session.tls.wants_write())
     }
 
     /// Sends what waits here.

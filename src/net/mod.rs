@@ -31,6 +31,8 @@ pub(crate) mod fake;
 #[cfg(test)]
 pub(crate) mod fake_proxy;
 #[cfg(test)]
+pub(crate) mod fake_tls;
+#[cfg(test)]
 mod tests;
 
 pub use authority::{Authority, BadUrl, is_host, is_private};

@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use ring::digest::{Context, SHA256};
+use zeroize::Zeroizing;
 
 use super::table::{TLS_CERT_FILE, TLS_KEY_FILE};
 use crate::config::fault::{Faults, Flaw, quoted};
@@ -18,26 +19,43 @@ const SOON: Duration = Duration::from_secs(7 * 86_400);
 /// A certificate and its key, and the files that they are in.
 #[derive(Debug, Clone)]
 pub struct Tls {
-    certificate: String,
-    key: String,
+    files: Files,
+    in_force: Digest,
     /// What was read of them.
     pub identity: Identity,
 }
 
-/// The content of both files, as far as it can be told whether it has changed.
+/// The paths of the files.
+#[derive(Debug, Clone)]
+struct Files {
+    certificate: String,
+    key: String,
+}
+
+/// The SHA-256 of both files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Digest(Vec<u8>);
+
+/// The content of both files.
+struct Contents<'a> {
+    files: &'a Files,
+    certificate: Zeroizing<String>,
+    key: Zeroizing<String>,
+}
+
+/// The flaws of the files, with the variable that names each.
+type Flawed = Vec<(&'static str, Flaw)>;
 
 impl Tls {
     /// Reads both files, if they are named.
     pub(super) fn read(r: &mut Reader<'_>) -> Option<Option<Self>> {
         let certificate = r.optional(&TLS_CERT_FILE, text, String::clone);
         let key = r.optional(&TLS_KEY_FILE, text, String::clone);
-        let (certificate, key) = match (certificate?, key?) {
+        let files = match (certificate?, key?) {
             (None, None) => return Some(None),
-            (Some(certificate), Some(key)) => (certificate, key),
-            (given, _) => {
-                let (given, missing) = match given {
+            (Some(certificate), Some(key)) => Files { certificate, key },
+            (certificate, _) => {
+                let (given, missing) = match certificate {
                     Some(_) => (TLS_CERT_FILE.name, TLS_KEY_FILE.name),
                     None => (TLS_KEY_FILE.name, TLS_CERT_FILE.name),
                 };
@@ -47,10 +65,14 @@ impl Tls {
                 return None;
             }
         };
-        match identity(&certificate, &key) {
-            Ok(identity) => Some(Some(Self {
-                certificate,
-                key,
+        let read = files.read().and_then(|contents| {
+            let identity = contents.identity()?;
+            Ok((contents.digest(), identity))
+        });
+        match read {
+            Ok((in_force, identity)) => Some(Some(Self {
+                files,
+                in_force,
                 identity,
             })),
             Err(flaws) => {
@@ -62,12 +84,25 @@ impl Tls {
         }
     }
 
-    /// Reads both files again.
+    /// Reads both files again; None if they are what is in force. `seen` is what was read the
+    /// last time: files are two, and only what is the same twice is no half of a change.
     ///
     /// # Errors
     /// All faults of them.
-    pub fn read_again(&self) -> Result<Identity, Faults> {
-        identity(&self.certificate, &self.key).map_err(|flaws| {
+    pub fn read_again(&self, seen: &mut Option<Digest>) -> Result<Option<Self>, Faults> {
+        let read = self.files.read().and_then(|contents| {
+            let digest = contents.digest();
+            let before = seen.replace(digest.clone());
+            if digest == self.in_force || before.as_ref() != Some(&digest) {
+                return Ok(None);
+            }
+            Ok(Some(Self {
+                files: self.files.clone(),
+                in_force: digest,
+                identity: contents.identity()?,
+            }))
+        });
+        read.map_err(|flaws| {
             let mut faults = Faults::default();
             for (variable, flaw) in flaws {
                 faults.push(flaw.of(variable));
@@ -76,71 +111,81 @@ impl Tls {
         })
     }
 
-    /// The content of both files; None where one cannot be read.
-    pub fn digest(&self) -> Option<Digest> {
+    /// A sentence if the certificate is not valid any more, or not for long.
+    pub fn warning(&self, now: SystemTime) -> Option<String> {
+        let has_expired = self.identity.has_expired(now);
+        if !has_expired && !self.identity.has_expired(now + SOON) {
+            return None;
+        }
+        let state = match has_expired {
+            true => "is not valid any more, so that clients refuse it",
+            false => "ends soon",
+        };
+        Some(format!(
+            "TLS_CERT_FILE: the certificate {state}: it is valid until {}; renew it, the files are \
+             read again when they change",
+            self.identity.until()
+        ))
+    }
+}
+
+impl Files {
+    fn read(&self) -> Result<Contents<'_>, Flawed> {
+        let mut flaws = Vec::new();
+        let mut read = |variable, path: &str| {
+            let content = content(path);
+            content.map_err(|flaw| flaws.push((variable, flaw))).ok()
+        };
+        let certificate = read(TLS_CERT_FILE.name, &self.certificate);
+        let key = read(TLS_KEY_FILE.name, &self.key);
+        match (certificate, key) {
+            (Some(certificate), Some(key)) => Ok(Contents {
+                files: self,
+                certificate,
+                key,
+            }),
+            _ => Err(flaws),
+        }
+    }
+}
+
+impl Contents<'_> {
+    fn digest(&self) -> Digest {
         let mut digest = Context::new(&SHA256);
-        for path in [&self.certificate, &self.key] {
-            let content = content(path).ok()?;
+        for content in [&self.certificate, &self.key] {
             digest.update(&content.len().to_be_bytes());
             digest.update(content.as_bytes());
         }
-        Some(Digest(digest.finish().as_ref().to_vec()))
+        Digest(digest.finish().as_ref().to_vec())
     }
 
-    /// A sentence if the certificate is not valid any more, or not for long.
-    pub fn warning(&self, now: SystemTime) -> Option<String> {
-        let until = self.identity.until();
-        let (passed, cure) = (
-            self.identity.has_expired(now),
-            "renew it: the files are read again when they change",
-        );
-        match passed {
-            true => Some(format!(
-                "TLS_CERT_FILE has a certificate that was valid until {until}, and clients refuse \
-                 it; {cure}"
-            )),
-            false if self.identity.has_expired(now + SOON) => Some(format!(
-                "TLS_CERT_FILE has a certificate that is valid until {until}, which is soon; {cure}"
-            )),
-            false => None,
-        }
+    fn identity(&self) -> Result<Identity, Flawed> {
+        let mut flaws = Vec::new();
+        let chain = Chain::from_pem(self.certificate.as_bytes()).map_err(|fault| {
+            let path = quoted(&self.files.certificate);
+            let problem = format!("names {path}, which has no certificate: {fault}");
+            let cure = "give the server's certificate in PEM, those of its issuers behind it";
+            flaws.push((TLS_CERT_FILE.name, Flaw::new(problem, cure)));
+        });
+        let key = PrivateKey::from_pem(self.key.as_bytes());
+        let key = key.map_err(|fault| flaws.push(self.refused(fault)));
+        let (Ok(chain), Ok(key)) = (chain, key) else {
+            return Err(flaws);
+        };
+        Identity::new(chain, key).map_err(|fault| vec![self.refused(fault)])
     }
-}
 
-/// The flaws of the files of variables.
-type Flawed = Vec<(&'static str, Flaw)>;
-
-fn identity(certificate: &str, key: &str) -> Result<Identity, Flawed> {
-    let mut flaws = Vec::new();
-    let chain = chain(certificate).map_err(|flaw| flaws.push((TLS_CERT_FILE.name, flaw)));
-    let private = private_key(key).map_err(|flaw| flaws.push((TLS_KEY_FILE.name, flaw)));
-    let (Ok(chain), Ok(private)) = (chain, private) else {
-        return Err(flaws);
-    };
-    Identity::new(chain, private).map_err(|fault| {
-        let problem = format!("names {}, which has no key for it: {fault}", quoted(key));
-        let cure = "give the certificate and the key that were made together";
-        vec![(TLS_KEY_FILE.name, Flaw::new(problem, cure))]
-    })
-}
-
-fn chain(path: &str) -> Result<Chain, Flaw> {
-    Chain::from_pem(content(path)?.as_bytes()).map_err(|fault| {
-        Flaw::new(
-            format!("names {}, which has no certificate: {fault}", quoted(path)),
-            "give the server's certificate in PEM, those of its issuers behind it",
-        )
-    })
-}
-
-fn private_key(path: &str) -> Result<PrivateKey, Flaw> {
-    PrivateKey::from_pem(content(path)?.as_bytes()).map_err(|fault| {
-        let problem = format!("names {}, which has no key: {fault}", quoted(path));
+    fn refused(&self, fault: KeyFault) -> (&'static str, Flaw) {
+        let path = quoted(&self.files.key);
+        let problem = format!("names {path}, which has no key that can be used: {fault}");
         let cure = match fault {
             KeyFault::Encrypted => "decrypt it by: openssl pkey -in KEY -out PLAIN",
             KeyFault::Kind => "make a certificate with another kind of key",
-            _ => "give the key in PEM: PKCS #8, PKCS #1 (RSA) or SEC 1 (EC)",
+            KeyFault::Another => "give the certificate and the key that were made together",
+            KeyFault::Empty | KeyFault::Pem => {
+                "give the key in PEM: PKCS #8, PKCS #1 (RSA) or SEC 1 (EC)"
+            }
         };
-        Flaw::new(problem, cure)
-    })
+        (TLS_KEY_FILE.name, Flaw::new(problem, cure))
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::entry::{Entry, Material};
 use super::files::{EVERYBODY_WRITES, Inputs};
 use crate::kube::service_account::{is_token, read_token};
-use crate::net::{Chain, Identity, PrivateKey, KeyFault};
+use crate::net::{Chain, Identity, KeyFault, PrivateKey};
 use crate::util::Secret;
 
 /// The way out for whoever logs in by what this program does not do.
@@ -173,7 +173,5 @@ fn certificate(entry: &Entry<'_>, inputs: &mut Inputs) -> Option<Identity> {
         inputs.faults.push(entry.fault(&key.field, &problem, cure));
     };
     let read = PrivateKey::from_pem(&key.bytes).map_err(&mut refuse);
-    Identity::new(chain.ok()?, read.ok()?)
-        .map_err(refuse)
-        .ok()
+    Identity::new(chain.ok()?, read.ok()?).map_err(refuse).ok()
 }

@@ -2,6 +2,7 @@
 
 mod body;
 mod certificates;
+mod channel;
 mod proxy;
 mod roots;
 

@@ -5,6 +5,7 @@ mod hosts;
 mod openclaw;
 mod schema;
 mod settings;
+mod tls;
 mod together;
 
 use std::path::Path;

@@ -23,7 +23,7 @@ const REQUIRED: [(&str, &str); 4] = [
 const ISSUER: (&str, &str) = ("OIDC_ISSUER_URL", "https://id.example.org/realms/A/");
 
 /// The settings from the required variables and these; later ones win.
-fn with(extra: &[(&str, &str)]) -> Result<GatewaySettings, Faults> {
+pub(super) fn with(extra: &[(&str, &str)]) -> Result<GatewaySettings, Faults> {
     let env = |name: &str| {
         let given = extra.iter().rev().chain(&REQUIRED);
         let (_, value) = given.clone().find(|(variable, _)| *variable == name)?;
@@ -32,7 +32,7 @@ fn with(extra: &[(&str, &str)]) -> Result<GatewaySettings, Faults> {
     GatewaySettings::from_env(&env)
 }
 
-fn fault(extra: &[(&str, &str)]) -> String {
+pub(super) fn fault(extra: &[(&str, &str)]) -> String {
     told(&with(extra).unwrap_err())
 }
 

@@ -16,6 +16,7 @@ use crate::gateway::context::{Context, Parts};
 use crate::gateway::listener::Slot;
 use crate::gateway::wake::fake::{FakeKeeper, cold, target};
 use crate::gateway::wake::{Change, Changed, Refusal};
+use crate::net::Channel;
 use crate::net::fake::run;
 use crate::telemetry::GatewayAudit;
 use crate::util::{Ahead, Clock, ServerClock, SortedMap};
@@ -98,7 +99,7 @@ async fn api() -> Api {
         warnings: Vec::new(),
     };
     let parts = Parts {
-            tls: None,
+        tls: None,
         authenticator: Authenticator::of_sessions(sessions, nobody),
         trusted_proxies: Vec::new(),
         audit: GatewayAudit::default(),
@@ -115,7 +116,12 @@ async fn api() -> Api {
         loop {
             let (stream, peer) = listener.accept().await.unwrap();
             let context = Arc::clone(&shared);
-            tokio::spawn(serve_connection(context, stream, peer, Slot::alone()));
+            tokio::spawn(serve_connection(
+                context,
+                Channel::plain(stream),
+                peer,
+                Slot::alone(),
+            ));
         }
     });
     Api {

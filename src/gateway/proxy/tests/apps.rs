@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
-use super::peers::{listener, read_to, write};
+use super::peers::{listener, pair, read_to, write};
 use crate::config::gateway::{GatewayFile, GatewayTarget};
 use crate::control::TargetName;
 use crate::control::access::{
@@ -16,6 +16,8 @@ use crate::gateway::context::{Context, Parts};
 use crate::gateway::listener::Slot;
 use crate::gateway::proxy::serve_connection;
 use crate::gateway::wake::fake::{self, FakeKeeper};
+use crate::net::Channel;
+use crate::net::fake_tls::Served;
 use crate::telemetry::GatewayAudit;
 use crate::util::{Ahead, Clock, ServerClock, SortedMap};
 
@@ -30,6 +32,8 @@ pub(super) struct World {
     pub(super) context: Arc<Context>,
     pub(super) keeper: FakeKeeper,
     pub(super) app: TcpListener,
+    /// The TLS that clients speak, if they do.
+    pub(super) served: Option<Served>,
 }
 
 /// The target as the tests have it.
@@ -108,6 +112,7 @@ impl World {
             context: Arc::new(Context::new(parts, file, targets)),
             keeper,
             app: listener().await,
+            served: None,
         }
     }
 
@@ -125,13 +130,16 @@ impl World {
 
     /// A connection to the gateway.
     pub(super) async fn client(&self) -> TcpStream {
-        let listener = listener().await;
-        let client = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
-        let (server, peer) = listener.accept().await.unwrap();
+        let (client, channel) = match &self.served {
+            Some(served) => served.encrypted().await,
+            None => {
+                let (client, server) = pair().await;
+                (client, Channel::plain(server))
+            }
+        };
         let context = Arc::clone(&self.context);
-        tokio::spawn(serve_connection(context, server, peer, Slot::alone()));
+        let peer = client.local_addr().unwrap();
+        tokio::spawn(serve_connection(context, channel, peer, Slot::alone()));
         client
     }
 

@@ -2,6 +2,7 @@
 
 mod apps;
 mod colds;
+mod encrypted;
 mod exchanges;
 mod flows;
 mod peers;

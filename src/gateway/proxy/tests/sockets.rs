@@ -1,15 +1,20 @@
 //! What hyper shows of requests that come in by the proxy's socket.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io::ErrorKind;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
+use hyper::rt::Write;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::peers::{PATIENCE, pair, read_all, read_to, write};
 use crate::gateway::listener::Slot;
@@ -17,11 +22,13 @@ use crate::gateway::proxy::answer::Answer;
 use crate::gateway::proxy::replies;
 use crate::gateway::proxy::request::check;
 use crate::gateway::proxy::socket::{ClientIo, ClientSocket};
+use crate::net::Channel;
 use crate::net::fake::run;
+use crate::net::fake_tls::{Served, begin};
 
 /// Serves with nothing but the look at each request.
 async fn serve(stream: TcpStream) {
-    let socket = Arc::new(ClientSocket::new(stream, Slot::alone()));
+    let socket = Arc::new(ClientSocket::new(Channel::plain(stream), Slot::alone()));
     let seen = Arc::clone(&socket);
     let service = service_fn(move |request: Request<Incoming>| {
         let (parts, body) = request.into_parts();
@@ -141,14 +148,37 @@ fn one_connection_serves_many() {
 fn who_leaves_is_noticed_also_with_something_unread() {
     run(async {
         let (client, server) = pair().await;
-        let socket = ClientSocket::new(server, Slot::alone());
+        let socket = ClientSocket::new(Channel::plain(server), Slot::alone());
         write(&client, b"unread").await;
-        socket.stream.readable().await.unwrap();
+        socket.channel.tcp().readable().await.unwrap();
         let early = timeout(Duration::from_millis(50), socket.left()).await;
         assert!(early.is_err(), "it is still there");
         drop(client);
         timeout(PATIENCE, socket.left()).await.unwrap();
     });
+}
+
+/// The error in the end of a client that takes nothing: of what is written to it, or, if
+/// `is_flushed`, of what was taken and is not sent yet.
+async fn given_up(channel: Channel, is_flushed: bool) -> std::io::Error {
+    let mut io = ClientIo::new(Arc::new(ClientSocket::new(channel, Slot::alone())));
+    let bytes = [0; 64 * 1024];
+    poll_fn(|context| {
+        loop {
+            let is_full = is_flushed && io.socket.channel.has_unsent();
+            let io = Pin::new(&mut io);
+            let written = match is_full {
+                true => Write::poll_flush(io, context).map_ok(|()| 0),
+                false => Write::poll_write(io, context, &bytes),
+            };
+            match written {
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(error),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await
 }
 
 #[test]
@@ -160,22 +190,22 @@ fn a_client_that_takes_nothing_is_given_up() {
         .unwrap();
     runtime.block_on(async {
         let (client, server) = pair().await;
-        let mut io = ClientIo::new(Arc::new(ClientSocket::new(server, Slot::alone())));
-        let start = tokio::time::Instant::now();
-        let bytes = [0; 64 * 1024];
-        let error = std::future::poll_fn(|context| {
-            loop {
-                let io = std::pin::Pin::new(&mut io);
-                match hyper::rt::Write::poll_write(io, context, &bytes) {
-                    std::task::Poll::Ready(Ok(_)) => {}
-                    std::task::Poll::Ready(Err(error)) => return std::task::Poll::Ready(error),
-                    std::task::Poll::Pending => return std::task::Poll::Pending,
-                }
-            }
-        })
-        .await;
-        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        let start = Instant::now();
+        let error = given_up(Channel::plain(server), false).await;
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert!(start.elapsed() >= Duration::from_secs(60));
         drop(client);
+        for is_flushed in [false, true] {
+            let served = Served::new();
+            let (near, channel) = served.connect().await;
+            let client = tokio::spawn(begin(near, served.client(rustls::ALL_VERSIONS)));
+            channel.handshake().await.unwrap();
+            let client = client.await.unwrap().unwrap();
+            let start = Instant::now();
+            let error = given_up(channel, is_flushed).await;
+            assert_eq!(error.kind(), ErrorKind::TimedOut);
+            assert!(start.elapsed() >= Duration::from_secs(60));
+            drop(client);
+        }
     });
 }

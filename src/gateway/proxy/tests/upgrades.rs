@@ -8,7 +8,7 @@ use crate::control::access::Action;
 use crate::gateway::wake::Phase;
 use crate::net::fake::run;
 
-const OPEN: &[Action] = &[Action::Connect];
+pub(super) const OPEN: &[Action] = &[Action::Connect];
 
 /// The example of RFC 6455, section 1.3.
 const ASK: &str = "GET /socket HTTP/1.1\nUpgrade: websocket\nConnection: Upgrade\n\
@@ -18,7 +18,7 @@ const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r
     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// A socket that is open: the client's end and the app's.
-async fn open(world: &World) -> (TcpStream, TcpStream) {
+pub(super) async fn open(world: &World) -> (TcpStream, TcpStream) {
     let client = world.client().await;
     send(&client, &format!("{ASK}\nAuthorization: Bearer {TOKEN}")).await;
     let app = world.accept().await;
