@@ -14,14 +14,25 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-/// The places of a socket that was upgraded: 32 KiB each, resident and in the kernel.
-const OF_SOCKET: usize = 1;
+/// The places that a connection takes: 32 KiB each, resident and in the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Places {
+    /// With HTTP: a request of which all has come that may come before it is passed on.
+    http: usize,
+    /// As a socket that was upgraded.
+    socket: usize,
+}
 
-/// The places of a connection with HTTP: a request of which all has come that may come before
-/// it is passed on.
-const OF_HTTP: usize = 2;
+impl Places {
+    /// In the clear.
+    pub(super) const PLAIN: Self = Self { http: 2, socket: 1 };
 
-/// The places that are needed beside them while something is passed on: a request and its
+    /// With TLS, which keeps a record that has not come whole, or a client's first words of at
+    /// most 64 KiB.
+    pub(super) const ENCRYPTED: Self = Self { http: 3, socket: 2 };
+}
+
+/// The places that are needed beside those of a connection while something is passed on: a request and its
 /// answer, or what one side of a socket does not take.
 const OF_PASSING: usize = 6;
 
@@ -49,6 +60,7 @@ pub struct Usage {
     idle_at: AtomicU64,
     /// The places that the connection itself takes, none once it has ended.
     own: AtomicUsize,
+    places: Places,
     /// The places that all connections take.
     taken: Arc<AtomicUsize>,
 }
@@ -61,6 +73,8 @@ const SOCKET: u8 = 2;
 /// Open connections of all listeners.
 pub(super) struct Connections<T> {
     max: usize,
+    /// The places of each.
+    places: Places,
     /// The places that are taken, counted as they change: there may be many connections, and
     /// each request asks.
     taken: Arc<AtomicUsize>,
@@ -80,13 +94,14 @@ struct Entry<T> {
 pub(super) struct Id(u64);
 
 impl Usage {
-    fn new(taken: &Arc<AtomicUsize>) -> Self {
-        taken.fetch_add(OF_HTTP, Relaxed);
+    fn new(places: Places, taken: &Arc<AtomicUsize>) -> Self {
+        taken.fetch_add(places.http, Relaxed);
         Self {
             started: Instant::now(),
             state: AtomicU8::new(FRESH),
             idle_at: AtomicU64::new(0),
-            own: AtomicUsize::new(OF_HTTP),
+            own: AtomicUsize::new(places.http),
+            places,
             taken: Arc::clone(taken),
         }
     }
@@ -107,12 +122,10 @@ impl Usage {
     /// The connection carries no HTTP any more.
     pub fn socket(&self) {
         self.state.store(SOCKET, Relaxed);
-        let own = &self.own;
-        if own
-            .compare_exchange(OF_HTTP, OF_SOCKET, Relaxed, Relaxed)
-            .is_ok()
-        {
-            self.taken.fetch_sub(OF_HTTP - OF_SOCKET, Relaxed);
+        let Places { http, socket } = self.places;
+        let now = self.own.compare_exchange(http, socket, Relaxed, Relaxed);
+        if now.is_ok() {
+            self.taken.fetch_sub(http - socket, Relaxed);
         }
     }
 
@@ -140,9 +153,10 @@ impl Usage {
 
 impl<T: Task> Connections<T> {
     /// None yet, of `max` places.
-    pub(super) fn new(max: usize) -> Self {
+    pub(super) fn new(max: usize, places: Places) -> Self {
         Self {
             max,
+            places,
             taken: Arc::default(),
             next: 0,
             open: BTreeMap::new(),
@@ -157,12 +171,12 @@ impl<T: Task> Connections<T> {
         if !is_trusted && of_peer >= MAX_PER_PEER && !self.end_idlest(Some(peer)) {
             return None;
         }
-        if !self.has_room(OF_HTTP) {
+        if !self.has_room(self.places.http) {
             return None;
         }
         let id = self.next;
         self.next += 1;
-        let usage = Arc::new(Usage::new(&self.taken));
+        let usage = Arc::new(Usage::new(self.places, &self.taken));
         let entry = Entry {
             peer,
             task: None,
@@ -244,6 +258,8 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
+    const OF_HTTP: usize = Places::PLAIN.http;
+
     struct Ends(u32, Rc<RefCell<Vec<u32>>>);
 
     impl Task for Ends {
@@ -270,7 +286,7 @@ mod tests {
     fn the_connection_that_is_idle_for_longest_gives_way() {
         paused(async {
             let ended = Rc::new(RefCell::new(Vec::new()));
-            let mut open = Connections::new(3 * OF_HTTP);
+            let mut open = Connections::new(3 * OF_HTTP, Places::PLAIN);
             let mut usages = Vec::new();
             for name in 0..3 {
                 let (id, usage) = open.admit(peer(1), false).unwrap();
@@ -311,7 +327,7 @@ mod tests {
             (3 * OF_HTTP + OF_PASSING, 2, true, 3),
         ] {
             paused(async {
-                let mut open: Connections<Ends> = Connections::new(max);
+                let mut open: Connections<Ends> = Connections::new(max, Places::PLAIN);
                 let (id, usage) = open.admit(peer(1), false).unwrap();
                 usage.busy();
                 for _ in 0..idle {
@@ -336,7 +352,7 @@ mod tests {
     fn one_address_has_its_share_and_a_trusted_proxy_all() {
         paused(async {
             let ended = Rc::new(RefCell::new(Vec::new()));
-            let mut open: Connections<Ends> = Connections::new(1_000);
+            let mut open: Connections<Ends> = Connections::new(1_000, Places::PLAIN);
             for _ in 0..MAX_PER_PEER {
                 let (id, usage) = open.admit(peer(1), false).unwrap();
                 open.served_by(id, Ends(0, Rc::clone(&ended)));
@@ -346,6 +362,28 @@ mod tests {
             assert!(open.admit(peer(1), true).is_some());
             assert!(open.admit(peer(2), false).is_some());
             assert!(ended.borrow().is_empty());
+        });
+    }
+
+    #[test]
+    fn what_is_encrypted_takes_more() {
+        paused(async {
+            for (places, count) in [(Places::PLAIN, 9), (Places::ENCRYPTED, 6)] {
+                let mut open: Connections<Ends> = Connections::new(18, places);
+                let mut usages = Vec::new();
+                while let Some((_, usage)) = open.admit(peer(1), true) {
+                    usage.busy();
+                    usages.push(usage);
+                }
+                assert_eq!(usages.len(), count);
+                for usage in &usages {
+                    usage.socket();
+                    usage.socket();
+                }
+                let of_sockets = usages.len() * places.socket;
+                assert_eq!(open.taken.load(Relaxed), of_sockets);
+                assert_eq!(open.pass(), of_sockets + OF_PASSING <= 18);
+            }
         });
     }
 }

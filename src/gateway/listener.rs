@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::connections::{Connections, Id, Usage};
+use super::connections::{Connections, Id, Places, Usage};
 use super::context::Context;
 use crate::net::Channel;
 use crate::util::{Boxed, First, race};
@@ -72,7 +72,7 @@ impl Slot {
     /// The place of a connection that no listener has accepted.
     #[cfg(test)]
     pub(super) fn alone() -> Arc<Self> {
-        let open = Open::new(100);
+        let open = Open::new(100, Places::PLAIN);
         let peer = std::net::Ipv4Addr::LOCALHOST.into();
         let (id, usage) = open.lock().admit(peer, true).unwrap();
         Arc::new(Self { id, usage, open })
@@ -105,9 +105,9 @@ struct Shared {
 
 impl Open {
     /// None yet, of `max` places.
-    pub(super) fn new(max: usize) -> Self {
+    pub(super) fn new(max: usize, places: Places) -> Self {
         Self(Arc::new(Shared {
-            connections: Mutex::new(Connections::new(max)),
+            connections: Mutex::new(Connections::new(max, places)),
             freed: Notify::new(),
         }))
     }

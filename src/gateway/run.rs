@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::auth::{Authenticator, Means, fetch_keys, own_token_is_for};
 use super::check::Check;
+use super::connections::Places;
 use super::context::{Context, Parts};
 use super::housekeeping::Housekeeping;
 use super::listener::{LAME_DUCK, Open, Serve, Serving, Slot, accept};
@@ -144,7 +145,11 @@ pub async fn serve(
         &settings,
     );
     tokio::spawn(boxed(housekeeping.run()));
-    let open = Open::new(settings.max_connections);
+    let places = match &settings.tls {
+        Some(_) => Places::ENCRYPTED,
+        None => Places::PLAIN,
+    };
+    let open = Open::new(settings.max_connections, places);
     begin(&context, listeners, &open);
     stop.await;
     info!(

@@ -275,8 +275,8 @@ fn lease_prefix(text: &str) -> Result<String, Flaw> {
     }
 }
 
-/// The places of one request that is passed on.
-const MIN_CONNECTIONS: usize = 8;
+/// The places of one request that is passed on, with TLS.
+const MIN_CONNECTIONS: usize = 9;
 
 /// The most connections, and the most held requests.
 fn limits(r: &mut Reader<'_>) -> Option<(usize, usize)> {

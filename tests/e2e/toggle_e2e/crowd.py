@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from types import TracebackType
 
@@ -70,6 +71,8 @@ class Crowd:
         self.taken: set[asyncio.Transport] = set()
         """Connections that have come through."""
         self.writers: list[asyncio.StreamWriter] = []
+        self.encryption: ssl.SSLContext | None = None
+        """The TLS of its clients; none for those that speak in the clear."""
         self._runner = asyncio.Runner()
         self._server: asyncio.Server | None = None
 
@@ -143,7 +146,7 @@ class Crowd:
 
         async def one() -> None:
             async with gate:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=32 * 1024)
+                reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=32 * 1024, ssl=self.encryption)
                 self.writers.append(writer)
                 writer.write(sent)
                 for _ in range(body // len(_PIECE)):

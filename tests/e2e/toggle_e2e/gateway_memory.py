@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ from .gateway_stage import HELD, GatewayStage
 from .hermetic import Row
 from .manifests import KUSTOMIZE, REPOSITORY
 from .net import wait_for
+from .pki import Authority
 from .proxies import Server
 
 BUDGET_IDLE_KB = 6_000
@@ -28,6 +30,13 @@ BODIES = 200
 # Below the 16 KiB of a head, and its 100 fields.
 LARGEST_HEAD = 16_000
 PIECE = 256 * 1024
+# A connection takes a place more than without TLS.
+HELD_ENCRYPTED = 200
+# Three records of 16 KiB of the 65,535 bytes that a client's first message may have.
+FIRST_WORDS = b"".join(
+    b"\x16\x03\x01\x40\x00" + (b"\x01\x00\xff\xfb" if first else bytes(4)) + bytes(0x4000 - 4)
+    for first in (True, False, False)
+)
 
 
 def settled_kb(pid: int) -> int:
@@ -98,14 +107,28 @@ def measure_sockets(stage: GatewayStage, anchors: list[Server]) -> tuple[list[Ro
 
 def measure_caps(stage: GatewayStage) -> tuple[list[Row], dict[str, Any]]:
     """All that may be open at once, of the kinds that take most, by the limits that are the default."""
+    kinds = ["slow heads", "uploads", "downloads", "sockets"]
+    rows, facts = _peaks(stage, stage.replica(), "all of its limits reached", kinds, HELD)
+    authority = Authority(stage.workdir / "tls")
+    authority.server("gateway")
+    files = {"TLS_CERT_FILE": "gateway.crt", "TLS_KEY_FILE": "gateway.key"}
+    gateway = stage.replica(**{name: str(stage.workdir / "tls" / file) for name, file in files.items()})
+    stage.crowd.encryption = ssl.create_default_context(cafile=str(authority.path))
+    try:
+        more, encrypted = _peaks(stage, gateway, "the same with TLS", ["first words", *kinds], HELD_ENCRYPTED)
+    finally:
+        stage.crowd.encryption = None
+    return rows + more, facts | {f"{name}_with_tls": value for name, value in encrypted.items()}
+
+
+def _peaks(
+    stage: GatewayStage, gateway: Gateway, what: str, kinds: list[str], most_held: int
+) -> tuple[list[Row], dict[str, Any]]:
     limit = memory_limit_kb()
-    gateway = stage.replica()
     gateway.start()
     reset_peak(gateway.pid)
     peaks = {
-        f"{name}, {held} held": _at_the_caps(stage, gateway, name, held)
-        for name in ("slow heads", "uploads", "downloads", "sockets")
-        for held in (HELD, 0)
+        f"{name}, {held} held": _at_the_caps(stage, gateway, name, held) for name in kinds for held in (most_held, 0)
     }
     log = gateway.tail()
     is_there = gateway.running and gateway.is_ready()
@@ -113,7 +136,7 @@ def measure_caps(stage: GatewayStage) -> tuple[list[Row], dict[str, Any]]:
     peak = max(peaks.values())
     rows = [
         Row(
-            "gateway: peak memory with all of its limits reached",
+            f"gateway: peak memory with {what}",
             f"{peak} kB",
             f"≤ {limit} kB",
             is_there and peak <= limit,
@@ -133,6 +156,11 @@ def _at_the_caps(stage: GatewayStage, gateway: Gateway, kind: str, held: int) ->
         crowd.unanswered(port, BODIES, head, PIECE)
     elif kind == "downloads":
         crowd.unanswered(port, BODIES, request("GET", "/", stage.headers("socket"), LARGEST_HEAD))
+    elif kind == "first words":
+        encryption, crowd.encryption = crowd.encryption, None
+        for one in (port, gateway.api):
+            crowd.unanswered(one, CONNECTIONS, FIRST_WORDS)
+        crowd.encryption = encryption
     elif kind == "sockets":
         crowd.unanswered(port, CONNECTIONS, request("GET", "/socket", {**stage.headers("socket"), **SOCKET}))
     crowd.pass_time(1)

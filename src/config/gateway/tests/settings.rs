@@ -169,8 +169,8 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
         ),
         (
             "MAX_CONNECTIONS",
-            "7",
-            "is 7, and one request needs 8: raise it",
+            "8",
+            "is 8, and one request needs 9: raise it",
         ),
         ("MAX_CONNECTIONS", "+5", "is no number, or out of range"),
         ("MAX_HELD", "100001", "is no number, or out of range"),
