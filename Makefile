@@ -22,6 +22,7 @@
 #   make lines           how much code there is to read, for each folder
 #   make picture         draws the README's conversation anew, on real servers
 #   make waiting-page    takes the picture of the gateway's waiting page anew, in a real browser
+#   make guide           writes anew what the commands in docs/gateway.md print, on a real API server
 #
 # Each stands alone: what it needs it fetches, builds or installs, or it names what it cannot.
 # What is slow to make or fetch (servers, linker) is kept under $OPENCLAW_TEST_CACHE, or
@@ -66,7 +67,7 @@ GOTOOLS := bash tests/e2e/gotools/build.sh
 RUST := cargo python3 make cc cxx
 TOOLS := $(RUST) go
 
-.PHONY: test demo bench memory names release binary controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size least lines picture waiting-page gotools prerequisites rust homeservers crates announce clean
+.PHONY: test demo bench memory names release binary controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size least lines picture waiting-page guide gotools prerequisites rust homeservers crates announce clean
 
 test:
 	@bash tests/e2e/run_all.sh
@@ -215,6 +216,10 @@ waiting-page: binary controlplane gotools
 	@bash tests/e2e/prerequisites.sh chromium
 	@$(VENV); WAITING_PAGE="$(CURDIR)/docs/waiting-page.png" exec "$$venv/bin/python" -B -m pytest \
 	-c tests/e2e/pytest.ini tests/e2e/test_gateway_browser.py -k waiting_page
+
+guide: binary controlplane gotools
+	@$(VENV); GUIDE="$(CURDIR)/docs/gateway.md" exec "$$venv/bin/python" -B -m pytest \
+	-c tests/e2e/pytest.ini tests/e2e/test_gateway_docs.py -k commands_print
 
 clean:
 	cargo clean

@@ -112,7 +112,9 @@ def test_a_quick_program_is_not_built_beside_a_good_one() -> None:
     assert tool("etcd", quick=True) == tool("etcd")
 
 
-@pytest.mark.parametrize("target", "smoke size sbom bench e2e memory reproducible demo picture waiting-page".split())
+@pytest.mark.parametrize(
+    "target", "smoke size sbom bench e2e memory reproducible demo picture waiting-page guide".split()
+)
 def test_targets_make_what_they_run(target: str) -> None:
     done = run("make", "-n", target)
     assert done.returncode == 0, done.stdout

@@ -5,27 +5,33 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import yaml
 
 from toggle_e2e import manifests
+from toggle_e2e.administrator import Object
 from toggle_e2e.backend import Backend
+from toggle_e2e.bot import default_binary
 from toggle_e2e.controlplane import ControlPlane
-from toggle_e2e.gateway import Installed, count, pods
+from toggle_e2e.gateway import Gateway, Installed, count
 from toggle_e2e.gotools import tool
-from toggle_e2e.kubelet import NODE
 from toggle_e2e.manifests import REPOSITORY, chart, kustomize
 from toggle_e2e.net import wait_for
+from toggle_e2e.node import GuideNode
 from toggle_e2e.podnet import PodNetwork
 from toggle_e2e.releases import GATEWAY_ALONE, changed
+from toggle_e2e.transcript import Shell, Stable, commands, part, written
 from toggle_e2e.world import World
 
 GUIDE = (REPOSITORY / "docs" / "gateway.md").read_text()
 NAMESPACE = "openclaw"
+GATEWAY = "openclaw-toggle-gateway"
+WORKLOADS = [("statefulsets", "openclaw-gateway"), ("deployments", "openclaw-worker"), ("deployments", GATEWAY)]
+TOKEN = "/var/run/secrets/openclaw-gateway/token"
 
 
 def block(name: str, language: str) -> str:
@@ -33,14 +39,6 @@ def block(name: str, language: str) -> str:
     found = re.search(rf"^<!-- {name} -->\n```{language}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
     assert found, f"there is no block {name}"
     return found[1]
-
-
-def quick_start() -> list[str]:
-    """Its commands, one after the other."""
-    found = re.search(r"^<!-- quick start -->\n(.*?)^<!-- /quick start -->$", GUIDE, re.MULTILINE | re.DOTALL)
-    assert found
-    blocks = re.findall(r"^```sh\n(.*?)^```$", found[1], re.MULTILINE | re.DOTALL)
-    return [line for one in blocks for line in one.splitlines()]
 
 
 @pytest.mark.parametrize("name", ["pod", "cronjob", "ingress traefik", "ingress nginx"])
@@ -81,7 +79,8 @@ def test_its_file_is_taken_by_the_chart() -> None:
 def test_what_the_manifests_show_is_in_the_guide() -> None:
     documents = kustomize("gateway")
     names = {one["metadata"]["name"] for one in documents if one["kind"] in ("Deployment", "StatefulSet", "Service")}
-    for name in re.findall(r"(?:deployment|statefulset|service|hpa)[/ ](openclaw-[a-z-]+)", "\n".join(quick_start())):
+    shown = "\n".join(commands(part(GUIDE, "quick start")))
+    for name in re.findall(r"(?:deployment|statefulset|service|hpa)[/ ](openclaw-[a-z-]+)", shown):
         assert name in names, f"{name} is in no manifest"
 
 
@@ -90,6 +89,8 @@ def quick(world: World, tmp_path: Path) -> Iterator[Installed]:
     """The namespace of the quick start, with nothing in it, and the played rest of a cluster."""
     cluster = world.cluster
     cluster.request("DELETE", f"/api/v1/namespaces/{NAMESPACE}")
+    for kind in ("clusterroles", "clusterrolebindings"):
+        cluster.request("DELETE", f"/apis/rbac.authorization.k8s.io/v1/{kind}/{NAMESPACE}:{GATEWAY}")
     path = f"/api/v1/namespaces/{NAMESPACE}"
     wait_for("the namespace to be gone", lambda: cluster.request("GET", path)[0] == 404, 30)
     with PodNetwork() as network:
@@ -102,28 +103,115 @@ def quick(world: World, tmp_path: Path) -> Iterator[Installed]:
             cluster.pod_network = None
 
 
-def on_the_node(cluster: ControlPlane, backend: Backend) -> None:
-    """What a scheduler would do, and the backend's port for the app's, which is nobody's here."""
-    node = {"spec": {"template": {"spec": {"nodeName": NODE}}}}
-    for kind, name in [("statefulsets", "openclaw-gateway"), ("deployments", "openclaw-worker")]:
-        path = f"/apis/apps/v1/namespaces/{NAMESPACE}/{kind}/{name}"
-        cluster.ensure("PATCH", path, node, "application/strategic-merge-patch+json")
-        for pod in pods_of(cluster, name):
-            cluster.request("DELETE", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}?gracePeriodSeconds=0")
+def lead_to(backend: Backend, cluster: ControlPlane) -> None:
+    """The backend's port for the app's, which is nobody's here."""
     ports = [{"op": "replace", "path": "/spec/ports/0/targetPort", "value": backend.port}]
     service = f"/api/v1/namespaces/{NAMESPACE}/services/openclaw-app"
     cluster.ensure("PATCH", service, ports, "application/json-patch+json")
 
 
-def pods_of(cluster: ControlPlane, name: str) -> list[str]:
-    """The pods of a workload of the manifests."""
-    return pods(cluster, NAMESPACE, name, "app.kubernetes.io/name")
+def is_settled(cluster: ControlPlane) -> bool:
+    """Whether each workload has the pods that it should have, all of them ready, and no other."""
+    expected = 0
+    for kind, name in WORKLOADS:
+        found = cluster.ensure("GET", f"/apis/apps/v1/namespaces/{NAMESPACE}/{kind}/{name}")
+        status, wanted = found["status"], found["spec"]["replicas"]
+        if status.get("observedGeneration") != found["metadata"]["generation"]:
+            return False
+        if (status.get("replicas", 0), status.get("readyReplicas", 0)) != (wanted, wanted):
+            return False
+        expected += wanted
+    owned = cluster.ensure("GET", f"/api/v1/namespaces/{NAMESPACE}/pods")["items"]
+    return len([pod for pod in owned if "ownerReferences" in pod["metadata"]]) == expected
 
 
-def test_the_quick_start(quick: Installed, tmp_path: Path) -> None:
-    """Each of its commands, but for what needs a kubelet that runs pods: there, the gateway is one here."""
+@dataclass
+class Reader:
+    """Somebody who does what the guide says, on this machine, and sees what it prints."""
+
+    quick: Installed
+    node: GuideNode
+    shell: Shell
+    backend: Backend
+    gateway: Gateway | None = None
+    caller: Path | None = None
+    stable: Stable = field(default_factory=Stable)
+
+    def run(self, command: str) -> str:
+        """Does one command, once what the text before it waits for is so."""
+        if " port-forward " in command:
+            # It leads to a pod, and what is in one is here.
+            return ""
+        self.node.check()
+        cluster = self.quick.cluster
+        if " apply " not in command and " rollout " not in command:
+            wait_for("all to be as it should", lambda: is_settled(cluster), detail=self.said)
+        if " get hpa " in command:
+            path = f"/apis/autoscaling/v2/namespaces/{NAMESPACE}/horizontalpodautoscalers/openclaw-worker"
+            wait_for("the autoscaler", lambda: cluster.ensure("GET", path)["status"].get("currentReplicas") == 5)
+        elif ":18789/" in command:
+            wait_for("the gateway to see that the app is off", lambda: self.state("gateway")["phase"] == "off")
+        elif command.startswith(("ask ", "$call ")):
+            self.wait_seen()
+        printed = self.shell.run(self.here(command))
+        if command.startswith("kubectl apply"):
+            lead_to(self.backend, cluster)
+        assert "127.0.0.1:" not in printed, f"{command}\n{printed}"
+        return self.stable(printed)
+
+    def become_operator(self) -> None:
+        """From now on, commands are given in a pod with the account that may switch."""
+        pod = yaml.safe_load(block("pod", "yaml"))
+        pod["spec"]["serviceAccountName"] = "openclaw-operator"
+        self.quick.cluster.apply([pod])
+        self.caller = self.node.token_file(pod["metadata"]["name"])
+
+    def wait_seen(self) -> None:
+        """Waits until the gateway sees the app as it is, and the workers where there are none.
+
+        It looks at what has no Service every 30 s, so nothing here says of workers that are on how they are.
+        """
+        for target, (kind, name) in zip(("gateway", "worker"), WORKLOADS, strict=False):
+            wanted = count(self.quick.cluster, NAMESPACE, name, kind.removesuffix("s"))
+            phase = "ready" if wanted else "off"
+            if not wanted or target == "gateway":
+                wait_for(f"{target} to be {phase}", lambda: self.state(target)["phase"] == phase, detail=self.said)
+
+    def state(self, target: str) -> Object:
+        """How the gateway that is asked sees a target, by the token that the guide's commands show."""
+        token = self.caller.read_text() if self.caller else self.shell.run('echo "$token"').strip()
+        assert self.gateway
+        found: Object = self.gateway.call("GET", f"/v1/targets/{target}", token).json()
+        return found
+
+    def here(self, command: str) -> str:
+        """A command with the addresses and files that are here what the guide's are in a cluster."""
+        replaced: dict[str, str] = {}
+        if "http://" in command:
+            self.gateway = self.gateway or self.node.replica()
+            api = f"http://127.0.0.1:{self.gateway.api}"
+            replaced = {
+                "http://127.0.0.1:8081": api,
+                "http://127.0.0.1:18789": f"http://127.0.0.1:{self.gateway.proxy}",
+                "http://openclaw-toggle-gateway.openclaw.svc:8081": api,
+            }
+        if self.caller:
+            replaced |= {
+                "/openclaw-k8s-toggle-operator call --k8s-trust": f"{default_binary()} call --token-file {self.caller}",
+                TOKEN: str(self.caller),
+            }
+        for there, one in replaced.items():
+            command = command.replace(there, one)
+        return command
+
+    def said(self) -> str:
+        """What the gateway's replicas have logged."""
+        return "\n".join(one.tail() for one in self.quick.replicas)
+
+
+def test_the_guide_shows_what_its_commands_print(quick: Installed, tmp_path: Path) -> None:
+    """What they print now; where `GUIDE` names a file, it is written there instead."""
     cluster = quick.cluster
-    commands = quick_start()
     home = tmp_path / "home"
     home.mkdir()
     (home / "kubectl").symlink_to(tool("kubectl"))
@@ -132,41 +220,18 @@ def test_the_quick_start(quick: Installed, tmp_path: Path) -> None:
         "HOME": str(home),
         "KUBECONFIG": str(cluster.kubeconfig()),
     }
-    said: dict[str, str] = {}
-
-    def shell(command: str) -> str:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", f"{command}\nset +u; echo; echo pod=$pod; echo token=$token"],
-            cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        *output, pod, token = done.stdout.splitlines()
-        environment.update(pod=pod.removeprefix("pod="), token=token.removeprefix("token="))
-        return "\n".join(output)
-
-    with Backend() as backend:
+    guide = GUIDE
+    with Backend() as backend, GuideNode(quick, GATEWAY) as node, Shell(environment, REPOSITORY) as shell:
         backend.open()
-        gateway = None
-        for command in commands:
-            if command.startswith("kubectl apply"):
-                shell(command)
-                manifests.publish_root_ca(cluster, NAMESPACE)
-                on_the_node(cluster, backend)
-                [gateway] = quick.started()
-            elif re.search(r" (rollout status|logs|port-forward) ", command):
-                # What runs in a pod, or leads to one.
-                continue
-            else:
-                assert gateway
-                here = {":8081/": f":{gateway.api}/", ":18789/": f":{gateway.proxy}/"}
-                for there, port in here.items():
-                    command = command.replace(there, port)
-                if "get pods -l" in command:
-                    wait_for("five workers", lambda: len(pods_of(cluster, "openclaw-worker")) == 5)
-                if "curl" in command:
-                    command = command.replace("curl ", "curl -sS --fail-with-body ")
-                said[command] = shell(command)
-        status, wake = (text for command, text in said.items() if "curl" in command)
-        assert json.loads(status)["name"] == "gateway"
-        assert json.loads(wake)["path"] == "/"
-        assert count(cluster, NAMESPACE, "openclaw-gateway", "StatefulSet") == 1
+        reader = Reader(quick, node, shell, backend)
+        for name in ("quick start", "api", "call"):
+            shown = part(GUIDE, name)
+            guide = guide.replace(shown, written(shown, reader.run))
+            if not reader.caller:
+                assert count(cluster, NAMESPACE, "openclaw-gateway", "StatefulSet") == 1, "the app was not woken"
+                reader.become_operator()
+    anew = os.environ.get("GUIDE")
+    if anew:
+        Path(anew).write_text(guide)
+        return
+    assert guide == GUIDE, "docs/gateway.md shows what its commands printed once: make guide writes it anew"
