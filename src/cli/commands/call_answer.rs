@@ -92,6 +92,9 @@ pub(super) fn line(target: &Value) -> String {
     }
     match (number("ready"), number("replicas")) {
         (Some(0), Some(0) | None) | (None, _) => {}
+        (Some(ready), Some(0)) => {
+            let _ = write!(line, ", {ready} left");
+        }
         (Some(ready), Some(replicas)) => {
             let _ = write!(line, ", {ready} of {replicas}");
         }

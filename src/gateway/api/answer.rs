@@ -39,8 +39,12 @@ pub(super) enum Detail {
     All,
 }
 
-/// An answer with this body. Nothing on the way keeps it.
-pub(super) fn response(status: StatusCode, content_type: &'static str, body: String) -> Answer {
+/// An answer with this body and a line break, for those who read it in a terminal. Nothing on
+/// the way keeps it.
+pub(super) fn response(status: StatusCode, content_type: &'static str, mut body: String) -> Answer {
+    if !body.ends_with('\n') {
+        body.push('\n');
+    }
     let mut answer = Response::new(proxy::Answer::Whole(body.into()));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();

@@ -33,7 +33,7 @@ const MAX_FAILURES: u32 = 10;
 const FIRST_LEASE: Duration = Duration::from_secs(2);
 
 /// From one look to the next at a workload without a Service: one on its way, and others.
-const LOOK_SOON: Duration = Duration::from_secs(1);
+pub(super) const LOOK_SOON: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(30);
 
 /// From one look to the next at the number of a target that shows no pods.
@@ -387,15 +387,15 @@ impl<C: Cluster> Keeper<C> {
     /// The next stop as it is shown: for being idle, and the end of the time that it was
     /// started for.
     pub(super) fn shown_stop(&self) -> (Option<Instant>, Option<u64>) {
+        let is_on = matches!(self.lifecycle.phase(), Phase::Starting | Phase::Ready);
         let keep_until_ms = match self.agreement.keep() {
-            Keep::Until(until) => until
+            Keep::Until(until) if is_on => until
                 .duration_since(std::time::UNIX_EPOCH)
                 .ok()
                 .and_then(|since| u64::try_from(since.as_millis()).ok()),
-            Keep::No | Keep::Yes => None,
+            Keep::No | Keep::Yes | Keep::Until(_) => None,
         };
         let is_kept = self.agreement.keep() != Keep::No || self.stops.note().is_some();
-        let is_on = matches!(self.lifecycle.phase(), Phase::Starting | Phase::Ready);
         let idle = self.idle().filter(|_| is_on && !is_kept);
         let unused = idle.and_then(|idle| self.agreement.unused_at(idle));
         let young = self.lifecycle.since() + paced(self.target.min_up);

@@ -93,7 +93,7 @@ impl FakeKeeper {
     pub(crate) fn ready(&self, address: SocketAddr) {
         self.handle
             .0
-            .with(|hot| hot.endpoints = vec![Endpoint { address }]);
+            .with(|hot| (hot.endpoints, hot.reachable) = (vec![Endpoint { address }], 1));
         self.phase(Phase::Ready, None);
     }
 
@@ -109,6 +109,7 @@ impl FakeKeeper {
                 (phase == Phase::Failed).then(|| Instant::now() + Duration::from_secs(30));
             if phase != Phase::Ready {
                 hot.endpoints.clear();
+                hot.reachable = 0;
             }
         });
         if phase == Phase::Stopping {

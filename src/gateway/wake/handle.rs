@@ -123,7 +123,7 @@ impl TargetHandle {
                 since: hot.since,
                 reason: hot.reason.clone(),
                 desired: hot.desired,
-                ready: hot.endpoints.len(),
+                ready: hot.reachable,
                 started_by: hot.started_by.clone(),
                 idle_left: idle_at.map(|at| at.saturating_duration_since(now)),
                 keep_until_ms: hot.keep_until_ms,

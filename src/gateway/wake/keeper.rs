@@ -298,6 +298,7 @@ impl<C: Cluster> Keeper<C> {
     fn publish(&mut self) {
         let idle = self.idle();
         let endpoints = self.readiness.as_ref().map(Readiness::endpoints);
+        let reachable = endpoints.as_ref().map_or(self.lifecycle.seen().1, Vec::len);
         let endpoints = endpoints.unwrap_or_default();
         let forward = self.agreement.forward(idle);
         let (reason, is_refused, retry_at) = match self.lifecycle.state() {
@@ -327,6 +328,7 @@ impl<C: Cluster> Keeper<C> {
             hot.phase = phase;
             hot.since = since;
             hot.endpoints = endpoints;
+            hot.reachable = reachable;
             hot.forward = forward;
             hot.reason = reason;
             hot.is_refused = is_refused;
@@ -352,6 +354,7 @@ impl<C: Cluster> Keeper<C> {
         self.shared.with(|hot| {
             hot.phase = Phase::Off;
             hot.endpoints.clear();
+            hot.reachable = 0;
             hot.reason = Some("no longer configured".to_owned());
         });
         self.shared.close();

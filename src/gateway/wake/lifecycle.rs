@@ -132,6 +132,11 @@ impl Lifecycle {
         &self.state
     }
 
+    /// The pods that were seen last, and those of them that can be reached.
+    pub(super) const fn seen(&self) -> (usize, usize) {
+        self.seen
+    }
+
     /// The time since which it has its phase.
     pub(super) const fn since(&self) -> Instant {
         self.since
@@ -181,8 +186,10 @@ impl Lifecycle {
     /// Takes in what happened.
     pub(super) fn on(&mut self, event: Event, now: Instant) -> Effect {
         let phase = self.phase();
-        if let Event::Seen { pods, ready } = event {
-            self.seen = (pods, ready);
+        match event {
+            Event::Seen { pods, ready } => self.seen = (pods, ready),
+            Event::Stopped => self.seen = (0, 0),
+            _ => {}
         }
         let (next, effect) = self.next(event, now);
         if let Some(next) = next {

@@ -5,11 +5,13 @@ use tokio::time::Instant;
 use super::agreement::LeasePhase;
 use super::asked::{Change, Changed, Refusal};
 use super::cluster::{Cluster, Fault};
+use super::decide::LOOK_SOON;
 use super::idle::Why;
 use super::keeper::{Claim, JobKind, Keeper, Outcome};
 use super::lifecycle::Event;
 use super::view::Phase;
 use super::work::{Raised, Stopped, again};
+use crate::control::progress::Observation;
 use crate::gateway::auth::record_of;
 use crate::kube::ScaleAnswer;
 use crate::telemetry::{GatewayEvent, GatewayRecord};
@@ -71,22 +73,32 @@ impl<C: Cluster> Keeper<C> {
                 }
             }
             Outcome::Scale(Err(_)) => {}
-            Outcome::Looked(Ok(seen)) => {
-                self.desired = Some(seen.desired);
-                let count = |number: i32| usize::try_from(number).unwrap_or_default();
-                let ready = match seen.is_scale_only {
-                    true => seen.replicas,
-                    false => seen.ready,
-                };
-                let is_up = seen.desired > 0;
-                let pods = count(seen.desired.max(seen.replicas));
-                self.seen(
-                    if is_up { pods } else { 0 },
-                    if is_up { count(ready) } else { 0 },
-                    now,
-                );
-            }
+            Outcome::Looked(Ok(seen)) => self.looked(&seen, now),
             Outcome::Looked(Err(_)) => {}
+        }
+    }
+
+    /// Takes in a workload without a Service.
+    fn looked(&mut self, seen: &Observation, now: Instant) {
+        self.desired = Some(seen.desired);
+        let soon = now + LOOK_SOON;
+        // What its controller has counted is of before the last change.
+        if !seen.is_scale_only && seen.observed_generation < seen.generation {
+            self.look_at = self.look_at.min(soon);
+            return;
+        }
+        let count = |number: i32| usize::try_from(number).unwrap_or_default();
+        let ready = match seen.is_scale_only {
+            true => seen.replicas,
+            false => seen.ready,
+        };
+        let (pods, ready) = match seen.desired > 0 {
+            true => (count(seen.desired.max(seen.replicas)), count(ready)),
+            false => (0, 0),
+        };
+        self.seen(pods, ready, now);
+        if self.lifecycle.phase() == Phase::Starting {
+            self.look_at = self.look_at.min(soon);
         }
     }
 

@@ -71,6 +71,8 @@ pub(super) struct Hot {
     /// The API server could not be asked lately.
     pub(super) is_unavailable: bool,
     pub(super) endpoints: Vec<Endpoint>,
+    /// The pods that can be reached; of a target without a Service those that are ready.
+    pub(super) reachable: usize,
     next: usize,
     pub(super) forward: Forward,
     pub(super) activity: Activity,
@@ -139,6 +141,7 @@ impl Shared {
             retry_at: None,
             is_unavailable: false,
             endpoints: Vec::new(),
+            reachable: 0,
             next: 0,
             forward: Forward::Always,
             activity: Activity::default(),

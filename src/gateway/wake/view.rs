@@ -38,7 +38,7 @@ pub struct View {
     pub reason: Option<String>,
     /// The number of replicas that it should have, as it was seen last.
     pub desired: Option<i32>,
-    /// The number of endpoints that are ready.
+    /// The number of pods that are ready.
     pub ready: usize,
     /// The one who started it, as its Lease says.
     pub started_by: Option<String>,

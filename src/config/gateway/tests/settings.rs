@@ -433,6 +433,7 @@ fn the_summary_is_a_table_of_the_settings() {
         "  PROXY_ADDR               :8080",
         "  API_ADDR                 :8081",
         "  HEALTH_ADDR              :8082",
+        "  TLS_CERT_FILE            HTTP without TLS",
         "  TRUSTED_PROXIES          nobody",
         "  TOKEN_AUDIENCE           openclaw-gateway",
         "  OIDC_ISSUER_URL          https://id.example.org/realms/A/",

@@ -73,7 +73,7 @@ fn both_files_or_neither() {
     assert!(
         settings
             .summary()
-            .contains("TLS_CERT_FILE    HTTP without TLS\n"),
+            .contains("TLS_CERT_FILE            HTTP without TLS\n"),
         "{}",
         settings.summary()
     );

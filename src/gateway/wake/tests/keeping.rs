@@ -16,7 +16,7 @@ use crate::util::rfc3339;
 const HOLD: Duration = Duration::from_secs(50);
 
 /// A replica of a target, after it has looked around.
-async fn replica(world: &World, target: GatewayTarget) -> Replica {
+pub(super) async fn replica(world: &World, target: GatewayTarget) -> Replica {
     begin();
     let replica = Replica::start(world, 0, target);
     sleep(Duration::from_millis(500)).await;
@@ -32,18 +32,18 @@ async fn reach(replica: &Replica, wake: bool) -> Result<(), Cold> {
     replica.handle.reach(wanted).await.map(|_| ())
 }
 
-fn view(replica: &Replica) -> View {
+pub(super) fn view(replica: &Replica) -> View {
     replica.handle.view()
 }
 
-fn start(run_for: Option<u64>) -> Change {
+pub(super) fn start(run_for: Option<u64>) -> Change {
     Change::Start {
         replicas: None,
         run_for: run_for.map(Duration::from_secs),
     }
 }
 
-async fn change(replica: &Replica, change: Change) -> Result<Changed, Refusal> {
+pub(super) async fn change(replica: &Replica, change: Change) -> Result<Changed, Refusal> {
     let by = "sa:apps/worker".to_owned();
     replica.handle.change(change, by).await
 }
@@ -430,26 +430,6 @@ fn without_a_lease_it_wakes_and_is_never_stopped() {
         sleep(Duration::from_secs(3)).await;
         assert_eq!(view(&replica).phase, Phase::Off);
         assert_eq!(replica.request(Duration::ZERO).await, Some(Ok(())));
-    });
-}
-
-#[test]
-fn a_target_without_a_service_is_switched_only() {
-    paused(async {
-        let mut target = target();
-        target.backend = None;
-        let world = World::new(15, true);
-        let replica = replica(&world, target).await;
-        assert_eq!(change(&replica, start(None)).await, Ok(Changed::Done(1)));
-        assert_eq!(
-            replica.handle.changed(Phase::Starting).await.phase,
-            Phase::Ready
-        );
-        sleep(IDLE * 5).await;
-        assert_eq!(world.with(|state| state.stops), 0);
-        assert_eq!(change(&replica, Change::Stop).await, Ok(Changed::Done(0)));
-        sleep(Duration::from_secs(3)).await;
-        assert_eq!(view(&replica).phase, Phase::Off);
     });
 }
 

@@ -1,5 +1,6 @@
 mod agreement;
 mod clocks;
+mod door;
 mod handles;
 mod idle;
 mod keeping;
@@ -7,4 +8,5 @@ mod lifecycle;
 mod random;
 mod readiness;
 mod replicas;
+mod serviceless;
 mod world;

@@ -4,35 +4,28 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::super::cluster::{Cluster, Fault};
+use super::super::cluster::Cluster;
 use super::super::keeper::Told;
 use super::random::Random;
-use super::replicas::server_time;
-use crate::control::progress::Observation;
-use crate::control::{Namespace, ObjectName, Workload};
-use crate::kube::{
-    Applied, Apply, CollectionChange, EndpointSlice, Lease, LeaseChange, LeaseWrite, ScaleAnswer,
-    Service, SliceEndpoint, SlicePort,
-};
-use crate::util::{Ahead, Clock, ClockDifference, rfc3339};
+use crate::kube::{CollectionChange, EndpointSlice, Lease, ScaleAnswer, SliceEndpoint, SlicePort};
 
 #[derive(Clone)]
 pub(super) struct World(Arc<Mutex<State>>);
 
 pub(super) struct State {
     pub(super) random: Random,
-    version: u64,
+    pub(super) version: u64,
     pub(super) replicas: i32,
-    scale_version: u64,
+    pub(super) scale_version: u64,
     /// The field managers of the number.
     pub(super) owners: Vec<String>,
     pub(super) lease: Option<Lease>,
-    pods: BTreeMap<SocketAddr, Pod>,
+    pub(super) pods: BTreeMap<SocketAddr, Pod>,
     next_pod: u8,
     listeners: BTreeMap<usize, mpsc::UnboundedSender<(Instant, Told)>>,
     /// The longest time of a call in each direction, and of an event, in milliseconds.
@@ -47,6 +40,10 @@ pub(super) struct State {
     /// The time until there is a pod.
     pub(super) pods_ms: u64,
     pub(super) port_ms: u64,
+    /// The time until what the workload says of its pods is about its number of now.
+    pub(super) count_ms: u64,
+    /// The pods that it counted before, and until when.
+    pub(super) counted: Option<(i32, Instant)>,
     pub(super) stops: usize,
     pub(super) wakes: usize,
     /// Writes that changed nothing.
@@ -60,7 +57,7 @@ pub(super) struct State {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Pod {
+pub(super) enum Pod {
     Starting,
     /// It is in the slices as ready, and its port is still closed.
     Ready,
@@ -68,15 +65,6 @@ enum Pod {
     /// Its process is gone, and the slices do not say so yet.
     Killed,
     Terminating,
-}
-
-/// A replica's way to the world.
-#[derive(Clone)]
-pub(super) struct Door {
-    pub(super) world: World,
-    pub(super) replica: usize,
-    pub(super) own: Clock,
-    pub(super) ahead: Ahead,
 }
 
 impl World {
@@ -103,6 +91,8 @@ impl World {
             start_ms: 1000,
             pods_ms: 0,
             port_ms: 0,
+            count_ms: 0,
+            counted: None,
             stops: 0,
             wakes: 0,
             idle_writes: 0,
@@ -190,11 +180,13 @@ impl World {
     }
 
     /// Sets the number, and has the controller go on.
-    fn set(&self, replicas: i32) {
+    pub(super) fn set(&self, replicas: i32) {
         let (was, start, port) = self.with(|state| {
             state.version += 1;
             state.scale_version = state.version;
             let was = std::mem::replace(&mut state.replicas, replicas);
+            let until = Instant::now() + Duration::from_millis(state.count_ms);
+            state.counted = Some((state.open(), until));
             let start = Duration::from_millis(state.start_ms / 2) + {
                 let part = state.start_ms / 2;
                 state.random.ms(part)
@@ -289,7 +281,7 @@ impl State {
         self.tell_each(&Told::Slices(CollectionChange::Set(slice)));
     }
 
-    fn tell_each(&mut self, told: &Told) {
+    pub(super) fn tell_each(&mut self, told: &Told) {
         let replicas: Vec<usize> = self.listeners.keys().copied().collect();
         for replica in replicas {
             if !self.is_down {
@@ -313,7 +305,13 @@ impl State {
         self.tell(replica, Told::Slices(slices));
     }
 
-    fn answer(&self) -> ScaleAnswer {
+    /// The pods that answer.
+    pub(super) fn open(&self) -> i32 {
+        let open = self.pods.values().filter(|pod| **pod == Pod::Open);
+        i32::try_from(open.count()).unwrap()
+    }
+
+    pub(super) fn answer(&self) -> ScaleAnswer {
         ScaleAnswer {
             uid: "1".to_owned(),
             resource_version: self.scale_version.to_string(),
@@ -322,161 +320,4 @@ impl State {
             selector: String::new(),
         }
     }
-}
-
-impl Door {
-    /// One way of a call.
-    async fn way(&self) -> Result<(), Fault> {
-        let (wait, is_down, hangs) = self.world.with(|state| {
-            let slow_ms = state.slow_ms;
-            (state.random.ms(slow_ms), state.is_down, state.hangs)
-        });
-        sleep(wait).await;
-        if self.world.with(|state| state.dead.contains(&self.replica)) {
-            std::future::pending::<()>().await;
-        }
-        if hangs {
-            sleep(Duration::from_secs(10)).await;
-        }
-        if is_down || hangs {
-            return Err(Fault::Unavailable);
-        }
-        if self.world.with(|state| state.shows_time) {
-            let difference = ClockDifference::between(server_time(), self.own.now());
-            self.ahead.compared(difference);
-        }
-        Ok(())
-    }
-}
-
-impl Cluster for Door {
-    async fn scale(&self, _: &Workload) -> Result<ScaleAnswer, Fault> {
-        self.way().await?;
-        let answer = self.world.with(|state| {
-            state.scale_calls += 1;
-            state.answer()
-        });
-        self.way().await?;
-        Ok(answer)
-    }
-
-    async fn apply(&self, _: &Workload, apply: &Apply<'_>) -> Result<Applied, Fault> {
-        self.way().await?;
-        let is_version = !apply.resource_version.is_empty();
-        let refused = self.world.with(|state| {
-            if is_version && apply.resource_version != state.scale_version.to_string() {
-                return Some(Applied::Stale);
-            }
-            if state.replicas == apply.replicas {
-                state.idle_writes += 1;
-                return None;
-            }
-            let is_sole = state.owners == [apply.manager];
-            if !is_sole && !apply.force {
-                return Some(Applied::Owned(match state.owners.is_empty() {
-                    true => vec!["before-first-apply".to_owned()],
-                    false => state.owners.clone(),
-                }));
-            }
-            state.owners = vec![apply.manager.to_owned()];
-            match apply.replicas {
-                0 => state.stops += 1,
-                _ => state.wakes += usize::from(state.replicas == 0),
-            }
-            None
-        });
-        if let Some(refused) = refused {
-            self.way().await?;
-            return Ok(refused);
-        }
-        self.world.set(apply.replicas);
-        let answer = self.world.with(|state| state.answer());
-        self.way().await?;
-        Ok(Applied::Done(answer))
-    }
-
-    async fn observe(&self, _: &Workload) -> Result<Observation, Fault> {
-        self.way().await?;
-        let seen = self.world.with(|state| {
-            let open = state.pods.values().filter(|pod| **pod == Pod::Open).count();
-            Observation {
-                desired: state.replicas,
-                replicas: state.replicas,
-                ready: i32::try_from(open).unwrap(),
-                ..Observation::default()
-            }
-        });
-        self.way().await?;
-        Ok(seen)
-    }
-
-    async fn lease(&self, _: &Namespace, _: &ObjectName) -> Result<Lease, Fault> {
-        self.way().await?;
-        let lease = self.world.with(|state| state.lease.clone());
-        self.way().await?;
-        lease.ok_or_else(|| Fault::Missing("no Lease".to_owned()))
-    }
-
-    async fn change_lease(
-        &self,
-        _: &Namespace,
-        _: &ObjectName,
-        change: &LeaseChange,
-    ) -> Result<LeaseWrite, Fault> {
-        self.way().await?;
-        let written = self.world.with(|state| {
-            let Some(mut lease) = state.lease.clone() else {
-                return Err(Fault::Missing("no Lease".to_owned()));
-            };
-            if !change.resource_version.is_empty()
-                && change.resource_version != lease.resource_version
-            {
-                return Ok(LeaseWrite::Conflict);
-            }
-            let before = lease.clone();
-            if let Some(time) = change.renew_time {
-                lease.renew_time = micro(time);
-            }
-            if let Some(holder) = &change.holder {
-                lease.holder.clone_from(holder);
-            }
-            for (name, value) in &change.annotations {
-                match value {
-                    Some(value) => lease.annotations.insert((*name).to_owned(), value.clone()),
-                    None => lease.annotations.remove(*name),
-                };
-            }
-            // A patch that changes nothing is no new version.
-            if lease != before {
-                state.version += 1;
-                lease.resource_version = state.version.to_string();
-                state.lease = Some(lease.clone());
-                state.tell_each(&Told::Lease(CollectionChange::Set(lease.clone())));
-            }
-            let is_claim = lease.annotations.get("phase").map(String::as_str) == Some("stopping");
-            if is_claim && state.to_die == Some(self.replica) {
-                state.to_die = None;
-                state.dead.push(self.replica);
-            }
-            Ok(LeaseWrite::Done(lease))
-        });
-        self.way().await?;
-        written
-    }
-
-    async fn service(&self, _: &Namespace, _: &ObjectName) -> Result<Service, Fault> {
-        self.way().await?;
-        Ok(Service::default())
-    }
-
-    async fn connect(&self, to: SocketAddr) -> bool {
-        sleep(Duration::from_millis(1)).await;
-        self.world.is_open(to)
-    }
-}
-
-/// The time with six decimals.
-fn micro(time: SystemTime) -> String {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    format!("{}+{}", rfc3339(time), since.subsec_micros())
 }
