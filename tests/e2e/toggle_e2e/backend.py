@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -100,6 +101,7 @@ class Backend:
         app.router.add_get("/socket", self._socket)
         app.router.add_get("/events", self._events)
         app.router.add_get("/page", self._page)
+        app.router.add_get("/large", self._large)
         app.router.add_route("*", "/{path:.*}", self._echo)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -129,6 +131,16 @@ class Backend:
         seen = self._note(request, digest=digest.hexdigest(), length=length)
         return web.json_response({"method": seen.method, "path": seen.path, "headers": seen.headers,
                                   "pod": seen.pod, "length": seen.length, "sha256": seen.sha256})  # fmt: skip
+
+    async def _large(self, request: web.Request) -> web.StreamResponse:
+        """More than anybody takes."""
+        self._note(request)
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        with suppress(ConnectionError):
+            while True:
+                await answer.write(bytes(1 << 16))
+        return answer
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
         """A page with a form."""
