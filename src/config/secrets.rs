@@ -60,7 +60,7 @@ pub(super) fn content(path: &str) -> Result<Zeroizing<String>, Flaw> {
     if text.trim().is_empty() {
         return Err(flaw(
             "which is empty",
-            "write the secret into it, or leave the variable unset",
+            "write into it what is asked for, or leave the variable unset",
         ));
     }
     Ok(Zeroizing::new(text.to_owned()))

@@ -32,12 +32,29 @@ impl Places {
     pub(super) const ENCRYPTED: Self = Self { http: 3, socket: 2 };
 }
 
-/// The places that are needed beside those of a connection while something is passed on: a request and its
-/// answer, or what one side of a socket does not take.
+/// The places that are needed beside those of a connection while something is passed on: a
+/// request and its answer, or what one side of a socket does not take.
 const OF_PASSING: usize = 6;
 
 /// Connections that one address may have, unless it is a trusted proxy.
 const MAX_PER_PEER: usize = 200;
+
+/// The part of all places that one address may take, unless it is a trusted proxy: so 50
+/// requests that never end leave room for others.
+const SHARE: (usize, usize) = (5, 8);
+
+/// The part of all places that only the API may take, so that what the proxy does keeps nobody
+/// from it.
+const OF_API: usize = 32;
+
+/// The port that a connection came in at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Port {
+    /// Its requests are passed on.
+    Proxy,
+    /// They are answered here.
+    Api,
+}
 
 /// Ends a connection.
 pub(super) trait Task {
@@ -61,8 +78,17 @@ pub struct Usage {
     /// The places that the connection itself takes, none once it has ended.
     own: AtomicUsize,
     places: Places,
-    /// The places that all connections take.
-    taken: Arc<AtomicUsize>,
+    /// All connections, and those of the same address.
+    counts: [Arc<Counts>; 2],
+}
+
+/// The places that connections take, counted as they change: there may be many connections,
+/// and each request asks.
+#[derive(Debug, Default)]
+struct Counts {
+    taken: AtomicUsize,
+    /// Those of connections that may be ended.
+    idle: AtomicUsize,
 }
 
 const FRESH: u8 = 3;
@@ -75,40 +101,63 @@ pub(super) struct Connections<T> {
     max: usize,
     /// The places of each.
     places: Places,
-    /// The places that are taken, counted as they change: there may be many connections, and
-    /// each request asks.
-    taken: Arc<AtomicUsize>,
+    all: Arc<Counts>,
     next: u64,
     open: BTreeMap<u64, Entry<T>>,
-    peers: HashMap<IpAddr, usize>,
+    peers: HashMap<IpAddr, Peer>,
 }
 
 struct Entry<T> {
     peer: IpAddr,
+    /// The most places that all connections of the address may take.
+    share: usize,
     task: Option<T>,
     usage: Arc<Usage>,
+}
+
+/// The connections of one address.
+#[derive(Default)]
+struct Peer {
+    count: usize,
+    places: Arc<Counts>,
 }
 
 /// The number of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Id(u64);
 
+impl Counts {
+    /// Returns true if there is room once those that are idle have given way.
+    fn could_have(&self, needed: usize, most: usize) -> bool {
+        let (taken, idle) = (self.taken.load(Relaxed), self.idle.load(Relaxed));
+        taken.saturating_sub(idle) + needed <= most
+    }
+
+    /// Returns true if there is room.
+    fn has(&self, needed: usize, most: usize) -> bool {
+        self.taken.load(Relaxed) + needed <= most
+    }
+}
+
 impl Usage {
-    fn new(places: Places, taken: &Arc<AtomicUsize>) -> Self {
-        taken.fetch_add(places.http, Relaxed);
+    fn new(places: Places, counts: [Arc<Counts>; 2]) -> Self {
+        for one in &counts {
+            one.taken.fetch_add(places.http, Relaxed);
+            one.idle.fetch_add(places.http, Relaxed);
+        }
         Self {
             started: Instant::now(),
             state: AtomicU8::new(FRESH),
             idle_at: AtomicU64::new(0),
             own: AtomicUsize::new(places.http),
             places,
-            taken: Arc::clone(taken),
+            counts,
         }
     }
 
     /// A request begins.
     pub fn busy(&self) {
-        self.state.store(BUSY, Relaxed);
+        self.becomes(BUSY);
     }
 
     /// The answer to the last request has ended.
@@ -116,16 +165,21 @@ impl Usage {
         let passed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.idle_at.store(passed, Relaxed);
         // A socket stays one.
-        let _ = self.state.compare_exchange(BUSY, IDLE, Relaxed, Relaxed);
+        let is_over = self.state.compare_exchange(BUSY, IDLE, Relaxed, Relaxed);
+        if is_over.is_ok() {
+            for one in &self.counts {
+                one.idle.fetch_add(self.own.load(Relaxed), Relaxed);
+            }
+        }
     }
 
     /// The connection carries no HTTP any more.
     pub fn socket(&self) {
-        self.state.store(SOCKET, Relaxed);
+        self.becomes(SOCKET);
         let Places { http, socket } = self.places;
         let now = self.own.compare_exchange(http, socket, Relaxed, Relaxed);
         if now.is_ok() {
-            self.taken.fetch_sub(http - socket, Relaxed);
+            self.leave(http - socket);
         }
     }
 
@@ -140,14 +194,38 @@ impl Usage {
         is_idle.then(|| self.started + passed)
     }
 
+    /// It is not idle any more.
+    fn becomes(&self, state: u8) {
+        if matches!(self.state.swap(state, Relaxed), FRESH | IDLE) {
+            for one in &self.counts {
+                one.idle.fetch_sub(self.own.load(Relaxed), Relaxed);
+            }
+        }
+    }
+
+    /// Takes fewer places.
+    fn leave(&self, places: usize) {
+        for one in &self.counts {
+            one.taken.fetch_sub(places, Relaxed);
+        }
+    }
+
+    /// Something is passed on.
+    fn passes(&self) {
+        for one in &self.counts {
+            one.taken.fetch_add(OF_PASSING, Relaxed);
+        }
+    }
+
     /// Nothing is passed on any more.
     pub(super) fn passed(&self) {
-        self.taken.fetch_sub(OF_PASSING, Relaxed);
+        self.leave(OF_PASSING);
     }
 
     /// The connection takes no place of its own any more.
     fn ended(&self) {
-        self.taken.fetch_sub(self.own.swap(0, Relaxed), Relaxed);
+        self.becomes(BUSY);
+        self.leave(self.own.swap(0, Relaxed));
     }
 }
 
@@ -157,33 +235,51 @@ impl<T: Task> Connections<T> {
         Self {
             max,
             places,
-            taken: Arc::default(),
+            all: Arc::default(),
             next: 0,
             open: BTreeMap::new(),
             peers: HashMap::new(),
         }
     }
 
-    /// Takes in a connection, and ends another one for it if there are too many. None if
-    /// there is no room.
-    pub(super) fn admit(&mut self, peer: IpAddr, is_trusted: bool) -> Option<(Id, Arc<Usage>)> {
-        let of_peer = self.peers.get(&peer).copied().unwrap_or_default();
+    /// Takes in a connection, and ends others for it if there are too many. None if there is
+    /// no room: where its requests are passed on, also for the first of them.
+    pub(super) fn admit(
+        &mut self,
+        port: Port,
+        peer: IpAddr,
+        is_trusted: bool,
+    ) -> Option<(Id, Arc<Usage>)> {
+        let http = self.places.http;
+        let needed = match port {
+            Port::Proxy => http + OF_PASSING,
+            Port::Api => http,
+        };
+        let share = match is_trusted {
+            true => self.max,
+            false => (self.max * SHARE.0 / SHARE.1).max(http + OF_PASSING),
+        };
+        let of_peer = self.peers.get(&peer).map_or(0, |peer| peer.count);
         if !is_trusted && of_peer >= MAX_PER_PEER && !self.end_idlest(Some(peer)) {
             return None;
         }
-        if !self.has_room(self.places.http) {
+        if !self.make_room(Some(peer), http, share) || !self.make_room(None, needed, self.of(port))
+        {
             return None;
         }
         let id = self.next;
         self.next += 1;
-        let usage = Arc::new(Usage::new(self.places, &self.taken));
+        let of_peer = self.peers.entry(peer).or_default();
+        of_peer.count += 1;
+        let counts = [Arc::clone(&self.all), Arc::clone(&of_peer.places)];
+        let usage = Arc::new(Usage::new(self.places, counts));
         let entry = Entry {
             peer,
+            share,
             task: None,
             usage: Arc::clone(&usage),
         };
         self.open.insert(id, entry);
-        *self.peers.entry(peer).or_default() += 1;
         Some((Id(id), usage))
     }
 
@@ -200,20 +296,25 @@ impl<T: Task> Connections<T> {
             return;
         };
         entry.usage.ended();
-        if let Some(count) = self.peers.get_mut(&entry.peer) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(of_peer) = self.peers.get_mut(&entry.peer) {
+            of_peer.count -= 1;
+            if of_peer.count == 0 {
                 self.peers.remove(&entry.peer);
             }
         }
     }
 
-    /// Something is to be passed on: takes the places for that, and ends others for them.
-    /// False if there is no room.
-    pub(super) fn pass(&mut self) -> bool {
-        let has_room = self.has_room(OF_PASSING);
+    /// Something of a connection is to be passed on: takes the places for that, and ends others
+    /// for them. False if there is no room.
+    pub(super) fn pass(&mut self, Id(id): Id) -> bool {
+        let Some(entry) = self.open.get(&id) else {
+            return false;
+        };
+        let (usage, peer, share) = (Arc::clone(&entry.usage), entry.peer, entry.share);
+        let has_room = self.make_room(Some(peer), OF_PASSING, share)
+            && self.make_room(None, OF_PASSING, self.of(Port::Proxy));
         if has_room {
-            self.taken.fetch_add(OF_PASSING, Relaxed);
+            usage.passes();
         }
         has_room
     }
@@ -223,10 +324,30 @@ impl<T: Task> Connections<T> {
         self.open.len()
     }
 
-    /// Returns true if so many places are left once those that are idle have given way.
-    fn has_room(&mut self, needed: usize) -> bool {
-        while self.taken.load(Relaxed) + needed > self.max {
-            if !self.end_idlest(None) {
+    /// The places that connections of this port and what they pass on may take.
+    const fn of(&self, port: Port) -> usize {
+        match port {
+            Port::Proxy => self.max - self.max / OF_API,
+            Port::Api => self.max,
+        }
+    }
+
+    /// Ends connections that are idle, of an address or of all, until there is room. False if
+    /// that is not enough: then none is ended.
+    fn make_room(&mut self, peer: Option<IpAddr>, needed: usize, most: usize) -> bool {
+        let counts = match peer {
+            None => &self.all,
+            Some(peer) => match self.peers.get(&peer) {
+                Some(peer) => &peer.places,
+                None => return needed <= most,
+            },
+        };
+        let counts = Arc::clone(counts);
+        if !counts.could_have(needed, most) {
+            return false;
+        }
+        while !counts.has(needed, most) {
+            if !self.end_idlest(peer) {
                 return false;
             }
         }

@@ -1,6 +1,7 @@
 //! Accepts the connections of a port, each in a task of its own, within the quota.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::connections::{Connections, Id, Places, Usage};
+use super::connections::{Connections, Id, Places, Port, Usage};
 use super::context::Context;
 use crate::net::Channel;
 use crate::util::{Boxed, First, race};
@@ -46,27 +47,35 @@ impl Slot {
 
     /// Takes the room for something that is passed on; None if there is none.
     pub fn pass(self: &Arc<Self>) -> Option<Passing> {
-        let has_room = self.open.lock().pass();
+        let has_room = self.open.lock().pass(self.id);
         has_room.then(|| Passing(Arc::clone(self)))
     }
 
     /// Waits for the room for something that is passed on. None if there is none until then.
     pub async fn pass_until(self: &Arc<Self>, deadline: Instant) -> Option<Passing> {
         loop {
+            // All are told, since what is enough for one may be too little for another.
+            let mut freed = pin!(self.open.0.freed.notified());
+            freed.as_mut().enable();
             if let Some(passing) = self.pass() {
                 return Some(passing);
             }
-            let freed = timeout_at(deadline, self.open.0.freed.notified());
-            if freed.await.is_err() {
+            if timeout_at(deadline, freed).await.is_err() {
                 return None;
             }
         }
     }
 
+    /// The answer to the last request has ended: others may have the room.
+    pub fn become_idle(&self) {
+        self.usage.idle();
+        self.open.0.freed.notify_waiters();
+    }
+
     /// Turns the connection into a socket, which takes less room from now on.
     pub fn become_socket(&self) {
         self.usage.socket();
-        self.open.0.freed.notify_one();
+        self.open.0.freed.notify_waiters();
     }
 
     /// The place of a connection that no listener has accepted.
@@ -74,7 +83,7 @@ impl Slot {
     pub(super) fn alone() -> Arc<Self> {
         let open = Open::new(100, Places::PLAIN);
         let peer = std::net::Ipv4Addr::LOCALHOST.into();
-        let (id, usage) = open.lock().admit(peer, true).unwrap();
+        let (id, usage) = open.lock().admit(Port::Proxy, peer, true).unwrap();
         Arc::new(Self { id, usage, open })
     }
 }
@@ -82,14 +91,14 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.open.lock().ended(self.id);
-        self.open.0.freed.notify_one();
+        self.open.0.freed.notify_waiters();
     }
 }
 
 impl Drop for Passing {
     fn drop(&mut self) {
         self.0.usage.passed();
-        self.0.open.0.freed.notify_one();
+        self.0.open.0.freed.notify_waiters();
     }
 }
 
@@ -99,7 +108,7 @@ pub(super) struct Open(Arc<Shared>);
 
 struct Shared {
     connections: Mutex<Connections<AbortHandle>>,
-    /// Wakes one who waits for room, since there is more of it.
+    /// Wakes those who wait for room, since there is more of it.
     freed: Notify,
 }
 
@@ -124,13 +133,18 @@ impl Open {
 }
 
 /// Accepts connections until some time after the gateway began to end.
-pub(super) async fn accept(context: Arc<Context>, listener: TcpListener, open: Open, serve: Serve) {
+pub(super) async fn accept(
+    context: Arc<Context>,
+    listener: TcpListener,
+    open: Open,
+    (port, serve): (Port, Serve),
+) {
     let mut is_refused = false;
     let ending = async {
         context.draining().await;
         sleep(LAME_DUCK).await;
     };
-    let mut ending = std::pin::pin!(ending);
+    let mut ending = pin!(ending);
     loop {
         let accepted = match race(ending.as_mut(), listener.accept()).await {
             First::Left(()) => return,
@@ -139,7 +153,7 @@ pub(super) async fn accept(context: Arc<Context>, listener: TcpListener, open: O
         match accepted {
             Ok((stream, peer)) => {
                 is_refused = false;
-                take(&context, &open, stream, peer, serve);
+                take(&context, &open, stream, peer, (port, serve));
             }
             Err(error) => {
                 if !is_refused {
@@ -153,13 +167,19 @@ pub(super) async fn accept(context: Arc<Context>, listener: TcpListener, open: O
     }
 }
 
-fn take(context: &Arc<Context>, open: &Open, stream: TcpStream, peer: SocketAddr, serve: Serve) {
+fn take(
+    context: &Arc<Context>,
+    open: &Open,
+    stream: TcpStream,
+    peer: SocketAddr,
+    (port, serve): (Port, Serve),
+) {
     let channel = match context.channel(stream) {
         Ok(channel) => channel,
         Err(error) => return warn!("a connection cannot be taken: {error}"),
     };
     let ip = peer.ip().to_canonical();
-    let admitted = open.lock().admit(ip, context.trusts(ip));
+    let admitted = open.lock().admit(port, ip, context.trusts(ip));
     let Some((id, usage)) = admitted else {
         context.metrics.rejected("connections");
         return;

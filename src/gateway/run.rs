@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::auth::{Authenticator, Means, fetch_keys, own_token_is_for};
 use super::check::Check;
-use super::connections::Places;
+use super::connections::{Places, Port};
 use super::context::{Context, Parts};
 use super::housekeeping::Housekeeping;
 use super::listener::{LAME_DUCK, Open, Serve, Serving, Slot, accept};
@@ -98,8 +98,16 @@ pub async fn serve(
         info!("/livez, /readyz and /metrics are served on {address}");
     }
     let ports = [
-        ("PROXY_ADDR", settings.proxy, proxy_connection as Serve),
-        ("API_ADDR", settings.api, api_connection as Serve),
+        (
+            "PROXY_ADDR",
+            settings.proxy,
+            (Port::Proxy, proxy_connection as Serve),
+        ),
+        (
+            "API_ADDR",
+            settings.api,
+            (Port::Api, api_connection as Serve),
+        ),
     ];
     let mut listeners = Vec::new();
     for (variable, address, serve) in ports {
@@ -229,7 +237,7 @@ async fn tell_faults(cluster: Api, settings: GatewaySettings, file: GatewayFile)
     }
 }
 
-fn begin(context: &Arc<Context>, listeners: Vec<(TcpListener, Serve)>, open: &Open) {
+fn begin(context: &Arc<Context>, listeners: Vec<(TcpListener, (Port, Serve))>, open: &Open) {
     for (listener, serve) in listeners {
         tokio::spawn(boxed(accept(
             Arc::clone(context),

@@ -32,7 +32,7 @@ impl Busy {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.usage().idle();
+        self.0.become_idle();
     }
 }
 

@@ -39,8 +39,8 @@ pub struct Digest(Vec<u8>);
 /// The content of both files.
 struct Contents<'a> {
     files: &'a Files,
-    certificate: Zeroizing<String>,
-    key: Zeroizing<String>,
+    certificate: Result<Zeroizing<String>, Flaw>,
+    key: Result<Zeroizing<String>, Flaw>,
 }
 
 /// The flaws of the files, with the variable that names each.
@@ -65,12 +65,10 @@ impl Tls {
                 return None;
             }
         };
-        let read = files.read().and_then(|contents| {
-            let identity = contents.identity()?;
-            Ok((contents.digest(), identity))
-        });
-        match read {
-            Ok((in_force, identity)) => Some(Some(Self {
+        let contents = files.read();
+        let in_force = contents.digest();
+        match contents.identity() {
+            Ok(identity) => Some(Some(Self {
                 files,
                 in_force,
                 identity,
@@ -90,25 +88,26 @@ impl Tls {
     /// # Errors
     /// All faults of them.
     pub fn read_again(&self, seen: &mut Option<Digest>) -> Result<Option<Self>, Faults> {
-        let read = self.files.read().and_then(|contents| {
-            let digest = contents.digest();
-            let before = seen.replace(digest.clone());
-            if digest == self.in_force || before.as_ref() != Some(&digest) {
-                return Ok(None);
-            }
-            Ok(Some(Self {
+        let contents = self.files.read();
+        let digest = contents.digest();
+        let before = seen.replace(digest.clone());
+        if digest == self.in_force || before.as_ref() != Some(&digest) {
+            return Ok(None);
+        }
+        match contents.identity() {
+            Ok(identity) => Ok(Some(Self {
                 files: self.files.clone(),
                 in_force: digest,
-                identity: contents.identity()?,
-            }))
-        });
-        read.map_err(|flaws| {
-            let mut faults = Faults::default();
-            for (variable, flaw) in flaws {
-                faults.push(flaw.of(variable));
+                identity,
+            })),
+            Err(flaws) => {
+                let mut faults = Faults::default();
+                for (variable, flaw) in flaws {
+                    faults.push(flaw.of(variable));
+                }
+                Err(faults)
             }
-            faults
-        })
+        }
     }
 
     /// A sentence if the certificate is not valid any more, or not for long.
@@ -130,52 +129,58 @@ impl Tls {
 }
 
 impl Files {
-    fn read(&self) -> Result<Contents<'_>, Flawed> {
-        let mut flaws = Vec::new();
-        let mut read = |variable, path: &str| {
-            let content = content(path);
-            content.map_err(|flaw| flaws.push((variable, flaw))).ok()
-        };
-        let certificate = read(TLS_CERT_FILE.name, &self.certificate);
-        let key = read(TLS_KEY_FILE.name, &self.key);
-        match (certificate, key) {
-            (Some(certificate), Some(key)) => Ok(Contents {
-                files: self,
-                certificate,
-                key,
-            }),
-            _ => Err(flaws),
+    fn read(&self) -> Contents<'_> {
+        Contents {
+            files: self,
+            certificate: content(&self.certificate),
+            key: content(&self.key),
         }
     }
 }
 
 impl Contents<'_> {
+    /// The digest of what could be read.
     fn digest(&self) -> Digest {
         let mut digest = Context::new(&SHA256);
         for content in [&self.certificate, &self.key] {
+            let content = content.as_ref().map_or("", |content| content.as_str());
             digest.update(&content.len().to_be_bytes());
             digest.update(content.as_bytes());
         }
         Digest(digest.finish().as_ref().to_vec())
     }
 
-    fn identity(&self) -> Result<Identity, Flawed> {
+    /// What both files are, or the flaws of both.
+    fn identity(self) -> Result<Identity, Flawed> {
         let mut flaws = Vec::new();
-        let chain = Chain::from_pem(self.certificate.as_bytes()).map_err(|fault| {
-            let path = quoted(&self.files.certificate);
-            let problem = format!("names {path}, which has no certificate: {fault}");
-            let cure = "give the server's certificate in PEM, those of its issuers behind it";
-            flaws.push((TLS_CERT_FILE.name, Flaw::new(problem, cure)));
-        });
-        let key = PrivateKey::from_pem(self.key.as_bytes());
-        let key = key.map_err(|fault| flaws.push(self.refused(fault)));
+        let chain = self.chain();
+        let chain = chain.map_err(|flaw| flaws.push((TLS_CERT_FILE.name, flaw)));
+        let key = self.private_key();
+        let key = key.map_err(|flaw| flaws.push((TLS_KEY_FILE.name, flaw)));
         let (Ok(chain), Ok(key)) = (chain, key) else {
             return Err(flaws);
         };
-        Identity::new(chain, key).map_err(|fault| vec![self.refused(fault)])
+        let identity = Identity::new(chain, key);
+        identity.map_err(|fault| vec![(TLS_KEY_FILE.name, self.refused(fault))])
     }
 
-    fn refused(&self, fault: KeyFault) -> (&'static str, Flaw) {
+    fn chain(&self) -> Result<Chain, Flaw> {
+        let content = self.certificate.as_ref().map_err(Clone::clone)?;
+        Chain::from_pem(content.as_bytes()).map_err(|fault| {
+            let path = quoted(&self.files.certificate);
+            Flaw::new(
+                format!("names {path}, which has no certificate: {fault}"),
+                "give the server's certificate in PEM, those of its issuers behind it",
+            )
+        })
+    }
+
+    fn private_key(&self) -> Result<PrivateKey, Flaw> {
+        let content = self.key.as_ref().map_err(Clone::clone)?;
+        PrivateKey::from_pem(content.as_bytes()).map_err(|fault| self.refused(fault))
+    }
+
+    fn refused(&self, fault: KeyFault) -> Flaw {
         let path = quoted(&self.files.key);
         let problem = format!("names {path}, which has no key that can be used: {fault}");
         let cure = match fault {
@@ -186,6 +191,6 @@ impl Contents<'_> {
                 "give the key in PEM: PKCS #8, PKCS #1 (RSA) or SEC 1 (EC)"
             }
         };
-        (TLS_KEY_FILE.name, Flaw::new(problem, cure))
+        Flaw::new(problem, cure)
     }
 }

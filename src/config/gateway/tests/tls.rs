@@ -149,6 +149,8 @@ fn both_are_told_at_once() {
     for (line, start) in fault.lines().zip(starts) {
         assert!(line.starts_with(start), "{fault}");
     }
+    let fault = Pair::new("", &certificate).fault();
+    assert_eq!(fault.lines().count(), 2, "{fault}");
     let missing = fault_of_missing();
     assert_eq!(
         missing
