@@ -158,6 +158,48 @@ def test_one_release_of_everything_says_what_it_was_told() -> None:
     assert "password@proxy" not in secrets
 
 
+def test_a_certificate_is_there_for_whoever_runs_the_pod_and_for_nobody_else() -> None:
+    """As a folder, which changes with its Secret, and of which only two keys are taken."""
+    pod = pod_of(chart(changed("gateway.tls.secretName", "123", GATEWAY_ALONE)))
+    [volume] = [one for one in pod["spec"]["volumes"] if one["name"] == "tls"]
+    assert volume["secret"] == {
+        "secretName": "123",
+        "defaultMode": 0o440,
+        "optional": True,
+        "items": [{"key": key, "path": key} for key in ("tls.crt", "tls.key")],
+    }
+    security = pod["spec"]["securityContext"]
+    assert security["runAsNonRoot"] and security["fsGroup"] == security["runAsGroup"]
+    [mount] = [one for one in container_of(pod)["volumeMounts"] if one["name"] == "tls"]
+    told = variables(pod)
+    for variable, key in [("TLS_CERT_FILE", "tls.crt"), ("TLS_KEY_FILE", "tls.key")]:
+        assert told[variable] == f"{mount['mountPath']}/{key}"
+    assert mount.keys() == {"name", "mountPath", "readOnly"} and mount["readOnly"]
+    without = pod_of(chart(GATEWAY_ALONE))
+    assert not [one for one in variables(without) if one.startswith("TLS_")]
+    assert "tls" not in [one["name"] for one in without["spec"]["volumes"]]
+
+
+def test_whoever_asks_is_told_which_protocol_there_is(world: World) -> None:
+    """By the Service and by the notes; probes and numbers are asked for without TLS in any case."""
+    cold = {"name": "openclaw-worker", "host": "web.example.org", "service": "web", "port": "http"}
+    plain = changed("gateway.config.targets.worker", cold, GATEWAY_ALONE)
+    tls = changed("gateway.tls.secretName", "gateway-tls", plain)
+    for values, protocol in [(plain, None), (tls, "https")]:
+        documents = chart(values)
+        ports = of_kind(documents, "Service")["spec"]["ports"]
+        assert [one.get("appProtocol") for one in ports] == [protocol] * 2
+        container = container_of(pod_of(documents))
+        assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
+        said = install(world.cluster, values, "toggle", "default", "--dry-run=server").split("NOTES:")[1]
+        address = "://toggle-openclaw-k8s-toggle-operator-gateway.default.svc:8081"
+        assert f" {protocol or 'http'}{address}" in said
+        assert ("backend-protocol: HTTPS" in said) == ("serversscheme: https" in said) == bool(protocol)
+        assert ("Secret gateway-tls has to have" in said) == bool(protocol)
+    hostless = changed("gateway.tls.secretName", "gateway-tls", GATEWAY_ALONE)
+    assert "backend-protocol" not in install(world.cluster, hostless, "toggle", "default", "--dry-run=server")
+
+
 def test_who_may_reach_what() -> None:
     documents = chart(GATEWAY, "toggle", "here")
     name = "toggle-openclaw-k8s-toggle-operator-gateway"

@@ -20,6 +20,7 @@ app.kubernetes.io/component: gateway
 {{- end }}
 
 {{- define "gateway.configDir" }}/etc/gateway{{ end }}
+{{- define "gateway.tlsDir" }}/var/run/secrets/gateway-tls{{ end }}
 
 {{/* What the names of the Leases begin with: of the release, as all other names. */}}
 {{- define "gateway.leasePrefix" }}{{ include "gateway.fullname" . }}-{{ end }}
@@ -80,6 +81,8 @@ without a gateway, or where targets have no names that both could mean.
   (list "PROXY_ADDR" (printf ":%v" $gateway.ports.proxy))
   (list "API_ADDR" (printf ":%v" $gateway.ports.api))
   (list "HEALTH_ADDR" (printf ":%v" $gateway.ports.health))
+  (list "TLS_CERT_FILE" (ternary (printf "%s/tls.crt" (include "gateway.tlsDir" .)) "" (not (empty $gateway.tls.secretName))))
+  (list "TLS_KEY_FILE" (ternary (printf "%s/tls.key" (include "gateway.tlsDir" .)) "" (not (empty $gateway.tls.secretName))))
   (list "TRUSTED_PROXIES" (join "," $gateway.trustedProxies))
   (list "TOKEN_AUDIENCE" $gateway.tokenAudience)
   (list "OIDC_ISSUER_URL" $gateway.oidc.issuerURL)
