@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+
+import pytest
 
 from toggle_e2e import manifests
-from toggle_e2e.manifests import kustomize, named, of_kind, variables
+from toggle_e2e.bot import run_to_end
+from toggle_e2e.manifests import container_of, kustomize, named, of_kind, variables
+from toggle_e2e.served import Issuer, tls_secret
 from toggle_e2e.world import World
 
 FOLDER = "gateway"
+TLS = "overlays/gateway-tls"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces"
 
 
-def test_the_manifests_are_taken_by_the_api_server(world: World) -> None:
+@pytest.mark.parametrize("folder", [FOLDER, TLS])
+def test_the_manifests_are_taken_by_the_api_server(world: World, folder: str) -> None:
     cluster = world.cluster
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    documents = kustomize(FOLDER)
+    documents = kustomize(folder)
     of_kind(documents, "Namespace")["metadata"]["labels"] = labels
     for dry_run in (False, True):
         cluster.apply(documents, dry_run=dry_run)
@@ -78,3 +85,52 @@ def test_an_apply_of_the_manifests_leaves_leases_and_counts_alone(world: World) 
     cluster.apply(kustomize(FOLDER))
     assert cluster.ensure("GET", path)["spec"]["renewTime"] == spec["renewTime"]
     assert cluster.ensure("GET", scale)["spec"].get("replicas", 0) == 0
+
+
+def test_with_tls_the_certificate_is_taken_as_it_is_mounted(world: World, tmp_path: Path) -> None:
+    """A Secret as `kubectl create secret tls` and cert-manager make one, and who may read it."""
+    cluster = world.cluster
+    documents = kustomize(TLS)
+    cluster.apply(documents)
+    manifests.publish_root_ca(cluster, "openclaw")
+    issuer = Issuer(tmp_path / "issuer")
+    cluster.apply([tls_secret("openclaw", "openclaw-toggle-gateway-tls", issuer.pair("openclaw-gateway"))])
+    pod = named(documents, "Deployment", "openclaw-toggle-gateway")["spec"]["template"]
+    laid = manifests.lay_out(cluster, "openclaw", pod, tmp_path / "pod")
+    files = {Path(laid.settings[name]) for name in ("TLS_CERT_FILE", "TLS_KEY_FILE")}
+    code, output = run_to_end(laid.settings, ("gateway", "check"))
+    assert code == 0, output
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o440}
+    security = pod["spec"]["securityContext"]
+    assert security["fsGroup"] == security["runAsGroup"]
+    [mount] = [one for one in container_of(pod)["volumeMounts"] if one["name"] == "tls"]
+    assert "subPath" not in mount and mount["readOnly"]
+    for file in files:
+        file.unlink()
+    code, output = run_to_end(laid.settings, ("gateway", "check"))
+    assert code == 1 and "TLS_CERT_FILE names " in output and "TLS_KEY_FILE names " in output, output
+
+
+def test_with_tls_the_workers_ask_by_https_and_believe_the_authority() -> None:
+    pods = [
+        named(documents, "Deployment", "openclaw-worker")["spec"]["template"]["spec"]
+        for documents in (kustomize(FOLDER), kustomize(TLS))
+    ]
+    plain, secured = pods
+    [volume] = [one for one in secured["volumes"] if one["name"] == "gateway-ca"]
+    authority = "/etc/gateway-ca/ca.crt"
+    assert volume["configMap"] == {"name": "openclaw-toggle-gateway-ca"}, "a Secret would have the key in it"
+    [before], [caller] = plain["initContainers"], secured["initContainers"]
+    # All that is different.
+    address = before["args"].index("--url") + 1
+    wanted = [*before["args"]]
+    wanted[address : address + 1] = [before["args"][address].replace("http:", "https:"), "--ca", authority]
+    assert caller["args"] == wanted
+    [worker] = secured["containers"]
+    assert worker["env"] == [{"name": "NODE_EXTRA_CA_CERTS", "value": authority}]
+    assert [one for one in worker["args"] if one != "--tls"] == plain["containers"][0]["args"]
+    for one in (caller, worker):
+        assert {"name": "gateway-ca", "mountPath": "/etc/gateway-ca", "readOnly": True} in one["volumeMounts"]
+    for name in ("openclaw-gateway", "openclaw-toggle-gateway"):
+        [port] = named(kustomize(TLS), "Service", name)["spec"]["ports"]
+        assert port["appProtocol"] == "https"

@@ -167,6 +167,8 @@ SLIPS: list[tuple[str, object]] = [
     ("gateway.oidc.algorithms", []),
     ("gateway.drainTimeout", "soon"),
     ("gateway.ports.proxy", 80),
+    ("gateway.tls.secretName", "gateway_tls"),
+    ("gateway.tls.secret", "gateway-tls"),
     ("gateway.isolate", {"worker": {"podLabels": {}}}),
     ("gateway.leases", "gateways"),
     ("gateway.podLabels", {"app.kubernetes.io/component": "bot"}),

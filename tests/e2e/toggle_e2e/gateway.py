@@ -10,6 +10,7 @@ import http.client
 import itertools
 import json
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -112,9 +113,10 @@ def ask(
     body: bytes = b"",
     timeout: float = 60,
     source: str = "",
+    tls: ssl.SSLContext | None = None,
 ) -> Answer:
     """A request on a connection of its own, from an address of this machine."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout, (source, 0) if source else None)
+    connection = dialled(port, timeout, source, tls)
     try:
         connection.request(method, path, body or None, dict(headers or {}))
         answer = connection.getresponse()
@@ -122,6 +124,16 @@ def ask(
         return Answer(answer.status, given, answer.read())
     finally:
         connection.close()
+
+
+def dialled(
+    port: int, timeout: float = 60, source: str = "", tls: ssl.SSLContext | None = None
+) -> http.client.HTTPConnection:
+    """A connection that is opened with its first request."""
+    origin = (source, 0) if source else None
+    if tls:
+        return http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout, source_address=origin, context=tls)
+    return http.client.HTTPConnection("127.0.0.1", port, timeout, origin)
 
 
 def status_of(port: int, *head: str, source: str = "") -> int:
