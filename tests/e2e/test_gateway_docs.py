@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -61,6 +62,29 @@ def test_its_manifests_are_taken_by_the_api_server(world: World, name: str) -> N
         service = path["backend"]["service"]
         assert service["name"] == front["metadata"]["name"]
         assert service["port"]["name"] in [port["name"] for port in front["spec"]["ports"]]
+
+
+def test_its_certificate_is_for_what_is_asked_with_tls() -> None:
+    """The names that lead to the gateway, and the Secret that it is mounted from."""
+    certificate = yaml.safe_load(block("certificate", "yaml"))
+    spec, namespace = certificate["spec"], certificate["metadata"]["namespace"]
+    documents = kustomize("overlays/gateway-tls")
+    pod = manifests.named(documents, "Deployment", "openclaw-toggle-gateway")["spec"]["template"]
+    secrets = [volume["secret"]["secretName"] for volume in pod["spec"]["volumes"] if "secret" in volume]
+    assert secrets == [spec["secretName"]]
+    fronts = [
+        one["metadata"]["name"]
+        for one in documents
+        if one["kind"] == "Service" and one["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    ]
+    assert len(fronts) == 2
+    wanted = {f"{name}.{namespace}.svc" for name in fronts}
+    worker = manifests.named(documents, "Deployment", "openclaw-worker")["spec"]["template"]["spec"]
+    arguments = worker["initContainers"][0]["args"], worker["containers"][0]["args"]
+    wanted.add(str(urlsplit(arguments[0][arguments[0].index("--url") + 1]).hostname))
+    wanted.add(arguments[1][arguments[1].index("--host") + 1])
+    wanted.add(yaml.safe_load(block("ingress nginx tls", "yaml"))["nginx.ingress.kubernetes.io/proxy-ssl-name"])
+    assert wanted == set(spec["dnsNames"])
 
 
 def file_of_the_guide() -> object:

@@ -24,6 +24,9 @@ DIRECTIVES = {
     "proxy-body-size": "client_max_body_size {};",
     "proxy-read-timeout": "proxy_read_timeout {}s;",
     "proxy-send-timeout": "proxy_send_timeout {}s;",
+    "proxy-ssl-verify": "proxy_ssl_verify {};",
+    "proxy-ssl-name": "proxy_ssl_name {};",
+    "proxy-ssl-server-name": "proxy_ssl_server_name {};",
 }
 
 HEADERS = """
@@ -51,6 +54,8 @@ class Site:
     behind: int
     """The port on this machine that it leads to."""
     annotations: dict[str, Any]
+    authority: Path | None = None
+    """What `proxy-ssl-secret` names, where what is behind speaks TLS."""
 
 
 class Nginx:
@@ -121,16 +126,19 @@ http {{
 """
 
     def _server(self, name: str, site: Site) -> str:
-        told = "\n".join(
-            f"    {DIRECTIVES[key.removeprefix(PREFIX)].format(value)}" for key, value in site.annotations.items()
-        )
+        annotations = {key.removeprefix(PREFIX): value for key, value in site.annotations.items()}
+        scheme = str(annotations.pop("backend-protocol", "HTTP")).lower()
+        directives = [DIRECTIVES[key].format(value) for key, value in annotations.items() if key != "proxy-ssl-secret"]
+        if "proxy-ssl-secret" in annotations:
+            directives.append(f"proxy_ssl_trusted_certificate {site.authority};")
+        told = "\n".join(f"    {one}" for one in directives)
         return f"""
   upstream {name} {{ server 127.0.0.1:{site.behind}; keepalive 320; }}
   server {{
     listen 127.0.0.1:{self.ports[name]} ssl;
 {told}
     location / {{
-      proxy_pass http://{name};
+      proxy_pass {scheme}://{name};
       proxy_bind {ADDRESS};
 {HEADERS}
     }}

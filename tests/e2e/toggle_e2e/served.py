@@ -1,4 +1,4 @@
-"""Certificates that a server shows: an authority's, with one below it between, and the volume that they come by."""
+"""A gateway with TLS: certificates by an authority with another one below it, and the volume that they come by."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import ipaddress
 import itertools
 import os
 import shutil
+import socket
+import ssl
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +20,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
+from websockets.sync.client import ClientConnection, connect
+
+from .gateway import Answer, Gateway, Installed, ask
 
 CERTIFICATE, KEY = "tls.crt", "tls.key"
 """The keys of a Secret of the type `kubernetes.io/tls`."""
@@ -98,6 +104,65 @@ class SecretVolume:
                 file.unlink()
         if old:
             shutil.rmtree(old)
+
+
+@dataclass
+class Served:
+    """A replica with TLS, who vouches for it, and the folder that its certificate is in."""
+
+    release: Installed
+    gateway: Gateway
+    issuer: Issuer
+    volume: SecretVolume
+    names: tuple[str, ...]
+    """What its certificates are for, beside this machine's address."""
+    pair: Pair
+    """What was written there last and fits together."""
+
+    def fresh(self, form: Form = "PKCS #8") -> Pair:
+        """Another certificate for the same names."""
+        return self.issuer.pair("127.0.0.1", *self.names, form=form)
+
+    def renew(self, form: Form = "PKCS #8") -> Pair:
+        """Puts another pair in the place of the one that is there, as a renewed Secret does."""
+        self.pair = self.fresh(form)
+        self.volume.write(self.pair.data)
+        return self.pair
+
+    def believed(self, version: ssl.TLSVersion | None = None, *protocols: str) -> ssl.SSLContext:
+        """A client that believes the authority, and speaks one version, if one is given."""
+        made = ssl.create_default_context(cafile=str(self.issuer.path))
+        if version:
+            made.minimum_version = made.maximum_version = version
+        if protocols:
+            made.set_alpn_protocols(list(protocols))
+        return made
+
+    def ask(self, target: str, path: str = "/", **headers: str) -> Answer:
+        """A request through the proxy."""
+        told = {"Host": f"{target}.example.org", **headers}
+        return ask(self.gateway.proxy, "GET", path, told, tls=self.believed())
+
+    def dial(self, target: str) -> ClientConnection:
+        """A WebSocket to an app."""
+        host, port = f"{target}.example.org", self.gateway.proxy
+        stream = socket.create_connection(("127.0.0.1", port))
+        url = f"wss://{host}:{port}/socket"
+        return connect(url, sock=stream, ssl=self.believed(), open_timeout=30, max_size=4 << 20)
+
+    def serial(self, port: int) -> int:
+        """The number of the certificate that a new connection is shown."""
+        with self.secured(port) as client:
+            shown = ssl.DER_cert_to_PEM_cert(client.getpeercert(True) or b"")
+        said = subprocess.run(
+            ["openssl", "x509", "-noout", "-serial"], input=shown, capture_output=True, text=True, check=True
+        ).stdout
+        return int(said.strip().removeprefix("serial="), 16)
+
+    def secured(self, port: int, context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
+        """A connection after its handshake."""
+        stream = socket.create_connection(("127.0.0.1", port), 20)
+        return (context or self.believed()).wrap_socket(stream, server_hostname=self.names[0])
 
 
 def tls_secret(namespace: str, name: str, pair: Pair) -> dict[str, object]:
