@@ -243,7 +243,8 @@ impl<T: Task> Connections<T> {
     }
 
     /// Takes in a connection, and ends others for it if there are too many. None if there is
-    /// no room: where its requests are passed on, also for the first of them.
+    /// no room: where requests are passed on, also for one of them, since connections that all
+    /// wait for that would wait in vain.
     pub(super) fn admit(
         &mut self,
         port: Port,
@@ -263,7 +264,8 @@ impl<T: Task> Connections<T> {
         if !is_trusted && of_peer >= MAX_PER_PEER && !self.end_idlest(Some(peer)) {
             return None;
         }
-        if !self.make_room(Some(peer), http, share) || !self.make_room(None, needed, self.of(port))
+        if !self.make_room(Some(peer), needed, share)
+            || !self.make_room(None, needed, self.of(port))
         {
             return None;
         }
@@ -374,137 +376,5 @@ impl<T: Task> Connections<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::cell::RefCell;
-    use std::rc::Rc;
-
-    const OF_HTTP: usize = Places::PLAIN.http;
-
-    struct Ends(u32, Rc<RefCell<Vec<u32>>>);
-
-    impl Task for Ends {
-        fn end(&self) {
-            self.1.borrow_mut().push(self.0);
-        }
-    }
-
-    fn peer(last: u8) -> IpAddr {
-        IpAddr::from([10, 0, 0, last])
-    }
-
-    /// Runs a test by a clock that only [`tokio::time::advance`] moves.
-    fn paused(test: impl Future<Output = ()>) {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap()
-            .block_on(test);
-    }
-
-    #[test]
-    fn the_connection_that_is_idle_for_longest_gives_way() {
-        paused(async {
-            let ended = Rc::new(RefCell::new(Vec::new()));
-            let mut open = Connections::new(3 * OF_HTTP, Places::PLAIN);
-            let mut usages = Vec::new();
-            for name in 0..3 {
-                let (id, usage) = open.admit(peer(1), false).unwrap();
-                open.served_by(id, Ends(name, Rc::clone(&ended)));
-                usages.push(usage);
-                tokio::time::advance(std::time::Duration::from_secs(1)).await;
-            }
-            usages[0].busy();
-            tokio::time::advance(std::time::Duration::from_secs(1)).await;
-            usages[0].idle();
-            let (id, fourth) = open.admit(peer(2), false).unwrap();
-            open.served_by(id, Ends(3, Rc::clone(&ended)));
-            assert_eq!(*ended.borrow(), [1]);
-            // Where all are busy, the newest is refused.
-            for usage in [&usages[0], &usages[2], &fourth] {
-                usage.busy();
-            }
-            assert!(open.admit(peer(3), false).is_none());
-            // Sockets take less.
-            usages[2].socket();
-            assert!(open.admit(peer(3), false).is_none());
-            usages[0].socket();
-            assert!(open.admit(peer(3), false).is_some());
-            open.ended(id);
-            assert_eq!(open.len(), 3);
-        });
-    }
-
-    #[test]
-    fn what_is_passed_on_has_room_only_where_others_are_idle() {
-        // The places, the connections that are idle, and whether there is room.
-        for (max, idle, has_room, left) in [
-            (OF_HTTP, 0, false, 1),
-            (OF_HTTP + OF_PASSING - 1, 0, false, 1),
-            (OF_HTTP + OF_PASSING, 0, true, 1),
-            (OF_HTTP + OF_PASSING, 2, true, 1),
-            (2 * OF_HTTP + OF_PASSING, 2, true, 2),
-            (3 * OF_HTTP + OF_PASSING, 2, true, 3),
-        ] {
-            paused(async {
-                let mut open: Connections<Ends> = Connections::new(max, Places::PLAIN);
-                let (id, usage) = open.admit(peer(1), false).unwrap();
-                usage.busy();
-                for _ in 0..idle {
-                    open.admit(peer(2), false).unwrap();
-                }
-                assert_eq!(open.pass(), has_room, "{max} {idle}");
-                assert_eq!(open.len(), left, "{max} {idle}");
-                if has_room {
-                    assert!(open.admit(peer(3), false).is_none() || max > OF_HTTP + OF_PASSING);
-                    usage.passed();
-                    assert!(open.admit(peer(3), false).is_some());
-                }
-                open.ended(id);
-                open.ended(id);
-                usage.socket();
-                assert_eq!(open.taken.load(Relaxed), open.len() * OF_HTTP);
-            });
-        }
-    }
-
-    #[test]
-    fn one_address_has_its_share_and_a_trusted_proxy_all() {
-        paused(async {
-            let ended = Rc::new(RefCell::new(Vec::new()));
-            let mut open: Connections<Ends> = Connections::new(1_000, Places::PLAIN);
-            for _ in 0..MAX_PER_PEER {
-                let (id, usage) = open.admit(peer(1), false).unwrap();
-                open.served_by(id, Ends(0, Rc::clone(&ended)));
-                usage.busy();
-            }
-            assert!(open.admit(peer(1), false).is_none());
-            assert!(open.admit(peer(1), true).is_some());
-            assert!(open.admit(peer(2), false).is_some());
-            assert!(ended.borrow().is_empty());
-        });
-    }
-
-    #[test]
-    fn what_is_encrypted_takes_more() {
-        paused(async {
-            for (places, count) in [(Places::PLAIN, 9), (Places::ENCRYPTED, 6)] {
-                let mut open: Connections<Ends> = Connections::new(18, places);
-                let mut usages = Vec::new();
-                while let Some((_, usage)) = open.admit(peer(1), true) {
-                    usage.busy();
-                    usages.push(usage);
-                }
-                assert_eq!(usages.len(), count);
-                for usage in &usages {
-                    usage.socket();
-                    usage.socket();
-                }
-                let of_sockets = usages.len() * places.socket;
-                assert_eq!(open.taken.load(Relaxed), of_sockets);
-                assert_eq!(open.pass(), of_sockets + OF_PASSING <= 18);
-            }
-        });
-    }
-}
+#[path = "connections/tests.rs"]
+mod tests;

@@ -43,6 +43,10 @@ SOON = 5.0
 STALL = 60
 """Seconds for which a client may take nothing, or send nothing of a body."""
 
+PASSED, PASSED_ENCRYPTED = 77, 68
+"""Requests that are passed on at the same time at most: 620 of the 640 places are not the API's own, and one takes 8, by
+TLS 9."""
+
 HOLD, HELD = 1, 3
 """Seconds for which a request waits for room, and one for a start."""
 
@@ -123,7 +127,13 @@ class Siege:
 
     def is_full(self) -> bool:
         """Whether nobody of the crowd is there but those who are passed on, of whom one may be the client's."""
-        return self.crowd.counts().there in (79, 80)
+        most = PASSED_ENCRYPTED if self.decent.errands[0].tls else PASSED
+        return self.crowd.counts().there in (most - 1, most)
+
+    def asked(self, where: str, began: float) -> list[Asked]:
+        """The client's requests through the proxy or at the API, since then."""
+        errands = [one for one in self.decent.errands if one.name.startswith(where)]
+        return [asked for one in errands for asked in one.since(began)]
 
     def told(self, began: float, until: float = float("inf")) -> str:
         """What is known, for a failure."""
@@ -192,8 +202,8 @@ def left(sieges: Sequence[Siege], after: float = 0) -> None:
 
 STALLED = {
     "readers": (Habit(LARGE, reads=False, again=None), MANY, False),
-    "readers, by TLS": (Habit(LARGE, reads=False, again=None, shakes_hands=True), ONE, True),
-    "bodies": (Habit(UPLOAD, again=None), ONE, False),
+    "readers, by TLS": (Habit(LARGE, reads=False, again=None, shakes_hands=True), MANY, True),
+    "bodies": (Habit(UPLOAD, again=None), MANY, False),
 }
 """Those who take or send nothing more, and do not come back."""
 
@@ -238,28 +248,32 @@ def test_who_has_asked_for_nothing_yet_gives_way(setting: Setting, kind: str) ->
             asked = one.decent.since(one.began)
             assert {each.outcome for each in asked} == {200}, one.told(one.began)
             assert max(each.seconds for each in asked) < SOON, one.told(one.began)
-            assert one.crowd.counts().there > 150, one.told(there)
+            assert one.crowd.counts().there > 60, one.told(there)
             if one.addresses == ONE:
                 assert not any(errand.lost for errand in one.decent.errands), one.told(one.began)
         left(sieges)
 
 
-def test_who_sends_a_body_byte_by_byte_is_passed_on_and_all_others_are_refused_at_once(setting: Setting) -> None:
-    """80 such requests take all 640 places, and may: a body has to go on within 60 s, and has no end. Until they have
-    left, nobody else gets a place, neither through the proxy nor at the API, and no kept connection stays; but each is
-    told within milliseconds, since its connection is closed. The limit of 200 connections for one address helps as
-    little.
+def test_who_sends_a_body_byte_by_byte_is_passed_on_and_others_are_refused_at_once(setting: Setting) -> None:
+    """Of many addresses, 77 such requests take all places of the proxy, and may: a body has to go on within 60 s, and
+    has no end. Until they have left, nobody else is passed on, and each is told so within milliseconds, since their
+    connection is closed. The API, which has places of its own, answers all the while.
 
-    Measured on two cores: all were refused, in 17 ms at most; whoever comes after they have left is served as ever.
-    Peak of memory: 8.9 MB. With 80 clients of one address, and a byte every 20 s, it was so for as long as was looked,
-    150 s.
+    Of one address they take its share, 50, and everybody else is served as ever.
     """
     with both(setting, Habit(UPLOAD, "x")) as sieges:
         there = time.monotonic()
         wait_asked(sieges, there)
         for one in sieges:
-            refused_at_once(one.decent.since(there), one.told(there))
-            assert one.crowd.counts().there >= 80, one.told(there)
+            told = one.told(there)
+            api = [asked.outcome for asked in one.asked("API", there)]
+            assert set(api) == {200}, told
+            if one.addresses == ONE:
+                assert {asked.outcome for asked in one.asked("proxy", there)} == {200}, told
+                assert one.crowd.counts().there >= 50, told
+            else:
+                refused_at_once(one.asked("proxy", there), told)
+                assert one.crowd.counts().there >= PASSED - 1, told
         left(sieges, after=1)
 
 
@@ -270,100 +284,89 @@ def refused_at_once(asked: list[Asked], told_: str) -> None:
     assert max(one.seconds for one in asked) < HOLD + SOON, told_
 
 
-@contextmanager
-def all_but_eight(setting: Setting, gateway: Gateway) -> Iterator[None]:
-    """Somebody takes 632 of the 640 places, which are passed on."""
-    source = next(setting.numbers)
-    path = f"/large?{source}"
-    habit = Habit(LARGE.replace("/large", path), reads=False, again=None)
-    with SlowCrowd(gateway.proxy, habit, 79, [source]):
-        wait_for("them to be passed on", lambda: sum(one.path == path for one in setting.backend.seen) == 79)
-        yield
+@dataclass
+class Narrow:
+    """A replica with 16 places, and connections that are open to it, of 2 places each; one of them takes nothing of
+    a large answer, for which there are 6 more."""
 
+    gateway: Gateway
+    clients: list[HTTPConnection]
+    api: HTTPConnection
 
-def get(setting: Setting, gateway: Gateway, target: str, connection: HTTPConnection | None = None) -> int:
-    """The status of a request through the proxy, on a connection that stays open or one that is closed then."""
-    source = "" if connection else next(setting.numbers)
-    own = connection or HTTPConnection("127.0.0.1", gateway.proxy, 60, (source, 0))
-    try:
+    def ask(self, number: int, target: str) -> int:
+        """The status of a request on a connection, which stays open."""
+        own = self.clients[number]
         own.request("GET", "/", headers={"Host": f"{target}.example.org"})
         answer = own.getresponse()
         answer.read()
         return answer.status
-    finally:
-        if not connection:
-            own.close()
+
+    def is_held(self) -> bool:
+        """Whether somebody waits for a start."""
+        return "openclaw_gateway_held 1" in self.gateway.health("/metrics")[1]
 
 
-def is_held(gateway: Gateway) -> bool:
-    """Whether somebody waits for a start."""
-    return "openclaw_gateway_held 1" in gateway.health("/metrics")[1]
+@contextmanager
+def narrow(setting: Setting) -> Iterator[Narrow]:
+    """That, and room for one connection more than those of the proxy: that of the API."""
+    [gateway] = setting.installed.started(MAX_CONNECTIONS="16", MAX_HELD="8")
+    with ExitStack() as stack:
+        stack.callback(gateway.kill)
+
+        def connected(port: int) -> HTTPConnection:
+            one = HTTPConnection("127.0.0.1", port, 60, (next(setting.numbers), 0))
+            stack.callback(one.close)
+            one.connect()
+            return one
+
+        clients = [connected(gateway.proxy) for _ in range(3)]
+        path = f"/large?{next(setting.numbers)}"
+        clients[0].request("GET", path, headers={"Host": "app.example.org"})
+        wait_for("it to be passed on", lambda: any(one.path == path for one in setting.backend.seen))
+        yield Narrow(gateway, clients[1:], connected(gateway.api))
 
 
 def test_who_comes_where_too_little_is_left_waits_for_room_and_gets_503(setting: Setting) -> None:
-    """Of the last 8 places somebody has 2 who is held for a start. A request to an app needs 8: it waits as long as
-    the target's `hold`. Once there are 8 again, it is answered."""
-    [gateway] = setting.installed.started()
-    with all_but_eight(setting, gateway), ThreadPoolExecutor(1) as threads:
-        assert get(setting, gateway, "app") == 200
-        held = threads.submit(get, setting, gateway, "cold")
-        wait_for("it to be held", lambda: is_held(gateway))
+    """Beside a reader who does not read and one who is held for a start, a request lacks 2 places: it waits as long as the target's
+    `hold`. Once they are free, it is answered."""
+    with narrow(setting) as one, ThreadPoolExecutor(1) as threads:
+        held = threads.submit(one.ask, 0, "cold")
+        wait_for("it to be held", one.is_held)
         began = time.monotonic()
-        status = get(setting, gateway, "app")
+        status = one.ask(1, "app")
         waited = time.monotonic() - began
         assert status == 503 and HOLD <= waited < HOLD + SOON, (status, waited)
         assert held.result(HELD + SOON) == 503
-        assert get(setting, gateway, "app") == 200
-    gateway.kill()
+        assert one.ask(1, "app") == 200
 
 
-@pytest.mark.xfail(raises=TimeoutError, strict=True, reason="nobody who waits is woken when a connection becomes idle")
 def test_who_waits_for_room_gets_that_of_a_connection_that_has_become_idle(setting: Setting) -> None:
-    """As above, but the one who was held is answered while the other one waits, and keeps the connection.
-
-    Measured: it is given way to only when the gateway closes it for its silence, 10 s later; where it is used again
-    within that time, the one who waits gets 503 after `hold`.
-    """
-    [gateway] = setting.installed.started()
-    kept = HTTPConnection("127.0.0.1", gateway.proxy, 60, (next(setting.numbers), 0))
-    with all_but_eight(setting, gateway), ThreadPoolExecutor(2) as threads:
-        try:
-            held = threads.submit(get, setting, gateway, "cold", kept)
-            wait_for("it to be held", lambda: is_held(gateway))
-            waiting = threads.submit(get, setting, gateway, "patient")
-            assert held.result(HELD + SOON) == 503
-            assert waiting.result(SOON) == 200
-        finally:
-            kept.close()
-            gateway.kill()
+    """As above, but the one who was held is answered while the other one waits, and keeps the connection."""
+    with narrow(setting) as one, ThreadPoolExecutor(2) as threads:
+        held = threads.submit(one.ask, 0, "cold")
+        wait_for("it to be held", one.is_held)
+        waiting = threads.submit(one.ask, 1, "patient")
+        assert held.result(HELD + SOON) == 503
+        assert waiting.result(SOON) == 200
 
 
-@pytest.mark.xfail(raises=AssertionError, strict=True, reason="idle connections are closed before it is known to help")
 def test_nobody_is_closed_for_one_to_whom_that_is_not_enough(setting: Setting) -> None:
-    """Of the last 8 places one has 2 who is held, one 2 whose connection is idle, one 2 who waits for 6 more: the idle
-    one gives way, and the other one waits as before."""
-    [gateway] = setting.installed.started()
-    idle = HTTPConnection("127.0.0.1", gateway.api, 60, (next(setting.numbers), 0))
-    with all_but_eight(setting, gateway), ThreadPoolExecutor(1) as threads:
-        held = threads.submit(get, setting, gateway, "cold")
-        wait_for("it to be held", lambda: is_held(gateway))
-        idle.request("GET", "/v1/targets/app", headers=bearer(setting.token))
-        assert idle.getresponse().read()
-        status = get(setting, gateway, "app")
-        is_there = idle.sock is not None and not select.select([idle.sock], [], [], 0)[0]
-        idle.close()
-        held.result(HELD + SOON)
-    gateway.kill()
-    if status != 503:
-        raise RuntimeError(f"there was room: {status}")
-    assert is_there, "it was closed"
+    """As above, and the API has a connection that is idle: the 2 places of it would leave too little."""
+    with narrow(setting) as one, ThreadPoolExecutor(1) as threads:
+        held = threads.submit(one.ask, 0, "cold")
+        wait_for("it to be held", one.is_held)
+        one.api.request("GET", "/v1/targets/app", headers=bearer(setting.token))
+        assert one.api.getresponse().read()
+        assert one.ask(1, "app") == 503
+        assert one.api.sock and not select.select([one.api.sock], [], [], 0)[0], "it was closed"
+        assert held.result(HELD + SOON) == 503
 
 
 @pytest.mark.parametrize("kind", STALLED)
 def test_who_takes_or_sends_nothing_more_has_a_minute(stalled: dict[str, Siege], kind: str) -> None:
-    """80 readers of a large answer take all places, or 80 with a body that does not go on. Others are refused at once,
-    or wait as long as `hold`, until those have stood still for 60 s. Then everybody is served, though they have not
-    left; had they come back at once, they would have taken the places again.
+    """77 readers of a large answer take all places of the proxy, or as many with a body that does not go on. Others are
+    refused at once, or wait as long as `hold`, until those have stood still for 60 s. Then everybody is served, though
+    they have not left; had they come back at once, they would have taken the places again. The API answers throughout.
 
     Measured on two cores: readers after 60.3 s (by TLS 61.1 s), bodies after 60.3 s. Peaks of memory: 13.1 MB (by TLS
     16.9 MB), 8.7 MB.
@@ -372,6 +375,7 @@ def test_who_takes_or_sends_nothing_more_has_a_minute(stalled: dict[str, Siege],
     served = one.began + STALL + 5
     wait_for("a minute to pass", lambda: time.monotonic() > served, STALL + 10)
     wait_asked([one], served, 5)
-    refused_at_once(one.decent.since(one.began), one.told(one.began))
+    refused_at_once(one.asked("proxy", one.began), one.told(one.began))
+    assert {each.outcome for each in one.asked("API", one.began)} == {200}, one.told(one.began)
     assert {each.outcome for each in one.decent.since(served)} == {200}, one.told(served)
     left([one])

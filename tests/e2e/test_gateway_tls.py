@@ -187,7 +187,7 @@ def test_whoever_speaks_http_is_told_to_speak_tls(served: Served, ports: tuple[i
             answer = client.makefile("rb").read()
         head, _, body = answer.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n") and b"\r\nconnection: close" in head.lower(), answer
-        assert body == b"this port speaks TLS: ask it by https://\n"
+        assert json.loads(body)["detail"] == "this port speaks TLS: ask it by https://"
         # With a body, which is not what it waits for.
         answered = ask(port, "POST", "/", {"Host": HOST}, b"x" * 2000)
         assert (answered.status, answered.body) == (400, body)
@@ -377,7 +377,7 @@ def test_an_ingress_knows_the_gateway_as_the_guide_has_it(served: Served, tmp_pa
         for site in ("another", "elsewhere"):
             assert through(site).status == 502
         answer = through("plain")
-        assert (answer.status, answer.body) == (400, b"this port speaks TLS: ask it by https://\n")
+        assert (answer.status, answer.json()["detail"]) == (400, "this port speaks TLS: ask it by https://")
 
 
 def test_a_replica_that_ends_says_so_by_tls(served: Served) -> None:

@@ -35,10 +35,11 @@ const MAX_BUFFER: usize = 16 * 1024;
 /// The first byte of TLS (<https://www.rfc-editor.org/rfc/rfc8446#section-5.1>).
 const HANDSHAKE: u8 = 22;
 
-/// The answer to whoever speaks HTTP where TLS is spoken.
+/// The answer to whoever speaks HTTP where TLS is spoken
+/// (<https://www.rfc-editor.org/rfc/rfc9457>).
 const IN_THE_CLEAR: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\
-    content-type: text/plain; charset=utf-8\r\ncontent-length: 41\r\n\r\n\
-    this port speaks TLS: ask it by https://\n";
+    content-type: application/problem+json\r\ncontent-length: 89\r\n\r\n\
+    {\"title\":\"Bad Request\",\"status\":400,\"detail\":\"this port speaks TLS: ask it by https://\"}\n";
 
 /// The answer to a request.
 pub type Respond = dyn Fn(Request<Incoming>) -> Boxed<Response<Answer>> + Send + Sync;

@@ -210,6 +210,7 @@ fn what_has_changed_counts_once_it_was_seen_twice() {
     write(&pair.key, &key).unwrap();
     assert!(changed.read_again(&mut seen).unwrap().is_none());
     std::fs::remove_file(&pair.key).unwrap();
+    assert!(changed.read_again(&mut seen).unwrap().is_none());
     let fault = told(&changed.read_again(&mut seen).unwrap_err());
     assert!(
         fault.contains("cannot be read (entity not found)"),

@@ -69,7 +69,12 @@ fn who_does_not_encrypt_is_told_what_to_do() {
                 head.ends_with(&format!("content-length: {}", body.len())),
                 "{told}"
             );
-            assert_eq!(body, "this port speaks TLS: ask it by https://\n");
+            let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+            assert_eq!(problem["status"], 400);
+            assert_eq!(
+                problem["detail"],
+                "this port speaks TLS: ask it by https://"
+            );
         }
     });
 }

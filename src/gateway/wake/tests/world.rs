@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::super::cluster::Cluster;
 use super::super::keeper::Told;
 use super::random::Random;
 use crate::kube::{CollectionChange, EndpointSlice, Lease, ScaleAnswer, SliceEndpoint, SlicePort};
