@@ -146,7 +146,15 @@ class Crowd:
 
         async def one() -> None:
             async with gate:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=32 * 1024, ssl=self.encryption)
+                try:
+                    reader, writer = await asyncio.open_connection(
+                        "127.0.0.1", port, limit=32 * 1024, ssl=self.encryption
+                    )
+                except OSError:
+                    if begins is not None:
+                        raise
+                    # Refused, for which nobody waits who has sent nothing yet.
+                    return
                 self.writers.append(writer)
                 writer.write(sent)
                 for _ in range(body // len(_PIECE)):
