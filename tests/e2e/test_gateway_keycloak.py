@@ -6,8 +6,10 @@ The tokens that are refused are in `test_gateway_keycloak_attacks.py`.
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -218,3 +220,39 @@ def test_a_replica_that_comes_before_keycloak_says_that_it_cannot_check_yet(earl
     wait_for("the keys", lambda: api(gateway, people.token()).status == 200, 15, every=0.2, detail=gateway.tail)
     lines = [line for line in gateway.lines() if "the identity provider" in line]
     assert len(lines) == 2 and "no keys of" in lines[0] and "are there again" in lines[1], lines
+
+
+def test_a_keycloak_that_never_answers_holds_up_nobody_else(release: Installed, other_people: People) -> None:
+    """It takes the question and is silent: whoever shows a token of a key that is not known waits 5 s for it, and is
+    told to come again where no key is known at all. All others are answered meanwhile."""
+    people = other_people
+    token = people.token()
+    asked = len(people.way.fetches)
+
+    def timed(token: str | None) -> tuple[int, float]:
+        began = time.monotonic()
+        return api(gateway, token).status, time.monotonic() - began
+
+    with ThreadPoolExecutor(2) as threads:
+        with people.way.frozen():
+            [gateway] = release.started(OIDC_ISSUER_URL=people.issuer)
+            waiting = threads.submit(timed, token)
+            wait_for("the keys to be asked for", lambda: len(people.way.fetches) > asked)
+            assert gateway.health("/readyz")[0] == 200
+            status, took = timed(None)
+            assert status == 401 and took < 1, took
+            status, took = waiting.result(20)
+            assert status == 503 and 4.5 < took < 8, (status, took)
+        wait_for("its answer to be taken", lambda: api(gateway, token).status == 200, 20)
+        last = people.way.fetches[-1]
+        unknown = people.again(token, {"kid": "another"})
+        with people.way.frozen():
+            wait_for("it to be time to ask again", lambda: time.monotonic() > last + 10.5, 20)
+            waiting = threads.submit(timed, unknown)
+            wait_for("the keys to be asked for again", lambda: people.way.fetches[-1] > last)
+            for _ in range(10):
+                status, took = timed(token)
+                assert status == 200 and took < 1, (status, took)
+            assert not waiting.done()
+            status, took = waiting.result(20)
+            assert status in (401, 503) and took < 8, (status, took)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from .gateway_memory import SOCKETS, memory_limit_kb
+from .gateway_memory import HELD_ENCRYPTED, SOCKETS, memory_limit_kb
 from .gateway_stage import HELD
 from .gateway_waking import WAKES
 
@@ -43,6 +43,10 @@ def table(facts: dict[str, Any]) -> str:
             "downloads and WebSockets than are let in, heads of 16 kB, nobody taking what is sent to them",
             f"{max(facts['gateway_caps_kb'].values()) / 1000:.1f} MB "
             f"(the manifest allows {memory_limit_kb() * 1024 / 1e6:.1f} MB)",
+        ),
+        (
+            f"the same with TLS, {HELD_ENCRYPTED} requests held, or more unfinished handshakes of 48 KiB",
+            f"{max(facts['gateway_caps_kb_with_tls'].values()) / 1000:.1f} MB",
         ),
     ]
     lines = [_line(["", *titles]), "|---" * (len(names) + 1) + "|"]

@@ -7,6 +7,7 @@ is signed again with it, so that nothing but that place can be what is refused.
 from __future__ import annotations
 
 import json
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -67,11 +68,13 @@ def taking_people(cluster: ControlPlane, namespace: str, workdir: Path, config: 
 
 
 class Way(StandIn):
-    """The gateway's way to Keycloak: it notes what is asked for, and can be shut."""
+    """The gateway's way to Keycloak: it notes what is asked for, and can be shut or freeze."""
 
     def __init__(self, keycloak: Keycloak) -> None:
         self._keycloak = keycloak
         self.is_open = True
+        self._thawed = threading.Event()
+        self._thawed.set()
         self.asked: list[tuple[float, str]] = []
         """The time and the path of each request, let through or not."""
         super().__init__()
@@ -79,6 +82,9 @@ class Way(StandIn):
     def serve(self, connection: Any) -> None:
         path = [*read_head(connection).split(" "), "", ""][1]
         self.asked.append((time.monotonic(), path))
+        if not self._thawed.is_set():
+            self._thawed.wait(60)
+            return
         if not self.is_open:
             return
         request = urllib.request.Request(self._keycloak.url + path, headers={"Host": f"127.0.0.1:{self.port}"})
@@ -86,6 +92,15 @@ class Way(StandIn):
             body = answer.read()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         connection.sendall(f"{head}Connection: close\r\n\r\n".encode() + body)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It takes what it is asked, and never answers."""
+        self._thawed.clear()
+        try:
+            yield
+        finally:
+            self._thawed.set()
 
     @property
     def fetches(self) -> list[float]:
