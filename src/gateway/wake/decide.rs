@@ -36,8 +36,8 @@ const FIRST_LEASE: Duration = Duration::from_secs(2);
 pub(super) const LOOK_SOON: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(30);
 
-/// From one look to the next at the number of a target that shows no pods.
-const LOOK_FOR_PODS: Duration = Duration::from_secs(10);
+/// From one look to the next at a target of which pods are missing.
+pub(super) const LOOK_FOR_PODS: Duration = Duration::from_secs(10);
 
 type Future = Pin<Box<dyn std::future::Future<Output = Outcome> + Send>>;
 

@@ -298,7 +298,12 @@ impl<C: Cluster> Keeper<C> {
     fn publish(&mut self) {
         let idle = self.idle();
         let endpoints = self.readiness.as_ref().map(Readiness::endpoints);
-        let reachable = endpoints.as_ref().map_or(self.lifecycle.seen().1, Vec::len);
+        let reachable = match &endpoints {
+            Some(endpoints) => endpoints.len(),
+            // How many are left is not looked at.
+            None if self.lifecycle.phase() == Phase::Stopping => 0,
+            None => self.lifecycle.seen().1,
+        };
         let endpoints = endpoints.unwrap_or_default();
         let forward = self.agreement.forward(idle);
         let (reason, is_refused, retry_at) = match self.lifecycle.state() {

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::agreement::LeasePhase;
 use super::asked::{Change, Changed, Refusal};
 use super::cluster::{Cluster, Fault};
-use super::decide::LOOK_SOON;
+use super::decide::{LOOK_FOR_PODS, LOOK_SOON};
 use super::idle::Why;
 use super::keeper::{Claim, JobKind, Keeper, Outcome};
 use super::lifecycle::Event;
@@ -99,6 +99,9 @@ impl<C: Cluster> Keeper<C> {
         self.seen(pods, ready, now);
         if self.lifecycle.phase() == Phase::Starting {
             self.look_at = self.look_at.min(soon);
+        } else if ready < pods {
+            // The others may follow.
+            self.look_at = self.look_at.min(now + LOOK_FOR_PODS);
         }
     }
 
