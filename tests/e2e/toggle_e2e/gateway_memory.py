@@ -115,7 +115,7 @@ def measure_caps(stage: GatewayStage) -> tuple[list[Row], dict[str, Any]]:
     gateway = stage.replica(**{name: str(stage.workdir / "tls" / file) for name, file in files.items()})
     stage.crowd.encryption = ssl.create_default_context(cafile=str(authority.path))
     try:
-        more, encrypted = _peaks(stage, gateway, "the same with TLS", ["first words", *kinds], HELD_ENCRYPTED)
+        more, encrypted = _peaks(stage, gateway, "the same limits, with TLS", ["first words", *kinds], HELD_ENCRYPTED)
     finally:
         stage.crowd.encryption = None
     return rows + more, facts | {f"{name}_with_tls": value for name, value in encrypted.items()}
