@@ -8,6 +8,7 @@
 #   make check unit e2e  parts of `make test`; e2e takes ARGS for pytest, such as ARGS="-k restart -x"
 #   make memory          the release binary under the manifest's memory limit, against the
 #                        largest answers of everybody it talks to; CASE="a device"
+#   make hostile         the gateway's release binary before hostile requests and callers
 #   make names           the release binary in a network namespace whose name server is in each of
 #                        its moods; CASE="search domain"
 #   make fuzz            hostile input for as long as SECONDS says, 600 for each parser;
@@ -67,7 +68,7 @@ GOTOOLS := bash tests/e2e/gotools/build.sh
 RUST := cargo python3 make cc cxx
 TOOLS := $(RUST) go
 
-.PHONY: test demo bench memory names release binary controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size least lines picture waiting-page guide gotools prerequisites rust homeservers crates announce clean
+.PHONY: test demo bench memory hostile names release binary controlplane keycloak tools check unit fuzz e2e smoke image audit sbom reproducible size least lines picture waiting-page guide gotools prerequisites rust homeservers crates announce clean
 
 test:
 	@bash tests/e2e/run_all.sh
@@ -167,6 +168,13 @@ memory: binary
 	@BOT_BINARY="$(CURDIR)/target/$(shell uname -m)-unknown-linux-musl/release/$(NAME)" \
 	MEMORY_FIGURES="$(CURDIR)/target/memory.jsonl" RUST_BACKTRACE=0 \
 	cargo test --locked --test integration memory:: -- --nocapture --test-threads 4 $(ARGS)
+
+# What is the same in the debug binary, but for the times, which are shorter there.
+HOSTILE := gateway::smuggling gateway::callers gateway::whole gateway::api::a_scan \
+  gateway::api::while_the_cluster gateway::waking::three_hundred
+hostile: binary
+	@BOT_BINARY="$(CURDIR)/target/$(shell uname -m)-unknown-linux-musl/release/$(NAME)" \
+	cargo test --locked --test integration -- $(HOSTILE)
 
 # The C library of the release binary is another than that of the debug binary. Root
 # can make the namespaces, or whoever may make user namespaces.

@@ -264,9 +264,7 @@ impl<T: Task> Connections<T> {
         if !is_trusted && of_peer >= MAX_PER_PEER && !self.end_idlest(Some(peer)) {
             return None;
         }
-        if !self.make_room(Some(peer), needed, share)
-            || !self.make_room(None, needed, self.of(port))
-        {
+        if !self.make_room(port, needed, peer, share) {
             return None;
         }
         let id = self.next;
@@ -313,8 +311,7 @@ impl<T: Task> Connections<T> {
             return false;
         };
         let (usage, peer, share) = (Arc::clone(&entry.usage), entry.peer, entry.share);
-        let has_room = self.make_room(Some(peer), OF_PASSING, share)
-            && self.make_room(None, OF_PASSING, self.of(Port::Proxy));
+        let has_room = self.make_room(Port::Proxy, OF_PASSING, peer, share);
         if has_room {
             usage.passes();
         }
@@ -334,22 +331,22 @@ impl<T: Task> Connections<T> {
         }
     }
 
-    /// Ends connections that are idle, of an address or of all, until there is room. False if
-    /// that is not enough: then none is ended.
-    fn make_room(&mut self, peer: Option<IpAddr>, needed: usize, most: usize) -> bool {
-        let counts = match peer {
-            None => &self.all,
-            Some(peer) => match self.peers.get(&peer) {
-                Some(peer) => &peer.places,
-                None => return needed <= most,
-            },
-        };
-        let counts = Arc::clone(counts);
-        if !counts.could_have(needed, most) {
+    /// Ends connections that are idle until there is room, in the share of the address and at
+    /// all. False if that is not enough: then none is ended.
+    fn make_room(&mut self, port: Port, needed: usize, peer: IpAddr, share: usize) -> bool {
+        let of_peer = self.peers.get(&peer).map(|peer| Arc::clone(&peer.places));
+        let of_peer = of_peer.unwrap_or_default();
+        let (all, most) = (Arc::clone(&self.all), self.of(port));
+        if !of_peer.could_have(needed, share) || !all.could_have(needed, most) {
             return false;
         }
-        while !counts.has(needed, most) {
-            if !self.end_idlest(peer) {
+        while !of_peer.has(needed, share) {
+            if !self.end_idlest(Some(peer)) {
+                return false;
+            }
+        }
+        while !all.has(needed, most) {
+            if !self.end_idlest(None) {
                 return false;
             }
         }

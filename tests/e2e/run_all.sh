@@ -64,6 +64,7 @@ step audit - make --no-print-directory audit
 step unit - make --no-print-directory unit
 step release - make --no-print-directory release
 step memory release make --no-print-directory memory
+step hostile release make --no-print-directory hostile
 step names release make --no-print-directory names
 step smoke release make --no-print-directory smoke
 step size release make --no-print-directory size ARGS=--check

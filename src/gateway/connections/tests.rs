@@ -275,6 +275,32 @@ fn one_address_has_its_share_and_a_trusted_proxy_all() {
 }
 
 #[test]
+fn its_own_are_not_closed_for_an_address_where_all_is_taken() {
+    paused(async {
+        let mut world = World::new(640);
+        for (of, count) in [(1, 49), (2, 27)] {
+            for _ in 0..count {
+                let number = world.come(Port::Proxy, of, false).await.unwrap();
+                world.usage(number).busy();
+                assert!(world.pass(number));
+            }
+            if of == 1 {
+                // Enough for its share.
+                for _ in 0..4 {
+                    world.come(Port::Api, of, false).await.unwrap();
+                }
+            }
+        }
+        for _ in 0..6 {
+            let number = world.come(Port::Api, 3, true).await.unwrap();
+            world.usage(number).busy();
+        }
+        assert_eq!(world.come(Port::Proxy, 1, false).await, None);
+        assert!(world.ended().is_empty());
+    });
+}
+
+#[test]
 fn one_address_has_so_many_connections() {
     paused(async {
         let mut world = World::new(10_000);
