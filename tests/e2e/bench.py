@@ -33,7 +33,7 @@ from toggle_e2e.floor import CYCLE
 from toggle_e2e.floor_process import start_floor
 from toggle_e2e.gateway_bench import measure_gateway
 from toggle_e2e.gateway_table import table
-from toggle_e2e.hermetic import Row, measure_fifty, measure_hostile, measure_large
+from toggle_e2e.hermetic import Row, computing, measure_fifty, measure_hostile, measure_large
 from toggle_e2e.net import end_cleanly_on_sigterm
 from toggle_e2e.syncs import launcher
 from toggle_e2e.tap import Tap, own_share
@@ -439,6 +439,8 @@ def measure_all(commands: int) -> tuple[list[Row], dict[str, Any]]:
         shared, own = measure_own_share(world)
         counted, syncs = measure_syncs(world)
         proxied, of_gateway = measure_gateway(world, say)
+    floor_ms = statistics.median(all_of(own["floor_share_s"])) * 1000
+    large.insert(1, computing(facts["own_share"], floor_ms))
     rows += measured + named + shared + counted + large + many + hostile + proxied
     return rows, facts | more | of_names | own | syncs | of_gateway
 

@@ -20,6 +20,10 @@ BUDGET_TO_DEVICE = 0.005
 BUDGET_ANSWER = 10
 BUDGET_OWN_SHARE_MS = 4
 BUDGET_COMMAND_CPU_MS = 3
+# Where the bare client's own share is as below, which was so on the machine of the budget: the
+# same binary computes a quarter longer on others. As much slower as the bare client is in the
+# same run, as much more is allowed.
+FLOOR_SHARE_MS = 2.0
 # Times that what is meant for an idle machine is measured again, where others compute too:
 # a neighbour of a virtual machine is busy for a minute or two.
 QUIETER = 10
@@ -87,12 +91,6 @@ def measure_large() -> tuple[list[Row], dict[str, Any]]:
         Row(
             "  until the API call, and from its answer to the reply",
             f"{own['before_call_ms']:.2f} ms, {own['after_call_ms']:.2f} ms ({by_command})",
-        ),
-        Row(
-            "  computing, kernel included, with the sync that shows the reply",
-            f"{own['cpu_ms']:.2f} ms",
-            f"≤ {BUDGET_COMMAND_CPU_MS} ms",
-            own["cpu_ms"] <= BUDGET_COMMAND_CPU_MS,
         ),
         Row(
             "1,000 devices: command → answer, of it computing",
@@ -176,6 +174,17 @@ def measure_fifty() -> tuple[list[Row], dict[str, Any]]:
         ),
     ]
     return rows, facts
+
+
+def computing(own: dict[str, Any], floor_ms: float) -> Row:
+    """What a command computes, of a run in which the bare client's own share was so long."""
+    allowed = BUDGET_COMMAND_CPU_MS * max(1.0, floor_ms / FLOOR_SHARE_MS)
+    return Row(
+        "computing for a command, kernel included, with the sync that shows the reply",
+        f"{own['cpu_ms']:.2f} ms",
+        f"≤ {BUDGET_COMMAND_CPU_MS} ms, times the floor's share over {FLOOR_SHARE_MS:g} ms: {allowed:.2f} ms",
+        own["cpu_ms"] <= allowed,
+    )
 
 
 def quietest_share(own: dict[str, Any]) -> dict[str, Any]:
