@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use log::{error, info, warn};
+use log::{info, warn};
 
 use super::context::Context;
+use super::told::tell_once;
 use crate::config::gateway::{Digest, Tls};
 
 /// From one warning of a certificate that ends to the next.
@@ -52,17 +53,11 @@ impl Certificate {
                 self.told.clear();
                 self.tls = tls;
             }
-            Err(faults) => {
-                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-                // The same faults are told once.
-                if faults != self.told {
-                    for fault in &faults {
-                        error!("{fault}");
-                    }
-                    error!("the certificate before stays in force");
-                    self.told = faults;
-                }
-            }
+            Err(faults) => tell_once(
+                &mut self.told,
+                &faults,
+                "the certificate before stays in force",
+            ),
         }
         let now = self.context.clock.now();
         let has_passed = now

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::{error, info, warn};
+use log::{info, warn};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::certificate::Certificate;
 use super::context::Context;
+use super::told::tell_once;
 use super::wake::Keepers;
 use crate::config::gateway::{GatewayFile, GatewaySettings};
 use crate::control::Workload;
@@ -124,16 +125,10 @@ impl Housekeeping {
                 self.context.replace(file, self.keepers.handles());
             }
             Err(faults) => {
-                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-                // The same faults are told once.
-                if faults == self.told {
-                    return;
-                }
-                for fault in &faults {
-                    error!("{fault}");
-                }
-                error!("{shown} is not taken as it is now: what it said before stays in force");
-                self.told = faults;
+                let kept = format!(
+                    "{shown} is not taken as it is now: what it said before stays in force"
+                );
+                tell_once(&mut self.told, &faults, &kept);
             }
         }
     }

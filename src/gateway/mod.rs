@@ -11,6 +11,7 @@ mod housekeeping;
 mod listener;
 mod proxy;
 mod run;
+mod told;
 mod tracked;
 mod wake;
 

@@ -129,10 +129,8 @@ pub async fn serve(
         audit.clone(),
         clock,
     );
-    let tls = match &settings.tls {
-        Some(tls) => Some(TlsServer::new(&tls.identity)?),
-        None => None,
-    };
+    let identity = settings.tls.as_ref().map(|tls| &tls.identity);
+    let tls = identity.map(TlsServer::new).transpose()?;
     let parts = Parts {
         tls,
         authenticator: authenticator.clone(),

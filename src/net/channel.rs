@@ -239,7 +239,7 @@ impl Session {
     }
 }
 
-/// What was done; None if it could not be done yet.
+/// The result; None if it could not be done yet.
 fn is_ready<T>(done: io::Result<T>) -> io::Result<Option<T>> {
     match done {
         Ok(done) => Ok(Some(done)),

@@ -173,3 +173,16 @@ pub enum KeyFault {
     #[error("its private key is not the certificate's")]
     Another,
 }
+
+impl KeyFault {
+    /// The remedy, as the rest of a sentence; `another_kind` is that of [`KeyFault::Kind`], which
+    /// depends on who makes the certificate.
+    pub const fn cure(self, another_kind: &'static str) -> &'static str {
+        match self {
+            Self::Encrypted => "decrypt it by: openssl pkey -in KEY -out PLAIN",
+            Self::Kind => another_kind,
+            Self::Another => "give the certificate and the key that were made together",
+            Self::Empty | Self::Pem => "give the key in PEM: PKCS #8, PKCS #1 (RSA) or SEC 1 (EC)",
+        }
+    }
+}

@@ -21,7 +21,7 @@ const SOON: Duration = Duration::from_secs(7 * 86_400);
 pub struct Tls {
     files: Files,
     in_force: Digest,
-    /// What was read of them.
+    /// The pair that is in them.
     pub identity: Identity,
 }
 
@@ -150,7 +150,7 @@ impl Contents<'_> {
         Digest(digest.finish().as_ref().to_vec())
     }
 
-    /// What both files are, or the flaws of both.
+    /// The pair that both files are, or the flaws of both.
     fn identity(self) -> Result<Identity, Flawed> {
         let mut flaws = Vec::new();
         let chain = self.chain();
@@ -183,14 +183,9 @@ impl Contents<'_> {
     fn refused(&self, fault: KeyFault) -> Flaw {
         let path = quoted(&self.files.key);
         let problem = format!("names {path}, which has no key that can be used: {fault}");
-        let cure = match fault {
-            KeyFault::Encrypted => "decrypt it by: openssl pkey -in KEY -out PLAIN",
-            KeyFault::Kind => "make a certificate with another kind of key",
-            KeyFault::Another => "give the certificate and the key that were made together",
-            KeyFault::Empty | KeyFault::Pem => {
-                "give the key in PEM: PKCS #8, PKCS #1 (RSA) or SEC 1 (EC)"
-            }
-        };
-        Flaw::new(problem, cure)
+        Flaw::new(
+            problem,
+            fault.cure("make a certificate with another kind of key"),
+        )
     }
 }

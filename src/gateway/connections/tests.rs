@@ -1,4 +1,4 @@
-//! Who has room, who gives way, and who is refused.
+//! The connections that have room, give way, or are refused.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -97,7 +97,7 @@ impl World {
         self.open.all.taken.load(Relaxed)
     }
 
-    /// What is counted of each address is what is counted of all.
+    /// The counts of the addresses are together those of all.
     fn agrees(&self) {
         let sum = |count: fn(&Counts) -> usize| -> usize {
             let peers = self.open.peers.values();

@@ -161,14 +161,7 @@ fn certificate(entry: &Entry<'_>, inputs: &mut Inputs) -> Option<Identity> {
     });
     inputs.holds_secret(&key.file, key.mode);
     let mut refuse = |fault: KeyFault| {
-        let cure = match fault {
-            KeyFault::Encrypted => "decrypt it by: openssl pkey -in KEY -out PLAIN",
-            KeyFault::Kind => "have the user a certificate with another kind of key",
-            KeyFault::Another => "give the certificate and the key that were made together",
-            KeyFault::Empty | KeyFault::Pem => {
-                "give the key in PEM: PKCS #8, PKCS #1 (RSA) or SEC 1 (EC)"
-            }
-        };
+        let cure = fault.cure("have the user a certificate with another kind of key");
         let problem = format!("gives no key that can be used: {fault}");
         inputs.faults.push(entry.fault(&key.field, &problem, cure));
     };

@@ -27,6 +27,9 @@ pub(super) const TOKEN: &str = "of-somebody";
 /// A token of one that may do nothing with it.
 pub(super) const STRANGER: &str = "of-a-stranger";
 
+/// The actions of anybody who may use the target.
+pub(super) const OPEN: &[Action] = &[Action::Connect];
+
 /// A gateway, and the app behind its target.
 pub(super) struct World {
     pub(super) context: Arc<Context>,
@@ -121,6 +124,14 @@ impl World {
         let world = Self::cold(target, anonymous).await;
         world.wake();
         world
+    }
+
+    /// A gateway whose clients speak TLS, and whose target is ready.
+    pub(super) async fn encrypted(target: GatewayTarget, anonymous: &[Action]) -> Self {
+        Self {
+            served: Some(Served::new()),
+            ..Self::ready(target, anonymous).await
+        }
     }
 
     /// The target is ready now.

@@ -2,25 +2,16 @@
 
 use std::sync::Arc;
 
-use super::apps::{World, answer, send, serve, target};
-use super::peers::{pair, read, read_all, write};
-use super::upgrades::{OPEN, open};
+use super::apps::{OPEN, World, answer, send, serve, target};
+use super::peers::{pair, read_all, write};
 use crate::gateway::listener::Slot;
 use crate::gateway::proxy::serve_connection;
 use crate::net::fake::run;
-use crate::net::fake_tls::Served;
-
-async fn world() -> World {
-    World {
-        served: Some(Served::new()),
-        ..World::ready(target(), OPEN).await
-    }
-}
 
 #[test]
 fn requests_on_one_connection_and_their_app_is_told() {
     run(async {
-        let world = world().await;
+        let world = World::encrypted(target(), OPEN).await;
         let client = world.client().await;
         send(&client, "GET /first HTTP/1.1").await;
         let app = world.accept().await;
@@ -37,23 +28,9 @@ fn requests_on_one_connection_and_their_app_is_told() {
 }
 
 #[test]
-fn a_socket_carries_frames_both_ways() {
-    run(async {
-        let world = world().await;
-        let (client, app) = open(&world).await;
-        write(&client, b"\x81\x81\x00\x00\x00\x00a").await;
-        assert_eq!(read(&app).await, b"\x81\x81\x00\x00\x00\x00a");
-        write(&app, b"\x81\x01b").await;
-        assert_eq!(read(&client).await, b"\x81\x01b");
-        drop(app);
-        assert!(read_all(&client).await.is_empty());
-    });
-}
-
-#[test]
 fn who_does_not_encrypt_is_told_what_to_do() {
     run(async {
-        let world = world().await;
+        let world = World::encrypted(target(), OPEN).await;
         let served = world.served.as_ref().unwrap();
         for request in ["GET / HTTP/1.1\r\nHost: app.example.org\r\n\r\n", "\0"] {
             let (client, server) = pair().await;

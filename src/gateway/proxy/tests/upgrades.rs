@@ -2,13 +2,10 @@
 
 use tokio::net::TcpStream;
 
-use super::apps::{TOKEN, World, answer, send, serve, target};
+use super::apps::{OPEN, TOKEN, World, answer, send, serve, target};
 use super::peers::{read, read_all, read_to, write};
-use crate::control::access::Action;
 use crate::gateway::wake::Phase;
 use crate::net::fake::run;
-
-pub(super) const OPEN: &[Action] = &[Action::Connect];
 
 /// The example of RFC 6455, section 1.3.
 const ASK: &str = "GET /socket HTTP/1.1\nUpgrade: websocket\nConnection: Upgrade\n\
@@ -18,7 +15,7 @@ const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r
     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// A socket that is open: the client's end and the app's.
-pub(super) async fn open(world: &World) -> (TcpStream, TcpStream) {
+async fn open(world: &World) -> (TcpStream, TcpStream) {
     let client = world.client().await;
     send(&client, &format!("{ASK}\nAuthorization: Bearer {TOKEN}")).await;
     let app = world.accept().await;
@@ -39,14 +36,18 @@ pub(super) async fn open(world: &World) -> (TcpStream, TcpStream) {
 #[test]
 fn a_socket_carries_frames_both_ways() {
     run(async {
-        let world = World::ready(target(), OPEN).await;
-        let (client, app) = open(&world).await;
-        write(&client, b"\x81\x81\x00\x00\x00\x00a").await;
-        assert_eq!(read(&app).await, b"\x81\x81\x00\x00\x00\x00a");
-        write(&app, b"\x81\x01b").await;
-        assert_eq!(read(&client).await, b"\x81\x01b");
-        drop(app);
-        assert!(read_all(&client).await.is_empty());
+        for world in [
+            World::ready(target(), OPEN).await,
+            World::encrypted(target(), OPEN).await,
+        ] {
+            let (client, app) = open(&world).await;
+            write(&client, b"\x81\x81\x00\x00\x00\x00a").await;
+            assert_eq!(read(&app).await, b"\x81\x81\x00\x00\x00\x00a");
+            write(&app, b"\x81\x01b").await;
+            assert_eq!(read(&client).await, b"\x81\x01b");
+            drop(app);
+            assert!(read_all(&client).await.is_empty());
+        }
     });
 }
 
