@@ -8,7 +8,7 @@
 #   make check unit e2e  parts of `make test`; e2e takes ARGS for pytest, such as ARGS="-k restart -x"
 #   make memory          the release binary under the manifest's memory limit, against the
 #                        largest answers of everybody it talks to; CASE="a device"
-#   make hostile         the gateway's release binary before hostile requests and callers
+#   make hostile         the gateway's release binary between hostile clients, callers and apps
 #   make names           the release binary in a network namespace whose name server is in each of
 #                        its moods; CASE="search domain"
 #   make fuzz            hostile input for as long as SECONDS says, 600 for each parser;
@@ -170,8 +170,8 @@ memory: binary
 	cargo test --locked --test integration memory:: -- --nocapture --test-threads 4 $(ARGS)
 
 # What is the same in the debug binary, but for the times, which are shorter there.
-HOSTILE := gateway::smuggling gateway::callers gateway::whole gateway::api::a_scan \
-  gateway::api::while_the_cluster gateway::waking::three_hundred
+HOSTILE := gateway::smuggling gateway::hostile_apps gateway::callers gateway::whole \
+  gateway::api::a_scan gateway::api::while_the_cluster gateway::waking::three_hundred
 hostile: binary
 	@BOT_BINARY="$(CURDIR)/target/$(shell uname -m)-unknown-linux-musl/release/$(NAME)" \
 	cargo test --locked --test integration -- $(HOSTILE)

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::connections::{Connections, Id, Places, Port, Usage};
 use super::context::Context;
 use crate::net::Channel;
+use crate::telemetry::Rejection;
 use crate::util::{Boxed, First, race};
 
 /// The time until a connection is accepted again when the system refused one.
@@ -181,7 +182,7 @@ fn take(
     let ip = peer.ip().to_canonical();
     let admitted = open.lock().admit(port, ip, context.trusts(ip));
     let Some((id, usage)) = admitted else {
-        context.metrics.rejected("connections");
+        context.metrics.rejected(Rejection::Connections);
         return;
     };
     let slot = Arc::new(Slot {

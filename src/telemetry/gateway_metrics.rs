@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::exposition::Exposition;
 use super::histogram::Histogram;
-use crate::util::{SortedMap, gathered};
+use super::rejections::{Rejection, Rejections};
+use crate::util::SortedMap;
 
 /// The name of what is counted under no name of its own: a namespace that is not in the
 /// configuration, and a target that was taken out of it.
@@ -19,21 +20,6 @@ const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// The ends of an idle stop; another one is counted as the last.
 const IDLE_STOPS: [&str; 4] = ["stopped", "kept", "lost", "failed"];
 
-/// The reasons for turning a request away that are series from the start.
-const REASONS: [&str; 8] = [
-    "bad_request",
-    "draining",
-    "forbidden",
-    "full",
-    "not_found",
-    "timeout",
-    "unauthorized",
-    "unavailable",
-];
-
-/// The most reasons beside those; what is beyond is [`OTHER`].
-const MAX_REASONS: usize = 32;
-
 /// The numbers of the gateway, which the metrics page shows.
 #[derive(Default)]
 pub struct GatewayMetrics {
@@ -41,7 +27,7 @@ pub struct GatewayMetrics {
     not_authenticated: AtomicU64,
     held: AtomicI64,
     sessions: Mutex<SortedMap<String, i64>>,
-    rejected: Mutex<SortedMap<&'static str, u64>>,
+    rejected: Rejections,
     targets: Mutex<SortedMap<String, Arc<TargetMetrics>>>,
 }
 
@@ -159,12 +145,9 @@ impl GatewayMetrics {
         self.held.fetch_add(by, Relaxed);
     }
 
-    /// A request was turned away (`openclaw_gateway_rejected_total`), for a reason of a few
-    /// letters that the program chose.
-    pub fn rejected(&self, reason: &'static str) {
-        let mut known = locked(&self.rejected);
-        let is_room = known.len() < MAX_REASONS || known.contains_key(reason);
-        *known.or_default(if is_room { reason } else { OTHER }) += 1;
+    /// A request, or a connection, was turned away (`openclaw_gateway_rejected_total`).
+    pub fn rejected(&self, reason: Rejection) {
+        self.rejected.count(reason);
     }
 
     /// A request for a target ended with this status (`openclaw_gateway_requests_total`).
@@ -208,17 +191,7 @@ impl GatewayMetrics {
             "Requests that wait until their target is ready.",
         )
         .value(self.held.load(Relaxed));
-        let mut family = out.counter(
-            "openclaw_gateway_rejected_total",
-            "Requests that the gateway turned away itself.",
-        );
-        let mut rejected: SortedMap<_, _> = gathered(REASONS.iter().map(|reason| (*reason, 0)));
-        for (reason, count) in locked(&self.rejected).iter() {
-            rejected.insert(reason, *count);
-        }
-        for (reason, count) in rejected {
-            family.labelled(&[("reason", reason)], count);
-        }
+        self.rejected.write(out);
         self.write_targets(out);
     }
 
@@ -297,8 +270,8 @@ mod tests {
         metrics.held(1);
         metrics.held(1);
         metrics.held(-1);
-        metrics.rejected("full");
-        metrics.rejected("credential");
+        metrics.rejected(Rejection::Full);
+        metrics.rejected(Rejection::Credential);
         metrics.auth_attempt(true);
         metrics.auth_attempt(false);
         metrics.session_began("openclaw");
@@ -340,6 +313,6 @@ mod tests {
             &metrics,
             "openclaw_gateway_requests_total{target=\"other\",class=\"2xx\"} 1000",
         );
-        assert!(metrics.shown().lines().count() < 60);
+        assert!(metrics.shown().lines().count() < 80);
     }
 }

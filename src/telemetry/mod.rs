@@ -21,6 +21,8 @@ mod logging;
 mod metrics;
 mod probe;
 mod process;
+#[cfg(feature = "gateway")]
+mod rejections;
 mod server;
 mod skipped;
 
@@ -37,4 +39,6 @@ pub use health::HealthState;
 pub use log_filter::{LogFilter, LogFilterError};
 pub use logging::{MAX_LINE_BYTES, init, line};
 pub use probe::{Probe, ProbeAnswer, Snapshot};
+#[cfg(feature = "gateway")]
+pub use rejections::Rejection;
 pub use server::{State, start};

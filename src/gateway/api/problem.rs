@@ -12,6 +12,7 @@ use crate::control::access::Access;
 use crate::control::time::describe_duration;
 use crate::gateway::auth::AuthFault;
 use crate::gateway::wake::Refusal;
+use crate::telemetry::Rejection;
 
 /// The beginning of the `type` of each problem.
 const TYPES: &str = "urn:openclaw-gateway:";
@@ -80,6 +81,25 @@ impl Kind {
             Self::TooMany => (429, "too-many", "Too many requests"),
             Self::Impossible => (500, "impossible", "The gateway is not set up for this"),
             Self::Unavailable => (503, "unavailable", "The cluster cannot be asked"),
+        }
+    }
+
+    /// The reason in metrics.
+    pub(super) const fn rejection(self) -> Rejection {
+        match self {
+            Self::Malformed => Rejection::Malformed,
+            Self::Unauthorized(_) => Rejection::Credential,
+            Self::Forbidden => Rejection::Denied,
+            Self::NotFound => Rejection::NotFound,
+            Self::Method(_) => Rejection::Method,
+            Self::Slow => Rejection::Slow,
+            Self::TooLarge => Rejection::TooLarge,
+            Self::MediaType => Rejection::MediaType,
+            Self::Refused => Rejection::Refused,
+            Self::Failed => Rejection::Failed,
+            Self::TooMany => Rejection::TooMany,
+            Self::Impossible => Rejection::Impossible,
+            Self::Unavailable => Rejection::Unavailable,
         }
     }
 

@@ -61,7 +61,7 @@ async fn respond(
     match done {
         Ok(answer) => answer,
         Err(problem) => {
-            context.metrics.rejected(problem.slug());
+            context.metrics.rejected(problem.kind.rejection());
             let mut answer = problem.response();
             if problem.kind == Kind::Malformed {
                 // Where the next request begins, client and server may see differently.

@@ -83,7 +83,11 @@ impl Passed {
             self.silence.broken();
             match &frame {
                 Some(Err(_)) => self.leased = None,
-                Some(Ok(_)) if !self.body.is_end_stream() => {}
+                Some(Ok(_)) if !self.body.is_end_stream() => {
+                    if let Some(leased) = &self.leased {
+                        leased.allowance.renew();
+                    }
+                }
                 _ => {
                     if let Some(leased) = self.leased.take() {
                         pool::give_back(leased);

@@ -79,7 +79,10 @@ impl Waiting<'_> {
 
     /// The answer to a request that does not reach its target.
     fn refusal(&self, plan: Plan, cold: &Cold) -> Box<Response<Answer>> {
-        self.visitor.context.metrics.rejected(replies::reason(cold));
+        self.visitor
+            .context
+            .metrics
+            .rejected(replies::rejection(cold));
         let may_see = self.may(Action::Status);
         Box::new(match plan {
             Plan::Page => replies::waiting(self.backend.page_status, cold, may_see),

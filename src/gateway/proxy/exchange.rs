@@ -53,10 +53,14 @@ pub(super) async fn exchange(
                 Err(_) => return Err(Failure::Unsent(Box::new(message))),
             },
         };
+        leased.allowance.renew();
         let sent = leased.sender.try_send_request(message);
         let mut error = match in_time(sent, progress).await {
             None => return Err(Failure::Late),
-            Some(Ok(response)) => return Ok((response, leased)),
+            Some(Ok(response)) => {
+                leased.allowance.renew();
+                return Ok((response, leased));
+            }
             Some(Err(error)) => error,
         };
         let unsent = error.take_message();

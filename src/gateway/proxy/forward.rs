@@ -28,7 +28,7 @@ use crate::control::access::{Access, Action, Ask, Principal};
 use crate::gateway::auth::{AuthFault, Credential, Session};
 use crate::gateway::listener::Passing;
 use crate::gateway::wake::{Cold, Endpoint, TargetHandle};
-use crate::telemetry::GatewayEvent;
+use crate::telemetry::{GatewayEvent, Rejection};
 use crate::util::{First, race};
 
 /// The path of the waiting page's event stream.
@@ -48,7 +48,7 @@ pub(super) async fn answer(visitor: &Visitor, request: Request<Incoming>) -> Res
     let checked = match check(&parts, has_body, visitor.socket.has_conflict()) {
         Ok(checked) => checked,
         Err(fault) => {
-            visitor.context.metrics.rejected(fault.reason());
+            visitor.context.metrics.rejected(fault.rejection());
             visitor.leave_unread();
             return replies::fault(fault);
         }
@@ -180,10 +180,10 @@ impl One<'_> {
         // Boxed: the room for a question to the API server is not each connection's.
         let (reason, refused) = match Box::pin(asked).await {
             Ok(caller) => return Ok((caller.session, caller.credential == Credential::Ours)),
-            Err(AuthFault::Unauthorized(_)) => ("credential", replies::unauthorized()),
-            Err(AuthFault::Forbidden) => ("denied", replies::forbidden()),
-            Err(AuthFault::Unavailable) => ("unchecked", replies::unchecked()),
-            Err(AuthFault::TooMany) => ("too_many", replies::too_many()),
+            Err(AuthFault::Unauthorized(_)) => (Rejection::Credential, replies::unauthorized()),
+            Err(AuthFault::Forbidden) => (Rejection::Denied, replies::forbidden()),
+            Err(AuthFault::Unavailable) => (Rejection::Unchecked, replies::unchecked()),
+            Err(AuthFault::TooMany) => (Rejection::TooMany, replies::too_many()),
         };
         context.metrics.rejected(reason);
         Err(Box::new(refused))
@@ -191,7 +191,7 @@ impl One<'_> {
 
     fn deny(&self, session: &Session, target: &str, reason: &str) {
         let context = &self.visitor.context;
-        context.metrics.rejected("denied");
+        context.metrics.rejected(Rejection::Denied);
         let told = Told {
             target,
             verb: Action::Connect.as_str(),
@@ -217,7 +217,10 @@ impl One<'_> {
         // What is not passed on costs little, so that it can wait.
         let waiting = self.visitor.slot.pass_until(deadline);
         let First::Left(Some(passing)) = race(waiting, self.visitor.socket.left()).await else {
-            self.visitor.context.metrics.rejected("connections");
+            self.visitor
+                .context
+                .metrics
+                .rejected(Rejection::Connections);
             let may_see = false;
             return Err(Box::new(replies::cold(
                 &Cold::Full,
@@ -349,7 +352,10 @@ impl One<'_> {
         }
         if Instant::now() >= deadline {
             let may_see = false;
-            self.visitor.context.metrics.rejected("unreachable");
+            self.visitor
+                .context
+                .metrics
+                .rejected(Rejection::Unreachable);
             return Err(Box::new(replies::cold(
                 &Cold::TimedOut,
                 &self.parts.headers,

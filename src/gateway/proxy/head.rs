@@ -168,10 +168,11 @@ pub(super) fn answer(
     has_length: bool,
     trailers: bool,
 ) {
-    if let Some(named) = headers.get(CONNECTION)
-        && !named.as_bytes().eq_ignore_ascii_case(b"keep-alive")
-        && !named.as_bytes().eq_ignore_ascii_case(b"close")
-    {
+    let is_usual = |line: &HeaderValue| {
+        line.as_bytes().eq_ignore_ascii_case(b"keep-alive")
+            || line.as_bytes().eq_ignore_ascii_case(b"close")
+    };
+    if !headers.get_all(CONNECTION).iter().all(is_usual) {
         remove_named(headers);
     }
     headers.remove(CONNECTION);

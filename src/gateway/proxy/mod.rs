@@ -2,6 +2,7 @@
 //! added and removed, upgrades, and the page that is shown while a target starts.
 
 mod answer;
+mod app_stream;
 mod cold;
 mod comments;
 mod exchange;

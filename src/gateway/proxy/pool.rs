@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::client::conn::http1::{Builder, SendRequest};
@@ -11,6 +12,7 @@ use tokio::net::TcpSocket;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::app_stream::{Allowance, AppStream};
 use super::upload::Upload;
 use crate::gateway::wake::Endpoint;
 use crate::util::{SortedMap, boxed};
@@ -47,6 +49,8 @@ const SENT: u32 = 16 * 1024;
 /// A connection that is in use, and the endpoint that it goes to.
 pub(super) struct Leased {
     pub(super) sender: SendRequest<Upload>,
+    /// What the app may send before there is something of use.
+    pub(super) allowance: Arc<Allowance>,
     connection: AbortHandle,
     endpoint: Endpoint,
 }
@@ -151,6 +155,7 @@ pub(super) async fn connect(endpoint: Endpoint) -> io::Result<Leased> {
         .await
         .map_err(|_| ErrorKind::TimedOut)??;
     stream.set_nodelay(true)?;
+    let (stream, allowance) = AppStream::new(stream);
     let (sender, connection) = Builder::new()
         .max_buf_size(MAX_BUFFER)
         .handshake(TokioIo::new(stream))
@@ -158,6 +163,7 @@ pub(super) async fn connect(endpoint: Endpoint) -> io::Result<Leased> {
         .map_err(io::Error::other)?;
     Ok(Leased {
         sender,
+        allowance,
         connection: tokio::spawn(boxed(connection.with_upgrades())).abort_handle(),
         endpoint,
     })

@@ -18,6 +18,7 @@ use super::request::Fault;
 use super::status::Events;
 use super::visit::{wants_html, wants_json};
 use crate::gateway::wake::{Cold, TargetHandle};
+use crate::telemetry::Rejection;
 
 /// The seconds after which somebody tries again who was held in vain, at least.
 const AGAIN: u64 = 5;
@@ -83,7 +84,10 @@ pub(super) fn too_many() -> Response<Answer> {
 
 /// The request is not taken, and nothing more from this connection.
 pub(super) fn fault(fault: Fault) -> Response<Answer> {
-    let body = format!("this request is not taken: {}\n", fault.reason());
+    let body = format!(
+        "this request is not taken: {}\n",
+        fault.rejection().as_str()
+    );
     closing(reply(fault.status(), TEXT, body))
 }
 
@@ -172,16 +176,16 @@ fn visible<'a>(reason: &'a str, may_see: bool, other: &'a str) -> &'a str {
 }
 
 /// The reason in metrics.
-pub(super) const fn reason(cold: &Cold) -> &'static str {
+pub(super) const fn rejection(cold: &Cold) -> Rejection {
     match cold {
-        Cold::Off => "off",
-        Cold::Starting => "starting",
-        Cold::Failed(..) => "failed",
-        Cold::Refused(_) => "refused",
-        Cold::Full => "full",
-        Cold::TimedOut => "hold_timeout",
-        Cold::Draining => "draining",
-        Cold::Unavailable => "unavailable",
+        Cold::Off => Rejection::Off,
+        Cold::Starting => Rejection::Starting,
+        Cold::Failed(..) => Rejection::Failed,
+        Cold::Refused(_) => Rejection::Refused,
+        Cold::Full => Rejection::Full,
+        Cold::TimedOut => Rejection::HoldTimeout,
+        Cold::Draining => Rejection::Draining,
+        Cold::Unavailable => Rejection::Unavailable,
     }
 }
 

@@ -13,6 +13,8 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Version};
 
+use crate::telemetry::Rejection;
+
 /// The beginning of the paths that are the gateway's own on every host.
 pub(super) const OWN_PATHS: &str = "/.gateway/";
 
@@ -46,16 +48,16 @@ impl Fault {
     }
 
     /// The reason in metrics and answers.
-    pub(super) const fn reason(self) -> &'static str {
+    pub(super) const fn rejection(self) -> Rejection {
         match self {
-            Self::Framing => "framing",
-            Self::Host => "host",
-            Self::Target => "target",
-            Self::Method => "method",
-            Self::Upgrade => "upgrade",
-            Self::Connection => "connection",
-            Self::Authorization => "authorization",
-            Self::Expectation => "expectation",
+            Self::Framing => Rejection::Framing,
+            Self::Host => Rejection::Host,
+            Self::Target => Rejection::Target,
+            Self::Method => Rejection::Method,
+            Self::Upgrade => Rejection::Upgrade,
+            Self::Connection => Rejection::Connection,
+            Self::Authorization => Rejection::Authorization,
+            Self::Expectation => Rejection::Expectation,
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::gateway::context::Context;
 use crate::gateway::listener::Slot;
 use crate::gateway::tracked::Busy;
 use crate::net::Channel;
+use crate::telemetry::Rejection;
 use crate::util::{Boxed, First, race};
 
 /// The time in which the head of a request has to arrive, and the next request after an
@@ -69,17 +70,18 @@ async fn begins(context: &Context, channel: &Channel) -> bool {
             false => context.draining().await,
         }
     };
-    let first = timeout(HEAD_TIMEOUT, race(open(channel), over));
+    let first = timeout(HEAD_TIMEOUT, race(open(context, channel), over));
     matches!(first.await, Ok(First::Left(true)))
 }
 
-async fn open(channel: &Channel) -> bool {
+async fn open(context: &Context, channel: &Channel) -> bool {
     let mut byte = [0];
     // Looked at and left there: that something could be read may be said of nothing, too.
     if !matches!(channel.tcp().peek(&mut byte).await, Ok(1)) {
         return false;
     }
     if channel.is_encrypted() && byte != [HANDSHAKE] {
+        context.metrics.rejected(Rejection::Tls);
         let _ = channel.tcp().try_write(IN_THE_CLEAR);
         // What came in is read, so that the answer is not thrown away for its sake.
         let _ = scratch::with(|scratch| channel.tcp().try_read(scratch));
@@ -89,6 +91,7 @@ async fn open(channel: &Channel) -> bool {
         Ok(()) => true,
         Err(error) => {
             debug!("a handshake failed: {error}");
+            context.metrics.rejected(Rejection::Tls);
             false
         }
     }

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::answer::Answer;
+use super::app_stream::AppStream;
 use super::socket::ClientIo;
 use super::tunnel::{self, Over};
 use super::usage::Usage;
@@ -28,7 +29,7 @@ use crate::gateway::context::Context;
 use crate::gateway::listener::Slot;
 use crate::gateway::wake::TargetHandle;
 use crate::net::Channel;
-use crate::telemetry::GatewayEvent;
+use crate::telemetry::{GatewayEvent, Rejection};
 use crate::util::{First, race};
 
 /// The text that is hashed with a key (section 1.3).
@@ -106,18 +107,18 @@ pub(super) async fn run(switching: Switching, slot: &Arc<Slot>, context: &Contex
     };
     let (Ok(client), Ok(app)) = (
         client.downcast::<ClientIo>(),
-        app.downcast::<TokioIo<TcpStream>>(),
+        app.downcast::<TokioIo<AppStream>>(),
     ) else {
         return;
     };
-    let (socket, app_stream) = (client.io.socket, app.io.into_inner());
+    let (socket, app_stream) = (client.io.socket, app.io.into_inner().into_tcp());
     keep_alive(socket.channel.tcp());
     limit_buffer(socket.channel.tcp());
     limit_buffer(&app_stream);
     let room = || {
         let room = slot.pass();
         if room.is_none() {
-            context.metrics.rejected("connections");
+            context.metrics.rejected(Rejection::Connections);
         }
         room
     };

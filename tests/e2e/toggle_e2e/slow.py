@@ -58,7 +58,9 @@ class Counts:
     came: int = 0
     """Clients that have tried to connect."""
     there: int = 0
-    """Connections that are open, as far as the clients know."""
+    """Connections that are open, as far as the clients know, and whose handshake is over."""
+    most: int = 0
+    """The highest number of these since the last question: those whose handshake is under way may be half of all."""
     ended: int = 0
     """Connections that the server has ended so far."""
 
@@ -159,6 +161,7 @@ async def _come(task: _Task) -> None:
         finally:
             counts.came += is_first
         counts.there += 1
+        counts.most = max(counts.most, counts.there)
         try:
             await client.stay()
             counts.ended += 1
@@ -179,6 +182,7 @@ async def _come(task: _Task) -> None:
     clients = [asyncio.create_task(one(task.sources[n % len(task.sources)])) for n in range(task.count)]
     while await loop.run_in_executor(None, sys.stdin.readline):
         print(json.dumps(asdict(counts)), flush=True)
+        counts.most = counts.there
     for client in clients:
         client.cancel()
     await asyncio.wait(clients)

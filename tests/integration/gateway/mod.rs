@@ -4,6 +4,7 @@ mod api;
 mod call;
 mod callers;
 mod fakes;
+mod hostile_apps;
 mod replicas;
 mod smuggling;
 mod support;

@@ -6,7 +6,7 @@ use http::{Method, Request};
 use hyper::body::{Body, Incoming};
 use tokio::net::TcpListener;
 
-use super::peers::{listener, read_to, write};
+use super::peers::{flood, listener, read_to, write};
 use crate::gateway::listener::Slot;
 use crate::gateway::proxy::answer::Answer;
 use crate::gateway::proxy::exchange::{Failure, exchange};
@@ -166,17 +166,20 @@ fn rubbish_is_no_answer() {
             let failure = exchange(endpoint, request(), None, false).await;
             assert!(matches!(failure, Err(Failure::Broken)), "{answer:?}");
         }
-        // A head without end.
-        let listener = listener().await;
-        let endpoint = endpoint(&listener);
-        tokio::spawn(async move {
-            let (first, _) = listener.accept().await.unwrap();
-            write(&first, b"HTTP/1.1 200 OK\r\n").await;
-            while first.writable().await.is_ok() && first.try_write(b"X: y\r\n").is_ok() {
-                tokio::task::yield_now().await;
-            }
-        });
-        let failure = exchange(endpoint, request(), None, false).await;
-        assert!(matches!(failure, Err(Failure::Broken)));
+        // A head without end, and answers before the answer.
+        for (first, piece) in [
+            ("HTTP/1.1 200 OK\r\n", "X: y\r\n"),
+            ("", "HTTP/1.1 103 Early Hints\r\n\r\n"),
+        ] {
+            let listener = listener().await;
+            let endpoint = endpoint(&listener);
+            tokio::spawn(async move {
+                let (app, _) = listener.accept().await.unwrap();
+                write(&app, first.as_bytes()).await;
+                flood(&app, piece.as_bytes()).await;
+            });
+            let failure = exchange(endpoint, request(), None, false).await;
+            assert!(matches!(failure, Err(Failure::Broken)), "{piece}");
+        }
     });
 }

@@ -1,6 +1,6 @@
 //! The two ends of a connection, and bytes as they are.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -21,16 +21,26 @@ pub(super) async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-/// Writes all of it.
-pub(super) async fn write(stream: &TcpStream, mut bytes: &[u8]) {
+/// Writes all of these bytes.
+pub(super) async fn write(stream: &TcpStream, bytes: &[u8]) {
+    try_write(stream, bytes).await.unwrap();
+}
+
+/// Writes all of these bytes again and again for as long as they are taken.
+pub(super) async fn flood(stream: &TcpStream, bytes: &[u8]) {
+    while try_write(stream, bytes).await.is_ok() {}
+}
+
+async fn try_write(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
-        stream.writable().await.unwrap();
+        stream.writable().await?;
         match stream.try_write(bytes) {
             Ok(written) => bytes = &bytes[written..],
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => panic!("{error}"),
+            Err(error) => return Err(error),
         }
     }
+    Ok(())
 }
 
 /// The next bytes; empty at the end, also where it was broken off.

@@ -19,6 +19,9 @@ use crate::support::monitor::Monitor;
 /// Appended to the key of a handshake (<https://www.rfc-editor.org/rfc/rfc6455#section-1.3>).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
+/// The size of what is written at once, where an app writes without end.
+const FLOOD: usize = 16 * 1024;
+
 /// A request as the app understood it.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -355,6 +358,12 @@ impl Connection {
                 return Ok(false);
             }
             Script::Bytes(bytes) => self.stream.write_all(&bytes)?,
+            Script::Flood(first, piece) => {
+                self.stream.write_all(&first)?;
+                let pieces = piece.repeat(FLOOD / piece.len());
+                while self.stream.write_all(&pieces).is_ok() {}
+                return Ok(false);
+            }
             Script::Never => while self.fill()? {},
             Script::Reset => {
                 let zero = Some(Duration::ZERO);

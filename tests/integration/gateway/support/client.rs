@@ -211,9 +211,8 @@ impl Raw {
         }
     }
 
-    /// Makes a WebSocket of the connection, with more header lines; gives the answer as it
-    /// is.
-    pub fn try_websocket(&mut self, host: &str, path: &str, headers: &str) -> Reply {
+    /// Asks for a WebSocket, with more header lines.
+    pub fn ask_websocket(&mut self, host: &str, path: &str, headers: &str) {
         self.get(
             host,
             path,
@@ -222,6 +221,12 @@ impl Raw {
                  Sec-WebSocket-Key: {KEY}\r\n{headers}"
             ),
         );
+    }
+
+    /// Makes a WebSocket of the connection, with more header lines; gives the answer as it
+    /// is.
+    pub fn try_websocket(&mut self, host: &str, path: &str, headers: &str) -> Reply {
+        self.ask_websocket(host, path, headers);
         self.reply()
     }
 

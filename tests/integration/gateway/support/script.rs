@@ -21,6 +21,8 @@ pub enum Script {
     Raw(Vec<u8>),
     /// These bytes as they are, and the connection stays.
     Bytes(Vec<u8>),
+    /// These bytes, and then those again and again for as long as they are taken.
+    Flood(Vec<u8>, Vec<u8>),
     /// No answer, and the connection stays.
     Never,
     /// The connection is reset.
