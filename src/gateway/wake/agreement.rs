@@ -34,6 +34,8 @@ const STARTED_AT: &str = "started-at";
 const IDLE: &str = "idle";
 const KEEP_UNTIL: &str = "keep-until";
 const KEEP_BY: &str = "keep-by";
+const KEEP_THEN: &str = "keep-then";
+const HELD: &str = "held";
 const HANDED_BACK: &str = "handed-back";
 
 /// The longest text in an annotation that is shown or written, in bytes.
@@ -57,6 +59,8 @@ pub(super) enum Keep {
     No,
     /// Until this time by the API server's clock; then it is stopped.
     Until(SystemTime),
+    /// Until this time at least; then it is stopped when it is idle.
+    AtLeast(SystemTime),
     /// Until a person says otherwise.
     Yes,
 }
@@ -85,6 +89,8 @@ pub(super) struct Agreement {
     renewed: Option<Instant>,
     /// Renewing failed, and was not possible since.
     is_cut_off: bool,
+    /// The next one is taken in whatever its version.
+    is_any_version: bool,
 }
 
 impl Agreement {
@@ -97,15 +103,28 @@ impl Agreement {
             is_lost: true,
             renewed: None,
             is_cut_off: false,
+            is_any_version: false,
         }
+    }
+
+    /// What comes next is of a new list, however old its version.
+    pub(super) const fn is_listed(&mut self) {
+        self.is_any_version = true;
+    }
+
+    /// Returns true if what is known is of a later version than this.
+    pub(super) fn is_newer_than(&self, lease: &Lease) -> bool {
+        let known = self.lease();
+        known.is_some_and(|known| is_older(&lease.resource_version, &known.resource_version))
     }
 
     /// Takes in the Lease as the API server shows it. Returns true if another phase than
     /// before is in force.
     pub(super) fn observe(&mut self, lease: Lease, now: Instant) -> bool {
         let before = self.phase();
+        let is_any_version = std::mem::take(&mut self.is_any_version);
         if let Known::There(known) = &self.known {
-            if is_older(&lease.resource_version, &known.resource_version) {
+            if !is_any_version && is_older(&lease.resource_version, &known.resource_version) {
                 return false;
             }
             let is_same = Lease {
@@ -210,7 +229,11 @@ impl Agreement {
             "" => Keep::Yes,
             // Who cannot tell the time leaves it on.
             until => rfc3339_ms(until).map_or(Keep::Yes, |ms| {
-                Keep::Until(UNIX_EPOCH + Duration::from_millis(ms))
+                let until = UNIX_EPOCH + Duration::from_millis(ms);
+                match self.annotation(KEEP_THEN) {
+                    "" => Keep::Until(until),
+                    _ => Keep::AtLeast(until),
+                }
             }),
         }
     }
@@ -219,6 +242,11 @@ impl Agreement {
     /// its number of replicas.
     pub(super) fn is_handed_back(&self) -> bool {
         !self.annotation(HANDED_BACK).is_empty()
+    }
+
+    /// Returns true if a person has switched it off for visitors, too.
+    pub(super) fn is_held(&self) -> bool {
+        self.phase() == LeasePhase::Stopped && !self.annotation(HELD).is_empty()
     }
 
     fn annotation(&self, name: &str) -> &str {
@@ -327,26 +355,46 @@ impl Agreement {
         change
     }
 
-    /// Adds to a change that it is stopped at this time, not before, unless a later one is
-    /// known already.
-    pub(super) fn keep_until(&self, change: &mut LeaseChange, until: SystemTime, by: &str) {
-        let is_longer = match self.keep() {
-            Keep::Until(known) => until > known,
-            Keep::Yes => false,
-            Keep::No => true,
-        };
+    /// Adds to the change of a wake that it is stopped at this time, not before.
+    pub(super) fn run_until(&self, change: &mut LeaseChange, until: SystemTime, by: &str) {
         // What the change takes away is not in the way.
-        let is_new = change
-            .annotations
-            .iter()
-            .any(|(name, _)| *name == STARTED_BY);
-        if is_longer || is_new {
-            let is_other = |(name, _): &(&str, _)| *name != KEEP_UNTIL && *name != KEEP_BY;
-            change.annotations.retain(is_other);
-            let by = by.get(..MAX_TEXT).unwrap_or(by).to_owned();
-            change
-                .annotations
-                .extend([(KEEP_UNTIL, Some(rfc3339(until))), (KEEP_BY, Some(by))]);
+        let is_other = |(name, _): &(&str, _)| *name != KEEP_UNTIL && *name != KEEP_BY;
+        change.annotations.retain(is_other);
+        keep(change, until, by);
+    }
+
+    /// Adds to the change of a target that is on that it stays on until this time, unless a
+    /// later one is known already. Others may use it who have said nothing of an end: so it
+    /// is not stopped then unless it is idle, and if it `sleeps` never, it stays as it is.
+    pub(super) fn keep_until(
+        &self,
+        change: &mut LeaseChange,
+        until: SystemTime,
+        by: &str,
+        sleeps: bool,
+    ) {
+        match self.keep() {
+            Keep::Until(known) | Keep::AtLeast(known) if until > known => keep(change, until, by),
+            Keep::No if sleeps => {
+                keep(change, until, by);
+                let then = Some("idle".to_owned());
+                change.annotations.push((KEEP_THEN, then));
+            }
+            _ => {}
+        }
+    }
+
+    /// The change after one that came to nothing: what it said is as it was before.
+    pub(super) fn undo(&self, change: &LeaseChange) -> LeaseChange {
+        let before = |name: &'static str| {
+            let value = self.lease()?.annotations.get(name);
+            value.cloned()
+        };
+        let annotations = change.annotations.iter();
+        LeaseChange {
+            renew_time: None,
+            annotations: annotations.map(|(name, _)| (*name, before(name))).collect(),
+            ..change.clone()
         }
     }
 
@@ -363,12 +411,20 @@ impl Agreement {
 
     /// Adds that what was wished before counts no longer.
     fn forget_wishes(&self, change: &mut LeaseChange) {
-        for name in [KEEP_UNTIL, KEEP_BY, HANDED_BACK] {
+        for name in [KEEP_UNTIL, KEEP_BY, KEEP_THEN, HANDED_BACK] {
             if !self.annotation(name).is_empty() {
                 change.annotations.push((name, None));
             }
         }
     }
+}
+
+/// Adds to a change how long it is kept on, and for whom.
+fn keep(change: &mut LeaseChange, until: SystemTime, by: &str) {
+    let by = by.get(..MAX_TEXT).unwrap_or(by).to_owned();
+    change
+        .annotations
+        .extend([(KEEP_UNTIL, Some(rfc3339(until))), (KEEP_BY, Some(by))]);
 }
 
 /// Returns true if a version is known to be older than another: events of a watch may come

@@ -241,19 +241,24 @@ impl<C: Cluster> Keeper<C> {
     ) -> Raise {
         let (idle, wall) = (self.idle(), self.means.clock.now());
         let until = run_for.and_then(|run_for| wall.checked_add(run_for));
-        let with_time = |mut change: LeaseChange| {
-            if let Some(until) = until {
-                self.agreement.keep_until(&mut change, until, by);
-            }
-            change
-        };
+        let (mut wake, mut renewal) = (
+            self.agreement.wake(by, idle, wall),
+            self.agreement.renewal(idle, wall),
+        );
+        if let Some(until) = until {
+            let sleeps = idle.is_some();
+            self.agreement.run_until(&mut wake, until, by);
+            self.agreement.keep_until(&mut renewal, until, by, sleeps);
+        }
         let lease = self.agreement.lease();
         Raise {
             replicas,
             enough,
             overrides: self.target.overrides.clone(),
-            wake: lease.map(|_| with_time(self.agreement.wake(by, idle, wall))),
-            renewal: lease.map(|_| with_time(self.agreement.renewal(idle, wall))),
+            is_held: self.agreement.is_held(),
+            undo: lease.map(|_| self.agreement.undo(&wake)),
+            wake: lease.map(|_| wake),
+            renewal: lease.map(|_| renewal),
         }
     }
 
@@ -339,7 +344,8 @@ impl<C: Cluster> Keeper<C> {
     /// The next stop.
     fn stop_due(&mut self, now: Instant) -> Due {
         let is_on = match &self.readiness {
-            Some(readiness) => readiness.pods() > 0,
+            // Pods that nothing selects, or that find no node, are in no slice.
+            Some(readiness) => readiness.pods() > 0 || self.desired.is_some_and(|count| count > 0),
             None => self.lifecycle.phase() != Phase::Off,
         };
         if !is_on || self.agreement.phase() != LeasePhase::Run || self.agreement.is_lost() {
@@ -389,11 +395,11 @@ impl<C: Cluster> Keeper<C> {
     pub(super) fn shown_stop(&self) -> (Option<Instant>, Option<u64>) {
         let is_on = matches!(self.lifecycle.phase(), Phase::Starting | Phase::Ready);
         let keep_until_ms = match self.agreement.keep() {
-            Keep::Until(until) if is_on => until
+            Keep::Until(until) | Keep::AtLeast(until) if is_on => until
                 .duration_since(std::time::UNIX_EPOCH)
                 .ok()
                 .and_then(|since| u64::try_from(since.as_millis()).ok()),
-            Keep::No | Keep::Yes | Keep::Until(_) => None,
+            _ => None,
         };
         let is_kept = self.agreement.keep() != Keep::No || self.stops.note().is_some();
         let idle = self.idle().filter(|_| is_on && !is_kept);
@@ -410,7 +416,8 @@ impl<C: Cluster> Keeper<C> {
         if let Some(readiness) = &self.readiness
             && let Some(backend) = &self.target.backend
         {
-            if self.is_service_wanted && readiness.needs_service() {
+            let due = self.service.due(readiness);
+            if due.is_some_and(|due| now >= due) {
                 let service = backend.service.clone();
                 let future = async move {
                     let namespace = &work.workload.namespace;
@@ -439,10 +446,14 @@ impl<C: Cluster> Keeper<C> {
     }
 
     fn look_later(&self, now: Instant) -> Instant {
-        match self.readiness {
-            Some(_) if self.lifecycle.is_without_pods() => self.look_at.max(now),
-            Some(_) => now + LOOK,
-            None => self.look_at,
-        }
+        let Some(readiness) = &self.readiness else {
+            return self.look_at;
+        };
+        let look_at = match self.lifecycle.is_without_pods() {
+            true => self.look_at.max(now),
+            false => now + LOOK,
+        };
+        let service = self.service.due(readiness);
+        service.map_or(look_at, |due| look_at.min(due))
     }
 }

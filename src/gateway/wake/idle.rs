@@ -117,6 +117,10 @@ impl Stops {
         self.compare_clocks(facts);
         let (deadline, idle) = match facts.keep {
             Keep::Until(until) => (Some(self.deadline(until, facts)), None),
+            Keep::AtLeast(until) => {
+                let least = self.deadline(until, facts);
+                (None, idle_at(facts).map(|at| at.max(least)))
+            }
             Keep::Yes => (None, None),
             Keep::No => (None, idle_at(facts)),
         };
@@ -166,14 +170,9 @@ impl Stops {
         self.not_before = Some(now + RETRY);
     }
 
-    /// It was left on, since its number of replicas belongs to others: not tried again for
-    /// one idle time.
-    pub(super) fn kept(&mut self, owners: &[String], idle: Option<Duration>, now: Instant) {
-        let by = match owners {
-            [] => "others".to_owned(),
-            owners => owners.join(", "),
-        };
-        self.note = Some(format!("left on: its number of replicas was set by {by}"));
+    /// It was left on for this reason: not tried again for one idle time.
+    pub(super) fn kept(&mut self, why: &str, idle: Option<Duration>, now: Instant) {
+        self.note = Some(format!("left on: {why}"));
         self.not_before = Some(now + idle.unwrap_or(DOUBT));
     }
 

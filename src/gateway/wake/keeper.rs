@@ -17,6 +17,7 @@ use super::cluster::{Cluster, Fault};
 use super::idle::{Stops, Why};
 use super::lifecycle::{Event, Lifecycle, State};
 use super::readiness::Readiness;
+use super::service_read::ServiceRead;
 use super::shared::{Asked, Forward, Shared};
 use super::view::Phase;
 use super::work::{Raised, Seen, Stopped, Work};
@@ -25,10 +26,14 @@ use crate::control::access::Principal;
 use crate::control::progress::Observation;
 use crate::kube::{CollectionChange, EndpointSlice, Lease, ScaleAnswer, Service};
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
-use crate::util::{ServerClock, paced};
+use crate::util::{ServerClock, SortedSet, paced};
 
 /// The longest time between two looks at the whole.
 pub(super) const LOOK: Duration = Duration::from_secs(60);
+
+/// The time for which a target that was taken out of the file is not tried again: longer
+/// than anybody waits.
+const GONE: Duration = Duration::from_secs(86_400);
 
 /// A timer that is so late is one of a process that has stood still: it looks around before
 /// it says that others are too late.
@@ -73,13 +78,16 @@ pub(super) struct Keeper<C> {
     /// The claim of this replica to stop it.
     pub(super) claim: Option<Claim>,
     pub(super) probes: JoinSet<(SocketAddr, bool)>,
+    /// The addresses that are being tried, and the one that was tried last.
+    pub(super) probing: SortedSet<SocketAddr>,
+    pub(super) last_probed: Option<SocketAddr>,
     pub(super) next_probe: Instant,
     /// Failures in a row to reach the API server, and the time of the next try.
     pub(super) failures: u32,
     pub(super) retry_at: Option<Instant>,
     pub(super) renewal_wanted_since: Option<Instant>,
     pub(super) is_scale_wanted: bool,
-    pub(super) is_service_wanted: bool,
+    pub(super) service: ServiceRead,
     pub(super) desired: Option<i32>,
     /// The next look at a workload that has no Service.
     pub(super) look_at: Instant,
@@ -166,12 +174,14 @@ impl<C: Cluster> Keeper<C> {
             pending: None,
             claim: None,
             probes: JoinSet::new(),
+            probing: SortedSet::new(),
+            last_probed: None,
             next_probe: now,
             failures: 0,
             retry_at: None,
             renewal_wanted_since: None,
             is_scale_wanted: true,
-            is_service_wanted: true,
+            service: ServiceRead::default(),
             desired: None,
             look_at: now,
             last_wake: None,
@@ -281,8 +291,14 @@ impl<C: Cluster> Keeper<C> {
             backend.map(|backend| (backend.service, backend.port, backend.route))
         };
         if way(&target) != way(&self.target) {
-            self.readiness = target.backend.as_ref().map(Readiness::new);
-            self.is_service_wanted = true;
+            match (&mut self.readiness, &target.backend) {
+                // Its slices are not told of again.
+                (Some(readiness), Some(backend)) if readiness.is_of(&backend.service) => {
+                    readiness.reconfigure(backend);
+                }
+                (readiness, backend) => *readiness = backend.as_ref().map(Readiness::new),
+            }
+            self.service = ServiceRead::default();
         }
         self.lifecycle.set_ready_timeout(target.ready_timeout);
         self.target = target;
@@ -357,7 +373,10 @@ impl<C: Cluster> Keeper<C> {
     /// The target is no longer configured.
     fn end(self) {
         self.shared.with(|hot| {
-            hot.phase = Phase::Off;
+            // Whoever waits for it, waits for nobody.
+            hot.phase = Phase::Failed;
+            hot.is_refused = true;
+            hot.retry_at = Some(Instant::now() + GONE);
             hot.endpoints.clear();
             hot.reachable = 0;
             hot.reason = Some("no longer configured".to_owned());

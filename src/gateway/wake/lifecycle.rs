@@ -248,16 +248,31 @@ impl Lifecycle {
                 (State::Ready, Effect::Ready(after))
             }
             (State::Off | State::Failed { .. }, _, 1..) => (State::Ready, Effect::Ready(None)),
-            (State::Off | State::Ready, 0, 0) => (State::Off, Effect::None),
-            (State::Off | State::Ready, ..) => (self.starting(None, None, now), Effect::None),
-            (State::Starting { woken, pods_by, .. }, 0, 0) => {
-                // There were pods, and there are none: somebody has stopped it.
-                let is_stopped = pods_by.is_none() && woken.is_none();
-                match is_stopped || self.had_pods() {
-                    true => (State::Off, Effect::None),
-                    false => return (None, Effect::None),
-                }
+            (State::Off, 0, 0) => (State::Off, Effect::None),
+            // It was stopped, or its pod is replaced: its Scale says which.
+            (State::Ready, 0, 0) => {
+                let pods_by = Some(now + self.ready_timeout);
+                (self.starting(None, pods_by, now), Effect::None)
             }
+            (State::Off | State::Ready, ..) => (self.starting(None, None, now), Effect::None),
+            (
+                State::Starting {
+                    woken,
+                    deadline,
+                    pods_by: None,
+                },
+                0,
+                0,
+            ) => {
+                let (woken, deadline) = (*woken, *deadline);
+                let next = State::Starting {
+                    woken,
+                    deadline,
+                    pods_by: Some(deadline),
+                };
+                (next, Effect::None)
+            }
+            (State::Starting { .. }, 0, 0) => return (None, Effect::None),
             (
                 State::Starting {
                     woken, deadline, ..
@@ -282,18 +297,6 @@ impl Lifecycle {
             (State::Failed { .. }, ..) => return (None, Effect::None),
         };
         (Some(next), effect)
-    }
-
-    /// Returns true if its start has already shown pods.
-    const fn had_pods(&self) -> bool {
-        matches!(
-            self.state,
-            State::Starting {
-                woken: Some(_),
-                pods_by: None,
-                ..
-            }
-        )
     }
 
     /// The state where the time of the present one is over.

@@ -16,6 +16,7 @@ mod lifecycle;
 mod observe;
 mod outcome;
 mod readiness;
+mod service_read;
 mod shared;
 #[cfg(test)]
 mod tests;

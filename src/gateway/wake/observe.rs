@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::agreement::LeasePhase;
 use super::cluster::Cluster;
+use super::decide::LOOK_FOR_PODS;
 use super::keeper::{Keeper, LOOK, Told};
 use super::lifecycle::{Effect, Event};
 use super::view::Phase;
@@ -42,6 +43,8 @@ impl<C: Cluster> Keeper<C> {
             }
             Told::Lease(CollectionChange::All(leases)) => {
                 self.agreement.watched(now);
+                // Of a cluster that was restored all versions are older.
+                self.agreement.is_listed();
                 match leases.into_iter().next() {
                     Some(lease) => self.lease_is(lease, now),
                     None => self.lease_is_missing(),
@@ -120,13 +123,18 @@ impl<C: Cluster> Keeper<C> {
 
     /// Takes in that there are so many pods.
     pub(super) fn seen(&mut self, pods: usize, ready: usize, now: Instant) {
-        let before = self.lifecycle.phase();
+        let (before, (were, _)) = (self.lifecycle.phase(), self.lifecycle.seen());
         self.on(Event::Seen { pods, ready }, now);
         let phase = self.lifecycle.phase();
-        if phase == before {
+        let is_gone = were > 0 && pods == 0;
+        if phase == before && !is_gone {
             return;
         }
         self.is_scale_wanted = true;
+        if is_gone {
+            // Soon enough, and not before its Scale was read.
+            self.look_at = now + LOOK_FOR_PODS;
+        }
         let is_up = before == Phase::Off && phase != Phase::Off;
         if is_up && self.agreement.phase() == LeasePhase::Stopped && self.stops.put_back(now) {
             log::warn!(
@@ -151,7 +159,7 @@ impl<C: Cluster> Keeper<C> {
             }
         }
         let phase = self.lifecycle.phase();
-        if before == Phase::Ready && phase == Phase::Off {
+        if before != Phase::Off && phase == Phase::Off {
             self.shared.close();
         }
         if phase != before {
@@ -203,10 +211,17 @@ impl<C: Cluster> Keeper<C> {
         if now < self.next_probe {
             return self.next_probe;
         }
-        for address in untried {
+        // One after the other has its turn, however many there are.
+        let is_next = |address: &&SocketAddr| self.last_probed.is_none_or(|last| **address > last);
+        let (ahead, behind): (Vec<_>, Vec<_>) = untried.iter().partition(is_next);
+        for address in ahead.into_iter().chain(behind).copied() {
             if self.probes.len() >= MAX_PROBES {
                 break;
             }
+            if !self.probing.insert(address) {
+                continue;
+            }
+            self.last_probed = Some(address);
             let cluster = self.work.cluster.clone();
             self.probes.spawn(boxed(
                 async move { (address, cluster.connect(address).await) },
@@ -218,6 +233,7 @@ impl<C: Cluster> Keeper<C> {
     }
 
     pub(super) fn probed(&mut self, address: SocketAddr, is_open: bool) {
+        self.probing.remove(&address);
         if let Some(readiness) = &mut self.readiness
             && is_open
         {

@@ -9,6 +9,7 @@ use super::decide::{LOOK_FOR_PODS, LOOK_SOON};
 use super::idle::Why;
 use super::keeper::{Claim, JobKind, Keeper, Outcome};
 use super::lifecycle::Event;
+use super::service_read::ServiceRead;
 use super::view::Phase;
 use super::work::{Raised, Stopped, again};
 use crate::control::progress::Observation;
@@ -23,12 +24,20 @@ impl<C: Cluster> Keeper<C> {
         match outcome {
             Outcome::Lease(Ok((is_done, lease))) => {
                 self.reached();
+                let is_outdated = !is_done && self.agreement.is_newer_than(&lease);
                 self.agreed(kind, begun, is_done, now);
                 self.lease_is(lease, now);
                 self.settled(kind, is_done, now);
+                if is_outdated {
+                    // The watch will tell, once it is open again.
+                    self.unreached(now);
+                }
             }
             Outcome::Lease(Err(fault)) => self.not_agreed(kind, fault, now),
             Outcome::Raised(raised, seen) => {
+                let is_outdated = seen
+                    .as_ref()
+                    .is_some_and(|lease| self.agreement.is_newer_than(lease));
                 let is_overtaken = match seen {
                     Some(lease) if matches!(raised, Ok(Raised::Overtaken)) => {
                         self.lease_is(lease, now);
@@ -43,26 +52,29 @@ impl<C: Cluster> Keeper<C> {
                     None => false,
                 };
                 let raised = match raised {
-                    Ok(_) if is_overtaken => Ok(Raised::Overtaken),
+                    Ok(Raised::On(_) | Raised::Done(_)) if is_overtaken => Ok(Raised::Overtaken),
                     raised => raised,
                 };
+                let is_outdated = is_outdated && matches!(raised, Ok(Raised::Overtaken));
                 self.raised(kind, begun, raised, now);
+                if is_outdated {
+                    self.unreached(now);
+                }
             }
             Outcome::Stopped(stopped) => self.stopped(stopped, now),
             Outcome::Service(Ok(service)) => {
-                self.is_service_wanted = false;
-                if let Some(readiness) = &mut self.readiness
-                    && !readiness.resolve(&service)
-                {
-                    log::error!("{}: its Service has no such port", self.target.name);
-                }
+                let is_resolved = match &mut self.readiness {
+                    Some(readiness) => readiness.resolve(&service),
+                    None => true,
+                };
+                let fault = (!is_resolved).then(|| "its Service has no such port".to_owned());
+                self.service_is(fault, now);
             }
             Outcome::Service(Err(fault)) => match fault {
                 Fault::Unavailable => self.unreached(now),
                 Fault::Missing(why) | Fault::Refused(why) | Fault::Impossible(why) => {
                     // The port is guessed.
-                    self.is_service_wanted = false;
-                    log::warn!("{}: {why}", self.target.name);
+                    self.service_is(Some(why), now);
                 }
             },
             Outcome::Scale(Ok(scale)) => {
@@ -76,6 +88,19 @@ impl<C: Cluster> Keeper<C> {
             Outcome::Looked(Ok(seen)) => self.looked(&seen, now),
             Outcome::Looked(Err(_)) => {}
         }
+    }
+
+    /// The Service was read, or cannot be; a fault is told once.
+    fn service_is(&mut self, fault: Option<String>, now: Instant) {
+        if let Some(fault) = &fault
+            && self.service.fault() != Some(fault)
+        {
+            log::warn!("{}: {fault}", self.target.name);
+        }
+        self.service = match fault {
+            Some(fault) => ServiceRead::Faulty(now, fault),
+            None => ServiceRead::Done(now),
+        };
     }
 
     /// Takes in a workload without a Service.
@@ -97,6 +122,9 @@ impl<C: Cluster> Keeper<C> {
             false => (0, 0),
         };
         self.seen(pods, ready, now);
+        if seen.desired == 0 {
+            self.on(Event::NotWoken, now);
+        }
         if self.lifecycle.phase() == Phase::Starting {
             self.look_at = self.look_at.min(soon);
         } else if ready < pods {
@@ -313,9 +341,9 @@ impl<C: Cluster> Keeper<C> {
                 self.answer_stop(&claim, Ok(Changed::Done(0)));
                 self.finish(claim, Stopped::Off(is_own), now);
             }
-            Ok(Stopped::Kept(owners)) => {
+            Ok(Stopped::Kept(why)) => {
                 self.reached();
-                self.stops.kept(&owners, self.idle(), now);
+                self.stops.kept(&why, self.idle(), now);
                 let note = self.stops.note().unwrap_or_default().to_owned();
                 if claim.why.is_some() {
                     self.means.metrics.idle_stop(name.as_str(), "kept");
@@ -324,7 +352,7 @@ impl<C: Cluster> Keeper<C> {
                     self.record(record);
                 }
                 self.answer_stop(&claim, Err(Refusal::Refused(note)));
-                self.finish(claim, Stopped::Kept(owners), now);
+                self.finish(claim, Stopped::Kept(why), now);
             }
             Ok(Stopped::TooLate) => {
                 self.claim = None;
@@ -335,7 +363,7 @@ impl<C: Cluster> Keeper<C> {
                 log::warn!("{name}: {why}");
                 self.stop_failed();
                 self.answer_stop(&claim, Err(Refusal::Impossible(why)));
-                self.finish(claim, Stopped::Kept(Vec::new()), now);
+                self.finish(claim, Stopped::Kept(String::new()), now);
             }
         }
     }

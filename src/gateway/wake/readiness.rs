@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::view::Endpoint;
 use crate::config::gateway::{Backend, Port, Route};
+use crate::control::ObjectName;
 use crate::kube::{CollectionChange, EndpointSlice, Service, SlicePort};
 use crate::util::{SortedMap, SortedSet, gathered};
 
@@ -72,6 +73,18 @@ impl Readiness {
         }
     }
 
+    /// Returns true if it is about the pods of this Service.
+    pub(super) fn is_of(&self, service: &ObjectName) -> bool {
+        self.backend.service == *service
+    }
+
+    /// Another port, or another way to the same pods.
+    pub(super) fn reconfigure(&mut self, backend: &Backend) {
+        self.backend = backend.clone();
+        self.port = Resolved::Guessed;
+        self.derive();
+    }
+
     /// Takes in what the Service says; returns false if it has no such port.
     pub(super) fn resolve(&mut self, service: &Service) -> bool {
         let port = service.ports.iter().find(|port| match &self.backend.port {
@@ -89,12 +102,18 @@ impl Readiness {
         self.port != Resolved::Missing
     }
 
-    /// Returns true if the Service is still to be read.
+    /// Returns true if what the Service says is needed: its slices have the names of its
+    /// ports, and the addresses of the pods.
     pub(super) fn needs_service(&self) -> bool {
-        match (&self.port, &self.backend.port, self.backend.route) {
-            (Resolved::Guessed, Port::Name(_), Route::Pod) => false,
-            (port, ..) => *port != Resolved::Missing && *port == Resolved::Guessed,
-        }
+        !matches!(
+            (&self.backend.port, self.backend.route),
+            (Port::Name(_), Route::Pod)
+        )
+    }
+
+    /// Returns true if there are pods and none can be used: the Service may have changed.
+    pub(super) fn is_unreachable(&self) -> bool {
+        self.pods > 0 && self.proven.is_empty()
     }
 
     /// Takes in a change of the EndpointSlices of the target's namespace.

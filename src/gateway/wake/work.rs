@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::agreement::CLAIM;
 use super::cluster::{Cluster, Fault};
-use crate::control::{Namespace, ObjectName, Workload};
+use crate::control::{Kind, Namespace, ObjectName, Workload};
 use crate::kube::{Applied, Apply, Lease, LeaseChange, LeaseWrite, ScaleAnswer};
 
 /// The field manager of the gateway.
@@ -18,6 +18,9 @@ const BOT: &str = "openclaw-k8s-toggle-operator";
 
 /// The field manager of a HorizontalPodAutoscaler's controller.
 const AUTOSCALER: &str = "kube-controller-manager";
+
+/// The reason for which a StatefulSet is not scaled down.
+const LOSES_DATA: &str = "scaling it down would delete its volumes";
 
 /// Tries to change a Scale that others change at the same time.
 const MAX_TRIES: usize = 5;
@@ -42,8 +45,12 @@ pub(super) struct Raise {
     pub(super) overrides: Vec<String>,
     /// The change of the Lease if it is off.
     pub(super) wake: Option<LeaseChange>,
+    /// The change that takes that back.
+    pub(super) undo: Option<LeaseChange>,
     /// The change of the Lease if it is on.
     pub(super) renewal: Option<LeaseChange>,
+    /// A person has switched it off, so that it may not be woken.
+    pub(super) is_held: bool,
 }
 
 /// The outcome of a [`Raise`].
@@ -73,8 +80,8 @@ pub(super) enum Force {
 pub(super) enum Stopped {
     /// It has no replicas; true if this replica has done it.
     Off(bool),
-    /// It was left on, since these have set the number.
-    Kept(Vec<String>),
+    /// It was left on: the reason, a sentence.
+    Kept(String),
     /// The claim is too old.
     TooLate,
 }
@@ -102,29 +109,71 @@ impl<C: Cluster> Work<C> {
         }
     }
 
-    /// Sets the number of replicas, after the Lease says so.
+    /// Sets the number of replicas, after the Lease says so; where a person has switched it
+    /// off for good, before. Where that comes to nothing, the Lease says what it said before.
     pub(super) async fn raise(&self, raise: &Raise, seen: &mut Seen) -> Result<Raised, Fault> {
-        let mut scale = self.cluster.scale(&self.workload).await?;
-        let is_enough = |scale: &ScaleAnswer| match raise.enough {
-            Some(enough) => scale.replicas >= enough,
-            None => scale.replicas == raise.replicas,
-        };
+        let scale = self.cluster.scale(&self.workload).await?;
         let was_on = scale.replicas > 0;
         let change = match was_on {
             true => &raise.renewal,
             false => &raise.wake,
         };
-        if let Some(change) = change {
-            let (is_done, lease) = self.agree(change).await?;
-            *seen = Some(lease);
-            if !is_done {
-                return Ok(Raised::Overtaken);
-            }
+        let is_held = raise.is_held && !was_on;
+        if !is_held && !self.say(change.as_ref(), seen).await? {
+            return Ok(Raised::Overtaken);
         }
+        let raised = self.set(raise, scale).await;
+        let is_set = matches!(raised, Ok(Raised::On(_) | Raised::Done(_)));
+        if is_held && is_set && !self.say(change.as_ref(), seen).await? {
+            return Ok(Raised::Overtaken);
+        }
+        let is_tried_again = matches!(raised, Err(Fault::Unavailable));
+        if !was_on && !is_set && !is_tried_again {
+            self.take_back(raise.undo.as_ref(), seen).await;
+        }
+        raised
+    }
+
+    /// Changes the Lease, if there is something to be said; returns false if somebody else
+    /// was faster.
+    async fn say(&self, change: Option<&LeaseChange>, seen: &mut Seen) -> Result<bool, Fault> {
+        let Some(change) = change else {
+            return Ok(true);
+        };
+        let (is_done, lease) = self.agree(change).await?;
+        *seen = Some(lease);
+        Ok(is_done)
+    }
+
+    /// Takes back what this replica has just said, unless somebody has said something since.
+    async fn take_back(&self, undo: Option<&LeaseChange>, seen: &mut Seen) {
+        let (Some(undo), Some(said)) = (undo, seen.as_ref()) else {
+            return;
+        };
+        let undo = LeaseChange {
+            resource_version: said.resource_version.clone(),
+            ..undo.clone()
+        };
+        // Others see the rest: that it is off.
+        if let Ok((_, lease)) = self.agree(&undo).await {
+            *seen = Some(lease);
+        }
+    }
+
+    /// Sets the number of replicas.
+    async fn set(&self, raise: &Raise, mut scale: ScaleAnswer) -> Result<Raised, Fault> {
+        let is_enough = |scale: &ScaleAnswer| match raise.enough {
+            Some(enough) => scale.replicas >= enough,
+            None => scale.replicas == raise.replicas,
+        };
+        let was_on = scale.replicas > 0;
         let mut force = false;
         for _ in 0..MAX_TRIES {
             if is_enough(&scale) {
                 return Ok(Raised::On(scale));
+            }
+            if raise.replicas < scale.replicas && self.loses_data().await? {
+                return Ok(Raised::Refused(LOSES_DATA.to_owned()));
             }
             let applied = self.apply(raise.replicas, force, &scale).await?;
             match applied {
@@ -151,6 +200,16 @@ impl<C: Cluster> Work<C> {
         ))
     }
 
+    /// Returns true if the volumes of what is scaled down are deleted by that
+    /// (<https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#persistentvolumeclaim-retention>).
+    async fn loses_data(&self) -> Result<bool, Fault> {
+        if self.workload.kind != Kind::StatefulSet {
+            return Ok(false);
+        }
+        let seen = self.cluster.observe(&self.workload).await?;
+        Ok(seen.deletes_volumes)
+    }
+
     /// Stops it, after a claim of this time or of now. The number is a change of what was
     /// read within the time of the claim: whoever takes the claim over, or wakes it after
     /// that, has changed it since, and this one does nothing.
@@ -168,6 +227,9 @@ impl<C: Cluster> Work<C> {
             if scale.replicas == 0 {
                 return Ok(Stopped::Off(false));
             }
+            if self.loses_data().await? {
+                return Ok(Stopped::Kept(LOSES_DATA.to_owned()));
+            }
             let mut applied = self.apply(0, false, &scale).await?;
             if let Applied::Owned(owners) = &applied {
                 let is_listed = |managers: &[String]| {
@@ -178,15 +240,15 @@ impl<C: Cluster> Work<C> {
                     Force::Always => true,
                 };
                 if !may {
-                    return Ok(Stopped::Kept(owners.clone()));
+                    return Ok(Stopped::Kept(set_by(owners)));
                 }
                 applied = self.apply(0, true, &scale).await?;
             }
             match applied {
                 Applied::Done(scale) if scale.replicas == 0 => return Ok(Stopped::Off(true)),
                 // An admission rule has made another number of it.
-                Applied::Done(_) => return Ok(Stopped::Kept(Vec::new())),
-                Applied::Owned(owners) => return Ok(Stopped::Kept(owners)),
+                Applied::Done(_) => return Ok(Stopped::Kept(set_by(&[]))),
+                Applied::Owned(owners) => return Ok(Stopped::Kept(set_by(&owners))),
                 Applied::Stale => {}
             }
         }
@@ -212,6 +274,15 @@ impl<C: Cluster> Work<C> {
              \"metadata\":{{\"namespace\":\"{namespace}\",\"name\":\"{name}\"}}}}'"
         )
     }
+}
+
+/// The reason for which something is left on whose number of replicas belongs to others.
+fn set_by(owners: &[String]) -> String {
+    let by = match owners {
+        [] => "others".to_owned(),
+        owners => owners.join(", "),
+    };
+    format!("its number of replicas was set by {by}")
 }
 
 /// The wait before something is tried again that failed so many times in a row.

@@ -171,15 +171,25 @@ fn a_wish_to_stay_on_has_an_end_or_none() {
             (vec![], Keep::No),
             (vec![("keep-by", "anna")], Keep::Yes),
             (vec![("keep-until", text.as_str())], Keep::Until(until)),
+            (
+                vec![("keep-until", text.as_str()), ("keep-then", "idle")],
+                Keep::AtLeast(until),
+            ),
             (vec![("keep-until", "soon")], Keep::Yes),
         ] {
             let agreement = agreement(lease(1, &annotations), now);
             assert_eq!(agreement.keep(), keep);
             // A later end wins, and no wish for ever is shortened.
-            for (seconds, is_taken) in [(59, keep == Keep::No), (61, keep != Keep::Yes)] {
+            let is_none = keep == Keep::No;
+            for (seconds, sleeps, is_taken) in [
+                (59, true, is_none),
+                (61, true, keep != Keep::Yes),
+                // It is on without an end, and there is nothing to be added to that.
+                (61, false, !is_none && keep != Keep::Yes),
+            ] {
                 let mut change = agreement.renewal(None, wall());
                 let other = wall() + Duration::from_secs(seconds);
-                agreement.keep_until(&mut change, other, "sa:apps/worker");
+                agreement.keep_until(&mut change, other, "sa:apps/worker", sleeps);
                 let written = annotation(&change, "keep-until");
                 let expected = rfc3339(other);
                 assert_eq!(
@@ -187,12 +197,23 @@ fn a_wish_to_stay_on_has_an_end_or_none() {
                     is_taken.then_some(Some(expected.as_str())),
                     "{keep:?}"
                 );
+                // It is no end for those who use it already.
+                let then = (is_none && is_taken).then_some(Some("idle"));
+                assert_eq!(annotation(&change, "keep-then"), then, "{keep:?}");
             }
             // Of before a wake nothing counts.
             let mut change = agreement.wake("x", None, wall());
-            agreement.keep_until(&mut change, wall(), "x");
+            agreement.run_until(&mut change, wall(), "x");
             let at = rfc3339(wall());
             assert_eq!(annotation(&change, "keep-until"), Some(Some(at.as_str())));
+            assert_ne!(annotation(&change, "keep-then"), Some(Some("idle")));
+            // What came to nothing is taken back.
+            let undo = agreement.undo(&change);
+            for (name, _) in &change.annotations {
+                let before = annotations.iter().find(|(known, _)| known == name);
+                let before = before.map(|(_, value)| *value);
+                assert_eq!(annotation(&undo, name), Some(before), "{name}");
+            }
         }
     });
 }

@@ -105,6 +105,7 @@ impl Cluster for Door {
                 generation: 2,
                 observed_generation: if before.is_some() { 1 } else { 2 },
                 desired: state.replicas,
+                deletes_volumes: state.deletes_volumes,
                 replicas: state.replicas,
                 ready: counted,
                 ..Observation::default()
@@ -127,6 +128,7 @@ impl Cluster for Door {
         _: &ObjectName,
         change: &LeaseChange,
     ) -> Result<LeaseWrite, Fault> {
+        self.world.with(|state| state.lease_calls += 1);
         self.way().await?;
         let written = self.world.with(|state| {
             let Some(mut lease) = state.lease.clone() else {

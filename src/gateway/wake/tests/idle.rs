@@ -179,8 +179,8 @@ fn what_belongs_to_others_is_named_and_left_alone_for_one_idle_time() {
         let base = Instant::now();
         let mut stops = Stops::new(base, wall(0));
         let now = facts(base, 100);
-        let owners = ["kubectl".to_owned(), "keda".to_owned()];
-        stops.kept(&owners, Some(IDLE), now.now);
+        let by = "its number of replicas was set by kubectl, keda";
+        stops.kept(by, Some(IDLE), now.now);
         let note = "left on: its number of replicas was set by kubectl, keda";
         assert_eq!(stops.note(), Some(note));
         assert_eq!(stops.due(&now), Due::At(now.now + IDLE));

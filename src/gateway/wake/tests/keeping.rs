@@ -23,7 +23,7 @@ pub(super) async fn replica(world: &World, target: GatewayTarget) -> Replica {
     replica
 }
 
-async fn reach(replica: &Replica, wake: bool) -> Result<(), Cold> {
+pub(super) async fn reach(replica: &Replica, wake: bool) -> Result<(), Cold> {
     let wanted = Wanted {
         wake,
         hold: HOLD,
@@ -48,7 +48,7 @@ pub(super) async fn change(replica: &Replica, change: Change) -> Result<Changed,
     replica.handle.change(change, by).await
 }
 
-fn annotation(world: &World, name: &str) -> Option<String> {
+pub(super) fn annotation(world: &World, name: &str) -> Option<String> {
     world.with(|state| {
         let lease = state.lease.as_ref()?;
         lease.annotations.get(name).cloned()

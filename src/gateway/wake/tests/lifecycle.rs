@@ -62,7 +62,17 @@ fn every_way_of_a_target() {
             ],
             &[
                 (0, seen(2, 2), Ready(None), Up),
-                (1, seen(0, 0), Changed, Off),
+                (1, seen(0, 0), Changed, Starting),
+                (2, Event::NotWoken, Changed, Off),
+            ],
+            // Its only pod is replaced.
+            &[
+                (0, seen(1, 1), Ready(None), Up),
+                (1, seen(0, 0), Changed, Starting),
+                (40, Event::Time, Nothing, Starting),
+                (41, seen(1, 0), Nothing, Starting),
+                (42, seen(0, 0), Nothing, Starting),
+                (43, seen(1, 1), Ready(None), Up),
             ],
             // It fails for a while, and comes back.
             &[
@@ -74,7 +84,8 @@ fn every_way_of_a_target() {
             &[
                 (0, Event::Woken(base), Changed, Starting),
                 (1, seen(1, 0), Nothing, Starting),
-                (2, seen(0, 0), Changed, Off),
+                (2, seen(0, 0), Nothing, Starting),
+                (3, Event::NotWoken, Changed, Off),
             ],
             // Another replica wakes it, or does not.
             &[

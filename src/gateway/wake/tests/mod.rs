@@ -5,6 +5,7 @@ mod handles;
 mod idle;
 mod keeping;
 mod lifecycle;
+mod oddities;
 mod random;
 mod readiness;
 mod replicas;

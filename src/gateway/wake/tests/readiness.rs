@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::super::fake;
 use super::super::readiness::Readiness;
+use super::super::service_read::ServiceRead;
 use super::handles::paused;
 use crate::config::gateway::{Backend, Port, Route};
 use crate::kube::{
@@ -192,7 +193,6 @@ fn by_way_of_the_service_its_own_address_is_tried() {
         let mut readiness = Readiness::new(&backend(Port::Number(80), Route::Service));
         assert!(readiness.needs_service());
         readiness.resolve(&service(&[("http", 80)]));
-        assert!(!readiness.needs_service());
         // Without the slices only the connect tells.
         assert_eq!(tried(&readiness, now), [(200, 80)]);
         readiness.observe(CollectionChange::All(Vec::new()));
@@ -202,5 +202,50 @@ fn by_way_of_the_service_its_own_address_is_tried() {
         assert_eq!(tried(&readiness, now), [(200, 80)]);
         readiness.stopped(now);
         assert_eq!(tried(&readiness, now), []);
+    });
+}
+
+#[test]
+fn another_port_or_way_is_that_of_the_pods_that_are_known() {
+    paused(async {
+        let now = Instant::now();
+        let named = |name: &str| backend(Port::Name(name.to_owned()), Route::Pod);
+        let mut readiness = Readiness::new(&named("http"));
+        let pods = vec![endpoint(1, true, false)];
+        let ports = [("http", 8080), ("web", 9090)];
+        readiness.observe(CollectionChange::All(vec![slice("a", &ports, pods)]));
+        readiness.accepted(SocketAddr::new(ip(1), 8080));
+        readiness.reconfigure(&named("web"));
+        assert_eq!((readiness.pods(), readiness.endpoints().len()), (1, 0));
+        assert_eq!(tried(&readiness, now), [(1, 9090)]);
+        readiness.reconfigure(&backend(Port::Number(80), Route::Service));
+        readiness.resolve(&service(&[("http", 80)]));
+        assert_eq!(tried(&readiness, now), [(200, 80)]);
+    });
+}
+
+#[test]
+fn the_service_is_read_again_while_its_pods_cannot_be_reached() {
+    paused(async {
+        let again = Duration::from_secs(10);
+        let pods =
+            || CollectionChange::Set(slice("a", &[("", 8080)], vec![endpoint(1, true, false)]));
+        let mut readiness = Readiness::new(&backend(Port::Number(80), Route::Pod));
+        let now = Instant::now();
+        assert_eq!(ServiceRead::Not.due(&readiness), Some(now));
+        assert_eq!(
+            ServiceRead::Faulty(now, "gone".to_owned()).due(&readiness),
+            Some(now + again)
+        );
+        assert_eq!(ServiceRead::Done(now).due(&readiness), None);
+        readiness.resolve(&service(&[("", 80)]));
+        readiness.observe(pods());
+        assert_eq!(ServiceRead::Done(now).due(&readiness), Some(now + again));
+        readiness.accepted(SocketAddr::new(ip(1), 8080));
+        assert_eq!(ServiceRead::Done(now).due(&readiness), None);
+        // The slices name the port all the same.
+        let mut named = Readiness::new(&backend(Port::Name(String::new()), Route::Pod));
+        named.observe(pods());
+        assert_eq!(ServiceRead::Not.due(&named), None);
     });
 }

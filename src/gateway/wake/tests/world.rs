@@ -48,6 +48,9 @@ pub(super) struct State {
     /// Writes that changed nothing.
     pub(super) idle_writes: usize,
     pub(super) scale_calls: usize,
+    pub(super) lease_calls: usize,
+    /// Scaled down, it loses its volumes.
+    pub(super) deletes_volumes: bool,
     /// The replica that dies when it has claimed a stop next.
     pub(super) to_die: Option<usize>,
     pub(super) dead: Vec<usize>,
@@ -96,6 +99,8 @@ impl World {
             wakes: 0,
             idle_writes: 0,
             scale_calls: 0,
+            lease_calls: 0,
+            deletes_volumes: false,
             to_die: None,
             dead: Vec::new(),
             frozen: BTreeMap::new(),
@@ -172,6 +177,11 @@ impl World {
             let lease = lease.clone();
             state.tell_each(&Told::Lease(CollectionChange::Set(lease)));
         });
+    }
+
+    /// The watches of a replica end for good, as when its target is taken out of the file.
+    pub(super) fn forget(&self, replica: usize) {
+        self.with(|state| state.listeners.remove(&replica));
     }
 
     pub(super) fn is_open(&self, address: SocketAddr) -> bool {
@@ -275,7 +285,7 @@ impl State {
         }
     }
 
-    fn tell_slices(&mut self) {
+    pub(super) fn tell_slices(&mut self) {
         let slice = self.slice();
         self.tell_each(&Told::Slices(CollectionChange::Set(slice)));
     }
