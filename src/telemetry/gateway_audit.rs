@@ -1,5 +1,6 @@
 //! The audit log of the gateway: one JSON object a line on standard output.
 
+#[cfg(not(test))]
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -152,6 +153,9 @@ pub struct GatewayAudit(Arc<Shared>);
 struct Shared {
     tells_successes: AtomicBool,
     denials: Mutex<Denials>,
+    /// What a test has written, instead of standard output.
+    #[cfg(test)]
+    written: Mutex<Vec<String>>,
 }
 
 impl GatewayAudit {
@@ -174,7 +178,7 @@ impl GatewayAudit {
     /// output does not take is lost.
     pub fn record(&self, at_ms: u64, record: &GatewayRecord<'_>) {
         if let Some(line) = self.line(at_ms, record) {
-            write(&line);
+            self.write(&line);
         }
     }
 
@@ -191,8 +195,29 @@ impl GatewayAudit {
 
     fn tell_untold(&self, at_ms: u64, all: bool) {
         for (identity, count) in self.denials().untold(at_ms, all) {
-            write(&line(at_ms, &identity, count));
+            self.write(&line(at_ms, &identity, count));
         }
+    }
+
+    /// Writes a line in one call, so that no other output comes between.
+    #[cfg(not(test))]
+    #[allow(clippy::unused_self, reason = "the log of a test is its own")]
+    fn write(&self, line: &str) {
+        // Nobody could be told that it is lost: the log may have gone the same way.
+        let _ = std::io::stdout().lock().write_all(line.as_bytes());
+    }
+
+    #[cfg(test)]
+    fn write(&self, line: &str) {
+        self.0.written.lock().unwrap().push(line.to_owned());
+    }
+
+    /// Takes the lines that were written so far.
+    #[cfg(test)]
+    pub(crate) fn take_written(&self) -> Vec<serde_json::Value> {
+        let written = std::mem::take(&mut *self.0.written.lock().unwrap());
+        let read = written.iter().map(|line| serde_json::from_str(line));
+        read.collect::<Result<_, _>>().unwrap()
     }
 
     fn denials(&self) -> MutexGuard<'_, Denials> {
@@ -287,15 +312,6 @@ fn line(at_ms: u64, fields: &str, folded: u64) -> String {
     }
     line.push_str("}\n");
     line
-}
-
-/// Writes a line in one call, so that no other output comes between.
-fn write(line: &str) {
-    if cfg!(test) {
-        return;
-    }
-    // Nobody could be told that it is lost: the log may have gone the same way.
-    let _ = std::io::stdout().lock().write_all(line.as_bytes());
 }
 
 #[cfg(test)]

@@ -76,11 +76,12 @@ def public_jwk(key: rsa.RSAPrivateKey) -> dict[str, str]:
 
 
 OTHER_KIND, NOT_FOR_US = "another kind of token", "not for the gateway"
+OTHER_ISSUER, OTHER_AUDIENCE = "another issuer", "another audience"
 OTHER_ALGORITHM, BAD, BOUND = "another algorithm", "bad signature", "bound to a key (cnf)"
 
 REFUSED: dict[str, tuple[str, Callable[[Desk], str]]] = {
     "an ID token": (OTHER_KIND, lambda desk: str(desk.grant["id_token"])),
-    "a refresh token": (NOT_FOR_US, lambda desk: str(desk.grant["refresh_token"])),
+    "a refresh token": (OTHER_AUDIENCE, lambda desk: str(desk.grant["refresh_token"])),
     "one that says it is a refresh token": (OTHER_KIND, lambda desk: desk.changed(typ="Refresh")),
     "one that says it is a logout token": (OTHER_KIND, lambda desk: desk.changed({"typ": "logout+jwt"})),
     "one that does not say what it is": ("no word that it is an access token", lambda desk: desk.changed(typ=None)),
@@ -115,14 +116,14 @@ REFUSED: dict[str, tuple[str, Callable[[Desk], str]]] = {
         "an extension (crit, b64)",
         lambda desk: desk.changed({"crit": ["exp"]}),
     ),
-    "another realm": (NOT_FOR_US, lambda desk: desk.other.token()),
+    "another realm": (OTHER_ISSUER, lambda desk: desk.other.token()),
     "another realm that says it is this one": (
         "unknown key",
         lambda desk: desk.other.again(desk.other.token(), iss=desk.people.issuer),
     ),
-    "an issuer with a slash more": (NOT_FOR_US, lambda desk: desk.changed(iss=f"{desk.people.issuer}/")),
-    "another audience": (NOT_FOR_US, lambda desk: desk.people.token("elsewhere")),
-    "an audience that begins like it": (NOT_FOR_US, lambda desk: desk.changed(aud=["openclaw-gateway2"])),
+    "an issuer with a slash more": (OTHER_ISSUER, lambda desk: desk.changed(iss=f"{desk.people.issuer}/")),
+    "another audience": (OTHER_AUDIENCE, lambda desk: desk.people.token("elsewhere")),
+    "an audience that begins like it": (OTHER_AUDIENCE, lambda desk: desk.changed(aud=["openclaw-gateway2"])),
     "another client": ("another client", lambda desk: desk.people.token("stranger")),
     "no client": ("another client", lambda desk: desk.changed(azp=None)),
     "expired": ("expired", lambda desk: desk.changed(iat=now() - 400, exp=now() - 62)),

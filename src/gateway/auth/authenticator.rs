@@ -9,7 +9,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, sleep};
 
 use super::bearer::{self, Shown};
-use super::checker::{Checker, Rules, locked, ours};
+use super::checker::{Checker, NOT_OURS, Rules, locked, ours};
 use super::flights::Flights;
 use super::issuer::{Issuer, Source};
 use super::person::Hint;
@@ -92,7 +92,10 @@ impl Authenticator {
         let token = match bearer::shown(headers) {
             Shown::Nothing => return Ok(self.0.nobody(Credential::None)),
             Shown::Other => return Ok(self.0.nobody(Credential::Theirs)),
-            Shown::Foreign => return self.0.foreign(Some(peer), is_public),
+            Shown::Foreign => {
+                let event = self.0.usual_event();
+                return self.0.foreign(event, Some(peer), is_public, NOT_OURS);
+            }
             Shown::Twice => {
                 return Err(self
                     .0

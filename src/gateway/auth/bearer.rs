@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
+use super::service_account::PREFIX;
 use super::session::Digest;
 use crate::auth::jwt::{LEEWAY, Unverified};
 
@@ -85,10 +86,12 @@ pub(super) enum Claimed {
     /// One of the identity provider's, for the gateway.
     Person,
     /// One of the identity provider's that is not for the gateway.
-    PersonElsewhere,
+    OtherAudience,
+    /// One of a person or a client that somebody else has made.
+    OtherIssuer,
     /// One that says it is for the gateway and has expired.
     Expired,
-    /// None of these.
+    /// A service account's that is not for the gateway.
     Foreign,
 }
 
@@ -102,15 +105,24 @@ pub(super) struct Wanted<'a> {
 }
 
 /// Sorts a token by what it says, which nobody has proven. `iss` decides only whether it is
-/// the identity provider's: clusters change theirs while tokens of both are valid.
+/// the identity provider's: clusters change theirs while tokens of both are valid. So what is
+/// a service account's, `sub` says where there is an identity provider: what other issuers
+/// have made is nothing that the API server should be shown, whatever its audience.
 pub(super) fn claimed(token: &Unverified, wanted: Wanted<'_>, now: SystemTime) -> Claimed {
     if let Some((issuer, audience)) = wanted.oidc
         && token.text("iss") == Some(issuer)
     {
         return match token.audiences().contains(&audience) {
             true => Claimed::Person,
-            false => Claimed::PersonElsewhere,
+            false => Claimed::OtherAudience,
         };
+    }
+    let says_account = || {
+        let subject = token.text("sub");
+        wanted.audience.is_some() && subject.is_some_and(|name| name.starts_with(PREFIX))
+    };
+    if wanted.oidc.is_some() && !says_account() {
+        return Claimed::OtherIssuer;
     }
     let audiences = token.audiences();
     let is_ours = |audience| audiences.contains(&audience);
@@ -124,5 +136,113 @@ pub(super) fn claimed(token: &Unverified, wanted: Wanted<'_>, now: SystemTime) -
     Claimed::ServiceAccount {
         audiences: audiences.len(),
         expires,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::auth::jwt::tests::base64;
+    use crate::util::Secret;
+
+    #[test]
+    fn a_token_is_sorted_by_what_it_says() {
+        const ACCOUNT: &str = "system:serviceaccount:openclaw:worker";
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        let expires = now + Duration::from_secs(600);
+        let taken = Claimed::ServiceAccount {
+            audiences: 1,
+            expires,
+        };
+        let (audience, oidc) = (Some("gateway"), Some(("https://kc", "claw")));
+        for (iss, aud, sub, accounts, persons, both) in [
+            // The columns: with service accounts alone, with persons alone, with both.
+            (
+                "https://cluster",
+                "gateway",
+                ACCOUNT,
+                taken,
+                Claimed::OtherIssuer,
+                taken,
+            ),
+            ("", "gateway", ACCOUNT, taken, Claimed::OtherIssuer, taken),
+            (
+                "https://cluster",
+                "cluster",
+                ACCOUNT,
+                Claimed::Foreign,
+                Claimed::OtherIssuer,
+                Claimed::Foreign,
+            ),
+            (
+                "https://kc",
+                "claw",
+                "anna",
+                Claimed::Foreign,
+                Claimed::Person,
+                Claimed::Person,
+            ),
+            (
+                "https://kc",
+                "account",
+                "anna",
+                Claimed::Foreign,
+                Claimed::OtherAudience,
+                Claimed::OtherAudience,
+            ),
+            (
+                "https://kc",
+                "gateway",
+                "anna",
+                taken,
+                Claimed::OtherAudience,
+                Claimed::OtherAudience,
+            ),
+            (
+                "https://other",
+                "gateway",
+                "anna",
+                taken,
+                Claimed::OtherIssuer,
+                Claimed::OtherIssuer,
+            ),
+            (
+                "https://other",
+                "claw",
+                "anna",
+                Claimed::Foreign,
+                Claimed::OtherIssuer,
+                Claimed::OtherIssuer,
+            ),
+            (
+                "https://other",
+                "gateway",
+                "",
+                taken,
+                Claimed::OtherIssuer,
+                Claimed::OtherIssuer,
+            ),
+            (
+                "https://other",
+                "gateway",
+                "system:node:a",
+                taken,
+                Claimed::OtherIssuer,
+                Claimed::OtherIssuer,
+            ),
+        ] {
+            let claims = json!({"iss": iss, "aud": aud, "sub": sub, "exp": 1_600});
+            let text = [base64("{}"), base64(claims.to_string()), base64("x")].join(".");
+            let token = Unverified::decode(&Secret::new(text)).unwrap();
+            let of = |audience, oidc| claimed(&token, Wanted { audience, oidc }, now);
+            assert_eq!(of(audience, None), accounts, "{claims}");
+            assert_eq!(of(None, oidc), persons, "{claims}");
+            assert_eq!(of(audience, oidc), both, "{claims}");
+            assert_eq!(of(None, None), Claimed::Foreign, "{claims}");
+        }
     }
 }

@@ -26,6 +26,9 @@ use crate::util::{Clock, Secret};
 /// as long, so that a token is refused at most twice this after its pod is gone.
 const REVIEWED_FOR: Duration = Duration::from_secs(10);
 
+/// The reason to refuse what says nothing of the gateway.
+pub(super) const NOT_OURS: &str = "not for the gateway";
+
 /// Checks tokens, and remembers those that were good.
 pub(super) struct Checker {
     pub(super) audience: String,
@@ -72,7 +75,7 @@ impl Checker {
         let began = Instant::now();
         let token = Secret::new(token.to_owned());
         let Ok(unverified) = Unverified::decode(&token) else {
-            return self.foreign(peer, is_public);
+            return self.foreign(self.usual_event(), peer, is_public, NOT_OURS);
         };
         let oidc = self.oidc.as_ref().map(|(oidc, _)| oidc);
         let wanted = bearer::Wanted {
@@ -87,17 +90,22 @@ impl Checker {
             peer,
             began,
         };
+        let (of_account, of_person) = (
+            GatewayEvent::ServiceAccountRefused,
+            GatewayEvent::PersonRefused,
+        );
         match claimed {
-            Claimed::Foreign => return self.foreign(peer, is_public),
-            Claimed::PersonElsewhere => {
+            Claimed::Foreign => return self.foreign(of_account, peer, is_public, NOT_OURS),
+            Claimed::OtherAudience => {
                 if let Some(oidc) = oidc {
                     self.hint.tell(&attempt.unverified, &oidc.audience);
                 }
-                return self.foreign(peer, is_public);
+                return self.foreign(of_person, peer, is_public, "another audience");
             }
-            Claimed::Expired => {
-                return Err(self.refuse(GatewayEvent::ServiceAccountRefused, peer, "expired"));
+            Claimed::OtherIssuer => {
+                return self.foreign(of_person, peer, is_public, "another issuer");
             }
+            Claimed::Expired => return Err(self.refuse(of_account, peer, "expired")),
             Claimed::ServiceAccount { .. } | Claimed::Person => {}
         }
         let may_try = |peer| locked(&self.attempts).may_try(peer, began);
@@ -245,18 +253,21 @@ impl Checker {
     /// A bearer token that is not for the gateway.
     pub(super) fn foreign(
         &self,
+        event: GatewayEvent,
         peer: Option<IpAddr>,
         is_public: bool,
+        reason: &'static str,
     ) -> Result<Caller, AuthFault> {
         match is_public {
             true => Ok(self.nobody(Credential::Theirs)),
-            false => Err(self.refuse(self.usual_event(), peer, "not for the gateway")),
+            false => Err(self.refuse(event, peer, reason)),
         }
     }
 
-    /// The event for what is nobody's in particular.
+    /// The event for what is nobody's in particular: no service account's where there are
+    /// others, since those are known by what they say.
     pub(super) fn usual_event(&self) -> GatewayEvent {
-        match self.rules().service_accounts || self.oidc.is_none() {
+        match self.oidc.is_none() {
             true => GatewayEvent::ServiceAccountRefused,
             false => GatewayEvent::PersonRefused,
         }

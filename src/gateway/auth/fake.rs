@@ -105,6 +105,11 @@ impl Authenticator {
         )
     }
 
+    /// The audit log.
+    pub(super) fn audit(&self) -> &GatewayAudit {
+        &self.0.audit
+    }
+
     /// The metrics.
     pub(super) fn metrics(&self) -> &GatewayMetrics {
         &self.0.metrics

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MAX_NAME_BYTES: usize = 253;
 
 /// The prefix of the user name of a service account.
-const PREFIX: &str = "system:serviceaccount:";
+pub(super) const PREFIX: &str = "system:serviceaccount:";
 
 /// Asks the API server whose token it is, a few at a time.
 pub(super) struct Reviewer {

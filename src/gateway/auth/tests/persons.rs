@@ -40,6 +40,12 @@ type Published = Arc<Mutex<Result<Vec<Value>, String>>>;
 
 /// An authenticator for people, with the number of times that the keys were read.
 fn of(keys: Vec<Value>) -> (Authenticator, Published, Asked) {
+    let (server, _) = server(|| None);
+    beside(server, keys)
+}
+
+/// The same beside this API server.
+fn beside(server: Server, keys: Vec<Value>) -> (Authenticator, Published, Asked) {
     let published: Published = Arc::new(Mutex::new(Ok(keys)));
     let asked = Asked::default();
     let (shown, count) = (Arc::clone(&published), Arc::clone(&asked));
@@ -48,7 +54,6 @@ fn of(keys: Vec<Value>) -> (Authenticator, Published, Asked) {
         let keys = shown.lock().unwrap().clone()?;
         Ok((jwks(&keys), digest(json!(keys).to_string().as_bytes())))
     }));
-    let (server, _) = server(|| None);
     let oidc = Some((oidc(), source));
     let authenticator = Authenticator::of_sources(server, oidc, Clock::stopped(), grants());
     (authenticator, published, asked)
@@ -112,15 +117,61 @@ fn what_is_forged_is_refused_and_costs_its_peer() {
         assert_eq!(show(&authenticator, forged.expose()).await, too_many);
         assert_eq!(asked.load(Relaxed), 1);
         // Of another issuer, or for another audience: nothing of ours.
-        for (name, value) in [
-            ("iss", json!("https://kc.example/realms/other")),
-            ("aud", json!("account")),
+        for (name, value, reason) in [
+            (
+                "iss",
+                json!("https://kc.example/realms/other"),
+                "another issuer",
+            ),
+            ("aud", json!("account"), "another audience"),
         ] {
             let mut claims = super::persons::claims();
             claims[name] = value;
             let shown = show(&authenticator, &signed("k", &claims)).await;
-            assert_eq!(shown, Err(AuthFault::Unauthorized("not for the gateway")));
+            assert_eq!(shown, Err(AuthFault::Unauthorized(reason)));
         }
+    });
+}
+
+/// Where both are taken, with the same audience: nothing of a person's is shown to the API
+/// server or told as a service account's.
+#[test]
+fn a_persons_token_is_no_service_accounts() {
+    paused(async {
+        let (server, asked) = server(|| Some(pod_review()));
+        let (authenticator, _, _) = beside(server, vec![Private::first().jwk("k")]);
+        let other = json!("https://kc.example/realms/other");
+        for (name, value, aud, reason) in [
+            ("iss", other, AUDIENCE, "another issuer"),
+            ("iss", Value::Null, AUDIENCE, "another issuer"),
+            ("aud", json!("account"), "account", "another audience"),
+            ("aud", json!(AUDIENCE), AUDIENCE, "another audience"),
+            ("azp", json!("other"), CLAW, "another client"),
+        ] {
+            let mut claims = claims();
+            claims["aud"] = json!(aud);
+            claims[name] = value;
+            let token = signed("k", &claims);
+            let shown = show(&authenticator, &token).await;
+            assert_eq!(shown, Err(AuthFault::Unauthorized(reason)));
+            let [line] = authenticator.audit().take_written().try_into().unwrap();
+            assert_eq!(line["event"], "oidc-auth-failed", "{line}");
+            assert_eq!(line["reason"], reason);
+            tokio::time::advance(Duration::from_secs(60)).await;
+        }
+        assert_eq!(asked.load(Relaxed), 0);
+        let failed = "openclaw_k8s_auth_attempts_total{result=\"failed\"} 0\n";
+        assert!(authenticator.metrics().shown().contains(failed));
+        // A service account's are known by their subject, whoever the cluster says it is.
+        let mut account = pod_claims();
+        account["iss"] = json!("https://elsewhere.example");
+        assert!(show(&authenticator, &token(&account)).await.is_ok());
+        assert_eq!(asked.load(Relaxed), 1);
+        account["aud"] = json!("https://kubernetes.default.svc");
+        assert!(show(&authenticator, &token(&account)).await.is_err());
+        assert_eq!(asked.load(Relaxed), 1);
+        let failed = "openclaw_k8s_auth_attempts_total{result=\"failed\"} 1\n";
+        assert!(authenticator.metrics().shown().contains(failed));
     });
 }
 
