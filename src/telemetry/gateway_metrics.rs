@@ -26,9 +26,17 @@ pub struct GatewayMetrics {
     authenticated: AtomicU64,
     not_authenticated: AtomicU64,
     held: AtomicI64,
-    sessions: Mutex<SortedMap<String, i64>>,
+    sessions: Mutex<SortedMap<String, Active>>,
     rejected: Rejections,
     targets: Mutex<SortedMap<String, Arc<TargetMetrics>>>,
+}
+
+/// The sessions of one namespace. They are counted under it whether it has a name of its own
+/// or not, so that one that begins before the file is read again ends under the same name.
+#[derive(Default)]
+struct Active {
+    has_series: bool,
+    count: u64,
 }
 
 /// The numbers of one target.
@@ -92,9 +100,7 @@ impl GatewayMetrics {
         }
         let mut known = locked(&self.sessions);
         for name in namespaces {
-            if !known.contains_key(name) {
-                known.insert(name.to_owned(), 0);
-            }
+            known.or_default(name.to_owned()).has_series = true;
         }
     }
 
@@ -119,19 +125,20 @@ impl GatewayMetrics {
     /// A session of a namespace's service account begins (`openclaw_k8s_sessions_active`).
     /// The authenticator counts them: nobody else calls this.
     pub fn session_began(&self, namespace: &str) {
-        self.add_session(namespace, 1);
+        let mut known = locked(&self.sessions);
+        known.or_default(namespace.to_owned()).count += 1;
     }
 
     /// A session that was told by [`GatewayMetrics::session_began`] ends.
     pub fn session_ended(&self, namespace: &str) {
-        self.add_session(namespace, -1);
-    }
-
-    fn add_session(&self, namespace: &str, by: i64) {
         let mut known = locked(&self.sessions);
-        match known.get_mut(namespace) {
-            Some(count) => *count += by,
-            None => *known.or_default(OTHER.to_owned()) += by,
+        let Some(active) = known.get_mut(namespace) else {
+            return;
+        };
+        active.count = active.count.saturating_sub(1);
+        // So that there are never more names here than sessions and names in the file.
+        if active.count == 0 && !active.has_series {
+            known.remove(namespace);
         }
     }
 
@@ -183,9 +190,14 @@ impl GatewayMetrics {
             "openclaw_k8s_sessions_active",
             "Sessions of service accounts that were used within two minutes, by their namespace.",
         );
-        for (namespace, count) in locked(&self.sessions).iter() {
-            family.labelled(&[("namespace", namespace)], count);
+        let mut others = 0;
+        for (namespace, active) in locked(&self.sessions).iter() {
+            match active.has_series && namespace != OTHER {
+                true => family.labelled(&[("namespace", namespace)], active.count),
+                false => others += active.count,
+            }
         }
+        family.labelled(&[("namespace", OTHER)], others);
         out.gauge(
             "openclaw_gateway_held",
             "Requests that wait until their target is ready.",
@@ -294,6 +306,35 @@ mod tests {
             "openclaw_gateway_requests_total{target=\"other-app\",class=\"2xx\"} 0",
         ] {
             has(&metrics, line);
+        }
+    }
+
+    #[test]
+    fn sessions_are_never_fewer_than_none() {
+        let metrics = GatewayMetrics::default();
+        metrics.register([], ["openclaw"]);
+        metrics.session_began("openclaw");
+        metrics.session_began("ci");
+        metrics.session_began(OTHER);
+        has(
+            &metrics,
+            "openclaw_k8s_sessions_active{namespace=\"other\"} 2",
+        );
+        // Names come with the file, before and after what is counted under them.
+        metrics.register([], ["ci", OTHER]);
+        for line in [
+            "openclaw_k8s_sessions_active{namespace=\"openclaw\"} 1",
+            "openclaw_k8s_sessions_active{namespace=\"ci\"} 1",
+            "openclaw_k8s_sessions_active{namespace=\"other\"} 1",
+        ] {
+            has(&metrics, line);
+        }
+        for namespace in ["ci", "ci", "nobody", OTHER, "openclaw"] {
+            metrics.session_ended(namespace);
+        }
+        for namespace in ["ci", OTHER, "openclaw"] {
+            let line = format!("openclaw_k8s_sessions_active{{namespace=\"{namespace}\"}} 0");
+            has(&metrics, &line);
         }
     }
 

@@ -213,6 +213,10 @@ impl Checker {
         let left = left.and_then(Result::ok).unwrap_or_default();
         let now = Instant::now();
         let fresh_until = now + left.min(at_most);
+        // Before anybody else can end it.
+        if let Some(account) = session.account() {
+            shared.metrics.session_began(&account.namespace);
+        }
         let (is_new, gone) = {
             let mut sessions = locked(&shared.sessions);
             let before = sessions.forget(&attempt.digest);
@@ -222,9 +226,8 @@ impl Checker {
             (is_new, gone)
         };
         self.ended(&gone);
-        if let Some(account) = session.account() {
+        if is_account {
             shared.metrics.auth_attempt(true);
-            shared.metrics.session_began(&account.namespace);
         }
         if is_new {
             let took = now.duration_since(attempt.began).as_millis();

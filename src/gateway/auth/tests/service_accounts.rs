@@ -273,6 +273,37 @@ fn a_socket_ends_with_its_token_and_with_its_right() {
 }
 
 #[test]
+fn sessions_are_counted_from_none_after_the_file_was_read_again() {
+    paused(async {
+        let (server, _) = server(|| Some(pod_review()));
+        let mut any = grants();
+        any.identities[0].namespace = None;
+        let authenticator = of(server);
+        authenticator.reload(&file(any.clone()));
+        let token = token(&pod_claims());
+        let shown = |namespace: &str, count: i32| {
+            let line =
+                format!("openclaw_k8s_sessions_active{{namespace=\"{namespace}\"}} {count}\n");
+            let page = authenticator.metrics().shown();
+            assert!(page.contains(&line), "{line}{page}");
+        };
+        for (grants, namespace) in [
+            (any.clone(), "other"),
+            (grants(), "openclaw"),
+            (any, "openclaw"),
+        ] {
+            authenticator.reload(&file(grants));
+            shown(namespace, 0);
+            show(&authenticator, &token).await.unwrap();
+            shown(namespace, 1);
+        }
+        authenticator.reload(&file(Grants::default()));
+        shown("other", 0);
+        shown("openclaw", 0);
+    });
+}
+
+#[test]
 fn what_is_remembered_has_a_limit_and_an_end() {
     paused(async {
         let (server, _) = server(|| Some(pod_review()));
