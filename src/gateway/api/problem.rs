@@ -17,8 +17,8 @@ use crate::telemetry::Rejection;
 /// The beginning of the `type` of each problem.
 const TYPES: &str = "urn:openclaw-gateway:";
 
-/// The time in seconds after which a request is worth another try when the API server
-/// cannot be asked.
+/// The time in seconds after which a request is worth another try when the API server or the
+/// identity provider cannot be asked.
 const UNAVAILABLE_FOR: u32 = 5;
 
 /// The time in seconds after which a peer that tried too often may try again.
@@ -51,6 +51,8 @@ pub(super) enum Kind {
     TooMany,
     /// The gateway is not set up for it.
     Impossible,
+    /// The credential cannot be checked now.
+    Unchecked,
     /// The cluster cannot be asked.
     Unavailable,
 }
@@ -80,6 +82,7 @@ impl Kind {
             Self::Failed => (409, "failed", "The target did not come up"),
             Self::TooMany => (429, "too-many", "Too many requests"),
             Self::Impossible => (500, "impossible", "The gateway is not set up for this"),
+            Self::Unchecked => (503, "unchecked", "The token cannot be checked now"),
             Self::Unavailable => (503, "unavailable", "The cluster cannot be asked"),
         }
     }
@@ -99,6 +102,7 @@ impl Kind {
             Self::Failed => Rejection::Failed,
             Self::TooMany => Rejection::TooMany,
             Self::Impossible => Rejection::Impossible,
+            Self::Unchecked => Rejection::Unchecked,
             Self::Unavailable => Rejection::Unavailable,
         }
     }
@@ -107,7 +111,7 @@ impl Kind {
     const fn retry_after(self) -> Option<u32> {
         match self {
             Self::TooMany => Some(TOO_MANY_FOR),
-            Self::Unavailable => Some(UNAVAILABLE_FOR),
+            Self::Unchecked | Self::Unavailable => Some(UNAVAILABLE_FOR),
             _ => None,
         }
     }
@@ -153,9 +157,10 @@ impl Problem {
                 Kind::TooMany,
                 "too many tokens from your address were refused",
             ),
-            AuthFault::Unavailable => {
-                Self::new(Kind::Unavailable, "the token cannot be checked now")
-            }
+            AuthFault::Unavailable => Self::new(
+                Kind::Unchecked,
+                "the API server or the identity provider does not answer",
+            ),
         }
     }
 

@@ -76,6 +76,12 @@ fn a_provider_that_names_another_issuer_is_not_believed_until_it_is_the_right_on
     let reply = world.api("GET", "/v1/targets", Some(&anna), None);
     assert_eq!(reply.status, 503, "{}", reply.text());
     assert!(!reply.header("retry-after").is_empty());
+    // The cluster is there, and nobody is told that it is not.
+    assert_eq!(reply.json()["type"], "urn:openclaw-gateway:unchecked");
+    for (reason, count) in [("unchecked", 1), ("unavailable", 0)] {
+        let line = format!("openclaw_gateway_rejected_total{{reason=\"{reason}\"}} {count}\n");
+        assert!(world.metrics().contains(&line), "{line}");
+    }
     // Tokens of the cluster need no provider.
     assert!(is_let_in(&world, &world.worker()));
     world.issuer.with(|state| state.issuer = None);

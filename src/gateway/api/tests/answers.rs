@@ -102,8 +102,8 @@ fn each_reason_has_its_status_and_headers() {
         (
             Problem::of_credential(AuthFault::Unavailable),
             503,
-            "unavailable",
-            "the token cannot be checked now",
+            "unchecked",
+            "the API server or the identity provider does not answer",
             &["retry-after: 5"],
         ),
         (

@@ -17,7 +17,7 @@ use crate::gateway::wake::Phase;
 /// The largest description that is served, in bytes: it is a part of the program.
 const MOST: usize = 8 * 1024;
 
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 15] = [
     Kind::Malformed,
     Kind::Unauthorized(false),
     Kind::Unauthorized(true),
@@ -31,6 +31,7 @@ const KINDS: [Kind; 14] = [
     Kind::Failed,
     Kind::TooMany,
     Kind::Impossible,
+    Kind::Unchecked,
     Kind::Unavailable,
 ];
 
@@ -66,7 +67,11 @@ fn can_come(kind: Kind, route: &Route) -> bool {
         Route::Target(_, Operation::Start | Operation::Stop | Operation::Scale)
     );
     match kind {
-        Kind::Malformed | Kind::Unauthorized(_) | Kind::TooMany | Kind::Unavailable => true,
+        Kind::Malformed
+        | Kind::Unauthorized(_)
+        | Kind::TooMany
+        | Kind::Unchecked
+        | Kind::Unavailable => true,
         Kind::Forbidden | Kind::NotFound => matches!(route, Route::Target(..)),
         Kind::Method(_) => false,
         Kind::Slow | Kind::TooLarge | Kind::MediaType | Kind::Refused | Kind::Impossible => changes,
