@@ -98,6 +98,8 @@ pub struct GatewayRecord<'a> {
     pub service_account: &'a str,
     /// The uid of its pod.
     pub pod_uid: &'a str,
+    /// The node that its pod runs on.
+    pub node_name: &'a str,
     /// The name of its pod (`displayName`).
     pub display_name: &'a str,
     /// The role or roles, separated by commas.
@@ -110,14 +112,12 @@ pub struct GatewayRecord<'a> {
     pub target: &'a str,
     /// The action.
     pub verb: &'a str,
-    /// `allowed` or `denied`.
+    /// `allowed`, `denied`, or `failed` for what was allowed and could not be done.
     pub decision: &'a str,
     /// The reason.
     pub reason: &'a str,
     /// The id of the credential.
     pub credential_id: &'a str,
-    /// The id of the request.
-    pub request_id: &'a str,
     /// The time it took, in milliseconds.
     pub duration_ms: Option<u64>,
 }
@@ -130,6 +130,7 @@ impl GatewayRecord<'static> {
             namespace: "",
             service_account: "",
             pod_uid: "",
+            node_name: "",
             display_name: "",
             role: "",
             remote_ip: "",
@@ -139,7 +140,6 @@ impl GatewayRecord<'static> {
             decision: "",
             reason: "",
             credential_id: "",
-            request_id: "",
             duration_ms: None,
         }
     }
@@ -253,6 +253,7 @@ impl GatewayRecord<'_> {
             ("namespace", self.namespace),
             ("serviceAccount", self.service_account),
             ("podUid", self.pod_uid),
+            ("nodeName", self.node_name),
             ("role", self.role),
             ("remoteIp", self.remote_ip),
             ("displayName", self.display_name),
@@ -262,7 +263,6 @@ impl GatewayRecord<'_> {
             ("decision", self.decision),
             ("reason", self.reason),
             ("credentialId", self.credential_id),
-            ("requestId", self.request_id),
         ] {
             field(&mut fields, name, text);
         }
@@ -366,7 +366,7 @@ mod tests {
             decision: "d",
             reason: "r",
             credential_id: "c",
-            request_id: "q",
+            node_name: "n",
             duration_ms: Some(7),
             ..taken()
         };
@@ -379,7 +379,7 @@ mod tests {
             "decision",
             "reason",
             "credentialId",
-            "requestId",
+            "nodeName",
         ];
         for name in tail {
             assert!(read[name].is_string(), "{name}");
@@ -450,7 +450,7 @@ mod tests {
             decision: &long,
             reason: &long,
             credential_id: &long,
-            request_id: &long,
+            node_name: &long,
             ..GatewayRecord::new(GatewayEvent::Denied)
         };
         let line = GatewayAudit::new(true).line(NOON, &record).unwrap();

@@ -145,13 +145,13 @@ impl Caller<'_> {
         let changed = handle.change(change, self.session.principal.by()).await;
         let took = began.elapsed();
         let changed = changed.map_err(Problem::of_refusal);
-        let outcome = match &changed {
-            Ok(Changed::Done(replicas)) => format!("has {replicas} replicas"),
-            Ok(Changed::AlreadyOn(replicas)) => format!("had {replicas} replicas"),
-            Err(problem) => problem.detail.clone().into_owned(),
+        let (decision, outcome) = match &changed {
+            Ok(Changed::Done(replicas)) => ("allowed", format!("has {replicas} replicas")),
+            Ok(Changed::AlreadyOn(replicas)) => ("allowed", format!("had {replicas} replicas")),
+            Err(problem) => ("failed", problem.detail.clone().into_owned()),
         };
         let told = Told {
-            decision: "allowed",
+            decision,
             reason: &outcome,
             duration_ms: Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
         };

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, sleep};
 
 use super::bearer::{self, Shown};
-use super::checker::{Checker, NOT_OURS, Rules, locked, ours};
+use super::checker::{By, Checker, NOT_OURS, Rules, locked, ours};
 use super::flights::Flights;
 use super::issuer::{Issuer, Source};
 use super::person::Hint;
@@ -94,12 +94,13 @@ impl Authenticator {
             Shown::Other => return Ok(self.0.nobody(Credential::Theirs)),
             Shown::Foreign => {
                 let event = self.0.usual_event();
-                return self.0.foreign(event, Some(peer), is_public, NOT_OURS);
+                return self
+                    .0
+                    .foreign(event, By::Request(peer), is_public, NOT_OURS);
             }
             Shown::Twice => {
-                return Err(self
-                    .0
-                    .refuse(self.0.usual_event(), Some(peer), "two credentials"));
+                let event = self.0.usual_event();
+                return Err(self.0.refuse(event, By::Request(peer), "two credentials"));
             }
             Shown::Token(token) => token,
         };
@@ -108,7 +109,8 @@ impl Authenticator {
             return Ok(ours(Arc::clone(session)));
         }
         // On the heap, since it is rare: the state of every request would hold it.
-        Box::pin(self.0.check(token, digest, Some(peer), is_public)).await
+        let by = By::Request(peer);
+        Box::pin(self.0.check(token, digest, by, is_public)).await
     }
 
     /// Checks again what an open socket was opened with: every minute. Returns the session
@@ -118,6 +120,19 @@ impl Authenticator {
     /// It is not taken any more. While it cannot be checked, an open socket stays until its
     /// credential expires.
     pub async fn check_again(&self, session: &Arc<Session>) -> Result<Arc<Session>, AuthFault> {
+        self.check_open(session, "").await
+    }
+
+    /// The same as [`Authenticator::check_again`], where the address of the socket's peer is
+    /// known, for the audit log.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn check_open(
+        &self,
+        session: &Arc<Session>,
+        remote_ip: &str,
+    ) -> Result<Arc<Session>, AuthFault> {
         let Some(digest) = session.digest else {
             return Ok(self.anonymous());
         };
@@ -131,7 +146,8 @@ impl Authenticator {
         let Some(token) = &session.token else {
             return self.0.renewed(session);
         };
-        match Box::pin(self.0.check(token.expose(), digest, None, false)).await {
+        let by = By::Socket(session, remote_ip);
+        match Box::pin(self.0.check(token.expose(), digest, by, false)).await {
             Ok(caller) => Ok(caller.session),
             Err(AuthFault::Unavailable) => self.0.renewed(session),
             Err(fault) => Err(fault),

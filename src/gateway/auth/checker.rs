@@ -1,5 +1,6 @@
 //! The checks of a token that is not remembered, and all that is told of them.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,13 +54,32 @@ pub(super) struct Rules {
     pub(super) anonymous: Arc<Session>,
 }
 
+/// Whoever a token is checked for.
+#[derive(Clone, Copy)]
+pub(super) enum By<'a> {
+    /// A request from this address, which shows it.
+    Request(IpAddr),
+    /// An open socket that was opened with it: its session, and the address of its peer.
+    Socket(&'a Session, &'a str),
+}
+
+impl<'a> By<'a> {
+    /// A line of the audit log about whoever it is, as far as that is known.
+    fn record(self, event: GatewayEvent) -> GatewayRecord<'a> {
+        match self {
+            Self::Request(_) => GatewayRecord::new(event),
+            // Whatever its token is taken for now.
+            Self::Socket(session, _) => session.record(GatewayEvent::ServiceAccountRefused),
+        }
+    }
+}
+
 /// A token that is being checked.
-struct Attempt {
+struct Attempt<'a> {
     token: Secret,
     unverified: Unverified,
     digest: Digest,
-    /// The address of whoever shows it; None for a socket that is open already.
-    peer: Option<IpAddr>,
+    by: By<'a>,
     began: Instant,
 }
 
@@ -69,13 +89,13 @@ impl Checker {
         &self,
         token: &str,
         digest: Digest,
-        peer: Option<IpAddr>,
+        by: By<'_>,
         is_public: bool,
     ) -> Result<Caller, AuthFault> {
         let began = Instant::now();
         let token = Secret::new(token.to_owned());
         let Ok(unverified) = Unverified::decode(&token) else {
-            return self.foreign(self.usual_event(), peer, is_public, NOT_OURS);
+            return self.foreign(self.usual_event(), by, is_public, NOT_OURS);
         };
         let oidc = self.oidc.as_ref().map(|(oidc, _)| oidc);
         let wanted = bearer::Wanted {
@@ -87,7 +107,7 @@ impl Checker {
             token,
             unverified,
             digest,
-            peer,
+            by,
             began,
         };
         let (of_account, of_person) = (
@@ -95,21 +115,22 @@ impl Checker {
             GatewayEvent::PersonRefused,
         );
         match claimed {
-            Claimed::Foreign => return self.foreign(of_account, peer, is_public, NOT_OURS),
+            Claimed::Foreign => return self.foreign(of_account, by, is_public, NOT_OURS),
             Claimed::OtherAudience => {
                 if let Some(oidc) = oidc {
                     self.hint.tell(&attempt.unverified, &oidc.audience);
                 }
-                return self.foreign(of_person, peer, is_public, "another audience");
+                return self.foreign(of_person, by, is_public, "another audience");
             }
             Claimed::OtherIssuer => {
-                return self.foreign(of_person, peer, is_public, "another issuer");
+                return self.foreign(of_person, by, is_public, "another issuer");
             }
-            Claimed::Expired => return Err(self.refuse(of_account, peer, "expired")),
+            Claimed::Expired => return Err(self.refuse(of_account, by, "expired")),
             Claimed::ServiceAccount { .. } | Claimed::Person => {}
         }
-        let may_try = |peer| locked(&self.attempts).may_try(peer, began);
-        if !peer.is_none_or(may_try) {
+        if let By::Request(peer) = by
+            && !locked(&self.attempts).may_try(peer, began)
+        {
             return Err(AuthFault::TooMany);
         }
         let answer = match claimed {
@@ -125,7 +146,7 @@ impl Checker {
     /// Asks the API server about a token.
     async fn review(
         &self,
-        attempt: &Attempt,
+        attempt: &Attempt<'_>,
         audiences: usize,
         expires: SystemTime,
     ) -> Result<Arc<Session>, AuthFault> {
@@ -146,11 +167,12 @@ impl Checker {
         session.expires = Some(expires);
         session.credential_id = review.credential_id;
         session.token = Some(attempt.token.clone());
-        self.admit(attempt, session, REVIEWED_FOR)
+        let node = review.node_name.as_deref().unwrap_or_default();
+        self.admit(attempt, session, REVIEWED_FOR, node)
     }
 
     /// Checks an access token of the identity provider.
-    async fn person(&self, attempt: &Attempt) -> Result<Arc<Session>, AuthFault> {
+    async fn person(&self, attempt: &Attempt<'_>) -> Result<Arc<Session>, AuthFault> {
         let Some((oidc, issuer)) = &self.oidc else {
             return Err(AuthFault::Unavailable);
         };
@@ -169,16 +191,17 @@ impl Checker {
         let mut session = Session::new(principal.clone(), rules.grants.permissions(&principal));
         session.expires = Some(expires);
         session.credential_id = id;
-        self.admit(attempt, session, oidc.max_lifetime)
+        self.admit(attempt, session, oidc.max_lifetime, "")
     }
 
     /// Remembers a session whose credential was proven, for as long as it is valid and this
-    /// long at most.
+    /// long at most. `node` is the one that its pod runs on.
     fn admit(
         &self,
-        attempt: &Attempt,
+        attempt: &Attempt<'_>,
         mut session: Session,
         at_most: Duration,
+        node: &str,
     ) -> Result<Arc<Session>, AuthFault> {
         let shared = self;
         let is_account = session.account().is_some();
@@ -197,12 +220,7 @@ impl Checker {
         if may_nothing {
             self.forget(attempt);
             let fault = AuthFault::Forbidden;
-            self.failed(
-                refused,
-                attempt.peer,
-                session.record(refused),
-                fault.reason(),
-            );
+            self.failed(attempt.by, session.record(refused), fault.reason());
             return Err(fault);
         }
         session.digest = Some(attempt.digest);
@@ -227,15 +245,16 @@ impl Checker {
         };
         self.ended(&gone);
         if is_account {
-            shared.metrics.auth_attempt(true);
+            self.count(attempt.by, true);
         }
         if is_new {
             let took = now.duration_since(attempt.began).as_millis();
             let record = GatewayRecord {
+                node_name: node,
                 duration_ms: u64::try_from(took).ok(),
                 ..session.record(taken)
             };
-            self.write(attempt.peer, record);
+            self.write(attempt.by, record);
         }
         Ok(session)
     }
@@ -257,13 +276,13 @@ impl Checker {
     pub(super) fn foreign(
         &self,
         event: GatewayEvent,
-        peer: Option<IpAddr>,
+        by: By<'_>,
         is_public: bool,
         reason: &'static str,
     ) -> Result<Caller, AuthFault> {
         match is_public {
             true => Ok(self.nobody(Credential::Theirs)),
-            false => Err(self.refuse(event, peer, reason)),
+            false => Err(self.refuse(event, by, reason)),
         }
     }
 
@@ -280,46 +299,34 @@ impl Checker {
     pub(super) fn refuse(
         &self,
         event: GatewayEvent,
-        peer: Option<IpAddr>,
+        by: By<'_>,
         reason: &'static str,
     ) -> AuthFault {
-        self.told(event, peer, GatewayRecord::new(event), reason);
+        self.told(by, by.record(event), reason);
         AuthFault::Unauthorized(reason)
     }
 
     /// Refuses what did, which its peer may not do too often.
-    fn fail(&self, attempt: &Attempt, event: GatewayEvent, reason: &'static str) -> AuthFault {
+    fn fail(&self, attempt: &Attempt<'_>, event: GatewayEvent, reason: &'static str) -> AuthFault {
         self.forget(attempt);
-        self.failed(event, attempt.peer, GatewayRecord::new(event), reason);
+        self.failed(attempt.by, attempt.by.record(event), reason);
         AuthFault::Unauthorized(reason)
     }
 
-    fn failed(
-        &self,
-        event: GatewayEvent,
-        peer: Option<IpAddr>,
-        record: GatewayRecord<'_>,
-        reason: &str,
-    ) {
-        if let Some(peer) = peer {
+    fn failed(&self, by: By<'_>, record: GatewayRecord<'_>, reason: &str) {
+        if let By::Request(peer) = by {
             locked(&self.attempts).failed(peer, Instant::now());
         }
-        self.told(event, peer, record, reason);
+        self.told(by, record, reason);
     }
 
-    fn told(
-        &self,
-        event: GatewayEvent,
-        peer: Option<IpAddr>,
-        record: GatewayRecord<'_>,
-        reason: &str,
-    ) {
-        if event == GatewayEvent::ServiceAccountRefused {
-            self.metrics.auth_attempt(false);
+    fn told(&self, by: By<'_>, record: GatewayRecord<'_>, reason: &str) {
+        if record.event == GatewayEvent::ServiceAccountRefused {
+            self.count(by, false);
         }
         let decision = "denied";
         self.write(
-            peer,
+            by,
             GatewayRecord {
                 reason,
                 decision,
@@ -328,11 +335,21 @@ impl Checker {
         );
     }
 
-    fn write(&self, peer: Option<IpAddr>, record: GatewayRecord<'_>) {
-        let remote_ip = peer.map(|peer| peer.to_canonical().to_string());
-        let remote_ip = remote_ip.as_deref().unwrap_or_default();
+    /// Counts the token of a service account; one of an open socket is no attempt to
+    /// authenticate.
+    fn count(&self, by: By<'_>, ok: bool) {
+        if matches!(by, By::Request(_)) {
+            self.metrics.auth_attempt(ok);
+        }
+    }
+
+    fn write(&self, by: By<'_>, record: GatewayRecord<'_>) {
+        let remote_ip: Cow<'_, str> = match by {
+            By::Request(peer) => peer.to_canonical().to_string().into(),
+            By::Socket(_, remote_ip) => remote_ip.into(),
+        };
         let record = GatewayRecord {
-            remote_ip,
+            remote_ip: &remote_ip,
             ..record
         };
         self.audit.record(self.clock.now_ms(), &record);
@@ -350,7 +367,7 @@ impl Checker {
         }
     }
 
-    fn forget(&self, attempt: &Attempt) {
+    fn forget(&self, attempt: &Attempt<'_>) {
         let gone = locked(&self.sessions).forget(&attempt.digest);
         self.ended(gone.as_slice());
     }

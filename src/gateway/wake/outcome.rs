@@ -309,7 +309,7 @@ impl<C: Cluster> Keeper<C> {
         };
         self.shared.with(|hot| hot.wake_wanted = None);
         let mut record = record_of(by, GatewayEvent::Wake);
-        record.decision = "denied";
+        record.decision = "failed";
         if let Refusal::Refused(reason) | Refusal::Impossible(reason) = &refusal {
             record.reason = reason;
         }

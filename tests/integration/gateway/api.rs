@@ -227,6 +227,12 @@ fn what_a_person_switched_off_stays_off() {
     assert_eq!(reply.status, 409, "{}", reply.text());
     assert_eq!(reply.header("content-type"), "application/problem+json");
     assert_eq!(reply.json()["type"], "urn:openclaw-gateway:refused");
+    let line = world.wait_audit("changed");
+    assert_eq!(line["decision"], "failed", "{line}");
+    let reply = world.get("web.test", "/", &bearer(&world.worker()));
+    assert_eq!(reply.status, 503, "{}", reply.text());
+    let line = world.wait_audit("wake");
+    assert_eq!(line["decision"], "failed", "{line}");
     assert_eq!(world.count("web"), 0);
 }
 

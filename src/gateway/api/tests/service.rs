@@ -184,6 +184,9 @@ fn a_change_is_made_within_what_is_allowed() {
             let start = start(who, body);
             let (change, _, reply) = api.changed(&start, Ok(Changed::AlreadyOn(3))).await;
             assert_eq!(change, Change::Start { replicas, run_for });
+            let line = api.context.audit.take_written().pop().unwrap();
+            let told = ["event", "decision"].map(|name| line[name].clone());
+            assert_eq!(told, ["changed", "allowed"], "{line}");
             assert_eq!((reply.status, &reply.json()["replicas"]), (200, &3.into()));
         }
         for (path, who, body, said) in [
@@ -249,6 +252,9 @@ fn a_change_is_made_within_what_is_allowed() {
         ] {
             let (_, _, reply) = api.changed(&stop, Err(answer)).await;
             assert_eq!((reply.status, reply.detail()), (status, said.to_owned()));
+            let line = api.context.audit.take_written().pop().unwrap();
+            let told = ["event", "decision", "reason"].map(|name| line[name].clone());
+            assert_eq!(told, ["changed", "failed", said], "{line}");
             assert_eq!(reply.head.contains("retry-after: 5"), status == 503);
         }
     });

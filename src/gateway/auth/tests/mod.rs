@@ -67,6 +67,7 @@ fn pod_review() -> TokenReview {
         username: "system:serviceaccount:openclaw:worker".to_owned(),
         pod_name: Some("worker-1".to_owned()),
         pod_uid: Some("9e5c".to_owned()),
+        node_name: Some("node-1".to_owned()),
         credential_id: Some("JTI=1".to_owned()),
         ..TokenReview::default()
     }

@@ -13,6 +13,7 @@ fn a_pod_is_let_in_and_asked_about_again_after_ten_seconds() {
     paused(async {
         let (server, asked) = server(|| Some(pod_review()));
         let authenticator = of(server);
+        authenticator.audit().tell_successes(true);
         let token = token(&pod_claims());
         let first = show(&authenticator, &token).await.unwrap();
         assert_eq!(first.credential, Credential::Ours);
@@ -24,6 +25,9 @@ fn a_pod_is_let_in_and_asked_about_again_after_ten_seconds() {
         );
         assert_eq!(first.session.permissions.roles, ["node"]);
         assert_eq!(first.session.credential_id.as_deref(), Some("JTI=1"));
+        let [line] = authenticator.audit().take_written().try_into().unwrap();
+        assert_eq!(line["event"], "k8s-auth-success");
+        assert_eq!(line["nodeName"], "node-1");
         for _ in 0..100 {
             let again = show(&authenticator, &token).await.unwrap();
             assert!(Arc::ptr_eq(&first.session, &again.session));
@@ -241,7 +245,21 @@ fn without_the_server_nobody_is_let_in_and_open_sockets_stay() {
         // Its pod is gone.
         *answer.lock().unwrap() = Some(TokenReview::default());
         let refused = AuthFault::Unauthorized("not accepted by the API server");
-        assert_eq!(authenticator.check_again(&open).await, Err(refused));
+        let again = authenticator.check_open(&open, "10.244.1.5").await;
+        assert_eq!(again, Err(refused));
+        let [line] = authenticator.audit().take_written().try_into().unwrap();
+        for (name, text) in [
+            ("event", "k8s-auth-failed"),
+            ("namespace", "openclaw"),
+            ("serviceAccount", "worker"),
+            ("podUid", "9e5c"),
+            ("remoteIp", "10.244.1.5"),
+            ("reason", "not accepted by the API server"),
+        ] {
+            assert_eq!(line[name], text, "{line}");
+        }
+        let page = authenticator.metrics().shown();
+        assert!(page.contains("openclaw_k8s_auth_attempts_total{result=\"failed\"} 0\n"));
         assert_eq!(show(&authenticator, &token).await, Err(refused));
         assert_eq!(authenticator.sizes().0, 0);
     });
