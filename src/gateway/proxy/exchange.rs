@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::pool::{self, Leased};
-use super::upload::{Progress, Upload};
+use super::upload::{Progress, Stage, Upload};
 use crate::gateway::wake::Endpoint;
 
 /// The time in which an app has to begin to answer, once it has the request.
 const FIRST_BYTE: Duration = Duration::from_secs(300);
+
+/// The time in which an app has to take more of a body.
+const MAX_STALL: Duration = Duration::from_secs(60);
 
 /// Reason why there is no answer.
 pub(super) enum Failure {
@@ -28,7 +31,7 @@ pub(super) enum Failure {
     Client,
     /// The answer was none, or not to the end of its head.
     Broken,
-    /// The app said nothing.
+    /// The app said nothing, or took nothing more of the body.
     Late,
 }
 
@@ -75,15 +78,26 @@ pub(super) async fn exchange(
     }
 }
 
-/// Waits for the head of an answer; the time counts from the end of the request.
-async fn in_time<T>(sent: impl Future<Output = T>, progress: Option<&Progress>) -> Option<T> {
+/// Waits for the head of an answer; the time counts from the end of the request, and is that
+/// of a stall before. None if it is over.
+pub(super) async fn in_time<T>(
+    sent: impl Future<Output = T>,
+    progress: Option<&Progress>,
+) -> Option<T> {
     let mut sent = pin!(sent);
+    let begun = Instant::now();
+    // It may have waited for an app before it went to this one.
+    let limit = || match progress.map_or(Stage::Done(begun), Progress::stage) {
+        Stage::Client => Instant::now() + MAX_STALL,
+        Stage::App(since) => since.max(begun) + MAX_STALL,
+        Stage::Done(since) => since.max(begun) + FIRST_BYTE,
+    };
     loop {
-        let is_done = progress.is_none_or(Progress::is_done);
-        match timeout(FIRST_BYTE, sent.as_mut()).await {
-            Ok(sent) => return Some(sent),
-            Err(_) if is_done => return None,
-            Err(_) => {}
+        if let Ok(sent) = timeout_at(limit(), sent.as_mut()).await {
+            return Some(sent);
+        }
+        if limit() <= Instant::now() {
+            return None;
         }
     }
 }

@@ -243,10 +243,15 @@ impl One<'_> {
             None => (Upload::None, None),
         };
         let sending = self.send(admitted, endpoint, upload, progress.as_ref(), deadline);
-        let sent = match progress {
+        let sent = match &progress {
             None => sending.await?,
             // hyper does not see a client leave whose body it is not reading.
-            Some(_) => match race(sending, self.visitor.socket.left()).await {
+            Some(progress) => match race(sending, self.visitor.socket.left()).await {
+                First::Left(Err(refused)) if !progress.is_done() => {
+                    // Closing while some of it is unread would take the answer away, too.
+                    self.visitor.leave_unread();
+                    return Err(Box::new(replies::closing(*refused)));
+                }
                 First::Left(sent) => sent?,
                 First::Right(()) => return Err(Box::new(replies::bad_gateway())),
             },

@@ -1,13 +1,13 @@
 //! The body of a request on its way to an app.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use thiserror::Error;
+use tokio::time::Instant;
 
 use super::silence::Silence;
 use super::usage::Counter;
@@ -42,21 +42,47 @@ pub(super) struct Live {
     progress: Progress,
 }
 
-/// The progress of a body: true once it has been read to its end.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Progress(Arc<AtomicBool>);
+/// The one whom a body waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The client, which has a time of its own.
+    Client,
+    /// The app, which was given a piece then and has not asked for the next one.
+    App(Instant),
+    /// Nobody: it has been read to its end since then.
+    Done(Instant),
+}
+
+/// The progress of a body.
+#[derive(Debug, Clone)]
+pub(super) struct Progress(Arc<Mutex<Stage>>);
 
 impl Progress {
+    /// That of a body that begins now.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Stage::App(Instant::now()))))
+    }
+
+    /// The one whom it waits for now.
+    pub(super) fn stage(&self) -> Stage {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It waits for somebody else.
+    pub(super) fn set(&self, stage: Stage) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+    }
+
     /// Returns true if there is nothing left to be read.
     pub(super) fn is_done(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        matches!(self.stage(), Stage::Done(_))
     }
 }
 
 impl Upload {
     /// This body, and what tells how far it is.
     pub(super) fn of(body: Incoming, counter: Counter) -> (Self, Progress) {
-        let progress = Progress::default();
+        let progress = Progress::new();
         let live = Live {
             body,
             counter,
@@ -80,13 +106,18 @@ impl Live {
                 Poll::Pending if self.silence.is_over(context) => {
                     return Poll::Ready(Some(Err(BodyFault::Silent)));
                 }
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    self.progress.set(Stage::Client);
+                    return Poll::Pending;
+                }
                 Poll::Ready(frame) => frame,
             };
             self.silence.broken();
-            if frame.is_none() || self.body.is_end_stream() {
-                self.progress.0.store(true, Ordering::Relaxed);
-            }
+            let now = Instant::now();
+            self.progress.set(match &frame {
+                Some(_) if !self.body.is_end_stream() => Stage::App(now),
+                _ => Stage::Done(now),
+            });
             return Poll::Ready(match frame {
                 None => None,
                 Some(Err(_)) => Some(Err(BodyFault::Broken)),

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use http::{Method, Request};
 use hyper::body::{Body, Incoming};
 use tokio::net::TcpListener;
+use tokio::time::{Duration, Instant, pause, sleep};
 
 use super::peers::{flood, listener, read_to, write};
 use crate::gateway::listener::Slot;
 use crate::gateway::proxy::answer::Answer;
-use crate::gateway::proxy::exchange::{Failure, exchange};
+use crate::gateway::proxy::exchange::{Failure, exchange, in_time};
 use crate::gateway::proxy::pool::{self, Leased};
-use crate::gateway::proxy::upload::Upload;
+use crate::gateway::proxy::upload::{Progress, Stage, Upload};
 use crate::gateway::proxy::usage::Usage;
 use crate::gateway::wake::Endpoint;
 use crate::net::fake::{closed_port, run};
@@ -181,5 +182,51 @@ fn rubbish_is_no_answer() {
             let failure = exchange(endpoint, request(), None, false).await;
             assert!(matches!(failure, Err(Failure::Broken)), "{piece}");
         }
+    });
+}
+
+#[test]
+fn an_app_that_takes_nothing_more_has_a_minute_and_a_client_its_own_time() {
+    run(async {
+        pause();
+        let seconds = Duration::from_secs;
+        // What happens at which second, and the one at which the app is late.
+        let none: &[(u64, fn(Instant) -> Stage)] = &[];
+        for (steps, late) in [
+            (none, 60),
+            (&[(1, Stage::App), (50, Stage::App)], 110),
+            (&[(1, |_| Stage::Client), (200, Stage::App)], 260),
+            (&[(10, Stage::Done)], 310),
+            (
+                &[
+                    (59, Stage::App),
+                    (118, |_| Stage::Client),
+                    (120, Stage::Done),
+                ],
+                420,
+            ),
+        ] {
+            let (progress, begun) = (Progress::new(), Instant::now());
+            let body = progress.clone();
+            tokio::spawn(async move {
+                for (at, stage) in steps {
+                    tokio::time::sleep_until(begun + seconds(*at)).await;
+                    body.set(stage(Instant::now()));
+                }
+            });
+            let never = std::future::pending::<()>();
+            assert!(in_time(never, Some(&progress)).await.is_none());
+            let after = begun.elapsed();
+            assert!(
+                after >= seconds(late) && after < seconds(late + 1),
+                "{after:?}, not {late}"
+            );
+        }
+        let begun = Instant::now();
+        let never = std::future::pending::<()>();
+        assert!(in_time(never, None).await.is_none());
+        assert!(begun.elapsed() >= seconds(300));
+        let answered = in_time(sleep(seconds(290)), None).await;
+        assert!(answered.is_some());
     });
 }

@@ -1,7 +1,9 @@
 //! Requests through the whole proxy to a target that is ready.
 
+use tokio::time::{Duration, pause, resume, sleep, timeout};
+
 use super::apps::{STRANGER, TOKEN, World, answer, send, serve, target};
-use super::peers::{read, read_all, read_to, write};
+use super::peers::{flood, read, read_all, read_to, write};
 use crate::control::access::Action;
 use crate::net::fake::run;
 
@@ -188,6 +190,26 @@ fn an_upload_flows_and_an_early_answer_ends_it() {
         assert!(told.starts_with("HTTP/1.1 413"), "{told}");
         assert!(told.contains("connection: close\r\n"), "{told}");
         assert!(read(&client).await.is_empty());
+    });
+}
+
+#[test]
+fn an_app_that_takes_nothing_does_not_hold_an_upload_for_ever() {
+    run(async {
+        let world = World::ready(target(), OPEN).await;
+        let client = world.client().await;
+        send(&client, "POST / HTTP/1.1\nContent-Length: 100000000").await;
+        let app = world.accept().await;
+        let more = flood(&client, &[0; 64 * 1024]);
+        timeout(Duration::from_millis(300), more).await.unwrap_err();
+        pause();
+        sleep(Duration::from_secs(61)).await;
+        resume();
+        let told = answer(&client).await;
+        assert!(told.starts_with("HTTP/1.1 504"), "{told}");
+        assert!(told.contains("connection: close\r\n"), "{told}");
+        // Its connection has gone, too.
+        read_all(&app).await;
     });
 }
 
