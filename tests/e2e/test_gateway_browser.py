@@ -30,9 +30,13 @@ HOSTS = {
     "stale": "stale.localhost",
     "bare": "bare.example.org",
     "shut": "shut.example.org",
+    "late": "late.localhost",
 }
-SECRETIVE = {"anonymous": ["wake", "connect"]}
-"""What `shut` allows: nobody is told how it is."""
+SPECIAL: dict[str, dict[str, object]] = {
+    # Nobody is told how it is.
+    "shut": {"anonymous": ["wake", "connect"]},
+    "late": {"readyTimeout": "10s"},
+}
 
 WAITING = "Please wait"
 APP = "The app"
@@ -54,7 +58,7 @@ def release(
     world: World, backends: dict[str, Backend], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installed]:
     """A release with one replica, before targets that are off."""
-    special = {name: {"host": host} | (SECRETIVE if name == "shut" else {}) for name, host in HOSTS.items()}
+    special = {name: {"host": host} | SPECIAL.get(name, {}) for name, host in HOSTS.items()}
     workdir = tmp_path_factory.mktemp("gateway")
     with sleeping(world.cluster, NAMESPACE, workdir, backends, special) as made:
         made.started()
@@ -160,6 +164,23 @@ def test_browsers_that_are_told_less_get_to_the_app_too(
         assert set(tab.requested()) == {there}
         assert complaints(tab) == []
         assert replicas(release, target) == 1
+
+
+def test_the_page_asks_again_after_a_start_that_failed(
+    gateway: Gateway, browser: Browser, backends: dict[str, Backend]
+) -> None:
+    tab = browser.tab()
+    tab.open(address(gateway, "late"))
+    tab.wait_title(WAITING)
+
+    def shown() -> str:
+        return str(tab.evaluate("document.body.innerText"))
+
+    # It is told that the start failed, and asks for the page again.
+    tab.wait("the failure", lambda: "This page tries again by itself." in shown(), 40)
+    backends["late"].open()
+    tab.wait_title(APP, 60)
+    assert complaints(tab) == []
 
 
 TALK = """

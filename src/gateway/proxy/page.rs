@@ -28,15 +28,16 @@ i{display:inline-block;width:2.5rem;height:2.5rem;border:.25rem solid;border-col
 @keyframes t{to{transform:rotate(1turn)}}\
 @media(prefers-reduced-motion:reduce){i{animation:none}}";
 
-/// Follows the target and loads the page again when it is there; asks in vain are repeated
-/// later.
+/// Follows the target and loads the page again when it is there, and later where it is not on
+/// its way: that asks for it again.
 const SCRIPT: &str = "\
-(function(){var d=document,p=d.getElementById('s'),n=0;\
+(function(){var d=document,p=d.getElementById('s'),n=0,t;\
 function again(){location.reload()}\
 if(!p||!window.EventSource){setTimeout(again,5000);return}\
 function follow(){var e=new EventSource('/.gateway/status');\
 e.addEventListener('ready',function(){e.close();again()});\
-e.onmessage=function(m){n=0;var v=JSON.parse(m.data);p.textContent=v.reason||v.phase};\
+e.onmessage=function(m){n=0;var v=JSON.parse(m.data);p.textContent=v.reason||v.phase;\
+clearTimeout(t);if(!/^sto|^sta/.test(v.phase))t=setTimeout(again,5000)};\
 e.onerror=function(){if(e.readyState===2||++n>3){e.close();setTimeout(again,5000)}}}\
 follow()})();";
 
