@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 use super::auth::Authenticator;
 use super::wake::TargetHandle;
@@ -34,6 +35,8 @@ pub struct Context {
     pub shared_clock: ServerClock,
     /// The time that open sockets have once the gateway is about to end.
     pub drain: Duration,
+    /// The room that is left for event streams of waiting pages.
+    pub streams: Arc<Semaphore>,
     /// True once the gateway is about to end.
     draining: tokio::sync::watch::Sender<bool>,
     table: Mutex<Arc<Table>>,
@@ -67,6 +70,8 @@ pub struct Parts {
     pub shared_clock: ServerClock,
     /// The time that open sockets have once the gateway is about to end.
     pub drain: Duration,
+    /// The most event streams of waiting pages.
+    pub max_streams: usize,
 }
 
 impl Table {
@@ -103,6 +108,7 @@ impl Context {
             clock,
             shared_clock,
             drain,
+            max_streams,
         } = parts;
         Self {
             authenticator,
@@ -113,6 +119,7 @@ impl Context {
             clock,
             shared_clock,
             drain,
+            streams: Arc::new(Semaphore::new(max_streams)),
             draining: tokio::sync::watch::Sender::new(false),
             table: Mutex::new(Arc::new(Table::new(file, targets))),
         }

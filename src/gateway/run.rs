@@ -29,6 +29,9 @@ use crate::util::{Clock, boxed, race};
 /// The time that connections have to end after the sockets were told to.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// The event streams of waiting pages are this part of what may be held: a page does without.
+const STREAMS: usize = 4;
+
 /// The part of what a client has sent that the system keeps, in bytes; as much again is its
 /// own.
 const RECEIVED: usize = 8 * 1024;
@@ -140,6 +143,7 @@ pub async fn serve(
         clock,
         shared_clock: cluster.clock(clock),
         drain: settings.drain,
+        max_streams: settings.max_held.div_ceil(STREAMS),
     };
     let context = Arc::new(Context::new(parts, file.clone(), keepers.handles()));
     tokio::spawn(boxed(authenticator.run()));

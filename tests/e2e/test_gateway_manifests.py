@@ -68,7 +68,7 @@ def test_what_is_named_twice_in_the_manifests_is_the_same() -> None:
     assert source["serviceAccountToken"] == {
         "path": "token",
         "audience": told["TOKEN_AUDIENCE"],
-        "expirationSeconds": 600,
+        "expirationSeconds": 3600,
     }
     assert worker["serviceAccountName"] == "openclaw-worker"
 

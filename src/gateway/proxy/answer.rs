@@ -10,6 +10,7 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use super::comments::Comments;
 use super::pool::{self, Leased};
 use super::silence::Silence;
+use super::standing::{Recheck, Standing};
 use super::status::Events;
 use super::upload::{BodyFault, released};
 use super::usage::Usage;
@@ -39,6 +40,7 @@ pub struct Passed {
     usage: Usage,
     _passing: Arc<Passing>,
     silence: Silence,
+    recheck: Recheck,
     /// There for an event stream.
     comments: Option<Comments>,
     takes_trailers: bool,
@@ -50,6 +52,7 @@ impl Answer {
         body: Incoming,
         leased: Leased,
         (usage, passing): (Usage, Arc<Passing>),
+        standing: Standing,
         is_event_stream: bool,
         takes_trailers: bool,
     ) -> Self {
@@ -63,6 +66,7 @@ impl Answer {
             usage,
             _passing: passing,
             silence: Silence::new((!is_event_stream).then_some(MAX_SILENCE)),
+            recheck: standing.rechecked(is_event_stream),
             comments: is_event_stream.then(Comments::default),
             takes_trailers,
         }))
@@ -71,6 +75,10 @@ impl Answer {
 
 impl Passed {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        if self.recheck.is_over(context) {
+            self.leased = None;
+            return Poll::Ready(Some(Err(BodyFault::Refused)));
+        }
         loop {
             let frame = match Pin::new(&mut self.body).poll_frame(context) {
                 Poll::Pending if self.silence.is_over(context) => {

@@ -17,6 +17,8 @@ use super::head::{self, Onward};
 use super::pool::{self, Leased};
 use super::replies;
 use super::request::{Checked, OWN_PATHS, Shown, check, is_preflight};
+use super::standing::Standing;
+use super::status::Events;
 use super::upgrade::{self, Switching};
 use super::upload::{Progress, Upload};
 use super::usage::Usage;
@@ -126,7 +128,10 @@ impl One<'_> {
         let path = self.parts.uri.path();
         let may_see = || session.permissions.allows(&target.name, Action::Status);
         if path == STATUS && self.parts.method == Method::GET && may_see() {
-            return Ok(replies::events((*handle).clone()));
+            let standing = self.standing(&session, handle, Action::Status);
+            return Events::of(standing)
+                .map(replies::events)
+                .ok_or_else(|| self.full(Rejection::Full));
         }
         let is_preflight =
             backend.preflight && self.checked.shown == Shown::Nothing && is_preflight(self.parts);
@@ -189,6 +194,23 @@ impl One<'_> {
         Err(Box::new(refused))
     }
 
+    /// What may stay open for as long as the session may do this.
+    fn standing(&self, session: &Arc<Session>, target: &TargetHandle, action: Action) -> Standing {
+        Standing {
+            context: Arc::clone(&self.visitor.context),
+            target: target.clone(),
+            session: Arc::clone(session),
+            action,
+        }
+    }
+
+    /// There is no room for it.
+    fn full(&self, reason: Rejection) -> Refused {
+        self.visitor.context.metrics.rejected(reason);
+        let may_see = false;
+        Box::new(replies::cold(&Cold::Full, &self.parts.headers, may_see))
+    }
+
     fn deny(&self, session: &Session, target: &str, reason: &str) {
         let context = &self.visitor.context;
         context.metrics.rejected(Rejection::Denied);
@@ -217,16 +239,7 @@ impl One<'_> {
         // What is not passed on costs little, so that it can wait.
         let waiting = self.visitor.slot.pass_until(deadline);
         let First::Left(Some(passing)) = race(waiting, self.visitor.socket.left()).await else {
-            self.visitor
-                .context
-                .metrics
-                .rejected(Rejection::Connections);
-            let may_see = false;
-            return Err(Box::new(replies::cold(
-                &Cold::Full,
-                &self.parts.headers,
-                may_see,
-            )));
+            return Err(self.full(Rejection::Connections));
         };
         let passing = Arc::new(passing);
         self.visitor.socket.passes(&passing);
@@ -272,7 +285,7 @@ impl One<'_> {
         if status.as_u16() < 400 {
             usage.touch(true);
         }
-        let answer = self.passed(response, leased, usage, passing);
+        let answer = self.passed(admitted, response, leased, (usage, passing));
         if progress.is_some_and(|progress| !progress.is_done()) {
             self.visitor.leave_unread();
             return Ok(replies::closing(answer));
@@ -389,10 +402,10 @@ impl One<'_> {
     /// The answer of the app, as the client gets it.
     fn passed(
         &self,
+        admitted: &Admitted<'_>,
         response: Response<Incoming>,
         leased: Leased,
-        usage: Usage,
-        passing: Arc<Passing>,
+        with: (Usage, Arc<Passing>),
     ) -> Response<Answer> {
         let (mut parts, body) = response.into_parts();
         let is_bare = self.parts.method == Method::HEAD || parts.status == StatusCode::NOT_MODIFIED;
@@ -402,7 +415,8 @@ impl One<'_> {
         let length = parts.headers.get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let is_stream = head::is_event_stream(&parts.headers);
-        let mut body = Answer::passed(body, leased, (usage, passing), is_stream, takes_trailers);
+        let standing = self.standing(&admitted.session, admitted.handle, Action::Connect);
+        let mut body = Answer::passed(body, leased, with, standing, is_stream, takes_trailers);
         if parts.status == StatusCode::NOT_MODIFIED
             && let Some(length) = length
         {
@@ -431,8 +445,7 @@ impl One<'_> {
             client,
             app: on(&mut response),
             usage,
-            handle: admitted.handle.clone(),
-            session: Arc::clone(&admitted.session),
+            standing: self.standing(&admitted.session, admitted.handle, Action::Connect),
             remote_ip: caller(self.visitor, &self.parts.headers).to_string(),
         });
         let (mut parts, _) = response.into_parts();

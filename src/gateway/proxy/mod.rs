@@ -18,6 +18,7 @@ mod scratch;
 mod service;
 mod silence;
 mod socket;
+mod standing;
 mod status;
 mod talk;
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::page;
 use super::request::Fault;
 use super::status::Events;
 use super::visit::{wants_html, wants_json};
-use crate::gateway::wake::{Cold, TargetHandle};
+use crate::gateway::wake::Cold;
 use crate::telemetry::Rejection;
 
 /// The seconds after which somebody tries again who was held in vain, at least.
@@ -105,12 +105,12 @@ pub(super) fn timed_out() -> Response<Answer> {
 }
 
 /// The event stream of a target.
-pub(super) fn events(handle: TargetHandle) -> Response<Answer> {
+pub(super) fn events(events: Events) -> Response<Answer> {
     let mut reply = reply(StatusCode::OK, "text/event-stream", Bytes::new());
     let buffering = HeaderName::from_static("x-accel-buffering");
     let headers = reply.headers_mut();
     headers.insert(buffering, HeaderValue::from_static("no"));
-    reply.map(|_| Answer::Events(Box::new(Events::of(handle))))
+    reply.map(|_| Answer::Events(Box::new(events)))
 }
 
 /// The page for somebody who waits for a target, with what they may see of its status.

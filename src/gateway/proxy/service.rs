@@ -42,7 +42,7 @@ pub async fn serve_connection(
     talk(context, slot, socket, respond).await;
     if let Some(switching) = visitor.take_switching() {
         visitor.slot.become_socket();
-        upgrade::run(switching, &visitor.slot, &visitor.context).await;
+        upgrade::run(switching, &visitor.slot).await;
     } else if visitor.has_unread() {
         // Where an upgrade was asked for, hyper has not said that nothing more comes.
         let _ = visitor.socket.channel.shut_down();

@@ -4,14 +4,18 @@
 //! Specification: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::body::Bytes;
 use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::standing::Standing;
 use crate::gateway::wake::{Phase, TargetHandle, View};
+use crate::util::{Boxed, boxed, race};
 
 /// The pause after which a comment keeps proxies from closing the stream.
 const PING: Duration = Duration::from_secs(15);
@@ -19,29 +23,38 @@ const PING: Duration = Duration::from_secs(15);
 /// Events of one stream; a browser opens the next one by itself.
 const MAX_EVENTS: u32 = 200;
 
-type Changed = Pin<Box<dyn Future<Output = View> + Send>>;
-
 /// The progress of a target.
 pub struct Events {
     handle: TargetHandle,
     left: u32,
-    next: Option<Changed>,
+    next: Option<Boxed<View>>,
     ping: Pin<Box<Sleep>>,
+    /// The end of the gateway, or of the right to see this.
+    over: Boxed<()>,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Events {
-    pub(super) fn of(handle: TargetHandle) -> Self {
-        Self {
-            handle,
+    /// None if too many are open.
+    pub(super) fn of(standing: Standing) -> Option<Self> {
+        let room = Arc::clone(&standing.context.streams);
+        Some(Self {
+            handle: standing.target.clone(),
             left: MAX_EVENTS,
             next: None,
             ping: Box::pin(sleep(PING)),
-        }
+            _room: room.try_acquire_owned().ok()?,
+            over: boxed(async move {
+                let ended = standing.ended(Instant::now());
+                race(standing.context.draining(), ended).await;
+            }),
+        })
     }
 
     /// The next piece of the stream.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        if self.left == 0 {
+        if self.left == 0 || self.over.as_mut().poll(context).is_ready() {
+            self.left = 0;
             return Poll::Ready(None);
         }
         let view = match &mut self.next {
@@ -62,7 +75,7 @@ impl Events {
             return Poll::Ready(Some(Bytes::from_static(b"event: ready\ndata: {}\n\n")));
         }
         let (handle, phase) = (self.handle.clone(), view.phase);
-        self.next = Some(Box::pin(async move { handle.changed(phase).await }));
+        self.next = Some(boxed(async move { handle.changed(phase).await }));
         let told = json!({"phase": word(phase), "reason": view.reason});
         Poll::Ready(Some(Bytes::from(format!("data: {told}\n\n"))))
     }

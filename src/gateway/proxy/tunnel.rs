@@ -34,25 +34,29 @@ const HALF_OPEN: Duration = Duration::from_secs(10);
 pub(super) enum Over {
     /// The target, or the gateway, is about to end.
     Away,
+    /// The credential has expired.
+    Expired,
     /// The credential is not taken any more.
     Refused,
 }
 
 impl Over {
-    /// The frame that says so: Close, of two bytes, not masked.
-    const fn frame(self) -> [u8; 4] {
-        let [high, low] = match self {
-            Self::Away => 1001_u16,
-            Self::Refused => 1008,
-        }
-        .to_be_bytes();
-        [0x88, 2, high, low]
+    /// The frame that says so: Close, not masked, with the reason where there is more to know
+    /// than the code tells.
+    fn frame(self) -> Vec<u8> {
+        let (code, reason) = match self {
+            Self::Away => (1001_u16, ""),
+            Self::Expired | Self::Refused => (1008, self.reason()),
+        };
+        let length = u8::try_from(2 + reason.len()).unwrap_or_default();
+        [&[0x88, length][..], &code.to_be_bytes(), reason.as_bytes()].concat()
     }
 
     /// The reason in the audit log.
     pub(super) const fn reason(self) -> &'static str {
         match self {
             Self::Away => "going away",
+            Self::Expired => "the credential has expired",
             Self::Refused => "the credential is not taken any more",
         }
     }
@@ -224,7 +228,11 @@ fn pass(
 
 /// Tells the client why, and waits a moment for it to close.
 async fn say_goodbye(client: &Channel, reason: Over) {
-    if !matches!(client.try_write(&reason.frame()), Ok(4)) || client.shut_down().is_err() {
+    let frame = reason.frame();
+    let is_said = client
+        .try_write(&frame)
+        .is_ok_and(|count| count == frame.len());
+    if !is_said || client.shut_down().is_err() {
         return;
     }
     let mut patience = pin!(sleep(GRACE));

@@ -20,23 +20,17 @@ use tokio::time::{Instant, sleep, timeout};
 use super::answer::Answer;
 use super::app_stream::AppStream;
 use super::socket::ClientIo;
+use super::standing::Standing;
 use super::tunnel::{self, Over};
 use super::usage::Usage;
 use super::who::{self, Told};
-use crate::control::access::Action;
-use crate::gateway::auth::Session;
-use crate::gateway::context::Context;
 use crate::gateway::listener::Slot;
-use crate::gateway::wake::TargetHandle;
 use crate::net::Channel;
 use crate::telemetry::{GatewayEvent, Rejection};
 use crate::util::{First, race};
 
 /// The text that is hashed with a key (section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-
-/// The pause after which the credential of an open socket is checked again.
-const CHECK_AGAIN: Duration = Duration::from_secs(60);
 
 /// The time in which both sides have to have switched once the answer is known.
 const SWITCH: Duration = Duration::from_secs(10);
@@ -53,8 +47,7 @@ pub(super) struct Switching {
     pub(super) client: OnUpgrade,
     pub(super) app: OnUpgrade,
     pub(super) usage: Usage,
-    pub(super) handle: TargetHandle,
-    pub(super) session: Arc<Session>,
+    pub(super) standing: Standing,
     /// The address of whoever asks.
     pub(super) remote_ip: String,
 }
@@ -92,15 +85,17 @@ pub(super) fn switch(response: &mut Response<Answer>) {
 }
 
 /// Serves the socket to its end.
-pub(super) async fn run(switching: Switching, slot: &Arc<Slot>, context: &Context) {
+pub(super) async fn run(switching: Switching, slot: &Arc<Slot>) {
     let Switching {
         client,
         app,
         usage,
-        handle,
-        session,
+        standing,
         remote_ip,
     } = switching;
+    let Standing {
+        context, session, ..
+    } = &standing;
     let switched = timeout(SWITCH, async { (client.await, app.await) }).await;
     let Ok((Ok(client), Ok(app))) = switched else {
         return;
@@ -123,14 +118,14 @@ pub(super) async fn run(switching: Switching, slot: &Arc<Slot>, context: &Contex
         room
     };
     let start = Instant::now();
-    let name = handle.target().name.as_str().to_owned();
+    let name = standing.target.target().name.as_str().to_owned();
     let mut told = Told {
         target: &name,
         verb: "connect",
         remote_ip: &remote_ip,
         ..Told::default()
     };
-    who::record(context, GatewayEvent::SessionStart, &session, &told);
+    who::record(context, GatewayEvent::SessionStart, session, &told);
     let early = (client.read_buf, app.read_buf);
     let ended = tunnel::run(
         &socket.channel,
@@ -138,13 +133,13 @@ pub(super) async fn run(switching: Switching, slot: &Arc<Slot>, context: &Contex
         early,
         &usage.counter(),
         &room,
-        over(context, &handle, &session),
+        over(&standing),
     )
     .await;
     told.reason = ended.map_or("", Over::reason);
     let lasted = start.elapsed().as_millis();
     told.duration_ms = Some(u64::try_from(lasted).unwrap_or(u64::MAX));
-    who::record(context, GatewayEvent::SessionEnd, &session, &told);
+    who::record(context, GatewayEvent::SessionEnd, session, &told);
 }
 
 /// Has the system find out when the peer of a silent socket is gone.
@@ -160,7 +155,8 @@ fn limit_buffer(stream: &TcpStream) {
 }
 
 /// Resolves when an open socket has to end.
-async fn over(context: &Context, handle: &TargetHandle, session: &Arc<Session>) -> Over {
+async fn over(standing: &Standing) -> Over {
+    let (context, handle) = (&standing.context, &standing.target);
     let away = async {
         let last = async {
             context.draining().await;
@@ -168,34 +164,9 @@ async fn over(context: &Context, handle: &TargetHandle, session: &Arc<Session>) 
         };
         race(handle.closing(), last).await;
     };
-    match race(pin!(away), pin!(refused(context, handle, session))).await {
+    match race(pin!(away), pin!(standing.ended(Instant::now()))).await {
         First::Left(()) => Over::Away,
-        First::Right(()) => Over::Refused,
-    }
-}
-
-/// Resolves when the credential of an open socket is not taken any more.
-async fn refused(context: &Context, target: &TargetHandle, session: &Arc<Session>) {
-    if session.is_nobody() {
-        return std::future::pending().await;
-    }
-    loop {
-        let left = session.expires.map(|expires| {
-            let left = expires.duration_since(context.clock.now());
-            left.unwrap_or_default()
-        });
-        let pause = left.map_or(CHECK_AGAIN, |left| left.min(CHECK_AGAIN));
-        sleep(pause).await;
-        if left.is_some_and(|left| left <= pause) {
-            return;
-        }
-        // Boxed: an idle socket does not keep room for a question to the API server.
-        let again = Box::pin(context.authenticator.check_again(session));
-        let target = target.target();
-        let may_stay = |now: &Arc<Session>| now.permissions.allows(&target.name, Action::Connect);
-        if !again.await.is_ok_and(|now| may_stay(&now)) {
-            return;
-        }
+        First::Right(over) => over,
     }
 }
 

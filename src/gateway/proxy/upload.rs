@@ -24,6 +24,9 @@ pub enum BodyFault {
     /// The sender says nothing any more.
     #[error("the body did not go on")]
     Silent,
+    /// The one whom it was for may not have it any more.
+    #[error("the credential is not taken any more")]
+    Refused,
 }
 
 /// The body of a request: none, or one of which a piece at a time is read.

@@ -107,6 +107,7 @@ async fn api() -> Api {
         clock: Clock::stopped(),
         shared_clock: ServerClock::new(Clock::stopped(), Ahead::default()),
         drain: Duration::from_secs(30),
+        max_streams: 3,
     };
     let context = Arc::new(Context::new(parts, file, targets));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{pause, resume, sleep};
 
 use super::peers::{listener, pair, read_to, write};
 use crate::config::gateway::{GatewayFile, GatewayTarget};
@@ -15,6 +16,7 @@ use crate::gateway::auth::{Authenticator, Session};
 use crate::gateway::context::{Context, Parts};
 use crate::gateway::listener::Slot;
 use crate::gateway::proxy::serve_connection;
+use crate::gateway::proxy::standing::Standing;
 use crate::gateway::wake::fake::{self, FakeKeeper};
 use crate::net::Channel;
 use crate::net::fake_tls::Served;
@@ -26,6 +28,9 @@ pub(super) const TOKEN: &str = "of-somebody";
 
 /// A token of one that may do nothing with it.
 pub(super) const STRANGER: &str = "of-a-stranger";
+
+/// A token that expires 30 s after the world has begun, of one who may do everything.
+pub(super) const SHORT: &str = "of-somebody-for-a-while";
 
 /// The actions of anybody who may use the target.
 pub(super) const OPEN: &[Action] = &[Action::Connect];
@@ -46,6 +51,17 @@ pub(super) fn target() -> GatewayTarget {
     backend.no_wake_paths = vec!["/favicon.ico".to_owned()];
     backend.no_wake_agents = vec!["kube-probe".to_owned()];
     target
+}
+
+/// A file in which nobody may do anything.
+fn nothing() -> GatewayFile {
+    GatewayFile {
+        grants: Grants::default(),
+        targets: Vec::new(),
+        service_accounts: true,
+        audit_successes: false,
+        warnings: Vec::new(),
+    }
 }
 
 /// The actions that somebody may do with the target.
@@ -92,7 +108,13 @@ impl World {
             Session::new(principal, permissions)
         };
         let (_, nobody) = permissions("", anonymous, &[]);
-        let tokens = [(TOKEN, session("granted")), (STRANGER, session("stranger"))];
+        let mut short = session("granted");
+        short.expires = Some(Clock::stopped().now() + Duration::from_secs(30));
+        let tokens = [
+            (TOKEN, session("granted")),
+            (STRANGER, session("stranger")),
+            (SHORT, short),
+        ];
         let parts = Parts {
             tls: None,
             authenticator: Authenticator::of_sessions(tokens, nobody),
@@ -102,14 +124,9 @@ impl World {
             clock: Clock::stopped(),
             shared_clock: ServerClock::new(Clock::stopped(), Ahead::default()),
             drain: Duration::ZERO,
+            max_streams: 3,
         };
-        let file = GatewayFile {
-            grants: Grants::default(),
-            targets: Vec::new(),
-            service_accounts: true,
-            audit_successes: false,
-            warnings: Vec::new(),
-        };
+        let file = nothing();
         let targets = [(handle.target().name.clone(), handle)].into();
         Self {
             context: Arc::new(Context::new(parts, file, targets)),
@@ -139,6 +156,18 @@ impl World {
         self.keeper.ready(self.app.local_addr().unwrap());
     }
 
+    /// From now on nobody may do anything.
+    pub(super) fn revoke(&self) {
+        self.context.authenticator.reload(&nothing());
+    }
+
+    /// So many seconds pass at once, for everybody.
+    pub(super) async fn seconds(seconds: u64) {
+        pause();
+        sleep(Duration::from_secs(seconds)).await;
+        resume();
+    }
+
     /// A connection to the gateway.
     pub(super) async fn client(&self) -> TcpStream {
         let (client, channel) = match &self.served {
@@ -164,6 +193,17 @@ impl World {
         let client = self.client().await;
         send(&client, lines).await;
         answer(&client).await
+    }
+}
+
+/// What is open for somebody who shows nothing.
+pub(super) async fn nobody() -> Standing {
+    let context = World::cold(target(), OPEN).await.context;
+    Standing {
+        target: context.table().hosts.values().next().unwrap().clone(),
+        session: context.authenticator.anonymous(),
+        action: Action::Connect,
+        context,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use super::apps::{TOKEN, World, answer, send, serve, target};
+use super::apps::{SHORT, TOKEN, World, answer, send, serve, target};
 use super::peers::{PATIENCE, read_all, read_to, write};
 use crate::config::gateway::OnCold;
 use crate::control::access::Action;
@@ -211,5 +211,43 @@ fn the_page_is_told_of_progress() {
         .await;
         let told = String::from_utf8(read_all(&closing).await).unwrap();
         assert!(told.starts_with("HTTP/1.1 400"), "{told}");
+    });
+}
+
+#[test]
+fn pages_that_follow_a_target_take_no_more_room_than_there_is() {
+    run(async {
+        let world = World::cold(target(), OPEN).await;
+        let status = format!("GET /.gateway/status HTTP/1.1\nAuthorization: Bearer {TOKEN}");
+        let mut streams = Vec::new();
+        for _ in 0..3 {
+            let client = world.client().await;
+            send(&client, &status).await;
+            read_to(&client, r#""phase":"off""#).await;
+            streams.push(client);
+        }
+        let told = world.ask(&status).await;
+        assert!(told.starts_with("HTTP/1.1 503"), "{told}");
+        assert!(told.contains("retry-after: "), "{told}");
+        // Whoever leaves makes room.
+        drop(streams.pop());
+        timeout(PATIENCE, async {
+            while world.context.streams.available_permits() == 0 {
+                yield_now().await;
+            }
+        })
+        .await
+        .unwrap();
+        // One of somebody who may not see it any more ends, and all do with the gateway.
+        let client = world.client().await;
+        send(&client, &status.replace(TOKEN, SHORT)).await;
+        read_to(&client, r#""phase":"off""#).await;
+        World::seconds(31).await;
+        read_to(&client, "0\r\n\r\n").await;
+        world.context.drain();
+        for client in streams {
+            read_to(&client, "0\r\n\r\n").await;
+            assert!(read_all(&client).await.is_empty());
+        }
     });
 }

@@ -7,6 +7,7 @@ use hyper::body::{Body, Incoming};
 use tokio::net::TcpListener;
 use tokio::time::{Duration, Instant, pause, sleep};
 
+use super::apps::nobody;
 use super::peers::{flood, listener, read_to, write};
 use crate::gateway::listener::Slot;
 use crate::gateway::proxy::answer::Answer;
@@ -37,7 +38,8 @@ fn endpoint(listener: &TcpListener) -> Endpoint {
 /// Reads a body to its end, and so gives its connection back.
 async fn finish(body: Incoming, leased: Leased) -> usize {
     let passing = Arc::new(Slot::alone().pass().unwrap());
-    let mut body = Answer::passed(body, leased, (Usage::none(), passing), false, false);
+    let with = (Usage::none(), passing);
+    let mut body = Answer::passed(body, leased, with, nobody().await, false, false);
     let mut bytes = 0;
     while let Some(frame) =
         std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await
@@ -141,7 +143,14 @@ fn a_body_that_is_not_read_to_its_end_costs_its_connection() {
         };
         let passing = Arc::new(Slot::alone().pass().unwrap());
         let with = (Usage::none(), passing);
-        let body = Answer::passed(response.into_body(), leased, with, false, false);
+        let body = Answer::passed(
+            response.into_body(),
+            leased,
+            with,
+            nobody().await,
+            false,
+            false,
+        );
         drop(body);
         assert!(pool::take(endpoint).is_none());
     });

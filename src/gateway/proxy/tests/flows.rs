@@ -1,8 +1,8 @@
 //! Requests through the whole proxy to a target that is ready.
 
-use tokio::time::{Duration, pause, resume, sleep, timeout};
+use tokio::time::{Duration, timeout};
 
-use super::apps::{STRANGER, TOKEN, World, answer, send, serve, target};
+use super::apps::{SHORT, STRANGER, TOKEN, World, answer, send, serve, target};
 use super::peers::{flood, read, read_all, read_to, write};
 use crate::control::access::Action;
 use crate::net::fake::run;
@@ -161,6 +161,56 @@ fn events_come_as_they_are_sent() {
 }
 
 #[test]
+fn an_answer_that_lasts_ends_when_its_credential_is_not_taken_any_more() {
+    run(async {
+        for kind in ["text/event-stream", "application/octet-stream"] {
+            let world = World::ready(target(), OPEN).await;
+            // With one that expires, with one that is revoked, and with none.
+            let mut open = Vec::new();
+            for token in [SHORT, TOKEN, ""] {
+                let client = world.client().await;
+                let line = match token {
+                    "" => "",
+                    _ => &format!("\nAuthorization: Bearer {token}"),
+                };
+                send(&client, &format!("GET / HTTP/1.1{line}")).await;
+                let app = world.accept().await;
+                read_to(&app, "\r\n\r\n").await;
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n");
+                write(&app, head.as_bytes()).await;
+                read_to(&client, "\r\n\r\n").await;
+                open.push((client, app));
+            }
+            world.revoke();
+            let mut are_open = vec![true; open.len()];
+            for second in 1..=65_usize {
+                World::seconds(1).await;
+                for (at, (client, app)) in open.iter().enumerate() {
+                    if !are_open[at] {
+                        continue;
+                    }
+                    let said = format!("data: {second}\n\n");
+                    write(app, said.as_bytes()).await;
+                    let told = read(client).await;
+                    are_open[at] = !told.is_empty();
+                }
+                let is_stream = kind.starts_with("text");
+                let expected = match second {
+                    ..30 => [true, true, true],
+                    30..60 => [!is_stream, true, true],
+                    60.. => [false, false, true],
+                };
+                if second % 15 == 5 {
+                    assert_eq!(are_open, expected, "{kind} {second}");
+                }
+            }
+            // Its app is told, too.
+            read_all(&open[0].1).await;
+        }
+    });
+}
+
+#[test]
 fn an_upload_flows_and_an_early_answer_ends_it() {
     run(async {
         let world = World::ready(target(), OPEN).await;
@@ -202,9 +252,7 @@ fn an_app_that_takes_nothing_does_not_hold_an_upload_for_ever() {
         let app = world.accept().await;
         let more = flood(&client, &[0; 64 * 1024]);
         timeout(Duration::from_millis(300), more).await.unwrap_err();
-        pause();
-        sleep(Duration::from_secs(61)).await;
-        resume();
+        World::seconds(61).await;
         let told = answer(&client).await;
         assert!(told.starts_with("HTTP/1.1 504"), "{told}");
         assert!(told.contains("connection: close\r\n"), "{told}");

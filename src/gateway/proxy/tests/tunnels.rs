@@ -122,13 +122,22 @@ fn much_goes_through_a_reader_that_is_slow() {
 fn a_socket_that_is_over_is_told_why() {
     for is_encrypted in CLIENTS {
         run(async {
-            for (over, code) in [(Over::Away, 1001_u16), (Over::Refused, 1008)] {
+            let (expired, refused) = (
+                "the credential has expired",
+                "the credential is not taken any more",
+            );
+            for (over, code, reason) in [
+                (Over::Away, 1001_u16, ""),
+                (Over::Expired, 1008, expired),
+                (Over::Refused, 1008, refused),
+            ] {
                 let mut ends = open(is_encrypted, (b"", b"")).await;
                 write(&ends.app, b"\x82\x02ab").await;
                 read_to(&ends.client, "ab").await;
                 ends.over.take().unwrap().send(over).unwrap();
-                let mut expected = vec![0x88, 2];
+                let mut expected = vec![0x88, 2 + u8::try_from(reason.len()).unwrap()];
                 expected.extend(code.to_be_bytes());
+                expected.extend(reason.as_bytes());
                 assert_eq!(read_all(&ends.client).await, expected);
                 drop(ends.client);
                 let ended = timeout(PATIENCE, ends.tunnel).await.unwrap().unwrap();

@@ -2,7 +2,7 @@
 
 use tokio::net::TcpStream;
 
-use super::apps::{OPEN, TOKEN, World, answer, send, serve, target};
+use super::apps::{OPEN, SHORT, TOKEN, World, answer, send, serve, target};
 use super::peers::{read, read_all, read_to, write};
 use crate::gateway::wake::Phase;
 use crate::net::fake::run;
@@ -16,8 +16,13 @@ const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r
 
 /// A socket that is open: the client's end and the app's.
 async fn open(world: &World) -> (TcpStream, TcpStream) {
+    open_with(world, TOKEN).await
+}
+
+/// One that was opened with this token.
+async fn open_with(world: &World, token: &str) -> (TcpStream, TcpStream) {
     let client = world.client().await;
-    send(&client, &format!("{ASK}\nAuthorization: Bearer {TOKEN}")).await;
+    send(&client, &format!("{ASK}\nAuthorization: Bearer {token}")).await;
     let app = world.accept().await;
     let head = read_to(&app, "\r\n\r\n").await;
     assert!(head.contains("upgrade: websocket\r\n"), "{head}");
@@ -82,6 +87,30 @@ fn a_gateway_that_ends_ends_its_sockets() {
         let (client, _app) = open(&world).await;
         world.context.drain();
         assert_eq!(read_all(&client).await, b"\x88\x02\x03\xe9");
+    });
+}
+
+#[test]
+fn a_socket_ends_with_its_credential_and_says_how_that_ended() {
+    run(async {
+        let world = World::ready(target(), OPEN).await;
+        let (expired, _app) = open_with(&world, SHORT).await;
+        let (revoked, app) = open(&world).await;
+        World::seconds(29).await;
+        for (client, said) in [(&expired, b"\x81\x01a"), (&revoked, b"\x81\x01b")] {
+            write(client, said).await;
+        }
+        assert_eq!(read(&app).await, b"\x81\x01b");
+        World::seconds(2).await;
+        let told = read_all(&expired).await;
+        assert_eq!(told, b"\x88\x1c\x03\xf0the credential has expired");
+        world.revoke();
+        World::seconds(30).await;
+        let told = read_all(&revoked).await;
+        assert_eq!(
+            told,
+            b"\x88\x26\x03\xf0the credential is not taken any more"
+        );
     });
 }
 
