@@ -9,6 +9,8 @@ use super::exposition::Exposition;
 /// Reason why a request, or a connection, was turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rejection {
+    /// Its head is none, or too large.
+    Head,
     /// Two servers could see different ends of the request.
     Framing,
     /// It has no `Host`, or one that is none.
@@ -71,7 +73,8 @@ pub enum Rejection {
 
 impl Rejection {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
+        Self::Head,
         Self::Framing,
         Self::Host,
         Self::Target,
@@ -106,6 +109,7 @@ impl Rejection {
     /// The value of the label `reason`.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Head => "head",
             Self::Framing => "framing",
             Self::Host => "host",
             Self::Target => "target",

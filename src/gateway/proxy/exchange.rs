@@ -26,11 +26,11 @@ pub(super) enum Failure {
     /// connection.
     Unsent(Box<Request<Upload>>),
     /// The connection had been used before, and was closed instead of an answer.
-    Stale,
+    Stale(hyper::Error),
     /// The client broke its body off.
     Client,
     /// The answer was none, or not to the end of its head.
-    Broken,
+    Broken(hyper::Error),
     /// The app said nothing, or took nothing more of the body.
     Late,
 }
@@ -72,8 +72,8 @@ pub(super) async fn exchange(
             Some(unsent) if is_kept => message = unsent,
             Some(unsent) => return Err(Failure::Unsent(Box::new(unsent))),
             None if error.is_user() => return Err(Failure::Client),
-            None if is_kept && !error.is_parse() => return Err(Failure::Stale),
-            None => return Err(Failure::Broken),
+            None if is_kept && !error.is_parse() => return Err(Failure::Stale(error)),
+            None => return Err(Failure::Broken(error)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One request: whether it is taken, whose it is, where it goes, and what comes back.
 
+use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use super::replies;
 use super::request::{Checked, OWN_PATHS, Shown, check, is_preflight};
 use super::standing::Standing;
 use super::status::Events;
+use super::trouble;
 use super::upgrade::{self, Switching};
 use super::upload::{Progress, Upload};
 use super::usage::Usage;
@@ -270,18 +272,17 @@ impl One<'_> {
             },
         };
         let (response, leased) = sent;
-        let context = &self.visitor.context;
         let status = response.status();
-        let name = admitted.target.name.as_str();
         if status == StatusCode::SWITCHING_PROTOCOLS {
             let answer = self.switch(admitted, response, usage, upgrade);
-            let told = answer
-                .as_ref()
-                .map_or(StatusCode::BAD_GATEWAY, Response::status);
-            context.metrics.request(name, told.as_u16());
-            return answer.ok_or_else(|| Box::new(replies::bad_gateway()));
+            let answer = answer.unwrap_or_else(|| {
+                self.unreachable(admitted, "it switched to a protocol that was not asked for");
+                replies::bad_gateway()
+            });
+            self.count(admitted, answer.status());
+            return Ok(answer);
         }
-        context.metrics.request(name, status.as_u16());
+        self.count(admitted, status);
         if status.as_u16() < 400 {
             usage.touch(true);
         }
@@ -346,7 +347,7 @@ impl One<'_> {
                     admitted.handle.failed(endpoint);
                     endpoint = self.another(admitted, endpoint, deadline).await?;
                 }
-                Err(Failure::Stale) if may_repeat => {
+                Err(Failure::Stale(_)) if may_repeat => {
                     pool::forget(endpoint);
                     (may_repeat, is_fresh) = (false, true);
                     message = self.head(admitted).map(|()| Upload::None);
@@ -370,10 +371,7 @@ impl One<'_> {
         }
         if Instant::now() >= deadline {
             let may_see = false;
-            self.visitor
-                .context
-                .metrics
-                .rejected(Rejection::Unreachable);
+            self.unreachable(admitted, "it takes no connection");
             return Err(Box::new(replies::cold(
                 &Cold::TimedOut,
                 &self.parts.headers,
@@ -387,16 +385,40 @@ impl One<'_> {
         }
     }
 
+    /// The answer to a request that its app did not answer.
     fn failed(&self, admitted: &Admitted<'_>, failure: &Failure) -> Refused {
         let answer = match failure {
-            Failure::Late => replies::timed_out(),
-            Failure::Client => replies::closing(replies::broken_off()),
-            _ => replies::bad_gateway(),
+            Failure::Client => {
+                let answer = replies::closing(replies::broken_off());
+                self.count(admitted, answer.status());
+                return Box::new(answer);
+            }
+            Failure::Late => {
+                self.unreachable(admitted, "it did not answer, or read the request, in time");
+                replies::timed_out()
+            }
+            Failure::Stale(error) | Failure::Broken(error) => {
+                let cause = error.source().map(|cause| format!(": {cause}"));
+                let reason = format!("{error}{}", cause.unwrap_or_default());
+                self.unreachable(admitted, &reason);
+                replies::bad_gateway()
+            }
+            Failure::Unsent(_) => replies::bad_gateway(),
         };
-        let name = admitted.target.name.as_str();
-        let metrics = &self.visitor.context.metrics;
-        metrics.request(name, answer.status().as_u16());
+        self.count(admitted, answer.status());
         Box::new(answer)
+    }
+
+    /// The app gave no answer, for this reason.
+    fn unreachable(&self, admitted: &Admitted<'_>, reason: &str) {
+        trouble::tell(&admitted.target.name, reason);
+        let metrics = &self.visitor.context.metrics;
+        metrics.rejected(Rejection::Unreachable);
+    }
+
+    fn count(&self, admitted: &Admitted<'_>, status: StatusCode) {
+        let metrics = &self.visitor.context.metrics;
+        metrics.request(admitted.target.name.as_str(), status.as_u16());
     }
 
     /// The answer of the app, as the client gets it.

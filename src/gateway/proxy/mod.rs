@@ -23,6 +23,7 @@ mod status;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod tunnel;
 mod upgrade;
 mod upload;

@@ -147,5 +147,8 @@ async fn serve(
     });
     if let Err(error) = done.await {
         debug!("a connection ended: {error}");
+        if error.is_parse() {
+            context.metrics.rejected(Rejection::Head);
+        }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::support::client::Raw;
 use super::support::world::GatewayWorld;
+use crate::support::monitor::poll;
 
 /// The time in which everything that is going to come has come.
 const QUIET: Duration = Duration::from_millis(400);
@@ -341,4 +342,24 @@ fn requests_behind_each_other_are_answered_one_by_one() {
         assert_eq!((reply.status, reply.text().as_str()), (200, "hello"));
     }
     assert_eq!(world.backend("web").asked().len(), 3);
+}
+
+#[test]
+fn heads_that_are_none_or_too_large_are_counted() {
+    let world = GatewayWorld::with_web();
+    let fields = "X: y\r\n".repeat(101);
+    let many = format!("GET / HTTP/1.1\r\nHost: web.test\r\n{fields}\r\n");
+    for (head, status) in [
+        ("nonsense\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nX y\r\n\r\n", 400),
+        (&many, 431),
+    ] {
+        let mut raw = world.connect();
+        raw.send(head);
+        assert_eq!(raw.reply().status, status, "{head}");
+    }
+    let counted = "openclaw_gateway_rejected_total{reason=\"head\"} 3\n";
+    poll("all to be counted", || {
+        world.metrics().contains(counted).then_some(())
+    });
 }

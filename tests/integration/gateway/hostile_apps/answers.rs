@@ -291,6 +291,15 @@ fn what_is_no_answer_is_a_502_and_what_is_broken_off_shows() {
             });
         }
     });
+    // All are counted, and the log has one of them: the others would fill it.
+    let refused = CASES.iter().filter(|(.., fate)| *fate == Refused).count();
+    let counted = format!("openclaw_gateway_rejected_total{{reason=\"unreachable\"}} {refused}\n");
+    assert!(world.metrics().contains(&counted), "{}", world.metrics());
+    let log = world.replicas[0].run.log();
+    let told = log
+        .lines()
+        .filter(|line| line.contains("web gave no answer"));
+    assert_eq!(told.count(), 1, "{log}");
     // Whoever comes next gets an answer of their own, over whatever connections are left.
     thread::scope(|scope| {
         for _ in 0..CASES.len() {
