@@ -70,9 +70,7 @@ pub(super) fn content(path: &str) -> Result<Zeroizing<String>, Flaw> {
 pub(super) fn file(path: &str, limit: usize) -> Result<BoundedFile, Flaw> {
     BoundedFile::read(Path::new(path), limit).map_err(|error| {
         let cure = match error {
-            FileError::Unreadable(_) => {
-                "mount it there and let the program's user read it, or leave the variable unset"
-            }
+            FileError::Unreadable(_) => "mount a file there, and let the program's user read it",
             FileError::TooLarge(_) => "name the file that holds what is asked for and nothing else",
         };
         let problem = format!("names {}, which {}", quoted(path), error.problem());

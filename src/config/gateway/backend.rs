@@ -6,6 +6,7 @@ use super::keys::OF_HOST;
 use super::words::{self, HOLD, ON_COLD, ROUTES, WAKE_BY, length};
 use super::{Backend, OnCold, Route, WakeBy};
 use crate::config::document::{Object, switch, text, word};
+use crate::control::ObjectName;
 
 /// The most host names of a target.
 pub(super) const MAX_HOSTS: usize = 8;
@@ -35,9 +36,17 @@ pub(super) const QUIET_AGENTS: [&str; 6] = [
     "Prometheus",
 ];
 
-/// The hosts of the target, as far as they are known, and how requests get to it: nothing
-/// where that has a fault, else perhaps none.
-pub(super) fn backend(object: &mut Object<'_, '_>) -> (Vec<String>, Option<Option<Backend>>) {
+/// The way to a target, as far as it is known, whatever else is wrong with it.
+#[derive(Default)]
+pub(super) struct Way {
+    pub(super) hosts: Vec<String>,
+    pub(super) service: Option<ObjectName>,
+    /// All of it: nothing where it has a fault, else perhaps none.
+    pub(super) backend: Option<Option<Backend>>,
+}
+
+/// How requests get to the target.
+pub(super) fn way(object: &mut Object<'_, '_>) -> Way {
     let hosts = hosts(object);
     let service = object.read("service", words::service);
     let port = object.read("port", words::port);
@@ -57,15 +66,23 @@ pub(super) fn backend(object: &mut Object<'_, '_>) -> (Vec<String>, Option<Optio
 
     if object.take("host").is_none() && object.take("hosts").is_none() {
         let Some(key) = OF_HOST.iter().find(|key| object.take(key).is_some()) else {
-            return (Vec::new(), Some(None));
+            return Way {
+                backend: Some(None),
+                ..Way::default()
+            };
         };
-        object.flaw(
-            &format!(", which has {key} and no host"),
-            "give it the host name that requests for it have, or leave the key out",
-        );
-        return (Vec::new(), None);
+        let cure = match *key {
+            "idle" => {
+                "give it the host name that requests for it have, or leave the key out and start it \
+                 with for: only use of what the proxy leads to is seen"
+            }
+            _ => "give it the host name that requests for it have, or leave the key out",
+        };
+        object.flaw(&format!(", which has {key} and no host"), cure);
+        return Way::default();
     }
     let known = hosts.clone().unwrap_or_default();
+    let known_service = service.clone().flatten();
     for key in ["service", "port"] {
         if object.take(key).is_none() {
             object.flaw(
@@ -98,7 +115,11 @@ pub(super) fn backend(object: &mut Object<'_, '_>) -> (Vec<String>, Option<Optio
             identity_headers: identity_headers?.unwrap_or(false),
         })
     };
-    (known, made().map(Some))
+    Way {
+        hosts: known,
+        service: known_service,
+        backend: made().map(Some),
+    }
 }
 
 /// The host names of the target, by either key; nothing where they have a fault.

@@ -17,6 +17,7 @@ const MAX_NAMED: usize = 20;
 pub(super) fn flaws(placed: &[Placed], own: Option<&Workload>) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     let (mut workloads, mut hosts) = (SortedMap::new(), SortedMap::new());
+    let mut services = SortedMap::new();
     for one in placed {
         let place = one.place.as_str();
         if let Some(workload) = &one.workload {
@@ -30,6 +31,16 @@ pub(super) fn flaws(placed: &[Placed], own: Option<&Workload>) -> Vec<Flaw> {
                 flaws.push(Flaw::new(
                     format!("has {place}, whose object is the gateway's own: {workload}"),
                     "leave it out: a gateway that stopped itself could wake nothing",
+                ));
+            }
+        }
+        if let (Some(workload), Some(service)) = (&one.workload, &one.service) {
+            let namespace = &workload.namespace;
+            if let Some(first) = before(&mut services, (namespace, service), place) {
+                flaws.push(Flaw::new(
+                    format!("has {place}, whose Service is that of {first}: {namespace}/{service}"),
+                    "give each target a Service of its own, for the pods of its object alone: by \
+                     one of both, who may reach the one target would reach the other",
                 ));
             }
         }

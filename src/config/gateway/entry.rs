@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use super::backend::backend;
+use super::backend::{Way, way};
 use super::keys::KEYS;
 use super::words::{self, IDLE, IDLE_STOPS, MIN_UP, PRESENCE, length};
 use super::{GatewayTarget, IdleStop};
 use crate::config::cluster;
 use crate::config::document::{self, Object, Shape};
 use crate::config::fault::{Flaw, Flaws, quoted};
-use crate::control::{Kind, TargetName, Workload, access::Actions};
+use crate::control::{Kind, ObjectName, TargetName, Workload, access::Actions};
 use crate::json::Located;
 
-/// The keys that say something only of one that is stopped when it is idle.
-const OF_IDLE: [&str; 4] = ["idleStop", "presence", "minUp", "overrides"];
+/// The keys that say something only of one that is stopped when it is idle. `overrides` is
+/// none of them: it counts at the end of the time that a start was for, too.
+const OF_IDLE: [&str; 3] = ["idleStop", "presence", "minUp"];
 
 /// The time after a wake in which it has to become ready, unless it says otherwise.
 const READY_TIMEOUT: Duration = Duration::from_secs(300);
@@ -39,6 +40,7 @@ pub(super) struct Placed {
     pub(super) name: Option<TargetName>,
     pub(super) workload: Option<Workload>,
     pub(super) hosts: Vec<String>,
+    pub(super) service: Option<ObjectName>,
     /// All of it, if it has no fault of its own.
     pub(super) target: Option<GatewayTarget>,
 }
@@ -79,7 +81,11 @@ pub(super) fn target(name: &str, value: Located<'_>, flaws: &mut Flaws) -> Optio
     };
     let workload = workload();
     let counts = counts(&mut object);
-    let (hosts, backend) = backend(&mut object);
+    let Way {
+        hosts,
+        service,
+        backend,
+    } = way(&mut object);
     let idle = idle(&mut object);
     let anonymous = object.each("anonymous", words::open_action);
     let ready_timeout = object.read("readyTimeout", document::ready_timeout);
@@ -111,6 +117,7 @@ pub(super) fn target(name: &str, value: Located<'_>, flaws: &mut Flaws) -> Optio
         name,
         workload,
         hosts,
+        service,
         target,
     })
 }

@@ -9,13 +9,13 @@ pub(super) const KEYS: [&str; 27] = [
     "max",
     "host",
     "hosts",
-    "idle",
     "idleStop",
     "presence",
     "minUp",
     "overrides",
     "anonymous",
     "readyTimeout",
+    "idle",
     "service",
     "port",
     "route",
@@ -32,4 +32,4 @@ pub(super) const KEYS: [&str; 27] = [
 ];
 
 /// The keys that say something only of one that has a host.
-pub(super) const OF_HOST: &[&str] = KEYS.split_at(14).1;
+pub(super) const OF_HOST: &[&str] = KEYS.split_at(13).1;

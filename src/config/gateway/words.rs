@@ -125,12 +125,19 @@ pub(super) fn kind(content: Content<'_>) -> Result<Kind, Flaw> {
     match text.as_str() {
         "Deployment" => Ok(Kind::Deployment),
         "StatefulSet" => Ok(Kind::StatefulSet),
-        other => match kind_named(other)? {
-            kind if kind.takes_apply() => Ok(kind),
-            _ => Err(Flaw::new(
-                format!("is one whose count cannot be applied: {}", quoted(other)),
-                "name a Deployment or a StatefulSet; others are switched in the chat alone",
-            )),
+        other => match kind_named(other) {
+            Ok(kind) if kind.takes_apply() => Ok(kind),
+            read => {
+                let problem = match read {
+                    Ok(_) => "is one whose count cannot be applied",
+                    Err(_) => "is none",
+                };
+                Err(Flaw::new(
+                    format!("{problem}: {}", quoted(other)),
+                    "write Deployment or StatefulSet, since others are never switched by the \
+                     gateway",
+                ))
+            }
         },
     }
 }

@@ -13,22 +13,19 @@ const HOST: &str = "\"host\": \"a.example.org\", \"service\": \"s\", \"port\": 8
 #[test]
 fn a_value_of_the_wrong_form_is_named_with_its_line() {
     for (rest, wanted) in [
-        ("\"kind\": \"Daemonset\"", "is none: \"Daemonset\""),
+        (
+            "\"kind\": \"DaemonSet\"",
+            "is none: \"DaemonSet\": write Deployment or StatefulSet, ",
+        ),
         ("\"kind\": 5", "is a number and not a text"),
         (
             "\"kind\": \"argoproj.io/v1alpha1/rollouts\"",
-            "is one whose count cannot be applied: \"argoproj.io/v1alpha1/rollouts\"",
+            "is one whose count cannot be applied: \"argoproj.io/v1alpha1/rollouts\": write \
+             Deployment or StatefulSet, ",
         ),
         ("\"replicas\": 0", "is out of range: \"0\""),
         ("\"replicas\": \"2\"", "is a text and not a number"),
         ("\"max\": 1001", "is out of range: \"1001\""),
-        (
-            "\"idle\": \"9s\"",
-            "is no time, or out of range: \"9s\": write seconds",
-        ),
-        ("\"idle\": \"soon\"", "is no time, or out of range"),
-        ("\"idle\": 1800", "is a number and not a text"),
-        ("\"idle\": \"367d\"", "is no time, or out of range"),
         ("\"readyTimeout\": \"5s\"", "is no time, or out of range"),
         (
             "\"anonymous\": [\"start\"]",
@@ -52,6 +49,17 @@ fn a_value_of_the_wrong_form_is_named_with_its_line() {
     }
     for (rest, wanted) in [
         (
+            "\"9s\"",
+            "is no time, or out of range: \"9s\": write seconds",
+        ),
+        ("\"soon\"", "is no time, or out of range"),
+        ("1800", "is a number and not a text"),
+        ("\"367d\"", "is no time, or out of range"),
+    ] {
+        is_told(&format!("{HOST}, \"idle\": {rest}"), wanted, "\"idle\"");
+    }
+    for (rest, wanted) in [
+        (
             "\"idleStop\": \"mine\"",
             "is none of own, any, never: \"mine\": write one of these",
         ),
@@ -70,7 +78,7 @@ fn a_value_of_the_wrong_form_is_named_with_its_line() {
         ),
         ("\"overrides\": \"a\"", "is a text and not a list"),
     ] {
-        is_told(&format!("\"idle\": \"1m\", {rest}"), wanted, rest);
+        is_told(&format!("{HOST}, \"idle\": \"1m\", {rest}"), wanted, rest);
     }
 }
 
@@ -180,6 +188,11 @@ fn keys_that_do_not_agree_are_a_fault() {
             "has target \"web\", which has idleStop and no idle",
         ),
         (
+            "\"idle\": \"30m\"",
+            "has target \"web\", which has idle and no host: give it the host name that requests \
+             for it have, or leave the key out and start it with for: ",
+        ),
+        (
             "\"onCold\": \"page\"",
             "has target \"web\", which has onCold and no host: ",
         ),
@@ -208,6 +221,8 @@ fn keys_that_do_not_agree_are_a_fault() {
         let [fault] = target(rest).unwrap_err().try_into().unwrap();
         assert!(fault.starts_with(wanted), "{fault}");
     }
+    // They count where a start ends by its time, which needs no host.
+    assert!(target("\"overrides\": [\"kube-controller-manager\"]").is_ok());
 }
 
 /// A file with two targets and what is said beside them, from line 4 on.
@@ -460,6 +475,8 @@ fn what_cannot_be_read_is_a_fault_of_its_own() {
     assert!(fault.starts_with(start), "{fault}");
     let large = TempFile::new(" ".repeat(256 * 1024 + 1));
     assert!(told(large.path()).contains("which is larger than 262144 bytes"));
+    let endless = told("/dev/zero");
+    assert!(endless.ends_with(": mount a file there, and let the program's user read it"));
     assert!(told(TempFile::new(b"\xff").path()).contains("which is not text"));
     assert!(told(TempFile::new("{").path()).contains("GATEWAY_CONFIG is not JSON: EOF"));
     assert!(told(TempFile::new("[]").path()).contains("GATEWAY_CONFIG is a list: write {"));

@@ -65,9 +65,9 @@ fn the_names_of_a_list_are_hosts_too() {
         "\"a\": {\"namespace\": \"n\", \"name\": \"a\", \"host\": \"h.org\", \"service\": \"s\", \
          \"port\": 80}",
         "\"b\": {\"namespace\": \"n\", \"name\": \"b\", \"hosts\": [\"b\", \"h.org\"], \"service\": \
-         \"s\", \"port\": 80}",
+         \"t\", \"port\": 80}",
         "\"c\": {\"namespace\": \"n\", \"name\": \"c\", \"hosts\": [\"c\", \"b\"], \"service\": \
-         \"s\", \"port\": 80}",
+         \"u\", \"port\": 80}",
     ])
     .try_into()
     .unwrap();

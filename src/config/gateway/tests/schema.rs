@@ -43,7 +43,7 @@ fn the_schema_has_the_keys_that_are_read() {
     let auth = &schema["properties"]["gateway"]["properties"]["auth"];
     assert_eq!(keys(auth), BTreeSet::from(["k8sTrust"]));
     let (first, last) = (keys::OF_HOST.first(), keys::OF_HOST.last());
-    assert_eq!((first, last), (Some(&"service"), Some(&"identityHeaders")));
+    assert_eq!((first, last), (Some(&"idle"), Some(&"identityHeaders")));
 }
 
 #[test]

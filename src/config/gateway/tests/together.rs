@@ -15,7 +15,7 @@ fn no_two_targets_have_one_object_or_one_host() {
          \"port\": 80}",
         "\"b\": {\"namespace\": \"n\", \"name\": \"x\", \"kind\": \"apps/v1/deployments\"}",
         "\"c\": {\"namespace\": \"n\", \"name\": \"x\", \"kind\": \"StatefulSet\", \"host\": \
-         \"h.org\", \"service\": \"s\", \"port\": 80}",
+         \"h.org\", \"service\": \"t\", \"port\": 80}",
     ])
     .try_into()
     .unwrap();
@@ -23,6 +23,28 @@ fn no_two_targets_have_one_object_or_one_host() {
     assert!(object.starts_with(start), "{object}");
     let start = "has target \"c\" (line 4), whose host is that of target \"a\" (line 2): h.org: ";
     assert!(host.starts_with(start), "{host}");
+}
+
+/// What one target lets in would reach the pods of the other, and nothing would wake those.
+#[test]
+fn no_two_targets_have_one_service() {
+    let of = |name: &str, namespace: &str, port: &str| {
+        format!(
+            "\"{name}\": {{\"namespace\": \"{namespace}\", \"name\": \"{name}\", \"host\": \
+             \"{name}.org\", \"service\": \"s\", \"port\": {port}}}"
+        )
+    };
+    // By another port it is the same pods.
+    for port in ["80", "\"admin\""] {
+        let [fault] = targets(&[&of("a", "n", "80"), &of("b", "n", port)])
+            .try_into()
+            .unwrap();
+        let start = "has target \"b\" (line 3), whose Service is that of target \"a\" (line 2): \
+            n/s: give each target a Service of its own";
+        assert!(fault.starts_with(start), "{fault}");
+    }
+    let elsewhere = [of("a", "n", "80"), of("b", "m", "80")].join(",");
+    assert!(read(&format!("{{\"targets\": {{{elsewhere}}}}}")).is_ok());
 }
 
 #[test]
