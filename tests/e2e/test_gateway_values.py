@@ -9,7 +9,7 @@ import pytest
 
 from toggle_e2e.bot import default_binary, run_to_end
 from toggle_e2e.manifests import CHART, REPOSITORY, Refused, chart, container_of, of_kind, pod_of, variables
-from toggle_e2e.releases import GATEWAY, GATEWAY_ALONE, ROLES, TRUST, Values, changed, gateway_file
+from toggle_e2e.releases import GATEWAY, GATEWAY_ALONE, LEAST, ROLES, TRUST, Values, changed, gateway_file
 from toggle_e2e.schemas import shape
 
 BACKEND = {"host": "web.example.org", "service": "web", "port": "http"}
@@ -18,6 +18,11 @@ BACKEND = {"host": "web.example.org", "service": "web", "port": "http"}
 def target(**fields: object) -> Values:
     """Values with a target that has more fields."""
     return changed("gateway.config.targets.worker", {"name": "openclaw-worker"} | fields, GATEWAY_ALONE)
+
+
+def both(of_the_bot: Values) -> Values:
+    """Values of a bot with this target, beside a gateway."""
+    return changed("targets", [of_the_bot], LEAST) | {"gateway": GATEWAY_ALONE["gateway"]}
 
 
 def refusal(values: Values, *options: str) -> str:
@@ -64,7 +69,7 @@ def refusal(values: Values, *options: str) -> str:
             ["gateway.config.targets names apps/deployments default/web twice, as a and as b: keep one of them"],
         ),
         (
-            gateway_file(targets={"a": {"name": "a"} | BACKEND, "b": {"name": "b"} | BACKEND}),
+            gateway_file(targets={"a": {"name": "a"} | BACKEND, "b": {"name": "b"} | BACKEND | {"service": "b"}}),
             ["gateway.config.targets names the host web.example.org twice, as a and as b: "],
         ),
         (
@@ -76,6 +81,15 @@ def refusal(values: Values, *options: str) -> str:
             ),
             ["gateway.config.targets names the host web.example.org twice, as a and as b: "],
         ),
+        (
+            gateway_file(
+                targets={"a": {"name": "a"} | BACKEND, "b": {"name": "b"} | BACKEND | {"host": "b", "port": 81}}
+            ),
+            ["gateway.config.targets names the Service default/web twice, as a and as b: "],
+        ),
+        (target(idle="30m"), ["gateway.config.targets.worker has idle and no host: "]),
+        (target(onCold="page"), ["gateway.config.targets.worker has onCold and no host: "]),
+        (target(minUp="1m"), ["gateway.config.targets.worker has minUp and no idle: "]),
         (target(**BACKEND, hosts=["web"]), ["gateway.config.targets.worker has host and hosts: "]),
         (target(hosts=["web"]), ["gateway.config.targets.worker has hosts alone: "]),
         (target(host="web.example.org"), ["gateway.config.targets.worker has host alone: "]),
@@ -101,6 +115,30 @@ def refusal(values: Values, *options: str) -> str:
         (
             changed("gateway.autoscalers", {"other": {"maxReplicas": 3}}, GATEWAY_ALONE),
             ["gateway.autoscalers.other is no target"],
+        ),
+        (
+            changed("gateway.autoscalers", {"worker": {"minReplicas": 4, "maxReplicas": 3}}, GATEWAY_ALONE),
+            ["gateway.autoscalers.worker has a minReplicas of 4, and its maxReplicas is 3: "],
+        ),
+        (
+            changed("gateway.service", {"port": 8081}, GATEWAY_ALONE),
+            ["gateway.service.port and gateway.service.apiPort are one port: "],
+        ),
+        (
+            changed("gateway.maxConnections", 641, GATEWAY_ALONE),
+            ["gateway.resources.limits.memory is 32Mi, and gateway.maxConnections of 641 need 32800Ki: "],
+        ),
+        (
+            changed("gateway.resources", {"limits": {"memory": 33000000}}, GATEWAY_ALONE),
+            ["gateway.resources.limits.memory is 33000000, and gateway.maxConnections of 640 need 32768Ki: "],
+        ),
+        (
+            both({"name": "worker", "object": "other"}),
+            ["have other objects by the name worker, in targets apps/deployments default/other: "],
+        ),
+        (
+            both({"name": "workers", "object": "openclaw-worker"}),
+            ["targets names apps/deployments default/openclaw-worker workers, and gateway.config.targets names it worker"],
         ),
         (
             changed("gateway.serviceAccount", {"create": False}, GATEWAY_ALONE),
@@ -162,10 +200,13 @@ SLIPS: list[tuple[str, object]] = [
     ("gateway.trustedProxies", ["ingress"]),
     ("gateway.tokenAudience", ""),
     ("gateway.oidc.issuerURL", "http://keycloak.example.com/realms/a"),
+    ("gateway.oidc.issuerURL", "http://svc/realms/a"),
+    ("gateway.oidc.issuerURL", "http://keycloak.svc.example.com/realms/a"),
     ("gateway.oidc.algorithms", ["none"]),
     ("gateway.oidc.algorithms", ["HS256"]),
     ("gateway.oidc.algorithms", []),
     ("gateway.drainTimeout", "soon"),
+    ("gateway.maxConnections", 8),
     ("gateway.ports.proxy", 80),
     ("gateway.tls.secretName", "gateway_tls"),
     ("gateway.tls.secret", "gateway-tls"),
@@ -179,6 +220,40 @@ SLIPS: list[tuple[str, object]] = [
 @pytest.mark.parametrize(("path", "value"), SLIPS)
 def test_a_slip_is_refused(path: str, value: object) -> None:
     assert "values don't meet the specifications of the schema" in refusal(changed(path, value, GATEWAY_ALONE))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("gateway.resources", {"limits": {"memory": None}}),
+        ("gateway.resources", {"limits": {"memory": "33.6M"}}),
+        ("gateway.maxConnections", 9),
+        *[
+            ("gateway.oidc", {"issuerURL": url, "audience": "a", "allowedClients": ["b"]})
+            for url in (
+                "https://keycloak.example.com/realms/a",
+                "http://keycloak.identity.svc:8080/realms/a",
+                "http://Keycloak.identity.svc.cluster.local/realms/a",
+                "http://127.0.0.1:8080/realms/a",
+                "http://[::1]/realms/a",
+            )
+        ],
+    ],
+)
+def test_what_the_program_takes_is_no_slip(path: str, value: object) -> None:
+    assert chart(changed("gateway.maxHeld", 9, changed(path, value, GATEWAY_ALONE)))
+
+
+def test_targets_are_isolated_whether_the_gateway_is_or_not() -> None:
+    values = changed("gateway.networkPolicy", {"enabled": False}, target(**BACKEND))
+    isolated = changed("gateway.isolate", {"worker": {"podLabels": {"app": "worker"}}}, values)
+    policies = [one["metadata"]["name"] for one in chart(isolated) if one["kind"] == "NetworkPolicy"]
+    assert policies == ["toggle-openclaw-k8s-toggle-operator-gateway.worker"]
+
+
+def test_one_name_for_one_object_is_right_for_bot_and_gateway() -> None:
+    assert chart(both({"name": "worker", "object": "openclaw-worker"}))
+    assert chart(both({"name": "other", "object": "other"}))
 
 
 def test_one_schema_is_in_two_places() -> None:
