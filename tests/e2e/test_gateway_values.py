@@ -6,8 +6,10 @@ import json
 import re
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from toggle_e2e.bot import default_binary, run_to_end
+from toggle_e2e.gateway_file import TABLE, files
 from toggle_e2e.manifests import CHART, REPOSITORY, Refused, chart, container_of, of_kind, pod_of, variables
 from toggle_e2e.releases import GATEWAY, GATEWAY_ALONE, LEAST, ROLES, TRUST, Values, changed, gateway_file
 from toggle_e2e.schemas import shape
@@ -181,6 +183,9 @@ SLIPS: list[tuple[str, object]] = [
     ("gateway.config.targets.worker.kind", "DaemonSet"),
     ("gateway.config.targets.worker.idleStop", "always"),
     ("gateway.config.targets.worker.idle", 30),
+    ("gateway.config.targets.worker.idle", "9s"),
+    ("gateway.config.targets.worker.readyTimeout", "2d"),
+    ("gateway.config.worker", {}),
     ("gateway.config.targets.worker.onCold", "wait"),
     ("gateway.config.targets.worker.pageStatus", 404),
     ("gateway.config.targets.worker.anonymous", ["read"]),
@@ -188,6 +193,7 @@ SLIPS: list[tuple[str, object]] = [
     ("gateway.config.targets.worker.kind", "argoproj.io/v1alpha1/rollouts"),
     ("gateway.config.targets.worker.host", "Web.example.org"),
     ("gateway.config.targets.worker.host", "web.example.org:443"),
+    ("gateway.config.targets.worker.host", "1.2.3.4"),
     ("gateway.config.targets.worker.hosts", []),
     ("gateway.config.targets.worker.hosts", ["web", "Web.example.org"]),
     ("gateway.config.roles", {"node": {"targets": ["worker"]}}),
@@ -256,13 +262,45 @@ def test_one_name_for_one_object_is_right_for_bot_and_gateway() -> None:
     assert chart(both({"name": "other", "object": "other"}))
 
 
+def schemas() -> tuple[Values, Values]:
+    """Those of the chart's values and of the gateway's file."""
+    ours = json.loads((CHART / "values.schema.json").read_text())
+    return ours, json.loads((REPOSITORY / "docs" / "gateway.schema.json").read_text())
+
+
+def test_both_schemas_take_and_refuse_what_the_program_does() -> None:
+    """The program's tests go through the same table.
+
+    What differs and stays is in columns of its own, each with the reason.
+    """
+    ours, theirs = schemas()
+    of_the_chart = Draft202012Validator({"$ref": "#/$defs/gatewayFile", "$defs": ours["$defs"]})
+    wrong = []
+    for validator, taken, refused in (
+        (of_the_chart, ("taken", "left", "sentence"), ("refused", "strict")),
+        (Draft202012Validator(theirs), ("taken", "left"), ("refused", "strict", "sentence")),
+    ):
+        validator.check_schema(validator.schema)
+        wrong += [called for called, file in files(*taken) if not validator.is_valid(file)]
+        wrong += [called for called, file in files(*refused) if validator.is_valid(file)]
+    assert not wrong
+    for row in TABLE["rows"]:
+        assert ("left" in row) == ("why" in row)
+        assert ("strict" in row) == ("strict_why" in row)
+
+
+def test_what_the_schema_leaves_to_the_templates_is_said_by_them() -> None:
+    for called, file in files("sentence"):
+        assert "gateway.config.targets.db has " in refusal(changed("gateway.config", file, GATEWAY_ALONE)), called
+
+
 def test_one_schema_is_in_two_places() -> None:
     """The file is the same in the values, but that a target has the release's namespace unless it names one.
 
-    What a name may be is a pattern there, and here the one of the bot's targets, too.
+    What a name may be is a pattern there, and here the one of the bot's targets, too. Which keys of a target go
+    together the chart says in sentences of its own.
     """
-    ours = json.loads((CHART / "values.schema.json").read_text())
-    theirs = json.loads((REPOSITORY / "docs" / "gateway.schema.json").read_text())
+    ours, theirs = schemas()
     sides = [shape(ours["$defs"]["gatewayFile"], ours), shape(theirs, theirs)]
     for side in sides:
         side["properties"]["targets"].pop("propertyNames")
@@ -271,6 +309,8 @@ def test_one_schema_is_in_two_places() -> None:
             part.pop("required", None)
         for key in ("kind", "namespace"):
             assert target["properties"].pop(key)
+        for key in ("dependentRequired", "oneOf"):
+            target.pop(key, None)
         for key in ("$schema", "title", "$defs"):
             side.pop(key, None)
     assert sides[0] == sides[1]

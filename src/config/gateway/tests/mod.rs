@@ -7,6 +7,7 @@ mod schema;
 mod settings;
 mod tls;
 mod together;
+mod values;
 
 use std::path::Path;
 use std::time::Duration;

@@ -40,6 +40,19 @@ fn the_schema_has_the_keys_that_are_read() {
         assert_eq!(keys(&defs[name]), known.iter().copied().collect(), "{name}");
         assert_eq!(defs[name]["additionalProperties"], false, "{name}");
     }
+    // A file that has no gateway of another program has these alone.
+    let own = texts(&schema["anyOf"][1]["propertyNames"]["enum"]);
+    assert_eq!(own, outline::KEYS);
+    // Without hosts there is nothing of what needs one.
+    let hostless = schema["$defs"]["target"]["oneOf"][2]["properties"].clone();
+    let hostless: BTreeSet<&str> = hostless
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .filter(|key| !key.starts_with("host"))
+        .collect();
+    assert_eq!(hostless, keys::OF_HOST.iter().copied().collect());
     let auth = &schema["properties"]["gateway"]["properties"]["auth"];
     assert_eq!(keys(auth), BTreeSet::from(["k8sTrust"]));
     let (first, last) = (keys::OF_HOST.first(), keys::OF_HOST.last());
@@ -65,11 +78,15 @@ fn the_schema_requires_what_is_required() {
             .iter()
             .filter_map(|fault| fault.strip_prefix(&start)?.split(':').next())
             .collect();
-        assert_eq!(
-            texts(&schema["$defs"][name]["required"]),
-            missing,
-            "{told:#?}"
-        );
+        let of = &schema["$defs"][name];
+        let mut required = texts(&of["required"]);
+        // Of trust that is not enabled nothing more is.
+        if name == "k8sTrust" {
+            let disabled = json!({"properties": {"enabled": {"const": false}}});
+            assert_eq!(of["anyOf"][0], disabled);
+            required.extend(texts(&of["anyOf"][1]["required"]));
+        }
+        assert_eq!(required, missing, "{told:#?}");
     }
     assert_eq!(texts(&schema["required"]), ["targets"]);
     assert!(read("{}").unwrap_err()[0].starts_with("has no targets"));
