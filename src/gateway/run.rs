@@ -212,7 +212,7 @@ fn means(
         http: client(settings, clock)?,
         // Whose token it is must not wait behind what targets do.
         api: cluster.beside(),
-        clock,
+        clock: cluster.clock(clock),
         audit: audit.clone(),
         metrics: Arc::clone(metrics),
     })

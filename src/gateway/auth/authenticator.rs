@@ -20,7 +20,7 @@ use crate::config::gateway::{GatewayFile, Oidc};
 use crate::kube::Api;
 use crate::net::Client;
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
-use crate::util::Clock;
+use crate::util::ServerClock;
 
 /// The time between two looks at what is over.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -39,8 +39,8 @@ pub struct Means {
     pub http: Client,
     /// The API server, which is asked whose token it is.
     pub api: Api,
-    /// The wall clock.
-    pub clock: Clock,
+    /// The API server's clock.
+    pub clock: ServerClock,
     /// The audit log.
     pub audit: GatewayAudit,
     /// The metrics.

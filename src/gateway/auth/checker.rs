@@ -21,7 +21,7 @@ use crate::auth::jwt::Unverified;
 use crate::config::gateway::{GatewayFile, Oidc};
 use crate::control::access::{Grants, Principal};
 use crate::telemetry::{GatewayAudit, GatewayEvent, GatewayMetrics, GatewayRecord};
-use crate::util::{Clock, Secret};
+use crate::util::{Secret, ServerClock};
 
 /// The time for which the API server's word about a token is taken. It remembers its own for
 /// as long, so that a token is refused at most twice this after its pod is gone.
@@ -42,7 +42,9 @@ pub(super) struct Checker {
     pub(super) attempts: Mutex<Attempts>,
     /// The API server did not answer the last question.
     pub(super) is_failing: AtomicBool,
-    pub(super) clock: Clock,
+    /// The clock that tokens are judged by, those of persons too: a session must not end by
+    /// another clock than the one it began by, and all replicas have this one in common.
+    pub(super) clock: ServerClock,
     pub(super) audit: GatewayAudit,
     pub(super) metrics: Arc<GatewayMetrics>,
 }
@@ -352,7 +354,7 @@ impl Checker {
             remote_ip: &remote_ip,
             ..record
         };
-        self.audit.record(self.clock.now_ms(), &record);
+        self.audit.record(self.clock.own.now_ms(), &record);
     }
 
     /// Says once that the API server does not answer, and once that it does again.

@@ -19,7 +19,7 @@ use super::sessions::Sessions;
 use crate::config::gateway::Oidc;
 use crate::control::access::{Grants, Permissions, Principal};
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
-use crate::util::Clock;
+use crate::util::{Ahead, Clock, ServerClock};
 
 impl Authenticator {
     /// An authenticator that takes these tokens, for the tests of others; everybody else is
@@ -31,7 +31,7 @@ impl Authenticator {
         let this = Self::of_parts(
             Server::Test(Box::new(|_, _| None)),
             None,
-            Clock::stopped(),
+            ServerClock::new(Clock::stopped(), Ahead::default()),
             GatewayAudit::default(),
             Rules {
                 grants: Grants::default(),
@@ -52,7 +52,7 @@ impl Authenticator {
     fn of_parts(
         server: Server,
         oidc: Option<(Oidc, Source)>,
-        clock: Clock,
+        clock: ServerClock,
         audit: GatewayAudit,
         rules: Rules,
     ) -> Self {
@@ -83,7 +83,7 @@ impl Authenticator {
     pub(super) fn of_sources(
         server: Server,
         oidc: Option<(Oidc, Source)>,
-        clock: Clock,
+        clock: ServerClock,
         grants: Grants,
     ) -> Self {
         let nobody = Principal::Anonymous;

@@ -1,12 +1,14 @@
 //! Tokens of nobody, many of them, and an identity provider that is not what it says.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use super::support::client::Raw;
-use super::support::world::{GatewayWorld, bearer};
+use super::support::issuer::Signer;
+use super::support::world::{GatewayWorld, TOKEN_AUDIENCE, bearer};
 use crate::support::monitor::poll;
 
 /// Tokens of each kind.
@@ -62,6 +64,35 @@ fn thousands_of_tokens_of_nobody_cost_others_nothing() {
     assert!(were <= may_be, "{were} fetches, at most {may_be}");
     // Who was known before stays so, from the same address.
     assert!(is_let_in(&world, &worker) && is_let_in(&world, &anna));
+}
+
+#[test]
+fn a_replica_whose_clock_is_wrong_lets_in_whoever_may() {
+    for ms in [7_200_000, -7_200_000] {
+        let mut world = GatewayWorld::new();
+        world.app("web");
+        let clock = world.dir.path().join("clock");
+        fs::write(&clock, ms.to_string()).unwrap();
+        world.set("OPENCLAW_TEST_CLOCK", &clock.display().to_string());
+        world.start();
+        assert!(is_let_in(&world, &world.worker()), "{ms}");
+        assert!(is_let_in(&world, &world.anna()), "{ms}");
+    }
+}
+
+#[test]
+fn a_token_of_another_issuer_is_not_shown_to_the_cluster() {
+    let world = GatewayWorld::with_web();
+    let mut claims = world.issuer.claims("anna", &["operator"]);
+    claims["iss"] = json!("https://kc.example/realms/other");
+    claims["aud"] = json!([TOKEN_AUDIENCE]);
+    let token = world.issuer.sign(Signer::Rsa, &claims);
+    assert!(!is_let_in(&world, &token));
+    let line = world.wait_audit("oidc-auth-failed");
+    assert_eq!(line["reason"], "another issuer", "{line}");
+    assert!(world.cluster.calls("POST tokenreviews").is_empty());
+    let failed = "openclaw_k8s_auth_attempts_total{result=\"failed\"} 0\n";
+    assert!(world.metrics().contains(failed));
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod service_accounts;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -23,7 +23,7 @@ use crate::config::gateway::{GatewayFile, Oidc};
 use crate::control::access::{Action, Actions, Grants, Identity, Role};
 use crate::kube::TokenReview;
 use crate::telemetry::GatewayEvent;
-use crate::util::{Clock, SortedMap};
+use crate::util::{Ahead, Clock, ClockDifference, ServerClock, SortedMap};
 
 const AUDIENCE: &str = "openclaw-gateway";
 
@@ -45,6 +45,23 @@ type Asked = Arc<AtomicU64>;
 /// The time of the stopped clock, in seconds since 1970.
 fn now() -> u64 {
     Clock::stopped().now_ms() / 1_000
+}
+
+/// This machine's clock, which is wrong by an hour, put right by the API server's.
+fn wrong_clock(is_ahead: bool) -> ServerClock {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let (own, ms): (fn() -> SystemTime, _) = match is_ahead {
+        true => (|| Clock::stopped().now() + HOUR, -3_600_000),
+        false => (|| Clock::stopped().now() - HOUR, 3_600_000),
+    };
+    let ahead = Ahead::default();
+    ahead.compared(ClockDifference::of_ahead(ms));
+    ServerClock::new(Clock::of(own), ahead)
+}
+
+/// A clock that is right.
+fn right_clock() -> ServerClock {
+    ServerClock::new(Clock::stopped(), Ahead::default())
 }
 
 /// A token that nobody has signed: whom the API server believes, the test says.

@@ -46,6 +46,11 @@ fn of(keys: Vec<Value>) -> (Authenticator, Published, Asked) {
 
 /// The same beside this API server.
 fn beside(server: Server, keys: Vec<Value>) -> (Authenticator, Published, Asked) {
+    by(right_clock(), server, keys)
+}
+
+/// The same by this clock.
+fn by(clock: ServerClock, server: Server, keys: Vec<Value>) -> (Authenticator, Published, Asked) {
     let published: Published = Arc::new(Mutex::new(Ok(keys)));
     let asked = Asked::default();
     let (shown, count) = (Arc::clone(&published), Arc::clone(&asked));
@@ -55,7 +60,7 @@ fn beside(server: Server, keys: Vec<Value>) -> (Authenticator, Published, Asked)
         Ok((jwks(&keys), digest(json!(keys).to_string().as_bytes())))
     }));
     let oidc = Some((oidc(), source));
-    let authenticator = Authenticator::of_sources(server, oidc, Clock::stopped(), grants());
+    let authenticator = Authenticator::of_sources(server, oidc, clock, grants());
     (authenticator, published, asked)
 }
 
@@ -172,6 +177,35 @@ fn a_persons_token_is_no_service_accounts() {
         assert_eq!(asked.load(Relaxed), 1);
         let failed = "openclaw_k8s_auth_attempts_total{result=\"failed\"} 1\n";
         assert!(authenticator.metrics().shown().contains(failed));
+    });
+}
+
+#[test]
+fn a_machine_whose_clock_is_wrong_judges_by_the_servers() {
+    paused(async {
+        for is_ahead in [true, false] {
+            let (server, asked) = server(|| Some(pod_review()));
+            let clock = wrong_clock(is_ahead);
+            let (authenticator, _, _) = by(clock, server, vec![Private::first().jwk("k")]);
+            for _ in 0..2 {
+                let pod = show(&authenticator, &token(&pod_claims())).await.unwrap();
+                let person = show(&authenticator, &signed("k", &claims())).await.unwrap();
+                for session in [pod.session, person.session] {
+                    assert!(authenticator.check_again(&session).await.is_ok());
+                }
+            }
+            assert_eq!(asked.load(Relaxed), 1, "remembered");
+            let (mut pod, mut person) = (pod_claims(), claims());
+            for claims in [&mut pod, &mut person] {
+                claims["exp"] = json!(now() - 61);
+                claims["iat"] = json!(now() - 300);
+            }
+            for old in [token(&pod), signed("k", &person)] {
+                let refused = Err(AuthFault::Unauthorized("expired"));
+                assert_eq!(show(&authenticator, &old).await, refused);
+            }
+            assert_eq!(asked.load(Relaxed), 1);
+        }
     });
 }
 

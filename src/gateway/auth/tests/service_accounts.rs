@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use super::*;
 
 fn of(server: Server) -> Authenticator {
-    Authenticator::of_sources(server, None, Clock::stopped(), grants())
+    Authenticator::of_sources(server, None, right_clock(), grants())
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::support::apiserver::{TOKEN, certificates, failure};
 use crate::support::faults::{Fault, matches};
 use crate::support::monitor::Monitor;
 use crate::support::redaction::hide;
-use crate::support::wire::{Answer, Listener, Request, Response, serve};
+use crate::support::wire::{Answer, Listener, Request, Response, http_date, serve};
 
 /// The gateway's own namespace.
 pub const GATEWAY: &str = "gateway";
@@ -387,6 +387,7 @@ fn answer(shared: &Arc<Monitor<State>>, request: &Request) -> Answer {
     if let Some(place) = place.filter(|_| is_watch && response.status == 200) {
         return Watcher::begin(shared, request, &place);
     }
+    let response = response.header("Date", &http_date(0));
     shared.after(fault).unwrap_or(Answer::Reply(response))
 }
 
