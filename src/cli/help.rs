@@ -276,7 +276,7 @@ Options:
       --token-file FILE    show the token in this file instead; also as
                            GATEWAY_TOKEN_FILE
       --for D              keep it for so long, such as 90m, 8h or 2d
-      --wait               end when it is ready
+      --wait               end when it is ready, with N: when N replicas are
       --timeout D          the time for all of it, such as 90s or 10m (default
                            5m, at most 24h)
       --json               answer with one line of JSON
@@ -287,7 +287,8 @@ Exit codes:
   2   wrong arguments
   3   not allowed
   4   the gateway cannot be reached
-  5   the target failed
+  5   the target failed, or the change was refused or is not possible: somebody
+      else holds the number, a right is missing, there is no such workload
   6   not done in time",
     wrong_arguments: 2,
     settings: &[],

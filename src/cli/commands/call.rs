@@ -10,7 +10,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::call_answer::{Step, line, lines, step};
+use super::call_answer::{Step, line, lines, number, step};
 use crate::cli::{CallCommand, CallFault, CallFaultKind, CallTask, Error};
 use crate::control::TargetName;
 use crate::net::{self, Backoff, Bundle, Client, Fault, Limits, Request, Response, Roots};
@@ -33,6 +33,12 @@ const PROGRESS: Duration = Duration::from_secs(10);
 
 /// The time between the answer that it is not ready and the next question.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// The same where it is ready and more of its pods are to be.
+const PAUSE_FOR_MORE: Duration = Duration::from_secs(1);
+
+/// The most pods of a target that the gateway counts.
+const MOST_COUNTED: u64 = 64;
 
 /// The largest token, in bytes; most have about 1 KiB.
 const MAX_TOKEN: usize = 16 * 1024;
@@ -89,20 +95,30 @@ async fn call(
         last: None,
         told: String::new(),
     };
-    let is_waited_for = match &command.task {
-        CallTask::Wait(_) => true,
-        CallTask::Start { wait, .. } => *wait,
+    let awaited = match &command.task {
+        CallTask::Wait(target) => Some((target, None)),
+        CallTask::Start {
+            target,
+            replicas,
+            wait: true,
+            ..
+        } => Some((target, *replicas)),
         // None are never ready.
-        CallTask::Scale { replicas, wait, .. } => *wait && *replicas > 0,
-        CallTask::List | CallTask::Status(_) | CallTask::Stop(_) => false,
+        CallTask::Scale {
+            target,
+            replicas: replicas @ 1..,
+            wait: true,
+        } => Some((target, Some(*replicas))),
+        CallTask::List | CallTask::Status(_) | CallTask::Stop(_) => None,
+        CallTask::Start { .. } | CallTask::Scale { .. } => None,
     };
     if !matches!(command.task, CallTask::Wait(_)) {
         let (method, path, body) = asked(&command.task);
         call.ask(&method, &path, &body, ANSWERED_WITHIN).await?;
     }
-    match (target(&command.task), is_waited_for) {
-        (Some(target), true) => call.wait(target).await,
-        _ => Ok(call.last.unwrap_or_default()),
+    match awaited {
+        Some((target, replicas)) => call.wait(target, replicas).await,
+        None => Ok(call.last.unwrap_or_default()),
     }
 }
 
@@ -119,26 +135,47 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Waits until a target is ready.
-    async fn wait(&mut self, target: &TargetName) -> Result<Value, CallFault> {
+    /// Waits until a target is ready, and so many of its pods are if a number was asked for.
+    async fn wait(
+        &mut self,
+        target: &TargetName,
+        replicas: Option<i32>,
+    ) -> Result<Value, CallFault> {
+        let wanted = replicas.and_then(|replicas| u64::try_from(replicas).ok());
+        let wanted = wanted.unwrap_or(0);
+        // The answer to a change has the number that is in force now.
+        let is_less = |said: &Value| number(said, "replicas").is_some_and(|has| has < wanted);
+        if let Some(said) = self.last.take_if(|said| is_less(said)) {
+            let sentence = format!("{wanted} replicas are not possible: {}", line(&said));
+            return Err(with(CallFaultKind::Failed, sentence, said));
+        }
+        let most = wanted.min(MOST_COUNTED);
+        // Who may not see how a target is learns no number.
+        let has_all = |said: &Value| number(said, "ready").is_none_or(|ready| ready >= most);
+        let mut news_at = Instant::now() + paced(PROGRESS);
         loop {
             let seconds = self.left().as_secs().min(WAIT_SECONDS);
             let path = format!("/v1/targets/{target}/wait?timeout={seconds}s");
             let within = Duration::from_secs(seconds) + SLACK;
             let is_ready = self.ask(&Method::GET, &path, "", within).await?;
             match self.last.take() {
-                Some(said) if is_ready => return Ok(said),
+                Some(said) if is_ready && has_all(&said) => return Ok(said),
                 Some(said) if self.left().is_zero() => {
                     let sentence = format!("not in time: {}", line(&said));
-                    return Err(CallFault {
-                        said: Some(said),
-                        ..CallFault::new(CallFaultKind::Timeout, sentence)
-                    });
+                    return Err(with(CallFaultKind::Timeout, sentence, said));
                 }
                 said => self.last = said,
             }
-            // One that answers at once is about to end: soon another one is asked.
-            sleep(paced(PAUSE)).await;
+            let pause = match is_ready {
+                true => PAUSE_FOR_MORE,
+                // One that answers at once is about to end: soon another one is asked.
+                false => PAUSE,
+            };
+            if Instant::now() >= news_at {
+                self.tell_progress();
+                news_at = Instant::now() + paced(PROGRESS);
+            }
+            sleep(paced(pause).min(self.left())).await;
         }
     }
 
@@ -230,14 +267,17 @@ impl Call<'_> {
         loop {
             match timeout(paced(PROGRESS), answer.as_mut()).await {
                 Ok(answer) => return answer,
-                Err(_) => {
-                    let seconds = self.began.elapsed().as_secs();
-                    let seen = self.last.as_ref().map(line);
-                    let seen = seen.as_deref().unwrap_or("no answer yet");
-                    let _ = writeln!(self.news, "{seen} ({seconds} s)");
-                }
+                Err(_) => self.tell_progress(),
             }
         }
+    }
+
+    /// Tells how it is, and for how long it has been waited.
+    fn tell_progress(&mut self) {
+        let seconds = self.began.elapsed().as_secs();
+        let seen = self.last.as_ref().map(line);
+        let seen = seen.as_deref().unwrap_or("no answer yet");
+        let _ = writeln!(self.news, "{seen} ({seconds} s)");
     }
 
     /// The time that is left.
@@ -300,12 +340,11 @@ fn asked(task: &CallTask) -> (Method, String, String) {
     }
 }
 
-/// The target that this is about.
-const fn target(task: &CallTask) -> Option<&TargetName> {
-    match task {
-        CallTask::List => None,
-        CallTask::Status(target) | CallTask::Wait(target) | CallTask::Stop(target) => Some(target),
-        CallTask::Start { target, .. } | CallTask::Scale { target, .. } => Some(target),
+/// A fault whose reason is in an answer.
+fn with(kind: CallFaultKind, sentence: String, said: Value) -> CallFault {
+    CallFault {
+        said: Some(said),
+        ..CallFault::new(kind, sentence)
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn step(status: u16, retry_after: Option<Duration>, body: &[u8]) -> S
     };
     match status {
         401 => Step::NewToken(fault),
-        429 | 502..=504 => Step::Again(fault, retry_after),
+        408 | 429 | 502..=504 => Step::Again(fault, retry_after),
         _ => Step::Not(fault),
     }
 }
@@ -51,7 +51,7 @@ const fn kind(status: u16) -> CallFaultKind {
     match status {
         401 | 403 | 404 => CallFaultKind::NotAllowed,
         409 | 500 => CallFaultKind::Failed,
-        429 | 503 => CallFaultKind::Timeout,
+        408 | 429 | 503 => CallFaultKind::Timeout,
         400 | 405..=499 => CallFaultKind::Usage,
         _ => CallFaultKind::Unreachable,
     }
@@ -70,6 +70,11 @@ fn sentence(status: u16, said: Option<&Value>) -> String {
     }
 }
 
+/// A number of an answer, if it is in there.
+pub(super) fn number(said: &Value, name: &str) -> Option<u64> {
+    said.get(name).and_then(Value::as_u64)
+}
+
 /// The lines for people about an answer: one for each target.
 pub(super) fn lines(said: &Value) -> String {
     let Some(targets) = said.get("targets").and_then(Value::as_array) else {
@@ -84,7 +89,7 @@ pub(super) fn lines(said: &Value) -> String {
 /// The line about a target: `worker: ready, 1 of 1`.
 pub(super) fn line(target: &Value) -> String {
     let shown = |name| printable(text(target, name), MAX_SHOWN);
-    let number = |name: &str| target.get(name).and_then(Value::as_u64);
+    let number = |name| number(target, name);
     let mut line = shown("name");
     // Writing into a string cannot fail.
     if !text(target, "phase").is_empty() {
@@ -134,7 +139,7 @@ mod tests {
             (403, NotAllowed),
             (404, NotAllowed),
             (405, Usage),
-            (408, Usage),
+            (408, Timeout),
             (409, Failed),
             (413, Usage),
             (415, Usage),
@@ -157,7 +162,7 @@ mod tests {
             };
             assert_eq!(fault.kind, expected, "{status}");
             assert_eq!(is_new_token, status == 401);
-            let is_again = matches!(status, 429 | 502 | 503 | 504);
+            let is_again = matches!(status, 408 | 429 | 502 | 503 | 504);
             assert_eq!(again, is_again.then_some(after), "{status}");
             if status >= 400 {
                 assert_eq!(fault.to_string(), format!("because\\n of this ({status})"));

@@ -134,6 +134,61 @@ fn what_is_waited_for_is_asked_for_until_it_is_ready() {
 }
 
 #[test]
+fn a_number_that_is_asked_for_is_waited_for() {
+    let of = |phase: &str, replicas: u32, ready: u32| {
+        format!(r#"{{"name":"worker","phase":"{phase}","replicas":{replicas},"ready":{ready}}}"#)
+    };
+    let (one, three) = (of("ready", 3, 1), of("ready", 3, 3));
+    let unseen = r#"{"name":"worker"}"#.to_owned();
+    let all = "worker: ready, 3 of 3\n";
+    for (args, said, waits, out) in [
+        (
+            "scale worker 3 --wait",
+            &one,
+            &[&one, &one, &three][..],
+            all,
+        ),
+        ("start worker 3 --wait", &one, &[&one, &three], all),
+        // A number that is no larger than what it has was not asked for.
+        ("start worker 2 --wait", &three, &[&three], all),
+        (
+            "start worker --wait",
+            &one,
+            &[&one],
+            "worker: ready, 1 of 3\n",
+        ),
+        ("start worker 3 --wait", &unseen, &[&unseen], "worker\n"),
+    ] {
+        let gateway = Fake::plain([Reply::new(200, said)]);
+        gateway.then(waits.iter().map(|said| Reply::new(200, said)));
+        let outcome = called(&gateway.url(""), args);
+        assert_eq!(
+            (outcome.code, &*outcome.out),
+            (0, out),
+            "{args}: {outcome:?}"
+        );
+        assert_eq!(gateway.requests().len(), 1 + waits.len(), "{args}");
+    }
+    // Pods are counted to a limit.
+    let many = of("ready", 100, 64);
+    let gateway = Fake::plain([Reply::new(200, &many), Reply::new(200, &many)]);
+    assert_eq!(called(&gateway.url(""), "scale worker 100 --wait").code, 0);
+
+    let replies = [&one, &one, &one, &one].map(|said| Reply::new(200, said));
+    let gateway = Fake::plain(replies);
+    let outcome = called(&gateway.url(""), "scale worker 3 --wait --timeout 1s");
+    let said = "not in time: worker: ready, 1 of 3";
+    assert_eq!((outcome.code, &*outcome.error), (6, said), "{outcome:?}");
+
+    // Somebody else holds the number.
+    let gateway = Fake::plain([Reply::new(200, &one)]);
+    let outcome = called(&gateway.url(""), "start worker 5 --wait");
+    let said = "5 replicas are not possible: worker: ready, 1 of 3";
+    assert_eq!((outcome.code, &*outcome.error), (5, said), "{outcome:?}");
+    assert_eq!(gateway.requests().len(), 1);
+}
+
+#[test]
 fn a_refusal_has_its_exit_code_and_its_sentence() {
     for (status, code) in [(400, 2), (403, 3), (404, 3), (409, 5), (500, 5), (302, 4)] {
         let gateway = Fake::plain([Reply::new(status, DENIED)]);
@@ -184,6 +239,11 @@ fn patience_is_asked_for_and_had() {
         "not now (503); trying again until the time is over"
     );
     assert!(news[1].contains(" closed the connection instead of an answer; trying again"));
+
+    // A body that was late may be in time the next time.
+    let gateway = Fake::plain([Reply::new(408, DENIED), Reply::new(200, READY)]);
+    assert_eq!(called(&gateway.url(""), "start worker 1").code, 0);
+    assert_eq!(gateway.requests().len(), 2);
 
     // What is asked for is longer than there is time.
     let gateway = Fake::plain([Reply::with(429, "Retry-After: 60\r\n", DENIED)]);
