@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -25,7 +26,9 @@ from toggle_e2e.net import wait_for
 from toggle_e2e.podnet import PodNetwork
 from toggle_e2e.world import World
 
-NAMESPACE = "e2e-running"
+NAMESPACE, BESIDE = "e2e-running", "e2e-running-beside"
+"""In the second one no pod is reached by its own address, so there is no right to see them."""
+
 DRAIN = 7
 PROXY, STRANGER = "127.0.40.1", "127.0.41.1"
 """Addresses of this machine: of a proxy that is trusted, and of somebody."""
@@ -37,6 +40,7 @@ TARGETS: dict[str, dict[str, Any]] = {
     "left": SHORT,
     "raised": SHORT,
     "patched": SHORT,
+    "beside": {"namespace": BESIDE, "route": "service"},
 }
 
 
@@ -56,8 +60,10 @@ def release(world: World, backend: Backend, tmp_path_factory: pytest.TempPathFac
     with PodNetwork() as network, Backend() as never:
         cluster.pod_network = network
         cluster.create_namespace(NAMESPACE)
-        for name in TARGETS:
-            workload(cluster, NAMESPACE, name, never if name == "cold" else backend, replicas=int(name == "app"))
+        cluster.create_namespace(BESIDE)
+        for name, more in TARGETS.items():
+            namespace = more.get("namespace", NAMESPACE)
+            workload(cluster, namespace, name, never if name == "cold" else backend, replicas=int(name == "app"))
         made = install(cluster, NAMESPACE, tmp_path_factory.mktemp("gateway"), CONFIG)
         try:
             made.started(TRUSTED_PROXIES="127.0.40.0/24")
@@ -117,6 +123,14 @@ def forwarded(answer: Answer) -> dict[str, str]:
     assert answer.status == 200, answer
     headers = answer.json()["headers"]
     return {name: said for name, said in headers.items() if name.replace("_", "-") in TELLING}
+
+
+def test_a_gateway_that_may_not_see_the_pods_of_a_service_is_ready(release: Installed, gateway: Gateway) -> None:
+    slices = f"/apis/discovery.k8s.io/v1/namespaces/{BESIDE}/endpointslices"
+    account = Path(gateway.settings["SERVICE_ACCOUNT_DIR"])
+    status, _ = release.cluster.request("GET", slices, user=(account / "token").read_text())
+    assert status == 403
+    assert gateway.health("/readyz")[0] == 200
 
 
 def test_what_a_stranger_says_of_where_it_comes_from_reaches_no_app(gateway: Gateway) -> None:

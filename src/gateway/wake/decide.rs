@@ -416,7 +416,9 @@ impl<C: Cluster> Keeper<C> {
         if let Some(readiness) = &self.readiness
             && let Some(backend) = &self.target.backend
         {
-            let due = self.service.due(readiness);
+            let due = self
+                .service
+                .due(readiness, self.lifecycle.phase() != Phase::Off);
             if due.is_some_and(|due| now >= due) {
                 let service = backend.service.clone();
                 let future = async move {
@@ -453,7 +455,9 @@ impl<C: Cluster> Keeper<C> {
             true => self.look_at.max(now),
             false => now + LOOK,
         };
-        let service = self.service.due(readiness);
+        let service = self
+            .service
+            .due(readiness, self.lifecycle.phase() != Phase::Off);
         service.map_or(look_at, |due| look_at.min(due))
     }
 }

@@ -9,7 +9,7 @@ use super::keeper::{Keeper, Means, Told};
 use super::shared::{Room, Shared};
 use super::watches::{Listener, Watches};
 use super::work::Work;
-use crate::config::gateway::{GatewaySettings, GatewayTarget};
+use crate::config::gateway::{GatewaySettings, GatewayTarget, Route};
 use crate::control::{Namespace, ObjectName, TargetName};
 use crate::kube::Api;
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
@@ -162,8 +162,10 @@ impl Keepers {
     }
 }
 
-/// The namespace and the name of a target's Service.
+/// The namespace and the name of the Service of a target whose pods are reached by their own
+/// addresses: those of others need not be known, and the right to see them may be missing.
 fn service(target: &GatewayTarget) -> Option<(Namespace, ObjectName)> {
     let backend = target.backend.as_ref()?;
+    (backend.route == Route::Pod).then_some(())?;
     Some((target.workload.namespace.clone(), backend.service.clone()))
 }

@@ -30,8 +30,6 @@ pub(super) struct Readiness {
     /// The port, once it is known.
     port: Resolved,
     slices: SortedMap<String, EndpointSlice>,
-    /// The slices that there are were seen at least once.
-    is_known: bool,
     /// The addresses that should answer.
     candidates: Vec<SocketAddr>,
     /// The pods that are there and do not end.
@@ -64,7 +62,6 @@ impl Readiness {
             backend: backend.clone(),
             port: Resolved::Guessed,
             slices: SortedMap::new(),
-            is_known: false,
             candidates: Vec::new(),
             pods: 0,
             proven: SortedSet::new(),
@@ -111,9 +108,10 @@ impl Readiness {
         )
     }
 
-    /// Returns true if there are pods and none can be used: the Service may have changed.
+    /// Returns true if there may be pods and none can be used: the Service may have changed.
     pub(super) fn is_unreachable(&self) -> bool {
-        self.pods > 0 && self.proven.is_empty()
+        let may_be_there = self.pods > 0 || self.backend.route == Route::Service;
+        may_be_there && self.proven.is_empty()
     }
 
     /// Takes in a change of the EndpointSlices of the target's namespace.
@@ -127,7 +125,6 @@ impl Readiness {
                     .take(MAX_SLICES)
                     .map(|slice| (slice.name.clone(), slice));
                 self.slices = gathered(named);
-                self.is_known = true;
             }
             CollectionChange::Set(slice) => {
                 if slice.service != self.backend.service.as_str() {
@@ -159,15 +156,16 @@ impl Readiness {
                 }
             }
         }
+        if self.backend.route == Route::Service {
+            // Its slices are not watched.
+            (candidates, pods) = (SortedSet::new(), 0);
+            if let Resolved::Known { cluster_ip, .. } = &self.port {
+                candidates.extend(*cluster_ip);
+            }
+        }
         self.old.retain(|address| candidates.contains(address));
         let old = candidates.iter().filter(|at| self.old.contains(at)).count();
         self.pods = usize::saturating_sub(pods, old);
-        if let (Route::Service, Resolved::Known { cluster_ip, .. }) =
-            (self.backend.route, &self.port)
-        {
-            let is_up = !self.is_known || candidates.len() > old;
-            candidates = cluster_ip.filter(|_| is_up).into_iter().collect();
-        }
         self.candidates = candidates.into_iter().take(MAX_ADDRESSES).collect();
         let candidates = &self.candidates;
         self.proven.retain(|address| candidates.contains(address));
@@ -191,14 +189,15 @@ impl Readiness {
 
     /// It was stopped: of the addresses that are there none is believed until it was gone.
     pub(super) fn stopped(&mut self, now: Instant) {
-        let known = self.slices.values().flat_map(|slice| {
-            let port = self.port_of(&slice.ports);
-            let endpoints = slice.endpoints.iter().filter(|pod| !pod.terminating);
-            let ips = endpoints.filter_map(|endpoint| endpoint.addresses.first());
-            ips.filter_map(move |ip| Some(SocketAddr::new(*ip, port?)))
-        });
-        let known = gathered(known);
-        self.old = known;
+        self.old = match self.backend.route {
+            Route::Service => gathered(self.candidates.iter().copied()),
+            Route::Pod => gathered(self.slices.values().flat_map(|slice| {
+                let port = self.port_of(&slice.ports);
+                let endpoints = slice.endpoints.iter().filter(|pod| !pod.terminating);
+                let ips = endpoints.filter_map(|endpoint| endpoint.addresses.first());
+                ips.filter_map(move |ip| Some(SocketAddr::new(*ip, port?)))
+            })),
+        };
         self.old_since = Some(now);
         self.proven.clear();
         self.derive();
@@ -236,8 +235,12 @@ impl Readiness {
         proven.map(|&address| Endpoint { address }).collect()
     }
 
-    /// The number of pods that are there, ready or not, and do not end.
-    pub(super) const fn pods(&self) -> usize {
-        self.pods
+    /// The number of pods that are there, ready or not, and do not end; where they are not
+    /// watched, 1 while the Service answers.
+    pub(super) fn pods(&self) -> usize {
+        match self.backend.route {
+            Route::Pod => self.pods,
+            Route::Service => self.proven.len(),
+        }
     }
 }

@@ -32,14 +32,15 @@ impl ServiceRead {
     }
 
     /// The time of the next reading, which may be over; None while what is known will do.
-    pub(super) fn due(&self, readiness: &Readiness) -> Option<Instant> {
+    /// `is_on` is whether the target should be there.
+    pub(super) fn due(&self, readiness: &Readiness, is_on: bool) -> Option<Instant> {
         if !readiness.needs_service() {
             return None;
         }
         match self {
             Self::Not => Some(Instant::now()),
             Self::Faulty(at, _) => Some(*at + paced(AGAIN)),
-            Self::Done(at) => readiness.is_unreachable().then(|| *at + paced(AGAIN)),
+            Self::Done(at) => (is_on && readiness.is_unreachable()).then(|| *at + paced(AGAIN)),
         }
     }
 }

@@ -193,15 +193,16 @@ fn by_way_of_the_service_its_own_address_is_tried() {
         let mut readiness = Readiness::new(&backend(Port::Number(80), Route::Service));
         assert!(readiness.needs_service());
         readiness.resolve(&service(&[("http", 80)]));
-        // Without the slices only the connect tells.
+        // Only the connect tells: the slices are not watched.
         assert_eq!(tried(&readiness, now), [(200, 80)]);
-        readiness.observe(CollectionChange::All(Vec::new()));
-        assert_eq!(tried(&readiness, now), []);
-        let pods = vec![endpoint(1, true, false)];
-        readiness.observe(CollectionChange::Set(slice("a", &[("http", 8080)], pods)));
-        assert_eq!(tried(&readiness, now), [(200, 80)]);
+        assert_eq!(readiness.pods(), 0);
+        readiness.accepted(SocketAddr::new(ip(200), 80));
+        assert_eq!((readiness.pods(), readiness.endpoints().len()), (1, 1));
+        // For a moment after a stop it may still lead to what ends.
         readiness.stopped(now);
+        assert_eq!(readiness.pods(), 0);
         assert_eq!(tried(&readiness, now), []);
+        assert_eq!(tried(&readiness, now + Duration::from_secs(2)), [(200, 80)]);
     });
 }
 
@@ -232,20 +233,24 @@ fn the_service_is_read_again_while_its_pods_cannot_be_reached() {
             || CollectionChange::Set(slice("a", &[("", 8080)], vec![endpoint(1, true, false)]));
         let mut readiness = Readiness::new(&backend(Port::Number(80), Route::Pod));
         let now = Instant::now();
-        assert_eq!(ServiceRead::Not.due(&readiness), Some(now));
+        assert_eq!(ServiceRead::Not.due(&readiness, false), Some(now));
         assert_eq!(
-            ServiceRead::Faulty(now, "gone".to_owned()).due(&readiness),
+            ServiceRead::Faulty(now, "gone".to_owned()).due(&readiness, false),
             Some(now + again)
         );
-        assert_eq!(ServiceRead::Done(now).due(&readiness), None);
+        assert_eq!(ServiceRead::Done(now).due(&readiness, true), None);
         readiness.resolve(&service(&[("", 80)]));
         readiness.observe(pods());
-        assert_eq!(ServiceRead::Done(now).due(&readiness), Some(now + again));
+        assert_eq!(
+            ServiceRead::Done(now).due(&readiness, true),
+            Some(now + again)
+        );
+        assert_eq!(ServiceRead::Done(now).due(&readiness, false), None);
         readiness.accepted(SocketAddr::new(ip(1), 8080));
-        assert_eq!(ServiceRead::Done(now).due(&readiness), None);
+        assert_eq!(ServiceRead::Done(now).due(&readiness, true), None);
         // The slices name the port all the same.
         let mut named = Readiness::new(&backend(Port::Name(String::new()), Route::Pod));
         named.observe(pods());
-        assert_eq!(ServiceRead::Not.due(&named), None);
+        assert_eq!(ServiceRead::Not.due(&named, true), None);
     });
 }
