@@ -67,13 +67,9 @@ impl Standing {
         recheck
     }
 
-    /// The time until the credential expires. The API server issues those of service accounts,
-    /// by its own clock.
+    /// The time until the credential expires, by the clock that it was judged by.
     fn left(&self) -> Option<Duration> {
-        let now = match self.session.account() {
-            Some(_) => self.context.shared_clock.now(),
-            None => self.context.clock.now(),
-        };
+        let now = self.context.shared_clock.now();
         let left = |end: SystemTime| end.duration_since(now).unwrap_or_default();
         self.session.expires.map(left)
     }
