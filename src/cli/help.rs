@@ -229,8 +229,9 @@ pub(super) static GATEWAY_CHECK: Page = Page {
                                             environment and file",
     usage: &[" gateway check"],
     text: "\
-Tells everything that is wrong with the environment and with the file that
-GATEWAY_CONFIG names at once, or else what they say, with secrets masked.
+Tells everything at once that is wrong with the environment and with the file that
+GATEWAY_CONFIG names, and everything that they need of the cluster and that is
+not there; or else what they say, with secrets masked.
 
 Exit codes:
   0   nothing is wrong

@@ -48,10 +48,7 @@ pub fn run(
         #[cfg(feature = "gateway")]
         Invocation::Gateway => return operate_gateway(env, clock),
         #[cfg(feature = "gateway")]
-        Invocation::GatewayCheck => {
-            let (settings, file) = gateway::read(env)?;
-            wait_for(gateway::check(&settings, &file, clock))??
-        }
+        Invocation::GatewayCheck => wait_for(gateway::check(env, clock))??,
         #[cfg(feature = "gateway")]
         Invocation::Call(command) => {
             return wait_for(call::run(&command, clock, out, &mut io::stderr()))?;

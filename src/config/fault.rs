@@ -34,8 +34,15 @@ impl Faults {
         self.0.iter()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// True if nothing is wrong.
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Takes in those of something else.
+    #[cfg(feature = "gateway")]
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
     }
 
     pub(super) fn push(&mut self, fault: Fault) {

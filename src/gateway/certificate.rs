@@ -19,7 +19,7 @@ pub(super) struct Certificate {
     tls: Tls,
     /// The files as they were read last.
     seen: Option<Digest>,
-    /// The faults of the files that were told last.
+    /// The faults of the files that were told last; none if they are what is in force.
     told: Vec<String>,
     /// The time of the last warning.
     warned: SystemTime,
@@ -37,11 +37,17 @@ impl Certificate {
         }
     }
 
-    /// Reads the files again, and shows what they have.
-    pub(super) fn look(&mut self) {
+    /// Reads the files again, and shows what they have. Returns true if that is refused.
+    pub(super) fn look(&mut self) -> bool {
+        let before = self.seen.clone();
         match self.tls.read_again(&mut self.seen) {
-            // It is what is in force, or something new.
-            Ok(None) => self.told.clear(),
+            // What is new has to be there twice before it is judged.
+            Ok(None) if before != self.seen => {}
+            Ok(None) => {
+                if !std::mem::take(&mut self.told).is_empty() {
+                    info!("TLS_CERT_FILE is again what is in force");
+                }
+            }
             Ok(Some(tls)) => {
                 if let Some(server) = &self.context.tls {
                     server.show(&tls.identity);
@@ -53,11 +59,11 @@ impl Certificate {
                 self.told.clear();
                 self.tls = tls;
             }
-            Err(faults) => tell_once(
-                &mut self.told,
-                &faults,
-                "the certificate before stays in force",
-            ),
+            Err(faults) => {
+                let faults = faults.iter().map(ToString::to_string);
+                let kept = "the certificate before stays in force";
+                tell_once(&mut self.told, faults.collect(), kept);
+            }
         }
         let now = self.context.clock.now();
         let has_passed = now
@@ -67,5 +73,6 @@ impl Certificate {
             warn!("{warning}");
             self.warned = now;
         }
+        !self.told.is_empty()
     }
 }

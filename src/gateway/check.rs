@@ -1,11 +1,14 @@
-//! Everything that the gateway needs of the cluster, asked for beforehand: rights, Leases,
-//! Services and their ports. All that is missing is told at once.
+//! Everything that the gateway needs of the cluster, asked for beforehand: rights, workloads,
+//! Leases, Services and their ports. All that is missing is told at once.
 
-use log::debug;
+use std::sync::Arc;
 
-use crate::config::gateway::{Backend, GatewayFile, GatewayTarget, Port, Route};
+use log::{debug, error};
+
+use super::auth::own_token_is_for;
+use crate::config::gateway::{Backend, GatewayFile, GatewaySettings, GatewayTarget, Port, Route};
 use crate::control::{Namespace, ObjectName};
-use crate::kube::{Api, Right, Service};
+use crate::kube::{Api, Error, Right, Service};
 
 /// The application protocol of a port that speaks HTTP/2 without TLS, which is not spoken
 /// here (<https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol>).
@@ -17,24 +20,28 @@ pub(super) struct Check<'a> {
     namespace: &'a Namespace,
     lease_prefix: &'a str,
     faults: Vec<String>,
+    /// A question about rights had no answer: the others would have none, either, and each
+    /// would take its time.
+    is_over: bool,
 }
 
 impl<'a> Check<'a> {
-    /// A check of what a gateway needs whose Leases are in this namespace, under names with
-    /// this beginning.
-    pub(super) fn new(api: &'a Api, namespace: &'a Namespace, lease_prefix: &'a str) -> Self {
+    /// A check of what a gateway with these settings needs.
+    pub(super) fn new(api: &'a Api, settings: &'a GatewaySettings) -> Self {
         Self {
             api,
-            namespace,
-            lease_prefix,
+            namespace: &settings.namespace,
+            lease_prefix: &settings.lease_prefix,
             faults: Vec::new(),
+            is_over: false,
         }
     }
 
-    /// Asks for all that the file needs. Each fault is a sentence with its cure.
-    pub(super) async fn run(mut self, file: &GatewayFile) -> Vec<String> {
+    /// Asks for all that the file needs, or without one for what every file needs. Each fault
+    /// is a sentence with its cure.
+    pub(super) async fn run(mut self, file: Option<&GatewayFile>) -> Vec<String> {
         let own = self.namespace;
-        if file.service_accounts {
+        if file.is_some_and(|file| file.service_accounts) {
             let review = Right {
                 verb: "create",
                 group: "authentication.k8s.io",
@@ -49,7 +56,7 @@ impl<'a> Check<'a> {
             self.right(&leases(verb, own, "")).await;
         }
         let mut proxied: Vec<&Namespace> = Vec::new();
-        for target in &file.targets {
+        for target in file.iter().flat_map(|file| &file.targets) {
             self.target(target).await;
             let namespace = &target.workload.namespace;
             let is_by_pod = |backend: &Backend| backend.route == Route::Pod;
@@ -75,21 +82,51 @@ impl<'a> Check<'a> {
 
     async fn target(&mut self, target: &GatewayTarget) {
         let workload = &target.workload;
+        let right = Right {
+            verb: "get",
+            group: workload.kind.group(),
+            resource: workload.kind.resource(),
+            subresource: "",
+            namespace: Some(&workload.namespace),
+            name: workload.name.as_str(),
+        };
+        if self.right(&right).await {
+            self.workload(target).await;
+        }
         for verb in ["get", "patch"] {
-            let right = Right {
+            let subresource = "scale";
+            self.right(&Right {
                 verb,
-                group: workload.kind.group(),
-                resource: workload.kind.resource(),
-                subresource: "scale",
-                namespace: Some(&workload.namespace),
-                name: workload.name.as_str(),
-            };
-            self.right(&right).await;
+                subresource,
+                ..right
+            })
+            .await;
         }
         self.lease(target).await;
         if let Some(backend) = &target.backend {
             self.service(target, backend).await;
         }
+    }
+
+    async fn workload(&mut self, target: &GatewayTarget) {
+        let workload = &target.workload;
+        let (kind, namespace) = (workload.kind.word(), &workload.namespace);
+        let place = format!(
+            "target {}: the {kind} {namespace}/{}",
+            target.name, workload.name
+        );
+        let fault = match self.api.observe(workload).await {
+            Ok(seen) if seen.deletes_volumes => format!(
+                "{place} deletes its volumes when it is scaled down, and what is in them: set \
+                 persistentVolumeClaimRetentionPolicy.whenScaled to Retain, or take the target out"
+            ),
+            Ok(_) => return,
+            Err(Error::NotFound { .. }) => format!(
+                "{place} does not exist: create it, or correct \"kind\", \"namespace\" or \"name\""
+            ),
+            Err(error) => format!("{place} cannot be read: {}", error.detail()),
+        };
+        self.faults.push(fault);
     }
 
     async fn lease(&mut self, target: &GatewayTarget) {
@@ -144,6 +181,9 @@ impl<'a> Check<'a> {
 
     /// Asks for a right; true if it is there.
     async fn right(&mut self, right: &Right<'_>) -> bool {
+        if self.is_over {
+            return false;
+        }
         match self.api.may(right).await {
             Ok(true) => true,
             Ok(false) => {
@@ -152,14 +192,36 @@ impl<'a> Check<'a> {
             }
             Err(error) => {
                 debug!("{}: {}", missing(right), error.detail());
-                let told = format!("rights cannot be asked for: {}", error.detail());
-                if !self.faults.contains(&told) {
-                    self.faults.push(told);
-                }
+                let why = format!("rights cannot be asked for: {}", error.detail());
+                self.faults.push(why);
+                self.is_over = true;
                 false
             }
         }
     }
+}
+
+/// Tells what the gateway lacks for a file, once it is in force: a right that comes later is
+/// used all the same.
+pub(super) async fn tell_faults(api: Api, settings: Arc<GatewaySettings>, file: GatewayFile) {
+    for fault in Check::new(&api, &settings).run(Some(&file)).await {
+        error!("{fault}");
+    }
+}
+
+/// The fault of the audience of callers' tokens if the gateway's own token has it, too, and
+/// tokens of service accounts are taken.
+pub(super) fn audience_fault(settings: &GatewaySettings, file: &GatewayFile) -> Option<String> {
+    let token = settings.kubernetes.own_token()?;
+    let audience = &settings.audience;
+    let is_own = file.service_accounts && own_token_is_for(&token, audience);
+    is_own.then(|| {
+        format!(
+            "TOKEN_AUDIENCE {audience} is an audience of the gateway's own token, so that every \
+             pod with a token for the API server could come in, and what callers show could be \
+             used at the API server: name an audience of its own, such as openclaw-gateway"
+        )
+    })
 }
 
 fn leases<'a>(verb: &'a str, namespace: &'a Namespace, name: &'a str) -> Right<'a> {

@@ -2,7 +2,6 @@
 //! what the audit log has folded, and reads its files again when they change. A file that has
 //! faults is not taken: the one before stays in force, and all faults are told.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +9,14 @@ use log::{info, warn};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::certificate::Certificate;
+use super::check::{audience_fault, tell_faults};
 use super::context::Context;
 use super::told::tell_once;
 use super::wake::Keepers;
 use crate::config::gateway::{GatewayFile, GatewaySettings};
-use crate::control::Workload;
+use crate::kube::Api;
 use crate::telemetry::GatewayHealth;
-use crate::util::{First, race};
+use crate::util::{First, boxed, race};
 
 /// From one turn to the next.
 const EVERY: Duration = Duration::from_secs(1);
@@ -34,13 +34,12 @@ pub(super) struct Housekeeping {
     context: Arc<Context>,
     keepers: Keepers,
     health: Arc<GatewayHealth>,
-    path: PathBuf,
-    /// The workload that the gateway runs as.
-    own: Option<Workload>,
+    cluster: Api,
+    settings: Arc<GatewaySettings>,
     certificate: Option<Certificate>,
     /// The text of the file as it was read last.
     text: Option<String>,
-    /// The faults of the file that were told last.
+    /// The faults of the file that were told last; none if it is what is in force.
     told: Vec<String>,
 }
 
@@ -49,7 +48,8 @@ impl Housekeeping {
         context: Arc<Context>,
         keepers: Keepers,
         health: Arc<GatewayHealth>,
-        settings: &GatewaySettings,
+        cluster: Api,
+        settings: Arc<GatewaySettings>,
     ) -> Self {
         let tls = settings.tls.clone();
         let certificate = tls.map(|tls| Certificate::new(Arc::clone(&context), tls));
@@ -57,8 +57,8 @@ impl Housekeeping {
             context,
             keepers,
             health,
-            path: settings.file.clone(),
-            own: settings.own.clone(),
+            cluster,
+            settings,
             certificate,
             text: None,
             told: Vec::new(),
@@ -75,9 +75,11 @@ impl Housekeeping {
                 turns = 0;
                 self.context.audit.flush(self.context.clock.now_ms());
                 self.look();
+                let mut is_refused = !self.told.is_empty();
                 if let Some(certificate) = &mut self.certificate {
-                    certificate.look();
+                    is_refused |= certificate.look();
                 }
+                self.context.metrics.config_refused(is_refused);
             }
             let context = Arc::clone(&self.context);
             if let First::Left(()) = race(context.draining(), self.rest()).await {
@@ -106,15 +108,23 @@ impl Housekeeping {
 
     /// Reads the file again, and goes by it if it says something else.
     fn look(&mut self) {
-        let shown = self.path.display();
-        match GatewayFile::read_again(&self.path, self.own.as_ref(), &mut self.text) {
+        let settings = Arc::clone(&self.settings);
+        let shown = settings.file.display();
+        let kept =
+            || format!("{shown} is not taken as it is now: what it said before stays in force");
+        match GatewayFile::read_again(&settings.file, settings.own.as_ref(), &mut self.text) {
             // What was told of it still holds.
             Ok(None) => {}
-            Ok(Some(file)) => {
-                self.told.clear();
-                if file == self.context.table().file {
-                    return;
+            Ok(Some(file)) if file == self.context.table().file => {
+                if !std::mem::take(&mut self.told).is_empty() {
+                    info!("{shown} is again what is in force");
                 }
+            }
+            Ok(Some(file)) => {
+                if let Some(fault) = audience_fault(&settings, &file) {
+                    return tell_once(&mut self.told, vec![fault], &kept());
+                }
+                self.told.clear();
                 info!("{shown} has changed, and is in force from now on");
                 for warning in &file.warnings {
                     warn!("{warning}");
@@ -122,13 +132,13 @@ impl Housekeeping {
                 self.keepers.update(&file.targets);
                 self.context.authenticator.reload(&file);
                 self.context.audit.tell_successes(file.audit_successes);
-                self.context.replace(file, self.keepers.handles());
+                self.context.replace(file.clone(), self.keepers.handles());
+                let cluster = self.cluster.clone();
+                tokio::spawn(boxed(tell_faults(cluster, settings, file)));
             }
             Err(faults) => {
-                let kept = format!(
-                    "{shown} is not taken as it is now: what it said before stays in force"
-                );
-                tell_once(&mut self.told, &faults, &kept);
+                let faults = faults.iter().map(ToString::to_string);
+                tell_once(&mut self.told, faults.collect(), &kept());
             }
         }
     }

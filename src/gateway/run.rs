@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::{error, info, warn};
+use log::{info, warn};
 use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
-use super::auth::{Authenticator, Means, fetch_keys, own_token_is_for};
-use super::check::Check;
+use super::auth::{Authenticator, Means, fetch_keys};
+use super::check::{Check, audience_fault, tell_faults};
 use super::connections::{Places, Port};
 use super::context::{Context, Parts};
 use super::housekeeping::Housekeeping;
@@ -69,11 +69,7 @@ pub enum GatewayError {
     #[error("{0}")]
     Tls(#[from] TlsUnavailable),
     /// The gateway's own token is for the audience that callers' tokens have to have.
-    #[error(
-        "TOKEN_AUDIENCE {0} is an audience of the gateway's own token, so that every pod with a \
-         token for the API server could come in, and what callers show could be used at the API \
-         server: name an audience of its own, such as openclaw-gateway"
-    )]
+    #[error("{0}")]
     OwnAudience(String),
 }
 
@@ -88,9 +84,10 @@ pub async fn serve(
 ) -> Result<(), GatewayError> {
     let stop = stop_signals()?;
     let cluster = Api::new(settings.kubernetes.credentials(clock)?);
-    if file.service_accounts && has_own_audience(&settings) {
-        return Err(GatewayError::OwnAudience(settings.audience));
+    if let Some(fault) = audience_fault(&settings, &file) {
+        return Err(GatewayError::OwnAudience(fault));
     }
+    let settings = Arc::new(settings);
     let metrics = Arc::new(GatewayMetrics::default());
     let audit = GatewayAudit::new(file.audit_successes);
     let health = Arc::new(GatewayHealth::new(clock.now(), Arc::clone(&metrics)));
@@ -147,12 +144,17 @@ pub async fn serve(
     };
     let context = Arc::new(Context::new(parts, file.clone(), keepers.handles()));
     tokio::spawn(boxed(authenticator.run()));
-    tokio::spawn(boxed(tell_faults(cluster, settings.clone(), file)));
+    tokio::spawn(boxed(tell_faults(
+        cluster.clone(),
+        Arc::clone(&settings),
+        file,
+    )));
     let housekeeping = Housekeeping::new(
         Arc::clone(&context),
         keepers,
         Arc::clone(&health),
-        &settings,
+        cluster,
+        Arc::clone(&settings),
     );
     tokio::spawn(boxed(housekeeping.run()));
     let places = match &settings.tls {
@@ -174,29 +176,29 @@ pub async fn serve(
     Ok(())
 }
 
-/// Everything that the gateway needs of the cluster and lacks, each as a sentence.
-///
-/// # Errors
-/// There are no credentials for the API server.
+/// Everything that the gateway needs of others and lacks, each as a sentence. Without a file
+/// it is what every file needs.
 pub async fn check(
     settings: &GatewaySettings,
-    file: &GatewayFile,
+    file: Option<&GatewayFile>,
     clock: Clock,
-) -> Result<Vec<String>, GatewayError> {
-    let cluster = Api::new(settings.kubernetes.credentials(clock)?);
-    let mut faults = Check::new(&cluster, &settings.namespace, &settings.lease_prefix)
-        .run(file)
-        .await;
-    if file.service_accounts && has_own_audience(settings) {
-        faults.push(GatewayError::OwnAudience(settings.audience.clone()).to_string());
-    }
-    if let Some(oidc) = &settings.oidc {
-        let http = client(settings, clock)?;
-        if let Err(why) = fetch_keys(&http, &oidc.issuer).await {
-            faults.push(why);
+) -> Vec<String> {
+    let mut faults = match settings.kubernetes.credentials(clock) {
+        Ok(credentials) => {
+            let cluster = Api::new(credentials);
+            Check::new(&cluster, settings).run(file).await
         }
+        Err(error) => vec![error.to_string()],
+    };
+    faults.extend(file.and_then(|file| audience_fault(settings, file)));
+    if let Some(oidc) = &settings.oidc {
+        let fetched = match client(settings, clock) {
+            Ok(http) => fetch_keys(&http, &oidc.issuer).await.err(),
+            Err(error) => Some(error.to_string()),
+        };
+        faults.extend(fetched);
     }
-    Ok(faults)
+    faults
 }
 
 fn means(
@@ -222,21 +224,6 @@ fn means(
 fn client(settings: &GatewaySettings, clock: Clock) -> Result<Client, TlsUnavailable> {
     let network = &settings.network;
     Client::with_proxy(network.roots.clone(), network.proxy.clone(), clock)
-}
-
-/// Returns true if the gateway's own token is for the audience that callers' tokens have to
-/// have.
-fn has_own_audience(settings: &GatewaySettings) -> bool {
-    let token = settings.kubernetes.own_token();
-    token.is_some_and(|token| own_token_is_for(&token, &settings.audience))
-}
-
-/// Tells what the gateway lacks, once it runs: a right that comes later is used all the same.
-async fn tell_faults(cluster: Api, settings: GatewaySettings, file: GatewayFile) {
-    let check = Check::new(&cluster, &settings.namespace, &settings.lease_prefix);
-    for fault in check.run(&file).await {
-        error!("{fault}");
-    }
 }
 
 fn begin(context: &Arc<Context>, listeners: Vec<(TcpListener, (Port, Serve))>, open: &Open) {

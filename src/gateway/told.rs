@@ -2,11 +2,8 @@
 
 use log::error;
 
-use crate::config::Faults;
-
 /// Tells the faults of what is read again, and what is kept instead; the same ones once.
-pub(super) fn tell_once(told: &mut Vec<String>, faults: &Faults, kept: &str) {
-    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+pub(super) fn tell_once(told: &mut Vec<String>, faults: Vec<String>, kept: &str) {
     if faults == *told {
         return;
     }

@@ -1,7 +1,7 @@
 //! The numbers of the gateway. Those of the hot path are atomics of a target, reached by a
 //! handle; nothing here is allocated for a request.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ pub struct GatewayMetrics {
     authenticated: AtomicU64,
     not_authenticated: AtomicU64,
     held: AtomicI64,
+    config_refused: AtomicBool,
     sessions: Mutex<SortedMap<String, Active>>,
     rejected: Rejections,
     targets: Mutex<SortedMap<String, Arc<TargetMetrics>>>,
@@ -152,6 +153,12 @@ impl GatewayMetrics {
         self.held.fetch_add(by, Relaxed);
     }
 
+    /// What is on disk, the file or the certificate and its key, is not what is in force
+    /// (`openclaw_gateway_config_refused`).
+    pub fn config_refused(&self, is_refused: bool) {
+        self.config_refused.store(is_refused, Relaxed);
+    }
+
     /// A request, or a connection, was turned away (`openclaw_gateway_rejected_total`).
     pub fn rejected(&self, reason: Rejection) {
         self.rejected.count(reason);
@@ -203,6 +210,12 @@ impl GatewayMetrics {
             "Requests that wait until their target is ready.",
         )
         .value(self.held.load(Relaxed));
+        out.gauge(
+            "openclaw_gateway_config_refused",
+            "Whether the file, or the certificate and its key, has faults, so that what was there \
+             before is in force.",
+        )
+        .value(u8::from(self.config_refused.load(Relaxed)));
         self.rejected.write(out);
         self.write_targets(out);
     }
@@ -260,6 +273,7 @@ mod tests {
             "openclaw_k8s_auth_attempts_total{result=\"failed\"} 0",
             "openclaw_k8s_sessions_active{namespace=\"openclaw\"} 0",
             "openclaw_gateway_held 0",
+            "openclaw_gateway_config_refused 0",
             "openclaw_gateway_rejected_total{reason=\"full\"} 0",
             "openclaw_gateway_requests_total{target=\"app\",class=\"5xx\"} 0",
             "openclaw_gateway_idle_stops_total{target=\"app\",outcome=\"stopped\"} 0",
@@ -282,6 +296,7 @@ mod tests {
         metrics.held(1);
         metrics.held(1);
         metrics.held(-1);
+        metrics.config_refused(true);
         metrics.rejected(Rejection::Full);
         metrics.rejected(Rejection::Credential);
         metrics.auth_attempt(true);
@@ -298,6 +313,7 @@ mod tests {
             "openclaw_gateway_wake_seconds_bucket{target=\"app\",le=\"5\"} 1",
             "openclaw_gateway_idle_stops_total{target=\"app\",outcome=\"kept\"} 1",
             "openclaw_gateway_held 1",
+            "openclaw_gateway_config_refused 1",
             "openclaw_gateway_rejected_total{reason=\"full\"} 1",
             "openclaw_gateway_rejected_total{reason=\"credential\"} 1",
             "openclaw_k8s_auth_attempts_total{result=\"success\"} 1",

@@ -37,6 +37,7 @@ def series(**changed: str) -> list[dict[str, str]]:
         "openclaw_gateway_build_info{%s, version=\"1\"}": "1x90",
         "openclaw_gateway_ready{%s}": "1x90",
         "openclaw_gateway_held{%s}": "0x90",
+        "openclaw_gateway_config_refused{%s}": "0x90",
         'openclaw_gateway_rejected_total{%s, reason="full"}': "0x90",
         'openclaw_gateway_requests_total{%s, target="app", class="2xx"}': "0+60x90",
         'openclaw_gateway_requests_total{%s, target="app", class="5xx"}': "0x90",
@@ -70,6 +71,7 @@ def judged(folder: Path, given: list[dict[str, str]], expected: list[dict[str, A
 FAULTS: dict[str, tuple[dict[str, str], int, int]] = {
     "OpenclawGatewayMissing": ({"build_info": "1x4 stale"}, 9, 11),
     "OpenclawGatewayNotReady": ({"gateway_ready": "1x4 0x85"}, 14, 16),
+    "OpenclawGatewayConfigRefused": ({"config_refused": "0x4 1x85"}, 14, 16),
     "OpenclawGatewayAuthFails": ({'result="failed"': "0x4 1+1x85"}, 13, 17),
     "OpenclawGatewayTurnsAway": ({'reason="full"': "0x4 1+1x85"}, 13, 17),
     "OpenclawGatewayErrors": ({'class="5xx"': "0x4 60+60x85"}, 13, 20),

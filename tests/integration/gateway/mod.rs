@@ -3,6 +3,7 @@
 mod api;
 mod call;
 mod callers;
+mod checking;
 mod fakes;
 mod hostile_apps;
 mod replicas;

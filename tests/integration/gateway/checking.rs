@@ -1,0 +1,174 @@
+//! What the gateway needs is looked at before it starts, by `gateway check`, and again when
+//! its files change.
+
+use std::fs;
+
+use rcgen::CertifiedKey;
+use serde_json::json;
+
+use super::support::issuer::{account_claims, unsigned};
+use super::support::state::Mood;
+use super::support::world::{APPS, GatewayWorld, Ports, TOKEN_AUDIENCE};
+use crate::support::apiserver::TOKEN;
+use crate::support::bot::{self, Done};
+use crate::support::monitor::poll;
+
+/// The ports are not opened.
+const PORTS: Ports = Ports {
+    proxy: 1,
+    api: 2,
+    health: 3,
+};
+
+fn check(world: &GatewayWorld) -> Done {
+    world.write_file();
+    bot::run(&["gateway", "check"], &world.env_of(PORTS))
+}
+
+fn has_all(done: &Done, faults: &[&str]) {
+    assert_eq!((done.code, done.out.as_str()), (Some(1), ""), "{done:?}");
+    for fault in faults {
+        assert!(done.err.contains(fault), "{fault}: {}", done.err);
+    }
+}
+
+/// The metric of refused files gets this value.
+fn wait_refused(world: &GatewayWorld, value: u8) {
+    let line = format!("\nopenclaw_gateway_config_refused {value}\n");
+    poll(&line, || world.metrics().contains(&line).then_some(()));
+}
+
+#[test]
+fn a_workload_that_is_missing_or_would_lose_its_volumes_is_told_with_all_other_faults() {
+    let mut world = GatewayWorld::new();
+    world.app("web");
+    let done = check(&world);
+    assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{done:?}");
+    let asked = world.cluster.calls("POST /selfsubjectaccessreviews");
+    let is_get = |attributes: &serde_json::Value| {
+        attributes["verb"] == "get"
+            && attributes["resource"] == "deployments"
+            && attributes["subresource"] == ""
+            && attributes["name"] == "web"
+    };
+    let mut asked = asked
+        .iter()
+        .map(|call| &call.body["spec"]["resourceAttributes"]);
+    assert!(asked.any(is_get));
+
+    world.app_with("wbe", json!({"name": "wbee"}));
+    world.app_with("data", json!({"kind": "StatefulSet"}));
+    let mut data = json!({
+        "kind": "StatefulSet", "apiVersion": "apps/v1",
+        "metadata": {"name": "data", "namespace": APPS, "generation": 1},
+        "spec": {
+            "replicas": 0, "selector": {"matchLabels": {"app": "data"}},
+            "persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"},
+            "volumeClaimTemplates": [{"metadata": {"name": "disk"}}],
+        },
+        "status": {},
+    });
+    world.cluster.put("statefulsets", APPS, data.clone());
+    let missing = "target wbe: the Deployment apps/wbee does not exist: create it, or correct";
+    let losing =
+        "target data: the StatefulSet apps/data deletes its volumes when it is scaled down";
+    has_all(&check(&world), &[missing, losing]);
+
+    // Beside a fault of the environment, and a warning.
+    world.set("MAX_HELD", "many");
+    world.file["agents"] = json!({});
+    has_all(&check(&world), &["MAX_HELD", missing, losing, "warning: "]);
+    world.env.remove("MAX_HELD");
+
+    data["spec"]["persistentVolumeClaimRetentionPolicy"] = json!({"whenScaled": "Retain"});
+    world.cluster.put("statefulsets", APPS, data);
+    world.cluster.deny("get", "deployments", APPS);
+    let done = check(&world);
+    let may_not = "may not get deployments \"web\" of the API group apps in the namespace apps";
+    has_all(&done, &[may_not]);
+    assert!(!done.err.contains("volumes"), "{}", done.err);
+    // Of what it may not read it knows nothing.
+    assert!(!done.err.contains("does not exist"), "{}", done.err);
+}
+
+#[test]
+fn an_api_server_that_gives_no_answer_is_asked_once() {
+    let mut world = GatewayWorld::new();
+    for name in ["one", "two", "three"] {
+        world.app(name);
+    }
+    world.cluster.set(Mood::Overloaded);
+    let done = check(&world);
+    has_all(&done, &["rights cannot be asked for"]);
+    assert_eq!(done.err.lines().count(), 1, "{}", done.err);
+    // With two retries.
+    let asked = world.cluster.calls("POST /selfsubjectaccessreviews").len();
+    assert!(asked <= 3, "asked {asked} times");
+}
+
+#[test]
+fn a_file_that_is_read_again_is_checked_as_at_the_start() {
+    let mut world = GatewayWorld::new();
+    world.app("web");
+    world.file["k8sTrust"]["enabled"] = json!(false);
+    world.start();
+    wait_refused(&world, 0);
+    let token = world.cluster.account_dir().join("token");
+    let own = unsigned(&account_claims("gateway", "gateway", TOKEN_AUDIENCE));
+    fs::write(&token, own).unwrap();
+    world.file["k8sTrust"]["enabled"] = json!(true);
+    world.write_file();
+    let log = |fragment: &str| world.replicas[0].run.wait_log(fragment);
+    log("TOKEN_AUDIENCE openclaw-gateway is an audience of the gateway's own token");
+    log("is not taken as it is now");
+    wait_refused(&world, 1);
+    assert_eq!(
+        world
+            .api("GET", "/v1/targets", Some(&world.worker()), None)
+            .status,
+        401
+    );
+
+    world.file["k8sTrust"]["enabled"] = json!(false);
+    world.write_file();
+    log("is again what is in force");
+    wait_refused(&world, 0);
+
+    fs::write(&token, TOKEN).unwrap();
+    world.app_with("wbe", json!({"name": "wbee"}));
+    world.write_file();
+    let log = |fragment: &str| world.replicas[0].run.wait_log(fragment);
+    log("has changed, and is in force from now on");
+    log("the Deployment apps/wbee does not exist");
+}
+
+#[test]
+fn a_certificate_that_is_not_taken_is_in_the_metrics_until_it_is_right_again() {
+    let mut world = GatewayWorld::new();
+    let CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["gateway.test".to_owned()]).unwrap();
+    let (chain, key) = (
+        world.dir.path().join("tls.crt"),
+        world.dir.path().join("tls.key"),
+    );
+    fs::write(&chain, cert.pem()).unwrap();
+    fs::write(&key, signing_key.serialize_pem()).unwrap();
+    world.set("TLS_CERT_FILE", &chain.display().to_string());
+    world.set("TLS_KEY_FILE", &key.display().to_string());
+    world.start();
+    wait_refused(&world, 0);
+    fs::write(&key, "no key").unwrap();
+    let log = |fragment: &str| {
+        poll(fragment, || {
+            world.replicas[0].run.log().contains(fragment).then_some(())
+        });
+    };
+    // It is judged when it was the same twice.
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    log("the certificate before stays in force");
+    wait_refused(&world, 1);
+    fs::write(&key, signing_key.serialize_pem()).unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    log("TLS_CERT_FILE is again what is in force");
+    wait_refused(&world, 0);
+}
