@@ -196,7 +196,7 @@ impl One<'_> {
         Err(Box::new(refused))
     }
 
-    /// What may stay open for as long as the session may do this.
+    /// The session of something that stays open for as long as it may do this.
     fn standing(&self, session: &Arc<Session>, target: &TargetHandle, action: Action) -> Standing {
         Standing {
             context: Arc::clone(&self.visitor.context),

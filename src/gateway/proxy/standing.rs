@@ -23,7 +23,7 @@ pub(super) struct Standing {
     pub(super) context: Arc<Context>,
     pub(super) target: TargetHandle,
     pub(super) session: Arc<Session>,
-    /// What has to be allowed.
+    /// The action that has to be allowed.
     pub(super) action: Action,
 }
 

@@ -196,7 +196,7 @@ impl World {
     }
 }
 
-/// What is open for somebody who shows nothing.
+/// The session of somebody who shows nothing.
 pub(super) async fn nobody() -> Standing {
     let context = World::cold(target(), OPEN).await.context;
     Standing {
