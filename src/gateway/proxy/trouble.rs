@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 struct Told {
     at: Instant,
-    /// What has happened since.
+    /// The number of those since that were not told.
     untold: u64,
 }
 
