@@ -86,7 +86,7 @@ fn a_target_is_started_and_waited_for() {
     let done = pod.call("stop web");
     assert_eq!(done.code, Some(0), "{done:?}");
     world.wait_count("web", 0);
-    let done = pod.call("start web 3 --for 2h --wait");
+    let done = pod.call("start web 3 --for 2h");
     assert_eq!(done.code, Some(0), "{done:?}");
     world.wait_count("web", 3);
     let status = pod.call("status web").out;
