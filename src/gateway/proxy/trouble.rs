@@ -23,7 +23,7 @@ struct Told {
 
 thread_local! {
     // All requests are served by one thread.
-    static TOLD: RefCell<SortedMap<TargetName, Told>> = RefCell::new(SortedMap::new());
+    static TOLD: RefCell<SortedMap<TargetName, Told>> = const { RefCell::new(SortedMap::new()) };
 }
 
 /// Tells that a target gave no answer, unless that was just told.

@@ -21,7 +21,7 @@ use crate::util::paced;
 
 /// The longest time that a request waits for the Lease to be renewed: an API server that is
 /// slower is taken for one that does not answer.
-const RENEWAL: Duration = Duration::from_secs(2);
+pub(super) const RENEWAL: Duration = Duration::from_secs(2);
 
 /// The longest time that a change waits for another replica's stop.
 const PENDING: Duration = Duration::from_secs(90);

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::agreement::LeasePhase;
 use super::asked::{Change, Changed, Refusal};
 use super::cluster::{Cluster, Fault};
-use super::decide::{LOOK_FOR_PODS, LOOK_SOON};
+use super::decide::{LOOK_FOR_PODS, LOOK_SOON, RENEWAL};
 use super::idle::Why;
 use super::keeper::{Claim, JobKind, Keeper, Outcome};
 use super::lifecycle::Event;
@@ -155,10 +155,13 @@ impl<C: Cluster> Keeper<C> {
                 self.renewal_wanted_since = None;
             }
             (JobKind::Claim(why), true) => {
+                // An API server that took so long did so for the others, too, who went on
+                // without it: they have a chance to say that they use it.
+                let is_doubted = *why == Some(Why::Idle) && now >= begun + RENEWAL;
                 self.claim = Some(Claim {
                     since: begun,
                     why: *why,
-                    outcome: None,
+                    outcome: is_doubted.then(|| Stopped::Kept(String::new())),
                 });
             }
             (JobKind::Claim(Some(_)), false) => {

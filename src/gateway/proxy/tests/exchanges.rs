@@ -194,13 +194,16 @@ fn rubbish_is_no_answer() {
     });
 }
 
+/// A second, and the one whom the body waits for from then on.
+type Step = (u64, fn(Instant) -> Stage);
+
 #[test]
 fn an_app_that_takes_nothing_more_has_a_minute_and_a_client_its_own_time() {
     run(async {
         pause();
         let seconds = Duration::from_secs;
         // What happens at which second, and the one at which the app is late.
-        let none: &[(u64, fn(Instant) -> Stage)] = &[];
+        let none: &[Step] = &[];
         for (steps, late) in [
             (none, 60),
             (&[(1, Stage::App), (50, Stage::App)], 110),

@@ -257,3 +257,24 @@ fn versions_that_go_back_are_taken_in_with_the_next_list() {
         world.with(|state| assert_eq!(state.stops, 1));
     });
 }
+
+#[test]
+fn a_claim_that_took_long_is_given_up() {
+    paused(async {
+        let world = World::new(40, true);
+        let replica = replica(&world, target()).await;
+        assert_eq!(replica.request(Duration::ZERO).await, Some(Ok(())));
+        sleep(IDLE - Duration::from_secs(1)).await;
+        world.with(|state| state.slow_ms = 25_000);
+        sleep(Duration::from_secs(10)).await;
+        world.with(|state| state.slow_ms = 4);
+        // Another replica that was cut off for so long may have used it.
+        let end = Instant::now() + IDLE;
+        while Instant::now() < end {
+            world.with(|state| assert_eq!(state.stops, 0));
+            sleep(Duration::from_secs(1)).await;
+        }
+        sleep(IDLE * 4).await;
+        world.with(|state| assert_eq!(state.stops, 1));
+    });
+}
