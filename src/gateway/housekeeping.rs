@@ -16,7 +16,7 @@ use super::wake::Keepers;
 use crate::config::gateway::{GatewayFile, GatewaySettings};
 use crate::kube::Api;
 use crate::telemetry::GatewayHealth;
-use crate::util::{First, boxed, race};
+use crate::util::{First, boxed, paced, race};
 
 /// From one turn to the next.
 const EVERY: Duration = Duration::from_secs(1);
@@ -96,7 +96,7 @@ impl Housekeeping {
     /// Resolves when it is time for the next turn, and tells meanwhile that the watches are
     /// ready.
     async fn rest(&self) {
-        let turn = Instant::now() + EVERY;
+        let turn = Instant::now() + paced(EVERY);
         while !self.keepers.are_synced() && Instant::now() < turn {
             sleep(SOON).await;
         }

@@ -221,10 +221,10 @@ mod tests {
 
     #[test]
     fn warnings_are_told_beside_faults() {
-        let foreign = FILE.replacen('{', "{\"agents\": {},", 1);
-        let said = told(&foreign, &[("DRAIN_TIMEOUT", "x")]).unwrap_err();
-        assert!(said.contains("warning: "), "{said}");
-        assert!(said.contains("agents"), "{said}");
+        let idle = FILE.replace("\"oidcRoles\": {\"operator\": [\"ops\"]},", "");
+        let said = told(&idle, &[("DRAIN_TIMEOUT", "x")]).unwrap_err();
+        let warning = "warning: GATEWAY_CONFIG allows nobody anything";
+        assert!(said.contains(warning), "{said}");
         assert!(
             said.contains("configuration error: DRAIN_TIMEOUT"),
             "{said}"

@@ -69,14 +69,14 @@ fn a_workload_that_is_missing_or_would_lose_its_volumes_is_told_with_all_other_f
         "status": {},
     });
     world.cluster.put("statefulsets", APPS, data.clone());
-    let missing = "target wbe: the Deployment apps/wbee does not exist: create it, or correct";
+    let missing = "target wbe: the deployment apps/wbee does not exist: create it, or correct";
     let losing =
-        "target data: the StatefulSet apps/data deletes its volumes when it is scaled down";
+        "target data: the statefulset apps/data deletes its volumes when it is scaled down";
     has_all(&check(&world), &[missing, losing]);
 
     // Beside a fault of the environment, and a warning.
     world.set("MAX_HELD", "many");
-    world.file["agents"] = json!({});
+    world.file["roles"]["all"]["maxFor"] = json!("1h");
     has_all(&check(&world), &["MAX_HELD", missing, losing, "warning: "]);
     world.env.remove("MAX_HELD");
 
@@ -111,6 +111,7 @@ fn a_file_that_is_read_again_is_checked_as_at_the_start() {
     let mut world = GatewayWorld::new();
     world.app("web");
     world.file["k8sTrust"]["enabled"] = json!(false);
+    world.pace(5);
     world.start();
     wait_refused(&world, 0);
     let token = world.cluster.account_dir().join("token");
@@ -139,7 +140,7 @@ fn a_file_that_is_read_again_is_checked_as_at_the_start() {
     world.write_file();
     let log = |fragment: &str| world.replicas[0].run.wait_log(fragment);
     log("has changed, and is in force from now on");
-    log("the Deployment apps/wbee does not exist");
+    log("the deployment apps/wbee does not exist");
 }
 
 #[test]
@@ -155,6 +156,7 @@ fn a_certificate_that_is_not_taken_is_in_the_metrics_until_it_is_right_again() {
     fs::write(&key, signing_key.serialize_pem()).unwrap();
     world.set("TLS_CERT_FILE", &chain.display().to_string());
     world.set("TLS_KEY_FILE", &key.display().to_string());
+    world.pace(5);
     world.start();
     wait_refused(&world, 0);
     fs::write(&key, "no key").unwrap();
@@ -163,12 +165,9 @@ fn a_certificate_that_is_not_taken_is_in_the_metrics_until_it_is_right_again() {
             world.replicas[0].run.log().contains(fragment).then_some(())
         });
     };
-    // It is judged when it was the same twice.
-    std::thread::sleep(std::time::Duration::from_secs(5));
     log("the certificate before stays in force");
     wait_refused(&world, 1);
     fs::write(&key, signing_key.serialize_pem()).unwrap();
-    std::thread::sleep(std::time::Duration::from_secs(5));
     log("TLS_CERT_FILE is again what is in force");
     wait_refused(&world, 0);
 }
