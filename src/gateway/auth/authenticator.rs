@@ -114,21 +114,13 @@ impl Authenticator {
     }
 
     /// Checks again what an open socket was opened with: every minute. Returns the session
-    /// as it is now, which may be allowed less.
+    /// as it is now, which may be allowed less. The audit log is told this address of its
+    /// client.
     ///
     /// # Errors
     /// It is not taken any more. While it cannot be checked, an open socket stays until its
     /// credential expires.
-    pub async fn check_again(&self, session: &Arc<Session>) -> Result<Arc<Session>, AuthFault> {
-        self.check_open(session, "").await
-    }
-
-    /// The same as [`Authenticator::check_again`], where the address of the socket's peer is
-    /// known, for the audit log.
-    ///
-    /// # Errors
-    /// The same.
-    pub async fn check_open(
+    pub async fn check_again(
         &self,
         session: &Arc<Session>,
         remote_ip: &str,

@@ -203,6 +203,7 @@ impl One<'_> {
             target: target.clone(),
             session: Arc::clone(session),
             action,
+            remote_ip: caller(self.visitor, &self.parts.headers),
         }
     }
 

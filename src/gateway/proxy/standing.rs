@@ -1,6 +1,7 @@
 //! The session that something which is open for long was opened with: it ends when the
 //! credential does, and when that is not taken any more.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task;
 use std::time::{Duration, SystemTime};
@@ -25,6 +26,8 @@ pub(super) struct Standing {
     pub(super) session: Arc<Session>,
     /// The action that has to be allowed.
     pub(super) action: Action,
+    /// The address of the one whose session it is.
+    pub(super) remote_ip: IpAddr,
 }
 
 impl Standing {
@@ -41,7 +44,12 @@ impl Standing {
                 return Over::Expired;
             }
             // Boxed: an idle socket does not keep room for a question to the API server.
-            let again = Box::pin(self.context.authenticator.check_again(&self.session)).await;
+            let remote_ip = self.remote_ip.to_string();
+            let again = self
+                .context
+                .authenticator
+                .check_again(&self.session, &remote_ip);
+            let again = Box::pin(again).await;
             if !again.is_ok_and(|now| self.may_stay(&now)) {
                 return Over::Refused;
             }

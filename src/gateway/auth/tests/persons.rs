@@ -90,7 +90,7 @@ fn a_person_is_let_in_by_one_signature() {
         let again = show(&authenticator, &token).await.unwrap();
         assert!(Arc::ptr_eq(&caller.session, &again.session));
         assert_eq!(asked.load(Relaxed), 1);
-        assert!(authenticator.check_again(&caller.session).await.is_ok());
+        assert!(authenticator.check_again(&caller.session, "").await.is_ok());
     });
 }
 
@@ -193,7 +193,7 @@ fn a_machine_whose_clock_is_wrong_judges_by_the_servers() {
                 let pod = show(&authenticator, &token(&pod_claims())).await.unwrap();
                 let person = show(&authenticator, &signed("k", &claims())).await.unwrap();
                 for session in [pod.session, person.session] {
-                    assert!(authenticator.check_again(&session).await.is_ok());
+                    assert!(authenticator.check_again(&session, "").await.is_ok());
                 }
             }
             assert_eq!(asked.load(Relaxed), 1, "remembered");

@@ -1,5 +1,6 @@
 //! A gateway with one target, `app.example.org`, and who comes to it.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -204,6 +205,7 @@ pub(super) async fn nobody() -> Standing {
         session: context.authenticator.anonymous(),
         action: Action::Connect,
         context,
+        remote_ip: Ipv4Addr::LOCALHOST.into(),
     }
 }
 
