@@ -31,6 +31,9 @@ pub struct Lease {
 #[derive(Default)]
 pub struct Leases {
     leases: Vec<Lease>,
+    /// Each Lease after each change, the oldest first: a watch tells of all of them, however
+    /// fast one follows the other.
+    changes: Vec<Lease>,
     /// The version of the newest change.
     version: u64,
 }
@@ -62,12 +65,14 @@ impl Leases {
     /// Adds a Lease without annotations.
     pub fn add(&mut self, namespace: &str, name: &str) {
         self.version += 1;
-        self.leases.push(Lease {
+        let lease = Lease {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             version: self.version,
             ..Lease::default()
-        });
+        };
+        self.changes.push(lease.clone());
+        self.leases.push(lease);
     }
 
     /// Looks at a Lease.
@@ -91,6 +96,7 @@ impl Leases {
                     .insert((*name).to_owned(), (*value).to_owned()),
             };
         }
+        self.changes.push(lease.clone());
     }
 
     /// Answers a request about them.
@@ -132,6 +138,7 @@ impl Leases {
                     Some(value) => lease.annotations.insert(name.to_owned(), value.to_owned()),
                 };
             }
+            self.changes.push(lease.clone());
         }
         Response::json(200, &lease.shown())
     }
@@ -175,9 +182,8 @@ impl LeaseWatcher {
         if state.faults.is_closed() {
             return Some(None);
         }
-        let leases = state.objects.leases.leases.iter();
-        let newer = leases.filter(|lease| lease.version > self.version);
-        let next = newer.min_by_key(|lease| lease.version)?;
+        let mut changes = state.objects.leases.changes.iter();
+        let next = changes.find(|lease| lease.version > self.version)?;
         self.version = next.version;
         let event = json!({"type": "MODIFIED", "object": next.shown()});
         Some(Some(format!("{event}\n")))
