@@ -68,7 +68,7 @@ CONFIG: dict[str, Any] = {
     "targets": {
         # A request waits for room as long as for a start.
         "app": entry("app", hold=f"{HOLD}s"),
-        "patient": entry("patient", service="app"),
+        "patient": entry("patient"),
         # Its pod takes no connection.
         "cold": entry("cold", onCold="hold", hold=f"{HELD}s"),
     },
@@ -103,7 +103,8 @@ def setting(world: World, backend: Backend, tmp_path_factory: pytest.TempPathFac
     with PodNetwork() as network, Backend() as never:
         cluster.pod_network = network
         cluster.create_namespace(NAMESPACE)
-        workload(cluster, NAMESPACE, "app", backend, replicas=1)
+        for name in ("app", "patient"):
+            workload(cluster, NAMESPACE, name, backend, replicas=1)
         workload(cluster, NAMESPACE, "cold", never)
         workload(cluster, NAMESPACE, "decent", account="decent")
         made = install(cluster, NAMESPACE, workdir, CONFIG)
