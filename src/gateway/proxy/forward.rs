@@ -61,6 +61,7 @@ pub(super) async fn answer(visitor: &Visitor, request: Request<Incoming>) -> Res
         visitor,
         parts: &parts,
         checked: &checked,
+        ip: caller(visitor, &parts.headers),
     };
     let body = has_body.then_some(body);
     let answer = match one.serve(body, upgrade).await {
@@ -89,6 +90,8 @@ struct One<'a> {
     visitor: &'a Visitor,
     parts: &'a Parts,
     checked: &'a Checked<'a>,
+    /// The address of whoever asks.
+    ip: IpAddr,
 }
 
 /// A request that may go on to its target.
@@ -180,10 +183,9 @@ impl One<'_> {
     ) -> Result<(Arc<Session>, bool), Refused> {
         let context = &self.visitor.context;
         let is_public = target.is_some_and(|target| target.anonymous.has(Action::Connect));
-        let ip = caller(self.visitor, &self.parts.headers);
         let asked = context
             .authenticator
-            .authenticate(&self.parts.headers, ip, is_public);
+            .authenticate(&self.parts.headers, self.ip, is_public);
         // Boxed: the room for a question to the API server is not each connection's.
         let (reason, refused) = match Box::pin(asked).await {
             Ok(caller) => return Ok((caller.session, caller.credential == Credential::Ours)),
@@ -203,7 +205,7 @@ impl One<'_> {
             target: target.clone(),
             session: Arc::clone(session),
             action,
-            remote_ip: caller(self.visitor, &self.parts.headers),
+            remote_ip: self.ip,
         }
     }
 
@@ -222,7 +224,7 @@ impl One<'_> {
             verb: Action::Connect.as_str(),
             decision: "denied",
             reason,
-            remote_ip: &caller(self.visitor, &self.parts.headers).to_string(),
+            remote_ip: &self.ip.to_string(),
             ..Told::default()
         };
         who::record(context, GatewayEvent::Denied, session, &told);
@@ -469,7 +471,6 @@ impl One<'_> {
             app: on(&mut response),
             usage,
             standing: self.standing(&admitted.session, admitted.handle, Action::Connect),
-            remote_ip: caller(self.visitor, &self.parts.headers).to_string(),
         });
         let (mut parts, _) = response.into_parts();
         head::answer(&mut parts.headers, parts.status, false, false);

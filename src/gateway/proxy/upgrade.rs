@@ -48,8 +48,6 @@ pub(super) struct Switching {
     pub(super) app: OnUpgrade,
     pub(super) usage: Usage,
     pub(super) standing: Standing,
-    /// The address of whoever asks.
-    pub(super) remote_ip: String,
 }
 
 /// Returns true if the answer to a request for a WebSocket says that this is one now.
@@ -91,11 +89,11 @@ pub(super) async fn run(switching: Switching, slot: &Arc<Slot>) {
         app,
         usage,
         standing,
-        remote_ip,
     } = switching;
     let Standing {
         context, session, ..
     } = &standing;
+    let remote_ip = standing.remote_ip.to_string();
     let switched = timeout(SWITCH, async { (client.await, app.await) }).await;
     let Ok((Ok(client), Ok(app))) = switched else {
         return;
