@@ -153,7 +153,7 @@ pub struct GatewayAudit(Arc<Shared>);
 struct Shared {
     tells_successes: AtomicBool,
     denials: Mutex<Denials>,
-    /// What a test has written, instead of standard output.
+    /// The lines that a test has written, instead of standard output.
     #[cfg(test)]
     written: Mutex<Vec<String>>,
 }

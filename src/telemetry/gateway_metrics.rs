@@ -153,7 +153,7 @@ impl GatewayMetrics {
         self.held.fetch_add(by, Relaxed);
     }
 
-    /// What is on disk, the file or the certificate and its key, is not what is in force
+    /// The file, or the certificate and its key, is on disk in a form that is not in force
     /// (`openclaw_gateway_config_refused`).
     pub fn config_refused(&self, is_refused: bool) {
         self.config_refused.store(is_refused, Relaxed);

@@ -27,7 +27,7 @@ pub enum Rejection {
     Authorization,
     /// Its `Expect` cannot be met.
     Expectation,
-    /// What was asked of the API means nothing.
+    /// The request to the API means nothing.
     Malformed,
     /// The body of a request to the API did not come in time.
     Slow,
@@ -143,7 +143,7 @@ impl Rejection {
     }
 }
 
-/// How often each has happened.
+/// The number of times that each has happened.
 pub(super) struct Rejections([AtomicU64; Rejection::ALL.len()]);
 
 impl Default for Rejections {

@@ -45,7 +45,7 @@ pub(super) struct Way {
     pub(super) backend: Option<Option<Backend>>,
 }
 
-/// How requests get to the target.
+/// The way of requests to the target.
 pub(super) fn way(object: &mut Object<'_, '_>) -> Way {
     let hosts = hosts(object);
     let service = object.read("service", words::service);

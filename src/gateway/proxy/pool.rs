@@ -49,7 +49,7 @@ const SENT: u32 = 16 * 1024;
 /// A connection that is in use, and the endpoint that it goes to.
 pub(super) struct Leased {
     pub(super) sender: SendRequest<Upload>,
-    /// What the app may send before there is something of use.
+    /// The bytes that the app may send before there is something of use.
     pub(super) allowance: Arc<Allowance>,
     connection: AbortHandle,
     endpoint: Endpoint,

@@ -107,7 +107,7 @@ impl Agreement {
         }
     }
 
-    /// What comes next is of a new list, however old its version.
+    /// The next Lease is of a new list, and is taken in however old its version.
     pub(super) const fn is_listed(&mut self) {
         self.is_any_version = true;
     }

@@ -1,4 +1,5 @@
-//! When the Service of a target is read: at first, and again where it may have changed since.
+//! The times at which the Service of a target is read: at first, and again where it may have
+//! changed since.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the gateway needs is looked at before it starts, by `gateway check`, and again when
+//! The gateway's needs are looked at before it starts, by `gateway check`, and again when
 //! its files change.
 
 use std::fs;

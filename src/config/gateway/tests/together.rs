@@ -25,7 +25,8 @@ fn no_two_targets_have_one_object_or_one_host() {
     assert!(host.starts_with(start), "{host}");
 }
 
-/// What one target lets in would reach the pods of the other, and nothing would wake those.
+/// Requests that one target lets in would reach the pods of the other, and nothing would wake
+/// those.
 #[test]
 fn no_two_targets_have_one_service() {
     let of = |name: &str, namespace: &str, port: &str| {

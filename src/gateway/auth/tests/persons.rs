@@ -138,8 +138,8 @@ fn what_is_forged_is_refused_and_costs_its_peer() {
     });
 }
 
-/// Where both are taken, with the same audience: nothing of a person's is shown to the API
-/// server or told as a service account's.
+/// Nothing of a person's is shown to the API server or told as a service account's, where
+/// both are taken with the same audience.
 #[test]
 fn a_persons_token_is_no_service_accounts() {
     paused(async {

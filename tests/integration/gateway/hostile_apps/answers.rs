@@ -9,7 +9,7 @@ use super::case::{SWITCHED, ask, assert_seen, world};
 use crate::gateway::support::client::Raw;
 use crate::gateway::support::script::Script;
 
-/// What the client says once it has an answer, or the gateway's word that there is none.
+/// The words of the client once it has an answer, or the gateway's word that there is none.
 const MARKER: &str = "said-afterwards";
 
 /// A name, the request, the bytes of the answer, and what the client sees.

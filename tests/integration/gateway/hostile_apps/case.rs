@@ -37,7 +37,7 @@ pub enum Ask {
     Socket,
 }
 
-/// What the client sees of an answer.
+/// The client's view of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
     /// 502: it was none.

@@ -24,9 +24,9 @@ struct Flood {
     name: &'static str,
     ask: Ask,
     first: Vec<u8>,
-    /// What comes again and again behind it.
+    /// The bytes that come again and again behind it.
     piece: Vec<u8>,
-    /// What the client sees of it; None if it is passed on for as long as the client stays.
+    /// The client's view of it; None if it is passed on for as long as the client stays.
     fate: Option<Fate>,
 }
 
