@@ -109,8 +109,8 @@ def test_the_waiting_page_gives_way_to_the_app_by_itself(
     tab.open(there)
     tab.wait_title(WAITING)
     tab.wait("the phase", lambda: tab.evaluate("document.getElementById('s').textContent") == "starting")
-    text = tab.evaluate("document.body.innerText")
-    assert "This is starting up" in text and "This page goes on by itself." in text
+    tab.wait("the words", lambda: "This page goes on by itself." in shown(tab))
+    assert "This is starting up" in shown(tab)
     assert tab.evaluate("document.documentElement.lang") == "en"
     assert tab.evaluate("getComputedStyle(document.querySelector('main')).textAlign") == "center", "it has no style"
     assert tab.documents() == [("GET", 503, asked)]
@@ -124,12 +124,17 @@ def test_the_waiting_page_gives_way_to_the_app_by_itself(
     tab.wait_title(APP)
     assert time.monotonic() - opened < 2, "the page did not follow its target"
     assert tab.evaluate("location.href") == there
-    assert tab.evaluate("document.body.innerText") == "The app is here"
+    tab.wait("the app's text", lambda: shown(tab) == "The app is here")
     assert tab.documents() == [("GET", 503, asked), ("GET", 200, asked)]
     assert [one.path for one in slow.seen] == ["/page?from=a%20link"], "it was asked for more than once"
     # Nothing else was loaded, from here or elsewhere, and the console is empty.
     assert tab.requested() == [asked, address(gateway, "shown", "/.gateway/status"), asked]
     assert complaints(tab) == []
+
+
+def shown(tab: Tab) -> str:
+    """The text of the page; an error while there is none."""
+    return str(tab.evaluate("document.body.innerText"))
 
 
 def compare_picture(tab: Tab, page: str) -> None:
@@ -172,12 +177,8 @@ def test_the_page_asks_again_after_a_start_that_failed(
     tab = browser.tab()
     tab.open(address(gateway, "late"))
     tab.wait_title(WAITING)
-
-    def shown() -> str:
-        return str(tab.evaluate("document.body.innerText"))
-
     # It is told that the start failed, and asks for the page again.
-    tab.wait("the failure", lambda: "This page tries again by itself." in shown(), 40)
+    tab.wait("the failure", lambda: "This page tries again by itself." in shown(tab), 40)
     backends["late"].open()
     tab.wait_title(APP, 60)
     assert complaints(tab) == []

@@ -50,6 +50,10 @@ class BrowserError(Exception):
     """The browser did not do what it was told."""
 
 
+class BrowserGone(BrowserError):
+    """The browser has ended."""
+
+
 class Browser:
     """One browser with a profile that is new."""
 
@@ -160,7 +164,7 @@ class Browser:
         except TimeoutError:
             return
         except ConnectionClosed as closed:
-            raise BrowserError(f"the browser is gone:\n{self._log.read_text()}") from closed
+            raise BrowserGone(f"the browser is gone:\n{self._log.read_text()}") from closed
         if "id" in message:
             self._answers[message["id"]] = message
         elif message.get("sessionId") in self._tabs:
@@ -198,13 +202,24 @@ class Tab:
         return str(info["title"])
 
     def wait(self, what: str, probe: Callable[[], Found], timeout: float = 20) -> Found:
-        """Asks whenever something has happened until the answer is true."""
+        """Asks whenever something has happened until the answer is true.
+
+        A page that gives way to another at this moment, and one that is there in part, has no answer yet.
+        """
         deadline = time.monotonic() + timeout
-        while not (found := probe()):
+        while True:
+            trouble = ""
+            try:
+                if found := probe():
+                    return found
+            except BrowserGone:
+                raise
+            except BrowserError as error:
+                trouble = f"; {error}"
             if time.monotonic() > deadline:
-                raise TimeoutError(f"waited {timeout:g} s for {what}; shown: {self.title()}; {self.documents()}")
+                shown = f"shown: {self.title()}; {self.documents()}{trouble}"
+                raise TimeoutError(f"waited {timeout:g} s for {what}; {shown}")
             self._browser.hear(0.05)
-        return found
 
     def wait_title(self, title: str, timeout: float = 20) -> None:
         """Waits until a page of this title is shown."""
