@@ -60,6 +60,11 @@ impl<K, V> SortedMap<K, V> {
         self.0.iter_mut().map(|(_, value)| value)
     }
 
+    /// The value of the last key.
+    pub fn last(&self) -> Option<&V> {
+        self.0.last().map(|(_, value)| value)
+    }
+
     /// Takes out the entries for which this is false.
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         self.0.retain_mut(|(key, value)| keep(key, value));
@@ -329,6 +334,7 @@ mod tests {
             assert_eq!(map.contains_key(&key), tree.contains_key(&key));
             assert_eq!(map.get_mut(&key), tree.get_mut(&key));
             assert!(map.iter().eq(&tree));
+            assert_eq!(map.last(), tree.last_key_value().map(|(_, value)| value));
             assert_eq!((map.len(), map.is_empty()), (tree.len(), tree.is_empty()));
         }
         let is_kept = |key: &u32, value: &mut usize| {

@@ -77,6 +77,16 @@ pub enum Port {
     Number(u16),
 }
 
+impl Port {
+    /// Returns true if a port of the Service is this one.
+    pub fn is(&self, name: &str, number: u16) -> bool {
+        match self {
+            Self::Name(own) => own == name,
+            Self::Number(own) => *own == number,
+        }
+    }
+}
+
 /// The way to the pods of a Service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {

@@ -1,9 +1,10 @@
 //! The use of a target through this replica: what counts as use, and for how long.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::util::SortedMap;
 
 /// The part of the idle time after which an open request counts as use by itself. Requests
 /// that end in an error before have never counted.
@@ -19,7 +20,7 @@ pub(super) struct Activity {
     /// The last time that a client was there at all.
     present: Option<Instant>,
     /// The beginnings of what is open, in their order.
-    open: BTreeMap<u64, Instant>,
+    open: SortedMap<u64, Instant>,
     next: u64,
 }
 
@@ -61,7 +62,7 @@ impl Activity {
     /// The time until which it counts as in use: the idle time after the last use, and as
     /// long after the beginning of a request that is open.
     pub(super) fn used_until(&self, idle: Duration, presence: Duration) -> Option<Instant> {
-        let newest = self.open.last_key_value().map(|(_, begun)| *begun);
+        let newest = self.open.last().copied();
         self.last_use(presence).max(newest).map(|at| at + idle)
     }
 
@@ -83,7 +84,7 @@ impl Activity {
 
     /// The time of the next look at what is open; None if there is nothing that may count.
     pub(super) fn look_again(&self, idle: Duration, now: Instant) -> Option<Instant> {
-        let (_, newest) = self.open.last_key_value()?;
+        let newest = self.open.last()?;
         (now < *newest + idle).then(|| now + idle / OPEN_PART)
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::shared::Forward;
 use crate::kube::{Lease, LeaseChange};
-use crate::util::{rfc3339, rfc3339_ms};
+use crate::util::{cut, rfc3339, rfc3339_ms};
 
 /// The time after which the claim of a replica that does not go on is taken over.
 pub(super) const TAKE_OVER: Duration = Duration::from_secs(60);
@@ -252,7 +252,7 @@ impl Agreement {
     fn annotation(&self, name: &str) -> &str {
         let lease = self.lease();
         let text = lease.and_then(|lease| lease.annotations.get(name));
-        text.map_or("", |text| text.get(..MAX_TEXT).unwrap_or(text))
+        text.map_or("", |text| cut(text, MAX_TEXT))
     }
 
     /// The right to send requests to it while it is not being stopped; `idle` is None if it
@@ -305,7 +305,7 @@ impl Agreement {
     pub(super) fn wake(&self, by: &str, idle: Option<Duration>, wall: SystemTime) -> LeaseChange {
         let mut change = self.renewal(idle, wall);
         change.holder = Some(self.replica.clone());
-        let by = by.get(..MAX_TEXT).unwrap_or(by).to_owned();
+        let by = cut(by, MAX_TEXT).to_owned();
         change
             .annotations
             .extend([(STARTED_BY, Some(by)), (STARTED_AT, Some(rfc3339(wall)))]);
@@ -421,7 +421,7 @@ impl Agreement {
 
 /// Adds to a change how long it is kept on, and for whom.
 fn keep(change: &mut LeaseChange, until: SystemTime, by: &str) {
-    let by = by.get(..MAX_TEXT).unwrap_or(by).to_owned();
+    let by = cut(by, MAX_TEXT).to_owned();
     change
         .annotations
         .extend([(KEEP_UNTIL, Some(rfc3339(until))), (KEEP_BY, Some(by))]);

@@ -2,7 +2,7 @@
 //! gone on from.
 
 use std::pin::Pin;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ use super::work::{Force, Raise, Stopped};
 use crate::config::gateway::IdleStop;
 use crate::control::access::Principal;
 use crate::kube::LeaseChange;
-use crate::util::paced;
+use crate::util::{paced, rfc3339_ms};
 
 /// The longest time that a request waits for the Lease to be renewed: an API server that is
 /// slower is taken for one that does not answer.
@@ -89,12 +89,16 @@ impl<C: Cluster> Keeper<C> {
         let phase = self.lifecycle.phase();
         let may_wake = self.lifecycle.may_wake(now) || phase == Phase::Stopping;
         let is_hopeless = self.failures >= MAX_FAILURES;
-        let is_renewal_wanted = self.shared.with(|hot| {
-            if !may_wake || (is_hopeless && !hot.is_anybody_held()) {
-                hot.wake_wanted = None;
-            }
-            hot.renewal_wanted
+        let (is_renewal_wanted, is_given_up) = self.shared.with(|hot| {
+            let is_hopeless = is_hopeless && !hot.is_anybody_held();
+            let is_over = !may_wake || is_hopeless;
+            let gone = hot.wake_wanted.take_if(|_| is_over);
+            (hot.renewal_wanted, is_hopeless && gone.is_some())
         });
+        if is_given_up {
+            // The next one who wants it is a new reason to try.
+            self.failures = 0;
+        }
         self.renewal_wanted_since = match (is_renewal_wanted, self.renewal_wanted_since) {
             (true, None) => Some(now),
             (true, since) => since,
@@ -102,8 +106,8 @@ impl<C: Cluster> Keeper<C> {
         };
         let is_old = |claim: &Claim| claim.outcome.is_none() && now >= claim.since + CLAIM;
         if self.claim.as_ref().is_some_and(is_old) {
-            self.claim = None;
-            self.stop_failed();
+            let why = self.claim.take().and_then(|claim| claim.why);
+            self.stop_failed(why);
         }
         if self
             .pending
@@ -157,7 +161,8 @@ impl<C: Cluster> Keeper<C> {
                     self.target.idle_stop == IdleStop::Any || self.agreement.is_handed_back();
                 let force = match claim.why {
                     Some(_) if !is_free => Force::Managers(self.target.overrides.clone()),
-                    _ => Force::Always,
+                    Some(_) => Force::Anybody,
+                    None => Force::Always,
                 };
                 let (work, since) = (self.work.clone(), claim.since);
                 let future = async move { Outcome::Stopped(work.stop(Some(since), &force).await) };
@@ -177,6 +182,7 @@ impl<C: Cluster> Keeper<C> {
             let used_until = hot.activity.used_until(idle, presence);
             hot.wake_wanted.is_some()
                 || hot.renewal_wanted
+                || hot.is_anybody_held()
                 || used_until.is_some_and(|until| now < until)
         })
     }
@@ -298,7 +304,8 @@ impl<C: Cluster> Keeper<C> {
         Some(self.begin_raise(JobKind::Change, raise))
     }
 
-    /// The time at which the Lease is to be renewed.
+    /// The time at which the Lease is to be renewed, or at which open requests are looked at
+    /// again.
     fn renewal_at(&self, now: Instant) -> Option<Instant> {
         self.agreement.lease()?;
         let is_on = matches!(self.lifecycle.phase(), Phase::Starting | Phase::Ready);
@@ -348,7 +355,9 @@ impl<C: Cluster> Keeper<C> {
             Some(readiness) => readiness.pods() > 0 || self.desired.is_some_and(|count| count > 0),
             None => self.lifecycle.phase() != Phase::Off,
         };
-        if !is_on || self.agreement.phase() != LeasePhase::Run || self.agreement.is_lost() {
+        let may_claim = self.agreement.phase() == LeasePhase::Run && !self.agreement.is_lost();
+        // What this replica began, it might not end.
+        if !is_on || !may_claim || self.shared.is_draining() {
             return Due::Never;
         }
         let facts = self.facts(now);
@@ -370,21 +379,34 @@ impl<C: Cluster> Keeper<C> {
         }
     }
 
+    /// The end of the time in which it becomes ready, by the Lease, whoever started it: none
+    /// may use it before.
+    fn starting_until(&self, now: Instant, wall: SystemTime) -> Option<Instant> {
+        let started = rfc3339_ms(self.agreement.started().1)?;
+        let until = UNIX_EPOCH + Duration::from_millis(started) + paced(self.target.ready_timeout);
+        let left = until.duration_since(wall).ok()?;
+        let is_starting = self.lifecycle.phase() == Phase::Starting;
+        is_starting.then(|| now + left.min(paced(self.target.ready_timeout)))
+    }
+
     fn facts(&self, now: Instant) -> Facts {
         let (idle, presence) = (self.idle(), self.target.presence);
         let is_ready = self.lifecycle.phase() == Phase::Ready;
-        let used_until = idle.and_then(|idle| {
-            self.shared
-                .with(|hot| hot.activity.used_until(idle, presence))
+        let (used_until, is_anybody_held) = self.shared.with(|hot| {
+            let used_until = idle.and_then(|idle| hot.activity.used_until(idle, presence));
+            (used_until, hot.is_anybody_held())
         });
+        let wall = self.means.clock.now();
+        let wanted_until = is_anybody_held.then(|| now + LOOK_SOON);
+        let wanted_until = wanted_until.max(self.starting_until(now, wall));
         Facts {
             now,
-            wall: self.means.clock.now(),
+            wall,
             own: self.means.clock.own.now(),
             idle_stop: self.target.idle_stop,
             idle,
             unused_at: idle.and_then(|idle| self.agreement.unused_at(idle)),
-            used_until: used_until.max(self.waking_until()),
+            used_until: used_until.max(self.waking_until()).max(wanted_until),
             young_until: is_ready.then(|| self.lifecycle.since() + paced(self.target.min_up)),
             keep: self.agreement.keep(),
         }
@@ -396,7 +418,7 @@ impl<C: Cluster> Keeper<C> {
         let is_on = matches!(self.lifecycle.phase(), Phase::Starting | Phase::Ready);
         let keep_until_ms = match self.agreement.keep() {
             Keep::Until(until) | Keep::AtLeast(until) if is_on => until
-                .duration_since(std::time::UNIX_EPOCH)
+                .duration_since(UNIX_EPOCH)
                 .ok()
                 .and_then(|since| u64::try_from(since.as_millis()).ok()),
             _ => None,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::asked::{Change, Changed, Refusal};
 use super::handle::TargetHandle;
-use super::shared::{Asked, Room, Shared};
+use super::shared::{Asked, Forward, Room, Shared};
 use super::view::{Endpoint, Phase};
 use crate::config::gateway::{Backend, GatewayTarget, IdleStop, OnCold, Port, Route, WakeBy};
 use crate::control::access::{Actions, Principal, ServiceAccountName};
@@ -116,6 +116,12 @@ impl FakeKeeper {
             self.handle.0.close();
         }
         self.handle.0.tell();
+    }
+
+    /// The others have to be asked from now on before something is sent to it.
+    pub(crate) fn ask_first(&self) {
+        let now = Instant::now();
+        self.handle.0.with(|hot| hot.forward = Forward::Until(now));
     }
 
     /// The one who wants it woken, if anybody does.

@@ -75,7 +75,9 @@ impl Keepers {
         let mut before = std::mem::take(&mut self.kept);
         for target in targets {
             let kept = match before.remove(&target.name) {
-                Some(kept) if kept.target.workload == target.workload => self.changed(kept, target),
+                Some(kept) if kept.target.workload == target.workload => {
+                    Some(Self::changed(kept, target))
+                }
                 // Another workload of the same name is another target.
                 _ => self.begin(target),
             };
@@ -150,7 +152,7 @@ impl Keepers {
         })
     }
 
-    fn changed(&self, mut kept: Kept, target: &GatewayTarget) -> Option<Kept> {
+    fn changed(mut kept: Kept, target: &GatewayTarget) -> Kept {
         if *kept.target != *target {
             kept.target = Arc::new(target.clone());
             kept.listener.service = service(target);
@@ -158,7 +160,7 @@ impl Keepers {
             kept.handle.0.with(|hot| hot.target = target);
             kept.handle.0.poke.notify_one();
         }
-        Some(kept)
+        kept
     }
 }
 

@@ -207,8 +207,8 @@ impl<C: Cluster> Keeper<C> {
                 }
             }
         }
-        if let JobKind::Claim(Some(_)) = kind {
-            self.stop_failed();
+        if let JobKind::Claim(why) = kind {
+            self.stop_failed(*why);
         }
     }
 
@@ -359,12 +359,12 @@ impl<C: Cluster> Keeper<C> {
             }
             Ok(Stopped::TooLate) => {
                 self.claim = None;
-                self.stop_failed();
+                self.stop_failed(claim.why);
             }
             Err(Fault::Unavailable) => self.unreached(now),
             Err(Fault::Missing(why) | Fault::Refused(why) | Fault::Impossible(why)) => {
                 log::warn!("{name}: {why}");
-                self.stop_failed();
+                self.stop_failed(claim.why);
                 self.answer_stop(&claim, Err(Refusal::Impossible(why)));
                 self.finish(claim, Stopped::Kept(String::new()), now);
             }
@@ -385,11 +385,13 @@ impl<C: Cluster> Keeper<C> {
         }
     }
 
-    /// A stop for being idle failed: tried again, not at once.
-    pub(super) fn stop_failed(&mut self) {
-        let name = self.target.name.as_str();
-        self.means.metrics.idle_stop(name, "failed");
-        self.stops.failed(Instant::now());
+    /// A stop failed: one that nobody asked for is tried again, not at once.
+    pub(super) fn stop_failed(&mut self, why: Option<Why>) {
+        if why.is_some() {
+            let name = self.target.name.as_str();
+            self.means.metrics.idle_stop(name, "failed");
+            self.stops.failed(Instant::now());
+        }
     }
 
     /// Answers the change that is pending if this claim is because of it.

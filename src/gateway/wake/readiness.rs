@@ -84,10 +84,8 @@ impl Readiness {
 
     /// Takes in what the Service says; returns false if it has no such port.
     pub(super) fn resolve(&mut self, service: &Service) -> bool {
-        let port = service.ports.iter().find(|port| match &self.backend.port {
-            Port::Name(name) => port.name == *name,
-            Port::Number(number) => port.port == *number,
-        });
+        let mut ports = service.ports.iter();
+        let port = ports.find(|port| self.backend.port.is(&port.name, port.port));
         self.port = match port {
             Some(port) => Resolved::Known {
                 name: port.name.clone(),
@@ -144,16 +142,18 @@ impl Readiness {
 
     /// Derives the addresses from the slices.
     fn derive(&mut self) {
-        let (mut candidates, mut pods) = (SortedSet::new(), 0);
+        // Those that are there and do not end, and of them those that should answer.
+        let (mut present, mut candidates) = (SortedSet::new(), SortedSet::new());
+        let mut pods = 0;
         for slice in self.slices.values() {
             let port = self.port_of(&slice.ports);
             for endpoint in slice.endpoints.iter().filter(|pod| !pod.terminating) {
-                pods += 1;
-                if let (Some(port), Some(ip), true) =
-                    (port, endpoint.addresses.first(), endpoint.ready)
-                {
-                    candidates.insert(SocketAddr::new(*ip, port));
-                }
+                let ip = endpoint.addresses.first();
+                let address = port.zip(ip).map(|(port, ip)| SocketAddr::new(*ip, port));
+                present.extend(address);
+                candidates.extend(address.filter(|_| endpoint.ready));
+                let is_old = address.is_some_and(|address| self.old.contains(&address));
+                pods += usize::from(!is_old);
             }
         }
         if self.backend.route == Route::Service {
@@ -162,10 +162,10 @@ impl Readiness {
             if let Resolved::Known { cluster_ip, .. } = &self.port {
                 candidates.extend(*cluster_ip);
             }
+            present.clone_from(&candidates);
         }
-        self.old.retain(|address| candidates.contains(address));
-        let old = candidates.iter().filter(|at| self.old.contains(at)).count();
-        self.pods = usize::saturating_sub(pods, old);
+        self.old.retain(|address| present.contains(address));
+        self.pods = pods;
         self.candidates = candidates.into_iter().take(MAX_ADDRESSES).collect();
         let candidates = &self.candidates;
         self.proven.retain(|address| candidates.contains(address));

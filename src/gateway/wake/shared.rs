@@ -18,7 +18,7 @@ use crate::telemetry::GatewayMetrics;
 /// Changes of one target that wait for their turn.
 const MAX_CHANGES: usize = 16;
 
-/// Requests that are held for a target that is not proxied to: those of the API that wait.
+/// Requests that are held for a target that lost its Service while they were on their way.
 const MAX_HELD: usize = 100;
 
 /// The room for held requests of this replica, and whether it is about to end.

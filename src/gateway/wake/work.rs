@@ -71,6 +71,8 @@ pub(super) enum Raised {
 pub(super) enum Force {
     /// If they are among these.
     Managers(Vec<String>),
+    /// Whoever they are; not a person who has started it meanwhile.
+    Anybody,
     /// Whoever they are.
     Always,
 }
@@ -125,7 +127,10 @@ impl<C: Cluster> Work<C> {
         let raised = self.set(raise, scale).await;
         let is_set = matches!(raised, Ok(Raised::On(_) | Raised::Done(_)));
         if is_held && is_set && !self.say(change.as_ref(), seen).await? {
-            return Ok(Raised::Overtaken);
+            // Others may have seen it on and said that, without knowing who it was.
+            if let Some(change) = change {
+                self.amend(change, seen).await?;
+            }
         }
         let is_tried_again = matches!(raised, Err(Fault::Unavailable));
         if !was_on && !is_set && !is_tried_again {
@@ -147,17 +152,22 @@ impl<C: Cluster> Work<C> {
 
     /// Takes back what this replica has just said, unless somebody has said something since.
     async fn take_back(&self, undo: Option<&LeaseChange>, seen: &mut Seen) {
-        let (Some(undo), Some(said)) = (undo, seen.as_ref()) else {
-            return;
-        };
-        let undo = LeaseChange {
-            resource_version: said.resource_version.clone(),
-            ..undo.clone()
-        };
-        // Others see the rest: that it is off.
-        if let Ok((_, lease)) = self.agree(&undo).await {
-            *seen = Some(lease);
+        if let Some(undo) = undo
+            && seen.is_some()
+        {
+            // Others see the rest: that it is off.
+            let _ = self.amend(undo, seen).await;
         }
+    }
+
+    /// Changes the Lease as it was seen last.
+    async fn amend(&self, change: &LeaseChange, seen: &mut Seen) -> Result<bool, Fault> {
+        let version = seen.as_ref().map(|lease| lease.resource_version.clone());
+        let change = LeaseChange {
+            resource_version: version.unwrap_or_default(),
+            ..change.clone()
+        };
+        self.say(Some(&change), seen).await
     }
 
     /// Sets the number of replicas.
@@ -166,9 +176,9 @@ impl<C: Cluster> Work<C> {
             Some(enough) => scale.replicas >= enough,
             None => scale.replicas == raise.replicas,
         };
-        let was_on = scale.replicas > 0;
         let mut force = false;
         for _ in 0..MAX_TRIES {
+            let is_on = scale.replicas > 0;
             if is_enough(&scale) {
                 return Ok(Raised::On(scale));
             }
@@ -178,22 +188,25 @@ impl<C: Cluster> Work<C> {
             let applied = self.apply(raise.replicas, force, &scale).await?;
             match applied {
                 Applied::Done(scale) => return Ok(Raised::Done(scale)),
-                Applied::Stale => {}
+                // Whoever has changed it may be one who is not overridden.
+                Applied::Stale => {
+                    force = false;
+                    scale = self.cluster.scale(&self.workload).await?;
+                }
                 Applied::Owned(owners) => {
                     let has = |manager: &str| owners.iter().any(|owner| owner == manager);
-                    if !was_on && has(BOT) {
+                    if !is_on && has(BOT) {
                         let reason = "it was switched off by a person";
                         return Ok(Raised::Refused(reason.to_owned()));
                     }
                     let is_overridden = raise.overrides.iter().any(|known| known == AUTOSCALER);
-                    if was_on && has(AUTOSCALER) && !is_overridden {
+                    if is_on && has(AUTOSCALER) && !is_overridden {
                         let reason = "its number of replicas is set by an autoscaler";
                         return Ok(Raised::Refused(reason.to_owned()));
                     }
                     force = true;
                 }
             }
-            scale = self.cluster.scale(&self.workload).await?;
         }
         Ok(Raised::Refused(
             "its number of replicas changes all the time".to_owned(),
@@ -219,6 +232,7 @@ impl<C: Cluster> Work<C> {
         force: &Force,
     ) -> Result<Stopped, Fault> {
         let is_late = |at: Instant| at.elapsed() >= CLAIM;
+        let mut is_changed = false;
         for _ in 0..MAX_TRIES {
             let scale = self.cluster.scale(&self.workload).await?;
             if claimed.is_some_and(is_late) {
@@ -237,6 +251,7 @@ impl<C: Cluster> Work<C> {
                 };
                 let may = match force {
                     Force::Managers(managers) => is_listed(managers),
+                    Force::Anybody => !is_changed || !owners.iter().any(|owner| owner == BOT),
                     Force::Always => true,
                 };
                 if !may {
@@ -249,7 +264,7 @@ impl<C: Cluster> Work<C> {
                 // An admission rule has made another number of it.
                 Applied::Done(_) => return Ok(Stopped::Kept(set_by(&[]))),
                 Applied::Owned(owners) => return Ok(Stopped::Kept(set_by(&owners))),
-                Applied::Stale => {}
+                Applied::Stale => is_changed = true,
             }
         }
         Err(Fault::Unavailable)

@@ -47,12 +47,6 @@ pub(super) fn optional_id(
     Ok(id.and_then(|id| id.try_into().ok()))
 }
 
-/// The beginning of a text, at most so many bytes long.
-pub(super) fn cut(text: &str, max_bytes: usize) -> &str {
-    text.get(..text.floor_char_boundary(max_bytes))
-        .unwrap_or_default()
-}
-
 pub(super) fn device(row: &rusqlite::Row<'_>) -> rusqlite::Result<Device> {
     Ok(Device {
         user: parsed(row, 0)?,

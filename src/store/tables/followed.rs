@@ -2,8 +2,9 @@
 
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 
-use super::columns::{cut, optional_id, parsed};
+use super::columns::{optional_id, parsed};
 use crate::store::{Error, Transaction, caps};
+use crate::util::cut;
 
 /// A change of a target that is followed until it has come about.
 #[derive(Debug, Clone, PartialEq, Eq)]

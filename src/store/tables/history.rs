@@ -2,8 +2,9 @@
 
 use ruma::{EventId, OwnedEventId, OwnedRoomId};
 
-use super::columns::{cut, parsed};
+use super::columns::parsed;
 use crate::store::{Error, Transaction, caps};
+use crate::util::cut;
 
 /// A command in the history of a target. Its words are cut at
 /// [`caps::HISTORY_WORD`].

@@ -3,8 +3,9 @@
 use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
-use super::columns::{cut, optional_fingerprint, optional_id, parsed};
+use super::columns::{optional_fingerprint, optional_id, parsed};
 use crate::store::{Error, Transaction, caps};
+use crate::util::cut;
 
 /// The keys that name a device beyond doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 
-use super::columns::{cut, optional_id, parsed};
+use super::columns::{optional_id, parsed};
 use crate::store::{Error, Transaction, caps};
+use crate::util::cut;
 
 /// A time at which a target is to be stopped, if it is still as it was. Times are those
 /// of the wall clock, in milliseconds since the Unix epoch.

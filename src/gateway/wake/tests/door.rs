@@ -87,6 +87,13 @@ impl Cluster for Door {
             None
         });
         if let Some(refused) = refused {
+            let is_owned = matches!(refused, Applied::Owned(_));
+            let between = self
+                .world
+                .with(|state| state.comes_between.take_if(|_| is_owned));
+            if let Some((manager, replicas)) = between {
+                self.world.apply_as(manager, replicas);
+            }
             self.way().await?;
             return Ok(refused);
         }

@@ -6,6 +6,7 @@ mod idle;
 mod keeping;
 mod lifecycle;
 mod oddities;
+mod races;
 mod random;
 mod readiness;
 mod replicas;

@@ -51,6 +51,9 @@ pub(super) struct State {
     pub(super) lease_calls: usize,
     /// Scaled down, it loses its volumes.
     pub(super) deletes_volumes: bool,
+    /// The manager who applies a number right after an apply that was refused for the sake of
+    /// another one.
+    pub(super) comes_between: Option<(&'static str, i32)>,
     /// The replica that dies when it has claimed a stop next.
     pub(super) to_die: Option<usize>,
     pub(super) dead: Vec<usize>,
@@ -66,6 +69,8 @@ pub(super) enum Pod {
     Open,
     /// Its process is gone, and the slices do not say so yet.
     Killed,
+    /// The same of one that was not ready.
+    KilledEarly,
     Terminating,
 }
 
@@ -101,6 +106,7 @@ impl World {
             scale_calls: 0,
             lease_calls: 0,
             deletes_volumes: false,
+            comes_between: None,
             to_die: None,
             dead: Vec::new(),
             frozen: BTreeMap::new(),
@@ -242,10 +248,13 @@ impl World {
     async fn stop(self) {
         let ending: Vec<SocketAddr> = self.with(|state| {
             let pods = state.pods.iter_mut();
-            let alive = pods.filter(|(_, pod)| !matches!(pod, Pod::Killed | Pod::Terminating));
-            alive
+            let is_alive = |pod: &Pod| matches!(pod, Pod::Starting | Pod::Ready | Pod::Open);
+            pods.filter(|(_, pod)| is_alive(pod))
                 .map(|(address, pod)| {
-                    *pod = Pod::Killed;
+                    *pod = match pod {
+                        Pod::Starting => Pod::KilledEarly,
+                        _ => Pod::Killed,
+                    };
                     *address
                 })
                 .collect()
