@@ -6,7 +6,7 @@ use std::sync::Arc;
 use log::{debug, error};
 
 use super::auth::own_token_is_for;
-use crate::config::gateway::{Backend, GatewayFile, GatewaySettings, GatewayTarget, Port, Route};
+use crate::config::gateway::{Backend, GatewayFile, GatewaySettings, GatewayTarget, Route};
 use crate::control::{Namespace, ObjectName};
 use crate::kube::{Api, Error, Right, Service};
 
@@ -192,7 +192,11 @@ impl<'a> Check<'a> {
             }
             Err(error) => {
                 debug!("{}: {}", missing(right), error.detail());
-                let why = format!("rights cannot be asked for: {}", error.detail());
+                let why = format!(
+                    "rights cannot be asked for: {}: correct how the API server is reached, \
+                     or the NetworkPolicy that keeps the gateway from it",
+                    error.detail()
+                );
                 self.faults.push(why);
                 self.is_over = true;
                 false
@@ -260,10 +264,8 @@ fn port_fault(target: &GatewayTarget, backend: &Backend, service: &Service) -> O
         "target {}: the Service {}/{}",
         target.name, target.workload.namespace, backend.service
     );
-    let found = service.ports.iter().find(|port| match &backend.port {
-        Port::Name(name) => port.name == *name,
-        Port::Number(number) => port.port == *number,
-    });
+    let mut ports = service.ports.iter();
+    let found = ports.find(|port| backend.port.is(&port.name, port.port));
     let Some(port) = found else {
         let ports: Vec<String> = service
             .ports
@@ -271,7 +273,7 @@ fn port_fault(target: &GatewayTarget, backend: &Backend, service: &Service) -> O
             .map(|port| format!("{} {}", port.port, port.name).trim_end().to_owned())
             .collect();
         return Some(format!(
-            "{place} has no such port as \"port\" says; it has {}",
+            "{place} has no such port as \"port\" says: correct it; there is {}",
             ports.join(", ")
         ));
     };

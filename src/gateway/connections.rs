@@ -6,13 +6,14 @@
 //! been idle for longest give way; where none is idle, nothing more is taken, since those
 //! before it are being answered.
 
-use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+
+use crate::util::SortedMap;
 
 /// The places that a connection takes: 32 KiB each, resident and in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,8 +104,8 @@ pub(super) struct Connections<T> {
     places: Places,
     all: Arc<Counts>,
     next: u64,
-    open: BTreeMap<u64, Entry<T>>,
-    peers: HashMap<IpAddr, Peer>,
+    open: SortedMap<u64, Entry<T>>,
+    peers: SortedMap<IpAddr, Peer>,
 }
 
 struct Entry<T> {
@@ -237,8 +238,8 @@ impl<T: Task> Connections<T> {
             places,
             all: Arc::default(),
             next: 0,
-            open: BTreeMap::new(),
-            peers: HashMap::new(),
+            open: SortedMap::new(),
+            peers: SortedMap::new(),
         }
     }
 
@@ -269,7 +270,7 @@ impl<T: Task> Connections<T> {
         }
         let id = self.next;
         self.next += 1;
-        let of_peer = self.peers.entry(peer).or_default();
+        let of_peer = self.peers.or_default(peer);
         of_peer.count += 1;
         let counts = [Arc::clone(&self.all), Arc::clone(&of_peer.places)];
         let usage = Arc::new(Usage::new(self.places, counts));

@@ -9,7 +9,7 @@ use log::warn;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::connections::{Connections, Id, Places, Port, Usage};
 use super::context::Context;
@@ -161,8 +161,7 @@ pub(super) async fn accept(
                     warn!("a connection cannot be taken: {error}");
                 }
                 is_refused = true;
-                // Bounded, so that an end is not missed.
-                let _ = timeout(ACCEPT_RETRY, context.draining()).await;
+                sleep(ACCEPT_RETRY).await;
             }
         }
     }

@@ -9,6 +9,7 @@ mod connections;
 mod context;
 mod housekeeping;
 mod listener;
+mod object;
 mod proxy;
 mod run;
 mod told;

@@ -237,8 +237,8 @@ fn begin(context: &Arc<Context>, listeners: Vec<(TcpListener, (Port, Serve))>, o
     }
 }
 
-/// Waits until all connections have ended: requests have all the time, sockets the time to
-/// drain.
+/// Waits until no connection is open, for `drain` and [`LAST_WORDS`] at most; sockets are
+/// told to close once `drain` is over.
 async fn end(open: &Open, drain: Duration) {
     let began = Instant::now();
     loop {
@@ -247,7 +247,7 @@ async fn end(open: &Open, drain: Duration) {
         if left == 0 && passed >= LAME_DUCK {
             return;
         }
-        if passed >= drain + LAST_WORDS {
+        if passed >= LAME_DUCK.max(drain + LAST_WORDS) {
             warn!("{left} connections are cut off");
             return;
         }

@@ -50,26 +50,26 @@ impl Exposition {
 impl Family<'_> {
     /// A sample without labels.
     pub(super) fn value(&mut self, value: impl Display) {
-        self.sample("", &[], value);
+        self.sample("", &[], &value);
     }
 
     /// A sample with these labels.
     pub(super) fn labelled(&mut self, labels: &[(&str, &str)], value: impl Display) {
-        self.sample("", labels, value);
+        self.sample("", labels, &value);
     }
 
     /// The samples of a histogram with this label.
     pub(super) fn buckets(&mut self, label: (&str, &str), histogram: &Histogram) {
         let mut all = 0;
         for (bound, count) in histogram.cumulative() {
-            self.sample("_bucket", &[label, ("le", bound)], count);
+            self.sample("_bucket", &[label, ("le", bound)], &count);
             all = count;
         }
-        self.sample("_sum", &[label], histogram.sum());
-        self.sample("_count", &[label], all);
+        self.sample("_sum", &[label], &histogram.sum());
+        self.sample("_count", &[label], &all);
     }
 
-    fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
+    fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: &dyn Display) {
         let _ = write!(self.text, "{}{suffix}", self.name);
         for (at, (label, value)) in labels.iter().enumerate() {
             let before = if at == 0 { '{' } else { ',' };

@@ -100,11 +100,12 @@ pub struct GatewayRecord<'a> {
     pub pod_uid: &'a str,
     /// The node that its pod runs on.
     pub node_name: &'a str,
-    /// The name of its pod (`displayName`).
+    /// A name for people to read, which can change: that of its pod, or a person's
+    /// (`displayName`).
     pub display_name: &'a str,
     /// The role or roles, separated by commas.
     pub role: &'a str,
-    /// The address that the connection came from.
+    /// The client's address: the one that a trusted proxy names, else the connection's.
     pub remote_ip: &'a str,
     /// The subject of a person.
     pub sub: &'a str,
@@ -291,7 +292,7 @@ fn field(fields: &mut String, name: &str, text: &str) {
     if text.is_empty() {
         return;
     }
-    let text = serde_json::to_string(&printable(text, MAX_FIELD_BYTES)).unwrap_or_default();
+    let text = serde_json::to_string(printable(text, MAX_FIELD_BYTES).as_str()).unwrap_or_default();
     for part in [",\"", name, "\":", &text] {
         fields.push_str(part);
     }

@@ -1,5 +1,4 @@
-//! The numbers of the gateway. Those of the hot path are atomics of a target, reached by a
-//! handle; nothing here is allocated for a request.
+//! The numbers of the gateway. Nothing here is allocated for a request.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +10,7 @@ use super::rejections::{Rejection, Rejections};
 use crate::util::SortedMap;
 
 /// The name of what is counted under no name of its own: a namespace that is not in the
-/// configuration, and a target that was taken out of it.
+/// configuration, and a target that was never registered.
 const OTHER: &str = "other";
 
 /// The classes of statuses; what is no status is counted as the last.
@@ -41,7 +40,7 @@ struct Active {
 }
 
 /// The numbers of one target.
-pub struct TargetMetrics {
+struct TargetMetrics {
     requests: [AtomicU64; CLASSES.len()],
     idle_stops: [AtomicU64; IDLE_STOPS.len()],
     wakes: Histogram,
@@ -59,19 +58,19 @@ impl Default for TargetMetrics {
 
 impl TargetMetrics {
     /// A request ended with this status (`openclaw_gateway_requests_total`).
-    pub fn request(&self, status: u16) {
+    fn request(&self, status: u16) {
         let class = usize::from(status / 100).wrapping_sub(1);
         add(self.requests.get(class).or(self.requests.last()));
     }
 
     /// It was ready so long after its wake (`openclaw_gateway_wake_seconds`).
-    pub fn woken(&self, after: Duration) {
+    fn woken(&self, after: Duration) {
         self.wakes.observe(after);
     }
 
     /// An idle stop ended so: `stopped`, `kept`, `lost`, `failed`
     /// (`openclaw_gateway_idle_stops_total`).
-    pub fn idle_stop(&self, outcome: &str) {
+    fn idle_stop(&self, outcome: &str) {
         let at = IDLE_STOPS.iter().position(|known| *known == outcome);
         let counter = at.and_then(|at| self.idle_stops.get(at));
         add(counter.or(self.idle_stops.last()));
@@ -105,9 +104,9 @@ impl GatewayMetrics {
         }
     }
 
-    /// The numbers of a target, to be kept by whoever serves it; those of a target that is
-    /// not registered are counted together.
-    pub fn target(&self, name: &str) -> Arc<TargetMetrics> {
+    /// The numbers of a target; those of a target that is not registered are counted
+    /// together.
+    fn target(&self, name: &str) -> Arc<TargetMetrics> {
         let mut known = locked(&self.targets);
         match known.get(name) {
             Some(target) => Arc::clone(target),
@@ -165,7 +164,6 @@ impl GatewayMetrics {
     }
 
     /// A request for a target ended with this status (`openclaw_gateway_requests_total`).
-    /// Where many do, the handle of [`GatewayMetrics::target`] is kept instead.
     pub fn request(&self, target: &str, status: u16) {
         self.target(target).request(status);
     }

@@ -34,7 +34,7 @@ pub use gateway_audit::{GatewayAudit, GatewayEvent, GatewayRecord};
 #[cfg(feature = "gateway")]
 pub use gateway_health::GatewayHealth;
 #[cfg(feature = "gateway")]
-pub use gateway_metrics::{GatewayMetrics, TargetMetrics};
+pub use gateway_metrics::GatewayMetrics;
 pub use health::HealthState;
 pub use log_filter::{LogFilter, LogFilterError};
 pub use logging::{MAX_LINE_BYTES, init, line};

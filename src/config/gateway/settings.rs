@@ -20,7 +20,7 @@ use crate::control::{Kind, Namespace, ObjectName, Workload};
 use crate::telemetry::LogFilter;
 use crate::util::BoundedFile;
 
-/// The most connections and held requests that may be allowed: each takes some 12 kB.
+/// The upper bound of `MAX_CONNECTIONS`, in places of 32 KiB, and of `MAX_HELD`, in requests.
 const MOST: usize = 100_000;
 
 /// The longest name of a target, in bytes, behind [`GatewaySettings::lease_prefix`].

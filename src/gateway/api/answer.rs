@@ -6,10 +6,10 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use tokio::time::Instant;
 
-use super::object::Object;
 use crate::control::TargetName;
+use crate::gateway::object::Object;
 use crate::gateway::proxy;
-use crate::gateway::wake::{Phase, View};
+use crate::gateway::wake::View;
 use crate::util::rfc3339;
 
 /// An answer as it is sent.
@@ -53,17 +53,6 @@ pub(super) fn response(status: StatusCode, content_type: &'static str, mut body:
     answer
 }
 
-/// The word for a phase.
-pub(super) const fn word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Off => "off",
-        Phase::Starting => "starting",
-        Phase::Ready => "ready",
-        Phase::Stopping => "stopping",
-        Phase::Failed => "failed",
-    }
-}
-
 /// The JSON of a target.
 pub(super) fn target(name: &TargetName, view: &View, now: Now, detail: Detail) -> String {
     let mut object = Object::new();
@@ -73,7 +62,7 @@ pub(super) fn target(name: &TargetName, view: &View, now: Now, detail: Detail) -
     }
     let age = now.instant.saturating_duration_since(view.since);
     let since = now.wall.checked_sub(age).unwrap_or(UNIX_EPOCH);
-    object.text("phase", word(view.phase));
+    object.text("phase", view.phase.as_str());
     object.text("since", &rfc3339(since));
     let is_all = detail == Detail::All;
     if let Some(reason) = view.reason.as_deref().filter(|_| is_all) {

@@ -3,7 +3,6 @@
 mod answer;
 mod body;
 mod caller;
-mod object;
 mod problem;
 mod route;
 mod service;

@@ -7,10 +7,10 @@ use http::StatusCode;
 use http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use super::answer::{Answer, response};
-use super::object::Object;
 use crate::control::access::Access;
 use crate::control::time::describe_duration;
 use crate::gateway::auth::AuthFault;
+use crate::gateway::object::Object;
 use crate::gateway::wake::Refusal;
 use crate::telemetry::Rejection;
 

@@ -45,6 +45,7 @@ pub async fn serve_connection(
         boxed(async move { respond(&context, request, ip, &socket).await })
     });
     talk(&context, &slot, &socket, answers).await;
+    socket.linger().await;
 }
 
 async fn respond(
@@ -61,6 +62,8 @@ async fn respond(
     match done {
         Ok(answer) => answer,
         Err(problem) => {
+            // hyper reads little of a body that nobody asked for, and closes.
+            socket.leave_unread();
             context.metrics.rejected(problem.kind.rejection());
             let mut answer = problem.response();
             if problem.kind == Kind::Malformed {

@@ -1,18 +1,18 @@
 //! One question for all who want its answer at the same time.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
 use super::session::{AuthFault, Digest, Session};
+use crate::util::SortedMap;
 
 /// The result of a question.
 pub(super) type Answer = Result<Arc<Session>, AuthFault>;
 
 /// The questions under way, each with somebody who waits for it: no more than requests.
 #[derive(Default)]
-pub(super) struct Flights(Mutex<HashMap<Digest, Arc<OnceCell<Answer>>>>);
+pub(super) struct Flights(Mutex<SortedMap<Digest, Arc<OnceCell<Answer>>>>);
 
 /// Takes the question away when the last one who waits for it goes.
 struct Waiting<'a> {
@@ -25,7 +25,7 @@ impl Flights {
     /// The answer to the question about a token: asked by the first one, and by another who
     /// waits if the first one leaves.
     pub(super) async fn share(&self, digest: Digest, ask: impl Future<Output = Answer>) -> Answer {
-        let cell = Arc::clone(self.locked().entry(digest).or_default());
+        let cell = Arc::clone(self.locked().or_default(digest));
         let waiting = Waiting {
             flights: self,
             digest,
@@ -34,7 +34,7 @@ impl Flights {
         waiting.cell.get_or_init(|| ask).await.clone()
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<Digest, Arc<OnceCell<Answer>>>> {
+    fn locked(&self) -> MutexGuard<'_, SortedMap<Digest, Arc<OnceCell<Answer>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,12 +1,12 @@
 //! The sessions that are remembered, so that one request in many is checked.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::session::{Digest, Session};
+use crate::util::SortedMap;
 
 /// The most sessions that are remembered; when it is full, the one goes that was used least
 /// recently.
@@ -22,7 +22,7 @@ pub(super) const MAX_IDLE: Duration = Duration::from_secs(120);
 /// its credential was checked: it then is the same session once that is done again.
 #[derive(Default)]
 pub(super) struct Sessions {
-    by_digest: HashMap<Digest, Entry>,
+    by_digest: SortedMap<Digest, Entry>,
     token_bytes: usize,
 }
 
@@ -102,10 +102,8 @@ impl Sessions {
     /// Forgets all of them.
     pub(super) fn clear(&mut self) -> Vec<Arc<Session>> {
         self.token_bytes = 0;
-        self.by_digest
-            .drain()
-            .map(|(_, entry)| entry.session)
-            .collect()
+        let known = std::mem::take(&mut self.by_digest).into_iter();
+        known.map(|(_, entry)| entry.session).collect()
     }
 
     #[cfg(test)]

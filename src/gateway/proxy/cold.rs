@@ -14,7 +14,7 @@ use super::visitor::Visitor;
 use crate::config::gateway::{Backend, GatewayTarget};
 use crate::control::access::Action;
 use crate::gateway::auth::Session;
-use crate::gateway::wake::{Cold, Endpoint, Phase, TargetHandle, Wanted};
+use crate::gateway::wake::{Cold, Endpoint, TargetHandle, Wanted};
 use crate::util::{First, race};
 
 /// The time for which one is held who gets the page: in it a target that is almost there is
@@ -29,7 +29,7 @@ pub(super) struct Waiting<'a> {
     pub(super) handle: &'a TargetHandle,
     pub(super) target: &'a GatewayTarget,
     pub(super) backend: &'a Backend,
-    /// True if it neither wakes anything nor waits.
+    /// True if it neither wakes anything nor waits: it is served while the target is ready.
     pub(super) is_quiet: bool,
     /// True if it showed a token that the gateway took.
     pub(super) has_token: bool,
@@ -45,17 +45,15 @@ impl Waiting<'_> {
     /// The answer that it gets instead.
     pub(super) async fn wait(&self) -> Result<Endpoint, Box<Response<Answer>>> {
         let visit = Visit::of(&self.parts.method, &self.parts.headers);
-        let plan = visit.plan(self.backend.on_cold, &self.parts.method);
-        if self.is_quiet {
-            let cold = match self.handle.view().phase {
-                Phase::Off | Phase::Stopping => Cold::Off,
-                _ => Cold::Starting,
-            };
-            return Err(self.refusal(Plan::Refuse, &cold));
-        }
+        let plan = match self.is_quiet {
+            true => Plan::Refuse,
+            false => visit.plan(self.backend.on_cold, &self.parts.method),
+        };
         let left = self.deadline.saturating_duration_since(Instant::now());
         let wanted = Wanted {
-            wake: self.may(Action::Wake) && visit.wakes(self.backend.wake_by, self.has_token),
+            wake: !self.is_quiet
+                && self.may(Action::Wake)
+                && visit.wakes(self.backend.wake_by, self.has_token),
             hold: match plan {
                 Plan::Hold => left,
                 Plan::Page => left.min(PATIENCE),
@@ -69,7 +67,7 @@ impl Waiting<'_> {
             First::Left(Ok(endpoint)) => Ok(endpoint),
             First::Left(Err(cold)) => Err(self.refusal(plan, &cold)),
             // Nobody reads this.
-            First::Right(()) => Err(self.refusal(Plan::Refuse, &Cold::Starting)),
+            First::Right(()) => Err(Box::new(replies::bad_gateway())),
         }
     }
 

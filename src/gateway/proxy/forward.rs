@@ -53,7 +53,7 @@ pub(super) async fn answer(visitor: &Visitor, request: Request<Incoming>) -> Res
         Ok(checked) => checked,
         Err(fault) => {
             visitor.context.metrics.rejected(fault.rejection());
-            visitor.leave_unread();
+            visitor.socket.leave_unread();
             return replies::fault(fault);
         }
     };
@@ -66,11 +66,17 @@ pub(super) async fn answer(visitor: &Visitor, request: Request<Incoming>) -> Res
     let body = has_body.then_some(body);
     let answer = match one.serve(body, upgrade).await {
         Ok(answer) => answer,
-        Err(refused) => *refused,
+        Err(refused) => {
+            // hyper reads little of a body that nobody asked for, and closes.
+            if has_body {
+                visitor.socket.leave_unread();
+            }
+            *refused
+        }
     };
     if checked.is_chunked {
         // Where the next head begins after chunks is not looked for.
-        visitor.leave_unread();
+        visitor.socket.leave_unread();
         return replies::closing(answer);
     }
     answer
@@ -241,6 +247,10 @@ impl One<'_> {
             Some(endpoint) => endpoint,
             None => self.reach(admitted, deadline).await?,
         };
+        let usage = match admitted.is_quiet {
+            true => Usage::none(),
+            false => Usage::of(admitted.handle),
+        };
         // What is not passed on costs little, so that it can wait.
         let waiting = self.visitor.slot.pass_until(deadline);
         let First::Left(Some(passing)) = race(waiting, self.visitor.socket.left()).await else {
@@ -248,10 +258,6 @@ impl One<'_> {
         };
         let passing = Arc::new(passing);
         self.visitor.socket.passes(&passing);
-        let usage = match admitted.is_quiet {
-            true => Usage::none(),
-            false => Usage::of(admitted.handle),
-        };
         let (upload, progress) = match body {
             Some(body) => {
                 self.visitor.socket.passes_body();
@@ -267,7 +273,7 @@ impl One<'_> {
             Some(progress) => match race(sending, self.visitor.socket.left()).await {
                 First::Left(Err(refused)) if !progress.is_done() => {
                     // Closing while some of it is unread would take the answer away, too.
-                    self.visitor.leave_unread();
+                    self.visitor.socket.leave_unread();
                     return Err(Box::new(replies::closing(*refused)));
                 }
                 First::Left(sent) => sent?,
@@ -291,7 +297,7 @@ impl One<'_> {
         }
         let answer = self.passed(admitted, response, leased, (usage, passing));
         if progress.is_some_and(|progress| !progress.is_done()) {
-            self.visitor.leave_unread();
+            self.visitor.socket.leave_unread();
             return Ok(replies::closing(answer));
         }
         Ok(answer)

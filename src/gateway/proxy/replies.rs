@@ -3,20 +3,18 @@
 //! Specifications: <https://www.rfc-editor.org/rfc/rfc9457> (problems),
 //! <https://www.rfc-editor.org/rfc/rfc6750#section-3> (bearer tokens).
 
-use std::time::Duration;
-
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Bytes;
-use serde_json::json;
 
 use super::answer::Answer;
 use super::page;
 use super::request::Fault;
 use super::status::Events;
 use super::visit::{wants_html, wants_json};
+use crate::gateway::object::Object;
 use crate::gateway::wake::Cold;
 use crate::telemetry::Rejection;
 
@@ -32,12 +30,8 @@ const MUCH_LATER: u64 = 60;
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// An answer with this body.
-pub(super) fn reply(
-    status: StatusCode,
-    kind: &'static str,
-    body: impl Into<Bytes>,
-) -> Response<Answer> {
-    let mut reply = Response::new(Answer::Whole(body.into()));
+pub(super) fn reply(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Answer> {
+    let mut reply = Response::new(Answer::Whole(body));
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -46,7 +40,7 @@ pub(super) fn reply(
 }
 
 fn text(status: StatusCode, body: &'static str) -> Response<Answer> {
-    reply(status, TEXT, body)
+    reply(status, TEXT, Bytes::from_static(body.as_bytes()))
 }
 
 /// Nothing that may be seen is there.
@@ -88,7 +82,7 @@ pub(super) fn fault(fault: Fault) -> Response<Answer> {
         "this request is not taken: {}\n",
         fault.rejection().as_str()
     );
-    closing(reply(fault.status(), TEXT, body))
+    closing(reply(fault.status(), TEXT, body.into()))
 }
 
 /// The app answered in a way that is not passed on, or not to its end.
@@ -122,7 +116,7 @@ pub(super) fn waiting(status: u16, cold: &Cold, may_see: bool) -> Response<Answe
     };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     let page = page::page(is_coming, may_see.then_some(told));
-    let mut reply = reply(status, "text/html; charset=utf-8", page);
+    let mut reply = reply(status, "text/html; charset=utf-8", page.into());
     let (name, policy) = page::policy();
     reply.headers_mut().insert(name, policy);
     later(reply, seconds)
@@ -139,12 +133,14 @@ pub(super) fn cold(cold: &Cold, headers: &HeaderMap, may_see: bool) -> Response<
     let (told, seconds) = sentence(cold, may_see);
     let status = StatusCode::SERVICE_UNAVAILABLE;
     let reply = if wants_json(headers) && !wants_html(headers) {
-        let problem = json!({
-            "type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": told,
-        });
-        reply(status, "application/problem+json", problem.to_string())
+        let mut problem = Object::new();
+        problem.text("detail", told);
+        problem.raw("status", &status.as_u16());
+        problem.text("title", "Service Unavailable");
+        problem.text("type", "about:blank");
+        reply(status, "application/problem+json", problem.end().into())
     } else {
-        reply(status, TEXT, format!("{told}\n"))
+        reply(status, TEXT, format!("{told}\n").into())
     };
     later(reply, seconds)
 }
@@ -165,7 +161,7 @@ pub(super) fn sentence(cold: &Cold, may_see: bool) -> (&str, u64) {
             visible(reason, may_see, "it may not be woken now"),
             MUCH_LATER,
         ),
-        Cold::Full => ("too many wait for it already", spread(AGAIN)),
+        Cold::Full => ("there is no room for another request now", spread(AGAIN)),
         Cold::Draining => ("this replica of the gateway is about to end", 1),
         Cold::Unavailable => ("it cannot be woken now", spread(AGAIN)),
     }
@@ -207,11 +203,13 @@ fn later(mut reply: Response<Answer>, seconds: u64) -> Response<Answer> {
 /// back together.
 fn spread(seconds: u64) -> u64 {
     let by = getrandom::u32().map_or(0, u64::from) % (SPREAD + 1);
-    Duration::from_secs(seconds + by).as_secs()
+    seconds + by
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use socket2::SockRef;
 use tokio::io::Interest;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 
 use super::scan::HeadScan;
 use super::scratch;
@@ -19,7 +19,7 @@ use crate::gateway::listener::{Passing, Slot};
 use crate::net::Channel;
 
 /// The time in which a client has to take something of what is sent to it.
-const MAX_STALL: Duration = Duration::from_secs(60);
+pub(super) const MAX_STALL: Duration = Duration::from_secs(60);
 
 /// The most of a head that hyper is given at once: with 8 KiB it would take even more room
 /// for the next piece.
@@ -29,6 +29,12 @@ const MAX_PIECE: usize = 8 * 1024 - 1;
 /// its own.
 const RECEIVED: usize = 16 * 1024;
 
+/// The time in which a client that was answered early may notice it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// The bytes that it may go on sending meanwhile.
+const MAX_SURPLUS: usize = 256 * 1024;
+
 /// The pause before looking again where a socket is ready for something else.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -36,6 +42,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 pub(in crate::gateway) struct ClientSocket {
     pub(super) channel: Channel,
     conflict: AtomicBool,
+    has_unread: AtomicBool,
     slot: Arc<Slot>,
     /// The room for what was passed on last.
     passing: Mutex<Weak<Passing>>,
@@ -46,6 +53,7 @@ impl ClientSocket {
         Self {
             channel,
             conflict: AtomicBool::new(false),
+            has_unread: AtomicBool::new(false),
             slot,
             passing: Mutex::new(Weak::new()),
         }
@@ -75,6 +83,33 @@ impl ClientSocket {
     /// Returns true once a head said twice how long its body is.
     pub(in crate::gateway) fn has_conflict(&self) -> bool {
         self.conflict.load(Ordering::Relaxed)
+    }
+
+    /// A body is answered that was not read to its end.
+    pub(in crate::gateway) fn leave_unread(&self) {
+        self.has_unread.store(true, Ordering::Relaxed);
+    }
+
+    /// The end of a connection without an upgrade. Where something was left unread, closing at
+    /// once would make the system throw away the answer, too.
+    pub(in crate::gateway) async fn linger(&self) {
+        if self.has_unread.load(Ordering::Relaxed) {
+            // Where an upgrade was asked for, hyper has not said that nothing more comes.
+            let _ = self.channel.shut_down();
+            let _ = timeout(LINGER, self.discard()).await;
+        }
+    }
+
+    /// Reads what nobody needs.
+    async fn discard(&self) {
+        let (stream, mut surplus) = (self.channel.tcp(), MAX_SURPLUS);
+        while stream.readable().await.is_ok() {
+            match scratch::with(|scratch| stream.try_read(scratch)) {
+                Ok(read) if read > 0 && read < surplus => surplus -= read,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                _ => return,
+            }
+        }
     }
 
     /// Resolves when the client has gone, also while there is something of it unread.

@@ -9,11 +9,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::standing::Standing;
+use crate::gateway::object::Object;
 use crate::gateway::wake::{Phase, TargetHandle, View};
 use crate::util::{Boxed, boxed, race};
 
@@ -76,18 +76,12 @@ impl Events {
         }
         let (handle, phase) = (self.handle.clone(), view.phase);
         self.next = Some(boxed(async move { handle.changed(phase).await }));
-        let told = json!({"phase": word(phase), "reason": view.reason});
-        Poll::Ready(Some(Bytes::from(format!("data: {told}\n\n"))))
-    }
-}
-
-/// The word for a phase in pages and events.
-pub(super) const fn word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Off => "off",
-        Phase::Starting => "starting",
-        Phase::Ready => "ready",
-        Phase::Stopping => "stopping",
-        Phase::Failed => "failed",
+        let mut told = Object::new();
+        told.text("phase", phase.as_str());
+        match &view.reason {
+            Some(reason) => told.text("reason", reason),
+            None => told.raw("reason", &"null"),
+        }
+        Poll::Ready(Some(Bytes::from(format!("data: {}\n\n", told.end()))))
     }
 }

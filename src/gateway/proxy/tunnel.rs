@@ -15,6 +15,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::frames::Frames;
 use super::scratch;
+use super::socket::MAX_STALL;
 use super::usage::Counter;
 use crate::gateway::listener::Passing;
 use crate::net::Channel;
@@ -68,6 +69,8 @@ struct Way {
     frames: Frames,
     /// Read, and not written yet.
     left: Vec<u8>,
+    /// The end of the time in which the other side has to take something of it.
+    stalled: Option<Pin<Box<Sleep>>>,
     state: State,
 }
 
@@ -85,7 +88,7 @@ enum State {
 /// Passes bytes on until both sides have ended, one of them broke, or it is over for a
 /// reason of the gateway's own, which is returned. `early` is what was read from either
 /// side already; what one of them does not take is kept if there is room for it, and ends
-/// the socket otherwise.
+/// the socket otherwise. One that takes nothing for [`MAX_STALL`] ends it, too.
 pub(super) async fn run(
     client: &Channel,
     app: &Channel,
@@ -112,7 +115,7 @@ pub(super) async fn run(
         }
         let is_broken = pass(&mut up, client, app, context, counter, true).is_err()
             || match ending {
-                // What the app says goes on only to the end of its frame.
+                // What the app says goes on until a read ends between two of its frames.
                 Some(_) if is_between(&down) => false,
                 _ => pass(&mut down, app, client, context, counter, false).is_err(),
             };
@@ -149,6 +152,19 @@ pub(super) async fn run(
     ending
 }
 
+impl Way {
+    /// The other side takes nothing now; an error if that has been so for too long.
+    fn stall(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let until = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(sleep(MAX_STALL)));
+        match until.as_mut().poll(context) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(()) => Err(ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
 /// Returns true if the direction is between two frames, as far as the reader can tell.
 fn is_between(way: &Way) -> bool {
     way.frames.is_between() && way.left.is_empty()
@@ -173,10 +189,13 @@ fn pass(
     loop {
         while !way.left.is_empty() {
             if to.poll_write_ready(context)?.is_pending() {
-                return Ok(());
+                return way.stall(context);
             }
             match to.try_write(&way.left) {
-                Ok(written) => drop(way.left.drain(..written)),
+                Ok(written) => {
+                    way.left.drain(..written);
+                    way.stalled = None;
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
@@ -184,8 +203,9 @@ fn pass(
         // An idle socket keeps none.
         way.left = Vec::new();
         if to.poll_flush(context)?.is_pending() {
-            return Ok(());
+            return way.stall(context);
         }
+        way.stalled = None;
         match way.state {
             State::Open => {}
             State::Ending => {

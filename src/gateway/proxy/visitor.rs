@@ -1,7 +1,6 @@
 //! A connection of a client, as all its requests share it.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderValue;
@@ -24,7 +23,6 @@ pub(super) struct Visitor {
     pub(super) address: HeaderValue,
     /// True if its word about whom it speaks for is believed.
     pub(super) is_trusted: bool,
-    has_unread: AtomicBool,
     switching: Mutex<Option<Switching>>,
 }
 
@@ -44,18 +42,8 @@ impl Visitor {
             slot,
             peer: SocketAddr::new(ip, peer.port()),
             address: address.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
-            has_unread: AtomicBool::new(false),
             switching: Mutex::new(None),
         }
-    }
-
-    /// The connection is closed with something unread.
-    pub(super) fn leave_unread(&self) {
-        self.has_unread.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn has_unread(&self) -> bool {
-        self.has_unread.load(Ordering::Relaxed)
     }
 
     /// The connection becomes a socket once its answer is written.

@@ -323,6 +323,12 @@ fn a_body_is_short_json_and_a_get_has_none() {
         let long = format!("{{\"replicas\":{}1}}", " ".repeat(4_096));
         let reply = api.post("operator", path, &long).await;
         assert_eq!(reply.status, 413);
+        // All of it is sent before the answer is read.
+        for who in ["operator", ""] {
+            let reply = api.post(who, path, &" ".repeat(200_000)).await;
+            let expected = if who.is_empty() { 401 } else { 413 };
+            assert_eq!(reply.status, expected, "{who}");
+        }
         let chunked = format!("{JSON}Transfer-Encoding: chunked\r\n");
         let mut body = request("POST", "operator", path, &chunked, "");
         body += &format!("1001\r\n{}\r\n0\r\n\r\n", " ".repeat(0x1001));

@@ -94,6 +94,27 @@ fn those_who_only_look_wake_nothing_and_are_no_use() {
 }
 
 #[test]
+fn those_who_only_look_are_served_without_asking_the_others() {
+    run(async {
+        let world = World::cold(target(), OPEN).await;
+        world.wake();
+        world.keeper.ask_first();
+        for lines in [
+            "OPTIONS / HTTP/1.1",
+            "GET /favicon.ico HTTP/1.1",
+            "GET / HTTP/1.1\nUser-Agent: kube-probe/1.36",
+        ] {
+            let probe = world.client().await;
+            send(&probe, lines).await;
+            let app = world.accept().await;
+            serve(&app, "ok").await;
+            assert!(answer(&probe).await.ends_with("ok"), "{lines}");
+        }
+        assert_eq!(world.keeper.last_use(), None);
+    });
+}
+
+#[test]
 fn who_may_connect_and_not_wake_does_not_wake() {
     run(async {
         let world = World::cold(target(), &[Action::Connect]).await;

@@ -91,6 +91,25 @@ fn who_may_not_come_learns_nothing() {
 }
 
 #[test]
+fn whoever_is_refused_in_the_middle_of_an_upload_is_told_so() {
+    run(async {
+        let world = World::ready(target(), &[]).await;
+        let client = world.client().await;
+        // More than the system keeps, and all of it is sent before anything is read.
+        let body = "x".repeat(200_000);
+        let length = body.len();
+        send(
+            &client,
+            &format!("POST / HTTP/1.1\nContent-Length: {length}"),
+        )
+        .await;
+        write(&client, body.as_bytes()).await;
+        let told = read_to(&client, "\r\n\r\n").await;
+        assert!(told.starts_with("HTTP/1.1 401"), "{told}");
+    });
+}
+
+#[test]
 fn own_paths_are_never_the_apps() {
     run(async {
         let world = World::ready(target(), OPEN).await;

@@ -24,6 +24,25 @@ struct Ends {
     tunnel: tokio::task::JoinHandle<Option<Over>>,
 }
 
+/// A side takes nothing: whoever else has room for the connection is not to wait for it.
+#[test]
+fn a_side_that_takes_nothing_is_waited_for_so_long() {
+    run(async {
+        let ends = open(false, (b"", b"")).await;
+        tokio::time::pause();
+        let begun = Instant::now();
+        let wait = Duration::from_secs(5);
+        while let Ok(writable) = timeout(wait, ends.app.writable()).await {
+            writable.unwrap();
+            let _ = ends.app.try_write(&[0; 16 * 1024]);
+        }
+        assert!(!ends.tunnel.is_finished());
+        let over = timeout(Duration::from_secs(120), ends.tunnel).await;
+        assert_eq!(over.unwrap().unwrap(), None);
+        assert!(begun.elapsed() >= Duration::from_secs(60));
+    });
+}
+
 /// The clients of tunnels: what they say is encrypted or not.
 const CLIENTS: [bool; 2] = [false, true];
 
