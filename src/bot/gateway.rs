@@ -140,6 +140,8 @@ impl Wish {
             Self::Stop(_) | Self::Hold | Self::Look => {
                 let mut annotations = vec![
                     phase("stopped"),
+                    ("started-by", None),
+                    ("started-at", None),
                     ("stopped-by", by),
                     ("stopped-at", now),
                     ("keep-by", None),
@@ -409,21 +411,21 @@ mod tests {
             (
                 Wish::Stop(true),
                 format!(
-                    "phase=stopped stopped-by={by} stopped-at={NOW} -keep-by -keep-until \
+                    "phase=stopped -started-by -started-at stopped-by={by} stopped-at={NOW} -keep-by -keep-until \
                      -handed-back -held"
                 ),
             ),
             (
                 Wish::Stop(false),
                 format!(
-                    "phase=stopped stopped-by={by} stopped-at={NOW} -keep-by -keep-until \
+                    "phase=stopped -started-by -started-at stopped-by={by} stopped-at={NOW} -keep-by -keep-until \
                      -handed-back"
                 ),
             ),
             (
                 Wish::Hold,
                 format!(
-                    "phase=stopped stopped-by={by} stopped-at={NOW} -keep-by -keep-until \
+                    "phase=stopped -started-by -started-at stopped-by={by} stopped-at={NOW} -keep-by -keep-until \
                      -handed-back held=true"
                 ),
             ),

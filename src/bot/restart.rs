@@ -84,7 +84,12 @@ impl Cluster {
     /// back.
     pub(super) async fn restart(&self, target: &Target, count: i32) -> Result<Done, kube::Error> {
         let workload = &target.workload;
-        let stopped = self.set(workload, 0).await;
+        // Under this program's name no visitor wakes it meanwhile, with another number.
+        let is_held = self.leases.is_some() && workload.kind.takes_apply();
+        let stopped = match is_held {
+            true => self.hold(workload).await,
+            false => self.set(workload, 0).await,
+        };
         match &stopped {
             Ok(_) => self.wait_for_end(workload).await,
             // It may be at none all the same.

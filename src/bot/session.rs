@@ -232,10 +232,16 @@ impl<'a> Session<'a> {
             );
         }
         for job in next.jobs {
-            let now = self.clock.now_ms();
+            let now = self.cluster_now();
             self.jobs.start(job, fingerprints.clone(), now);
         }
         self.sync_if_due();
+    }
+
+    /// The time by the API server's clock, in milliseconds since the Unix epoch: what is
+    /// written into Leases, and what is read there, is compared by others.
+    pub(super) fn cluster_now(&self) -> u64 {
+        self.jobs.cluster.kube.clock(self.clock).now_ms()
     }
 
     /// Asks for the next sync, if its time has come.

@@ -127,7 +127,10 @@ impl Session<'_> {
             Event::Ended(Ended::Looked(looked)) => self.looked(*looked),
             Event::Ended(Ended::Fired(fired)) => self.fired(*fired),
             Event::Ended(Ended::Scheduled(scheduled)) => self.scheduled(&scheduled),
-            Event::Ended(Ended::Heard(heard)) => self.jobs.heard(*heard, self.clock.now_ms()),
+            Event::Ended(Ended::Heard(heard)) => {
+                let now = self.cluster_now();
+                self.jobs.heard(*heard, now);
+            }
             Event::Ended(Ended::Aside) => {}
             Event::Due => self.poll_due(),
         }

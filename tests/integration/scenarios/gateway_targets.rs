@@ -195,6 +195,32 @@ fn what_is_started_idle_is_the_gateways_to_stop() {
     assert_eq!(world.api.workload("worker", |worker| worker.replicas), 2);
 }
 
+/// A visitor who comes in the middle would start it with another number, and it would be the
+/// gateway's to stop.
+#[test]
+fn a_restart_keeps_visitors_from_starting_it_meanwhile() {
+    let mut world = behind_a_gateway().start();
+    world.api.forbid("patch", "deployments");
+    world.ask("start worker");
+    let question = world.ask("restart worker");
+    assert_eq!(
+        world.ask(&format!("yes {}", code(&question))),
+        "worker is starting again: 0 → 1 replicas."
+    );
+    let writes = world.api.calls("PATCH /scale");
+    let applied = writes
+        .iter()
+        .filter(|call| call.content_type == "application/apply-patch+yaml");
+    let bodies: Vec<String> = applied.map(|call| call.body.to_string()).collect();
+    assert!(
+        bodies.iter().any(|body| body.contains("\"replicas\":0")),
+        "{bodies:?}"
+    );
+    let by = format!("chat:{ALICE}");
+    assert_eq!(lease(&world).of("keep-by"), by);
+    assert_eq!(lease(&world).of("phase"), "run");
+}
+
 #[test]
 fn what_is_held_off_is_held_until_it_is_started() {
     let mut world = behind_a_gateway().start();
