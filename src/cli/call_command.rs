@@ -30,8 +30,8 @@ const MOST_REPLICAS: i32 = 1000;
 
 const VERBS: &str = "list, status, start, stop, scale or wait";
 const NAME: &str = "the name of a target: lower-case letters, digits and dashes";
-const COUNT: &str = "a whole number of replicas up to 1000";
-const SPAN: &str = "minutes, hours or days, such as 90m, 8h, 1h30m or 2d";
+const COUNT: &str = "a whole number of replicas from 1 (with scale from 0) to 1000";
+const SPAN: &str = "minutes, hours or days with their unit, from 1m to 366d, such as 90m or 8h";
 const SECONDS: &str = "seconds, minutes or hours, such as 90s, 5m or 2h, up to 24h";
 const ADDRESS: &str = "https://HOST[:PORT], or http:// to *.svc and this machine alone";
 

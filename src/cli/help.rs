@@ -334,9 +334,9 @@ fn program() -> String {
     // Writing into a string cannot fail.
     let mut text = format!(
         "{VERSION}
-Scales one Kubernetes Deployment to 1 or 0 replicas on commands from Matrix
-rooms, end-to-end encrypted or not. Runs in a pod, or outside a cluster by a
-kubeconfig, and is set up by environment variables alone.
+Scales Kubernetes workloads on commands from Matrix rooms, end-to-end encrypted
+or not, and, with `gateway`, on HTTP requests. Runs in a pod, or outside a
+cluster by a kubeconfig. Environment variables set it up.
 
 Usage:
   {NAME}              run until SIGTERM or SIGINT

@@ -351,7 +351,11 @@ fn with(kind: CallFaultKind, sentence: String, said: Value) -> CallFault {
 /// Reads the token from its file.
 fn token(file: &Path) -> Result<Secret, CallFault> {
     let read = BoundedFile::read(file, MAX_TOKEN);
-    let read = read.map_err(|why| of_file("token", file, &why.problem()))?;
+    let read = read.map_err(|why| {
+        let cure = "mount a serviceAccountToken for the gateway there, or name its file by \
+                    --token-file";
+        of_file("token", file, &format!("{}: {cure}", why.problem()))
+    })?;
     let text = str::from_utf8(&read.bytes).unwrap_or_default().trim();
     match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         true => Ok(Secret::new(text.to_owned())),

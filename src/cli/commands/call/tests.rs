@@ -312,7 +312,8 @@ fn a_file_that_is_named_has_to_be_one() {
         (
             "t",
             format!("list --token-file {missing}"),
-            "the file of the token, /nowhere/token, cannot be read (entity not found)",
+            "the file of the token, /nowhere/token, cannot be read (entity not found): mount a \
+             serviceAccountToken for the gateway there, or name its file by --token-file",
         ),
         (
             "t",
