@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from toggle_e2e import manifests
-from toggle_e2e.administrator import ControlPlaneError
+from toggle_e2e.administrator import ControlPlaneError, Object
 from toggle_e2e.bot import run_to_end
 from toggle_e2e.controlplane import ControlPlane
 from toggle_e2e.manifests import container_of, kustomize, of_kind, pod_of, variables
@@ -22,8 +22,10 @@ from toggle_e2e.net import free_port, wait_for
 from toggle_e2e.world import World
 
 NAMESPACE = "clawdbot"
-FOLDERS = ["", "overlays/jwt", "overlays/private-ca", "overlays/targets", "overlays/restart"]
+CHAT = "overlays/gateway-chat"
+FOLDERS = ["", "overlays/jwt", "overlays/private-ca", "overlays/targets", "overlays/restart", CHAT]
 LEVEL = "restricted"
+VERBS = ("get", "patch")
 
 PASSWORDS = {"matrix-password": "correct horse", "keycloak-client-secret": "battery staple"}
 AUTHORITIES = "openclaw-toggle-operator-authorities"
@@ -35,7 +37,8 @@ def cluster(world: World) -> Iterator[ControlPlane]:
     labels = {f"pod-security.kubernetes.io/{mode}": LEVEL for mode in ("enforce", "warn", "audit")}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
     world.cluster.apply([namespace])
-    world.cluster.create_namespace("gateways")
+    for other in ("gateways", "openclaw"):
+        world.cluster.create_namespace(other)
     manifests.publish_root_ca(world.cluster, NAMESPACE)
     manifests.put_secret(world.cluster, NAMESPACE, manifests.SECRET, PASSWORDS)
     manifests.put_config_map(world.cluster, NAMESPACE, AUTHORITIES, {"ca.crt": world.cluster.ca_path.read_text()})
@@ -176,6 +179,41 @@ def test_the_rights_of_several_targets_are_for_what_their_file_names() -> None:
     assert not {"DEPLOYMENT_NAME", "DEPLOYMENT_NAMESPACE"} & set(told)
     [mount] = [one for one in container_of(pod_of(documents))["volumeMounts"] if one["name"] == "targets"]
     assert told["TARGETS_FILE"] == f"{mount['mountPath']}/targets.json"
+
+
+def granted_names(role: Object, resource: str) -> dict[str, set[str]]:
+    """The names that a Role is about, by the verbs that it gives on them."""
+    rules = [rule for rule in role["rules"] if rule["resources"] == [resource]]
+    return {verb: {name for rule in rules if verb in rule["verbs"] for name in rule["resourceNames"]} for verb in VERBS}
+
+
+def test_the_bot_beside_the_gateway_has_its_targets_and_its_leases() -> None:
+    documents, of_the_gateway = kustomize(CHAT), kustomize("gateway")
+    config = manifests.named(of_the_gateway, "ConfigMap", "openclaw-toggle-gateway")
+    targets = json.loads(config["data"]["gateway.json"])["targets"]
+    told = variables(pod_of(documents))
+    wanted = {
+        f"{name}={one['namespace']}/{one['kind'].lower()}/{one['name']}" + (f":{one['max']}" if one["max"] > 1 else "")
+        for name, one in targets.items()
+    }
+    assert set(told["TARGETS"].split(", ")) == wanted
+    assert not {"DEPLOYMENT_NAME", "DEPLOYMENT_NAMESPACE", "ANNOUNCE_ROOM"} & set(told)
+
+    role, binding = of_kind(documents, "Role"), of_kind(documents, "RoleBinding")
+    assert {role["metadata"]["namespace"], binding["metadata"]["namespace"]} == {"openclaw"}
+    [subject] = binding["subjects"]
+    account = pod_of(documents)["spec"]["serviceAccountName"]
+    assert (subject["name"], subject["namespace"]) == (account, NAMESPACE)
+    for kind in ("Deployment", "StatefulSet"):
+        resource, names = f"{kind.lower()}s", {one["name"] for one in targets.values() if one["kind"] == kind}
+        assert granted_names(role, resource) == {"get": names, "patch": set()}
+        assert granted_names(role, f"{resource}/scale") == {"get": set(), "patch": names}
+    leases = [one["metadata"] for one in of_the_gateway if one["kind"] == "Lease"]
+    names = {lease["name"] for lease in leases}
+    assert granted_names(role, "leases") == {"get": names, "patch": names}
+    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == set(VERBS)
+    where, _, prefix = told["GATEWAY_LEASES"].partition("/")
+    assert {(lease["namespace"], lease["name"]) for lease in leases} == {(where, prefix + name) for name in targets}
 
 
 def test_an_overlay_with_another_namespace_moves_the_rights_too(tmp_path: Path) -> None:
