@@ -45,7 +45,7 @@ const MAX_PER_PEER: usize = 200;
 const SHARE: (usize, usize) = (5, 8);
 
 /// The part of all places that only the API may take, so that what the proxy does keeps nobody
-/// from it.
+/// from it. Connections of the API within that part give way to none of the proxy.
 const OF_API: usize = 32;
 
 /// The port that a connection came in at.
@@ -79,8 +79,8 @@ pub struct Usage {
     /// The places that the connection itself takes, none once it has ended.
     own: AtomicUsize,
     places: Places,
-    /// All connections, and those of the same address.
-    counts: [Arc<Counts>; 2],
+    /// All connections, those of the same address, and those of the same port.
+    counts: [Arc<Counts>; 3],
 }
 
 /// The places that connections take, counted as they change: there may be many connections,
@@ -103,12 +103,15 @@ pub(super) struct Connections<T> {
     /// The places of each.
     places: Places,
     all: Arc<Counts>,
+    of_proxy: Arc<Counts>,
+    of_api: Arc<Counts>,
     next: u64,
     open: SortedMap<u64, Entry<T>>,
     peers: SortedMap<IpAddr, Peer>,
 }
 
 struct Entry<T> {
+    port: Port,
     peer: IpAddr,
     /// The most places that all connections of the address may take.
     share: usize,
@@ -141,7 +144,7 @@ impl Counts {
 }
 
 impl Usage {
-    fn new(places: Places, counts: [Arc<Counts>; 2]) -> Self {
+    fn new(places: Places, counts: [Arc<Counts>; 3]) -> Self {
         for one in &counts {
             one.taken.fetch_add(places.http, Relaxed);
             one.idle.fetch_add(places.http, Relaxed);
@@ -237,6 +240,8 @@ impl<T: Task> Connections<T> {
             max,
             places,
             all: Arc::default(),
+            of_proxy: Arc::default(),
+            of_api: Arc::default(),
             next: 0,
             open: SortedMap::new(),
             peers: SortedMap::new(),
@@ -262,7 +267,7 @@ impl<T: Task> Connections<T> {
             false => (self.max * SHARE.0 / SHARE.1).max(http + OF_PASSING),
         };
         let of_peer = self.peers.get(&peer).map_or(0, |peer| peer.count);
-        if !is_trusted && of_peer >= MAX_PER_PEER && !self.end_idlest(Some(peer)) {
+        if !is_trusted && of_peer >= MAX_PER_PEER && !self.end_idlest(Some(peer), false) {
             return None;
         }
         if !self.make_room(port, needed, peer, share) {
@@ -272,9 +277,14 @@ impl<T: Task> Connections<T> {
         self.next += 1;
         let of_peer = self.peers.or_default(peer);
         of_peer.count += 1;
-        let counts = [Arc::clone(&self.all), Arc::clone(&of_peer.places)];
+        let of_port = match port {
+            Port::Proxy => &self.of_proxy,
+            Port::Api => &self.of_api,
+        };
+        let counts = [&self.all, &of_peer.places, of_port].map(Arc::clone);
         let usage = Arc::new(Usage::new(self.places, counts));
         let entry = Entry {
+            port,
             peer,
             share,
             task: None,
@@ -338,27 +348,33 @@ impl<T: Task> Connections<T> {
         let of_peer = self.peers.get(&peer).map(|peer| Arc::clone(&peer.places));
         let of_peer = of_peer.unwrap_or_default();
         let (all, most) = (Arc::clone(&self.all), self.of(port));
-        if !of_peer.could_have(needed, share) || !all.could_have(needed, most) {
+        let is_spared = port == Port::Proxy && self.of_api.has(0, self.max / OF_API);
+        let spared = match is_spared {
+            true => self.of_api.idle.load(Relaxed),
+            false => 0,
+        };
+        if !of_peer.could_have(needed, share) || !all.could_have(needed + spared, most) {
             return false;
         }
         while !of_peer.has(needed, share) {
-            if !self.end_idlest(Some(peer)) {
+            if !self.end_idlest(Some(peer), false) {
                 return false;
             }
         }
         while !all.has(needed, most) {
-            if !self.end_idlest(None) {
+            if !self.end_idlest(None, is_spared) {
                 return false;
             }
         }
         true
     }
 
-    /// Ends the connection that has been idle for longest: of this peer, or of all. False if
-    /// none is idle.
-    fn end_idlest(&mut self, peer: Option<IpAddr>) -> bool {
+    /// Ends the connection that has been idle for longest: of this peer, or of all, those of the
+    /// API included or not. False if none is idle.
+    fn end_idlest(&mut self, peer: Option<IpAddr>, is_api_spared: bool) -> bool {
         let idle = self.open.iter().filter_map(|(id, entry)| {
-            let is_meant = peer.is_none_or(|peer| peer == entry.peer);
+            let is_meant = peer.is_none_or(|peer| peer == entry.peer)
+                && !(is_api_spared && entry.port == Port::Api);
             let since = entry.usage.idle_since().filter(|_| is_meant)?;
             Some((since, *id))
         });

@@ -29,19 +29,20 @@ use crate::util::{Clock, boxed, race};
 /// The time that connections have to end after the sockets were told to.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// The event streams of waiting pages are this part of what may be held: a page does without.
+/// A quarter of `MAX_HELD` is the most event streams of waiting pages: a page without one asks
+/// every 5 s.
 const STREAMS: usize = 4;
 
-/// The part of what a client has sent that the system keeps, in bytes; as much again is its
-/// own.
-const RECEIVED: usize = 8 * 1024;
+/// The receive buffer of a client's connection (`SO_RCVBUF`), in bytes. Linux makes it twice as
+/// large and has the other half for itself
+/// (<https://man7.org/linux/man-pages/man7/socket.7.html>).
+const RECV_BUFFER: usize = 8 * 1024;
 
-/// The part of what a client has not taken that the system keeps, in bytes; as much again is
-/// its own.
-const SENT: usize = 16 * 1024;
+/// Its send buffer (`SO_SNDBUF`), in bytes.
+const SEND_BUFFER: usize = 16 * 1024;
 
 /// From one look at the connections that are still open to the next.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL: Duration = Duration::from_millis(50);
 
 /// The reason why the gateway does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -251,7 +252,7 @@ async fn end(open: &Open, drain: Duration) {
             warn!("{left} connections are cut off");
             return;
         }
-        sleep(LOOK).await;
+        sleep(POLL).await;
     }
 }
 
@@ -260,8 +261,8 @@ async fn end(open: &Open, drain: Duration) {
 fn limit_buffers(listener: &TcpListener) {
     let socket = SockRef::from(listener);
     // Those that are accepted have the same. Without it they only take more.
-    let _ = socket.set_recv_buffer_size(RECEIVED);
-    let _ = socket.set_send_buffer_size(SENT);
+    let _ = socket.set_recv_buffer_size(RECV_BUFFER);
+    let _ = socket.set_send_buffer_size(SEND_BUFFER);
 }
 
 fn proxy_connection(

@@ -14,7 +14,7 @@ use super::call_answer::{Step, line, lines, number, step};
 use crate::cli::{CallCommand, CallFault, CallFaultKind, CallTask, Error};
 use crate::control::TargetName;
 use crate::net::{self, Backoff, Bundle, Client, Fault, Limits, Request, Response, Roots};
-use crate::util::{BoundedFile, Clock, Secret, paced, printable};
+use crate::util::{BoundedFile, Clock, FileError, Secret, paced, printable};
 
 /// The longest time for a request that is answered at once.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
@@ -352,9 +352,14 @@ fn with(kind: CallFaultKind, sentence: String, said: Value) -> CallFault {
 fn token(file: &Path) -> Result<Secret, CallFault> {
     let read = BoundedFile::read(file, MAX_TOKEN);
     let read = read.map_err(|why| {
-        let cure = "mount a serviceAccountToken for the gateway there, or name its file by \
-                    --token-file";
-        of_file("token", file, &format!("{}: {cure}", why.problem()))
+        let cure = match why {
+            FileError::Unreadable(_) => {
+                ": mount a serviceAccountToken for the gateway there, or name its file by \
+                 --token-file"
+            }
+            FileError::TooLarge(_) => "",
+        };
+        of_file("token", file, &[&why.problem(), cure].concat())
     })?;
     let text = str::from_utf8(&read.bytes).unwrap_or_default().trim();
     match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -150,7 +150,7 @@ impl Caller<'_> {
             Ok(Changed::AlreadyOn(replicas)) => ("allowed", format!("had {replicas} replicas")),
             Err(problem) => ("failed", problem.detail.clone().into_owned()),
         };
-        let told = Told {
+        let told = AuditOutcome {
             decision,
             reason: &outcome,
             duration_ms: Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
@@ -187,7 +187,7 @@ impl Caller<'_> {
     /// Tells the audit log that something was denied, and hands on what the caller is told:
     /// somebody who has shown nothing learns nothing.
     fn deny(&self, name: &TargetName, action: Action, problem: Problem) -> Problem {
-        let told = Told {
+        let told = AuditOutcome {
             decision: "denied",
             reason: problem.slug(),
             duration_ms: None,
@@ -200,7 +200,13 @@ impl Caller<'_> {
     }
 
     /// Writes a line to the audit log about this caller and what they asked for.
-    fn record(&self, event: GatewayEvent, target: &TargetName, action: Action, told: Told<'_>) {
+    fn record(
+        &self,
+        event: GatewayEvent,
+        target: &TargetName,
+        action: Action,
+        told: AuditOutcome<'_>,
+    ) {
         let record = GatewayRecord {
             remote_ip: &self.peer.to_string(),
             target: target.as_str(),
@@ -241,7 +247,7 @@ impl Caller<'_> {
 }
 
 /// The part of a line of the audit log that depends on what came of a request.
-struct Told<'a> {
+struct AuditOutcome<'a> {
     decision: &'static str,
     reason: &'a str,
     duration_ms: Option<u64>,

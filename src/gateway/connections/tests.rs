@@ -108,6 +108,11 @@ impl World {
         let idle = idle.filter(|entry| entry.usage.idle_since().is_some());
         let idle = idle.count() * self.open.places.http;
         assert_eq!(self.open.all.idle.load(Relaxed), idle);
+        let (of_proxy, of_api) = (&self.open.of_proxy, &self.open.of_api);
+        let taken = |counts: &Counts| counts.taken.load(Relaxed);
+        assert_eq!(taken(of_proxy) + taken(of_api), self.taken());
+        let idle_of = |counts: &Counts| counts.idle.load(Relaxed);
+        assert_eq!(idle_of(of_proxy) + idle_of(of_api), idle);
         assert_eq!(sum(|counts| counts.idle.load(Relaxed)), idle);
     }
 }
@@ -139,6 +144,42 @@ fn the_connection_that_is_idle_for_longest_gives_way() {
         world.agrees();
         assert_eq!(world.open.len(), 3);
         assert_eq!(world.ended(), [1]);
+    });
+}
+
+#[test]
+fn connections_of_the_api_give_way_to_none_of_the_proxy_within_their_own_part() {
+    paused(async {
+        // The API's part has room for four.
+        let mut world = World::new(256);
+        let mut of_api = Vec::new();
+        for of in 1..=4 {
+            of_api.push(world.come(Port::Api, of, true).await.unwrap());
+        }
+        for _ in 0..400 {
+            world.come(Port::Proxy, 9, true).await.unwrap();
+        }
+        let is_one = |number: &usize| of_api.contains(number);
+        assert!(world.ended().len() > 200 && !world.ended().iter().any(is_one));
+        // Where all of the proxy is busy, there is no room, and nobody of the API is ended.
+        let numbers: Vec<usize> = (0..world.all.len()).collect();
+        for number in numbers.iter().filter(|number| !is_one(number)) {
+            world.usage(*number).busy();
+        }
+        assert_eq!(world.come(Port::Proxy, 9, true).await, None);
+        assert!(!world.ended().iter().any(is_one));
+    });
+    paused(async {
+        // One more than its part: the idlest of all gives way.
+        let mut world = World::new(256);
+        for of in 1..=5 {
+            world.come(Port::Api, of, true).await.unwrap();
+        }
+        for _ in 0..200 {
+            world.come(Port::Proxy, 9, true).await.unwrap();
+        }
+        assert_eq!(world.ended().first(), Some(&0));
+        assert!(!world.ended().contains(&1));
     });
 }
 

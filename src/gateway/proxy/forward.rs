@@ -1,48 +1,36 @@
-//! One request: whether it is taken, whose it is, where it goes, and what comes back.
+//! One request on its way to the app and back.
 
 use std::error::Error;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::CONTENT_LENGTH;
-use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::upgrade::{OnUpgrade, on};
 use tokio::time::{Duration, Instant, sleep};
 
+use super::admission::{Admitted, One, Refused, caller};
 use super::answer::Answer;
 use super::cold::Waiting;
 use super::exchange::{Failure, exchange};
 use super::head::{self, Onward};
 use super::pool::{self, Leased};
 use super::replies;
-use super::request::{Checked, OWN_PATHS, Shown, check, is_preflight};
-use super::standing::Standing;
-use super::status::Events;
+use super::request::check;
 use super::trouble;
 use super::upgrade::{self, Switching};
 use super::upload::{Progress, Upload};
 use super::usage::Usage;
-use super::visit::is_quiet;
 use super::visitor::Visitor;
-use super::who::{self, Told};
-use crate::config::gateway::{Backend, GatewayTarget};
-use crate::control::access::{Access, Action, Ask, Principal};
-use crate::gateway::auth::{AuthFault, Credential, Session};
+use super::who;
+use crate::control::access::Action;
 use crate::gateway::listener::Passing;
-use crate::gateway::wake::{Cold, Endpoint, TargetHandle};
-use crate::telemetry::{GatewayEvent, Rejection};
+use crate::gateway::wake::{Cold, Endpoint};
+use crate::telemetry::Rejection;
 use crate::util::{First, race};
-
-/// The path of the waiting page's event stream.
-const STATUS: &str = "/.gateway/status";
 
 /// The pause before a connection is tried again that an app did not take.
 const AGAIN: Duration = Duration::from_millis(50);
-
-/// An answer instead of the app's.
-type Refused = Box<Response<Answer>>;
 
 /// Answers one request.
 pub(super) async fn answer(visitor: &Visitor, request: Request<Incoming>) -> Response<Answer> {
@@ -82,161 +70,12 @@ pub(super) async fn answer(visitor: &Visitor, request: Request<Incoming>) -> Res
     answer
 }
 
-/// The address of whoever asks: the one that a trusted proxy has added last, or that of the
-/// connection.
-fn caller(visitor: &Visitor, headers: &HeaderMap) -> IpAddr {
-    let told = headers.get_all("x-forwarded-for").iter().next_back();
-    let told = told.filter(|_| visitor.is_trusted);
-    let told = told.and_then(|told| told.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
-    told.unwrap_or_else(|| visitor.peer.ip())
-}
-
-/// One request.
-struct One<'a> {
-    visitor: &'a Visitor,
-    parts: &'a Parts,
-    checked: &'a Checked<'a>,
-    /// The address of whoever asks.
-    ip: IpAddr,
-}
-
-/// A request that may go on to its target.
-struct Admitted<'a> {
-    session: Arc<Session>,
-    handle: &'a TargetHandle,
-    target: &'a GatewayTarget,
-    backend: &'a Backend,
-    /// True if its token is the gateway's.
-    is_ours: bool,
-    /// True if it is no use of the target.
-    is_quiet: bool,
-}
-
 impl One<'_> {
-    async fn serve(
-        &self,
-        body: Option<Incoming>,
-        upgrade: Option<OnUpgrade>,
-    ) -> Result<Response<Answer>, Refused> {
-        let table = self.visitor.context.table();
-        let found = table.hosts.get(&*self.checked.host);
-        let found = found.map(|handle| (handle, handle.target()));
-        let target = found.as_ref().map(|(_, target)| &**target);
-        let (session, is_ours) = self.session(target).await?;
-        let hidden = || -> Refused {
-            Box::new(match session.principal {
-                Principal::Anonymous => replies::unauthorized(),
-                _ => replies::not_found(),
-            })
-        };
-        let Some((handle, target)) = &found else {
-            self.deny(&session, "", "unknown");
-            return Err(hidden());
-        };
-        let Some(backend) = &target.backend else {
-            return Err(hidden());
-        };
-        let path = self.parts.uri.path();
-        let may_see = || session.permissions.allows(&target.name, Action::Status);
-        if path == STATUS && self.parts.method == Method::GET && may_see() {
-            let standing = self.standing(&session, handle, Action::Status);
-            return Events::of(standing)
-                .map(replies::events)
-                .ok_or_else(|| self.full(Rejection::Full));
-        }
-        let is_preflight =
-            backend.preflight && self.checked.shown == Shown::Nothing && is_preflight(self.parts);
-        let ask = Ask {
-            target: &target.name,
-            action: Action::Connect,
-            replicas: None,
-            run_for: None,
-        };
-        match session.permissions.decide(&ask) {
-            Access::Granted => {}
-            _ if is_preflight => {}
-            Access::Hidden => {
-                self.deny(&session, target.name.as_str(), "hidden");
-                return Err(hidden());
-            }
-            _ => {
-                self.deny(&session, target.name.as_str(), "not granted");
-                return Err(match session.principal {
-                    Principal::Anonymous => hidden(),
-                    _ => Box::new(replies::forbidden()),
-                });
-            }
-        }
-        if path.starts_with(OWN_PATHS) {
-            return Err(Box::new(replies::not_found()));
-        }
-        let is_quiet = is_quiet(&self.parts.method, &self.parts.headers, path, backend);
-        let admitted = Admitted {
-            session: Arc::clone(&session),
-            handle,
-            target,
-            backend,
-            is_ours,
-            is_quiet,
-        };
-        self.forward(&admitted, body, upgrade).await
-    }
-
-    /// The session of the request, and true if it showed a token of the gateway's.
-    async fn session(
-        &self,
-        target: Option<&GatewayTarget>,
-    ) -> Result<(Arc<Session>, bool), Refused> {
-        let context = &self.visitor.context;
-        let is_public = target.is_some_and(|target| target.anonymous.has(Action::Connect));
-        let asked = context
-            .authenticator
-            .authenticate(&self.parts.headers, self.ip, is_public);
-        // Boxed: the room for a question to the API server is not each connection's.
-        let (reason, refused) = match Box::pin(asked).await {
-            Ok(caller) => return Ok((caller.session, caller.credential == Credential::Ours)),
-            Err(AuthFault::Unauthorized(_)) => (Rejection::Credential, replies::unauthorized()),
-            Err(AuthFault::Forbidden) => (Rejection::Denied, replies::forbidden()),
-            Err(AuthFault::Unavailable) => (Rejection::Unchecked, replies::unchecked()),
-            Err(AuthFault::TooMany) => (Rejection::TooMany, replies::too_many()),
-        };
-        context.metrics.rejected(reason);
-        Err(Box::new(refused))
-    }
-
-    /// The session of something that stays open for as long as it may do this.
-    fn standing(&self, session: &Arc<Session>, target: &TargetHandle, action: Action) -> Standing {
-        Standing {
-            context: Arc::clone(&self.visitor.context),
-            target: target.clone(),
-            session: Arc::clone(session),
-            action,
-            remote_ip: self.ip,
-        }
-    }
-
-    /// There is no room for it.
-    fn full(&self, reason: Rejection) -> Refused {
-        self.visitor.context.metrics.rejected(reason);
-        let may_see = false;
-        Box::new(replies::cold(&Cold::Full, &self.parts.headers, may_see))
-    }
-
-    fn deny(&self, session: &Session, target: &str, reason: &str) {
-        let context = &self.visitor.context;
-        context.metrics.rejected(Rejection::Denied);
-        let told = Told {
-            target,
-            verb: Action::Connect.as_str(),
-            decision: "denied",
-            reason,
-            remote_ip: &self.ip.to_string(),
-            ..Told::default()
-        };
-        who::record(context, GatewayEvent::Denied, session, &told);
-    }
-
-    async fn forward(
+    /// Passes an admitted request on, once its target can be reached and there is room.
+    ///
+    /// # Errors
+    /// The answer instead of the app's.
+    pub(super) async fn forward(
         &self,
         admitted: &Admitted<'_>,
         body: Option<Incoming>,

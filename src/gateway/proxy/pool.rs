@@ -39,12 +39,13 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// The largest head of an answer, and the most of a body that is read at once, in bytes.
 const MAX_BUFFER: usize = 16 * 1024;
 
-/// The part of an answer that the system keeps, in bytes; as much again is its own. Pods are
-/// near, and by default it would be megabytes, which count as the gateway's memory.
-const RECEIVED: u32 = 32 * 1024;
+/// The receive buffer of a connection to a pod (`SO_RCVBUF`), in bytes, of which Linux makes
+/// twice as much. Pods are near, and by default it would be megabytes, which count as the
+/// gateway's memory.
+const RECV_BUFFER: u32 = 32 * 1024;
 
-/// The part of a request that the system keeps, in bytes; as much again is its own.
-const SENT: u32 = 16 * 1024;
+/// Its send buffer (`SO_SNDBUF`), in bytes.
+const SEND_BUFFER: u32 = 16 * 1024;
 
 /// A connection that is in use, and the endpoint that it goes to.
 pub(super) struct Leased {
@@ -140,8 +141,8 @@ fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     }?;
-    socket.set_recv_buffer_size(RECEIVED)?;
-    socket.set_send_buffer_size(SENT)?;
+    socket.set_recv_buffer_size(RECV_BUFFER)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
     Ok(socket)
 }
 

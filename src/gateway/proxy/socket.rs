@@ -25,9 +25,9 @@ pub(super) const MAX_STALL: Duration = Duration::from_secs(60);
 /// for the next piece.
 const MAX_PIECE: usize = 8 * 1024 - 1;
 
-/// The part of a body that is passed on which the system keeps, in bytes; as much again is
-/// its own.
-const RECEIVED: usize = 16 * 1024;
+/// The receive buffer (`SO_RCVBUF`) of a connection whose body is passed on, in bytes, of which
+/// Linux makes twice as much.
+const RECV_BUFFER: usize = 16 * 1024;
 
 /// The time in which a client that was answered early may notice it.
 const LINGER: Duration = Duration::from_secs(1);
@@ -67,7 +67,7 @@ impl ClientSocket {
     /// A body is passed on: the system may keep more of it.
     pub(super) fn passes_body(&self) {
         // Without it the body takes longer.
-        let _ = SockRef::from(self.channel.tcp()).set_recv_buffer_size(RECEIVED);
+        let _ = SockRef::from(self.channel.tcp()).set_recv_buffer_size(RECV_BUFFER);
     }
 
     /// The room for what the client does not take.

@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 /// The last line about a target.
 #[derive(Debug)]
-struct Told {
+struct LastLine {
     at: Instant,
     /// The number of those since that were not told.
     untold: u64,
@@ -23,7 +23,7 @@ struct Told {
 
 thread_local! {
     // All requests are served by one thread.
-    static TOLD: RefCell<SortedMap<TargetName, Told>> = const { RefCell::new(SortedMap::new()) };
+    static TOLD: RefCell<SortedMap<TargetName, LastLine>> = const { RefCell::new(SortedMap::new()) };
 }
 
 /// Tells that a target gave no answer, unless that was just told.
@@ -37,8 +37,12 @@ pub(super) fn tell(target: &TargetName, reason: &str) {
 }
 
 /// The number of those that were not told since the last one, if it is time to tell of one.
-fn due(told: &mut SortedMap<TargetName, Told>, target: &TargetName, now: Instant) -> Option<u64> {
-    let first = Told { at: now, untold: 0 };
+fn due(
+    told: &mut SortedMap<TargetName, LastLine>,
+    target: &TargetName,
+    now: Instant,
+) -> Option<u64> {
+    let first = LastLine { at: now, untold: 0 };
     let Some(last) = told.get_mut(target) else {
         told.insert(target.clone(), first);
         return Some(0);

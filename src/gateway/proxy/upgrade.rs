@@ -23,7 +23,7 @@ use super::socket::ClientIo;
 use super::standing::Standing;
 use super::tunnel::{self, Over};
 use super::usage::Usage;
-use super::who::{self, Told};
+use super::who::{self, AuditFields};
 use crate::gateway::listener::Slot;
 use crate::net::Channel;
 use crate::telemetry::{GatewayEvent, Rejection};
@@ -38,9 +38,8 @@ const SWITCH: Duration = Duration::from_secs(10);
 /// The pause after which the system looks whether a silent peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(120);
 
-/// The part of what a peer has not taken that the system keeps, in bytes; as much again is
-/// its own.
-const SYSTEM_BUFFER: usize = 4 * 1024;
+/// The send buffer (`SO_SNDBUF`) of either side, in bytes, of which Linux makes twice as much.
+const SEND_BUFFER: usize = 4 * 1024;
 
 /// Two connections that are about to become one socket.
 pub(super) struct Switching {
@@ -117,11 +116,11 @@ pub(super) async fn run(switching: Switching, slot: &Arc<Slot>) {
     };
     let start = Instant::now();
     let name = standing.target.target().name.as_str().to_owned();
-    let mut told = Told {
+    let mut told = AuditFields {
         target: &name,
         verb: "connect",
         remote_ip: &remote_ip,
-        ..Told::default()
+        ..AuditFields::default()
     };
     who::record(context, GatewayEvent::SessionStart, session, &told);
     let early = (client.read_buf, app.read_buf);
@@ -149,7 +148,7 @@ fn keep_alive(stream: &TcpStream) {
 
 /// Has the system keep less of what is on its way to a peer: sockets are many.
 fn limit_buffer(stream: &TcpStream) {
-    let _ = SockRef::from(stream).set_send_buffer_size(SYSTEM_BUFFER);
+    let _ = SockRef::from(stream).set_send_buffer_size(SEND_BUFFER);
 }
 
 /// Resolves when an open socket has to end.

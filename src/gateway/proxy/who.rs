@@ -10,7 +10,7 @@ use crate::telemetry::{GatewayEvent, GatewayRecord};
 
 /// The fields of a request in the audit log, beside those of its principal.
 #[derive(Default)]
-pub(super) struct Told<'a> {
+pub(super) struct AuditFields<'a> {
     pub(super) target: &'a str,
     pub(super) verb: &'a str,
     pub(super) decision: &'a str,
@@ -38,7 +38,12 @@ pub(super) fn identity(session: &Session) -> Option<Identity> {
 }
 
 /// Writes a line about a caller to the audit log.
-pub(super) fn record(context: &Context, event: GatewayEvent, session: &Session, told: &Told<'_>) {
+pub(super) fn record(
+    context: &Context,
+    event: GatewayEvent,
+    session: &Session,
+    told: &AuditFields<'_>,
+) {
     let record = GatewayRecord {
         remote_ip: told.remote_ip,
         target: told.target,

@@ -34,7 +34,7 @@ const FIRST_LEASE: Duration = Duration::from_secs(2);
 
 /// From one look to the next at a workload without a Service: one on its way, and others.
 pub(super) const LOOK_SOON: Duration = Duration::from_secs(1);
-const LOOK: Duration = Duration::from_secs(30);
+const LOOK_RARELY: Duration = Duration::from_secs(30);
 
 /// From one look to the next at a target of which pods are missing.
 pub(super) const LOOK_FOR_PODS: Duration = Duration::from_secs(10);
@@ -48,7 +48,7 @@ impl<C: Cluster> Keeper<C> {
     /// The next piece of work.
     pub(super) fn decide(&mut self, now: Instant) -> Decision {
         self.tidy(now);
-        let mut later = now + LOOK;
+        let mut later = now + LOOK_RARELY;
         if let Some(at) = self.retry_at.filter(|at| now < *at) {
             return Err(at);
         }
@@ -127,10 +127,10 @@ impl<C: Cluster> Keeper<C> {
         match since.map(|since| since + RENEWAL) {
             Some(at) if at <= now => {
                 self.agreement.cut_off();
-                now + LOOK
+                now + LOOK_RARELY
             }
             Some(at) => at,
-            None => now + LOOK,
+            None => now + LOOK_RARELY,
         }
     }
 
@@ -454,7 +454,7 @@ impl<C: Cluster> Keeper<C> {
                 self.lifecycle.phase(),
                 Phase::Starting | Phase::Stopping | Phase::Failed
             );
-            self.look_at = now + if is_moving { LOOK_SOON } else { LOOK };
+            self.look_at = now + if is_moving { LOOK_SOON } else { LOOK_RARELY };
             let future = async move { Outcome::Looked(work.cluster.observe(&work.workload).await) };
             return Some((JobKind::Read, Box::pin(future)));
         }
@@ -475,7 +475,7 @@ impl<C: Cluster> Keeper<C> {
         };
         let look_at = match self.lifecycle.is_without_pods() {
             true => self.look_at.max(now),
-            false => now + LOOK,
+            false => now + LOOK_RARELY,
         };
         let service = self
             .service

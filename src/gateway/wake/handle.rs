@@ -15,7 +15,7 @@ use crate::util::paced;
 
 /// The longest time that a request waits for the Lease to be renewed, should the keeper
 /// not end that sooner.
-const RENEWAL: Duration = Duration::from_secs(5);
+const MAX_RENEWAL: Duration = Duration::from_secs(5);
 
 /// A target of the running gateway.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ impl TargetHandle {
                 Look::Turn(cold) => return Err(cold),
                 Look::Renewing => {
                     self.0.poke.notify_one();
-                    begun + wanted.hold.max(RENEWAL)
+                    begun + wanted.hold.max(MAX_RENEWAL)
                 }
                 Look::Wait => {
                     self.0.poke.notify_one();

@@ -17,6 +17,9 @@ const REVERSAL_WINDOW: Duration = Duration::from_secs(10 * 60);
 /// The time for which it is left on then.
 const REVERSAL_PAUSE: Duration = Duration::from_secs(3600);
 
+/// The furthest that a deadline is looked ahead to: by then it is looked at again.
+const FURTHEST: Duration = Duration::from_secs(3600);
+
 /// The jump of the wall clock against the monotonic one from which no deadline is believed
 /// for a while.
 pub(super) const JUMP: Duration = Duration::from_secs(30);
@@ -140,8 +143,7 @@ impl Stops {
     /// The time of a deadline by the monotonic clock.
     fn deadline(&self, until: SystemTime, facts: &Facts) -> Instant {
         let left = until.duration_since(facts.wall).unwrap_or_default();
-        // Years ahead are as good as never.
-        let at = facts.now + left.min(REVERSAL_PAUSE);
+        let at = facts.now + left.min(FURTHEST);
         self.doubted_until.map_or(at, |doubted| at.max(doubted))
     }
 

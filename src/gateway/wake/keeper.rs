@@ -29,7 +29,7 @@ use crate::telemetry::{GatewayAudit, GatewayMetrics};
 use crate::util::{ServerClock, SortedSet, paced};
 
 /// The longest time between two looks at the whole.
-pub(super) const LOOK: Duration = Duration::from_secs(60);
+pub(super) const MAX_TURN: Duration = Duration::from_secs(60);
 
 /// The time for which a target that was taken out of the file is not tried again: longer
 /// than anybody waits.
@@ -41,7 +41,7 @@ const FROZEN: Duration = Duration::from_secs(3);
 
 /// Something that the watches tell a keeper: all of its namespace, its own Lease.
 #[derive(Debug, Clone)]
-pub(super) enum Told {
+pub(super) enum Watched {
     /// About the EndpointSlices.
     Slices(CollectionChange<EndpointSlice>),
     /// About its Lease; `All` has at most that one.
@@ -65,7 +65,7 @@ pub(super) struct Keeper<C> {
     pub(super) work: Work<C>,
     pub(super) means: Means,
     pub(super) target: Arc<GatewayTarget>,
-    told: mpsc::Receiver<Told>,
+    told: mpsc::Receiver<Watched>,
     asked: mpsc::Receiver<Asked>,
     /// None where there is nothing behind it that is proxied to.
     pub(super) readiness: Option<Readiness>,
@@ -144,7 +144,7 @@ pub(super) enum Outcome {
 
 /// Something that happened.
 enum Happened {
-    Told(Option<Told>),
+    Watched(Option<Watched>),
     Asked(Asked),
     Done(Outcome),
     Probed(SocketAddr, bool),
@@ -158,7 +158,7 @@ impl<C: Cluster> Keeper<C> {
         shared: Arc<Shared>,
         work: Work<C>,
         means: Means,
-        told: mpsc::Receiver<Told>,
+        told: mpsc::Receiver<Watched>,
         asked: mpsc::Receiver<Asked>,
     ) -> Self {
         let now = Instant::now();
@@ -203,8 +203,8 @@ impl<C: Cluster> Keeper<C> {
                 self.lifecycle.postpone(now + FROZEN);
             }
             match happened {
-                Happened::Told(None) => return self.end(),
-                Happened::Told(Some(told)) => self.observe(told),
+                Happened::Watched(None) => return self.end(),
+                Happened::Watched(Some(told)) => self.observe(told),
                 Happened::Asked(asked) => self.pending = Some((asked, Instant::now())),
                 Happened::Done(outcome) => {
                     if let Some(job) = self.job.take() {
@@ -228,7 +228,7 @@ impl<C: Cluster> Keeper<C> {
         let mut late = pin!(sleep_until(due));
         poll_fn(|context| {
             if let Poll::Ready(told) = self.told.poll_recv(context) {
-                return Poll::Ready(Happened::Told(told));
+                return Poll::Ready(Happened::Watched(told));
             }
             if let Some(job) = &mut self.job
                 && let Poll::Ready(outcome) = job.future.as_mut().poll(context)
@@ -258,7 +258,7 @@ impl<C: Cluster> Keeper<C> {
         self.reconfigure();
         self.on(Event::Time, now);
         self.see(now);
-        let mut due = now + LOOK;
+        let mut due = now + MAX_TURN;
         if self.job.is_none() {
             match self.decide(now) {
                 Ok((kind, future)) => {

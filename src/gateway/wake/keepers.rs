@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::handle::TargetHandle;
-use super::keeper::{Keeper, Means, Told};
+use super::keeper::{Keeper, Means, Watched};
 use super::shared::{Room, Shared};
 use super::watches::{Listener, Watches};
 use super::work::Work;
@@ -131,7 +131,7 @@ impl Keepers {
         };
         let target = Arc::new(target.clone());
         let (shared, asked) = Shared::new(Arc::clone(&target), Arc::clone(&self.room));
-        let (tell, told) = mpsc::channel::<Told>(MAX_TOLD);
+        let (tell, told) = mpsc::channel::<Watched>(MAX_TOLD);
         let work = Work {
             cluster: self.api.clone(),
             workload: target.workload.clone(),

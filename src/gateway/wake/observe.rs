@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::agreement::LeasePhase;
 use super::cluster::Cluster;
 use super::decide::LOOK_FOR_PODS;
-use super::keeper::{Keeper, LOOK, Told};
+use super::keeper::{Keeper, MAX_TURN, Watched};
 use super::lifecycle::{Effect, Event};
 use super::view::Phase;
 use crate::kube::{CollectionChange, Lease};
@@ -33,15 +33,15 @@ const WAKES: u32 = 3;
 
 impl<C: Cluster> Keeper<C> {
     /// Takes in what the watches tell.
-    pub(super) fn observe(&mut self, told: Told) {
+    pub(super) fn observe(&mut self, told: Watched) {
         let now = Instant::now();
         match told {
-            Told::Slices(change) => {
+            Watched::Slices(change) => {
                 if let Some(readiness) = &mut self.readiness {
                     readiness.observe(change);
                 }
             }
-            Told::Lease(CollectionChange::All(leases)) => {
+            Watched::Lease(CollectionChange::All(leases)) => {
                 self.agreement.watched(now);
                 // Of a cluster that was restored all versions are older.
                 self.agreement.is_listed();
@@ -50,9 +50,9 @@ impl<C: Cluster> Keeper<C> {
                     None => self.lease_is_missing(),
                 }
             }
-            Told::Lease(CollectionChange::Set(lease)) => self.lease_is(lease, now),
-            Told::Lease(CollectionChange::Gone(_)) => self.lease_is_missing(),
-            Told::Lease(CollectionChange::Lost(_)) => self.agreement.lost(),
+            Watched::Lease(CollectionChange::Set(lease)) => self.lease_is(lease, now),
+            Watched::Lease(CollectionChange::Gone(_)) => self.lease_is_missing(),
+            Watched::Lease(CollectionChange::Lost(_)) => self.agreement.lost(),
         }
     }
 
@@ -195,7 +195,7 @@ impl<C: Cluster> Keeper<C> {
 
     /// Tries the pods that have not answered yet. Returns the time of the next try.
     pub(super) fn probe(&mut self, now: Instant) -> Instant {
-        let never = now + LOOK;
+        let never = now + MAX_TURN;
         let Some(readiness) = &self.readiness else {
             return never;
         };

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::keeper::Told;
+use super::keeper::Watched;
 use crate::control::{Namespace, ObjectName};
 use crate::kube::{Api, CollectionChange, CollectionWatch, EndpointSlice, Lease};
 use crate::util::{SortedMap, boxed};
@@ -19,7 +19,7 @@ pub(super) struct Listener {
     pub(super) service: Option<(Namespace, ObjectName)>,
     /// The name of its Lease.
     pub(super) lease: ObjectName,
-    pub(super) told: mpsc::Sender<Told>,
+    pub(super) told: mpsc::Sender<Watched>,
 }
 
 /// The watches that are open. They end when this is dropped.
@@ -102,7 +102,7 @@ async fn follow_slices(
             };
             if let Some(change) = slices_for(&change, service.as_str()) {
                 // One whose keeper has ended hears nothing.
-                let _ = listener.told.send(Told::Slices(change)).await;
+                let _ = listener.told.send(Watched::Slices(change)).await;
             }
         }
         note(&change, &namespace, &synced);
@@ -119,7 +119,7 @@ async fn follow_leases(
         let change = watch.next().await;
         for listener in &listeners {
             if let Some(change) = leases_for(&change, listener.lease.as_str()) {
-                let _ = listener.told.send(Told::Lease(change)).await;
+                let _ = listener.told.send(Watched::Lease(change)).await;
             }
         }
         note(&change, &namespace, &synced);

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep};
 
 use super::super::cluster::{Cluster, Fault};
-use super::super::keeper::Told;
+use super::super::keeper::Watched;
 use super::replicas::server_time;
 use super::world::World;
 use crate::control::progress::Observation;
@@ -164,7 +164,7 @@ impl Cluster for Door {
                 state.version += 1;
                 lease.resource_version = state.version.to_string();
                 state.lease = Some(lease.clone());
-                state.tell_each(&Told::Lease(CollectionChange::Set(lease.clone())));
+                state.tell_each(&Watched::Lease(CollectionChange::Set(lease.clone())));
             }
             let is_claim = lease.annotations.get("phase").map(String::as_str) == Some("stopping");
             if is_claim && state.to_die == Some(self.replica) {

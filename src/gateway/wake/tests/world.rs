@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::super::keeper::Told;
+use super::super::keeper::Watched;
 use super::random::Random;
 use crate::kube::{CollectionChange, EndpointSlice, Lease, ScaleAnswer, SliceEndpoint, SlicePort};
 
@@ -26,7 +26,7 @@ pub(super) struct State {
     pub(super) lease: Option<Lease>,
     pub(super) pods: BTreeMap<SocketAddr, Pod>,
     next_pod: u8,
-    listeners: BTreeMap<usize, mpsc::UnboundedSender<(Instant, Told)>>,
+    listeners: BTreeMap<usize, mpsc::UnboundedSender<(Instant, Watched)>>,
     /// The longest time of a call in each direction, and of an event, in milliseconds.
     pub(super) slow_ms: u64,
     pub(super) is_down: bool,
@@ -118,8 +118,8 @@ impl World {
     }
 
     /// A replica listens: it is told all that there is, then each change.
-    pub(super) fn listen(&self, replica: usize, told: mpsc::Sender<Told>) {
-        let (tell, mut told_later) = mpsc::unbounded_channel::<(Instant, Told)>();
+    pub(super) fn listen(&self, replica: usize, told: mpsc::Sender<Watched>) {
+        let (tell, mut told_later) = mpsc::unbounded_channel::<(Instant, Watched)>();
         self.with(|state| {
             state.listeners.insert(replica, tell);
             state.tell_all(replica);
@@ -143,8 +143,8 @@ impl World {
                 match is_down {
                     true => {
                         let why = "down".to_owned();
-                        state.tell(replica, Told::Lease(CollectionChange::Lost(why.clone())));
-                        state.tell(replica, Told::Slices(CollectionChange::Lost(why)));
+                        state.tell(replica, Watched::Lease(CollectionChange::Lost(why.clone())));
+                        state.tell(replica, Watched::Slices(CollectionChange::Lost(why)));
                     }
                     false => state.tell_all(replica),
                 }
@@ -181,7 +181,7 @@ impl World {
             lease.resource_version = version;
             lease.annotations.insert(name.to_owned(), value.to_owned());
             let lease = lease.clone();
-            state.tell_each(&Told::Lease(CollectionChange::Set(lease)));
+            state.tell_each(&Watched::Lease(CollectionChange::Set(lease)));
         });
     }
 
@@ -296,10 +296,10 @@ impl State {
 
     pub(super) fn tell_slices(&mut self) {
         let slice = self.slice();
-        self.tell_each(&Told::Slices(CollectionChange::Set(slice)));
+        self.tell_each(&Watched::Slices(CollectionChange::Set(slice)));
     }
 
-    pub(super) fn tell_each(&mut self, told: &Told) {
+    pub(super) fn tell_each(&mut self, told: &Watched) {
         let replicas: Vec<usize> = self.listeners.keys().copied().collect();
         for replica in replicas {
             if !self.is_down {
@@ -308,7 +308,7 @@ impl State {
         }
     }
 
-    fn tell(&mut self, replica: usize, told: Told) {
+    fn tell(&mut self, replica: usize, told: Watched) {
         let slow_ms = self.slow_ms;
         let at = Instant::now() + self.random.ms(slow_ms);
         if let Some(listener) = self.listeners.get(&replica) {
@@ -319,8 +319,8 @@ impl State {
     fn tell_all(&mut self, replica: usize) {
         let slices = CollectionChange::All(vec![self.slice()]);
         let leases = CollectionChange::All(self.lease.clone().into_iter().collect());
-        self.tell(replica, Told::Lease(leases));
-        self.tell(replica, Told::Slices(slices));
+        self.tell(replica, Watched::Lease(leases));
+        self.tell(replica, Watched::Slices(slices));
     }
 
     /// The pods that answer.
