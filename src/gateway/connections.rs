@@ -263,7 +263,7 @@ impl<T: Task> Connections<T> {
             Port::Api => http,
         };
         let share = match is_trusted {
-            true => self.max,
+            true => usize::MAX,
             false => (self.max * SHARE.0 / SHARE.1).max(http + OF_PASSING),
         };
         let of_peer = self.peers.get(&peer).map_or(0, |peer| peer.count);
@@ -348,12 +348,12 @@ impl<T: Task> Connections<T> {
         let of_peer = self.peers.get(&peer).map(|peer| Arc::clone(&peer.places));
         let of_peer = of_peer.unwrap_or_default();
         let (all, most) = (Arc::clone(&self.all), self.of(port));
-        let is_spared = port == Port::Proxy && self.of_api.has(0, self.max / OF_API);
-        let spared = match is_spared {
-            true => self.of_api.idle.load(Relaxed),
-            false => 0,
+        let spared = match port {
+            Port::Proxy => self.max / OF_API,
+            Port::Api => 0,
         };
-        if !of_peer.could_have(needed, share) || !all.could_have(needed + spared, most) {
+        let idle_of_api = self.of_api.idle.load(Relaxed).min(spared);
+        if !of_peer.could_have(needed, share) || !all.could_have(needed + idle_of_api, most) {
             return false;
         }
         while !of_peer.has(needed, share) {
@@ -362,7 +362,8 @@ impl<T: Task> Connections<T> {
             }
         }
         while !all.has(needed, most) {
-            if !self.end_idlest(None, is_spared) {
+            let is_api_spared = spared > 0 && self.of_api.has(0, spared);
+            if !self.end_idlest(None, is_api_spared) {
                 return false;
             }
         }

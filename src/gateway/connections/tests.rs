@@ -181,6 +181,24 @@ fn connections_of_the_api_give_way_to_none_of_the_proxy_within_their_own_part() 
         assert_eq!(world.ended().first(), Some(&0));
         assert!(!world.ended().contains(&1));
     });
+    paused(async {
+        // Of an ingress that asks for both, and where several have to go at once.
+        let mut world = World::new(256);
+        for _ in 0..5 {
+            world.come(Port::Api, 9, true).await.unwrap();
+        }
+        let mut last = 0;
+        while world.taken() < 242 {
+            last = world.come(Port::Proxy, 9, true).await.unwrap();
+        }
+        for number in [last, last - 1] {
+            assert!(world.ended().is_empty());
+            world.usage(number).busy();
+            assert!(world.pass(number));
+        }
+        let of_api = world.ended().iter().filter(|number| **number < 5).count();
+        assert_eq!((world.ended().len(), of_api), (3, 1));
+    });
 }
 
 #[test]

@@ -153,7 +153,8 @@ pub(super) async fn run(
 }
 
 impl Way {
-    /// The other side takes nothing now; an error if that has been so for too long.
+    /// The other side takes nothing now; an error if that has been so for too long. Of a record
+    /// of TLS it counts when all is taken.
     fn stall(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let until = self
             .stalled

@@ -57,7 +57,9 @@ impl<C: Cluster> Keeper<C> {
         }
         if self.agreement.phase() == LeasePhase::Stopping {
             match self.agreement.take_over_at() {
-                Some(at) if at <= now => return Ok(self.claim_stop(Some(Why::Idle))),
+                Some(at) if at <= now && !self.shared.is_draining() => {
+                    return Ok(self.claim_stop(Some(Why::Idle)));
+                }
                 at => return Err(at.unwrap_or(later).min(later)),
             }
         }

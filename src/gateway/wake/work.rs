@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::agreement::CLAIM;
+use super::agreement::{CLAIM, PHASE};
 use super::cluster::{Cluster, Fault};
 use crate::control::{Kind, Namespace, ObjectName, Workload};
 use crate::kube::{Applied, Apply, Lease, LeaseChange, LeaseWrite, ScaleAnswer};
@@ -128,8 +128,13 @@ impl<C: Cluster> Work<C> {
         let is_set = matches!(raised, Ok(Raised::On(_) | Raised::Done(_)));
         if is_held && is_set && !self.say(change.as_ref(), seen).await? {
             // Others may have seen it on and said that, without knowing who it was.
-            if let Some(change) = change {
-                self.amend(change, seen).await?;
+            let is_on = seen.as_ref().is_some_and(says_run);
+            let is_said = match change {
+                Some(change) if is_on => self.amend(change, seen).await?,
+                _ => false,
+            };
+            if !is_said {
+                return Ok(Raised::Overtaken);
             }
         }
         let is_tried_again = matches!(raised, Err(Fault::Unavailable));
@@ -232,7 +237,7 @@ impl<C: Cluster> Work<C> {
         force: &Force,
     ) -> Result<Stopped, Fault> {
         let is_late = |at: Instant| at.elapsed() >= CLAIM;
-        let mut is_changed = false;
+        let (mut is_changed, mut was_a_persons) = (false, false);
         for _ in 0..MAX_TRIES {
             let scale = self.cluster.scale(&self.workload).await?;
             if claimed.is_some_and(is_late) {
@@ -249,11 +254,13 @@ impl<C: Cluster> Work<C> {
                 let is_listed = |managers: &[String]| {
                     !owners.is_empty() && owners.iter().all(|owner| managers.contains(owner))
                 };
+                let is_a_persons = owners.iter().any(|owner| owner == BOT);
                 let may = match force {
                     Force::Managers(managers) => is_listed(managers),
-                    Force::Anybody => !is_changed || !owners.iter().any(|owner| owner == BOT),
+                    Force::Anybody => !is_changed || was_a_persons || !is_a_persons,
                     Force::Always => true,
                 };
+                was_a_persons |= is_a_persons;
                 if !may {
                     return Ok(Stopped::Kept(set_by(owners)));
                 }
@@ -289,6 +296,14 @@ impl<C: Cluster> Work<C> {
              \"metadata\":{{\"namespace\":\"{namespace}\",\"name\":\"{name}\"}}}}'"
         )
     }
+}
+
+/// Returns true if a Lease says that its target is on.
+fn says_run(lease: &Lease) -> bool {
+    lease
+        .annotations
+        .get(PHASE)
+        .is_some_and(|phase| phase == "run")
 }
 
 /// The reason for which something is left on whose number of replicas belongs to others.

@@ -54,6 +54,25 @@ fn a_person_who_starts_it_in_the_middle_of_a_stop_is_heard() {
 }
 
 #[test]
+fn what_was_handed_back_is_stopped_though_something_else_changes_meanwhile() {
+    paused(async {
+        let world = World::new(48, true);
+        let _replica = replica(&world, target()).await;
+        // It was on already, so that the chat and the gateway both hold the number.
+        world.apply_as(BOT, 1);
+        world.annotate("handed-back", "2023-11-14T22:13:20.000Z");
+        world.annotate("phase", "run");
+        sleep(Duration::from_secs(3)).await;
+        world.with(|state| state.comes_between = Some((BOT, 1)));
+        sleep(IDLE * 2).await;
+        world.with(|state| {
+            assert_eq!(state.comes_between, None, "there was no stop");
+            assert_eq!((state.replicas, state.stops), (0, 1));
+        });
+    });
+}
+
+#[test]
 fn what_somebody_else_starts_is_not_stopped_before_it_can_be_used() {
     paused(async {
         let world = World::new(43, true);
