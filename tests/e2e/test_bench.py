@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toggle_e2e.paired import ratio
+from toggle_e2e.paired import is_within, of_medians, ratio
 
 QUICK = [0.080, 0.082, 0.081, 0.079]
 SLOW = [0.120, 0.118, 0.121, 0.119]
@@ -32,6 +32,20 @@ def test_times_are_compared_by_pairs(
     ours: dict[str, list[float]], theirs: dict[str, list[float]], expected: float
 ) -> None:
     assert ratio(ours, theirs) == pytest.approx(expected, abs=0.002)
+
+
+@pytest.mark.parametrize(("more", "expected"), [(0.004, True), (0.007, False)])
+def test_a_budget_is_broken_where_both_ways_of_comparing_say_so(more: float, expected: bool) -> None:
+    theirs = {"help": QUICK, "stop": SLOW}
+    ours = {command: [one + more for one in times] for command, times in theirs.items()}
+    assert is_within(ours, theirs, 1.05) is expected
+
+
+def test_one_slow_moment_breaks_no_budget() -> None:
+    theirs = {"help": QUICK, "stop": SLOW}
+    # The median of all is in the gap, and by pairs nothing is slower.
+    ours = {"help": [*QUICK[:-1], 0.119], "stop": SLOW}
+    assert of_medians(ours, theirs) > 1.05 and is_within(ours, theirs, 1.05)
 
 
 def test_what_has_no_pair_is_an_error() -> None:

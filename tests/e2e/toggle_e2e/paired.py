@@ -1,6 +1,6 @@
 """How much longer one takes than another that is asked the same right beside it.
 
-A median of all times of each would be no good: a status is faster by a third than a change of the
+A median of all times of each is not good enough: a status is faster by a third than a change of the
 count, so half of the times lie on either side of a gap, and the median of so few is anywhere in it.
 In 60 pairs of a bot that takes 1.02 times as long, a ratio of such medians spreads by 0.036, and
 this one by 0.023. What slows the machine for a while slows both of a pair.
@@ -17,6 +17,17 @@ Times = dict[str, list[float]]
 def all_of(by_command: Times) -> list[float]:
     """The times of all commands together."""
     return [value for values in by_command.values() for value in values]
+
+
+def of_medians(ours: Times, theirs: Times) -> float:
+    """The median of all of ours over that of all of theirs."""
+    return statistics.median(all_of(ours)) / statistics.median(all_of(theirs))
+
+
+def is_within(ours: Times, theirs: Times, budget: float) -> bool:
+    """False where both ways of comparing say that ours take too long: the medians, of which the budget speaks, and
+    the pairs. Either may be over it by chance."""
+    return min(of_medians(ours, theirs), ratio(ours, theirs)) <= budget
 
 
 def ratio(ours: Times, theirs: Times) -> float:
