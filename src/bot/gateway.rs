@@ -411,22 +411,22 @@ mod tests {
             (
                 Wish::Stop(true),
                 format!(
-                    "phase=stopped -started-by -started-at stopped-by={by} stopped-at={NOW} -keep-by -keep-until \
-                     -handed-back -held"
+                    "phase=stopped -started-by -started-at stopped-by={by} stopped-at={NOW} \
+                     -keep-by -keep-until -handed-back -held"
                 ),
             ),
             (
                 Wish::Stop(false),
                 format!(
-                    "phase=stopped -started-by -started-at stopped-by={by} stopped-at={NOW} -keep-by -keep-until \
-                     -handed-back"
+                    "phase=stopped -started-by -started-at stopped-by={by} stopped-at={NOW} \
+                     -keep-by -keep-until -handed-back"
                 ),
             ),
             (
                 Wish::Hold,
                 format!(
-                    "phase=stopped -started-by -started-at stopped-by={by} stopped-at={NOW} -keep-by -keep-until \
-                     -handed-back held=true"
+                    "phase=stopped -started-by -started-at stopped-by={by} stopped-at={NOW} \
+                     -keep-by -keep-until -handed-back held=true"
                 ),
             ),
         ] {

@@ -55,6 +55,7 @@ async fn respond(
     socket: &ClientSocket,
 ) -> Answer {
     let (head, body) = request.into_parts();
+    let has_body = !body.is_end_stream();
     let done = match socket.has_conflict() {
         true => Err(Problem::malformed("the body has two lengths")),
         false => serve(context, &head, body, peer).await,
@@ -63,7 +64,9 @@ async fn respond(
         Ok(answer) => answer,
         Err(problem) => {
             // hyper reads little of a body that nobody asked for, and closes.
-            socket.leave_unread();
+            if has_body {
+                socket.leave_unread();
+            }
             context.metrics.rejected(problem.kind.rejection());
             let mut answer = problem.response();
             if problem.kind == Kind::Malformed {

@@ -52,6 +52,17 @@ pub(super) enum LeasePhase {
     Stopped,
 }
 
+impl LeasePhase {
+    /// The phase that this Lease says; one that says none is of a target that may be used.
+    pub(super) fn of(lease: &Lease) -> Self {
+        match lease.annotations.get(PHASE).map(String::as_str) {
+            Some("stopping") => Self::Stopping,
+            Some("stopped") => Self::Stopped,
+            _ => Self::Run,
+        }
+    }
+}
+
 /// The wish that a target stays on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keep {
@@ -190,12 +201,7 @@ impl Agreement {
 
     /// The phase that is in force.
     pub(super) fn phase(&self) -> LeasePhase {
-        let phase = self.lease().and_then(|lease| lease.annotations.get(PHASE));
-        match phase.map(String::as_str) {
-            Some("stopping") => LeasePhase::Stopping,
-            Some("stopped") => LeasePhase::Stopped,
-            _ => LeasePhase::Run,
-        }
+        self.lease().map_or(LeasePhase::Run, LeasePhase::of)
     }
 
     /// The Lease, if it is known.

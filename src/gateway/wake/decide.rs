@@ -57,10 +57,12 @@ impl<C: Cluster> Keeper<C> {
         }
         if self.agreement.phase() == LeasePhase::Stopping {
             match self.agreement.take_over_at() {
-                Some(at) if at <= now && !self.shared.is_draining() => {
+                Some(at) if at > now => return Err(at.min(later)),
+                Some(_) if !self.shared.is_draining() => {
                     return Ok(self.claim_stop(Some(Why::Idle)));
                 }
-                at => return Err(at.unwrap_or(later).min(later)),
+                // The claim of a replica that is about to end would have to be taken over, too.
+                _ => return Err(later),
             }
         }
         if let Some((asked, _)) = &self.pending {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::agreement::{CLAIM, PHASE};
+use super::agreement::{CLAIM, LeasePhase};
 use super::cluster::{Cluster, Fault};
 use crate::control::{Kind, Namespace, ObjectName, Workload};
 use crate::kube::{Applied, Apply, Lease, LeaseChange, LeaseWrite, ScaleAnswer};
@@ -128,7 +128,9 @@ impl<C: Cluster> Work<C> {
         let is_set = matches!(raised, Ok(Raised::On(_) | Raised::Done(_)));
         if is_held && is_set && !self.say(change.as_ref(), seen).await? {
             // Others may have seen it on and said that, without knowing who it was.
-            let is_on = seen.as_ref().is_some_and(says_run);
+            let is_on = seen
+                .as_ref()
+                .is_some_and(|lease| LeasePhase::of(lease) == LeasePhase::Run);
             let is_said = match change {
                 Some(change) if is_on => self.amend(change, seen).await?,
                 _ => false,
@@ -199,13 +201,12 @@ impl<C: Cluster> Work<C> {
                     scale = self.cluster.scale(&self.workload).await?;
                 }
                 Applied::Owned(owners) => {
-                    let has = |manager: &str| owners.iter().any(|owner| owner == manager);
-                    if !is_on && has(BOT) {
+                    if !is_on && is_among(&owners, BOT) {
                         let reason = "it was switched off by a person";
                         return Ok(Raised::Refused(reason.to_owned()));
                     }
-                    let is_overridden = raise.overrides.iter().any(|known| known == AUTOSCALER);
-                    if is_on && has(AUTOSCALER) && !is_overridden {
+                    let is_overridden = is_among(&raise.overrides, AUTOSCALER);
+                    if is_on && is_among(&owners, AUTOSCALER) && !is_overridden {
                         let reason = "its number of replicas is set by an autoscaler";
                         return Ok(Raised::Refused(reason.to_owned()));
                     }
@@ -254,7 +255,7 @@ impl<C: Cluster> Work<C> {
                 let is_listed = |managers: &[String]| {
                     !owners.is_empty() && owners.iter().all(|owner| managers.contains(owner))
                 };
-                let is_a_persons = owners.iter().any(|owner| owner == BOT);
+                let is_a_persons = is_among(owners, BOT);
                 let may = match force {
                     Force::Managers(managers) => is_listed(managers),
                     Force::Anybody => !is_changed || was_a_persons || !is_a_persons,
@@ -298,12 +299,9 @@ impl<C: Cluster> Work<C> {
     }
 }
 
-/// Returns true if a Lease says that its target is on.
-fn says_run(lease: &Lease) -> bool {
-    lease
-        .annotations
-        .get(PHASE)
-        .is_some_and(|phase| phase == "run")
+/// Returns true if a field manager is one of these.
+fn is_among(managers: &[String], manager: &str) -> bool {
+    managers.iter().any(|known| known == manager)
 }
 
 /// The reason for which something is left on whose number of replicas belongs to others.

@@ -178,3 +178,18 @@ fn a_replica_that_ends_begins_no_stop() {
         assert_eq!(annotation(&world, "phase").as_deref(), Some("run"));
     });
 }
+
+#[test]
+fn a_replica_that_ends_takes_no_claim_over() {
+    paused(async {
+        let world = World::new(49, true);
+        let replica = replica(&world, target()).await;
+        assert_eq!(reach(&replica, true).await, Ok(()));
+        world.annotate("phase", "stopping");
+        replica.handle.0.room.drain();
+        // Longer than a claim is left to whoever made it.
+        sleep(Duration::from_secs(200)).await;
+        world.with(|state| assert_eq!((state.replicas, state.stops), (1, 0)));
+        assert_eq!(annotation(&world, "phase").as_deref(), Some("stopping"));
+    });
+}
