@@ -9,6 +9,7 @@ bash tests/e2e/prerequisites.sh || exit 1
 
 summary=()
 failed=()
+logs="$(mktemp -d)"
 
 has_failed() {
     local step
@@ -26,7 +27,7 @@ step() {
         return
     fi
     printf '\n==> %s: %s\n' "$name" "$*"
-    if "$@"; then
+    if "$@" > >(tee "$logs/$name") 2>&1; then
         summary+=("$(printf 'passed   %-8s %4d s' "$name" $((SECONDS - started)))")
     else
         summary+=("$(printf 'FAILED   %-8s %4d s' "$name" $((SECONDS - started)))")
@@ -41,7 +42,7 @@ beside() {
     shift 2
     if [ "$needs" != - ] && has_failed "$needs"; then return; fi
     printf '\n==> %s, beside the next: %s\n' "$name" "$*"
-    log="$(mktemp)"
+    log="$logs/beside"
     "$@" >"$log" 2>&1 </dev/null &
     beside=$!
 }
@@ -49,12 +50,16 @@ beside() {
 # Its output from the beginning, until it ends.
 joined() {
     tail -n +1 -f --pid="$beside" "$log"
-    rm -f "$log"
     wait "$beside"
 }
 
+# What a step says of its failures, once more at the end: in between there may be hours.
+reasons() {
+    grep -E -A 3 '^E  |panicked at|^error|^FAILED |FAILED$|Error [0-9]+$' "$logs/$1" | cut -c 1-300 | tail -n 40
+}
+
 # What runs beside does not hear of an interrupt.
-trap '[ -z "${beside:-}" ] || kill "$beside" 2>/dev/null || true' EXIT
+trap '[ -z "${beside:-}" ] || kill "$beside" 2>/dev/null || true; rm -rf "$logs"' EXIT
 
 # What is compiled once and never again needs no notes for the next time.
 [ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
@@ -76,6 +81,9 @@ step rebuild release make --no-print-directory reproducible
 step e2e release joined
 step bench release make --no-print-directory bench ARGS="--check"
 
+for step in "${failed[@]}"; do
+    [ ! -e "$logs/$step" ] || { printf '\n==> why %s failed:\n' "$step"; reasons "$step"; }
+done
 printf '\n'
 printf '%s\n' "${summary[@]}"
 printf '         %-8s %4d s\n' all "$SECONDS"

@@ -31,6 +31,20 @@ pub(super) async fn flood(stream: &TcpStream, bytes: &[u8]) {
     while try_write(stream, bytes).await.is_ok() {}
 }
 
+/// Writes zeros until none is taken for a while: until all that lies between the two ends is full.
+///
+/// A fixed time is none to wait for: how much a busy machine passes on within it is anybody's guess.
+pub(super) async fn fill(stream: &TcpStream) {
+    let more = async || {
+        stream.writable().await.unwrap();
+        match stream.try_write(&[0; 64 * 1024]) {
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            Ok(written) => assert_ne!(written, 0),
+        }
+    };
+    while timeout(Duration::from_millis(300), more()).await.is_ok() {}
+}
+
 async fn try_write(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         stream.writable().await?;
