@@ -176,6 +176,26 @@ pub(super) fn deployment_of(pod: &str) -> Option<&str> {
     Some(deployment)
 }
 
+/// The host of a URL, as it is written, without its port.
+pub(super) fn host_of(url: &str) -> Option<&str> {
+    let (_, address) = url.split_once("://")?;
+    let authority = address.split(['/', '?', '#']).next()?;
+    let end = match authority.rfind(']') {
+        Some(end) => end.saturating_add(1),
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    authority.get(..end)
+}
+
+/// The Service and its namespace that a URL leads to, if its host is one of the cluster:
+/// `SERVICE.NAMESPACE.svc`, perhaps with the cluster's domain
+/// (<https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#services>).
+pub(super) fn service_of(url: &str) -> Option<(&str, &str)> {
+    let mut labels = host_of(url)?.split('.');
+    let (service, namespace) = (labels.next()?, labels.next()?);
+    (labels.next() == Some("svc")).then_some((service, namespace))
+}
+
 fn no_name(text: &str, cure: &'static str) -> Flaw {
     let problem = format!("is not a name that Kubernetes allows: {}", quoted(text));
     Flaw::new(problem, cure)

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use log::{debug, error};
+use log::{debug, error, warn};
 
 use super::auth::own_token_is_for;
+use super::doorkeeper::Doorkeeper;
 use crate::config::gateway::{Backend, GatewayFile, GatewaySettings, GatewayTarget, Route};
 use crate::control::{Namespace, ObjectName};
 use crate::kube::{Api, Error, Right, Service};
@@ -14,12 +15,22 @@ use crate::kube::{Api, Error, Right, Service};
 /// here (<https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol>).
 const HTTP2: &str = "kubernetes.io/h2c";
 
+/// The outcome of a check, each a sentence with its cure.
+#[derive(Debug, Default)]
+pub struct CheckOutcome {
+    /// The things that are missing or wrong.
+    pub faults: Vec<String>,
+    /// The things that may be meant, and seldom are.
+    pub warnings: Vec<String>,
+}
+
 /// A question about the cluster, and its answers so far.
 pub(super) struct Check<'a> {
     api: &'a Api,
     namespace: &'a Namespace,
     lease_prefix: &'a str,
     faults: Vec<String>,
+    warnings: Vec<String>,
     /// A question about rights had no answer: the others would have none, either, and each
     /// would take its time.
     is_over: bool,
@@ -33,13 +44,13 @@ impl<'a> Check<'a> {
             namespace: &settings.namespace,
             lease_prefix: &settings.lease_prefix,
             faults: Vec::new(),
+            warnings: Vec::new(),
             is_over: false,
         }
     }
 
-    /// Asks for all that the file needs, or without one for what every file needs. Each fault
-    /// is a sentence with its cure.
-    pub(super) async fn run(mut self, file: Option<&GatewayFile>) -> Vec<String> {
+    /// Asks for all that the file needs, or without one for what every file needs.
+    pub(super) async fn run(mut self, file: Option<&GatewayFile>) -> CheckOutcome {
         let own = self.namespace;
         if file.is_some_and(|file| file.service_accounts) {
             let review = Right {
@@ -77,7 +88,10 @@ impl<'a> Check<'a> {
                 self.right(&slices).await;
             }
         }
-        self.faults
+        CheckOutcome {
+            faults: self.faults,
+            warnings: self.warnings,
+        }
     }
 
     async fn target(&mut self, target: &GatewayTarget) {
@@ -120,13 +134,39 @@ impl<'a> Check<'a> {
                 "{place} deletes its volumes when it is scaled down, and what is in them: set \
                  persistentVolumeClaimRetentionPolicy.whenScaled to Retain, or take the target out"
             ),
-            Ok(_) => return,
+            Ok(_) => match self.doorkeeper(target, &place).await {
+                Some(fault) => fault,
+                None => return,
+            },
             Err(Error::NotFound { .. }) => format!(
                 "{place} does not exist: create it, or correct \"kind\", \"namespace\" or \"name\""
             ),
             Err(error) => format!("{place} cannot be read: {}", error.detail()),
         };
         self.faults.push(fault);
+    }
+
+    /// The fault of a target that lets people in; one that only may do so is warned of.
+    async fn doorkeeper(&mut self, target: &GatewayTarget, place: &str) -> Option<String> {
+        let images = self.api.images(&target.workload).await.ok()?;
+        let warning = match Doorkeeper::of(&images)? {
+            Doorkeeper::Own => {
+                return Some(format!(
+                    "{place} runs this program, a bot or another gateway: take the target out, \
+                     since what it would be started by is off with it"
+                ));
+            }
+            Doorkeeper::Ingress => format!(
+                "{place} looks like an ingress controller: take the target out if requests come \
+                 through it, since once it is off none can wake it"
+            ),
+            Doorkeeper::IdentityProvider => format!(
+                "{place} looks like an identity provider: take the target out if people need its \
+                 tokens here, since once it is off none can be had to start it"
+            ),
+        };
+        self.warnings.push(warning);
+        None
     }
 
     async fn lease(&mut self, target: &GatewayTarget) {
@@ -208,8 +248,12 @@ impl<'a> Check<'a> {
 /// Tells what the gateway lacks for a file, once it is in force: a right that comes later is
 /// used all the same.
 pub(super) async fn tell_faults(api: Api, settings: Arc<GatewaySettings>, file: GatewayFile) {
-    for fault in Check::new(&api, &settings).run(Some(&file)).await {
+    let checked = Check::new(&api, &settings).run(Some(&file)).await;
+    for fault in checked.faults {
         error!("{fault}");
+    }
+    for warning in checked.warnings {
+        warn!("{warning}");
     }
 }
 

@@ -16,6 +16,12 @@ from toggle_e2e.schemas import shape
 
 BACKEND = {"host": "web.example.org", "service": "web", "port": "http"}
 
+OIDC = {
+    "issuerURL": "http://sso.id.svc.cluster.local:8080/realms/main",
+    "audience": "gateway",
+    "allowedClients": ["web"],
+}
+
 
 def target(**fields: object) -> Values:
     """Values with a target that has more fields."""
@@ -97,6 +103,17 @@ def refusal(values: Values, *options: str) -> str:
         (target(host="web.example.org"), ["gateway.config.targets.worker has host alone: "]),
         (target(name="toggle-openclaw-k8s-toggle-operator"), ["which is the bot itself: "]),
         (target(name="toggle-openclaw-k8s-toggle-operator-gateway"), ["which is the gateway itself: "]),
+        *(
+            (
+                changed("gateway.oidc", OIDC, target(**fields)),
+                ["gateway.config.targets.worker is what gateway.oidc.issuerURL leads to: "],
+            )
+            for fields in (
+                {"namespace": "id", "name": "sso"},
+                {"namespace": "id"} | BACKEND | {"service": "sso"},
+                BACKEND | {"host": "sso.id.svc.cluster.local"},
+            )
+        ),
         (
             changed("gateway.ports", {"api": 8080}, GATEWAY_ALONE),
             ["gateway.ports.api and gateway.ports.proxy are one port: "],

@@ -60,7 +60,9 @@ pub(in crate::cli) async fn check(env: Env<'_>, clock: Clock) -> Result<String, 
     if let Some(settings) = &found.settings {
         warnings.extend(settings.warnings(clock.now()));
         if !found.is_faulty(|begin| OF_THE_CLUSTER.contains(&begin)) {
-            told.extend(gateway::check(settings, file, clock).await);
+            let checked = gateway::check(settings, file, clock).await;
+            told.extend(checked.faults);
+            warnings.extend(checked.warnings);
         }
     }
     warnings.extend(file.iter().flat_map(|file| file.warnings.clone()));
@@ -94,7 +96,7 @@ impl Found {
         if let Some(settings) = &found.settings
             && !found.is_faulty(|begin| begin == "GATE")
         {
-            match GatewayFile::read(&settings.file, settings.own.as_ref()) {
+            match GatewayFile::read(&settings.file, &settings.vital) {
                 Ok(file) => found.file = Some(file),
                 Err(faults) => found.faults.extend(faults),
             }

@@ -3,18 +3,19 @@
 
 use super::GatewayTarget;
 use super::entry::Placed;
+use super::vital::Vital;
 use crate::config::document::before;
 use crate::config::fault::Flaw;
+use crate::control::TargetName;
 use crate::control::access::{Action, Grants};
-use crate::control::{TargetName, Workload};
 use crate::util::SortedMap;
 
 /// The most names in one warning.
 const MAX_NAMED: usize = 20;
 
-/// The faults of targets that are right by themselves. `own` is the workload that the gateway
-/// runs as, where that is known.
-pub(super) fn flaws(placed: &[Placed], own: Option<&Workload>) -> Vec<Flaw> {
+/// The faults of targets that are right by themselves. `vital` is what the gateway
+/// cannot do without.
+pub(super) fn flaws(placed: &[Placed], vital: &Vital) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     let (mut workloads, mut hosts) = (SortedMap::new(), SortedMap::new());
     let mut services = SortedMap::new();
@@ -27,12 +28,7 @@ pub(super) fn flaws(placed: &[Placed], own: Option<&Workload>) -> Vec<Flaw> {
                     "keep one of the two, since what is asked of one would undo the other",
                 ));
             }
-            if own == Some(workload) {
-                flaws.push(Flaw::new(
-                    format!("has {place}, whose object is the gateway's own: {workload}"),
-                    "leave it out: a gateway that stopped itself could wake nothing",
-                ));
-            }
+            flaws.extend(vital.harm(one));
         }
         if let (Some(workload), Some(service)) = (&one.workload, &one.service) {
             let namespace = &workload.namespace;

@@ -8,10 +8,10 @@ use super::entry::{self, Placed};
 use super::outline::outline;
 use super::roles::{self, Names, members, oidc_roles};
 use super::trust::{Trust, trust};
+use super::vital::Vital;
 use super::{checks, table::GATEWAY_CONFIG};
 use crate::config::document::content;
 use crate::config::fault::{Faults, Flaw, Flaws};
-use crate::control::Workload;
 use crate::control::access::Grants;
 use crate::json::Document;
 use crate::util::gathered;
@@ -33,14 +33,14 @@ pub struct GatewayFile {
 }
 
 impl GatewayFile {
-    /// Reads the file at `path`. `own` is the workload that the gateway runs as, where that
-    /// is known: it is no target.
+    /// Reads the file at `path`. `vital` is what the gateway cannot do without, which
+    /// is no target.
     ///
     /// # Errors
     /// Every fault there is, at most a hundred, each with its line.
-    pub fn read(path: &Path, own: Option<&Workload>) -> Result<Self, Faults> {
+    pub fn read(path: &Path, vital: &Vital) -> Result<Self, Faults> {
         let read = content(&path.to_string_lossy()).map_err(Flaws::from);
-        read.and_then(|text| parse(&text, own)).map_err(faults)
+        read.and_then(|text| parse(&text, vital)).map_err(faults)
     }
 
     /// The same again, or None where the file is byte for byte the `last` text, which is
@@ -50,7 +50,7 @@ impl GatewayFile {
     /// As [`GatewayFile::read`].
     pub fn read_again(
         path: &Path,
-        own: Option<&Workload>,
+        vital: &Vital,
         last: &mut Option<String>,
     ) -> Result<Option<Self>, Faults> {
         let before = last.take();
@@ -58,7 +58,7 @@ impl GatewayFile {
         let text = last.insert(text);
         match before.as_ref() == Some(text) {
             true => Ok(None),
-            false => parse(text, own).map(Some).map_err(faults),
+            false => parse(text, vital).map(Some).map_err(faults),
         }
     }
 }
@@ -73,7 +73,7 @@ fn faults(flaws: Flaws) -> Faults {
 }
 
 /// Reads the text of a file.
-fn parse(text: &str, own: Option<&Workload>) -> Result<GatewayFile, Flaws> {
+fn parse(text: &str, vital: &Vital) -> Result<GatewayFile, Flaws> {
     let document = Document::new(text);
     let mut flaws = Flaws::default();
     let root = document.root().map_err(|error| {
@@ -97,7 +97,7 @@ fn parse(text: &str, own: Option<&Workload>) -> Result<GatewayFile, Flaws> {
         .trust
         .map_or_else(Trust::default, |value| trust(value, &names, &mut flaws));
     let oidc_roles = oidc_roles(outline.oidc_roles, &names, &mut flaws);
-    for flaw in checks::flaws(&placed, own) {
+    for flaw in checks::flaws(&placed, vital) {
         flaws.note(flaw);
     }
     if !flaws.0.is_empty() {

@@ -17,6 +17,7 @@ mod target;
 mod tests;
 mod tls;
 mod trust;
+mod vital;
 mod words;
 
 pub use file::GatewayFile;
@@ -27,3 +28,4 @@ pub use table::GATEWAY_SETTINGS;
 pub(super) use table::{GATEWAY_CONFIG, HEALTH_ADDR};
 pub use target::{Backend, GatewayTarget, IdleStop, OnCold, Port, Route, WakeBy};
 pub use tls::{Digest, Tls};
+pub use vital::Vital;

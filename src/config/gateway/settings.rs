@@ -9,7 +9,7 @@ use super::table::{
     TRUSTED_PROXIES,
 };
 use super::words::shown;
-use super::{Oidc, Subnet, Tls};
+use super::{Oidc, Subnet, Tls, Vital};
 use crate::config::fault::{Faults, Flaw, Flaws, quoted};
 use crate::config::policy::each;
 use crate::config::reader::{Env, Reader, list};
@@ -63,8 +63,8 @@ pub struct GatewaySettings {
     pub lease_prefix: String,
     /// The name of this replica (`POD_NAME`, else the host's name).
     pub replica: String,
-    /// The Deployment that the gateway runs as, where that is known: it is no target.
-    pub own: Option<Workload>,
+    /// The things that are no targets.
+    pub vital: Vital,
     /// Room for connections, in places (`MAX_CONNECTIONS`, 640).
     pub max_connections: usize,
     /// Requests that are held at the same time (`MAX_HELD`, 300).
@@ -122,8 +122,11 @@ impl GatewaySettings {
                 tls: tls?,
                 trusted_proxies: trusted_proxies?.unwrap_or_default(),
                 audience: audience?,
+                vital: Vital {
+                    own: own(&namespace, &replica),
+                    issuer: oidc.as_ref()?.as_ref().map(|oidc| oidc.issuer.clone()),
+                },
                 oidc: oidc?,
-                own: own(&namespace, &replica),
                 namespace,
                 lease_prefix: lease_prefix?,
                 replica,

@@ -3,6 +3,7 @@
 use ruma::OwnedRoomId;
 
 use crate::config::Homeserver;
+use crate::config::cluster::service_of;
 use crate::config::document::before;
 use crate::config::fault::Flaw;
 use crate::control::{Kind, Namespace, Target, TargetName, Workload};
@@ -104,7 +105,10 @@ fn harm(placed: &Placed, vital: &Vital<'_>) -> Option<Flaw> {
             "leave it out: a bot that stopped itself could not start itself again",
         ));
     }
-    let (name, namespace) = vital.homeserver.and_then(service)?;
+    let Homeserver::Url(url) = vital.homeserver? else {
+        return None;
+    };
+    let (name, namespace) = service_of(url.as_str())?;
     let is_homeserver = workload.name.as_str() == name && workload.namespace.as_str() == namespace;
     (is_homeserver && !placed.may_harm_itself).then(|| {
         Flaw::new(
@@ -119,18 +123,4 @@ fn is_own(workload: &Workload, (namespace, name): &(Namespace, String)) -> bool 
     workload.kind == Kind::Deployment
         && workload.namespace == *namespace
         && workload.name.as_str() == name
-}
-
-/// The service and its namespace, if the homeserver has an address inside the cluster:
-/// `SERVICE.NAMESPACE.svc`, perhaps with the cluster's domain
-/// (<https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#services>).
-fn service(homeserver: &Homeserver) -> Option<(&str, &str)> {
-    let Homeserver::Url(url) = homeserver else {
-        return None;
-    };
-    let (_, address) = url.as_str().split_once("://")?;
-    let host = address.split(['/', ':']).next()?;
-    let mut labels = host.split('.');
-    let (service, namespace) = (labels.next()?, labels.next()?);
-    (labels.next() == Some("svc")).then_some((service, namespace))
 }

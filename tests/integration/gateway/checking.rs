@@ -39,6 +39,34 @@ fn wait_refused(world: &GatewayWorld, value: u8) {
 }
 
 #[test]
+fn a_target_that_lets_people_in_is_told_by_its_image() {
+    let mut world = GatewayWorld::new();
+    for (name, image) in [
+        ("chat", "ghcr.io/a/openclaw-k8s-toggle-operator:1"),
+        ("door", "registry.k8s.io/ingress-nginx/controller:v1.13.0"),
+        ("sso", "quay.io/keycloak/keycloak:26.3"),
+    ] {
+        world.app(name);
+        let containers =
+            json!([{"name": "side", "image": "side:1"}, {"name": "a", "image": image}]);
+        let object = json!({
+            "kind": "Deployment", "apiVersion": "apps/v1",
+            "metadata": {"name": name, "namespace": APPS, "generation": 1},
+            "spec": {"replicas": 0, "selector": {"matchLabels": {"app": name}},
+                "template": {"spec": {"containers": containers}}},
+            "status": {},
+        });
+        world.cluster.put("deployments", APPS, object);
+    }
+    let told = [
+        "target chat: the deployment apps/chat runs this program",
+        "warning: target door: the deployment apps/door looks like an ingress controller",
+        "warning: target sso: the deployment apps/sso looks like an identity provider",
+    ];
+    has_all(&check(&world), &told);
+}
+
+#[test]
 fn a_workload_that_is_missing_or_would_lose_its_volumes_is_told_with_all_other_faults() {
     let mut world = GatewayWorld::new();
     world.app("web");

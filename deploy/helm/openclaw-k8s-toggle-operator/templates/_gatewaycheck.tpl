@@ -14,6 +14,16 @@
   (printf "apps/deployments %s/%s" .Release.Namespace (include "operator.fullname" .)) "the bot"
   (printf "apps/deployments %s/%s" .Release.Namespace (include "gateway.fullname" .)) "the gateway"
 }}
+{{- /* The host of the identity provider, and its Service if it is one of the cluster. */}}
+{{- $issuer := "" }}
+{{- $provider := "" }}
+{{- with $gateway.oidc.issuerURL }}
+{{- $issuer = regexReplaceAll ":[0-9]*$" (urlParse .).host "" | lower }}
+{{- $labels := splitList "." $issuer }}
+{{- if and (ge (len $labels) 3) (eq "svc" (index $labels 2)) }}
+{{- $provider = printf "%s/%s" (index $labels 1) (index $labels 0) }}
+{{- end }}
+{{- end }}
 {{- range $name, $target := $targets }}
 {{- $workload := printf "%s/%s %s/%s" $target.group $target.plural $target.namespace $target.name }}
 {{- with get $own $workload }}
@@ -29,6 +39,10 @@
 {{- $names := $target.hosts | default list }}
 {{- with $target.host }}
 {{- $names = append $names . }}
+{{- end }}
+{{- $objects := list (printf "%s/%s" $target.namespace $target.name) (printf "%s/%s" $target.namespace ($target.service | default "")) }}
+{{- if or (and $provider (has $provider $objects)) (and $issuer (has $issuer $names)) }}
+{{- $faults = append $faults (printf "gateway.config.targets.%s is what gateway.oidc.issuerURL leads to: while it is off, no token of a person can be checked, so that nobody could start it" $name) }}
 {{- end }}
 {{- range $host := $names }}
 {{- with get $hosts $host }}

@@ -4,7 +4,7 @@ use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use super::super::GatewayFile;
-use super::{read, target};
+use super::{read, target, vital};
 use crate::util::temp::TempFile;
 
 /// The rest of what a backend needs.
@@ -466,7 +466,7 @@ fn the_roles_of_tokens_stand_for_roles_that_there_are() {
 #[test]
 fn what_cannot_be_read_is_a_fault_of_its_own() {
     let told = |path: &str| {
-        let faults = GatewayFile::read(path.as_ref(), None).unwrap_err();
+        let faults = GatewayFile::read(path.as_ref(), &vital()).unwrap_err();
         faults.to_string()
     };
     let fault = told("/nonexistent/gateway.json");
@@ -481,7 +481,7 @@ fn what_cannot_be_read_is_a_fault_of_its_own() {
     assert!(told(TempFile::new("{").path()).contains("GATEWAY_CONFIG is not JSON: EOF"));
     assert!(told(TempFile::new("[]").path()).contains("GATEWAY_CONFIG is a list: write {"));
     let open = TempFile::new("{\"targets\": {}}");
-    assert!(GatewayFile::read(open.path().as_ref(), None).is_ok());
+    assert!(GatewayFile::read(open.path().as_ref(), &vital()).is_ok());
     set_permissions(open.path(), Permissions::from_mode(0o666)).unwrap();
     assert!(told(open.path()).contains("which everybody can write to (mode 0666)"));
 }

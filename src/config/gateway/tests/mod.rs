@@ -12,24 +12,29 @@ mod values;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Backend, GatewayFile, IdleStop, OnCold, Port, Route, WakeBy};
+use super::{Backend, GatewayFile, IdleStop, OnCold, Port, Route, Vital, WakeBy};
 use crate::control::access::{Access, Action, Ask, Principal, ServiceAccountName};
 use crate::control::{Kind, Namespace, ObjectName, TargetName, Workload};
 use crate::util::temp::TempFile;
 
-/// The gateway's own workload.
-fn own() -> Workload {
-    Workload {
+/// The things that a gateway of these tests cannot do without.
+fn vital() -> Vital {
+    let own = Workload {
         kind: Kind::Deployment,
         namespace: Namespace::parse("tools").unwrap(),
         name: ObjectName::parse("openclaw-gateway").unwrap(),
+    };
+    let issuer = "http://keycloak.id.svc.cluster.local:8080/realms/main";
+    Vital {
+        own: Some(own),
+        issuer: Some(issuer.to_owned()),
     }
 }
 
 /// The content of a file with this text, or its faults, without the variable's name.
 fn read(text: &str) -> Result<GatewayFile, Vec<String>> {
     let file = TempFile::new(text);
-    GatewayFile::read(file.path().as_ref(), Some(&own())).map_err(|faults| {
+    GatewayFile::read(file.path().as_ref(), &vital()).map_err(|faults| {
         let lines = faults.iter().map(|fault| {
             let fault = fault.to_string();
             let told = fault.strip_prefix("GATEWAY_CONFIG ");
@@ -128,7 +133,7 @@ fn a_file_is_parsed_again_only_if_its_text_has_changed() {
     let file = TempFile::new(FULL);
     let path: &Path = file.path().as_ref();
     let mut last = None;
-    let mut again = || GatewayFile::read_again(path, Some(&own()), &mut last);
+    let mut again = || GatewayFile::read_again(path, &vital(), &mut last);
     let first = again().unwrap().unwrap();
     assert_eq!(first, read(FULL).unwrap());
     assert_eq!(again().unwrap(), None);

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::fs::{create_dir, write};
 use std::time::{Duration, SystemTime};
 
-use super::super::{GATEWAY_SETTINGS, GatewaySettings};
+use super::super::{GATEWAY_SETTINGS, GatewaySettings, Vital};
 use crate::config::tests::told;
 use crate::config::{Faults, Presence, SETTINGS};
 use crate::net::Roots;
@@ -50,7 +50,7 @@ fn defaults() {
     assert_eq!(settings.namespace.as_str(), "tools");
     assert_eq!(settings.lease_prefix, "openclaw-gateway-");
     assert_eq!(settings.replica, "gateway");
-    assert_eq!(settings.own, None);
+    assert_eq!(settings.vital, Vital::default());
     assert_eq!((settings.max_connections, settings.max_held), (640, 300));
     assert_eq!(settings.drain, Duration::from_secs(30));
     assert!(matches!(settings.network.roots, Roots::Mozilla));
@@ -99,8 +99,9 @@ fn what_is_said_reaches_its_fields() {
     assert_eq!(oidc.algorithms, ["EdDSA", "PS512"]);
     assert_eq!(oidc.max_lifetime, Duration::from_secs(900));
     assert_eq!(settings.replica, "openclaw-gateway-6d4f7c9b58-x2x4z");
-    let own = settings.own.as_ref().unwrap();
+    let own = settings.vital.own.as_ref().unwrap();
     assert_eq!(own.to_string(), "tools/openclaw-gateway");
+    assert_eq!(settings.vital.issuer.as_deref(), Some(ISSUER.1));
     assert_eq!(settings.lease_prefix, "gw.");
     assert_eq!((settings.max_connections, settings.max_held), (10, 10));
     assert_eq!(settings.drain, Duration::from_secs(120));
@@ -339,7 +340,7 @@ fn the_namespace_is_that_of_the_pod() {
     // The host's name stands for the pod's.
     let settings = with(&[("HOSTNAME", "gw-6d4f7c9b58-x2x4z")]).unwrap();
     assert_eq!(settings.replica, "gw-6d4f7c9b58-x2x4z");
-    assert_eq!(settings.own.unwrap().to_string(), "tools/gw");
+    assert_eq!(settings.vital.own.unwrap().to_string(), "tools/gw");
 }
 
 #[test]

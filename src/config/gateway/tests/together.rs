@@ -61,6 +61,26 @@ fn the_gateways_own_workload_is_no_target() {
 }
 
 #[test]
+fn the_identity_provider_is_no_target() {
+    let by_name = r#""a": {"namespace": "id", "name": "keycloak"}"#;
+    let by_service = r#""a": {"namespace": "id", "name": "sso", "kind": "StatefulSet",
+        "host": "sso.example.org", "service": "keycloak", "port": 80}"#;
+    let by_host = r#""a": {"namespace": "web", "name": "sso",
+        "host": "keycloak.id.svc.cluster.local", "service": "sso", "port": 80}"#;
+    for entry in [by_name, by_service, by_host] {
+        let [fault] = targets(&[entry]).try_into().unwrap();
+        let start = "has target \"a\" (line 2), which is what OIDC_ISSUER_URL leads to: ";
+        assert!(fault.starts_with(start), "{fault}");
+    }
+    for (namespace, name) in [("id", "keycloak-db"), ("web", "keycloak")] {
+        let other = format!(
+            "{{\"targets\": {{\"a\": {{\"namespace\": \"{namespace}\", \"name\": \"{name}\"}}}}}}"
+        );
+        assert!(read(&other).is_ok(), "{other}");
+    }
+}
+
+#[test]
 fn a_name_is_one_and_there_are_at_most_200_targets() {
     let [second] = targets(&[
         "\"a\": {\"namespace\": \"n\", \"name\": \"x\"}",
