@@ -8,7 +8,6 @@ use log::{debug, info};
 
 use super::{
     chat::Door,
-    execute::Cluster,
     followed::{Followed, Looked},
     jobs::{Ended, Jobs},
     session::Session,
@@ -16,13 +15,9 @@ use super::{
 };
 use crate::{
     control::{
-        Target, TargetName, Targets, Workload,
-        progress::{
-            Details, Ending, Follow, Goal, Look, Next, Observation, Owner, ReadError, Snapshot,
-            Stage, Step, silent_pod,
-        },
+        Target, TargetName, Targets,
+        progress::{Details, Ending, Follow, Goal, Next, Owner, Snapshot, Stage, Step},
     },
-    kube,
     matrix::e2ee::{Error, Place, Speech},
     store::{Anchor, FollowedChange},
     telemetry::{AuditEvent, AuditRecord},
@@ -111,7 +106,7 @@ impl Jobs {
             }
             let look = match &seen {
                 Ok(seen) if next == Next::Look => {
-                    Some(cluster.look(&workload, &selector, seen).await)
+                    Some(cluster.kube.look(&workload, &selector, seen).await)
                 }
                 _ => None,
             };
@@ -120,42 +115,12 @@ impl Jobs {
                 number,
                 seen: seen.map_err(|fault| {
                     debug!("{workload}: {}", fault.detail());
-                    read_error(&fault)
+                    fault.read_error()
                 }),
                 look,
                 watch,
             }))
         }));
-    }
-}
-
-impl Cluster {
-    /// Reads the pods of a workload, and the Events about it.
-    async fn look(&self, workload: &Workload, selector: &str, seen: &Observation) -> Look {
-        let refused = |fault: kube::Error| read_error(&fault);
-        let pods = self.kube.pods(workload, selector).await;
-        let mut events = self.kube.warnings(workload, &seen.uid).await;
-        // What keeps a pod from its volume is told of the pod.
-        if let (Ok(pods), Ok(events)) = (&pods, &mut events)
-            && let Some(pod) = silent_pod(seen, pods)
-        {
-            match self.kube.warnings(workload, &pod.uid).await {
-                Ok(of_pod) => events.extend(of_pod),
-                Err(fault) => debug!("{workload}: {}", fault.detail()),
-            }
-        }
-        Look {
-            pods: pods.map_err(refused),
-            events: events.map_err(refused),
-        }
-    }
-}
-
-fn read_error(fault: &kube::Error) -> ReadError {
-    match fault {
-        kube::Error::Forbidden { .. } => ReadError::Forbidden,
-        kube::Error::NotFound { .. } => ReadError::NotFound,
-        _ => ReadError::Failed,
     }
 }
 

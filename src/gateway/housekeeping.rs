@@ -112,7 +112,7 @@ impl Housekeeping {
         let shown = settings.file.display();
         let kept =
             || format!("{shown} is not taken as it is now: what it said before stays in force");
-        match GatewayFile::read_again(&settings.file, settings.own.as_ref(), &mut self.text) {
+        match GatewayFile::read_again(&settings.file, &settings.vital, &mut self.text) {
             // What was told of it still holds.
             Ok(None) => {}
             Ok(Some(file)) if file == self.context.table().file => {

@@ -7,14 +7,17 @@ mod certificate;
 mod check;
 mod connections;
 mod context;
+mod doorkeeper;
 mod housekeeping;
 mod listener;
 mod object;
+mod origin;
 mod proxy;
 mod run;
 mod told;
 mod tracked;
 mod wake;
 
+pub use check::CheckOutcome;
 pub use context::{Context, Table};
 pub use run::{GatewayError, check, serve};

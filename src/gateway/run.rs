@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use super::auth::{Authenticator, Means, fetch_keys};
-use super::check::{Check, audience_fault, tell_faults};
+use super::check::{Check, CheckOutcome, audience_fault, tell_faults};
 use super::connections::{Places, Port};
 use super::context::{Context, Parts};
 use super::housekeeping::Housekeeping;
@@ -177,20 +177,24 @@ pub async fn serve(
     Ok(())
 }
 
-/// Everything that the gateway needs of others and lacks, each as a sentence. Without a file
-/// it is what every file needs.
+/// Everything that the gateway needs of others and lacks. Without a file it is what every file
+/// needs.
 pub async fn check(
     settings: &GatewaySettings,
     file: Option<&GatewayFile>,
     clock: Clock,
-) -> Vec<String> {
-    let mut faults = match settings.kubernetes.credentials(clock) {
+) -> CheckOutcome {
+    let mut checked = match settings.kubernetes.credentials(clock) {
         Ok(credentials) => {
             let cluster = Api::new(credentials);
             Check::new(&cluster, settings).run(file).await
         }
-        Err(error) => vec![error.to_string()],
+        Err(error) => CheckOutcome {
+            faults: vec![error.to_string()],
+            ..CheckOutcome::default()
+        },
     };
+    let faults = &mut checked.faults;
     faults.extend(file.and_then(|file| audience_fault(settings, file)));
     if let Some(oidc) = &settings.oidc {
         let fetched = match client(settings, clock) {
@@ -199,7 +203,7 @@ pub async fn check(
         };
         faults.extend(fetched);
     }
-    faults
+    checked
 }
 
 fn means(

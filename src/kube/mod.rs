@@ -20,9 +20,12 @@ mod endpoints;
 mod error;
 mod events;
 mod follower;
+#[cfg(feature = "gateway")]
+mod images;
 mod kubeconfig;
 mod lease;
 mod list;
+mod look;
 mod node;
 mod object;
 mod observe;

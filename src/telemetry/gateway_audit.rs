@@ -119,6 +119,8 @@ pub struct GatewayRecord<'a> {
     pub reason: &'a str,
     /// The id of the credential.
     pub credential_id: &'a str,
+    /// The id of the request.
+    pub request_id: &'a str,
     /// The time it took, in milliseconds.
     pub duration_ms: Option<u64>,
 }
@@ -141,6 +143,7 @@ impl GatewayRecord<'static> {
             decision: "",
             reason: "",
             credential_id: "",
+            request_id: "",
             duration_ms: None,
         }
     }
@@ -264,6 +267,7 @@ impl GatewayRecord<'_> {
             ("decision", self.decision),
             ("reason", self.reason),
             ("credentialId", self.credential_id),
+            ("requestId", self.request_id),
         ] {
             field(&mut fields, name, text);
         }
@@ -367,6 +371,7 @@ mod tests {
             decision: "d",
             reason: "r",
             credential_id: "c",
+            request_id: "q",
             node_name: "n",
             duration_ms: Some(7),
             ..taken()
@@ -380,13 +385,14 @@ mod tests {
             "decision",
             "reason",
             "credentialId",
+            "requestId",
             "nodeName",
         ];
         for name in tail {
             assert!(read[name].is_string(), "{name}");
         }
         assert_eq!(read["durationMs"], json!(7));
-        assert_eq!(read.as_object().unwrap().len(), 16);
+        assert_eq!(read.as_object().unwrap().len(), 17);
         let names = EVENTS.map(|(_, name, _)| name);
         assert_eq!(
             names,
@@ -451,6 +457,7 @@ mod tests {
             decision: &long,
             reason: &long,
             credential_id: &long,
+            request_id: &long,
             node_name: &long,
             ..GatewayRecord::new(GatewayEvent::Denied)
         };

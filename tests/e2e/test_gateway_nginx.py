@@ -141,8 +141,13 @@ FORGED = {
 def test_a_cold_target_wakes_and_is_told_who_asks(front: Front) -> None:
     """The first request through nginx wakes; what comes after the client's own word counts."""
     assert front.replicas("told") == 0
-    seen = forwarded(front.ask("told", "/", **FORGED))
+    answer = front.ask("told", "/", **FORGED)
+    seen = forwarded(answer)
     assert front.replicas("told") == 1
+    # nginx and the app know the request by the id that the audit log has.
+    [woken] = [line for line in front.trusting.audit("wake") if line["target"] == "told"]
+    assert re.fullmatch("[0-9a-f]{32}", woken["requestId"])
+    assert woken["requestId"] == answer.json()["headers"]["x-request-id"]
     assert seen == {
         "x-forwarded-for": f"{CLIENT}, {ADDRESS}",
         "x-forwarded-proto": "https",
@@ -157,6 +162,10 @@ def test_nobody_is_believed_who_is_not_trusted(front: Front) -> None:
     assert through == {"x-forwarded-for": ADDRESS, **fresh}
     direct = ask(front.trusting.proxy, "GET", "/", {"Host": "told.example.org", **FORGED})
     assert forwarded(direct) == {"x-forwarded-for": "127.0.0.1", **fresh}
+    known = {"Host": "nobody.example.org", "X-Request-ID": "forged"}
+    assert ask(front.trusting.proxy, "GET", "/", known).status == 401
+    wait_for("its line", lambda: front.trusting.audit("denied"))
+    assert re.fullmatch("[0-9a-f]{16}", front.trusting.audit("denied")[-1]["requestId"])
 
 
 def test_the_waiting_page_and_its_events_pass(front: Front) -> None:
@@ -197,9 +206,9 @@ def test_a_websocket_passes_through_a_cold_start(front: Front) -> None:
     wait_for("the app to hear it", lambda: 4000 in front.backend.closes)
     # The audit log has the client, not nginx.
     wait_for("the session's end", lambda: front.trusting.audit("session-end"), detail=front.trusting.tail)
-    for event in ("session-start", "session-end"):
-        [line] = front.trusting.audit(event)
-        assert (line["target"], line["remoteIp"]) == ("socket", CLIENT)
+    lines = [line for event in ("session-start", "session-end") for line in front.trusting.audit(event)]
+    assert [(line["target"], line["remoteIp"]) for line in lines] == [("socket", CLIENT)] * 2
+    assert len({line["requestId"] for line in lines}) == 1
 
 
 def test_an_upload_passes_to_a_cold_target(front: Front) -> None:

@@ -337,6 +337,31 @@ def test_a_bot_beside_it_gets_no_other_right(world: World) -> None:
     wait_for("the rights to count", lambda: rules(values | {"gateway": gateway}) == wanted, 10)
 
 
+def test_reasons_take_two_rights_more(world: World) -> None:
+    """`list` on pods and on Events, each by itself, where a target is, and nowhere else."""
+    cluster = world.cluster
+    home, apps = "e2e-gw-rights-why", "e2e-gw-rights-why-apps"
+    for namespace in (home, apps):
+        cluster.create_namespace(namespace)
+    targets = {"worker": {"namespace": apps, "name": "worker"}}
+    given = changed("gateway.config.targets", targets, VALUES)
+    given = changed("gateway.config.roles.node.targets", ["worker"], given)
+    token = ""
+    for rights in ([], ["pods"], ["events"], ["pods", "events"]):
+        values = changed("gateway.rights", dict.fromkeys(rights, True), given)
+        cluster.apply(account_and_rights(chart(values, "toggle", home)))
+        token = token or cluster.token(home, ACCOUNT)
+        for namespace in (home, apps, EMPTY):
+            may = [one for one in ("pods", "events") if one in rights and namespace == apps]
+
+            def listed(namespace: str = namespace) -> list[str]:
+                kinds = ("pods", "events", "secrets")
+                core = f"/api/v1/namespaces/{namespace}"
+                return [one for one in kinds if cluster.request("GET", f"{core}/{one}", user=token)[0] == 200]
+
+            wait_for(f"the rights {rights} in {namespace}", lambda listed=listed, may=may: listed() == may, 10)
+
+
 def test_the_manifests_grant_the_same() -> None:
     """`deploy/k8s/gateway`, compared with the chart's Roles for its file."""
     documents = kustomize("gateway")

@@ -1,6 +1,5 @@
 //! One request of an authenticated caller: what they may do, and doing it.
 
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use crate::control::TargetName;
 use crate::control::access::{Action, Ask, Permissions, Principal};
 use crate::gateway::auth::Session;
 use crate::gateway::context::Context;
+use crate::gateway::origin::Origin;
 use crate::gateway::wake::{Change, Changed, Phase, TargetHandle, View};
 use crate::telemetry::{GatewayEvent, GatewayRecord};
 use crate::util::{First, race};
@@ -29,8 +29,8 @@ pub(super) struct Caller<'a> {
     pub(super) context: &'a Context,
     /// The principal.
     pub(super) session: Arc<Session>,
-    /// The address that the connection comes from.
-    pub(super) peer: IpAddr,
+    /// The origin of the request, with the address that the connection comes from.
+    pub(super) origin: Origin,
 }
 
 impl Caller<'_> {
@@ -208,7 +208,8 @@ impl Caller<'_> {
         told: AuditOutcome<'_>,
     ) {
         let record = GatewayRecord {
-            remote_ip: &self.peer.to_string(),
+            remote_ip: &self.origin.ip.to_string(),
+            request_id: &self.origin.id.to_string(),
             target: target.as_str(),
             verb: action.as_str(),
             decision: told.decision,

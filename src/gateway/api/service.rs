@@ -18,6 +18,7 @@ use super::problem::{Kind, Problem};
 use super::route::{Route, route};
 use crate::gateway::context::Context;
 use crate::gateway::listener::Slot;
+use crate::gateway::origin::{Origin, RequestId};
 use crate::gateway::proxy::{ClientSocket, talk};
 use crate::net::Channel;
 use crate::util::boxed;
@@ -86,14 +87,18 @@ async fn serve(
     peer: IpAddr,
 ) -> Result<Answer, Problem> {
     framing(&head.headers)?;
+    let origin = Origin {
+        ip: peer,
+        id: RequestId::of(&head.headers, context.trusts(peer)),
+    };
     let session = context
         .authenticator
-        .authenticate(&head.headers, peer, false);
+        .authenticate(&head.headers, &origin, false);
     let session = session.await.map_err(Problem::of_credential)?.session;
     let caller = Caller {
         context,
         session,
-        peer,
+        origin,
     };
     let route = route(&head.method, head.uri.path(), head.uri.query());
     let route = route.map_err(|problem| match caller.is_nobody() {

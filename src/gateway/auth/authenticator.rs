@@ -1,6 +1,5 @@
 //! From a request's `Authorization` to a session.
 
-use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use super::service_account::{Reviewer, Server};
 use super::session::{AuthFault, Caller, Credential, Session};
 use super::sessions::Sessions;
 use crate::config::gateway::{GatewayFile, Oidc};
+use crate::gateway::origin::Origin;
 use crate::kube::Api;
 use crate::net::Client;
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
@@ -76,8 +76,8 @@ impl Authenticator {
     }
 
     /// The session of a request: nobody's if it shows no credential, or one that is no
-    /// bearer token. `peer` is the address of whoever asks, for their share of what may be
-    /// tried: the one that a trusted proxy names, not the proxy's. Where `is_public` is true,
+    /// bearer token. `origin` has the address of whoever asks, for their share of what may
+    /// be tried: the one that a trusted proxy names, not the proxy's. Where `is_public` is true,
     /// a bearer token that is not for the gateway is the app's own, too; where it is not, it
     /// is a fault.
     ///
@@ -86,7 +86,7 @@ impl Authenticator {
     pub async fn authenticate(
         &self,
         headers: &HeaderMap,
-        peer: IpAddr,
+        origin: &Origin,
         is_public: bool,
     ) -> Result<Caller, AuthFault> {
         let token = match bearer::shown(headers) {
@@ -96,11 +96,11 @@ impl Authenticator {
                 let event = self.0.usual_event();
                 return self
                     .0
-                    .foreign(event, By::Request(peer), is_public, NOT_OURS);
+                    .foreign(event, By::Request(origin), is_public, NOT_OURS);
             }
             Shown::Twice => {
                 let event = self.0.usual_event();
-                return Err(self.0.refuse(event, By::Request(peer), "two credentials"));
+                return Err(self.0.refuse(event, By::Request(origin), "two credentials"));
             }
             Shown::Token(token) => token,
         };
@@ -109,13 +109,13 @@ impl Authenticator {
             return Ok(ours(Arc::clone(session)));
         }
         // On the heap, since it is rare: the state of every request would hold it.
-        let by = By::Request(peer);
+        let by = By::Request(origin);
         Box::pin(self.0.check(token, digest, by, is_public)).await
     }
 
     /// Checks again what an open socket was opened with: every minute. Returns the session
-    /// as it is now, which may be allowed less. The audit log is told this address of its
-    /// client.
+    /// as it is now, which may be allowed less. The audit log is told this origin of
+    /// it.
     ///
     /// # Errors
     /// It is not taken any more. While it cannot be checked, an open socket stays until its
@@ -123,7 +123,7 @@ impl Authenticator {
     pub async fn check_again(
         &self,
         session: &Arc<Session>,
-        remote_ip: &str,
+        origin: &Origin,
     ) -> Result<Arc<Session>, AuthFault> {
         let Some(digest) = session.digest else {
             return Ok(self.anonymous());
@@ -138,7 +138,7 @@ impl Authenticator {
         let Some(token) = &session.token else {
             return self.0.renewed(session);
         };
-        let by = By::Socket(session, remote_ip);
+        let by = By::Socket(session, origin);
         match Box::pin(self.0.check(token.expose(), digest, by, false)).await {
             Ok(caller) => Ok(caller.session),
             Err(AuthFault::Unavailable) => self.0.renewed(session),

@@ -1,7 +1,5 @@
 //! The checks of a token that is not remembered, and all that is told of them.
 
-use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -20,6 +18,7 @@ use super::sessions::Sessions;
 use crate::auth::jwt::Unverified;
 use crate::config::gateway::{GatewayFile, Oidc};
 use crate::control::access::{Grants, Principal};
+use crate::gateway::origin::Origin;
 use crate::telemetry::{GatewayAudit, GatewayEvent, GatewayMetrics, GatewayRecord};
 use crate::util::{Secret, ServerClock};
 
@@ -59,10 +58,10 @@ pub(super) struct Rules {
 /// Whoever a token is checked for.
 #[derive(Clone, Copy)]
 pub(super) enum By<'a> {
-    /// A request from this address, which shows it.
-    Request(IpAddr),
-    /// An open socket that was opened with it: its session, and the address of its peer.
-    Socket(&'a Session, &'a str),
+    /// A request, which shows it.
+    Request(&'a Origin),
+    /// An open socket that was opened with it: its session, and the request that it was.
+    Socket(&'a Session, &'a Origin),
 }
 
 impl<'a> By<'a> {
@@ -130,8 +129,8 @@ impl Checker {
             Claimed::Expired => return Err(self.refuse(of_account, by, "expired")),
             Claimed::ServiceAccount { .. } | Claimed::Person => {}
         }
-        if let By::Request(peer) = by
-            && !locked(&self.attempts).may_try(peer, began)
+        if let By::Request(origin) = by
+            && !locked(&self.attempts).may_try(origin.ip, began)
         {
             return Err(AuthFault::TooMany);
         }
@@ -316,8 +315,8 @@ impl Checker {
     }
 
     fn failed(&self, by: By<'_>, record: GatewayRecord<'_>, reason: &str) {
-        if let By::Request(peer) = by {
-            locked(&self.attempts).failed(peer, Instant::now());
+        if let By::Request(origin) = by {
+            locked(&self.attempts).failed(origin.ip, Instant::now());
         }
         self.told(by, record, reason);
     }
@@ -346,12 +345,10 @@ impl Checker {
     }
 
     fn write(&self, by: By<'_>, record: GatewayRecord<'_>) {
-        let remote_ip: Cow<'_, str> = match by {
-            By::Request(peer) => peer.to_canonical().to_string().into(),
-            By::Socket(_, remote_ip) => remote_ip.into(),
-        };
+        let (By::Request(origin) | By::Socket(_, origin)) = by;
         let record = GatewayRecord {
-            remote_ip: &remote_ip,
+            remote_ip: &origin.ip.to_canonical().to_string(),
+            request_id: &origin.id.to_string(),
             ..record
         };
         self.audit.record(self.clock.own.now_ms(), &record);

@@ -1,6 +1,5 @@
 //! Whose a request is, which target it is for, and whether that may be asked for.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -19,6 +18,7 @@ use super::who::{self, AuditFields};
 use crate::config::gateway::{Backend, GatewayTarget};
 use crate::control::access::{Access, Action, Ask, Principal};
 use crate::gateway::auth::{AuthFault, Credential, Session};
+use crate::gateway::origin::{Origin, RequestId};
 use crate::gateway::wake::{Cold, TargetHandle};
 use crate::telemetry::{GatewayEvent, Rejection};
 
@@ -28,13 +28,16 @@ const STATUS: &str = "/.gateway/status";
 /// An answer instead of the app's.
 pub(super) type Refused = Box<Response<Answer>>;
 
-/// The address of whoever asks: the one that a trusted proxy has added last, or that of the
-/// connection.
-pub(super) fn caller(visitor: &Visitor, headers: &HeaderMap) -> IpAddr {
+/// The origin of a request, with the address that a trusted proxy has added last, or that of
+/// the connection.
+pub(super) fn origin(visitor: &Visitor, headers: &HeaderMap) -> Origin {
     let told = headers.get_all("x-forwarded-for").iter().next_back();
     let told = told.filter(|_| visitor.is_trusted);
     let told = told.and_then(|told| told.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
-    told.unwrap_or_else(|| visitor.peer.ip())
+    Origin {
+        ip: told.unwrap_or_else(|| visitor.peer.ip()),
+        id: RequestId::of(headers, visitor.is_trusted),
+    }
 }
 
 /// One request.
@@ -42,8 +45,7 @@ pub(super) struct One<'a> {
     pub(super) visitor: &'a Visitor,
     pub(super) parts: &'a Parts,
     pub(super) checked: &'a Checked<'a>,
-    /// The address of whoever asks.
-    pub(super) ip: IpAddr,
+    pub(super) origin: Origin,
 }
 
 /// A request that may go on to its target.
@@ -140,9 +142,10 @@ impl One<'_> {
     ) -> Result<(Arc<Session>, bool), Refused> {
         let context = &self.visitor.context;
         let is_public = target.is_some_and(|target| target.anonymous.has(Action::Connect));
-        let asked = context
-            .authenticator
-            .authenticate(&self.parts.headers, self.ip, is_public);
+        let asked =
+            context
+                .authenticator
+                .authenticate(&self.parts.headers, &self.origin, is_public);
         // Boxed: the room for a question to the API server is not each connection's.
         let (reason, refused) = match Box::pin(asked).await {
             Ok(caller) => return Ok((caller.session, caller.credential == Credential::Ours)),
@@ -167,7 +170,7 @@ impl One<'_> {
             target: target.clone(),
             session: Arc::clone(session),
             action,
-            remote_ip: self.ip,
+            origin: self.origin.clone(),
         }
     }
 
@@ -186,9 +189,8 @@ impl One<'_> {
             verb: Action::Connect.as_str(),
             decision: "denied",
             reason,
-            remote_ip: &self.ip.to_string(),
             ..AuditFields::default()
         };
-        who::record(context, GatewayEvent::Denied, session, &told);
+        who::record(context, GatewayEvent::Denied, session, &self.origin, &told);
     }
 }

@@ -14,7 +14,8 @@ use super::visitor::Visitor;
 use crate::config::gateway::{Backend, GatewayTarget};
 use crate::control::access::Action;
 use crate::gateway::auth::Session;
-use crate::gateway::wake::{Cold, Endpoint, TargetHandle, Wanted};
+use crate::gateway::origin::RequestId;
+use crate::gateway::wake::{Cold, Endpoint, TargetHandle, Waker, Wanted};
 use crate::util::{First, race};
 
 /// The time for which one is held who gets the page: in it a target that is almost there is
@@ -26,6 +27,7 @@ pub(super) struct Waiting<'a> {
     pub(super) visitor: &'a Visitor,
     pub(super) parts: &'a Parts,
     pub(super) session: &'a Session,
+    pub(super) request: &'a RequestId,
     pub(super) handle: &'a TargetHandle,
     pub(super) target: &'a GatewayTarget,
     pub(super) backend: &'a Backend,
@@ -59,7 +61,10 @@ impl Waiting<'_> {
                 Plan::Page => left.min(PATIENCE),
                 Plan::Refuse => Duration::ZERO,
             },
-            by: self.session.principal.clone(),
+            by: Waker {
+                principal: self.session.principal.clone(),
+                request: self.request.clone(),
+            },
         };
         // Boxed: a request that finds its target ready needs no room for this.
         let reach = Box::pin(self.handle.reach(wanted));

@@ -9,7 +9,7 @@ use hyper::body::{Body, Bytes, Incoming};
 use hyper::upgrade::{OnUpgrade, on};
 use tokio::time::{Duration, Instant, sleep};
 
-use super::admission::{Admitted, One, Refused, caller};
+use super::admission::{Admitted, One, Refused, origin};
 use super::answer::Answer;
 use super::cold::Waiting;
 use super::exchange::{Failure, exchange};
@@ -49,7 +49,7 @@ pub(super) async fn answer(visitor: &Visitor, request: Request<Incoming>) -> Res
         visitor,
         parts: &parts,
         checked: &checked,
-        ip: caller(visitor, &parts.headers),
+        origin: origin(visitor, &parts.headers),
     };
     let body = has_body.then_some(body);
     let answer = match one.serve(body, upgrade).await {
@@ -147,6 +147,7 @@ impl One<'_> {
             visitor: self.visitor,
             parts: self.parts,
             session: &admitted.session,
+            request: &self.origin.id,
             handle: admitted.handle,
             target: admitted.target,
             backend: admitted.backend,
@@ -221,7 +222,7 @@ impl One<'_> {
             let may_see = false;
             self.unreachable(admitted, "it takes no connection");
             return Err(Box::new(replies::cold(
-                &Cold::TimedOut,
+                &Cold::TimedOut(None),
                 &self.parts.headers,
                 may_see,
             )));

@@ -111,7 +111,9 @@ pub(super) fn events(events: Events) -> Response<Answer> {
 pub(super) fn waiting(status: u16, cold: &Cold, may_see: bool) -> Response<Answer> {
     let (told, seconds) = sentence(cold, may_see);
     let (is_coming, seconds) = match cold {
-        Cold::Starting | Cold::TimedOut | Cold::Full | Cold::Draining => (true, page::REFRESH),
+        Cold::Starting(_) | Cold::TimedOut(_) | Cold::Full | Cold::Draining => {
+            (true, page::REFRESH)
+        }
         _ => (false, seconds),
     };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
@@ -152,7 +154,11 @@ pub(super) fn sentence(cold: &Cold, may_see: bool) -> (&str, u64) {
             "it is off, and this request does not wake it",
             spread(AGAIN),
         ),
-        Cold::Starting | Cold::TimedOut => ("it is starting", spread(AGAIN)),
+        Cold::Starting(why) | Cold::TimedOut(why) => {
+            let starting = "it is starting";
+            let why = why.as_deref().unwrap_or(starting);
+            (visible(why, may_see, starting), spread(AGAIN))
+        }
         Cold::Failed(reason, after) => {
             let seconds = after.as_secs().max(1);
             (visible(reason, may_see, "it did not start"), seconds)
@@ -175,11 +181,11 @@ fn visible<'a>(reason: &'a str, may_see: bool, other: &'a str) -> &'a str {
 pub(super) const fn rejection(cold: &Cold) -> Rejection {
     match cold {
         Cold::Off => Rejection::Off,
-        Cold::Starting => Rejection::Starting,
+        Cold::Starting(_) => Rejection::Starting,
         Cold::Failed(..) => Rejection::Failed,
         Cold::Refused(_) => Rejection::Refused,
         Cold::Full => Rejection::Full,
-        Cold::TimedOut => Rejection::HoldTimeout,
+        Cold::TimedOut(_) => Rejection::HoldTimeout,
         Cold::Draining => Rejection::Draining,
         Cold::Unavailable => Rejection::Unavailable,
     }
@@ -219,6 +225,12 @@ mod tests {
         assert_eq!(sentence(&refused, false), ("it may not be woken now", 60));
         let failed = Cold::Failed("quota".to_owned(), Duration::from_secs(30));
         assert_eq!(sentence(&failed, false), ("it did not start", 30));
+        for cold in [Cold::Starting, Cold::TimedOut] {
+            let (plain, stuck) = (cold(None), cold(Some("no image".to_owned())));
+            assert_eq!(sentence(&plain, true).0, "it is starting");
+            assert_eq!(sentence(&stuck, true).0, "no image");
+            assert_eq!(sentence(&stuck, false).0, "it is starting");
+        }
     }
 
     #[test]

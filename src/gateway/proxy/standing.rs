@@ -1,7 +1,6 @@
 //! The session that something which is open for long was opened with: it ends when the
 //! credential does, and when that is not taken any more.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::task;
 use std::time::{Duration, SystemTime};
@@ -12,6 +11,7 @@ use super::tunnel::Over;
 use crate::control::access::Action;
 use crate::gateway::auth::Session;
 use crate::gateway::context::Context;
+use crate::gateway::origin::Origin;
 use crate::gateway::wake::TargetHandle;
 use crate::util::{Boxed, boxed};
 
@@ -26,8 +26,8 @@ pub(super) struct Standing {
     pub(super) session: Arc<Session>,
     /// The action that has to be allowed.
     pub(super) action: Action,
-    /// The address of the one whose session it is.
-    pub(super) remote_ip: IpAddr,
+    /// The request that opened it.
+    pub(super) origin: Origin,
 }
 
 impl Standing {
@@ -44,11 +44,10 @@ impl Standing {
                 return Over::Expired;
             }
             // Boxed: an idle socket does not keep room for a question to the API server.
-            let remote_ip = self.remote_ip.to_string();
             let again = self
                 .context
                 .authenticator
-                .check_again(&self.session, &remote_ip);
+                .check_again(&self.session, &self.origin);
             let again = Box::pin(again).await;
             if !again.is_ok_and(|now| self.may_stay(&now)) {
                 return Over::Refused;

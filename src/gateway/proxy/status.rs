@@ -74,10 +74,10 @@ impl Events {
             self.left = 0;
             return Poll::Ready(Some(Bytes::from_static(b"event: ready\ndata: {}\n\n")));
         }
-        let (handle, phase) = (self.handle.clone(), view.phase);
-        self.next = Some(boxed(async move { handle.changed(phase).await }));
+        let (handle, told) = (self.handle.clone(), view.clone());
+        self.next = Some(boxed(async move { handle.changed_from(&told).await }));
         let mut told = Object::new();
-        told.text("phase", phase.as_str());
+        told.text("phase", view.phase.as_str());
         match &view.reason {
             Some(reason) => told.text("reason", reason),
             None => told.raw("reason", &"null"),

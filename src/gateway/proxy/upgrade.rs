@@ -90,9 +90,11 @@ pub(super) async fn run(switching: Switching, slot: &Arc<Slot>) {
         standing,
     } = switching;
     let Standing {
-        context, session, ..
+        context,
+        session,
+        origin,
+        ..
     } = &standing;
-    let remote_ip = standing.remote_ip.to_string();
     let switched = timeout(SWITCH, async { (client.await, app.await) }).await;
     let Ok((Ok(client), Ok(app))) = switched else {
         return;
@@ -119,10 +121,9 @@ pub(super) async fn run(switching: Switching, slot: &Arc<Slot>) {
     let mut told = AuditFields {
         target: &name,
         verb: "connect",
-        remote_ip: &remote_ip,
         ..AuditFields::default()
     };
-    who::record(context, GatewayEvent::SessionStart, session, &told);
+    who::record(context, GatewayEvent::SessionStart, session, origin, &told);
     let early = (client.read_buf, app.read_buf);
     let ended = tunnel::run(
         &socket.channel,
@@ -136,7 +137,7 @@ pub(super) async fn run(switching: Switching, slot: &Arc<Slot>) {
     told.reason = ended.map_or("", Over::reason);
     let lasted = start.elapsed().as_millis();
     told.duration_ms = Some(u64::try_from(lasted).unwrap_or(u64::MAX));
-    who::record(context, GatewayEvent::SessionEnd, session, &told);
+    who::record(context, GatewayEvent::SessionEnd, session, origin, &told);
 }
 
 /// Has the system find out when the peer of a silent socket is gone.

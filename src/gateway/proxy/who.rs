@@ -6,6 +6,7 @@ use super::head::Identity;
 use crate::control::access::Principal;
 use crate::gateway::auth::Session;
 use crate::gateway::context::Context;
+use crate::gateway::origin::Origin;
 use crate::telemetry::{GatewayEvent, GatewayRecord};
 
 /// The fields of a request in the audit log, beside those of its principal.
@@ -15,7 +16,6 @@ pub(super) struct AuditFields<'a> {
     pub(super) verb: &'a str,
     pub(super) decision: &'a str,
     pub(super) reason: &'a str,
-    pub(super) remote_ip: &'a str,
     pub(super) duration_ms: Option<u64>,
 }
 
@@ -42,10 +42,12 @@ pub(super) fn record(
     context: &Context,
     event: GatewayEvent,
     session: &Session,
+    origin: &Origin,
     told: &AuditFields<'_>,
 ) {
     let record = GatewayRecord {
-        remote_ip: told.remote_ip,
+        remote_ip: &origin.ip.to_string(),
+        request_id: &origin.id.to_string(),
         target: told.target,
         verb: told.verb,
         decision: told.decision,

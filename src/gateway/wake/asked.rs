@@ -3,22 +3,24 @@
 use std::time::Duration;
 
 use crate::control::access::Principal;
+use crate::gateway::origin::RequestId;
 
 /// The reason why a request does not reach its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cold {
     /// It is off, and this request does not wake it.
     Off,
-    /// It is on its way up, and this request is not held.
-    Starting,
+    /// It is on its way up, and this request is not held. Where it is known, the reason why
+    /// it takes so long: a short sentence.
+    Starting(Option<String>),
     /// It did not come up: a short sentence. Tried again after this time.
     Failed(String, Duration),
     /// It is not to be woken: a short sentence, such as "switched off by a person".
     Refused(String),
     /// Too many requests are held already.
     Full,
-    /// It was held as long as it may be.
-    TimedOut,
+    /// It was held as long as it may be; with the same reason.
+    TimedOut(Option<String>),
     /// This replica is about to end: another one may hold the request.
     Draining,
     /// The API server cannot be asked.
@@ -33,7 +35,16 @@ pub struct Wanted {
     /// The longest time that it waits.
     pub hold: Duration,
     /// The one who asks, for the audit log and the Lease.
-    pub by: Principal,
+    pub by: Waker,
+}
+
+/// Somebody who wants a target awake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waker {
+    /// The one who asks.
+    pub principal: Principal,
+    /// The request by which they do.
+    pub request: RequestId,
 }
 
 /// A change that somebody asked for by the API.

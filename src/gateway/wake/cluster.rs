@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::control::progress::Observation;
+use crate::control::progress::{Cause, Finding, Observation, PodView, ReadError, find};
 use crate::control::{Namespace, ObjectName, Workload};
 use crate::kube::{
     Api, Applied, Apply, Error, Lease, LeaseChange, LeaseWrite, ScaleAnswer, Service,
@@ -29,6 +29,15 @@ pub(super) enum Fault {
     Impossible(String),
 }
 
+/// The outcome of a look at a target that starts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The worst cause; None if none was found.
+    pub(super) finding: Option<Finding>,
+    /// The gateway may read neither pods nor Events.
+    pub(super) is_forbidden: bool,
+}
+
 /// The cluster of a keeper.
 pub(super) trait Cluster: Clone + Send + Sync + 'static {
     /// Reads the Scale.
@@ -46,6 +55,14 @@ pub(super) trait Cluster: Clone + Send + Sync + 'static {
         &self,
         workload: &Workload,
     ) -> impl Future<Output = Result<Observation, Fault>> + Send;
+
+    /// Looks for the reason why the pods of a workload do not come up: in itself, and if
+    /// `may_read` in its pods and the Events about it.
+    fn why(
+        &self,
+        workload: &Workload,
+        may_read: bool,
+    ) -> impl Future<Output = Result<Found, Fault>> + Send;
 
     /// Reads a Lease.
     fn lease(
@@ -87,6 +104,28 @@ impl Cluster for Api {
     async fn observe(&self, workload: &Workload) -> Result<Observation, Fault> {
         let seen = Self::observe(self, workload).await;
         seen.map_err(|error| fault(&error, workload))
+    }
+
+    async fn why(&self, workload: &Workload, may_read: bool) -> Result<Found, Fault> {
+        let seen = Cluster::observe(self, workload).await?;
+        let (mut pods, mut events, mut is_forbidden) = (Vec::new(), Vec::new(), false);
+        if may_read {
+            let scale = Cluster::scale(self, workload).await?;
+            let look = self.look(workload, &scale.selector, &seen).await;
+            is_forbidden = matches!(look.pods, Err(ReadError::Forbidden))
+                && matches!(look.events, Err(ReadError::Forbidden));
+            pods = look.pods.unwrap_or_default();
+            events = look.events.unwrap_or_default();
+        }
+        let is_new = |pod: &PodView| !pod.is_terminating;
+        let finding = find(&seen, &pods, &events).filter(|finding| {
+            // Others are there already, and wait for nobody.
+            finding.cause != Cause::OldPodsStay || !pods.iter().any(is_new)
+        });
+        Ok(Found {
+            finding,
+            is_forbidden,
+        })
     }
 
     async fn lease(&self, namespace: &Namespace, name: &ObjectName) -> Result<Lease, Fault> {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use super::agreement::{CLAIM, Keep, LeasePhase};
-use super::asked::{Change, Refusal};
+use super::asked::{Change, Refusal, Waker};
 use super::cluster::Cluster;
 use super::idle::{Due, Facts, JUMP, Why};
 use super::keeper::{Claim, JobKind, Keeper, Outcome};
@@ -15,7 +15,6 @@ use super::lifecycle::{Event, State};
 use super::view::Phase;
 use super::work::{Force, Raise, Stopped};
 use crate::config::gateway::IdleStop;
-use crate::control::access::Principal;
 use crate::kube::LeaseChange;
 use crate::util::{paced, rfc3339_ms};
 
@@ -216,7 +215,7 @@ impl<C: Cluster> Keeper<C> {
     }
 
     /// The one for whom it is to be woken now.
-    fn wake_wanted(&self, now: Instant) -> Option<Principal> {
+    fn wake_wanted(&self, now: Instant) -> Option<Waker> {
         let is_lease_awaited = self.agreement.lease().is_none()
             && !self.agreement.is_missing()
             && now < self.begun + FIRST_LEASE;
@@ -226,8 +225,8 @@ impl<C: Cluster> Keeper<C> {
         self.shared.with(|hot| hot.wake_wanted.clone())
     }
 
-    fn wake(&self, by: Principal) -> (JobKind, Future) {
-        let raise = self.raise(self.target.replicas, Some(1), &by.by(), None);
+    fn wake(&self, by: Waker) -> (JobKind, Future) {
+        let raise = self.raise(self.target.replicas, Some(1), &by.principal.by(), None);
         self.begin_raise(JobKind::Wake(by), raise)
     }
 

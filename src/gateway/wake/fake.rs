@@ -7,13 +7,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::asked::{Change, Changed, Refusal};
+use super::asked::{Change, Changed, Refusal, Waker};
 use super::handle::TargetHandle;
 use super::shared::{Asked, Forward, Room, Shared};
 use super::view::{Endpoint, Phase};
 use crate::config::gateway::{Backend, GatewayTarget, IdleStop, OnCold, Port, Route, WakeBy};
 use crate::control::access::{Actions, Principal, ServiceAccountName};
 use crate::control::{Kind, Namespace, ObjectName, TargetName, Workload};
+use crate::gateway::origin::RequestId;
 use crate::telemetry::GatewayMetrics;
 
 /// A target of this name: the Deployment and the Service `NAME` in `apps`, reached as
@@ -54,13 +55,16 @@ pub(crate) fn target(name: &str) -> GatewayTarget {
     }
 }
 
-/// The service account `apps/worker`, in no pod in particular.
-pub(crate) fn program() -> Principal {
+/// A request of the service account `apps/worker`, in no pod in particular.
+pub(crate) fn program() -> Waker {
     let account = ServiceAccountName {
         namespace: "apps".to_owned(),
         name: "worker".to_owned(),
     };
-    Principal::ServiceAccount(account, None)
+    Waker {
+        principal: Principal::ServiceAccount(account, None),
+        request: RequestId::own(),
+    }
 }
 
 /// What a keeper would do, done by a test.
@@ -127,7 +131,7 @@ impl FakeKeeper {
     /// The one who wants it woken, if anybody does.
     pub(crate) fn wake_wanted(&self) -> Option<String> {
         let wanted = self.handle.0.with(|hot| hot.wake_wanted.clone());
-        wanted.map(|by| by.by())
+        wanted.map(|by| by.principal.by())
     }
 
     /// The last use of it that counts.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::asked::{Change, Changed, Cold, Refusal, Wanted};
-use super::shared::{Look, Shared};
+use super::shared::{Hot, Look, Shared};
 use super::view::{Endpoint, Phase, View};
 use crate::config::gateway::GatewayTarget;
 use crate::util::paced;
@@ -77,12 +77,12 @@ impl TargetHandle {
         }
     }
 
-    /// This, or the reason for it that is not the target's.
-    fn given_up(&self, cold: Cold) -> Cold {
-        match self.0.with(|hot| hot.is_unavailable) {
+    /// This with the target's reason, or the reason for it that is not the target's.
+    fn given_up(&self, cold: fn(Option<String>) -> Cold) -> Cold {
+        self.0.with(|hot| match hot.is_unavailable {
             true => Cold::Unavailable,
-            false => cold,
-        }
+            false => cold(hot.reason.clone().filter(|_| hot.phase == Phase::Starting)),
+        })
     }
 
     /// An endpoint did not answer the connect: it is not given out again until it was tried.
@@ -133,10 +133,20 @@ impl TargetHandle {
 
     /// Waits until [`TargetHandle::view`] shows another phase than this one.
     pub async fn changed(&self, from: Phase) -> View {
+        self.changes(|hot| hot.phase != from).await
+    }
+
+    /// Waits until [`TargetHandle::view`] shows another phase than this one, or another reason.
+    pub async fn changed_from(&self, view: &View) -> View {
+        self.changes(|hot| hot.phase != view.phase || hot.reason != view.reason)
+            .await
+    }
+
+    async fn changes(&self, is_other: impl Fn(&Hot) -> bool) -> View {
         let mut signal = self.0.signal();
         loop {
             signal.mark_unchanged();
-            if self.0.with(|hot| hot.phase) != from {
+            if self.0.with(|hot| is_other(hot)) {
                 return self.view();
             }
             // The sender lives as long as this does.

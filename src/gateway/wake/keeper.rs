@@ -8,21 +8,22 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::agreement::Agreement;
-use super::cluster::{Cluster, Fault};
+use super::asked::Waker;
+use super::cluster::{Cluster, Fault, Found};
 use super::idle::{Stops, Why};
 use super::lifecycle::{Event, Lifecycle, State};
 use super::readiness::Readiness;
+use super::reason::Reason;
 use super::service_read::ServiceRead;
 use super::shared::{Asked, Forward, Shared};
 use super::view::Phase;
 use super::work::{Raised, Seen, Stopped, Work};
 use crate::config::gateway::{GatewayTarget, IdleStop};
-use crate::control::access::Principal;
 use crate::control::progress::Observation;
 use crate::kube::{CollectionChange, EndpointSlice, Lease, ScaleAnswer, Service};
 use crate::telemetry::{GatewayAudit, GatewayMetrics};
@@ -57,6 +58,8 @@ pub(super) struct Means {
     pub(super) clock: ServerClock,
     pub(super) audit: GatewayAudit,
     pub(super) metrics: Arc<GatewayMetrics>,
+    /// The looks for reasons that may be under way.
+    pub(super) looks: Arc<Semaphore>,
 }
 
 /// The task of a target.
@@ -91,6 +94,7 @@ pub(super) struct Keeper<C> {
     pub(super) desired: Option<i32>,
     /// The next look at a workload that has no Service.
     pub(super) look_at: Instant,
+    pub(super) reason: Reason,
     pub(super) last_wake: Option<Duration>,
     pub(super) begun: Instant,
 }
@@ -118,7 +122,7 @@ pub(super) enum JobKind {
     /// The Lease is renewed.
     Renew,
     /// It is woken for this one.
-    Wake(Principal),
+    Wake(Waker),
     /// A change that is pending is made.
     Change,
     /// A stop is claimed.
@@ -148,6 +152,7 @@ enum Happened {
     Asked(Asked),
     Done(Outcome),
     Probed(SocketAddr, bool),
+    Found(Found),
     Poked,
     Late,
 }
@@ -184,6 +189,7 @@ impl<C: Cluster> Keeper<C> {
             service: ServiceRead::default(),
             desired: None,
             look_at: now,
+            reason: Reason::default(),
             last_wake: None,
             begun: now,
             shared,
@@ -212,6 +218,7 @@ impl<C: Cluster> Keeper<C> {
                     }
                 }
                 Happened::Probed(address, is_open) => self.probed(address, is_open),
+                Happened::Found(found) => self.found(found),
                 Happened::Poked | Happened::Late => {}
             }
             // What is known already is looked at before anything is decided.
@@ -243,6 +250,9 @@ impl<C: Cluster> Keeper<C> {
             if let Poll::Ready(Some(Ok((address, is_open)))) = self.probes.poll_join_next(context) {
                 return Poll::Ready(Happened::Probed(address, is_open));
             }
+            if let Poll::Ready(found) = self.reason.poll(context) {
+                return Poll::Ready(Happened::Found(found));
+            }
             if poked.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Happened::Poked);
             }
@@ -272,7 +282,8 @@ impl<C: Cluster> Keeper<C> {
             }
         }
         due = due.min(self.waits(now)).min(self.probe(now));
-        if let Some(at) = self.lifecycle.due() {
+        let looks = self.look_for_reason(now);
+        for at in [self.lifecycle.due(), looks].into_iter().flatten() {
             due = due.min(at);
         }
         self.publish();
@@ -328,6 +339,9 @@ impl<C: Cluster> Keeper<C> {
                 is_refused,
                 until,
             } => (Some(reason.clone()), *is_refused, Some(*until)),
+            State::Starting { .. } if self.reason.told().is_some() => {
+                (self.reason.told(), false, None)
+            }
             _ if self.agreement.is_missing() => (Some(self.work.no_lease()), false, None),
             _ => (self.stops.note().map(ToOwned::to_owned), false, None),
         };

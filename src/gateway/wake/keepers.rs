@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::handle::TargetHandle;
 use super::keeper::{Keeper, Means, Watched};
+use super::reason::MAX_LOOKS;
 use super::shared::{Room, Shared};
 use super::watches::{Listener, Watches};
 use super::work::Work;
@@ -57,6 +58,7 @@ impl Keepers {
                 clock,
                 audit,
                 metrics: Arc::clone(&metrics),
+                looks: Arc::new(Semaphore::new(MAX_LOOKS)),
             },
             namespace: settings.namespace.clone(),
             lease_prefix: settings.lease_prefix.clone(),

@@ -96,6 +96,8 @@ pub(super) struct Lifecycle {
     state: State,
     since: Instant,
     ready_timeout: Duration,
+    /// The reason why it is not ready yet.
+    reason: Option<String>,
     /// The state that was seen last.
     seen: (usize, usize),
 }
@@ -107,6 +109,7 @@ impl Lifecycle {
             state: State::Off,
             since: now,
             ready_timeout,
+            reason: None,
             seen: (0, 0),
         }
     }
@@ -114,6 +117,11 @@ impl Lifecycle {
     /// Takes another time in which it has to become ready, from the next start on.
     pub(super) const fn set_ready_timeout(&mut self, ready_timeout: Duration) {
         self.ready_timeout = ready_timeout;
+    }
+
+    /// Takes the reason why it is not ready yet, a short sentence.
+    pub(super) fn set_reason(&mut self, reason: Option<String>) {
+        self.reason = reason;
     }
 
     /// Nothing is too late before this time.
@@ -198,6 +206,7 @@ impl Lifecycle {
         let is_other = self.phase() != phase;
         if is_other {
             self.since = now;
+            self.reason = None;
         }
         match effect {
             Effect::None if is_other => Effect::Changed,
@@ -309,10 +318,14 @@ impl Lifecycle {
         };
         if now >= *deadline {
             let minutes = self.ready_timeout.as_secs() / 60;
-            let reason = match minutes {
+            let mut reason = match minutes {
                 0 => format!("not ready after {} s", self.ready_timeout.as_secs()),
                 minutes => format!("not ready after {minutes} min"),
             };
+            if let Some(why) = &self.reason {
+                reason.push_str(": ");
+                reason.push_str(why);
+            }
             return (Some(failed(reason, false, now)), Effect::Changed);
         }
         match pods_by {

@@ -16,6 +16,7 @@ mod lifecycle;
 mod observe;
 mod outcome;
 mod readiness;
+mod reason;
 mod service_read;
 mod shared;
 #[cfg(test)]
@@ -24,7 +25,7 @@ mod view;
 mod watches;
 mod work;
 
-pub use asked::{Change, Changed, Cold, Refusal, Wanted};
+pub use asked::{Change, Changed, Cold, Refusal, Waker, Wanted};
 pub use handle::{InUse, TargetHandle};
 pub use keepers::Keepers;
 pub use view::{Endpoint, Phase, View};

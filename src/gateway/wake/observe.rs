@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::agreement::LeasePhase;
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Found};
 use super::decide::LOOK_FOR_PODS;
 use super::keeper::{Keeper, MAX_TURN, Watched};
 use super::lifecycle::{Effect, Event};
@@ -239,5 +239,26 @@ impl<C: Cluster> Keeper<C> {
         {
             readiness.accepted(address);
         }
+    }
+
+    /// Looks for the reason why it is not ready yet. Returns the time of the next look.
+    pub(super) fn look_for_reason(&mut self, now: Instant) -> Option<Instant> {
+        if self.lifecycle.phase() != Phase::Starting {
+            self.reason.end();
+            return None;
+        }
+        let of = (&self.work.cluster, &self.work.workload);
+        let since = self.lifecycle.since();
+        self.reason.look(since, now, of, &self.means.looks)
+    }
+
+    /// Takes in the outcome of such a look.
+    pub(super) fn found(&mut self, found: Found) {
+        if self.reason.take(found, Instant::now())
+            && let Some(detail) = self.reason.detail()
+        {
+            log::warn!("{} is not ready yet: {detail}", self.target.name);
+        }
+        self.lifecycle.set_reason(self.reason.told());
     }
 }

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::agreement::LeasePhase;
-use super::asked::{Change, Changed, Refusal};
+use super::asked::{Change, Changed, Refusal, Waker};
 use super::cluster::{Cluster, Fault};
 use super::decide::{LOOK_FOR_PODS, LOOK_SOON, RENEWAL};
 use super::idle::Why;
@@ -292,9 +292,7 @@ impl<C: Cluster> Keeper<C> {
         if let JobKind::Wake(by) = kind
             && is_done
         {
-            let mut record = record_of(by, GatewayEvent::Wake);
-            record.decision = "allowed";
-            self.record(record);
+            self.record_wake(by, "allowed", "");
         }
         let is_start = matches!(&self.pending, Some((asked, _))
             if matches!(asked.change, Change::Start { .. }));
@@ -311,13 +309,21 @@ impl<C: Cluster> Keeper<C> {
             return self.answer(Err(refusal));
         };
         self.shared.with(|hot| hot.wake_wanted = None);
-        let mut record = record_of(by, GatewayEvent::Wake);
-        record.decision = "failed";
-        if let Refusal::Refused(reason) | Refusal::Impossible(reason) = &refusal {
-            record.reason = reason;
-        }
-        self.record(record);
+        let reason = match &refusal {
+            Refusal::Refused(reason) | Refusal::Impossible(reason) => reason,
+            Refusal::Unavailable => "",
+        };
+        self.record_wake(by, "failed", reason);
         self.on(event, now);
+    }
+
+    fn record_wake(&self, by: &Waker, decision: &str, reason: &str) {
+        self.record(GatewayRecord {
+            decision,
+            reason,
+            request_id: &by.request.to_string(),
+            ..record_of(&by.principal, GatewayEvent::Wake)
+        });
     }
 
     /// It was stopped, or not.

@@ -9,10 +9,9 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::activity::Activity;
-use super::asked::{Change, Changed, Cold, Refusal, Wanted};
+use super::asked::{Change, Changed, Cold, Refusal, Waker, Wanted};
 use super::view::{Endpoint, Phase};
 use crate::config::gateway::GatewayTarget;
-use crate::control::access::Principal;
 use crate::telemetry::GatewayMetrics;
 
 /// Changes of one target that wait for their turn.
@@ -79,7 +78,7 @@ pub(super) struct Hot {
     /// From then on the keeper has to be told of a use.
     pub(super) tell_use_from: Option<Instant>,
     /// The one who wants it woken.
-    pub(super) wake_wanted: Option<Principal>,
+    pub(super) wake_wanted: Option<Waker>,
     /// A request waits for the Lease to be renewed.
     pub(super) renewal_wanted: bool,
     /// Endpoints that did not answer.

@@ -288,10 +288,11 @@ def workload(
     kind: str = "Deployment",
     replicas: int | None = 0,
     account: str = "",
+    node: str = NODE,
 ) -> None:
     """A workload, and the Service before it where a backend plays what it serves."""
     labels = {"app": name}
-    pod = {"nodeName": NODE, "containers": [{"name": "main", "image": "example.invalid/workload:1"}]}
+    pod = {"nodeName": node, "containers": [{"name": "main", "image": "example.invalid/workload:1"}]}
     if account:
         made = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account, "namespace": namespace}}
         cluster.apply([made])

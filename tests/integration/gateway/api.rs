@@ -1,5 +1,6 @@
 //! The API of the running gateway: what programs ask it for, and who learns what.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
@@ -84,6 +85,7 @@ fn a_target_is_started_scaled_and_stopped() {
     });
     let verbs: Vec<&Value> = audit.iter().map(|line| &line["verb"]).collect();
     assert_eq!(verbs, ["start", "scale", "start", "stop", "stop"]);
+    let mut ids = BTreeSet::new();
     for line in audit {
         assert_eq!(line["serviceAccount"], "worker", "{line}");
         assert_eq!(
@@ -91,6 +93,8 @@ fn a_target_is_started_scaled_and_stopped() {
             (&"web".into(), &"all".into())
         );
         assert_eq!(line["remoteIp"], "127.0.0.1");
+        let id = line["requestId"].as_str().unwrap();
+        assert!(id.len() == 16 && ids.insert(id.to_owned()), "{id}");
     }
 }
 

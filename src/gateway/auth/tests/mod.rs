@@ -21,6 +21,7 @@ use super::session::{AuthFault, Caller, Credential, record_of};
 use crate::auth::jwt::tests::base64;
 use crate::config::gateway::{GatewayFile, Oidc};
 use crate::control::access::{Action, Actions, Grants, Identity, Role};
+use crate::gateway::origin::{Origin, RequestId};
 use crate::kube::TokenReview;
 use crate::telemetry::GatewayEvent;
 use crate::util::{Ahead, Clock, ClockDifference, ServerClock, SortedMap};
@@ -28,6 +29,12 @@ use crate::util::{Ahead, Clock, ClockDifference, ServerClock, SortedMap};
 const AUDIENCE: &str = "openclaw-gateway";
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 244, 1, 5));
+
+/// A request from there.
+fn origin() -> Origin {
+    let id = RequestId::own();
+    Origin { ip: PEER, id }
+}
 
 /// Runs a test as the program runs, in a time that passes only when all wait.
 fn paused<T>(test: impl Future<Output = T>) -> T {
@@ -141,6 +148,6 @@ fn file(grants: Grants) -> GatewayFile {
 
 async fn show(authenticator: &Authenticator, token: &str) -> Result<Caller, AuthFault> {
     authenticator
-        .authenticate(&bearer(token), PEER, false)
+        .authenticate(&bearer(token), &origin(), false)
         .await
 }

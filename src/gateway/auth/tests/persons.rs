@@ -90,7 +90,12 @@ fn a_person_is_let_in_by_one_signature() {
         let again = show(&authenticator, &token).await.unwrap();
         assert!(Arc::ptr_eq(&caller.session, &again.session));
         assert_eq!(asked.load(Relaxed), 1);
-        assert!(authenticator.check_again(&caller.session, "").await.is_ok());
+        assert!(
+            authenticator
+                .check_again(&caller.session, &origin())
+                .await
+                .is_ok()
+        );
     });
 }
 
@@ -193,7 +198,7 @@ fn a_machine_whose_clock_is_wrong_judges_by_the_servers() {
                 let pod = show(&authenticator, &token(&pod_claims())).await.unwrap();
                 let person = show(&authenticator, &signed("k", &claims())).await.unwrap();
                 for session in [pod.session, person.session] {
-                    assert!(authenticator.check_again(&session, "").await.is_ok());
+                    assert!(authenticator.check_again(&session, &origin()).await.is_ok());
                 }
             }
             assert_eq!(asked.load(Relaxed), 1, "remembered");
@@ -221,9 +226,12 @@ fn random_keys_are_asked_for_once_in_ten_seconds() {
         for number in 0..10_000_u32 {
             let token = format!("{}.{body}.{}", head(number), base64("x"));
             // From everywhere, so that no peer tries too often.
-            let peer = IpAddr::V4((0x0a00_0000 + number).into());
+            let origin = Origin {
+                ip: IpAddr::V4((0x0a00_0000 + number).into()),
+                id: RequestId::own(),
+            };
             let shown = authenticator
-                .authenticate(&bearer(&token), peer, false)
+                .authenticate(&bearer(&token), &origin, false)
                 .await;
             assert!(shown.is_err());
             tokio::time::advance(Duration::from_millis(10)).await;

@@ -240,12 +240,12 @@ fn without_the_server_nobody_is_let_in_and_open_sockets_stay() {
             show(&authenticator, &token).await,
             Err(AuthFault::Unavailable)
         );
-        let stays = authenticator.check_again(&open, "").await.unwrap();
+        let stays = authenticator.check_again(&open, &origin()).await.unwrap();
         assert!(Arc::ptr_eq(&stays, &open));
         // Its pod is gone.
         *answer.lock().unwrap() = Some(TokenReview::default());
         let refused = AuthFault::Unauthorized("not accepted by the API server");
-        let again = authenticator.check_again(&open, "10.244.1.5").await;
+        let again = authenticator.check_again(&open, &origin()).await;
         assert_eq!(again, Err(refused));
         let [line] = authenticator.audit().take_written().try_into().unwrap();
         for (name, text) in [
@@ -275,18 +275,18 @@ fn a_socket_ends_with_its_token_and_with_its_right() {
         // The API server has a leeway, and it was open within it.
         let open = show(&authenticator, &token(&claims)).await.unwrap().session;
         let expired = Err(AuthFault::Unauthorized("expired"));
-        assert_eq!(authenticator.check_again(&open, "").await, expired);
+        assert_eq!(authenticator.check_again(&open, &origin()).await, expired);
         let open = show(&authenticator, &token(&pod_claims()))
             .await
             .unwrap()
             .session;
         authenticator.reload(&file(Grants::default()));
         assert_eq!(
-            authenticator.check_again(&open, "").await,
+            authenticator.check_again(&open, &origin()).await,
             Err(AuthFault::Forbidden)
         );
         let nobody = authenticator.anonymous();
-        assert!(authenticator.check_again(&nobody, "").await.is_ok());
+        assert!(authenticator.check_again(&nobody, &origin()).await.is_ok());
     });
 }
 
@@ -370,7 +370,11 @@ fn credentials_that_are_not_for_the_gateway_are_the_apps() {
                 .map(|line| (AUTHORIZATION, line.parse().unwrap()));
             let headers: HeaderMap = lines.collect();
             let authenticator = authenticator.clone();
-            async move { authenticator.authenticate(&headers, PEER, is_public).await }
+            async move {
+                authenticator
+                    .authenticate(&headers, &origin(), is_public)
+                    .await
+            }
         };
         let credential = |caller: Result<Caller, AuthFault>| {
             caller.map(|caller| {

@@ -16,6 +16,7 @@ use crate::control::access::{
 use crate::gateway::auth::{Authenticator, Session};
 use crate::gateway::context::{Context, Parts};
 use crate::gateway::listener::Slot;
+use crate::gateway::origin::{Origin, RequestId};
 use crate::gateway::proxy::serve_connection;
 use crate::gateway::proxy::standing::Standing;
 use crate::gateway::wake::fake::{self, FakeKeeper};
@@ -205,7 +206,10 @@ pub(super) async fn nobody() -> Standing {
         session: context.authenticator.anonymous(),
         action: Action::Connect,
         context,
-        remote_ip: Ipv4Addr::LOCALHOST.into(),
+        origin: Origin {
+            ip: Ipv4Addr::LOCALHOST.into(),
+            id: RequestId::own(),
+        },
     }
 }
 

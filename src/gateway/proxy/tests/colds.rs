@@ -220,6 +220,15 @@ fn the_page_is_told_of_progress() {
             .keeper
             .phase(Phase::Starting, Some("its image is being pulled"));
         read_to(&client, r#""reason":"its image is being pulled""#).await;
+        // Another reason in the same phase is news, too, also for who has no scripts.
+        let reason = Some("it runs out of memory");
+        world.keeper.phase(Phase::Starting, reason);
+        read_to(&client, r#""reason":"it runs out of memory""#).await;
+        let page = format!("GET / HTTP/1.1\n{BROWSER}\nAuthorization: Bearer {TOKEN}");
+        let page = world.ask(&page).await;
+        assert!(page.contains(">it runs out of memory</p>"), "{page}");
+        let page = world.ask(&format!("GET / HTTP/1.1\n{BROWSER}")).await;
+        assert!(!page.contains("out of memory"), "{page}");
         world.wake();
         read_to(&client, "event: ready\n").await;
         assert_eq!(world.keeper.wake_wanted(), None, "to look is not to wake");

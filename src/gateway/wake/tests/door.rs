@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
 
-use super::super::cluster::{Cluster, Fault};
+use super::super::cluster::{Cluster, Fault, Found};
 use super::super::keeper::Watched;
 use super::replicas::server_time;
 use super::world::World;
@@ -120,6 +120,19 @@ impl Cluster for Door {
         });
         self.way().await?;
         Ok(seen)
+    }
+
+    async fn why(&self, _: &Workload, may_read: bool) -> Result<Found, Fault> {
+        self.way().await?;
+        let found = self.world.with(|state| {
+            state.looks.push(may_read);
+            Found {
+                finding: state.trouble.clone(),
+                is_forbidden: may_read && state.hides_pods,
+            }
+        });
+        self.way().await?;
+        Ok(found)
     }
 
     async fn lease(&self, _: &Namespace, _: &ObjectName) -> Result<Lease, Fault> {

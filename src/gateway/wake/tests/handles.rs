@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::fake::{cold, ready_at, target};
-use super::super::{Cold, Endpoint, Phase, TargetHandle, Wanted};
+use super::super::{Cold, Endpoint, Phase, TargetHandle, Waker, Wanted};
 use crate::control::access::Principal;
+use crate::gateway::origin::RequestId;
 
 const HOLD: Duration = Duration::from_secs(50);
 
@@ -16,7 +17,10 @@ fn address(last: u8) -> SocketAddr {
 }
 
 fn wanted(wake: bool, hold: Duration) -> Wanted {
-    let by = Principal::Anonymous;
+    let by = Waker {
+        principal: Principal::Anonymous,
+        request: RequestId::own(),
+    };
     Wanted { wake, hold, by }
 }
 
@@ -60,7 +64,7 @@ fn a_request_is_held_until_it_is_ready_or_its_time_is_over() {
     paused(async {
         let (handle, keeper) = cold(target("app"));
         let begun = Instant::now();
-        assert_eq!(turned(&handle, true, HOLD).await, Cold::TimedOut);
+        assert_eq!(turned(&handle, true, HOLD).await, Cold::TimedOut(None));
         assert_eq!(begun.elapsed(), HOLD);
         assert_eq!(keeper.wake_wanted().as_deref(), Some("anonymous"));
         let waiting = tokio::spawn({
@@ -80,15 +84,18 @@ fn what_wakes_nothing_is_turned_away_or_waits_for_others() {
     paused(async {
         let (handle, keeper) = cold(target("app"));
         assert_eq!(turned(&handle, false, HOLD).await, Cold::Off);
-        assert_eq!(turned(&handle, true, Duration::ZERO).await, Cold::Starting);
+        assert_eq!(
+            turned(&handle, true, Duration::ZERO).await,
+            Cold::Starting(None)
+        );
         keeper.phase(Phase::Starting, None);
-        assert_eq!(turned(&handle, false, HOLD).await, Cold::TimedOut);
+        assert_eq!(turned(&handle, false, HOLD).await, Cold::TimedOut(None));
         keeper.phase(Phase::Failed, Some("no room"));
         let failed = |left| Cold::Failed("no room".to_owned(), Duration::from_secs(left));
         assert_eq!(turned(&handle, true, HOLD).await, failed(30));
         tokio::time::sleep(Duration::from_secs(31)).await;
         assert_eq!(turned(&handle, false, HOLD).await, failed(0));
-        assert_eq!(turned(&handle, true, HOLD).await, Cold::TimedOut);
+        assert_eq!(turned(&handle, true, HOLD).await, Cold::TimedOut(None));
         keeper.phase(Phase::Failed, Some("switched off by a person"));
         let refused = Cold::Refused("switched off by a person".to_owned());
         assert_eq!(turned(&handle, true, HOLD).await, refused);
@@ -112,7 +119,7 @@ fn the_number_of_held_requests_has_an_end() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(
             turned(&handle, true, Duration::from_secs(1)).await,
-            Cold::TimedOut
+            Cold::TimedOut(None)
         );
         keeper.drain();
         for held in held {

@@ -277,7 +277,7 @@ fn what_does_not_come_up_is_remembered_and_tried_again() {
         let mut target = target();
         target.idle = Some(Duration::from_secs(300));
         let replica = replica(&world, target).await;
-        assert_eq!(reach(&replica, true).await, Err(Cold::TimedOut));
+        assert_eq!(reach(&replica, true).await, Err(Cold::TimedOut(None)));
         sleep(Duration::from_secs(11)).await;
         let Err(Cold::Failed(reason, left)) = reach(&replica, true).await else {
             panic!();
@@ -285,7 +285,7 @@ fn what_does_not_come_up_is_remembered_and_tried_again() {
         assert_eq!(reason, "not ready after 1 min");
         assert!(left <= Duration::from_secs(30));
         sleep(left).await;
-        assert_eq!(reach(&replica, true).await, Err(Cold::TimedOut));
+        assert_eq!(reach(&replica, true).await, Err(Cold::TimedOut(None)));
         assert_eq!(view(&replica).phase, Phase::Starting);
         world.with(|state| assert_eq!((state.wakes, state.idle_writes), (1, 0)));
     });

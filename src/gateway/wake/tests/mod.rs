@@ -9,6 +9,7 @@ mod oddities;
 mod races;
 mod random;
 mod readiness;
+mod reasons;
 mod replicas;
 mod serviceless;
 mod world;

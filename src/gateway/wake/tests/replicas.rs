@@ -143,6 +143,7 @@ impl Replica {
             clock,
             audit: GatewayAudit::new(true),
             metrics,
+            looks: Arc::new(tokio::sync::Semaphore::new(1)),
         };
         let handle = TargetHandle(Arc::clone(&shared));
         let keeper = Keeper::new(shared, work, means, told, asked);

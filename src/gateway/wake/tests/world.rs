@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::keeper::Watched;
 use super::random::Random;
+use crate::control::progress::Finding;
 use crate::kube::{CollectionChange, EndpointSlice, Lease, ScaleAnswer, SliceEndpoint, SlicePort};
 
 #[derive(Clone)]
@@ -49,6 +50,12 @@ pub(super) struct State {
     pub(super) idle_writes: usize,
     pub(super) scale_calls: usize,
     pub(super) lease_calls: usize,
+    /// The cause for which its pods do not come up.
+    pub(super) trouble: Option<Finding>,
+    /// Nobody may list pods and Events.
+    pub(super) hides_pods: bool,
+    /// The looks for that cause, and whether each was at pods, too.
+    pub(super) looks: Vec<bool>,
     /// Scaled down, it loses its volumes.
     pub(super) deletes_volumes: bool,
     /// The manager who applies a number right after an apply that was refused for the sake of
@@ -105,6 +112,9 @@ impl World {
             idle_writes: 0,
             scale_calls: 0,
             lease_calls: 0,
+            trouble: None,
+            hides_pods: false,
+            looks: Vec::new(),
             deletes_volumes: false,
             comes_between: None,
             to_die: None,
