@@ -51,9 +51,12 @@ REMAP = --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(CARGO_DIR)=cargo -
 
 # Rust's own linker, for what the cross linker cannot be told: no tables for
 # unwinding, and, where the binary is position-independent (x86_64), a short form
-# of its relocations. It says what went in where for `make size`. Paths are
+# of its relocations. Functions of the same code become one (46 kB), but for those
+# whose addresses may be compared, which compilers list for it (`addrsig`). It says
+# what went in where for `make size`. Paths are
 # relative: Cargo makes these flags, not those above, a part of the binary's names.
 LINK = -C linker=rust-lld -C linker-flavor=ld.lld -C link-self-contained=yes \
+  -C llvm-args=-addrsig -C link-arg=--icf=safe \
   -C link-arg=-T.cargo/no-unwind.ld -C link-arg=-zpack-relative-relocs \
   -C link-arg=-Map=target/$$triple.map
 

@@ -18,6 +18,7 @@ use crate::{
         Target, TargetName, Targets,
         progress::{Details, Ending, Follow, Goal, Next, Owner, Snapshot, Stage, Step},
     },
+    kube::LookAt,
     matrix::e2ee::{Error, Place, Speech},
     store::{Anchor, FollowedChange},
     telemetry::{AuditEvent, AuditRecord},
@@ -105,9 +106,12 @@ impl Jobs {
                 seen.owner = Some(Owner::Autoscaler);
             }
             let look = match &seen {
-                Ok(seen) if next == Next::Look => {
-                    Some(cluster.kube.look(&workload, &selector, seen).await)
-                }
+                Ok(seen) if next == Next::Look => Some(
+                    cluster
+                        .kube
+                        .look(&workload, &selector, seen, LookAt::ALL)
+                        .await,
+                ),
                 _ => None,
             };
             Ended::Looked(Box::new(Looked {

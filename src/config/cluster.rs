@@ -176,24 +176,27 @@ pub(super) fn deployment_of(pod: &str) -> Option<&str> {
     Some(deployment)
 }
 
-/// The host of a URL, as it is written, without its port.
-pub(super) fn host_of(url: &str) -> Option<&str> {
+/// The host of a URL in lower case, without its port and the dot of a root.
+pub(super) fn host_of(url: &str) -> Option<String> {
     let (_, address) = url.split_once("://")?;
     let authority = address.split(['/', '?', '#']).next()?;
     let end = match authority.rfind(']') {
         Some(end) => end.saturating_add(1),
         None => authority.find(':').unwrap_or(authority.len()),
     };
-    authority.get(..end)
+    let host = authority.get(..end)?.trim_end_matches('.');
+    Some(host.to_ascii_lowercase())
 }
 
 /// The Service and its namespace that a URL leads to, if its host is one of the cluster:
 /// `SERVICE.NAMESPACE.svc`, perhaps with the cluster's domain
 /// (<https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#services>).
-pub(super) fn service_of(url: &str) -> Option<(&str, &str)> {
-    let mut labels = host_of(url)?.split('.');
+pub(super) fn service_of(url: &str) -> Option<(String, String)> {
+    let host = host_of(url)?;
+    let mut labels = host.split('.');
     let (service, namespace) = (labels.next()?, labels.next()?);
-    (labels.next() == Some("svc")).then_some((service, namespace))
+    let is_service = labels.next() == Some("svc");
+    is_service.then(|| (service.to_owned(), namespace.to_owned()))
 }
 
 fn no_name(text: &str, cure: &'static str) -> Flaw {
@@ -268,6 +271,34 @@ mod tests {
         for text in ["https://10.96.0.1", "10.96.0.1:443", "[::1]", "a/b", "a@b"] {
             assert!(host(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn services_of_urls() {
+        let of = |url| service_of(url).map(|(service, namespace)| format!("{namespace}/{service}"));
+        for url in [
+            "http://SSO.id.SVC:8080/realms/a.b",
+            "https://sso.id.svc",
+            "https://sso.id.svc.cluster.local.?x",
+        ] {
+            assert_eq!(of(url).as_deref(), Some("id/sso"), "{url}");
+        }
+        for url in [
+            "https://sso.example.org/id.svc",
+            "http://[fd00::1]:80/",
+            "sso.id.svc",
+            "",
+        ] {
+            assert_eq!(of(url), None, "{url}");
+        }
+        assert_eq!(
+            host_of("http://[fd00::1]:80/").as_deref(),
+            Some("[fd00::1]")
+        );
+        assert_eq!(
+            host_of("https://A.example.org.:8443").as_deref(),
+            Some("a.example.org")
+        );
     }
 
     #[test]

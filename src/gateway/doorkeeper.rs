@@ -1,7 +1,7 @@
-//! Workloads that let people in, as far as their images tell it: whoever stops one of them may
-//! not be able to start it again.
+//! Workloads by which requests and tokens come in, as far as their images tell it: whoever
+//! stops one of them may not be able to start it again.
 
-/// A workload that lets people in.
+/// A workload by which requests or tokens come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doorkeeper {
     /// This program: a bot, or another gateway.

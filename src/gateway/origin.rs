@@ -29,8 +29,9 @@ pub struct RequestId(Id);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Id {
-    /// The ingress's.
-    Told(HeaderValue),
+    /// The ingress's. A copy: a part of the head would keep all of it for as long as a socket is
+    /// open.
+    Told(Box<[u8]>),
     /// One of the gateway's own.
     Own(u64),
 }
@@ -50,7 +51,7 @@ impl RequestId {
             (1..=MAX_ID).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
         };
         match told.filter(is_word) {
-            Some(told) => Self(Id::Told(told.clone())),
+            Some(told) => Self(Id::Told(Box::from(told.as_bytes()))),
             None => Self::own(),
         }
     }
@@ -66,7 +67,7 @@ impl RequestId {
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Id::Told(told) => f.write_str(told.to_str().unwrap_or_default()),
+            Id::Told(told) => f.write_str(&String::from_utf8_lossy(told)),
             Id::Own(number) => write!(f, "{number:016x}"),
         }
     }

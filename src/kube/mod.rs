@@ -66,6 +66,7 @@ pub use endpoints::{EndpointSlice, SlicePort};
 pub use error::Error;
 pub use kubeconfig::{Fault, Kubeconfig, KubeconfigAccess, Subject};
 pub use lease::{Lease, LeaseChange, LeaseWrite};
+pub use look::LookAt;
 pub use rights::WorkloadRights;
 pub use scale::ScaleAnswer;
 #[cfg(feature = "gateway")]

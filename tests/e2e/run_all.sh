@@ -27,7 +27,11 @@ step() {
         return
     fi
     printf '\n==> %s: %s\n' "$name" "$*"
-    if "$@" > >(tee "$logs/$name") 2>&1; then
+    local status=0
+    "$@" > >(tee -i "$logs/$name") 2>&1 || status=$?
+    # Until the last of it is shown, unless a process that was left holds on to it.
+    timeout 5 tail --pid=$! -f /dev/null
+    if [ "$status" -eq 0 ]; then
         summary+=("$(printf 'passed   %-8s %4d s' "$name" $((SECONDS - started)))")
     else
         summary+=("$(printf 'FAILED   %-8s %4d s' "$name" $((SECONDS - started)))")

@@ -111,7 +111,6 @@ def refusal(values: Values, *options: str) -> str:
             for fields in (
                 {"namespace": "id", "name": "sso"},
                 {"namespace": "id"} | BACKEND | {"service": "sso"},
-                BACKEND | {"host": "sso.id.svc.cluster.local"},
             )
         ),
         (

@@ -45,29 +45,50 @@ fn named(text: &str) -> Vec<&str> {
         .collect()
 }
 
+/// The documents about security, and how many names of tests each has at least.
+const SECURITY: [(&str, usize); 2] = [("docs/security.md", 80), ("docs/gateway-security.md", 250)];
+
 #[test]
 fn every_test_that_the_security_document_names_is_there() {
     let mut tests = BTreeSet::new();
     defined(&root().join("src"), ".rs", "fn ", &mut tests);
     defined(&root().join("tests"), ".rs", "fn ", &mut tests);
     defined(&root().join("tests/e2e"), ".py", "def ", &mut tests);
-    let text = fs::read_to_string(root().join("docs/security.md")).unwrap();
-    let named = named(&text);
-    assert!(named.len() > 80, "only {} were found", named.len());
-    let missing: Vec<&str> = named
-        .into_iter()
-        .filter(|name| *name != "sender_device_keys" && !tests.contains(*name))
-        .collect();
-    assert!(missing.is_empty(), "no such tests: {missing:#?}");
+    for (document, least) in SECURITY {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        let named = named(&text);
+        let count = named.len();
+        assert!(count > least, "{document}: only {count} were found");
+        let missing: Vec<&str> = named
+            .into_iter()
+            .filter(|name| *name != "sender_device_keys" && !tests.contains(*name))
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "{document}: no such tests: {missing:#?}"
+        );
+    }
+}
+
+/// Each of these numbers has its row in the document.
+fn assert_rows(document: &str, numbers: impl Iterator<Item = u32>) {
+    let text = fs::read_to_string(root().join(document)).unwrap();
+    for number in numbers {
+        assert!(text.contains(&format!("\n| {number} | ")), "{number}");
+    }
 }
 
 /// Each number of the list has its row.
 #[test]
 fn every_rule_has_a_row() {
-    let text = fs::read_to_string(root().join("docs/security.md")).unwrap();
-    for number in (1..=52).chain([54]) {
-        assert!(text.contains(&format!("\n| {number} | ")), "{number}");
-    }
+    assert_rows("docs/security.md", (1..=52).chain([54]));
+}
+
+/// Each number of the gateway's list that is about a part of this version.
+#[test]
+fn every_rule_of_the_gateway_has_a_row() {
+    let numbers = (1..=19).chain(29..=35).chain(39..=65).chain([73, 74]);
+    assert_rows("docs/gateway-security.md", numbers);
 }
 
 /// A test file has so many lines at most.

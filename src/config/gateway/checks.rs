@@ -54,6 +54,7 @@ pub(super) fn flaws(placed: &[Placed], vital: &Vital) -> Vec<Flaw> {
 
 /// A sentence for each thing that is allowed and is seldom meant.
 pub(super) fn warnings(
+    vital: &Vital,
     foreign: &[String],
     grants: &Grants,
     targets: &[GatewayTarget],
@@ -65,6 +66,8 @@ pub(super) fn warnings(
             few(foreign.iter().map(String::as_str))
         ));
     }
+    let backends = targets.iter().filter_map(|target| target.backend.as_ref());
+    warnings.extend(vital.doubt(backends.flat_map(|backend| &backend.hosts)));
     let is_open = grants.anonymous.values().any(|actions| !actions.is_empty());
     if !is_open && grants.identities.is_empty() && grants.oidc_roles.is_empty() {
         warnings.push(

@@ -113,7 +113,7 @@ fn parse(text: &str, vital: &Vital) -> Result<GatewayFile, Flaws> {
         anonymous: Arc::new(gathered(open)),
     };
     Ok(GatewayFile {
-        warnings: checks::warnings(&outline.foreign, &grants, &targets),
+        warnings: checks::warnings(vital, &outline.foreign, &grants, &targets),
         grants,
         targets,
         service_accounts: trust.enabled,

@@ -63,7 +63,7 @@ pub struct GatewaySettings {
     pub lease_prefix: String,
     /// The name of this replica (`POD_NAME`, else the host's name).
     pub replica: String,
-    /// The things that are no targets.
+    /// The parts that it cannot work without, which are no targets.
     pub vital: Vital,
     /// Room for connections, in places (`MAX_CONNECTIONS`, 640).
     pub max_connections: usize,

@@ -65,7 +65,7 @@ fn owned<'a>(workload: &'a Observation, pods: &'a [PodView]) -> impl Iterator<It
 
 /// True if a pod is of a workload: it owns the pod, or the ReplicaSet between them has
 /// the name that the workload's controller gives to it.
-fn is_owned(workload: &Observation, pod: &PodView) -> bool {
+pub fn is_owned(workload: &Observation, pod: &PodView) -> bool {
     let made_from = |owner: &str| {
         owner
             .strip_prefix(workload.name.as_str())

@@ -18,7 +18,7 @@ mod words;
 pub use cause::{
     Barrier, Cause, Details, Finding, Image, NoNode, PullFault, Resource, Right, SetupFault,
 };
-pub use causes::{find, silent_pod};
+pub use causes::{find, is_owned, silent_pod};
 pub use ending::{Ending, Lingering, Progress, ReadError};
 pub use follow::Follow;
 pub use judge::{Direction, Goal, Remark, State, WaitsFor, judge};

@@ -114,8 +114,7 @@ impl Authenticator {
     }
 
     /// Checks again what an open socket was opened with: every minute. Returns the session
-    /// as it is now, which may be allowed less. The audit log is told this origin of
-    /// it.
+    /// as it is now, which may be allowed less. The audit log is told the request that opened it.
     ///
     /// # Errors
     /// It is not taken any more. While it cannot be checked, an open socket stays until its

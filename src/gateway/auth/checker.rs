@@ -60,7 +60,7 @@ pub(super) struct Rules {
 pub(super) enum By<'a> {
     /// A request, which shows it.
     Request(&'a Origin),
-    /// An open socket that was opened with it: its session, and the request that it was.
+    /// An open socket that was opened with it: its session, and the request that opened it.
     Socket(&'a Session, &'a Origin),
 }
 

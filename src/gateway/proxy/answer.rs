@@ -89,9 +89,11 @@ impl Passed {
                 Poll::Ready(frame) => frame,
             };
             self.silence.broken();
+            let is_last = self.body.is_end_stream();
             match &frame {
                 Some(Err(_)) => self.leased = None,
-                Some(Ok(_)) if !self.body.is_end_stream() => {
+                // Nothing comes after trailers, and nobody asks for it.
+                Some(Ok(frame)) if !is_last && !frame.is_trailers() => {
                     if let Some(leased) = &self.leased {
                         leased.allowance.renew();
                     }

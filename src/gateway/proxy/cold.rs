@@ -15,7 +15,7 @@ use crate::config::gateway::{Backend, GatewayTarget};
 use crate::control::access::Action;
 use crate::gateway::auth::Session;
 use crate::gateway::origin::RequestId;
-use crate::gateway::wake::{Cold, Endpoint, TargetHandle, Waker, Wanted};
+use crate::gateway::wake::{Cold, Endpoint, TargetHandle, Wanted, WokenBy};
 use crate::util::{First, race};
 
 /// The time for which one is held who gets the page: in it a target that is almost there is
@@ -61,7 +61,7 @@ impl Waiting<'_> {
                 Plan::Page => left.min(PATIENCE),
                 Plan::Refuse => Duration::ZERO,
             },
-            by: Waker {
+            by: WokenBy {
                 principal: self.session.principal.clone(),
                 request: self.request.clone(),
             },

@@ -131,9 +131,14 @@ impl One<'_> {
             return Ok(answer);
         }
         self.count(admitted, status);
-        if status.as_u16() < 400 {
-            usage.touch(true);
-        }
+        // An error is no use, and neither is its body.
+        let usage = match status.as_u16() < 400 {
+            true => {
+                usage.touch(true);
+                usage
+            }
+            false => Usage::none(),
+        };
         let answer = self.passed(admitted, response, leased, (usage, passing));
         if progress.is_some_and(|progress| !progress.is_done()) {
             self.visitor.socket.leave_unread();

@@ -35,12 +35,12 @@ pub struct Wanted {
     /// The longest time that it waits.
     pub hold: Duration,
     /// The one who asks, for the audit log and the Lease.
-    pub by: Waker,
+    pub by: WokenBy,
 }
 
-/// Somebody who wants a target awake.
+/// The one for whom a target is woken, and the request by which they asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waker {
+pub struct WokenBy {
     /// The one who asks.
     pub principal: Principal,
     /// The request by which they do.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::control::progress::{Cause, Finding, Observation, PodView, ReadError, find};
+use crate::control::progress::{Finding, Observation, PodView, ReadError, find, is_owned};
 use crate::control::{Namespace, ObjectName, Workload};
 use crate::kube::{
-    Api, Applied, Apply, Error, Lease, LeaseChange, LeaseWrite, ScaleAnswer, Service,
+    Api, Applied, Apply, Error, Lease, LeaseChange, LeaseWrite, LookAt, ScaleAnswer, Service,
 };
 use crate::util::{patience, unlinked};
 
@@ -30,12 +30,12 @@ pub(super) enum Fault {
 }
 
 /// The outcome of a look at a target that starts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     /// The worst cause; None if none was found.
     pub(super) finding: Option<Finding>,
-    /// The gateway may read neither pods nor Events.
-    pub(super) is_forbidden: bool,
+    /// The things that the gateway may not read.
+    pub(super) forbidden: LookAt,
 }
 
 /// The cluster of a keeper.
@@ -56,12 +56,12 @@ pub(super) trait Cluster: Clone + Send + Sync + 'static {
         workload: &Workload,
     ) -> impl Future<Output = Result<Observation, Fault>> + Send;
 
-    /// Looks for the reason why the pods of a workload do not come up: in itself, and if
-    /// `may_read` in its pods and the Events about it.
+    /// Looks for the reason why the pods of a workload do not come up: in itself, in its pods
+    /// and in the Events about it.
     fn why(
         &self,
         workload: &Workload,
-        may_read: bool,
+        at: LookAt,
     ) -> impl Future<Output = Result<Found, Fault>> + Send;
 
     /// Reads a Lease.
@@ -106,26 +106,28 @@ impl Cluster for Api {
         seen.map_err(|error| fault(&error, workload))
     }
 
-    async fn why(&self, workload: &Workload, may_read: bool) -> Result<Found, Fault> {
+    async fn why(&self, workload: &Workload, at: LookAt) -> Result<Found, Fault> {
         let seen = Cluster::observe(self, workload).await?;
-        let (mut pods, mut events, mut is_forbidden) = (Vec::new(), Vec::new(), false);
-        if may_read {
-            let scale = Cluster::scale(self, workload).await?;
-            let look = self.look(workload, &scale.selector, &seen).await;
-            is_forbidden = matches!(look.pods, Err(ReadError::Forbidden))
-                && matches!(look.events, Err(ReadError::Forbidden));
-            pods = look.pods.unwrap_or_default();
-            events = look.events.unwrap_or_default();
+        let selector = match at.pods {
+            true => Cluster::scale(self, workload)
+                .await
+                .map(|scale| scale.selector),
+            false => Ok(String::new()),
+        };
+        let selector = selector.unwrap_or_default();
+        let look = self.look(workload, &selector, &seen, at).await;
+        let is_forbidden = |error: Option<&ReadError>| error == Some(&ReadError::Forbidden);
+        let forbidden = LookAt {
+            pods: is_forbidden(look.pods.as_ref().err()),
+            events: is_forbidden(look.events.as_ref().err()),
+        };
+        let is_blind = matches!(look.pods, Err(ReadError::Failed));
+        let pods = current(&seen, look.pods.unwrap_or_default());
+        let finding = find(&seen, &pods, &look.events.unwrap_or_default());
+        match finding.is_none() && is_blind {
+            true => Err(Fault::Unavailable),
+            false => Ok(Found { finding, forbidden }),
         }
-        let is_new = |pod: &PodView| !pod.is_terminating;
-        let finding = find(&seen, &pods, &events).filter(|finding| {
-            // Others are there already, and wait for nobody.
-            finding.cause != Cause::OldPodsStay || !pods.iter().any(is_new)
-        });
-        Ok(Found {
-            finding,
-            is_forbidden,
-        })
     }
 
     async fn lease(&self, namespace: &Namespace, name: &ObjectName) -> Result<Lease, Fault> {
@@ -154,6 +156,18 @@ impl Cluster for Api {
             Ok(Ok(_))
         )
     }
+}
+
+/// The pods that matter to a start: a workload's own, without those of before if there are
+/// others by now.
+fn current(workload: &Observation, mut pods: Vec<PodView>) -> Vec<PodView> {
+    let is_over =
+        |pod: &PodView| pod.is_terminating || ["Failed", "Succeeded"].contains(&pod.phase.as_str());
+    pods.retain(|pod| is_owned(workload, pod));
+    if pods.iter().any(|pod| !is_over(pod)) {
+        pods.retain(|pod| !is_over(pod));
+    }
+    pods
 }
 
 /// The fault of a call about a workload.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use super::agreement::{CLAIM, Keep, LeasePhase};
-use super::asked::{Change, Refusal, Waker};
+use super::asked::{Change, Refusal, WokenBy};
 use super::cluster::Cluster;
 use super::idle::{Due, Facts, JUMP, Why};
 use super::keeper::{Claim, JobKind, Keeper, Outcome};
@@ -215,7 +215,7 @@ impl<C: Cluster> Keeper<C> {
     }
 
     /// The one for whom it is to be woken now.
-    fn wake_wanted(&self, now: Instant) -> Option<Waker> {
+    fn wake_wanted(&self, now: Instant) -> Option<WokenBy> {
         let is_lease_awaited = self.agreement.lease().is_none()
             && !self.agreement.is_missing()
             && now < self.begun + FIRST_LEASE;
@@ -225,7 +225,7 @@ impl<C: Cluster> Keeper<C> {
         self.shared.with(|hot| hot.wake_wanted.clone())
     }
 
-    fn wake(&self, by: Waker) -> (JobKind, Future) {
+    fn wake(&self, by: WokenBy) -> (JobKind, Future) {
         let raise = self.raise(self.target.replicas, Some(1), &by.principal.by(), None);
         self.begin_raise(JobKind::Wake(by), raise)
     }
@@ -443,7 +443,7 @@ impl<C: Cluster> Keeper<C> {
         {
             let due = self
                 .service
-                .due(readiness, self.lifecycle.phase() != Phase::Off);
+                .due(readiness, self.lifecycle.phase() != Phase::Off, now);
             if due.is_some_and(|due| now >= due) {
                 let service = backend.service.clone();
                 let future = async move {
@@ -482,7 +482,7 @@ impl<C: Cluster> Keeper<C> {
         };
         let service = self
             .service
-            .due(readiness, self.lifecycle.phase() != Phase::Off);
+            .due(readiness, self.lifecycle.phase() != Phase::Off, now);
         service.map_or(look_at, |due| look_at.min(due))
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::asked::{Change, Changed, Refusal, Waker};
+use super::asked::{Change, Changed, Refusal, WokenBy};
 use super::handle::TargetHandle;
 use super::shared::{Asked, Forward, Room, Shared};
 use super::view::{Endpoint, Phase};
@@ -56,12 +56,12 @@ pub(crate) fn target(name: &str) -> GatewayTarget {
 }
 
 /// A request of the service account `apps/worker`, in no pod in particular.
-pub(crate) fn program() -> Waker {
+pub(crate) fn program() -> WokenBy {
     let account = ServiceAccountName {
         namespace: "apps".to_owned(),
         name: "worker".to_owned(),
     };
-    Waker {
+    WokenBy {
         principal: Principal::ServiceAccount(account, None),
         request: RequestId::own(),
     }
@@ -108,6 +108,7 @@ impl FakeKeeper {
             hot.phase = phase;
             hot.since = Instant::now();
             hot.reason = reason.map(ToOwned::to_owned);
+            hot.why_starting = hot.reason.clone().filter(|_| phase == Phase::Starting);
             hot.is_refused = reason.is_some_and(|reason| reason.contains("switched off"));
             hot.retry_at =
                 (phase == Phase::Failed).then(|| Instant::now() + Duration::from_secs(30));

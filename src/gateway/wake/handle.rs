@@ -81,7 +81,7 @@ impl TargetHandle {
     fn given_up(&self, cold: fn(Option<String>) -> Cold) -> Cold {
         self.0.with(|hot| match hot.is_unavailable {
             true => Cold::Unavailable,
-            false => cold(hot.reason.clone().filter(|_| hot.phase == Phase::Starting)),
+            false => cold(hot.why_starting.clone()),
         })
     }
 

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::agreement::Agreement;
-use super::asked::Waker;
+use super::asked::WokenBy;
 use super::cluster::{Cluster, Fault, Found};
 use super::idle::{Stops, Why};
 use super::lifecycle::{Event, Lifecycle, State};
@@ -122,7 +122,7 @@ pub(super) enum JobKind {
     /// The Lease is renewed.
     Renew,
     /// It is woken for this one.
-    Wake(Waker),
+    Wake(WokenBy),
     /// A change that is pending is made.
     Change,
     /// A stop is claimed.
@@ -152,7 +152,7 @@ enum Happened {
     Asked(Asked),
     Done(Outcome),
     Probed(SocketAddr, bool),
-    Found(Found),
+    Found(Option<Found>),
     Poked,
     Late,
 }
@@ -218,8 +218,8 @@ impl<C: Cluster> Keeper<C> {
                     }
                 }
                 Happened::Probed(address, is_open) => self.probed(address, is_open),
-                Happened::Found(found) => self.found(found),
-                Happened::Poked | Happened::Late => {}
+                Happened::Found(Some(found)) => self.found(found),
+                Happened::Found(None) | Happened::Poked | Happened::Late => {}
             }
             // What is known already is looked at before anything is decided.
             while let Ok(told) = self.told.try_recv() {
@@ -346,6 +346,7 @@ impl<C: Cluster> Keeper<C> {
             _ => (self.stops.note().map(ToOwned::to_owned), false, None),
         };
         let (phase, since) = (self.lifecycle.phase(), self.lifecycle.since());
+        let why_starting = self.reason.told().filter(|_| phase == Phase::Starting);
         let started_by = Some(self.agreement.started().0)
             .filter(|by| !by.is_empty() && phase != Phase::Off)
             .map(ToOwned::to_owned);
@@ -366,6 +367,7 @@ impl<C: Cluster> Keeper<C> {
             hot.reachable = reachable;
             hot.forward = forward;
             hot.reason = reason;
+            hot.why_starting = why_starting;
             hot.is_refused = is_refused;
             hot.retry_at = retry_at;
             hot.is_unavailable = is_unavailable;

@@ -22,6 +22,8 @@ const MAX_TOLD: usize = 64;
 /// The keepers of the targets: they end when this is dropped.
 pub struct Keepers {
     api: Api,
+    /// For looks that may take long.
+    beside: Api,
     means: Means,
     /// The namespace of the Leases, and what their names begin with.
     namespace: Namespace,
@@ -52,6 +54,7 @@ impl Keepers {
     ) -> Self {
         let clock = api.clock(clock);
         let mut keepers = Self {
+            beside: api.beside(),
             api,
             means: Means {
                 replica: settings.replica.clone(),
@@ -136,6 +139,7 @@ impl Keepers {
         let (tell, told) = mpsc::channel::<Watched>(MAX_TOLD);
         let work = Work {
             cluster: self.api.clone(),
+            beside: self.beside.clone(),
             workload: target.workload.clone(),
             lease: (self.namespace.clone(), lease.clone()),
         };

@@ -25,7 +25,7 @@ mod view;
 mod watches;
 mod work;
 
-pub use asked::{Change, Changed, Cold, Refusal, Waker, Wanted};
+pub use asked::{Change, Changed, Cold, Refusal, Wanted, WokenBy};
 pub use handle::{InUse, TargetHandle};
 pub use keepers::Keepers;
 pub use view::{Endpoint, Phase, View};

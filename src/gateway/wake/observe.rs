@@ -12,6 +12,7 @@ use super::decide::LOOK_FOR_PODS;
 use super::keeper::{Keeper, MAX_TURN, Watched};
 use super::lifecycle::{Effect, Event};
 use super::view::Phase;
+use crate::control::progress::{Cause, Details};
 use crate::kube::{CollectionChange, Lease};
 use crate::telemetry::{GatewayEvent, GatewayRecord};
 use crate::util::{boxed, paced};
@@ -247,7 +248,7 @@ impl<C: Cluster> Keeper<C> {
             self.reason.end();
             return None;
         }
-        let of = (&self.work.cluster, &self.work.workload);
+        let of = (&self.work.beside, &self.work.workload);
         let since = self.lifecycle.since();
         self.reason.look(since, now, of, &self.means.looks)
     }
@@ -255,9 +256,15 @@ impl<C: Cluster> Keeper<C> {
     /// Takes in the outcome of such a look.
     pub(super) fn found(&mut self, found: Found) {
         if self.reason.take(found, Instant::now())
-            && let Some(detail) = self.reason.detail()
+            && let Some(finding) = self.reason.finding()
         {
-            log::warn!("{} is not ready yet: {detail}", self.target.name);
+            // Some need long to be ready, and nothing is wrong with them.
+            let level = match finding.cause {
+                Cause::NotReady => log::Level::Info,
+                _ => log::Level::Warn,
+            };
+            let (name, detail) = (&self.target.name, finding.sentence(Details::Full));
+            log::log!(level, "{name} is not ready yet: {detail}");
         }
         self.lifecycle.set_reason(self.reason.told());
     }

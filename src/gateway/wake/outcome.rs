@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::agreement::LeasePhase;
-use super::asked::{Change, Changed, Refusal, Waker};
+use super::asked::{Change, Changed, Refusal, WokenBy};
 use super::cluster::{Cluster, Fault};
 use super::decide::{LOOK_FOR_PODS, LOOK_SOON, RENEWAL};
 use super::idle::Why;
@@ -317,7 +317,7 @@ impl<C: Cluster> Keeper<C> {
         self.on(event, now);
     }
 
-    fn record_wake(&self, by: &Waker, decision: &str, reason: &str) {
+    fn record_wake(&self, by: &WokenBy, decision: &str, reason: &str) {
         self.record(GatewayRecord {
             decision,
             reason,

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::cluster::{Cluster, Found};
 use crate::control::Workload;
 use crate::control::progress::{Cause, Details, Finding};
+use crate::kube::LookAt;
 use crate::util::{boxed, paced};
 
 /// The time after which a target that starts is looked at.
@@ -19,6 +20,9 @@ const STUCK: Duration = Duration::from_secs(5);
 
 /// From one look to the next.
 const AGAIN: Duration = Duration::from_secs(10);
+
+/// The longest time of a look.
+const MAX_LOOK: Duration = Duration::from_secs(30);
 
 /// The time for which nothing is asked for that the gateway may not read.
 const FORBIDDEN: Duration = Duration::from_secs(600);
@@ -29,14 +33,17 @@ pub(super) const MAX_LOOKS: usize = 2;
 /// The reason why a target is not ready yet.
 #[derive(Debug, Default)]
 pub(super) struct Reason {
-    /// The look that is under way.
-    look: JoinSet<Found>,
+    /// The beginning of the start that this is about.
+    since: Option<Instant>,
+    /// The look that is under way; None is one that could not be made.
+    look: JoinSet<Option<Found>>,
     /// The next one.
     at: Option<Instant>,
     /// The cause that was found last.
     last: Option<Cause>,
     told: Option<Finding>,
-    forbidden_until: Option<Instant>,
+    no_pods_until: Option<Instant>,
+    no_events_until: Option<Instant>,
 }
 
 impl Reason {
@@ -46,10 +53,9 @@ impl Reason {
         Some(told.sentence(Details::Short))
     }
 
-    /// The server's words with it, for the log.
-    pub(super) fn detail(&self) -> Option<String> {
-        let told = self.told.as_ref()?;
-        Some(told.sentence(Details::Full))
+    /// The finding that is told.
+    pub(super) const fn finding(&self) -> Option<&Finding> {
+        self.told.as_ref()
     }
 
     /// Begins a look at a target that starts since then, if it is time to. Returns the time
@@ -61,6 +67,10 @@ impl Reason {
         of: (&C, &Workload),
         turns: &Arc<Semaphore>,
     ) -> Option<Instant> {
+        if self.since != Some(since) {
+            self.end();
+            self.since = Some(since);
+        }
         if !self.look.is_empty() {
             return None;
         }
@@ -69,50 +79,48 @@ impl Reason {
             return Some(at);
         }
         self.at = Some(now + paced(AGAIN));
-        let may_read = self.forbidden_until.is_none_or(|until| now >= until);
+        let may = |until: Option<Instant>| until.is_none_or(|until| now >= until);
+        let at = LookAt {
+            pods: may(self.no_pods_until),
+            events: may(self.no_events_until),
+        };
         let (cluster, workload) = (of.0.clone(), of.1.clone());
         let turns = Arc::clone(turns);
-        self.look
-            .spawn(boxed(look(cluster, workload, may_read, turns)));
+        self.look.spawn(boxed(look(cluster, workload, at, turns)));
         None
     }
 
     /// Nothing starts any longer.
     pub(super) fn end(&mut self) {
-        if self.at.is_none() {
+        if self.since.is_none() {
             return;
         }
-        let forbidden_until = self.forbidden_until;
         *self = Self {
-            forbidden_until,
+            no_pods_until: self.no_pods_until,
+            no_events_until: self.no_events_until,
             ..Self::default()
         };
     }
 
     /// The outcome of the look that is under way.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Found> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Found>> {
         match self.look.poll_join_next(context) {
-            Poll::Ready(Some(Ok(found))) => Poll::Ready(found),
-            Poll::Ready(Some(Err(_))) => Poll::Ready(Found::default()),
+            Poll::Ready(Some(found)) => Poll::Ready(found.ok().flatten()),
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
     }
 
     /// Takes in what was found. Returns true if a trouble of another kind is told from now on.
     ///
-    /// First pulls fail, and first starts crash, where all is well: such a cause is told once
-    /// it was found twice in a row.
+    /// Where all is well, too, first pulls fail, nodes have to be made and apps need a while:
+    /// what is not about pods that may not be made is told once it was found twice in a row.
     pub(super) fn take(&mut self, found: Found, now: Instant) -> bool {
-        if found.is_forbidden {
-            self.forbidden_until = Some(now + FORBIDDEN);
-        }
+        put_off(&mut self.no_pods_until, found.forbidden.pods, now);
+        put_off(&mut self.no_events_until, found.forbidden.events, now);
         let cause = found.finding.as_ref().map(|finding| &finding.cause);
         let is_sure = match (cause, &self.last) {
-            (None, _) => true,
-            (Some(cause), last) => {
-                let is_again = |last: &Cause| last.agrees_with(cause);
-                !cause.needs_two_looks() || last.as_ref().is_some_and(is_again)
-            }
+            (None | Some(Cause::NotCreated(_)), _) => true,
+            (Some(cause), last) => last.as_ref().is_some_and(|last| last.agrees_with(cause)),
         };
         self.last = cause.cloned();
         if !is_sure {
@@ -127,14 +135,20 @@ impl Reason {
     }
 }
 
-/// One that cannot be made finds nothing.
+/// Asks for what is forbidden again after a while: not asked for is forbidden, too.
+fn put_off(until: &mut Option<Instant>, is_forbidden: bool, now: Instant) {
+    if is_forbidden && until.is_none_or(|until| now >= until) {
+        *until = Some(now + FORBIDDEN);
+    }
+}
+
 async fn look<C: Cluster>(
     cluster: C,
     workload: Workload,
-    may_read: bool,
+    at: LookAt,
     turns: Arc<Semaphore>,
-) -> Found {
+) -> Option<Found> {
     let _turn = turns.acquire_owned().await;
-    let found = cluster.why(&workload, may_read).await;
-    found.unwrap_or_default()
+    let found = timeout(paced(MAX_LOOK), cluster.why(&workload, at)).await;
+    found.ok()?.ok()
 }

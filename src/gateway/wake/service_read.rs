@@ -33,13 +33,14 @@ impl ServiceRead {
     }
 
     /// The time of the next reading, which may be over; None while what is known will do.
-    /// `is_on` is whether the target should be there.
-    pub(super) fn due(&self, readiness: &Readiness, is_on: bool) -> Option<Instant> {
+    /// `is_on` is whether the target should be there. `now` is the time that the caller
+    /// compares with: a later one would never be over.
+    pub(super) fn due(&self, readiness: &Readiness, is_on: bool, now: Instant) -> Option<Instant> {
         if !readiness.needs_service() {
             return None;
         }
         match self {
-            Self::Not => Some(Instant::now()),
+            Self::Not => Some(now),
             Self::Faulty(at, _) => Some(*at + paced(AGAIN)),
             Self::Done(at) => (is_on && readiness.is_unreachable()).then(|| *at + paced(AGAIN)),
         }

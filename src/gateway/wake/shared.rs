@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::activity::Activity;
-use super::asked::{Change, Changed, Cold, Refusal, Waker, Wanted};
+use super::asked::{Change, Changed, Cold, Refusal, Wanted, WokenBy};
 use super::view::{Endpoint, Phase};
 use crate::config::gateway::GatewayTarget;
 use crate::telemetry::GatewayMetrics;
@@ -63,6 +63,8 @@ pub(super) struct Hot {
     pub(super) phase: Phase,
     pub(super) since: Instant,
     pub(super) reason: Option<String>,
+    /// The reason why it is not ready yet, while it starts.
+    pub(super) why_starting: Option<String>,
     /// It failed because it is not to be woken.
     pub(super) is_refused: bool,
     /// The end of the time in which a failure is remembered.
@@ -78,7 +80,7 @@ pub(super) struct Hot {
     /// From then on the keeper has to be told of a use.
     pub(super) tell_use_from: Option<Instant>,
     /// The one who wants it woken.
-    pub(super) wake_wanted: Option<Waker>,
+    pub(super) wake_wanted: Option<WokenBy>,
     /// A request waits for the Lease to be renewed.
     pub(super) renewal_wanted: bool,
     /// Endpoints that did not answer.
@@ -136,6 +138,7 @@ impl Shared {
             phase: Phase::Off,
             since: Instant::now(),
             reason: None,
+            why_starting: None,
             is_refused: false,
             retry_at: None,
             is_unavailable: false,

@@ -29,6 +29,8 @@ const MAX_TRIES: usize = 5;
 #[derive(Clone)]
 pub(super) struct Work<C> {
     pub(super) cluster: C,
+    /// The same for what may wait and may take long.
+    pub(super) beside: C,
     pub(super) workload: Workload,
     /// The namespace and the name of its Lease.
     pub(super) lease: (Namespace, ObjectName),

@@ -199,3 +199,39 @@ fn a_certificate_that_is_not_taken_is_in_the_metrics_until_it_is_right_again() {
     log("TLS_CERT_FILE is again what is in force");
     wait_refused(&world, 0);
 }
+
+#[test]
+fn a_service_that_cannot_be_spoken_to_is_told() {
+    let mut world = GatewayWorld::new();
+    world.app_with("odd", json!({"port": "grpc"}));
+    world.app_with("lone", json!({"route": "service"}));
+    world.app("newer");
+    world.app("plain");
+    let service = |name: &str, cluster_ip: &str, protocol: &str| {
+        let object = json!({
+            "kind": "Service", "apiVersion": "v1",
+            "metadata": {"name": name, "namespace": APPS},
+            "spec": {
+                "clusterIP": cluster_ip,
+                "ports": [{"name": "http", "port": 8080, "appProtocol": protocol}],
+            },
+        });
+        world.cluster.put("services", APPS, object);
+    };
+    service("newer", "10.96.0.7", "kubernetes.io/h2c");
+    service("lone", "None", "http");
+    // Its pods are reached by their own addresses.
+    service("plain", "None", "http");
+    let odd = format!(
+        "target odd: the Service apps/odd has no such port as \"port\" says: correct it; there is \
+         {} http",
+        world.backend("odd").port
+    );
+    let newer = "target newer: the Service apps/newer speaks HTTP/2 at this port \
+        (kubernetes.io/h2c), and the gateway speaks HTTP/1.1 only: name a port with HTTP/1.1";
+    let lone = "target lone: the Service apps/lone is headless and has no address of its own: \
+        say \"route\": \"pod\"";
+    let done = check(&world);
+    has_all(&done, &[odd.as_str(), newer, lone]);
+    assert!(!done.err.contains("target plain"), "{}", done.err);
+}

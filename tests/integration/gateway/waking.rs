@@ -1,5 +1,6 @@
 //! Targets that wake and sleep: what is held, what is written, and what is left on.
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,8 @@ use serde_json::json;
 use super::support::backend::{Backend, free_port};
 use super::support::client::get;
 use super::support::state::Mood;
-use super::support::world::{GatewayWorld, bearer, lease};
+use super::support::world::{APPS, GatewayWorld, bearer, lease};
+use crate::support::monitor::poll;
 
 /// The idle time of these tests: 10 s, five times shorter.
 const IDLE: Duration = Duration::from_secs(2);
@@ -130,4 +132,108 @@ fn what_a_person_has_started_is_left_on() {
     assert!(reason.starts_with("left on: "), "{reason}");
     assert_eq!(world.count("web"), 1);
     assert_eq!(world.get("web.test", "/", "").status, 200);
+}
+
+#[test]
+fn by_way_of_its_service_a_target_is_woken_without_a_look_at_its_pods() {
+    let mut world = GatewayWorld::new();
+    // The address in the slices leads to an app that nobody asks.
+    world.app_with("web", json!({"route": "service"}));
+    let port = free_port();
+    world.cluster.service(APPS, "web", "127.0.0.1", port);
+    for verb in ["list", "watch"] {
+        world.cluster.deny(verb, "endpointslices", APPS);
+    }
+    world.start();
+    let token = bearer(&world.worker());
+    let proxy = world.ports().proxy;
+    thread::scope(|scope| {
+        let request = scope.spawn(|| get(proxy, "web.test", "/x", &token));
+        world.wait_count("web", 1);
+        // Nothing answers behind a cluster IP before there is a pod.
+        let behind = Backend::start_on(port);
+        let reply = request.join().unwrap();
+        assert_eq!((reply.status, reply.text().as_str()), (200, "hello"));
+        assert_eq!(behind.asked()[0].line(), "GET /x HTTP/1.1");
+        assert_eq!(world.get("web.test", "/", &token).status, 200);
+        assert_eq!(behind.asked().len(), 2);
+    });
+    assert_eq!(world.backend("web").connections(), 0);
+    assert_eq!(world.cluster.calls("/endpointslices").len(), 0);
+    let applied = world.cluster.calls("PATCH /deployments/web/scale");
+    assert_eq!(applied.len(), 1);
+}
+
+/// The times that a process has begun to wait for something.
+fn waits(id: u32) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{id}/task")).unwrap();
+    tasks
+        .map(|task| {
+            let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+            let mut lines = status.lines();
+            let told = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            told.unwrap().trim().parse::<u64>().unwrap()
+        })
+        .sum()
+}
+
+#[test]
+fn a_gateway_with_nothing_to_do_does_nothing() {
+    let mut world = GatewayWorld::new();
+    for (name, route, by_number) in [
+        ("a", "pod", false),
+        ("b", "pod", true),
+        ("c", "service", false),
+        ("d", "service", true),
+        ("stuck", "pod", true),
+    ] {
+        let port = world.app_with(name, json!({"route": route})).port;
+        if by_number {
+            world.file["targets"][name]["port"] = json!(port);
+        }
+    }
+    // On, and never ready.
+    world.cluster.workload("deployments", APPS, "stuck", 1);
+    world
+        .cluster
+        .endpoints(APPS, "stuck", 1, &[("127.0.0.1", false)]);
+    world.start();
+    let id = world.replicas[0].run.id();
+    thread::sleep(Duration::from_secs(1));
+    let before = waits(id);
+    thread::sleep(Duration::from_secs(3));
+    let more = waits(id) - before;
+    assert!(more < 200, "it has looked around {more} times in 3 s");
+}
+
+#[test]
+fn an_api_server_that_turns_everything_away_for_a_while_delays_a_wake_and_no_more() {
+    let mut world = GatewayWorld::new();
+    world.pace(5);
+    // Whose token it is could not be asked, either.
+    world.app_with("web", json!({"anonymous": ["connect", "wake"]}));
+    world.start();
+    world.cluster.set(Mood::Overloaded);
+    world.cluster.forget_calls();
+    // What is watched has to be listed again, too.
+    world.cluster.cut();
+    let proxy = world.ports().proxy;
+    let request = thread::spawn(move || get(proxy, "web.test", "/", ""));
+    let asked = "GET /deployments/web/scale";
+    poll(asked, || {
+        (!world.cluster.calls(asked).is_empty()).then_some(())
+    });
+    thread::sleep(Duration::from_secs(3));
+    assert!(!request.is_finished(), "{:?}", request.join());
+    assert_eq!(world.count("web"), 0);
+    world.cluster.set(Mood::Well);
+    let reply = request.join().unwrap();
+    assert_eq!((reply.status, reply.text().as_str()), (200, "hello"));
+    assert_eq!(world.backend("web").asked().len(), 1);
+    let applied = world.cluster.calls("PATCH /deployments/web/scale");
+    assert_eq!(applied.len(), 1);
+    world.wait_audit("wake");
+    let audit = world.audit();
+    let wakes = audit.iter().filter(|line| line["event"] == "wake");
+    assert_eq!(wakes.count(), 1, "{audit:?}");
 }

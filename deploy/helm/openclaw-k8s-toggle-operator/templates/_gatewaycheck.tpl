@@ -14,12 +14,10 @@
   (printf "apps/deployments %s/%s" .Release.Namespace (include "operator.fullname" .)) "the bot"
   (printf "apps/deployments %s/%s" .Release.Namespace (include "gateway.fullname" .)) "the gateway"
 }}
-{{- /* The host of the identity provider, and its Service if it is one of the cluster. */}}
-{{- $issuer := "" }}
+{{- /* The Service of the identity provider, if it is one of the cluster. */}}
 {{- $provider := "" }}
 {{- with $gateway.oidc.issuerURL }}
-{{- $issuer = regexReplaceAll ":[0-9]*$" (urlParse .).host "" | lower }}
-{{- $labels := splitList "." $issuer }}
+{{- $labels := regexReplaceAll ":[0-9]*$" (urlParse .).host "" | lower | splitList "." }}
 {{- if and (ge (len $labels) 3) (eq "svc" (index $labels 2)) }}
 {{- $provider = printf "%s/%s" (index $labels 1) (index $labels 0) }}
 {{- end }}
@@ -41,7 +39,7 @@
 {{- $names = append $names . }}
 {{- end }}
 {{- $objects := list (printf "%s/%s" $target.namespace $target.name) (printf "%s/%s" $target.namespace ($target.service | default "")) }}
-{{- if or (and $provider (has $provider $objects)) (and $issuer (has $issuer $names)) }}
+{{- if and $provider (has $provider $objects) }}
 {{- $faults = append $faults (printf "gateway.config.targets.%s is what gateway.oidc.issuerURL leads to: while it is off, no token of a person can be checked, so that nobody could start it" $name) }}
 {{- end }}
 {{- range $host := $names }}

@@ -6,6 +6,7 @@ mod encrypted;
 mod exchanges;
 mod flows;
 mod peers;
+mod rules;
 mod sockets;
 mod tunnels;
 mod upgrades;

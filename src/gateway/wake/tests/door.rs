@@ -12,7 +12,7 @@ use super::world::World;
 use crate::control::progress::Observation;
 use crate::control::{Namespace, ObjectName, Workload};
 use crate::kube::{
-    Applied, Apply, CollectionChange, Lease, LeaseChange, LeaseWrite, ScaleAnswer, Service,
+    Applied, Apply, CollectionChange, Lease, LeaseChange, LeaseWrite, LookAt, ScaleAnswer, Service,
 };
 use crate::util::{Ahead, Clock, ClockDifference, rfc3339};
 
@@ -122,15 +122,20 @@ impl Cluster for Door {
         Ok(seen)
     }
 
-    async fn why(&self, _: &Workload, may_read: bool) -> Result<Found, Fault> {
-        self.way().await?;
+    async fn why(&self, _: &Workload, at: LookAt) -> Result<Found, Fault> {
         let found = self.world.with(|state| {
-            state.looks.push(may_read);
+            state.looks.push(at);
             Found {
                 finding: state.trouble.clone(),
-                is_forbidden: may_read && state.hides_pods,
+                forbidden: LookAt {
+                    pods: !at.pods || state.hidden.pods,
+                    events: !at.events || state.hidden.events,
+                },
             }
         });
+        while self.world.with(|state| state.looks_hang) {
+            sleep(Duration::from_millis(100)).await;
+        }
         self.way().await?;
         Ok(found)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::fake::{cold, ready_at, target};
-use super::super::{Cold, Endpoint, Phase, TargetHandle, Waker, Wanted};
+use super::super::{Cold, Endpoint, Phase, TargetHandle, Wanted, WokenBy};
 use crate::control::access::Principal;
 use crate::gateway::origin::RequestId;
 
@@ -17,7 +17,7 @@ fn address(last: u8) -> SocketAddr {
 }
 
 fn wanted(wake: bool, hold: Duration) -> Wanted {
-    let by = Waker {
+    let by = WokenBy {
         principal: Principal::Anonymous,
         request: RequestId::own(),
     };

@@ -5,6 +5,7 @@ mod handles;
 mod idle;
 mod keeping;
 mod lifecycle;
+mod limits;
 mod oddities;
 mod races;
 mod random;

@@ -233,24 +233,24 @@ fn the_service_is_read_again_while_its_pods_cannot_be_reached() {
             || CollectionChange::Set(slice("a", &[("", 8080)], vec![endpoint(1, true, false)]));
         let mut readiness = Readiness::new(&backend(Port::Number(80), Route::Pod));
         let now = Instant::now();
-        assert_eq!(ServiceRead::Not.due(&readiness, false), Some(now));
+        assert_eq!(ServiceRead::Not.due(&readiness, false, now), Some(now));
         assert_eq!(
-            ServiceRead::Faulty(now, "gone".to_owned()).due(&readiness, false),
+            ServiceRead::Faulty(now, "gone".to_owned()).due(&readiness, false, now),
             Some(now + again)
         );
-        assert_eq!(ServiceRead::Done(now).due(&readiness, true), None);
+        assert_eq!(ServiceRead::Done(now).due(&readiness, true, now), None);
         readiness.resolve(&service(&[("", 80)]));
         readiness.observe(pods());
         assert_eq!(
-            ServiceRead::Done(now).due(&readiness, true),
+            ServiceRead::Done(now).due(&readiness, true, now),
             Some(now + again)
         );
-        assert_eq!(ServiceRead::Done(now).due(&readiness, false), None);
+        assert_eq!(ServiceRead::Done(now).due(&readiness, false, now), None);
         readiness.accepted(SocketAddr::new(ip(1), 8080));
-        assert_eq!(ServiceRead::Done(now).due(&readiness, true), None);
+        assert_eq!(ServiceRead::Done(now).due(&readiness, true, now), None);
         // The slices name the port all the same.
         let mut named = Readiness::new(&backend(Port::Name(String::new()), Route::Pod));
         named.observe(pods());
-        assert_eq!(ServiceRead::Not.due(&named, true), None);
+        assert_eq!(ServiceRead::Not.due(&named, true, now), None);
     });
 }

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::{Cold, Phase};
+use super::super::{Change, Cold, Phase};
 use super::handles::paused;
 use super::keeping::{change, reach, replica, start, view};
 use super::replicas::target;
 use super::world::World;
 use crate::control::progress::{Barrier, Cause, Finding, Image, PullFault};
+use crate::kube::LookAt;
 
 fn no_image() -> Finding {
     Finding {
@@ -110,40 +111,88 @@ fn a_start_that_takes_seconds_is_not_looked_at() {
 #[test]
 fn what_may_not_be_read_is_not_asked_for_again_and_again() {
     paused(async {
-        let world = stuck(34, no_image());
-        world.with(|state| {
-            state.trouble = None;
-            state.hides_pods = true;
-        });
-        let mut target = target();
-        target.ready_timeout = Duration::from_secs(3600);
-        let replica = replica(&world, target).await;
-        change(&replica, start(None)).await.unwrap();
-        sleep(Duration::from_secs(500)).await;
-        let looks = world.with(|state| std::mem::take(&mut state.looks));
-        assert_eq!(looks.iter().filter(|with_pods| **with_pods).count(), 1);
-        assert!(looks.len() > 40, "the workload itself says something, too");
-        sleep(Duration::from_secs(200)).await;
-        let looks = world.with(|state| std::mem::take(&mut state.looks));
-        assert_eq!(looks.iter().filter(|with_pods| **with_pods).count(), 1);
+        for hidden in [(true, true), (true, false), (false, true)] {
+            let (pods, events) = hidden;
+            let world = stuck(34, no_image());
+            world.with(|state| {
+                state.trouble = None;
+                state.hidden = LookAt { pods, events };
+            });
+            let mut target = target();
+            target.ready_timeout = Duration::from_secs(3600);
+            let replica = replica(&world, target).await;
+            change(&replica, start(None)).await.unwrap();
+            // Once, and once again after ten minutes.
+            for seconds in [500, 200] {
+                sleep(Duration::from_secs(seconds)).await;
+                let looks = world.with(|state| std::mem::take(&mut state.looks));
+                let asked = |what: fn(&LookAt) -> bool| looks.iter().filter(|at| what(at)).count();
+                let all = looks.len();
+                assert!(all > 15, "{all}");
+                assert_eq!(asked(|at| at.pods), if pods { 1 } else { all });
+                assert_eq!(asked(|at| at.events), if events { 1 } else { all });
+            }
+        }
     });
 }
 
 #[test]
-fn a_look_that_hangs_holds_up_nothing() {
+fn a_look_that_hangs_holds_up_nothing_and_ends() {
     paused(async {
         let world = stuck(35, quota());
+        world.with(|state| state.looks_hang = true);
         let replica = replica(&world, target()).await;
         change(&replica, start(None)).await.unwrap();
-        sleep(Duration::from_millis(4_900)).await;
-        world.with(|state| state.slow_ms = 8_000);
-        sleep(Duration::from_secs(1)).await;
-        world.with(|state| state.slow_ms = 4);
+        sleep(Duration::from_secs(8)).await;
+        assert_eq!(world.with(|state| state.looks.len()), 1);
         let begun = Instant::now();
-        change(&replica, super::super::Change::Stop).await.unwrap();
+        change(&replica, Change::Stop).await.unwrap();
         assert!(begun.elapsed() < Duration::from_secs(2));
-        sleep(Duration::from_secs(30)).await;
-        assert_eq!(view(&replica).phase, Phase::Off);
-        assert_eq!(view(&replica).reason, None);
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(
+            (view(&replica).phase, view(&replica).reason),
+            (Phase::Off, None)
+        );
+        // Its turn is free again, also where it goes on hanging.
+        change(&replica, start(None)).await.unwrap();
+        sleep(Duration::from_secs(45)).await;
+        assert!(world.with(|state| state.looks.len()) >= 3);
+        world.with(|state| state.looks_hang = false);
+        sleep(Duration::from_secs(10)).await;
+        assert!(view(&replica).reason.is_some());
+    });
+}
+
+#[test]
+fn a_look_that_fails_changes_nothing() {
+    paused(async {
+        let world = stuck(36, no_image());
+        let mut target = target();
+        target.ready_timeout = Duration::from_secs(120);
+        let replica = replica(&world, target).await;
+        change(&replica, start(None)).await.unwrap();
+        sleep(Duration::from_secs(20)).await;
+        let reason = view(&replica).reason.unwrap();
+        world.set_down(true);
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(view(&replica).reason.as_ref(), Some(&reason));
+        sleep(Duration::from_secs(45)).await;
+        assert_eq!(
+            view(&replica).reason,
+            Some(format!("not ready after 2 min: {reason}"))
+        );
+    });
+}
+
+#[test]
+fn what_is_lacking_otherwise_is_no_reason_to_wait() {
+    paused(async {
+        let world = World::new(37, false);
+        world.with(|state| state.start_ms = 3_600_000);
+        let replica = replica(&world, target()).await;
+        change(&replica, start(None)).await.unwrap();
+        // There is no Lease, which the status says.
+        assert_eq!(reach(&replica, true).await, Err(Cold::TimedOut(None)));
+        assert!(view(&replica).reason.unwrap().contains("Lease"));
     });
 }

@@ -131,6 +131,7 @@ impl Replica {
             ahead,
         };
         let work = Work {
+            beside: door.clone(),
             cluster: door,
             workload: target.workload,
             lease: (

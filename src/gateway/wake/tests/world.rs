@@ -12,7 +12,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::super::keeper::Watched;
 use super::random::Random;
 use crate::control::progress::Finding;
-use crate::kube::{CollectionChange, EndpointSlice, Lease, ScaleAnswer, SliceEndpoint, SlicePort};
+use crate::kube::{
+    CollectionChange, EndpointSlice, Lease, LookAt, ScaleAnswer, SliceEndpoint, SlicePort,
+};
 
 #[derive(Clone)]
 pub(super) struct World(Arc<Mutex<State>>);
@@ -52,10 +54,12 @@ pub(super) struct State {
     pub(super) lease_calls: usize,
     /// The cause for which its pods do not come up.
     pub(super) trouble: Option<Finding>,
-    /// Nobody may list pods and Events.
-    pub(super) hides_pods: bool,
-    /// The looks for that cause, and whether each was at pods, too.
-    pub(super) looks: Vec<bool>,
+    /// The things that nobody may list.
+    pub(super) hidden: LookAt,
+    /// The looks for that cause.
+    pub(super) looks: Vec<LookAt>,
+    /// None of them ends.
+    pub(super) looks_hang: bool,
     /// Scaled down, it loses its volumes.
     pub(super) deletes_volumes: bool,
     /// The manager who applies a number right after an apply that was refused for the sake of
@@ -113,8 +117,12 @@ impl World {
             scale_calls: 0,
             lease_calls: 0,
             trouble: None,
-            hides_pods: false,
+            hidden: LookAt {
+                pods: false,
+                events: false,
+            },
             looks: Vec::new(),
+            looks_hang: false,
             deletes_volumes: false,
             comes_between: None,
             to_die: None,
