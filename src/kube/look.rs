@@ -6,7 +6,7 @@ use super::{Api, Error};
 use crate::control::Workload;
 use crate::control::progress::{Look, Observation, ReadError, silent_pod};
 
-/// The things that a look asks for: what is left out counts as forbidden.
+/// The things that a look asks for: what is left out is answered as if it were forbidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LookAt {
     /// The pods.

@@ -27,10 +27,12 @@ step() {
         return
     fi
     printf '\n==> %s: %s\n' "$name" "$*"
-    local status=0
-    "$@" > >(tee -i "$logs/$name") 2>&1 || status=$?
+    local status=0 tee
+    # In braces, so that this shell and not its child begins `tee`, and knows its id.
+    { "$@"; } > >(tee -i "$logs/$name") 2>&1 || status=$?
+    tee=$!
     # Until the last of it is shown, unless a process that was left holds on to it.
-    timeout 5 tail --pid=$! -f /dev/null
+    timeout 5 tail --pid="$tee" -f /dev/null
     if [ "$status" -eq 0 ]; then
         summary+=("$(printf 'passed   %-8s %4d s' "$name" $((SECONDS - started)))")
     else

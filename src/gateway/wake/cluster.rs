@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::control::progress::{Finding, Observation, PodView, ReadError, find, is_owned};
+use crate::control::progress::{Cause, Finding, Observation, PodView, ReadError, find, is_owned};
 use crate::control::{Namespace, ObjectName, Workload};
 use crate::kube::{
     Api, Applied, Apply, Error, Lease, LeaseChange, LeaseWrite, LookAt, ScaleAnswer, Service,
@@ -34,7 +34,7 @@ pub(super) enum Fault {
 pub(super) struct Found {
     /// The worst cause; None if none was found.
     pub(super) finding: Option<Finding>,
-    /// The things that the gateway may not read.
+    /// The things that were asked for, and may not be read.
     pub(super) forbidden: LookAt,
 }
 
@@ -109,22 +109,31 @@ impl Cluster for Api {
     async fn why(&self, workload: &Workload, at: LookAt) -> Result<Found, Fault> {
         let seen = Cluster::observe(self, workload).await?;
         let selector = match at.pods {
-            true => Cluster::scale(self, workload)
-                .await
-                .map(|scale| scale.selector),
-            false => Ok(String::new()),
+            true => match Cluster::scale(self, workload).await {
+                Ok(scale) => Some(scale.selector),
+                Err(Fault::Unavailable) => return Err(Fault::Unavailable),
+                Err(_) => None,
+            },
+            false => None,
+        };
+        let at = LookAt {
+            pods: selector.is_some(),
+            ..at
         };
         let selector = selector.unwrap_or_default();
         let look = self.look(workload, &selector, &seen, at).await;
-        let is_forbidden = |error: Option<&ReadError>| error == Some(&ReadError::Forbidden);
+        let is = |error: ReadError, of: Option<&ReadError>| of == Some(&error);
+        let (no_pods, no_events) = (look.pods.as_ref().err(), look.events.as_ref().err());
         let forbidden = LookAt {
-            pods: is_forbidden(look.pods.as_ref().err()),
-            events: is_forbidden(look.events.as_ref().err()),
+            pods: at.pods && is(ReadError::Forbidden, no_pods),
+            events: at.events && is(ReadError::Forbidden, no_events),
         };
-        let is_blind = matches!(look.pods, Err(ReadError::Failed));
+        let is_blind = is(ReadError::Failed, no_pods) || is(ReadError::Failed, no_events);
         let pods = current(&seen, look.pods.unwrap_or_default());
         let finding = find(&seen, &pods, &look.events.unwrap_or_default());
-        match finding.is_none() && is_blind {
+        // Nothing is worse than that no pod can be made; else what was not seen may be.
+        let is_worst = |finding: &Finding| matches!(finding.cause, Cause::NotCreated(_));
+        match is_blind && !finding.as_ref().is_some_and(is_worst) {
             true => Err(Fault::Unavailable),
             false => Ok(Found { finding, forbidden }),
         }

@@ -23,6 +23,9 @@ const PROBE: Duration = Duration::from_millis(50);
 /// The same for pods that have not answered for long, or beside others that did.
 const SLOW_PROBE: Duration = Duration::from_millis(500);
 
+/// The same for the Service of a target that is off.
+const OFF_PROBE: Duration = Duration::from_secs(5);
+
 /// The time after which tries to connect become seldom.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -228,8 +231,15 @@ impl<C: Cluster> Keeper<C> {
                 async move { (address, cluster.connect(address).await) },
             ));
         }
-        let is_urgent = phase != Phase::Ready && now < self.lifecycle.since() + LONG;
-        self.next_probe = now + paced(if is_urgent { PROBE } else { SLOW_PROBE });
+        let is_young = now < self.lifecycle.since() + LONG;
+        self.next_probe = now
+            + paced(match phase {
+                // A Service without pods, which others may have started.
+                Phase::Off => OFF_PROBE,
+                Phase::Ready => SLOW_PROBE,
+                _ if is_young => PROBE,
+                _ => SLOW_PROBE,
+            });
         self.next_probe
     }
 

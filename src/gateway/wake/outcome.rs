@@ -63,6 +63,7 @@ impl<C: Cluster> Keeper<C> {
             }
             Outcome::Stopped(stopped) => self.stopped(stopped, now),
             Outcome::Service(Ok(service)) => {
+                self.reached();
                 let is_resolved = match &mut self.readiness {
                     Some(readiness) => readiness.resolve(&service),
                     None => true,
@@ -73,6 +74,7 @@ impl<C: Cluster> Keeper<C> {
             Outcome::Service(Err(fault)) => match fault {
                 Fault::Unavailable => self.unreached(now),
                 Fault::Missing(why) | Fault::Refused(why) | Fault::Impossible(why) => {
+                    self.reached();
                     // The port is guessed.
                     self.service_is(Some(why), now);
                 }

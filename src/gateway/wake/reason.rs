@@ -113,14 +113,19 @@ impl Reason {
     /// Takes in what was found. Returns true if a trouble of another kind is told from now on.
     ///
     /// Where all is well, too, first pulls fail, nodes have to be made and apps need a while:
-    /// what is not about pods that may not be made is told once it was found twice in a row.
+    /// but for pods that may not be made, trouble is told once there was some twice in a row.
     pub(super) fn take(&mut self, found: Found, now: Instant) -> bool {
-        put_off(&mut self.no_pods_until, found.forbidden.pods, now);
-        put_off(&mut self.no_events_until, found.forbidden.events, now);
+        if found.forbidden.pods {
+            self.no_pods_until = Some(now + FORBIDDEN);
+        }
+        if found.forbidden.events {
+            self.no_events_until = Some(now + FORBIDDEN);
+        }
         let cause = found.finding.as_ref().map(|finding| &finding.cause);
         let is_sure = match (cause, &self.last) {
             (None | Some(Cause::NotCreated(_)), _) => true,
-            (Some(cause), last) => last.as_ref().is_some_and(|last| last.agrees_with(cause)),
+            // Trouble twice in a row, also if it is another one by now.
+            (Some(_), last) => last.is_some(),
         };
         self.last = cause.cloned();
         if !is_sure {
@@ -132,13 +137,6 @@ impl Reason {
         };
         self.told = found.finding;
         !is_known
-    }
-}
-
-/// Asks for what is forbidden again after a while: not asked for is forbidden, too.
-fn put_off(until: &mut Option<Instant>, is_forbidden: bool, now: Instant) {
-    if is_forbidden && until.is_none_or(|until| now >= until) {
-        *until = Some(now + FORBIDDEN);
     }
 }
 

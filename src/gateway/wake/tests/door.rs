@@ -128,8 +128,8 @@ impl Cluster for Door {
             Found {
                 finding: state.trouble.clone(),
                 forbidden: LookAt {
-                    pods: !at.pods || state.hidden.pods,
-                    events: !at.events || state.hidden.events,
+                    pods: at.pods && state.hidden.pods,
+                    events: at.events && state.hidden.events,
                 },
             }
         });

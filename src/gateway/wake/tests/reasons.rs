@@ -89,6 +89,10 @@ fn a_quota_is_told_at_once_and_what_is_over_no_more() {
         let reason = view(&replica).reason.unwrap();
         assert!(reason.starts_with("its pods cannot be made"), "{reason}");
         assert!(!reason.contains("team"), "{reason}");
+        // Another trouble takes its place, though it is none of those that are told at once.
+        world.with(|state| state.trouble = Some(no_image()));
+        sleep(Duration::from_secs(11)).await;
+        assert!(view(&replica).reason.unwrap().starts_with("image app:2"));
         world.with(|state| state.trouble = None);
         sleep(Duration::from_secs(11)).await;
         assert_eq!(view(&replica).reason, None);
