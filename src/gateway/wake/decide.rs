@@ -33,12 +33,15 @@ const FIRST_LEASE: Duration = Duration::from_secs(2);
 
 /// From one look to the next at a workload without a Service: one on its way, and others.
 pub(super) const LOOK_SOON: Duration = Duration::from_secs(1);
-const LOOK_RARELY: Duration = Duration::from_secs(30);
+pub(super) const LOOK_RARELY: Duration = Duration::from_secs(30);
 
-/// From one look to the next at a target of which pods are missing.
+/// From another replica's word that it wakes a target to a look at that.
+pub(super) const LOOK_AFTER_OTHERS: Duration = Duration::from_secs(2);
+
+/// From one look to the next at a target of which pods are missing, or are not watched.
 pub(super) const LOOK_FOR_PODS: Duration = Duration::from_secs(10);
 
-type Future = Pin<Box<dyn std::future::Future<Output = Outcome> + Send>>;
+pub(super) type Future = Pin<Box<dyn std::future::Future<Output = Outcome> + Send>>;
 
 /// A piece of work to begin, or the time of the next look.
 type Decision = Result<(JobKind, Future), Instant>;
@@ -73,6 +76,9 @@ impl<C: Cluster> Keeper<C> {
         if let Some(by) = self.wake_wanted(now) {
             return Ok(self.wake(by));
         }
+        if self.is_lease_awaited(now) {
+            later = later.min(self.begun + FIRST_LEASE);
+        }
         match self.renewal_at(now) {
             Some(at) if at <= now => return Ok(self.renew()),
             Some(at) => later = later.min(at),
@@ -83,7 +89,7 @@ impl<C: Cluster> Keeper<C> {
             Due::At(at) => later = later.min(at),
             Due::Never => {}
         }
-        self.read(now)
+        self.look(now)
             .ok_or_else(|| later.min(self.look_later(now)))
     }
 
@@ -216,13 +222,17 @@ impl<C: Cluster> Keeper<C> {
 
     /// The one for whom it is to be woken now.
     fn wake_wanted(&self, now: Instant) -> Option<WokenBy> {
-        let is_lease_awaited = self.agreement.lease().is_none()
-            && !self.agreement.is_missing()
-            && now < self.begun + FIRST_LEASE;
-        if is_lease_awaited || !self.lifecycle.may_wake(now) {
+        if self.is_lease_awaited(now) || !self.lifecycle.may_wake(now) {
             return None;
         }
         self.shared.with(|hot| hot.wake_wanted.clone())
+    }
+
+    /// Returns true for as long as it may be a moment until its Lease is known.
+    fn is_lease_awaited(&self, now: Instant) -> bool {
+        self.agreement.lease().is_none()
+            && !self.agreement.is_missing()
+            && now < self.begun + FIRST_LEASE
     }
 
     fn wake(&self, by: WokenBy) -> (JobKind, Future) {
@@ -433,56 +443,5 @@ impl<C: Cluster> Keeper<C> {
         let is_ready = self.lifecycle.phase() == Phase::Ready;
         let idle_from = unused.map(|at| if is_ready { at.max(young) } else { at });
         (idle_from, keep_until_ms)
-    }
-
-    /// Something to be read.
-    fn read(&mut self, now: Instant) -> Option<(JobKind, Future)> {
-        let work = self.work.clone();
-        if let Some(readiness) = &self.readiness
-            && let Some(backend) = &self.target.backend
-        {
-            let due = self
-                .service
-                .due(readiness, self.lifecycle.phase() != Phase::Off, now);
-            if due.is_some_and(|due| now >= due) {
-                let service = backend.service.clone();
-                let future = async move {
-                    let namespace = &work.workload.namespace;
-                    Outcome::Service(work.cluster.service(namespace, &service).await)
-                };
-                return Some((JobKind::Read, Box::pin(future)));
-            }
-        } else if now >= self.look_at {
-            let is_moving = matches!(
-                self.lifecycle.phase(),
-                Phase::Starting | Phase::Stopping | Phase::Failed
-            );
-            self.look_at = now + if is_moving { LOOK_SOON } else { LOOK_RARELY };
-            let future = async move { Outcome::Looked(work.cluster.observe(&work.workload).await) };
-            return Some((JobKind::Read, Box::pin(future)));
-        }
-        if self.lifecycle.is_without_pods() && now >= self.look_at {
-            self.look_at = now + LOOK_FOR_PODS;
-            self.is_scale_wanted = now >= self.lifecycle.since() + LOOK_FOR_PODS;
-        }
-        if std::mem::take(&mut self.is_scale_wanted) && self.readiness.is_some() {
-            let future = async move { Outcome::Scale(work.cluster.scale(&work.workload).await) };
-            return Some((JobKind::Read, Box::pin(future)));
-        }
-        None
-    }
-
-    fn look_later(&self, now: Instant) -> Instant {
-        let Some(readiness) = &self.readiness else {
-            return self.look_at;
-        };
-        let look_at = match self.lifecycle.is_without_pods() {
-            true => self.look_at.max(now),
-            false => now + LOOK_RARELY,
-        };
-        let service = self
-            .service
-            .due(readiness, self.lifecycle.phase() != Phase::Off, now);
-        service.map_or(look_at, |due| look_at.min(due))
     }
 }

@@ -13,6 +13,7 @@ mod idle;
 mod keeper;
 mod keepers;
 mod lifecycle;
+mod looks;
 mod observe;
 mod outcome;
 mod readiness;

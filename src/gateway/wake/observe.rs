@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::agreement::LeasePhase;
 use super::cluster::{Cluster, Found};
-use super::decide::LOOK_FOR_PODS;
+use super::decide::{LOOK_AFTER_OTHERS, LOOK_FOR_PODS};
 use super::keeper::{Keeper, MAX_TURN, Watched};
 use super::lifecycle::{Effect, Event};
 use super::view::Phase;
@@ -104,6 +104,8 @@ impl<C: Cluster> Keeper<C> {
                 if is_woken && !self.agreement.started().1.is_empty() {
                     self.stops.woken();
                     self.on(Event::WokenByOther, now);
+                    // What is not watched is looked at, once the other one has done it.
+                    self.look_at = now + LOOK_AFTER_OTHERS;
                 }
             }
         }
@@ -131,6 +133,10 @@ impl<C: Cluster> Keeper<C> {
         self.on(Event::Seen { pods, ready }, now);
         let phase = self.lifecycle.phase();
         let is_gone = were > 0 && pods == 0;
+        if pods != were {
+            // Others may have set the number.
+            self.is_scale_wanted = true;
+        }
         if phase == before && !is_gone {
             return;
         }

@@ -80,14 +80,18 @@ impl<C: Cluster> Keeper<C> {
                 }
             },
             Outcome::Scale(Ok(scale)) => {
-                self.desired = Some(scale.replicas);
+                self.reached();
+                self.counted(scale.replicas);
                 // Somebody has stopped it before there was a pod.
                 if scale.replicas == 0 {
                     self.on(Event::NotWoken, now);
                 }
             }
             Outcome::Scale(Err(_)) => {}
-            Outcome::Looked(Ok(seen)) => self.looked(&seen, now),
+            Outcome::Looked(Ok(seen)) => {
+                self.reached();
+                self.looked(&seen, now);
+            }
             Outcome::Looked(Err(_)) => {}
         }
     }
@@ -132,6 +136,14 @@ impl<C: Cluster> Keeper<C> {
         } else if ready < pods {
             // The others may follow.
             self.look_at = self.look_at.min(now + LOOK_FOR_PODS);
+        }
+    }
+
+    /// It should have so many replicas.
+    fn counted(&mut self, replicas: i32) {
+        self.desired = Some(replicas);
+        if let Some(readiness) = &mut self.readiness {
+            readiness.counted(replicas);
         }
     }
 
@@ -280,7 +292,7 @@ impl<C: Cluster> Keeper<C> {
         is_done: bool,
         now: Instant,
     ) {
-        self.desired = Some(scale.replicas);
+        self.counted(scale.replicas);
         self.is_scale_wanted = false;
         self.look_at = now;
         if self.agreement.lease().is_some() {
@@ -337,7 +349,7 @@ impl<C: Cluster> Keeper<C> {
         match stopped {
             Ok(Stopped::Off(is_own)) => {
                 self.reached();
-                self.desired = Some(0);
+                self.counted(0);
                 self.is_scale_wanted = false;
                 if let Some(why) = claim.why {
                     self.means.metrics.idle_stop(name.as_str(), "stopped");

@@ -39,6 +39,8 @@ pub(super) struct Readiness {
     /// Those that were there before a stop, and not gone since.
     old: SortedSet<SocketAddr>,
     old_since: Option<Instant>,
+    /// By way of the Service, the replicas that there should be, once that is known.
+    replicas: Option<usize>,
 }
 
 /// The port of a Service at its pods.
@@ -67,6 +69,7 @@ impl Readiness {
             proven: SortedSet::new(),
             old: SortedSet::new(),
             old_since: None,
+            replicas: None,
         }
     }
 
@@ -140,6 +143,23 @@ impl Readiness {
         self.derive();
     }
 
+    /// The target should have so many replicas, as its Scale says. By way of the Service that is
+    /// all that is known of its pods: they are not watched, and where others take connections
+    /// in their place, as in a mesh, its address answers for nobody.
+    pub(super) fn counted(&mut self, replicas: i32) {
+        if self.backend.route == Route::Service {
+            self.replicas = Some(usize::try_from(replicas).unwrap_or_default());
+            if self.is_empty() {
+                self.proven.clear();
+            }
+        }
+    }
+
+    /// Nothing is behind the Service by which it is reached.
+    fn is_empty(&self) -> bool {
+        self.backend.route == Route::Service && self.replicas == Some(0)
+    }
+
     /// Derives the addresses from the slices.
     fn derive(&mut self) {
         // Those that are there and do not end, and of them those that should answer.
@@ -199,6 +219,7 @@ impl Readiness {
             })),
         };
         self.old_since = Some(now);
+        self.counted(0);
         self.proven.clear();
         self.derive();
     }
@@ -206,6 +227,9 @@ impl Readiness {
     /// The addresses to be tried now. Those of before a stop are only where it is being
     /// started again.
     pub(super) fn to_probe(&self, is_starting: bool, now: Instant) -> Vec<SocketAddr> {
+        if self.is_empty() {
+            return Vec::new();
+        }
         let is_old_tried = is_starting && self.old_since.is_none_or(|since| now >= since + OLD);
         let untried = self.candidates.iter().filter(|address| {
             let is_believed = is_old_tried || !self.old.contains(address);
@@ -216,7 +240,7 @@ impl Readiness {
 
     /// An address answered a connect.
     pub(super) fn accepted(&mut self, address: SocketAddr) {
-        if self.candidates.contains(&address) {
+        if self.candidates.contains(&address) && !self.is_empty() {
             self.proven.insert(address);
             if self.old.remove(&address) {
                 self.derive();
@@ -236,11 +260,11 @@ impl Readiness {
     }
 
     /// The number of pods that are there, ready or not, and do not end; where they are not
-    /// watched, 1 while the Service answers.
+    /// watched, as many as there should be.
     pub(super) fn pods(&self) -> usize {
         match self.backend.route {
             Route::Pod => self.pods,
-            Route::Service => self.proven.len(),
+            Route::Service => self.replicas.unwrap_or_default().max(self.proven.len()),
         }
     }
 }

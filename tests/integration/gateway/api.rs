@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -298,10 +299,11 @@ fn a_wait_goes_on_at_another_replica_when_this_one_ends() {
     let mut world = GatewayWorld::with_web();
     let token = bearer(&world.worker());
     let mut waiting = Raw::connect(world.ports().api);
-    // That it has arrived is known by a second one that was answered.
     waiting.get("gateway", "/v1/targets/web", &token);
     assert_eq!(waiting.reply().status, 200);
     waiting.get("gateway", "/v1/targets/web/wait", &token);
+    // Nothing tells that it was read, and a connection on which nothing was is closed.
+    thread::sleep(Duration::from_millis(500));
     world.replicas[0].run.terminate();
     let reply = waiting.reply();
     assert_eq!((reply.status, reply.header("connection")), (202, "close"));

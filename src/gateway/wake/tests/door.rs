@@ -13,6 +13,7 @@ use crate::control::progress::Observation;
 use crate::control::{Namespace, ObjectName, Workload};
 use crate::kube::{
     Applied, Apply, CollectionChange, Lease, LeaseChange, LeaseWrite, LookAt, ScaleAnswer, Service,
+    ServicePort,
 };
 use crate::util::{Ahead, Clock, ClockDifference, rfc3339};
 
@@ -197,7 +198,19 @@ impl Cluster for Door {
 
     async fn service(&self, _: &Namespace, _: &ObjectName) -> Result<Service, Fault> {
         self.way().await?;
-        Ok(Service::default())
+        let Some(address) = self.world.with(|state| state.cluster_ip) else {
+            return Ok(Service::default());
+        };
+        let port = ServicePort {
+            name: "http".to_owned(),
+            port: address.port(),
+            ..ServicePort::default()
+        };
+        Ok(Service {
+            cluster_ip: Some(address.ip()),
+            ports: vec![port],
+            ..Service::default()
+        })
     }
 
     async fn connect(&self, to: SocketAddr) -> bool {

@@ -1,4 +1,5 @@
 mod agreement;
+mod by_service;
 mod clocks;
 mod door;
 mod handles;

@@ -198,11 +198,27 @@ fn by_way_of_the_service_its_own_address_is_tried() {
         assert_eq!(readiness.pods(), 0);
         readiness.accepted(SocketAddr::new(ip(200), 80));
         assert_eq!((readiness.pods(), readiness.endpoints().len()), (1, 1));
-        // For a moment after a stop it may still lead to what ends.
+        // After a stop nothing is behind it, and for a moment after the next start it may still
+        // lead to what ends.
         readiness.stopped(now);
+        let later = now + Duration::from_secs(2);
+        readiness.accepted(SocketAddr::new(ip(200), 80));
         assert_eq!(readiness.pods(), 0);
+        assert_eq!(tried(&readiness, later), []);
+        readiness.counted(3);
+        assert_eq!((readiness.pods(), readiness.endpoints().len()), (3, 0));
         assert_eq!(tried(&readiness, now), []);
-        assert_eq!(tried(&readiness, now + Duration::from_secs(2)), [(200, 80)]);
+        assert_eq!(tried(&readiness, later), [(200, 80)]);
+        readiness.accepted(SocketAddr::new(ip(200), 80));
+        assert_eq!(readiness.endpoints().len(), 1);
+        // Others have stopped it.
+        readiness.counted(0);
+        assert_eq!((readiness.pods(), readiness.endpoints().len()), (0, 0));
+        // By another way its pods are watched.
+        readiness.reconfigure(&backend(Port::Number(80), Route::Pod));
+        let pods = vec![endpoint(1, true, false)];
+        readiness.observe(CollectionChange::All(vec![slice("a", &[("", 80)], pods)]));
+        assert_eq!(tried(&readiness, later), [(1, 80)]);
     });
 }
 

@@ -60,6 +60,9 @@ pub(super) struct State {
     pub(super) looks: Vec<LookAt>,
     /// None of them ends.
     pub(super) looks_hang: bool,
+    /// The address of the Service, and whether it takes connections for nobody, too.
+    pub(super) cluster_ip: Option<SocketAddr>,
+    pub(super) is_mesh: bool,
     /// Scaled down, it loses its volumes.
     pub(super) deletes_volumes: bool,
     /// The manager who applies a number right after an apply that was refused for the sake of
@@ -123,6 +126,8 @@ impl World {
             },
             looks: Vec::new(),
             looks_hang: false,
+            cluster_ip: None,
+            is_mesh: false,
             deletes_volumes: false,
             comes_between: None,
             to_die: None,
@@ -209,7 +214,10 @@ impl World {
     }
 
     pub(super) fn is_open(&self, address: SocketAddr) -> bool {
-        self.with(|state| state.pods.get(&address) == Some(&Pod::Open))
+        self.with(|state| match state.cluster_ip == Some(address) {
+            true => state.is_mesh || state.open() > 0,
+            false => state.pods.get(&address) == Some(&Pod::Open),
+        })
     }
 
     /// Sets the number, and has the controller go on.
