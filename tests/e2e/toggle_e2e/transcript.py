@@ -99,8 +99,9 @@ _SPANS = [
     (r"\bsleeps in (?:29|30) min\b", "sleeps in 30 min"),
     (r"\bafter \d+\.\d{6} s\b", "after 1.284107 s"),
     (r'"remoteIp":"127\.0\.0\.1"', '"remoteIp":"10.244.1.5"'),
+    (r'"requestId":"[0-9a-f]{16}"', '"requestId":"7d6a1f0c52b98e34"'),
 ]
-"""Spans of time and the address of whoever asks, which are others each time or those of this machine."""
+"""Spans of time, and whoever asks and by which request: others each time, or those of this machine."""
 
 
 class Stable:
