@@ -333,20 +333,19 @@ impl<C: Cluster> Keeper<C> {
         };
         let endpoints = endpoints.unwrap_or_default();
         let forward = self.agreement.forward(idle);
+        let is_starting = self.lifecycle.phase() == Phase::Starting;
+        let why_starting = self.reason.told().filter(|_| is_starting);
         let (reason, is_refused, retry_at) = match self.lifecycle.state() {
             State::Failed {
                 reason,
                 is_refused,
                 until,
             } => (Some(reason.clone()), *is_refused, Some(*until)),
-            State::Starting { .. } if self.reason.told().is_some() => {
-                (self.reason.told(), false, None)
-            }
+            State::Starting { .. } if why_starting.is_some() => (why_starting.clone(), false, None),
             _ if self.agreement.is_missing() => (Some(self.work.no_lease()), false, None),
             _ => (self.stops.note().map(ToOwned::to_owned), false, None),
         };
         let (phase, since) = (self.lifecycle.phase(), self.lifecycle.since());
-        let why_starting = self.reason.told().filter(|_| phase == Phase::Starting);
         let started_by = Some(self.agreement.started().0)
             .filter(|by| !by.is_empty() && phase != Phase::Off)
             .map(ToOwned::to_owned);

@@ -39,8 +39,8 @@ pub(super) struct Reason {
     look: JoinSet<Option<Found>>,
     /// The next one.
     at: Option<Instant>,
-    /// The cause that was found last.
-    last: Option<Cause>,
+    /// The last look has found trouble.
+    had_trouble: bool,
     told: Option<Finding>,
     no_pods_until: Option<Instant>,
     no_events_until: Option<Instant>,
@@ -122,12 +122,9 @@ impl Reason {
             self.no_events_until = Some(now + FORBIDDEN);
         }
         let cause = found.finding.as_ref().map(|finding| &finding.cause);
-        let is_sure = match (cause, &self.last) {
-            (None | Some(Cause::NotCreated(_)), _) => true,
-            // Trouble twice in a row, also if it is another one by now.
-            (Some(_), last) => last.is_some(),
-        };
-        self.last = cause.cloned();
+        // Trouble twice in a row, also if it is another one by now.
+        let is_again = std::mem::replace(&mut self.had_trouble, cause.is_some());
+        let is_sure = matches!(cause, None | Some(Cause::NotCreated(_))) || is_again;
         if !is_sure {
             return false;
         }
