@@ -61,7 +61,7 @@ joined() {
 
 # What a step says of its failures, once more at the end: in between there may be hours.
 reasons() {
-    grep -E -A 3 '^E  |panicked at|^error|^FAILED |FAILED$|Error [0-9]+$' "$logs/$1" | cut -c 1-300 | tail -n 40
+    grep -E -A 3 '^E  |panicked at|^error|^FAILED |FAILED$|BROKEN$|failed:$|Error [0-9]+$' "$logs/$1" | cut -c 1-300 | tail -n 40
 }
 
 # What runs beside does not hear of an interrupt.

@@ -336,7 +336,7 @@ def test_what_one_may_not_see_does_not_exist(town: Town) -> None:
             answers = []
             for name in (hidden, "vexing"[: len(hidden)]):
                 asked = talk.say(command.format(name))
-                message = talk.person.wait_reply(asked, talk.bot_id).message
+                message = talk.answer(asked)
                 assert message.content["m.relates_to"] == {"m.in_reply_to": {"event_id": asked.event_id}}
                 parts = {key: value for key, value in message.content.items() if key != "m.relates_to"}
                 answers.append({key: str(value).replace(name, "NAME") for key, value in parts.items()})
@@ -414,8 +414,7 @@ def test_an_autoscaler_that_sets_another_number_is_told_and_a_stop_holds(town: T
 
 
 def test_what_would_lose_its_volumes_is_left_alone(town: Town) -> None:
-    asked = town.lab.say("stop ledger")
-    answer = town.lab.person.wait_reply(asked, town.lab.bot_id).text or ""
+    answer = town.lab.answer(town.lab.say("stop ledger")).text or ""
     assert answer.startswith("I did not touch ledger: scaling it down deletes its volumes."), answer
     found = town.world.cluster.ensure("GET", f"/apis/apps/v1/namespaces/{HERE}/statefulsets/ledger")
     assert found["spec"]["replicas"] == 1

@@ -123,6 +123,18 @@ class Talk:
             if re.search(pattern, message.text or ""):
                 return message
 
+    def answer(self, asked: Sent, timeout: float = 20) -> Message:
+        """Waits for the answer to a message, whatever the bot says of earlier changes meanwhile."""
+
+        def found() -> Message | None:
+            for one in self.heard():
+                relation = one.content.get("m.relates_to", {})
+                if relation.get("m.in_reply_to", {}).get("event_id") == asked.event_id:
+                    return one
+            return None
+
+        return wait_for(f"an answer to {asked.event_id}", found, timeout, detail=self._so_far)
+
     def all_of(self, pattern: str, count: int, timeout: float = 60) -> list[Message]:
         """Waits until the bot has said so many things here that match, and gives them, read or not."""
 
