@@ -135,16 +135,16 @@ fn order(door: Door<'_>, entry: &JournalEntry, command: &Command) -> Result<Opti
     }
     let scope = policy.scope(&entry.sender, &entry.room);
     let Some(name) = command.targets().first() else {
-        let seen = scope.seen().iter().map(|seen| seen.target.clone());
-        return Ok(Some(Order::List(seen.collect())));
+        let seen = scope.seen().iter().copied();
+        return Ok(Some(Order::List(seen.cloned().collect())));
     };
     let previous = match command {
         Command::Start { .. } => door.turn.tx.previous_replicas().get(name.as_str())?,
         _ => None,
     };
-    Ok(scope.find(name.as_str()).map(|seen| Order::Target {
+    Ok(scope.find(name.as_str()).map(|target| Order::Target {
         command: command.clone(),
-        target: Box::new(seen.target.clone()),
+        target: Box::new(target.clone()),
         previous,
         received_at: entry.received_at,
     }))

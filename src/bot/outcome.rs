@@ -15,6 +15,7 @@ use super::{
 use crate::{
     control::{
         Command, RestartStep, Target, TargetName, Targets, Verb,
+        access::Action,
         progress::{Details, Ending, Observation, Stage},
         time::extend,
     },
@@ -173,9 +174,8 @@ fn done_sentence(
             let listed: Vec<ListedTarget<'_>> = counts
                 .iter()
                 .filter_map(|(name, counts)| {
-                    let seen = scope.find(name.as_str())?;
                     Some(ListedTarget {
-                        target: seen.target,
+                        target: scope.find(name.as_str())?,
                         counts: *counts,
                     })
                 })
@@ -193,12 +193,10 @@ fn from_store(door: Door<'_>, entry: &JournalEntry, command: &Command) -> Result
         Command::Extend { target, by_ms } => extended(door, entry, target, *by_ms),
         Command::History { target } => {
             let scope = door.chat.policy.scope(&entry.sender, &entry.room);
-            let may_command = scope
-                .find(target.as_str())
-                .is_some_and(|seen| seen.may_command);
+            let may_switch = scope.may(Action::Start, target);
             let entries = door.turn.tx.history().of(target.as_str())?;
             let zone = &door.chat.policy.zone;
-            Ok(words::history(target, &entries, may_command, zone))
+            Ok(words::history(target, &entries, may_switch, zone))
         }
         _ => door.help(command),
     }
@@ -255,21 +253,19 @@ fn status(
         lines.push(stops.trim_start().to_owned());
     }
     let scope = door.chat.policy.scope(&entry.sender, &entry.room);
-    let may_command = scope
-        .find(name.as_str())
-        .is_some_and(|seen| seen.may_command);
+    let may_switch = scope.may(Action::Start, name);
     if let Told::Seen(lease) = told {
         let reader = Reader {
             policy: &door.chat.policy,
             now: door.turn.now,
-            with_names: may_command,
+            with_names: may_switch,
         };
         lines.extend(lease_words::line(lease, seen.desired > 0, &reader));
     }
     if let Some(last) = door.turn.tx.history().last(name.as_str())? {
         lines.push(words::last_change(
             &last,
-            may_command,
+            may_switch,
             &door.chat.policy.zone,
         ));
     }

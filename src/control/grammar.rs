@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
+use super::access::Action;
 use super::command::{HOLD, IDLE};
 use super::{
-    Command, NameFault, RestartStep, Scope, Seen, Target, TargetName, Unknown, Verb,
+    Command, NameFault, RestartStep, Scope, Target, TargetName, Unknown, Verb,
     time::{TimeFault, Zone, parse_duration, parse_until},
 };
 use crate::util::nearest;
@@ -180,12 +181,12 @@ impl Grammar<'_> {
                 Command::List
             }
             Verb::Status => Command::Status {
-                target: self.seen(verb, &mut words)?.target.name.clone(),
+                target: self.seen(verb, &mut words)?.name.clone(),
             },
             Verb::List => Command::List,
             Verb::Extend => self.extend(&mut words)?,
             Verb::History => Command::History {
-                target: self.seen(verb, &mut words)?.target.name.clone(),
+                target: self.seen(verb, &mut words)?.name.clone(),
             },
             Verb::Help => {
                 let about = words.next();
@@ -292,7 +293,8 @@ impl Grammar<'_> {
         let targets = match words.peek().as_deref() {
             Some("all") => {
                 words.next();
-                let all = self.scope.commanded().map(|target| target.name.clone());
+                let all = self.scope.with(Action::Stop);
+                let all = all.map(|target| target.name.clone());
                 let all: Vec<_> = all.collect();
                 match all.is_empty() {
                     true => return Err(self.which(verb)),
@@ -333,18 +335,19 @@ impl Grammar<'_> {
 
     /// The target that is named next, or meant where none is, if it may be switched.
     fn commanded(&self, verb: Verb, words: &mut Words<'_>) -> Result<&Target, GrammarFault> {
-        let seen = self.named(verb, words, false)?;
-        match seen.may_command {
-            true => Ok(seen.target),
+        let target = self.named(verb, words, false)?;
+        let action = verb.action();
+        match action.is_none_or(|action| self.scope.may(action, &target.name)) {
+            true => Ok(target),
             false => Err(GrammarFault::MayOnlyLook {
-                target: seen.target.name.clone(),
+                target: target.name.clone(),
             }),
         }
     }
 
     /// The target that is named next, or meant where none is, to be looked at: a prefix
     /// or a slip of the pen is completed.
-    fn seen(&self, verb: Verb, words: &mut Words<'_>) -> Result<Seen<'_>, GrammarFault> {
+    fn seen(&self, verb: Verb, words: &mut Words<'_>) -> Result<&Target, GrammarFault> {
         self.named(verb, words, true)
     }
 
@@ -353,18 +356,18 @@ impl Grammar<'_> {
         verb: Verb,
         words: &mut Words<'_>,
         completes: bool,
-    ) -> Result<Seen<'_>, GrammarFault> {
+    ) -> Result<&Target, GrammarFault> {
         if !words.names_a_target() {
             return self.scope.default().ok_or_else(|| self.which(verb));
         }
         let word = words.next().unwrap_or_default().trim_end_matches(',');
         let name = word.to_ascii_lowercase();
-        if let Some(seen) = self.scope.find(&name) {
-            return Ok(seen);
+        if let Some(target) = self.scope.find(&name) {
+            return Ok(target);
         }
         let meant = self.scope.meant(&name);
         match meant.and_then(|meant| self.scope.find(meant.as_str())) {
-            Some(seen) if completes => Ok(seen),
+            Some(target) if completes => Ok(target),
             _ => Err(GrammarFault::NoSuchTarget {
                 verb,
                 word: Unknown::new(word),
@@ -375,7 +378,7 @@ impl Grammar<'_> {
 
     fn which(&self, verb: Verb) -> GrammarFault {
         let seen = self.scope.seen().iter();
-        let names = seen.map(|seen| seen.target.name.clone());
+        let names = seen.map(|target| target.name.clone());
         GrammarFault::WhichTarget {
             verb,
             names: names.take(MAX_NAMED).collect(),

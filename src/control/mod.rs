@@ -1,8 +1,9 @@
 //! The domain, without IO: what can be asked for, of what, by whom, and what came of
-//! it. It knows neither Matrix nor HTTP nor SQL; every door (the chat, later HTTP)
-//! asks the same [`Policy`] and turns the same [`Outcome`] into its own words.
+//! it. It knows neither Matrix nor HTTP nor SQL. Every door (the chat, the gateway's API and
+//! its proxy) makes [`Permissions`](access::Permissions) of whom it has proven to ask, which
+//! decide what may be done with a target; what happens is the same [`Outcome`] in all of
+//! them, in the words of each.
 
-#[cfg(feature = "gateway")]
 pub mod access;
 mod age;
 mod challenge;
@@ -39,7 +40,7 @@ pub use names::{Namespace, ObjectName};
 pub use outcome::Outcome;
 pub use policy::{Decision, Denial, Policy};
 pub use request::{Distrust, Proof, Request, Stage};
-pub use scope::{Scope, Seen};
+pub use scope::Scope;
 pub use target::{NameFault, StartCount, Target, TargetName};
 pub use targets::Targets;
 pub use traces::Traces;

@@ -1,17 +1,25 @@
 //! The decision about a request: a pure function of the request, the configuration and
 //! the time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
+use super::access::{Action, Actions, Permissions};
 use super::{
-    Command, Distrust, Grammar, GrammarFault, Kind, Proof, Request, Scope, Seen, Stage, Target,
+    Command, Distrust, Grammar, GrammarFault, Kind, Proof, Request, Scope, Stage, Target,
     TargetName, Targets, Unknown, time::Zone,
 };
 use crate::util::{ClockDifference, SortedSet};
 
-/// The rules for who may ask for something, where and how.
+/// The actions of somebody who may look at a target.
+const LOOK: [Action; 2] = [Action::List, Action::Status];
+
+/// The actions of somebody who may switch it, beside those.
+const SWITCH: [Action; 3] = [Action::Start, Action::Stop, Action::Scale];
+
+/// The rules for who may ask for something in a room, where and how.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// The users who may (`ALLOWED_USERS`).
@@ -129,35 +137,35 @@ impl Policy {
 
     /// The targets that this user sees in this room; none where targets have no names.
     pub fn scope<'a>(&'a self, user: &UserId, room: &'a RoomId) -> Scope<'a> {
-        let targets = match &self.targets {
-            Targets::Reference(_) => &[],
-            Targets::Named(targets) => targets.as_slice(),
-        };
-        let seen = targets.iter().filter_map(|target| {
-            let may_command = self.may_command(user, room, target);
-            let is_seen = may_command || self.may_see(user, room, target);
-            is_seen.then_some(Seen {
-                target,
-                may_command,
-            })
+        let targets = self.named_targets();
+        let given = targets.iter().map(|target| {
+            let actions = self.actions(user, room, target);
+            (target.name.clone(), actions)
         });
-        Scope {
-            room,
-            seen: seen.collect(),
+        let permissions = Permissions::by_name(Arc::new(given.collect()));
+        Scope::new(room, targets, permissions)
+    }
+
+    fn named_targets(&self) -> &[Target] {
+        match &self.targets {
+            Targets::Reference(_) => &[],
+            Targets::Named(targets) => targets,
         }
     }
 
-    fn may_command(&self, user: &UserId, room: &RoomId, target: &Target) -> bool {
+    /// The rights that this user has on a target in this room.
+    fn actions(&self, user: &UserId, room: &RoomId, target: &Target) -> Actions {
         let is_listed = |users: &SortedSet<OwnedUserId>| users.contains(user);
-        target.is_in(room) && self.allows(user) && target.users.as_ref().is_none_or(is_listed)
-    }
-
-    fn may_see(&self, user: &UserId, room: &RoomId, target: &Target) -> bool {
-        target.is_in(room)
-            && match &target.viewers {
-                Some(listed) => listed.contains(user) && self.hears(user),
-                None => self.viewers.contains(user),
-            }
+        let may_switch = self.allows(user) && target.users.as_ref().is_none_or(is_listed);
+        let may_look = match &target.viewers {
+            Some(listed) => listed.contains(user) && self.hears(user),
+            None => self.viewers.contains(user),
+        };
+        match target.is_in(room) {
+            true if may_switch => LOOK.into_iter().chain(SWITCH).collect(),
+            true if may_look => LOOK.into_iter().collect(),
+            _ => Actions::NONE,
+        }
     }
 
     /// Returns true if the principal has to confirm a command: what loses data, what is
@@ -306,9 +314,8 @@ impl Policy {
             return self.allows(request.principal);
         }
         let scope = self.scope(request.principal, request.room);
-        command.targets().iter().all(|name| {
-            let seen = scope.find(name.as_str());
-            seen.is_some_and(|seen| seen.may_command || !command.verb().is_change())
-        })
+        let action = command.verb().action().unwrap_or(Action::List);
+        let mut targets = command.targets().iter();
+        targets.all(|name| scope.may(action, name))
     }
 }

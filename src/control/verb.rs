@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::access::Action;
+
 /// The kinds of commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verb {
@@ -73,6 +75,19 @@ impl Verb {
             "yes" => Self::Confirm,
             _ => return None,
         })
+    }
+
+    /// What its principal must be allowed to do with the target it is about; None where it is
+    /// about none.
+    pub const fn action(self) -> Option<Action> {
+        match self {
+            Self::Start | Self::Extend => Some(Action::Start),
+            Self::Stop => Some(Action::Stop),
+            Self::Scale | Self::Restart => Some(Action::Scale),
+            Self::Status | Self::History => Some(Action::Status),
+            Self::List => Some(Action::List),
+            Self::Help | Self::Confirm => None,
+        }
     }
 
     /// Returns true if it changes something in the cluster, now or later.

@@ -1,9 +1,10 @@
-//! The things that programs may be allowed to do with a target through the gateway.
+//! The things that somebody may be allowed to do with a target.
 
 use std::fmt;
 
-/// One of the things that a role allows. The chat's [`Verb`](crate::control::Verb)s are
-/// another list: a person in a room cannot connect, and a program has no history.
+/// One of the things that may be done with a target. The chat's
+/// [`Verb`](crate::control::Verb)s are another list, each with the action that it takes: a
+/// person in a room cannot connect, and a program has no history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// See that it exists.

@@ -42,7 +42,7 @@ impl Grants {
     /// to no pod matches only the entries that take such tokens, so that one entry which
     /// does opens none of the others.
     pub fn permissions(&self, principal: &Principal) -> Permissions {
-        let mut permissions = Permissions::open(Arc::clone(&self.anonymous));
+        let mut permissions = Permissions::by_name(Arc::clone(&self.anonymous));
         match principal {
             Principal::Anonymous => {}
             Principal::ServiceAccount(account, pod) => {

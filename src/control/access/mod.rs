@@ -1,5 +1,6 @@
-//! Rights: who may do what through the gateway: principals, roles, and the decision about a
-//! request. Pure, as the chat's [`Policy`](super::Policy) is.
+//! Rights: who may do what with a target. The chat's [`Policy`](super::Policy) gives them to
+//! people in rooms, the gateway's [`Grants`] to principals by roles; [`Permissions`] decide
+//! about what any of them asks for. Pure.
 
 mod action;
 mod grants;

@@ -8,7 +8,8 @@ use super::{Action, Actions};
 use crate::control::TargetName;
 use crate::util::SortedMap;
 
-/// The rights of one principal: the roles that they have, and what anybody may.
+/// The rights of one principal: the roles that they have, and what they may do with targets by
+/// name: what the chat's rules say of them, or what anybody may through the gateway.
 ///
 /// Roles add up: a request is allowed if one of them allows all of it. So of several that
 /// give an action, the most generous number of replicas and the most generous time count,
@@ -19,8 +20,8 @@ pub struct Permissions {
     pub roles: Vec<String>,
     /// The roles themselves, in the same order.
     given: Vec<Arc<Role>>,
-    /// The actions that anybody may do.
-    open: Arc<SortedMap<TargetName, Actions>>,
+    /// The actions by target, without limits.
+    by_name: Arc<SortedMap<TargetName, Actions>>,
 }
 
 /// One request.
@@ -54,12 +55,12 @@ pub enum Access {
 }
 
 impl Permissions {
-    /// The rights of nobody in particular.
-    pub(super) const fn open(open: Arc<SortedMap<TargetName, Actions>>) -> Self {
+    /// These rights by target, without limits and without roles.
+    pub const fn by_name(by_name: Arc<SortedMap<TargetName, Actions>>) -> Self {
         Self {
             roles: Vec::new(),
             given: Vec::new(),
-            open,
+            by_name,
         }
     }
 
@@ -80,7 +81,7 @@ impl Permissions {
         if !all.has(ask.action) {
             return Access::Denied;
         }
-        if self.of_anybody(ask.target).has(ask.action) {
+        if self.named(ask.target).has(ask.action) {
             return Access::Granted;
         }
         let giving = || {
@@ -112,30 +113,29 @@ impl Permissions {
         let most = allowing
             .map(|role| role.max_replicas.unwrap_or(i32::MAX))
             .max();
-        most.filter(|most| *most < i32::MAX && !self.of_anybody(ask.target).has(ask.action))
+        most.filter(|most| *most < i32::MAX && !self.named(ask.target).has(ask.action))
     }
 
     /// Returns true if this may be done with the target, whatever is asked for.
     pub fn allows(&self, target: &TargetName, action: Action) -> bool {
-        self.of_anybody(target).has(action)
-            || self.given.iter().any(|role| role.on(target).has(action))
+        self.named(target).has(action) || self.given.iter().any(|role| role.on(target).has(action))
     }
 
     /// All that may be done with the target: [`Action::List`] is among them if anything is.
     pub fn actions(&self, target: &TargetName) -> Actions {
         let given = self.given.iter().map(|role| role.on(target));
-        given.fold(self.of_anybody(target), Actions::or)
+        given.fold(self.named(target), Actions::or)
     }
 
     /// Returns true if there is nothing that may be done.
     pub fn is_empty(&self) -> bool {
         self.given.iter().all(|role| role.is_empty())
-            && self.open.values().all(|actions| actions.is_empty())
+            && self.by_name.values().all(|actions| actions.is_empty())
     }
 
-    fn of_anybody(&self, target: &TargetName) -> Actions {
-        let open = self.open.get(target);
-        open.map_or(Actions::NONE, |actions| seen(*actions))
+    fn named(&self, target: &TargetName) -> Actions {
+        let named = self.by_name.get(target);
+        named.map_or(Actions::NONE, |actions| seen(*actions))
     }
 }
 
