@@ -11,10 +11,6 @@ use crate::config::gateway::{Backend, GatewayFile, GatewaySettings, GatewayTarge
 use crate::control::{Namespace, ObjectName};
 use crate::kube::{Api, Error, Right, Service};
 
-/// The application protocol of a port that speaks HTTP/2 without TLS, which is not spoken
-/// here (<https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol>).
-const HTTP2: &str = "kubernetes.io/h2c";
-
 /// The outcome of a check, each a sentence with its cure.
 #[derive(Debug, Default)]
 pub struct CheckOutcome {
@@ -321,9 +317,9 @@ fn port_fault(target: &GatewayTarget, backend: &Backend, service: &Service) -> O
             ports.join(", ")
         ));
     };
-    if port.app_protocol == HTTP2 {
+    if port.is_http2 {
         return Some(format!(
-            "{place} speaks HTTP/2 at this port ({HTTP2}), and the gateway speaks HTTP/1.1 only: \
+            "{place} speaks HTTP/2 at this port (kubernetes.io/h2c), and the gateway speaks HTTP/1.1 only: \
              name a port with HTTP/1.1"
         ));
     }

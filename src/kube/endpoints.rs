@@ -9,7 +9,7 @@ use super::node::Node;
 use super::object::{MESSAGE, WORD};
 use super::operation::Act;
 use super::scale::MAX_ID;
-use super::service::port_number;
+use super::service::{is_http2, port_number};
 use crate::control::Namespace;
 use crate::json::{Admission, Gate, Many, Shape};
 
@@ -70,7 +70,12 @@ const ENDPOINTS: Many = Many {
 
 const PORTS: Many = Many {
     what: "port",
-    item: Shape::Object(&[("name", WORD), ("port", WORD)]),
+    item: Shape::Object(&[
+        ("name", WORD),
+        ("port", WORD),
+        // Longer ones are none that is looked for.
+        ("appProtocol", Shape::Lenient(24)),
+    ]),
     size: 256,
     count: 16,
 };
@@ -127,6 +132,8 @@ pub struct SlicePort {
     pub name: String,
     /// Its number at the pods.
     pub port: u16,
+    /// True if it speaks HTTP/2 and nothing else (`appProtocol`).
+    pub is_http2: bool,
 }
 
 /// An endpoint of an EndpointSlice.
@@ -150,6 +157,7 @@ impl EndpointSlice {
             Some(SlicePort {
                 name: port.at("name").raw().to_owned(),
                 port: port_number(port.at("port"))?,
+                is_http2: is_http2(port),
             })
         });
         (!name.is_empty()).then(|| Self {

@@ -26,6 +26,10 @@ const READ: Act = Act {
 /// Bytes kept of a Service.
 const MAX_KEPT: usize = 16 * 1024;
 
+/// The application protocol of a port that speaks HTTP/2 without TLS
+/// (<https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol>).
+const H2C: &str = "kubernetes.io/h2c";
+
 /// A name of a port, a number, an address or a protocol, in bytes of JSON text.
 const WORD: Shape = Shape::Lenient(320);
 
@@ -66,8 +70,8 @@ pub struct ServicePort {
     pub name: String,
     /// Its number at the Service.
     pub port: u16,
-    /// `appProtocol`; empty if there is none.
-    pub app_protocol: String,
+    /// True if it speaks HTTP/2 and nothing else (`appProtocol`).
+    pub is_http2: bool,
 }
 
 impl Api {
@@ -95,13 +99,18 @@ impl Api {
     }
 }
 
+/// Returns true if a port of a Service or of its slices says that it speaks HTTP/2.
+pub(super) fn is_http2(port: Node<'_>) -> bool {
+    port.at("appProtocol").raw() == H2C
+}
+
 impl Service {
     fn read(spec: Node<'_>) -> Self {
         let ports = spec.at("ports").items().filter_map(|port| {
             Some(ServicePort {
                 name: port.at("name").raw().to_owned(),
                 port: port_number(port.at("port"))?,
-                app_protocol: port.at("appProtocol").raw().to_owned(),
+                is_http2: is_http2(port),
             })
         });
         Self {

@@ -159,15 +159,16 @@ pub async fn fetch(http: &Client, issuer: &str) -> Result<(Jwks, [u8; 32]), Stri
     let base = issuer.trim_end_matches('/');
     let url = [base, "/.well-known/openid-configuration"].concat();
     let body = get(http, &url).await?;
-    let jwks_uri = jwks_uri(&body, issuer)?;
+    let jwks_uri = jwks_uri(&body, issuer).map_err(|fault| format!("{url}: {fault}"))?;
     let body = get(http, &jwks_uri).await?;
-    let keys = Jwks::parse(&body)
-        .map_err(|error| format!("the key set of the identity provider {error}"))?;
-    if keys.count() > MAX_KEYS {
-        return Err(format!(
-            "the key set of the identity provider has more than {MAX_KEYS} keys"
-        ));
-    }
+    let keys = Jwks::parse(&body).map_err(|error| error.to_string());
+    let keys = keys.and_then(|keys| match keys.count() > MAX_KEYS {
+        true => Err(format!("has more than {MAX_KEYS} keys")),
+        false => Ok(keys),
+    });
+    let at = printable(&jwks_uri, MAX_SHOWN);
+    let keys =
+        keys.map_err(|fault| format!("{at}: the key set of the identity provider {fault}"))?;
     Ok((keys, digest(&body)))
 }
 

@@ -10,9 +10,8 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
-use super::pool::{self, Leased};
+use super::pool::{self, Leased, Upstream};
 use super::upload::{Progress, Stage, Upload};
-use crate::gateway::wake::Endpoint;
 
 /// The time in which an app has to begin to answer, once it has the request.
 const FIRST_BYTE: Duration = Duration::from_secs(300);
@@ -41,17 +40,21 @@ pub(super) enum Failure {
 /// # Errors
 /// There is no answer.
 pub(super) async fn exchange(
-    endpoint: Endpoint,
+    to: &Upstream,
     mut message: Request<Upload>,
     progress: Option<&Progress>,
     is_fresh: bool,
 ) -> Result<(Response<Incoming>, Leased), Failure> {
     loop {
-        let kept = if is_fresh { None } else { pool::take(endpoint) };
+        let kept = if is_fresh {
+            None
+        } else {
+            pool::take(to.endpoint)
+        };
         let is_kept = kept.is_some();
         let mut leased = match kept {
             Some(leased) => leased,
-            None => match Box::pin(pool::connect(endpoint)).await {
+            None => match Box::pin(pool::connect(to)).await {
                 Ok(leased) => leased,
                 Err(_) => return Err(Failure::Unsent(Box::new(message))),
             },

@@ -14,7 +14,7 @@ use super::answer::Answer;
 use super::cold::Waiting;
 use super::exchange::{Failure, exchange};
 use super::head::{self, Onward};
-use super::pool::{self, Leased};
+use super::pool::{self, Leased, Upstream};
 use super::replies;
 use super::request::check;
 use super::trouble;
@@ -183,7 +183,7 @@ impl One<'_> {
     async fn send(
         &self,
         admitted: &Admitted<'_>,
-        mut endpoint: Endpoint,
+        endpoint: Endpoint,
         upload: Upload,
         progress: Option<&Progress>,
         deadline: Instant,
@@ -192,17 +192,21 @@ impl One<'_> {
         let mut may_repeat = is_safe && progress.is_none();
         let mut message = self.head(admitted).map(|()| upload);
         let mut is_fresh = false;
+        let mut to = Upstream {
+            endpoint,
+            stops: admitted.handle.stops(),
+        };
         loop {
-            match exchange(endpoint, message, progress, is_fresh).await {
+            match exchange(&to, message, progress, is_fresh).await {
                 Ok(sent) => return Ok(sent),
                 Err(Failure::Unsent(unsent)) => {
                     message = *unsent;
-                    pool::forget(endpoint);
-                    admitted.handle.failed(endpoint);
-                    endpoint = self.another(admitted, endpoint, deadline).await?;
+                    pool::forget(to.endpoint);
+                    admitted.handle.failed(to.endpoint);
+                    to.endpoint = self.another(admitted, to.endpoint, deadline).await?;
                 }
                 Err(Failure::Stale(_)) if may_repeat => {
-                    pool::forget(endpoint);
+                    pool::forget(to.endpoint);
                     (may_repeat, is_fresh) = (false, true);
                     message = self.head(admitted).map(|()| Upload::None);
                 }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::app_stream::{Allowance, AppStream};
 use super::upload::Upload;
-use crate::gateway::wake::Endpoint;
+use crate::gateway::wake::{Endpoint, Stops};
 use crate::util::{SortedMap, boxed};
 
 /// Connections that are kept of one endpoint.
@@ -47,13 +47,27 @@ const RECV_BUFFER: u32 = 32 * 1024;
 /// Its send buffer (`SO_SNDBUF`), in bytes.
 const SEND_BUFFER: u32 = 16 * 1024;
 
-/// A connection that is in use, and the endpoint that it goes to.
+/// Where a request is sent to.
+#[derive(Clone)]
+pub(super) struct Upstream {
+    pub(super) endpoint: Endpoint,
+    /// The stops of its target: what was opened before one of them is not used behind it.
+    pub(super) stops: Stops,
+}
+
+/// A connection that is in use, and where it goes to.
 pub(super) struct Leased {
     pub(super) sender: SendRequest<Upload>,
     /// The bytes that the app may send before there is something of use.
     pub(super) allowance: Arc<Allowance>,
     connection: AbortHandle,
-    endpoint: Endpoint,
+    to: Upstream,
+}
+
+impl Leased {
+    fn is_usable(&self, since: Instant) -> bool {
+        !self.sender.is_closed() && !self.to.stops.has_stopped() && since.elapsed() < MAX_AGE
+    }
 }
 
 #[derive(Default)]
@@ -72,9 +86,8 @@ thread_local! {
 pub(super) fn take(endpoint: Endpoint) -> Option<Leased> {
     POOL.with_borrow_mut(|pool| {
         let idle = pool.idle.get_mut(&endpoint)?;
-        let now = Instant::now();
         while let Some((leased, since)) = idle.pop() {
-            if leased.sender.is_ready() && now.duration_since(since) < MAX_AGE {
+            if leased.sender.is_ready() && leased.is_usable(since) {
                 return Some(leased);
             }
         }
@@ -100,9 +113,10 @@ pub(super) fn give_back(mut leased: Leased) {
 fn keep(leased: Leased) {
     POOL.with_borrow_mut(|pool| {
         let of_all: usize = pool.idle.values().map(Vec::len).sum();
-        let idle = pool.idle.or_default(leased.endpoint);
-        if idle.len() < MAX_IDLE && of_all < MAX_IDLE_OF_ALL {
-            idle.push((leased, Instant::now()));
+        let idle = pool.idle.or_default(leased.to.endpoint);
+        let now = Instant::now();
+        if idle.len() < MAX_IDLE && of_all < MAX_IDLE_OF_ALL && leased.is_usable(now) {
+            idle.push((leased, now));
         }
         if pool.sweeper.as_ref().is_none_or(JoinHandle::is_finished) {
             pool.sweeper = Some(tokio::spawn(boxed(sweep())));
@@ -115,16 +129,13 @@ pub(super) fn forget(endpoint: Endpoint) {
     POOL.with_borrow_mut(|pool| pool.idle.remove(&endpoint));
 }
 
-/// Closes what is too old, until nothing is left.
+/// Closes what is too old, or goes to a target that was stopped, until nothing is left.
 async fn sweep() {
     loop {
         sleep(SWEEP).await;
         let is_empty = POOL.with_borrow_mut(|pool| {
-            let now = Instant::now();
             pool.idle.retain(|_, idle| {
-                idle.retain(|(leased, since)| {
-                    !leased.sender.is_closed() && now.duration_since(*since) < MAX_AGE
-                });
+                idle.retain(|(leased, since)| leased.is_usable(*since));
                 !idle.is_empty()
             });
             pool.idle.is_empty()
@@ -146,12 +157,13 @@ fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// A new connection to this endpoint.
+/// A new connection to this place.
 ///
 /// # Errors
 /// It was not taken in time.
-pub(super) async fn connect(endpoint: Endpoint) -> io::Result<Leased> {
-    let connecting = socket(endpoint.address)?.connect(endpoint.address);
+pub(super) async fn connect(to: &Upstream) -> io::Result<Leased> {
+    let address = to.endpoint.address;
+    let connecting = socket(address)?.connect(address);
     let stream = timeout(CONNECT, connecting)
         .await
         .map_err(|_| ErrorKind::TimedOut)??;
@@ -166,6 +178,6 @@ pub(super) async fn connect(endpoint: Endpoint) -> io::Result<Leased> {
         sender,
         allowance,
         connection: tokio::spawn(boxed(connection.with_upgrades())).abort_handle(),
-        endpoint,
+        to: to.clone(),
     })
 }

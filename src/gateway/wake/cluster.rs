@@ -14,7 +14,7 @@ use crate::kube::{
 use crate::util::{patience, unlinked};
 
 /// The time that a pod has to take a connection.
-const CONNECT: Duration = Duration::from_millis(500);
+pub(super) const CONNECT: Duration = Duration::from_millis(500);
 
 /// The reason why the API server did not do what a keeper asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

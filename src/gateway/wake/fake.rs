@@ -93,6 +93,11 @@ pub(crate) fn cold(target: GatewayTarget) -> (TargetHandle, FakeKeeper) {
 }
 
 impl FakeKeeper {
+    /// The target.
+    pub(crate) fn handle(&self) -> &TargetHandle {
+        &self.handle
+    }
+
     /// It becomes ready at this address.
     pub(crate) fn ready(&self, address: SocketAddr) {
         self.handle

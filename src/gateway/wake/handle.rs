@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::asked::{Change, Changed, Cold, Refusal, Wanted};
@@ -25,6 +26,17 @@ pub struct TargetHandle(pub(super) Arc<Shared>);
 pub struct InUse {
     handle: TargetHandle,
     id: u64,
+}
+
+/// The stops of a target, seen from a moment on.
+#[derive(Clone)]
+pub struct Stops(watch::Receiver<u64>);
+
+impl Stops {
+    /// Returns true if it was stopped since, or taken out of the configuration.
+    pub fn has_stopped(&self) -> bool {
+        self.0.has_changed().unwrap_or(true)
+    }
 }
 
 impl TargetHandle {
@@ -160,6 +172,11 @@ impl TargetHandle {
     /// It was not made.
     pub async fn change(&self, change: Change, by: String) -> Result<Changed, Refusal> {
         self.0.ask(change, by).await
+    }
+
+    /// The stops of the target after now.
+    pub fn stops(&self) -> Stops {
+        Stops(self.0.closings())
     }
 
     /// Resolves when idle sockets of the target have to close, because it is being stopped.

@@ -266,6 +266,7 @@ impl<C: Cluster> Keeper<C> {
     fn turn(&mut self) -> Instant {
         let now = Instant::now();
         self.reconfigure();
+        self.lifecycle.set_reason(self.why_starting());
         self.on(Event::Time, now);
         self.see(now);
         let mut due = now + MAX_TURN;
@@ -333,8 +334,7 @@ impl<C: Cluster> Keeper<C> {
         };
         let endpoints = endpoints.unwrap_or_default();
         let forward = self.agreement.forward(idle);
-        let is_starting = self.lifecycle.phase() == Phase::Starting;
-        let why_starting = self.reason.told().filter(|_| is_starting);
+        let why_starting = self.lifecycle.reason().map(ToOwned::to_owned);
         let (reason, is_refused, retry_at) = match self.lifecycle.state() {
             State::Failed {
                 reason,

@@ -124,6 +124,11 @@ impl Lifecycle {
         self.reason = reason;
     }
 
+    /// The reason why it is not ready yet, while it starts.
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
     /// Nothing is too late before this time.
     pub(super) fn postpone(&mut self, to: Instant) {
         if let State::Starting {

@@ -11,6 +11,7 @@ use super::cluster::{Cluster, Found};
 use super::decide::{LOOK_AFTER_OTHERS, LOOK_FOR_PODS};
 use super::keeper::{Keeper, MAX_TURN, Watched};
 use super::lifecycle::{Effect, Event};
+use super::readiness::Readiness;
 use super::view::Phase;
 use crate::control::progress::{Cause, Details};
 use crate::kube::{CollectionChange, Lease};
@@ -43,6 +44,11 @@ impl<C: Cluster> Keeper<C> {
             Watched::Slices(change) => {
                 if let Some(readiness) = &mut self.readiness {
                     readiness.observe(change);
+                    // Otherwise the Service itself is read.
+                    if !readiness.needs_service() {
+                        let fault = readiness.fault().map(ToOwned::to_owned);
+                        self.service_is(fault, now);
+                    }
                 }
             }
             Watched::Lease(CollectionChange::All(leases)) => {
@@ -269,6 +275,15 @@ impl<C: Cluster> Keeper<C> {
         self.reason.look(since, now, of, &self.means.looks)
     }
 
+    /// The reason why it is not ready yet: what keeps it from being reached, or what was found.
+    pub(super) fn why_starting(&self) -> Option<String> {
+        if self.lifecycle.phase() != Phase::Starting {
+            return None;
+        }
+        let fault = self.readiness.as_ref().and_then(Readiness::fault);
+        fault.map(ToOwned::to_owned).or_else(|| self.reason.told())
+    }
+
     /// Takes in the outcome of such a look.
     pub(super) fn found(&mut self, found: Found) {
         if self.reason.take(found, Instant::now())
@@ -282,6 +297,5 @@ impl<C: Cluster> Keeper<C> {
             let (name, detail) = (&self.target.name, finding.sentence(Details::Full));
             log::log!(level, "{name} is not ready yet: {detail}");
         }
-        self.lifecycle.set_reason(self.reason.told());
     }
 }

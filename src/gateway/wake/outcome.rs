@@ -64,12 +64,11 @@ impl<C: Cluster> Keeper<C> {
             Outcome::Stopped(stopped) => self.stopped(stopped, now),
             Outcome::Service(Ok(service)) => {
                 self.reached();
-                let is_resolved = match &mut self.readiness {
-                    Some(readiness) => readiness.resolve(&service),
-                    None => true,
-                };
-                let fault = (!is_resolved).then(|| "its Service has no such port".to_owned());
-                self.service_is(fault, now);
+                if let Some(readiness) = &mut self.readiness {
+                    readiness.resolve(&service);
+                    let fault = readiness.fault().map(ToOwned::to_owned);
+                    self.service_is(fault, now);
+                }
             }
             Outcome::Service(Err(fault)) => match fault {
                 Fault::Unavailable => self.unreached(now),
@@ -97,7 +96,7 @@ impl<C: Cluster> Keeper<C> {
     }
 
     /// The Service was read, or cannot be; a fault is told once.
-    fn service_is(&mut self, fault: Option<String>, now: Instant) {
+    pub(super) fn service_is(&mut self, fault: Option<String>, now: Instant) {
         if let Some(fault) = &fault
             && self.service.fault() != Some(fault)
         {

@@ -23,6 +23,12 @@ const MAX_SLICES: usize = 64;
 /// said that it was gone: a pod that ends has closed its port by then.
 const OLD: Duration = Duration::from_secs(2);
 
+/// What is said of a Service without the port.
+const NO_PORT: &str = "its Service has no such port";
+
+/// What is said of one whose port is not spoken to.
+const HTTP2: &str = "its Service speaks HTTP/2 at this port, and the gateway HTTP/1.1";
+
 /// The knowledge of the pods of one target.
 #[derive(Debug)]
 pub(super) struct Readiness {
@@ -39,6 +45,8 @@ pub(super) struct Readiness {
     /// Those that were there before a stop, and not gone since.
     old: SortedSet<SocketAddr>,
     old_since: Option<Instant>,
+    /// The port of the slices cannot be spoken to.
+    is_http2: bool,
     /// By way of the Service, the replicas that there should be, once that is known.
     replicas: Option<usize>,
 }
@@ -53,8 +61,8 @@ enum Resolved {
         name: String,
         cluster_ip: Option<SocketAddr>,
     },
-    /// The Service has no such port.
-    Missing,
+    /// The Service has no such port, or it cannot be spoken to: a sentence.
+    Faulty(&'static str),
 }
 
 impl Readiness {
@@ -69,6 +77,7 @@ impl Readiness {
             proven: SortedSet::new(),
             old: SortedSet::new(),
             old_since: None,
+            is_http2: false,
             replicas: None,
         }
     }
@@ -85,19 +94,28 @@ impl Readiness {
         self.derive();
     }
 
-    /// Takes in what the Service says; returns false if it has no such port.
-    pub(super) fn resolve(&mut self, service: &Service) -> bool {
+    /// Takes in what the Service says.
+    pub(super) fn resolve(&mut self, service: &Service) {
         let mut ports = service.ports.iter();
         let port = ports.find(|port| self.backend.port.is(&port.name, port.port));
         self.port = match port {
+            Some(port) if port.is_http2 => Resolved::Faulty(HTTP2),
             Some(port) => Resolved::Known {
                 name: port.name.clone(),
                 cluster_ip: service.cluster_ip.map(|ip| SocketAddr::new(ip, port.port)),
             },
-            None => Resolved::Missing,
+            None => Resolved::Faulty(NO_PORT),
         };
         self.derive();
-        self.port != Resolved::Missing
+    }
+
+    /// What keeps it from being reached however many pods there are, in a sentence.
+    pub(super) const fn fault(&self) -> Option<&'static str> {
+        match self.port {
+            Resolved::Faulty(fault) => Some(fault),
+            _ if self.is_http2 => Some(HTTP2),
+            _ => None,
+        }
     }
 
     /// Returns true if what the Service says is needed: its slices have the names of its
@@ -164,9 +182,11 @@ impl Readiness {
     fn derive(&mut self) {
         // Those that are there and do not end, and of them those that should answer.
         let (mut present, mut candidates) = (SortedSet::new(), SortedSet::new());
-        let mut pods = 0;
+        let (mut pods, mut is_http2) = (0, false);
         for slice in self.slices.values() {
             let port = self.port_of(&slice.ports);
+            is_http2 |= port.is_some_and(|port| port.is_http2);
+            let port = spoken_to(port);
             for endpoint in slice.endpoints.iter().filter(|pod| !pod.terminating) {
                 let ip = endpoint.addresses.first();
                 let address = port.zip(ip).map(|(port, ip)| SocketAddr::new(*ip, port));
@@ -178,33 +198,32 @@ impl Readiness {
         }
         if self.backend.route == Route::Service {
             // Its slices are not watched.
-            (candidates, pods) = (SortedSet::new(), 0);
+            (candidates, pods, is_http2) = (SortedSet::new(), 0, false);
             if let Resolved::Known { cluster_ip, .. } = &self.port {
                 candidates.extend(*cluster_ip);
             }
             present.clone_from(&candidates);
         }
         self.old.retain(|address| present.contains(address));
-        self.pods = pods;
+        (self.pods, self.is_http2) = (pods, is_http2);
         self.candidates = candidates.into_iter().take(MAX_ADDRESSES).collect();
         let candidates = &self.candidates;
         self.proven.retain(|address| candidates.contains(address));
     }
 
     /// The port at the pods of a slice.
-    fn port_of(&self, ports: &[SlicePort]) -> Option<u16> {
+    fn port_of<'a>(&self, ports: &'a [SlicePort]) -> Option<&'a SlicePort> {
         let by_name = |name: &str| ports.iter().find(|port| port.name == name);
-        let port = match (&self.port, &self.backend.port) {
+        match (&self.port, &self.backend.port) {
             (Resolved::Known { name, .. }, _) => by_name(name),
-            (Resolved::Missing, _) => None,
+            (Resolved::Faulty(_), _) => None,
             (Resolved::Guessed, Port::Name(name)) => by_name(name),
             // Mostly a Service and its pods have one port.
             (Resolved::Guessed, Port::Number(number)) => match ports {
                 [only] => Some(only),
                 ports => ports.iter().find(|port| port.port == *number),
             },
-        };
-        port.map(|port| port.port)
+        }
     }
 
     /// It was stopped: of the addresses that are there none is believed until it was gone.
@@ -212,7 +231,7 @@ impl Readiness {
         self.old = match self.backend.route {
             Route::Service => gathered(self.candidates.iter().copied()),
             Route::Pod => gathered(self.slices.values().flat_map(|slice| {
-                let port = self.port_of(&slice.ports);
+                let port = spoken_to(self.port_of(&slice.ports));
                 let endpoints = slice.endpoints.iter().filter(|pod| !pod.terminating);
                 let ips = endpoints.filter_map(|endpoint| endpoint.addresses.first());
                 ips.filter_map(move |ip| Some(SocketAddr::new(*ip, port?)))
@@ -267,4 +286,9 @@ impl Readiness {
             Route::Service => self.replicas.unwrap_or_default().max(self.proven.len()),
         }
     }
+}
+
+/// The number of a port, unless it speaks what is not spoken here.
+fn spoken_to(port: Option<&SlicePort>) -> Option<u16> {
+    port.filter(|port| !port.is_http2).map(|port| port.port)
 }

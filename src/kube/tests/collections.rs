@@ -318,6 +318,8 @@ fn slice(name: &str, version: &str, endpoints: &[Value]) -> Value {
         "ports": [
             {"name": "http", "port": 8080, "protocol": "TCP"}, {"name": "", "port": 9},
             {"name": "all", "port": null},
+            {"name": "grpc", "port": 81, "appProtocol": "kubernetes.io/h2c"},
+            {"name": "ws", "port": 82, "appProtocol": "w".repeat(250)},
         ],
         "endpoints": endpoints,
     })
@@ -371,9 +373,15 @@ fn of_a_slice_is_kept_who_can_be_reached() {
         let ports: Vec<_> = small
             .ports
             .iter()
-            .map(|port| (port.name.as_str(), port.port))
+            .map(|port| (port.name.as_str(), port.port, port.is_http2))
             .collect();
-        assert_eq!(ports, [("http", 8080), ("", 9)]);
+        let wanted = [
+            ("http", 8080, false),
+            ("", 9, false),
+            ("grpc", 81, true),
+            ("ws", 82, false),
+        ];
+        assert_eq!(ports, wanted);
         let seen: Vec<_> = small
             .endpoints
             .iter()

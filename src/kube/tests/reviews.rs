@@ -195,10 +195,10 @@ fn a_right_is_asked_for() {
 fn a_service_is_read() {
     let namespace = Namespace::parse("claw").unwrap();
     let name = ObjectName::parse("web").unwrap();
-    let port = |name: &str, port: u16, app_protocol: &str| ServicePort {
+    let port = |name: &str, port: u16, is_http2: bool| ServicePort {
         name: name.to_owned(),
         port,
-        app_protocol: app_protocol.to_owned(),
+        is_http2,
     };
     let ip = |text: &str| text.parse::<IpAddr>().ok();
     for (spec, expected) in [
@@ -212,7 +212,7 @@ fn a_service_is_read() {
             }),
             Service {
                 cluster_ip: ip("10.1.2.3"),
-                ports: vec![port("http", 80, ""), port("grpc", 81, "kubernetes.io/h2c")],
+                ports: vec![port("http", 80, false), port("grpc", 81, true)],
                 publishes_not_ready: false,
             },
         ),
@@ -223,7 +223,7 @@ fn a_service_is_read() {
             }),
             Service {
                 cluster_ip: None,
-                ports: vec![port("", 8080, "")],
+                ports: vec![port("", 8080, false)],
                 publishes_not_ready: true,
             },
         ),

@@ -11,7 +11,8 @@ use super::support::state::Mood;
 use super::support::world::{APPS, GatewayWorld, Ports, TOKEN_AUDIENCE};
 use crate::support::apiserver::TOKEN;
 use crate::support::bot::{self, Done};
-use crate::support::monitor::poll;
+use crate::support::faults::Fault;
+use crate::support::monitor::{DEADLINE, poll};
 
 /// The ports are not opened.
 const PORTS: Ports = Ports {
@@ -132,6 +133,37 @@ fn an_api_server_that_gives_no_answer_is_asked_once() {
     // With two retries.
     let asked = world.cluster.calls("POST /selfsubjectaccessreviews").len();
     assert!(asked <= 3, "asked {asked} times");
+}
+
+#[test]
+fn an_identity_provider_without_keys_is_told() {
+    let mut world = GatewayWorld::new();
+    world.app("web");
+    let done = check(&world);
+    assert!(!done.err.contains(&world.issuer.url()), "{}", done.err);
+    for (path, fault) in [
+        ("/.well-known/openid-configuration", Fault::html(500)),
+        ("/certs", Fault::json(200, &json!({"keys": []}))),
+    ] {
+        world.issuer.fault(path, 1, fault);
+        let asked = world.issuer.count(path);
+        has_all(&check(&world), &[&world.issuer.url()]);
+        assert_eq!(world.issuer.count(path), asked + 1, "{path}");
+    }
+}
+
+#[test]
+fn a_gateway_whose_own_token_would_be_let_in_does_not_start() {
+    let mut world = GatewayWorld::new();
+    world.app("web");
+    let token = world.cluster.account_dir().join("token");
+    let own = unsigned(&account_claims("gateway", "gateway", TOKEN_AUDIENCE));
+    fs::write(&token, own).unwrap();
+    let run = &mut world.spawn().run;
+    let code = run.wait_exit(DEADLINE).code();
+    assert_eq!(code, Some(1), "{}", run.log());
+    let fault = "TOKEN_AUDIENCE openclaw-gateway is an audience of the gateway's own token";
+    assert!(run.log().contains(fault), "{}", run.log());
 }
 
 #[test]

@@ -48,7 +48,9 @@ fn each_name_of_a_target_leads_to_it() {
 #[test]
 fn who_is_nobody_wakes_nothing() {
     let world = GatewayWorld::with_web();
-    for headers in ["", "Authorization: Bearer rubbish\r\n"] {
+    let handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for headers in ["", "Authorization: Bearer rubbish\r\n", handshake] {
         let reply = world.get("web.test", "/", headers);
         assert_eq!(reply.status, 401, "{}", reply.text());
     }

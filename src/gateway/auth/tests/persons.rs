@@ -264,6 +264,28 @@ fn a_new_key_is_found_and_an_old_one_is_forgotten() {
 }
 
 #[test]
+fn keys_are_asked_for_again_every_ten_minutes_though_nobody_needs_others() {
+    paused(async {
+        let (authenticator, published, asked) = of(vec![Private::first().jwk("old")]);
+        let running = tokio::spawn(authenticator.clone().run());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(asked.load(Relaxed), 1);
+        // A key that was given away is gone from the answers, and no token asks for another.
+        *published.lock().unwrap() = Ok(vec![Private::first().jwk("new")]);
+        let old = signed("old", &claims());
+        assert!(show(&authenticator, &old).await.is_ok());
+        tokio::time::sleep(Duration::from_secs(630)).await;
+        assert_eq!(asked.load(Relaxed), 2);
+        let unknown = Err(AuthFault::Unauthorized("unknown key"));
+        assert_eq!(show(&authenticator, &old).await, unknown);
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        let hourly = asked.load(Relaxed) - 2;
+        assert!((5..=6).contains(&hourly), "{hourly} in an hour");
+        running.abort();
+    });
+}
+
+#[test]
 fn keys_serve_for_a_day_without_their_issuer() {
     paused(async {
         let (authenticator, published, _) = of(vec![Private::first().jwk("k")]);

@@ -1,21 +1,23 @@
 //! Requests to apps that answer, do not, or close.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{Method, Request};
 use hyper::body::{Body, Incoming};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Duration, Instant, pause, sleep};
 
 use super::apps::nobody;
-use super::peers::{flood, listener, read_to, write};
+use super::peers::{flood, listener, read_all, read_to, write};
 use crate::gateway::listener::Slot;
 use crate::gateway::proxy::answer::Answer;
 use crate::gateway::proxy::exchange::{Failure, exchange, in_time};
-use crate::gateway::proxy::pool::{self, Leased};
+use crate::gateway::proxy::pool::{self, Leased, Upstream};
 use crate::gateway::proxy::upload::{Progress, Stage, Upload};
 use crate::gateway::proxy::usage::Usage;
-use crate::gateway::wake::Endpoint;
+use crate::gateway::wake::fake::{self, FakeKeeper};
+use crate::gateway::wake::{Endpoint, Phase};
 use crate::net::fake::{closed_port, run};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -29,10 +31,19 @@ fn request() -> Request<Upload> {
         .unwrap()
 }
 
-fn endpoint(listener: &TcpListener) -> Endpoint {
-    Endpoint {
-        address: listener.local_addr().unwrap(),
-    }
+/// A target that is ready at this address.
+fn upstream(address: SocketAddr) -> (Upstream, FakeKeeper) {
+    let (handle, keeper) = fake::cold(fake::target("app"));
+    keeper.ready(address);
+    let to = Upstream {
+        endpoint: Endpoint { address },
+        stops: handle.stops(),
+    };
+    (to, keeper)
+}
+
+fn app(listener: &TcpListener) -> (Upstream, FakeKeeper) {
+    upstream(listener.local_addr().unwrap())
 }
 
 /// Reads a body to its end, and so gives its connection back.
@@ -53,7 +64,7 @@ async fn finish(body: Incoming, leased: Leased) -> usize {
 fn a_connection_is_used_again_and_its_end_is_noticed() {
     run(async {
         let listener = listener().await;
-        let endpoint = endpoint(&listener);
+        let (to, _keeper) = app(&listener);
         let app = tokio::spawn(async move {
             let (first, _) = listener.accept().await.unwrap();
             for _ in 0..3 {
@@ -72,7 +83,7 @@ fn a_connection_is_used_again_and_its_end_is_noticed() {
         for round in 0..4 {
             if round == 3 {
                 // The app's goodbye has arrived.
-                while pool::take(endpoint).is_some_and(|leased| {
+                while pool::take(to.endpoint).is_some_and(|leased| {
                     let is_open = !leased.sender.is_closed();
                     pool::give_back(leased);
                     is_open
@@ -80,7 +91,7 @@ fn a_connection_is_used_again_and_its_end_is_noticed() {
                     tokio::task::yield_now().await;
                 }
             }
-            let Ok((response, leased)) = exchange(endpoint, request(), None, false).await else {
+            let Ok((response, leased)) = exchange(&to, request(), None, false).await else {
                 panic!("no answer in round {round}");
             };
             assert_eq!(finish(response.into_body(), leased).await, 2);
@@ -93,7 +104,7 @@ fn a_connection_is_used_again_and_its_end_is_noticed() {
 fn a_used_connection_that_closes_instead_is_told_from_a_new_one() {
     run(async {
         let listener = listener().await;
-        let endpoint = endpoint(&listener);
+        let (to, _keeper) = app(&listener);
         tokio::spawn(async move {
             let (first, _) = listener.accept().await.unwrap();
             read_to(&first, "\r\n\r\n").await;
@@ -104,13 +115,13 @@ fn a_used_connection_that_closes_instead_is_told_from_a_new_one() {
             let (second, _) = listener.accept().await.unwrap();
             read_to(&second, "\r\n\r\n").await;
         });
-        let Ok((response, leased)) = exchange(endpoint, request(), None, false).await else {
+        let Ok((response, leased)) = exchange(&to, request(), None, false).await else {
             panic!("no answer");
         };
         finish(response.into_body(), leased).await;
-        let stale = exchange(endpoint, request(), None, false).await;
+        let stale = exchange(&to, request(), None, false).await;
         assert!(matches!(stale, Err(Failure::Stale(_))));
-        let broken = exchange(endpoint, request(), None, true).await;
+        let broken = exchange(&to, request(), None, true).await;
         assert!(matches!(broken, Err(Failure::Broken(_))));
     });
 }
@@ -119,7 +130,8 @@ fn a_used_connection_that_closes_instead_is_told_from_a_new_one() {
 fn a_request_comes_back_from_an_app_that_takes_no_connection() {
     run(async {
         let address = ([127, 0, 0, 1], closed_port()).into();
-        let failure = exchange(Endpoint { address }, request(), None, false).await;
+        let (to, _keeper) = upstream(address);
+        let failure = exchange(&to, request(), None, false).await;
         let Err(Failure::Unsent(unsent)) = failure else {
             panic!("it was sent");
         };
@@ -131,14 +143,14 @@ fn a_request_comes_back_from_an_app_that_takes_no_connection() {
 fn a_body_that_is_not_read_to_its_end_costs_its_connection() {
     run(async {
         let listener = listener().await;
-        let endpoint = endpoint(&listener);
+        let (to, _keeper) = app(&listener);
         tokio::spawn(async move {
             let (first, _) = listener.accept().await.unwrap();
             read_to(&first, "\r\n\r\n").await;
             write(&first, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok").await;
-            super::peers::read_all(&first).await;
+            read_all(&first).await;
         });
-        let Ok((response, leased)) = exchange(endpoint, request(), None, false).await else {
+        let Ok((response, leased)) = exchange(&to, request(), None, false).await else {
             panic!("no answer");
         };
         let passing = Arc::new(Slot::alone().pass().unwrap());
@@ -152,7 +164,73 @@ fn a_body_that_is_not_read_to_its_end_costs_its_connection() {
             false,
         );
         drop(body);
-        assert!(pool::take(endpoint).is_none());
+        assert!(pool::take(to.endpoint).is_none());
+    });
+}
+
+/// Opens a connection to this place, which the app's end is of.
+async fn opened(to: &Upstream, listener: &TcpListener) -> (Leased, TcpStream) {
+    let mut leased = pool::connect(to).await.unwrap();
+    let (app, _) = listener.accept().await.unwrap();
+    leased.sender.ready().await.unwrap();
+    (leased, app)
+}
+
+#[test]
+fn what_goes_to_a_target_that_was_stopped_is_closed_and_not_used_again() {
+    run(async {
+        let listener = listener().await;
+        let (to, keeper) = app(&listener);
+        let (idle, app_of_idle) = opened(&to, &listener).await;
+        let (busy, app_of_busy) = opened(&to, &listener).await;
+        pool::give_back(idle);
+        // It is there, until the stop.
+        pool::give_back(pool::take(to.endpoint).unwrap());
+        keeper.phase(Phase::Stopping, None);
+        let stopped = Instant::now();
+        pool::give_back(busy);
+        assert!(read_all(&app_of_busy).await.is_empty());
+        // Nobody asks for it any more: it is closed without that.
+        assert!(read_all(&app_of_idle).await.is_empty());
+        assert!(stopped.elapsed() < Duration::from_secs(3));
+        assert!(pool::take(to.endpoint).is_none());
+
+        // The next life of the target has connections of its own.
+        keeper.phase(Phase::Off, None);
+        let again = Upstream {
+            stops: keeper.handle().stops(),
+            ..to
+        };
+        let (leased, _app) = opened(&again, &listener).await;
+        pool::give_back(leased);
+        assert!(pool::take(again.endpoint).is_some());
+    });
+}
+
+#[test]
+fn only_so_many_connections_are_kept_of_one_endpoint_and_of_all() {
+    run(async {
+        let mut listeners = Vec::new();
+        for _ in 0..3 {
+            listeners.push(listener().await);
+        }
+        let (mut all, mut ends, mut keepers) = (Vec::new(), Vec::new(), Vec::new());
+        for listener in &listeners {
+            let (to, keeper) = app(listener);
+            let mut connections = Vec::new();
+            for _ in 0..40 {
+                let (leased, end) = opened(&to, listener).await;
+                connections.push(leased);
+                ends.push(end);
+            }
+            connections.into_iter().for_each(pool::give_back);
+            all.push(to.endpoint);
+            keepers.push(keeper);
+        }
+        for (endpoint, wanted) in all.into_iter().zip([32, 32, 0]) {
+            let kept = std::iter::from_fn(|| pool::take(endpoint));
+            assert_eq!(kept.count(), wanted);
+        }
     });
 }
 
@@ -167,13 +245,13 @@ fn rubbish_is_no_answer() {
             "",
         ] {
             let listener = listener().await;
-            let endpoint = endpoint(&listener);
+            let (to, _keeper) = app(&listener);
             tokio::spawn(async move {
                 let (first, _) = listener.accept().await.unwrap();
                 read_to(&first, "\r\n\r\n").await;
                 write(&first, answer.as_bytes()).await;
             });
-            let failure = exchange(endpoint, request(), None, false).await;
+            let failure = exchange(&to, request(), None, false).await;
             assert!(matches!(failure, Err(Failure::Broken(_))), "{answer:?}");
         }
         // A head without end, and answers before the answer.
@@ -182,13 +260,13 @@ fn rubbish_is_no_answer() {
             ("", "HTTP/1.1 103 Early Hints\r\n\r\n"),
         ] {
             let listener = listener().await;
-            let endpoint = endpoint(&listener);
+            let (to, _keeper) = app(&listener);
             tokio::spawn(async move {
                 let (app, _) = listener.accept().await.unwrap();
                 write(&app, first.as_bytes()).await;
                 flood(&app, piece.as_bytes()).await;
             });
-            let failure = exchange(endpoint, request(), None, false).await;
+            let failure = exchange(&to, request(), None, false).await;
             assert!(matches!(failure, Err(Failure::Broken(_))), "{piece}");
         }
     });

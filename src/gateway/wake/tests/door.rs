@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
 
-use super::super::cluster::{Cluster, Fault, Found};
+use super::super::cluster::{CONNECT, Cluster, Fault, Found};
 use super::super::keeper::Watched;
 use super::replicas::server_time;
 use super::world::World;
@@ -215,7 +215,11 @@ impl Cluster for Door {
 
     async fn connect(&self, to: SocketAddr) -> bool {
         sleep(Duration::from_millis(1)).await;
-        self.world.is_open(to)
+        let is_open = self.world.is_open(to);
+        if !is_open && self.world.with(|state| state.is_silent) {
+            sleep(CONNECT).await;
+        }
+        is_open
     }
 }
 

@@ -181,16 +181,45 @@ fn what_would_lose_its_volumes_is_not_lowered() {
 #[test]
 fn the_one_pod_of_many_that_answers_is_found() {
     paused(async {
-        let world = World::new(37, true);
-        world.with(|state| {
-            state.replicas = 40;
-            for last in 1..40 {
-                state.pods.insert(address(last), Pod::Ready);
+        // The others refuse, or their packets are dropped.
+        for is_silent in [false, true] {
+            let world = World::new(37, true);
+            world.with(|state| {
+                state.is_silent = is_silent;
+                state.replicas = 40;
+                for last in 1..40 {
+                    state.pods.insert(address(last), Pod::Ready);
+                }
+                state.pods.insert(address(40), Pod::Open);
+            });
+            let began = Instant::now();
+            let replica = replica(&world, target()).await;
+            assert_eq!(replica.request(Duration::ZERO).await, Some(Ok(())));
+            assert!(began.elapsed() < Duration::from_secs(4), "{is_silent}");
+        }
+    });
+}
+
+#[test]
+fn an_address_whose_packets_are_dropped_is_tried_until_it_answers() {
+    paused(async {
+        for seed in 41..46 {
+            let world = World::new(seed, true);
+            world.with(|state| (state.is_silent, state.port_ms) = (true, 20_000));
+            let replica = replica(&world, target()).await;
+            let waiting = tokio::spawn({
+                let replica = replica.clone();
+                async move { reach(&replica, true).await }
+            });
+            while world.with(|state| state.open()) == 0 {
+                sleep(Duration::from_millis(1)).await;
             }
-            state.pods.insert(address(40), Pod::Open);
-        });
-        let replica = replica(&world, target()).await;
-        assert_eq!(replica.request(Duration::ZERO).await, Some(Ok(())));
+            let opened = Instant::now();
+            assert_eq!(waiting.await.unwrap(), Ok(()));
+            // The try that was under way ends, and the next one begins soon.
+            let took = opened.elapsed();
+            assert!(took < Duration::from_millis(700), "{took:?}");
+        }
     });
 }
 

@@ -39,6 +39,7 @@ fn slice(name: &str, ports: &[(&str, u16)], endpoints: Vec<SliceEndpoint>) -> En
     let ports = ports.iter().map(|&(name, port)| SlicePort {
         name: name.to_owned(),
         port,
+        is_http2: name == "grpc",
     });
     EndpointSlice {
         name: name.to_owned(),
@@ -52,7 +53,7 @@ fn service(ports: &[(&str, u16)]) -> Service {
     let ports = ports.iter().map(|&(name, port)| ServicePort {
         name: name.to_owned(),
         port,
-        app_protocol: String::new(),
+        is_http2: name == "grpc",
     });
     Service {
         cluster_ip: Some(ip(200)),
@@ -111,12 +112,64 @@ fn an_endpoint_is_ready_does_not_end_and_has_the_port() {
         ] {
             let mut readiness = Readiness::new(&backend(port.clone(), Route::Pod));
             if let Some(known) = known {
-                assert_eq!(readiness.resolve(&service(known)), !expected.is_empty());
+                readiness.resolve(&service(known));
+                assert_eq!(readiness.fault().is_none(), !expected.is_empty());
             }
             readiness.observe(CollectionChange::All(vec![slice("a", ports, pods())]));
             assert_eq!(tried(&readiness, now), expected, "{port:?} of {ports:?}");
             assert_eq!(readiness.pods(), 2);
             assert_eq!(readiness.endpoints(), []);
+        }
+    });
+}
+
+#[test]
+fn a_port_for_http2_is_not_tried_and_its_pods_are_there() {
+    paused(async {
+        let now = Instant::now();
+        let both: &[(&str, u16)] = &[("http", 8080), ("grpc", 9090)];
+        for (port, route, known, is_tried) in [
+            (Port::Name("grpc".to_owned()), Route::Pod, None, false),
+            (Port::Name("http".to_owned()), Route::Pod, None, true),
+            (Port::Number(81), Route::Pod, Some(&[("grpc", 81)]), false),
+            (Port::Number(80), Route::Pod, Some(&[("http", 80)]), true),
+            (Port::Number(9090), Route::Pod, None, false),
+            (
+                Port::Number(81),
+                Route::Service,
+                Some(&[("grpc", 81)]),
+                false,
+            ),
+            (
+                Port::Number(80),
+                Route::Service,
+                Some(&[("http", 80)]),
+                true,
+            ),
+        ] {
+            let mut readiness = Readiness::new(&backend(port.clone(), route));
+            if let Some(known) = known {
+                readiness.resolve(&service(known));
+            }
+            let pods = vec![endpoint(1, true, false)];
+            readiness.observe(CollectionChange::All(vec![slice("a", both, pods)]));
+            let seen = (readiness.fault().is_none(), tried(&readiness, now).len());
+            assert_eq!(
+                seen,
+                (is_tried, usize::from(is_tried)),
+                "{port:?} {route:?}"
+            );
+            readiness.stopped(now);
+        }
+        // The Service is mended.
+        let mut readiness = Readiness::new(&backend(Port::Name("grpc".to_owned()), Route::Pod));
+        for (is_http2, tried) in [(true, 0), (false, 1)] {
+            let mut slice = slice("a", both, vec![endpoint(1, true, false)]);
+            slice.ports[1].is_http2 = is_http2;
+            readiness.observe(CollectionChange::Set(slice));
+            assert_eq!(readiness.fault().is_some(), is_http2);
+            assert_eq!(readiness.to_probe(true, now).len(), tried);
+            assert_eq!(readiness.pods(), 1);
         }
     });
 }

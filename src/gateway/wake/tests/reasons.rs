@@ -200,3 +200,23 @@ fn what_is_lacking_otherwise_is_no_reason_to_wait() {
         assert!(view(&replica).reason.unwrap().contains("Lease"));
     });
 }
+
+#[test]
+fn a_port_for_http2_is_told_at_once_and_behind_the_failure() {
+    paused(async {
+        let world = World::new(38, true);
+        world.with(|state| (state.start_ms, state.is_http2) = (1_000, true));
+        let mut target = target();
+        target.ready_timeout = Duration::from_secs(300);
+        let replica = replica(&world, target).await;
+        change(&replica, start(None)).await.unwrap();
+        sleep(Duration::from_secs(3)).await;
+        let told = "its Service speaks HTTP/2 at this port, and the gateway HTTP/1.1";
+        assert_eq!(view(&replica).phase, Phase::Starting);
+        assert_eq!(view(&replica).reason.as_deref(), Some(told));
+        sleep(Duration::from_secs(300)).await;
+        assert_eq!(view(&replica).phase, Phase::Failed);
+        let told = format!("not ready after 5 min: {told}");
+        assert_eq!(view(&replica).reason, Some(told));
+    });
+}

@@ -63,6 +63,10 @@ pub(super) struct State {
     /// The address of the Service, and whether it takes connections for nobody, too.
     pub(super) cluster_ip: Option<SocketAddr>,
     pub(super) is_mesh: bool,
+    /// What does not answer says nothing, instead of refusing.
+    pub(super) is_silent: bool,
+    /// Its port is for HTTP/2.
+    pub(super) is_http2: bool,
     /// Scaled down, it loses its volumes.
     pub(super) deletes_volumes: bool,
     /// The manager who applies a number right after an apply that was refused for the sake of
@@ -127,6 +131,8 @@ impl World {
             looks: Vec::new(),
             looks_hang: false,
             cluster_ip: None,
+            is_silent: false,
+            is_http2: false,
             is_mesh: false,
             deletes_volumes: false,
             comes_between: None,
@@ -315,6 +321,7 @@ impl State {
             ports: vec![SlicePort {
                 name: "http".to_owned(),
                 port: 8080,
+                is_http2: self.is_http2,
             }],
             endpoints: endpoints.collect(),
         }
