@@ -204,9 +204,12 @@ impl Stage {
     }
 
     /// As [`Stage::ask`], with another idea of what is too long.
+    ///
+    /// With many targets a question is taken only where few commands and answers wait in its
+    /// room: it is asked again, as changes that end together have many answers for a moment.
     pub fn ask_patiently(&mut self, patience: Duration) -> Option<Duration> {
         if !self.people.is_empty() {
-            return self.told("status t00", patience);
+            return (0..5).find_map(|_| self.told("status t00", patience / 5));
         }
         self.world.say("status");
         self.answer_within(patience)

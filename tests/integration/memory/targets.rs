@@ -12,7 +12,6 @@ use super::stage::{ASKING, FLOODING, PATIENCE, Stage, Store, TARGETS, measured, 
 use crate::support::faults::Fault;
 use crate::support::filling::{Shape, each, fill};
 use crate::support::monitor::poll;
-use crate::support::world::{BOT, ROOM};
 
 /// The largest answer that is read.
 const LARGE: usize = 4 * 1024 * 1024;
@@ -24,9 +23,6 @@ const TABLE: &str = "GET /deployments";
 const PODS: &str = "GET /pods";
 const EVENTS: &str = "GET /events";
 const RULES: &str = "POST /selfsubjectrulesreviews";
-
-/// The time after which a bot that says nothing has said everything.
-const QUIET: Duration = Duration::from_secs(2);
 
 /// The time that changes are followed.
 const FOLLOWED: Duration = Duration::from_secs(25);
@@ -90,7 +86,8 @@ fn people_may_ask_of_many_targets_as_they_like() {
     };
     let flood = case("100 commands at once to 50 targets", |stage| {
         stage.flood(0..100);
-        stage.is_answered_again();
+        let answered = stage.ask_patiently(PATIENCE * 2);
+        assert!(answered.is_some(), "nothing is answered any more");
     });
     all(
         "commands to targets",
@@ -183,7 +180,8 @@ fn fifty_changes_may_be_followed_with_the_largest_answers() {
                     });
                 }
                 std::thread::sleep(FOLLOWED);
-                stage.is_answered_again();
+                let answered = stage.ask_patiently(PATIENCE * 2);
+                assert!(answered.is_some(), "nothing is answered any more");
                 let looks = stage.world.api.calls(PODS).len();
                 assert!(looks >= TARGETS / 2, "{looks} looks at pods");
             },
@@ -290,24 +288,6 @@ impl Stage {
             let text = format!("start t{:02} 2", number % TARGETS);
             self.say_as(ASKING + number % FLOODING, &text);
         }
-    }
-
-    /// A question is taken only where few commands and answers wait in its room: it is asked
-    /// again until there is room for it. Of many messages at once a homeserver shows the
-    /// newest first, and the bot reads the others behind them: a question that was answered is
-    /// not the end of them, but that nothing more is said.
-    fn is_answered_again(&mut self) {
-        let answered = (0..10).any(|_| self.told("status t00", PATIENCE / 5).is_some());
-        assert!(answered, "nothing is answered any more");
-        let said = |stage: &Self| stage.world.hs.with(|state| state.said(BOT, ROOM));
-        let (mut before, mut since) = (said(self), Instant::now());
-        poll("the bot to have said everything", || {
-            let now = said(self);
-            if now != before {
-                (before, since) = (now, Instant::now());
-            }
-            (since.elapsed() > QUIET).then_some(())
-        });
     }
 
     /// The targets are those of a file with this text.
