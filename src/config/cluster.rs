@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use url::Url;
+
 use super::fault::{Flaw, quoted};
 use super::reader::{Reader, text};
 use super::secrets;
@@ -178,14 +180,8 @@ pub(super) fn deployment_of(pod: &str) -> Option<&str> {
 
 /// The host of a URL in lower case, without its port and the dot of a root.
 pub(super) fn host_of(url: &str) -> Option<String> {
-    let (_, address) = url.split_once("://")?;
-    let authority = address.split(['/', '?', '#']).next()?;
-    let end = match authority.rfind(']') {
-        Some(end) => end.saturating_add(1),
-        None => authority.find(':').unwrap_or(authority.len()),
-    };
-    let host = authority.get(..end)?.trim_end_matches('.');
-    Some(host.to_ascii_lowercase())
+    let url = Url::parse(url).ok()?;
+    Some(url.host_str()?.trim_end_matches('.').to_owned())
 }
 
 /// The Service and its namespace that a URL leads to, if its host is one of the cluster:

@@ -44,11 +44,7 @@ const SERVICE: Shape = Shape::Object(&[
     ("kind", WORD),
     (
         "spec",
-        Shape::Object(&[
-            ("clusterIP", WORD),
-            ("publishNotReadyAddresses", WORD),
-            ("ports", Shape::List(&PORTS)),
-        ]),
+        Shape::Object(&[("clusterIP", WORD), ("ports", Shape::List(&PORTS))]),
     ),
 ]);
 
@@ -59,8 +55,6 @@ pub struct Service {
     pub cluster_ip: Option<IpAddr>,
     /// Its ports, at most 64.
     pub ports: Vec<ServicePort>,
-    /// True if it names pods that are not ready.
-    pub publishes_not_ready: bool,
 }
 
 /// A port of a Service.
@@ -116,7 +110,6 @@ impl Service {
         Self {
             cluster_ip: spec.at("clusterIP").raw().parse().ok(),
             ports: ports.collect(),
-            publishes_not_ready: spec.at("publishNotReadyAddresses").is_true(),
         }
     }
 }

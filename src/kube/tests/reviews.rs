@@ -213,18 +213,16 @@ fn a_service_is_read() {
             Service {
                 cluster_ip: ip("10.1.2.3"),
                 ports: vec![port("http", 80, false), port("grpc", 81, true)],
-                publishes_not_ready: false,
             },
         ),
         (
             json!({
-                "clusterIP": "None", "publishNotReadyAddresses": true,
+                "clusterIP": "None",
                 "ports": [{"port": 8080}, {"port": 0}, {"port": 70000}, {"port": "x"}, {}],
             }),
             Service {
                 cluster_ip: None,
                 ports: vec![port("", 8080, false)],
-                publishes_not_ready: true,
             },
         ),
         (

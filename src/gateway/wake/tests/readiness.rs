@@ -58,7 +58,6 @@ fn service(ports: &[(&str, u16)]) -> Service {
     Service {
         cluster_ip: Some(ip(200)),
         ports: ports.collect(),
-        publishes_not_ready: false,
     }
 }
 
