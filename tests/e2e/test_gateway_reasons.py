@@ -22,6 +22,8 @@ NAVIGATION = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
 QUOTA = "its pods cannot be made: a quota or limit of the namespace"
 POLICY = "its pods cannot be made: the security policy of the namespace"
 IMAGE = "image workload:1 cannot be pulled: not there"
+HTTP2 = "its Service speaks HTTP/2 at this port, and the gateway HTTP/1.1"
+H2C = "kubernetes.io/h2c"
 
 
 def stuck(cluster: ControlPlane, home: str) -> dict[str, Any]:
@@ -41,6 +43,9 @@ def stuck(cluster: ControlPlane, home: str) -> dict[str, Any]:
     workload(cluster, full, "crowd")
     workload(cluster, full, "hidden")
     workload(cluster, strict, "strict", kind="StatefulSet")
+    workload(cluster, home, "modern")
+    workload(cluster, home, "named")
+    speaks_http2(cluster, home)
 
     def entry(name: str, namespace: str, **more: Any) -> dict[str, Any]:
         may = ["wake", "connect"] if name == "hidden" else ["status", "wake", "connect"]
@@ -54,7 +59,26 @@ def stuck(cluster: ControlPlane, home: str) -> dict[str, Any]:
         "crowd": entry("crowd", full),
         "hidden": entry("hidden", full),
         "strict": entry("strict", strict, kind="StatefulSet"),
+        "modern": entry("modern", home),
+        "named": entry("named", home, port="http"),
     }
+
+
+def speaks_http2(cluster: ControlPlane, home: str) -> None:
+    """Of one target the Service says that it speaks HTTP/2, of the other its slice."""
+    ports = [{"name": "http", "port": 80, "appProtocol": H2C}]
+    service = {
+        **{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "modern", "namespace": home}},
+        "spec": {"selector": {"app": "modern"}, "ports": ports},
+    }
+    cluster.ensure("POST", f"/api/v1/namespaces/{home}/services", service)
+    labels = {"kubernetes.io/service-name": "named"}
+    slice_ = {
+        **{"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4"},
+        "metadata": {"name": "named-1", "namespace": home, "labels": labels},
+        **{"ports": ports, "endpoints": [{"addresses": ["198.51.100.1"]}]},
+    }
+    cluster.ensure("POST", f"/apis/discovery.k8s.io/v1/namespaces/{home}/endpointslices", slice_)
 
 
 def release(world: World, home: str, workdir: Path, **values: Any) -> Iterator[Installed]:
@@ -121,6 +145,15 @@ def test_without_them_the_workload_speaks_for_itself(blind: Installed) -> None:
     late = "not ready after 40 s"
     for name in ("strict", "bare"):
         wait_for(f"the end of {name}", lambda name=name: page(gateway, name) == late, 60)
+
+
+def test_a_port_for_http2_is_told(blind: Installed) -> None:
+    [gateway] = blind.replicas
+    for name in ("modern", "named"):
+        wait_for(f"the reason of {name}", lambda name=name: HTTP2 in page(gateway, name), 30)
+        wait_for("a line about it", lambda name=name: f"{name}: {HTTP2}" in gateway.tail(400))
+    wait_for("the ends", lambda: all(page(gateway, name).startswith("not ready after 40 s") for name in ("modern", "named")), 60)
+    assert refusal(gateway, "modern") == f"not ready after 40 s: {HTTP2}"
 
 
 def test_who_may_not_see_the_status_learns_no_reason(blind: Installed) -> None:
