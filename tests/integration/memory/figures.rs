@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::stage::{Stage, Watch, on_cpu};
+use super::process::{Watch, on_cpu};
+use super::stage::Stage;
 use super::to_device::rubbish_events;
 use crate::support::homeserver::State;
 use crate::support::person::Person;

@@ -14,6 +14,7 @@ mod cgroup;
 mod cluster;
 mod devices;
 mod figures;
+mod process;
 mod stage;
 mod starts;
 mod syncs;

@@ -209,7 +209,6 @@ impl Cluster for Door {
         Ok(Service {
             cluster_ip: Some(address.ip()),
             ports: vec![port],
-            ..Service::default()
         })
     }
 
