@@ -337,7 +337,7 @@ impl Grammar<'_> {
     fn commanded(&self, verb: Verb, words: &mut Words<'_>) -> Result<&Target, GrammarFault> {
         let target = self.named(verb, words, false)?;
         let action = verb.action();
-        match action.is_none_or(|action| self.scope.may(action, &target.name)) {
+        match action.is_some_and(|action| self.scope.may(action, &target.name)) {
             true => Ok(target),
             false => Err(GrammarFault::MayOnlyLook {
                 target: target.name.clone(),

@@ -77,8 +77,8 @@ impl Verb {
         })
     }
 
-    /// What its principal must be allowed to do with the target it is about; None where it is
-    /// about none.
+    /// What its principal must be allowed to do with each target that it shows or changes; None
+    /// where it shows and changes none.
     pub const fn action(self) -> Option<Action> {
         match self {
             Self::Start | Self::Extend => Some(Action::Start),

@@ -132,7 +132,7 @@ pub struct SlicePort {
     pub name: String,
     /// Its number at the pods.
     pub port: u16,
-    /// True if it speaks HTTP/2 and nothing else (`appProtocol`).
+    /// True if it is declared to speak HTTP/2 without TLS (`appProtocol`).
     pub is_http2: bool,
 }
 

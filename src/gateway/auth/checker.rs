@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use log::warn;
+use log::{debug, warn};
 use tokio::time::Instant;
 
 use super::attempts::Attempts;
@@ -20,11 +20,14 @@ use crate::config::gateway::{GatewayFile, Oidc};
 use crate::control::access::{Grants, Principal};
 use crate::gateway::origin::Origin;
 use crate::telemetry::{GatewayAudit, GatewayEvent, GatewayMetrics, GatewayRecord};
-use crate::util::{Secret, ServerClock};
+use crate::util::{Secret, ServerClock, printable};
 
 /// The time for which the API server's word about a token is taken. It remembers its own for
 /// as long, so that a token is refused at most twice this after its pod is gone.
 const REVIEWED_FOR: Duration = Duration::from_secs(10);
+
+/// The longest text of the API server that is logged, in bytes.
+const MAX_SHOWN: usize = 200;
 
 /// The reason to refuse what says nothing of the gateway.
 pub(super) const NOT_OURS: &str = "not for the gateway";
@@ -158,6 +161,10 @@ impl Checker {
             .await;
         self.tell(review.as_ref().err());
         let review = review.map_err(|_| AuthFault::Unavailable)?;
+        if !review.error.is_empty() {
+            let error = printable(&review.error, MAX_SHOWN);
+            debug!("the API server says of a token: {error}");
+        }
         let rules = self.rules();
         let unbound = |account: &_| rules.grants.allows_unbound(account);
         let reviewed = service_account::judge(&review, &shared.audience, audiences, unbound);

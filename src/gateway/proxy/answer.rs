@@ -119,7 +119,7 @@ impl Passed {
                         None => true,
                     };
                     if is_use {
-                        self.usage.touch(false);
+                        self.usage.app_sent();
                     }
                     Some(Ok(frame.map_data(|data| released(&data))))
                 }

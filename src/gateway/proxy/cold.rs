@@ -56,6 +56,7 @@ impl Waiting<'_> {
             wake: !self.is_quiet
                 && self.may(Action::Wake)
                 && visit.wakes(self.backend.wake_by, self.has_token),
+            counts: !self.is_quiet,
             hold: match plan {
                 Plan::Hold => left,
                 Plan::Page => left.min(PATIENCE),

@@ -21,6 +21,7 @@ use super::trouble;
 use super::upgrade::{self, Switching};
 use super::upload::{Progress, Upload};
 use super::usage::Usage;
+use super::visit::Visit;
 use super::visitor::Visitor;
 use super::who;
 use crate::control::access::Action;
@@ -82,13 +83,10 @@ impl One<'_> {
         upgrade: Option<OnUpgrade>,
     ) -> Result<Response<Answer>, Refused> {
         let deadline = Instant::now() + admitted.backend.hold;
-        let endpoint = match admitted.handle.ready() {
-            Some(endpoint) => endpoint,
-            None => self.reach(admitted, deadline).await?,
-        };
+        let to = self.upstream(admitted, deadline).await?;
         let usage = match admitted.is_quiet {
             true => Usage::none(),
-            false => Usage::of(admitted.handle),
+            false => Usage::of(admitted.handle, self.is_client(admitted)),
         };
         // What is not passed on costs little, so that it can wait.
         let waiting = self.visitor.slot.pass_until(deadline);
@@ -105,7 +103,7 @@ impl One<'_> {
             }
             None => (Upload::None, None),
         };
-        let sending = self.send(admitted, endpoint, upload, progress.as_ref(), deadline);
+        let sending = self.send(admitted, to, upload, progress.as_ref(), deadline);
         let sent = match &progress {
             None => sending.await?,
             // hyper does not see a client leave whose body it is not reading.
@@ -134,7 +132,7 @@ impl One<'_> {
         // An error is no use, and neither is its body.
         let usage = match status.as_u16() < 400 {
             true => {
-                usage.touch(true);
+                usage.answered();
                 usage
             }
             false => Usage::none(),
@@ -145,6 +143,13 @@ impl One<'_> {
             return Ok(replies::closing(answer));
         }
         Ok(answer)
+    }
+
+    /// Returns true if somebody is there who wants it.
+    fn is_client(&self, admitted: &Admitted<'_>) -> bool {
+        let method = &self.parts.method;
+        let visit = Visit::of(method, &self.parts.headers);
+        visit.is_client(method, admitted.is_ours)
     }
 
     async fn reach(&self, admitted: &Admitted<'_>, deadline: Instant) -> Result<Endpoint, Refused> {
@@ -183,7 +188,7 @@ impl One<'_> {
     async fn send(
         &self,
         admitted: &Admitted<'_>,
-        endpoint: Endpoint,
+        mut to: Upstream,
         upload: Upload,
         progress: Option<&Progress>,
         deadline: Instant,
@@ -192,10 +197,6 @@ impl One<'_> {
         let mut may_repeat = is_safe && progress.is_none();
         let mut message = self.head(admitted).map(|()| upload);
         let mut is_fresh = false;
-        let mut to = Upstream {
-            endpoint,
-            stops: admitted.handle.stops(),
-        };
         loop {
             match exchange(&to, message, progress, is_fresh).await {
                 Ok(sent) => return Ok(sent),
@@ -203,7 +204,7 @@ impl One<'_> {
                     message = *unsent;
                     pool::forget(to.endpoint);
                     admitted.handle.failed(to.endpoint);
-                    to.endpoint = self.another(admitted, to.endpoint, deadline).await?;
+                    to = self.another(admitted, to.endpoint, deadline).await?;
                 }
                 Err(Failure::Stale(_)) if may_repeat => {
                     pool::forget(to.endpoint);
@@ -215,17 +216,34 @@ impl One<'_> {
         }
     }
 
+    /// The endpoint to send to, once there is one.
+    async fn upstream(
+        &self,
+        admitted: &Admitted<'_>,
+        deadline: Instant,
+    ) -> Result<Upstream, Refused> {
+        // Before the look: a stop in between is one too many, not one that is missed.
+        let mark = admitted.handle.mark();
+        if let Some(endpoint) = admitted.handle.ready() {
+            return Ok(Upstream { endpoint, mark });
+        }
+        let endpoint = self.reach(admitted, deadline).await?;
+        let mark = admitted.handle.mark();
+        Ok(Upstream { endpoint, mark })
+    }
+
     /// The endpoint that comes after one that takes no connection.
     async fn another(
         &self,
         admitted: &Admitted<'_>,
         failed: Endpoint,
         deadline: Instant,
-    ) -> Result<Endpoint, Refused> {
-        if let Some(other) = admitted.handle.ready()
-            && other != failed
+    ) -> Result<Upstream, Refused> {
+        let mark = admitted.handle.mark();
+        if let Some(endpoint) = admitted.handle.ready()
+            && endpoint != failed
         {
-            return Ok(other);
+            return Ok(Upstream { endpoint, mark });
         }
         if Instant::now() >= deadline {
             let may_see = false;
@@ -237,10 +255,7 @@ impl One<'_> {
             )));
         }
         sleep(AGAIN).await;
-        match admitted.handle.ready() {
-            Some(endpoint) => Ok(endpoint),
-            None => self.reach(admitted, deadline).await,
-        }
+        self.upstream(admitted, deadline).await
     }
 
     /// The answer to a request that its app did not answer.
@@ -320,7 +335,7 @@ impl One<'_> {
         let is_switched = self.checked.is_websocket
             && upgrade::is_switched(&self.parts.headers, response.headers());
         let client = client.filter(|_| is_switched)?;
-        usage.touch(true);
+        usage.answered();
         self.visitor.switch(Switching {
             client,
             app: on(&mut response),

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::app_stream::{Allowance, AppStream};
 use super::upload::Upload;
-use crate::gateway::wake::{Endpoint, Stops};
+use crate::gateway::wake::{Endpoint, StopMark};
 use crate::util::{SortedMap, boxed};
 
 /// Connections that are kept of one endpoint.
@@ -51,8 +51,9 @@ const SEND_BUFFER: u32 = 16 * 1024;
 #[derive(Clone)]
 pub(super) struct Upstream {
     pub(super) endpoint: Endpoint,
-    /// The stops of its target: what was opened before one of them is not used behind it.
-    pub(super) stops: Stops,
+    /// The moment at which it could be reached: what was opened for it is not used any more
+    /// once its target was stopped.
+    pub(super) mark: StopMark,
 }
 
 /// A connection that is in use, and where it goes to.
@@ -65,8 +66,8 @@ pub(super) struct Leased {
 }
 
 impl Leased {
-    fn is_usable(&self, since: Instant) -> bool {
-        !self.sender.is_closed() && !self.to.stops.has_stopped() && since.elapsed() < MAX_AGE
+    fn is_usable(&self) -> bool {
+        !self.sender.is_closed() && !self.to.mark.has_stopped()
     }
 }
 
@@ -87,7 +88,7 @@ pub(super) fn take(endpoint: Endpoint) -> Option<Leased> {
     POOL.with_borrow_mut(|pool| {
         let idle = pool.idle.get_mut(&endpoint)?;
         while let Some((leased, since)) = idle.pop() {
-            if leased.sender.is_ready() && leased.is_usable(since) {
+            if leased.sender.is_ready() && leased.is_usable() && since.elapsed() < MAX_AGE {
                 return Some(leased);
             }
         }
@@ -114,9 +115,8 @@ fn keep(leased: Leased) {
     POOL.with_borrow_mut(|pool| {
         let of_all: usize = pool.idle.values().map(Vec::len).sum();
         let idle = pool.idle.or_default(leased.to.endpoint);
-        let now = Instant::now();
-        if idle.len() < MAX_IDLE && of_all < MAX_IDLE_OF_ALL && leased.is_usable(now) {
-            idle.push((leased, now));
+        if idle.len() < MAX_IDLE && of_all < MAX_IDLE_OF_ALL && leased.is_usable() {
+            idle.push((leased, Instant::now()));
         }
         if pool.sweeper.as_ref().is_none_or(JoinHandle::is_finished) {
             pool.sweeper = Some(tokio::spawn(boxed(sweep())));
@@ -135,7 +135,7 @@ async fn sweep() {
         sleep(SWEEP).await;
         let is_empty = POOL.with_borrow_mut(|pool| {
             pool.idle.retain(|_, idle| {
-                idle.retain(|(leased, since)| leased.is_usable(*since));
+                idle.retain(|(leased, since)| leased.is_usable() && since.elapsed() < MAX_AGE);
                 !idle.is_empty()
             });
             pool.idle.is_empty()

@@ -6,6 +6,7 @@ use crate::gateway::wake::{InUse, TargetHandle};
 /// it is not to count, as that of a robot.
 pub(super) struct Usage {
     counter: Counter,
+    is_client: bool,
     _in_use: Option<InUse>,
 }
 
@@ -14,11 +15,12 @@ pub(super) struct Usage {
 pub(super) struct Counter(Option<TargetHandle>);
 
 impl Usage {
-    /// A request that counts begins.
-    pub(super) fn of(handle: &TargetHandle) -> Self {
+    /// A request that counts begins. `is_client` is whether somebody is there who wants it.
+    pub(super) fn of(handle: &TargetHandle, is_client: bool) -> Self {
         Self {
             counter: Counter(Some(handle.clone())),
-            _in_use: Some(handle.begin()),
+            is_client,
+            _in_use: Some(handle.begin(is_client)),
         }
     }
 
@@ -26,6 +28,7 @@ impl Usage {
     pub(super) const fn none() -> Self {
         Self {
             counter: Counter(None),
+            is_client: false,
             _in_use: None,
         }
     }
@@ -35,9 +38,14 @@ impl Usage {
         self.counter.clone()
     }
 
-    /// Counts what the client sent, or what the app did.
-    pub(super) fn touch(&self, is_client: bool) {
-        self.counter.touch(is_client);
+    /// Counts what the app sent.
+    pub(super) fn app_sent(&self) {
+        self.counter.touch(false);
+    }
+
+    /// Counts the request itself, which was answered well.
+    pub(super) fn answered(&self) {
+        self.counter.touch(self.is_client);
     }
 }
 

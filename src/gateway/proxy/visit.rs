@@ -65,6 +65,12 @@ impl Visit {
         has_token || by == WakeBy::Any || self != Self::Script
     }
 
+    /// Returns true if somebody is there: the page of a tab that was left open looks for news
+    /// by itself, and changes nothing.
+    pub(super) fn is_client(self, method: &Method, has_token: bool) -> bool {
+        has_token || self != Self::Script || !method.is_safe()
+    }
+
     /// The answer that it gets.
     pub(super) fn plan(self, on_cold: OnCold, method: &Method) -> Plan {
         match on_cold {
@@ -230,6 +236,23 @@ mod tests {
                 expected,
                 "{visit:?} {by:?} {has_token}"
             );
+        }
+    }
+
+    #[test]
+    fn scripts_that_only_read_are_nobody() {
+        let (get, post) = (&Method::GET, &Method::POST);
+        for (visit, method, has_token, expected) in [
+            (Visit::Navigation, get, false, true),
+            (Visit::Form, post, false, true),
+            (Visit::Program, get, false, true),
+            (Visit::Script, get, false, false),
+            (Visit::Script, get, true, true),
+            (Visit::Script, post, false, true),
+            (Visit::Script, &Method::DELETE, false, true),
+        ] {
+            let is_client = visit.is_client(method, has_token);
+            assert_eq!(is_client, expected, "{visit:?} {method} {has_token}");
         }
     }
 

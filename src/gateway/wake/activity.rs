@@ -17,7 +17,8 @@ pub(super) struct Activity {
     client: Option<Instant>,
     /// The last time that the app did.
     app: Option<Instant>,
-    /// The last time that a client was there at all.
+    /// The last time that somebody was there at all; the first request that was not
+    /// somebody's where nobody was.
     present: Option<Instant>,
     /// The beginnings of what is open, in their order.
     open: SortedMap<u64, Instant>,
@@ -36,12 +37,25 @@ impl Activity {
         }
     }
 
-    /// A request or socket begins: returns its id.
-    pub(super) fn begin(&mut self, now: Instant) -> u64 {
+    /// A request or socket begins: returns its id. `is_client` is whether somebody is there
+    /// who wants it; what a page asks for by itself counts for `presence` after that.
+    pub(super) fn begin(&mut self, is_client: bool, presence: Duration, now: Instant) -> u64 {
+        if is_client || self.present.is_none() {
+            self.present = Some(now);
+        }
         self.next += 1;
-        self.open.insert(self.next, now);
-        self.present = Some(now);
+        if self
+            .present
+            .is_some_and(|present| now <= present + presence)
+        {
+            self.open.insert(self.next, now);
+        }
         self.next
+    }
+
+    /// The target is off: who was there before says nothing of its next life.
+    pub(super) fn forget_presence(&mut self) {
+        self.present = None;
     }
 
     /// It ends.
@@ -109,7 +123,7 @@ mod tests {
             assert_eq!(activity.last_use(PRESENCE), None);
             activity.touch(false, base);
             assert_eq!(activity.last_use(PRESENCE), None);
-            let id = activity.begin(base);
+            let id = activity.begin(true, PRESENCE, base);
             for at in [100, 900, 1000, 1100, 5000] {
                 activity.touch(false, after(base, at));
                 let counted = Some(after(base, at.min(1000)));
@@ -123,11 +137,49 @@ mod tests {
     }
 
     #[test]
+    fn what_a_page_asks_for_by_itself_counts_for_as_long_after_somebody_was_there() {
+        run(async {
+            let base = Instant::now();
+            let mut activity = Activity::default();
+            // Requests that are answered at once, and such as take their time.
+            let poll = |activity: &mut Activity, second: u64| {
+                let id = activity.begin(false, PRESENCE, after(base, second));
+                activity.touch(false, after(base, second));
+                let until = activity.used_until(IDLE, PRESENCE);
+                activity.end(id);
+                until
+            };
+            // Nobody was there before: the first one is as good as somebody.
+            for (second, until) in [
+                (0, 80),
+                (500, 580),
+                (1000, 1080),
+                (1001, 1080),
+                (9000, 1080),
+            ] {
+                let counted = poll(&mut activity, second);
+                assert_eq!(counted, Some(after(base, until)), "{second}");
+            }
+            // Somebody comes back.
+            let id = activity.begin(true, PRESENCE, after(base, 10_000));
+            activity.touch(true, after(base, 10_000));
+            activity.end(id);
+            for (second, until) in [(10_900, 10_980), (11_500, 11_080)] {
+                let counted = poll(&mut activity, second);
+                assert_eq!(counted, Some(after(base, until)), "{second}");
+            }
+            // The next life of the target.
+            activity.forget_presence();
+            assert_eq!(poll(&mut activity, 20_000), Some(after(base, 20_080)));
+        });
+    }
+
+    #[test]
     fn what_is_open_counts_for_the_idle_time_unless_it_moves() {
         run(async {
             let base = Instant::now();
             let mut activity = Activity::default();
-            let id = activity.begin(base);
+            let id = activity.begin(true, PRESENCE, base);
             let until = |activity: &Activity| activity.used_until(IDLE, PRESENCE);
             assert_eq!(until(&activity), Some(base + IDLE));
             activity.touch(false, after(base, 70));
@@ -144,7 +196,7 @@ mod tests {
             let mut activity = Activity::default();
             for second in 0..1000 {
                 let now = after(base, second);
-                let id = activity.begin(now);
+                let id = activity.begin(true, PRESENCE, now);
                 let in_flight = activity.to_tell(IDLE, PRESENCE, after(base, second + 1));
                 assert_eq!(in_flight, None);
                 activity.end(id);
@@ -158,7 +210,7 @@ mod tests {
         run(async {
             let base = Instant::now();
             let mut activity = Activity::default();
-            activity.begin(base);
+            activity.begin(true, PRESENCE, base);
             for (second, is_told) in [(0, false), (9, false), (10, true), (79, true), (80, false)] {
                 let now = after(base, second);
                 let told = activity.to_tell(IDLE, PRESENCE, now);

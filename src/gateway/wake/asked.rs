@@ -32,6 +32,8 @@ pub enum Cold {
 pub struct Wanted {
     /// True if it wakes the target; if not, it only waits for a start under way.
     pub wake: bool,
+    /// True if it is use of the target: the other replicas are asked before it is sent.
+    pub counts: bool,
     /// The longest time that it waits.
     pub hold: Duration,
     /// The one who asks, for the audit log and the Lease.

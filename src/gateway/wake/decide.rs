@@ -186,7 +186,7 @@ impl<C: Cluster> Keeper<C> {
         let Some(idle) = self.idle() else {
             return false;
         };
-        let presence = self.target.presence;
+        let presence = paced(self.target.presence);
         self.shared.with(|hot| {
             let used_until = hot.activity.used_until(idle, presence);
             hot.wake_wanted.is_some()
@@ -327,7 +327,7 @@ impl<C: Cluster> Keeper<C> {
             return Some(now);
         }
         let idle = self.idle()?;
-        let presence = self.target.presence;
+        let presence = paced(self.target.presence);
         let (used, is_wanted, look_again) = self.shared.with(|hot| {
             (
                 hot.activity.to_tell(idle, presence, now),
@@ -349,7 +349,7 @@ impl<C: Cluster> Keeper<C> {
     pub(super) fn tell_use_from(&self) -> Option<Instant> {
         let idle = self.idle()?;
         self.agreement.lease()?;
-        let presence = self.target.presence;
+        let presence = paced(self.target.presence);
         let used = self.shared.with(|hot| hot.activity.last_use(presence));
         if self.agreement.renewal_due(used, idle).is_some() {
             return None;
@@ -403,7 +403,7 @@ impl<C: Cluster> Keeper<C> {
     }
 
     fn facts(&self, now: Instant) -> Facts {
-        let (idle, presence) = (self.idle(), self.target.presence);
+        let (idle, presence) = (self.idle(), paced(self.target.presence));
         let is_ready = self.lifecycle.phase() == Phase::Ready;
         let (used_until, is_anybody_held) = self.shared.with(|hot| {
             let used_until = idle.and_then(|idle| hot.activity.used_until(idle, presence));

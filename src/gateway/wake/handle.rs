@@ -28,12 +28,12 @@ pub struct InUse {
     id: u64,
 }
 
-/// The stops of a target, seen from a moment on.
+/// A moment in the life of a target.
 #[derive(Clone)]
-pub struct Stops(watch::Receiver<u64>);
+pub struct StopMark(watch::Receiver<u64>);
 
-impl Stops {
-    /// Returns true if it was stopped since, or taken out of the configuration.
+impl StopMark {
+    /// Returns true if the target was stopped since, or taken out of the configuration.
     pub fn has_stopped(&self) -> bool {
         self.0.has_changed().unwrap_or(true)
     }
@@ -111,11 +111,11 @@ impl TargetHandle {
     }
 
     /// A request or socket begins. While one is open that had traffic within the idle time,
-    /// the target is not stopped.
-    pub fn begin(&self) -> InUse {
+    /// the target is not stopped. `is_client` is whether somebody is there who wants it.
+    pub fn begin(&self, is_client: bool) -> InUse {
         InUse {
             handle: self.clone(),
-            id: self.0.with(|hot| hot.begin()),
+            id: self.0.with(|hot| hot.begin(is_client)),
         }
     }
 
@@ -127,7 +127,7 @@ impl TargetHandle {
             let idle_at = hot.idle_from.map(|from| {
                 let used = target
                     .idle
-                    .and_then(|idle| hot.activity.used_until(paced(idle), target.presence));
+                    .and_then(|idle| hot.activity.used_until(paced(idle), paced(target.presence)));
                 used.map_or(from, |used| from.max(used))
             });
             View {
@@ -174,9 +174,9 @@ impl TargetHandle {
         self.0.ask(change, by).await
     }
 
-    /// The stops of the target after now.
-    pub fn stops(&self) -> Stops {
-        Stops(self.0.closings())
+    /// This moment, for whoever has to know later whether the target was stopped since.
+    pub fn mark(&self) -> StopMark {
+        StopMark(self.0.closings())
     }
 
     /// Resolves when idle sockets of the target have to close, because it is being stopped.

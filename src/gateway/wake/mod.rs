@@ -27,6 +27,6 @@ mod watches;
 mod work;
 
 pub use asked::{Change, Changed, Cold, Refusal, Wanted, WokenBy};
-pub use handle::{InUse, Stops, TargetHandle};
+pub use handle::{InUse, StopMark, TargetHandle};
 pub use keepers::Keepers;
 pub use view::{Endpoint, Phase, View};

@@ -177,6 +177,7 @@ impl<C: Cluster> Keeper<C> {
         let phase = self.lifecycle.phase();
         if before != Phase::Off && phase == Phase::Off {
             self.shared.close();
+            self.shared.with(|hot| hot.activity.forget_presence());
         }
         if phase != before {
             self.next_probe = now;
@@ -281,7 +282,9 @@ impl<C: Cluster> Keeper<C> {
             return None;
         }
         let fault = self.readiness.as_ref().and_then(Readiness::fault);
-        fault.map(ToOwned::to_owned).or_else(|| self.reason.told())
+        fault
+            .map(ToOwned::to_owned)
+            .or_else(|| self.reason.told(self.lifecycle.since()))
     }
 
     /// Takes in the outcome of such a look.

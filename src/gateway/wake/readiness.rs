@@ -2,7 +2,7 @@
 //! what of that answers a connect
 //! (<https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/>).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -182,16 +182,17 @@ impl Readiness {
     fn derive(&mut self) {
         // Those that are there and do not end, and of them those that should answer.
         let (mut present, mut candidates) = (SortedSet::new(), SortedSet::new());
-        let (mut pods, mut is_http2) = (0, false);
+        let (mut pods, mut is_http2, mut is_spoken_to) = (0, false, false);
         for slice in self.slices.values() {
             let port = self.port_of(&slice.ports);
             is_http2 |= port.is_some_and(|port| port.is_http2);
             let port = spoken_to(port);
+            is_spoken_to |= port.is_some();
             for endpoint in slice.endpoints.iter().filter(|pod| !pod.terminating) {
                 let ip = endpoint.addresses.first();
-                let address = port.zip(ip).map(|(port, ip)| SocketAddr::new(*ip, port));
+                let address = ip.map(|ip| known_as(*ip, port));
                 present.extend(address);
-                candidates.extend(address.filter(|_| endpoint.ready));
+                candidates.extend(address.filter(|_| endpoint.ready && port.is_some()));
                 let is_old = address.is_some_and(|address| self.old.contains(&address));
                 pods += usize::from(!is_old);
             }
@@ -205,7 +206,7 @@ impl Readiness {
             present.clone_from(&candidates);
         }
         self.old.retain(|address| present.contains(address));
-        (self.pods, self.is_http2) = (pods, is_http2);
+        (self.pods, self.is_http2) = (pods, is_http2 && !is_spoken_to);
         self.candidates = candidates.into_iter().take(MAX_ADDRESSES).collect();
         let candidates = &self.candidates;
         self.proven.retain(|address| candidates.contains(address));
@@ -234,7 +235,7 @@ impl Readiness {
                 let port = spoken_to(self.port_of(&slice.ports));
                 let endpoints = slice.endpoints.iter().filter(|pod| !pod.terminating);
                 let ips = endpoints.filter_map(|endpoint| endpoint.addresses.first());
-                ips.filter_map(move |ip| Some(SocketAddr::new(*ip, port?)))
+                ips.map(move |ip| known_as(*ip, port))
             })),
         };
         self.old_since = Some(now);
@@ -286,6 +287,12 @@ impl Readiness {
             Route::Service => self.replicas.unwrap_or_default().max(self.proven.len()),
         }
     }
+}
+
+/// The address of a pod. Without a port it is not dialled, and whether it was there before a
+/// stop is known all the same.
+fn known_as(ip: IpAddr, port: Option<u16>) -> SocketAddr {
+    SocketAddr::new(ip, port.unwrap_or(0))
 }
 
 /// The number of a port, unless it speaks what is not spoken here.

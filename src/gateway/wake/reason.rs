@@ -47,9 +47,10 @@ pub(super) struct Reason {
 }
 
 impl Reason {
-    /// A short sentence without the server's words, as a room may read it, too.
-    pub(super) fn told(&self) -> Option<String> {
-        let told = self.told.as_ref()?;
+    /// A short sentence about the start of this time, without the server's words, as a room may
+    /// read it, too.
+    pub(super) fn told(&self, since: Instant) -> Option<String> {
+        let told = self.told.as_ref().filter(|_| self.since == Some(since))?;
         Some(told.sentence(Details::Short))
     }
 

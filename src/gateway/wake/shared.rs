@@ -13,6 +13,7 @@ use super::asked::{Change, Changed, Cold, Refusal, Wanted, WokenBy};
 use super::view::{Endpoint, Phase};
 use crate::config::gateway::GatewayTarget;
 use crate::telemetry::GatewayMetrics;
+use crate::util::paced;
 
 /// Changes of one target that wait for their turn.
 const MAX_CHANGES: usize = 16;
@@ -271,7 +272,7 @@ impl Hot {
         });
         match self.phase {
             // It is served while it is there, and is no reason to keep it.
-            Phase::Ready if !wanted.wake => self.turn().map_or(Look::Wait, Look::Go),
+            Phase::Ready if !wanted.counts => self.turn().map_or(Look::Wait, Look::Go),
             Phase::Ready if !self.endpoints.is_empty() => {
                 self.renewal_wanted = true;
                 Look::Renewing
@@ -302,8 +303,9 @@ impl Hot {
     }
 
     /// A request or socket begins; returns its id.
-    pub(super) fn begin(&mut self) -> u64 {
-        self.activity.begin(Instant::now())
+    pub(super) fn begin(&mut self, is_client: bool) -> u64 {
+        let presence = paced(self.target.presence);
+        self.activity.begin(is_client, presence, Instant::now())
     }
 
     /// An endpoint did not answer.

@@ -12,7 +12,7 @@ from typing import Any
 from .administrator import Object
 from .bot import Bot
 from .controlplane import ControlPlane
-from .manifests import SECRET, chart, of_kind
+from .manifests import SECRET, chart, of_kind, pod_of, variables
 from .messages import Message, Sent, is_edit
 from .net import wait_for
 from .person import Person
@@ -37,11 +37,13 @@ class Release:
 
     file: Path
     identity: Target
+    gateway: dict[str, str | None]
+    """What the environment of its bot says of a gateway."""
 
     @property
     def settings(self) -> dict[str, str | None]:
         """What the environment of its bot says of the targets."""
-        return {
+        return self.gateway | {
             "DEPLOYMENT_NAME": None,
             "DEPLOYMENT_NAMESPACE": self.identity.namespace,
             "TARGETS_FILE": str(self.file),
@@ -55,11 +57,17 @@ def release(
     users: Iterable[str],
     viewers: Iterable[str] = (),
     restart: bool = False,
+    leases: str = "",
+    announce_room: str = "",
 ) -> Release:
-    """Applies the rights of a release with these targets, every other switch on, and writes their file."""
+    """Applies the rights of a release with these targets, every other switch on, and writes their file.
+
+    `leases` are those of a gateway that is there, and `announce_room` is told what that does.
+    """
     values = {
         "matrix": {"user": "bot"},
-        "commands": {"allowedUsers": list(users), "viewers": list(viewers)},
+        "commands": {"allowedUsers": list(users), "viewers": list(viewers), "announceRoom": announce_room},
+        "gateway": {"leases": leases},
         "secrets": {"matrixPassword": {"name": SECRET}},
         "targets": targets,
         "rights": {"restart": restart, "watch": True, "pods": True, "events": True, "list": True},
@@ -70,7 +78,9 @@ def release(
     file = cluster.workdir / f"{namespace}-targets.json"
     file.write_text(of_kind(documents, "ConfigMap")["data"]["targets.json"])
     identity = Target(namespace, targets[0]["object"], account, cluster.service_account_dir(namespace, account))
-    return Release(file, identity)
+    told = variables(pod_of(documents))
+    gateway = {name: told.get(name) for name in ("GATEWAY_LEASES", "ANNOUNCE_ROOM")}
+    return Release(file, identity, gateway)
 
 
 @dataclass

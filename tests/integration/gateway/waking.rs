@@ -10,7 +10,7 @@ use super::support::backend::{Backend, free_port};
 use super::support::client::get;
 use super::support::state::Mood;
 use super::support::world::{APPS, GatewayWorld, bearer, lease};
-use crate::support::monitor::poll;
+use crate::support::monitor::{poll, poll_within};
 
 /// The idle time of these tests: 10 s, five times shorter.
 const IDLE: Duration = Duration::from_secs(2);
@@ -118,6 +118,36 @@ fn what_is_idle_is_stopped_but_not_while_the_api_server_is_away() {
     world.wait_count("web", 0);
     assert_eq!(world.wait_audit("idle-stop")["target"], "web");
     assert_eq!(world.get("web.test", "/", "").status, 200);
+}
+
+#[test]
+fn a_tab_that_was_forgotten_keeps_it_on_for_a_while_and_not_for_ever() {
+    let mut world = GatewayWorld::new();
+    world.pace(10);
+    let anonymous = json!(["connect", "wake"]);
+    let entry = json!({"idle": "20s", "presence": "1m", "minUp": "0s", "anonymous": anonymous});
+    world.app_with("web", entry);
+    world.start();
+    let page = "Sec-Fetch-Mode: navigate\r\nAccept: text/html\r\n";
+    let script = "Sec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\n";
+    poll("the page", || {
+        (world.get("web.test", "/", page).status == 200).then_some(())
+    });
+    let loaded = Instant::now();
+    // It looks for news all the time.
+    let news = || world.get("web.test", "/news", script).status;
+    let asleep = poll_within(Duration::from_secs(30), "it to sleep", || {
+        (news() != 200).then(|| loaded.elapsed())
+    });
+    // For `presence`, and the idle time behind it.
+    assert!(asleep > Duration::from_secs(6), "{asleep:?}");
+    world.wait_count("web", 0);
+    let end = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < end {
+        assert_eq!(news(), 503);
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(world.count("web"), 0);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Requests to apps that answer, do not, or close.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Duration, Instant, pause, sleep};
 
 use super::apps::nobody;
-use super::peers::{flood, listener, read_all, read_to, write};
+use super::peers::{flood, has_ended, listener, read_all, read_to, write};
 use crate::gateway::listener::Slot;
 use crate::gateway::proxy::answer::Answer;
 use crate::gateway::proxy::exchange::{Failure, exchange, in_time};
@@ -37,7 +38,7 @@ fn upstream(address: SocketAddr) -> (Upstream, FakeKeeper) {
     keeper.ready(address);
     let to = Upstream {
         endpoint: Endpoint { address },
-        stops: handle.stops(),
+        mark: handle.mark(),
     };
     (to, keeper)
 }
@@ -198,12 +199,46 @@ fn what_goes_to_a_target_that_was_stopped_is_closed_and_not_used_again() {
         // The next life of the target has connections of its own.
         keeper.phase(Phase::Off, None);
         let again = Upstream {
-            stops: keeper.handle().stops(),
+            mark: keeper.handle().mark(),
             ..to
         };
         let (leased, _app) = opened(&again, &listener).await;
         pool::give_back(leased);
         assert!(pool::take(again.endpoint).is_some());
+    });
+}
+
+#[test]
+fn a_connection_is_not_used_again_after_four_seconds() {
+    run(async {
+        let listener = listener().await;
+        let (to, _keeper) = app(&listener);
+        let (leased, _app) = opened(&to, &listener).await;
+        pause();
+        pool::give_back(leased);
+        sleep(Duration::from_millis(3900)).await;
+        let leased = pool::take(to.endpoint).unwrap();
+        pool::give_back(leased);
+        // Nobody has looked at it since it is too old: the looks come at whole seconds, the last
+        // one at 7 s, and this is at 7.95 s.
+        sleep(Duration::from_millis(4050)).await;
+        assert!(pool::take(to.endpoint).is_none());
+    });
+}
+
+#[test]
+fn a_connection_that_nobody_asks_for_is_closed_after_four_seconds() {
+    run(async {
+        let listener = listener().await;
+        let (to, _keeper) = app(&listener);
+        let (leased, app) = opened(&to, &listener).await;
+        pause();
+        pool::give_back(leased);
+        sleep(Duration::from_millis(3900)).await;
+        let early = app.try_read(&mut [0]);
+        assert_eq!(early.unwrap_err().kind(), ErrorKind::WouldBlock);
+        sleep(Duration::from_millis(1200)).await;
+        assert!(has_ended(&app).await);
     });
 }
 

@@ -1,7 +1,10 @@
 //! Requests through the whole proxy to a target that is ready.
 
+use tokio::net::TcpStream;
+use tokio::time::{Duration, pause, sleep};
+
 use super::apps::{SHORT, STRANGER, TOKEN, World, answer, send, serve, target};
-use super::peers::{fill, read, read_all, read_to, write};
+use super::peers::{fill, has_ended, read, read_all, read_to, write};
 use crate::control::access::Action;
 use crate::net::fake::run;
 
@@ -299,6 +302,119 @@ fn a_get_is_repeated_once_and_a_post_is_not() {
                 assert!(answer(&client).await.starts_with("HTTP/1.1 502"));
             }
         }
+    });
+}
+
+/// Gets a request that begins and ends like this, and closes instead of an answer.
+async fn close_instead(app: TcpStream, start: &str, end: &str) {
+    let request = read_to(&app, end).await;
+    assert!(request.starts_with(start), "{request}");
+}
+
+#[test]
+fn nothing_is_repeated_twice_and_nothing_with_a_body_at_all() {
+    run(async {
+        for (lines, body, is_repeated) in [
+            ("GET /it HTTP/1.1", "", true),
+            ("HEAD /it HTTP/1.1", "", true),
+            ("GET /it HTTP/1.1\nContent-Length: 1", "x", false),
+            ("POST /it HTTP/1.1\nContent-Length: 1", "x", false),
+            ("POST /it HTTP/1.1", "", false),
+        ] {
+            let world = World::ready(target(), OPEN).await;
+            let client = world.client().await;
+            send(&client, "GET /first HTTP/1.1").await;
+            let kept = world.accept().await;
+            serve(&kept, "first").await;
+            answer(&client).await;
+            send(&client, lines).await;
+            write(&client, body.as_bytes()).await;
+            let (start, _) = lines.split_once("HTTP").unwrap();
+            let end = format!("\r\n\r\n{body}");
+            close_instead(kept, start, &end).await;
+            if is_repeated {
+                close_instead(world.accept().await, start, &end).await;
+            }
+            let told = read_to(&client, "\r\n\r\n").await;
+            assert!(told.starts_with("HTTP/1.1 502"), "{lines}: {told}");
+            // No other connection was made before that of the next request.
+            let next = world.client().await;
+            send(&next, "GET /next HTTP/1.1").await;
+            let app = world.accept().await;
+            let head = serve(&app, "next").await;
+            assert!(head.starts_with("GET /next "), "{lines}: {head}");
+            assert!(answer(&next).await.ends_with("next"), "{lines}");
+        }
+    });
+}
+
+#[test]
+fn an_upload_that_breaks_off_breaks_off_for_the_app_too() {
+    run(async {
+        // Between two chunks, and in the middle of one.
+        for begun in ["3\r\nabc\r\n", "9\r\nabc"] {
+            let world = World::ready(target(), OPEN).await;
+            let client = world.client().await;
+            send(&client, "POST / HTTP/1.1\nTransfer-Encoding: chunked").await;
+            let app = world.accept().await;
+            let head = read_to(&app, "\r\n\r\n").await;
+            assert!(head.contains("transfer-encoding: chunked\r\n"), "{head}");
+            write(&client, begun.as_bytes()).await;
+            let mut received = read_to(&app, "abc").await;
+            drop(client);
+            received.push_str(&String::from_utf8_lossy(&read_all(&app).await));
+            assert!(!received.contains("0\r\n\r\n"), "{received:?}");
+        }
+    });
+}
+
+#[test]
+fn an_answer_that_does_not_go_on_is_given_up_unless_it_is_of_events() {
+    run(async {
+        for (kind, is_given_up) in [("text/plain", true), ("text/event-stream", false)] {
+            let world = World::ready(target(), OPEN).await;
+            let client = world.client().await;
+            send(&client, "GET / HTTP/1.1").await;
+            let app = world.accept().await;
+            read_to(&app, "\r\n\r\n").await;
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n");
+            write(&app, head.as_bytes()).await;
+            read_to(&client, "\r\n\r\n").await;
+            // The time begins again with each piece.
+            for piece in ["data: 1\n\n", "data: 2\n\n"] {
+                World::seconds(50).await;
+                write(&app, piece.as_bytes()).await;
+                read_to(&client, &format!("{piece}\r\n")).await;
+            }
+            World::seconds(61).await;
+            if is_given_up {
+                // No last chunk pretends that this was all.
+                assert!(read_all(&client).await.is_empty());
+                assert!(read_all(&app).await.is_empty());
+            } else {
+                write(&app, b"data: 3\n\n").await;
+                read_to(&client, "data: 3\n\n").await;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_client_that_asks_for_nothing_more_is_not_kept_for_ever() {
+    run(async {
+        let world = World::ready(target(), OPEN).await;
+        let client = world.client().await;
+        // A pause that is short enough is none.
+        for _ in 0..2 {
+            World::seconds(5).await;
+            send(&client, "GET / HTTP/1.1").await;
+            let app = world.accept().await;
+            serve(&app, "ok").await;
+            answer(&client).await;
+        }
+        pause();
+        sleep(Duration::from_secs(11)).await;
+        assert!(has_ended(&client).await);
     });
 }
 

@@ -10,3 +10,4 @@ mod rules;
 mod sockets;
 mod tunnels;
 mod upgrades;
+mod uses;

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 /// The longest that a test waits for an event.
@@ -93,5 +94,19 @@ pub(super) async fn read_all(stream: &TcpStream) -> Vec<u8> {
             return all;
         }
         all.extend(bytes);
+    }
+}
+
+/// Returns true if a connection has ended and nothing came before. The clock is paused and stands
+/// still meanwhile: nothing ends for being late.
+pub(super) async fn has_ended(stream: &TcpStream) -> bool {
+    let begun = std::time::Instant::now();
+    loop {
+        match stream.try_read(&mut [0]) {
+            Ok(count) => return count == 0,
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return true,
+            Err(_) if begun.elapsed() > PATIENCE => return false,
+            Err(_) => yield_now().await,
+        }
     }
 }

@@ -15,7 +15,7 @@ const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r
     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// A socket that is open: the client's end and the app's.
-async fn open(world: &World) -> (TcpStream, TcpStream) {
+pub(super) async fn open(world: &World) -> (TcpStream, TcpStream) {
     open_with(world, TOKEN).await
 }
 

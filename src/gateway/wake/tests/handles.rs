@@ -21,7 +21,13 @@ fn wanted(wake: bool, hold: Duration) -> Wanted {
         principal: Principal::Anonymous,
         request: RequestId::own(),
     };
-    Wanted { wake, hold, by }
+    let counts = wake;
+    Wanted {
+        wake,
+        counts,
+        hold,
+        by,
+    }
 }
 
 /// Runs a test whose clock jumps from one timer to the next.
@@ -99,6 +105,32 @@ fn what_wakes_nothing_is_turned_away_or_waits_for_others() {
         keeper.phase(Phase::Failed, Some("switched off by a person"));
         let refused = Cold::Refused("switched off by a person".to_owned());
         assert_eq!(turned(&handle, true, HOLD).await, refused);
+    });
+}
+
+#[test]
+fn use_that_wakes_nothing_asks_the_others_first_too() {
+    paused(async {
+        let (handle, keeper) = cold(target("app"));
+        keeper.ready(address(1));
+        keeper.ask_first();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let reach = |counts| {
+            let handle = handle.clone();
+            let wanted = Wanted {
+                counts,
+                ..wanted(false, HOLD)
+            };
+            tokio::spawn(async move { handle.reach(wanted).await })
+        };
+        // What is no use may meet a pod that goes.
+        assert_eq!(reach(false).await.unwrap().unwrap().address, address(1));
+        let waiting = reach(true);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!waiting.is_finished());
+        keeper.phase(Phase::Stopping, None);
+        assert_eq!(waiting.await.unwrap(), Err(Cold::Off));
+        assert_eq!(keeper.wake_wanted(), None);
     });
 }
 

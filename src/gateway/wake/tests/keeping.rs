@@ -26,6 +26,7 @@ pub(super) async fn replica(world: &World, target: GatewayTarget) -> Replica {
 pub(super) async fn reach(replica: &Replica, wake: bool) -> Result<(), Cold> {
     let wanted = Wanted {
         wake,
+        counts: wake,
         hold: HOLD,
         by: program(),
     };
@@ -92,7 +93,7 @@ fn what_nobody_uses_is_stopped_and_what_is_used_is_not() {
             sleep(IDLE * 3 / 4).await;
         }
         // A download with a byte now and then, three times as long as the idle time.
-        let download = replica.handle.begin();
+        let download = replica.handle.begin(true);
         for _ in 0..30 {
             replica.handle.touch(false);
             sleep(IDLE / 10).await;
@@ -122,7 +123,7 @@ fn what_wakes_nothing_neither_wakes_nor_keeps() {
         while world.with(|state| state.replicas) > 0 {
             if view(&replica).phase == Phase::Ready {
                 assert_eq!(reach(&replica, false).await, Ok(()));
-                drop(replica.handle.begin());
+                drop(replica.handle.begin(true));
             }
             sleep(Duration::from_secs(1)).await;
             assert!(begun.elapsed() < IDLE * 3);

@@ -38,6 +38,7 @@ fn request(to: &TargetHandle) -> JoinHandle<Result<Endpoint, Cold>> {
     tokio::spawn(async move {
         let wanted = Wanted {
             wake: true,
+            counts: true,
             hold: HOLD,
             by: program(),
         };

@@ -120,6 +120,7 @@ fn whoever_is_not_held_wakes_it_again_after_the_api_server_was_away() {
         let ask = async || {
             let wanted = Wanted {
                 wake: true,
+                counts: true,
                 hold: Duration::ZERO,
                 by: program(),
             };

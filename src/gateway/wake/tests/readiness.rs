@@ -133,6 +133,8 @@ fn a_port_for_http2_is_not_tried_and_its_pods_are_there() {
             (Port::Number(81), Route::Pod, Some(&[("grpc", 81)]), false),
             (Port::Number(80), Route::Pod, Some(&[("http", 80)]), true),
             (Port::Number(9090), Route::Pod, None, false),
+            // It has no such port at all.
+            (Port::Number(82), Route::Pod, Some(&[("http", 80)]), false),
             (
                 Port::Number(81),
                 Route::Service,
@@ -159,6 +161,9 @@ fn a_port_for_http2_is_not_tried_and_its_pods_are_there() {
                 "{port:?} {route:?}"
             );
             readiness.stopped(now);
+            // A pod of before a stop is none that somebody has started since.
+            readiness.stopped(now);
+            assert_eq!(readiness.pods(), 0, "{port:?} {route:?}");
         }
         // The Service is mended.
         let mut readiness = Readiness::new(&backend(Port::Name("grpc".to_owned()), Route::Pod));
@@ -170,6 +175,12 @@ fn a_port_for_http2_is_not_tried_and_its_pods_are_there() {
             assert_eq!(readiness.to_probe(true, now).len(), tried);
             assert_eq!(readiness.pods(), 1);
         }
+        // Others of its slices can be reached.
+        let mut old = slice("b", both, vec![endpoint(2, true, false)]);
+        old.ports[1].is_http2 = true;
+        readiness.observe(CollectionChange::Set(old));
+        assert_eq!(readiness.fault(), None);
+        assert_eq!(tried(&readiness, now), [(1, 9090)]);
     });
 }
 

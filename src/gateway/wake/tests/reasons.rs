@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::{Change, Cold, Phase};
+use super::super::{Change, Changed, Cold, Phase};
 use super::handles::paused;
-use super::keeping::{change, reach, replica, start, view};
+use super::keeping::{annotation, change, reach, replica, start, view};
 use super::replicas::target;
 use super::world::World;
 use crate::control::progress::{Barrier, Cause, Finding, Image, PullFault};
@@ -218,5 +218,10 @@ fn a_port_for_http2_is_told_at_once_and_behind_the_failure() {
         assert_eq!(view(&replica).phase, Phase::Failed);
         let told = format!("not ready after 5 min: {told}");
         assert_eq!(view(&replica).reason, Some(told));
+        // Its pods are those of before while they end, and not what others have put back.
+        assert_eq!(change(&replica, Change::Stop).await, Ok(Changed::Done(0)));
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(view(&replica).phase, Phase::Off);
+        assert_eq!(annotation(&world, "phase").as_deref(), Some("stopped"));
     });
 }

@@ -171,6 +171,7 @@ impl Replica {
                 None => {
                     let wanted = Wanted {
                         wake: true,
+                        counts: true,
                         hold: HOLD,
                         by: fake::program(),
                     };
@@ -180,7 +181,7 @@ impl Replica {
                     }
                 }
             };
-            let in_use = handle.begin();
+            let in_use = handle.begin(true);
             if !world.is_open(endpoint.address) {
                 let (now, view) = (Instant::now(), handle.view());
                 return Some(Err(format!("sent to a dead pod at {now:?}: {view:?}")));
