@@ -109,6 +109,7 @@ def test_devices_rooms_and_ends(dendrite: World) -> None:
 
     # Who holds the keys of a device that is no more can still encrypt, and the homeserver can pass it on.
     remove_device(dendrite, account, tablet, by=phone)
+    dendrite.cluster.wait_replicas(stage.target.namespace, stage.target.deployment, ready=0)
     assert phone.ask(room, "status", bot).text == texts.status("off", 0, 0, 0)
     kind, content = tablet.client.encrypt(room, "m.room.message", {"msgtype": "m.text", "body": "start"})
     before, mark = dendrite.scalings(stage.target), phone.mark(room)

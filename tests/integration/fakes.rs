@@ -133,7 +133,7 @@ fn a_long_poll_wakes_up_for_an_event_and_for_a_nudge() {
     ] {
         let started = Instant::now();
         let polling = std::thread::scope(|scope| {
-            let poll = scope.spawn(|| ann.sync(Some(&since), 5000));
+            let poll = scope.spawn(|| ann.sync(Some(&since), 20_000));
             hs.wait("the poll", |state| {
                 state
                     .log
@@ -145,7 +145,7 @@ fn a_long_poll_wakes_up_for_an_event_and_for_a_nudge() {
             wake(&hs);
             poll.join().unwrap()
         });
-        assert!(started.elapsed() < Duration::from_secs(2));
+        assert!(started.elapsed() < Duration::from_secs(10));
         since = polling["next_batch"].as_str().unwrap().to_owned();
     }
 }

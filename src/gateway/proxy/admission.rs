@@ -12,14 +12,14 @@ use super::replies;
 use super::request::{Checked, OWN_PATHS, Shown, is_preflight};
 use super::standing::Standing;
 use super::status::Events;
-use super::visit::is_quiet;
+use super::visit::{Visit, is_quiet};
 use super::visitor::Visitor;
 use super::who::{self, AuditFields};
 use crate::config::gateway::{Backend, GatewayTarget};
 use crate::control::access::{Access, Action, Ask, Principal};
 use crate::gateway::auth::{AuthFault, Credential, Session};
 use crate::gateway::origin::{Origin, RequestId};
-use crate::gateway::wake::{Cold, TargetHandle};
+use crate::gateway::wake::{Cold, TargetHandle, Use};
 use crate::telemetry::{GatewayEvent, Rejection};
 
 /// The path of the waiting page's event stream.
@@ -56,8 +56,8 @@ pub(super) struct Admitted<'a> {
     pub(super) backend: &'a Backend,
     /// True if its token is the gateway's.
     pub(super) is_ours: bool,
-    /// True if it is no use of the target.
-    pub(super) is_quiet: bool,
+    /// The use that it is of the target.
+    pub(super) as_use: Use,
 }
 
 impl One<'_> {
@@ -123,16 +123,28 @@ impl One<'_> {
         if path.starts_with(OWN_PATHS) {
             return Err(Box::new(replies::not_found()));
         }
-        let is_quiet = is_quiet(&self.parts.method, &self.parts.headers, path, backend);
+        let as_use = self.as_use(backend, is_ours);
         let admitted = Admitted {
             session: Arc::clone(&session),
             handle,
             target,
             backend,
             is_ours,
-            is_quiet,
+            as_use,
         };
         self.forward(&admitted, body, upgrade).await
+    }
+
+    /// The use that the request is of its target.
+    fn as_use(&self, backend: &Backend, is_ours: bool) -> Use {
+        let (method, headers) = (&self.parts.method, &self.parts.headers);
+        if is_quiet(method, headers, self.parts.uri.path(), backend) {
+            return Use::None;
+        }
+        match Visit::of(method, headers).is_client(method, is_ours) {
+            true => Use::Client,
+            false => Use::Page,
+        }
     }
 
     /// The session of the request, and true if it showed a token of the gateway's.

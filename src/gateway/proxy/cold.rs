@@ -15,7 +15,7 @@ use crate::config::gateway::{Backend, GatewayTarget};
 use crate::control::access::Action;
 use crate::gateway::auth::Session;
 use crate::gateway::origin::RequestId;
-use crate::gateway::wake::{Cold, Endpoint, TargetHandle, Wanted, WokenBy};
+use crate::gateway::wake::{Cold, Endpoint, TargetHandle, Use, Wanted, WokenBy};
 use crate::util::{First, race};
 
 /// The time for which one is held who gets the page: in it a target that is almost there is
@@ -31,8 +31,9 @@ pub(super) struct Waiting<'a> {
     pub(super) handle: &'a TargetHandle,
     pub(super) target: &'a GatewayTarget,
     pub(super) backend: &'a Backend,
-    /// True if it neither wakes anything nor waits: it is served while the target is ready.
-    pub(super) is_quiet: bool,
+    /// The use that it is of the target. What is none neither wakes it nor waits: it is served
+    /// while the target is ready.
+    pub(super) as_use: Use,
     /// True if it showed a token that the gateway took.
     pub(super) has_token: bool,
     /// The end of the time that it is held, at most.
@@ -47,16 +48,17 @@ impl Waiting<'_> {
     /// The answer that it gets instead.
     pub(super) async fn wait(&self) -> Result<Endpoint, Box<Response<Answer>>> {
         let visit = Visit::of(&self.parts.method, &self.parts.headers);
-        let plan = match self.is_quiet {
+        let is_quiet = self.as_use == Use::None;
+        let plan = match is_quiet {
             true => Plan::Refuse,
             false => visit.plan(self.backend.on_cold, &self.parts.method),
         };
         let left = self.deadline.saturating_duration_since(Instant::now());
         let wanted = Wanted {
-            wake: !self.is_quiet
+            wake: !is_quiet
                 && self.may(Action::Wake)
                 && visit.wakes(self.backend.wake_by, self.has_token),
-            counts: !self.is_quiet,
+            as_use: self.as_use,
             hold: match plan {
                 Plan::Hold => left,
                 Plan::Page => left.min(PATIENCE),

@@ -21,7 +21,6 @@ use super::trouble;
 use super::upgrade::{self, Switching};
 use super::upload::{Progress, Upload};
 use super::usage::Usage;
-use super::visit::Visit;
 use super::visitor::Visitor;
 use super::who;
 use crate::control::access::Action;
@@ -84,10 +83,7 @@ impl One<'_> {
     ) -> Result<Response<Answer>, Refused> {
         let deadline = Instant::now() + admitted.backend.hold;
         let to = self.upstream(admitted, deadline).await?;
-        let usage = match admitted.is_quiet {
-            true => Usage::none(),
-            false => Usage::of(admitted.handle, self.is_client(admitted)),
-        };
+        let usage = Usage::of(admitted.handle, admitted.as_use);
         // What is not passed on costs little, so that it can wait.
         let waiting = self.visitor.slot.pass_until(deadline);
         let First::Left(Some(passing)) = race(waiting, self.visitor.socket.left()).await else {
@@ -145,13 +141,6 @@ impl One<'_> {
         Ok(answer)
     }
 
-    /// Returns true if somebody is there who wants it.
-    fn is_client(&self, admitted: &Admitted<'_>) -> bool {
-        let method = &self.parts.method;
-        let visit = Visit::of(method, &self.parts.headers);
-        visit.is_client(method, admitted.is_ours)
-    }
-
     async fn reach(&self, admitted: &Admitted<'_>, deadline: Instant) -> Result<Endpoint, Refused> {
         let waiting = Waiting {
             visitor: self.visitor,
@@ -161,7 +150,7 @@ impl One<'_> {
             handle: admitted.handle,
             target: admitted.target,
             backend: admitted.backend,
-            is_quiet: admitted.is_quiet,
+            as_use: admitted.as_use,
             has_token: admitted.is_ours,
             deadline,
         };

@@ -1,12 +1,12 @@
 //! The use that a request makes of its target.
 
-use crate::gateway::wake::{InUse, TargetHandle};
+use crate::gateway::wake::{InUse, TargetHandle, Use};
 
 /// The use that a request makes of its target, for as long as it lasts; none at all where
 /// it is not to count, as that of a robot.
 pub(super) struct Usage {
     counter: Counter,
-    is_client: bool,
+    as_use: Use,
     _in_use: Option<InUse>,
 }
 
@@ -15,12 +15,15 @@ pub(super) struct Usage {
 pub(super) struct Counter(Option<TargetHandle>);
 
 impl Usage {
-    /// A request that counts begins. `is_client` is whether somebody is there who wants it.
-    pub(super) fn of(handle: &TargetHandle, is_client: bool) -> Self {
+    /// A request begins.
+    pub(super) fn of(handle: &TargetHandle, as_use: Use) -> Self {
+        if as_use == Use::None {
+            return Self::none();
+        }
         Self {
             counter: Counter(Some(handle.clone())),
-            is_client,
-            _in_use: Some(handle.begin(is_client)),
+            as_use,
+            _in_use: Some(handle.begin(as_use)),
         }
     }
 
@@ -28,7 +31,7 @@ impl Usage {
     pub(super) const fn none() -> Self {
         Self {
             counter: Counter(None),
-            is_client: false,
+            as_use: Use::None,
             _in_use: None,
         }
     }
@@ -45,7 +48,7 @@ impl Usage {
 
     /// Counts the request itself, which was answered well.
     pub(super) fn answered(&self) {
-        self.counter.touch(self.is_client);
+        self.counter.touch(self.as_use == Use::Client);
     }
 }
 

@@ -10,6 +10,18 @@ use crate::util::SortedMap;
 /// that end in an error before have never counted.
 const OPEN_PART: u32 = 8;
 
+/// The use that a request is of its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// None, as that of a robot.
+    None,
+    /// That of a page which asks for something by itself: use for `presence` after somebody
+    /// was there.
+    Page,
+    /// That of somebody, or of a program.
+    Client,
+}
+
 /// The use of one target through this replica.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
@@ -37,18 +49,23 @@ impl Activity {
         }
     }
 
-    /// A request or socket begins: returns its id. `is_client` is whether somebody is there
-    /// who wants it; what a page asks for by itself counts for `presence` after that.
-    pub(super) fn begin(&mut self, is_client: bool, presence: Duration, now: Instant) -> u64 {
-        if is_client || self.present.is_none() {
-            self.present = Some(now);
+    /// Returns whether such a request counts now.
+    pub(super) fn counts(&self, as_use: Use, presence: Duration, now: Instant) -> bool {
+        match as_use {
+            Use::None => false,
+            Use::Page => self.present.is_none_or(|present| now <= present + presence),
+            Use::Client => true,
         }
+    }
+
+    /// A request or socket begins: returns its id.
+    pub(super) fn begin(&mut self, as_use: Use, presence: Duration, now: Instant) -> u64 {
         self.next += 1;
-        if self
-            .present
-            .is_some_and(|present| now <= present + presence)
-        {
+        if self.counts(as_use, presence, now) {
             self.open.insert(self.next, now);
+            if as_use == Use::Client || self.present.is_none() {
+                self.present = Some(now);
+            }
         }
         self.next
     }
@@ -123,7 +140,7 @@ mod tests {
             assert_eq!(activity.last_use(PRESENCE), None);
             activity.touch(false, base);
             assert_eq!(activity.last_use(PRESENCE), None);
-            let id = activity.begin(true, PRESENCE, base);
+            let id = activity.begin(Use::Client, PRESENCE, base);
             for at in [100, 900, 1000, 1100, 5000] {
                 activity.touch(false, after(base, at));
                 let counted = Some(after(base, at.min(1000)));
@@ -143,7 +160,7 @@ mod tests {
             let mut activity = Activity::default();
             // Requests that are answered at once, and such as take their time.
             let poll = |activity: &mut Activity, second: u64| {
-                let id = activity.begin(false, PRESENCE, after(base, second));
+                let id = activity.begin(Use::Page, PRESENCE, after(base, second));
                 activity.touch(false, after(base, second));
                 let until = activity.used_until(IDLE, PRESENCE);
                 activity.end(id);
@@ -161,7 +178,7 @@ mod tests {
                 assert_eq!(counted, Some(after(base, until)), "{second}");
             }
             // Somebody comes back.
-            let id = activity.begin(true, PRESENCE, after(base, 10_000));
+            let id = activity.begin(Use::Client, PRESENCE, after(base, 10_000));
             activity.touch(true, after(base, 10_000));
             activity.end(id);
             for (second, until) in [(10_900, 10_980), (11_500, 11_080)] {
@@ -179,7 +196,7 @@ mod tests {
         run(async {
             let base = Instant::now();
             let mut activity = Activity::default();
-            let id = activity.begin(true, PRESENCE, base);
+            let id = activity.begin(Use::Client, PRESENCE, base);
             let until = |activity: &Activity| activity.used_until(IDLE, PRESENCE);
             assert_eq!(until(&activity), Some(base + IDLE));
             activity.touch(false, after(base, 70));
@@ -196,7 +213,7 @@ mod tests {
             let mut activity = Activity::default();
             for second in 0..1000 {
                 let now = after(base, second);
-                let id = activity.begin(true, PRESENCE, now);
+                let id = activity.begin(Use::Client, PRESENCE, now);
                 let in_flight = activity.to_tell(IDLE, PRESENCE, after(base, second + 1));
                 assert_eq!(in_flight, None);
                 activity.end(id);
@@ -210,7 +227,7 @@ mod tests {
         run(async {
             let base = Instant::now();
             let mut activity = Activity::default();
-            activity.begin(true, PRESENCE, base);
+            activity.begin(Use::Client, PRESENCE, base);
             for (second, is_told) in [(0, false), (9, false), (10, true), (79, true), (80, false)] {
                 let now = after(base, second);
                 let told = activity.to_tell(IDLE, PRESENCE, now);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::activity::Use;
 use crate::control::access::Principal;
 use crate::gateway::origin::RequestId;
 
@@ -32,8 +33,9 @@ pub enum Cold {
 pub struct Wanted {
     /// True if it wakes the target; if not, it only waits for a start under way.
     pub wake: bool,
-    /// True if it is use of the target: the other replicas are asked before it is sent.
-    pub counts: bool,
+    /// The use that it is of the target: while that counts, the other replicas are asked before
+    /// it is sent.
+    pub as_use: Use,
     /// The longest time that it waits.
     pub hold: Duration,
     /// The one who asks, for the audit log and the Lease.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use super::activity::Use;
 use super::asked::{Change, Changed, Cold, Refusal, Wanted};
 use super::shared::{Hot, Look, Shared};
 use super::view::{Endpoint, Phase, View};
@@ -111,11 +112,11 @@ impl TargetHandle {
     }
 
     /// A request or socket begins. While one is open that had traffic within the idle time,
-    /// the target is not stopped. `is_client` is whether somebody is there who wants it.
-    pub fn begin(&self, is_client: bool) -> InUse {
+    /// the target is not stopped.
+    pub fn begin(&self, as_use: Use) -> InUse {
         InUse {
             handle: self.clone(),
-            id: self.0.with(|hot| hot.begin(is_client)),
+            id: self.0.with(|hot| hot.begin(as_use)),
         }
     }
 

@@ -26,6 +26,7 @@ mod view;
 mod watches;
 mod work;
 
+pub use activity::Use;
 pub use asked::{Change, Changed, Cold, Refusal, Wanted, WokenBy};
 pub use handle::{InUse, StopMark, TargetHandle};
 pub use keepers::Keepers;

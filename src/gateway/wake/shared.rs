@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::activity::Activity;
+use super::activity::{Activity, Use};
 use super::asked::{Change, Changed, Cold, Refusal, Wanted, WokenBy};
 use super::view::{Endpoint, Phase};
 use crate::config::gateway::GatewayTarget;
@@ -267,12 +267,15 @@ impl Hot {
         if let Some(endpoint) = self.ready() {
             return Look::Go(endpoint);
         }
-        let left = self.retry_at.map_or(Duration::ZERO, |at| {
-            at.saturating_duration_since(Instant::now())
-        });
+        let now = Instant::now();
+        let presence = paced(self.target.presence);
+        let counts = self.activity.counts(wanted.as_use, presence, now);
+        let left = self
+            .retry_at
+            .map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
         match self.phase {
             // It is served while it is there, and is no reason to keep it.
-            Phase::Ready if !wanted.counts => self.turn().map_or(Look::Wait, Look::Go),
+            Phase::Ready if !counts => self.turn().map_or(Look::Wait, Look::Go),
             Phase::Ready if !self.endpoints.is_empty() => {
                 self.renewal_wanted = true;
                 Look::Renewing
@@ -303,9 +306,9 @@ impl Hot {
     }
 
     /// A request or socket begins; returns its id.
-    pub(super) fn begin(&mut self, is_client: bool) -> u64 {
+    pub(super) fn begin(&mut self, as_use: Use) -> u64 {
         let presence = paced(self.target.presence);
-        self.activity.begin(is_client, presence, Instant::now())
+        self.activity.begin(as_use, presence, Instant::now())
     }
 
     /// An endpoint did not answer.

@@ -21,7 +21,7 @@ const LIMITS: Limits = Limits {
 };
 
 const SHORT: Limits = Limits {
-    deadline: Duration::from_millis(200),
+    deadline: Duration::from_millis(800),
     body: 1000,
 };
 
@@ -215,10 +215,10 @@ fn the_deadline_covers_every_stage() {
             Reply::Drip("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n".to_owned()),
         ]);
         for expected in [
-            "HOST did not answer within 200 ms",
-            "HOST did not answer within 200 ms",
-            "HOST did not finish its answer within 200 ms",
-            "HOST did not finish its answer within 200 ms",
+            "HOST did not answer within 800 ms",
+            "HOST did not answer within 800 ms",
+            "HOST did not finish its answer within 800 ms",
+            "HOST did not finish its answer within 800 ms",
         ] {
             assert_eq!(outcome(&server, SHORT).await.unwrap_err(), expected);
         }
@@ -228,9 +228,9 @@ fn the_deadline_covers_every_stage() {
         let silent = get(&format!("https://{authority}/"), SHORT);
         assert_eq!(
             client().send(silent).await.unwrap_err().to_string(),
-            format!("no connection to {authority} within 200 ms")
+            format!("no connection to {authority} within 800 ms")
         );
-        assert!(started.elapsed() < Duration::from_secs(3));
+        assert!(started.elapsed() < Duration::from_secs(30));
     });
 }
 

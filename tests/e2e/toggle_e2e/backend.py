@@ -157,8 +157,8 @@ class Backend:
             async for message in socket:
                 await self._heard(request, socket, message)
         finally:
-            self.sockets -= 1
             self.closes.append(socket.close_code)
+            self.sockets -= 1
         return socket
 
     async def _heard(self, request: web.Request, socket: web.WebSocketResponse, message: WSMessage) -> None:

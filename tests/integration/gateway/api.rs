@@ -303,7 +303,7 @@ fn a_wait_goes_on_at_another_replica_when_this_one_ends() {
     assert_eq!(waiting.reply().status, 200);
     waiting.get("gateway", "/v1/targets/web/wait", &token);
     // Nothing tells that it was read, and a connection on which nothing was is closed.
-    thread::sleep(Duration::from_millis(500));
+    thread::sleep(Duration::from_secs(2));
     world.replicas[0].run.terminate();
     let reply = waiting.reply();
     assert_eq!((reply.status, reply.header("connection")), (202, "close"));

@@ -10,7 +10,7 @@ use super::support::backend::free_port;
 use super::support::issuer::{account_claims, unsigned};
 use super::support::reviews::Token;
 use super::support::world::{APPS, GatewayWorld, TOKEN_AUDIENCE};
-use crate::support::bot::{self, Done};
+use crate::support::bot::{self, Bot, Done, Victim};
 use crate::support::monitor::poll;
 use crate::support::temp::TempDir;
 
@@ -54,6 +54,13 @@ impl Pod {
     fn call(&self, args: &str) -> Done {
         let args: Vec<&str> = ["call"].into_iter().chain(args.split(' ')).collect();
         bot::run(&args, &self.env)
+    }
+
+    /// Starts a call.
+    fn begin(&self, args: &str) -> Bot {
+        let mut program = Bot::program();
+        program.arg("call").args(args.split(' '));
+        Bot::spawn_as(program, &self.env, &Victim::default())
     }
 
     /// Runs a call meanwhile.
@@ -173,7 +180,7 @@ fn what_is_not_ready_in_time_is_6() {
         .cluster
         .pods_follow(web, "web", late, &["127.0.0.1"], port);
     world.start();
-    let done = Pod::of(&world).call("start web --wait --timeout 2s");
+    let done = Pod::of(&world).call("start web --wait --timeout 6s");
     assert_eq!((done.code, done.out.as_str()), (Some(6), ""), "{done:?}");
     assert!(
         done.err.ends_with("not in time: web: starting, 0 of 1\n"),
@@ -190,15 +197,15 @@ fn a_gateway_that_comes_later_is_waited_for() {
     let api = free_port();
     world.set("API_ADDR", &format!("127.0.0.1:{api}"));
     let pod = Pod::new(api, &world.worker());
-    let (done, ()) = pod.calling("start web --wait", || {
-        std::thread::sleep(Duration::from_millis(200));
-        world.start();
-    });
-    assert_eq!(done.code, Some(0), "{done:?}");
-    assert!(done.out.starts_with("web: ready"), "{done:?}");
+    let mut call = pod.begin("start web --wait");
+    call.wait_log("refused the connection; trying again");
+    world.start();
+    let ended = call.wait_exit(Duration::from_secs(20));
+    let log = call.log();
+    assert_eq!(ended.code(), Some(0), "{log}");
     assert!(
-        done.err.contains("refused the connection; trying again"),
-        "{done:?}"
+        log.lines().any(|line| line.starts_with("web: ready")),
+        "{log}"
     );
 }
 

@@ -207,7 +207,7 @@ fn pods_follow_the_count() {
     let dir = TempDir::new();
     let cluster = Cluster::start(dir.path());
     cluster.workload("deployments", "apps", "web", 0);
-    let delay = Duration::from_millis(50);
+    let delay = Duration::from_secs(1);
     let of = ("deployments", "apps", "web");
     cluster.pods_follow(of, "web", delay, &["127.0.0.1"], 80);
     let ready = |cluster: &Cluster| {

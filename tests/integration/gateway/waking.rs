@@ -110,7 +110,7 @@ fn what_is_idle_is_stopped_but_not_while_the_api_server_is_away() {
         thread::sleep(IDLE);
         let begun = Instant::now();
         assert_eq!(world.get("web.test", "/", "").status, 200);
-        assert!(begun.elapsed() < Duration::from_secs(1));
+        assert!(begun.elapsed() < Duration::from_secs(5));
     }
     thread::sleep(IDLE * 2);
     assert_eq!(world.count("web"), 1);

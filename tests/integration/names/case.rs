@@ -176,16 +176,25 @@ pub fn run(case: &Case) -> Option<Row> {
         fs::write(&path, text).expect("a file can be written");
         path
     };
-    let mut program = pod::program(&file("resolv.conf", &conf), &file("hosts", case.hosts));
-    program.arg("conntest");
+    let (conf, hosts) = (file("resolv.conf", &conf), file("hosts", case.hosts));
     let mut env = world().login_env();
     let url = format!("http://{}:{}", case.host, port(world()));
     env.insert("MATRIX_HOMESERVER".into(), url);
-    let started = Instant::now();
-    let done = run_as(program, &env);
-    let took = started.elapsed();
-    let text = format!("{}{}", done.out, done.err);
-    let missing = case.said.iter().find(|said| !text.contains(**said));
+    let test = || {
+        let mut program = pod::program(&conf, &hosts);
+        program.arg("conntest");
+        let started = Instant::now();
+        let done = run_as(program, &env);
+        (started.elapsed(), format!("{}{}", done.out, done.err))
+    };
+    let missing = |text: &str| case.said.iter().find(|said| !text.contains(**said));
+    let (mut took, mut text) = test();
+    // The program waits as long the second time, and a machine that was busy need not.
+    if took > case.at_most && missing(&text).is_none() {
+        let (again, told) = test();
+        (took, text) = (took.min(again), told);
+    }
+    let missing = missing(&text);
     let failed = match missing {
         Some(said) => Some(format!("no {said:?} in {text}")),
         None if took > case.at_most => Some(format!("longer than {:?}", case.at_most)),

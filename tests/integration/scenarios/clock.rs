@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::evidence;
 use crate::support::faults::Fault;
+use crate::support::monitor::DEADLINE;
 use crate::support::scenario::Scenario;
 use crate::support::world::{BOT, OFF, ON, ROOM, UNREADABLE, World};
 
@@ -116,7 +117,7 @@ fn given_up_in_time(offset: i64) {
     let body = moved.world.next_body();
     assert!(body.starts_with(UNREADABLE), "{body}");
     let took = jumped.elapsed();
-    assert!(took < Duration::from_secs(8), "{took:?} at {offset} ms");
+    assert!(took < DEADLINE, "{took:?} at {offset} ms");
     assert_eq!(moved.world.api.scaled_to(), Vec::<i64>::new());
 }
 

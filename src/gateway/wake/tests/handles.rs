@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::fake::{cold, ready_at, target};
-use super::super::{Cold, Endpoint, Phase, TargetHandle, Wanted, WokenBy};
+use super::super::{Cold, Endpoint, Phase, TargetHandle, Use, Wanted, WokenBy};
 use crate::control::access::Principal;
 use crate::gateway::origin::RequestId;
 
@@ -21,10 +21,9 @@ fn wanted(wake: bool, hold: Duration) -> Wanted {
         principal: Principal::Anonymous,
         request: RequestId::own(),
     };
-    let counts = wake;
     Wanted {
         wake,
-        counts,
+        as_use: if wake { Use::Client } else { Use::None },
         hold,
         by,
     }
@@ -115,17 +114,17 @@ fn use_that_wakes_nothing_asks_the_others_first_too() {
         keeper.ready(address(1));
         keeper.ask_first();
         tokio::time::sleep(Duration::from_millis(1)).await;
-        let reach = |counts| {
+        let reach = |as_use| {
             let handle = handle.clone();
             let wanted = Wanted {
-                counts,
+                as_use,
                 ..wanted(false, HOLD)
             };
             tokio::spawn(async move { handle.reach(wanted).await })
         };
         // What is no use may meet a pod that goes.
-        assert_eq!(reach(false).await.unwrap().unwrap().address, address(1));
-        let waiting = reach(true);
+        assert_eq!(reach(Use::None).await.unwrap().unwrap().address, address(1));
+        let waiting = reach(Use::Page);
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!waiting.is_finished());
         keeper.phase(Phase::Stopping, None);

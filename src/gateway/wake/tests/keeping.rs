@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use tokio::time::{Instant, sleep};
 
 use super::super::fake::program;
-use super::super::{Change, Changed, Cold, Phase, Refusal, View, Wanted};
+use super::super::{Change, Changed, Cold, Phase, Refusal, Use, View, Wanted};
 use super::handles::paused;
 use super::replicas::{IDLE, Replica, begin, jump, target};
 use super::world::World;
@@ -26,7 +26,7 @@ pub(super) async fn replica(world: &World, target: GatewayTarget) -> Replica {
 pub(super) async fn reach(replica: &Replica, wake: bool) -> Result<(), Cold> {
     let wanted = Wanted {
         wake,
-        counts: wake,
+        as_use: if wake { Use::Client } else { Use::None },
         hold: HOLD,
         by: program(),
     };
@@ -93,7 +93,7 @@ fn what_nobody_uses_is_stopped_and_what_is_used_is_not() {
             sleep(IDLE * 3 / 4).await;
         }
         // A download with a byte now and then, three times as long as the idle time.
-        let download = replica.handle.begin(true);
+        let download = replica.handle.begin(Use::Client);
         for _ in 0..30 {
             replica.handle.touch(false);
             sleep(IDLE / 10).await;
@@ -123,7 +123,7 @@ fn what_wakes_nothing_neither_wakes_nor_keeps() {
         while world.with(|state| state.replicas) > 0 {
             if view(&replica).phase == Phase::Ready {
                 assert_eq!(reach(&replica, false).await, Ok(()));
-                drop(replica.handle.begin(true));
+                drop(replica.handle.begin(Use::Client));
             }
             sleep(Duration::from_secs(1)).await;
             assert!(begun.elapsed() < IDLE * 3);

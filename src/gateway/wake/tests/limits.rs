@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::super::fake::{self, program};
 use super::super::shared::{Room, Shared};
-use super::super::{Cold, Endpoint, Phase, TargetHandle, Wanted};
+use super::super::{Cold, Endpoint, Phase, TargetHandle, Use, Wanted};
 use super::handles::paused;
 use super::keeping::{replica, view};
 use super::replicas::{IDLE, target};
@@ -38,7 +38,7 @@ fn request(to: &TargetHandle) -> JoinHandle<Result<Endpoint, Cold>> {
     tokio::spawn(async move {
         let wanted = Wanted {
             wake: true,
-            counts: true,
+            as_use: Use::Client,
             hold: HOLD,
             by: program(),
         };

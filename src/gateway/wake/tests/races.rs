@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::super::fake::program;
-use super::super::{Change, Changed, Cold, Phase, Wanted};
+use super::super::{Change, Changed, Cold, Phase, Use, Wanted};
 use super::handles::paused;
 use super::keeping::{annotation, change, reach, replica, start, view};
 use super::replicas::{IDLE, Replica, server_time, target};
@@ -120,7 +120,7 @@ fn whoever_is_not_held_wakes_it_again_after_the_api_server_was_away() {
         let ask = async || {
             let wanted = Wanted {
                 wake: true,
-                counts: true,
+                as_use: Use::Client,
                 hold: Duration::ZERO,
                 by: program(),
             };

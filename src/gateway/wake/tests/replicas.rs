@@ -15,7 +15,7 @@ use super::super::handle::TargetHandle;
 use super::super::keeper::{Keeper, Means};
 use super::super::shared::{Room, Shared};
 use super::super::work::Work;
-use super::super::{Phase, Wanted, fake};
+use super::super::{Phase, Use, Wanted, fake};
 use super::door::Door;
 use super::handles::paused;
 use super::world::World;
@@ -171,7 +171,7 @@ impl Replica {
                 None => {
                     let wanted = Wanted {
                         wake: true,
-                        counts: true,
+                        as_use: Use::Client,
                         hold: HOLD,
                         by: fake::program(),
                     };
@@ -181,7 +181,7 @@ impl Replica {
                     }
                 }
             };
-            let in_use = handle.begin(true);
+            let in_use = handle.begin(Use::Client);
             if !world.is_open(endpoint.address) {
                 let (now, view) = (Instant::now(), handle.view());
                 return Some(Err(format!("sent to a dead pod at {now:?}: {view:?}")));
