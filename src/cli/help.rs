@@ -285,7 +285,7 @@ Options:
 
 Exit codes:
   0   done; with --wait, and for wait: it is ready
-  2   wrong arguments
+  2   wrong arguments, or no token that can be read
   3   not allowed
   4   the gateway cannot be reached
   5   the target failed, or the change was refused or is not possible: somebody

@@ -59,7 +59,8 @@ SWITCHED_OFF = "it was switched off by a person"
 
 def entry(name: str, more: dict[str, Any]) -> dict[str, Any]:
     """A target of the gateway's file."""
-    return {"name": name, "namespace": NAMESPACE, "host": f"{name}.example.org", "service": name, "port": "http", **more}
+    usual = {"name": name, "namespace": NAMESPACE, "host": f"{name}.example.org", "service": name, "port": "http"}
+    return usual | more
 
 
 CONFIG = {
@@ -263,7 +264,7 @@ def test_what_a_person_starts_idle_is_stopped_when_nobody_uses_it(both: Both) ->
 def test_the_room_is_told_once_of_each_wake_and_sleep_that_the_chat_did_not_ask_for(both: Both) -> None:
     """Of a target that is there, in a line of the encrypted room."""
     woke, slept = f"woken woke up ({VISITOR})", "woken went to sleep after less than a minute without use"
-    wait_for("both lines", lambda: slept in both.announced(), 90, every=0.2, detail=both.talk.bot.tail)
+    wait_for("both lines", lambda: slept in both.announced(), 120, every=0.2, detail=both.talk.bot.tail)
     lines = both.announced()
     assert [line for line in lines if line.startswith("woken ")] == [woke, slept]
     assert all(one.encrypted for one in both.news.heard())

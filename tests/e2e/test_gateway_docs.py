@@ -16,7 +16,7 @@ import yaml
 from toggle_e2e import manifests
 from toggle_e2e.administrator import Object
 from toggle_e2e.backend import Backend
-from toggle_e2e.bot import default_binary
+from toggle_e2e.bot import default_binary, run_to_end
 from toggle_e2e.controlplane import ControlPlane
 from toggle_e2e.gateway import Gateway, Installed, count
 from toggle_e2e.gotools import tool
@@ -62,6 +62,25 @@ def test_its_manifests_are_taken_by_the_api_server(world: World, name: str) -> N
         service = path["backend"]["service"]
         assert service["name"] == front["metadata"]["name"]
         assert service["port"]["name"] in [port["name"] for port in front["spec"]["ports"]]
+
+
+@pytest.mark.parametrize("name", ["pod", "cronjob"])
+def test_the_arguments_of_its_callers_are_taken(name: str, tmp_path: Path) -> None:
+    """As they are, and then with an address that refuses: what is not understood ends before anything is asked."""
+    document = yaml.safe_load(block(name, "yaml"))
+    pod = document["spec"]["jobTemplate"]["spec"]["template"] if name == "cronjob" else document
+    container = manifests.container_of(pod)
+    arguments = tuple(container["args"])
+    [mount] = container["volumeMounts"]
+    assert TOKEN == f"{mount['mountPath']}/token"
+    code, said = run_to_end({}, arguments)
+    assert f"the file of the token, {TOKEN}, cannot be read" in said and "--help" not in said, (code, said)
+    token = tmp_path / "token"
+    token.write_text("shown-to-nobody")
+    at = arguments.index("--url") + 1
+    refused = (*arguments[:at], "http://127.0.0.1:1", *arguments[at + 1 :], "--timeout", "1s")
+    code, said = run_to_end({"GATEWAY_TOKEN_FILE": str(token)}, refused)
+    assert code == 4 and "127.0.0.1:1 refused the connection" in said, (code, said)
 
 
 def test_its_certificate_is_for_what_is_asked_with_tls() -> None:

@@ -200,10 +200,11 @@ impl Homeserver {
         };
         let path = call.path.clone();
         let request = self.request(limits, call, token)?;
+        let clock = self.client.clock();
+        let sent = clock.now_ms();
         let mut response = self.client.send_sifted(request, sieve).await?;
         if (200..300).contains(&response.status) {
-            self.clock
-                .note(response.date(), self.client.clock().now_ms());
+            self.clock.note(response.date(), sent, clock.now_ms());
         }
         let redirect = Redirect::of(&response, &self.base, &path);
         Ok(Sifted {

@@ -81,10 +81,10 @@ class Gateway(Bot):
         given = b"" if body is None else json.dumps(body).encode()
         return ask(self.api, method, path, headers, given, timeout, source)
 
-    def audit(self, event: str | None = None) -> list[Object]:
-        """Its audit log so far, or the lines of one kind."""
+    def audit(self, event: str | None = None, since: int | None = None) -> list[Object]:
+        """The audit log of this start so far, or since a mark; all of it, or the lines of one kind."""
         found = []
-        for line in self.lines():
+        for line in self.lines(since):
             if line.startswith("{"):
                 one = json.loads(line)
                 if event in (None, one.get("event")):
