@@ -141,7 +141,8 @@ impl One<'_> {
         if is_quiet(method, headers, self.parts.uri.path(), backend) {
             return Use::None;
         }
-        match Visit::of(method, headers).is_client(method, is_ours) {
+        let visit = Visit::of(method, headers);
+        match visit.is_client(backend.wake_by, method, is_ours) {
             true => Use::Client,
             false => Use::Page,
         }

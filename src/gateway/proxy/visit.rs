@@ -66,9 +66,9 @@ impl Visit {
     }
 
     /// Returns true if somebody is there: the page of a tab that was left open looks for news
-    /// by itself, and changes nothing.
-    pub(super) fn is_client(self, method: &Method, has_token: bool) -> bool {
-        has_token || self != Self::Script || !method.is_safe()
+    /// by itself, and changes nothing. Where scripts wake, they are as good as somebody.
+    pub(super) fn is_client(self, by: WakeBy, method: &Method, has_token: bool) -> bool {
+        self.wakes(by, has_token) || !method.is_safe()
     }
 
     /// The answer that it gets.
@@ -251,8 +251,9 @@ mod tests {
             (Visit::Script, post, false, true),
             (Visit::Script, &Method::DELETE, false, true),
         ] {
-            let is_client = visit.is_client(method, has_token);
+            let is_client = visit.is_client(WakeBy::Navigation, method, has_token);
             assert_eq!(is_client, expected, "{visit:?} {method} {has_token}");
+            assert!(visit.is_client(WakeBy::Any, method, has_token));
         }
     }
 

@@ -63,9 +63,8 @@ impl Activity {
         self.next += 1;
         if self.counts(as_use, presence, now) {
             self.open.insert(self.next, now);
-            if as_use == Use::Client || self.present.is_none() {
-                self.present = Some(now);
-            }
+            // Whether somebody is there shows when it was answered well.
+            self.present.get_or_insert(now);
         }
         self.next
     }
