@@ -173,7 +173,8 @@ memory: binary
 	cargo test --locked --test integration memory:: -- --nocapture --test-threads 4 $(ARGS)
 
 # What is the same in the debug binary, but for the times, which are shorter there.
-HOSTILE := gateway::smuggling gateway::hostile_apps gateway::callers gateway::whole \
+HOSTILE := gateway::smuggling gateway::hostile_apps gateway::hostile_world gateway::hostile_words \
+  gateway::callers gateway::whole \
   gateway::api::a_scan gateway::api::while_the_cluster gateway::waking::three_hundred
 hostile: binary
 	@BOT_BINARY="$(CURDIR)/target/$(shell uname -m)-unknown-linux-musl/release/$(NAME)" \

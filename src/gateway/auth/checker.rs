@@ -26,8 +26,10 @@ use crate::util::{Secret, ServerClock, printable};
 /// as long, so that a token is refused at most twice this after its pod is gone.
 const REVIEWED_FOR: Duration = Duration::from_secs(10);
 
-/// The longest text of the API server that is logged, in bytes.
+/// The longest text of the API server that is logged, in bytes, and the longest word of it:
+/// tokens are longer.
 const MAX_SHOWN: usize = 200;
+const MAX_WORD: usize = 64;
 
 /// The reason to refuse what says nothing of the gateway.
 pub(super) const NOT_OURS: &str = "not for the gateway";
@@ -162,8 +164,10 @@ impl Checker {
         self.tell(review.as_ref().err());
         let review = review.map_err(|_| AuthFault::Unavailable)?;
         if !review.error.is_empty() {
-            let error = printable(&review.error, MAX_SHOWN);
-            debug!("the API server says of a token: {error}");
+            debug!(
+                "the API server says of a token: {}",
+                without_token(&review.error)
+            );
         }
         let rules = self.rules();
         let unbound = |account: &_| rules.grants.allows_unbound(account);
@@ -417,4 +421,27 @@ pub(super) fn ours(session: Arc<Session>) -> Caller {
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A text of the API server, without what may be a part of a token.
+fn without_token(text: &str) -> String {
+    let words = text.split_whitespace().map(|word| match word.len() {
+        ..=MAX_WORD => word,
+        _ => "…",
+    });
+    let words: Vec<&str> = words.collect();
+    printable(&words.join(" "), MAX_SHOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_token_is_repeated() {
+        let token = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ.".repeat(9);
+        let said = format!("[invalid bearer token, \"{token}\" is\nnot for [a b]]");
+        let told = without_token(&said);
+        assert_eq!(told, "[invalid bearer token, … is not for [a b]]");
+    }
 }

@@ -6,6 +6,8 @@ mod callers;
 mod checking;
 mod fakes;
 mod hostile_apps;
+mod hostile_words;
+mod hostile_world;
 mod replicas;
 mod smuggling;
 mod support;

@@ -1,7 +1,6 @@
 //! Answers without an end: the gateway ends them, or its client does, and meanwhile it keeps
 //! within its memory and others are served.
 
-use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -11,13 +10,10 @@ use super::case::{QUIET, SWITCHED, ask, assert_seen, world};
 use crate::gateway::support::client::{Raw, get};
 use crate::gateway::support::frames::frame;
 use crate::gateway::support::script::Script;
-use crate::gateway::support::world::GatewayWorld;
+use crate::gateway::support::world::MEMORY_KB;
 
 /// The beginning of a body in chunks.
 const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n";
-
-/// The memory that the manifests give the gateway.
-const MEMORY_KB: u64 = 32 * 1024;
 
 /// An answer without an end.
 struct Flood {
@@ -68,17 +64,6 @@ fn floods() -> Vec<Flood> {
     ]
 }
 
-/// The highest resident memory of the gateway so far.
-fn peak_kb(world: &GatewayWorld) -> u64 {
-    let id = world.replicas[0].run.id();
-    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM"))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 #[test]
 fn answers_without_an_end_are_ended_within_the_memory_and_hold_up_nobody() {
     let world = world();
@@ -126,7 +111,7 @@ fn answers_without_an_end_are_ended_within_the_memory_and_hold_up_nobody() {
     });
     // Nothing of it is going on.
     world.backend("web").wait_open(0);
-    let peak = peak_kb(&world);
+    let peak = world.peak_kb();
     assert!(peak < MEMORY_KB, "{peak} kB");
     assert_eq!(world.get("web.test", "/last", "").text(), "hello");
 }

@@ -84,7 +84,9 @@ pub fn free_port() -> u16 {
     loop {
         let at = std::process::id() * 97 + NEXT.fetch_add(1, Ordering::SeqCst);
         let port = u16::try_from(FIRST + at % COUNT).expect("it is below 65536");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        // Not by listening there: a child that another thread is just starting has the socket,
+        // too, until its program begins, and the port would be taken as long.
+        if TcpStream::connect(("127.0.0.1", port)).is_err() {
             return port;
         }
     }

@@ -23,6 +23,9 @@ pub const TOKEN_AUDIENCE: &str = "openclaw-gateway";
 /// The namespace of the apps.
 pub const APPS: &str = "apps";
 
+/// The memory that the manifests give the gateway.
+pub const MEMORY_KB: u64 = 32 * 1024;
+
 /// The beginning of the names of Leases.
 pub const LEASE_PREFIX: &str = "openclaw-gateway-";
 
@@ -283,6 +286,18 @@ impl GatewayWorld {
     /// The metrics of the first process.
     pub fn metrics(&self) -> String {
         get(self.ports().health, "health", "/metrics", "").text()
+    }
+
+    /// The highest resident memory of the first process so far, in kB.
+    pub fn peak_kb(&self) -> u64 {
+        let id = self.replicas.first().expect("one was started").run.id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"));
+        let status = status.expect("it runs");
+        let mut lines = status.lines();
+        let line = lines.find_map(|line| line.strip_prefix("VmHWM:"));
+        let mut words = line.expect("it has memory").split_whitespace();
+        let peak = words.next().and_then(|word| word.parse().ok());
+        peak.expect("a number of kB")
     }
 
     /// The lines of the audit log of all processes so far: those that are a JSON object with
