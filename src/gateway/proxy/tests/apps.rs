@@ -190,6 +190,15 @@ impl World {
         self.app.accept().await.unwrap().0
     }
 
+    /// A request with this head: the client's end and the app's, which has read it.
+    pub(super) async fn asked(&self, lines: &str) -> (TcpStream, TcpStream) {
+        let client = self.client().await;
+        send(&client, lines).await;
+        let app = self.accept().await;
+        read_to(&app, "\r\n\r\n").await;
+        (client, app)
+    }
+
     /// The answer to these lines, of a connection of its own.
     pub(super) async fn ask(&self, lines: &str) -> String {
         let client = self.client().await;

@@ -138,10 +138,9 @@ fn lengths_of_answers_without_bodies_are_kept() {
             ("GET", "304 Not Modified", "content-length: 7\r\n"),
             ("GET", "204 No Content", ""),
         ] {
-            let client = world.client().await;
-            send(&client, &format!("{method} / HTTP/1.1\nConnection: close")).await;
-            let app = world.accept().await;
-            read_to(&app, "\r\n\r\n").await;
+            let (client, app) = world
+                .asked(&format!("{method} / HTTP/1.1\nConnection: close"))
+                .await;
             let told =
                 format!("HTTP/1.1 {status}\r\nContent-Length: 7\r\nConnection: close\r\n\r\n");
             write(&app, told.as_bytes()).await;
@@ -158,10 +157,7 @@ fn lengths_of_answers_without_bodies_are_kept() {
 fn events_come_as_they_are_sent() {
     run(async {
         let world = World::ready(target(), OPEN).await;
-        let client = world.client().await;
-        send(&client, "GET / HTTP/1.1").await;
-        let app = world.accept().await;
-        read_to(&app, "\r\n\r\n").await;
+        let (client, app) = world.asked("GET / HTTP/1.1").await;
         write(
             &app,
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
@@ -373,10 +369,7 @@ fn an_answer_that_does_not_go_on_is_given_up_unless_it_is_of_events() {
     run(async {
         for (kind, is_given_up) in [("text/plain", true), ("text/event-stream", false)] {
             let world = World::ready(target(), OPEN).await;
-            let client = world.client().await;
-            send(&client, "GET / HTTP/1.1").await;
-            let app = world.accept().await;
-            read_to(&app, "\r\n\r\n").await;
+            let (client, app) = world.asked("GET / HTTP/1.1").await;
             let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n");
             write(&app, head.as_bytes()).await;
             read_to(&client, "\r\n\r\n").await;
@@ -422,10 +415,7 @@ fn a_client_that_asks_for_nothing_more_is_not_kept_for_ever() {
 fn a_body_that_breaks_off_breaks_off() {
     run(async {
         let world = World::ready(target(), OPEN).await;
-        let client = world.client().await;
-        send(&client, "GET / HTTP/1.1").await;
-        let app = world.accept().await;
-        read_to(&app, "\r\n\r\n").await;
+        let (client, app) = world.asked("GET / HTTP/1.1").await;
         write(
             &app,
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n",
@@ -442,10 +432,7 @@ fn a_body_that_breaks_off_breaks_off() {
 fn two_words_about_a_body_do_not_get_through_from_the_app() {
     run(async {
         let world = World::ready(target(), OPEN).await;
-        let client = world.client().await;
-        send(&client, "GET / HTTP/1.1").await;
-        let app = world.accept().await;
-        read_to(&app, "\r\n\r\n").await;
+        let (client, app) = world.asked("GET / HTTP/1.1").await;
         let both = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\nTransfer-Encoding: chunked\r\n\r\n";
         write(&app, both.as_bytes()).await;
         write(&app, b"2\r\nok\r\n0\r\n\r\n").await;
@@ -459,10 +446,7 @@ fn a_gateway_that_ends_says_so_with_its_answers() {
     run(async {
         let world = World::ready(target(), OPEN).await;
         let idle = world.client().await;
-        let client = world.client().await;
-        send(&client, "GET / HTTP/1.1").await;
-        let app = world.accept().await;
-        read_to(&app, "\r\n\r\n").await;
+        let (client, app) = world.asked("GET / HTTP/1.1").await;
         world.context.drain();
         assert!(read(&idle).await.is_empty());
         write(&app, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;

@@ -152,10 +152,7 @@ fn an_error_is_no_use_of_the_app_however_much_it_has_to_say() {
                 ),
             ] {
                 let world = World::ready(target(), OPEN).await;
-                let client = world.client().await;
-                send(&client, "GET / HTTP/1.1").await;
-                let app = world.accept().await;
-                read_to(&app, "\r\n\r\n").await;
+                let (client, app) = world.asked("GET / HTTP/1.1").await;
                 let whole = format!("HTTP/1.1 {status}\r\n{rest}");
                 write(&app, whole.as_bytes()).await;
                 let told = read_to(&client, end).await;
@@ -171,10 +168,7 @@ fn an_error_is_no_use_of_the_app_however_much_it_has_to_say() {
 fn each_piece_of_an_answer_is_a_use_of_the_app() {
     run(async {
         let world = World::ready(target(), OPEN).await;
-        let client = world.client().await;
-        send(&client, "GET / HTTP/1.1").await;
-        let app = world.accept().await;
-        read_to(&app, "\r\n\r\n").await;
+        let (client, app) = world.asked("GET / HTTP/1.1").await;
         assert_eq!(world.keeper.last_use(), None);
         let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         write(&app, head).await;

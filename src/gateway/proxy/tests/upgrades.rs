@@ -60,10 +60,7 @@ fn a_socket_carries_frames_both_ways() {
 fn frames_that_come_with_the_answer_are_not_lost() {
     run(async {
         let world = World::ready(target(), OPEN).await;
-        let client = world.client().await;
-        send(&client, ASK).await;
-        let app = world.accept().await;
-        read_to(&app, "\r\n\r\n").await;
+        let (client, app) = world.asked(ASK).await;
         let both = [SWITCHED.as_bytes(), b"\x81\x05early"].concat();
         write(&app, &both).await;
         read_to(&client, "early").await;
@@ -130,10 +127,7 @@ fn what_was_not_asked_for_or_is_not_right_is_no_socket() {
             (ASK, &other),
             (ASK, "HTTP/1.1 101 Switching Protocols\r\n\r\n"),
         ] {
-            let client = world.client().await;
-            send(&client, asked).await;
-            let app = world.accept().await;
-            read_to(&app, "\r\n\r\n").await;
+            let (client, app) = world.asked(asked).await;
             write(&app, answered.as_bytes()).await;
             let told = answer(&client).await;
             assert!(

@@ -2,7 +2,7 @@
 
 use tokio::net::TcpStream;
 
-use super::apps::{OPEN, World, send, target};
+use super::apps::{OPEN, World, target};
 use super::peers::{read, read_to, write};
 use super::upgrades::open;
 use crate::net::fake::run;
@@ -76,10 +76,7 @@ fn events_are_use_of_the_app_and_comments_between_them_are_not() {
     run(async {
         for (kind, is_stream) in [("text/event-stream", true), ("text/plain", false)] {
             let world = World::ready(target(), OPEN).await;
-            let client = world.client().await;
-            send(&client, "GET / HTTP/1.1").await;
-            let app = world.accept().await;
-            read_to(&app, "\r\n\r\n").await;
+            let (client, app) = world.asked("GET / HTTP/1.1").await;
             let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n");
             write(&app, head.as_bytes()).await;
             read_to(&client, "\r\n\r\n").await;
