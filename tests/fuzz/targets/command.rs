@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use openclaw_k8s_toggle_operator::control::access::Action;
 use openclaw_k8s_toggle_operator::control::time::{
     Edge, MAX_DURATION, MIN_DURATION, Schedule, Zone, parse_duration, parse_until,
 };
@@ -113,9 +114,12 @@ fn command(text: &str, zone: &Zone) {
             }
         };
         for name in command.targets() {
-            let seen = scope.find(name.as_str()).expect("a target that is seen");
+            assert!(scope.find(name.as_str()).is_some(), "a target that is seen");
             let looks = matches!(command, Command::Status { .. } | Command::History { .. });
-            assert!(looks || seen.may_command, "{command} by who only looks");
+            assert!(
+                looks || scope.may(Action::Start, name),
+                "{command} by who only looks"
+            );
         }
         match &command {
             Command::Confirm { code } => {
