@@ -223,7 +223,8 @@ def test_what_is_held_off_is_woken_by_nobody_until_it_is_started(both: Both) -> 
     assert both.visit("held").status == 200
     answer = both.talk.ask("stop held hold")
     # Once it said that it was off already, of what had just answered: what it did is asked for below.
-    assert re.match(r"held is (stopping: 1 → 0 replicas|already off)\. No visitor wakes it until it is started here\.", answer)
+    stopped = r"held is (stopping: 1 → 0 replicas|already off)"
+    assert re.fullmatch(stopped + r"\. No visitor wakes it until it is started here\.", answer), answer
     assert both.owners("held") == {CHAT} and both.told("held", "held") == "true"
     both.wait_off("held")
     refused = both.visit("held")
